@@ -1,0 +1,79 @@
+# What people and CI run. Every target first sets up what it needs: .venv with the pinned requirements, and
+# the real programs (etcd, kube-apiserver, ...), built once into a cache folder; `make parts` says where.
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit lint types layers fmt parts programs requirements clean
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.set-up
+PINS := requirements/base.txt requirements/dev.txt
+UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+
+demo: programs ## take the leader out of a real three-member cluster on this machine (KEEP=1 leaves it running)
+	@$(BIN)/etcd-handoff demo $(if $(filter-out 0,$(KEEP)),--keep)
+
+test: lint types layers programs ## everything that CI runs
+	@$(BIN)/pytest
+
+unit: $(SETUP) ## the quick tests: no sockets, seconds
+	@$(BIN)/pytest -q tests/unit
+
+lint: $(SETUP) ## style, as pyproject.toml has it
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet || { echo "some files are not formatted: run make fmt" >&2; exit 1; }
+
+types: $(SETUP) ## mypy, strict
+	@$(BIN)/mypy --no-error-summary $(wildcard etcd_handoff workflows activities worker.py tests bench)
+
+layers: $(SETUP) ## who may import whom, as .importlinter has it
+	@out=$$($(BIN)/lint-imports 2>&1) || { echo "$$out" >&2; exit 1; }
+
+fmt: $(SETUP) ## format, and mend what ruff can
+	@$(BIN)/ruff check --quiet --fix-only
+	@$(BIN)/ruff format --quiet
+
+parts: $(SETUP) ## build what the lab starts, where it is missing, and say where it all is
+	@$(BIN)/python -m etcd_handoff.lab.parts
+
+programs: $(SETUP)
+	@$(BIN)/python -m etcd_handoff.lab.parts >/dev/null
+
+requirements: $(SETUP) ## compile the pins again after a change of the .in files (UPGRADE=1: to the newest versions)
+	@for name in base dev go; do \
+		echo "compiling requirements/$$name.txt" >&2; \
+		$(UV_COMPILE) $(if $(filter-out 0,$(UPGRADE)),--upgrade) requirements/$$name.in -o requirements/$$name.txt >/dev/null || exit 1; \
+	done
+
+clean: ## remove .venv and every tool's cache; the built programs stay
+	@rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is written last, so that a set-up cut short starts again.
+$(SETUP): pyproject.toml $(PINS)
+	@python=; without_venv=; \
+	for candidate in python3.13 python3.12 python3.11 python3; do \
+		$$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || continue; \
+		if $$candidate -c 'import venv, ensurepip' >/dev/null 2>&1; then python=$$candidate; break; fi; \
+		without_venv="$$without_venv $$candidate"; \
+	done; \
+	if [ -z "$$python$$without_venv" ]; then \
+		echo "error: no Python >= 3.11 on PATH. Remedy: install one, such as the packages python3 and python3-venv." >&2; \
+		exit 1; \
+	fi; \
+	if [ -z "$$python" ]; then \
+		echo "error: no venv or ensurepip module in:$$without_venv. Remedy: install the package python3-venv." >&2; \
+		exit 1; \
+	fi; \
+	echo "setting up .venv with $$($$python --version) and the pinned requirements: about half a minute" >&2; \
+	start=$$(date +%s); \
+	$$python -m venv --clear $(VENV) && \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt && \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . && \
+	echo "set up .venv in $$(($$(date +%s) - start)) s" >&2 && \
+	touch $@

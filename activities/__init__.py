@@ -1,0 +1,1 @@
+"""Effects: each activity reads, decides whether its effect is still wanted, acts, and reads again."""

@@ -1,0 +1,130 @@
+"""Effects on EtcdMember resources: the truth about a member, written where it survives the member."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from temporalio import activity
+
+from activities.steps import StepClock
+from etcd_handoff import failpoints
+from etcd_handoff.errors import ConflictError, KubernetesPermissionError, ObjectGoneError, RejectedError
+from etcd_handoff.etcdmember import Truth, member_id_of, resource_name, status_for
+from etcd_handoff.kubernetes_gateway import KubernetesGateway
+from etcd_handoff.model import FoundResource, Record, Recorded, ResourceQuery, StepOutcome
+from etcd_handoff.planner import canonical_id
+
+if TYPE_CHECKING:
+    from etcd_handoff.config import Config
+
+CONFLICT_TRIES: Final = 10
+"""How often a status is read again after a conflict before the attempt gives up, to be retried by Temporal."""
+
+
+class KubernetesActivities:
+    """The activities on EtcdMembers.
+
+    Args:
+        config: Where the clusters are.
+        node: The node that this worker runs on.
+    """
+
+    def __init__(self, config: Config, node: str) -> None:
+        self._config = config
+        self._node = node
+        self._gateways: dict[str, KubernetesGateway] = {}
+
+    async def close(self) -> None:
+        """Close the connections to all API servers."""
+        for gateway in self._gateways.values():
+            await gateway.close()
+
+    @activity.defn
+    async def find_resource(self, query: ResourceQuery) -> FoundResource:
+        """The EtcdMember that has this name or carries this member ID, for a member that etcd does not list."""
+        clock, gateway = StepClock(self._node), self._gateway(query.cluster)
+        if gateway is None:
+            return FoundResource(step=clock.step(StepOutcome.OBSERVED, "no Kubernetes in the profile"))
+        try:
+            resources = await gateway.list(query.member)
+        except ObjectGoneError:
+            return FoundResource(step=clock.step(StepOutcome.OBSERVED, "EtcdMembers are not installed"))
+        name, member_id = resource_name(query.member), canonical_id(query.member)
+        found = next((r for r in resources if r["metadata"]["name"] == name), None)
+        found = found or next((r for r in resources if member_id_of(r) == member_id), None)
+        if found is None:
+            return FoundResource(step=clock.step(StepOutcome.OBSERVED, "no such EtcdMember"))
+        return FoundResource(
+            step=clock.step(StepOutcome.OBSERVED),
+            name=found["metadata"]["name"],
+            member_id=member_id_of(found),
+            peer_address=str((found.get("status") or {}).get("peerAddress") or ""),
+        )
+
+    @activity.defn
+    async def update_status(self, record: Record) -> Recorded:
+        """The member's EtcdMember says what `record` says, written through an API server that outlives the member."""
+        clock, gateway = StepClock(self._node), self._gateway(record.cluster)
+
+        def nothing(note: str) -> Recorded:
+            return Recorded(step=clock.step(StepOutcome.NOT_RECORDED, note), recorded=False, note=note)
+
+        if gateway is None:
+            return nothing("the cluster profile has no Kubernetes, so there is no EtcdMember to write")
+        try:
+            writing = asyncio.ensure_future(_write(gateway, record))
+            await failpoints.reach("update_status.during")
+            note = await writing
+        except ObjectGoneError as error:
+            return nothing(f"the EtcdMember is gone, or EtcdMembers are not installed: {error}")
+        except KubernetesPermissionError as error:
+            return nothing(f"Kubernetes does not allow it: {error}; grant patch on etcdmembers/status")
+        except RejectedError as error:
+            return nothing(f"the API server does not accept the status: {error}")
+        if note:
+            return nothing(note)
+        return Recorded(step=clock.step(StepOutcome.RECORDED, record.message), recorded=True)
+
+    def _gateway(self, cluster: str) -> KubernetesGateway | None:
+        profile = self._config.cluster(cluster).kubernetes
+        if profile is not None and cluster not in self._gateways:
+            self._gateways[cluster] = KubernetesGateway(profile, self._node)
+        return self._gateways.get(cluster)
+
+
+async def _write(gateway: KubernetesGateway, record: Record) -> str:
+    """Empty once the resource says what is true; otherwise why none was touched."""
+    for _ in range(CONFLICT_TRIES):
+        resource = await _resource(gateway, record)
+        if resource is None:
+            return f"there is no EtcdMember for {record.member_name or record.member_id}"
+        if (member_id := member_id_of(resource)) not in ("", record.member_id) and member_id in record.members:
+            name = resource["metadata"]["name"]
+            return f"EtcdMember {name} speaks of {member_id}, which is a member; it was left alone"
+        truth = Truth(record.member_id, record.joined, record.message, record.failed, record.peer_urls)
+        status = status_for(resource, truth, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        if not status:
+            return ""
+        try:
+            await gateway.patch_status(resource, status, departing=record.member_name)
+        except ConflictError:
+            continue
+        return ""
+    msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its status was written"
+    raise ConflictError(msg)
+
+
+async def _resource(gateway: KubernetesGateway, record: Record) -> dict[str, Any] | None:
+    """The member's EtcdMember: the one with its name, unless that speaks of another member and a third carries its ID."""
+    named = None
+    if record.member_name:
+        try:
+            named = await gateway.get(resource_name(record.member_name), departing=record.member_name)
+        except ObjectGoneError:
+            named = None
+    if named is not None and member_id_of(named) in ("", record.member_id):
+        return named
+    everything = await gateway.list(departing=record.member_name)
+    return next((r for r in everything if member_id_of(r) == record.member_id), named)

@@ -1,0 +1,186 @@
+"""The configuration file: which clusters there are, how to reach them, where secrets lie.
+
+One TOML file, `$ETCD_HANDOFF_CONFIG` or `./etcd-handoff.toml`. Temporal's own connection is not in it: that follows
+Temporal's environment configuration (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_TLS_*, profiles).
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Final, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from etcd_handoff.errors import ConfigError, UnknownClusterError
+from etcd_handoff.model import TASK_QUEUE, ClusterName, describe
+
+CONFIG_VARIABLE: Final = "ETCD_HANDOFF_CONFIG"
+DEFAULT_CONFIG_FILE: Final = "etcd-handoff.toml"
+
+
+class Section(BaseModel):
+    """Base of the file's tables: unknown keys are errors, since a misspelt one would silently be left out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _endpoint(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    host, colon, port = rest.rstrip("/").rpartition(":")
+    if separator != "://" or scheme not in ("http", "https") or not colon or not host or not port.isdigit():
+        msg = f"{url!r} is no client URL; write it as https://host:2379 or http://host:2379"
+        raise ValueError(msg)
+    return url.rstrip("/")
+
+
+S = TypeVar("S", bound=Section)
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Seconds = Annotated[float, Field(gt=0, le=60)]
+
+
+class EtcdProfile(Section):
+    """`[clusters.<name>.etcd]`: how to reach the members.
+
+    Attributes:
+        endpoints: Client URLs, one per member; a member without one is asked at its advertised client URLs.
+        ca_file: PEM file with the certificate authority of the members; left out, the system's are used for https.
+        cert_file: PEM client certificate for mutual TLS, together with `key_file`.
+        key_file: PEM key of the client certificate.
+        tls_server_name: Name to expect in the members' certificates instead of the endpoint's host.
+        username: etcd user, together with `password_file`. Membership changes need the root role.
+        password_file: File whose first line is the password.
+        call_timeout_seconds: Deadline of one call that only reads.
+        change_timeout_seconds: Deadline of one call that changes something; etcd's own is 7 s.
+        snapshot_directory: Folder on the worker's node for snapshots taken before a removal.
+    """
+
+    endpoints: tuple[Endpoint, ...] = Field(min_length=1)
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    tls_server_name: str | None = None
+    username: str | None = None
+    password_file: Path | None = None
+    call_timeout_seconds: Seconds = 1.0
+    change_timeout_seconds: Seconds = 8.0
+    snapshot_directory: Path | None = None
+
+    @model_validator(mode="after")
+    def _pairs(self) -> Self:
+        for one, other in (("cert_file", "key_file"), ("username", "password_file")):
+            if (getattr(self, one) is None) != (getattr(self, other) is None):
+                given, missing = (one, other) if getattr(self, other) is None else (other, one)
+                msg = f"{given} is given without {missing}; give both or neither"
+                raise ValueError(msg)
+        schemes = {url.partition("://")[0] for url in self.endpoints}
+        if len(schemes) > 1:
+            msg = "endpoints mix http and https; give one scheme for all"
+            raise ValueError(msg)
+        if schemes == {"http"} and (self.ca_file or self.cert_file):
+            msg = "ca_file and cert_file need https endpoints"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def secure(self) -> bool:
+        """Whether the members are asked over TLS."""
+        return self.endpoints[0].startswith("https://")
+
+
+class KubernetesProfile(Section):
+    """`[clusters.<name>.kubernetes]`: where the EtcdMember resources are.
+
+    Attributes:
+        kubeconfig: kubeconfig file; left out, the in-cluster configuration is used.
+        contexts: Contexts to try in turn, one per API server. A context named like a member counts as the API
+            server on that member's node: preferred by the worker there, tried last while that member departs.
+        try_timeout_seconds: Deadline of one request to one API server.
+    """
+
+    kubeconfig: Path | None = None
+    contexts: tuple[str, ...] = ()
+    try_timeout_seconds: Seconds = 2.0
+
+    @model_validator(mode="after")
+    def _contexts_need_a_file(self) -> Self:
+        if self.contexts and self.kubeconfig is None:
+            msg = "contexts are given without kubeconfig; name the file that has them"
+            raise ValueError(msg)
+        return self
+
+
+class ClusterProfile(Section):
+    """`[clusters.<name>]`: one etcd cluster and, where it has one, its Kubernetes."""
+
+    etcd: EtcdProfile
+    kubernetes: KubernetesProfile | None = None
+
+
+class Config(Section):
+    """The whole file."""
+
+    task_queue: str = Field(default=TASK_QUEUE, min_length=1)
+    clusters: dict[ClusterName, ClusterProfile] = Field(min_length=1)
+
+    def cluster(self, name: str) -> ClusterProfile:
+        """The profile called `name`.
+
+        Raises:
+            UnknownClusterError: There is none; the message lists those there are.
+        """
+        profile = self.clusters.get(name)
+        if profile is None:
+            known = ", ".join(sorted(self.clusters))
+            msg = f"cluster: no profile {name!r} in this worker's configuration; known: {known}"
+            raise UnknownClusterError(msg)
+        return profile
+
+
+def config_path(explicit: str | Path | None = None) -> Path:
+    """The file to read: `explicit`, else `$ETCD_HANDOFF_CONFIG`, else `./etcd-handoff.toml`."""
+    return Path(explicit or os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG_FILE)
+
+
+def load_config(path: Path) -> Config:
+    """Read and check the file; relative paths in it are relative to its folder.
+
+    Raises:
+        ConfigError: The file is missing, no TOML, or wrong; the message has one line for each wrong field.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        msg = f"{path}: there is no such file; name it with --config or ${CONFIG_VARIABLE}"
+        raise ConfigError(msg) from None
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{path}: cannot be read: {error}"
+        raise ConfigError(msg) from None
+    except tomllib.TOMLDecodeError as error:
+        msg = f"{path}: is no valid TOML: {error}"
+        raise ConfigError(msg) from None
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{path}: {line}" for line in describe(error))) from None
+    return _absolute(config, path.parent.resolve())
+
+
+def _absolute(config: Config, folder: Path) -> Config:
+    def section(part: S) -> S:
+        changed = {
+            name: folder / value.expanduser()
+            for name in type(part).model_fields
+            if isinstance(value := getattr(part, name), Path)
+        }
+        return part.model_copy(update=changed)
+
+    clusters = {
+        name: ClusterProfile(
+            etcd=section(profile.etcd),
+            kubernetes=section(profile.kubernetes) if profile.kubernetes else None,
+        )
+        for name, profile in config.clusters.items()
+    }
+    return config.model_copy(update={"clusters": clusters})

@@ -1,0 +1,111 @@
+"""One tree of errors: what went wrong, and whether anything may have changed.
+
+Exceptions of etcd3aio, gRPC and the Kubernetes client end at the gateways; everything above them meets only the
+classes of this file. None of their messages carries an endpoint or a secret, because messages reach workflow
+histories.
+"""
+
+from __future__ import annotations
+
+
+class HandoffError(Exception):
+    """Root of every error that this project raises on purpose.
+
+    Attributes:
+        may_have_changed: True when the call may have taken effect although it failed: read before repeating it.
+    """
+
+    may_have_changed: bool = False
+
+
+class ConfigError(HandoffError):
+    """The configuration file is missing, unreadable or wrong; the message names the field and the remedy."""
+
+
+class UnknownClusterError(ConfigError):
+    """A request names a cluster profile that the configuration does not have."""
+
+
+class EtcdError(HandoffError):
+    """An etcd member answered with an error, or did not answer."""
+
+
+class UnreachableError(EtcdError):
+    """No answer from the asked endpoint and nothing was asked to change there."""
+
+
+class UnknownOutcomeError(EtcdError):
+    """The call was sent and its effect is unknown: list the members again before anything else."""
+
+    may_have_changed = True
+
+
+class NotLeaderError(EtcdError):
+    """Only the leader serves MoveLeader, and the asked member does not lead (any more)."""
+
+
+class BadTransfereeError(EtcdError):
+    """Etcd refuses the transferee: it is unknown or a learner."""
+
+
+class TransferTimeoutError(EtcdError):
+    """The leader gave up waiting for the transferee; it may still be elected."""
+
+    may_have_changed = True
+
+
+class UnhealthyClusterError(EtcdError):
+    """Etcd's own strict check refuses a membership change for now; nothing changed.
+
+    The guard counts peers that have been connected for 5 s (etcd `server/etcdserver/server.go`, HealthInterval).
+    """
+
+
+class NotEnoughStartedError(EtcdError):
+    """Etcd refuses because too few started members would remain; nothing changed."""
+
+
+class MemberNotFoundError(EtcdError):
+    """The member ID is not in the membership: removed before, or never there."""
+
+
+class LearnerEndpointError(EtcdError):
+    """The asked member is a learner and serves no such call."""
+
+
+class CompactedError(EtcdError):
+    """The revision asked for is compacted or lies in the future of the asked member."""
+
+
+class CorruptClusterError(EtcdError):
+    """Etcd has raised its CORRUPT alarm."""
+
+
+class EtcdPermissionError(EtcdError):
+    """The etcd user may not do this (membership changes need root), or its credentials are wrong."""
+
+
+class KubernetesError(HandoffError):
+    """The API server answered with an error, or no API server answered."""
+
+
+class ObjectGoneError(KubernetesError):
+    """404: the object, or its whole kind, does not exist on the API server."""
+
+
+class ConflictError(KubernetesError):
+    """409: the object changed since it was read; read it again."""
+
+
+class KubernetesPermissionError(KubernetesError):
+    """401 or 403: the credentials are not accepted, or do not allow this."""
+
+
+class RejectedError(KubernetesError):
+    """400 or 422: the API server does not accept the content."""
+
+
+class ApiUnavailableError(KubernetesError):
+    """No configured API server gave a usable answer; a patch may still have been stored."""
+
+    may_have_changed = True

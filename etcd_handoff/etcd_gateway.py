@@ -1,0 +1,465 @@
+"""Etcd as the rest of the project sees it: a dozen calls, one attempt each, own errors. Alone in importing etcd3aio.
+
+Every endpoint has a channel of its own, so that a call goes where we say and nowhere else; gRPC's own retries are off
+and each call has a deadline. Repeating, failing over and waiting are decisions, made above.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import grpc
+import grpc.aio
+from etcd3aio.auth import AuthService
+from etcd3aio.cluster import ClusterService
+from etcd3aio.errors import EtcdError as LibraryError
+from etcd3aio.kv import KVService
+from etcd3aio.maintenance import MaintenanceService
+
+from etcd_handoff.errors import (
+    BadTransfereeError,
+    CompactedError,
+    CorruptClusterError,
+    EtcdError,
+    EtcdPermissionError,
+    LearnerEndpointError,
+    MemberNotFoundError,
+    NotEnoughStartedError,
+    NotLeaderError,
+    TransferTimeoutError,
+    UnhealthyClusterError,
+    UnknownOutcomeError,
+    UnreachableError,
+)
+from etcd_handoff.model import ClusterView, MemberView
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from etcd_handoff.config import EtcdProfile
+
+T = TypeVar("T")
+
+BY_MESSAGE: Final[tuple[tuple[str, type[EtcdError]], ...]] = (
+    ("not leader", NotLeaderError),
+    ("bad leader transferee", BadTransfereeError),
+    ("leader transfer took too long", TransferTimeoutError),
+    ("unhealthy cluster", UnhealthyClusterError),
+    ("not enough started members", NotEnoughStartedError),
+    ("member not found", MemberNotFoundError),
+    ("not supported for learner", LearnerEndpointError),
+    ("required revision has been compacted", CompactedError),
+    ("required revision is a future revision", CompactedError),
+    ("corrupt cluster", CorruptClusterError),
+    ("permission denied", EtcdPermissionError),
+    ("permission is not granted", EtcdPermissionError),
+    ("authentication failed", EtcdPermissionError),
+    ("user name is empty", EtcdPermissionError),
+    ("authentication is not enabled", EtcdPermissionError),
+    ("invalid auth token", EtcdPermissionError),
+)
+"""etcd's words, without their `etcdserver: ` prefix, and our class.
+
+Words come before codes, because codes mislead: a refusal by etcd's health guard arrives as Unavailable, like a broken
+connection, and several errors that clients know by name arrive as Unknown (etcd `api/v3rpc/rpctypes/error.go`).
+Everything that is not listed has an unknown outcome when it was a change.
+"""
+
+CHANNEL_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
+    ("grpc.enable_retries", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1_000),  # also the deadline of one attempt to connect
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+)
+ALARM: Final = re.compile(r"memberID:(?P<member>\d+)\s+alarm:(?P<alarm>[A-Z]+)")
+ADDRESS: Final = re.compile(r"(ipv[46]|dns|https?):\S+|\b\d+\.\d+\.\d+\.\d+(:\d+)?\b")
+GRACE_SECONDS: Final = 0.05
+"""What a member that did not answer the last look gets beyond the slowest of the others."""
+
+
+def classify(message: str, code: str, *, change: bool) -> type[EtcdError]:
+    """Our class for what etcd or gRPC answered; `code` is gRPC's name, such as `UNAVAILABLE`.
+
+    Args:
+        message: The server's words, or gRPC's where no server spoke.
+        code: gRPC status code by name.
+        change: Whether the call was to change something: then an unlisted answer leaves its effect unknown.
+    """
+    for words, error in BY_MESSAGE:
+        if words in message:
+            return error
+    if code == "PERMISSION_DENIED":
+        return EtcdPermissionError
+    return UnknownOutcomeError if change else UnreachableError
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """One endpoint's status, or why there is none."""
+
+    endpoint: str
+    status: Any = None
+    note: str = ""
+
+
+class _Channel:
+    """One endpoint: a gRPC channel and the services on it, without retries."""
+
+    def __init__(self, endpoint: str, profile: EtcdProfile) -> None:
+        parts = urlsplit(endpoint)
+        host, port = parts.hostname or "", parts.port
+        target = f"{_scheme(host)}:{port}"
+        if parts.scheme == "https":
+            options = list(CHANNEL_OPTIONS)
+            if profile.tls_server_name:
+                options.append(("grpc.ssl_target_name_override", profile.tls_server_name))
+            self._channel = grpc.aio.secure_channel(target, _credentials(profile), options=options)
+        else:
+            self._channel = grpc.aio.insecure_channel(target, options=list(CHANNEL_OPTIONS))
+        self.cluster = ClusterService(self._channel, max_attempts=1)
+        self.maintenance = MaintenanceService(self._channel, max_attempts=1)
+        self.auth = AuthService(self._channel, max_attempts=1)
+        self.kv = KVService(self._channel, max_attempts=1)
+
+    def set_token(self, token: str | None) -> None:
+        """Send `token` with every further call."""
+        for service in (self.cluster, self.maintenance, self.auth, self.kv):
+            service.set_token(token)
+
+    async def close(self) -> None:
+        """Close the connection; calls under way end with Cancelled."""
+        await self._channel.close()
+
+
+def _scheme(host: str) -> str:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return f"dns:///{host}"
+    return f"ipv6:[{host}]" if address.version == 6 else f"ipv4:{host}"  # noqa: PLR2004
+
+
+def _credentials(profile: EtcdProfile) -> grpc.ChannelCredentials:
+    def content(path: Any) -> bytes | None:
+        return path.read_bytes() if path else None
+
+    return grpc.ssl_channel_credentials(
+        root_certificates=content(profile.ca_file),
+        private_key=content(profile.key_file),
+        certificate_chain=content(profile.cert_file),
+    )
+
+
+class EtcdGateway:
+    """One etcd cluster, reached through the endpoints of its profile and what its members advertise.
+
+    Not for use from more than one event loop. Channels open on first use and are kept.
+    """
+
+    def __init__(self, profile: EtcdProfile) -> None:
+        self._profile = profile
+        self._channels: dict[str, _Channel] = {}
+        self._endpoint_of: dict[str, str] = {}
+        self._token: str | None = None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for channel in self._channels.values():
+            await channel.close()
+        self._channels.clear()
+
+    # --- looking --------------------------------------------------------------------------------------------------
+
+    async def observe(self, doubtful: Iterable[str] = ()) -> ClusterView:
+        """Linearizable member list with the status of each member, everything asked in parallel.
+
+        Args:
+            doubtful: IDs of members that did not answer the last look: they are not waited for once all others have
+                answered, so that an unreachable member costs one time-out in a removal and not one in every step.
+
+        Raises:
+            UnreachableError: No endpoint gave a linearizable list: no quorum, or nobody can be reached.
+            EtcdPermissionError: The user may not list members, or its credentials are wrong.
+        """
+        asked = {asyncio.ensure_future(self._status(url)): url for url in self._profile.endpoints}
+        try:
+            listed = await self._member_list()
+            cluster_id = listed.header.cluster_id
+            patient = {m.ID for m in listed.members} - {int(i, 16) for i in doubtful}
+            answers = await _until_heard(asked, patient, cluster_id)
+            heard = {a.status.header.member_id for a in answers if a.status is not None}
+            known = set(self._profile.endpoints)
+            more = [url for m in listed.members if m.ID in patient - heard for url in m.clientURLs if url not in known]
+            answers += await asyncio.gather(*(self._status(url) for url in dict.fromkeys(more)))
+        finally:
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+        for answer in answers:
+            if answer.status is not None and answer.status.header.cluster_id == cluster_id:
+                self._endpoint_of[_hex(answer.status.header.member_id)] = answer.endpoint
+        return _view(listed, answers, self._profile.endpoints)
+
+    async def status_of(self, member_id: str) -> tuple[str | None, int]:
+        """Leader and term that one member names now; a read of its own knowledge, cheap enough to repeat.
+
+        Raises:
+            UnreachableError: It did not answer.
+        """
+        status = await self._read(self._url(member_id), lambda c, t: c.maintenance.status(timeout=t))
+        return (_hex(status.leader) if status.leader else None, status.raftTerm)
+
+    async def member_ids(self) -> frozenset[str]:
+        """IDs of the linearizable member list.
+
+        Raises:
+            UnreachableError: No endpoint gave one.
+        """
+        return frozenset(_hex(m.ID) for m in (await self._member_list()).members)
+
+    async def hash_at(self, member_id: str, revision: int) -> tuple[int, int]:
+        """Hash of the member's keyspace up to `revision` (0: its newest), and the revision it stands at.
+
+        Raises:
+            CompactedError: The member has not reached that revision, or has compacted it.
+            UnreachableError: It did not answer.
+        """
+        answer = await self._read(
+            self._url(member_id), lambda c, t: c.maintenance.hash_kv(revision=revision, timeout=t)
+        )
+        return (answer.hash, answer.header.revision)
+
+    async def snapshot(self, member_id: str) -> AsyncIterator[bytes]:
+        """Chunks of the member's backend as `etcdctl snapshot save` writes it; the last 32 bytes are its SHA-256.
+
+        Raises:
+            UnreachableError: The stream broke; what was yielded is worthless.
+        """
+        channel = self._channel(self._url(member_id))
+        await self._authenticate(channel)
+        try:
+            async for chunk in channel.maintenance.snapshot(max_attempts=1):
+                yield chunk
+        except (LibraryError, grpc.aio.AioRpcError) as error:
+            raise _translated(error, change=False) from error
+
+    # --- changing -------------------------------------------------------------------------------------------------
+
+    async def move_leader(self, leader_id: str, transferee_id: str) -> None:
+        """Ask the leader to hand over; returns when the old leader sees the transferee lead.
+
+        The answer takes at least one 100 ms tick although the hand-over takes milliseconds, so watch the transferee
+        beside it. To the leader itself it is a no-op (etcd `server/etcdserver/server.go`, moveLeader).
+
+        Raises:
+            NotLeaderError: The asked member does not lead.
+            BadTransfereeError: The transferee is unknown or a learner.
+            TransferTimeoutError: It was not elected in time.
+            UnknownOutcomeError: No definite answer.
+        """
+        await self._change(leader_id, lambda c, t: c.maintenance.move_leader(int(transferee_id, 16), timeout=t))
+
+    async def remove_member(self, member_id: str, via_id: str) -> None:
+        """`member_id` is no longer in the membership that `via_id` reports.
+
+        Raises:
+            MemberNotFoundError: It is not in the membership.
+            UnhealthyClusterError: etcd refuses for now; nothing changed.
+            NotEnoughStartedError: etcd refuses; nothing changed.
+            UnknownOutcomeError: No definite answer: list the members through another one.
+        """
+        await self._change(via_id, lambda c, t: c.cluster.member_remove(int(member_id, 16), timeout=t))
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _channel(self, endpoint: str) -> _Channel:
+        if endpoint not in self._channels:
+            channel = _Channel(endpoint, self._profile)
+            channel.set_token(self._token)
+            self._channels[endpoint] = channel
+        return self._channels[endpoint]
+
+    def _url(self, member_id: str) -> str:
+        url = self._endpoint_of.get(member_id)
+        if url is None:
+            msg = f"member {member_id} has not answered at any endpoint yet"
+            raise UnreachableError(msg)
+        return url
+
+    async def _status(self, endpoint: str) -> _Answer:
+        try:
+            return _Answer(endpoint, await self._read(endpoint, lambda c, t: c.maintenance.status(timeout=t)))
+        except EtcdError as error:
+            return _Answer(endpoint, note=str(error))
+
+    async def _member_list(self) -> Any:
+        """The first linearizable list that any endpoint gives; all are asked, so that one that hangs costs nothing."""
+
+        async def ask(endpoint: str) -> Any:
+            return await self._read(endpoint, lambda c, t: c.cluster.member_list(linearizable=True, timeout=t))
+
+        tasks = [asyncio.ensure_future(ask(url)) for url in self._profile.endpoints]
+        failures: list[EtcdError] = []
+        try:
+            for done in asyncio.as_completed(tasks):
+                try:
+                    return await done
+                except EtcdError as error:
+                    failures.append(error)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for failure in failures:
+            if isinstance(failure, EtcdPermissionError):
+                raise failure
+        said = "; ".join(sorted({str(f) for f in failures}))
+        msg = f"none of {len(tasks)} endpoints gives a linearizable member list: {said}"
+        raise UnreachableError(msg)
+
+    async def _read(self, endpoint: str, call: _Call[T]) -> T:
+        return await self._call(endpoint, call, self._profile.call_timeout_seconds, change=False)
+
+    async def _change(self, member_id: str, call: _Call[T]) -> T:
+        return await self._call(self._url(member_id), call, self._profile.change_timeout_seconds, change=True)
+
+    async def _call(self, endpoint: str, call: _Call[T], timeout_seconds: float, *, change: bool) -> T:
+        """One attempt; a second one only after etcd turned an expired token down, which changes nothing."""
+        channel = self._channel(endpoint)
+        try:
+            await self._authenticate(channel)
+            return await call(channel, timeout_seconds)
+        except FAILURES as error:
+            if self._token is None or "auth token" not in _said(error):
+                raise _translated(error, change=change, timeout_seconds=timeout_seconds) from error
+        self._use_token(None)
+        try:
+            await self._authenticate(channel)
+            return await call(channel, timeout_seconds)
+        except FAILURES as error:
+            raise _translated(error, change=change, timeout_seconds=timeout_seconds) from error
+
+    async def _authenticate(self, channel: _Channel) -> None:
+        """Have a token where the profile names a user; a token holds on every member."""
+        profile = self._profile
+        if profile.username is None or profile.password_file is None or self._token is not None:
+            return
+        password = profile.password_file.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
+        answer = await channel.auth.authenticate(profile.username, password, timeout=profile.call_timeout_seconds)
+        self._use_token(answer.token)
+
+    def _use_token(self, token: str | None) -> None:
+        self._token = token
+        for channel in self._channels.values():
+            channel.set_token(token)
+
+
+_Call = Callable[[_Channel, float], Awaitable[T]]
+FAILURES: Final = (LibraryError, grpc.aio.AioRpcError, TimeoutError)
+
+
+async def _until_heard(asked: Iterable[asyncio.Future[_Answer]], patient: set[int], cluster_id: int) -> list[_Answer]:
+    """Answers as they come, until all members in `patient` are heard; then only what a short grace still brings."""
+    pending, answers = set(asked), list[_Answer]()
+    while pending:
+        heard = {a.status.header.member_id for a in answers if a.status and a.status.header.cluster_id == cluster_id}
+        enough = patient <= heard
+        done, pending = await asyncio.wait(
+            pending, timeout=GRACE_SECONDS if enough else None, return_when=asyncio.FIRST_COMPLETED
+        )
+        answers += [task.result() for task in done]
+        if enough and not done:
+            break
+    return answers
+
+
+def _view(listed: Any, answers: list[_Answer], endpoints: tuple[str, ...]) -> ClusterView:
+    cluster_id = listed.header.cluster_id
+    spoken = [a for a in answers if a.status is not None]
+    status_of = {a.status.header.member_id: a.status for a in spoken if a.status.header.cluster_id == cluster_id}
+    note_of = {a.endpoint: a.note for a in answers if a.status is None}
+    alarms: dict[int, set[str]] = {}
+    for member_id, alarm in (found for status in status_of.values() for found in _alarms(status)):
+        alarms.setdefault(member_id, set()).add(alarm)
+    foreign = tuple(
+        f"endpoint {endpoints.index(a.endpoint) + 1} of the profile answers for cluster {_hex(a.status.header.cluster_id)}"
+        for a in spoken
+        if a.status.header.cluster_id != cluster_id and a.endpoint in endpoints
+    )
+    members = [
+        _member_view(m, status_of.get(m.ID), tuple(sorted(alarms.get(m.ID, ()))), note_of) for m in listed.members
+    ]
+    return ClusterView(
+        cluster_id=_hex(cluster_id), members=tuple(sorted(members, key=lambda m: int(m.id, 16))), foreign=foreign
+    )
+
+
+def _member_view(member: Any, status: Any, alarms: tuple[str, ...], note_of: dict[str, str]) -> MemberView:
+    said = [note_of[url] for url in member.clientURLs if url in note_of]
+    missing = "not started" if not member.name else "no answer"
+    note = "" if status is not None else (said[0] if said else missing)
+    return MemberView(
+        id=_hex(member.ID),
+        name=member.name,
+        peer_urls=tuple(member.peerURLs),
+        is_learner=member.isLearner,
+        reachable=status is not None,
+        leader_id=_hex(status.leader) if status is not None and status.leader else None,
+        term=status.raftTerm if status is not None else 0,
+        raft_index=status.raftIndex if status is not None else 0,
+        version=status.version if status is not None else "",
+        db_size_bytes=status.dbSize if status is not None else 0,
+        alarms=alarms,
+        note=", ".join([note, *alarms]).removeprefix(", "),
+    )
+
+
+def _alarms(status: Any) -> list[tuple[int, str]]:
+    """Alarms that a status carries as text, such as `memberID:123 alarm:NOSPACE`.
+
+    Asking for them with the Alarm call would put an entry into the raft log for every look (etcd
+    `server/etcdserver/v3_server.go`, Alarm), while Status knows them for free (`api/v3rpc/maintenance.go`, Status).
+    """
+    found = (ALARM.search(text) for text in status.errors)
+    return [(int(match["member"]), match["alarm"]) for match in found if match]
+
+
+def _hex(number: int) -> str:
+    return format(number, "x")
+
+
+def _said(error: BaseException) -> str:
+    """The server's or gRPC's own words."""
+    source = error if isinstance(error, grpc.aio.AioRpcError) else error.__cause__
+    return (source.details() or "") if isinstance(source, grpc.aio.AioRpcError) else str(error)
+
+
+def _translated(error: BaseException, *, change: bool, timeout_seconds: float | None = None) -> EtcdError:
+    """Our error for one of theirs; the message has no endpoint in it, since messages reach workflow histories."""
+    source = error if isinstance(error, grpc.aio.AioRpcError) else error.__cause__
+    code = source.code().name if isinstance(source, grpc.aio.AioRpcError) else "DEADLINE_EXCEEDED"
+    said = _said(error)
+    return classify(said, code, change=change)(readable(said, code, timeout_seconds))
+
+
+def readable(said: str, code: str, timeout_seconds: float | None = None) -> str:
+    """`said` in a few words without addresses: gRPC's own texts name them, and go on for lines."""
+    if code == "DEADLINE_EXCEEDED":
+        return f"no answer within {timeout_seconds:g} s" if timeout_seconds else "no answer in time"
+    if "onnection refused" in said:
+        return "connection refused"
+    if "connection attempt timed out" in said:
+        return "no connection in time"
+    if "handshake" in said or "SSL" in said:
+        cause = re.search(r"[A-Z_]*CERTIFICATE[A-Z_]*|WRONG_VERSION_NUMBER|[A-Z_]*ALERT[A-Z_]*", said)
+        return f"TLS handshake failed{f' ({cause[0]})' if cause else ''}"
+    return ADDRESS.sub("<address>", said)[:200] or code.lower()

