@@ -72,11 +72,14 @@ class EtcdActivities:
         seeing = asyncio.ensure_future(self._gateway(look.cluster).observe(look.doubtful))
         await failpoints.reach("check_leader.during")
         try:
-            return Report(step=clock.step(StepOutcome.OBSERVED), view=await seeing)
+            view = await seeing
         except EtcdPermissionError:
             raise
         except EtcdError as error:
             return Report(step=clock.step(StepOutcome.UNAVAILABLE, str(error)))
+        leadership = view.leadership
+        said = f"{view.label(leadership.id)} leads at term {leadership.term}" if leadership else "no leader"
+        return Report(step=clock.step(StepOutcome.OBSERVED, said), view=view)
 
     @activity.defn
     async def move_leader(self, act: Act) -> Report:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy, SearchAttributeKey
@@ -82,6 +82,7 @@ RECORD_AT_LEAST_SECONDS: Final = 60.0
 FIRST_PAUSE_SECONDS: Final = 0.25
 LONGEST_PAUSE_SECONDS: Final = 30.0
 PAUSE_GROWTH: Final = 1.6
+CARRIED_MEMO: Final = "carried"
 STEPS_WITHOUT_PAUSE: Final = 8
 """After so many steps that did not end it, the cluster is left alone for a moment before the next."""
 
@@ -113,14 +114,14 @@ class RemoveMember:
         self._recheck = False
 
     @workflow.run
-    async def run(self, request: RemovalRequest | None = None, carried: Carried | None = None) -> RemovalResult:
-        """Remove `request.member`; `carried` is only ever given by the workflow to its own next run."""
+    async def run(self, request: RemovalRequest | None = None) -> RemovalResult:
+        """Remove `request.member`; without a default, a start without input would fail its task for ever."""
         if request is None:
             raise invalid_input('input: missing; give {"cluster": "<profile>", "member": "<name or hex ID>"}')
         self._request = request
         self._blocked_seconds_left = request.blocked_timeout_seconds
-        if carried is not None:
-            self._take_over(carried)
+        if workflow.info().continued_run_id is not None:
+            self._take_over(workflow.memo_value(CARRIED_MEMO, type_hint=Carried))
         else:
             self._traits = await workflow.execute_local_activity_method(
                 WorkerActivities.describe_worker, start_to_close_timeout=timedelta(seconds=5)
@@ -317,7 +318,7 @@ class RemoveMember:
         if self._blocked_seconds_left <= 0:
             await self._give_up(blocked)
         if workflow.info().is_continue_as_new_suggested() and workflow.all_handlers_finished():
-            workflow.continue_as_new(args=[self._request, self._hand_on()])
+            workflow.continue_as_new(self._request, memo={CARRIED_MEMO: self._hand_on()})
         pause = min(
             FIRST_PAUSE_SECONDS * PAUSE_GROWTH**self._pauses, LONGEST_PAUSE_SECONDS, self._blocked_seconds_left
         )
@@ -580,10 +581,3 @@ def _unsettled(steps: list[Step]) -> Blocked:
 def _refusal(refused: Refused) -> ApplicationError:
     text = f"{refused.reason}: {refused.seen}; {refused.remedy}"
     return ApplicationError(text, type=FailureType.REMOVAL_REFUSED, non_retryable=True)
-
-
-def unexpected_arguments(arguments: tuple[Any, ...] | list[Any], *, continued: bool) -> ApplicationError | None:
-    """The failure for a start with more than the one input; only our own next run is given a second."""
-    if len(arguments) <= (2 if continued else 1):
-        return None
-    return invalid_input(f"input: one JSON object is expected, {len(arguments)} arguments were given")

@@ -1,0 +1,65 @@
+"""Start removals and follow them, from scripts and from the command line.
+
+    client = await connect()
+    removal = await start_removal(client, RemovalRequest(cluster="prod", member="node2"))
+    print((await removal.result()).outcome)
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from temporalio.client import Client, WorkflowHandle
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.envconfig import ClientConfig
+
+from etcd_handoff.model import TASK_QUEUE, RemovalRequest, RemovalResult, workflow_id
+from etcd_handoff.payloads import data_converter
+
+if TYPE_CHECKING:
+    from temporalio.client import Interceptor
+
+WORKFLOW_TYPE: Final = "RemoveMember"
+TASK_TIMEOUT: Final = timedelta(seconds=2)
+"""A worker that is killed while it decides what comes next is given up after this, not after Temporal's 10 s."""
+
+Removal = WorkflowHandle[Any, RemovalResult]
+
+
+async def connect(interceptors: tuple[Interceptor, ...] = ()) -> Client:
+    """A client by Temporal's environment configuration (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TLS, profiles).
+
+    Raises:
+        RuntimeError: The server cannot be reached.
+    """
+    settings = ClientConfig.load_client_connect_config()
+    settings.setdefault("target_host", "localhost:7233")
+    return await Client.connect(**settings, data_converter=data_converter, interceptors=list(interceptors))
+
+
+async def start_removal(client: Client, request: RemovalRequest, task_queue: str = TASK_QUEUE) -> Removal:
+    """Start the removal, or join the one of this member that runs already.
+
+    Args:
+        client: From `connect`, or any client with `etcd_handoff.payloads.data_converter`.
+        request: What to remove.
+        task_queue: Task queue of the workers.
+
+    Returns:
+        The handle; its `result()` is a `RemovalResult`, or raises `WorkflowFailureError` whose cause is an
+        `ApplicationError` with one of the types in `etcd_handoff.model.FailureType`.
+    """
+    handle: Removal = await client.start_workflow(
+        WORKFLOW_TYPE,
+        request,
+        id=workflow_id(request.cluster, request.member),
+        task_queue=task_queue,
+        result_type=RemovalResult,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        task_timeout=TASK_TIMEOUT,
+        static_summary=f"Take member {request.member} out of etcd cluster {request.cluster}",
+        static_details=request.reason or "No reason was given.",
+    )
+    return handle

@@ -1,0 +1,172 @@
+"""The command lines and files of the lab's processes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import socket
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from etcd_handoff.lab.parts import Parts
+
+TOKEN: Final = "lab-admin"  # noqa: S105  # of an API server that lives for minutes on loopback
+HOST: Final = "127.0.0.1"
+
+
+class Role(StrEnum):
+    """What a process of the lab is."""
+
+    ETCD = "etcd"
+    APISERVER = "apiserver"
+    WORKER = "worker"
+    TEMPORAL = "temporal"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node: the addresses of its processes."""
+
+    name: str
+    client_port: int
+    peer_port: int
+    api_port: int
+
+    @property
+    def etcd_url(self) -> str:
+        """Client URL of its etcd member."""
+        return f"http://{HOST}:{self.client_port}"
+
+    @property
+    def peer_url(self) -> str:
+        """Peer URL of its etcd member."""
+        return f"http://{HOST}:{self.peer_port}"
+
+    @property
+    def api_url(self) -> str:
+        """URL of its API server."""
+        return f"https://{HOST}:{self.api_port}"
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now.
+
+    They are taken below the range that the kernel hands out for outgoing connections, so that a connection made
+    between now and the listener's start cannot take one; all are held until all are found.
+    """
+    held: list[socket.socket] = []
+    ports: list[int] = []
+    try:
+        while len(ports) < count:
+            probe = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            held.append(probe)
+            port = 20_000 + secrets.randbelow(12_000)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            ports.append(port)
+    finally:
+        for probe in held:
+            probe.close()
+    return ports
+
+
+def etcd_command(parts: Parts, node: Node, nodes: list[Node], folder: Path, *, state: str = "new") -> list[str]:
+    """A member of the cluster that `nodes` make."""
+    return [
+        str(parts.etcd),
+        f"--name={node.name}",
+        f"--data-dir={folder / 'etcd'}",
+        f"--listen-client-urls={node.etcd_url}",
+        f"--advertise-client-urls={node.etcd_url}",
+        f"--listen-peer-urls={node.peer_url}",
+        f"--initial-advertise-peer-urls={node.peer_url}",
+        f"--initial-cluster={','.join(f'{n.name}={n.peer_url}' for n in nodes)}",
+        f"--initial-cluster-state={state}",
+        "--initial-cluster-token=lab",
+        "--log-level=info",
+    ]
+
+
+def apiserver_command(parts: Parts, node: Node, folder: Path, shared: Path) -> list[str]:
+    """An API server on this node's etcd member alone, as in k0s."""
+    return [
+        str(parts.kube_apiserver),
+        f"--etcd-servers={node.etcd_url}",
+        f"--bind-address={HOST}",
+        f"--secure-port={node.api_port}",
+        f"--cert-dir={folder / 'certificates'}",
+        "--service-account-issuer=https://lab",
+        f"--service-account-key-file={shared / 'service-account.key'}",
+        f"--service-account-signing-key-file={shared / 'service-account.key'}",
+        f"--token-auth-file={shared / 'tokens.csv'}",
+        "--authorization-mode=RBAC",
+        "--service-cluster-ip-range=10.0.0.0/24",
+        "--disable-admission-plugins=ServiceAccount,NamespaceLifecycle",
+        "--endpoint-reconciler-type=none",
+        "--enable-priority-and-fairness=false",
+        "--profiling=false",
+    ]
+
+
+def temporal_command(parts: Parts, folder: Path, port: int, ui_port: int) -> list[str]:
+    """Temporal's dev server with its Web UI, on a file, so that it survives its own restart."""
+    return [
+        str(parts.temporal),
+        "server",
+        "start-dev",
+        f"--db-filename={folder / 'temporal.db'}",
+        f"--ip={HOST}",
+        f"--port={port}",
+        f"--ui-port={ui_port}",
+        "--log-level=warn",
+    ]
+
+
+def write_shared_files(folder: Path) -> None:
+    """What all API servers share: the service accounts' key and the administrator's token.
+
+    The key is a fresh P-256 scalar in the DER of RFC 5915, which leaves the public half to the reader.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    scalar = bytes([secrets.randbelow(255)]) + secrets.token_bytes(31)
+    der = bytes.fromhex("30310201010420") + scalar + bytes.fromhex("a00a06082a8648ce3d030107")
+    pem = base64.encodebytes(der).decode()
+    key = f"-----BEGIN EC PRIVATE KEY-----\n{pem}-----END EC PRIVATE KEY-----\n"
+    (folder / "service-account.key").write_text(key)
+    (folder / "tokens.csv").write_text(f'{TOKEN},lab,lab,"system:masters"\n')
+
+
+def write_kubeconfig(path: Path, nodes: list[Node]) -> None:
+    """One context per API server, named after its node."""
+    names = [node.name for node in nodes]
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": names[0],
+        "clusters": [
+            {"name": n.name, "cluster": {"server": n.api_url, "insecure-skip-tls-verify": True}} for n in nodes
+        ],
+        "users": [{"name": "lab", "user": {"token": TOKEN}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": "lab"}} for name in names],
+    }
+    path.write_text(json.dumps(content, indent=2))
+
+
+def write_config(path: Path, cluster: str, nodes: list[Node], kubeconfig: Path | None) -> None:
+    """The product's configuration file for this cluster."""
+    lines = [f"[clusters.{cluster}.etcd]", f"endpoints = {json.dumps([n.etcd_url for n in nodes])}"]
+    if kubeconfig is not None:
+        lines += [
+            "",
+            f"[clusters.{cluster}.kubernetes]",
+            f"kubeconfig = {json.dumps(str(kubeconfig))}",
+            f"contexts = {json.dumps([n.name for n in nodes])}",
+        ]
+    path.write_text("\n".join(lines) + "\n")

@@ -1,0 +1,128 @@
+"""One supervised real process: started, killed, stopped, continued, and never outliving us."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+_TIED: Final = """
+import ctypes, os, signal, sys
+parent = int(sys.argv[1])
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+if os.getppid() != parent:
+    sys.exit(1)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""Asks the kernel to kill us when our parent dies (prctl PR_SET_PDEATHSIG, kept across exec), then becomes the program.
+
+A wrapper rather than `preexec_fn`, which can dead-lock in a process with threads. The parent may have died before the
+call: then its PID is not our parent's any more.
+"""
+LOG_TAIL_LINES: Final = 15
+POLL_SECONDS: Final = 0.01
+
+
+class ProcessError(RuntimeError):
+    """A process of the lab did not do what it must; the message carries the end of its log."""
+
+
+class Process:
+    """A program with its log.
+
+    Args:
+        name: For messages and for the log's name.
+        command: Program, by absolute path, and arguments.
+        log: Its output goes here; restarts append.
+        env: Environment beyond ours.
+        cwd: Working directory.
+    """
+
+    def __init__(
+        self, name: str, command: Sequence[str], log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> None:
+        self.name = name
+        self.command = list(command)
+        self.log = log
+        self.env = dict(env or {})
+        self._cwd = cwd
+        self._popen: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Process ID while it runs."""
+        return self._popen.pid if self._popen is not None and self.alive else None
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs, stopped or not."""
+        return self._popen is not None and self._popen.poll() is None
+
+    @property
+    def exit_status(self) -> int | None:
+        """Its exit status, negative for a signal; None while it runs or before it did."""
+        return self._popen.poll() if self._popen is not None else None
+
+    def start(self) -> None:
+        """Start it; a process that runs already is an error."""
+        if self.alive:
+            msg = f"{self.name} runs already"
+            raise ProcessError(msg)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        tied = [sys.executable, "-I", "-S", "-c", _TIED, str(os.getpid()), *self.command]
+        with self.log.open("ab") as output:
+            self._popen = subprocess.Popen(  # noqa: S603  # our own command lines
+                tied,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **self.env},
+                cwd=self._cwd,
+                start_new_session=True,
+            )
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal by PID; nothing when it has ended."""
+        if self._popen is not None and self.alive:
+            self._popen.send_signal(number)
+
+    async def kill(self) -> None:
+        """SIGKILL, and gone when this returns."""
+        self.signal(signal.SIGKILL)
+        await self.ended()
+
+    async def terminate(self) -> None:
+        """SIGTERM, and gone when this returns."""
+        self.signal(signal.SIGTERM)
+        await self.ended()
+
+    async def ended(self, timeout_seconds: float = 30.0) -> int:
+        """Its exit status, once it has ended.
+
+        Raises:
+            ProcessError: It still runs after the time-out.
+        """
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while self.alive:
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError:
+            raise self.error(f"still runs after {timeout_seconds:g} s") from None
+        return self.exit_status or 0
+
+    def tail(self) -> str:
+        """The last lines of its log."""
+        if not self.log.exists():
+            return "(no log)"
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
+
+    def error(self, what: str) -> ProcessError:
+        """An error that says what is wrong with it and how its log ends."""
+        return ProcessError(f"{self.name} {what}; the end of {self.log}:\n{self.tail()}")

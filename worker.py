@@ -1,0 +1,216 @@
+"""The worker: all that a node runs. `python worker.py --node NAME` takes removals up until it gets SIGTERM."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.worker import (
+    ExecuteWorkflowInput,
+    Interceptor,
+    Worker,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+)
+
+from activities.etcd import EtcdActivities
+from activities.kubernetes import KubernetesActivities
+from activities.steps import ActivityFrame
+from activities.worker import WorkerActivities
+from etcd_handoff import __version__
+from etcd_handoff.client import connect
+from etcd_handoff.config import Config, config_path, load_config
+from etcd_handoff.errors import ConfigError
+from etcd_handoff.model import WorkerTraits
+from etcd_handoff.payloads import invalid_input
+from workflows.remove_member import CLUSTER_KEY, MEMBER_KEY, STATE_KEY, RemoveMember
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from temporalio.client import Client
+
+EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_UNREACHABLE = 0, 1, 2, 4
+
+STICKY_TIMEOUT: Final = timedelta(milliseconds=500)
+"""How long the next decision waits for the worker that made the last one: after `kill -9` another takes over then."""
+GRACE: Final = timedelta(seconds=3)
+"""How long activities under way may finish after SIGTERM."""
+HEARTBEAT_THROTTLE: Final = timedelta(milliseconds=250)
+"""Heartbeats leave at once, so that cancellations reach an activity quickly (the SDK would hold them for 30 to 60 s)."""
+
+log = logging.getLogger("etcd_handoff.worker")
+
+
+class WorkflowFrame(Interceptor):
+    """Fails a workflow that was started with the wrong number of arguments, instead of its task for ever."""
+
+    def workflow_interceptor_class(
+        self,
+        input: WorkflowInterceptorClassInput,  # noqa: A002, ARG002  # the SDK's signature
+    ) -> type[WorkflowInboundInterceptor]:
+        """Called by the SDK once for each workflow type."""
+        return _WorkflowFrame
+
+
+class _WorkflowFrame(WorkflowInboundInterceptor):
+    async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002
+        if len(input.args) > 1:
+            text = f"input: one JSON object is expected, {len(input.args)} arguments were given"
+            raise invalid_input(text)
+        return await self.next.execute_workflow(input)
+
+
+async def ensure_search_attributes(client: Client) -> bool:
+    """Whether the namespace has our search attributes; they are registered when they are missing and we may."""
+    wanted = {key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD for key in (CLUSTER_KEY, MEMBER_KEY, STATE_KEY)}
+    try:
+        known = await client.operator_service.list_search_attributes(
+            ListSearchAttributesRequest(namespace=client.namespace)
+        )
+        missing = {name: kind for name, kind in wanted.items() if name not in known.custom_attributes}
+        if missing:
+            await client.operator_service.add_search_attributes(
+                AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
+            )
+    except RPCError as error:
+        if error.status is RPCStatusCode.ALREADY_EXISTS:
+            return True
+        log.warning(
+            "running without search attributes: %s; register EtcdCluster, EtcdMember and HandoffState as Keyword with "
+            "`temporal operator search-attribute create`, then restart the workers",
+            error.message,
+        )
+        return False
+    return True
+
+
+def make_worker(
+    client: Client,
+    config: Config,
+    etcd: EtcdActivities,
+    kubernetes: KubernetesActivities,
+    traits: WorkerTraits,
+) -> Worker:
+    """A worker for all workflows and activities; the caller runs it and closes the activities afterwards."""
+    return Worker(
+        client,
+        task_queue=config.task_queue,
+        workflows=[RemoveMember],
+        activities=[
+            etcd.check_leader,
+            etcd.move_leader,
+            etcd.await_election,
+            etcd.remove_member,
+            etcd.check_hash,
+            etcd.take_snapshot,
+            kubernetes.find_resource,
+            kubernetes.update_status,
+            WorkerActivities(traits).describe_worker,
+        ],
+        interceptors=[ActivityFrame(), WorkflowFrame()],
+        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+        graceful_shutdown_timeout=GRACE,
+        max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+        default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+    )
+
+
+async def serve(config: Config, node: str) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        RuntimeError: Temporal cannot be reached at the start.
+    """
+    client = await connect()
+    traits = WorkerTraits(search_attributes=await ensure_search_attributes(client))
+    etcd, kubernetes = EtcdActivities(config, node), KubernetesActivities(config, node)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with make_worker(client, config, etcd, kubernetes, traits):
+            say(
+                f"etcd-handoff worker ready: node {node}, task queue {config.task_queue}, "
+                f"clusters {', '.join(sorted(config.clusters))}, Temporal {client.service_client.config.target_host} "
+                f"namespace {client.namespace}, build {__version__}"
+                f"{'' if traits.search_attributes else ', without search attributes'}"
+            )
+            await stop.wait()
+            say("etcd-handoff worker stopping")
+    finally:
+        await etcd.close()
+        await kubernetes.close()
+    say("etcd-handoff worker stopped")
+
+
+def check_files(config: Config) -> None:
+    """Raise ConfigError for the first file that the configuration names and this process cannot read."""
+    for name, profile in config.clusters.items():
+        named = {f"etcd.{key}": value for key, value in profile.etcd if key.endswith("_file")}
+        named["kubernetes.kubeconfig"] = profile.kubernetes.kubeconfig if profile.kubernetes else None
+        for field, path in named.items():
+            if isinstance(path, Path) and not os.access(path, os.R_OK):
+                msg = f"clusters.{name}.{field}: {path} cannot be read; correct the path or its permissions"
+                raise ConfigError(msg)
+
+
+def say(text: str) -> None:
+    """One line on standard output, at once, also into a pipe."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def parser() -> argparse.ArgumentParser:
+    """The worker's options, for this script and for `etcd-handoff worker`."""
+    options = argparse.ArgumentParser(prog="worker.py", description=__doc__)
+    options.add_argument("--node", default=socket.gethostname(), help="node this worker runs on (default: host name)")
+    options.add_argument("--config", help="configuration file (default: $ETCD_HANDOFF_CONFIG or ./etcd-handoff.toml)")
+    options.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
+    return options
+
+
+def run(config_file: str | None, node: str, log_level: str = "INFO") -> int:
+    """Serve; the exit status for the shell."""
+    logging.basicConfig(level=log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        config = load_config(config_path(config_file))
+        check_files(config)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_USAGE
+    try:
+        asyncio.run(serve(config, node))
+    except (RuntimeError, RPCError) as error:
+        sys.stderr.write(f"Temporal cannot be reached: {error}; set TEMPORAL_ADDRESS to a running server\n")
+        return EXIT_UNREACHABLE
+    return EXIT_DONE
+
+
+def leave(status: int) -> None:
+    """End the process at once: the interpreter's own exit can abort after a worker ran (temporalio sdk-python#300)."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse, serve, leave."""
+    given = parser().parse_args(arguments)
+    leave(run(given.config, given.node, given.log_level))
+
+
+if __name__ == "__main__":
+    main()
