@@ -1,0 +1,187 @@
+"""`make demo`: the leader leaves a real cluster, its worker is killed on the way, and nobody notices; then the naive way."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.client import connect, start_removal
+from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
+from etcd_handoff.lab.cluster import Lab, LabOptions, wait_until
+from etcd_handoff.lab.naive import remove_through_itself
+from etcd_handoff.lab.nodes import Role
+from etcd_handoff.lab.parts import MissingPartError, ensure
+from etcd_handoff.lab.processes import ProcessError
+from etcd_handoff.lab.writer import OpenLoopWriter, WriteReport, missing
+from etcd_handoff.model import RemovalRequest, RemovalResult
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from temporalio.client import Client
+
+HELD: Final = "move_leader.after"
+"""Where the first worker is held until it is killed: leadership has moved, but Temporal has not been told."""
+WRITE_INTERVAL_MS: Final = 4.0
+QUIET_SECONDS: Final = 1.0
+"""How long the writer goes on before and after, so that the longest gap has something to be compared with."""
+
+
+def run_demo(*, keep: bool = False) -> int:
+    """Show the main job and the naive way; with `keep`, leave the first cluster running until Ctrl-C.
+
+    Returns:
+        Exit status: 0 when all went as it should, 1 when not.
+    """
+    try:
+        ensure(say)
+        return asyncio.run(_interruptible(_demo(keep=keep)))
+    except (MissingPartError, ProcessError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        say("stopped")
+        return 1
+
+
+def say(text: str = "") -> None:
+    """One line for the person who watches."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+async def _interruptible(work: Coroutine[None, None, int]) -> int:
+    """SIGTERM ends the demo as Ctrl-C does, so that the lab is cleaned up."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
+
+
+async def _demo(*, keep: bool) -> int:
+    title("1. The durable way")
+    async with Lab(LabOptions(progress=say)) as lab:
+        good = await _durable(lab)
+        if keep:
+            await _keep(lab)
+            return 0 if good else 1
+    title("2. The naive way, on a fresh cluster")
+    async with Lab(LabOptions(progress=say, temporal=False)) as lab:
+        shown = await _naive(lab)
+    say()
+    say("All of it was real: etcd, kube-apiserver, Temporal, workers. Every process has ended.")
+    return 0 if good and shown else 1
+
+
+async def _durable(lab: Lab) -> bool:
+    leader = await lab.leader()
+    survivor, other = (node.name for node in lab.others(leader))
+    say(f"Web UI      {lab.ui_url}/namespaces/default/workflows")
+    say(f"leader      {leader}, of {', '.join(node.name for node in lab.nodes)}")
+    say(await lab.kubectl("get", "etcdmembers", context=survivor))
+    writer = OpenLoopWriter(lab.node(survivor).etcd_url, lab.directory, WRITE_INTERVAL_MS)
+    await writer.start()
+    say(f"a writer puts a key every {WRITE_INTERVAL_MS:g} ms through {survivor}")
+    await asyncio.sleep(QUIET_SECONDS)
+    result = await _remove_with_a_murder(lab, leader, (survivor, other))
+    await asyncio.sleep(QUIET_SECONDS)
+    report = await writer.stop()
+    lost = await missing(report, [node.etcd_url for node in lab.others(leader)])
+    _timeline(result)
+    say(await lab.kubectl("get", "etcdmembers", context=survivor))
+    _writes(report, lost)
+    told = await lab.joined(leader, survivor) == "False"
+    return result.outcome == "removed" and told and not lost
+
+
+async def _remove_with_a_murder(lab: Lab, leader: str, others: tuple[str, str]) -> RemovalResult:
+    """The removal begins on the leader's own node; its worker is killed when leadership has moved."""
+    folder = lab.directory
+    await lab.start_worker(leader, {FAILPOINTS_VARIABLE: f"{HELD}=hold", FOLDER_VARIABLE: str(folder)})
+    client = await connect_to(lab)
+    say(f"removing {leader}, the leader, on the worker of {leader} itself")
+    removal = await start_removal(client, RemovalRequest(cluster=lab.cluster, member=leader, reason="demo"))
+
+    async def held() -> bool:
+        return (folder / f"{HELD}.hit").exists()
+
+    await wait_until(held, "leadership has moved", 30.0)
+    await asyncio.gather(*(lab.start_worker(name) for name in others))
+    began = time.monotonic()
+    await lab.kill(Role.WORKER, leader)
+    say(f"leadership has moved; worker of {leader} killed with SIGKILL before it could say so")
+    result = await removal.result()
+    say(f"the removal went on elsewhere and ended {(time.monotonic() - began) * 1000:.0f} ms after the kill")
+    return result
+
+
+async def connect_to(lab: Lab) -> Client:
+    """A client of the lab's Temporal, by the same environment as everybody's."""
+    os.environ.update(lab.environment)
+    return await connect()
+
+
+def _timeline(result: RemovalResult) -> None:
+    say()
+    say(f"{'step':16}{'node':8}{'ms':>8}  {'tries':6}{'outcome':16}note")
+    for step in result.steps:
+        say(f"{step.name:16}{step.node:8}{step.milliseconds:8.1f}  {step.attempts:<6}{step.outcome:16}{step.note}")
+    say()
+    say(
+        f"outcome {result.outcome}, leader {result.leader_before} -> {result.leader_after}, "
+        f"term {result.term_before} -> {result.term_after}, status recorded: {result.status_recorded}"
+    )
+    say()
+
+
+def _writes(report: WriteReport, lost: dict[str, list[int]]) -> None:
+    say(
+        f"writes: {len(report.acknowledged)} acknowledged, {len(report.failed)} failed, longest gap "
+        f"{report.longest_gap_ms():.0f} ms, acknowledged writes lost: {sum(map(len, lost.values()))}"
+    )
+
+
+async def _naive(lab: Lab) -> bool:
+    """Whether the bug showed: an error, or a resource that lies."""
+    leader = await lab.leader()
+    survivor = lab.others(leader)[0].name
+    writer = OpenLoopWriter(lab.node(survivor).etcd_url, lab.directory, WRITE_INTERVAL_MS)
+    await writer.start()
+    say(f"removing {leader}, the leader, through itself; writing its status through its own API server")
+    await asyncio.sleep(QUIET_SECONDS)
+    steps = await remove_through_itself(lab, leader)
+    report = await writer.stop()
+    say()
+    for step in steps:
+        say(f"{step.what}: {step.error or 'ok'} ({step.milliseconds:.0f} ms)")
+    listed = [m.name for m in await lab.members(survivor)]
+    joined = await lab.joined(leader, survivor)
+    say(f"etcd's members: {', '.join(listed)}; the EtcdMember of {leader} says Joined={joined}")
+    _writes(report, {})
+    say()
+    say(await lab.kubectl("get", "etcdmembers", context=survivor))
+    return joined == "True" or any(step.error for step in steps)
+
+
+async def _keep(lab: Lab) -> None:
+    """Leave the cluster to the person who watches."""
+    rest = [node for node in lab.nodes if lab.process(Role.WORKER, node.name).alive]
+    say()
+    say("The cluster runs on. In another terminal:")
+    say(f"  export ETCD_HANDOFF_CONFIG={lab.config_path} TEMPORAL_ADDRESS={lab.temporal_address}")
+    say(f"  .venv/bin/etcd-handoff remove {rest[0].name} -c {lab.cluster}")
+    say(f"  .venv/bin/etcd-handoff status -c {lab.cluster}")
+    say(f"  .venv/bin/kubectl --kubeconfig {lab.kubeconfig_path} --context {rest[-1].name} get etcdmembers")
+    say(f"  {lab.ui_url}/namespaces/default/workflows")
+    say("Ctrl-C ends it.")
+    await asyncio.Event().wait()
+
+
+def title(text: str) -> None:
+    """A heading."""
+    say()
+    say(text)
+    say("=" * len(text))
