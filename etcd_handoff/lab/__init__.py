@@ -1,7 +1,9 @@
-"""A real cluster on this machine: etcd, API servers, Temporal and workers as processes that can really be killed."""
+"""A real cluster on this machine: etcd, API servers, Temporal and workers, which can really be killed."""
 
-from etcd_handoff.lab.cluster import Lab, LabOptions, ListedMember, wait_until
+from etcd_handoff.lab.cluster import Lab, LabOptions
+from etcd_handoff.lab.judge import ListedMember
 from etcd_handoff.lab.nodes import Node, Role
-from etcd_handoff.lab.processes import Process, ProcessError
+from etcd_handoff.lab.processes import Process
+from etcd_handoff.lab.waiting import ProcessError, wait_until
 
 __all__ = ["Lab", "LabOptions", "ListedMember", "Node", "Process", "ProcessError", "Role", "wait_until"]

@@ -1,85 +1,58 @@
-"""The lab: N nodes, each an etcd member, an API server on that member alone and a worker, and one Temporal server."""
+"""The lab: N nodes, each with etcd, an API server on that etcd and a worker, and one Temporal server."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
-import os
 import shutil
 import signal
 import sys
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from etcd_handoff.lab import http, parts
+from etcd_handoff.lab import http, judge, parts, resources
 from etcd_handoff.lab.nodes import (
     HOST,
-    TOKEN,
+    ROOT,
     Node,
     Role,
     apiserver_command,
+    bearer,
     etcd_command,
-    free_ports,
     temporal_command,
     write_config,
     write_kubeconfig,
     write_shared_files,
 )
-from etcd_handoff.lab.processes import Process, ProcessError
+from etcd_handoff.lab.options import LabOptions
+from etcd_handoff.lab.ports import Ports
+from etcd_handoff.lab.processes import Process, ProcessError, run
+from etcd_handoff.lab.waiting import together, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from types import TracebackType
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-CRD: Final = ROOT / "deploy" / "crd.yaml"
-POLL_SECONDS: Final = 0.02
+    from etcd_handoff.lab.judge import ListedMember
+
+__all__ = ["Lab", "LabOptions", "wait_until"]
+
 READY_SECONDS: Final = 120.0
 """Far beyond what a start takes, even on a busy machine: reaching it means that something is broken."""
 MOST_NODES: Final = 7
 WORKER_READY: Final = "etcd-handoff worker ready"
-
-
-@dataclass(frozen=True, slots=True)
-class LabOptions:
-    """What to start.
-
-    Attributes:
-        nodes: How many nodes, 1 to 7.
-        workers: Names of the nodes whose worker starts with the lab.
-        temporal: Whether a Temporal server is started.
-        kubernetes: Whether API servers are started.
-        cluster: Name of the cluster profile.
-        directory: Where data and logs go; left out, a temporary folder that goes when all went well.
-        worker_env: Environment of all workers beyond ours.
-        progress: Told what is happening.
-    """
-
-    nodes: int = 3
-    workers: tuple[str, ...] = ()
-    temporal: bool = True
-    kubernetes: bool = True
-    cluster: str = "demo"
-    directory: Path | None = None
-    worker_env: tuple[tuple[str, str], ...] = ()
-    progress: Callable[[str], None] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ListedMember:
-    """A member of etcd's linearizable list: ID in hex, name, whether it is a learner."""
-
-    id: str
-    name: str
-    is_learner: bool
+NOT_FOR_INSTALLING: Final = "exclude=poststarthook/rbac/bootstrap-roles"
+"""The last thing that an API server does when it starts, which an administrator need not wait for."""
 
 
 class Lab:
     """A running lab; use it with `async with`. Every process ends with it, and with this process.
+
+    Attributes:
+        options: What it was asked to start.
+        nodes: Its nodes, node0 first.
+        directory: Data, configuration and, in `logs`, one log for each process.
 
     Raises:
         ValueError: The number of nodes is out of range.
@@ -93,12 +66,12 @@ class Lab:
             raise ValueError(msg)
         self._parts = parts.locate()
         self.directory = self.options.directory or Path(tempfile.mkdtemp(prefix="etcd-handoff-lab-"))
-        ports = free_ports(3 * self.options.nodes + 2)
-        self.nodes = [Node(f"node{i}", *ports[3 * i : 3 * i + 3]) for i in range(self.options.nodes)]
-        self._temporal_port, self._ui_port = ports[-2:]
+        self._ports = Ports(HOST)
+        self.nodes = [Node(f"node{i}", *self._ports.take(3)) for i in range(self.options.nodes)]
+        self._temporal_port, self._ui_port = self._ports.take(2)
         self._processes: dict[tuple[Role, str], Process] = {}
 
-    # --- where things are -----------------------------------------------------------------------------------------
+    # where things are
 
     @property
     def cluster(self) -> str:
@@ -122,7 +95,7 @@ class Lab:
 
     @property
     def kubeconfig_path(self) -> Path:
-        """kubeconfig with one context per node."""
+        """The kubeconfig file with one context per node."""
         return self.directory / "kubeconfig"
 
     @property
@@ -131,8 +104,12 @@ class Lab:
         return {"ETCD_HANDOFF_CONFIG": str(self.config_path), "TEMPORAL_ADDRESS": self.temporal_address}
 
     def node(self, name: str) -> Node:
-        """The node called `name`."""
-        return next(n for n in self.nodes if n.name == name)
+        """The node called `name`.
+
+        Raises:
+            KeyError: There is none.
+        """
+        return {n.name: n for n in self.nodes}[name]
 
     def others(self, name: str) -> list[Node]:
         """All nodes but `name`."""
@@ -142,7 +119,7 @@ class Lab:
         """The process of a role on a node; Temporal has no node."""
         return self._processes[role, node]
 
-    # --- coming and going -----------------------------------------------------------------------------------------
+    # coming and going
 
     async def __aenter__(self) -> Self:
         """Start everything; what has started ends again when something does not."""
@@ -156,8 +133,8 @@ class Lab:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End everything; data and logs stay where an error happened."""
-        await self.close(keep_files=error is not None)
+        """End everything; data and logs stay after an error, but not after Ctrl-C."""
+        await self.close(keep_files=isinstance(error, Exception))
 
     async def close(self, *, keep_files: bool = False) -> None:
         """SIGKILL for all: nothing here is kept, and an API server without its etcd ignores SIGTERM."""
@@ -165,35 +142,51 @@ class Lab:
             process.signal(signal.SIGKILL)
         for process in self._processes.values():
             await process.ended()
-        if self.options.directory is None and not keep_files:
-            shutil.rmtree(self.directory, ignore_errors=True)
-        elif keep_files:
+        self._ports.close()
+        if keep_files:
             self._say(f"data and logs are kept in {self.directory}")
+        elif self.options.directory is None:
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     async def _start(self) -> None:
-        shared = self.directory / "shared"
-        write_shared_files(shared)
-        write_kubeconfig(self.kubeconfig_path, self.nodes)
-        write_config(
-            self.config_path, self.cluster, self.nodes, self.kubeconfig_path if self.options.kubernetes else None
-        )
+        self._write_files()
         for node in self.nodes:
-            self._add(Role.ETCD, node.name, etcd_command(self._parts, node, self.nodes, self.directory / node.name))
+            self._add_etcd(node, self.nodes)
             if self.options.kubernetes:
-                command = apiserver_command(self._parts, node, self.directory / node.name, shared)
+                command = apiserver_command(self._parts, node, self.directory / node.name, self._shared)
                 self._add(Role.APISERVER, node.name, command)
             self._add_worker(node.name)
         if self.options.temporal:
             command = temporal_command(self._parts, self.directory, self._temporal_port, self._ui_port)
             self._add(Role.TEMPORAL, "", command)
         self._say(f"starting {self._inventory()}")
-        started = [p for (role, _), p in self._processes.items() if role is not Role.WORKER]
-        for process in started:
-            process.start()
-        await asyncio.gather(*(self.ready(role, name) for role, name in self._processes if role is not Role.WORKER))
+        roles = [key for key in self._processes if key[0] is not Role.WORKER]
+        for key in roles:
+            self._processes[key].start()
+        # Everything waits for what it needs alone: on two cores the start is mostly spent computing.
+        await together(*(self.ready(*key) for key in roles), self._install_when_possible(), self._start_workers())
+
+    def _write_files(self) -> None:
+        write_shared_files(self._shared)
+        write_kubeconfig(self.kubeconfig_path, self.nodes)
+        kubeconfig = self.kubeconfig_path if self.options.kubernetes else None
+        write_config(self.config_path, self.cluster, self.nodes, kubeconfig)
+
+    async def _install_when_possible(self) -> None:
         if self.options.kubernetes:
+            first = self.nodes[0].name
+            await together(*(self.ready(Role.ETCD, node.name) for node in self.nodes))
+            await self._ready_when(Role.APISERVER, first, lambda: self._api_serves(first, NOT_FOR_INSTALLING))
             await self.install_resources()
-        await asyncio.gather(*(self.start_worker(name) for name in self.options.workers))
+
+    async def _start_workers(self) -> None:
+        if self.options.workers:
+            await self.ready(Role.TEMPORAL)
+            await together(*(self.start_worker(name) for name in self.options.workers))
+
+    @property
+    def _shared(self) -> Path:
+        return self.directory / "shared"
 
     def _inventory(self) -> str:
         counts = Counter(role for role, _ in self._processes if role is not Role.WORKER)
@@ -201,24 +194,34 @@ class Lab:
 
     def _add(self, role: Role, node: str, command: list[str], env: Mapping[str, str] | None = None) -> None:
         name = f"{role}-{node}".rstrip("-")
-        self._processes[role, node] = Process(name, command, self.directory / "logs" / f"{name}.log", env, ROOT)
+        log = self.directory / "logs" / f"{name}.log"
+        self._processes[role, node] = Process(name, command, log, env, ROOT)
+
+    def _add_etcd(self, node: Node, initial: list[Node], state: str = "new") -> None:
+        command = etcd_command(self._parts, node, initial, self.directory / node.name, state=state)
+        self._add(Role.ETCD, node.name, [*command, *self.options.etcd_flags])
 
     def _add_worker(self, node: str, env: Mapping[str, str] | None = None) -> None:
         command = [sys.executable, str(ROOT / "worker.py"), "--node", node]
-        self._add(Role.WORKER, node, command, {**self.environment, **dict(self.options.worker_env), **(env or {})})
+        all_env = {**self.environment, **dict(self.options.worker_env), **(env or {})}
+        self._add(Role.WORKER, node, command, all_env)
 
     def _say(self, text: str) -> None:
         if self.options.progress is not None:
             self.options.progress(text)
 
-    # --- faults ---------------------------------------------------------------------------------------------------
+    # faults
 
     async def kill(self, role: Role, node: str = "") -> None:
         """SIGKILL, and gone when this returns."""
         await self.process(role, node).kill()
 
     async def terminate(self, role: Role, node: str = "") -> None:
-        """SIGTERM, and gone when this returns."""
+        """SIGTERM, and gone when this returns.
+
+        Raises:
+            ProcessError: It still runs after 30 s, as an API server does whose etcd is gone.
+        """
         await self.process(role, node).terminate()
 
     def stop(self, role: Role, node: str = "") -> None:
@@ -229,69 +232,89 @@ class Lab:
         """SIGCONT."""
         self.process(role, node).signal(signal.SIGCONT)
 
-    async def restart(self, role: Role, node: str = "") -> None:
-        """Kill it where it runs and start it again on the same data and ports; ready when this returns."""
-        await self.kill(role, node)
+    def alive(self, role: Role, node: str = "") -> bool:
+        """Whether it runs, stopped or not."""
+        return self.process(role, node).alive
+
+    async def start(self, role: Role, node: str = "") -> None:
+        """Start it on the data and ports that it had; ready when this returns.
+
+        An etcd member is ready once there is a quorum: start those that make one by `asyncio.gather`.
+        """
         self.process(role, node).start()
         await self.ready(role, node)
+
+    async def restart(self, role: Role, node: str = "") -> None:
+        """Kill it where it runs and `start` it again."""
+        await self.kill(role, node)
+        await self.start(role, node)
 
     async def start_worker(self, node: str, env: Mapping[str, str] | None = None) -> None:
         """Start the worker of a node, with more environment where given; ready when this returns."""
         if env:
             self._add_worker(node, env)
-        self.process(Role.WORKER, node).start()
-        await self.ready(Role.WORKER, node)
+        await self.start(Role.WORKER, node)
 
-    # --- waiting --------------------------------------------------------------------------------------------------
+    async def add_learner(self) -> Node:
+        """A further node with an etcd member alone, a learner, that serves; it is the last of `nodes` now.
+
+        The product's configuration does not name it: such a member is found through the member list.
+
+        Raises:
+            OSError: etcd refuses; it takes one learner at a time.
+        """
+        node = Node(f"node{len(self.nodes)}", *self._ports.take(3))
+        members = {m.name for m in await self.members()}
+        via = next(n for n in self.nodes if n.name in members and self.alive(Role.ETCD, n.name))
+        body = {"peerURLs": [node.peer_url], "isLearner": True}
+        await judge.change_members(f"{via.etcd_url}/v3/cluster/member/add", body)
+        self._add_etcd(node, [*(n for n in self.nodes if n.name in members), node], "existing")
+        self.nodes.append(node)
+        await self.start(Role.ETCD, node.name)
+        return node
+
+    # waiting
 
     async def ready(self, role: Role, node: str = "") -> None:
-        """Return once the process serves."""
-        process = self.process(role, node)
-        checks: dict[Role, Callable[[], Awaitable[bool]]] = {
-            Role.ETCD: lambda: self._answers(f"{self.node(node).etcd_url}/health"),
-            Role.APISERVER: lambda: self._answers(f"{self.node(node).api_url}/readyz"),
-            Role.TEMPORAL: self._temporal_serves,
-            Role.WORKER: lambda: _says(process, WORKER_READY),
-        }
+        """Return once the process serves.
 
-        async def check() -> bool:
+        Raises:
+            ProcessError: It ended, or took too long; the message has the end of its log.
+        """
+        checks: dict[Role, Callable[[], Awaitable[bool]]] = {
+            Role.ETCD: lambda: judge.serves(self.node(node).etcd_url),
+            Role.APISERVER: lambda: self._api_serves(node),
+            # Through the Web UI's server, which asks the frontend: both serve then.
+            Role.TEMPORAL: lambda: http.answers(f"{self.ui_url}/api/v1/namespaces/default"),
+            Role.WORKER: lambda: self._worker_serves(node),
+        }
+        await self._ready_when(role, node, checks[role])
+
+    async def _ready_when(self, role: Role, node: str, check: Callable[[], Awaitable[bool]]) -> None:
+        process = self.process(role, node)
+
+        async def alive_and_ready() -> bool:
             if not process.alive:
                 raise process.error(f"ended with status {process.exit_status} while it started")
-            return await checks[role]()
+            return await check()
 
-        await wait_until(check, f"{process.name} is ready", READY_SECONDS, process.tail)
+        await wait_until(alive_and_ready, f"{process.name} is ready", READY_SECONDS, process.tail)
 
-    async def _answers(self, url: str) -> bool:
-        with contextlib.suppress(*http.FAILURES):
-            status, _ = await http.request(url, headers=_bearer())
-            return status == 200  # noqa: PLR2004
-        return False
+    async def _api_serves(self, node: str, query: str = "") -> bool:
+        return await http.answers(f"{self.node(node).api_url}/readyz?{query}", bearer())
 
-    async def _temporal_serves(self) -> bool:
-        command = ["operator", "namespace", "describe", "default", "--address", self.temporal_address]
-        status, _, _ = await self._run([str(self._parts.temporal), *command])
-        return status == 0
+    async def _worker_serves(self, node: str) -> bool:
+        return self.process(Role.WORKER, node).says(WORKER_READY)
 
-    # --- judging --------------------------------------------------------------------------------------------------
+    # judging
 
     async def members(self, via: str | None = None) -> list[ListedMember]:
-        """The linearizable member list as the node `via` gives it; the first node that answers when left out.
+        """The linearizable member list as the node `via` gives it; whoever answers first when left out.
 
         Raises:
             OSError: Nobody answers.
         """
-        failure: Exception = OSError("no etcd member runs")
-        for node in [self.node(via)] if via else self.nodes:
-            try:
-                answer = await http.post(f"{node.etcd_url}/v3/cluster/member/list", {"linearizable": True})
-            except http.FAILURES as error:
-                failure = error
-                continue
-            return [
-                ListedMember(format(int(m["ID"]), "x"), m.get("name", ""), bool(m.get("isLearner")))
-                for m in answer["members"]
-            ]
-        raise failure
+        return await judge.first_list([n.etcd_url for n in ([self.node(via)] if via else self.nodes)])
 
     async def member_id(self, node: str) -> str:
         """ID of a node's member.
@@ -307,30 +330,12 @@ class Lab:
         return name
 
     async def leader_and_term(self) -> tuple[str, int]:
-        """Like `leader`, with the term."""
-        found: list[tuple[str, int]] = []
-        said: dict[str, str] = {}
+        """Like `leader`, with the term.
 
-        async def agreed() -> bool:
-            with contextlib.suppress(*http.FAILURES):
-                members = [m for m in await self.members() if not m.is_learner]
-                names = {m.id: m.name for m in members}
-                votes = await asyncio.gather(*(self._vote(m.name) for m in members if m.name))
-                said.update({m.name: str(v) for m, v in zip(members, votes, strict=True)})
-                counted = Counter(v for v in votes if v is not None).most_common(1)
-                if counted and counted[0][1] > len(members) // 2 and counted[0][0][0] in names:
-                    (leader_id, term), _ = counted[0]
-                    found.append((names[leader_id], term))
-            return bool(found)
-
-        await wait_until(agreed, "a majority agrees on a leader", 30.0, lambda: str(said))
-        return found[-1]
-
-    async def _vote(self, node: str) -> tuple[str, int] | None:
-        with contextlib.suppress(*http.FAILURES):
-            status = await http.post(f"{self.node(node).etcd_url}/v3/maintenance/status", {}, timeout_seconds=0.5)
-            return (format(int(status["leader"]), "x"), int(status["raftTerm"])) if status.get("leader") else None
-        return None
+        Raises:
+            ProcessError: They do not agree within 30 s; the message has what each said.
+        """
+        return await judge.leader_and_term({n.name: n.etcd_url for n in self.nodes})
 
     async def etcdmembers(self, context: str) -> dict[str, dict[str, Any]]:
         """EtcdMembers by name as the API server of the node `context` has them.
@@ -342,9 +347,8 @@ class Lab:
         return {item["metadata"]["name"]: item for item in answer["items"]}
 
     async def joined(self, name: str, context: str) -> str:
-        """`True` or `False`: what the condition Joined of the EtcdMember `name` says on that API server."""
-        resource = (await self.etcdmembers(context))[name]
-        return str(next(c["status"] for c in resource["status"]["conditions"] if c["type"] == "Joined"))
+        """`True`, `False` or `Unknown`: the condition Joined of the EtcdMember `name` on that API server."""
+        return resources.joined((await self.etcdmembers(context))[name])
 
     async def kubectl(self, *arguments: str, context: str, stdin: str | None = None, timeout: str = "10s") -> str:
         """Output of the real kubectl.
@@ -353,7 +357,8 @@ class Lab:
             ProcessError: It failed; the message is what it said.
         """
         base = [str(self._parts.kubectl), "--kubeconfig", str(self.kubeconfig_path), "--context", context]
-        status, output, errors = await self._run([*base, f"--request-timeout={timeout}", *arguments], stdin)
+        base += ["--request-timeout", timeout]
+        status, output, errors = await self._run([*base, *arguments], stdin)
         if status != 0:
             msg = f"kubectl {' '.join(arguments)}: {errors.strip()}"
             raise ProcessError(msg)
@@ -369,81 +374,8 @@ class Lab:
         return await self._run([sys.executable, "-c", code, *arguments])
 
     async def _run(self, command: list[str], stdin: str | None = None) -> tuple[int, str, str]:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.PIPE if stdin is not None else asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, **self.environment},
-            cwd=ROOT,
-        )
-        try:
-            output, errors = await process.communicate(stdin.encode() if stdin is not None else None)
-        except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-            raise
-        return process.returncode or 0, output.decode(), errors.decode()
+        return await run(command, self.environment, ROOT, stdin)
 
     async def install_resources(self) -> None:
         """The CRD, and for each member an EtcdMember that says what k0s would say."""
-        context = self.nodes[0].name
-        await self.kubectl("apply", "--server-side", "-f", str(CRD), context=context)
-        crd = "crd/etcdmembers.etcd.k0sproject.io"
-        await self.kubectl("wait", "--for=condition=Established", crd, "--timeout=30s", context=context)
-        await asyncio.gather(*(self._serves_etcdmembers(node.name) for node in self.nodes))
-        items = [self._resource(m) for m in await self.members()]
-        listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-        await self.kubectl("apply", "--server-side", "-f", "-", context=context, stdin=listed)
-        await self.kubectl(
-            "apply", "--server-side", "--subresource=status", "-f", "-", context=context, stdin=listed
-        )
-
-    async def _serves_etcdmembers(self, node: str) -> None:
-        url = f"{self.node(node).api_url}/apis/etcd.k0sproject.io/v1beta1/etcdmembers"
-        await wait_until(lambda: self._answers(url), f"{node} serves EtcdMembers", READY_SECONDS)
-
-    def _resource(self, member: ListedMember) -> dict[str, Any]:
-        condition = {"type": "Joined", "status": "True", "message": "Member joined"}
-        return {
-            "apiVersion": "etcd.k0sproject.io/v1beta1",
-            "kind": "EtcdMember",
-            "metadata": {"name": member.name},
-            "spec": {"leave": False},
-            "status": {
-                "peerAddress": self.node(member.name).peer_url.partition("://")[2],
-                "memberID": member.id,
-                "reconcileStatus": "Success",
-                "message": "Member joined",
-                "conditions": [{**condition, "lastTransitionTime": "2026-01-01T00:00:00Z"}],
-            },
-        }
-
-
-def _bearer() -> dict[str, str]:
-    return {"Authorization": f"Bearer {TOKEN}"}
-
-
-async def _says(process: Process, words: str) -> bool:
-    return process.log.exists() and words in process.log.read_text(errors="replace")
-
-
-async def wait_until(
-    check: Callable[[], Awaitable[bool]],
-    what: str,
-    timeout_seconds: float,
-    seen: Callable[[], str] = lambda: "",
-) -> None:
-    """Return once `check` holds.
-
-    Raises:
-        ProcessError: It does not within the time-out; the message says what was waited for and what was seen.
-    """
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            while not await check():
-                await asyncio.sleep(POLL_SECONDS)
-    except TimeoutError:
-        msg = f"waited {timeout_seconds:g} s until {what}; {seen()}"
-        raise ProcessError(msg) from None
+        await resources.install(self.kubectl, self.nodes, await self.members())

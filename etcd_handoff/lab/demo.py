@@ -1,4 +1,4 @@
-"""`make demo`: the leader leaves a real cluster, its worker is killed on the way, and nobody notices; then the naive way."""
+"""`make demo`: the leader leaves a real cluster, its worker is killed on the way, no write is lost; then the naive way."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.client import connect, start_removal
@@ -142,6 +143,8 @@ def _writes(report: WriteReport, lost: dict[str, list[int]]) -> None:
         f"writes: {len(report.acknowledged)} acknowledged, {len(report.failed)} failed, longest gap "
         f"{report.longest_gap_ms():.0f} ms, acknowledged writes lost: {sum(map(len, lost.values()))}"
     )
+    for error, count in Counter(put.error for put in report.failed).most_common(3):
+        say(f"  {count} failed: {error}")
 
 
 async def _naive(lab: Lab) -> bool:
@@ -153,6 +156,8 @@ async def _naive(lab: Lab) -> bool:
     say(f"removing {leader}, the leader, through itself; writing its status through its own API server")
     await asyncio.sleep(QUIET_SECONDS)
     steps = await remove_through_itself(lab, leader)
+    await lab.leader()
+    await asyncio.sleep(QUIET_SECONDS)
     report = await writer.stop()
     say()
     for step in steps:

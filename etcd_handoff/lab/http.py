@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from typing import Any, Final
 
 _UNVERIFIED: Final = ssl._create_unverified_context()  # noqa: S323, SLF001  # the lab's own self-signed certificates
-FAILURES: Final = (OSError, TimeoutError, ValueError)
+FAILURES: Final = (OSError, HTTPException, ValueError)
 """What a request to a process that is starting, stopped or killed may raise."""
 
 
@@ -49,7 +51,15 @@ async def post(url: str, body: dict[str, Any], timeout_seconds: float = 2.0) -> 
         OSError: No connection, no answer in time, or an error answer.
     """
     status, text = await request(url, body, timeout_seconds=timeout_seconds)
-    if status != 200:  # noqa: PLR2004
+    if status != 200:
         raise OSError(text)
     found: dict[str, Any] = json.loads(text)
     return found
+
+
+async def answers(url: str, headers: dict[str, str] | None = None, timeout_seconds: float = 2.0) -> bool:
+    """Whether it answers in time, with 200."""
+    with contextlib.suppress(*FAILURES):
+        status, _ = await request(url, headers=headers, timeout_seconds=timeout_seconds)
+        return status == 200
+    return False

@@ -1,7 +1,7 @@
 """The naive way: remove a member through itself, then write its status through its own API server.
 
-This is what k0s's reconciler did before its first fix, and what a script does that asks the local endpoint. It is here
-to be measured against, and to prove that the lab shows the bug.
+This is what k0s's reconciler did before its first fix, and what a script does that asks the local endpoint.
+It is here to be measured against, and to prove that the lab shows the bug.
 """
 
 from __future__ import annotations
@@ -12,12 +12,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.lab import http
-from etcd_handoff.lab.nodes import TOKEN
+from etcd_handoff.lab.judge import CHANGE_SECONDS, TOO_YOUNG
+from etcd_handoff.lab.nodes import bearer
+from etcd_handoff.lab.waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from etcd_handoff.lab.cluster import Lab
 
 STATUS_TIMEOUT_SECONDS: Final = 5.0
+YOUNG_SECONDS: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +37,27 @@ class NaiveStep:
 async def remove_through_itself(lab: Lab, name: str) -> list[NaiveStep]:
     """Remove the node's member through its own endpoint and record that through its own API server."""
     node, member_id = lab.node(name), int(await lab.member_id(name), 16)
-    began = time.perf_counter()
-    removed = await _asked(f"{node.etcd_url}/v3/cluster/member/remove", {"ID": str(member_id)}, {}, "POST", 8.0)
-    first = NaiveStep(f"remove {name} through {name}", (time.perf_counter() - began) * 1000, removed)
-    began = time.perf_counter()
+    removed: list[NaiveStep] = []
+
+    async def taken() -> bool:
+        url = f"{node.etcd_url}/v3/cluster/member/remove"
+        asked = _asked(url, {"ID": str(member_id)}, {}, "POST", CHANGE_SECONDS)
+        removed.append(await _timed(f"remove {name} through {name}", asked))
+        return TOO_YOUNG not in removed[-1].error
+
+    await wait_until(taken, "etcd takes a change of the membership", YOUNG_SECONDS)
     condition = {"type": "Joined", "status": "False", "message": "Member removed from cluster"}
     status = {"conditions": [condition], "message": condition["message"], "reconcileStatus": "Success"}
-    recorded = await _asked(
-        f"{node.api_url}/apis/etcd.k0sproject.io/v1beta1/etcdmembers/{name}/status",
-        {"status": status},
-        {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/merge-patch+json"},
-        "PATCH",
-        STATUS_TIMEOUT_SECONDS,
-    )
-    second = NaiveStep(f"write Joined=False through {name}'s API server", (time.perf_counter() - began) * 1000, recorded)
-    return [first, second]
+    url = f"{node.api_url}/apis/etcd.k0sproject.io/v1beta1/etcdmembers/{name}/status"
+    headers = {**bearer(), "Content-Type": "application/merge-patch+json"}
+    asked = _asked(url, {"status": status}, headers, "PATCH", STATUS_TIMEOUT_SECONDS)
+    return [removed[-1], await _timed(f"write Joined=False through {name}'s API server", asked)]
+
+
+async def _timed(what: str, asked: Coroutine[None, None, str]) -> NaiveStep:
+    began = time.perf_counter()
+    error = await asked
+    return NaiveStep(what, (time.perf_counter() - began) * 1000, error)
 
 
 async def _asked(url: str, body: dict[str, object], headers: dict[str, str], method: str, limit: float) -> str:
@@ -55,9 +66,9 @@ async def _asked(url: str, body: dict[str, object], headers: dict[str, str], met
         status, text = await http.request(url, body, method=method, headers=headers, timeout_seconds=limit)
     except TimeoutError:
         return f"no answer within {limit:g} s"
-    except OSError as error:
+    except http.FAILURES as error:
         return f"connection lost: {getattr(error, 'reason', error)}"
-    if status < 300:  # noqa: PLR2004
+    if status < 300:
         return ""
     try:
         return str(json.loads(text).get("message") or text)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-import socket
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from etcd_handoff.lab.parts import Parts
 
 TOKEN: Final = "lab-admin"  # noqa: S105  # of an API server that lives for minutes on loopback
 HOST: Final = "127.0.0.1"
+ROOT: Final = Path(__file__).resolve().parents[2]
+"""Where worker.py lies."""
 
 
 class Role(StrEnum):
@@ -53,28 +53,9 @@ class Node:
         return f"https://{HOST}:{self.api_port}"
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now.
-
-    They are taken below the range that the kernel hands out for outgoing connections, so that a connection made
-    between now and the listener's start cannot take one; all are held until all are found.
-    """
-    held: list[socket.socket] = []
-    ports: list[int] = []
-    try:
-        while len(ports) < count:
-            probe = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            held.append(probe)
-            port = 20_000 + secrets.randbelow(12_000)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            ports.append(port)
-    finally:
-        for probe in held:
-            probe.close()
-    return ports
+def bearer() -> dict[str, str]:
+    """The header that makes an API server take us for its administrator."""
+    return {"Authorization": f"Bearer {TOKEN}"}
 
 
 def etcd_command(parts: Parts, node: Node, nodes: list[Node], folder: Path, *, state: str = "new") -> list[str]:

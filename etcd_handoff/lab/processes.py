@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.lab.waiting import ProcessError, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,22 +19,22 @@ if TYPE_CHECKING:
 _TIED: Final = """
 import ctypes, os, signal, sys
 parent = int(sys.argv[1])
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 if os.getppid() != parent:
     sys.exit(1)
 os.execv(sys.argv[2], sys.argv[2:])
 """
-"""Asks the kernel to kill us when our parent dies (prctl PR_SET_PDEATHSIG, kept across exec), then becomes the program.
+"""Asks the kernel to kill us when our parent dies, then becomes the program.
 
-A wrapper rather than `preexec_fn`, which can dead-lock in a process with threads. The parent may have died before the
-call: then its PID is not our parent's any more.
+prctl's PR_SET_PDEATHSIG is kept across exec. A wrapper sets it, since `preexec_fn` can dead-lock in
+a process with threads. The parent may have died before the call: then it is not our parent any more. The
+kernel watches the thread that started us, so processes are started from the event loop's thread, never from
+a pool's. Elsewhere than on Linux a killed parent leaves its processes behind.
 """
 LOG_TAIL_LINES: Final = 15
-POLL_SECONDS: Final = 0.01
 
-
-class ProcessError(RuntimeError):
-    """A process of the lab did not do what it must; the message carries the end of its log."""
+__all__ = ["Process", "ProcessError", "run"]
 
 
 class Process:
@@ -46,7 +49,12 @@ class Process:
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
     ) -> None:
         self.name = name
         self.command = list(command)
@@ -54,6 +62,7 @@ class Process:
         self.env = dict(env or {})
         self._cwd = cwd
         self._popen: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
 
     @property
     def pid(self) -> int | None:
@@ -78,7 +87,8 @@ class Process:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         tied = [sys.executable, "-I", "-S", "-c", _TIED, str(os.getpid()), *self.command]
         with self.log.open("ab") as output:
-            self._popen = subprocess.Popen(  # noqa: S603  # our own command lines
+            self._log_start = output.tell()
+            self._popen = subprocess.Popen(
                 tied,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -109,13 +119,20 @@ class Process:
         Raises:
             ProcessError: It still runs after the time-out.
         """
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                while self.alive:
-                    await asyncio.sleep(POLL_SECONDS)
-        except TimeoutError:
-            raise self.error(f"still runs after {timeout_seconds:g} s") from None
+
+        async def over() -> bool:
+            return not self.alive
+
+        await wait_until(over, f"{self.name} has ended", timeout_seconds, self.tail)
         return self.exit_status or 0
+
+    def says(self, words: str) -> bool:
+        """Whether its log has the words, counted from its last start: earlier lives said them too."""
+        if not self.log.exists():
+            return False
+        with self.log.open("rb") as log:
+            log.seek(self._log_start)
+            return words.encode() in log.read()
 
     def tail(self) -> str:
         """The last lines of its log."""
@@ -126,3 +143,25 @@ class Process:
     def error(self, what: str) -> ProcessError:
         """An error that says what is wrong with it and how its log ends."""
         return ProcessError(f"{self.name} {what}; the end of {self.log}:\n{self.tail()}")
+
+
+async def run(
+    command: Sequence[str], env: Mapping[str, str], cwd: Path, stdin: str | None = None
+) -> tuple[int, str, str]:
+    """Exit status, output and errors of a command that ends by itself, killed where we are cancelled."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE if stdin is not None else asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **env},
+        cwd=cwd,
+    )
+    try:
+        output, errors = await process.communicate(stdin.encode() if stdin is not None else None)
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        raise
+    return process.returncode or 0, output.decode(), errors.decode()

@@ -1,29 +1,34 @@
-"""An open-loop writer in a process of its own: a put every few milliseconds, whatever became of the earlier ones.
+"""An open-loop writer in a process of its own: a put every few milliseconds, whatever became of earlier ones.
 
-Run as `python -m etcd_handoff.lab.writer URL INTERVAL_MS FILE`, it writes until SIGTERM, then stores one JSON line per
-put. It is a client of the cluster under test, hence alone in the lab in speaking gRPC.
+Run as `python -m etcd_handoff.lab.writer URL INTERVAL_MS FILE`, it writes until SIGTERM, then stores one JSON
+line per put. It is a client of the cluster under test, hence alone in the lab in speaking gRPC.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import math
 import signal
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import grpc.aio
 from etcd3aio.errors import EtcdError
 from etcd3aio.kv import KVService
 
-from etcd_handoff.lab.cluster import wait_until
+from etcd_handoff.lab.nodes import ROOT
 from etcd_handoff.lab.processes import Process
+from etcd_handoff.lab.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Coroutine, Iterable
+    from types import TracebackType
 
 PREFIX: Final = "handoff-lab/"
 PUT_TIMEOUT_SECONDS: Final = 8.0
@@ -43,9 +48,10 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class WriteReport:
-    """What a writer did."""
+    """What a writer did: its puts, and what stands before their numbers in the keys."""
 
     puts: tuple[Put, ...]
+    prefix: str
 
     @property
     def acknowledged(self) -> list[Put]:
@@ -57,10 +63,26 @@ class WriteReport:
         """Puts that ended otherwise; they may have taken effect."""
         return [p for p in self.puts if p.error]
 
-    def longest_gap_ms(self, since: float = 0.0, until: float = float("inf")) -> float:
-        """The longest time without an acknowledgement, in milliseconds, within a window of monotonic time."""
-        times = sorted(p.answered for p in self.acknowledged if since <= p.answered <= until)
-        return max((later - earlier) * 1000 for earlier, later in zip(times, times[1:], strict=False))
+    @property
+    def reasons(self) -> Counter[str]:
+        """How often puts failed, by reason."""
+        return Counter(p.error for p in self.failed)
+
+    def longest_gap_ms(self, since: float = -math.inf, until: float = math.inf) -> float:
+        """The longest time without an acknowledgement, in milliseconds, infinite when there was none at all.
+
+        A stall that the writer's end cuts off counts up to the last put that was sent.
+
+        Args:
+            since: Only gaps that end at this monotonic time or later.
+            until: Only gaps that begin at this monotonic time or earlier.
+        """
+        times = sorted(p.answered for p in self.acknowledged)
+        if not times:
+            return math.inf
+        times.append(max(times[-1], *(p.sent for p in self.puts)))
+        gaps = [(b - a) for a, b in itertools.pairwise(times) if b >= since and a <= until]
+        return max(gaps, default=0.0) * 1000
 
 
 class OpenLoopWriter:
@@ -75,7 +97,18 @@ class OpenLoopWriter:
     def __init__(self, url: str, folder: Path, interval_ms: float = 4.0) -> None:
         self._file = folder / f"puts-{time.monotonic_ns()}.jsonl"
         command = [sys.executable, "-m", "etcd_handoff.lab.writer", url, str(interval_ms), str(self._file)]
-        self._process = Process("writer", command, self._file.with_suffix(".log"))
+        self._process = Process("writer", command, self._file.with_suffix(".log"), cwd=ROOT)
+
+    async def __aenter__(self) -> Self:
+        """It writes."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """It has ended; without `stop` its puts are lost."""
+        await self._process.kill()
 
     async def start(self) -> None:
         """It writes when this returns."""
@@ -84,74 +117,93 @@ class OpenLoopWriter:
         async def writing() -> bool:
             if not self._process.alive:
                 raise self._process.error("ended while it started")
-            return self._process.log.exists() and READY in self._process.log.read_text()
+            return self._process.says(READY)
 
         await wait_until(writing, "the writer writes", 30.0, self._process.tail)
 
     async def stop(self) -> WriteReport:
-        """No further put; the report, once every put has its answer."""
+        """No further put; the report, once every put has its answer.
+
+        Raises:
+            ProcessError: The writer itself failed.
+        """
         await self._process.terminate()
         if self._process.exit_status != 0:
             raise self._process.error(f"ended with status {self._process.exit_status}")
-        return WriteReport(tuple(Put(**json.loads(line)) for line in self._file.read_text().splitlines()))
+        lines = (await asyncio.to_thread(self._file.read_text)).splitlines()
+        return WriteReport(tuple(Put(**json.loads(line)) for line in lines), _prefix(self._file))
 
 
 async def missing(report: WriteReport, urls: Iterable[str]) -> dict[str, list[int]]:
     """Acknowledged puts that a member does not have, by client URL of the member; empty when nothing is lost.
 
-    Each member is read for itself, by a serializable read after a linearizable one through it has made sure that it
-    has caught up.
+    Each member is read for itself, by a serializable read, after a linearizable one through it has made sure
+    that it has caught up.
     """
     lost: dict[str, list[int]] = {}
     wanted = {p.number for p in report.acknowledged}
     for url in urls:
-        async with grpc.aio.insecure_channel(
-            url.partition("://")[2], options=[("grpc.max_receive_message_length", -1)]
-        ) as channel:
-            kv = KVService(channel, max_attempts=1)
-            await kv.get(PREFIX, timeout=10)
-            answer = await kv.get(PREFIX, range_end=_end(PREFIX), serializable=True, timeout=30)
-            have = {int(pair.key.decode().removeprefix(PREFIX)) for pair in answer.kvs}
-        if wanted - have:
-            lost[url] = sorted(wanted - have)
+        absent = wanted - await _numbers(url, report.prefix)
+        if absent:
+            lost[url] = sorted(absent)
     return lost
+
+
+async def _numbers(url: str, prefix: str) -> set[int]:
+    async with _channel(url, ("grpc.max_receive_message_length", -1)) as channel:
+        kv = KVService(channel, max_attempts=1)
+        await kv.get(prefix, timeout=10)
+        answer = await kv.get(prefix, range_end=_end(prefix), serializable=True, timeout=30)
+    return {int(pair.key.decode().removeprefix(prefix)) for pair in answer.kvs}
 
 
 def _end(prefix: str) -> bytes:
     return prefix[:-1].encode() + bytes([ord(prefix[-1]) + 1])
 
 
+def _prefix(file: Path) -> str:
+    """Each run has keys of its own, so that a later writer's cannot stand in for an earlier one's."""
+    return f"{PREFIX}{file.stem}/"
+
+
+def _channel(url: str, *options: tuple[str, int]) -> grpc.aio.Channel:
+    return grpc.aio.insecure_channel(url.partition("://")[2], options=[("grpc.enable_retries", 0), *options])
+
+
 async def _write(url: str, interval_ms: float, file: Path) -> None:
     puts: list[Put] = []
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with grpc.aio.insecure_channel(
-        url.partition("://")[2], options=[("grpc.enable_retries", 0), ("grpc.max_reconnect_backoff_ms", 500)]
-    ) as channel:
+    async with _channel(url, ("grpc.max_reconnect_backoff_ms", 500)) as channel:
         kv = KVService(channel, max_attempts=1)
 
         async def put(number: int) -> None:
             sent, error = time.monotonic(), ""
             try:
-                await kv.put(f"{PREFIX}{number}", str(number).encode(), timeout=PUT_TIMEOUT_SECONDS)
+                await kv.put(f"{_prefix(file)}{number}", str(number).encode(), timeout=PUT_TIMEOUT_SECONDS)
             except (EtcdError, grpc.aio.AioRpcError, TimeoutError) as failure:
                 error = f"{type(failure).__name__}: {failure}"[:200]
             puts.append(Put(number, sent, time.monotonic(), error))
 
-        pending: set[asyncio.Task[None]] = set()
         await put(0)
         sys.stdout.write(f"{READY}\n")
         sys.stdout.flush()
-        number, due = 1, time.monotonic()
-        while not stop.is_set():
-            task = asyncio.create_task(put(number))
-            pending.add(task)
-            task.add_done_callback(pending.discard)
-            number, due = number + 1, due + interval_ms / 1000
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-        if pending:
-            await asyncio.wait(pending)
-    file.write_text("".join(json.dumps({s: getattr(p, s) for s in Put.__slots__}) + "\n" for p in puts))
+        await _at_intervals(put, interval_ms / 1000, stop)
+    lines = [json.dumps({name: getattr(p, name) for name in Put.__slots__}) for p in puts]
+    await asyncio.to_thread(file.write_text, "\n".join(lines))
+
+
+async def _at_intervals(put: Callable[[int], Coroutine[None, None, None]], seconds: float, stop: asyncio.Event) -> None:
+    """Puts 1, 2, ... have been sent at their times until `stop`, and all have ended."""
+    pending: set[asyncio.Task[None]] = set()
+    number, due = 1, time.monotonic()
+    while not stop.is_set():
+        task = asyncio.create_task(put(number))
+        pending.add(task)
+        task.add_done_callback(pending.discard)
+        number, due = number + 1, due + seconds
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+    await asyncio.gather(*pending)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,164 @@
+"""What is true of the etcd cluster, asked over etcd's JSON gateway, without the product's own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.lab import http
+from etcd_handoff.lab.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+LEADER_SECONDS: Final = 30.0
+STATUS_SECONDS: Final = 0.5
+CHANGE_SECONDS: Final = 8.0
+"""Longer than etcd's own 7 s, so that it is etcd which gives up."""
+TOO_YOUNG: Final = "unhealthy cluster"
+"""What etcd says to a change of the membership in the first 5 s of its life; nothing is changed then."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedMember:
+    """A member of etcd's list: ID in hex, name (empty until it has started), whether it is a learner."""
+
+    id: str
+    name: str
+    is_learner: bool
+
+    @property
+    def started(self) -> bool:
+        """Whether it has ever joined: etcd knows a member's name only from then on."""
+        return bool(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What a member holds to be true: the leader's ID, empty when it knows none, and the term."""
+
+    leader_id: str
+    term: int
+
+
+async def list_members(url: str) -> list[ListedMember]:
+    """The linearizable member list as the member at `url` gives it.
+
+    Raises:
+        OSError: It does not answer, or there is no quorum.
+    """
+    answer = await http.post(f"{url}/v3/cluster/member/list", {"linearizable": True})
+    return [ListedMember(hex_id(m["ID"]), m.get("name", ""), bool(m.get("isLearner"))) for m in answer["members"]]
+
+
+async def first_list(urls: Sequence[str]) -> list[ListedMember]:
+    """The linearizable member list from whoever answers first: they cannot differ.
+
+    Raises:
+        OSError: Nobody answers; the error is the last one's.
+    """
+    failure: Exception = OSError("there is no etcd member to ask")
+    tasks = [asyncio.ensure_future(list_members(url)) for url in urls]
+    try:
+        for answer in asyncio.as_completed(tasks):
+            try:
+                return await answer
+            except http.FAILURES as error:
+                failure = error
+        raise failure
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def leader_and_term(urls: Mapping[str, str]) -> tuple[str, int]:
+    """Name of the member that a majority of the voters takes for the leader, and the term; waited for.
+
+    Args:
+        urls: Client URL of each member, by its name.
+
+    Raises:
+        ProcessError: They do not agree in time; the message has what each said.
+    """
+    found: list[tuple[str, int]] = []
+    said: dict[str, object] = {}
+
+    async def agreed() -> bool:
+        members: list[ListedMember] = []
+        try:
+            # First the list: it comes through a leader that is alive, so no word after it is stale.
+            said["members"] = members = await first_list(list(urls.values()))
+        except http.FAILURES as error:
+            said["members"] = f"no list: {error}"
+        votes = await asyncio.gather(*(_vote(url) for url in urls.values()))
+        said.update(zip(urls, votes, strict=True))
+        leader = _agreed(members, {n: v for n, v in said.items() if isinstance(v, Vote)})
+        found.extend([leader] if leader else [])
+        return bool(found)
+
+    await wait_until(
+        agreed,
+        "a majority of the voters agrees on a leader",
+        LEADER_SECONDS,
+        lambda: "; ".join(f"{name}: {word}" for name, word in said.items()),
+    )
+    return found[-1]
+
+
+async def serves(url: str) -> bool:
+    """Whether the member at `url` serves all that it can.
+
+    /health holds its answer back while there is no leader, hence the short time-out. A learner is never well
+    to it, since it refuses linearizable reads.
+    """
+    if await http.answers(f"{url}/health", timeout_seconds=STATUS_SECONDS):
+        return True
+    with contextlib.suppress(*http.FAILURES):
+        status = await http.post(f"{url}/v3/maintenance/status", {}, timeout_seconds=STATUS_SECONDS)
+        return bool(status.get("isLearner") and status.get("leader"))
+    return False
+
+
+async def change_members(url: str, body: dict[str, object]) -> None:
+    """A change of the membership has been made; sent again while etcd is too young to take one.
+
+    Raises:
+        OSError: etcd refuses for another reason.
+    """
+
+    async def made() -> bool:
+        try:
+            await http.post(url, body, timeout_seconds=CHANGE_SECONDS)
+        except OSError as error:
+            if TOO_YOUNG not in str(error):
+                raise
+            return False
+        return True
+
+    await wait_until(made, "etcd takes a change of the membership", LEADER_SECONDS)
+
+
+def hex_id(number: str | int) -> str:
+    """A member ID as etcdctl prints it; JSON carries it as a decimal string."""
+    return format(int(number), "x")
+
+
+def _agreed(members: list[ListedMember], votes: Mapping[str, Vote]) -> tuple[str, int] | None:
+    voters = {m.id: m.name for m in members if not m.is_learner}
+    counts = Counter(votes[name] for name in voters.values() if name in votes)
+    for vote, count in counts.most_common(1):
+        if count > len(voters) // 2 and vote.leader_id in voters:
+            return voters[vote.leader_id], vote.term
+    return None
+
+
+async def _vote(url: str) -> Vote | str:
+    try:
+        status = await http.post(f"{url}/v3/maintenance/status", {}, timeout_seconds=STATUS_SECONDS)
+    except http.FAILURES as error:
+        return f"no answer: {error}"
+    return Vote(hex_id(status["leader"]) if status.get("leader") else "", int(status["raftTerm"]))

@@ -1,0 +1,72 @@
+"""The EtcdMember resources of a lab, as k0s keeps them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from etcd_handoff.lab import http
+from etcd_handoff.lab.nodes import ROOT, Node, bearer
+from etcd_handoff.lab.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from etcd_handoff.lab.judge import ListedMember
+
+CRD: Final = ROOT / "deploy" / "crd.yaml"
+CRD_NAME: Final = "crd/etcdmembers.etcd.k0sproject.io"
+SERVED_SECONDS: Final = 60.0
+
+
+class Kubectl(Protocol):
+    """Runs kubectl against the API server of one node."""
+
+    async def __call__(self, *arguments: str, context: str, stdin: str | None = None) -> str:
+        """What it printed."""
+
+
+async def install(kubectl: Kubectl, nodes: Sequence[Node], members: Sequence[ListedMember]) -> None:
+    """Every API server serves EtcdMembers, and each member has one that says what k0s would say."""
+    context = nodes[0].name
+    await kubectl("apply", "--server-side", "-f", str(CRD), context=context)
+    await kubectl("wait", "--for=condition=Established", CRD_NAME, "--timeout=60s", context=context)
+    await asyncio.gather(*(_served(node) for node in nodes))
+    by_name = {node.name: node for node in nodes}
+    items = [_resource(member, by_name[member.name]) for member in members]
+    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    apply = ("apply", "--server-side", "-f", "-")
+    await kubectl(*apply, context=context, stdin=listed)
+    await kubectl(*apply, "--subresource=status", context=context, stdin=listed)
+
+
+def joined(resource: dict[str, Any]) -> str:
+    """`True`, `False` or `Unknown`: the resource's condition Joined."""
+    conditions = resource.get("status", {}).get("conditions", [])
+    return next((str(c["status"]) for c in conditions if c["type"] == "Joined"), "Unknown")
+
+
+async def _served(node: Node) -> None:
+    """Each API server learns of the CRD by itself, through its own watch."""
+    url = f"{node.api_url}/apis/etcd.k0sproject.io/v1beta1/etcdmembers"
+    await wait_until(lambda: http.answers(url, bearer()), f"{node.name} serves EtcdMembers", SERVED_SECONDS)
+
+
+def _resource(member: ListedMember, node: Node) -> dict[str, Any]:
+    since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    condition = {"type": "Joined", "status": "True", "message": "Member joined", "lastTransitionTime": since}
+    return {
+        "apiVersion": "etcd.k0sproject.io/v1beta1",
+        "kind": "EtcdMember",
+        "metadata": {"name": member.name},
+        "spec": {"leave": False},
+        "status": {
+            "peerAddress": node.peer_url.partition("://")[2],
+            "memberID": member.id,
+            "reconcileStatus": "Success",
+            "message": "Member joined",
+            "conditions": [condition],
+        },
+    }

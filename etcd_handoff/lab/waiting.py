@@ -1,0 +1,46 @@
+"""Waiting on conditions, never on time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+POLL_SECONDS: Final = 0.02
+
+
+class ProcessError(RuntimeError):
+    """The lab did not do what it must; the message carries what was seen, such as the end of a log."""
+
+
+async def wait_until(
+    check: Callable[[], Awaitable[bool]],
+    what: str,
+    timeout_seconds: float,
+    seen: Callable[[], str] = lambda: "",
+) -> None:
+    """Return once `check` holds.
+
+    Raises:
+        ProcessError: It does not within the time-out; the message says what was waited for and what was seen.
+    """
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            while not await check():  # noqa: ASYNC110  # what is waited for is in other processes: no event tells
+                await asyncio.sleep(POLL_SECONDS)
+    except TimeoutError:
+        msg = f"waited {timeout_seconds:g} s until {what}; {seen()}"
+        raise ProcessError(msg) from None
+
+
+async def together(*works: Coroutine[None, None, None]) -> None:
+    """All have ended well; the first failure ends the others and is raised as it is, not in a group."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
