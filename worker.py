@@ -43,12 +43,12 @@ if TYPE_CHECKING:
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_UNREACHABLE = 0, 1, 2, 4
 
-STICKY_TIMEOUT: Final = timedelta(milliseconds=500)
+STICKY_TIMEOUT: Final = timedelta(milliseconds=100)
 """How long the next decision waits for the worker that made the last one: after `kill -9` another takes over then."""
 GRACE: Final = timedelta(seconds=3)
 """How long activities under way may finish after SIGTERM."""
 HEARTBEAT_THROTTLE: Final = timedelta(milliseconds=250)
-"""Heartbeats leave at once, so that cancellations reach an activity quickly (the SDK would hold them for 30 to 60 s)."""
+"""Heartbeats leave at once, so that cancellations reach an activity quickly: the SDK would hold them for 30 to 60 s."""
 
 log = logging.getLogger("etcd_handoff.worker")
 

@@ -117,7 +117,7 @@ async def _write(gateway: KubernetesGateway, record: Record) -> str:
 
 
 async def _resource(gateway: KubernetesGateway, record: Record) -> dict[str, Any] | None:
-    """The member's EtcdMember: the one with its name, unless that speaks of another member and a third carries its ID."""
+    """The member's EtcdMember: by its name, unless that one speaks of another member and a third carries the ID."""
     named = None
     if record.member_name:
         try:

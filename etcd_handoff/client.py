@@ -1,8 +1,8 @@
 """Start removals and follow them, from scripts and from the command line.
 
-    client = await connect()
-    removal = await start_removal(client, RemovalRequest(cluster="prod", member="node2"))
-    print((await removal.result()).outcome)
+client = await connect()
+removal = await start_removal(client, RemovalRequest(cluster="prod", member="node2"))
+print((await removal.result()).outcome)
 """
 
 from __future__ import annotations

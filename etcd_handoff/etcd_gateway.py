@@ -145,7 +145,7 @@ def _scheme(host: str) -> str:
         address = ipaddress.ip_address(host)
     except ValueError:
         return f"dns:///{host}"
-    return f"ipv6:[{host}]" if address.version == 6 else f"ipv4:{host}"  # noqa: PLR2004
+    return f"ipv6:[{host}]" if address.version == 6 else f"ipv4:{host}"
 
 
 def _credentials(profile: EtcdProfile) -> grpc.ChannelCredentials:
@@ -391,7 +391,8 @@ def _view(listed: Any, answers: list[_Answer], endpoints: tuple[str, ...]) -> Cl
     for member_id, alarm in (found for status in status_of.values() for found in _alarms(status)):
         alarms.setdefault(member_id, set()).add(alarm)
     foreign = tuple(
-        f"endpoint {endpoints.index(a.endpoint) + 1} of the profile answers for cluster {_hex(a.status.header.cluster_id)}"
+        f"endpoint {endpoints.index(a.endpoint) + 1} of the profile answers for cluster "
+        f"{_hex(a.status.header.cluster_id)}"
         for a in spoken
         if a.status.header.cluster_id != cluster_id and a.endpoint in endpoints
     )

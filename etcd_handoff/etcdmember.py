@@ -1,8 +1,8 @@
 """What an EtcdMember should say: pure functions from a resource as read to the status fields to write.
 
 Messages, conditions and status values are k0s's own (`pkg/component/controller/etcd_member_reconciler.go`), so that its
-users' `kubectl wait --for condition=Joined=False` and their scripts work unchanged. `lastTransitionTime` moves only when
-the condition's status does (Kubernetes API conventions, "Typical status properties").
+users' `kubectl wait --for condition=Joined=False` and their scripts work unchanged. `lastTransitionTime` moves only
+when the condition's status does (Kubernetes API conventions, "Typical status properties").
 """
 
 from __future__ import annotations

@@ -39,5 +39,5 @@ async def reach(point: str) -> None:
         return
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    while action == "hold" and not (Path(folder) / f"{point}.release").exists():
+    while action == "hold" and not (Path(folder) / f"{point}.release").exists():  # noqa: ASYNC110  # another process
         await asyncio.sleep(HOLD_POLL_SECONDS)

@@ -9,9 +9,10 @@ an old answer can never overwrite a newer state.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import aiohttp
 from kubernetes.aio import client, config
@@ -112,8 +113,7 @@ class KubernetesGateway:
 
         async def call(api: client.CustomObjectsApi, limit: float) -> list[Resource]:
             answer = await api.list_cluster_custom_object(GROUP, VERSION, PLURAL, _request_timeout=limit)
-            items: list[Resource] = answer["items"]
-            return items
+            return cast("dict[str, list[Resource]]", answer)["items"]
 
         return await self._anywhere(departing, call)
 
@@ -138,7 +138,7 @@ class KubernetesGateway:
         body = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "status": status}
 
         async def call(api: client.CustomObjectsApi, limit: float) -> Resource:
-            stored: Resource = await api.patch_cluster_custom_object_status(
+            stored = await api.patch_cluster_custom_object_status(
                 GROUP,
                 VERSION,
                 PLURAL,
@@ -148,19 +148,17 @@ class KubernetesGateway:
                 _content_type="application/merge-patch+json",
                 _request_timeout=limit,
             )
-            return stored
+            return cast("Resource", stored)
 
         return await self._anywhere(departing, call)
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
     async def _get(self, api: client.CustomObjectsApi, name: str, limit: float) -> Resource:
-        found: Resource = await api.get_cluster_custom_object(GROUP, VERSION, PLURAL, name, _request_timeout=limit)
-        return found
+        found = await api.get_cluster_custom_object(GROUP, VERSION, PLURAL, name, _request_timeout=limit)
+        return cast("Resource", found)
 
-    async def _anywhere(
-        self, departing: str, call: Callable[[client.CustomObjectsApi, float], Awaitable[T]]
-    ) -> T:
+    async def _anywhere(self, departing: str, call: Callable[[client.CustomObjectsApi, float], Awaitable[T]]) -> T:
         """The first definite answer, asking one API server after the other."""
         limit, notes = self._profile.try_timeout_seconds, list[str]()
         for context in self.contexts(departing):
@@ -198,9 +196,8 @@ class KubernetesGateway:
             else:
                 config.load_incluster_config(client_configuration=settings)
             api = client.ApiClient(configuration=settings)
-            api.rest_client._create_connector = lambda: _FreshConnections(  # noqa: SLF001  # the client's own hook
-                ssl=api.rest_client.ssl_context
-            )
+            fresh = functools.partial(_FreshConnections, ssl=api.rest_client.ssl_context)
+            api.rest_client._create_connector = fresh  # type: ignore[method-assign]  # noqa: SLF001  # its only hook
             self._clients[context] = api
         return self._clients[context]
 

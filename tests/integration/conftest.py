@@ -1,0 +1,112 @@
+"""Labs for the tests: real processes, started once for each test that asks, judged by the lab's own eyes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from etcd_handoff.client import connect, start_removal
+from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
+from etcd_handoff.lab import Lab, LabOptions, wait_until
+from etcd_handoff.lab.writer import OpenLoopWriter, WriteReport, missing
+from etcd_handoff.model import RemovalRequest, RemovalResult
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from temporalio.client import Client, WorkflowHandle
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder runs real processes."""
+    for item in items:
+        if "integration" in item.path.parts:
+            item.add_marker(pytest.mark.integration)
+
+
+@dataclass
+class Bench:
+    """A lab with workers, a Temporal client and a writer, and the judgement that all tests share."""
+
+    lab: Lab
+    client: Client
+    folder: Path
+
+    async def start(self, member: str, **options: object) -> WorkflowHandle[object, RemovalResult]:
+        """Start a removal."""
+        request = RemovalRequest.model_validate({"cluster": self.lab.cluster, "member": member, **options})
+        return await start_removal(self.client, request)
+
+    async def remove(self, member: str, **options: object) -> RemovalResult:
+        """Start a removal and await its result."""
+        return await (await self.start(member, **options)).result()
+
+    async def writer(self, node: str) -> OpenLoopWriter:
+        """A writer through `node` that writes already."""
+        writer = OpenLoopWriter(self.lab.node(node).etcd_url, self.folder)
+        await writer.start()
+        return writer
+
+    async def reached(self, point: str) -> None:
+        """A worker has come to this failpoint."""
+
+        async def hit() -> bool:
+            return (self.folder / f"{point}.hit").exists()
+
+        await wait_until(hit, f"a worker reaches {point}", 30)
+
+    def release(self, point: str) -> None:
+        """Let the worker that is held at this failpoint go on."""
+        (self.folder / f"{point}.release").touch()
+
+    async def judge(self, gone: set[str], report: WriteReport | None = None) -> None:
+        """Members and resources agree on every surviving node, and every acknowledged write is there."""
+        left = [node for node in self.lab.nodes if node.name not in gone]
+        for node in left:
+            assert {m.name for m in await self.lab.members(node.name)} == {n.name for n in left}
+            told = {name: _joined(r) for name, r in (await self.lab.etcdmembers(node.name)).items()}
+            assert told == {n.name: "False" if n.name in gone else "True" for n in self.lab.nodes}
+        assert await self.lab.leader() not in gone
+        if report is not None:
+            assert report.acknowledged
+            assert await missing(report, [node.etcd_url for node in left]) == {}
+
+
+def _joined(resource: dict[str, object]) -> str:
+    status = resource["status"]
+    assert isinstance(status, dict)
+    return str(next(c["status"] for c in status["conditions"] if c["type"] == "Joined"))
+
+
+MakeBench = Callable[..., AbstractAsyncContextManager[Bench]]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> MakeBench:
+    """Context managers that set a bench up, as in `async with bench(failpoints="move_leader.after=kill") as b`."""
+
+    @asynccontextmanager
+    async def make(
+        *, nodes: int = 3, failpoints: str = "", workers: tuple[str, ...] | None = None, kubernetes: bool = True
+    ) -> AsyncIterator[Bench]:
+        names = tuple(f"node{i}" for i in range(nodes))
+        env = ((FAILPOINTS_VARIABLE, failpoints), (FOLDER_VARIABLE, str(tmp_path))) if failpoints else ()
+        options = LabOptions(
+            nodes=nodes,
+            workers=names if workers is None else workers,
+            directory=tmp_path / "lab",
+            kubernetes=kubernetes,
+            worker_env=env,
+        )
+        async with Lab(options) as lab:
+            with pytest.MonkeyPatch.context() as patch:
+                for name, value in lab.environment.items():
+                    patch.setitem(os.environ, name, value)
+                yield Bench(lab, await connect(), tmp_path)
+
+    return make

@@ -1,0 +1,165 @@
+"""The main job on real processes: members leave, their resources tell the truth, no write is lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
+from etcd_handoff.lab.naive import remove_through_itself
+from etcd_handoff.lab.writer import OpenLoopWriter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.integration.conftest import MakeBench
+
+
+async def test_leader_leaves_with_a_transfer_and_without_a_lost_write(bench: MakeBench) -> None:
+    """The five steps run once each in order, and the survivors' word agrees with the result."""
+    async with bench() as b:
+        leader, term = await b.lab.leader_and_term()
+        member_id = await b.lab.member_id(leader)
+        survivor = b.lab.others(leader)[0].name
+        writer = await b.writer(survivor)
+        result = await b.remove(leader)
+        report = await writer.stop()
+        assert [s.name for s in result.steps] == [
+            "check_leader",
+            "move_leader",
+            "await_election",
+            "remove_member",
+            "update_status",
+        ]
+        assert (result.outcome, result.was_leader, result.status_recorded) == ("removed", True, True)
+        assert (result.member_id, result.member_name, result.leader_before) == (member_id, leader, member_id)
+        assert result.leader_after not in (None, member_id)
+        assert result.term_after > result.term_before == term
+        await b.judge({leader}, report)
+        resource = (await b.lab.etcdmembers(survivor))[leader]
+        assert resource["status"]["memberID"] == member_id
+        assert resource["status"]["message"] == "Member removed from cluster"
+        assert resource["status"]["reconcileStatus"] == "Success"
+
+
+async def test_follower_leaves_without_a_transfer_then_again_as_absent(bench: MakeBench) -> None:
+    """Removing a follower skips the transfer; asking again finds it absent and its resource true."""
+    async with bench() as b:
+        leader = await b.lab.leader()
+        follower = b.lab.others(leader)[0].name
+        result = await b.remove(follower)
+        assert [s.name for s in result.steps] == ["check_leader", "remove_member", "update_status"]
+        assert (result.was_leader, result.leader_after) == (False, result.leader_before)
+        again = await b.remove(follower)
+        assert (again.outcome, again.member_id, again.status_recorded) == ("already-absent", result.member_id, True)
+        await b.judge({follower})
+
+
+async def test_member_removed_by_hand_gets_its_resource_mended(bench: MakeBench) -> None:
+    """What the naive way leaves behind, an absent member that says Joined=True, is put right."""
+    async with bench() as b:
+        leader = await b.lab.leader()
+        steps = await remove_through_itself(b.lab, leader)
+        assert steps[1].error, "the naive status write worked, so this lab does not show the bug"
+        assert (await b.remove(leader)).outcome == "already-absent"
+        await b.judge({leader})
+
+
+async def test_three_become_one_with_the_leader_leaving_each_time(bench: MakeBench) -> None:
+    """3 -> 2 -> 1, and the last voter is refused with nothing changed."""
+    async with bench() as b:
+        gone: set[str] = set()
+        last = (await b.lab.members())[0].name
+        writer: OpenLoopWriter | None = None
+        for _ in range(2):
+            leader = await b.lab.leader()
+            writer = writer or await b.writer(last)
+            target = leader if leader != last else next(m.name for m in await b.lab.members() if m.name != last)
+            result = await b.remove(target)
+            assert result.outcome == "removed"
+            gone.add(target)
+            await b.judge(gone)
+        assert writer is not None
+        await b.judge(gone, await writer.stop())
+
+
+async def test_target_that_is_down_is_removed_after_its_leadership_passed(bench: MakeBench) -> None:
+    """A killed leader leaves once the others have elected; its API server, standing on a dead etcd, does not matter."""
+    async with bench() as b:
+        leader = await b.lab.leader()
+        writer = await b.writer(b.lab.others(leader)[0].name)
+        await b.lab.kill(Role.ETCD, leader)
+        b.lab.stop(Role.APISERVER, leader)
+        result = await b.remove(leader)
+        assert (result.outcome, result.status_recorded) == ("removed", True)
+        await b.judge({leader}, await writer.stop())
+
+
+async def test_removal_waits_while_another_voter_is_down_and_goes_on_when_it_is_back(bench: MakeBench) -> None:
+    """Blocked, not failed: it says what it waits for, and `recheck` ends the wait when that has come."""
+    async with bench() as b:
+        leader = await b.lab.leader()
+        target, down = (node.name for node in b.lab.others(leader))
+        await b.lab.kill(Role.ETCD, down)
+        removal = await b.start(target)
+
+        async def blocked() -> bool:
+            progress = await removal.query("progress")
+            return bool(progress["state"] == "Blocked" and "QuorumAtRisk" in progress["doing"])
+
+        await wait_until(blocked, "the removal is blocked", 20)
+        assert {m.name for m in await b.lab.members(leader)} == {n.name for n in b.lab.nodes}
+        await b.lab.restart(Role.ETCD, down)
+        await removal.execute_update("recheck", {"reason": "it is back"})
+        result = await removal.result()
+        assert result.outcome == "removed"
+        await b.judge({target})
+
+
+async def test_temporal_killed_and_restarted_in_the_middle(bench: MakeBench) -> None:
+    """The server comes back on its file and the removal ends as if nothing had been."""
+    async with bench(failpoints="move_leader.after=hold") as b:
+        leader = await b.lab.leader()
+        writer = await b.writer(b.lab.others(leader)[0].name)
+        removal = await b.start(leader)
+        await b.reached("move_leader.after")
+        await b.lab.kill(Role.TEMPORAL)
+        b.release("move_leader.after")
+        await b.lab.restart(Role.TEMPORAL)
+        assert (await removal.result()).outcome == "removed"
+        await b.judge({leader}, await writer.stop())
+
+
+async def test_naive_way_shows_the_bug(tmp_path: Path) -> None:
+    """Removed through itself, the leader is gone, its resource says Joined=True, and writes stall: the lab can fail."""
+    async with Lab(LabOptions(temporal=False, directory=tmp_path / "lab")) as lab:
+        leader = await lab.leader()
+        survivor = lab.others(leader)[0]
+        writer = OpenLoopWriter(survivor.etcd_url, tmp_path)
+        await writer.start()
+        steps = await remove_through_itself(lab, leader)
+        await lab.leader()
+        report = await writer.stop()
+        assert leader not in {m.name for m in await lab.members(survivor.name)}
+        assert await lab.joined(leader, survivor.name) == "True"
+        assert steps[1].error
+        assert report.failed
+
+
+@pytest.mark.parametrize("moment", ["before", "during", "after"])
+@pytest.mark.parametrize("step", ["check_leader", "move_leader", "await_election", "remove_member", "update_status"])
+async def test_worker_killed(bench: MakeBench, step: str, moment: str) -> None:
+    """SIGKILL for the worker at this point: another one ends the removal, once, and the resource is true."""
+    point = f"{step}.{moment}"
+    async with bench(failpoints=f"{point}=kill") as b:
+        leader = await b.lab.leader()
+        writer = await b.writer(b.lab.others(leader)[0].name)
+        removal = await b.start(leader)
+        result = await removal.result()
+        assert (b.folder / f"{point}.hit").exists(), "nobody was killed, so nothing was tested"
+        assert sum(b.lab.process(Role.WORKER, n.name).alive for n in b.lab.nodes) == 2
+        assert (result.outcome, result.status_recorded) == ("removed", True)
+        ended = [s.outcome for s in result.steps if s.name == "remove_member"]
+        assert len(ended) == 1
+        await b.judge({leader}, await writer.stop())

@@ -1,0 +1,279 @@
+"""What etcd, gRPC and the Kubernetes API answer, in our words: which error, and may anything have changed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kubernetes.aio.client import ApiException
+
+from etcd_handoff import errors, kubernetes_gateway
+from etcd_handoff.errors import (
+    ApiUnavailableError,
+    BadTransfereeError,
+    CompactedError,
+    ConflictError,
+    CorruptClusterError,
+    EtcdError,
+    EtcdPermissionError,
+    KubernetesError,
+    KubernetesPermissionError,
+    LearnerEndpointError,
+    MemberNotFoundError,
+    NotEnoughStartedError,
+    NotLeaderError,
+    ObjectGoneError,
+    RejectedError,
+    TransferTimeoutError,
+    UnhealthyClusterError,
+    UnknownOutcomeError,
+    UnreachableError,
+)
+from etcd_handoff.etcd_gateway import classify, readable
+
+DEFINITE = [
+    ("etcdserver: member not found", "NOT_FOUND", MemberNotFoundError),
+    (
+        "etcdserver: re-configuration failed due to not enough started members",
+        "UNKNOWN",
+        NotEnoughStartedError,
+    ),
+    (
+        "etcdserver: re-configuration failed due to not enough started members",
+        "FAILED_PRECONDITION",
+        NotEnoughStartedError,
+    ),
+    ("etcdserver: unhealthy cluster", "UNAVAILABLE", UnhealthyClusterError),
+    ("etcdserver: not leader", "FAILED_PRECONDITION", NotLeaderError),
+    ("etcdserver: bad leader transferee", "FAILED_PRECONDITION", BadTransfereeError),
+    ("etcdserver: request timed out, leader transfer took too long", "UNKNOWN", TransferTimeoutError),
+    ("etcdserver: request timed out, leader transfer took too long", "UNAVAILABLE", TransferTimeoutError),
+    ("etcdserver: rpc not supported for learner", "FAILED_PRECONDITION", LearnerEndpointError),
+    ("etcdserver: rpc not supported for learner", "UNAVAILABLE", LearnerEndpointError),
+    ("etcdserver: permission denied", "PERMISSION_DENIED", EtcdPermissionError),
+    (
+        "etcdserver: authentication failed, invalid user ID or password",
+        "INVALID_ARGUMENT",
+        EtcdPermissionError,
+    ),
+    ("etcdserver: invalid auth token", "UNAUTHENTICATED", EtcdPermissionError),
+    ("etcdserver: user name is empty", "INVALID_ARGUMENT", EtcdPermissionError),
+    ("etcdserver: authentication is not enabled", "FAILED_PRECONDITION", EtcdPermissionError),
+    ("etcdserver: permission is not granted to the user", "FAILED_PRECONDITION", EtcdPermissionError),
+    ("etcdserver: corrupt cluster", "DATA_LOSS", CorruptClusterError),
+    ("etcdserver: mvcc: required revision has been compacted", "OUT_OF_RANGE", CompactedError),
+    ("etcdserver: mvcc: required revision is a future revision", "OUT_OF_RANGE", CompactedError),
+]
+AMBIGUOUS = [
+    ("raft: stopped", "UNKNOWN"),
+    ("raft proposal dropped", "UNKNOWN"),
+    ("etcdserver: server stopped", "UNAVAILABLE"),
+    ("etcdserver: leader changed", "UNAVAILABLE"),
+    ("etcdserver: no leader", "UNAVAILABLE"),
+    ("etcdserver: request timed out", "UNAVAILABLE"),
+    ("etcdserver: request timed out, possibly due to previous leader failure", "UNAVAILABLE"),
+    ("etcdserver: request timed out, possibly due to connection lost", "UNAVAILABLE"),
+    ("etcdserver: request timed out, waiting for the applied index took too long", "UNAVAILABLE"),
+    ("etcdserver: too many requests", "RESOURCE_EXHAUSTED"),
+    ("etcdserver: mvcc: database space exceeded", "RESOURCE_EXHAUSTED"),
+    ("Deadline Exceeded", "DEADLINE_EXCEEDED"),
+    ("Socket closed", "UNAVAILABLE"),
+    ("Channel closed!", "CANCELLED"),
+    ("", "UNKNOWN"),
+    ("", "INTERNAL"),
+]
+"""What leaves the effect of a change open: the state has to be read again."""
+
+
+@pytest.mark.parametrize("change", [True, False])
+@pytest.mark.parametrize(("message", "code", "error"), DEFINITE)
+def test_known_words_have_one_class(message: str, code: str, error: type[EtcdError], *, change: bool) -> None:
+    """Words decide, for changes and for reads, whatever the code says."""
+    assert classify(message, code, change=change) is error
+
+
+@pytest.mark.parametrize(("message", "error"), sorted({(m, e) for m, _, e in DEFINITE}, key=str))
+@pytest.mark.parametrize("code", ["UNKNOWN", "UNAVAILABLE", "INTERNAL", "DEADLINE_EXCEEDED", "PERMISSION_DENIED"])
+def test_code_never_overrules_the_words(message: str, error: type[EtcdError], code: str) -> None:
+    """The wire code differs between releases of etcd and misleads; the words stay."""
+    assert classify(message, code, change=True) is error
+
+
+@pytest.mark.parametrize(("message", "code"), AMBIGUOUS)
+def test_unlisted_answer_to_a_change_has_an_unknown_outcome(message: str, code: str) -> None:
+    """A change that got no definite answer may have taken effect, and says so."""
+    error = classify(message, code, change=True)
+    assert error is UnknownOutcomeError
+    assert error.may_have_changed
+
+
+@pytest.mark.parametrize(("message", "code"), AMBIGUOUS)
+def test_unlisted_answer_to_a_read_means_unreachable(message: str, code: str) -> None:
+    """A read changes nothing, so its failure says only that this member gave no answer."""
+    error = classify(message, code, change=False)
+    assert error is UnreachableError
+    assert not error.may_have_changed
+
+
+@pytest.mark.parametrize("change", [True, False])
+def test_permission_denied_needs_no_words(*, change: bool) -> None:
+    """Authorisation by a proxy comes with words of its own; the code is enough."""
+    assert classify("RBAC: access denied", "PERMISSION_DENIED", change=change) is EtcdPermissionError
+
+
+@given(st.text(max_size=40), st.sampled_from(["UNKNOWN", "UNAVAILABLE", "ABORTED", "OK", ""]))
+def test_no_other_words_make_a_failed_change_harmless(message: str, code: str) -> None:
+    """Only etcd's own words can say that a failed change was without effect."""
+    assert classify(message, code, change=True) is not UnreachableError
+
+
+def test_errors_that_leave_the_effect_open_are_these() -> None:
+    """Every other error of etcd means that nothing changed."""
+    found = {e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, EtcdError)}
+    assert {e for e in found if e.may_have_changed} == {UnknownOutcomeError, TransferTimeoutError}
+
+
+# --- readable -----------------------------------------------------------------------------------------------
+
+REFUSED = (
+    "failed to connect to all addresses; last error: UNKNOWN: ipv4:10.0.0.1:2379: "
+    "Failed to connect to remote host: connect: Connection refused (111)"
+)
+SILENT = (
+    "failed to connect to all addresses; last error: UNAVAILABLE: ipv6:%5Bfd00::1%5D:2379: "
+    "connection attempt timed out before receiving SETTINGS frame"
+)
+UNTRUSTED = (
+    "failed to connect to all addresses; last error: UNKNOWN: ipv4:10.0.0.1:2379: Ssl handshake failed "
+    "(TSI_PROTOCOL_FAILURE): SSL_ERROR_SSL: error:1000007d:SSL routines:OPENSSL_internal:"
+    "CERTIFICATE_VERIFY_FAILED"
+)
+PLAIN = "ipv4:10.0.0.1:2379: Ssl handshake failed: SSL_ERROR_SSL: OPENSSL_internal:WRONG_VERSION_NUMBER"
+RESET = "recvmsg:Connection reset by peer ipv4:10.0.0.1:2379"
+SAID = [
+    (REFUSED, "UNAVAILABLE", "connection refused"),
+    (SILENT, "UNAVAILABLE", "no connection in time"),
+    (UNTRUSTED, "UNAVAILABLE", "TLS handshake failed (CERTIFICATE_VERIFY_FAILED)"),
+    (PLAIN, "UNAVAILABLE", "TLS handshake failed (WRONG_VERSION_NUMBER)"),
+    ("ipv4:10.0.0.1:2379: Peer handshake aborted", "UNAVAILABLE", "TLS handshake failed"),
+    (RESET, "UNAVAILABLE", "recvmsg:Connection reset by peer <address>"),
+    ("dial tcp 10.0.0.1:2379: i/o timeout", "UNAVAILABLE", "dial tcp <address>: i/o timeout"),
+    ("etcdserver: unhealthy cluster", "UNAVAILABLE", "etcdserver: unhealthy cluster"),
+    ("", "UNAVAILABLE", "unavailable"),
+]
+
+
+@pytest.mark.parametrize(("said", "code", "text"), SAID)
+def test_grpc_speaks_in_a_few_words(said: str, code: str, text: str) -> None:
+    """What gRPC goes on about for lines, and with addresses, is said in a few words without."""
+    assert readable(said, code) == text
+
+
+def test_deadline_names_the_time() -> None:
+    """No answer in time: how long was waited, where that is known."""
+    assert readable("Deadline Exceeded", "DEADLINE_EXCEEDED", 1.0) == "no answer within 1 s"
+    assert readable("ipv4:10.0.0.1:2379", "DEADLINE_EXCEEDED") == "no answer in time"
+
+
+HOST = st.one_of(
+    st.ip_addresses(v=4).map(str),
+    st.ip_addresses(v=6).map(lambda a: f"[{a}]"),
+    st.sampled_from(["etcd0", "etcd-0.etcd.svc", "node2.example.com", "localhost"]),
+)
+PORT = st.integers(1, 65_535)
+ADDRESS = st.one_of(
+    st.builds(
+        lambda scheme, host, port: (f"{scheme}://{host}:{port}", host),
+        st.sampled_from(["http", "https"]),
+        HOST,
+        PORT,
+    ),
+    st.builds(lambda host, port: (f"dns:///{host}:{port}", host), HOST, PORT),
+    st.builds(lambda host, port: (f"ipv4:{host}:{port}", str(host)), st.ip_addresses(v=4), PORT),
+    st.builds(lambda host, port: (f"ipv6:%5B{host}%5D:{port}", str(host)), st.ip_addresses(v=6), PORT),
+    st.builds(lambda host, port: (f"ipv6:[{host}]:{port}", str(host)), st.ip_addresses(v=6), PORT),
+    st.builds(lambda host, port: (f"{host}:{port}", str(host)), st.ip_addresses(v=4), PORT),
+    st.ip_addresses(v=4).map(lambda host: (str(host), str(host))),
+)
+"""Addresses as gRPC and Go write them, each with the host that must not be seen."""
+
+
+@given(
+    before=st.sampled_from(["", "last error: ", "dial tcp ", "(", "to ", "UNAVAILABLE: "]),
+    address=ADDRESS,
+    after=st.sampled_from(["", ": broken pipe", " is down", ": Socket closed", ")", ", and others"]),
+    code=st.sampled_from(["UNAVAILABLE", "UNKNOWN", "INTERNAL", "CANCELLED"]),
+)
+def test_no_address_is_readable(before: str, address: tuple[str, str], after: str, code: str) -> None:
+    """Messages reach workflow histories, which hold no endpoints."""
+    written, host = address
+    assert host not in readable(f"{before}{written}{after}", code)
+
+
+@given(st.text(max_size=2_000), st.sampled_from(["UNAVAILABLE", "UNKNOWN", "DEADLINE_EXCEEDED"]))
+def test_readable_says_something_and_is_short(said: str, code: str) -> None:
+    """Never empty, never more than a line's worth."""
+    assert 0 < len(readable(said, code)) <= 200
+
+
+# --- Kubernetes ---------------------------------------------------------------------------------------------
+
+
+def answer(status: int, body: object = None, reason: str = "because") -> KubernetesError:
+    """Our error for an HTTP answer with this body."""
+    error = ApiException(status=status, reason=reason)
+    error.body = body if body is None or isinstance(body, str) else json.dumps(body)
+    return kubernetes_gateway.classify(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "definite"),
+    [
+        (400, RejectedError, True),
+        (401, KubernetesPermissionError, True),
+        (403, KubernetesPermissionError, True),
+        (404, ObjectGoneError, True),
+        (409, ConflictError, True),
+        (422, RejectedError, True),
+        (408, ApiUnavailableError, False),
+        (429, ApiUnavailableError, False),
+        (500, ApiUnavailableError, False),
+        (502, ApiUnavailableError, False),
+        (503, ApiUnavailableError, False),
+        (504, ApiUnavailableError, False),
+        (0, ApiUnavailableError, False),
+    ],
+)
+def test_http_status_decides(status: int, kind: type[KubernetesError], *, definite: bool) -> None:
+    """What speaks of the object is final; what speaks of the server moves on to the next one."""
+    found = answer(status, {"message": "said"})
+    assert type(found) is kind
+    assert isinstance(found, kubernetes_gateway.DEFINITE) is definite
+    assert found.may_have_changed is not definite
+    assert str(found) == f"{status}: said"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"kind": "Status", "message": 'etcdmembers "a" not found'}, '500: etcdmembers "a" not found'),
+        ({"kind": "Status"}, "500: because"),
+        ({"message": ""}, "500: because"),
+        ("etcdserver: request timed out", "500: etcdserver: request timed out"),
+        ("[]", "500: []"),
+        ("null", "500: null"),
+        ('"text"', '500: "text"'),
+        ("", "500: because"),
+        (None, "500: because"),
+    ],
+)
+def test_message_is_the_servers_own(body: object, said: str) -> None:
+    """The `message` of a Status object, else the body, else the reason; a proxy's odd answer never raises."""
+    assert str(answer(500, body)) == said
+
+
+def test_message_is_cut() -> None:
+    """A page of HTML from a proxy does not fill the history."""
+    assert len(str(answer(502, "<html>" * 1_000))) < 320

@@ -1,0 +1,259 @@
+"""Reading the configuration file: what is accepted, and which line says what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from etcd_handoff.config import CONFIG_VARIABLE, Config, config_path, load_config
+from etcd_handoff.errors import ConfigError, UnknownClusterError
+
+ETCD = "[clusters.prod.etcd]\n"
+ENDPOINTS = 'endpoints = ["https://10.0.0.1:2379", "https://10.0.0.2:2379"]\n'
+GOOD = ETCD + ENDPOINTS
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file in a folder of its own; nothing is in it yet."""
+    return tmp_path / "etcd-handoff.toml"
+
+
+def load(file: Path, text: str) -> Config:
+    """The configuration that `text` makes."""
+    file.write_text(text, encoding="utf-8")
+    return load_config(file)
+
+
+def complaints(file: Path, text: str) -> list[str]:
+    """What is said about `text`, a line each, without the file's name."""
+    with pytest.raises(ConfigError) as caught:
+        load(file, text)
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith(f"{file}: ") for line in lines)
+    return [line.removeprefix(f"{file}: ") for line in lines]
+
+
+# --- what is accepted ---------------------------------------------------------------------------------------
+
+
+def test_smallest_file_names_a_cluster_and_its_endpoints(file: Path) -> None:
+    """Everything else has a default: no Kubernetes, no client certificate, the contract's task queue."""
+    config = load(file, GOOD)
+    profile = config.cluster("prod")
+    assert config.task_queue == "etcd-handoff"
+    assert profile.etcd.endpoints == ("https://10.0.0.1:2379", "https://10.0.0.2:2379")
+    assert profile.etcd.secure
+    assert profile.kubernetes is None
+    assert (profile.etcd.call_timeout_seconds, profile.etcd.change_timeout_seconds) == (1.0, 8.0)
+
+
+def test_relative_paths_are_relative_to_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever a worker is started, files lie beside its configuration; absolute paths stay, ~ is home."""
+    monkeypatch.setenv("HOME", "/home/ann")
+    monkeypatch.chdir("/")
+    keys = 'ca_file = "pki/ca.pem"\ncert_file = "/etc/etcd/client.pem"\nkey_file = "~/client.key"\n'
+    rest = 'username = "root"\npassword_file = "../password"\nsnapshot_directory = "snapshots"\n'
+    profile = load(file, GOOD + keys + rest + '[clusters.prod.kubernetes]\nkubeconfig = "kubeconfig"\n').cluster("prod")
+    folder = file.parent.resolve()
+    assert profile.etcd.ca_file == folder / "pki/ca.pem"
+    assert profile.etcd.cert_file == Path("/etc/etcd/client.pem")
+    assert profile.etcd.key_file == Path("/home/ann/client.key")
+    assert profile.etcd.password_file == folder / "../password"
+    assert profile.etcd.snapshot_directory == folder / "snapshots"
+    assert profile.kubernetes is not None
+    assert profile.kubernetes.kubeconfig == folder / "kubeconfig"
+
+
+def test_relative_name_of_the_file_works_too(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths come out absolute even when the file is named relative to the current folder."""
+    file.write_text(GOOD + 'ca_file = "ca.pem"\n')
+    monkeypatch.chdir(file.parent)
+    assert load_config(Path(file.name)).cluster("prod").etcd.ca_file == file.parent.resolve() / "ca.pem"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:2379",
+        "https://node0.example.com:2379",
+        "https://[fd00::1]:2379",
+        "http://10.0.0.1:1",
+    ],
+)
+def test_endpoint_is_a_client_url(file: Path, url: str) -> None:
+    """Host names and addresses of both families, http or https, with a port; a closing slash is dropped."""
+    for written in (url, f"{url}/"):
+        endpoints = load(file, f'{ETCD}endpoints = ["{written}"]\n').cluster("prod").etcd.endpoints
+        assert endpoints == (url,)
+
+
+def test_kubernetes_without_a_kubeconfig_is_in_cluster(file: Path) -> None:
+    """An empty table is enough there."""
+    kubernetes = load(file, GOOD + "[clusters.prod.kubernetes]\n").cluster("prod").kubernetes
+    assert kubernetes is not None
+    assert (kubernetes.kubeconfig, kubernetes.contexts) == (None, ())
+
+
+def test_unknown_cluster_lists_the_known_ones(file: Path) -> None:
+    """The message has what was asked for and what there is, sorted."""
+    config = load(file, GOOD + "[clusters.dev.etcd]\n" + ENDPOINTS)
+    with pytest.raises(UnknownClusterError, match=r"no profile 'test' .*; known: dev, prod$"):
+        config.cluster("test")
+
+
+# --- what is not --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lines", "field", "remedy"),
+    [
+        (
+            'cert_file = "c"',
+            "clusters.prod.etcd",
+            "cert_file is given without key_file; give both or neither",
+        ),
+        ('key_file = "k"', "clusters.prod.etcd", "key_file is given without cert_file; give both or neither"),
+        (
+            'username = "u"',
+            "clusters.prod.etcd",
+            "username is given without password_file; give both or neither",
+        ),
+        (
+            'password_file = "p"',
+            "clusters.prod.etcd",
+            "password_file is given without username; give both or neither",
+        ),
+        ("call_timeout_seconds = 0", "clusters.prod.etcd.call_timeout_seconds", "greater than 0"),
+        ("call_timeout_seconds = 61", "clusters.prod.etcd.call_timeout_seconds", "less than or equal to 60"),
+        (
+            "change_timeout_seconds = nan",
+            "clusters.prod.etcd.change_timeout_seconds",
+            "less than or equal to 60",
+        ),
+        ('change_timeout_seconds = "8s"', "clusters.prod.etcd.change_timeout_seconds", "a valid number"),
+        ("ca_file = 5", "clusters.prod.etcd.ca_file", "path"),
+        ("endpoint = 1", "clusters.prod.etcd.endpoint", "not permitted"),
+        ('password = "s3cr3t"', "clusters.prod.etcd.password", "not permitted"),
+        ("[clusters.prod.kubernets]", "clusters.prod.kubernets", "not permitted"),
+        ("[cluster.prod]", "cluster", "not permitted"),
+        ('[clusters.prod.kubernetes]\ncontext = "a"', "clusters.prod.kubernetes.context", "not permitted"),
+        (
+            '[clusters.prod.kubernetes]\ncontexts = ["a"]',
+            "clusters.prod.kubernetes",
+            "contexts are given without kubeconfig; name the file that has them",
+        ),
+        (
+            "[clusters.prod.kubernetes]\ntry_timeout_seconds = -1",
+            "clusters.prod.kubernetes.try_timeout_seconds",
+            "greater than 0",
+        ),
+    ],
+)
+def test_wrong_setting_is_named_with_its_remedy(file: Path, lines: str, field: str, remedy: str) -> None:
+    """One line: where it stands in the file, and what would be right; values are not repeated."""
+    (line,) = complaints(file, f"{GOOD}{lines}\n")
+    assert line.startswith(f"{field}: ")
+    assert remedy in line
+    assert "s3cr3t" not in line
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "10.0.0.1:2379",
+        "https://10.0.0.1",
+        "https://:2379",
+        "ftp://a:2379",
+        "https://a:b",
+        "https:/a:1",
+        "",
+        "https://a:2379/v3",
+    ],
+)
+def test_endpoint_that_is_no_client_url_is_named(file: Path, url: str) -> None:
+    """The first line has its place in the list, the text itself, and how to write it."""
+    first = complaints(file, f'{ETCD}endpoints = ["https://ok:2379", "{url}"]\n')[0]
+    assert first == (
+        f"clusters.prod.etcd.endpoints.1: '{url}' is no client URL; write it as https://host:2379 or http://host:2379"
+    )
+
+
+@pytest.mark.parametrize("value", ['"https://a:2379"', "5", "[]", "[5]"])
+def test_endpoints_are_a_list_with_at_least_one(file: Path, value: str) -> None:
+    """One text, a number, nothing and a list of numbers are not."""
+    assert complaints(file, f"{ETCD}endpoints = {value}\n")[0].startswith("clusters.prod.etcd.endpoints")
+
+
+def test_http_and_https_do_not_mix(file: Path) -> None:
+    """A password must not go over one plain connection among secured ones."""
+    text = ETCD + 'endpoints = ["https://a:2379", "http://b:2379"]\n'
+    assert complaints(file, text) == ["clusters.prod.etcd: endpoints mix http and https; give one scheme for all"]
+
+
+@pytest.mark.parametrize("lines", ['ca_file = "ca"', 'cert_file = "c"\nkey_file = "k"'])
+def test_certificates_need_https(file: Path, lines: str) -> None:
+    """Certificates beside http endpoints would silently not be used."""
+    text = f'{ETCD}endpoints = ["http://a:2379"]\n{lines}\n'
+    assert complaints(file, text) == ["clusters.prod.etcd: ca_file and cert_file need https endpoints"]
+
+
+def test_each_wrong_field_has_its_line(file: Path) -> None:
+    """All that is wrong is said at once, each with its path."""
+    text = 'task_queue = ""\n[clusters.a.etcd]\n[clusters.b.kubernetes]\nx = 1\n[clusters."c d".etcd]\n' + ENDPOINTS
+    lines = complaints(file, text)
+    for field in (
+        "task_queue: ",
+        "clusters.a.etcd.endpoints: ",
+        "clusters.b.etcd: ",
+        "clusters.b.kubernetes.x: ",
+    ):
+        assert any(line.startswith(field) for line in lines), field
+    assert any(line.startswith("clusters.c d") for line in lines)
+
+
+@pytest.mark.parametrize("text", ["", "[clusters]\n", "clusters = 3\n", 'task_queue = "x"\n'])
+def test_file_without_clusters_says_so(file: Path, text: str) -> None:
+    """A configuration for nothing is an error."""
+    (line,) = complaints(file, text)
+    assert line.startswith("clusters: ")
+
+
+def test_missing_file_is_named_with_both_ways_to_name_another(file: Path) -> None:
+    """The message has the path, the option and the variable."""
+    with pytest.raises(
+        ConfigError, match=r"etcd-handoff\.toml: there is no such file; .*--config.*ETCD_HANDOFF_CONFIG"
+    ):
+        load_config(file)
+
+
+def test_unreadable_file_says_why(tmp_path: Path, file: Path) -> None:
+    """A folder, and bytes that are no UTF-8."""
+    with pytest.raises(ConfigError, match=r"cannot be read: .*directory"):
+        load_config(tmp_path)
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=r"cannot be read: .*utf-8"):
+        load_config(file)
+
+
+@pytest.mark.parametrize("text", ["clusters = [", "a = 1\na = 2\n", "a = b\n"])
+def test_no_toml_says_where(file: Path, text: str) -> None:
+    """With the place in the file, as the parser tells it."""
+    (line,) = complaints(file, text)
+    assert line.startswith("is no valid TOML: ")
+    assert "(at " in line
+
+
+# --- which file ---------------------------------------------------------------------------------------------
+
+
+def test_explicit_file_comes_before_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Option, then variable, then the default in the current folder; an empty variable is none."""
+    monkeypatch.delenv(CONFIG_VARIABLE, raising=False)
+    assert config_path() == Path("etcd-handoff.toml")
+    monkeypatch.setenv(CONFIG_VARIABLE, "/etc/handoff.toml")
+    assert config_path() == Path("/etc/handoff.toml")
+    assert config_path("mine.toml") == Path("mine.toml")
+    monkeypatch.setenv(CONFIG_VARIABLE, "")
+    assert config_path() == Path("etcd-handoff.toml")

@@ -1,0 +1,151 @@
+"""The page that an operator reads in the Temporal Web UI."""
+
+from __future__ import annotations
+
+from etcd_handoff.model import (
+    ClusterView,
+    HandoffState,
+    MemberView,
+    Pinned,
+    Progress,
+    RemovalRequest,
+    Step,
+    StepOutcome,
+)
+from workflows.page import details, summary
+
+A, B, C, D = "8211f1d0f64f3269", "91bc3c398fb3c146", "fd422379fda50e48", "c0ffee"
+REQUEST = RemovalRequest(cluster="prod", member="node1", reason="new disk")
+PINNED = Pinned(cluster_id="cdf818194e3a8c32", member_id=B, member_name="node1")
+
+
+def member(member_id: str, name: str, *, reachable: bool = True, learner: bool = False, note: str = "") -> MemberView:
+    """A member that follows A at term 7."""
+    return MemberView(
+        id=member_id,
+        name=name,
+        is_learner=learner,
+        reachable=reachable,
+        leader_id=A if reachable else None,
+        term=7 if reachable else 0,
+        raft_index=4711 if reachable else 0,
+        note=note,
+    )
+
+
+VIEW = ClusterView(
+    cluster_id="cdf818194e3a8c32",
+    members=(
+        member(D, "", learner=True),
+        member(A, "node0"),
+        member(B, "node1"),
+        member(C, "node2", reachable=False, note="connection refused"),
+    ),
+)
+
+
+def step(name: str, outcome: StepOutcome, *, attempts: int = 1, note: str = "") -> Step:
+    """A step that took 12.4 ms on node0."""
+    return Step(
+        name=name,
+        started="2026-01-01T00:00:00.000+00:00",
+        milliseconds=12.4,
+        attempts=attempts,
+        node="node0",
+        outcome=outcome,
+        note=note,
+    )
+
+
+def progress(
+    state: HandoffState = HandoffState.CHECKING,
+    *,
+    doing: str = "looking",
+    waiting_for: str = "",
+    committed: bool = False,
+    steps: tuple[Step, ...] = (),
+) -> Progress:
+    """Where the removal stands."""
+    return Progress(
+        state=state,
+        cluster="prod",
+        member="node1",
+        doing=doing,
+        waiting_for=waiting_for,
+        point_of_no_return=committed,
+        steps=steps,
+    )
+
+
+def row(text: str, member_id: str) -> str:
+    """The line of the page that speaks of this member."""
+    (found,) = [line for line in text.splitlines() if f"`{member_id}`" in line]
+    return found
+
+
+def test_summary_names_member_and_cluster() -> None:
+    """One line says what the workflow is for."""
+    assert summary(REQUEST) == "Take member node1 out of etcd cluster prod"
+
+
+def test_page_before_the_first_look_has_no_members_and_no_steps() -> None:
+    """What is not known yet is left out instead of shown empty."""
+    text = details(RemovalRequest(cluster="prod", member="node1"), progress(), None, None)
+    assert text == "### Take member node1 out of etcd cluster prod\n\n**Checking**: looking"
+
+
+def test_page_says_what_happens_and_what_it_waits_for() -> None:
+    """State, what was seen, what would unblock it, and why it was asked for."""
+    blocked = progress(HandoffState.BLOCKED, doing="QuorumAtRisk: node2 is down", waiting_for="bring node2 back")
+    text = details(REQUEST, blocked, PINNED, VIEW)
+    assert "**Blocked**: QuorumAtRisk: node2 is down" in text
+    assert "**Goes on when:** bring node2 back" in text
+    assert "**Reason given:** new disk" in text
+
+
+def test_page_lists_each_member_with_role_and_state() -> None:
+    """Name and ID, leader, voter or learner, healthy or why not."""
+    text = details(REQUEST, progress(), PINNED, VIEW)
+    assert "cdf818194e3a8c32" in text
+    for word in ("node0", "leader", "healthy", "4711"):
+        assert word in row(text, A)
+    for word in ("node2", "voter", "connection refused"):
+        assert word in row(text, C)
+    assert "learner" in row(text, D)
+    assert f"**{D}**" in row(text, D)
+
+
+def test_leaving_member_is_marked_alone() -> None:
+    """The pinned member carries the mark; before it is pinned nobody does, whatever name was asked for."""
+    text = details(REQUEST, progress(), PINNED, VIEW)
+    assert [i for i in (A, B, C, D) if "leaves" in row(text, i)] == [B]
+    assert "leaves" not in details(REQUEST, progress(), None, VIEW)
+
+
+def test_page_without_a_leader_shows_none() -> None:
+    """While no majority agrees nobody is called leader, and nobody healthy."""
+    split = VIEW.model_copy(update={"members": tuple(m for m in VIEW.members if m.id != A)})
+    text = details(REQUEST, progress(), PINNED, split)
+    assert "leader" not in row(text, B)
+    assert "answers" in row(text, B)
+    assert "healthy" not in text
+
+
+def test_page_shows_the_point_of_no_return() -> None:
+    """Only when the removal has been proposed is it said that it rolls forward."""
+    assert "only rolls forward" in details(REQUEST, progress(committed=True), PINNED, VIEW)
+    assert "only rolls forward" not in details(REQUEST, progress(), PINNED, VIEW)
+
+
+def test_page_lists_the_steps_in_order() -> None:
+    """Name, outcome, duration, node, the attempts when there were several, and what to know about it."""
+    steps = (
+        step("check_leader", StepOutcome.OBSERVED, note="node1 leads at term 7"),
+        step("move_leader", StepOutcome.MOVED, attempts=2),
+    )
+    text = details(REQUEST, progress(steps=steps), PINNED, VIEW)
+    assert text.endswith(
+        "**Steps**\n\n"
+        "- `check_leader` observed, 12 ms on node0: node1 leads at term 7\n"
+        "- `move_leader` moved, 12 ms on node0, 2 attempts"
+    )

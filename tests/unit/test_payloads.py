@@ -1,0 +1,373 @@
+"""What crosses Temporal: bad input is answered in words, good input stays what it was, IDs are texts."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from temporalio.api.common.v1 import Payload
+from temporalio.exceptions import ApplicationError
+
+from etcd_handoff import model
+from etcd_handoff.model import (
+    Act,
+    Approval,
+    AwaitElection,
+    ClusterView,
+    HandoffState,
+    MemberView,
+    Message,
+    Outcome,
+    Pinned,
+    Progress,
+    Recheck,
+    Record,
+    Recorded,
+    RemovalRequest,
+    RemovalResult,
+    Report,
+    Step,
+    StepOutcome,
+)
+from etcd_handoff.payloads import data_converter, invalid_input
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONVERTER = data_converter.payload_converter
+INPUTS: tuple[Any, ...] = (RemovalRequest, RemovalRequest | None)
+"""As a workflow may declare its input."""
+M = TypeVar("M", bound=Message)
+
+
+def payload(data: bytes) -> Payload:
+    """JSON as the Temporal CLI and the Web UI send it."""
+    return Payload(metadata={"encoding": b"json/plain"}, data=data)
+
+
+def read(data: bytes, hint: object = RemovalRequest) -> object:
+    """What a workflow gets for `data`."""
+    return CONVERTER.from_payloads([payload(data)], [hint])[0]  # type: ignore[list-item]  # a union is a hint too
+
+
+def complaint(data: bytes, hint: object = RemovalRequest) -> str:
+    """The message of the failure that `data` leads to, its type and finality checked."""
+    with pytest.raises(ApplicationError) as caught:
+        read(data, hint)
+    assert caught.value.type == "InvalidInput"
+    assert caught.value.non_retryable
+    return caught.value.message
+
+
+# --- bad input ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hint", INPUTS)
+@pytest.mark.parametrize(
+    ("given_input", "said"),
+    [
+        ({}, "cluster: Field required; member: Field required"),
+        ({"cluster": "prod"}, "member: Field required"),
+        ({"cluster": "prod", "member": "node1", "dryrun": True}, "dryrun: Extra inputs are not permitted"),
+        ({"cluster": "prod", "member": 1}, "member: Input should be a valid string"),
+        ({"cluster": "prod", "member": 17237436991929493444}, "member: Input should be a valid string"),
+        ({"cluster": "prod", "member": None}, "member: Input should be a valid string"),
+        ({"cluster": "prod", "member": ""}, "member: String should have at least 1 character"),
+        ({"cluster": "prod", "member": "n" * 254}, "member: String should have at most 253 characters"),
+        ({"cluster": "prod", "member": "m", "dry_run": "yes"}, "dry_run: Input should be a valid boolean"),
+        ({"cluster": "prod", "member": "m", "dry_run": 1}, "dry_run: Input should be a valid boolean"),
+        (
+            {"cluster": "prod", "member": "m", "reason": "r" * 1_001},
+            "reason: String should have at most 1000 characters",
+        ),
+        (
+            {"cluster": "prod", "member": "m", "blocked_timeout_seconds": -1},
+            "blocked_timeout_seconds: Input should be greater than or equal to 0",
+        ),
+        (
+            {"cluster": "prod", "member": "m", "blocked_timeout_seconds": 2_592_001},
+            "blocked_timeout_seconds: Input should be less than or equal to 2592000",
+        ),
+        (
+            {"cluster": "prod", "member": "m", "blocked_timeout_seconds": "1h"},
+            "blocked_timeout_seconds: Input should be a valid number",
+        ),
+        (
+            {"cluster": "prod", "member": "m", "blocked_timeout_seconds": float("nan")},
+            "blocked_timeout_seconds: Input should be a finite number",
+        ),
+        ([], "input: Input should be an object"),
+        ("prod", "input: Input should be an object"),
+        (7, "input: Input should be an object"),
+    ],
+)
+def test_wrong_input_is_said_field_by_field(given_input: object, said: str, hint: object) -> None:
+    """One readable piece for each wrong field, the same whether the workflow's input is optional or not."""
+    assert complaint(json.dumps(given_input).encode(), hint) == said
+
+
+@pytest.mark.parametrize("member", ["a/b", "/", " a", "a\nb", "a\tb", "a\rb"])
+def test_member_that_would_break_an_id_or_a_page_is_turned_down(member: str) -> None:
+    """It stands in workflow IDs and in lines of text."""
+    assert complaint(json.dumps({"cluster": "prod", "member": member}).encode()).startswith("member: ")
+
+
+@pytest.mark.parametrize("cluster", ["", "a/b", "-a", "a-", "a b", "a\n", "ä", "a" * 64])
+def test_cluster_that_is_no_profile_name_is_turned_down(cluster: str) -> None:
+    """It stands in workflow IDs and in search attributes."""
+    assert complaint(json.dumps({"cluster": cluster, "member": "m"}).encode()).startswith("cluster: ")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"nope",
+        b"{",
+        b'{"cluster": "prod"',
+        b"\xff\xfe",
+        b'"\\ud800"',
+        b"{}{}",
+        b"[" * 5_000,
+        b"{'a': 1}",
+    ],
+)
+def test_no_json_is_said_to_be_none(data: bytes) -> None:
+    """What can't be parsed is said in one line, without a traceback."""
+    said = complaint(data)
+    assert re.match(r"input: .*JSON", said)
+    assert "\n" not in said
+
+
+def test_complaint_does_not_repeat_values() -> None:
+    """A secret in the wrong field does not reach the failure."""
+    data = json.dumps({"cluster": "prod", "member": ["s3cr3t"], "password": "s3cr3t", "dry_run": "s3cr3t"})
+    assert "s3cr3t" not in complaint(data.encode())
+
+
+@pytest.mark.parametrize("hint", [Approval, Recheck])
+@pytest.mark.parametrize("data", [b'{"by": 1}', b'{"reason": []}', b"[]", b'"yes"'])
+def test_wrong_argument_of_an_update_is_invalid_input_too(hint: object, data: bytes) -> None:
+    """Updates answer like starts do."""
+    assert complaint(data, hint)
+
+
+def test_invalid_input_is_final() -> None:
+    """The contract's type, and no retry."""
+    error = invalid_input("member: missing")
+    assert (error.type, error.non_retryable, error.message) == ("InvalidInput", True, "member: missing")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+NEARLY = st.fixed_dictionaries(
+    {},
+    optional={
+        "cluster": st.just("prod") | JSON,
+        "member": st.just("node1") | JSON,
+        "reason": JSON,
+        "dry_run": st.booleans() | JSON,
+        "blocked_timeout_seconds": st.integers(-1, 10) | JSON,
+        "novelty": JSON,
+    },
+)
+
+
+def outcome(data: bytes, hint: object) -> object:
+    """What `data` becomes, or the failure that it leads to; anything else is raised."""
+    try:
+        return read(data, hint)
+    except ApplicationError as error:
+        return error
+
+
+def is_request_or_invalid_input(found: object, hint: object) -> bool:
+    """A request, a final failure in words, or None where the workflow allows it."""
+    if isinstance(found, ApplicationError):
+        return found.type == "InvalidInput" and found.non_retryable and ": " in found.message
+    return isinstance(found, RemovalRequest) or (found is None and hint is not RemovalRequest)
+
+
+@given(JSON | NEARLY, st.sampled_from(INPUTS))
+@example(None, RemovalRequest | None)
+def test_any_json_is_a_request_or_invalid_input(value: object, hint: object) -> None:
+    """No JSON keeps a workflow's task failing: it fits, or the failure is InvalidInput."""
+    assert is_request_or_invalid_input(outcome(json.dumps(value).encode(), hint), hint)
+
+
+@given(st.binary(max_size=40), st.sampled_from(INPUTS))
+def test_any_bytes_are_a_request_or_invalid_input(data: bytes, hint: object) -> None:
+    """As any JSON, for what is none."""
+    assert is_request_or_invalid_input(outcome(data, hint), hint)
+
+
+# --- good input ---------------------------------------------------------------------------------------------
+
+IDS = st.integers(1, 2**64 - 1).map(lambda n: format(n, "x"))
+TEXT = st.text(max_size=8)
+COUNT = st.integers(0, 2**53)
+VIEWS = st.builds(
+    ClusterView,
+    cluster_id=IDS,
+    members=st.lists(
+        st.builds(
+            MemberView,
+            id=IDS,
+            name=TEXT,
+            peer_urls=st.lists(TEXT, max_size=2).map(tuple),
+            is_learner=st.booleans(),
+            reachable=st.booleans(),
+            leader_id=st.none() | IDS,
+            term=COUNT,
+            raft_index=COUNT,
+            alarms=st.lists(TEXT, max_size=2).map(tuple),
+            note=TEXT,
+        ),
+        max_size=3,
+    ).map(tuple),
+    foreign=st.lists(TEXT, max_size=1).map(tuple),
+)
+STEPS = st.builds(
+    Step,
+    name=TEXT,
+    started=TEXT,
+    milliseconds=st.floats(0, 1e9),
+    attempts=st.integers(0, 99),
+    node=TEXT,
+    outcome=st.sampled_from(StepOutcome),
+    note=TEXT,
+)
+PINS = st.builds(
+    Pinned, cluster_id=IDS, member_id=IDS, member_name=TEXT, leader_before=st.none() | IDS, term_before=COUNT
+)
+ACT = {"cluster": TEXT, "cluster_id": IDS, "target_id": IDS, "avoid": st.lists(IDS, max_size=2).map(tuple)}
+MESSAGES: st.SearchStrategy[Message] = st.one_of(
+    st.builds(
+        RemovalRequest,
+        cluster=st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,5}[A-Za-z0-9])?", fullmatch=True),
+        member=st.from_regex(r"[^\s/][^\n\r\t/]{0,20}", fullmatch=True),
+        reason=TEXT,
+        require_approval=st.booleans(),
+        snapshot=st.booleans(),
+        hash_check=st.booleans(),
+        blocked_timeout_seconds=st.floats(0, 2_592_000) | st.integers(0, 2_592_000).map(float),
+        dry_run=st.booleans(),
+    ),
+    VIEWS,
+    STEPS,
+    PINS,
+    st.builds(Act, **ACT),
+    st.builds(AwaitElection, **ACT, term_before=COUNT),
+    st.builds(Report, step=STEPS, view=st.none() | VIEWS, transferee_id=IDS, proposed=st.booleans()),
+    st.builds(
+        Record,
+        cluster=TEXT,
+        member_name=TEXT,
+        member_id=IDS,
+        joined=st.booleans(),
+        message=TEXT,
+        members=st.lists(IDS, max_size=3).map(tuple),
+    ),
+    st.builds(Recorded, step=STEPS, recorded=st.booleans(), note=TEXT),
+    st.builds(Progress, state=st.sampled_from(HandoffState), cluster=TEXT, member=TEXT, member_id=IDS),
+    st.builds(
+        RemovalResult,
+        outcome=st.sampled_from(Outcome),
+        cluster=TEXT,
+        cluster_id=IDS,
+        member_id=IDS,
+        member_name=TEXT,
+        leader_before=IDS,
+        leader_after=st.none() | IDS,
+        steps=st.lists(STEPS, max_size=2).map(tuple),
+    ),
+)
+
+
+def numbers(value: object) -> Iterator[float]:
+    """All JSON numbers in `value`."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from numbers(item)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield value
+
+
+@given(MESSAGES)
+def test_message_comes_out_as_it_went_in(message: Message) -> None:
+    """Each message equals itself after the way through a payload, and readers of doubles lose no digit."""
+    (sent,) = CONVERTER.to_payloads([message])
+    assert sent.metadata["encoding"] == b"json/plain"
+    assert CONVERTER.from_payload(sent, type(message)) == message
+    assert all(abs(n) <= 2**53 for n in numbers(json.loads(sent.data)))
+
+
+def test_defaults_are_written_out() -> None:
+    """A history says what was in force, not what was left out."""
+    (sent,) = CONVERTER.to_payloads([RemovalRequest(cluster="prod", member="node1")])
+    assert json.loads(sent.data) == {
+        "cluster": "prod",
+        "member": "node1",
+        "reason": "",
+        "require_approval": False,
+        "snapshot": False,
+        "hash_check": False,
+        "blocked_timeout_seconds": 3600,
+        "dry_run": False,
+    }
+
+
+def test_whole_seconds_may_be_written_without_a_point() -> None:
+    """People write 60, not 60.0."""
+    found = read(b'{"cluster": "prod", "member": "m", "blocked_timeout_seconds": 60}')
+    assert isinstance(found, RemovalRequest)
+    assert found.blocked_timeout_seconds == 60
+
+
+# --- IDs ----------------------------------------------------------------------------------------------------
+
+
+def kinds(schema: Any) -> Iterator[str]:  # JSON schema
+    """The JSON types that a field's schema allows, those of a list's items included."""
+    for option in schema.get("anyOf", [schema]):
+        items = option.get("items", option)
+        yield items.get("type", "")
+
+
+def test_no_id_is_a_json_number() -> None:
+    """In every message every ID and every list of IDs is text: readers of doubles lose a uint64's digits."""
+    found = {m for m in vars(model).values() if isinstance(m, type) and issubclass(m, Message)}
+    extra = {"avoid", "doubtful", "leader_before", "leader_after"}
+    fields = [
+        (m.__name__, name, set(kinds(schema)))
+        for m in found
+        for name, schema in m.model_json_schema().get("properties", {}).items()
+        if re.search(r"(^|_)ids?$", name) or name in extra
+    ]
+    assert len(fields) > 20
+    assert [f for f in fields if not f[2] <= {"string", "null"}] == []
+
+
+@pytest.mark.parametrize("wrong", [1, 17237436991929493444, "0xff", "FF", "", "f" * 17, "g", "f\n", None])
+def test_id_in_another_form_is_turned_down(wrong: object) -> None:
+    """Numbers, prefixes, upper case and padding beyond a uint64 are errors, in code and in payloads."""
+    with pytest.raises(ValidationError):
+        MemberView.model_validate({"id": wrong, "name": "a"})
+    assert complaint(json.dumps({"id": wrong, "name": "a"}).encode(), MemberView).startswith("id: ")
+
+
+def test_message_is_immutable() -> None:
+    """What a history holds can't be changed under the hands of a workflow."""
+    request = RemovalRequest(cluster="prod", member="node1")
+    with pytest.raises(ValidationError):
+        request.member = "node2"  # type: ignore[misc]  # that is the point
