@@ -1,4 +1,4 @@
-"""`make demo`: the leader leaves a real cluster, its worker is killed on the way, no write is lost; then the naive way."""
+"""`make demo`: a leader leaves a real cluster, its worker is killed meanwhile, no write is lost; then the naive way."""
 
 from __future__ import annotations
 

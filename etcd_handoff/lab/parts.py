@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _ASSETS: Final = "KUBEBUILDER_ASSETS"
-_MAKE: Final = "run `make parts` (or `python -m etcd_handoff.lab.parts`), which builds it once"
+_MAKE: Final = "run `make parts`, which builds it once"
 _VERSION_SECONDS: Final = 10
 _CONNECT_SECONDS: Final = 2
 _READ_SECONDS: Final = 30
@@ -507,7 +507,3 @@ def main() -> int:
     for field in fields(parts):
         print(f"{field.name:15}{getattr(parts, field.name)}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
