@@ -8,6 +8,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
+# Not -m: the package imports this module too, and Python warns when it then runs it a second time.
+PARTS := $(BIN)/python -c 'import sys; from etcd_handoff.lab.parts import main; sys.exit(main())'
 PINS := requirements/base.txt requirements/dev.txt
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
@@ -39,10 +41,10 @@ fmt: $(SETUP) ## format, and mend what ruff can
 	@$(BIN)/ruff format --quiet
 
 parts: $(SETUP) ## build what the lab starts, where it is missing, and say where it all is
-	@$(BIN)/python -m etcd_handoff.lab.parts
+	@$(PARTS)
 
 programs: $(SETUP)
-	@$(BIN)/python -m etcd_handoff.lab.parts >/dev/null
+	@$(PARTS) >/dev/null
 
 requirements: $(SETUP) ## compile the pins again after a change of the .in files (UPGRADE=1: to the newest versions)
 	@for name in base dev go; do \

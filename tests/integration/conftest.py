@@ -88,7 +88,7 @@ MakeBench = Callable[..., AbstractAsyncContextManager[Bench]]
 
 @pytest.fixture
 def bench(tmp_path: Path) -> MakeBench:
-    """Context managers that set a bench up, as in `async with bench(failpoints="move_leader.after=kill") as b`."""
+    """What sets a bench up: `async with` it, with `failpoints="move_leader.after=kill"` and the like."""
 
     @asynccontextmanager
     async def make(
