@@ -25,19 +25,23 @@ from temporalio.worker import (
 )
 
 from activities.etcd import EtcdActivities
-from activities.kubernetes import KubernetesActivities
+from activities.etcdmembers import EtcdMemberActivities
+from activities.kubernetes import Gateways, KubernetesActivities
 from activities.steps import ActivityFrame
+from activities.temporal import TemporalActivities
 from activities.worker import WorkerActivities
 from etcd_handoff import __version__
 from etcd_handoff.client import connect
 from etcd_handoff.config import Config, config_path, load_config
 from etcd_handoff.errors import ConfigError
 from etcd_handoff.model import WorkerTraits
-from etcd_handoff.payloads import invalid_input
-from workflows.remove_member import CLUSTER_KEY, MEMBER_KEY, STATE_KEY, RemoveMember
+from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY, invalid_input
+from workflows.remove_member import RemoveMember
+from workflows.turns import ClusterTurns
+from workflows.watch import WatchEtcdMembers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from temporalio.client import Client
 
@@ -47,6 +51,9 @@ STICKY_TIMEOUT: Final = timedelta(milliseconds=100)
 """How long the next decision waits for the worker that made the last one: after `kill -9` another takes over then."""
 GRACE: Final = timedelta(seconds=3)
 """How long activities under way may finish after SIGTERM."""
+MOST_ACTIVITIES: Final = 5_000
+"""Activities at once. Each watched cluster and each open removal keeps one that only waits, so the SDK's 100 would let
+waiting ones keep working ones out."""
 HEARTBEAT_THROTTLE: Final = timedelta(milliseconds=250)
 """Heartbeats leave at once, so that cancellations reach an activity quickly: the SDK would hold them for 30 to 60 s."""
 
@@ -96,35 +103,42 @@ async def ensure_search_attributes(client: Client) -> bool:
     return True
 
 
-def make_worker(
-    client: Client,
-    config: Config,
-    etcd: EtcdActivities,
-    kubernetes: KubernetesActivities,
-    traits: WorkerTraits,
-) -> Worker:
-    """A worker for all workflows and activities; the caller runs it and closes the activities afterwards."""
+def make_worker(client: Client, config: Config, activities: Sequence[Callable[..., Any]]) -> Worker:
+    """A worker for all workflows and these activities; the caller runs it."""
     return Worker(
         client,
         task_queue=config.task_queue,
-        workflows=[RemoveMember],
-        activities=[
-            etcd.check_leader,
-            etcd.move_leader,
-            etcd.await_election,
-            etcd.remove_member,
-            etcd.check_hash,
-            etcd.take_snapshot,
-            kubernetes.find_resource,
-            kubernetes.update_status,
-            WorkerActivities(traits).describe_worker,
-        ],
+        workflows=[RemoveMember, ClusterTurns, WatchEtcdMembers],
+        activities=activities,
         interceptors=[ActivityFrame(), WorkflowFrame()],
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=GRACE,
+        max_concurrent_activities=MOST_ACTIVITIES,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
     )
+
+
+def all_activities(
+    client: Client, etcd: EtcdActivities, gateways: Gateways, node: str, traits: WorkerTraits
+) -> list[Callable[..., Any]]:
+    """Everything that a worker does for workflows; the caller closes `etcd` and `gateways` afterwards."""
+    kubernetes, members = KubernetesActivities(gateways, node), EtcdMemberActivities(gateways)
+    return [
+        etcd.check_leader,
+        etcd.move_leader,
+        etcd.await_election,
+        etcd.remove_member,
+        etcd.check_hash,
+        etcd.take_snapshot,
+        kubernetes.find_resource,
+        kubernetes.update_status,
+        members.watch_members,
+        members.sync_members,
+        members.note_progress,
+        TemporalActivities(client).follow_removal,
+        WorkerActivities(traits).describe_worker,
+    ]
 
 
 async def serve(config: Config, node: str) -> None:
@@ -135,13 +149,13 @@ async def serve(config: Config, node: str) -> None:
     """
     client = await connect()
     traits = WorkerTraits(search_attributes=await ensure_search_attributes(client))
-    etcd, kubernetes = EtcdActivities(config, node), KubernetesActivities(config, node)
+    etcd, gateways = EtcdActivities(config, node), Gateways(config, node)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
-        async with make_worker(client, config, etcd, kubernetes, traits):
+        async with make_worker(client, config, all_activities(client, etcd, gateways, node, traits)):
             say(
                 f"etcd-handoff worker ready: node {node}, task queue {config.task_queue}, "
                 f"clusters {', '.join(sorted(config.clusters))}, Temporal {client.service_client.config.target_host} "
@@ -152,7 +166,7 @@ async def serve(config: Config, node: str) -> None:
             say("etcd-handoff worker stopping")
     finally:
         await etcd.close()
-        await kubernetes.close()
+        await gateways.close()
     say("etcd-handoff worker stopped")
 
 

@@ -10,7 +10,7 @@ from temporalio import activity
 
 from activities.steps import StepClock
 from etcd_handoff import failpoints
-from etcd_handoff.errors import ConflictError, KubernetesPermissionError, ObjectGoneError, RejectedError
+from etcd_handoff.errors import ConfigError, ConflictError, KubernetesPermissionError, ObjectGoneError, RejectedError
 from etcd_handoff.etcdmember import Truth, member_id_of, resource_name, status_for
 from etcd_handoff.kubernetes_gateway import KubernetesGateway
 from etcd_handoff.model import FoundResource, Record, Recorded, ResourceQuery, StepOutcome
@@ -23,8 +23,8 @@ CONFLICT_TRIES: Final = 10
 """How often a status is read again after a conflict before the attempt gives up, to be retried by Temporal."""
 
 
-class KubernetesActivities:
-    """The activities on EtcdMembers.
+class Gateways:
+    """The gateways to the API servers of each cluster profile, opened on first use and kept.
 
     Args:
         config: Where the clusters are.
@@ -34,17 +34,58 @@ class KubernetesActivities:
     def __init__(self, config: Config, node: str) -> None:
         self._config = config
         self._node = node
-        self._gateways: dict[str, KubernetesGateway] = {}
+        self._opened: dict[str, KubernetesGateway] = {}
+
+    def get(self, cluster: str) -> KubernetesGateway | None:
+        """The gateway of a profile; None when the profile has no Kubernetes.
+
+        Raises:
+            UnknownClusterError: There is no such profile.
+        """
+        profile = self._config.cluster(cluster).kubernetes
+        if profile is not None and cluster not in self._opened:
+            self._opened[cluster] = KubernetesGateway(profile, self._node)
+        return self._opened.get(cluster)
+
+    def require(self, cluster: str) -> KubernetesGateway:
+        """As `get`, for what makes no sense without Kubernetes.
+
+        Raises:
+            ConfigError: The profile has no Kubernetes, or there is no such profile.
+        """
+        gateway = self.get(cluster)
+        if gateway is None:
+            msg = f"clusters.{cluster}.kubernetes: is missing in this worker's configuration; add it"
+            raise ConfigError(msg)
+        return gateway
+
+    def manages(self, cluster: str) -> bool:
+        """Whether members without an EtcdMember get one."""
+        profile = self._config.cluster(cluster).kubernetes
+        return profile is not None and profile.manage_resources
 
     async def close(self) -> None:
         """Close the connections to all API servers."""
-        for gateway in self._gateways.values():
+        for gateway in self._opened.values():
             await gateway.close()
+
+
+class KubernetesActivities:
+    """The activities on the EtcdMember of a member that leaves.
+
+    Args:
+        gateways: Gateways to the API servers of each cluster profile.
+        node: The node that this worker runs on.
+    """
+
+    def __init__(self, gateways: Gateways, node: str) -> None:
+        self._gateways = gateways
+        self._node = node
 
     @activity.defn
     async def find_resource(self, query: ResourceQuery) -> FoundResource:
         """The EtcdMember that has this name or carries this member ID, for a member that etcd does not list."""
-        clock, gateway = StepClock(self._node), self._gateway(query.cluster)
+        clock, gateway = StepClock(self._node), self._gateways.get(query.cluster)
         if gateway is None:
             return FoundResource(step=clock.step(StepOutcome.OBSERVED, "no Kubernetes in the profile"))
         try:
@@ -66,7 +107,7 @@ class KubernetesActivities:
     @activity.defn
     async def update_status(self, record: Record) -> Recorded:
         """The member's EtcdMember says what `record` says, written through an API server that outlives the member."""
-        clock, gateway = StepClock(self._node), self._gateway(record.cluster)
+        clock, gateway = StepClock(self._node), self._gateways.get(record.cluster)
 
         def nothing(note: str) -> Recorded:
             return Recorded(step=clock.step(StepOutcome.NOT_RECORDED, note), recorded=False, note=note)
@@ -86,12 +127,6 @@ class KubernetesActivities:
         if note:
             return nothing(note)
         return Recorded(step=clock.step(StepOutcome.RECORDED, record.message), recorded=True)
-
-    def _gateway(self, cluster: str) -> KubernetesGateway | None:
-        profile = self._config.cluster(cluster).kubernetes
-        if profile is not None and cluster not in self._gateways:
-            self._gateways[cluster] = KubernetesGateway(profile, self._node)
-        return self._gateways.get(cluster)
 
 
 async def _write(gateway: KubernetesGateway, record: Record) -> str:

@@ -97,11 +97,13 @@ class KubernetesProfile(Section):
         contexts: Contexts to try in turn, one per API server. A context named like a member counts as the API
             server on that member's node: preferred by the worker there, tried last while that member departs.
         try_timeout_seconds: Deadline of one request to one API server.
+        manage_resources: Whether a watched cluster's members without an EtcdMember get one. k0s makes them itself.
     """
 
     kubeconfig: Path | None = None
     contexts: tuple[str, ...] = ()
     try_timeout_seconds: Seconds = 2.0
+    manage_resources: bool = True
 
     @model_validator(mode="after")
     def _contexts_need_a_file(self) -> Self:

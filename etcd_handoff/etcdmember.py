@@ -7,9 +7,18 @@ when the condition's status does (Kubernetes API conventions, "Typical status pr
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from etcd_handoff.model import MemberView
+
+GROUP: Final = "etcd.k0sproject.io"
+VERSION: Final = "v1beta1"
+KIND: Final = "EtcdMember"
 JOINED: Final = "Joined"
 MESSAGE_REMOVED: Final = "Member removed from cluster"
 MESSAGE_JOINED: Final = "Member joined"
@@ -83,3 +92,99 @@ def _conditions(old: list[dict[str, Any]], truth: Truth, now: str) -> list[dict[
 def _peer_address(peer_urls: tuple[str, ...]) -> str:
     """Host and port of the first peer URL, as k0s writes it."""
     return peer_urls[0].partition("://")[2] if peer_urls else ""
+
+
+def truth_of(resource: dict[str, Any], members: Sequence[MemberView]) -> Truth | None:
+    """What etcd's list says of the member that `resource` speaks of; None when it speaks of none.
+
+    A member ID is never used twice, so an ID that is not in the list is out for good. A member that joined again under
+    the same name has a new ID: the resource takes it on, unless it still asks to leave, which was meant for the old
+    one.
+    """
+    name, member_id = resource["metadata"]["name"], member_id_of(resource)
+    by_id = next((m for m in members if m.id == member_id), None)
+    by_name = [m for m in members if resource_name(m.name) == name]
+    leaving = (resource.get("spec") or {}).get("leave") is True
+    if by_id is None and len(by_name) == 1 and not (member_id and leaving):
+        by_id = by_name[0]
+    if by_id is not None:
+        return Truth(by_id.id, joined=True, message=MESSAGE_JOINED, peer_urls=by_id.peer_urls)
+    return Truth(member_id, joined=False, message=MESSAGE_REMOVED) if member_id else None
+
+
+def disagrees(resource: dict[str, Any], truth: Truth) -> bool:
+    """Whether `resource` says something else than `truth` about who the member is, where, and whether it is in."""
+    address = (resource.get("status") or {}).get("peerAddress")
+    moved = truth.joined and bool(truth.peer_urls) and address != _peer_address(truth.peer_urls)
+    return member_id_of(resource) != truth.member_id or says(resource) != str(truth.joined) or moved
+
+
+def noted(resource: dict[str, Any], message: str, *, failed: bool) -> dict[str, Any]:
+    """The status fields to set so that `resource` carries a sentence; empty when it needs or bears none.
+
+    What is said of a member that is out stays; a resource without an ID cannot bear a status yet (the CRD requires it).
+    """
+    status = resource.get("status") or {}
+    if says(resource) == "False" or not status.get("memberID") or not status.get("peerAddress"):
+        return {}
+    wanted = {"message": message, **({"reconcileStatus": "Failed"} if failed else {})}
+    return {key: value for key, value in wanted.items() if status.get(key) != value}
+
+
+def new_resource(name: str) -> dict[str, Any]:
+    """An EtcdMember for a member that has none."""
+    return {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": KIND,
+        "metadata": {"name": name, "labels": {"app.kubernetes.io/managed-by": "etcd-handoff"}},
+        "spec": {"leave": False},
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What an Event tells.
+
+    Attributes:
+        reason: One word in UpperCamelCase (Kubernetes API conventions, "Events").
+        message: The sentence; cut to the 1024 characters that an Event holds.
+        warning: Whether it is one.
+        once: What makes it the same Event when it is told again; empty, it is always another.
+    """
+
+    reason: str
+    message: str
+    warning: bool = False
+    once: str = ""
+
+
+def event_for(resource: dict[str, Any], news: News, now: str) -> dict[str, Any]:
+    """An Event about an EtcdMember, as `kubectl describe` and `kubectl get events` show it.
+
+    Args:
+        resource: The EtcdMember.
+        news: What to tell.
+        now: RFC 3339 with microseconds, UTC.
+    """
+    metadata = resource["metadata"]
+    told = hashlib.sha256(f"{metadata['uid']} {news.reason} {news.message} {news.once or now}".encode()).hexdigest()[
+        :16
+    ]
+    return {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": f"{metadata['name']}.{told}", "namespace": "default"},
+        "regarding": {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": KIND,
+            "name": metadata["name"],
+            "uid": metadata["uid"],
+        },
+        "type": "Warning" if news.warning else "Normal",
+        "reason": news.reason,
+        "action": news.reason,
+        "note": news.message[:1024],
+        "eventTime": now,
+        "reportingController": "etcd-handoff",
+        "reportingInstance": "etcd-handoff",
+    }

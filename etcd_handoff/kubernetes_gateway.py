@@ -12,6 +12,7 @@ import asyncio
 import functools
 import json
 import logging
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import aiohttp
@@ -29,7 +30,7 @@ from etcd_handoff.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator
 
     from etcd_handoff.config import KubernetesProfile
 
@@ -38,9 +39,22 @@ VERSION: Final = "v1beta1"
 PLURAL: Final = "etcdmembers"
 FIELD_MANAGER: Final = "etcd-handoff"
 IN_CLUSTER: Final = ""
+EVENT_NAMESPACE: Final = "default"
+"""Where Events about cluster-scoped objects live (Kubernetes `client-go/tools/record`)."""
+BOOKMARK: Final = "BOOKMARK"
+HTTP_GONE: Final = 410
+WATCH_SECONDS: Final = 300
+"""After so long an API server ends a watch by itself, and it is opened again."""
+SILENT_SECONDS: Final = 90.0
+"""A watch without a word for so long is dead: bookmarks come about once a minute."""
+REWATCH_SECONDS: Final = 1.0
+HEDGE_SECONDS: Final = 0.25
+"""How long an API server may be silent before the next one is asked too; a healthy one needs some 10 ms."""
 
 T = TypeVar("T")
 Resource = dict[str, Any]
+Resources = list[Resource]
+_Call = Callable[[client.CustomObjectsApi, float], Awaitable[T]]
 log = logging.getLogger(__name__)
 
 BY_STATUS: Final[dict[int, type[KubernetesError]]] = {
@@ -53,8 +67,6 @@ BY_STATUS: Final[dict[int, type[KubernetesError]]] = {
 }
 """HTTP status and our class (Kubernetes API conventions, "HTTP Status codes"); every other one moves on to the next
 API server, because it speaks of the server and not of the object."""
-
-DEFINITE: Final = (KubernetesPermissionError, ObjectGoneError, ConflictError, RejectedError)
 
 
 class _FreshConnections(aiohttp.TCPConnector):
@@ -102,7 +114,7 @@ class KubernetesGateway:
         """
         return await self._anywhere(departing, lambda api, limit: self._get(api, name, limit))
 
-    async def list(self, departing: str = "") -> list[Resource]:
+    async def list(self, departing: str = "") -> Resources:
         """All EtcdMembers.
 
         Raises:
@@ -110,12 +122,77 @@ class KubernetesGateway:
             KubernetesPermissionError: They may not be listed.
             ApiUnavailableError: No API server answered.
         """
+        return (await self.list_at(departing))[0]
 
-        async def call(api: client.CustomObjectsApi, limit: float) -> list[Resource]:
+    async def list_at(self, departing: str = "") -> tuple[Resources, str]:
+        """All EtcdMembers, and the resourceVersion that a watch for later changes starts from.
+
+        Without a resourceVersion in the request the answer is as new as etcd itself (Kubernetes API concepts,
+        "Resource versions").
+
+        Raises:
+            ObjectGoneError: The resource kind is not installed.
+            KubernetesPermissionError: They may not be listed.
+            ApiUnavailableError: No API server answered.
+        """
+
+        async def call(api: client.CustomObjectsApi, limit: float) -> tuple[Resources, str]:
             answer = await api.list_cluster_custom_object(GROUP, VERSION, PLURAL, _request_timeout=limit)
-            return cast("dict[str, list[Resource]]", answer)["items"]
+            listed = cast("dict[str, Any]", answer)
+            return listed["items"], str(listed["metadata"]["resourceVersion"])
 
         return await self._anywhere(departing, call)
+
+    async def changed(self, version: str) -> None:
+        """Return when any API server reports that an EtcdMember changed after `version`, or that it cannot tell.
+
+        All API servers are watched at once, since one that hangs on a dying node looks like one without news. A
+        connection that ends is opened again from the last version that came over it, which bookmarks keep fresh.
+        """
+        watches = [asyncio.ensure_future(self._news(context, version)) for context in self.contexts()]
+        try:
+            await asyncio.wait(watches, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for watch in watches:
+                watch.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
+
+    async def create(self, resource: Resource) -> Resource:
+        """The EtcdMember as the API server stored it.
+
+        Raises:
+            ConflictError: There is one of that name.
+            KubernetesPermissionError: It may not be created.
+            RejectedError: The schema does not allow the content.
+            ApiUnavailableError: No API server answered.
+        """
+
+        async def call(api: client.CustomObjectsApi, limit: float) -> Resource:
+            stored = await api.create_cluster_custom_object(
+                GROUP, VERSION, PLURAL, resource, field_manager=FIELD_MANAGER, _request_timeout=limit
+            )
+            return cast("Resource", stored)
+
+        return await self._anywhere("", call)
+
+    async def record_event(self, event: dict[str, Any], departing: str = "") -> None:
+        """Store an Event; one that is there already, or cannot be stored, is let go: it is news, not state."""
+
+        async def call(api: client.CustomObjectsApi, limit: float) -> None:
+            await api.create_namespaced_custom_object(
+                "events.k8s.io",
+                "v1",
+                EVENT_NAMESPACE,
+                "events",
+                event,
+                field_manager=FIELD_MANAGER,
+                _request_timeout=limit,
+            )
+
+        try:
+            await self._anywhere(departing, call)
+        except KubernetesError as error:
+            log.debug("an Event was not stored: %s", error)
 
     async def patch_status(self, resource: Resource, status: dict[str, Any], departing: str = "") -> Resource:
         """The EtcdMember as the API server stored it, with the given fields of its status set.
@@ -154,33 +231,103 @@ class KubernetesGateway:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
+    async def _news(self, context: str, version: str) -> None:
+        """Watch one API server until it has news; it is asked again for as long as it only breaks."""
+        while True:
+            started = asyncio.get_running_loop().time()
+            try:
+                async for kind, at in self._events(context, version):
+                    if kind != BOOKMARK:
+                        return
+                    version = at
+            except client.ApiException as error:
+                if isinstance(classify(error), ObjectGoneError) or error.status == HTTP_GONE:
+                    return
+                log.debug("watch through %s: %s", context, error.status)
+            except (aiohttp.ClientError, TimeoutError, OSError, ConfigError) as error:
+                log.debug("watch through %s: %s", context, error)
+            await asyncio.sleep(max(0.0, REWATCH_SECONDS - (asyncio.get_running_loop().time() - started)))
+
+    async def _events(self, context: str, version: str) -> AsyncIterator[tuple[str, str]]:
+        """Type and resourceVersion of each watch event; a line that cannot be read counts as news."""
+        api = client.CustomObjectsApi(await self._client(context))
+        connect_seconds = self._profile.try_timeout_seconds
+        limits = aiohttp.ClientTimeout(sock_connect=connect_seconds, sock_read=SILENT_SECONDS)
+        answer = await api.list_cluster_custom_object_without_preload_content(
+            GROUP,
+            VERSION,
+            PLURAL,
+            watch=True,
+            resource_version=version,
+            allow_watch_bookmarks=True,
+            timeout_seconds=WATCH_SECONDS,
+            _request_timeout=cast("Any", limits),  # the client hands it on to aiohttp as it is
+        )
+        async with answer as stream:
+            if not stream.ok:
+                raise client.ApiException(status=stream.status, reason=stream.reason)
+            async for line in stream.content:
+                event = json.loads(line)
+                metadata = event["object"].get("metadata") or {}
+                yield event["type"], str(metadata.get("resourceVersion") or version)
+
     async def _get(self, api: client.CustomObjectsApi, name: str, limit: float) -> Resource:
         found = await api.get_cluster_custom_object(GROUP, VERSION, PLURAL, name, _request_timeout=limit)
         return cast("Resource", found)
 
-    async def _anywhere(self, departing: str, call: Callable[[client.CustomObjectsApi, float], Awaitable[T]]) -> T:
-        """The first definite answer, asking one API server after the other."""
-        limit, notes = self._profile.try_timeout_seconds, list[str]()
-        for context in self.contexts(departing):
-            try:
-                async with asyncio.timeout(limit):
-                    answer = await call(client.CustomObjectsApi(await self._client(context)), limit)
-                self._silent.discard(context)
-                return answer  # noqa: TRY300  # an else branch would part it from its call by three handlers
-            except client.ApiException as error:
-                found = classify(error)
-                if isinstance(found, DEFINITE):
-                    raise found from error
-                notes.append(f"{context or 'in-cluster'}: {found}")
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                notes.append(f"{context or 'in-cluster'}: {_connection_note(error, limit)}")
-            except ConfigException as error:
-                msg = f"clusters.*.kubernetes: {error}"
-                raise ConfigError(msg) from error
-            self._silent.add(context)
-            log.debug("API server did not answer: %s", notes[-1])
+    async def _anywhere(self, departing: str, call: _Call[T]) -> T:
+        """The first definite answer of any API server.
+
+        They are asked in turn, the next one as soon as the last has failed or been silent for `HEDGE_SECONDS`: one on a
+        dying node would cost its whole time-out each time. Asking two is safe for patches, which carry the
+        resourceVersion that they were made from; the second ends as a conflict.
+        """
+        left, notes = list(self.contexts(departing)), list[str]()
+        asked: dict[asyncio.Future[T], str] = {}
+        try:
+            while left or asked:
+                if left:
+                    context = left.pop(0)
+                    asked[asyncio.ensure_future(self._ask(context, call))] = context
+                patience = HEDGE_SECONDS if left else None
+                done, _ = await asyncio.wait(asked, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    context = asked.pop(task)
+                    try:
+                        answer = task.result()
+                    except (ApiUnavailableError, ConfigError) as error:
+                        notes.append(f"{context or 'in-cluster'}: {error}")
+                        self._silent.add(context)
+                    else:
+                        self._silent.discard(context)
+                        self._silent.update(asked.values())
+                        return answer
+        finally:
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
         msg = f"no API server answered: {'; '.join(notes)}"
         raise ApiUnavailableError(msg)
+
+    async def _ask(self, context: str, call: _Call[T]) -> T:
+        """One try at one API server.
+
+        Raises:
+            ApiUnavailableError: It gave no usable answer.
+            ConfigError: The context cannot be used.
+            KubernetesError: Its definite answer.
+        """
+        limit = self._profile.try_timeout_seconds
+        try:
+            async with asyncio.timeout(limit):
+                return await call(client.CustomObjectsApi(await self._client(context)), limit)
+        except client.ApiException as error:
+            raise classify(error) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ApiUnavailableError(_connection_note(error, limit)) from error
+        except ConfigException as error:
+            msg = f"clusters.*.kubernetes: {error}"
+            raise ConfigError(msg) from error
 
     async def _client(self, context: str) -> client.ApiClient:
         if context not in self._clients:

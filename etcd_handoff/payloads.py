@@ -7,10 +7,11 @@ becomes a failure of the workflow, or of the update, that a person can read.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pydantic_core
 from pydantic import ValidationError
+from temporalio.common import SearchAttributeKey
 from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, pydantic_data_converter
 from temporalio.converter import (
     CompositePayloadConverter,
@@ -58,3 +59,8 @@ class HandoffPayloadConverter(CompositePayloadConverter):
 
 data_converter = dataclasses.replace(pydantic_data_converter, payload_converter_class=HandoffPayloadConverter)
 """Give it to every client and replayer."""
+
+CLUSTER_KEY: Final = SearchAttributeKey.for_keyword("EtcdCluster")
+MEMBER_KEY: Final = SearchAttributeKey.for_keyword("EtcdMember")
+STATE_KEY: Final = SearchAttributeKey.for_keyword("HandoffState")
+"""Search attributes (contract): lists in the Web UI and the CLI select by them."""

@@ -11,13 +11,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy, SearchAttributeKey
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    is_cancelled_exception,
+)
 
 with workflow.unsafe.imports_passed_through():
     from activities.etcd import EtcdActivities
-    from activities.kubernetes import KubernetesActivities
     from activities.worker import WorkerActivities
+    from etcd_handoff.coordination import Turn
     from etcd_handoff.etcdmember import MESSAGE_REMOVED
     from etcd_handoff.model import (
         Act,
@@ -43,14 +46,13 @@ with workflow.unsafe.imports_passed_through():
         StepOutcome,
         WorkerTraits,
     )
-    from etcd_handoff.payloads import invalid_input
+    from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY, invalid_input
     from etcd_handoff.planner import (
         Ambiguous,
         Blocked,
         Decision,
         Done,
         Intent,
-        Reason,
         Refused,
         Remove,
         Transfer,
@@ -59,35 +61,20 @@ with workflow.unsafe.imports_passed_through():
         plan,
         resolve,
     )
-    from workflows import page
+    from workflows import calls, outcome, page
+    from workflows.turns import join
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-CLUSTER_KEY: Final = SearchAttributeKey.for_keyword("EtcdCluster")
-MEMBER_KEY: Final = SearchAttributeKey.for_keyword("EtcdMember")
-STATE_KEY: Final = SearchAttributeKey.for_keyword("HandoffState")
-
-HEARTBEAT_TIMEOUT: Final = timedelta(milliseconds=800)
-"""After this a killed worker's step starts elsewhere.
-
-The server's timers fire up to a second late (its `history.timerProcessorMaxTimeShift`), so less would gain little.
-"""
-LOOK_TIMEOUT: Final = timedelta(seconds=10)
-CHANGE_TIMEOUT: Final = timedelta(seconds=20)
-RECORD_TIMEOUT: Final = timedelta(seconds=60)
-SNAPSHOT_TIMEOUT: Final = timedelta(hours=1)
-RETRY: Final = RetryPolicy(
-    initial_interval=timedelta(milliseconds=100), backoff_coefficient=2, maximum_interval=timedelta(seconds=5)
-)
 RECORD_AT_LEAST_SECONDS: Final = 60.0
 """How long at least the status is tried to be recorded, when blocked_timeout_seconds is shorter."""
 FIRST_PAUSE_SECONDS: Final = 0.25
 LONGEST_PAUSE_SECONDS: Final = 30.0
 PAUSE_GROWTH: Final = 1.6
+REJOIN: Final = timedelta(seconds=30)
+"""After so long in the queue without news a removal makes sure that it still stands there."""
 CARRIED_MEMO: Final = "carried"
-STEPS_WITHOUT_PAUSE: Final = 8
-"""After so many steps that did not end it, the cluster is left alone for a moment before the next."""
 
 
 @workflow.defn
@@ -115,6 +102,8 @@ class RemoveMember:
         self._steps_since_pause = 0
         self._approval: Approval | None = None
         self._recheck = False
+        self._turn = Turn(granted=False)
+        self._turn_news = False
 
     @workflow.run
     async def run(self, request: RemovalRequest | None = None) -> RemovalResult:
@@ -187,104 +176,114 @@ class RemoveMember:
             f"was {self._state}; looking again" if self._state is HandoffState.BLOCKED else f"is {self._state} already"
         )
 
+    @workflow.signal
+    def your_turn(self, turn: Turn) -> None:
+        """What the cluster's queue tells: that this removal may change the cluster, or who is before it."""
+        self._turn, self._turn_news = turn, True
+
     # --- the loop -------------------------------------------------------------------------------------------------
 
     async def _remove(self) -> RemovalResult:
         await self._look()
         while self._pinned is None:
             if self._view is None:
-                await self._pause(_unavailable(self._steps))
+                await self._pause(outcome.unavailable(self._steps))
             else:
                 self._pinned = await self._pin(self._view)
         while not isinstance(decision := self._decide(), Done):
             if isinstance(decision, Refused):
-                raise _refusal(decision)
+                raise outcome.refusal(decision)
             if self._request.dry_run:
                 return self._planned(decision)
-            if isinstance(decision, Blocked):
-                await self._pause(decision)
-            elif not self._gates_passed:
-                await self._pass_gates()
-            elif self._steps_since_pause >= STEPS_WITHOUT_PAUSE:
-                await self._pause(_unsettled(self._steps))
-            else:
-                self._steps_since_pause += 1
-                await (self._transfer(decision) if isinstance(decision, Transfer) else self._take_out(decision))
+            await self._advance(decision)
         return await self._finish()
+
+    async def _advance(self, decision: Transfer | Remove | Blocked) -> None:
+        """One thing that brings the removal on, after which the cluster is looked at again."""
+        if isinstance(decision, Blocked):
+            await self._pause(decision)
+        elif self._request.require_approval and self._approval is None and not self._gates_passed:
+            await self._await_approval()
+        elif not self._turn.granted:
+            await self._take_turn()
+        elif not self._gates_passed:
+            await self._pass_gates()
+        elif self._steps_since_pause >= outcome.STEPS_WITHOUT_PAUSE:
+            await self._pause(outcome.unsettled(self._steps))
+        else:
+            self._steps_since_pause += 1
+            await (self._transfer(decision) if isinstance(decision, Transfer) else self._take_out(decision))
 
     def _decide(self) -> Decision:
         """The planner's word on the last view."""
         if self._view is None:
-            return _unavailable(self._steps)
+            return outcome.unavailable(self._steps)
         intent = self._intent()
-        self._was_leader = self._was_leader or _leads(self._view, intent.target_id)
+        self._was_leader = self._was_leader or outcome.leads(self._view, intent.target_id)
         return plan(self._view, intent)
 
     async def _pin(self, view: ClusterView) -> Pinned:
         """The member that is meant: as etcd lists it, or as an EtcdMember remembers it."""
         found, wanted = resolve(view, self._request.member), self._request.member
         if isinstance(found, Ambiguous):
-            text = (
-                f"member: {wanted!r} fits more than one member: {', '.join(found.fits)}; give the ID of the one meant"
-            )
-            raise ApplicationError(text, type=FailureType.UNKNOWN_MEMBER, non_retryable=True)
+            raise outcome.ambiguous(wanted, found)
         if isinstance(found, MemberView):
-            return _pin(view, found)
+            return outcome.pinned(view, found)
         query = ResourceQuery(cluster=self._request.cluster, member=wanted)
-        resource = await workflow.execute_activity_method(
-            KubernetesActivities.find_resource,
-            query,
-            start_to_close_timeout=RECORD_TIMEOUT,
-            heartbeat_timeout=HEARTBEAT_TIMEOUT,
-            schedule_to_close_timeout=timedelta(seconds=max(1.0, self._request.blocked_timeout_seconds)),
-            retry_policy=RETRY,
-            summary=f"does an EtcdMember remember {wanted}?",
-        )
+        resource = await calls.find(query, max(1.0, self._request.blocked_timeout_seconds))
         self._steps.append(resource.step)
         member_id = canonical_id(resource.member_id)
         if not is_member_id(member_id):
-            text = (
-                f"member: {wanted!r} is no member of cluster {self._request.cluster}, and "
-                f"{resource.step.note or 'its EtcdMember has no member ID'}; members are {', '.join(found.known)}"
-            )
-            raise ApplicationError(text, type=FailureType.UNKNOWN_MEMBER, non_retryable=True)
+            raise outcome.unknown(self._request, found, resource.step.note or "its EtcdMember has no member ID")
         if listed := view.member(member_id):
-            return _pin(view, listed)
+            return outcome.pinned(view, listed)
         peers = (f"https://{resource.peer_address}",) if resource.peer_address else ()
         absent = MemberView(id=member_id, name=resource.name, peer_urls=peers)
-        return _pin(view, absent).model_copy(update={"present": False})
+        return outcome.pinned(view, absent).model_copy(update={"present": False})
+
+    async def _await_approval(self) -> None:
+        """Others may have their turn meanwhile; ends with a fresh look."""
+        self._show(HandoffState.AWAITING_APPROVAL, "everything is ready", "the update `approve`")
+        await workflow.wait_condition(lambda: self._approval is not None)
+        await self._look(patient=True)
+
+    async def _take_turn(self) -> None:
+        """Nobody else changes this etcd cluster now; ends with a fresh look when others did meanwhile."""
+        if await join(self._request.cluster, self._pin_or_fail()):
+            self._turn = Turn(granted=True)
+            return
+        while not self._turn.granted:
+            behind = ", ".join(self._turn.behind) or "another removal"
+            self._show(HandoffState.QUEUED, f"waiting for its turn behind {behind}", "they have ended or are blocked")
+            self._turn_news = False
+            try:
+                await workflow.wait_condition(lambda: self._turn_news, timeout=REJOIN, timeout_summary="rejoin")
+            except TimeoutError:
+                # Whoever terminated the queue made it forget this removal.
+                if await join(self._request.cluster, self._pin_or_fail()):
+                    self._turn = Turn(granted=True)
+        await self._look(patient=True)
 
     async def _pass_gates(self) -> None:
         """What was asked to happen before anything is changed; ends with a fresh look."""
-        if self._request.require_approval and self._approval is None:
-            self._show(HandoffState.AWAITING_APPROVAL, "everything is ready", "the update `approve`")
-            await workflow.wait_condition(lambda: self._approval is not None)
         self._show(HandoffState.CHECKING, "making sure that it may begin")
         if self._request.hash_check:
             report = await self._act(EtcdActivities.check_hash, "do all members hold the same data?")
             if report.step.outcome is StepOutcome.INCONSISTENT:
-                text = (
-                    f"{Reason.DATA_INCONSISTENT}: the members' data differ at {report.step.note}; "
-                    "find the sick member before one leaves"
-                )
-                raise ApplicationError(text, type=FailureType.REMOVAL_REFUSED, non_retryable=True)
+                raise outcome.inconsistent(report.step.note)
             if report.step.outcome is not StepOutcome.CONSISTENT:
-                await self._pause(
-                    Blocked(Reason.HASH_UNKNOWN, f"the hashes are not known: {report.step.note}", "all members answer")
-                )
+                await self._pause(outcome.hash_unknown(report.step.note))
                 return
         if self._request.snapshot and not self._snapshot:
-            report = await self._act(EtcdActivities.take_snapshot, "store a snapshot first", SNAPSHOT_TIMEOUT)
+            report = await self._act(EtcdActivities.take_snapshot, "store a snapshot first", calls.SNAPSHOT_TIMEOUT)
             if report.step.outcome is StepOutcome.FAILED:
                 raise invalid_input(f"snapshot: {report.step.note}")
             if report.step.outcome is not StepOutcome.SAVED:
-                await self._pause(
-                    Blocked(Reason.SNAPSHOT_FAILED, f"no snapshot yet: {report.step.note}", "one succeeds")
-                )
+                await self._pause(outcome.no_snapshot(report.step.note))
                 return
             self._snapshot = report.step.note
         self._gates_passed = True
-        if self._request.require_approval or self._request.snapshot or self._request.hash_check:
+        if self._request.snapshot or self._request.hash_check:
             await self._look()
 
     async def _transfer(self, step: Transfer) -> None:
@@ -317,9 +316,7 @@ class RemoveMember:
         if self._cancel_requested and not self._committed:
             raise asyncio.CancelledError
         if report.step.outcome is StepOutcome.REFUSED_BY_ETCD:
-            await self._pause(
-                Blocked(Reason.REFUSED_BY_ETCD, report.step.note, "etcd has seen its members connected for 5 s")
-            )
+            await self._pause(outcome.refused_by_etcd(report.step.note))
 
     async def _finish(self) -> RemovalResult:
         """Record the truth and tell it."""
@@ -342,6 +339,10 @@ class RemoveMember:
             await self._give_up(blocked)
         if workflow.info().is_continue_as_new_suggested() and workflow.all_handlers_finished():
             workflow.continue_as_new(self._request, memo={CARRIED_MEMO: self._hand_on()})
+        if self._turn.granted and not self._committed:
+            # What it waits for may be the very removal that stands behind it.
+            self._turn = Turn(granted=False)
+            await join(self._request.cluster, self._pin_or_fail(), waits=False)
         pause = min(FIRST_PAUSE_SECONDS * PAUSE_GROWTH**self._pauses, LONGEST_PAUSE_SECONDS, self._blocked_seconds_left)
         began = workflow.now()
         try:
@@ -358,15 +359,11 @@ class RemoveMember:
         await self._look(patient=True)
 
     async def _give_up(self, blocked: Blocked) -> None:
-        text = (
-            f"{blocked.reason}: {blocked.seen}; waited {self._request.blocked_timeout_seconds:g} s for: "
-            f"{blocked.unblocks}. Start the removal again when that has happened"
-        )
         pinned, view = self._pinned, self._view
         if pinned is not None and view is not None and view.member(pinned.member_id) is not None:
             ids = tuple(m.id for m in view.members)
             await self._record(pinned, ids, joined=True, message=f"Not removed: {blocked.seen}", failed=True)
-        raise ApplicationError(text, type=FailureType.BLOCKED_TOO_LONG, non_retryable=True)
+        raise outcome.blocked_too_long(blocked, self._request.blocked_timeout_seconds)
 
     # --- calling activities ---------------------------------------------------------------------------------------
 
@@ -374,14 +371,7 @@ class RemoveMember:
         """A fresh view; `patient` gives members that did not answer the last time their full time-out again."""
         self._show(HandoffState.CHECKING if not patient else self._state, self._doing, self._waiting_for)
         look = Look(cluster=self._request.cluster, doubtful=() if patient else self._doubtful())
-        report = await workflow.execute_activity_method(
-            EtcdActivities.check_leader,
-            look,
-            start_to_close_timeout=LOOK_TIMEOUT,
-            heartbeat_timeout=HEARTBEAT_TIMEOUT,
-            retry_policy=RETRY,
-            summary=f"members, leader and health of {self._request.cluster}",
-        )
+        report = await calls.look(look)
         # A removal that is blocked for hours looks hundreds of times; the last look says it all.
         if patient and self._steps and self._steps[-1].name == report.step.name:
             self._steps.pop()
@@ -392,17 +382,10 @@ class RemoveMember:
         self,
         method: Callable[..., Awaitable[Report]],
         summary: str,
-        timeout: timedelta = CHANGE_TIMEOUT,
+        timeout: timedelta = calls.CHANGE_TIMEOUT,
         asked: Act | None = None,
     ) -> Report:
-        report: Report = await workflow.execute_activity_method(
-            method,
-            asked or self._act_input(),
-            start_to_close_timeout=timeout,
-            heartbeat_timeout=HEARTBEAT_TIMEOUT,
-            retry_policy=RETRY,
-            summary=summary,
-        )
+        report = await calls.act(method, asked or self._act_input(), summary, timeout)
         self._steps.append(report.step)
         return report
 
@@ -420,31 +403,8 @@ class RemoveMember:
             message=message,
             failed=failed,
         )
-        patience = max(RECORD_AT_LEAST_SECONDS, 0 if failed else self._request.blocked_timeout_seconds)
-        try:
-            recorded: Recorded = await workflow.execute_activity_method(
-                KubernetesActivities.update_status,
-                record,
-                start_to_close_timeout=RECORD_TIMEOUT,
-                heartbeat_timeout=HEARTBEAT_TIMEOUT,
-                schedule_to_close_timeout=timedelta(seconds=patience),
-                retry_policy=RETRY,
-                summary=f"{self._label()}: Joined={joined}",
-            )
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            note = f"the EtcdMember could not be written within {patience:g} s: {error.cause or error}"
-            step = Step(
-                name="update_status",
-                started=workflow.now().isoformat(timespec="milliseconds"),
-                milliseconds=patience * 1000,
-                attempts=0,
-                node="",
-                outcome=StepOutcome.FAILED,
-                note=note,
-            )
-            recorded = Recorded(step=step, recorded=False, note=note)
+        patience_seconds = max(RECORD_AT_LEAST_SECONDS, 0 if failed else self._request.blocked_timeout_seconds)
+        recorded = await calls.record(record, patience_seconds, f"{self._label()}: Joined={joined}")
         self._steps.append(recorded.step)
         return recorded
 
@@ -503,32 +463,19 @@ class RemoveMember:
         self._state, self._doing, self._waiting_for = state, doing, waiting_for
         workflow.set_current_details(page.details(self._request, self.progress(), self._pinned, self._view))
 
-    def _planned(self, decision: Decision) -> RemovalResult:
+    def _planned(self, decision: Transfer | Remove | Blocked | Done) -> RemovalResult:
         """What a dry run answers: the steps in words, or what it would have to wait for."""
-        target, plan_lines = self._label(), list[str]()
-        if isinstance(decision, Transfer):
-            plan_lines += [
-                f"hand leadership from {target} to {self._label(decision.transferee_id)}",
-                f"await that a majority follows {self._label(decision.transferee_id)} at a term above {decision.term}",
-                f"remove {target} through {self._label(decision.transferee_id)}",
-            ]
-        if isinstance(decision, Remove):
-            plan_lines.append(f"remove {target} through {self._label(decision.via_id)}")
-        if not isinstance(decision, Blocked):
-            plan_lines.append(f"record Joined=False on the EtcdMember of {target}")
-        blocked = f"{decision.reason}: {decision.seen}; {decision.unblocks}" if isinstance(decision, Blocked) else ""
-        self._show(HandoffState.DONE, f"dry run: {blocked or '; '.join(plan_lines)}")
-        note = "dry run: nothing was written"
-        step = self._steps[-1]
-        return self._result(Outcome.PLANNED, Recorded(step=step, recorded=False, note=note), tuple(plan_lines), blocked)
+        lines = outcome.plan_lines(decision, self._label(), self._label)
+        blocked = outcome.in_words(decision) if isinstance(decision, Blocked) else ""
+        self._show(HandoffState.DONE, f"dry run: {blocked or '; '.join(lines)}")
+        unwritten = Recorded(step=self._steps[-1], recorded=False, note="dry run: nothing was written")
+        return self._result(Outcome.PLANNED, unwritten).model_copy(update={"plan": lines, "blocked_by": blocked})
 
-    def _result(
-        self, outcome: Outcome, recorded: Recorded, plan_lines: tuple[str, ...] = (), blocked: str = ""
-    ) -> RemovalResult:
+    def _result(self, how: Outcome, recorded: Recorded) -> RemovalResult:
         pinned = self._pin_or_fail()
         leadership = self._view.leadership if self._view else None
         return RemovalResult(
-            outcome=outcome,
+            outcome=how,
             cluster=self._request.cluster,
             cluster_id=pinned.cluster_id,
             member_id=pinned.member_id,
@@ -542,8 +489,6 @@ class RemoveMember:
             status_recorded=recorded.recorded,
             status_note=recorded.note,
             steps=tuple(self._steps),
-            plan=plan_lines,
-            blocked_by=blocked,
             snapshot=self._snapshot,
         )
 
@@ -563,42 +508,3 @@ class RemoveMember:
         self._traits, self._pinned, self._steps = carried.traits, carried.pinned, list(carried.steps)
         self._blocked_seconds_left, self._was_leader = carried.blocked_seconds_left, carried.was_leader
         self._gates_passed, self._committed, self._snapshot = carried.gates_passed, carried.committed, carried.snapshot
-
-
-def _pin(view: ClusterView, member: MemberView) -> Pinned:
-    leadership = view.leadership
-    return Pinned(
-        cluster_id=view.cluster_id,
-        member_id=member.id,
-        member_name=member.name,
-        peer_urls=member.peer_urls,
-        leader_before=leadership.id if leadership else None,
-        term_before=leadership.term if leadership else 0,
-    )
-
-
-def _leads(view: ClusterView, member_id: str) -> bool:
-    leadership = view.leadership
-    return leadership is not None and leadership.id == member_id
-
-
-def _unavailable(steps: list[Step]) -> Blocked:
-    note = steps[-1].note if steps else ""
-    return Blocked(
-        Reason.CLUSTER_UNAVAILABLE,
-        f"no linearizable member list can be read{f': {note}' if note else ''}",
-        "a majority of the members runs and this cluster's endpoints can be reached from a worker",
-    )
-
-
-def _unsettled(steps: list[Step]) -> Blocked:
-    return Blocked(
-        Reason.UNSETTLED,
-        f"{STEPS_WITHOUT_PAUSE} steps in a row did not end it, the last one: {steps[-1].note or steps[-1].outcome}",
-        "the cluster settles; it is tried again after a pause",
-    )
-
-
-def _refusal(refused: Refused) -> ApplicationError:
-    text = f"{refused.reason}: {refused.seen}; {refused.remedy}"
-    return ApplicationError(text, type=FailureType.REMOVAL_REFUSED, non_retryable=True)

@@ -1,0 +1,90 @@
+"""Looks at removals from outside, through Temporal itself."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from temporalio import activity
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from etcd_handoff.coordination import Follow, Followed
+from etcd_handoff.model import HandoffState, Progress, RemovalResult
+from etcd_handoff.payloads import STATE_KEY
+
+if TYPE_CHECKING:
+    from temporalio.client import Client, WorkflowExecutionDescription, WorkflowHandle
+
+LOOK_SECONDS: Final = 0.5
+"""Pause between looks at a removal that is under way; its end is told at once."""
+WORDS_LOOKS: Final = 10
+"""Every so many looks the words are read too, though the state is the same."""
+
+
+class TemporalActivities:
+    """The activities on workflows.
+
+    Args:
+        client: Connected to the server that the worker works for.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @activity.defn
+    async def follow_removal(self, ask: Follow) -> Followed:
+        """What is new about a removal: another state, other words, or its end."""
+        handle = self._client.get_workflow_handle(ask.workflow_id, result_type=RemovalResult)
+        ended = asyncio.ensure_future(handle.result())
+        stopping = asyncio.ensure_future(activity.wait_for_worker_shutdown())
+        try:
+            looks = 0
+            while True:
+                described = await _describe(handle)
+                if described is None or (ask.chain_id and described.raw_info.first_run_id != ask.chain_id):
+                    return Followed(open=False, state="", doing="it has ended", cancelled=True)
+                if described.status is not WorkflowExecutionStatus.RUNNING:
+                    return await _end(handle)
+                state = described.typed_search_attributes.get(STATE_KEY)
+                if ask.to_the_end:
+                    activity.heartbeat(state or "")
+                elif state is None or state != ask.state or looks % WORDS_LOOKS == WORDS_LOOKS - 1:
+                    progress = await handle.query("progress", result_type=Progress)
+                    if (progress.state, progress.doing) != (ask.state, ask.doing):
+                        return Followed(
+                            open=True, state=progress.state, doing=progress.doing, waiting_for=progress.waiting_for
+                        )
+                looks += 1
+                if ended.done():  # it is the server's word that counts, and that says it runs
+                    ended = asyncio.ensure_future(handle.result())
+                await asyncio.wait({ended, stopping}, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                if stopping.done():
+                    text = "the worker stops; another one goes on"
+                    raise ApplicationError(text)
+        finally:
+            for task in (ended, stopping):
+                task.cancel()
+            await asyncio.gather(ended, stopping, return_exceptions=True)
+
+
+async def _describe(handle: WorkflowHandle[Any, RemovalResult]) -> WorkflowExecutionDescription | None:
+    try:
+        return await handle.describe()
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return None
+        raise
+
+
+async def _end(handle: WorkflowHandle[Any, RemovalResult]) -> Followed:
+    try:
+        result = await handle.result()
+    except WorkflowFailureError as error:
+        cause = error.cause
+        if isinstance(cause, CancelledError | TerminatedError):
+            return Followed(open=False, state=HandoffState.FAILED, doing="cancelled", failed=True, cancelled=True)
+        said = cause.message if isinstance(cause, ApplicationError) else str(cause)
+        return Followed(open=False, state=HandoffState.FAILED, doing=said, failed=True)
+    return Followed(open=False, state=HandoffState.DONE, doing=result.outcome)

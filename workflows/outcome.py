@@ -1,0 +1,130 @@
+"""What a removal says when it waits, refuses, plans or ends: pure, made from what it knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from temporalio.exceptions import ApplicationError
+
+from etcd_handoff.model import FailureType, Pinned
+from etcd_handoff.planner import Blocked, Reason, Refused, Remove, Transfer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from etcd_handoff.model import ClusterView, MemberView, RemovalRequest, Step
+    from etcd_handoff.planner import Ambiguous, Decision, NotFound
+
+STEPS_WITHOUT_PAUSE: Final = 8
+"""After so many steps that did not end it, the cluster is left alone for a moment before the next."""
+
+
+def pinned(view: ClusterView, member: MemberView) -> Pinned:
+    """The member that leaves, as it was seen first."""
+    leadership = view.leadership
+    return Pinned(
+        cluster_id=view.cluster_id,
+        member_id=member.id,
+        member_name=member.name,
+        peer_urls=member.peer_urls,
+        leader_before=leadership.id if leadership else None,
+        term_before=leadership.term if leadership else 0,
+    )
+
+
+def leads(view: ClusterView, member_id: str) -> bool:
+    """Whether this member leads."""
+    leadership = view.leadership
+    return leadership is not None and leadership.id == member_id
+
+
+def unavailable(steps: Sequence[Step]) -> Blocked:
+    """Nobody gives a linearizable member list."""
+    note = steps[-1].note if steps else ""
+    return Blocked(
+        Reason.CLUSTER_UNAVAILABLE,
+        f"no linearizable member list can be read{f': {note}' if note else ''}",
+        "a majority of the members runs and this cluster's endpoints can be reached from a worker",
+    )
+
+
+def unsettled(steps: Sequence[Step]) -> Blocked:
+    """Steps are done and undone."""
+    return Blocked(
+        Reason.UNSETTLED,
+        f"{STEPS_WITHOUT_PAUSE} steps in a row did not end it, the last one: {steps[-1].note or steps[-1].outcome}",
+        "the cluster settles; it is tried again after a pause",
+    )
+
+
+def refusal(refused: Refused) -> ApplicationError:
+    """The contract's failure for what will never be safe."""
+    text = f"{refused.reason}: {refused.seen}; {refused.remedy}"
+    return ApplicationError(text, type=FailureType.REMOVAL_REFUSED, non_retryable=True)
+
+
+def inconsistent(note: str) -> ApplicationError:
+    """The contract's failure for members that do not hold the same data."""
+    text = f"{Reason.DATA_INCONSISTENT}: the members' data differ at {note}; find the sick member before one leaves"
+    return ApplicationError(text, type=FailureType.REMOVAL_REFUSED, non_retryable=True)
+
+
+def hash_unknown(note: str) -> Blocked:
+    """Not every member gives its hash."""
+    return Blocked(Reason.HASH_UNKNOWN, f"the hashes are not known: {note}", "all members answer")
+
+
+def no_snapshot(note: str) -> Blocked:
+    """The snapshot that was asked for could not be taken."""
+    return Blocked(Reason.SNAPSHOT_FAILED, f"no snapshot yet: {note}", "one succeeds")
+
+
+def refused_by_etcd(note: str) -> Blocked:
+    """Etcd's own guard does not let the removal through."""
+    return Blocked(Reason.REFUSED_BY_ETCD, note, "etcd has seen its members connected for 5 s")
+
+
+def blocked_too_long(blocked: Blocked, waited_seconds: float) -> ApplicationError:
+    """The contract's failure for what did not pass by itself."""
+    text = (
+        f"{blocked.reason}: {blocked.seen}; waited {waited_seconds:g} s for: {blocked.unblocks}. "
+        "Start the removal again when that has happened"
+    )
+    return ApplicationError(text, type=FailureType.BLOCKED_TOO_LONG, non_retryable=True)
+
+
+def ambiguous(wanted: str, found: Ambiguous) -> ApplicationError:
+    """The contract's failure for a name or ID that fits more than one member."""
+    text = f"member: {wanted!r} fits more than one member: {', '.join(found.fits)}; give the ID of the one meant"
+    return ApplicationError(text, type=FailureType.UNKNOWN_MEMBER, non_retryable=True)
+
+
+def unknown(request: RemovalRequest, found: NotFound, because: str) -> ApplicationError:
+    """The contract's failure for a member that neither etcd nor an EtcdMember knows."""
+    text = (
+        f"member: {request.member!r} is no member of cluster {request.cluster}, and {because}; "
+        f"members are {', '.join(found.known)}"
+    )
+    return ApplicationError(text, type=FailureType.UNKNOWN_MEMBER, non_retryable=True)
+
+
+def in_words(blocked: Blocked) -> str:
+    """What blocks, and until when."""
+    return f"{blocked.reason}: {blocked.seen}; {blocked.unblocks}"
+
+
+def plan_lines(decision: Decision, target: str, label: Callable[[str], str]) -> tuple[str, ...]:
+    """The steps that lie before the removal, in order; none while it is blocked."""
+    if isinstance(decision, Blocked | Refused):
+        return ()
+    lines = list[str]()
+    if isinstance(decision, Transfer):
+        successor = label(decision.transferee_id)
+        lines += [
+            f"hand leadership from {target} to {successor}",
+            f"await that a majority follows {successor} at a term above {decision.term}",
+            f"remove {target} through {successor}",
+        ]
+    if isinstance(decision, Remove):
+        lines.append(f"remove {target} through {label(decision.via_id)}")
+    return (*lines, f"record Joined=False on the EtcdMember of {target}")
