@@ -11,7 +11,7 @@ from temporalio import activity
 from activities.steps import StepClock
 from etcd_handoff import failpoints
 from etcd_handoff.errors import ConfigError, ConflictError, KubernetesPermissionError, ObjectGoneError, RejectedError
-from etcd_handoff.etcdmember import Truth, member_id_of, resource_name, status_for
+from etcd_handoff.etcdmember import News, Truth, event_for, member_id_of, resource_name, status_for
 from etcd_handoff.kubernetes_gateway import KubernetesGateway
 from etcd_handoff.model import FoundResource, Record, Recorded, ResourceQuery, StepOutcome
 from etcd_handoff.planner import canonical_id
@@ -19,6 +19,13 @@ from etcd_handoff.planner import canonical_id
 if TYPE_CHECKING:
     from etcd_handoff.config import Config
 
+BAD: Final = (
+    StepOutcome.TRANSFER_FAILED,
+    StepOutcome.NO_ELECTION,
+    StepOutcome.REFUSED_BY_ETCD,
+    StepOutcome.UNAVAILABLE,
+)
+"""Outcomes that an operator should know of although the removal went on."""
 CONFLICT_TRIES: Final = 10
 """How often a status is read again after a conflict before the attempt gives up, to be retried by Temporal."""
 
@@ -117,38 +124,58 @@ class KubernetesActivities:
         try:
             writing = asyncio.ensure_future(_write(gateway, record))
             await failpoints.reach("update_status.during")
-            note = await writing
+            note, resource = await writing
         except ObjectGoneError as error:
             return nothing(f"the EtcdMember is gone, or EtcdMembers are not installed: {error}")
         except KubernetesPermissionError as error:
             return nothing(f"Kubernetes does not allow it: {error}; grant patch on etcdmembers/status")
         except RejectedError as error:
             return nothing(f"the API server does not accept the status: {error}")
+        if resource is not None:
+            await _tell(gateway, resource, record)
         if note:
             return nothing(note)
         return Recorded(step=clock.step(StepOutcome.RECORDED, record.message), recorded=True)
 
 
-async def _write(gateway: KubernetesGateway, record: Record) -> str:
-    """Empty once the resource says what is true; otherwise why none was touched."""
+async def _write(gateway: KubernetesGateway, record: Record) -> tuple[str, dict[str, Any] | None]:
+    """Nothing and the resource once that says what is true; otherwise why none was touched."""
     for _ in range(CONFLICT_TRIES):
         resource = await _resource(gateway, record)
         if resource is None:
-            return f"there is no EtcdMember for {record.member_name or record.member_id}"
+            return f"there is no EtcdMember for {record.member_name or record.member_id}", None
         if (member_id := member_id_of(resource)) not in ("", record.member_id) and member_id in record.members:
             name = resource["metadata"]["name"]
-            return f"EtcdMember {name} speaks of {member_id}, which is a member; it was left alone"
+            return f"EtcdMember {name} speaks of {member_id}, which is a member; it was left alone", None
         truth = Truth(record.member_id, record.joined, record.message, record.failed, record.peer_urls)
         status = status_for(resource, truth, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
         if not status:
-            return ""
+            return "", resource
         try:
-            await gateway.patch_status(resource, status, departing=record.member_name)
+            return "", await gateway.patch_status(resource, status, departing=record.member_name)
         except ConflictError:
             continue
-        return ""
     msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its status was written"
     raise ConflictError(msg)
+
+
+async def _tell(gateway: KubernetesGateway, resource: dict[str, Any], record: Record) -> None:
+    """One Event for each step and one for the end; told again after a lost answer, they are the same Events."""
+    news = [
+        News(
+            reason="".join(part.title() for part in step.name.split("_")),
+            message=f"{step.outcome} in {step.milliseconds:.0f} ms on {step.node}"
+            + (f": {step.note}" * bool(step.note)),
+            warning=step.outcome in BAD,
+            once=f"{record.run_id} {number}",
+        )
+        for number, step in enumerate(record.steps)
+    ]
+    end = "NotRemoved" if record.failed else "Removed"
+    news.append(News(reason=end, message=record.message, warning=record.failed, once=record.run_id))
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    events = (event_for(resource, item, now) for item in news)
+    await asyncio.gather(*(gateway.record_event(event, departing=record.member_name) for event in events))
 
 
 async def _resource(gateway: KubernetesGateway, record: Record) -> dict[str, Any] | None:

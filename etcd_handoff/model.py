@@ -323,6 +323,8 @@ class Record(Message):
         members: IDs of that list: an EtcdMember that speaks of one of them is not overwritten.
         message: The sentence for people.
         failed: Whether the removal failed.
+        run_id: The removal's run, which makes its Events its own.
+        steps: What was done; each becomes an Event.
     """
 
     cluster: str
@@ -333,6 +335,8 @@ class Record(Message):
     members: tuple[MemberId, ...] = ()
     message: str
     failed: bool = False
+    run_id: str = ""
+    steps: tuple[Step, ...] = ()
 
 
 class Recorded(Message):

@@ -325,7 +325,7 @@ class RemoveMember:
             return self._planned(Done())
         self._committed = True
         name = pinned.member_name or pinned.member_id
-        self._show(HandoffState.RECORDING, f"{name} is not a member any more; recording it")
+        self._show(HandoffState.RECORDING, f"recording that {name} is not a member any more")
         members = tuple(m.id for m in view.members) if view else ()
         recorded = await self._record(pinned, members, joined=False, message=MESSAGE_REMOVED)
         said = "its EtcdMember says so" if recorded.recorded else recorded.note
@@ -402,6 +402,8 @@ class RemoveMember:
             members=members,
             message=message,
             failed=failed,
+            run_id=workflow.info().first_execution_run_id,
+            steps=tuple(self._steps),
         )
         patience_seconds = max(RECORD_AT_LEAST_SECONDS, 0 if failed else self._request.blocked_timeout_seconds)
         recorded = await calls.record(record, patience_seconds, f"{self._label()}: Joined={joined}")

@@ -65,6 +65,7 @@ class WatchEtcdMembers:
         self._tending: dict[str, asyncio.Task[None]] = {}
         self._flagged: dict[str, Asked] = {}
         self._retries: dict[str, Retry] = {}
+        self._out: dict[str, str] = {}
         self._trouble = ""
         self._repaired: list[str] = []
         self._soon = False
@@ -169,7 +170,9 @@ class WatchEtcdMembers:
     def _settle(self, seen: Seen, view: ClusterView) -> None:
         """Every flagged member that is present is being removed, and nothing else is because of us."""
         for name, asked in wanted(seen.members, view).items():
-            if asked.uid not in self._tending:
+            # A list that was read before the removal ended may still show the member.
+            out = bool(asked.member_id) and self._out.get(asked.uid) == asked.member_id
+            if asked.uid not in self._tending and not out:
                 self._tending[asked.uid] = asyncio.create_task(self._tend(name, asked))
 
     # --- one removal ----------------------------------------------------------------------------------------------
@@ -184,7 +187,7 @@ class WatchEtcdMembers:
                 followed = await self._remove(member, asked)
                 if not followed.failed:
                     self._retries.pop(asked.uid, None)
-                    self._view = None  # it still shows the member
+                    self._out[asked.uid] = asked.member_id
                     break
                 await self._failed(member, asked, followed)
         finally:
