@@ -153,7 +153,9 @@ class EtcdActivities:
             note = f"{via} does not know the member"
         except EtcdError as error:
             note = f"{via} gave no definite answer: {error}"
-        after, unread = await self._look(gateway, act)
+        after, unread = await self._look(gateway, act, leaving=act.target_id)
+        if after is not None and after.member(act.target_id) is not None:
+            after, unread = await self._look(gateway, act)
         if after is None or after.member(act.target_id) is not None:
             said = note or unread or f"{via} agreed, but the member is still listed"
             return Report(step=clock.step(StepOutcome.REPLAN, said), view=after, proposed=True)
@@ -210,10 +212,10 @@ class EtcdActivities:
             self._gateways[cluster] = self._make(self._config.cluster(cluster).etcd)
         return self._gateways[cluster]
 
-    async def _look(self, gateway: EtcdGateway, ask: Look) -> tuple[ClusterView | None, str]:
+    async def _look(self, gateway: EtcdGateway, ask: Look, leaving: str = "") -> tuple[ClusterView | None, str]:
         """A fresh view, or why there is none."""
         try:
-            return await gateway.observe(ask.doubtful), ""
+            return await gateway.observe(ask.doubtful, leaving), ""
         except EtcdPermissionError:
             raise
         except EtcdError as error:

@@ -128,7 +128,7 @@ class KubernetesActivities:
         except ObjectGoneError as error:
             return nothing(f"the EtcdMember is gone, or EtcdMembers are not installed: {error}")
         except KubernetesPermissionError as error:
-            return nothing(f"Kubernetes does not allow it: {error}; grant patch on etcdmembers/status")
+            return nothing(f"Kubernetes does not allow it: {error}; grant what deploy/rbac.yaml lists")
         except RejectedError as error:
             return nothing(f"the API server does not accept the status: {error}")
         if resource is not None:

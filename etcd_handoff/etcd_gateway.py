@@ -40,7 +40,7 @@ from etcd_handoff.errors import (
 from etcd_handoff.model import ClusterView, MemberView
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from etcd_handoff.config import EtcdProfile
 
@@ -179,22 +179,26 @@ class EtcdGateway:
 
     # --- looking --------------------------------------------------------------------------------------------------
 
-    async def observe(self, doubtful: Iterable[str] = ()) -> ClusterView:
+    async def observe(self, doubtful: Iterable[str] = (), leaving: str = "") -> ClusterView:
         """Linearizable member list with the status of each member, everything asked in parallel.
 
         Args:
             doubtful: IDs of members that did not answer the last look: they are not waited for once all others have
                 answered, so that an unreachable member costs one time-out in a removal and not one in every step.
+            leaving: ID of a member that is not asked: etcd panics when a Status call meets it while it leaves the
+                cluster (etcd `server/etcdserver/server.go`, IsLearner: "failed to find local ID").
 
         Raises:
             UnreachableError: No endpoint gave a linearizable list: no quorum, or nobody can be reached.
             EtcdPermissionError: The user may not list members, or its credentials are wrong.
         """
-        asked = {asyncio.ensure_future(self._status(url)): url for url in self._profile.endpoints}
+        spared = self._endpoint_of.get(leaving, "")
+        endpoints = [url for url in self._profile.endpoints if url != spared]
+        asked = {asyncio.ensure_future(self._status(url)): url for url in endpoints}
         try:
-            listed = await self._member_list()
+            listed = await self._member_list(endpoints)
             cluster_id = listed.header.cluster_id
-            patient = {m.ID for m in listed.members} - {int(i, 16) for i in doubtful}
+            patient = {m.ID for m in listed.members} - {int(i, 16) for i in (*doubtful, leaving or "0")}
             answers = await _until_heard(asked, patient, cluster_id)
             heard = {a.status.header.member_id for a in answers if a.status is not None}
             known = set(self._profile.endpoints)
@@ -301,13 +305,13 @@ class EtcdGateway:
         except EtcdError as error:
             return _Answer(endpoint, note=str(error))
 
-    async def _member_list(self) -> Any:
+    async def _member_list(self, endpoints: Sequence[str] = ()) -> Any:
         """The first linearizable list that any endpoint gives; all are asked, so that one that hangs costs nothing."""
 
         async def ask(endpoint: str) -> Any:
             return await self._read(endpoint, lambda c, t: c.cluster.member_list(linearizable=True, timeout=t))
 
-        tasks = [asyncio.ensure_future(ask(url)) for url in self._profile.endpoints]
+        tasks = [asyncio.ensure_future(ask(url)) for url in endpoints or self._profile.endpoints]
         failures: list[EtcdError] = []
         try:
             for done in asyncio.as_completed(tasks):
