@@ -31,10 +31,9 @@ from activities.steps import ActivityFrame
 from activities.temporal import TemporalActivities
 from activities.worker import WorkerActivities
 from etcd_handoff import __version__
-from etcd_handoff.client import connect
+from etcd_handoff.client import connect, unreachable_note
 from etcd_handoff.config import Config, config_path, load_config
 from etcd_handoff.errors import ConfigError
-from etcd_handoff.model import WorkerTraits
 from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY, invalid_input
 from workflows.remove_member import RemoveMember
 from workflows.turns import ClusterTurns
@@ -120,7 +119,7 @@ def make_worker(client: Client, config: Config, activities: Sequence[Callable[..
 
 
 def all_activities(
-    client: Client, etcd: EtcdActivities, gateways: Gateways, node: str, traits: WorkerTraits
+    client: Client, etcd: EtcdActivities, gateways: Gateways, node: str, worker: WorkerActivities
 ) -> list[Callable[..., Any]]:
     """Everything that a worker does for workflows; the caller closes `etcd` and `gateways` afterwards."""
     kubernetes, members = KubernetesActivities(gateways, node), EtcdMemberActivities(gateways)
@@ -132,12 +131,13 @@ def all_activities(
         etcd.check_hash,
         etcd.take_snapshot,
         kubernetes.find_resource,
+        kubernetes.request_leave,
         kubernetes.update_status,
         members.watch_members,
         members.sync_members,
         members.note_progress,
         TemporalActivities(client).follow_removal,
-        WorkerActivities(traits).describe_worker,
+        worker.describe_worker,
     ]
 
 
@@ -148,19 +148,20 @@ async def serve(config: Config, node: str) -> None:
         RuntimeError: Temporal cannot be reached at the start.
     """
     client = await connect()
-    traits = WorkerTraits(search_attributes=await ensure_search_attributes(client))
+    search_attributes = await ensure_search_attributes(client)
+    worker = WorkerActivities(config, search_attributes=search_attributes)
     etcd, gateways = EtcdActivities(config, node), Gateways(config, node)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
-        async with make_worker(client, config, all_activities(client, etcd, gateways, node, traits)):
+        async with make_worker(client, config, all_activities(client, etcd, gateways, node, worker)):
             say(
                 f"etcd-handoff worker ready: node {node}, task queue {config.task_queue}, "
                 f"clusters {', '.join(sorted(config.clusters))}, Temporal {client.service_client.config.target_host} "
                 f"namespace {client.namespace}, build {__version__}"
-                f"{'' if traits.search_attributes else ', without search attributes'}"
+                f"{'' if search_attributes else ', without search attributes'}"
             )
             await stop.wait()
             say("etcd-handoff worker stopping")
@@ -208,7 +209,7 @@ def run(config_file: str | None, node: str, log_level: str = "INFO") -> int:
     try:
         asyncio.run(serve(config, node))
     except (RuntimeError, RPCError) as error:
-        sys.stderr.write(f"Temporal cannot be reached: {error}; set TEMPORAL_ADDRESS to a running server\n")
+        sys.stderr.write(f"{unreachable_note(error)}\n")
         return EXIT_UNREACHABLE
     return EXIT_DONE
 

@@ -7,6 +7,8 @@ print((await removal.result()).outcome)
 
 from __future__ import annotations
 
+import os
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +16,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.envconfig import ClientConfig
 
+from etcd_handoff.coordination import WatchRequest, watch_id
 from etcd_handoff.model import TASK_QUEUE, RemovalRequest, RemovalResult, workflow_id
 from etcd_handoff.payloads import data_converter
 
@@ -21,10 +24,14 @@ if TYPE_CHECKING:
     from temporalio.client import Interceptor
 
 WORKFLOW_TYPE: Final = "RemoveMember"
+WATCH_TYPE: Final = "WatchEtcdMembers"
 TASK_TIMEOUT: Final = timedelta(seconds=2)
 """A worker that is killed while it decides what comes next is given up after this, not after Temporal's 10 s."""
 
+DEFAULT_ADDRESS: Final = "localhost:7233"
+
 Removal = WorkflowHandle[Any, RemovalResult]
+Watcher = WorkflowHandle[Any, None]
 
 
 async def connect(interceptors: tuple[Interceptor, ...] = ()) -> Client:
@@ -34,7 +41,7 @@ async def connect(interceptors: tuple[Interceptor, ...] = ()) -> Client:
         RuntimeError: The server cannot be reached.
     """
     settings = ClientConfig.load_client_connect_config()
-    settings.setdefault("target_host", "localhost:7233")
+    settings.setdefault("target_host", DEFAULT_ADDRESS)
     return await Client.connect(**settings, data_converter=data_converter, interceptors=list(interceptors))
 
 
@@ -63,3 +70,47 @@ async def start_removal(client: Client, request: RemovalRequest, task_queue: str
         static_details=request.reason or "No reason was given.",
     )
     return handle
+
+
+async def start_watch(client: Client, request: WatchRequest, task_queue: str = TASK_QUEUE) -> Watcher:
+    """Start watching the EtcdMembers of a cluster, or join the watcher that runs already.
+
+    Args:
+        client: From `connect`, or any client with `etcd_handoff.payloads.data_converter`.
+        request: What to watch.
+        task_queue: Task queue of the workers.
+
+    Returns:
+        The handle; its query `watching` tells what it sees, and cancelling it ends the watch but no removal.
+    """
+    handle: Watcher = await client.start_workflow(
+        WATCH_TYPE,
+        request,
+        id=watch_id(request.cluster),
+        task_queue=task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        task_timeout=TASK_TIMEOUT,
+        static_summary=f"Do what EtcdMembers of cluster {request.cluster} ask for, and keep them true",
+    )
+    return handle
+
+
+def temporal_address() -> str:
+    """Where Temporal is looked for, for messages."""
+    try:
+        return ClientConfig.load_client_connect_config().get("target_host") or DEFAULT_ADDRESS
+    except (RuntimeError, ValueError, OSError):
+        return os.environ.get("TEMPORAL_ADDRESS", "an address that the environment does not tell")
+
+
+def unreachable_note(error: Exception) -> str:
+    """What to say of a connection to Temporal that failed, with the remedy."""
+    said = connection_note(str(error))
+    return f"Temporal cannot be reached at {temporal_address()}: {said}; set TEMPORAL_ADDRESS to a running server"
+
+
+def connection_note(said: str) -> str:
+    """The part of the SDK's connection error that says something to people."""
+    found = re.findall(r'(?:message|error): "([^"]+)"', said)
+    return (found[-1] if found else said.removeprefix("Failed client connect: "))[:200] or "no answer in time"

@@ -12,8 +12,9 @@ from temporalio import exceptions
 from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError, RPCStatusCode
 
-from etcd_handoff import __version__, cli, errors
-from etcd_handoff import cli_output as out
+from etcd_handoff import __version__, cli, client, errors
+from etcd_handoff.cli import app, common, doctor, findings, removal
+from etcd_handoff.cli import output as out
 from etcd_handoff.model import (
     ClusterView,
     FailureType,
@@ -152,7 +153,7 @@ def test_bad_input_is_told_before_anything_is_asked(
     arguments: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One line for each wrong field, without a connection."""
-    monkeypatch.setattr(cli, "connected", None)
+    monkeypatch.setattr(removal, "connected", None)
     assert cli.run(arguments) == 2
     assert capsys.readouterr().err.startswith(said)
 
@@ -183,23 +184,23 @@ def test_unusable_configuration_ends_with_2(
 def test_only_profile_is_the_default(tmp_path: Path) -> None:
     """Nobody has to name the only cluster there is."""
     (tmp_path / "etcd-handoff.toml").write_text(ONE)
-    assert cli.profile_of(cli.parser().parse_args(["status"]))[0] == "prod"
+    assert common.profile_of(cli.parser().parse_args(["status"]))[0] == "prod"
 
 
 def test_cluster_that_only_the_workers_know_is_not_refused_here(tmp_path: Path) -> None:
     """Their configuration decides what `remove` may name; `plan` reads etcd itself and needs the profile."""
     (tmp_path / "etcd-handoff.toml").write_text(ONE)
     given = cli.parser().parse_args(["-c", "elsewhere", "remove", "n1"])
-    assert cli.cluster_name(given, cli.read_config(given)) == "elsewhere"
-    with pytest.raises(cli.Stop, match="no profile 'elsewhere'"):
-        cli.profile_of(given)
+    assert common.cluster_name(given, common.read_config(given)) == "elsewhere"
+    with pytest.raises(common.Stop, match="no profile 'elsewhere'"):
+        common.profile_of(given)
 
 
 def test_named_configuration_that_is_missing_is_an_error() -> None:
     """A file that was named is never left out silently; one that was not may be missing."""
-    assert cli.read_config(cli.parser().parse_args(["remove", "n1"])) is None
+    assert common.read_config(cli.parser().parse_args(["remove", "n1"])) is None
     with pytest.raises(errors.ConfigError, match="no such file"):
-        cli.read_config(cli.parser().parse_args(["remove", "n1", "--config", "gone.toml"]))
+        common.read_config(cli.parser().parse_args(["remove", "n1", "--config", "gone.toml"]))
 
 
 # --- how it ends --------------------------------------------------------------------------------------------
@@ -208,7 +209,7 @@ def test_named_configuration_that_is_missing_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("error", "status", "said"),
     [
-        (cli.Stop(3, "no"), 3, "no"),
+        (common.Stop(3, "no"), 3, "no"),
         (errors.ConfigError("f: wrong"), 2, "f: wrong"),
         (errors.UnknownClusterError("which"), 2, "which"),
         (errors.UnreachableError("nobody"), 4, "etcd cannot be read: nobody"),
@@ -222,7 +223,7 @@ def test_named_configuration_that_is_missing_is_an_error() -> None:
 )
 def test_every_error_has_its_exit_status(error: Exception, status: int, said: str) -> None:
     """Also those that nobody thought of."""
-    ended, text = cli.explain(error)
+    ended, text = common.explain(error)
     assert ended == status
     assert text.startswith(said)
 
@@ -241,7 +242,7 @@ def test_no_error_of_a_command_leaves_a_traceback(
     def fail(_: object) -> int:
         raise error
 
-    monkeypatch.setattr(cli, "status_command", fail)
+    monkeypatch.setattr(app, "status_command", fail)
     assert cli.run(["status"]) == status
     assert "Traceback" not in capsys.readouterr().err
 
@@ -257,7 +258,7 @@ def test_no_error_of_a_command_leaves_a_traceback(
 )
 def test_temporal_silent_is_4_and_its_refusal_1(code: RPCStatusCode, status: int, said: str) -> None:
     """A server that answers can be reached."""
-    stop = cli.rpc_stop(RPCError("it said so", code, b""))
+    stop = common.rpc_stop(RPCError("it said so", code, b""))
     assert stop.status == status
     assert said in str(stop)
     assert "it said so" in str(stop)
@@ -290,7 +291,7 @@ def test_failure_of_the_removal_decides_the_exit_status(
 ) -> None:
     """The text goes to standard error; with JSON the failure is an object on standard output too."""
     given = cli.parser().parse_args(["-o", form, "remove", "n1"])
-    assert cli._failed(given, WorkflowFailureError(cause=cause)) == status
+    assert removal._failed(given, WorkflowFailureError(cause=cause)) == status
     shown = capsys.readouterr()
     assert shown.err.startswith(f"{kind}: ")
     assert (json.loads(shown.out)["failure"] == kind) if form == "json" else not shown.out
@@ -307,9 +308,9 @@ def test_connection_error_is_cut_to_its_words() -> None:
         "Failed client connect: Server connection error: tonic::transport::Error(Transport, ConnectError("
         'ConnectError("tcp connect error", 127.0.0.1:1, Os { code: 111, message: "Connection refused" })))'
     )
-    assert cli.connection_note(said) == "Connection refused"
-    assert cli.connection_note("Failed client connect: odd") == "odd"
-    assert cli.connection_note("") == "no answer in time"
+    assert client.connection_note(said) == "Connection refused"
+    assert client.connection_note("Failed client connect: odd") == "odd"
+    assert client.connection_note("") == "no answer in time"
 
 
 # --- plan ---------------------------------------------------------------------------------------------------
@@ -536,13 +537,13 @@ def test_result_is_told_in_words(ended: RemovalResult, status: int, said: str) -
 
 def failed(view: ClusterView) -> dict[str, str]:
     """Failed checks of `view`, with their remedies."""
-    return {found.check: found.remedy for found in out.judge_cluster(view) if found.status}
+    return {found.check: found.remedy for found in findings.judge_cluster(view) if found.status}
 
 
 def test_healthy_cluster_has_no_findings() -> None:
     """All checks are named all the same."""
     assert failed(cluster()) == {}
-    assert len(out.judge_cluster(cluster())) == 5
+    assert len(findings.judge_cluster(cluster())) == 5
 
 
 @pytest.mark.parametrize(
@@ -564,23 +565,23 @@ def test_each_trouble_is_found_with_a_remedy(view: ClusterView, checks: set[str]
 
 def test_workers_attributes_and_records_are_judged() -> None:
     """Each says ok, or what is missing and what to do."""
-    assert out.judge_pollers("queue", []).status == 1
-    assert out.judge_pollers("queue", ["a"]).status == 0
-    assert "--name HandoffState" in out.judge_attributes({"EtcdCluster", "EtcdMember"}).remedy
-    assert out.judge_attributes(out.SEARCH_ATTRIBUTES).status == 0
-    assert out.judge_records("kubernetes a", out.compare(cluster(), [])).status == 1
-    assert out.judge_records("kubernetes a", []).status == 0
+    assert findings.judge_pollers("queue", []).status == 1
+    assert findings.judge_pollers("queue", ["a"]).status == 0
+    assert "--name HandoffState" in findings.judge_attributes({"EtcdCluster", "EtcdMember"}).remedy
+    assert findings.judge_attributes(out.SEARCH_ATTRIBUTES).status == 0
+    assert findings.judge_records("kubernetes a", out.compare(cluster(), [])).status == 1
+    assert findings.judge_records("kubernetes a", []).status == 0
 
 
 @pytest.mark.parametrize(("statuses", "ended"), [([], 0), ([0, 0], 0), ([0, 1], 1), ([1, 4, 0], 4), ([4, 2, 1], 2)])
 def test_worst_finding_decides_the_exit_status(statuses: list[int], ended: int) -> None:
     """Configuration before servers before everything else."""
-    assert out.findings_exit([out.Finding("check", "", status=status) for status in statuses]) == ended
+    assert findings.findings_exit([findings.Finding("check", "", status=status) for status in statuses]) == ended
 
 
 def test_findings_are_lines_with_the_remedy_below() -> None:
     """A detail of several lines stays in its column."""
-    lines = out.finding_lines([out.Finding("leader", "n1"), out.Finding("files", "a\nb", "mend", 2)])
+    lines = findings.finding_lines([findings.Finding("leader", "n1"), findings.Finding("files", "a\nb", "mend", 2)])
     assert lines[0] == f"ok      leader{'':<16}n1"
     assert lines[1] == f"FAILED  files{'':<17}a"
     assert lines[2:] == [f"{'':<30}b", f"{'':<30}remedy: mend"]
@@ -592,9 +593,9 @@ def test_doctor_checks_temporal_although_the_configuration_is_missing(
     """One broken part does not hide the others."""
 
     async def unreachable() -> None:
-        raise cli.Stop(4, "Temporal cannot be reached")
+        raise common.Stop(4, "Temporal cannot be reached")
 
-    monkeypatch.setattr(cli, "connected", unreachable)
+    monkeypatch.setattr(doctor, "connected", unreachable)
     assert cli.run(["doctor", "-o", "json"]) == 2
     shown = json.loads(capsys.readouterr().out)
     assert [(found["check"], found["ok"]) for found in shown] == [

@@ -1,0 +1,141 @@
+"""`watch`: start, stop and look at the workflow that does what EtcdMembers ask for."""
+# ruff: noqa: PLC0415
+# Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.cli.common import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_USAGE,
+    Stop,
+    cluster_name,
+    connected,
+    read_config,
+    rpc_stop,
+    tell,
+    tell_json,
+)
+
+if TYPE_CHECKING:
+    import argparse
+
+    from etcd_handoff.coordination import Watching
+
+QUERY_SECONDS: Final = 3.0
+
+
+def watch_command(given: argparse.Namespace) -> int:
+    """`watch start|stop|status`."""
+    import asyncio
+
+    from temporalio.service import RPCError
+
+    config = read_config(given)
+    cluster = cluster_name(given, config)
+    if config is not None and cluster not in config.clusters:
+        known = ", ".join(sorted(config.clusters))
+        raise Stop(EXIT_USAGE, f"cluster: no profile {cluster!r} in the configuration; known: {known}")
+    if config is not None and config.clusters[cluster].kubernetes is None:
+        text = f"clusters.{cluster}.kubernetes: is missing, so there are no EtcdMembers to watch; add it"
+        raise Stop(EXIT_USAGE, text)
+    work = {"start": _start, "stop": _stop, "status": _status}[given.what]
+    try:
+        return asyncio.run(work(given, cluster, config.task_queue if config else None))
+    except RPCError as error:
+        raise rpc_stop(error) from None
+
+
+async def _start(given: argparse.Namespace, cluster: str, task_queue: str | None) -> int:
+    from pydantic import ValidationError
+
+    from etcd_handoff.client import start_watch
+    from etcd_handoff.coordination import WatchRequest
+    from etcd_handoff.model import TASK_QUEUE, describe
+
+    try:
+        request = WatchRequest(cluster=cluster, resync_seconds=given.resync)
+    except ValidationError as error:
+        raise Stop(EXIT_USAGE, "\n".join(describe(error))) from None
+    handle = await start_watch(await connected(), request, task_queue or TASK_QUEUE)
+    said = {"workflow_id": handle.id, "run_id": handle.result_run_id or handle.first_execution_run_id}
+    if given.output == "json":
+        tell_json(said)
+    else:
+        tell([f"watching the EtcdMembers of cluster {cluster}: workflow {handle.id}"])
+    return EXIT_DONE
+
+
+async def _stop(given: argparse.Namespace, cluster: str, _: str | None) -> int:
+    from temporalio.service import RPCError, RPCStatusCode
+
+    from etcd_handoff.coordination import watch_id
+
+    client = await connected()
+    try:
+        await client.get_workflow_handle(watch_id(cluster)).cancel()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        raise Stop(
+            EXIT_FAILED, f"nothing watches cluster {cluster}: there is no open workflow etcd-watch/{cluster}"
+        ) from None
+    if given.output == "json":
+        tell_json({"workflow_id": watch_id(cluster), "stopped": True})
+    else:
+        tell([f"cluster {cluster} is not watched any more; removals that have begun go on"])
+    return EXIT_DONE
+
+
+async def _status(given: argparse.Namespace, cluster: str, _: str | None) -> int:
+    import asyncio
+
+    from temporalio.client import WorkflowExecutionStatus
+    from temporalio.service import RPCError, RPCStatusCode
+
+    from etcd_handoff.coordination import Watching, watch_id
+
+    handle = (await connected()).get_workflow_handle(watch_id(cluster))
+    try:
+        described = await handle.describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        described = None
+    if described is None or described.status is not WorkflowExecutionStatus.RUNNING:
+        raise Stop(EXIT_FAILED, f"nothing watches cluster {cluster}; start it with `etcd-handoff watch start`")
+    try:
+        async with asyncio.timeout(QUERY_SECONDS):
+            seen = await handle.query("watching", result_type=Watching)
+    except TimeoutError:
+        raise Stop(
+            EXIT_FAILED, "the watcher stands in Temporal, but no worker answers; run `etcd-handoff worker`"
+        ) from None
+    if given.output == "json":
+        tell_json(seen.model_dump(mode="json"))
+    else:
+        tell(_lines(seen))
+    return EXIT_DONE
+
+
+def _lines(seen: Watching) -> list[str]:
+    from etcd_handoff.cli.output import table
+
+    lines = [f"cluster {seen.cluster} is watched"]
+    if seen.trouble:
+        lines.append(f"trouble: {seen.trouble}")
+    failures = {retry.uid: retry.failures for retry in seen.retries}
+    rows = [
+        [
+            asked.name,
+            asked.member_id or "-",
+            asked.joined,
+            "asked to leave" if asked.leave else "",
+            f"failed {failures[asked.uid]} times, tried again" if asked.uid in failures else "",
+        ]
+        for asked in seen.members
+    ]
+    lines += table(("ETCDMEMBER", "MEMBER ID", "JOINED", "ASKED", ""), rows)
+    return [*lines, *(f"put right: {text}" for text in seen.repaired)]
