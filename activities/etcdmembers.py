@@ -11,8 +11,9 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from etcd_handoff.coordination import Asked, Note, Seen, Sync, Synced, Watch
-from etcd_handoff.errors import ConflictError, KubernetesError, ObjectGoneError
+from etcd_handoff.errors import ConflictError, KubernetesError, ObjectGoneError, RejectedError
 from etcd_handoff.etcdmember import (
+    JOINED,
     MESSAGE_JOINED,
     News,
     Truth,
@@ -63,14 +64,15 @@ class EtcdMemberActivities:
 
     @activity.defn
     async def sync_members(self, sync: Sync) -> Synced:
-        """Every EtcdMember that did not change meanwhile says what the member list says."""
+        """Every EtcdMember that says what it said before the list was read says what the list says."""
         gateway = self._gateways.require(sync.cluster)
         if not sync.seen.installed:
             return Synced(note="EtcdMembers are not installed")
-        changed, again = list[str](), False
+        changed, notes, again = list[str](), list[str](), False
+        before = {asked.name: asked for asked in sync.seen.members}
         resources = {r["metadata"]["name"]: r for r in await gateway.list()}
         for name, resource in resources.items():
-            if resource["metadata"]["resourceVersion"] != sync.seen.versions.get(name):
+            if not _asked(resource).speaks_as(before.get(name)):
                 again = True
                 continue
             truth = truth_of(resource, sync.view.members)
@@ -81,12 +83,15 @@ class EtcdMemberActivities:
             except (ConflictError, ObjectGoneError):
                 again = True
                 continue
+            except RejectedError as error:
+                notes.append(f"EtcdMember {name} could not be put right: {error}")
+                continue
             changed.append(f"{name}: Joined={truth.joined}, was {says(resource)}")
             said = f"Joined is {truth.joined}: etcd's own list says so"
             await gateway.record_event(event_for(resource, News("Repaired", said), _micro()))
         if self._gateways.manages(sync.cluster):
-            changed += await _create_missing(gateway, sync, resources)
-        return Synced(changed=tuple(changed), again=again)
+            await _create_missing(gateway, sync, resources, changed, notes)
+        return Synced(changed=tuple(changed), again=again, note="; ".join(notes))
 
     @activity.defn
     async def note_progress(self, note: Note) -> str:
@@ -97,12 +102,9 @@ class EtcdMemberActivities:
         for _ in range(NOTE_TRIES):
             try:
                 resource = await gateway.get(note.resource)
-                if member_id_of(resource) not in ("", note.member_id):
-                    return f"it speaks of {member_id_of(resource)}"
-                status = noted(resource, note.message, failed=note.failed)
-                if not status:
-                    return "it says so already, or its member is out"
-                await gateway.patch_status(resource, status)
+                if why_not := _why_not(resource, note):
+                    return why_not
+                await gateway.patch_status(resource, noted(resource, note.message, failed=note.failed))
             except ConflictError:
                 continue
             except ObjectGoneError:
@@ -113,6 +115,17 @@ class EtcdMemberActivities:
         return "it changed all the time"
 
 
+def _why_not(resource: dict[str, Any], note: Note) -> str:
+    """Why an EtcdMember is not to carry a sentence; empty when it is."""
+    if member_id_of(resource) not in ("", note.member_id):
+        return f"it speaks of {member_id_of(resource)}"
+    if note.unless_flagged and (resource.get("spec") or {}).get("leave") is True:
+        return "the watcher speaks for it"
+    if not noted(resource, note.message, failed=note.failed):
+        return "it says so already, or its member is out"
+    return ""
+
+
 async def _see(gateway: KubernetesGateway) -> tuple[Seen, str]:
     """All EtcdMembers, and the resourceVersion of the list."""
     try:
@@ -120,8 +133,7 @@ async def _see(gateway: KubernetesGateway) -> tuple[Seen, str]:
     except ObjectGoneError:
         return Seen(installed=False), ""
     members = tuple(sorted((_asked(r) for r in resources), key=lambda asked: asked.name))
-    versions = {r["metadata"]["name"]: str(r["metadata"]["resourceVersion"]) for r in resources}
-    return Seen(members=members, versions=versions), version
+    return Seen(members=members), version
 
 
 def _asked(resource: Mapping[str, Any]) -> Asked:
@@ -133,13 +145,15 @@ def _asked(resource: Mapping[str, Any]) -> Asked:
         leave=spec.get("leave") is True,
         member_id=member_id_of(dict(resource)),
         joined=says(dict(resource)),
+        since=_since(dict(resource)),
     )
 
 
-async def _create_missing(gateway: KubernetesGateway, sync: Sync, resources: Mapping[str, Any]) -> list[str]:
+async def _create_missing(
+    gateway: KubernetesGateway, sync: Sync, resources: Mapping[str, Any], changed: list[str], notes: list[str]
+) -> None:
     """Members that no EtcdMember speaks of get one; a member that has not started has no name yet."""
     spoken_of = {member_id_of(r) for r in resources.values()}
-    created = list[str]()
     for member in sync.view.members:
         name = resource_name(member.name)
         if not name or name in resources or member.id in spoken_of:
@@ -149,10 +163,9 @@ async def _create_missing(gateway: KubernetesGateway, sync: Sync, resources: Map
             truth = Truth(member.id, joined=True, message=MESSAGE_JOINED, peer_urls=member.peer_urls)
             await gateway.patch_status(resource, status_for(resource, truth, _now()))
         except KubernetesError as error:
-            created.append(f"{name}: could not be created: {error}")
+            notes.append(f"EtcdMember {name} could not be created: {error}")
             continue
-        created.append(f"{name}: created")
-    return created
+        changed.append(f"{name}: created")
 
 
 async def _unless_stopped(wait: Awaitable[None]) -> None:
@@ -169,6 +182,12 @@ async def _unless_stopped(wait: Awaitable[None]) -> None:
         for task in (waiting, stopping):
             task.cancel()
         await asyncio.gather(waiting, stopping, return_exceptions=True)
+
+
+def _since(resource: dict[str, Any]) -> str:
+    """When the condition Joined changed last."""
+    conditions = (resource.get("status") or {}).get("conditions") or []
+    return next((str(c.get("lastTransitionTime") or "") for c in conditions if c.get("type") == JOINED), "")
 
 
 def _now() -> str:

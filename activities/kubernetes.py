@@ -13,7 +13,7 @@ from etcd_handoff import failpoints
 from etcd_handoff.errors import ConfigError, ConflictError, KubernetesPermissionError, ObjectGoneError, RejectedError
 from etcd_handoff.etcdmember import News, Truth, event_for, member_id_of, resource_name, status_for
 from etcd_handoff.kubernetes_gateway import KubernetesGateway
-from etcd_handoff.model import FoundResource, Record, Recorded, ResourceQuery, StepOutcome
+from etcd_handoff.model import FoundResource, LeaveRequest, Record, Recorded, ResourceQuery, Step, StepOutcome
 from etcd_handoff.planner import canonical_id
 
 if TYPE_CHECKING:
@@ -68,8 +68,13 @@ class Gateways:
 
     def manages(self, cluster: str) -> bool:
         """Whether members without an EtcdMember get one."""
-        profile = self._config.cluster(cluster).kubernetes
-        return profile is not None and profile.manage_resources
+        return self._config.cluster(cluster).manages_resources
+
+    async def warm(self) -> None:
+        """The clients of all profiles are open where they can be, so that the first step does not wait for it."""
+        for cluster in self._config.clusters:
+            if (gateway := self.get(cluster)) is not None:
+                await gateway.warm()
 
     async def close(self) -> None:
         """Close the connections to all API servers."""
@@ -112,16 +117,36 @@ class KubernetesActivities:
         )
 
     @activity.defn
+    async def request_leave(self, ask: LeaveRequest) -> Step:
+        """`spec.leave` of the member's EtcdMember is true, so that k0s takes the member out."""
+        clock, gateway = StepClock(self._node), self._gateways.require(ask.cluster)
+        for _ in range(CONFLICT_TRIES):
+            resource = await _resource(gateway, ask.member_name, ask.member_id)
+            if resource is None or member_id_of(resource) != ask.member_id:
+                return clock.step(StepOutcome.FAILED, f"there is no EtcdMember for {ask.member_name or ask.member_id}")
+            name = resource["metadata"]["name"]
+            if (resource.get("spec") or {}).get("leave") is True:
+                return clock.step(StepOutcome.REQUESTED, f"EtcdMember {name} asks to leave already")
+            try:
+                await gateway.patch_spec(resource, {"leave": True}, departing=ask.member_name)
+            except ConflictError:
+                continue
+            return clock.step(StepOutcome.REQUESTED, f"spec.leave is set on EtcdMember {name}")
+        msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its spec was written"
+        raise ConflictError(msg)
+
+    @activity.defn
     async def update_status(self, record: Record) -> Recorded:
         """The member's EtcdMember says what `record` says, written through an API server that outlives the member."""
-        clock, gateway = StepClock(self._node), self._gateways.get(record.cluster)
+        clock = StepClock(self._node)
 
         def nothing(note: str) -> Recorded:
             return Recorded(step=clock.step(StepOutcome.NOT_RECORDED, note), recorded=False, note=note)
 
-        if gateway is None:
-            return nothing("the cluster profile has no Kubernetes, so there is no EtcdMember to write")
         try:
+            gateway = self._gateways.get(record.cluster)
+            if gateway is None:
+                return nothing("the cluster profile has no Kubernetes, so there is no EtcdMember to write")
             writing = asyncio.ensure_future(_write(gateway, record))
             await failpoints.reach("update_status.during")
             note, resource = await writing
@@ -131,6 +156,8 @@ class KubernetesActivities:
             return nothing(f"Kubernetes does not allow it: {error}; grant what deploy/rbac.yaml lists")
         except RejectedError as error:
             return nothing(f"the API server does not accept the status: {error}")
+        except ConfigError as error:
+            return nothing(str(error))
         if resource is not None:
             await _tell(gateway, resource, record)
         if note:
@@ -141,7 +168,7 @@ class KubernetesActivities:
 async def _write(gateway: KubernetesGateway, record: Record) -> tuple[str, dict[str, Any] | None]:
     """Nothing and the resource once that says what is true; otherwise why none was touched."""
     for _ in range(CONFLICT_TRIES):
-        resource = await _resource(gateway, record)
+        resource = await _resource(gateway, record.member_name, record.member_id)
         if resource is None:
             return f"there is no EtcdMember for {record.member_name or record.member_id}", None
         if (member_id := member_id_of(resource)) not in ("", record.member_id) and member_id in record.members:
@@ -178,15 +205,15 @@ async def _tell(gateway: KubernetesGateway, resource: dict[str, Any], record: Re
     await asyncio.gather(*(gateway.record_event(event, departing=record.member_name) for event in events))
 
 
-async def _resource(gateway: KubernetesGateway, record: Record) -> dict[str, Any] | None:
+async def _resource(gateway: KubernetesGateway, member_name: str, member_id: str) -> dict[str, Any] | None:
     """The member's EtcdMember: by its name, unless that one speaks of another member and a third carries the ID."""
     named = None
-    if record.member_name:
+    if member_name:
         try:
-            named = await gateway.get(resource_name(record.member_name), departing=record.member_name)
+            named = await gateway.get(resource_name(member_name), departing=member_name)
         except ObjectGoneError:
             named = None
-    if named is not None and member_id_of(named) in ("", record.member_id):
+    if named is not None and member_id_of(named) in ("", member_id):
         return named
-    everything = await gateway.list(departing=record.member_name)
-    return next((r for r in everything if member_id_of(r) == record.member_id), named)
+    everything = await gateway.list(departing=member_name)
+    return next((r for r in everything if member_id_of(r) == member_id), named)

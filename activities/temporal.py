@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from temporalio import activity
-from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.client import (
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+)
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -19,6 +25,8 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS: Final = 0.5
 """Pause between looks at a removal that is under way; its end is told at once."""
+QUERY_SECONDS: Final = 5.0
+"""How long a removal may take to say where it stands: its worker may just have died."""
 WORDS_LOOKS: Final = 10
 """Every so many looks the words are read too, though the state is the same."""
 
@@ -51,8 +59,8 @@ class TemporalActivities:
                 if ask.to_the_end:
                     activity.heartbeat(state or "")
                 elif state is None or state != ask.state or looks % WORDS_LOOKS == WORDS_LOOKS - 1:
-                    progress = await handle.query("progress", result_type=Progress)
-                    if (progress.state, progress.doing) != (ask.state, ask.doing):
+                    progress = await _progress(handle, ended)
+                    if progress is not None and (progress.state, progress.doing) != (ask.state, ask.doing):
                         return Followed(
                             open=True, state=progress.state, doing=progress.doing, waiting_for=progress.waiting_for
                         )
@@ -78,13 +86,29 @@ async def _describe(handle: WorkflowHandle[Any, RemovalResult]) -> WorkflowExecu
         raise
 
 
+async def _progress(handle: WorkflowHandle[Any, RemovalResult], ended: asyncio.Future[Any]) -> Progress | None:
+    """Where the removal stands; None when it ends before it has answered, or its worker does not answer."""
+    asking = asyncio.ensure_future(
+        handle.query("progress", result_type=Progress, rpc_timeout=timedelta(seconds=QUERY_SECONDS))
+    )
+    try:
+        await asyncio.wait({asking, ended}, return_when=asyncio.FIRST_COMPLETED)
+        return asking.result() if asking.done() else None
+    except (RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError):
+        return None
+    finally:
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+
+
 async def _end(handle: WorkflowHandle[Any, RemovalResult]) -> Followed:
     try:
         result = await handle.result()
     except WorkflowFailureError as error:
         cause = error.cause
         if isinstance(cause, CancelledError | TerminatedError):
-            return Followed(open=False, state=HandoffState.FAILED, doing="cancelled", failed=True, cancelled=True)
+            doing = "the removal was " + ("cancelled" if isinstance(cause, CancelledError) else "terminated")
+            return Followed(open=False, state=HandoffState.FAILED, doing=doing, failed=True, cancelled=True)
         said = cause.message if isinstance(cause, ApplicationError) else str(cause)
         return Followed(open=False, state=HandoffState.FAILED, doing=said, failed=True)
     return Followed(open=False, state=HandoffState.DONE, doing=result.outcome)

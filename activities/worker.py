@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from temporalio import activity
 
 from etcd_handoff.model import WorkerTraits
+
+if TYPE_CHECKING:
+    from etcd_handoff.config import Config
 
 
 class WorkerActivities:
     """The activity on the worker itself.
 
     Args:
-        traits: What this worker can do.
+        config: Where the clusters are.
+        search_attributes: The namespace has our search attributes.
     """
 
-    def __init__(self, traits: WorkerTraits) -> None:
-        self._traits = traits
+    def __init__(self, config: Config, *, search_attributes: bool) -> None:
+        self._config = config
+        self._search_attributes = search_attributes
 
     @activity.defn
-    async def describe_worker(self) -> WorkerTraits:
-        """This worker's traits; run as a local activity, so that they stand in the history."""
-        return self._traits
+    async def describe_worker(self, cluster: str) -> WorkerTraits:
+        """What this worker knows of `cluster`; run as a local activity, so that it stands in the history."""
+        profile = self._config.clusters.get(cluster)
+        return WorkerTraits(search_attributes=self._search_attributes, remover=profile.remover if profile else "etcd")

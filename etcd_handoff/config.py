@@ -14,7 +14,7 @@ from typing import Annotated, Final, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from etcd_handoff.errors import ConfigError, UnknownClusterError
-from etcd_handoff.model import TASK_QUEUE, ClusterName, describe
+from etcd_handoff.model import TASK_QUEUE, ClusterName, Remover, describe
 
 CONFIG_VARIABLE: Final = "ETCD_HANDOFF_CONFIG"
 DEFAULT_CONFIG_FILE: Final = "etcd-handoff.toml"
@@ -97,13 +97,14 @@ class KubernetesProfile(Section):
         contexts: Contexts to try in turn, one per API server. A context named like a member counts as the API
             server on that member's node: preferred by the worker there, tried last while that member departs.
         try_timeout_seconds: Deadline of one request to one API server.
-        manage_resources: Whether a watched cluster's members without an EtcdMember get one. k0s makes them itself.
+        manage_resources: Whether a watched cluster's members without an EtcdMember get one; left out, they do unless
+            k0s is the remover, which makes them itself.
     """
 
     kubeconfig: Path | None = None
     contexts: tuple[str, ...] = ()
     try_timeout_seconds: Seconds = 2.0
-    manage_resources: bool = True
+    manage_resources: bool | None = None
 
     @model_validator(mode="after")
     def _contexts_need_a_file(self) -> Self:
@@ -114,10 +115,33 @@ class KubernetesProfile(Section):
 
 
 class ClusterProfile(Section):
-    """`[clusters.<name>]`: one etcd cluster and, where it has one, its Kubernetes."""
+    """`[clusters.<name>]`: one etcd cluster and, where it has one, its Kubernetes.
+
+    Attributes:
+        etcd: How to reach the members.
+        kubernetes: Where the EtcdMember resources are.
+        remover: Who takes a member out once leadership has moved: `etcd`, by a call to it, or `k0s`, whose own
+            reconciler is asked by `spec.leave` of the EtcdMember.
+    """
 
     etcd: EtcdProfile
     kubernetes: KubernetesProfile | None = None
+    remover: Remover = "etcd"
+
+    @model_validator(mode="after")
+    def _k0s_reads_resources(self) -> Self:
+        if self.remover == "k0s" and self.kubernetes is None:
+            msg = 'remover = "k0s" is given without a kubernetes table; add it, or leave remover out'
+            raise ValueError(msg)
+        return self
+
+    @property
+    def manages_resources(self) -> bool:
+        """Whether members without an EtcdMember get one."""
+        if self.kubernetes is None:
+            return False
+        wanted = self.kubernetes.manage_resources
+        return self.remover != "k0s" if wanted is None else wanted
 
 
 class Config(Section):
@@ -182,6 +206,7 @@ def _absolute(config: Config, folder: Path) -> Config:
         name: ClusterProfile(
             etcd=section(profile.etcd),
             kubernetes=section(profile.kubernetes) if profile.kubernetes else None,
+            remover=profile.remover,
         )
         for name, profile in config.clusters.items()
     }

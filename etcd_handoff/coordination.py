@@ -62,10 +62,13 @@ class Turn(Message):
     Attributes:
         granted: It may change the cluster now.
         behind: Who is before it, in order.
+        chain_id: Whom it is meant for. A signal reaches whichever run has the workflow ID, and that may be a later
+            removal than the one that stood in the queue.
     """
 
     granted: bool
     behind: tuple[str, ...] = ()
+    chain_id: str = ""
 
 
 def turns_id(cluster_id: str) -> str:
@@ -74,7 +77,12 @@ def turns_id(cluster_id: str) -> str:
 
 
 def joined(turns: Turns, ticket: Ticket) -> Turns:
-    """`ticket` stands in the queue: at its old place if it waited already, else at the end."""
+    """`ticket` stands in the queue: at its old place if it waited already, else at the end.
+
+    Another chain under the same workflow ID has ended, since only one can be open.
+    """
+    for ended in [t for t in turns.tickets if t.workflow_id == ticket.workflow_id and t.chain_id != ticket.chain_id]:
+        turns = left(turns, ended.chain_id)
     before = next((t for t in turns.tickets if t.chain_id == ticket.chain_id), None)
     if before is not None and before.waits and ticket.waits:
         return turns
@@ -100,14 +108,14 @@ def granted(turns: Turns) -> Turns:
 def turn_of(turns: Turns, chain_id: str) -> Turn:
     """What a removal is to be told."""
     if turns.holder == chain_id:
-        return Turn(granted=True)
+        return Turn(granted=True, chain_id=chain_id)
     waiting = [t for t in turns.tickets if t.waits and t.chain_id != turns.holder]
     before = [t for t in turns.tickets if t.chain_id == turns.holder]
     for ticket in waiting:
         if ticket.chain_id == chain_id:
             break
         before.append(ticket)
-    return Turn(granted=False, behind=tuple(t.label for t in before))
+    return Turn(granted=False, behind=tuple(t.label for t in before), chain_id=chain_id)
 
 
 # --- how a removal goes ---------------------------------------------------------------------------------------------
@@ -170,6 +178,7 @@ class Note(Message):
         member_id: The member's ID: an EtcdMember that speaks of another one is left alone.
         message: The sentence.
         failed: Whether what was tried has failed.
+        unless_flagged: Leave an EtcdMember with `spec.leave` alone: the watcher says what becomes of it.
     """
 
     cluster: str
@@ -177,6 +186,7 @@ class Note(Message):
     member_id: str
     message: str
     failed: bool = False
+    unless_flagged: bool = False
 
 
 # --- what EtcdMembers ask for ---------------------------------------------------------------------------------------
@@ -185,6 +195,8 @@ RESYNC_SECONDS: Final = 300.0
 FIRST_RETRY_SECONDS: Final = 15.0
 RETRY_GROWTH: Final = 2.0
 LONGEST_RETRY_SECONDS: Final = 600.0
+MOST_DOUBLINGS: Final = 30
+"""Beyond the longest pause, and far from what a float can hold."""
 
 
 class Asked(Message):
@@ -197,6 +209,7 @@ class Asked(Message):
         leave: `spec.leave`.
         member_id: `status.memberID`, in our form; empty when it has none.
         joined: Condition `Joined`: `True`, `False` or `Unknown`.
+        since: `lastTransitionTime` of that condition.
     """
 
     name: str
@@ -205,6 +218,12 @@ class Asked(Message):
     leave: bool
     member_id: str = ""
     joined: str = "Unknown"
+    since: str = ""
+
+    def speaks_as(self, other: Asked | None) -> bool:
+        """Whether both say the same about the member; what they ask for, and their message, may differ."""
+        mine = (self.uid, self.member_id, self.joined, self.since)
+        return other is not None and mine == (other.uid, other.member_id, other.joined, other.since)
 
 
 class Seen(Message):
@@ -213,12 +232,10 @@ class Seen(Message):
     Attributes:
         installed: The API serves EtcdMembers.
         members: The EtcdMembers, by name.
-        versions: `metadata.resourceVersion` of each, by name.
     """
 
     installed: bool = True
     members: tuple[Asked, ...] = ()
-    versions: dict[str, str] = Field(default_factory=dict)
 
     def says_as(self, other: Seen | None) -> bool:
         """Whether there is nothing new against `other`: a message or another field of a status is not news."""
@@ -244,8 +261,8 @@ class Sync(Message):
 
     Attributes:
         cluster: Cluster profile.
-        seen: The EtcdMembers, read before the list: one that changed since is left for the next time, because the
-            list may then be older than what it says.
+        seen: The EtcdMembers, read before the list: one that says something else since is left for the next time,
+            because the list may then be older than what it says.
         view: The list.
     """
 
@@ -325,7 +342,8 @@ def watch_id(cluster: str) -> str:
 
 def retry_after(failures: int) -> float:
     """Seconds until a removal that failed so often in a row is tried again."""
-    return min(FIRST_RETRY_SECONDS * RETRY_GROWTH ** (failures - 1), LONGEST_RETRY_SECONDS)
+    doublings = min(failures - 1, MOST_DOUBLINGS)
+    return min(FIRST_RETRY_SECONDS * RETRY_GROWTH**doublings, LONGEST_RETRY_SECONDS)
 
 
 def to_remove(asked: Asked, view: ClusterView) -> str | None:

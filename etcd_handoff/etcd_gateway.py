@@ -81,7 +81,29 @@ CHANNEL_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.enable_http_proxy", 0),
 )
 ALARM: Final = re.compile(r"memberID:(?P<member>\d+)\s+alarm:(?P<alarm>[A-Z]+)")
-ADDRESS: Final = re.compile(r"(ipv[46]|dns|https?):\S+|\b\d+\.\d+\.\d+\.\d+(:\d+)?\b")
+STALE_TOKEN: Final = ("invalid auth token", "revision of auth store is old", "user name is empty")
+"""What etcd says to a token that it forgot, that an auth change has overtaken, or that it does not see as one.
+
+It says so before anything is proposed or applied (etcd `server/etcdserver/apply/apply_auth.go`), so that a call may be
+made again with a fresh token.
+"""
+SERVER_WORDS: Final = re.compile(r"(?:etcdserver: |raft[: ] ?)(?:mvcc: |auth: )?[A-Za-z ,'-]{1,120}")
+"""A text of etcd's own: constant words, no digit, dot or slash, and so no address."""
+GRPC_WORDS: Final[tuple[tuple[str, str], ...]] = (
+    ("onnection refused", "connection refused"),
+    ("connection attempt timed out", "no connection in time"),
+    ("onnection reset", "connection reset"),
+    ("ocket closed", "connection closed"),
+    ("roken pipe", "connection closed"),
+    ("o route to host", "no route to the host"),
+    ("etwork is unreachable", "network is unreachable"),
+    ("name resolution", "host name cannot be resolved"),
+    ("DNS resolution failed", "host name cannot be resolved"),
+    ("in peer certificate", "TLS handshake failed (the certificate is for another name)"),
+    ("Hostname Verification Check failed", "TLS handshake failed (the certificate is for another name)"),
+)
+"""Words of gRPC's, which otherwise names hosts and addresses, and ours."""
+TLS_CAUSE: Final = re.compile(r"CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER|[A-Z]+_ALERT_[A-Z_]+|ALERT_[A-Z_]+")
 GRACE_SECONDS: Final = 0.05
 """What a member that did not answer the last look gets beyond the slowest of the others."""
 
@@ -249,11 +271,11 @@ class EtcdGateway:
             UnreachableError: The stream broke; what was yielded is worthless.
         """
         channel = self._channel(self._url(member_id))
-        await self._authenticate(channel)
         try:
+            await self._authenticate(channel)
             async for chunk in channel.maintenance.snapshot(max_attempts=1):
                 yield chunk
-        except (LibraryError, grpc.aio.AioRpcError) as error:
+        except FAILURES as error:
             raise _translated(error, change=False) from error
 
     # --- changing -------------------------------------------------------------------------------------------------
@@ -337,29 +359,30 @@ class EtcdGateway:
         return await self._call(self._url(member_id), call, self._profile.change_timeout_seconds, change=True)
 
     async def _call(self, endpoint: str, call: _Call[T], timeout_seconds: float, *, change: bool) -> T:
-        """One attempt; a second one only after etcd turned an expired token down, which changes nothing."""
-        channel = self._channel(endpoint)
+        """One attempt; a second one only after etcd turned a stale token down, which changes nothing."""
+        channel, used = self._channel(endpoint), None
         try:
-            await self._authenticate(channel)
+            used = await self._authenticate(channel)
             return await call(channel, timeout_seconds)
         except FAILURES as error:
-            if self._token is None or "auth token" not in _said(error):
+            if used is None or not any(words in _said(error) for words in STALE_TOKEN):
                 raise _translated(error, change=change, timeout_seconds=timeout_seconds) from error
-        self._use_token(None)
+        if self._token == used:
+            self._use_token(None)
         try:
             await self._authenticate(channel)
             return await call(channel, timeout_seconds)
         except FAILURES as error:
             raise _translated(error, change=change, timeout_seconds=timeout_seconds) from error
 
-    async def _authenticate(self, channel: _Channel) -> None:
-        """Have a token where the profile names a user; a token holds on every member."""
+    async def _authenticate(self, channel: _Channel) -> str | None:
+        """The token that calls carry, where the profile names a user; one holds on every member."""
         profile = self._profile
-        if profile.username is None or profile.password_file is None or self._token is not None:
-            return
-        password = profile.password_file.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
-        answer = await channel.auth.authenticate(profile.username, password, timeout=profile.call_timeout_seconds)
-        self._use_token(answer.token)
+        if profile.username is not None and profile.password_file is not None and self._token is None:
+            password = profile.password_file.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
+            answer = await channel.auth.authenticate(profile.username, password, timeout=profile.call_timeout_seconds)
+            self._use_token(answer.token)
+        return self._token
 
     def _use_token(self, token: str | None) -> None:
         self._token = token
@@ -457,14 +480,15 @@ def _translated(error: BaseException, *, change: bool, timeout_seconds: float | 
 
 
 def readable(said: str, code: str, timeout_seconds: float | None = None) -> str:
-    """`said` in a few words without addresses: gRPC's own texts name them, and go on for lines."""
+    """`said` in words that are known to hold no host and no address, else no more than the code's name."""
     if code == "DEADLINE_EXCEEDED":
         return f"no answer within {timeout_seconds:g} s" if timeout_seconds else "no answer in time"
-    if "onnection refused" in said:
-        return "connection refused"
-    if "connection attempt timed out" in said:
-        return "no connection in time"
+    if SERVER_WORDS.fullmatch(said):
+        return said
+    for words, ours in GRPC_WORDS:
+        if words in said:
+            return ours
     if "handshake" in said or "SSL" in said:
-        cause = re.search(r"[A-Z_]*CERTIFICATE[A-Z_]*|WRONG_VERSION_NUMBER|[A-Z_]*ALERT[A-Z_]*", said)
+        cause = TLS_CAUSE.search(said)
         return f"TLS handshake failed{f' ({cause[0]})' if cause else ''}"
-    return ADDRESS.sub("<address>", said)[:200] or code.lower()
+    return code.lower().replace("_", " ")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +65,7 @@ def status_for(resource: dict[str, Any], truth: Truth, now: str) -> dict[str, An
     old: dict[str, Any] = resource.get("status") or {}
     wanted: dict[str, Any] = {
         "memberID": truth.member_id,
-        "peerAddress": old.get("peerAddress") or _peer_address(truth.peer_urls),
+        "peerAddress": _address(old, truth),
         "reconcileStatus": "Failed" if truth.failed else "Success",
         "message": truth.message,
         "conditions": _conditions(list(old.get("conditions") or []), truth, now),
@@ -89,9 +90,15 @@ def _conditions(old: list[dict[str, Any]], truth: Truth, now: str) -> list[dict[
     return [joined if c is before else c for c in old] if before else [*old, joined]
 
 
+def _address(old: dict[str, Any], truth: Truth) -> str:
+    """The address in etcd's list while the member is in it; of one that is out, what stood there last."""
+    listed, last = _peer_address(truth.peer_urls), str(old.get("peerAddress") or "")
+    return (listed or last) if truth.joined else (last or listed)
+
+
 def _peer_address(peer_urls: tuple[str, ...]) -> str:
-    """Host and port of the first peer URL, as k0s writes it."""
-    return peer_urls[0].partition("://")[2] if peer_urls else ""
+    """The host of the first peer URL: k0s writes a bare address, without scheme, port and brackets."""
+    return (urlsplit(peer_urls[0]).hostname or "") if peer_urls else ""
 
 
 def truth_of(resource: dict[str, Any], members: Sequence[MemberView]) -> Truth | None:
@@ -114,8 +121,8 @@ def truth_of(resource: dict[str, Any], members: Sequence[MemberView]) -> Truth |
 
 def disagrees(resource: dict[str, Any], truth: Truth) -> bool:
     """Whether `resource` says something else than `truth` about who the member is, where, and whether it is in."""
-    address = (resource.get("status") or {}).get("peerAddress")
-    moved = truth.joined and bool(truth.peer_urls) and address != _peer_address(truth.peer_urls)
+    status = resource.get("status") or {}
+    moved = str(status.get("peerAddress") or "") != _address(status, truth)
     return member_id_of(resource) != truth.member_id or says(resource) != str(truth.joined) or moved
 
 

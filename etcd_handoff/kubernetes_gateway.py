@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 import aiohttp
 from kubernetes.aio import client, config
 from kubernetes.aio.config.config_exception import ConfigException
+from yaml import YAMLError
 
 from etcd_handoff.errors import (
     ApiUnavailableError,
@@ -50,6 +51,9 @@ SILENT_SECONDS: Final = 90.0
 REWATCH_SECONDS: Final = 1.0
 HEDGE_SECONDS: Final = 0.25
 """How long an API server may be silent before the next one is asked too; a healthy one needs some 10 ms."""
+
+UNUSABLE: Final = (ConfigException, YAMLError, OSError, ValueError, TypeError, KeyError)
+"""What the client's loader raises for a kubeconfig that is not there, no YAML, or of another shape."""
 
 T = TypeVar("T")
 Resource = dict[str, Any]
@@ -95,6 +99,14 @@ class KubernetesGateway:
         for api in self._clients.values():
             await api.close()
         self._clients.clear()
+
+    async def warm(self) -> None:
+        """Each client that can be opened is open: reading its kubeconfig and certificates blocks for tens of ms."""
+        for context in self.contexts():
+            try:
+                await self._client(context)
+            except ConfigError as error:
+                log.warning("context %s cannot be used: %s", context or "in-cluster", error)
 
     def contexts(self, departing: str = "") -> tuple[str, ...]:
         """Contexts in the order in which they are tried.
@@ -191,7 +203,7 @@ class KubernetesGateway:
 
         try:
             await self._anywhere(departing, call)
-        except KubernetesError as error:
+        except (KubernetesError, ConfigError) as error:
             log.debug("an Event was not stored: %s", error)
 
     async def patch_status(self, resource: Resource, status: dict[str, Any], departing: str = "") -> Resource:
@@ -211,11 +223,38 @@ class KubernetesGateway:
             RejectedError: The schema does not allow the content.
             ApiUnavailableError: No API server answered; the patch may have been stored all the same.
         """
+        write = client.CustomObjectsApi.patch_cluster_custom_object_status
+        return await self._patch(resource, {"status": status}, departing, write)
+
+    async def patch_spec(self, resource: Resource, spec: dict[str, Any], departing: str = "") -> Resource:
+        """The EtcdMember as the API server stored it, with the given fields of its spec set.
+
+        Args:
+            resource: The object as it was read; its resourceVersion must still be the current one.
+            spec: The fields to set.
+            departing: Node whose API server is asked last.
+
+        Raises:
+            ConflictError: It changed since it was read.
+            ObjectGoneError: It was deleted.
+            KubernetesPermissionError: It may not be patched.
+            RejectedError: The schema does not allow the content.
+            ApiUnavailableError: No API server answered; the patch may have been stored all the same.
+        """
+        write = client.CustomObjectsApi.patch_cluster_custom_object
+        return await self._patch(resource, {"spec": spec}, departing, write)
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    async def _patch(
+        self, resource: Resource, part: dict[str, Any], departing: str, write: Callable[..., Awaitable[object]]
+    ) -> Resource:
         metadata = resource["metadata"]
-        body = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "status": status}
+        body = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, **part}
 
         async def call(api: client.CustomObjectsApi, limit: float) -> Resource:
-            stored = await api.patch_cluster_custom_object_status(
+            stored = await write(
+                api,
                 GROUP,
                 VERSION,
                 PLURAL,
@@ -228,8 +267,6 @@ class KubernetesGateway:
             return cast("Resource", stored)
 
         return await self._anywhere(departing, call)
-
-    # --- inside ---------------------------------------------------------------------------------------------------
 
     async def _news(self, context: str, version: str) -> None:
         """Watch one API server until it has news; it is asked again for as long as it only breaks."""
@@ -282,7 +319,7 @@ class KubernetesGateway:
         dying node would cost its whole time-out each time. Asking two is safe for patches, which carry the
         resourceVersion that they were made from; the second ends as a conflict.
         """
-        left, notes = list(self.contexts(departing)), list[str]()
+        left, notes, usable = list(self.contexts(departing)), list[str](), False
         asked: dict[asyncio.Future[T], str] = {}
         try:
             while left or asked:
@@ -297,6 +334,7 @@ class KubernetesGateway:
                         answer = task.result()
                     except (ApiUnavailableError, ConfigError) as error:
                         notes.append(f"{context or 'in-cluster'}: {error}")
+                        usable = usable or not isinstance(error, ConfigError)
                         self._silent.add(context)
                     else:
                         self._silent.discard(context)
@@ -306,7 +344,11 @@ class KubernetesGateway:
             for task in asked:
                 task.cancel()
             await asyncio.gather(*asked, return_exceptions=True)
-        msg = f"no API server answered: {'; '.join(notes)}"
+        said = "; ".join(notes)
+        if not usable:
+            msg = f"clusters.*.kubernetes: no API server can be asked: {said}; correct kubeconfig and contexts"
+            raise ConfigError(msg)
+        msg = f"no API server answered: {said}"
         raise ApiUnavailableError(msg)
 
     async def _ask(self, context: str, call: _Call[T]) -> T:
@@ -320,33 +362,42 @@ class KubernetesGateway:
         limit = self._profile.try_timeout_seconds
         try:
             async with asyncio.timeout(limit):
-                return await call(client.CustomObjectsApi(await self._client(context)), limit)
+                api = client.CustomObjectsApi(await self._client(context))
+                return await call(api, limit)
         except client.ApiException as error:
             raise classify(error) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiUnavailableError(_connection_note(error, limit)) from error
-        except ConfigException as error:
-            msg = f"clusters.*.kubernetes: {error}"
-            raise ConfigError(msg) from error
 
     async def _client(self, context: str) -> client.ApiClient:
+        """The client of a context, opened on first use.
+
+        Raises:
+            ConfigError: The kubeconfig, or the context in it, cannot be used.
+        """
         if context not in self._clients:
-            settings = client.Configuration()
-            settings.retries = None
-            if self._profile.kubeconfig is not None:
-                await config.load_kube_config(
-                    config_file=str(self._profile.kubeconfig),
-                    context=context or None,
-                    client_configuration=settings,
-                    persist_config=False,
-                )
-            else:
-                config.load_incluster_config(client_configuration=settings)
-            api = client.ApiClient(configuration=settings)
-            fresh = functools.partial(_FreshConnections, ssl=api.rest_client.ssl_context)
-            api.rest_client._create_connector = fresh  # type: ignore[method-assign]  # noqa: SLF001  # its only hook
-            self._clients[context] = api
+            try:
+                self._clients[context] = await self._open(context)
+            except UNUSABLE as error:
+                raise ConfigError(str(error) or type(error).__name__) from error
         return self._clients[context]
+
+    async def _open(self, context: str) -> client.ApiClient:
+        settings = client.Configuration()
+        settings.retries = None
+        if self._profile.kubeconfig is not None:
+            await config.load_kube_config(
+                config_file=str(self._profile.kubeconfig),
+                context=context or None,
+                client_configuration=settings,
+                persist_config=False,
+            )
+        else:
+            config.load_incluster_config(client_configuration=settings)
+        api = client.ApiClient(configuration=settings)
+        fresh = functools.partial(_FreshConnections, ssl=api.rest_client.ssl_context)
+        api.rest_client._create_connector = fresh  # type: ignore[method-assign]  # noqa: SLF001  # its only hook
+        return api
 
 
 def classify(error: client.ApiException) -> KubernetesError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -19,6 +19,7 @@ TASK_QUEUE: Final = "etcd-handoff"
 MemberId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,16}$")]
 ClusterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")]
 MemberName = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=r"^[^\s/][^\n\r\t/]*$")]
+Remover = Literal["etcd", "k0s"]
 
 SECONDS_IN_30_DAYS: Final = 30 * 24 * 3600
 
@@ -215,6 +216,7 @@ class StepOutcome(StrEnum):
     CONSISTENT = "consistent"
     INCONSISTENT = "inconsistent"
     SAVED = "saved"
+    REQUESTED = "requested"
     FAILED = "failed"
 
 
@@ -295,6 +297,14 @@ class ResourceQuery(Message):
     member: str
 
 
+class LeaveRequest(Message):
+    """Input of `request_leave`: the EtcdMember whose `spec.leave` is to be set."""
+
+    cluster: str
+    member_name: str
+    member_id: MemberId
+
+
 class FoundResource(Message):
     """Answer of `find_resource`; `member_id` is empty when there is no such EtcdMember.
 
@@ -302,7 +312,7 @@ class FoundResource(Message):
         step: How it went.
         name: Name of the EtcdMember.
         member_id: The ID in its status.
-        peer_address: Its peer address, host and port.
+        peer_address: Its peer address; k0s writes a bare host or IP address.
     """
 
     step: Step
@@ -354,13 +364,15 @@ class Recorded(Message):
 
 
 class WorkerTraits(Message):
-    """What the worker that takes a removal up can do; read once, so that replay on another worker sees the same.
+    """What the worker that takes a removal up knows; read once, so that replay on another worker sees the same.
 
     Attributes:
         search_attributes: The namespace has our search attributes.
+        remover: Who takes members out: `etcd`, this project itself, or `k0s`, which is only asked to.
     """
 
     search_attributes: bool
+    remover: Remover = "etcd"
 
 
 class Pinned(Message):

@@ -7,23 +7,23 @@ becomes a failure of the workflow, or of the update, that a person can read.
 from __future__ import annotations
 
 import dataclasses
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
-import pydantic_core
 from pydantic import ValidationError
-from temporalio.common import SearchAttributeKey
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue, SearchAttributeKey
 from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, pydantic_data_converter
-from temporalio.converter import (
-    CompositePayloadConverter,
-    DefaultPayloadConverter,
-    JSONPlainPayloadConverter,
-)
+from temporalio.converter import BinaryNullPayloadConverter, CompositePayloadConverter
 from temporalio.exceptions import ApplicationError
 
 from etcd_handoff.model import FailureType, describe
 
 if TYPE_CHECKING:
-    from temporalio.api.common.v1 import Payload
+    from collections.abc import Sequence
+
+JSON: Final = "json/plain"
+NULL: Final = "binary/null"
 
 
 class _ReadableErrors(PydanticJSONPlainPayloadConverter):
@@ -34,8 +34,6 @@ class _ReadableErrors(PydanticJSONPlainPayloadConverter):
             return super().from_payload(payload, type_hint)
         except ValidationError as error:
             raise invalid_input("; ".join(describe(error))) from None
-        except (ValueError, pydantic_core.PydanticSerializationError) as error:
-            raise invalid_input(f"input: is no valid JSON: {error}") from None
 
 
 def invalid_input(text: str) -> ApplicationError:
@@ -44,17 +42,34 @@ def invalid_input(text: str) -> ApplicationError:
 
 
 class HandoffPayloadConverter(CompositePayloadConverter):
-    """Temporal's own converters with ours for JSON."""
+    """JSON, and for None Temporal's null: nothing else is written, and nothing else is read."""
 
     def __init__(self) -> None:
         """Make the converter; the SDK calls this without arguments, inside the workflow sandbox too."""
-        ours = _ReadableErrors()
-        super().__init__(
-            *(
-                ours if isinstance(c, JSONPlainPayloadConverter) else c
-                for c in DefaultPayloadConverter.default_encoding_payload_converters
-            )
-        )
+        super().__init__(BinaryNullPayloadConverter(), _ReadableErrors())
+
+    def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
+        """The values, each fitting its type.
+
+        Raises:
+            ApplicationError: `InvalidInput`, since the SDK would retry the workflow's task for ever after any other.
+        """
+        readable = [
+            payload if hint is RawValue else _as_json(payload)
+            for payload, hint in zip_longest(payloads, type_hints or ())
+        ]
+        return super().from_payloads(readable, type_hints)
+
+
+def _as_json(payload: Payload) -> Payload:
+    """Null as JSON writes it, so that it has to fit the type as any other value."""
+    encoding = payload.metadata.get("encoding", b"").decode(errors="replace")
+    if encoding == JSON:
+        return payload
+    if encoding == NULL and not payload.data:
+        return Payload(metadata={"encoding": JSON.encode()}, data=b"null")
+    known = f"encoding {encoding[:40]!r}" if encoding else "payload without encoding"
+    raise invalid_input(f"input: {known} is not read; give JSON, encoding {JSON!r}")
 
 
 data_converter = dataclasses.replace(pydantic_data_converter, payload_converter_class=HandoffPayloadConverter)

@@ -55,6 +55,7 @@ class Reason(StrEnum):
     TRANSFER_FAILED = "TransferFailed"
     REFUSED_BY_ETCD = "RefusedByEtcd"
     UNSETTLED = "Unsettled"
+    AWAITING_K0S = "AwaitingK0s"
     HASH_UNKNOWN = "HashUnknown"
     SNAPSHOT_FAILED = "SnapshotFailed"
     LAST_VOTER = "LastVoter"
@@ -132,21 +133,21 @@ Decision = Transfer | Remove | Blocked | Refused | Done
 
 def plan(view: ClusterView, intent: Intent) -> Decision:
     """The one thing to do about `intent` on what `view` shows; see the module's docstring for what it never does."""
+    same, target = view.cluster_id == intent.cluster_id, view.member(intent.target_id)
+    if same and target is None:
+        return Done()
     if view.foreign:
         return Blocked(
             Reason.MIXED_CLUSTERS,
             f"not every endpoint answers for cluster {view.cluster_id}: {', '.join(view.foreign)}",
             "take the foreign endpoint out of the cluster profile, or stop the member that runs there",
         )
-    if view.cluster_id != intent.cluster_id:
+    if not same or target is None:
         return Refused(
             Reason.CLUSTER_CHANGED,
             f"the endpoints now answer for cluster {view.cluster_id}, the removal was planned in {intent.cluster_id}",
             "check the endpoints of the cluster profile, then start the removal again",
         )
-    target = view.member(intent.target_id)
-    if target is None:
-        return Done()
     return _refusal(view, target) or _obstacle(view, target) or _step(view, target, intent)
 
 

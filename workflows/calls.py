@@ -12,7 +12,18 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 with workflow.unsafe.imports_passed_through():
     from activities.etcd import EtcdActivities
     from activities.kubernetes import KubernetesActivities
-    from etcd_handoff.model import Act, FoundResource, Look, Record, Recorded, Report, ResourceQuery, Step, StepOutcome
+    from etcd_handoff.model import (
+        Act,
+        FoundResource,
+        LeaveRequest,
+        Look,
+        Record,
+        Recorded,
+        Report,
+        ResourceQuery,
+        Step,
+        StepOutcome,
+    )
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -66,6 +77,18 @@ async def find(query: ResourceQuery, patience_seconds: float) -> FoundResource:
         schedule_to_close_timeout=timedelta(seconds=patience_seconds),
         retry_policy=RETRY,
         summary=f"does an EtcdMember remember {query.member}?",
+    )
+
+
+async def request_leave(ask: LeaveRequest) -> Step:
+    """Ask k0s for the removal."""
+    return await workflow.execute_activity_method(
+        KubernetesActivities.request_leave,
+        ask,
+        start_to_close_timeout=RECORD_TIMEOUT,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        retry_policy=RETRY,
+        summary=f"ask k0s to remove {ask.member_name or ask.member_id}",
     )
 
 

@@ -84,6 +84,17 @@ def refused_by_etcd(note: str) -> Blocked:
     return Blocked(Reason.REFUSED_BY_ETCD, note, "etcd has seen its members connected for 5 s")
 
 
+def awaiting_k0s(target: str) -> Blocked:
+    """k0s has been asked; whether it has done it is read from etcd alone."""
+    return Blocked(Reason.AWAITING_K0S, f"k0s was asked to remove {target}", "k0s's reconciler has removed it")
+
+
+def no_leave(note: str) -> ApplicationError:
+    """The contract's failure for a member that k0s cannot be asked for."""
+    text = f"{Reason.AWAITING_K0S}: k0s removes what its EtcdMember asks for, but {note}; create it, or change remover"
+    return ApplicationError(text, type=FailureType.REMOVAL_REFUSED, non_retryable=True)
+
+
 def blocked_too_long(blocked: Blocked, waited_seconds: float) -> ApplicationError:
     """The contract's failure for what did not pass by itself."""
     text = (

@@ -30,6 +30,7 @@ with workflow.unsafe.imports_passed_through():
         ClusterView,
         FailureType,
         HandoffState,
+        LeaveRequest,
         Look,
         MemberView,
         Outcome,
@@ -97,6 +98,7 @@ class RemoveMember:
         self._committed = False
         self._cancel_requested = False
         self._snapshot = ""
+        self._leave_requested = False
         self._blocked_seconds_left = 0.0
         self._pauses = 0
         self._steps_since_pause = 0
@@ -116,7 +118,7 @@ class RemoveMember:
             self._take_over(workflow.memo_value(CARRIED_MEMO, type_hint=Carried))
         else:
             self._traits = await workflow.execute_local_activity_method(
-                WorkerActivities.describe_worker, start_to_close_timeout=timedelta(seconds=5)
+                WorkerActivities.describe_worker, request.cluster, start_to_close_timeout=timedelta(seconds=5)
             )
         removal = asyncio.create_task(self._remove())
         try:
@@ -212,7 +214,12 @@ class RemoveMember:
             await self._pause(outcome.unsettled(self._steps))
         else:
             self._steps_since_pause += 1
-            await (self._transfer(decision) if isinstance(decision, Transfer) else self._take_out(decision))
+            if isinstance(decision, Transfer):
+                await self._transfer(decision)
+            elif self._traits.remover == "k0s":
+                await self._leave_to_k0s()
+            else:
+                await self._take_out(decision)
 
     def _decide(self) -> Decision:
         """The planner's word on the last view."""
@@ -237,7 +244,7 @@ class RemoveMember:
             raise outcome.unknown(self._request, found, resource.step.note or "its EtcdMember has no member ID")
         if listed := view.member(member_id):
             return outcome.pinned(view, listed)
-        peers = (f"https://{resource.peer_address}",) if resource.peer_address else ()
+        peers = (resource.peer_address,) if "://" in resource.peer_address else ()
         absent = MemberView(id=member_id, name=resource.name, peer_urls=peers)
         return outcome.pinned(view, absent).model_copy(update={"present": False})
 
@@ -317,6 +324,23 @@ class RemoveMember:
             raise asyncio.CancelledError
         if report.step.outcome is StepOutcome.REFUSED_BY_ETCD:
             await self._pause(outcome.refused_by_etcd(report.step.note))
+
+    async def _leave_to_k0s(self) -> None:
+        """k0s takes the member out once its EtcdMember asks for it; whether it has is read from etcd alone."""
+        pinned = self._pin_or_fail()
+        if not self._leave_requested:
+            self._show(HandoffState.REMOVING, f"asking k0s to remove {self._label()}")
+            self._committed = True
+            ask = LeaveRequest(
+                cluster=self._request.cluster, member_name=pinned.member_name, member_id=pinned.member_id
+            )
+            step = await calls.request_leave(ask)
+            self._steps.append(step)
+            if step.outcome is not StepOutcome.REQUESTED:
+                self._committed = False
+                raise outcome.no_leave(step.note)
+            self._leave_requested, self._pauses = True, 0
+        await self._pause(outcome.awaiting_k0s(self._label()))
 
     async def _finish(self) -> RemovalResult:
         """Record the truth and tell it."""

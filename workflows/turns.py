@@ -62,7 +62,7 @@ class ClusterTurns:
     @workflow.run
     async def run(self, turns: Turns) -> None:  # noqa: ARG002  # __init__ has read it
         """Serve until the last removal has ended."""
-        while self._turns.tickets:
+        while self._turns.tickets or self._following:
             for ticket in self._turns.tickets:
                 if ticket.chain_id not in self._following:
                     self._following[ticket.chain_id] = asyncio.create_task(self._follow(ticket))
@@ -120,18 +120,23 @@ class ClusterTurns:
             noting.cancel()
             if not followed.open:
                 break
-            noting = asyncio.create_task(self._note(ticket, followed))
-        self._following.pop(ticket.chain_id, None)
+            noting = asyncio.create_task(self._note(ticket, sentence(followed), followed))
         self._told.pop(ticket.chain_id, None)
         self._change(left(self._turns, ticket.chain_id))
+        if followed.failed:
+            await self._note(ticket, f"Ended: {followed.doing}", followed)
+        self._following.pop(ticket.chain_id, None)
+        self._news = True
 
-    async def _note(self, ticket: Ticket, followed: Followed) -> None:
+    async def _note(self, ticket: Ticket, message: str, followed: Followed) -> None:
         """The EtcdMember carries what the removal does now, as well as that can be had."""
         note = Note(
             cluster=ticket.cluster,
             resource=resource_name(ticket.member_name),
             member_id=ticket.member_id,
-            message=sentence(followed),
+            message=message,
+            failed=followed.failed and not followed.cancelled,
+            unless_flagged=not followed.open,
         )
         try:
             await workflow.execute_activity_method(
@@ -139,7 +144,7 @@ class ClusterTurns:
                 note,
                 schedule_to_close_timeout=NOTE_TIMEOUT,
                 retry_policy=RetryPolicy(maximum_attempts=1),
-                summary=f"{ticket.label}: {followed.state}",
+                summary=f"{ticket.label}: {message[:80]}",
             )
         except ActivityError as error:
             workflow.logger.info("progress was not noted: %s", error.cause)

@@ -32,9 +32,10 @@ with workflow.unsafe.imports_passed_through():
         Watching,
         WatchRequest,
         retry_after,
+        to_remove,
         wanted,
     )
-    from etcd_handoff.model import ClusterView, Look, RemovalRequest, workflow_id
+    from etcd_handoff.model import ClusterView, Look, Outcome, RemovalRequest, workflow_id
     from etcd_handoff.payloads import invalid_input
     from workflows.remove_member import RemoveMember
 
@@ -81,7 +82,6 @@ class WatchEtcdMembers:
         while not self._should_continue_as_new():
             try:
                 await self._round()
-                self._trouble = ""
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
@@ -117,8 +117,9 @@ class WatchEtcdMembers:
         """See what is asked for, start what is to be started, put right what is not true."""
         seen = await self._watch()
         self._seen = seen
-        self._flagged = {asked.uid: asked for asked in seen.members if asked.leave}
-        self._retries = {uid: retry for uid, retry in self._retries.items() if uid in self._flagged}
+        if seen.installed:  # else nobody has taken anything back
+            self._flagged = {asked.uid: asked for asked in seen.members if asked.leave}
+            self._retries = {uid: retry for uid, retry in self._retries.items() if uid in self._flagged}
         if self._view is not None:
             # What the last round saw of etcd is good enough to start a removal: that looks for itself.
             self._settle(seen, self._view)
@@ -143,7 +144,7 @@ class WatchEtcdMembers:
                 retry_policy=TWICE,
                 summary="do all EtcdMembers say what it says?",
             )
-            self._soon = synced.again
+            self._soon, self._trouble = synced.again, synced.note
             self._repaired = [*self._repaired, *synced.changed][-20:]
             self._settle(seen, report.view)
         self._show()
@@ -153,7 +154,7 @@ class WatchEtcdMembers:
         seconds = SOON.total_seconds() if self._soon else self._request.resync_seconds
         watching = workflow.start_activity_method(
             EtcdMemberActivities.watch_members,
-            Watch(cluster=self._request.cluster, known=self._seen, seconds=seconds),
+            Watch(cluster=self._request.cluster, known=None if self._resync else self._seen, seconds=seconds),
             start_to_close_timeout=timedelta(seconds=seconds) + SYNC_TIMEOUT,
             heartbeat_timeout=HEARTBEAT,
             retry_policy=RETRY,
@@ -163,7 +164,6 @@ class WatchEtcdMembers:
         await workflow.wait_condition(lambda: watching.done() or self._resync)
         if not watching.done():
             watching.cancel()
-            self._seen = None
             return await self._watch()
         return await watching
 
@@ -182,20 +182,26 @@ class WatchEtcdMembers:
         try:
             while self._still(asked):
                 await self._await_retry(asked)
-                if not self._still(asked):
+                if not self._still(asked) or not self._meant(member, asked):
                     break
+                generation = self._flagged[asked.uid].generation
                 followed = await self._remove(member, asked)
-                if not followed.failed:
+                if followed.failed:
+                    await self._failed(member, asked, followed, generation)
+                elif followed.doing != Outcome.PLANNED:  # somebody's dry run removes nothing
                     self._retries.pop(asked.uid, None)
                     self._out[asked.uid] = asked.member_id
                     break
-                await self._failed(member, asked, followed)
         finally:
             self._tending.pop(asked.uid, None)
-            self._soon = True
+            self._resync = True
 
     def _still(self, asked: Asked) -> bool:
         return asked.uid in self._flagged
+
+    def _meant(self, member: str, asked: Asked) -> bool:
+        """Whether the name still means the member: while a removal rested, it may have passed to another one."""
+        return self._view is None or to_remove(self._flagged[asked.uid], self._view) == member
 
     async def _await_retry(self, asked: Asked) -> None:
         """A removal that failed before rests for a while, unless somebody changed the EtcdMember's spec."""
@@ -249,13 +255,23 @@ class WatchEtcdMembers:
                 workflow.logger.info("the removal of %s had ended already", member)
         return await following
 
-    async def _failed(self, member: str, asked: Asked, followed: Followed) -> None:
-        """Say so on the EtcdMember, and when it will be tried again."""
+    async def _failed(self, member: str, asked: Asked, followed: Followed, generation: int) -> None:
+        """Say so on the EtcdMember, and when it will be tried again.
+
+        Args:
+            member: What the removal calls the member.
+            asked: The EtcdMember that asks for it.
+            followed: How the removal ended.
+            generation: Generation of the EtcdMember when the removal began: after a change of its spec meanwhile, such
+                as a flag taken back and set again, there is nothing to wait for.
+        """
         if not self._still(asked):
             said = "Leave was taken back; the member stays" if followed.cancelled else f"Not removed: {followed.doing}"
             await self._note(member, asked, said, failed=False)
             return
         now, before = self._flagged[asked.uid], self._retries.get(asked.uid)
+        if now.generation != generation:
+            return
         again = before is not None and before.generation == now.generation
         failures = before.failures + 1 if before and again else 1
         pause = retry_after(failures)
@@ -263,7 +279,9 @@ class WatchEtcdMembers:
         self._retries[asked.uid] = Retry(
             uid=asked.uid, generation=now.generation, failures=failures, at_seconds=at_seconds
         )
-        text = f"Not removed: {followed.doing}; it is tried again in {pause:g} s, or at once when the spec changes"
+        # Whoever was terminated cannot tell whether the member was out already.
+        what = "Ended" if followed.cancelled else "Not removed"
+        text = f"{what}: {followed.doing}; it is tried again in {pause:g} s, or at once when the spec changes"
         await self._note(member, asked, text, failed=True)
 
     async def _note(self, member: str, asked: Asked, message: str, *, failed: bool) -> None:

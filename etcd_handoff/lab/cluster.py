@@ -170,7 +170,7 @@ class Lab:
         write_shared_files(self._shared)
         write_kubeconfig(self.kubeconfig_path, self.nodes)
         kubeconfig = self.kubeconfig_path if self.options.kubernetes else None
-        write_config(self.config_path, self.cluster, self.nodes, kubeconfig)
+        write_config(self.config_path, self.cluster, self.nodes, kubeconfig, self.options.remover)
 
     async def _install_when_possible(self) -> None:
         if self.options.kubernetes:

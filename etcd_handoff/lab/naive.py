@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from etcd_handoff.lab.cluster import Lab
+    from etcd_handoff.lab.nodes import Node
 
 STATUS_TIMEOUT_SECONDS: Final = 5.0
 YOUNG_SECONDS: Final = 20.0
@@ -36,6 +37,12 @@ class NaiveStep:
 
 async def remove_through_itself(lab: Lab, name: str) -> list[NaiveStep]:
     """Remove the node's member through its own endpoint and record that through its own API server."""
+    removed = await leave(lab, name)
+    return [removed, await write_removed(lab.node(name), name)]
+
+
+async def leave(lab: Lab, name: str) -> NaiveStep:
+    """Remove the node's member through its own endpoint."""
     node, member_id = lab.node(name), int(await lab.member_id(name), 16)
     removed: list[NaiveStep] = []
 
@@ -46,12 +53,17 @@ async def remove_through_itself(lab: Lab, name: str) -> list[NaiveStep]:
         return TOO_YOUNG not in removed[-1].error
 
     await wait_until(taken, "etcd takes a change of the membership", YOUNG_SECONDS)
+    return removed[-1]
+
+
+async def write_removed(node: Node, name: str) -> NaiveStep:
+    """Record through the node's API server that a member is out."""
     condition = {"type": "Joined", "status": "False", "message": "Member removed from cluster"}
     status = {"conditions": [condition], "message": condition["message"], "reconcileStatus": "Success"}
     url = f"{node.api_url}/apis/etcd.k0sproject.io/v1beta1/etcdmembers/{name}/status"
     headers = {**bearer(), "Content-Type": "application/merge-patch+json"}
     asked = _asked(url, {"status": status}, headers, "PATCH", STATUS_TIMEOUT_SECONDS)
-    return [removed[-1], await _timed(f"write Joined=False through {name}'s API server", asked)]
+    return await _timed(f"write Joined=False through {node.name}'s API server", asked)
 
 
 async def _timed(what: str, asked: Coroutine[None, None, str]) -> NaiveStep:

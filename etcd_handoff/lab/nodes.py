@@ -140,9 +140,10 @@ def write_kubeconfig(path: Path, nodes: list[Node]) -> None:
     path.write_text(json.dumps(content, indent=2))
 
 
-def write_config(path: Path, cluster: str, nodes: list[Node], kubeconfig: Path | None) -> None:
+def write_config(path: Path, cluster: str, nodes: list[Node], kubeconfig: Path | None, remover: str) -> None:
     """The product's configuration file for this cluster."""
-    lines = [f"[clusters.{cluster}.etcd]", f"endpoints = {json.dumps([n.etcd_url for n in nodes])}"]
+    lines = [f"[clusters.{cluster}]", f"remover = {json.dumps(remover)}", ""]
+    lines += [f"[clusters.{cluster}.etcd]", f"endpoints = {json.dumps([n.etcd_url for n in nodes])}"]
     if kubeconfig is not None:
         lines += [
             "",

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from etcd_handoff.lab import http
-from etcd_handoff.lab.nodes import ROOT, Node, bearer
+from etcd_handoff.lab.nodes import HOST, ROOT, Node, bearer
 from etcd_handoff.lab.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ async def install(kubectl: Kubectl, nodes: Sequence[Node], members: Sequence[Lis
     await kubectl("apply", "--server-side", "-f", str(CRD), context=context)
     await kubectl("wait", "--for=condition=Established", CRD_NAME, "--timeout=60s", context=context)
     await asyncio.gather(*(_served(node) for node in nodes))
-    by_name = {node.name: node for node in nodes}
-    items = [_resource(member, by_name[member.name]) for member in members]
+    items = [_resource(member) for member in members]
     listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
     apply = ("apply", "--server-side", "-f", "-")
     await kubectl(*apply, context=context, stdin=listed)
@@ -54,7 +53,7 @@ async def _served(node: Node) -> None:
     await wait_until(lambda: http.answers(url, bearer()), f"{node.name} serves EtcdMembers", SERVED_SECONDS)
 
 
-def _resource(member: ListedMember, node: Node) -> dict[str, Any]:
+def _resource(member: ListedMember) -> dict[str, Any]:
     since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     condition = {"type": "Joined", "status": "True", "message": "Member joined", "lastTransitionTime": since}
     return {
@@ -63,7 +62,7 @@ def _resource(member: ListedMember, node: Node) -> dict[str, Any]:
         "metadata": {"name": member.name},
         "spec": {"leave": False},
         "status": {
-            "peerAddress": node.peer_url.partition("://")[2],
+            "peerAddress": HOST,
             "memberID": member.id,
             "reconcileStatus": "Success",
             "message": "Member joined",

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from etcd_handoff.client import connect, start_removal
+from etcd_handoff.coordination import WatchRequest, watch_id
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter, WriteReport, missing
-from etcd_handoff.model import RemovalRequest, RemovalResult
+from etcd_handoff.model import TASK_QUEUE, RemovalRequest, RemovalResult
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +94,7 @@ def bench(tmp_path: Path) -> MakeBench:
 
     @asynccontextmanager
     async def make(
-        *, nodes: int = 3, failpoints: str = "", workers: tuple[str, ...] | None = None, kubernetes: bool = True
+        *, nodes: int = 3, failpoints: str = "", workers: tuple[str, ...] | None = None, **others: Any
     ) -> AsyncIterator[Bench]:
         names = tuple(f"node{i}" for i in range(nodes))
         env = ((FAILPOINTS_VARIABLE, failpoints), (FOLDER_VARIABLE, str(tmp_path))) if failpoints else ()
@@ -100,8 +102,8 @@ def bench(tmp_path: Path) -> MakeBench:
             nodes=nodes,
             workers=names if workers is None else workers,
             directory=tmp_path / "lab",
-            kubernetes=kubernetes,
             worker_env=env,
+            **others,
         )
         async with Lab(options) as lab:
             with pytest.MonkeyPatch.context() as patch:
@@ -110,3 +112,67 @@ def bench(tmp_path: Path) -> MakeBench:
                 yield Bench(lab, await connect(), tmp_path)
 
     return make
+
+
+@dataclass
+class FrontDoor:
+    """A bench with a watcher, as somebody uses it who knows kubectl alone."""
+
+    bench: Bench
+    watch: WorkflowHandle[object, object]
+
+    async def flag(self, *members: str, via: str, leave: bool = True) -> None:
+        """`kubectl patch` of `spec.leave`."""
+        patch = ["--type", "merge", "-p", json.dumps({"spec": {"leave": leave}})]
+        await self.bench.lab.kubectl("patch", "etcdmember", *members, *patch, context=via)
+
+    async def out(self, *members: str, via: str, timeout: str = "60s") -> None:
+        """`kubectl wait` until they have left."""
+        condition = ["--for", "condition=Joined=False", f"--timeout={timeout}"]
+        names = [f"etcdmember/{member}" for member in members]
+        await self.bench.lab.kubectl("wait", *names, *condition, context=via, timeout=timeout)
+
+    async def status(self, member: str, via: str) -> dict[str, Any]:
+        """The status of an EtcdMember."""
+        status: dict[str, Any] = (await self.bench.lab.etcdmembers(via))[member]["status"]
+        return status
+
+    async def says(self, member: str, *words: str, via: str) -> str:
+        """The message of an EtcdMember, once it has all these words."""
+        said = [""]
+
+        async def all_words() -> bool:
+            said.append(str((await self.status(member, via)).get("message")))
+            return all(word in said[-1] for word in words)
+
+        await wait_until(all_words, f"EtcdMember {member} says {words}", 45, lambda: f"it says {said[-1]}")
+        return said[-1]
+
+    async def watching(self) -> dict[str, Any]:
+        """What the watcher tells of itself."""
+        told: dict[str, Any] = await self.watch.query("watching")
+        return told
+
+
+@pytest.fixture
+def front_door(bench: MakeBench) -> Callable[..., AbstractAsyncContextManager[FrontDoor]]:
+    """As `bench`, with a watcher."""
+
+    @asynccontextmanager
+    async def make(*, resync_seconds: float = 300, **options: Any) -> AsyncIterator[FrontDoor]:
+        async with bench(**options) as b:
+            yield FrontDoor(b, await start_watch(b, resync_seconds))
+
+    return make
+
+
+async def start_watch(b: Bench, resync_seconds: float = 300) -> WorkflowHandle[object, object]:
+    """The watcher of the bench's cluster."""
+    request = WatchRequest(cluster=b.lab.cluster, resync_seconds=resync_seconds)
+    handle: WorkflowHandle[object, object] = await b.client.start_workflow(
+        "WatchEtcdMembers", request, id=watch_id(b.lab.cluster), task_queue=TASK_QUEUE
+    )
+    return handle
+
+
+MakeFrontDoor = Callable[..., AbstractAsyncContextManager[FrontDoor]]
