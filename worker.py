@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -50,6 +51,8 @@ STICKY_TIMEOUT: Final = timedelta(milliseconds=100)
 """How long the next decision waits for the worker that made the last one: after `kill -9` another takes over then."""
 GRACE: Final = timedelta(seconds=3)
 """How long activities under way may finish after SIGTERM."""
+READY_SECONDS: Final = 5.0
+"""Pause between touches of the ready file."""
 MOST_ACTIVITIES: Final = 5_000
 """Activities at once. Each watched cluster and each open removal keeps one that only waits, so the SDK's 100 would let
 waiting ones keep working ones out."""
@@ -141,8 +144,13 @@ def all_activities(
     ]
 
 
-async def serve(config: Config, node: str) -> None:
+async def serve(config: Config, node: str, ready_file: Path | None = None) -> None:
     """Run until SIGTERM or SIGINT.
+
+    Args:
+        config: Where the clusters are.
+        node: The node that this worker runs on.
+        ready_file: Touched every few seconds while the worker takes work, removed when it stops; for probes.
 
     Raises:
         RuntimeError: Temporal cannot be reached at the start.
@@ -163,12 +171,33 @@ async def serve(config: Config, node: str) -> None:
                 f"namespace {client.namespace}, build {__version__}"
                 f"{'' if search_attributes else ', without search attributes'}"
             )
-            await stop.wait()
+            # The first call to a cluster pays for imports and handshakes: better now than within a removal.
+            warming = asyncio.create_task(warm(etcd, gateways))
+            while not stop.is_set():
+                mark(ready_file, ready=True)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), READY_SECONDS)
             say("etcd-handoff worker stopping")
+            warming.cancel()
+            mark(ready_file, ready=False)
     finally:
         await etcd.close()
         await gateways.close()
     say("etcd-handoff worker stopped")
+
+
+def mark(ready_file: Path | None, *, ready: bool) -> None:
+    """Tell probes, where a file for them was named, whether this worker takes work."""
+    if ready_file is not None and ready:
+        ready_file.touch()
+    elif ready_file is not None:
+        ready_file.unlink(missing_ok=True)
+
+
+async def warm(etcd: EtcdActivities, gateways: Gateways) -> None:
+    """Open the connections to all clusters, as far as that can be done now."""
+    await gateways.warm()
+    await etcd.warm()
 
 
 def check_files(config: Config) -> None:
@@ -193,11 +222,12 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="worker.py", description=__doc__)
     options.add_argument("--node", default=socket.gethostname(), help="node this worker runs on (default: host name)")
     options.add_argument("--config", help="configuration file (default: $ETCD_HANDOFF_CONFIG or ./etcd-handoff.toml)")
+    options.add_argument("--ready-file", type=Path, help="file to touch every few seconds while it takes work")
     options.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     return options
 
 
-def run(config_file: str | None, node: str, log_level: str = "INFO") -> int:
+def run(config_file: str | None, node: str, log_level: str = "INFO", ready_file: Path | None = None) -> int:
     """Serve; the exit status for the shell."""
     logging.basicConfig(level=log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
@@ -207,7 +237,7 @@ def run(config_file: str | None, node: str, log_level: str = "INFO") -> int:
         sys.stderr.write(f"{error}\n")
         return EXIT_USAGE
     try:
-        asyncio.run(serve(config, node))
+        asyncio.run(serve(config, node, ready_file))
     except (RuntimeError, RPCError) as error:
         sys.stderr.write(f"{unreachable_note(error)}\n")
         return EXIT_UNREACHABLE
@@ -224,7 +254,7 @@ def leave(status: int) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse, serve, leave."""
     given = parser().parse_args(arguments)
-    leave(run(given.config, given.node, given.log_level))
+    leave(run(given.config, given.node, given.log_level, given.ready_file))
 
 
 if __name__ == "__main__":

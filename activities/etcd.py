@@ -65,6 +65,12 @@ class EtcdActivities:
         for gateway in self._gateways.values():
             await gateway.close()
 
+    async def warm(self) -> None:
+        """Look at every cluster once, as far as that can be done now."""
+        for cluster in self._config.clusters:
+            with contextlib.suppress(EtcdError):
+                await self._gateway(cluster).observe()
+
     @activity.defn
     async def check_leader(self, look: Look) -> Report:
         """Who is a member, who leads, who is healthy; changes nothing."""

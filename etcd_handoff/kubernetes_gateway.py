@@ -49,7 +49,7 @@ WATCH_SECONDS: Final = 300
 SILENT_SECONDS: Final = 90.0
 """A watch without a word for so long is dead: bookmarks come about once a minute."""
 REWATCH_SECONDS: Final = 1.0
-HEDGE_SECONDS: Final = 0.25
+HEDGE_SECONDS: Final = 0.15
 """How long an API server may be silent before the next one is asked too; a healthy one needs some 10 ms."""
 
 UNUSABLE: Final = (ConfigException, YAMLError, OSError, ValueError, TypeError, KeyError)

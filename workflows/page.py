@@ -47,5 +47,10 @@ def _members(view: ClusterView, pinned: Pinned | None) -> list[str]:
         role = "learner" if m.is_learner else ("leader" if leader and leader.id == m.id else "voter")
         leaving = " (leaves)" if pinned and pinned.member_id == m.id else ""
         state = "healthy" if m in view.healthy_voters else (m.note or ("answers" if m.reachable else "no answer"))
-        rows.append(f"| **{m.label}**{leaving} | `{m.id}` | {role} | {state} | {m.raft_index} |")
+        rows.append(f"| **{_cell(m.label)}**{leaving} | `{m.id}` | {role} | {_cell(state)} | {m.raft_index} |")
     return rows
+
+
+def _cell(text: str) -> str:
+    """Text that does not break a table."""
+    return " ".join(text.split()).replace("|", "\\|")

@@ -24,7 +24,6 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.etcdmember import MESSAGE_REMOVED
     from etcd_handoff.model import (
         Act,
-        Approval,
         AwaitElection,
         Carried,
         ClusterView,
@@ -35,19 +34,15 @@ with workflow.unsafe.imports_passed_through():
         MemberView,
         Outcome,
         Pinned,
-        Progress,
-        Recheck,
         Record,
         Recorded,
         RemovalRequest,
         RemovalResult,
         Report,
         ResourceQuery,
-        Step,
         StepOutcome,
-        WorkerTraits,
     )
-    from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY, invalid_input
+    from etcd_handoff.payloads import invalid_input
     from etcd_handoff.planner import (
         Ambiguous,
         Blocked,
@@ -62,7 +57,8 @@ with workflow.unsafe.imports_passed_through():
         plan,
         resolve,
     )
-    from workflows import calls, outcome, page
+    from workflows import calls, outcome
+    from workflows.desk import Desk
     from workflows.turns import join
 
 if TYPE_CHECKING:
@@ -79,33 +75,21 @@ CARRIED_MEMO: Final = "carried"
 
 
 @workflow.defn
-class RemoveMember:
+class RemoveMember(Desk):
     """Takes one member out of a live cluster; the contract is in docs/reference.md."""
 
     def __init__(self) -> None:
         """Nothing is known yet."""
-        self._request = RemovalRequest.model_construct(cluster="", member="")
-        self._traits = WorkerTraits(search_attributes=False)
-        self._state = HandoffState.CHECKING
-        self._doing = "taking the removal up"
-        self._waiting_for = ""
-        self._pinned: Pinned | None = None
-        self._view: ClusterView | None = None
-        self._steps: list[Step] = []
+        super().__init__()
         self._avoid: tuple[str, ...] = ()
         self._was_leader = False
         self._gates_passed = False
-        self._committed = False
         self._cancel_requested = False
         self._snapshot = ""
         self._leave_requested = False
         self._blocked_seconds_left = 0.0
         self._pauses = 0
         self._steps_since_pause = 0
-        self._approval: Approval | None = None
-        self._recheck = False
-        self._turn = Turn(granted=False)
-        self._turn_news = False
 
     @workflow.run
     async def run(self, request: RemovalRequest | None = None) -> RemovalResult:
@@ -139,49 +123,6 @@ class RemoveMember:
             raise
         await workflow.wait_condition(workflow.all_handlers_finished)
         return result
-
-    # --- what operators can ask and say ---------------------------------------------------------------------------
-
-    @workflow.query
-    def progress(self) -> Progress:
-        """Where the removal stands."""
-        return Progress(
-            state=self._state,
-            cluster=self._request.cluster,
-            member=self._request.member,
-            member_id=self._pinned.member_id if self._pinned else "",
-            doing=self._doing,
-            waiting_for=self._waiting_for,
-            point_of_no_return=self._committed,
-            steps=tuple(self._steps),
-        )
-
-    @workflow.update(description='Let a removal that waits for approval go on. Example: {"by": "ann", "comment": "ok"}')
-    def approve(self, approval: Approval | None = None) -> str:
-        """Let the removal go on."""
-        self._approval = approval or Approval()
-        return f"approved; member {self._request.member} is going to be removed"
-
-    @approve.validator
-    def _may_approve(self, approval: Approval | None = None) -> None:  # noqa: ARG002  # the state alone decides
-        if self._state is not HandoffState.AWAITING_APPROVAL:
-            text = f"the removal does not wait for an approval, it is {self._state}: {self._doing}"
-            raise ApplicationError(text, type=FailureType.INVALID_INPUT)
-
-    @workflow.update(
-        description='Look again at once instead of waiting for the timer. Example: {"reason": "node1 is up"}'
-    )
-    def recheck(self, recheck: Recheck | None = None) -> str:  # noqa: ARG002  # the reason stands in the history
-        """Look again at once."""
-        self._recheck = True
-        return (
-            f"was {self._state}; looking again" if self._state is HandoffState.BLOCKED else f"is {self._state} already"
-        )
-
-    @workflow.signal
-    def your_turn(self, turn: Turn) -> None:
-        """What the cluster's queue tells: that this removal may change the cluster, or who is before it."""
-        self._turn, self._turn_news = turn, True
 
     # --- the loop -------------------------------------------------------------------------------------------------
 
@@ -477,17 +418,6 @@ class RemoveMember:
         if member_id is None:
             return (pinned.member_name or pinned.member_id) if pinned else self._request.member
         return self._view.label(member_id) if self._view else member_id
-
-    def _show(self, state: HandoffState, doing: str, waiting_for: str = "") -> None:
-        """Say where it stands: search attributes for lists, current details for the page, both for `progress`."""
-        if self._traits.search_attributes:
-            known = workflow.info().typed_search_attributes
-            values = {CLUSTER_KEY: self._request.cluster, MEMBER_KEY: self._request.member, STATE_KEY: state.value}
-            updates = [key.value_set(value) for key, value in values.items() if known.get(key) != value]
-            if updates:
-                workflow.upsert_search_attributes(updates)
-        self._state, self._doing, self._waiting_for = state, doing, waiting_for
-        workflow.set_current_details(page.details(self._request, self.progress(), self._pinned, self._view))
 
     def _planned(self, decision: Transfer | Remove | Blocked | Done) -> RemovalResult:
         """What a dry run answers: the steps in words, or what it would have to wait for."""

@@ -8,6 +8,7 @@ import argparse
 import os
 import socket
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from etcd_handoff.cli.common import (
@@ -85,6 +86,8 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--keep", action="store_true", help="leave the cluster running until Ctrl-C")
     worker = add("worker", worker_command, "Run a worker until SIGTERM or Ctrl-C")
     worker.add_argument("--node", default=socket.gethostname(), help="node it runs on (default: host name)")
+    text = "file to touch every few seconds while it takes work"
+    worker.add_argument("--ready-file", type=Path, metavar="FILE", help=text)
     worker.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     plan = add("plan", plan_command, "Say what a removal would do now; reads etcd, changes nothing")
     plan.add_argument("member", metavar="MEMBER", help="member name, or member ID in hex")
@@ -146,4 +149,4 @@ def worker_command(given: argparse.Namespace) -> int:
     """`worker`."""
     import worker
 
-    return worker.run(given.config, given.node, given.log_level)
+    return worker.run(given.config, given.node, given.log_level, given.ready_file)

@@ -1,0 +1,95 @@
+"""What an operator sees of a removal and can say to it: query, updates, search attributes, the page in the Web UI."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from etcd_handoff.coordination import Turn
+    from etcd_handoff.model import (
+        Approval,
+        ClusterView,
+        FailureType,
+        HandoffState,
+        Pinned,
+        Progress,
+        Recheck,
+        RemovalRequest,
+        Step,
+        WorkerTraits,
+    )
+    from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
+    from workflows import page
+
+
+class Desk:
+    """The part of a removal that faces people; the workflow that stands on it does the work."""
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._request = RemovalRequest.model_construct(cluster="", member="")
+        self._traits = WorkerTraits(search_attributes=False)
+        self._state = HandoffState.CHECKING
+        self._doing = "taking the removal up"
+        self._waiting_for = ""
+        self._pinned: Pinned | None = None
+        self._view: ClusterView | None = None
+        self._steps: list[Step] = []
+        self._committed = False
+        self._approval: Approval | None = None
+        self._recheck = False
+        self._turn = Turn(granted=False)
+        self._turn_news = False
+
+    @workflow.query
+    def progress(self) -> Progress:
+        """Where the removal stands."""
+        return Progress(
+            state=self._state,
+            cluster=self._request.cluster,
+            member=self._request.member,
+            member_id=self._pinned.member_id if self._pinned else "",
+            doing=self._doing,
+            waiting_for=self._waiting_for,
+            point_of_no_return=self._committed,
+            steps=tuple(self._steps),
+        )
+
+    @workflow.update(description='Let a removal that waits for approval go on. Example: {"by": "ann", "comment": "ok"}')
+    def approve(self, approval: Approval | None = None) -> str:
+        """Let the removal go on."""
+        self._approval = approval or Approval()
+        return f"approved; member {self._request.member} is going to be removed"
+
+    @approve.validator
+    def _may_approve(self, approval: Approval | None = None) -> None:  # noqa: ARG002  # the state alone decides
+        if self._state is not HandoffState.AWAITING_APPROVAL:
+            text = f"the removal does not wait for an approval, it is {self._state}: {self._doing}"
+            raise ApplicationError(text, type=FailureType.INVALID_INPUT)
+
+    @workflow.update(
+        description='Look again at once instead of waiting for the timer. Example: {"reason": "node1 is up"}'
+    )
+    def recheck(self, recheck: Recheck | None = None) -> str:  # noqa: ARG002  # the reason stands in the history
+        """Look again at once."""
+        self._recheck = True
+        return (
+            f"was {self._state}; looking again" if self._state is HandoffState.BLOCKED else f"is {self._state} already"
+        )
+
+    @workflow.signal
+    def your_turn(self, turn: Turn) -> None:
+        """What the cluster's queue tells: that this removal may change the cluster, or who is before it."""
+        self._turn, self._turn_news = turn, True
+
+    def _show(self, state: HandoffState, doing: str, waiting_for: str = "") -> None:
+        """Say where it stands: search attributes for lists, current details for the page, both for `progress`."""
+        if self._traits.search_attributes:
+            known = workflow.info().typed_search_attributes
+            values = {CLUSTER_KEY: self._request.cluster, MEMBER_KEY: self._request.member, STATE_KEY: state.value}
+            updates = [key.value_set(value) for key, value in values.items() if known.get(key) != value]
+            if updates:
+                workflow.upsert_search_attributes(updates)
+        self._state, self._doing, self._waiting_for = state, doing, waiting_for
+        workflow.set_current_details(page.details(self._request, self.progress(), self._pinned, self._view))
