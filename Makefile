@@ -1,7 +1,7 @@
 # What people and CI run. Every target first sets up what it needs: .venv with the pinned requirements, and
 # the real programs (etcd, kube-apiserver, ...), built once into a cache folder; `make parts` says where.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint types layers fmt parts programs requirements clean
+.PHONY: help demo test chaos unit lint types layers fmt parts programs requirements clean
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
@@ -25,6 +25,9 @@ test: lint types layers programs ## everything that CI runs
 
 unit: $(SETUP) ## the quick tests: no sockets, seconds
 	@$(BIN)/pytest -q tests/unit
+
+chaos: programs ## the fault matrix on real processes, hours (CHAOS=<part of a name> picks cases); writes bench/results
+	@CHAOS=$(if $(CHAOS),$(CHAOS),all) $(BIN)/pytest -q tests/chaos/test_faults.py -p no:cacheprovider
 
 lint: $(SETUP) ## style, as pyproject.toml has it
 	@$(BIN)/ruff check --quiet

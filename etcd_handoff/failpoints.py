@@ -4,7 +4,7 @@ Off unless `$ETCD_HANDOFF_FAILPOINTS` is set: `remove_member.during=kill` or sev
 `<activity>.before`, `.during` (its effect was asked for, the answer not yet read) and `.after` (the effect has taken
 place, the answer has not left the process). Actions: `kill` (SIGKILL to this process), `hold` (wait until the file
 `<point>.release` appears). Each point strikes once for all processes that share `$ETCD_HANDOFF_FAILPOINTS_DIR`: the
-first to create the file `<point>.hit` there.
+first to create the file `<point>.hit` there, which holds its process ID.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ async def reach(point: str) -> None:
     if action is None or folder is None:
         return
     try:
-        (Path(folder) / f"{point}.hit").touch(exist_ok=False)
+        with (Path(folder) / f"{point}.hit").open("x") as hit:
+            hit.write(str(os.getpid()))
     except FileExistsError:
         return
     if action == "kill":

@@ -1,0 +1,95 @@
+"""Every case of the fault matrix: what is struck, by what, at which moment of whose removal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+STEPS: Final = {
+    "leader": ("check_leader", "move_leader", "await_election", "remove_member", "update_status"),
+    "follower": ("check_leader", "remove_member", "update_status"),
+    "learner": ("check_leader", "remove_member", "update_status"),
+}
+"""Steps in which each kind of target can be struck."""
+
+MOMENTS: Final = ("before", "during", "after")
+
+FAULTS: Final = (
+    "kill-worker",
+    "stop-worker",
+    "kill-all-workers",
+    "kill-target-etcd",
+    "stop-target-etcd",
+    "kill-other-etcd",
+    "stop-other-etcd",
+    "kill-target-apiserver",
+    "stop-target-apiserver",
+    "stop-all-apiservers-but-one",
+    "kill-target-node",
+    "kill-temporal",
+    "stop-temporal",
+    "move-leader-elsewhere",
+    "remove-target-by-hand",
+)
+"""Names of `tests.chaos.faults.FAULTS`."""
+
+WITHOUT_TARGET_PROCESSES: Final = ("target-apiserver", "target-node")
+"""Faults that need a node with an API server; a learner of the lab has none."""
+
+SAMPLE: Final = (
+    "leader/move_leader.after/kill-worker",
+    "leader/move_leader.during/stop-target-etcd",
+    "leader/await_election.during/stop-other-etcd",
+    "leader/remove_member.before/move-leader-elsewhere",
+    "leader/remove_member.during/kill-target-node",
+    "leader/update_status.during/stop-all-apiservers-but-one",
+    "follower/remove_member.during/kill-all-workers",
+    "follower/remove_member.before/remove-target-by-hand",
+    "learner/remove_member.after/kill-worker",
+)
+"""What `make test` runs: one case of each sort."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case.
+
+    Attributes:
+        target: Kind of member that leaves: `leader`, `follower`, `learner`.
+        step: Activity in which the fault strikes.
+        moment: `before`, `during` or `after` its effect.
+        fault: What strikes.
+    """
+
+    target: str
+    step: str
+    moment: str
+    fault: str
+
+    @property
+    def point(self) -> str:
+        """The failpoint at which the removal is held while the fault strikes."""
+        return f"{self.step}.{self.moment}"
+
+    @property
+    def name(self) -> str:
+        """How to ask for this case alone."""
+        return f"{self.target}/{self.point}/{self.fault}"
+
+
+def all_cases() -> list[Case]:
+    """The whole matrix, in an order that never changes."""
+    return [
+        Case(target, step, moment, fault)
+        for target, steps in STEPS.items()
+        for step in steps
+        for moment in MOMENTS
+        for fault in FAULTS
+        if not (target == "learner" and any(word in fault for word in WITHOUT_TARGET_PROCESSES))
+    ]
+
+
+def sample() -> list[Case]:
+    """The cases of `SAMPLE`."""
+    by_name = {case.name: case for case in all_cases()}
+    return [by_name[name] for name in SAMPLE]

@@ -1,0 +1,140 @@
+"""What strikes, and how it is mended again where a removal may need that to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.lab import Role, http, judge
+from etcd_handoff.lab.waiting import ProcessError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from etcd_handoff.lab import Lab
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Who is who when the fault strikes.
+
+    Attributes:
+        lab: The running lab.
+        target: Node of the member that leaves.
+        other: A voter that stays, and that no client of ours writes through.
+        writer: The node that the writer writes through.
+        worker: The node whose worker is held in the step.
+    """
+
+    lab: Lab
+    target: str
+    other: str
+    writer: str
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault.
+
+    Attributes:
+        strike: Make it happen.
+        mend: Undo it, as an operator would, when the removal waits for that.
+    """
+
+    strike: Callable[[Scene], Awaitable[None]]
+    mend: Callable[[Scene], Awaitable[None]]
+
+
+async def _nothing(_: Scene) -> None:
+    """It needs no mending."""
+
+
+def _kill(role: Role, who: str) -> Fault:
+    async def strike(scene: Scene) -> None:
+        await scene.lab.kill(role, getattr(scene, who) if who else "")
+
+    async def mend(scene: Scene) -> None:
+        with contextlib.suppress(ProcessError):  # an etcd that is out does not come back
+            await scene.lab.start(role, getattr(scene, who) if who else "")
+
+    return Fault(strike, mend if role in (Role.TEMPORAL, Role.ETCD) and who != "target" else _nothing)
+
+
+def _stop(role: Role, who: str) -> Fault:
+    async def strike(scene: Scene) -> None:
+        scene.lab.stop(role, getattr(scene, who) if who else "")
+
+    async def mend(scene: Scene) -> None:
+        scene.lab.resume(role, getattr(scene, who) if who else "")
+
+    return Fault(strike, mend)
+
+
+async def _kill_all_workers(scene: Scene) -> None:
+    workers = [node.name for node in scene.lab.nodes if _runs(scene.lab, Role.WORKER, node.name)]
+    await asyncio.gather(*(scene.lab.kill(Role.WORKER, name) for name in workers))
+    await scene.lab.start(Role.WORKER, scene.writer)
+
+
+async def _stop_all_apiservers_but_one(scene: Scene) -> None:
+    for node in scene.lab.nodes:
+        if node.name != scene.writer and _runs(scene.lab, Role.APISERVER, node.name):
+            scene.lab.stop(Role.APISERVER, node.name)
+
+
+async def _resume_apiservers(scene: Scene) -> None:
+    for node in scene.lab.nodes:
+        if node.name not in (scene.writer, scene.target) and _runs(scene.lab, Role.APISERVER, node.name):
+            scene.lab.resume(Role.APISERVER, node.name)
+
+
+async def _kill_node(scene: Scene) -> None:
+    roles = [role for role in (Role.WORKER, Role.APISERVER, Role.ETCD) if _runs(scene.lab, role, scene.target)]
+    await asyncio.gather(*(scene.lab.kill(role, scene.target) for role in roles))
+
+
+async def _move_leader_elsewhere(scene: Scene) -> None:
+    """Somebody else moves leadership: to the target where that is still a voter, else to the other."""
+    leader = await scene.lab.leader()
+    voters = {m.name: m.id for m in await scene.lab.members() if not m.is_learner}
+    wanted = scene.target if scene.target in voters and scene.target != leader else scene.other
+    if wanted != leader and wanted in voters:
+        url = f"{scene.lab.node(leader).etcd_url}/v3/maintenance/transfer-leadership"
+        with contextlib.suppress(OSError):
+            await http.post(url, {"targetID": str(int(voters[wanted], 16))})
+
+
+async def _remove_target_by_hand(scene: Scene) -> None:
+    """Somebody else removes the same member."""
+    members = {m.name: m.id for m in await scene.lab.members()}
+    if scene.target in members:
+        url = f"{scene.lab.node(scene.writer).etcd_url}/v3/cluster/member/remove"
+        await judge.change_members(url, {"ID": str(int(members[scene.target], 16))})
+
+
+def _runs(lab: Lab, role: Role, node: str) -> bool:
+    with contextlib.suppress(KeyError, ProcessError):
+        return lab.alive(role, node)
+    return False
+
+
+FAULTS: Final[dict[str, Fault]] = {
+    "kill-worker": _kill(Role.WORKER, "worker"),
+    "stop-worker": _stop(Role.WORKER, "worker"),
+    "kill-all-workers": Fault(_kill_all_workers, _nothing),
+    "kill-target-etcd": _kill(Role.ETCD, "target"),
+    "stop-target-etcd": _stop(Role.ETCD, "target"),
+    "kill-other-etcd": _kill(Role.ETCD, "other"),
+    "stop-other-etcd": _stop(Role.ETCD, "other"),
+    "kill-target-apiserver": _kill(Role.APISERVER, "target"),
+    "stop-target-apiserver": _stop(Role.APISERVER, "target"),
+    "stop-all-apiservers-but-one": Fault(_stop_all_apiservers_but_one, _resume_apiservers),
+    "kill-target-node": Fault(_kill_node, _nothing),
+    "kill-temporal": _kill(Role.TEMPORAL, ""),
+    "stop-temporal": _stop(Role.TEMPORAL, ""),
+    "move-leader-elsewhere": Fault(_move_leader_elsewhere, _nothing),
+    "remove-target-by-hand": Fault(_remove_target_by_hand, _nothing),
+}

@@ -1,0 +1,59 @@
+"""What must be true after a case, whatever struck. Each judge raises AssertionError with what it saw."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from etcd_handoff.lab import http
+from etcd_handoff.lab.resources import joined
+from etcd_handoff.lab.writer import OpenLoopWriter, missing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from etcd_handoff.lab.writer import WriteReport
+
+
+def members_are(listed: Iterable[str], before: Iterable[str], target: str) -> None:
+    """Exactly the target has left."""
+    assert set(listed) == set(before) - {target}, f"members are {sorted(listed)}, and {target} was to leave"
+
+
+def resources_agree(listed: Iterable[str], resources: Mapping[str, dict[str, Any]]) -> None:
+    """No EtcdMember says anything else than the member list."""
+    present = set(listed)
+    lies = {name: joined(r) for name, r in resources.items() if joined(r) != str(name in present)}
+    assert not lies, f"members are {sorted(present)}, but EtcdMembers say Joined: {lies}"
+
+
+async def writes_are_there(report: WriteReport, urls: list[str]) -> None:
+    """Every surviving voter has every acknowledged write."""
+    assert report.acknowledged, "no write was acknowledged, so nothing was judged"
+    lost = await missing(report, urls)
+    assert not lost, f"acknowledged writes are missing: { {url: len(numbers) for url, numbers in lost.items()} }"
+
+
+async def hashes_agree(urls: list[str]) -> None:
+    """All surviving voters hold the same data at one revision."""
+    newest = [await _hash(url, 0) for url in urls]
+    revision = min(int(answer["header"]["revision"]) for answer in newest)
+    hashes = {url: (await _hash(url, revision)).get("hash") for url in urls}
+    assert len(set(hashes.values())) == 1, f"hashes at revision {revision} differ: {hashes}"
+
+
+async def writes_go_on(url: str, folder: Path) -> None:
+    """The cluster that is left takes writes."""
+    async with OpenLoopWriter(url, folder) as writer:
+        report = await writer.stop()
+    assert report.acknowledged, f"no further write is acknowledged: {dict(report.reasons)}"
+
+
+def ended_well(outcome: str, *, recorded: bool, has_resource: bool) -> None:
+    """The removal says that the member is out, and that its resource says so too."""
+    assert outcome in ("removed", "already-absent"), outcome
+    assert recorded or not has_resource, "the status was not recorded"
+
+
+async def _hash(url: str, revision: int) -> dict[str, Any]:
+    return await http.post(f"{url}/v3/maintenance/hash", {"revision": str(revision)})

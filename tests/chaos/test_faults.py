@@ -1,0 +1,100 @@
+"""The fault matrix on real processes: whatever strikes in whichever step, the removal ends well and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from etcd_handoff.client import connect, start_removal
+from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
+from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
+from etcd_handoff.lab.writer import OpenLoopWriter
+from etcd_handoff.model import RemovalRequest
+from tests.chaos import judges
+from tests.chaos.conftest import Finding
+from tests.chaos.faults import FAULTS, Scene
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.chaos.cases import Case
+
+WORKERS: Final = ("node0", "node1", "node2")
+UNMENDED_SECONDS: Final = 12.0
+"""How long a removal may take with the fault in place; then the fault is undone, as an operator would."""
+MENDED_SECONDS: Final = 90.0
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+async def test_case(case: Case, tmp_path: Path, findings: list[Finding], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Held at its moment, struck, let go: the removal ends, and all judges agree."""
+    finding = Finding(case.name)
+    findings.append(finding)
+    try:
+        await _run(case, tmp_path, finding, monkeypatch)
+    except BaseException as error:
+        finding.ended, finding.said = "broken", f"{type(error).__name__}: {error}"[:500]
+        raise
+
+
+async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.MonkeyPatch) -> None:
+    env = ((FAILPOINTS_VARIABLE, f"{case.point}=hold"), (FOLDER_VARIABLE, str(folder)))
+    async with Lab(LabOptions(workers=WORKERS, directory=folder / "lab", worker_env=env)) as lab:
+        for name, value in lab.environment.items():
+            monkeypatch.setitem(os.environ, name, value)
+        leader = await lab.leader()
+        target = {"leader": leader, "follower": lab.others(leader)[0].name}.get(case.target)
+        if target is None:
+            target = (await lab.add_learner()).name
+        stay = [name for name in WORKERS if name != target]
+        writer_node = stay[0] if stay[0] != leader else stay[1]
+        other = next(name for name in stay if name != writer_node)
+        before = [m.name for m in await lab.members()]
+        client = await connect()
+        async with OpenLoopWriter(lab.node(writer_node).etcd_url, folder) as writer:
+            removal = await start_removal(client, RemovalRequest(cluster=lab.cluster, member=target))
+            scene = Scene(lab, target, other, writer_node, await _held(lab, folder / f"{case.point}.hit"))
+            struck = time.monotonic()
+            await FAULTS[case.fault].strike(scene)
+            (folder / f"{case.point}.release").touch()
+            ending = asyncio.ensure_future(removal.result())
+            done, _ = await asyncio.wait({ending}, timeout=UNMENDED_SECONDS)
+            await FAULTS[case.fault].mend(scene)
+            result = await asyncio.wait_for(ending, MENDED_SECONDS)
+            finding.seconds = round(time.monotonic() - struck, 2)
+            report = await writer.stop()
+        finding.gap_ms, finding.failed_writes = round(report.longest_gap_ms(), 1), len(report.failed)
+        listed = [m.name for m in await lab.members(writer_node)]
+        judges.members_are(listed, before, target)
+        resources = await lab.etcdmembers(writer_node)
+        judges.ended_well(result.outcome, recorded=result.status_recorded, has_resource=target in resources)
+        judges.resources_agree(listed, resources)
+        left = [lab.node(name).etcd_url for name in listed if lab.alive(Role.ETCD, name)]
+        assert len(left) == len(listed), "a member that stays was not mended"
+        await judges.writes_are_there(report, left)
+        await judges.writes_go_on(lab.node(writer_node).etcd_url, folder)
+        await judges.hashes_agree(left)
+        finding.ended = "well" if done else "after mending"
+
+
+async def _held(lab: Lab, hit: Path) -> str:
+    """The node whose worker is held."""
+
+    async def reached() -> bool:
+        return _process_id(hit) is not None
+
+    await wait_until(reached, f"a worker reaches {hit.stem}", 40)
+    return next(name for name in WORKERS if lab.process(Role.WORKER, name).pid == _process_id(hit))
+
+
+def _process_id(hit: Path) -> int | None:
+    """Whoever is held; None while nobody is."""
+    try:
+        return int(hit.read_text())
+    except (FileNotFoundError, ValueError):
+        return None

@@ -1,0 +1,75 @@
+"""Each judge catches the fault that it is there for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from etcd_handoff.lab import Lab, LabOptions
+from etcd_handoff.lab.writer import OpenLoopWriter, Put, WriteReport
+from tests.chaos import cases, faults, judges
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_the_matrix_is_whole() -> None:
+    """At least 300 cases, each with a name of its own and a fault that exists."""
+    names = [case.name for case in cases.all_cases()]
+    assert len(names) == len(set(names)) >= 300
+    assert set(cases.FAULTS) == set(faults.FAULTS)
+    assert [case.name for case in cases.sample()] == list(cases.SAMPLE)
+
+
+def test_a_wrong_membership_is_caught() -> None:
+    """Somebody else gone, the target still there, a stranger."""
+    judges.members_are(["a", "b"], ["a", "b", "c"], "c")
+    for wrong in (["a", "c"], ["a", "b", "c"], ["a", "b", "d"], ["a"]):
+        with pytest.raises(AssertionError, match="members are"):
+            judges.members_are(wrong, ["a", "b", "c"], "c")
+
+
+def test_a_resource_that_lies_is_caught() -> None:
+    """Joined of an absent member, and the other way round."""
+
+    def says(status: str) -> dict[str, object]:
+        return {"status": {"conditions": [{"type": "Joined", "status": status}]}}
+
+    judges.resources_agree(["a"], {"a": says("True"), "b": says("False")})
+    lies: list[dict[str, dict[str, object]]] = [{"b": says("True")}, {"a": says("False")}, {"a": {}}]
+    for lie in lies:
+        with pytest.raises(AssertionError, match="EtcdMembers say"):
+            judges.resources_agree(["a"], lie)
+
+
+def test_a_removal_that_does_not_end_well_is_caught() -> None:
+    """Another outcome, or a status that was not recorded although there is a resource."""
+    judges.ended_well("removed", recorded=True, has_resource=True)
+    judges.ended_well("already-absent", recorded=False, has_resource=False)
+    with pytest.raises(AssertionError):
+        judges.ended_well("planned", recorded=True, has_resource=True)
+    with pytest.raises(AssertionError):
+        judges.ended_well("removed", recorded=False, has_resource=True)
+
+
+@pytest.mark.integration
+async def test_lost_writes_and_a_dead_cluster_are_caught(tmp_path: Path) -> None:
+    """A write that etcd never had, data that differ, and a member that takes no writes."""
+    options = LabOptions(nodes=1, temporal=False, kubernetes=False, directory=tmp_path / "lab")
+    async with Lab(options) as lab, Lab(LabOptions(nodes=1, temporal=False, kubernetes=False)) as stranger:
+        url = lab.nodes[0].etcd_url
+        async with OpenLoopWriter(url, tmp_path) as writer:
+            report = await writer.stop()
+        await judges.writes_are_there(report, [url])
+        invented = WriteReport((*report.puts, Put(10**9, 0.0, 0.0)), report.prefix)
+        with pytest.raises(AssertionError, match="missing"):
+            await judges.writes_are_there(invented, [url])
+        with pytest.raises(AssertionError, match="no write was acknowledged"):
+            await judges.writes_are_there(WriteReport((), report.prefix), [url])
+        await judges.hashes_agree([url, url])
+        with pytest.raises(AssertionError, match="differ"):
+            await judges.hashes_agree([url, stranger.nodes[0].etcd_url])
+        await judges.writes_go_on(url, tmp_path)
+    with pytest.raises(AssertionError, match="no further write"):
+        await judges.writes_go_on(url, tmp_path)
