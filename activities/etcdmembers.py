@@ -33,10 +33,12 @@ if TYPE_CHECKING:
 
     from activities.kubernetes import Gateways
     from etcd_handoff.kubernetes_gateway import KubernetesGateway
+    from etcd_handoff.model import ClusterView
 
 NOT_INSTALLED_SECONDS: Final = 5.0
 """Pause between looks for a resource kind that is not installed: nothing of it can be watched."""
-NOTE_TRIES: Final = 5
+TRIES: Final = 5
+"""How often an EtcdMember is read again after a conflict."""
 
 
 class EtcdMemberActivities:
@@ -72,23 +74,14 @@ class EtcdMemberActivities:
         before = {asked.name: asked for asked in sync.seen.members}
         resources = {r["metadata"]["name"]: r for r in await gateway.list()}
         for name, resource in resources.items():
-            if not _asked(resource).speaks_as(before.get(name)):
-                again = True
-                continue
-            truth = truth_of(resource, sync.view.members)
-            if truth is None or not disagrees(resource, truth):
-                continue
             try:
-                await gateway.patch_status(resource, status_for(resource, truth, _now()))
+                told = await _put_right(gateway, resource, before.get(name), sync.view)
             except (ConflictError, ObjectGoneError):
                 again = True
-                continue
             except RejectedError as error:
                 notes.append(f"EtcdMember {name} could not be put right: {error}")
-                continue
-            changed.append(f"{name}: Joined={truth.joined}, was {says(resource)}")
-            said = f"Joined is {truth.joined}: etcd's own list says so"
-            await gateway.record_event(event_for(resource, News("Repaired", said), _micro()))
+            else:
+                changed += told
         if self._gateways.manages(sync.cluster):
             await _create_missing(gateway, sync, resources, changed, notes)
         return Synced(changed=tuple(changed), again=again, note="; ".join(notes))
@@ -99,7 +92,7 @@ class EtcdMemberActivities:
         gateway = self._gateways.get(note.cluster)
         if gateway is None:
             return "no Kubernetes in the profile"
-        for _ in range(NOTE_TRIES):
+        for _ in range(TRIES):
             try:
                 resource = await gateway.get(note.resource)
                 if why_not := _why_not(resource, note):
@@ -113,6 +106,35 @@ class EtcdMemberActivities:
             await gateway.record_event(event_for(resource, News(reason, note.message, warning=note.failed), _micro()))
             return ""
         return "it changed all the time"
+
+
+async def _put_right(
+    gateway: KubernetesGateway, resource: dict[str, Any], before: Asked | None, view: ClusterView
+) -> list[str]:
+    """What was put right of an EtcdMember, in a sentence.
+
+    Raises:
+        ConflictError: It says something else than before the list was read, or changes all the time.
+        ObjectGoneError: It was deleted meanwhile.
+        RejectedError: The API server does not accept what is true.
+    """
+    name = resource["metadata"]["name"]
+    for _ in range(TRIES):
+        if not _asked(resource).speaks_as(before):
+            break
+        truth = truth_of(resource, view.members)
+        if truth is None or not disagrees(resource, truth):
+            return []
+        try:
+            await gateway.patch_status(resource, status_for(resource, truth, _now()))
+        except ConflictError:
+            resource = await gateway.get(name)
+            continue
+        said = f"Joined is {truth.joined}: etcd's own list says so"
+        await gateway.record_event(event_for(resource, News("Repaired", said), _micro()))
+        return [f"{name}: Joined={truth.joined}, was {says(resource)}"]
+    msg = f"EtcdMember {name} changed meanwhile"
+    raise ConflictError(msg)
 
 
 def _why_not(resource: dict[str, Any], note: Note) -> str:

@@ -19,6 +19,12 @@ from etcd_handoff.planner import canonical_id
 if TYPE_CHECKING:
     from etcd_handoff.config import Config
 
+UNWRITTEN: Final[dict[type[Exception], str]] = {
+    ObjectGoneError: "the EtcdMember is gone, or EtcdMembers are not installed: {}",
+    KubernetesPermissionError: "Kubernetes does not allow it: {}; grant what deploy/rbac.yaml lists",
+    RejectedError: "the API server does not accept the status: {}",
+}
+"""What no retry can mend, and what is said of it: the member is out all the same."""
 BAD: Final = (
     StepOutcome.TRANSFER_FAILED,
     StepOutcome.NO_ELECTION,
@@ -150,14 +156,8 @@ class KubernetesActivities:
             writing = asyncio.ensure_future(_write(gateway, record))
             await failpoints.reach("update_status.during")
             note, resource = await writing
-        except ObjectGoneError as error:
-            return nothing(f"the EtcdMember is gone, or EtcdMembers are not installed: {error}")
-        except KubernetesPermissionError as error:
-            return nothing(f"Kubernetes does not allow it: {error}; grant what deploy/rbac.yaml lists")
-        except RejectedError as error:
-            return nothing(f"the API server does not accept the status: {error}")
-        except ConfigError as error:
-            return nothing(str(error))
+        except (ObjectGoneError, KubernetesPermissionError, RejectedError, ConfigError) as error:
+            return nothing(UNWRITTEN.get(type(error), "{}").format(error))
         if resource is not None:
             await _tell(gateway, resource, record)
         if note:
