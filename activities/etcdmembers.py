@@ -141,8 +141,8 @@ def _why_not(resource: dict[str, Any], note: Note) -> str:
     """Why an EtcdMember is not to carry a sentence; empty when it is."""
     if member_id_of(resource) not in ("", note.member_id):
         return f"it speaks of {member_id_of(resource)}"
-    if note.unless_flagged and (resource.get("spec") or {}).get("leave") is True:
-        return "the watcher speaks for it"
+    if note.instead_of and (resource.get("status") or {}).get("message") not in note.instead_of:
+        return "somebody else has spoken since"
     if not noted(resource, note.message, failed=note.failed):
         return "it says so already, or its member is out"
     return ""

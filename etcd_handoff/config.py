@@ -7,14 +7,21 @@ Temporal's environment configuration (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMP
 from __future__ import annotations
 
 import os
+import re
 import tomllib
+from collections import Counter
+from ipaddress import IPv6Address
 from pathlib import Path
-from typing import Annotated, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, Self, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from etcd_handoff.errors import ConfigError, UnknownClusterError
-from etcd_handoff.model import TASK_QUEUE, ClusterName, Remover, describe
+from etcd_handoff.model import TASK_QUEUE, ClusterName, Remover, describe, in_words
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 CONFIG_VARIABLE: Final = "ETCD_HANDOFF_CONFIG"
 DEFAULT_CONFIG_FILE: Final = "etcd-handoff.toml"
@@ -27,16 +34,52 @@ class Section(BaseModel):
 
 
 def _endpoint(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    host, colon, port = rest.rstrip("/").rpartition(":")
-    if separator != "://" or scheme not in ("http", "https") or not colon or not host or not port.isdigit():
+    if "@" in url:
+        msg = "a client URL holds no credentials; give username and password_file"
+        raise ValueError(msg)
+    try:
+        parts = urlsplit(url)
+        good = bool(parts.scheme in ("http", "https") and parts.port and _is_host(parts.hostname or ""))
+    except ValueError:
+        good = False
+    bare = f"{parts.scheme}://{parts.netloc}".lower() if good else ""
+    if not bare or url.removesuffix("/").lower() != bare:
         msg = f"{url!r} is no client URL; write it as https://host:2379 or http://host:2379"
         raise ValueError(msg)
-    return url.rstrip("/")
+    return bare
 
 
+def _is_host(text: str) -> bool:
+    try:
+        return bool(HOST.fullmatch(text) or IPv6Address(text))
+    except ValueError:
+        return False
+
+
+def _path(path: Path) -> Path:
+    if path == Path():
+        msg = "is empty; name a file or folder, or leave the key out"
+        raise ValueError(msg)
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        msg = f"{path}: there is no such user's home; write the path in full"
+        raise ValueError(msg) from None
+
+
+def _once(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value, times in Counter(values).items():
+        if times > 1:
+            msg = f"{value!r} is given {times} times; give each once"
+            raise ValueError(msg)
+    return values
+
+
+HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?")
 S = TypeVar("S", bound=Section)
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Location = Annotated[Path, AfterValidator(_path)]
+Text = Annotated[str, StringConstraints(min_length=1)]
 Seconds = Annotated[float, Field(gt=0, le=60)]
 
 
@@ -56,16 +99,16 @@ class EtcdProfile(Section):
         snapshot_directory: Folder on the worker's node for snapshots taken before a removal.
     """
 
-    endpoints: tuple[Endpoint, ...] = Field(min_length=1)
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-    tls_server_name: str | None = None
-    username: str | None = None
-    password_file: Path | None = None
+    endpoints: Annotated[tuple[Endpoint, ...], Field(min_length=1), AfterValidator(_once)]
+    ca_file: Location | None = None
+    cert_file: Location | None = None
+    key_file: Location | None = None
+    tls_server_name: Text | None = None
+    username: Text | None = None
+    password_file: Location | None = None
     call_timeout_seconds: Seconds = 1.0
     change_timeout_seconds: Seconds = 8.0
-    snapshot_directory: Path | None = None
+    snapshot_directory: Location | None = None
 
     @model_validator(mode="after")
     def _pairs(self) -> Self:
@@ -78,8 +121,9 @@ class EtcdProfile(Section):
         if len(schemes) > 1:
             msg = "endpoints mix http and https; give one scheme for all"
             raise ValueError(msg)
-        if schemes == {"http"} and (self.ca_file or self.cert_file):
-            msg = "ca_file and cert_file need https endpoints"
+        unused = [key for key in ("ca_file", "cert_file", "tls_server_name") if getattr(self, key)]
+        if schemes == {"http"} and unused:
+            msg = f"{', '.join(unused)} given with http endpoints; write https there, or leave it out"
             raise ValueError(msg)
         return self
 
@@ -101,8 +145,8 @@ class KubernetesProfile(Section):
             k0s is the remover, which makes them itself.
     """
 
-    kubeconfig: Path | None = None
-    contexts: tuple[str, ...] = ()
+    kubeconfig: Location | None = None
+    contexts: Annotated[tuple[Text, ...], AfterValidator(_once)] = ()
     try_timeout_seconds: Seconds = 2.0
     manage_resources: bool | None = None
 
@@ -147,7 +191,7 @@ class ClusterProfile(Section):
 class Config(Section):
     """The whole file."""
 
-    task_queue: str = Field(default=TASK_QUEUE, min_length=1)
+    task_queue: Text = TASK_QUEUE
     clusters: dict[ClusterName, ClusterProfile] = Field(min_length=1)
 
     def cluster(self, name: str) -> ClusterProfile:
@@ -189,16 +233,44 @@ def load_config(path: Path) -> Config:
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{path}: {line}" for line in describe(error))) from None
+        raise ConfigError("\n".join(f"{path}: {line}" for line in describe(error, _in_words))) from None
     return _absolute(config, path.parent.resolve())
+
+
+REMEDIES: Final = {
+    "missing": "is missing; add it",
+    "too_short": "is empty; give at least one",
+    "string_too_short": "is empty; give a text, or leave the key out",
+    "string_type": 'give a text in quotes, "..."',
+    "path_type": 'give a path in quotes, "..."',
+    "tuple_type": 'give a list of texts, ["...", "..."]',
+    "float_type": "give a number of seconds, without quotes",
+    "float_parsing": "give a number of seconds, without quotes",
+    "bool_type": "give true or false, without quotes",
+    "bool_parsing": "give true or false, without quotes",
+    "model_type": "give a table, such as [clusters.<name>.etcd]",
+    "dict_type": "give a table, such as [clusters.<name>.etcd]",
+}
+"""pydantic's kinds of error, and what to do; its own texts speak to programmers."""
+
+
+def _in_words(item: ErrorDetails) -> str:
+    if item["type"] == "extra_forbidden":
+        return f"is no known key; known here: {', '.join(sorted(_section(item['loc']).model_fields))}"
+    return REMEDIES.get(item["type"]) or in_words(item)
+
+
+def _section(where: tuple[int | str, ...]) -> type[Section]:
+    """The table that the key at `where` stands in."""
+    if len(where) > 3:
+        return EtcdProfile if where[2] == "etcd" else KubernetesProfile
+    return ClusterProfile if len(where) > 1 else Config
 
 
 def _absolute(config: Config, folder: Path) -> Config:
     def section(part: S) -> S:
         changed = {
-            name: folder / value.expanduser()
-            for name in type(part).model_fields
-            if isinstance(value := getattr(part, name), Path)
+            name: folder / value for name in type(part).model_fields if isinstance(value := getattr(part, name), Path)
         }
         return part.model_copy(update=changed)
 

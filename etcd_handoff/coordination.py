@@ -178,7 +178,7 @@ class Note(Message):
         member_id: The member's ID: an EtcdMember that speaks of another one is left alone.
         message: The sentence.
         failed: Whether what was tried has failed.
-        unless_flagged: Leave an EtcdMember with `spec.leave` alone: the watcher says what becomes of it.
+        instead_of: When given, an EtcdMember that says none of these is left alone: somebody else has spoken since.
     """
 
     cluster: str
@@ -186,7 +186,7 @@ class Note(Message):
     member_id: str
     message: str
     failed: bool = False
-    unless_flagged: bool = False
+    instead_of: tuple[str, ...] = ()
 
 
 # --- what EtcdMembers ask for ---------------------------------------------------------------------------------------

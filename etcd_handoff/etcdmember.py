@@ -105,14 +105,14 @@ def truth_of(resource: dict[str, Any], members: Sequence[MemberView]) -> Truth |
     """What etcd's list says of the member that `resource` speaks of; None when it speaks of none.
 
     A member ID is never used twice, so an ID that is not in the list is out for good. A member that joined again under
-    the same name has a new ID: the resource takes it on, unless it still asks to leave, which was meant for the old
-    one.
+    the same name has a new ID: the resource takes it on, as it does when it carries another member's, unless it asks to
+    leave, which was meant for the member whose ID it carries.
     """
     name, member_id = resource["metadata"]["name"], member_id_of(resource)
     by_id = next((m for m in members if m.id == member_id), None)
     by_name = [m for m in members if resource_name(m.name) == name]
     leaving = (resource.get("spec") or {}).get("leave") is True
-    if by_id is None and len(by_name) == 1 and not (member_id and leaving):
+    if len(by_name) == 1 and not (member_id and leaving):
         by_id = by_name[0]
     if by_id is not None:
         return Truth(by_id.id, joined=True, message=MESSAGE_JOINED, peer_urls=by_id.peer_urls)

@@ -160,10 +160,15 @@ class KubernetesGateway:
 
         All API servers are watched at once, since one that hangs on a dying node looks like one without news. A
         connection that ends is opened again from the last version that came over it, which bookmarks keep fresh.
+
+        Raises:
+            KubernetesPermissionError: They may not be watched.
         """
         watches = [asyncio.ensure_future(self._news(context, version)) for context in self.contexts()]
         try:
-            await asyncio.wait(watches, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(watches, return_when=asyncio.FIRST_COMPLETED)
+            for watch in done:
+                watch.result()  # what was not foreseen is no news: taken for some, it would be met again at once
         finally:
             for watch in watches:
                 watch.cancel()
@@ -271,39 +276,50 @@ class KubernetesGateway:
     async def _news(self, context: str, version: str) -> None:
         """Watch one API server until it has news; it is asked again for as long as it only breaks."""
         while True:
-            started = asyncio.get_running_loop().time()
+            started, gone = asyncio.get_running_loop().time(), False
             try:
                 async for kind, at in self._events(context, version):
                     if kind != BOOKMARK:
                         return
                     version = at
             except client.ApiException as error:
-                if isinstance(classify(error), ObjectGoneError) or error.status == HTTP_GONE:
+                if error.status == HTTP_GONE:
                     return
+                found = classify(error)
+                if isinstance(found, KubernetesPermissionError):
+                    raise found from error
+                gone = isinstance(found, ObjectGoneError)
                 log.debug("watch through %s: %s", context, error.status)
             except (aiohttp.ClientError, TimeoutError, OSError, ConfigError) as error:
                 log.debug("watch through %s: %s", context, error)
+            except ValueError:
+                return
             await asyncio.sleep(max(0.0, REWATCH_SECONDS - (asyncio.get_running_loop().time() - started)))
+            if gone:
+                return
 
     async def _events(self, context: str, version: str) -> AsyncIterator[tuple[str, str]]:
         """Type and resourceVersion of each watch event; a line that cannot be read counts as news."""
         api = client.CustomObjectsApi(await self._client(context))
-        connect_seconds = self._profile.try_timeout_seconds
-        limits = aiohttp.ClientTimeout(sock_connect=connect_seconds, sock_read=SILENT_SECONDS)
-        answer = await api.list_cluster_custom_object_without_preload_content(
-            GROUP,
-            VERSION,
-            PLURAL,
-            watch=True,
-            resource_version=version,
-            allow_watch_bookmarks=True,
-            timeout_seconds=WATCH_SECONDS,
-            _request_timeout=cast("Any", limits),  # the client hands it on to aiohttp as it is
-        )
+        async with asyncio.timeout(self._profile.try_timeout_seconds):
+            answer = await api.list_cluster_custom_object_without_preload_content(
+                GROUP,
+                VERSION,
+                PLURAL,
+                watch=True,
+                resource_version=version,
+                allow_watch_bookmarks=True,
+                timeout_seconds=WATCH_SECONDS,
+                _request_timeout=WATCH_SECONDS + SILENT_SECONDS,
+            )
         async with answer as stream:
             if not stream.ok:
                 raise client.ApiException(status=stream.status, reason=stream.reason)
-            async for line in stream.content:
+            while True:
+                async with asyncio.timeout(SILENT_SECONDS):
+                    line = await stream.content.readline()
+                if not line:
+                    return
                 event = json.loads(line)
                 metadata = event["object"].get("metadata") or {}
                 yield event["type"], str(metadata.get("resourceVersion") or version)

@@ -270,8 +270,9 @@ def resolve(view: ClusterView, wanted: str) -> MemberView | NotFound | Ambiguous
 
 
 def is_member_id(text: str) -> bool:
-    """Whether `text` is a member ID as we write them."""
-    return 0 < len(text) <= ID_DIGITS and all(c in "0123456789abcdef" for c in text)
+    """Whether `text` is a member ID as we write them: lowercase hex without padding."""
+    padded = text.startswith("0") and text != "0"
+    return 0 < len(text) <= ID_DIGITS and not padded and all(c in "0123456789abcdef" for c in text)
 
 
 def canonical_id(text: str) -> str:

@@ -41,6 +41,7 @@ class Desk:
         self._recheck = False
         self._turn = Turn(granted=False)
         self._turn_news = False
+        self._queue_knows = False
 
     @workflow.query
     def progress(self) -> Progress:
@@ -81,7 +82,8 @@ class Desk:
     @workflow.signal
     def your_turn(self, turn: Turn) -> None:
         """What the cluster's queue tells: that this removal may change the cluster, or who is before it."""
-        self._turn, self._turn_news = turn, True
+        if turn.chain_id in ("", workflow.info().first_execution_run_id):
+            self._turn, self._turn_news = turn, True
 
     def _show(self, state: HandoffState, doing: str, waiting_for: str = "") -> None:
         """Say where it stands: search attributes for lists, current details for the page, both for `progress`."""

@@ -69,7 +69,7 @@ RECORD_AT_LEAST_SECONDS: Final = 60.0
 FIRST_PAUSE_SECONDS: Final = 0.25
 LONGEST_PAUSE_SECONDS: Final = 30.0
 PAUSE_GROWTH: Final = 1.6
-REJOIN: Final = timedelta(seconds=30)
+REJOIN: Final = timedelta(seconds=10)
 """After so long in the queue without news a removal makes sure that it still stands there."""
 CARRIED_MEMO: Final = "carried"
 
@@ -302,12 +302,12 @@ class RemoveMember(Desk):
         self._show(HandoffState.BLOCKED, f"{blocked.reason}: {blocked.seen}", blocked.unblocks)
         if self._blocked_seconds_left <= 0:
             await self._give_up(blocked)
+        if self._pinned is not None and not self._committed and (self._turn.granted or not self._queue_knows):
+            # What it waits for may be the very removal that stands behind it; and the queue tells the EtcdMember.
+            self._turn, self._queue_knows = Turn(granted=False), True
+            await join(self._request.cluster, self._pinned, waits=False)
         if workflow.info().is_continue_as_new_suggested() and workflow.all_handlers_finished():
             workflow.continue_as_new(self._request, memo={CARRIED_MEMO: self._hand_on()})
-        if self._turn.granted and not self._committed:
-            # What it waits for may be the very removal that stands behind it.
-            self._turn = Turn(granted=False)
-            await join(self._request.cluster, self._pin_or_fail(), waits=False)
         pause = min(FIRST_PAUSE_SECONDS * PAUSE_GROWTH**self._pauses, LONGEST_PAUSE_SECONDS, self._blocked_seconds_left)
         began = workflow.now()
         try:

@@ -45,6 +45,8 @@ FOLLOW_HEARTBEAT: Final = timedelta(seconds=2)
 TASK_TIMEOUT: Final = timedelta(seconds=2)
 NOTE_TIMEOUT: Final = timedelta(seconds=5)
 RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=5))
+MOST_SAID: Final = 5
+"""Sentences that are remembered, of which an EtcdMember may carry one when its removal ends."""
 YOUR_TURN: Final = "your_turn"
 
 
@@ -106,6 +108,7 @@ class ClusterTurns:
     async def _follow(self, ticket: Ticket) -> None:
         """Until the removal has ended, its EtcdMember says what it does; then its place is free."""
         followed, noting = Followed(open=True, state=""), asyncio.create_task(asyncio.sleep(0))
+        said = list[str]()
         with contextlib.suppress(TimeoutError):
             # As a rule it ends within a moment and nobody else waits: then following it would only slow it down.
             await workflow.wait_condition(lambda: len(self._turns.tickets) > 1, timeout=UNDISTURBED)
@@ -121,19 +124,21 @@ class ClusterTurns:
                 retry_policy=RETRY,
                 summary=ticket.label,
             )
-            # Older words are of no use any more, and an API server that hangs must not keep the others waiting.
-            noting.cancel()
             if not followed.open:
                 break
-            noting = asyncio.create_task(self._note(ticket, sentence(followed), followed))
+            # Older words are of no use any more, and an API server that hangs must not keep the others waiting.
+            noting.cancel()
+            said = [*said, sentence(followed)][-MOST_SAID:]
+            noting = asyncio.create_task(self._note(ticket, said[-1], followed))
         self._told.pop(ticket.chain_id, None)
         self._change(left(self._turns, ticket.chain_id))
-        if followed.failed:
-            await self._note(ticket, f"Ended: {followed.doing}", followed)
+        await asyncio.wait([noting])
+        if followed.failed and said:
+            await self._note(ticket, f"Ended: {followed.doing}", followed, tuple(said))
         self._following.pop(ticket.chain_id, None)
         self._news = True
 
-    async def _note(self, ticket: Ticket, message: str, followed: Followed) -> None:
+    async def _note(self, ticket: Ticket, message: str, followed: Followed, instead_of: tuple[str, ...] = ()) -> None:
         """The EtcdMember carries what the removal does now, as well as that can be had."""
         note = Note(
             cluster=ticket.cluster,
@@ -141,7 +146,7 @@ class ClusterTurns:
             member_id=ticket.member_id,
             message=message,
             failed=followed.failed and not followed.cancelled,
-            unless_flagged=not followed.open,
+            instead_of=instead_of,
         )
         try:
             await workflow.execute_activity_method(

@@ -144,6 +144,7 @@ def write_config(path: Path, cluster: str, nodes: list[Node], kubeconfig: Path |
     """The product's configuration file for this cluster."""
     lines = [f"[clusters.{cluster}]", f"remover = {json.dumps(remover)}", ""]
     lines += [f"[clusters.{cluster}.etcd]", f"endpoints = {json.dumps([n.etcd_url for n in nodes])}"]
+    lines += ['snapshot_directory = "snapshots"']
     if kubeconfig is not None:
         lines += [
             "",

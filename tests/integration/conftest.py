@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -38,6 +39,7 @@ class Bench:
     lab: Lab
     client: Client
     folder: Path
+    stack: AsyncExitStack
 
     async def start(self, member: str, **options: object) -> WorkflowHandle[object, RemovalResult]:
         """Start a removal."""
@@ -50,9 +52,7 @@ class Bench:
 
     async def writer(self, node: str) -> OpenLoopWriter:
         """A writer through `node` that writes already."""
-        writer = OpenLoopWriter(self.lab.node(node).etcd_url, self.folder)
-        await writer.start()
-        return writer
+        return await self.stack.enter_async_context(OpenLoopWriter(self.lab.node(node).etcd_url, self.folder))
 
     async def reached(self, point: str) -> None:
         """A worker has come to this failpoint."""
@@ -88,30 +88,32 @@ def _joined(resource: dict[str, object]) -> str:
 MakeBench = Callable[..., AbstractAsyncContextManager[Bench]]
 
 
+@asynccontextmanager
+async def open_bench(
+    folder: Path, *, nodes: int = 3, failpoints: str = "", workers: tuple[str, ...] | None = None, **others: Any
+) -> AsyncIterator[Bench]:
+    """A bench whose lab lives in `folder`, with `failpoints="move_leader.after=kill"` and the like."""
+    names = tuple(f"node{i}" for i in range(nodes))
+    env = ((FAILPOINTS_VARIABLE, failpoints), (FOLDER_VARIABLE, str(folder))) if failpoints else ()
+    options = LabOptions(
+        nodes=nodes,
+        workers=names if workers is None else workers,
+        directory=folder / "lab",
+        worker_env=env,
+        **others,
+    )
+    async with Lab(options) as lab:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in lab.environment.items():
+                patch.setitem(os.environ, name, value)
+            async with AsyncExitStack() as stack:
+                yield Bench(lab, await connect(), folder, stack)
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> MakeBench:
-    """What sets a bench up: `async with` it, with `failpoints="move_leader.after=kill"` and the like."""
-
-    @asynccontextmanager
-    async def make(
-        *, nodes: int = 3, failpoints: str = "", workers: tuple[str, ...] | None = None, **others: Any
-    ) -> AsyncIterator[Bench]:
-        names = tuple(f"node{i}" for i in range(nodes))
-        env = ((FAILPOINTS_VARIABLE, failpoints), (FOLDER_VARIABLE, str(tmp_path))) if failpoints else ()
-        options = LabOptions(
-            nodes=nodes,
-            workers=names if workers is None else workers,
-            directory=tmp_path / "lab",
-            worker_env=env,
-            **others,
-        )
-        async with Lab(options) as lab:
-            with pytest.MonkeyPatch.context() as patch:
-                for name, value in lab.environment.items():
-                    patch.setitem(os.environ, name, value)
-                yield Bench(lab, await connect(), tmp_path)
-
-    return make
+    """What sets a bench up for one test: `async with` it, with what `open_bench` takes."""
+    return partial(open_bench, tmp_path)
 
 
 @dataclass
@@ -156,11 +158,15 @@ class FrontDoor:
 
 @pytest.fixture
 def front_door(bench: MakeBench) -> Callable[..., AbstractAsyncContextManager[FrontDoor]]:
-    """As `bench`, with a watcher."""
+    """As `bench`, with a watcher; `first` happens before it starts."""
 
     @asynccontextmanager
-    async def make(*, resync_seconds: float = 300, **options: Any) -> AsyncIterator[FrontDoor]:
+    async def make(
+        *, resync_seconds: float = 300, first: Callable[[Bench], Awaitable[None]] | None = None, **options: Any
+    ) -> AsyncIterator[FrontDoor]:
         async with bench(**options) as b:
+            if first is not None:
+                await first(b)
             yield FrontDoor(b, await start_watch(b, resync_seconds))
 
     return make

@@ -1,0 +1,151 @@
+"""What EtcdMembers say is compared with etcd's own list, and put right; nothing is deleted and nothing made worse."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from activities.etcd import EtcdActivities
+from activities.etcdmembers import EtcdMemberActivities
+from activities.kubernetes import Gateways
+from etcd_handoff.config import load_config
+from etcd_handoff.coordination import Note, Sync, Watch
+from etcd_handoff.lab import Role, http, wait_until
+from etcd_handoff.lab.naive import remove_through_itself
+from etcd_handoff.model import Look
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Bench, MakeBench, MakeFrontDoor
+
+LONG_AGO = "2026-01-01T00:00:00Z"
+
+
+async def test_lies_are_put_right(front_door: MakeFrontDoor) -> None:
+    """Left behind by the naive way or written by hand: within one round everything says what etcd says."""
+    async with front_door() as door:
+        b = door.bench
+        leader = await b.lab.leader()
+        one, other = (node.name for node in b.lab.others(leader))
+        steps = await remove_through_itself(b.lab, leader)
+        assert steps[1].error, "the naive status write worked, so there is no lie"
+        await b.lab.leader()
+        await door.watch.execute_update("resync")
+        await door.out(leader, via=other)
+        await b.judge({leader})
+
+        await lie(b, one, {"conditions": [joined("False")]}, via=other)
+        await until_true(b, one, via=other)
+        await lie(b, one, {"memberID": "1", "conditions": [joined("True")]}, via=other)
+        status = await until_true(b, one, via=other)
+        assert status["conditions"][0]["lastTransitionTime"] == LONG_AGO, "nothing flipped"
+        await lie(b, one, {"peerAddress": "10.9.9.9"}, via=other)
+        await door.watch.execute_update("resync")
+        await until_true(b, one, via=other)
+        await lie(b, leader, {"conditions": [joined("True")]}, via=other)
+        await door.out(leader, via=one)
+
+        await b.lab.kubectl("delete", "etcdmember", one, context=other)
+        await until_true(b, one, via=other)
+        ghost = {"apiVersion": "etcd.k0sproject.io/v1beta1", "kind": "EtcdMember", "metadata": {"name": "ghost"}}
+        await b.lab.kubectl("apply", "-f", "-", context=other, stdin=json.dumps({**ghost, "spec": {"leave": True}}))
+        await lie(
+            b, "ghost", {"memberID": "dead", "peerAddress": "10.9.9.9", "conditions": [joined("True")]}, via=other
+        )
+        await door.out("ghost", via=one)
+        assert set(await b.lab.etcdmembers(other)) == {leader, one, other, "ghost"}
+        assert {m.name for m in await b.lab.members(other)} == {one, other}
+        events = json.loads(await b.lab.kubectl("get", "events", "-o", "json", context=other))["items"]
+        repaired = {e["involvedObject"]["name"] for e in events if e["reason"] == "Repaired"}
+        assert repaired == {leader, one, "ghost"}
+
+
+async def test_old_list_never_overwrites_a_newer_word(bench: MakeBench) -> None:
+    """What an EtcdMember says since the list was asked for is left alone, and so are sentences about another member."""
+    async with bench(workers=()) as b:
+        leader = await b.lab.leader()
+        one, other = (node.name for node in b.lab.others(leader))
+        config = load_config(b.lab.config_path)
+        gateways, etcd, run = Gateways(config, other), EtcdActivities(config, other), ActivityEnvironment().run
+        members = EtcdMemberActivities(gateways)
+        look = Watch(cluster=b.lab.cluster, seconds=1)
+        try:
+            seen = await run(members.watch_members, look)
+            view = (await run(etcd.check_leader, Look(cluster=b.lab.cluster))).view
+            assert view is not None
+            member_id = await b.lab.member_id(one)
+            await lie(b, one, {"conditions": [joined("False")]}, via=other)  # as if it had been removed meanwhile
+            synced = await run(members.sync_members, Sync(cluster=b.lab.cluster, seen=seen, view=view))
+            assert (synced.changed, synced.again) == ((), True)
+            assert await b.lab.joined(one, leader) == "False"
+            note = Note(cluster=b.lab.cluster, resource=one, member_id=member_id, message="late")
+            assert "is out" in await run(members.note_progress, note)
+            note = Note(cluster=b.lab.cluster, resource=other, member_id=member_id, message="of another")
+            assert "speaks of" in await run(members.note_progress, note)
+
+            seen = await run(members.watch_members, look)
+            synced = await run(members.sync_members, Sync(cluster=b.lab.cluster, seen=seen, view=view))
+            assert (len(synced.changed), synced.again) == (1, False)
+            await b.judge(set())
+        finally:
+            await gateways.close()
+            await etcd.close()
+
+
+async def test_watch_outlives_compaction_and_a_hanging_api_server(bench: MakeBench) -> None:
+    """An expired resourceVersion is news, and what one API server does not tell, another one does."""
+    async with bench(workers=()) as b:
+        gateways = Gateways(load_config(b.lab.config_path), "node0")
+        gateway = gateways.require(b.lab.cluster)
+        try:
+            _, old = await gateway.list_at()
+            await b.lab.kubectl("annotate", "etcdmember", "node1", "number=1", context="node1")
+            _, now = await gateway.list_at()
+            compaction = {"revision": now, "physical": True}
+            await http.post(f"{b.lab.node('node1').etcd_url}/v3/kv/compaction", compaction)
+            async with asyncio.timeout(30):
+                await gateway.changed(old)
+                await gateway.changed("1")
+            quiet = asyncio.ensure_future(gateway.changed(now))
+            b.lab.stop(Role.APISERVER, "node0")
+            await b.lab.kubectl("annotate", "etcdmember", "node1", "number=2", "--overwrite", context="node1")
+            async with asyncio.timeout(30):
+                await quiet
+                resources, later = await gateway.list_at()
+            assert later != now
+            assert len(resources) == 3
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1):
+                    await gateway.changed(later)
+        finally:
+            await gateways.close()
+
+
+async def until_true(b: Bench, member: str, via: str) -> dict[str, Any]:
+    """The status of an EtcdMember, once it says of its node's member what etcd says."""
+    statuses: list[dict[str, Any]] = [{}]
+    member_id = await b.lab.member_id(member)
+    address = b.lab.node(member).peer_url.removeprefix("http://").partition(":")[0]
+
+    async def true() -> bool:
+        resource = (await b.lab.etcdmembers(via)).get(member, {})
+        statuses.append(resource.get("status", {}))
+        says = [c["status"] for c in statuses[-1].get("conditions", [])]
+        return (statuses[-1].get("memberID"), statuses[-1].get("peerAddress"), says) == (member_id, address, ["True"])
+
+    await wait_until(true, f"EtcdMember {member} tells the truth", 20, lambda: str(statuses[-1]))
+    return statuses[-1]
+
+
+async def lie(b: Bench, member: str, status: dict[str, object], via: str) -> None:
+    """Write a status by hand."""
+    patch = ["--subresource=status", "--type", "merge", "-p", json.dumps({"status": status})]
+    await b.lab.kubectl("patch", "etcdmember", member, *patch, context=via)
+
+
+def joined(status: str) -> dict[str, str]:
+    """The condition Joined as somebody might write it."""
+    return {"type": "Joined", "status": status, "lastTransitionTime": LONG_AGO, "message": "by hand"}
