@@ -8,12 +8,13 @@ import time
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff.client import connect, start_removal
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter
-from etcd_handoff.model import RemovalRequest
+from etcd_handoff.model import RemovalRequest, RemovalResult
 from tests.chaos import judges
 from tests.chaos.conftest import Finding
 from tests.chaos.faults import FAULTS, Scene
@@ -21,12 +22,14 @@ from tests.chaos.faults import FAULTS, Scene
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from etcd_handoff.client import Removal
     from tests.chaos.cases import Case
 
 WORKERS: Final = ("node0", "node1", "node2")
 UNMENDED_SECONDS: Final = 12.0
 """How long a removal may take with the fault in place; then the fault is undone, as an operator would."""
 MENDED_SECONDS: Final = 90.0
+ASK_SECONDS: Final = 0.2
 
 
 @pytest.mark.integration
@@ -62,7 +65,7 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
             struck = time.monotonic()
             await FAULTS[case.fault].strike(scene)
             (folder / f"{case.point}.release").touch()
-            ending = asyncio.ensure_future(removal.result())
+            ending = asyncio.ensure_future(_result(removal))
             done, _ = await asyncio.wait({ending}, timeout=UNMENDED_SECONDS)
             await FAULTS[case.fault].mend(scene)
             result = await asyncio.wait_for(ending, MENDED_SECONDS)
@@ -80,6 +83,17 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
         await judges.writes_go_on(lab.node(writer_node).etcd_url, folder)
         await judges.hashes_agree(left)
         finding.ended = "well" if done else "after mending"
+
+
+async def _result(removal: Removal) -> RemovalResult:
+    """The removal's result; while Temporal is away nobody can tell it."""
+    while True:
+        try:
+            return await removal.result()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.UNAVAILABLE:
+                raise
+        await asyncio.sleep(ASK_SECONDS)
 
 
 async def _held(lab: Lab, hit: Path) -> str:
