@@ -19,7 +19,6 @@ import grpc.aio
 from etcd3aio.auth import AuthService
 from etcd3aio.cluster import ClusterService
 from etcd3aio.errors import EtcdError as LibraryError
-from etcd3aio.kv import KVService
 from etcd3aio.maintenance import MaintenanceService
 
 from etcd_handoff.errors import (
@@ -150,11 +149,10 @@ class _Channel:
         self.cluster = ClusterService(self._channel, max_attempts=1)
         self.maintenance = MaintenanceService(self._channel, max_attempts=1)
         self.auth = AuthService(self._channel, max_attempts=1)
-        self.kv = KVService(self._channel, max_attempts=1)
 
     def set_token(self, token: str | None) -> None:
         """Send `token` with every further call."""
-        for service in (self.cluster, self.maintenance, self.auth, self.kv):
+        for service in (self.cluster, self.maintenance, self.auth):
             service.set_token(token)
 
     async def close(self) -> None:
@@ -224,7 +222,10 @@ class EtcdGateway:
             answers = await _until_heard(asked, patient, cluster_id)
             heard = {a.status.header.member_id for a in answers if a.status is not None}
             known = set(self._profile.endpoints)
-            more = [url for m in listed.members if m.ID in patient - heard for url in m.clientURLs if url not in known]
+            advertised = [url for m in listed.members if m.ID in patient - heard for url in m.clientURLs]
+            # A member may advertise plain HTTP, over which no token or password goes that has TLS elsewhere.
+            fit = [url for url in advertised if url.startswith("https://") or not self._profile.secure]
+            more = [url for url in fit if url not in known]
             answers += await asyncio.gather(*(self._status(url) for url in dict.fromkeys(more)))
         finally:
             for task in asked:

@@ -395,7 +395,7 @@ class KubernetesGateway:
             try:
                 self._clients[context] = await self._open(context)
             except UNUSABLE as error:
-                raise ConfigError(str(error) or type(error).__name__) from error
+                raise ConfigError(" ".join(str(error).split()) or type(error).__name__) from error
         return self._clients[context]
 
     async def _open(self, context: str) -> client.ApiClient:

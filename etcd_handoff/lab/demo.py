@@ -165,7 +165,7 @@ async def _naive(lab: Lab) -> bool:
     listed = [m.name for m in await lab.members(survivor)]
     joined = await lab.joined(leader, survivor)
     say(f"etcd's members: {', '.join(listed)}; the EtcdMember of {leader} says Joined={joined}")
-    _writes(report, {})
+    _writes(report, await missing(report, [node.etcd_url for node in lab.others(leader)]))
     say()
     say(await lab.kubectl("get", "etcdmembers", context=survivor))
     return joined == "True" or any(step.error for step in steps)
@@ -182,7 +182,10 @@ async def _keep(lab: Lab) -> None:
     say(f"  .venv/bin/kubectl --kubeconfig {lab.kubeconfig_path} --context {rest[-1].name} get etcdmembers")
     say(f"  {lab.ui_url}/namespaces/default/workflows")
     say("Ctrl-C ends it.")
-    await asyncio.Event().wait()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
 
 
 def title(text: str) -> None:

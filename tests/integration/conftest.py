@@ -18,6 +18,7 @@ from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter, WriteReport, missing
 from etcd_handoff.model import TASK_QUEUE, RemovalRequest, RemovalResult
+from etcd_handoff.payloads import STATE_KEY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,6 +84,17 @@ def _joined(resource: dict[str, object]) -> str:
     status = resource["status"]
     assert isinstance(status, dict)
     return str(next(c["status"] for c in status["conditions"] if c["type"] == "Joined"))
+
+
+async def in_state(removal: WorkflowHandle[Any, Any], state: str) -> None:
+    """The removal says that it is in this state, in the search attribute that lists show."""
+    said = [""]
+
+    async def shown() -> bool:
+        said.append(str((await removal.describe()).typed_search_attributes.get(STATE_KEY)))
+        return said[-1] == state
+
+    await wait_until(shown, f"HandoffState is {state}", 30, lambda: f"it is {said[-1]}")
 
 
 MakeBench = Callable[..., AbstractAsyncContextManager[Bench]]

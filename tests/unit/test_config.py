@@ -132,13 +132,43 @@ def test_unknown_cluster_lists_the_known_ones(file: Path) -> None:
             "clusters.prod.etcd.change_timeout_seconds",
             "less than or equal to 60",
         ),
-        ('change_timeout_seconds = "8s"', "clusters.prod.etcd.change_timeout_seconds", "a valid number"),
-        ("ca_file = 5", "clusters.prod.etcd.ca_file", "path"),
-        ("endpoint = 1", "clusters.prod.etcd.endpoint", "not permitted"),
-        ('password = "s3cr3t"', "clusters.prod.etcd.password", "not permitted"),
-        ("[clusters.prod.kubernets]", "clusters.prod.kubernets", "not permitted"),
-        ("[cluster.prod]", "cluster", "not permitted"),
-        ('[clusters.prod.kubernetes]\ncontext = "a"', "clusters.prod.kubernetes.context", "not permitted"),
+        (
+            'change_timeout_seconds = "8s"',
+            "clusters.prod.etcd.change_timeout_seconds",
+            "give a number of seconds, without quotes",
+        ),
+        ("call_timeout_seconds = []", "clusters.prod.etcd.call_timeout_seconds", "give a number of seconds"),
+        ("ca_file = 5", "clusters.prod.etcd.ca_file", 'give a path in quotes, "..."'),
+        ('ca_file = ""', "clusters.prod.etcd.ca_file", "is empty; name a file or folder, or leave the key out"),
+        ('ca_file = "~nosuch/ca"', "clusters.prod.etcd.ca_file", "~nosuch/ca: there is no such user's home"),
+        ('username = ""\npassword_file = "p"', "clusters.prod.etcd.username", "is empty; give a text"),
+        ('username = 5\npassword_file = "p"', "clusters.prod.etcd.username", 'give a text in quotes, "..."'),
+        ('tls_server_name = ""', "clusters.prod.etcd.tls_server_name", "is empty; give a text"),
+        ("endpoint = 1", "clusters.prod.etcd.endpoint", "is no known key; known here: ca_file, call_timeout_seconds,"),
+        ('password = "s3cr3t"', "clusters.prod.etcd.password", "key_file, password_file, snapshot_directory,"),
+        ("[clusters.prod.kubernets]", "clusters.prod.kubernets", "known here: etcd, kubernetes, remover"),
+        ("[cluster.prod]", "cluster", "known here: clusters, task_queue"),
+        (
+            '[clusters.prod.kubernetes]\ncontext = "a"',
+            "clusters.prod.kubernetes.context",
+            "known here: contexts, kubeconfig,",
+        ),
+        ("[clusters]\ndev = 3", "clusters.dev", "give a table, such as [clusters.<name>.etcd]"),
+        (
+            '[clusters.prod.kubernetes]\nkubeconfig = "k"\ncontexts = "a"',
+            "clusters.prod.kubernetes.contexts",
+            "give a list",
+        ),
+        (
+            '[clusters.prod.kubernetes]\nkubeconfig = "k"\ncontexts = ["a", "b", "a"]',
+            "clusters.prod.kubernetes.contexts",
+            "'a' is given 2 times; give each once",
+        ),
+        (
+            '[clusters.prod.kubernetes]\nmanage_resources = "no way"',
+            "clusters.prod.kubernetes.manage_resources",
+            "give true or false, without quotes",
+        ),
         (
             '[clusters.prod.kubernetes]\ncontexts = ["a"]',
             "clusters.prod.kubernetes",
@@ -170,14 +200,45 @@ def test_wrong_setting_is_named_with_its_remedy(file: Path, lines: str, field: s
         "https:/a:1",
         "",
         "https://a:2379/v3",
+        "https://a:2379//",
+        "https://a:2379?x=1",
+        "https://a:2379#x",
+        "https://a:65536",
+        "https://a:99999",
+        "https://a:0",
+        "https://a:-1",
+        "https://a b:2379",
+        " https://a:2379",
+        "https://a:2379 ",
+        "https://a,b:2379",
+        "https://fd00::1:2379",
+        "https://[fd00::1:2379",
+        "https://[a]:2379",
+        "https://-a:2379",
     ],
 )
 def test_endpoint_that_is_no_client_url_is_named(file: Path, url: str) -> None:
-    """The first line has its place in the list, the text itself, and how to write it."""
-    first = complaints(file, f'{ETCD}endpoints = ["https://ok:2379", "{url}"]\n')[0]
-    assert first == (
-        f"clusters.prod.etcd.endpoints.1: '{url}' is no client URL; write it as https://host:2379 or http://host:2379"
+    """One line has its place in the list, the text itself, and how to write it; alone in the list or not."""
+    said = f"'{url}' is no client URL; write it as https://host:2379 or http://host:2379"
+    endpoints = f'{ETCD}endpoints = ["https://ok:2379", "{url}"]\n'
+    assert complaints(file, endpoints) == [f"clusters.prod.etcd.endpoints.1: {said}"]
+    assert complaints(file, f'{ETCD}endpoints = ["{url}"]\n') == [f"clusters.prod.etcd.endpoints.0: {said}"]
+
+
+def test_credentials_in_an_endpoint_are_not_repeated(file: Path) -> None:
+    """They belong into a file of their own, and into no message."""
+    (line,) = complaints(file, f'{ETCD}endpoints = ["https://root:s3cr3t@a:2379"]\n')
+    assert line == (
+        "clusters.prod.etcd.endpoints.0: a client URL holds no credentials; give username and password_file"
     )
+
+
+def test_endpoint_given_twice_is_named(file: Path) -> None:
+    """However it is written: two answers of one member are not two members."""
+    for other in ("https://a:2379", "https://a:2379/", "HTTPS://A:2379"):
+        assert complaints(file, f'{ETCD}endpoints = ["https://a:2379", "{other}"]\n') == [
+            "clusters.prod.etcd.endpoints: 'https://a:2379' is given 2 times; give each once"
+        ]
 
 
 @pytest.mark.parametrize("value", ['"https://a:2379"', "5", "[]", "[5]"])
@@ -192,11 +253,21 @@ def test_http_and_https_do_not_mix(file: Path) -> None:
     assert complaints(file, text) == ["clusters.prod.etcd: endpoints mix http and https; give one scheme for all"]
 
 
-@pytest.mark.parametrize("lines", ['ca_file = "ca"', 'cert_file = "c"\nkey_file = "k"'])
-def test_certificates_need_https(file: Path, lines: str) -> None:
-    """Certificates beside http endpoints would silently not be used."""
+@pytest.mark.parametrize(
+    ("lines", "unused"),
+    [
+        ('ca_file = "ca"', "ca_file"),
+        ('cert_file = "c"\nkey_file = "k"', "cert_file"),
+        ('tls_server_name = "etcd"', "tls_server_name"),
+        ('ca_file = "ca"\ntls_server_name = "etcd"', "ca_file, tls_server_name"),
+    ],
+)
+def test_what_is_for_tls_needs_https(file: Path, lines: str, unused: str) -> None:
+    """Beside http endpoints it would silently not be used."""
     text = f'{ETCD}endpoints = ["http://a:2379"]\n{lines}\n'
-    assert complaints(file, text) == ["clusters.prod.etcd: ca_file and cert_file need https endpoints"]
+    assert complaints(file, text) == [
+        f"clusters.prod.etcd: {unused} given with http endpoints; write https there, or leave it out"
+    ]
 
 
 def test_each_wrong_field_has_its_line(file: Path) -> None:
@@ -210,7 +281,8 @@ def test_each_wrong_field_has_its_line(file: Path) -> None:
         "clusters.b.kubernetes.x: ",
     ):
         assert any(line.startswith(field) for line in lines), field
-    assert any(line.startswith("clusters.c d") for line in lines)
+    assert any(line.startswith("clusters.c d") and "give up to 63 letters, digits" in line for line in lines)
+    assert not any("Tuple" in line or "pattern" in line for line in lines)
 
 
 @pytest.mark.parametrize("text", ["", "[clusters]\n", "clusters = 3\n", 'task_queue = "x"\n'])

@@ -13,6 +13,7 @@ from etcd_handoff.etcdmember import (
     MESSAGE_JOINED,
     MESSAGE_REMOVED,
     Truth,
+    disagrees,
     member_id_of,
     resource_name,
     says,
@@ -93,21 +94,43 @@ def test_member_that_is_back_is_joined_again() -> None:
 
 @pytest.mark.parametrize("status", [None, {}])
 def test_resource_without_a_status_gets_a_whole_one(status: dict[str, Any] | None) -> None:
-    """All that the schema requires is written, the peer address without its scheme."""
+    """All that the schema requires is written, the peer address without scheme and port."""
     truth = Truth(ID, joined=True, message=MESSAGE_JOINED, peer_urls=("https://10.0.0.1:2380", "https://10.1.0.1:2380"))
     bare_ones: tuple[Resource, ...] = ({"metadata": {}, "status": status}, {"metadata": {}})
     for bare in bare_ones:
         patch = status_for(bare, truth, NOW)
         assert set(patch) == {"memberID", "peerAddress", "reconcileStatus", "message", "conditions"}
         assert patch["memberID"] == ID
-        assert patch["peerAddress"].startswith("10.0.0.1")
+        assert patch["peerAddress"] == "10.0.0.1"
         assert patch["conditions"] == [condition("True", NOW)]
 
 
-def test_peer_address_is_kept() -> None:
-    """What k0s wrote there identifies the node to it, so it is never replaced."""
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("https://10.0.0.1:2380", "10.0.0.1"),
+        ("http://node0.example:2380", "node0.example"),
+        ("https://[fd00::1]:2380", "fd00::1"),
+    ],
+)
+def test_peer_address_is_bare(url: str, address: str) -> None:
+    """A host alone, as k0s writes it: no scheme, no port, no brackets."""
+    truth = Truth(ID, joined=True, message=MESSAGE_JOINED, peer_urls=(url,))
+    assert status_for({"metadata": {}}, truth, NOW)["peerAddress"] == address
+    assert not disagrees(resource(peerAddress=address), truth)
+
+
+def test_peer_address_of_a_member_that_is_out_is_kept() -> None:
+    """It says where the member was; there is nobody left to ask for a better one."""
     truth = Truth(ID, joined=False, message=MESSAGE_REMOVED, peer_urls=("https://10.9.9.9:2380",))
     assert "peerAddress" not in status_for(resource(), truth, NOW)
+
+
+def test_peer_address_follows_a_member_that_moved() -> None:
+    """While it is a member, etcd's list is right about it."""
+    truth = Truth(ID, joined=True, message=MESSAGE_JOINED, peer_urls=("https://10.9.9.9:2380",))
+    assert disagrees(resource(), truth)
+    assert status_for(resource(), truth, NOW)["peerAddress"] == "10.9.9.9"
 
 
 def test_unknown_peer_address_is_an_empty_text() -> None:
@@ -184,7 +207,11 @@ RESOURCES = st.fixed_dictionaries(
 )
 
 
-@given(RESOURCES, st.sampled_from([REMOVED, FAILED, JOINED]))
+MOVED = Truth(ID, joined=True, message=MESSAGE_JOINED, peer_urls=("https://10.9.9.9:2380",))
+GONE = Truth(ID, joined=False, message=MESSAGE_REMOVED, peer_urls=("https://10.9.9.9:2380",))
+
+
+@given(RESOURCES, st.sampled_from([REMOVED, FAILED, JOINED, MOVED, GONE]))
 def test_status_is_true_after_one_patch_and_the_second_is_empty(before: Resource, truth: Truth) -> None:
     """Whatever stood there: one patch tells the truth, a second has nothing to write, the rest stays."""
     kept = copy.deepcopy(before)
@@ -192,6 +219,7 @@ def test_status_is_true_after_one_patch_and_the_second_is_empty(before: Resource
     after = patched(before, patch)
     assert before == kept
     assert status_for(after, truth, LATER) == {}
+    assert not disagrees(after, truth)
     assert says(after) == str(truth.joined)
     assert member_id_of(after) == truth.member_id
     assert after["status"]["message"] == truth.message

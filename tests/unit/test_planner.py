@@ -131,9 +131,10 @@ def test_unreachable_learner_is_removed() -> None:
 
 
 def test_absent_member_is_done() -> None:
-    """What the linearizable list lacks needs no step, whatever else is wrong with the cluster."""
+    """What the linearizable list lacks needs no step, whatever else is wrong with the cluster or the profile."""
     assert leave(C, member(A), member(B)) == Done()
     assert leave(C, member(A, leader=None), down(B)) == Done()
+    assert leave(C, member(A), member(B), foreign=("endpoint 2 of the profile",)) == Done()
 
 
 def test_other_member_with_the_targets_name_is_left_alone() -> None:
@@ -247,6 +248,12 @@ def test_endpoint_of_another_cluster_blocks() -> None:
     """A profile that mixes clusters is not acted on, and the foreign endpoint is named."""
     decision = leave(C, member(A), member(B), member(C), foreign=("endpoint 2 of the profile",))
     assert "endpoint 2 of the profile" in blocked(decision, Reason.MIXED_CLUSTERS).seen
+
+
+def test_endpoint_of_another_cluster_blocks_whichever_cluster_gave_the_list() -> None:
+    """Of two clusters in one profile either may answer first, so the wrong list refuses nothing for good."""
+    decision = leave(C, member(A), member(B), foreign=("endpoint 1 of the profile",), cluster_id="1")
+    blocked(decision, Reason.MIXED_CLUSTERS)
 
 
 def test_no_quorum_blocks_and_says_who_is_missing() -> None:
@@ -448,10 +455,15 @@ def test_id_has_one_form(text: str, canonical: str) -> None:
         ("", False),
         ("f" * 17, False),
         ("1F", False),
+        ("0", True),
+        ("00ff", False),
+        ("00", False),
         ("0x1", False),
         ("g", False),
     ],
 )
 def test_member_id_is_told_from_other_text(text: str, is_id: bool) -> None:  # noqa: FBT001  # a table's column
-    """Up to 16 lowercase hex digits and nothing else."""
+    """Up to 16 lowercase hex digits without padding, which `canonical_id` takes away, and nothing else."""
+    if is_id:
+        assert canonical_id(text) == text
     assert is_member_id(text) is is_id

@@ -71,14 +71,15 @@ def lags(view: ClusterView, facts: Facts) -> dict[str, int]:
 def right_kind(view: ClusterView, intent: Intent) -> tuple[type[Decision], str]:
     """The one kind of decision that is right, and why: the first rule that holds."""
     facts, listed = count(view), {m.id for m in view.members}
+    same = view.cluster_id == intent.cluster_id
     answering = {m.id for m in view.members if m.reachable}
     left, healthy_left = facts.voters - {intent.target_id}, facts.healthy - {intent.target_id}
     lag = lags(view, facts)
     able = {i for i in healthy_left if lag[i] <= CAUGHT_UP} - intent.avoid
     rules: tuple[tuple[bool, type[Decision], str], ...] = (
+        (same and intent.target_id not in listed, Done, "the target is not listed"),
         (bool(view.foreign), Blocked, "another cluster's endpoint is in the profile"),
-        (view.cluster_id != intent.cluster_id, Refused, "it is another cluster"),
-        (intent.target_id not in listed, Done, "the target is not listed"),
+        (not same, Refused, "it is another cluster"),
         (not left, Refused, "no voter would remain"),
         (facts.leader is None, Blocked, "no leader is agreed"),
         (2 * len(facts.healthy) <= len(facts.voters), Blocked, "no healthy quorum can commit the change"),

@@ -1,0 +1,144 @@
+"""Cancelling and terminating: before the removal is proposed nothing is left behind, afterwards it rolls forward."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.exceptions import CancelledError, TerminatedError
+
+from etcd_handoff.lab import Role, wait_until
+from etcd_handoff.payloads import STATE_KEY
+from tests.integration.conftest import in_state
+
+if TYPE_CHECKING:
+    from temporalio.client import WorkflowHandle
+
+    from tests.integration.conftest import Bench, MakeBench
+
+
+async def cancel(removal: WorkflowHandle[Any, Any]) -> None:
+    """Cancelled, and the workflow knows: a task has ended since, or the whole workflow."""
+    await removal.cancel()
+
+    async def heard() -> bool:
+        events = [e async for e in removal.fetch_history_events()]
+        asked = [e.event_id for e in events if e.HasField("workflow_execution_cancel_requested_event_attributes")]
+        ended = [e.event_id for e in events if e.HasField("workflow_task_completed_event_attributes")]
+        return bool(asked and ended and ended[-1] > asked[0])
+
+    await wait_until(heard, "the workflow has heard of its cancellation", 30)
+
+
+async def ended_as_cancelled(removal: WorkflowHandle[Any, Any]) -> None:
+    """The end that Temporal records and lists show."""
+    with pytest.raises(WorkflowFailureError) as failed:
+        await removal.result()
+    assert isinstance(failed.value.cause, CancelledError)
+    described = await removal.describe()
+    assert described.status is WorkflowExecutionStatus.CANCELED
+    assert described.typed_search_attributes.get(STATE_KEY) == "Failed"
+
+
+async def untouched(b: Bench, ids: set[str], via: str) -> None:
+    """All members are there, and every EtcdMember says so."""
+    assert {m.id for m in await b.lab.members(via)} == ids
+    assert {await b.lab.joined(node.name, via) for node in b.lab.nodes} == {"True"}
+
+
+async def test_cancelled_while_it_waits_for_approval(bench: MakeBench) -> None:
+    """Nothing has changed: members, leader, term, and the resources to the last field."""
+    async with bench() as b:
+        leader, term = await b.lab.leader_and_term()
+        before = {n: r["metadata"]["resourceVersion"] for n, r in (await b.lab.etcdmembers(leader)).items()}
+        ids = {m.id for m in await b.lab.members()}
+        removal = await b.start(leader, require_approval=True)
+        await in_state(removal, "AwaitingApproval")
+        await removal.cancel()
+        await ended_as_cancelled(removal)
+        await untouched(b, ids, leader)
+        assert await b.lab.leader_and_term() == (leader, term)
+        after = {n: r["metadata"]["resourceVersion"] for n, r in (await b.lab.etcdmembers(leader)).items()}
+        assert after == before
+
+
+async def test_cancelled_while_it_is_blocked(bench: MakeBench) -> None:
+    """A removal that waits for a dead voter ends at once; the next start does what was asked then."""
+    async with bench() as b:
+        leader = await b.lab.leader()
+        target, down = (node.name for node in b.lab.others(leader))
+        ids = {m.id for m in await b.lab.members()}
+        await b.lab.kill(Role.ETCD, down)
+        removal = await b.start(target)
+        await in_state(removal, "Blocked")
+        await removal.cancel()
+        await ended_as_cancelled(removal)
+        await untouched(b, ids, leader)
+        await b.lab.start(Role.ETCD, down)
+        assert (await b.remove(target)).outcome == "removed"
+        await b.judge({target})
+
+
+@pytest.mark.parametrize("moment", ["before", "during", "after"])
+async def test_cancelled_while_leadership_moves(bench: MakeBench, moment: str) -> None:
+    """Nothing but a moved leader is left behind, and the turn is free for the next removal."""
+    point = f"move_leader.{moment}"
+    async with bench(failpoints=f"{point}=hold") as b:
+        leader = await b.lab.leader()
+        ids = {m.id for m in await b.lab.members()}
+        removal = await b.start(leader)
+        await b.reached(point)
+        await cancel(removal)
+        await ended_as_cancelled(removal)
+        b.release(point)
+        await untouched(b, ids, b.lab.others(leader)[0].name)
+        # The failpoint strikes once, so the same removal goes through now.
+        assert (await b.remove(leader)).outcome == "removed"
+        await b.judge({leader})
+
+
+@pytest.mark.parametrize("point", ["remove_member.during", "remove_member.after", "update_status.before"])
+async def test_cancelled_too_late_rolls_forward(bench: MakeBench, point: str) -> None:
+    """Once the removal may have been proposed, a cancellation changes nothing: it ends removed and recorded."""
+    async with bench(failpoints=f"{point}=hold") as b:
+        leader = await b.lab.leader()
+        writer = await b.writer(b.lab.others(leader)[0].name)
+        removal = await b.start(leader)
+        await b.reached(point)
+        await cancel(removal)
+        b.release(point)
+        result = await removal.result()
+        assert (result.outcome, result.status_recorded) == ("removed", True)
+        assert [s.name for s in result.steps][-2:] == ["remove_member", "update_status"]
+        assert (await removal.describe()).status is WorkflowExecutionStatus.COMPLETED
+        await b.judge({leader}, await writer.stop())
+
+
+async def test_terminated_after_the_removal_is_mended_by_the_next_start(bench: MakeBench) -> None:
+    """Nobody was left to record it; asked again, it is found absent, and the resource tells the truth."""
+    async with bench(failpoints="remove_member.after=hold") as b:
+        leader = await b.lab.leader()
+        member_id, survivor = await b.lab.member_id(leader), b.lab.others(leader)[0].name
+        removal = await b.start(leader)
+        await b.reached("remove_member.after")
+        await removal.terminate("a test")
+        with pytest.raises(WorkflowFailureError) as failed:
+            await removal.result()
+        assert isinstance(failed.value.cause, TerminatedError)
+        b.release("remove_member.after")
+        assert await b.lab.joined(leader, survivor) == "True", "there is nothing to mend"
+        result = await b.remove(leader)
+        assert (result.outcome, result.member_id, result.status_recorded) == ("already-absent", member_id, True)
+        resource = (await b.lab.etcdmembers(survivor))[leader]
+        assert resource["status"]["message"] == "Member removed from cluster"
+        await b.judge({leader})
+
+
+async def test_second_start_joins_and_one_cancellation_ends_both(bench: MakeBench) -> None:
+    """Two starts for a member are one removal."""
+    async with bench(workers=("node0",)) as b:
+        one, two = await b.start("node1", require_approval=True), await b.start("node1")
+        await in_state(one, "AwaitingApproval")
+        await one.cancel()
+        await ended_as_cancelled(two)

@@ -1,0 +1,124 @@
+"""`make demo` as a newcomer sees it: what it prints, how it ends, what it leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from etcd_handoff.lab import ProcessError, wait_until
+from etcd_handoff.lab.nodes import ROOT
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.slow
+
+DEMO = "from etcd_handoff.cli import main; main()"
+ROW = re.compile(r"^(node\d) +\S+ +([0-9a-f]+) +(True|False) +(\w+)", re.MULTILINE)
+"""A row of `kubectl get etcdmembers`."""
+STEP = re.compile(
+    r"^(check_leader|move_leader|await_election|remove_member|update_status) +(node\d) +([\d.]+) +(\d+) ", re.MULTILINE
+)
+"""A row of the timeline: step, node, milliseconds, tries."""
+
+
+def lab_processes(folder: Path) -> dict[int, str]:
+    """Processes that name `folder` in their command line or their environment, by process ID."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            command, environment = (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
+        except OSError:
+            continue  # it has ended, or is somebody else's
+        if os.fsencode(folder) in command + environment:
+            found[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace")
+    return found
+
+
+def labs(folder: Path) -> list[Path]:
+    """Data and logs of labs."""
+    return list(folder.glob("etcd-handoff-lab-*"))
+
+
+@asynccontextmanager
+async def demo(folder: Path, *arguments: str) -> AsyncIterator[tuple[Process, Path]]:
+    """The demo with its temporary files in `folder`, and where its output goes; killed if it is not over."""
+    told = folder / "told.txt"
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    with told.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", DEMO, "demo", *arguments),
+            stdout=output,
+            stderr=asyncio.subprocess.STDOUT,
+            env=environment,
+            cwd=ROOT,
+        )
+    try:
+        yield process, told
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def test_demo_shows_both_ways_and_leaves_nothing(tmp_path: Path) -> None:
+    """The leader leaves although its worker is killed, no write is lost, the naive way lies; then all is gone."""
+    async with demo(tmp_path) as (process, told):
+        await process.wait()
+        text = told.read_text()
+        assert process.returncode == 0, text
+    durable, naive = text.split("2. The naive way")
+    leader = next(iter(re.findall(r"^leader +(node\d)", durable, re.MULTILINE)))
+    rows = ROW.findall(durable)
+    before, after = rows[:3], rows[3:]
+    assert {name: joined for name, _, joined, _ in before} == dict.fromkeys(("node0", "node1", "node2"), "True")
+    assert {name: joined for name, _, joined, _ in after} == {
+        name: str(name != leader) for name in ("node0", "node1", "node2")
+    }
+    steps = STEP.findall(durable)
+    names = [name for name, *_ in steps]
+    assert names[:2] + names[-2:] == ["check_leader", "move_leader", "remove_member", "update_status"]
+    assert next(tries for name, _, _, tries in steps if name == "move_leader") == "2"
+    assert leader not in {node for name, node, *_ in steps if name != "check_leader"}, "its worker was killed"
+    assert f"worker of {leader} killed with SIGKILL" in durable
+    assert "outcome removed" in durable
+    assert re.search(r"longest gap \d+ ms, acknowledged writes lost: 0$", durable, re.MULTILINE)
+    assert re.search(r"longest gap \d+ ms, acknowledged writes lost: 0$", naive, re.MULTILINE)
+    assert {joined for _, _, joined, _ in ROW.findall(naive)} == {"True"}
+    assert "says Joined=True" in naive
+    assert lab_processes(tmp_path) == {}
+    assert labs(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+async def test_kept_demo_runs_until_it_is_told_to_end(tmp_path: Path, number: signal.Signals) -> None:
+    """`--keep` says where everything is and ends well by Ctrl-C, leaving neither process nor file."""
+    async with demo(tmp_path, "--keep") as (process, told):
+
+        async def kept() -> bool:
+            if process.returncode is not None:
+                raise ProcessError(told.read_text())
+            return "Ctrl-C ends it" in told.read_text()
+
+        await wait_until(kept, "the demo is kept", 150, told.read_text)
+        text, running = told.read_text(), lab_processes(tmp_path)
+        for program in ("etcd --name=", "kube-apiserver", "temporal server", "worker.py --node"):
+            assert [command for command in running.values() if program in command], f"no {program} is found"
+        assert labs(tmp_path)
+        assert "TEMPORAL_ADDRESS=127.0.0.1:" in text
+        assert "/namespaces/default/workflows" in text
+        process.send_signal(number)
+        assert await process.wait() == 0, told.read_text()
+        assert lab_processes(tmp_path) == {}
+        assert labs(tmp_path) == []

@@ -1,0 +1,225 @@
+"""What stands between a removal and the first change, and what an operator sees and says meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+
+from etcd_handoff.lab import Role, http, wait_until
+from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
+from tests.integration.conftest import in_state
+
+if TYPE_CHECKING:
+    from temporalio.client import WorkflowHandle
+
+    from tests.integration.conftest import Bench, MakeBench
+
+LEADER_STEPS = ["check_leader", "move_leader", "await_election", "remove_member", "update_status"]
+
+
+async def everything(b: Bench) -> dict[str, Any]:
+    """All that a removal could change: members, leader and term, and every EtcdMember to the last field."""
+    via = b.lab.nodes[0].name
+    return {
+        "members": sorted(await b.lab.members(via), key=lambda m: m.id),
+        "leader": await b.lab.leader_and_term(),
+        "resources": await b.lab.etcdmembers(via),
+    }
+
+
+async def turned_down(removal: WorkflowHandle[Any, Any], update: str, argument: dict[str, Any]) -> ApplicationError:
+    """Why an update is not accepted."""
+    with pytest.raises(WorkflowUpdateFailedError) as failed:
+        await removal.execute_update(update, argument)
+    assert isinstance(failed.value.cause, ApplicationError)
+    return failed.value.cause
+
+
+async def failure(removal: WorkflowHandle[Any, Any]) -> ApplicationError:
+    """What the removal fails with."""
+    with pytest.raises(WorkflowFailureError) as failed:
+        await removal.result()
+    assert isinstance(failed.value.cause, ApplicationError)
+    return failed.value.cause
+
+
+async def test_approval_is_awaited_and_taken_only_then(bench: MakeBench) -> None:
+    """Too early, wrong or too late it is turned down in words; until it comes nothing changes."""
+    async with bench(failpoints="check_leader.before=hold;move_leader.before=hold") as b:
+        leader = await b.lab.leader()
+        before = await everything(b)
+        removal = await b.start(leader, require_approval=True)
+        await b.reached("check_leader.before")
+        early = await turned_down(removal, "approve", {"by": "ann"})
+        assert (early.type, "does not wait for an approval" in early.message) == ("InvalidInput", True)
+        assert "Checking already" in await removal.execute_update("recheck", {"reason": "impatience"})
+        b.release("check_leader.before")
+        await in_state(removal, "AwaitingApproval")
+        wrong = await turned_down(removal, "approve", {"by": "ann", "sure": True})
+        assert wrong.type == "InvalidInput"
+        assert "sure: " in wrong.message
+        assert await everything(b) == before
+        assert "approved" in await removal.execute_update("approve", {"by": "ann", "comment": "go"})
+        await b.reached("move_leader.before")
+        late = await turned_down(removal, "approve", {"by": "bob"})
+        assert "Transferring" in late.message
+        b.release("move_leader.before")
+        result = await removal.result()
+        assert (result.outcome, [s.name for s in result.steps]) == ("removed", LEADER_STEPS)
+        await b.judge({leader})
+
+
+async def test_dry_run_plans_in_words_and_changes_nothing(bench: MakeBench) -> None:
+    """For a leader, a follower, and a removal that would have to wait: the steps in order, or what blocks them."""
+    async with bench(workers=("node0",)) as b:
+        leader = await b.lab.leader()
+        one, other = (node.name for node in b.lab.others(leader))
+        before = await everything(b)
+        planned = await b.remove(leader, dry_run=True)
+        assert (planned.outcome, planned.blocked_by, planned.was_leader) == ("planned", "", True)
+        first, second, third, last = planned.plan
+        assert first.startswith(f"hand leadership from {leader} to node")
+        assert f"term above {before['leader'][1]}" in second
+        assert third.startswith(f"remove {leader} through node")
+        assert last == f"record Joined=False on the EtcdMember of {leader}"
+        assert (planned.status_recorded, planned.status_note) == (False, "dry run: nothing was written")
+        follower = await b.remove(one, dry_run=True, require_approval=True, snapshot=True)
+        assert follower.plan == (f"remove {one} through {leader}", f"record Joined=False on the EtcdMember of {one}")
+        assert await everything(b) == before
+        await b.lab.kill(Role.ETCD, other)
+        blocked = await b.remove(one, dry_run=True)
+        assert (blocked.outcome, blocked.plan) == ("planned", ())
+        assert blocked.blocked_by.startswith(f"QuorumAtRisk: without {one} only 1 of 2 voters")
+        assert f"bring {other} back" in blocked.blocked_by
+        assert {m.name for m in await b.lab.members(leader)} == {n.name for n in b.lab.nodes}
+
+
+async def test_snapshot_and_hash_check_come_before_any_change(bench: MakeBench) -> None:
+    """The file is an etcd snapshot whose checksum fits and which has the data; the hashes agree."""
+    async with bench() as b:
+        leader = await b.lab.leader()
+        key, value = "c25hcHNob3QtbWU=", "dGhpcyBtdXN0IGJlIGluIHRoZSBzbmFwc2hvdA=="  # snapshot-me: this must be ...
+        await http.post(f"{b.lab.node(leader).etcd_url}/v3/kv/put", {"key": key, "value": value})
+        result = await b.remove(leader, snapshot=True, hash_check=True)
+        names = [s.name for s in result.steps]
+        assert names == ["check_leader", "check_hash", "take_snapshot", "check_leader", *LEADER_STEPS[1:]]
+        assert result.steps[1].outcome == "consistent"
+        assert all(node.name in result.steps[1].note for node in b.lab.nodes), result.steps[1].note
+        path, _, told = result.snapshot.partition(" on ")
+        content = await asyncio.to_thread(Path(path).read_bytes)
+        assert f"{len(content)} bytes" in told
+        assert content[16:20] == bytes.fromhex("edda0ced"), "no bbolt file of this byte order"
+        assert hashlib.sha256(content[:-32]).digest() == content[-32:]
+        assert b"this must be in the snapshot" in content
+        await b.judge({leader})
+
+
+async def test_data_that_differ_stop_a_removal_that_asked(bench: MakeBench) -> None:
+    """A member with a byte changed on its disk is found by the hash check, and everything stays as it is."""
+    async with bench(workers=("node0",)) as b:
+        leader = await b.lab.leader()
+        sick, target = (node.name for node in b.lab.others(leader))
+        key, value = "a2V5", "dmFsdWUgQSB2YWx1ZSBBIHZhbHVlIEE="  # key: value A value A value A
+        await http.post(f"{b.lab.node(leader).etcd_url}/v3/kv/put", {"key": key, "value": value})
+
+        async def has_it() -> bool:
+            asked = {"key": key, "serializable": True}
+            return bool((await http.post(f"{b.lab.node(sick).etcd_url}/v3/kv/range", asked)).get("kvs"))
+
+        await wait_until(has_it, f"{sick} has the key", 20)
+        await b.lab.terminate(Role.ETCD, sick)  # which commits it to the file
+        file = b.lab.directory / sick / "etcd" / "member" / "snap" / "db"
+        content = file.read_bytes()
+        assert b"value A value A" in content
+        file.write_bytes(content.replace(b"value A value A", b"value B value A"))
+        await b.lab.start(Role.ETCD, sick)
+        before = await everything(b)
+        error = await failure(await b.start(target, hash_check=True))
+        assert error.type == "RemovalRefused"
+        assert error.message.startswith("DataInconsistent: ")
+        assert f"{sick} " in error.message
+        now = await everything(b)
+        assert (now["members"], now["leader"]) == (before["members"], before["leader"])
+        assert {await b.lab.joined(n.name, leader) for n in b.lab.nodes} == {"True"}
+
+
+@pytest.mark.parametrize("seconds", [0, 0.5])
+async def test_blocked_for_too_long_says_what_is_true(bench: MakeBench, seconds: float) -> None:
+    """The failure and the EtcdMember say what was missing; the member is still in, and nothing was moved."""
+    async with bench(workers=("node0",)) as b:
+        leader, term = await b.lab.leader_and_term()
+        target, down = (node.name for node in b.lab.others(leader))
+        await b.lab.kill(Role.ETCD, down)
+        removal = await b.start(target, blocked_timeout_seconds=seconds)
+        error = await failure(removal)
+        assert error.type == "BlockedTooLong"
+        assert error.message.startswith(f"QuorumAtRisk: without {target} only 1 of 2 voters")
+        assert f"waited {seconds:g} s for: bring {down} back" in error.message
+        assert (await removal.describe()).typed_search_attributes.get(STATE_KEY) == "Failed"
+        status = (await b.lab.etcdmembers(leader))[target]["status"]
+        assert status["message"].startswith(f"Not removed: without {target} only 1 of 2 voters")
+        assert status["reconcileStatus"] == "Failed"
+        assert {await b.lab.joined(n.name, leader) for n in b.lab.nodes} == {"True"}
+        assert {m.name for m in await b.lab.members(leader)} == {n.name for n in b.lab.nodes}
+        assert await b.lab.leader_and_term() == (leader, term)
+
+
+async def test_lists_tell_where_a_removal_stands(bench: MakeBench) -> None:
+    """The search attributes follow it from the first look to the end, and a list can be filtered by them."""
+    points = {
+        "check_leader.before": "Checking",
+        "move_leader.before": "Transferring",
+        "await_election.before": "Transferring",
+        "remove_member.before": "Removing",
+        "update_status.before": "Recording",
+    }
+    async with bench(failpoints=";".join(f"{point}=hold" for point in points)) as b:
+        leader = await b.lab.leader()
+        removal = await b.start(leader)
+        for point, state in points.items():
+            await b.reached(point)
+            described = await removal.describe()
+            attributes = described.typed_search_attributes
+            assert (attributes.get(CLUSTER_KEY), attributes.get(MEMBER_KEY)) == (b.lab.cluster, leader)
+            assert attributes.get(STATE_KEY) == state, point
+            assert await described.static_summary() == f"Take member {leader} out of etcd cluster {b.lab.cluster}"
+            b.release(point)
+        await removal.result()
+        assert (await removal.describe()).typed_search_attributes.get(STATE_KEY) == "Done"
+
+        async def listed() -> bool:
+            asked = f"EtcdCluster = '{b.lab.cluster}' AND EtcdMember = '{leader}' AND HandoffState = 'Done'"
+            return [run.id async for run in b.client.list_workflows(asked)] == [removal.id]
+
+        await wait_until(listed, "the list has it as done", 30)
+
+
+async def test_page_tells_what_happens_and_why(bench: MakeBench) -> None:
+    """The current details, as the Web UI and `temporal workflow metadata` get them, have state, members and steps."""
+    async with bench(failpoints="remove_member.before=hold") as b:
+        leader = await b.lab.leader()
+        removal = await b.start(leader, reason="disk is dying")
+        await b.reached("remove_member.before")
+        status, output, errors = await b.lab.temporal("workflow", "metadata", "-w", removal.id, "-o", "json")
+        assert status == 0, errors
+        details = json.loads(output)["queryResult"][0]["currentDetails"]
+        for words in (
+            f"Take member {leader} out of etcd cluster {b.lab.cluster}",
+            "**Removing**",
+            f"removing {leader} through ",
+            "disk is dying",
+            "only rolls forward",
+            *(node.name for node in b.lab.nodes),
+            "`move_leader` moved",
+            "`await_election` elected",
+        ):
+            assert words in details
+        b.release("remove_member.before")
+        await removal.result()

@@ -1,0 +1,396 @@
+"""What a real etcd answers, in our words: each class of error that it can be made to give.
+
+Not here, because no call of ours can be made to get them: `CorruptClusterError` (only reads and writes of keys are told
+so) and `TransferTimeoutError` (the client's own deadline ends a transfer first).
+"""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+import pytest_asyncio
+
+from etcd_handoff.config import EtcdProfile
+from etcd_handoff.errors import (
+    BadTransfereeError,
+    CompactedError,
+    EtcdError,
+    EtcdPermissionError,
+    LearnerEndpointError,
+    MemberNotFoundError,
+    NotEnoughStartedError,
+    NotLeaderError,
+    UnhealthyClusterError,
+    UnknownOutcomeError,
+    UnreachableError,
+)
+from etcd_handoff.etcd_gateway import EtcdGateway
+from etcd_handoff.lab import Lab, LabOptions, Role, http, parts, wait_until
+from etcd_handoff.lab.nodes import HOST, Node, etcd_command
+from etcd_handoff.lab.ports import Ports
+from etcd_handoff.lab.processes import Process, run
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable
+    from pathlib import Path
+
+    from etcd_handoff.model import ClusterView
+
+UNKNOWN_ID: Final = "abad1dea"
+REVISION: Final = 10**9
+
+
+@asynccontextmanager
+async def gateway_to(*endpoints: str, **options: Any) -> AsyncIterator[EtcdGateway]:
+    """A gateway to these endpoints, closed afterwards."""
+    gateway = EtcdGateway(EtcdProfile.model_validate({"endpoints": endpoints, **options}))
+    try:
+        yield gateway
+    finally:
+        await gateway.close()
+
+
+async def refused(call: Awaitable[object], kind: type[EtcdError], *, said: str = "") -> None:
+    """The call fails with exactly this class, in words without an address."""
+    with pytest.raises(EtcdError) as caught:
+        await call
+    assert (type(caught.value), HOST in str(caught.value)) == (kind, False), repr(caught.value)
+    assert said in str(caught.value)
+
+
+def roles(view: ClusterView) -> tuple[str, list[str]]:
+    """The leader's ID and those of the other voters."""
+    assert view.leadership is not None
+    return view.leadership.id, [m.id for m in view.voters if m.id != view.leadership.id]
+
+
+# --- etcd: answers of a running cluster ---------------------------------------------------------------------
+
+
+@dataclass
+class Cluster:
+    """Three voters and a learner.
+
+    Attributes:
+        lab: Where they run.
+        learner: The learner's node.
+    """
+
+    lab: Lab
+    learner: Node
+
+    @property
+    def endpoints(self) -> list[str]:
+        """All client URLs."""
+        return [node.etcd_url for node in self.lab.nodes]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    """One cluster for all answers that leave it as it was."""
+    options = LabOptions(kubernetes=False, temporal=False, directory=tmp_path_factory.mktemp("gateways"))
+    async with Lab(options) as lab:
+        yield Cluster(lab, await lab.add_learner())
+
+
+ANSWERS: dict[str, tuple[Any, type[EtcdError], str]] = {
+    "a follower cannot hand over": (
+        lambda g, leader, followers, _: g.move_leader(followers[0], leader),
+        NotLeaderError,
+        "etcdserver: not leader",
+    ),
+    "an unknown transferee": (
+        lambda g, leader, *_: g.move_leader(leader, UNKNOWN_ID),
+        BadTransfereeError,
+        "etcdserver: bad leader transferee",
+    ),
+    "a learner as transferee": (
+        lambda g, leader, _, learner: g.move_leader(leader, learner),
+        BadTransfereeError,
+        "etcdserver: bad leader transferee",
+    ),
+    "a learner is asked": (
+        lambda g, _, __, learner: g.hash_at(learner, 0),
+        LearnerEndpointError,
+        "etcdserver: rpc not supported for learner",
+    ),
+    "a learner is to remove": (
+        lambda g, _, __, learner: g.remove_member(UNKNOWN_ID, learner),
+        LearnerEndpointError,
+        "etcdserver: rpc not supported for learner",
+    ),
+    "a member that is not there is removed": (
+        lambda g, leader, *_: g.remove_member(UNKNOWN_ID, leader),
+        MemberNotFoundError,
+        "etcdserver: member not found",
+    ),
+    "a revision of the future": (
+        lambda g, leader, *_: g.hash_at(leader, REVISION),
+        CompactedError,
+        "etcdserver: mvcc: required revision is a future revision",
+    ),
+    "a member that was never heard of is asked": (
+        lambda g, *_: g.status_of(UNKNOWN_ID),
+        UnreachableError,
+        "has not answered at any endpoint yet",
+    ),
+}
+"""What is asked, of gateway, leader, followers and learner; the class, and etcd's own words."""
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("case", ANSWERS)
+async def test_answer_has_its_class_and_etcds_words(cluster: Cluster, case: str) -> None:
+    """Words decide, and they stay; nothing has changed, as the class says."""
+    ask, kind, said = ANSWERS[case]
+    async with gateway_to(*cluster.endpoints) as gateway:
+        view = await gateway.observe()
+        leader, followers = roles(view)
+        (learner,) = [m.id for m in view.members if m.is_learner]
+        await refused(ask(gateway, leader, followers, learner), kind, said=said)
+        assert not kind.may_have_changed
+        assert {m.id for m in (await gateway.observe()).members} == {m.id for m in view.members}
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_compacted_revision_is_told(cluster: Cluster) -> None:
+    """A hash at a revision that is compacted away cannot be had."""
+    url = cluster.lab.nodes[0].etcd_url
+    key = base64.b64encode(b"key").decode()
+    revisions = [int((await http.post(f"{url}/v3/kv/put", {"key": key}))["header"]["revision"]) for _ in range(3)]
+    await http.post(f"{url}/v3/kv/compaction", {"revision": revisions[-1], "physical": True})
+    async with gateway_to(url) as gateway:
+        member_id = await cluster.lab.member_id("node0")
+        await gateway.observe()
+        await refused(gateway.hash_at(member_id, revisions[0]), CompactedError, said="has been compacted")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_list_comes_from_no_learner(cluster: Cluster) -> None:
+    """A profile that names a learner alone gives no linearizable list, and says why."""
+    async with gateway_to(cluster.learner.etcd_url) as gateway:
+        await refused(gateway.observe(), UnreachableError, said="etcdserver: rpc not supported for learner")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_learner_that_no_endpoint_names_is_asked_where_it_advertises(cluster: Cluster) -> None:
+    """The view has every member's own word, whatever the profile lists."""
+    async with gateway_to(cluster.lab.nodes[0].etcd_url) as gateway:
+        view = await gateway.observe()
+    assert [m.name for m in view.members if not m.reachable] == []
+    assert len(view.members) == 4
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("alarm", ["NOSPACE", "CORRUPT"])
+async def test_alarm_shows_at_its_member(cluster: Cluster, alarm: str) -> None:
+    """It is seen through Status, at the member that it was raised for and at no other."""
+    url, member_id = cluster.lab.nodes[0].etcd_url, await cluster.lab.member_id("node1")
+    body = {"memberID": str(int(member_id, 16)), "alarm": alarm}
+    await http.post(f"{url}/v3/maintenance/alarm", {"action": "ACTIVATE", **body})
+    try:
+        async with gateway_to(*cluster.endpoints) as gateway:
+            view = await gateway.observe()
+    finally:
+        await http.post(f"{url}/v3/maintenance/alarm", {"action": "DEACTIVATE", **body})
+    assert {m.id: m.alarms for m in view.members if m.alarms} == {member_id: (alarm,)}
+    noted = view.member(member_id)
+    assert noted is not None
+    assert alarm in noted.note
+
+
+# --- etcd: members that are gone or silent ------------------------------------------------------------------
+
+
+async def test_silent_and_dead_members(tmp_path: Path) -> None:
+    """A read says unreachable, a change says unknown, in a few words; etcd's guard refuses while it has too few."""
+    async with Lab(LabOptions(kubernetes=False, temporal=False, directory=tmp_path)) as lab:
+        urls = [node.etcd_url for node in lab.nodes]
+        async with gateway_to(*urls, call_timeout_seconds=0.5, change_timeout_seconds=0.5) as gateway:
+            leader, (stopped, other) = roles(await gateway.observe())
+            name_of = {await lab.member_id(node.name): node.name for node in lab.nodes}
+
+            lab.stop(Role.ETCD, name_of[stopped])
+            await refused(gateway.status_of(stopped), UnreachableError, said="no answer within 0.5 s")
+            await refused(gateway.remove_member(UNKNOWN_ID, stopped), UnknownOutcomeError, said="no answer within")
+            await refused(gateway.move_leader(leader, stopped), UnknownOutcomeError, said="no answer within")
+            lab.resume(Role.ETCD, name_of[stopped])
+            await lab.leader()
+
+            leader, (dead, other) = roles(await gateway.observe())
+            await lab.kill(Role.ETCD, name_of[dead])
+            await refused(gateway.status_of(dead), UnreachableError)
+            await refused(gateway.remove_member(UNKNOWN_ID, dead), UnknownOutcomeError)
+            view = await gateway.observe()
+            gone = view.member(dead)
+            assert gone is not None
+            assert (gone.reachable, gone.note) == (False, "connection refused")
+            await missed(lab, by=name_of[leader], peer=dead)
+            await refused(gateway.remove_member(other, leader), UnhealthyClusterError, said="unhealthy cluster")
+
+            await lab.kill(Role.ETCD, name_of[other])
+            await refused(gateway.observe(), UnreachableError, said="none of 3 endpoints gives a linearizable")
+
+
+async def missed(lab: Lab, *, by: str, peer: str) -> None:
+    """The member `by` has noticed that `peer` is gone; until then its guard counts it as connected."""
+    url = f"{lab.node(by).etcd_url}/metrics"
+
+    async def noticed() -> bool:
+        _, text = await http.request(url)
+        lines = [line for line in text.splitlines() if line.startswith("etcd_network_active_peers{")]
+        return any(f'Remote="{peer}"' in line and line.endswith(" 0") for line in lines)
+
+    await wait_until(noticed, f"{by} misses {peer}", 20)
+
+
+# --- etcd: TLS and auth -------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def single(folder: Path, scheme: str = "http", flags: tuple[str, ...] = ()) -> AsyncIterator[tuple[str, Process]]:
+    """A cluster of one member that serves clients over `scheme`: its client URL and its process."""
+    ports = Ports(HOST)
+    node = Node("node0", *ports.take(3))
+    url = f"{scheme}://{HOST}:{node.client_port}"
+    command = etcd_command(parts.locate(), node, [node], folder)
+    clients = [f"--listen-client-urls={url}", f"--advertise-client-urls={url}"]
+    etcd = Process("etcd", [*command, *clients, *flags], folder / "etcd.log")
+    etcd.start()
+    try:
+        yield url, etcd
+    finally:
+        await etcd.kill()
+        ports.close()
+
+
+async def serving(gateway: EtcdGateway, etcd: Process) -> ClusterView:
+    """What the gateway sees once the only member leads."""
+    seen: list[ClusterView] = []
+
+    async def leads() -> bool:
+        assert etcd.alive, etcd.tail()
+        try:
+            seen.append(await gateway.observe())
+        except UnreachableError:
+            return False
+        return seen[-1].leadership is not None
+
+    await wait_until(leads, "the member leads", 30, etcd.tail)
+    return seen[-1]
+
+
+async def openssl(folder: Path, *arguments: str) -> None:
+    """Run the openssl binary in `folder`; without it this test cannot be run, which is a failure."""
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.fail("certificates are made with the openssl program, and there is none in PATH: install it")
+    status, _, errors = await run([program, *arguments], {}, folder)
+    assert status == 0, errors
+
+
+NEW_KEY: Final = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+
+
+async def authority(folder: Path, name: str) -> None:
+    """`name`.pem and `name`.key: a certificate authority."""
+    await openssl(
+        folder, "req", "-x509", *NEW_KEY, "-keyout", f"{name}.key", "-out", f"{name}.pem", "-subj", f"/CN={name}"
+    )
+
+
+async def certificate(folder: Path, ca: str, name: str, usage: str) -> None:
+    """`name`.pem and `name`.key, for the host name `name` alone, signed by `ca`."""
+    subject = ("-subj", f"/CN={name}")
+    await openssl(folder, "req", *NEW_KEY, "-keyout", f"{name}.key", "-out", f"{name}.csr", *subject)
+    (folder / f"{name}.ext").write_text(f"subjectAltName=DNS:{name}\nextendedKeyUsage={usage}\n")
+    signed = ("-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-CAcreateserial", "-extfile", f"{name}.ext")
+    await openssl(folder, "x509", "-req", "-in", f"{name}.csr", *signed, "-out", f"{name}.pem")
+
+
+async def test_mutual_tls(tmp_path: Path) -> None:
+    """With its certificate, authority and name it works; whatever is missing or wrong is said without an address."""
+    for name in ("ca", "stranger"):
+        await authority(tmp_path, name)
+    await certificate(tmp_path, "ca", "etcd.example", "serverAuth,clientAuth")
+    await certificate(tmp_path, "ca", "client.example", "clientAuth")
+    await certificate(tmp_path, "stranger", "forged.example", "clientAuth")
+    flags = (
+        f"--cert-file={tmp_path}/etcd.example.pem",
+        f"--key-file={tmp_path}/etcd.example.key",
+        f"--trusted-ca-file={tmp_path}/ca.pem",
+        "--client-cert-auth",
+    )
+
+    def identity(name: str) -> dict[str, Path]:
+        return {"cert_file": tmp_path / f"{name}.pem", "key_file": tmp_path / f"{name}.key"}
+
+    trust = {"ca_file": tmp_path / "ca.pem", "tls_server_name": "etcd.example"}
+    async with single(tmp_path, "https", flags) as (url, etcd):
+        async with gateway_to(url, **trust, **identity("client.example")) as gateway:
+            view = await serving(gateway, etcd)
+            (member,) = view.members
+            assert (member.name, member.reachable) == ("node0", True)
+            await refused(gateway.remove_member(member.id, member.id), NotEnoughStartedError, said="not enough started")
+        wrong: list[tuple[dict[str, Any], str]] = [
+            ({"ca_file": tmp_path / "ca.pem", **identity("client.example")}, "the certificate is for another name"),
+            (
+                {**trust, "tls_server_name": "other.example", **identity("client.example")},
+                "the certificate is for another name",
+            ),
+            (
+                {**trust, "ca_file": tmp_path / "stranger.pem", **identity("client.example")},
+                "CERTIFICATE_VERIFY_FAILED",
+            ),
+            (trust, ""),
+            ({**trust, **identity("forged.example")}, ""),
+        ]
+        for options, said in wrong:
+            async with gateway_to(url, **options) as gateway:
+                await refused(gateway.observe(), UnreachableError, said=said)
+                with pytest.raises(UnreachableError) as caught:
+                    await gateway.observe()
+                assert ".example" not in str(caught.value)
+        async with gateway_to(url.replace("https", "http")) as gateway:
+            await refused(gateway.observe(), UnreachableError)
+
+
+async def test_user_and_password(tmp_path: Path) -> None:
+    """A user with the root role may do everything; others are told what etcd says; a forgotten token is renewed."""
+    for name, password in (("root", "s3cr3t"), ("reader", "s3cr3t"), ("wrong", "nonsense")):
+        (tmp_path / name).write_text(f"{password}\n")
+
+    def user(name: str, file: str = "") -> dict[str, object]:
+        return {"username": name, "password_file": tmp_path / (file or name)}
+
+    async with single(tmp_path) as (url, etcd):
+        etcdctl = [str(parts.locate().etcdctl), f"--endpoints={url}"]
+        async with gateway_to(url) as gateway:
+            (member,) = (await serving(gateway, etcd)).members
+        async with gateway_to(url, **user("root")) as gateway:
+            await refused(gateway.observe(), EtcdPermissionError, said="authentication is not enabled")
+        for setting in ("user add root:s3cr3t", "user grant-role root root", "user add reader:s3cr3t", "auth enable"):
+            status, _, errors = await run([*etcdctl, *setting.split()], {}, tmp_path)
+            assert status == 0, errors
+
+        async with gateway_to(url) as gateway:
+            await gateway.observe()
+            await refused(gateway.remove_member(UNKNOWN_ID, member.id), EtcdPermissionError, said="user name is empty")
+        async with gateway_to(url, **user("root", "wrong")) as gateway:
+            await refused(gateway.observe(), EtcdPermissionError, said="authentication failed")
+        async with gateway_to(url, **user("reader")) as gateway:
+            await gateway.observe()
+            await refused(gateway.remove_member(UNKNOWN_ID, member.id), EtcdPermissionError, said="permission denied")
+        async with gateway_to(url, **user("root")) as gateway:
+            await gateway.observe()
+            await refused(gateway.remove_member(UNKNOWN_ID, member.id), MemberNotFoundError)
+            await etcd.kill()
+            etcd.start()
+            # It keeps simple tokens in memory, so that ours is unknown to it now.
+            assert (await serving(gateway, etcd)).members == (await gateway.observe()).members
+            await refused(gateway.remove_member(UNKNOWN_ID, member.id), MemberNotFoundError)

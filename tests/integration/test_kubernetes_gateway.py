@@ -1,0 +1,248 @@
+"""What real API servers answer, in our words, and whom we ask when one is gone, silent, or about to leave."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+from etcd_handoff import kubernetes_gateway
+from etcd_handoff.config import KubernetesProfile
+from etcd_handoff.errors import (
+    ApiUnavailableError,
+    ConflictError,
+    KubernetesPermissionError,
+    ObjectGoneError,
+    RejectedError,
+)
+from etcd_handoff.kubernetes_gateway import KubernetesGateway
+from etcd_handoff.lab import Lab, LabOptions, Role
+from etcd_handoff.lab.nodes import HOST, TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@dataclass
+class Street:
+    """Two API servers, each behind a door that counts who comes.
+
+    Attributes:
+        lab: Where they run.
+        folder: For kubeconfig files.
+        ports: Port of each door, by node; the node `shut` has one that nobody listens on.
+        knocks: The node of each connection, in order.
+    """
+
+    lab: Lab
+    folder: Path
+    ports: dict[str, int] = field(default_factory=dict)
+    knocks: list[str] = field(default_factory=list)
+
+    async def open(self, name: str) -> asyncio.Server:
+        """The door of a node: what comes is noted and handed on."""
+
+        async def enter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self.knocks.append(name)
+            inner = await asyncio.open_connection(HOST, self.lab.node(name).api_port)
+            await asyncio.gather(_hand_on(reader, inner[1]), _hand_on(inner[0], writer))
+
+        server = await asyncio.start_server(enter, HOST)
+        self.ports[name] = server.sockets[0].getsockname()[1]
+        return server
+
+    @asynccontextmanager
+    async def gateway(
+        self, *contexts: str, node: str = "", token: str = TOKEN, **options: Any
+    ) -> AsyncIterator[KubernetesGateway]:
+        """A gateway that tries these contexts, or both nodes; the knocks so far are forgotten."""
+        kubeconfig = self.folder / "kubeconfig"
+        servers = {name: f"https://{HOST}:{port}" for name, port in self.ports.items()}
+        named = [{"name": n, "cluster": {"server": s, "insecure-skip-tls-verify": True}} for n, s in servers.items()]
+        content = {
+            "clusters": named,
+            "users": [{"name": "us", "user": {"token": token}}],
+            "contexts": [{"name": n, "context": {"cluster": n, "user": "us"}} for n in servers],
+        }
+        kubeconfig.write_text(json.dumps(content))
+        profile = {"kubeconfig": kubeconfig, "contexts": contexts or ("node0", "node1"), **options}
+        gateway = KubernetesGateway(KubernetesProfile.model_validate(profile), node)
+        self.knocks.clear()
+        try:
+            yield gateway
+        finally:
+            await gateway.close()
+
+
+async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def street(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Street]:
+    """Two nodes for all tests; each leaves them as they were."""
+    folder = tmp_path_factory.mktemp("street")
+    async with Lab(LabOptions(nodes=2, temporal=False, directory=folder / "lab")) as lab:
+        street = Street(lab, folder)
+        doors = [await street.open("node0"), await street.open("node1")]
+        with contextlib.ExitStack() as stack:
+            shut = await asyncio.start_server(lambda *_: None, HOST)
+            street.ports["shut"] = shut.sockets[0].getsockname()[1]
+            shut.close()
+            for door in doors:
+                stack.callback(door.close)
+            yield street
+
+
+@pytest.fixture
+def one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next API server is asked when the one before has failed, not already when it takes its time."""
+    monkeypatch.setattr(kubernetes_gateway, "HEDGE_SECONDS", 60.0)
+
+
+# --- answers ------------------------------------------------------------------------------------------------
+
+
+async def test_missing_resource_is_gone(street: Street) -> None:
+    """404, with the API server's own words."""
+    async with street.gateway() as gateway:
+        with pytest.raises(ObjectGoneError, match=r'^404: etcdmembers\.etcd\.k0sproject\.io "node9" not found$'):
+            await gateway.get("node9")
+        assert {r["metadata"]["name"] for r in await gateway.list()} == {"node0", "node1"}
+
+
+async def test_stale_patch_is_a_conflict_and_changes_nothing(street: Street) -> None:
+    """409: a patch carries the resourceVersion that it was made from, on every API server."""
+    async with street.gateway() as gateway:
+        read = await gateway.get("node0")
+        newer = await gateway.patch_status(read, {"message": "the first"})
+        for node in ("node0", "node1"):
+            with pytest.raises(ConflictError, match=r"^409: "):
+                await gateway.patch_status(read, {"message": "too late"}, departing=node)
+        assert await gateway.get("node0") == newer
+        assert newer["status"]["peerAddress"] == read["status"]["peerAddress"]
+
+
+async def test_token_without_rights_is_no_permission(street: Street) -> None:
+    """403 for a known one, 401 for an unknown one; both say so, and neither server is asked in vain twice."""
+    await street.lab.kubectl("create", "serviceaccount", "nobody", context="node0")
+    token = (await street.lab.kubectl("create", "token", "nobody", context="node0")).strip()
+    async with street.gateway() as gateway:
+        read = await gateway.get("node0")
+    for wrong, said in ((token, r"^403: .*cannot"), ("nonsense", r"^401: Unauthorized")):
+        async with street.gateway(token=wrong) as gateway:
+            with pytest.raises(KubernetesPermissionError, match=said):
+                await gateway.get("node0")
+            with pytest.raises(KubernetesPermissionError, match=said):
+                await gateway.patch_status(read, {"message": "mine"})
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ({"memberID": 5}, r"^422: .*memberID"),
+        ({"memberID": "no hex"}, r"^422: .*memberID"),
+        ({"conditions": [{"type": "Joined", "status": "Maybe"}]}, r"^422: .*Maybe"),
+        ({"conditions": "none"}, r"^422: .*conditions"),
+    ],
+)
+async def test_content_that_does_not_fit_is_rejected(street: Street, status: dict[str, Any], said: str) -> None:
+    """422, with the field; nothing is stored."""
+    async with street.gateway() as gateway:
+        read = await gateway.get("node0")
+        with pytest.raises(RejectedError, match=said):
+            await gateway.patch_status(read, status)
+        assert await gateway.get("node0") == read
+
+
+async def test_patch_that_is_none_is_rejected(street: Street) -> None:
+    """400: what the API server cannot read at all."""
+    async with street.gateway() as gateway:
+        read = await gateway.get("node0")
+        read["metadata"]["resourceVersion"] = {"not": "a text"}
+        with pytest.raises(RejectedError, match=r"^4(00|22): "):
+            await gateway.patch_status(read, {"message": "x"})
+
+
+# --- whom to ask --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("one_after_another")
+async def test_local_server_comes_first_and_the_departing_one_last(street: Street) -> None:
+    """While all are well one connection is enough, and it never goes to the node that leaves."""
+    async with street.gateway(node="node1") as gateway:
+        for departing, asked in (("", "node1"), ("node0", "node1"), ("node1", "node0")):
+            street.knocks.clear()
+            await gateway.get("node0", departing=departing)
+            assert street.knocks == [asked]
+
+
+@pytest.mark.usefixtures("one_after_another")
+async def test_every_try_has_a_connection_of_its_own(street: Street) -> None:
+    """A connection to a dying API server is not met again."""
+    async with street.gateway("node0") as gateway:
+        for _ in range(3):
+            await gateway.get("node0")
+        assert street.knocks == ["node0"] * 3
+
+
+@pytest.mark.usefixtures("one_after_another")
+async def test_server_that_refuses_is_passed_over_and_then_asked_last(street: Street) -> None:
+    """The next one answers at once, and is asked first from then on; so it is with a context that is not there."""
+    async with street.gateway("shut", "nosuch", "node1") as gateway:
+        assert (await gateway.get("node0"))["metadata"]["name"] == "node0"
+        assert gateway.contexts() == ("node1", "shut", "nosuch")
+
+
+@pytest.mark.usefixtures("one_after_another")
+async def test_silent_server_is_passed_over(street: Street) -> None:
+    """One that is stopped takes connections and says nothing: it costs its time-out once, and for a patch too."""
+    street.lab.stop(Role.APISERVER, "node0")
+    try:
+        async with street.gateway(node="node0", try_timeout_seconds=0.5) as gateway:
+            read = await gateway.get("node0")
+            assert street.knocks == ["node0", "node1"]
+            await gateway.patch_status(read, {"message": "written through the other one"})
+            assert street.knocks == ["node0", "node1", "node1"]
+    finally:
+        street.lab.resume(Role.APISERVER, "node0")
+
+
+async def test_next_server_is_asked_while_one_is_silent(street: Street) -> None:
+    """Nobody waits for the time-out of a silent one when another can answer."""
+    street.lab.stop(Role.APISERVER, "node0")
+    try:
+        async with street.gateway(node="node0", try_timeout_seconds=60) as gateway, asyncio.timeout(30):
+            await gateway.get("node0")
+    finally:
+        street.lab.resume(Role.APISERVER, "node0")
+
+
+async def test_nobody_answers(street: Street) -> None:
+    """Each is named with what was wrong, none with its address; a patch may have been stored all the same."""
+    street.lab.stop(Role.APISERVER, "node0")
+    try:
+        async with street.gateway("node0", "shut", "nosuch", try_timeout_seconds=0.5) as gateway:
+            with pytest.raises(ApiUnavailableError) as caught:
+                await gateway.list()
+    finally:
+        street.lab.resume(Role.APISERVER, "node0")
+    said = str(caught.value)
+    assert "node0: no answer within 0.5 s" in said
+    assert "shut: connection refused" in said
+    assert "nosuch: " in said
+    assert HOST not in said
+    assert caught.value.may_have_changed

@@ -1,0 +1,138 @@
+"""Input in another encoding than JSON: answered in words too, by the converter and by the SDK that calls it."""
+
+from __future__ import annotations
+
+import pytest
+from google.protobuf.json_format import MessageToDict
+from hypothesis import given
+from hypothesis import strategies as st
+from temporalio import workflow
+from temporalio.api.common.v1 import Payload, Payloads
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import Replayer
+
+from etcd_handoff.model import RemovalRequest
+from etcd_handoff.payloads import data_converter
+
+CONVERTER = data_converter.payload_converter
+HINTS = (RemovalRequest, RemovalRequest | None, None)
+"""As a workflow may declare its input, or not at all."""
+
+
+def encoded(encoding: bytes | None, data: bytes, **more: bytes) -> Payload:
+    """A payload as any SDK or program may send it."""
+    named = {"encoding": encoding} if encoding is not None else {}
+    return Payload(metadata={**named, **more}, data=data)
+
+
+NULL = "binary/null"
+GOOD = b'{"cluster": "prod", "member": "node1"}'
+ODD = {
+    "binary/plain": encoded(b"binary/plain", GOOD),
+    NULL: encoded(b"binary/null", b""),
+    "binary/null with data": encoded(b"binary/null", b"x"),
+    "json/protobuf": encoded(b"json/protobuf", GOOD, messageType=b"temporal.api.common.v1.Payload"),
+    "json/protobuf without a type": encoded(b"json/protobuf", GOOD),
+    "binary/protobuf": encoded(b"binary/protobuf", GOOD, messageType=b"no.such.Message"),
+    "unknown": encoded(b"binary/encrypted", GOOD),
+    "no text": encoded(b"\xff\n", GOOD),
+    "missing": encoded(None, GOOD),
+    "empty": Payload(),
+}
+
+
+@pytest.mark.parametrize(("odd", "hint"), [*((o, RemovalRequest) for o in ODD), *((o, None) for o in ODD if o != NULL)])
+def test_other_encoding_is_invalid_input(odd: str, hint: object) -> None:
+    """It is said in words what came and what would do, whether or not the SDK knows the type that is wanted."""
+    with pytest.raises(ApplicationError) as caught:
+        CONVERTER.from_payloads([ODD[odd]], [hint] if hint else None)  # type: ignore[list-item]
+    assert (caught.value.type, caught.value.non_retryable) == ("InvalidInput", True)
+    assert caught.value.message.startswith("input: ")
+    assert "\n" not in caught.value.message
+
+
+def test_null_fits_only_where_it_may_be_left_out() -> None:
+    """Both ways to write it are the same."""
+    for null in (encoded(b"binary/null", b""), encoded(b"json/plain", b"null")):
+        assert CONVERTER.from_payloads([null], [RemovalRequest | None]) == [None]  # type: ignore[list-item]
+        assert CONVERTER.from_payloads([null]) == [None]
+        with pytest.raises(ApplicationError, match="input: Input should be an object"):
+            CONVERTER.from_payloads([null], [RemovalRequest])
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["encoding", "messageType", "x"]),
+        st.sampled_from([b"json/plain", b"binary/null", b"json/protobuf"]) | st.binary(max_size=8),
+    ),
+    st.just(GOOD) | st.binary(max_size=20),
+    st.sampled_from(HINTS),
+)
+def test_any_payload_is_read_or_invalid_input(metadata: dict[str, bytes], data: bytes, hint: object) -> None:
+    """No payload that Temporal can carry makes the converter raise anything else."""
+    sent = Payload(metadata=metadata, data=data)
+    try:
+        CONVERTER.from_payloads([sent], [hint] if hint else None)  # type: ignore[list-item]  # a union is a hint too
+    except ApplicationError as error:
+        failed_with = error.type
+    else:
+        failed_with = ""
+    assert failed_with in ("", "InvalidInput")
+
+
+@workflow.defn(name="Asked", sandboxed=False)
+class Asked:
+    """A workflow with the input of a removal."""
+
+    @workflow.run
+    async def run(self, request: RemovalRequest) -> str:
+        """Its member."""
+        return request.member
+
+
+def history(given_input: Payload, end: str) -> WorkflowHistory:
+    """A run of `Asked` with this input that ended so, `COMPLETED` or `FAILED`, in its first task."""
+    started = {
+        "workflowType": {"name": "Asked"},
+        "taskQueue": {"name": "q"},
+        "input": MessageToDict(Payloads(payloads=[given_input])),
+        "originalExecutionRunId": "run",
+        "firstExecutionRunId": "run",
+    }
+    events = [
+        ("WORKFLOW_EXECUTION_STARTED", "workflowExecutionStarted", started),
+        ("WORKFLOW_TASK_SCHEDULED", "workflowTaskScheduled", {}),
+        ("WORKFLOW_TASK_STARTED", "workflowTaskStarted", {"scheduledEventId": 2}),
+        ("WORKFLOW_TASK_COMPLETED", "workflowTaskCompleted", {"scheduledEventId": 2, "startedEventId": 3}),
+        (f"WORKFLOW_EXECUTION_{end}", f"workflowExecution{end.title()}", {"workflowTaskCompletedEventId": 4}),
+    ]
+    listed = [
+        {
+            "eventId": n,
+            "eventTime": "2026-01-01T00:00:00Z",
+            "eventType": f"EVENT_TYPE_{kind}",
+            f"{field}EventAttributes": attributes,
+        }
+        for n, (kind, field, attributes) in enumerate(events, 1)
+    ]
+    return WorkflowHistory.from_json("asked", {"events": listed})
+
+
+@pytest.mark.parametrize("odd", ODD)
+async def test_sdk_fails_the_workflow_and_not_its_task(odd: str) -> None:
+    """The SDK's own worker, given such an input, decides to fail the workflow: that is what the history says it did."""
+    replayer = Replayer(workflows=[Asked], data_converter=data_converter)
+    await replayer.replay_workflow(history(ODD[odd], "FAILED"))
+
+
+async def test_sdk_completes_the_workflow_on_good_input() -> None:
+    """The same history with good input is another decision, and with none of ours the task fails: it can be told."""
+    replayer = Replayer(workflows=[Asked], data_converter=data_converter)
+    await replayer.replay_workflow(history(encoded(b"json/plain", GOOD), "COMPLETED"))
+    with pytest.raises(workflow.NondeterminismError):
+        await replayer.replay_workflow(history(encoded(b"json/plain", GOOD), "FAILED"))
+    plain = Replayer(workflows=[Asked], data_converter=pydantic_data_converter)
+    with pytest.raises(RuntimeError, match=r"decoding arguments|could not be converted"):
+        await plain.replay_workflow(history(ODD["unknown"], "FAILED"))
