@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue, SearchAttributeKey
 from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, pydantic_data_converter
-from temporalio.converter import BinaryNullPayloadConverter, CompositePayloadConverter
+from temporalio.converter import BinaryNullPayloadConverter, CompositePayloadConverter, JSONProtoPayloadConverter
 from temporalio.exceptions import ApplicationError
 
 from etcd_handoff.model import FailureType, describe
@@ -42,11 +42,14 @@ def invalid_input(text: str) -> ApplicationError:
 
 
 class HandoffPayloadConverter(CompositePayloadConverter):
-    """JSON, and for None Temporal's null: nothing else is written, and nothing else is read."""
+    """JSON, and for None Temporal's null: nothing else is read.
+
+    Protobuf messages are written too: what a workflow says of itself to the Web UI is one.
+    """
 
     def __init__(self) -> None:
         """Make the converter; the SDK calls this without arguments, inside the workflow sandbox too."""
-        super().__init__(BinaryNullPayloadConverter(), _ReadableErrors())
+        super().__init__(BinaryNullPayloadConverter(), JSONProtoPayloadConverter(), _ReadableErrors())
 
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
         """The values, each fitting its type.

@@ -253,8 +253,8 @@ class RemoveMember(Desk):
 
     async def _take_out(self, step: Remove) -> None:
         """The target leaves the membership. From here on a cancellation comes too late, unless nothing was proposed."""
-        self._show(HandoffState.REMOVING, f"removing {self._label()} through {self._label(step.via_id)}")
         proposed_before, self._committed = self._committed, True
+        self._show(HandoffState.REMOVING, f"removing {self._label()} through {self._label(step.via_id)}")
         report = await self._act(
             EtcdActivities.remove_member, f"remove {self._label()} through {self._label(step.via_id)}"
         )
@@ -270,8 +270,8 @@ class RemoveMember(Desk):
         """k0s takes the member out once its EtcdMember asks for it; whether it has is read from etcd alone."""
         pinned = self._pin_or_fail()
         if not self._leave_requested:
-            self._show(HandoffState.REMOVING, f"asking k0s to remove {self._label()}")
             self._committed = True
+            self._show(HandoffState.REMOVING, f"asking k0s to remove {self._label()}")
             ask = LeaveRequest(
                 cluster=self._request.cluster, member_name=pinned.member_name, member_id=pinned.member_id
             )
@@ -327,7 +327,8 @@ class RemoveMember(Desk):
         pinned, view = self._pinned, self._view
         if pinned is not None and view is not None and view.member(pinned.member_id) is not None:
             ids = tuple(m.id for m in view.members)
-            await self._record(pinned, ids, joined=True, message=f"Not removed: {blocked.seen}", failed=True)
+            said = f"Not removed: {blocked.reason}: {blocked.seen}"
+            await self._record(pinned, ids, joined=True, message=said, failed=True)
         raise outcome.blocked_too_long(blocked, self._request.blocked_timeout_seconds)
 
     # --- calling activities ---------------------------------------------------------------------------------------

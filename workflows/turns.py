@@ -132,9 +132,9 @@ class ClusterTurns:
             noting = asyncio.create_task(self._note(ticket, said[-1], followed))
         self._told.pop(ticket.chain_id, None)
         self._change(left(self._turns, ticket.chain_id))
-        await asyncio.wait([noting])
+        await workflow.wait([noting])
         if followed.failed and said:
-            await self._note(ticket, f"Ended: {followed.doing}", followed, tuple(said))
+            await self._note(ticket, f"Not removed: {followed.doing}", followed, tuple(said))
         self._following.pop(ticket.chain_id, None)
         self._news = True
 

@@ -37,14 +37,9 @@ WITHOUT_TARGET_PROCESSES: Final = ("target-apiserver", "target-node")
 """Faults that need a node with an API server; a learner of the lab has none."""
 
 SAMPLE: Final = (
-    "leader/move_leader.after/kill-worker",
     "leader/move_leader.during/stop-target-etcd",
-    "leader/await_election.during/stop-other-etcd",
     "leader/remove_member.before/move-leader-elsewhere",
     "leader/remove_member.during/kill-target-node",
-    "leader/update_status.during/stop-all-apiservers-but-one",
-    "follower/remove_member.during/kill-all-workers",
-    "follower/remove_member.before/remove-target-by-hand",
     "learner/remove_member.after/kill-worker",
 )
 """What `make test` runs: one case of each sort."""

@@ -43,7 +43,14 @@ async def ended_as_cancelled(removal: WorkflowHandle[Any, Any]) -> None:
 
 async def untouched(b: Bench, ids: set[str], via: str) -> None:
     """All members are there, and every EtcdMember says so."""
-    assert {m.id for m in await b.lab.members(via)} == ids
+
+    async def readable() -> bool:
+        try:
+            return {m.id for m in await b.lab.members(via)} == ids
+        except OSError:  # leadership moves just now, which is all that may be left behind
+            return False
+
+    await wait_until(readable, "all members are there", 20)
     assert {await b.lab.joined(node.name, via) for node in b.lab.nodes} == {"True"}
 
 

@@ -101,7 +101,7 @@ async def test_demo_shows_both_ways_and_leaves_nothing(tmp_path: Path) -> None:
     assert labs(tmp_path) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGINT], ids=lambda number: number.name)
 async def test_kept_demo_runs_until_it_is_told_to_end(tmp_path: Path, number: signal.Signals) -> None:
     """`--keep` says where everything is and ends well by Ctrl-C, leaving neither process nor file."""
     async with demo(tmp_path, "--keep") as (process, told):

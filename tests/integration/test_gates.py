@@ -164,7 +164,7 @@ async def test_blocked_for_too_long_says_what_is_true(bench: MakeBench, seconds:
         assert f"waited {seconds:g} s for: bring {down} back" in error.message
         assert (await removal.describe()).typed_search_attributes.get(STATE_KEY) == "Failed"
         status = (await b.lab.etcdmembers(leader))[target]["status"]
-        assert status["message"].startswith(f"Not removed: without {target} only 1 of 2 voters")
+        assert status["message"].startswith(f"Not removed: QuorumAtRisk: without {target} only 1 of 2 voters")
         assert status["reconcileStatus"] == "Failed"
         assert {await b.lab.joined(n.name, leader) for n in b.lab.nodes} == {"True"}
         assert {m.name for m in await b.lab.members(leader)} == {n.name for n in b.lab.nodes}

@@ -141,7 +141,7 @@ async def test_refused_at_once_with_nothing_changed(shared: Bench, case: str) ->
     ("inputs", "word"),
     [
         (["--input", '{"cluster": "demo", "membre": "node0"}'], "membre: "),
-        (["--input", '{"cluster": "demo", '], "JSON"),
+        (["--input", "node0", "--input-meta", "encoding=binary/plain"], "binary/plain"),
         (["--input", '"demo"', "--input", '"node0"'], "2 arguments"),
         ([], "input: missing"),
     ],

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload, Payloads
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
@@ -60,6 +61,13 @@ def test_null_fits_only_where_it_may_be_left_out() -> None:
         assert CONVERTER.from_payloads([null]) == [None]
         with pytest.raises(ApplicationError, match="input: Input should be an object"):
             CONVERTER.from_payloads([null], [RemovalRequest])
+
+
+def test_what_a_workflow_says_of_itself_is_written() -> None:
+    """The SDK answers the Web UI's query for summary and details with a protobuf message, through this converter."""
+    (sent,) = CONVERTER.to_payloads([WorkflowMetadata(current_details="## Removing node1")])
+    assert sent.metadata["encoding"] == b"json/protobuf"
+    assert b"Removing node1" in sent.data
 
 
 @given(
