@@ -1,99 +1,406 @@
-"""The manifests of deploy/ on a real API server: they are accepted, and grant exactly what a worker needs."""
+"""The manifests of deploy/ on real API servers: accepted, enough for all that a worker does, and for nothing else."""
 
 from __future__ import annotations
 
+import copy
+import inspect
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+import pytest_asyncio
+import yaml
+from kubernetes.aio.config import incluster_config
 
-from etcd_handoff.config import KubernetesProfile
+import worker
+from etcd_handoff.config import CONFIG_VARIABLE, load_config
 from etcd_handoff.errors import KubernetesPermissionError
 from etcd_handoff.etcdmember import News, Truth, event_for, new_resource, status_for
 from etcd_handoff.kubernetes_gateway import KubernetesGateway
-from etcd_handoff.lab import Lab, LabOptions, ProcessError
+from etcd_handoff.lab import Lab, LabOptions, ProcessError, wait_until
+from etcd_handoff.lab.http import request
+from etcd_handoff.lab.nodes import HOST, bearer
+from tests.integration.conftest import start_watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from etcd_handoff.config import Config
+    from tests.integration.conftest import MakeBench
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
-ACCOUNT: Final = "system:serviceaccount:etcd-handoff:etcd-handoff"
+NAME: Final = "etcd-handoff"
+NODE: Final = "node0"
 NOW: Final = "2026-01-01T00:00:00.000000Z"
+GROUP: Final = "etcd.k0sproject.io"
+RIGHTS: Final = {
+    *((GROUP, "etcdmembers", verb) for verb in ("get", "list", "watch", "create")),
+    (GROUP, "etcdmembers/status", "patch"),
+}
+"""All that the account may do anywhere, beyond what everybody may."""
+EVENT_RIGHT: Final = {("events.k8s.io", "events", "create")}
+"""What it may do in the namespace `default` besides."""
+REMOVER_RIGHT: Final = {(GROUP, "etcdmembers", "patch")}
+"""What deploy/k0s-remover.yaml adds."""
+
+MEMBERS: Final = f"/apis/{GROUP}/v1beta1/etcdmembers"
+OWN: Final = f"/api/v1/namespaces/{NAME}"
+RBAC: Final = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+MEMBER: Final = {"apiVersion": f"{GROUP}/v1beta1", "kind": "EtcdMember", "metadata": {"name": NODE}, "spec": {}}
+EVENT: Final = {"metadata": {"name": "e"}, "eventTime": NOW}
+BINDING: Final = {"metadata": {"name": "b"}, "roleRef": {"kind": "ClusterRole", "name": "cluster-admin"}}
+DENIED: Final[list[tuple[str, str, dict[str, Any] | None]]] = [
+    ("DELETE", f"{MEMBERS}/{NODE}", None),
+    ("DELETE", MEMBERS, None),
+    ("PUT", f"{MEMBERS}/{NODE}", MEMBER),
+    ("PATCH", f"{MEMBERS}/{NODE}", {"spec": {"leave": True}}),
+    ("PUT", f"{MEMBERS}/{NODE}/status", MEMBER),
+    ("GET", f"{MEMBERS}/{NODE}/status", None),
+    ("GET", "/api/v1/secrets", None),
+    ("GET", f"{OWN}/secrets", None),
+    ("GET", f"{OWN}/secrets/etcd-handoff-etcd-client", None),
+    ("GET", f"{OWN}/configmaps/{NAME}", None),
+    ("PATCH", f"{OWN}/configmaps/{NAME}", {"data": {}}),
+    ("POST", f"{OWN}/serviceaccounts/{NAME}/token", {"spec": {}}),
+    ("GET", f"{OWN}/pods", None),
+    ("POST", f"{OWN}/pods", {"metadata": {"name": "p"}}),
+    ("GET", "/api/v1/nodes", None),
+    ("GET", "/api/v1/namespaces", None),
+    ("GET", "/apis/apps/v1/deployments", None),
+    ("GET", "/apis/coordination.k8s.io/v1/leases", None),
+    ("GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", None),
+    ("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles", None),
+    ("POST", RBAC, BINDING),
+    ("GET", "/apis/events.k8s.io/v1/namespaces/default/events", None),
+    ("POST", f"/apis/events.k8s.io/v1/namespaces/{NAME}/events", EVENT),
+    ("POST", "/api/v1/namespaces/default/events", EVENT),
+]
+"""Method, path and content of what a worker has no need for."""
 
 
-@pytest.fixture
-async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
-    """One node with the manifests applied."""
-    async with Lab(LabOptions(nodes=1, temporal=False, directory=tmp_path / "lab")) as lab:
-        yield lab
+@dataclass
+class Site:
+    """A node on which the manifests have been applied.
+
+    Attributes:
+        lab: Where it runs.
+        token: A token of the worker's ServiceAccount, as a Pod gets it.
+        checked: What kubectl said of all manifests in the dry run, before there was anything.
+    """
+
+    lab: Lab
+    token: str
+    checked: str
+
+    async def ask(
+        self, method: str, path: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, str]:
+        """Status and text of the API server's answer to the account; nothing is stored."""
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        url = f"{self.lab.node(NODE).api_url}{path}" + "?dryRun=All" * (method != "GET")
+        sent = {"Content-Type": kind, **(headers or {"Authorization": f"Bearer {self.token}"})}
+        return await request(url, body, method=method, headers=sent, timeout_seconds=10)
+
+    async def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """As the administrator."""
+        return await self.lab.kubectl(*arguments, context=NODE, stdin=stdin)
+
+    async def rights(self, namespace: str) -> set[tuple[str, str, str]]:
+        """Group, resource and verb of everything that the API server lets the account do, but not everybody."""
+        everybody = await token_of(self.lab, "default", "nobody")
+        return await self._rules(namespace, self.token) - await self._rules(namespace, everybody)
+
+    async def _rules(self, namespace: str, token: str) -> set[tuple[str, str, str]]:
+        review = {"kind": "SelfSubjectRulesReview", "apiVersion": "authorization.k8s.io/v1"}
+        path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+        asked = {**review, "spec": {"namespace": namespace}}
+        url = f"{self.lab.node(NODE).api_url}{path}"
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        status, text = await request(url, asked, headers=headers, timeout_seconds=10)
+        assert status == 201, text
+        said = json.loads(text)["status"]
+        assert not said["incomplete"]
+        rules = {
+            (group, resource, verb)
+            for rule in said["resourceRules"]
+            for group in rule["apiGroups"]
+            for resource in rule["resources"]
+            for verb in rule["verbs"]
+        }
+        return rules | {
+            ("", url, verb) for r in said["nonResourceRules"] for url in r["nonResourceURLs"] for verb in r["verbs"]
+        }
 
 
-async def _as_the_account(lab: Lab, folder: Path) -> KubernetesProfile:
-    """A profile with a real token of the service account."""
-    node = lab.nodes[0].name
-    token = await lab.kubectl("create", "token", "etcd-handoff", "--namespace", "etcd-handoff", context=node)
-    config = json.loads(lab.kubeconfig_path.read_text())
-    config["users"][0]["user"] = {"token": token.strip()}
-    path = folder / "account.kubeconfig"
-    path.write_text(json.dumps(config))
-    return KubernetesProfile(kubeconfig=path, contexts=(node,))
+async def token_of(lab: Lab, namespace: str, account: str) -> str:
+    """A token that the API server made for a ServiceAccount."""
+    return (await lab.kubectl("create", "token", account, "--namespace", namespace, context=NODE)).strip()
 
 
-async def test_manifests_are_accepted_and_grant_what_is_needed_and_no_more(lab: Lab, tmp_path: Path) -> None:
-    """Every object passes the server's own checks; what a worker calls is allowed, everything else answered 403."""
-    node = lab.nodes[0].name
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    """One node for all tests, with everything in deploy/kustomization.yaml; each test leaves it as it was."""
+    folder = tmp_path_factory.mktemp("site")
+    async with Lab(LabOptions(nodes=1, temporal=False, directory=folder / "lab")) as lab:
+        apply = ("apply", "--server-side")
+        await lab.kubectl(*apply, "-f", str(DEPLOY / "namespace.yaml"), context=NODE)
+        checked = await lab.kubectl(*apply, "--dry-run=server", "-k", str(DEPLOY), context=NODE)
+        await lab.kubectl(*apply, "-k", str(DEPLOY), context=NODE)
+        await lab.kubectl("create", "serviceaccount", "nobody", "--namespace", "default", context=NODE)
+        yield Site(lab, await token_of(lab, NAME, NAME), checked)
 
-    async def kubectl(*arguments: str) -> str:
-        return await lab.kubectl(*arguments, context=node)
 
-    await kubectl("apply", "--server-side", "-f", str(DEPLOY / "namespace.yaml"))
-    said = await kubectl("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-k", str(DEPLOY))
-    for kind in ("serviceaccount", "clusterrole", "deployment", "poddisruptionbudget", "configmap"):
-        assert kind in said
-    await kubectl("apply", "--server-side", "-f", str(DEPLOY / "rbac.yaml"))
+def objects(*files: str) -> list[dict[str, Any]]:
+    """The objects in files of deploy/, or in all that the kustomization names."""
+    if not files:
+        files = tuple(yaml.safe_load((DEPLOY / "kustomization.yaml").read_text())["resources"])
+    return [item for file in files for item in yaml.safe_load_all((DEPLOY / file).read_text())]
 
-    async def may(verb: str, resource: str, *more: str) -> bool:
-        try:
-            said = await kubectl("auth", "can-i", verb, resource, "--as", ACCOUNT, *more)
-        except ProcessError:
-            return False
-        return said.strip() == "yes"
 
-    members = "etcdmembers.etcd.k0sproject.io"
-    for verb in ("get", "list", "watch", "create"):
-        assert await may(verb, members), verb
-    assert await may("patch", members, "--subresource=status")
-    assert await may("create", "events.events.k8s.io", "--namespace=default")
-    for verb, resource in (
-        ("delete", members),
-        ("update", members),
-        ("patch", members),
-        ("get", "secrets"),
-        ("list", "configmaps"),
-        ("list", "pods"),
-        ("get", "nodes"),
-        ("create", "deployments.apps"),
-        ("escalate", "clusterroles.rbac.authorization.k8s.io"),
-        ("list", "events.events.k8s.io"),
+def the(kind: str) -> dict[str, Any]:
+    """The one object of that kind."""
+    (found,) = [item for item in objects() if item["kind"] == kind]
+    return found
+
+
+def pod() -> dict[str, Any]:
+    """A Pod as the Deployment makes them."""
+    template = copy.deepcopy(the("Deployment")["spec"]["template"])
+    metadata = {"name": "worker", "namespace": NAME, **template["metadata"]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+
+
+def configuration(folder: Path) -> Config:
+    """The ConfigMap's file, as the worker reads it."""
+    path = folder / "etcd-handoff.toml"
+    path.write_text(the("ConfigMap")["data"][path.name])
+    return load_config(path)
+
+
+# --- accepted -----------------------------------------------------------------------------------------------
+
+
+async def test_api_server_accepts_every_manifest(site: Site) -> None:
+    """The dry run names each object of each file once, all of them are stored, and no file is left out."""
+    asked = sorted(f"{item['kind'].lower()}/{item['metadata']['name']}" for item in objects())
+    lines = site.checked.splitlines()
+    assert all(line.endswith("(server dry run)") for line in lines)
+    said = (line.split()[0].partition("/") for line in lines)
+    assert sorted(f"{kind.partition('.')[0]}/{name}" for kind, _, name in said) == asked
+    rendered = await site.kubectl("kustomize", str(DEPLOY))
+    assert len(list(yaml.safe_load_all(rendered))) == len(asked)
+    await site.kubectl("get", "-k", str(DEPLOY))
+    await site.kubectl("apply", "--server-side", "--dry-run=server", "-f", str(DEPLOY / "k0s-remover.yaml"))
+    listed = {*yaml.safe_load((DEPLOY / "kustomization.yaml").read_text())["resources"]}
+    assert {file.name for file in DEPLOY.iterdir()} == listed | {"kustomization.yaml", "k0s-remover.yaml"}
+
+
+async def test_misspelt_field_would_not_pass_the_dry_run(site: Site) -> None:
+    """The API server's validation is strict, so an accepted manifest has no field that would be dropped."""
+    wrong = the("Deployment")
+    wrong["spec"]["template"]["spec"]["containers"][0]["securityContext"]["readOnlyRootFileSystem"] = True
+    with pytest.raises(ProcessError, match="readOnlyRootFileSystem"):
+        await site.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", stdin=json.dumps(wrong))
+
+
+async def test_namespace_admits_the_pod_and_none_with_a_privilege_more(site: Site) -> None:
+    """The real admission of the namespace's `restricted` level: each line of the Pod's security context is needed."""
+
+    async def admit(changed: dict[str, Any]) -> tuple[int, str]:
+        return await site.ask("POST", f"{OWN}/pods", changed, bearer())
+
+    status, text = await admit(pod())
+    assert status == 201, text
+    for level, key in (
+        ("pod", "runAsNonRoot"),
+        ("pod", "seccompProfile"),
+        ("container", "allowPrivilegeEscalation"),
+        ("container", "capabilities"),
     ):
-        assert not await may(verb, resource, "--namespace=default"), f"{verb} {resource}"
-    await _drive(KubernetesGateway(await _as_the_account(lab, tmp_path)), node)
-    await kubectl("apply", "--server-side", "-f", str(DEPLOY / "k0s-remover.yaml"))
-    assert await may("patch", members)
+        worse = pod()
+        spec = worse["spec"]
+        del (spec if level == "pod" else spec["containers"][0])["securityContext"][key]
+        status, text = await admit(worse)
+        assert (status, "restricted" in text) == (403, True), f"{key}: {text}"
 
 
-async def _drive(gateway: KubernetesGateway, node: str) -> None:
-    """All calls of the product's own gateway, with the rights of the service account."""
+# --- rights -------------------------------------------------------------------------------------------------
+
+
+async def test_account_may_do_what_is_listed_and_nothing_else(site: Site) -> None:
+    """The API server's own list of the account's rights is ours, in every namespace, with and without k0s-remover."""
+    for namespace in (NAME, "kube-system"):
+        assert await site.rights(namespace) == RIGHTS
+    assert await site.rights("default") == RIGHTS | EVENT_RIGHT
+    remover = ("-f", str(DEPLOY / "k0s-remover.yaml"))
+    await site.kubectl("apply", "--server-side", *remover)
     try:
-        member = await gateway.get(node)
+        assert await site.rights(NAME) == RIGHTS | REMOVER_RIGHT
+        status, text = await site.ask("PATCH", f"{MEMBERS}/{NODE}", {"spec": {"leave": True}})
+        assert status == 200, text
+    finally:
+        await site.kubectl("delete", *remover)
+
+
+@pytest.mark.parametrize(("method", "path", "body"), DENIED, ids=lambda value: value if isinstance(value, str) else "")
+async def test_needless_request_is_answered_403(
+    site: Site, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    """The account is refused; the administrator, with the same words, is not, so it is for its rights."""
+    status, text = await site.ask(method, path, body)
+    assert status == 403, text
+    assert f"system:serviceaccount:{NAME}:{NAME}" in text
+    assert (await site.ask(method, path, body, bearer()))[0] != 403
+
+
+async def test_account_cannot_act_as_somebody_else(site: Site) -> None:
+    """Impersonation is refused."""
+    as_admin = {
+        "Authorization": f"Bearer {site.token}",
+        "Impersonate-User": "lab",
+        "Impersonate-Group": "system:masters",
+    }
+    assert (await site.ask("GET", "/api/v1/secrets", None, as_admin))[0] == 403
+
+
+async def test_every_call_of_the_gateway_is_allowed_from_within_a_pod(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the profile of deploy/config.yaml: token, authority and address as a Pod finds them, and no kubeconfig."""
+    lab = site.lab
+    for name, content in (
+        ("TOKEN", site.token),
+        ("CERT", (lab.directory / NODE / "certificates" / "apiserver.crt").read_text()),
+    ):
+        (tmp_path / name).write_text(content)
+        monkeypatch.setattr(incluster_config, f"SERVICE_{name}_FILENAME", str(tmp_path / name))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", HOST)
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(lab.node(NODE).api_port))
+    profile = configuration(tmp_path).cluster("local").kubernetes
+    assert profile is not None
+    gateway = KubernetesGateway(profile)
+    try:
+        await gateway.warm()
+        member = await gateway.get(NODE)
+        assert member in await gateway.list()
         _, version = await gateway.list_at()
         created = await gateway.create(new_resource("another"))
         truth = Truth("abc", joined=False, message="Member removed from cluster", peer_urls=("https://10.0.0.9:2380",))
-        await gateway.patch_status(created, status_for(created, truth, NOW[:19] + "Z"))
+        patched = await gateway.patch_status(created, status_for(created, truth, NOW))
+        assert patched["status"]["memberID"] == "abc"
         await gateway.changed(version)
-        await gateway.record_event(event_for(member, News("Removed", "said"), NOW))
+        # It keeps a refusal to itself, so that the Event is looked for.
+        event = event_for(member, News("Removed", "said"), NOW)
+        await gateway.record_event(event)
+        await site.kubectl("get", "events.events.k8s.io", event["metadata"]["name"], "--namespace", "default")
         with pytest.raises(KubernetesPermissionError):
             await gateway.patch_spec(member, {"leave": True})
     finally:
         await gateway.close()
+        await site.kubectl("delete", "etcdmember", "another", "--ignore-not-found")
+    calls = {n for n, call in vars(KubernetesGateway).items() if n[0] != "_" and inspect.iscoroutinefunction(call)}
+    tried = {
+        "warm",
+        "get",
+        "list",
+        "list_at",
+        "create",
+        "patch_status",
+        "changed",
+        "record_event",
+        "patch_spec",
+        "close",
+    }
+    assert calls == tried, "a call of the gateway is not tried here"
+
+
+async def test_watched_cluster_loses_its_leader_and_tells_all_with_these_rights_alone(bench: MakeBench) -> None:
+    """Workers with the account's token: a flag, a removal, its Events, and a resource that was missing."""
+    async with bench(workers=()) as b:
+        lab = b.lab
+        for file in ("namespace.yaml", "rbac.yaml"):
+            await lab.kubectl("apply", "--server-side", "-f", str(DEPLOY / file), context=NODE)
+        kubeconfig = json.loads(lab.kubeconfig_path.read_text())
+        kubeconfig["users"][0]["user"] = {"token": await token_of(lab, NAME, NAME)}
+        account = b.folder / "account.kubeconfig"
+        account.write_text(json.dumps(kubeconfig))
+        ours = lab.config_path.read_text()
+        lab.config_path.write_text(ours.replace(str(lab.kubeconfig_path), str(account)))
+        assert str(account) in lab.config_path.read_text()
+        leader = await lab.leader()
+        kept, missing = (node.name for node in lab.others(leader))
+        await lab.kubectl("delete", "etcdmember", missing, context=kept)
+        for node in lab.nodes:
+            await lab.start_worker(node.name)
+        await start_watch(b)
+        patch = ["--type", "merge", "-p", '{"spec":{"leave":true}}']
+        await lab.kubectl("patch", "etcdmember", leader, *patch, context=kept)
+        out = [f"etcdmember/{leader}", "--for=condition=Joined=False", "--timeout=60s"]
+        await lab.kubectl("wait", *out, context=kept, timeout="60s")
+
+        async def told() -> bool:
+            answer = json.loads(await lab.kubectl("get", "events", "-o", "json", "--namespace=default", context=kept))
+            reasons = {event["reason"] for event in answer["items"]}
+            return {"MoveLeader", "RemoveMember", "Removed"} <= reasons
+
+        await wait_until(told, "the removal's Events are stored", 30)
+
+        async def created() -> bool:
+            return missing in await lab.etcdmembers(kept) and await lab.joined(missing, kept) == "True"
+
+        await wait_until(created, f"EtcdMember {missing} is made", 30)
+        await b.judge({leader})
+
+
+# --- the Pod ------------------------------------------------------------------------------------------------
+
+
+async def test_worker_understands_its_options_and_finds_its_files(tmp_path: Path) -> None:
+    """Each path in options, environment and configuration lies in a volume, the ready file's in a writable one."""
+    spec = the("Deployment")["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    options = worker.parser().parse_args([text.replace("$(NODE_NAME)", "node7") for text in container["args"]])
+    env = {item["name"]: item for item in container["env"]}
+    assert (options.node, env["NODE_NAME"]["valueFrom"]["fieldRef"]["fieldPath"]) == ("node7", "spec.nodeName")
+    mounts = {PurePosixPath(m["mountPath"]): m for m in container["volumeMounts"]}
+    assert {m["name"] for m in mounts.values()} == {volume["name"] for volume in spec["volumes"]}
+    assert not mounts[PurePosixPath(options.ready_file).parent].get("readOnly")
+    assert PurePosixPath(env[CONFIG_VARIABLE]["value"]) in mounts
+    profile = configuration(tmp_path).cluster("local")
+    for path in (profile.etcd.ca_file, profile.etcd.cert_file, profile.etcd.key_file):
+        assert PurePosixPath(str(path)).parent in mounts
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert spec["terminationGracePeriodSeconds"] > worker.GRACE.total_seconds()
+
+
+@pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
+async def test_probe_passes_for_a_file_that_is_younger_than_30_seconds(probe: str, tmp_path: Path) -> None:
+    """The very command of the manifest: the worker's own mark passes, an old file and none at all fail."""
+    (container,) = the("Deployment")["spec"]["template"]["spec"]["containers"]
+    options = worker.parser().parse_args(container["args"])
+    mark = tmp_path / "ready"
+    *_, code = container[probe]["exec"]["command"]
+    assert str(options.ready_file) in code
+
+    def passes() -> bool:
+        code_here = code.replace(str(options.ready_file), str(mark))
+        return subprocess.run([sys.executable, "-c", code_here], capture_output=True, check=False).returncode == 0
+
+    assert not passes()
+    worker.mark(mark, ready=True)
+    assert passes()
+    old = time.time() - 31
+    os.utime(mark, (old, old))
+    assert not passes()
+    worker.mark(mark, ready=True)
+    assert passes()
+    worker.mark(mark, ready=False)
+    assert not passes()
