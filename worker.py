@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import (
     ExecuteWorkflowInput,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
     from temporalio.client import Client
 
-EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_UNREACHABLE = 0, 1, 2, 4
+EXIT_DONE, EXIT_USAGE, EXIT_UNREACHABLE = 0, 2, 4
 
 STICKY_TIMEOUT: Final = timedelta(milliseconds=100)
 """How long the next decision waits for the worker that made the last one: after `kill -9` another takes over then."""
@@ -83,26 +84,46 @@ class _WorkflowFrame(WorkflowInboundInterceptor):
 
 async def ensure_search_attributes(client: Client) -> bool:
     """Whether the namespace has our search attributes; they are registered when they are missing and we may."""
-    wanted = {key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD for key in (CLUSTER_KEY, MEMBER_KEY, STATE_KEY)}
+    keyword = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+    names = [key.name for key in (CLUSTER_KEY, MEMBER_KEY, STATE_KEY)]
+    asked = ListSearchAttributesRequest(namespace=client.namespace)
     try:
-        known = await client.operator_service.list_search_attributes(
-            ListSearchAttributesRequest(namespace=client.namespace)
-        )
-        missing = {name: kind for name, kind in wanted.items() if name not in known.custom_attributes}
+        known = (await client.operator_service.list_search_attributes(asked)).custom_attributes
+        missing = {name: keyword for name in names if name not in known}
         if missing:
             await client.operator_service.add_search_attributes(
                 AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
             )
     except RPCError as error:
-        if error.status is RPCStatusCode.ALREADY_EXISTS:
-            return True
+        # Another worker may have registered them meanwhile.
+        why = "" if error.status is RPCStatusCode.ALREADY_EXISTS else error.message.rstrip(".")
+    else:
+        # Temporal refuses a value of another type, and with it the workflow task, again and again.
+        odd = [name for name in names if known.get(name, keyword) != keyword]
+        why = f"not of type Keyword, to be removed first: {', '.join(odd)}" if odd else ""
+    if why:
         log.warning(
             "running without search attributes: %s; register EtcdCluster, EtcdMember and HandoffState as Keyword with "
             "`temporal operator search-attribute create`, then restart the workers",
-            error.message,
+            why,
         )
-        return False
-    return True
+    return not why
+
+
+async def check_namespace(client: Client) -> None:
+    """Return when the namespace exists.
+
+    Raises:
+        ConfigError: It does not.
+        RPCError: Temporal does not say.
+    """
+    try:
+        await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        msg = f"Temporal has no namespace {client.namespace!r}; set TEMPORAL_NAMESPACE to one that it has"
+        raise ConfigError(msg) from None
 
 
 def make_worker(client: Client, config: Config, activities: Sequence[Callable[..., Any]]) -> Worker:
@@ -153,9 +174,11 @@ async def serve(config: Config, node: str, ready_file: Path | None = None) -> No
         ready_file: Touched every few seconds while the worker takes work, removed when it stops; for probes.
 
     Raises:
+        ConfigError: Temporal's environment configuration is wrong, or there is no such namespace.
         RuntimeError: Temporal cannot be reached at the start.
     """
     client = await connect()
+    await check_namespace(client)
     search_attributes = await ensure_search_attributes(client)
     worker = WorkerActivities(config, search_attributes=search_attributes)
     etcd, gateways = EtcdActivities(config, node), Gateways(config, node)
@@ -233,11 +256,10 @@ def run(config_file: str | None, node: str, log_level: str = "INFO", ready_file:
     try:
         config = load_config(config_path(config_file))
         check_files(config)
+        asyncio.run(serve(config, node, ready_file))
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_USAGE
-    try:
-        asyncio.run(serve(config, node, ready_file))
     except (RuntimeError, RPCError) as error:
         sys.stderr.write(f"{unreachable_note(error)}\n")
         return EXIT_UNREACHABLE

@@ -1,7 +1,7 @@
 """Start removals and follow them, from scripts and from the command line.
 
 client = await connect()
-removal = await start_removal(client, RemovalRequest(cluster="prod", member="node2"))
+removal = await start_removal(client, RemovalRequest(cluster="demo", member="node2"))
 print((await removal.result()).outcome)
 """
 
@@ -17,6 +17,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.envconfig import ClientConfig
 
 from etcd_handoff.coordination import WatchRequest, watch_id
+from etcd_handoff.errors import ConfigError
 from etcd_handoff.model import TASK_QUEUE, RemovalRequest, RemovalResult, workflow_id
 from etcd_handoff.payloads import data_converter
 
@@ -38,9 +39,14 @@ async def connect(interceptors: tuple[Interceptor, ...] = ()) -> Client:
     """A client by Temporal's environment configuration (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TLS, profiles).
 
     Raises:
+        ConfigError: The environment names a profile or a file that cannot be used.
         RuntimeError: The server cannot be reached.
     """
-    settings = ClientConfig.load_client_connect_config()
+    try:
+        settings = ClientConfig.load_client_connect_config()
+    except (RuntimeError, ValueError, OSError) as error:
+        msg = f"Temporal's environment configuration: {error}; correct TEMPORAL_PROFILE, TEMPORAL_TLS_* or the file"
+        raise ConfigError(msg) from None
     settings.setdefault("target_host", DEFAULT_ADDRESS)
     return await Client.connect(**settings, data_converter=data_converter, interceptors=list(interceptors))
 

@@ -146,8 +146,9 @@ def rpc_stop(error: RPCError) -> Stop:
     if error.status in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
         text = f"Temporal at {temporal_address()} (TEMPORAL_ADDRESS) does not answer: {error.message}"
         return Stop(EXIT_UNREACHABLE, text)
-    hint = "; set TEMPORAL_NAMESPACE" if error.status is RPCStatusCode.NOT_FOUND else ""
-    text = f"Temporal at {temporal_address()} refuses: {error.status.name}: {error.message.rstrip('.')}{hint}"
+    text = f"Temporal at {temporal_address()} refuses: {error.status.name}: {error.message.rstrip('.')}"
+    if error.status is RPCStatusCode.NOT_FOUND:
+        return Stop(EXIT_USAGE, f"{text}; set TEMPORAL_NAMESPACE to one that it has")
     return Stop(EXIT_FAILED, text)
 
 

@@ -189,10 +189,12 @@ async def _pollers(client: Client, task_queue: str) -> Finding:
 
 
 async def _attributes(client: Client) -> Finding:
+    from temporalio.api.enums.v1 import IndexedValueType
     from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
     from temporalio.service import RPCError
 
     from etcd_handoff.cli.findings import judge_attributes
+    from etcd_handoff.cli.output import SEARCH_ATTRIBUTES
 
     try:
         known = await client.operator_service.list_search_attributes(
@@ -200,7 +202,8 @@ async def _attributes(client: Client) -> Finding:
         )
     except RPCError as error:
         raise rpc_stop(error) from None
-    return judge_attributes(known.custom_attributes)
+    kinds, keyword = known.custom_attributes, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+    return judge_attributes(kinds, [name for name in SEARCH_ATTRIBUTES if kinds.get(name, keyword) != keyword])
 
 
 def _trouble(check: str, error: Exception, remedy: str = "") -> Finding:

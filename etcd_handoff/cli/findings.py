@@ -105,8 +105,11 @@ def judge_pollers(task_queue: str, identities: Sequence[str]) -> Finding:
     return Finding("workers", f"{count(len(identities), 'worker')} on task queue {task_queue}")
 
 
-def judge_attributes(known: Container[str]) -> Finding:
-    """Whether the search attributes are registered."""
+def judge_attributes(known: Container[str], odd: Sequence[str] = ()) -> Finding:
+    """Whether the search attributes are registered, and none of them is `odd`: registered with another type."""
+    if odd:
+        remedy = f"temporal operator search-attribute remove --name {' --name '.join(odd)}; then restart the workers"
+        return Finding("search attributes", f"not of type Keyword: {', '.join(odd)}", remedy, EXIT_FAILED)
     missing = [name for name in SEARCH_ATTRIBUTES if name not in known]
     if missing:
         names = " ".join(f"--name {name} --type Keyword" for name in missing)

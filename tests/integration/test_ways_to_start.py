@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
+import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 from temporalio.client import WorkflowExecutionStatus
 
-from etcd_handoff.client import connect, start_removal
+from etcd_handoff import client
+from etcd_handoff.client import start_removal
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
+from etcd_handoff.lab.nodes import ROOT
+from etcd_handoff.lab.processes import run
 from etcd_handoff.model import RemovalRequest
 
 if TYPE_CHECKING:
@@ -19,8 +23,21 @@ if TYPE_CHECKING:
     from tests.integration.conftest import MakeBench
 
 
+START = ("workflow", "start", "--type", "RemoveMember", "--task-queue", "etcd-handoff")
+
+
 def _input(member: str) -> str:
     return json.dumps({"cluster": "demo", "member": member})
+
+
+def _shown_script() -> str:
+    """The lines of Python that the README shows, which are those of the module's docstring."""
+    blocks: list[str] = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    script = next(block for block in blocks if "start_removal" in block)
+    lines = (client.__doc__ or "").strip().splitlines()[2:]
+    assert lines
+    assert {line.strip() for line in lines} <= {line.strip() for line in script.splitlines()}
+    return script
 
 
 async def test_command_line_temporal_and_python_each_remove_a_member(bench: MakeBench) -> None:
@@ -31,22 +48,26 @@ async def test_command_line_temporal_and_python_each_remove_a_member(bench: Make
         following = asyncio.ensure_future(b.lab.handoff("remove", first, "-c", "demo"))
         await b.reached("remove_member.before")
         joined = await start_removal(b.client, RemovalRequest(cluster="demo", member=first))
+        status, shown, _ = await b.lab.handoff("remove", first, "--detach", "-o", "json")
+        assert (status, json.loads(shown)["joined"]) == (0, True)
+        again = await b.lab.temporal(*START, "--workflow-id", joined.id, "--input", _input(first), "-o", "json")
+        runs = {json.loads(said)["runId" if said is again[1] else "run_id"] for said in (shown, again[1])}
+        assert runs == {(await joined.describe()).run_id}
         b.release("remove_member.before")
         status, shown, _ = await following
         assert (status, (await joined.result()).outcome) == (0, "removed")
         for words in ("check_leader", "remove_member", "update_status", "removed", first):
             assert words in shown
 
-        start = ("workflow", "start", "--type", "RemoveMember", "--task-queue", "etcd-handoff")
         workflow = f"etcd-remove/demo/{second}"
-        started = await b.lab.temporal(*start, "--workflow-id", workflow, "--input", _input(second))
+        started = await b.lab.temporal(*START, "--workflow-id", workflow, "--input", _input(second))
         assert started[0] == 0, started
         status, said, _ = await b.lab.temporal("workflow", "result", "--workflow-id", workflow, "-o", "json")
         assert (status, json.loads(said)["result"]["outcome"]) == (0, "removed")
 
-        client = await connect()
-        removal = await start_removal(client, RemovalRequest(cluster="demo", member=third))
-        assert (await removal.result()).outcome == "removed"
+        script = _shown_script().replace("node2", third)
+        status, said, errors = await run([sys.executable, "-c", script], b.lab.environment, ROOT)
+        assert (status, said) == (0, "removed\n"), errors
         await b.judge({first, second, third})
 
 
@@ -60,11 +81,19 @@ async def test_plan_status_and_doctor_tell_the_truth(bench: MakeBench) -> None:
             assert status == 0, errors
             return json.loads(shown)
 
-        assert f"hand leadership from {leader}" in json.dumps(await told("plan", leader))
-        seen = json.dumps(await told("status"))
-        assert all(node.name in seen for node in b.lab.nodes)
-        findings = await told("doctor")
-        assert all(finding["ok"] for finding in findings), findings
+        roles = {node.name: "leader" if node.name == leader else "voter" for node in b.lab.nodes}
+        planned = await told("plan", leader)
+        assert (planned["decision"], planned["term"]) == ("transfer", term)
+        assert f"hand leadership from {leader}" in planned["steps"][0]
+        seen = await told("status")
+        for shown_members in (planned["members"], seen["members"]):
+            assert {m["name"]: m["role"] for m in shown_members} == roles
+        records = {record["name"]: (record["joined"], record["wrong"]) for record in seen["etcdmembers"]}
+        assert records == dict.fromkeys(roles, ("True", ""))
+        assert (seen["removals"], seen["errors"]) == ([], {})
+        findings = {finding.pop("check"): finding for finding in await told("doctor")}
+        assert all(finding["ok"] for finding in findings.values()), findings
+        assert leader in findings["leader"]["detail"]
         for command in (("plan", leader), ("status",), ("doctor",)):
             status, shown, _ = await b.lab.handoff(*command)
             assert status == 0
@@ -75,8 +104,9 @@ async def test_plan_status_and_doctor_tell_the_truth(bench: MakeBench) -> None:
 async def test_watch_is_started_shown_and_stopped(bench: MakeBench) -> None:
     """`watch start` twice is one watcher; its status lists the EtcdMembers; stopped, there is none."""
     async with bench() as b:
-        assert (await b.lab.handoff("watch", "start"))[0] == 0
-        assert (await b.lab.handoff("watch", "start"))[0] == 0
+        starts = [await b.lab.handoff("watch", "start", "-o", "json") for _ in range(2)]
+        assert [status for status, _, _ in starts] == [0, 0]
+        assert len({json.loads(shown)["run_id"] for _, shown, _ in starts}) == 1
         member = b.lab.others(await b.lab.leader())[0].name
         patch = ("patch", "etcdmember", member, "--type", "merge", "-p", '{"spec":{"leave":true}}')
         survivor = await b.lab.leader()
@@ -86,7 +116,15 @@ async def test_watch_is_started_shown_and_stopped(bench: MakeBench) -> None:
         status, shown, _ = await b.lab.handoff("watch", "status")
         assert (status, member in shown, "asked to leave" in shown) == (0, True, True)
         assert (await b.lab.handoff("watch", "stop"))[0] == 0
-        await b.client.get_workflow_handle("etcd-watch/demo").describe()
+        watcher = b.client.get_workflow_handle("etcd-watch/demo")
+
+        async def stopped() -> bool:
+            return (await watcher.describe()).status is not WorkflowExecutionStatus.RUNNING
+
+        await wait_until(stopped, "the watcher has ended", 20)
+        for command in ("status", "stop"):
+            status, _, errors = await b.lab.handoff("watch", command)
+            assert (status, "nothing watches cluster demo" in errors) == (1, True), errors
         status, _, errors = await b.lab.handoff("watch", "status", "-c", "nowhere")
         assert (status, "nowhere" in errors) == (2, True)
         await b.judge({member})
@@ -111,9 +149,13 @@ async def test_exit_codes(bench: MakeBench, tmp_path: Path) -> None:
         ):
             status, text = await ends(*wrong)
             assert (status, said in text) == (2, True), text
+        nowhere = {**b.lab.environment, "TEMPORAL_NAMESPACE": "nowhere"}
+        for asked in (("remove", target), ("watch", "stop")):
+            status, _, text = await run([sys.executable, "-m", "etcd_handoff.cli", *asked], nowhere, ROOT)
+            assert (status, "set TEMPORAL_NAMESPACE" in text) == (2, True), text
         await b.lab.kill(Role.ETCD, down)
         status, text = await ends("remove", target, "--blocked-timeout", "1")
-        assert (status, "QuorumAtRisk" in text) == (3, True), text
+        assert (status, "BlockedTooLong: QuorumAtRisk" in text) == (3, True), text
         following = asyncio.ensure_future(ends("remove", target))
         handle = b.client.get_workflow_handle(f"etcd-remove/demo/{target}")
 
@@ -128,9 +170,16 @@ async def test_exit_codes(bench: MakeBench, tmp_path: Path) -> None:
         await b.lab.kill(Role.TEMPORAL)
         status, text = await ends("remove", target)
         assert (status, "TEMPORAL_ADDRESS" in text) == (4, True), text
+        assert (await ends("doctor"))[0] == 4
+        status, text = await ends("status")
+        assert (status, "Removals: Temporal cannot be reached" in text) == (0, True), text
         await b.judge(set())
+        for node in b.lab.nodes:
+            await b.lab.kill(Role.ETCD, node.name)
+        for command in (("plan", target), ("status",)):
+            status, text = await ends(*command)
+            assert (status, "etcd cannot be read" in text) == (4, True), text
     async with Lab(LabOptions(nodes=1, workers=("node0",), directory=tmp_path / "one")) as lab:
-        os.environ.pop("ETCD_HANDOFF_CONFIG", None)
         status, shown, errors = await lab.handoff("remove", "node0")
         assert (status, "LastVoter" in shown + errors) == (3, True)
         assert [m.name for m in await lab.members()] == ["node0"]
