@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import inspect
 import logging
 import os
 import signal
@@ -14,13 +15,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from temporalio import workflow
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import (
     ExecuteWorkflowInput,
+    HandleQueryInput,
+    HandleSignalInput,
+    HandleUpdateInput,
     Interceptor,
+    UnsandboxedWorkflowRunner,
     Worker,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
@@ -64,7 +71,7 @@ log = logging.getLogger("etcd_handoff.worker")
 
 
 class WorkflowFrame(Interceptor):
-    """Fails a workflow that was started with the wrong number of arguments, instead of its task for ever."""
+    """Answers a wrong number of arguments in words, where the SDK would fail the workflow's task for ever."""
 
     def workflow_interceptor_class(
         self,
@@ -75,11 +82,50 @@ class WorkflowFrame(Interceptor):
 
 
 class _WorkflowFrame(WorkflowInboundInterceptor):
+    """Without hints for a wrong number of arguments the SDK hands handlers plain JSON, and fails the task for ever."""
+
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002
         if len(input.args) > 1:
             text = f"input: one JSON object is expected, {len(input.args)} arguments were given"
             raise invalid_input(text)
         return await self.next.execute_workflow(input)
+
+    def handle_update_validator(self, input: HandleUpdateInput) -> None:  # noqa: A002
+        self._count(input.update, workflow.get_update_handler(input.update), input.args)
+        self.next.handle_update_validator(input)
+
+    async def handle_update_handler(self, input: HandleUpdateInput) -> Any:  # noqa: A002
+        self._count(input.update, workflow.get_update_handler(input.update), input.args)
+        return await self.next.handle_update_handler(input)
+
+    async def handle_query(self, input: HandleQueryInput) -> Any:  # noqa: A002
+        self._count(input.query, workflow.get_query_handler(input.query), input.args)
+        return await self.next.handle_query(input)
+
+    async def handle_signal(self, input: HandleSignalInput) -> None:  # noqa: A002
+        try:
+            self._count(input.signal, workflow.get_signal_handler(input.signal), input.args)
+        except ApplicationError as error:
+            # Nobody waits for an answer, and raising would fail the workflow. The SDK drops bad JSON in the same way.
+            workflow.logger.warning("a signal was dropped: %s", error.message)
+        else:
+            await self.next.handle_signal(input)
+
+    @staticmethod
+    def _count(name: str, handler: Callable[..., Any] | None, args: Sequence[Any]) -> None:
+        """Raise `InvalidInput` for a number of arguments that the handler does not take."""
+        if handler is None:
+            return
+        signature = inspect.signature(handler)
+        try:
+            signature.bind(*args)
+        except TypeError:
+            takes = "one JSON object" if signature.parameters else "nothing"
+            raise invalid_input(f"{name}: it takes {takes}, {len(args)} arguments were given") from None
+
+
+WORKFLOWS: Final = (RemoveMember, ClusterTurns, WatchEtcdMembers)
+INTERCEPTORS: Final = (ActivityFrame(), WorkflowFrame())
 
 
 async def ensure_search_attributes(client: Client) -> bool:
@@ -131,9 +177,12 @@ def make_worker(client: Client, config: Config, activities: Sequence[Callable[..
     return Worker(
         client,
         task_queue=config.task_queue,
-        workflows=[RemoveMember, ClusterTurns, WatchEtcdMembers],
+        workflows=WORKFLOWS,
         activities=activities,
-        interceptors=[ActivityFrame(), WorkflowFrame()],
+        interceptors=INTERCEPTORS,
+        # The sandbox loads the workflows anew for each run and proxies every call, which costs more than all decisions
+        # of a removal together. What it guards against, the replay tests find: they run in it.
+        workflow_runner=UnsandboxedWorkflowRunner(),
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=GRACE,
         max_concurrent_activities=MOST_ACTIVITIES,
@@ -147,6 +196,7 @@ def all_activities(
 ) -> list[Callable[..., Any]]:
     """Everything that a worker does for workflows; the caller closes `etcd` and `gateways` afterwards."""
     kubernetes, members = KubernetesActivities(gateways, node), EtcdMemberActivities(gateways)
+    temporal = TemporalActivities(client)
     return [
         etcd.check_leader,
         etcd.move_leader,
@@ -160,7 +210,8 @@ def all_activities(
         members.watch_members,
         members.sync_members,
         members.note_progress,
-        TemporalActivities(client).follow_removal,
+        temporal.take_turn,
+        temporal.follow_removal,
         worker.describe_worker,
     ]
 

@@ -1,4 +1,4 @@
-"""Looks at removals from outside, through Temporal itself."""
+"""What is done through Temporal itself: a removal is looked at from outside, or put into its cluster's queue."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from temporalio.client import (
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
 )
-from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from etcd_handoff.coordination import Follow, Followed
+from etcd_handoff.coordination import Follow, Followed, Turns, turns_id
 from etcd_handoff.model import HandoffState, Progress, RemovalResult
 from etcd_handoff.payloads import STATE_KEY
 
@@ -31,6 +32,12 @@ WORDS_LOOKS: Final = 10
 """Every so many looks the words are read too, though the state is the same."""
 
 
+TURNS_TYPE: Final = "ClusterTurns"
+JOIN: Final = "join"
+TASK_TIMEOUT: Final = timedelta(seconds=2)
+"""How long a decision of the queue may take: a worker that dies over one is noticed then."""
+
+
 class TemporalActivities:
     """The activities on workflows.
 
@@ -40,6 +47,39 @@ class TemporalActivities:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+
+    @activity.defn
+    async def take_turn(self, turns: Turns) -> bool:
+        """The removal of the one ticket stands in its cluster's queue.
+
+        Done again after a lost answer, it finds the queue that it started itself and joins it, which changes nothing
+        but makes the queue tell whose turn it is.
+
+        Returns:
+            Whether there was no queue, so that starting it gave the turn.
+        """
+        (ticket,), queue_id = turns.tickets, turns_id(turns.cluster_id)
+        while True:
+            try:
+                await self._client.start_workflow(
+                    TURNS_TYPE,
+                    turns,
+                    id=queue_id,
+                    task_queue=activity.info().task_queue,
+                    id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                    task_timeout=TASK_TIMEOUT,
+                    static_summary=f"One change at a time to etcd cluster {turns.cluster_id}",
+                )
+            except WorkflowAlreadyStartedError:
+                try:
+                    await self._client.get_workflow_handle(queue_id).signal(JOIN, ticket)
+                except RPCError as error:
+                    if error.status is not RPCStatusCode.NOT_FOUND:
+                        raise
+                    continue  # it ended in between
+                return False
+            return True
 
     @activity.defn
     async def follow_removal(self, ask: Follow) -> Followed:

@@ -1,9 +1,9 @@
 """The workflow `ClusterTurns`: one change at a time per etcd cluster, first come first served.
 
 A removal takes the free turn by *starting* this workflow with its ticket: Temporal lets only one run per workflow ID,
-so the start itself is the lock and costs no wait. When it runs already, the removal signals `join` and awaits
-`your_turn`. Nobody has to give a turn back: every ticket is followed until its removal has ended, however that came
-about. With the last ticket the workflow ends.
+so the start itself is the lock; a local activity does it within the removal's own workflow task. When it runs
+already, that signals `join` instead, and the removal awaits `your_turn`. Nobody has to give a turn back: every ticket
+is followed until its removal has ended, however that came about. With the last ticket the workflow ends.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
-from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
+from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.etcdmembers import EtcdMemberActivities
@@ -32,7 +31,6 @@ with workflow.unsafe.imports_passed_through():
         left,
         sentence,
         turn_of,
-        turns_id,
     )
     from etcd_handoff.etcdmember import resource_name
 
@@ -42,7 +40,7 @@ if TYPE_CHECKING:
 UNDISTURBED: Final = timedelta(seconds=1)
 FOLLOW_TIMEOUT: Final = timedelta(hours=1)
 FOLLOW_HEARTBEAT: Final = timedelta(seconds=2)
-TASK_TIMEOUT: Final = timedelta(seconds=2)
+TAKE_TIMEOUT: Final = timedelta(seconds=5)
 NOTE_TIMEOUT: Final = timedelta(seconds=5)
 RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=5))
 MOST_SAID: Final = 5
@@ -183,23 +181,9 @@ async def join(cluster: str, pinned: Pinned, *, waits: bool = True) -> bool:
         member_id=pinned.member_id,
         waits=waits,
     )
-    while True:
-        try:
-            await workflow.start_child_workflow(
-                ClusterTurns.run,
-                Turns(cluster_id=cluster_id, tickets=(ticket,)),
-                id=turns_id(cluster_id),
-                cancellation_type=ChildWorkflowCancellationType.ABANDON,
-                parent_close_policy=ParentClosePolicy.ABANDON,
-                task_timeout=TASK_TIMEOUT,
-                static_summary=f"One change at a time to etcd cluster {cluster_id}",
-            )
-        except WorkflowAlreadyStartedError:
-            pass
-        else:
-            return True
-        try:
-            await workflow.get_external_workflow_handle(turns_id(cluster_id)).signal(ClusterTurns.join, ticket)
-        except ApplicationError:
-            continue  # it ended in between
-        return False
+    return await workflow.execute_local_activity_method(
+        TemporalActivities.take_turn,
+        Turns(cluster_id=cluster_id, tickets=(ticket,)),
+        start_to_close_timeout=TAKE_TIMEOUT,
+        retry_policy=RETRY,
+    )

@@ -158,7 +158,7 @@ class Lab:
             self._add_worker(node.name)
         if self.options.temporal:
             command = temporal_command(self._parts, self.directory, self._temporal_port, self._ui_port)
-            self._add(Role.TEMPORAL, "", command)
+            self._add(Role.TEMPORAL, "", [*command, *self.options.temporal_flags])
         self._say(f"starting {self._inventory()}")
         roles = [key for key in self._processes if key[0] is not Role.WORKER]
         for key in roles:

@@ -23,6 +23,7 @@ class LabOptions:
         directory: Where data and logs go; left out, a temporary folder that goes when all went well.
         worker_env: Environment of all workers beyond ours.
         etcd_flags: Flags of all etcd members beyond ours, such as a shorter `--heartbeat-interval`.
+        temporal_flags: Flags of the Temporal server beyond ours, such as `--dynamic-config-value KEY=VALUE`.
         remover: Who takes members out, as in the cluster profile.
         progress: Told what is happening.
     """
@@ -35,5 +36,6 @@ class LabOptions:
     directory: Path | None = None
     worker_env: tuple[tuple[str, str], ...] = ()
     etcd_flags: tuple[str, ...] = ()
+    temporal_flags: tuple[str, ...] = ()
     remover: str = "etcd"
     progress: Callable[[str], None] | None = None

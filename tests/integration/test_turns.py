@@ -95,6 +95,7 @@ async def test_holder_and_then_the_queue_terminated(bench: MakeBench) -> None:
         await b.reached("move_leader.before")
         waiting = await b.start(follower)
         await queued(b, follower)
+        await told(b, leader, "Handing leadership", via=last)
         await holder.terminate("by the test")
         await b.reached("remove_member.before")
         await told(b, leader, "the removal was terminated", via=last)

@@ -7,6 +7,7 @@ whose removals may still run, such a change needs `workflow.patched`, and the ol
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -14,10 +15,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.client import connect, start_removal
-from etcd_handoff.coordination import turns_id
+from temporalio.client import WorkflowFailureError
+
+from etcd_handoff.client import connect, start_removal, start_watch
+from etcd_handoff.coordination import WatchRequest, turns_id
 from etcd_handoff.lab import Lab, LabOptions
-from etcd_handoff.model import RemovalRequest
+from etcd_handoff.model import RemovalRequest, workflow_id
 
 if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
@@ -27,8 +30,8 @@ DIVERGED: Final = Path(__file__).parent / "diverged"
 
 
 async def record() -> None:
-    """A leader's removal with the queue that it stood in, a follower's, and one that no worker of ours made."""
-    async with Lab(LabOptions(workers=("node0", "node1", "node2"), progress=say)) as lab:
+    """A leader's removal with its queue, a follower's, a watcher that removes one, and one that no worker made."""
+    async with Lab(LabOptions(nodes=4, workers=("node0", "node1", "node2"), progress=say)) as lab:
         os.environ.update(lab.environment)
         client = await connect()
         leader = await lab.leader()
@@ -46,6 +49,18 @@ async def record() -> None:
         write(HISTORIES / "leader.json", of_leader)
         write(HISTORIES / "turns.json", of_turns)
         write(HISTORIES / "follower.json", await history(removal))
+        last = next(node.name for node in lab.nodes if node.name not in (leader, successor, follower))
+        watch = await start_watch(client, WatchRequest(cluster=lab.cluster))
+        patch = ["--type", "merge", "-p", json.dumps({"spec": {"leave": True}})]
+        await lab.kubectl("patch", "etcdmember", last, *patch, context=successor)
+        condition = ["--for", "condition=Joined=False", "--timeout=60s"]
+        await lab.kubectl("wait", f"etcdmember/{last}", *condition, context=successor, timeout="60s")
+        await client.get_workflow_handle(workflow_id(lab.cluster, last)).result()
+        await watch.execute_update("resync")
+        await watch.cancel()
+        with contextlib.suppress(WorkflowFailureError):
+            await watch.result()
+        write(HISTORIES / "watch.json", await history(watch))
     write(DIVERGED / "removal_before_election.json", diverged(of_leader))
 
 

@@ -14,13 +14,9 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
-from activities.steps import ActivityFrame
 from etcd_handoff.lab.nodes import TOKEN
 from etcd_handoff.payloads import data_converter
-from worker import WorkflowFrame
-from workflows.remove_member import RemoveMember
-from workflows.turns import ClusterTurns
-from workflows.watch import WatchEtcdMembers
+from worker import INTERCEPTORS, WORKFLOWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,10 +35,10 @@ LOCAL_PATH: Final = re.compile(r"(?<![\w.])/(?:home|root|tmp|usr|var|Users|priva
 
 
 def replayer() -> Replayer:
-    """As a worker of ours runs workflows, sandbox and all."""
+    """As a worker of ours runs workflows, but in the SDK's sandbox: what that would object to is found here."""
     return Replayer(
-        workflows=[RemoveMember, ClusterTurns, WatchEtcdMembers],
-        interceptors=[ActivityFrame(), WorkflowFrame()],
+        workflows=WORKFLOWS,
+        interceptors=INTERCEPTORS,
         data_converter=data_converter,
     )
 
@@ -86,7 +82,7 @@ def leaks(history: dict[str, Any]) -> list[str]:
 
 def test_histories_are_present() -> None:
     """An empty folder must not look like a pass."""
-    assert {path.stem for path in HISTORIES} >= {"leader", "follower", "turns"}
+    assert {path.stem for path in HISTORIES} >= {"leader", "follower", "turns", "watch"}
     assert DIVERGED
 
 
