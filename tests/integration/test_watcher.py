@@ -1,0 +1,149 @@
+"""The watcher over its life: other hands, other names, long histories, and what it is told not to do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+from temporalio.service import RPCError, RPCStatusCode
+
+from etcd_handoff.coordination import turns_id
+from etcd_handoff.lab import Role, http, wait_until
+from etcd_handoff.model import workflow_id
+from tests.integration.conftest import in_state, start_watch
+
+if TYPE_CHECKING:
+    from temporalio.client import WorkflowHandle
+
+    from tests.integration.conftest import FrontDoor, MakeBench, MakeFrontDoor
+
+SHORT_HISTORIES = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=30")
+
+
+async def test_terminated_worker_hands_the_watch_over(front_door: MakeFrontDoor) -> None:
+    """SIGTERM ends the watching worker well; what is flagged meanwhile is done by the next one."""
+    async with front_door(workers=("node0",)) as door:
+        b = door.bench
+        await sees_all(door)
+        leader = await b.lab.leader()
+        one, other = (node.name for node in b.lab.others(leader))
+        await asyncio.gather(b.lab.terminate(Role.WORKER, "node0"), door.flag(leader, via=one))
+        assert b.lab.process(Role.WORKER, "node0").exit_status == 0
+        await b.lab.start_worker("node1")
+        await door.out(leader, via=other)
+        await b.judge({leader})
+
+
+async def test_flag_and_compaction_while_the_only_worker_hangs(front_door: MakeFrontDoor) -> None:
+    """The resourceVersion it kept has expired when it comes back, on API servers that started anew: all is seen."""
+    async with front_door(workers=("node0",)) as door:
+        b = door.bench
+        await sees_all(door)
+        leader = await b.lab.leader()
+        one, other = (node.name for node in b.lab.others(leader))
+        b.lab.stop(Role.WORKER, "node0")
+        await door.flag(leader, via=one)
+        answer = await http.post(f"{b.lab.node(one).etcd_url}/v3/kv/range", {"key": "Lg=="})
+        compaction = {"revision": answer["header"]["revision"], "physical": True}
+        await http.post(f"{b.lab.node(one).etcd_url}/v3/kv/compaction", compaction)
+        await asyncio.gather(*(b.lab.restart(Role.APISERVER, node.name) for node in b.lab.nodes))
+        b.lab.resume(Role.WORKER, "node0")
+        await door.out(leader, via=other)
+        await b.judge({leader})
+
+
+async def test_renamed_member_is_found_by_its_id(front_door: MakeFrontDoor) -> None:
+    """A member that came back under another name leaves when its old EtcdMember asks, and that one tells the truth."""
+    async with front_door() as door:
+        b = door.bench
+        leader = await b.lab.leader()
+        one, other = (node.name for node in b.lab.others(leader))
+        await b.lab.kill(Role.ETCD, one)
+        b.lab.process(Role.ETCD, one).command.append("--name=renamed")
+        await b.lab.start(Role.ETCD, one)
+
+        async def listed() -> bool:
+            return {m.name for m in await b.lab.members()} == {leader, other, "renamed"}
+
+        await wait_until(listed, "etcd lists the new name", 20)
+        await b.lab.restart(Role.APISERVER, one)  # it does not get over the loss of its etcd in all cases
+        await door.watch.execute_update("resync")
+        await door.flag(one, via=leader)
+        await door.out(one, via=other)
+        result: dict[str, Any] = await b.client.get_workflow_handle(workflow_id(b.lab.cluster, "renamed")).result()
+        assert (result["outcome"], result["status_recorded"]) == ("removed", True)
+        assert {m.name for m in await b.lab.members(other)} == {leader, other}
+        assert set(await b.lab.etcdmembers(other)) == {leader, one, other}, "one EtcdMember for each member, no more"
+
+
+async def test_members_without_a_resource_get_none_where_that_is_not_wanted(bench: MakeBench) -> None:
+    """`manage_resources = false`: lies are put right, and nothing is created."""
+    async with bench(workers=()) as b:
+        with b.lab.config_path.open("a") as config:
+            config.write("manage_resources = false\n")
+        await b.lab.start_worker("node0")
+        await b.lab.kubectl("delete", "etcdmember", "node2", context="node0")
+        await start_watch(b)
+        for _ in range(2):  # one round puts right before it creates, so the second lie shows that the first was whole
+            said = {"type": "Joined", "status": "False", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+            patch = ["--subresource=status", "--type", "merge", "-p", json.dumps({"status": {"conditions": [said]}})]
+            await b.lab.kubectl("patch", "etcdmember", "node1", *patch, context="node0")
+            condition = ["--for", "condition=Joined=True", "--timeout=60s"]
+            await b.lab.kubectl("wait", "etcdmember/node1", *condition, context="node0", timeout="60s")
+        assert set(await b.lab.etcdmembers("node0")) == {"node0", "node1"}
+
+
+async def test_watcher_and_queue_outgrow_their_histories(front_door: MakeFrontDoor) -> None:
+    """Both continue as new while two members wait to leave, in the order in which they came, and nothing is lost."""
+    async with front_door(failpoints="move_leader.before=hold", temporal_flags=SHORT_HISTORIES) as door:
+        b = door.bench
+        watch = b.client.get_workflow_handle(door.watch.id)
+        first_watch = door.watch.first_execution_run_id
+        while (await watch.describe()).run_id == first_watch:
+            await watch.execute_update("resync")
+        leader = await b.lab.leader()
+        follower, last = (node.name for node in b.lab.others(leader))
+        await door.flag(leader, via=last)
+        await b.reached("move_leader.before")
+        await door.flag(follower, via=last)
+        waiting = b.client.get_workflow_handle(workflow_id(b.lab.cluster, follower))
+        await wait_until(lambda: exists(waiting), "the second removal has begun", 20)
+        await in_state(waiting, "Queued")
+        removal = b.client.get_workflow_handle(workflow_id(b.lab.cluster, leader))
+        answer = await http.post(f"{b.lab.node(last).etcd_url}/v3/kv/range", {"key": "Lg=="})
+        queue = b.client.get_workflow_handle(turns_id(f"{int(answer['header']['cluster_id']):x}"))
+        first_queue = (await queue.describe()).run_id
+
+        async def another_run() -> bool:
+            await removal.execute_update("recheck")
+            return (await queue.describe()).run_id != first_queue
+
+        await wait_until(another_run, "the queue continues as new", 60)
+        b.release("move_leader.before")
+        await door.out(leader, follower, via=last)
+        await b.judge({leader, follower})
+        ended = [(await handle.describe()).close_time for handle in (removal, waiting)]
+        assert ended[0] is not None
+        assert ended[1] is not None
+        assert ended[0] < ended[1]
+
+
+async def exists(handle: WorkflowHandle[Any, Any]) -> bool:
+    """The workflow has been started."""
+    try:
+        await handle.describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return False
+    return True
+
+
+async def sees_all(door: FrontDoor) -> None:
+    """The watcher has seen the EtcdMembers of all three members."""
+
+    async def seen() -> bool:
+        return len((await door.watching())["members"]) == 3
+
+    await wait_until(seen, "the watcher has seen all EtcdMembers", 30)
