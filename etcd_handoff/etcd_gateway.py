@@ -21,21 +21,8 @@ from etcd3aio.cluster import ClusterService
 from etcd3aio.errors import EtcdError as LibraryError
 from etcd3aio.maintenance import MaintenanceService
 
-from etcd_handoff.errors import (
-    BadTransfereeError,
-    CompactedError,
-    CorruptClusterError,
-    EtcdError,
-    EtcdPermissionError,
-    LearnerEndpointError,
-    MemberNotFoundError,
-    NotEnoughStartedError,
-    NotLeaderError,
-    TransferTimeoutError,
-    UnhealthyClusterError,
-    UnknownOutcomeError,
-    UnreachableError,
-)
+from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnreachableError
+from etcd_handoff.etcd_answers import classify, readable
 from etcd_handoff.model import ClusterView, MemberView
 
 if TYPE_CHECKING:
@@ -44,31 +31,6 @@ if TYPE_CHECKING:
     from etcd_handoff.config import EtcdProfile
 
 T = TypeVar("T")
-
-BY_MESSAGE: Final[tuple[tuple[str, type[EtcdError]], ...]] = (
-    ("not leader", NotLeaderError),
-    ("bad leader transferee", BadTransfereeError),
-    ("leader transfer took too long", TransferTimeoutError),
-    ("unhealthy cluster", UnhealthyClusterError),
-    ("not enough started members", NotEnoughStartedError),
-    ("member not found", MemberNotFoundError),
-    ("not supported for learner", LearnerEndpointError),
-    ("required revision has been compacted", CompactedError),
-    ("required revision is a future revision", CompactedError),
-    ("corrupt cluster", CorruptClusterError),
-    ("permission denied", EtcdPermissionError),
-    ("permission is not granted", EtcdPermissionError),
-    ("authentication failed", EtcdPermissionError),
-    ("user name is empty", EtcdPermissionError),
-    ("authentication is not enabled", EtcdPermissionError),
-    ("invalid auth token", EtcdPermissionError),
-)
-"""etcd's words, without their `etcdserver: ` prefix, and our class.
-
-Words come before codes, because codes mislead: a refusal by etcd's health guard arrives as Unavailable, like a broken
-connection, and several errors that clients know by name arrive as Unknown (etcd `api/v3rpc/rpctypes/error.go`).
-Everything that is not listed has an unknown outcome when it was a change.
-"""
 
 CHANNEL_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.enable_retries", 0),
@@ -86,41 +48,10 @@ STALE_TOKEN: Final = ("invalid auth token", "revision of auth store is old", "us
 It says so before anything is proposed or applied (etcd `server/etcdserver/apply/apply_auth.go`), so that a call may be
 made again with a fresh token.
 """
-SERVER_WORDS: Final = re.compile(r"(?:etcdserver: |raft[: ] ?)(?:mvcc: |auth: )?[A-Za-z ,'-]{1,120}")
-"""A text of etcd's own: constant words, no digit, dot or slash, and so no address."""
-GRPC_WORDS: Final[tuple[tuple[str, str], ...]] = (
-    ("onnection refused", "connection refused"),
-    ("connection attempt timed out", "no connection in time"),
-    ("onnection reset", "connection reset"),
-    ("ocket closed", "connection closed"),
-    ("roken pipe", "connection closed"),
-    ("o route to host", "no route to the host"),
-    ("etwork is unreachable", "network is unreachable"),
-    ("name resolution", "host name cannot be resolved"),
-    ("DNS resolution failed", "host name cannot be resolved"),
-    ("in peer certificate", "TLS handshake failed (the certificate is for another name)"),
-    ("Hostname Verification Check failed", "TLS handshake failed (the certificate is for another name)"),
-)
-"""Words of gRPC's, which otherwise names hosts and addresses, and ours."""
-TLS_CAUSE: Final = re.compile(r"CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER|[A-Z]+_ALERT_[A-Z_]+|ALERT_[A-Z_]+")
-GRACE_SECONDS: Final = 0.05
+GRACE_SECONDS: Final = 0.02
 """What a member that did not answer the last look gets beyond the slowest of the others."""
-
-
-def classify(message: str, code: str, *, change: bool) -> type[EtcdError]:
-    """Our class for what etcd or gRPC answered; `code` is gRPC's name, such as `UNAVAILABLE`.
-
-    Args:
-        message: The server's words, or gRPC's where no server spoke.
-        code: gRPC status code by name.
-        change: Whether the call was to change something: then an unlisted answer leaves its effect unknown.
-    """
-    for words, error in BY_MESSAGE:
-        if words in message:
-            return error
-    if code == "PERMISSION_DENIED":
-        return EtcdPermissionError
-    return UnknownOutcomeError if change else UnreachableError
+LIST_HEDGE_SECONDS: Final = 0.05
+"""How long the one that is asked for the member list may be silent before all others are asked too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +120,7 @@ class EtcdGateway:
         self._profile = profile
         self._channels: dict[str, _Channel] = {}
         self._endpoint_of: dict[str, str] = {}
+        self._lister = ""
         self._token: str | None = None
 
     async def close(self) -> None:
@@ -329,28 +261,42 @@ class EtcdGateway:
             return _Answer(endpoint, note=str(error))
 
     async def _member_list(self, endpoints: Sequence[str] = ()) -> Any:
-        """The first linearizable list that any endpoint gives; all are asked, so that one that hangs costs nothing."""
+        """The first linearizable list that any endpoint gives.
 
-        async def ask(endpoint: str) -> Any:
-            return await self._read(endpoint, lambda c, t: c.cluster.member_list(linearizable=True, timeout=t))
+        Whoever gave the last one is asked, and all others once that one has failed or been silent for
+        `LIST_HEDGE_SECONDS`: each such read makes the leader hear from a majority first (raft ReadIndex).
+        """
 
-        tasks = [asyncio.ensure_future(ask(url)) for url in endpoints or self._profile.endpoints]
+        async def ask(endpoint: str) -> tuple[str, Any]:
+            return endpoint, await self._read(
+                endpoint, lambda c, t: c.cluster.member_list(linearizable=True, timeout=t)
+            )
+
+        left = sorted(endpoints or self._profile.endpoints, key=lambda url: url != self._lister)
+        asked = {asyncio.ensure_future(ask(left.pop(0)))} if left else set()
         failures: list[EtcdError] = []
         try:
-            for done in asyncio.as_completed(tasks):
-                try:
-                    return await done
-                except EtcdError as error:
-                    failures.append(error)
+            while asked:
+                patience = LIST_HEDGE_SECONDS if left else None
+                done, asked = await asyncio.wait(asked, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    try:
+                        self._lister, answer = task.result()
+                    except EtcdError as error:
+                        failures.append(error)
+                    else:
+                        return answer
+                asked |= {asyncio.ensure_future(ask(url)) for url in left}
+                left = []
         finally:
-            for task in tasks:
+            for task in asked:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*asked, return_exceptions=True)
         for failure in failures:
             if isinstance(failure, EtcdPermissionError):
                 raise failure
         said = "; ".join(sorted({str(f) for f in failures}))
-        msg = f"none of {len(tasks)} endpoints gives a linearizable member list: {said}"
+        msg = f"none of {len(failures)} endpoints gives a linearizable member list: {said}"
         raise UnreachableError(msg)
 
     async def _read(self, endpoint: str, call: _Call[T]) -> T:
@@ -478,18 +424,3 @@ def _translated(error: BaseException, *, change: bool, timeout_seconds: float | 
     code = source.code().name if isinstance(source, grpc.aio.AioRpcError) else "DEADLINE_EXCEEDED"
     said = _said(error)
     return classify(said, code, change=change)(readable(said, code, timeout_seconds))
-
-
-def readable(said: str, code: str, timeout_seconds: float | None = None) -> str:
-    """`said` in words that are known to hold no host and no address, else no more than the code's name."""
-    if code == "DEADLINE_EXCEEDED":
-        return f"no answer within {timeout_seconds:g} s" if timeout_seconds else "no answer in time"
-    if SERVER_WORDS.fullmatch(said):
-        return said
-    for words, ours in GRPC_WORDS:
-        if words in said:
-            return ours
-    if "handshake" in said or "SSL" in said:
-        cause = TLS_CAUSE.search(said)
-        return f"TLS handshake failed{f' ({cause[0]})' if cause else ''}"
-    return code.lower().replace("_", " ")

@@ -31,7 +31,7 @@ from etcd_handoff.errors import (
     UnknownOutcomeError,
     UnreachableError,
 )
-from etcd_handoff.etcd_gateway import classify, readable
+from etcd_handoff.etcd_answers import classify, readable
 
 DEFINITE = [
     ("etcdserver: member not found", "NOT_FOUND", MemberNotFoundError),
