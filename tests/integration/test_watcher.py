@@ -16,7 +16,7 @@ from tests.integration.conftest import in_state, start_watch
 if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
 
-    from tests.integration.conftest import FrontDoor, MakeBench, MakeFrontDoor
+    from tests.integration.conftest import Bench, FrontDoor, MakeBench, MakeFrontDoor
 
 SHORT_HISTORIES = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=30")
 
@@ -95,13 +95,11 @@ async def test_members_without_a_resource_get_none_where_that_is_not_wanted(benc
 
 
 async def test_watcher_and_queue_outgrow_their_histories(front_door: MakeFrontDoor) -> None:
-    """Both continue as new while two members wait to leave, in the order in which they came, and nothing is lost."""
-    async with front_door(failpoints="move_leader.before=hold", temporal_flags=SHORT_HISTORIES) as door:
+    """Both continue as new while one member leaves and another waits to leave, and no order is forgotten."""
+    flags = {"failpoints": "move_leader.before=hold", "temporal_flags": SHORT_HISTORIES}
+    async with front_door(resync_seconds=1, **flags) as door:
         b = door.bench
-        watch = b.client.get_workflow_handle(door.watch.id)
-        first_watch = door.watch.first_execution_run_id
-        while (await watch.describe()).run_id == first_watch:
-            await watch.execute_update("resync")
+        await another_run(b, door.watch.id, "the watcher")
         leader = await b.lab.leader()
         follower, last = (node.name for node in b.lab.others(leader))
         await door.flag(leader, via=last)
@@ -110,23 +108,22 @@ async def test_watcher_and_queue_outgrow_their_histories(front_door: MakeFrontDo
         waiting = b.client.get_workflow_handle(workflow_id(b.lab.cluster, follower))
         await wait_until(lambda: exists(waiting), "the second removal has begun", 20)
         await in_state(waiting, "Queued")
-        removal = b.client.get_workflow_handle(workflow_id(b.lab.cluster, leader))
         answer = await http.post(f"{b.lab.node(last).etcd_url}/v3/kv/range", {"key": "Lg=="})
-        queue = b.client.get_workflow_handle(turns_id(f"{int(answer['header']['cluster_id']):x}"))
-        first_queue = (await queue.describe()).run_id
-
-        async def another_run() -> bool:
-            await removal.execute_update("recheck")
-            return (await queue.describe()).run_id != first_queue
-
-        await wait_until(another_run, "the queue continues as new", 60)
+        await another_run(b, turns_id(f"{int(answer['header']['cluster_id']):x}"), "the queue")
         b.release("move_leader.before")
         await door.out(leader, follower, via=last)
         await b.judge({leader, follower})
-        ended = [(await handle.describe()).close_time for handle in (removal, waiting)]
-        assert ended[0] is not None
-        assert ended[1] is not None
-        assert ended[0] < ended[1]
+
+
+async def another_run(b: Bench, name: str, who: str) -> None:
+    """The workflow has continued as new."""
+    handle = b.client.get_workflow_handle(name)
+    first = (await handle.describe()).run_id
+
+    async def changed() -> bool:
+        return (await handle.describe()).run_id != first
+
+    await wait_until(changed, f"{who} continues as new", 60)
 
 
 async def exists(handle: WorkflowHandle[Any, Any]) -> bool:
