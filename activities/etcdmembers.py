@@ -17,6 +17,8 @@ from etcd_handoff.etcdmember import (
     MESSAGE_JOINED,
     News,
     Truth,
+    asks_to_leave,
+    conditions_of,
     disagrees,
     event_for,
     member_id_of,
@@ -25,6 +27,7 @@ from etcd_handoff.etcdmember import (
     resource_name,
     says,
     status_for,
+    status_of,
     truth_of,
 )
 
@@ -141,7 +144,7 @@ def _why_not(resource: dict[str, Any], note: Note) -> str:
     """Why an EtcdMember is not to carry a sentence; empty when it is."""
     if member_id_of(resource) not in ("", note.member_id):
         return f"it speaks of {member_id_of(resource)}"
-    if note.instead_of and (resource.get("status") or {}).get("message") not in note.instead_of:
+    if note.instead_of and status_of(resource).get("message") not in note.instead_of:
         return "somebody else has spoken since"
     if not noted(resource, note.message, failed=note.failed):
         return "it says so already, or its member is out"
@@ -158,16 +161,16 @@ async def _see(gateway: KubernetesGateway) -> tuple[Seen, str]:
     return Seen(members=members), version
 
 
-def _asked(resource: Mapping[str, Any]) -> Asked:
-    metadata, spec = resource["metadata"], resource.get("spec") or {}
+def _asked(resource: dict[str, Any]) -> Asked:
+    metadata = resource["metadata"]
     return Asked(
         name=metadata["name"],
         uid=metadata["uid"],
         generation=int(metadata.get("generation") or 0),
-        leave=spec.get("leave") is True,
-        member_id=member_id_of(dict(resource)),
-        joined=says(dict(resource)),
-        since=_since(dict(resource)),
+        leave=asks_to_leave(resource),
+        member_id=member_id_of(resource),
+        joined=says(resource),
+        since=_since(resource),
     )
 
 
@@ -208,8 +211,9 @@ async def _unless_stopped(wait: Awaitable[None]) -> None:
 
 def _since(resource: dict[str, Any]) -> str:
     """When the condition Joined changed last."""
-    conditions = (resource.get("status") or {}).get("conditions") or []
-    return next((str(c.get("lastTransitionTime") or "") for c in conditions if c.get("type") == JOINED), "")
+    return next(
+        (str(c.get("lastTransitionTime") or "") for c in conditions_of(resource) if c.get("type") == JOINED), ""
+    )
 
 
 def _now() -> str:

@@ -11,7 +11,16 @@ from temporalio import activity
 from activities.steps import StepClock
 from etcd_handoff import failpoints
 from etcd_handoff.errors import ConfigError, ConflictError, KubernetesPermissionError, ObjectGoneError, RejectedError
-from etcd_handoff.etcdmember import News, Truth, event_for, member_id_of, resource_name, status_for
+from etcd_handoff.etcdmember import (
+    News,
+    Truth,
+    asks_to_leave,
+    event_for,
+    member_id_of,
+    resource_name,
+    status_for,
+    status_of,
+)
 from etcd_handoff.kubernetes_gateway import KubernetesGateway
 from etcd_handoff.model import FoundResource, LeaveRequest, Record, Recorded, ResourceQuery, Step, StepOutcome
 from etcd_handoff.planner import canonical_id
@@ -119,7 +128,7 @@ class KubernetesActivities:
             step=clock.step(StepOutcome.OBSERVED),
             name=found["metadata"]["name"],
             member_id=member_id_of(found),
-            peer_address=str((found.get("status") or {}).get("peerAddress") or ""),
+            peer_address=str(status_of(found).get("peerAddress") or ""),
         )
 
     @activity.defn
@@ -131,7 +140,7 @@ class KubernetesActivities:
             if resource is None or member_id_of(resource) != ask.member_id:
                 return clock.step(StepOutcome.FAILED, f"there is no EtcdMember for {ask.member_name or ask.member_id}")
             name = resource["metadata"]["name"]
-            if (resource.get("spec") or {}).get("leave") is True:
+            if asks_to_leave(resource):
                 return clock.step(StepOutcome.REQUESTED, f"EtcdMember {name} asks to leave already")
             try:
                 await gateway.patch_spec(resource, {"leave": True}, departing=ask.member_name)

@@ -227,7 +227,7 @@ def load_config(path: Path) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         msg = f"{path}: cannot be read: {error}"
         raise ConfigError(msg) from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, numbers and nesting beyond what is read
         msg = f"{path}: is no valid TOML: {error}"
         raise ConfigError(msg) from None
     try:

@@ -29,7 +29,7 @@ class Ticket(Message):
         waits: It wants a turn; False while it is blocked by something else.
     """
 
-    workflow_id: str
+    workflow_id: str = Field(min_length=1)  # Temporal fails the task that signals a workflow without ID
     chain_id: str
     cluster: str
     member_name: str
@@ -192,6 +192,8 @@ class Note(Message):
 # --- what EtcdMembers ask for ---------------------------------------------------------------------------------------
 
 RESYNC_SECONDS: Final = 300.0
+LATEST: Final = 253_402_300_799
+"""The end of the year 9999: a timer beyond it cannot be set, which would end what tends the removal."""
 FIRST_RETRY_SECONDS: Final = 15.0
 RETRY_GROWTH: Final = 2.0
 LONGEST_RETRY_SECONDS: Final = 600.0
@@ -297,8 +299,8 @@ class Retry(Message):
 
     uid: str
     generation: int
-    failures: int
-    at_seconds: float
+    failures: int = Field(ge=1)
+    at_seconds: float = Field(ge=0, le=LATEST, allow_inf_nan=False)
 
 
 class WatchRequest(Message):

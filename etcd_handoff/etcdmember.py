@@ -49,9 +49,27 @@ def resource_name(member_name: str) -> str:
     return member_name.strip().lower()
 
 
+def status_of(resource: dict[str, Any]) -> dict[str, Any]:
+    """The status, empty where there is none: another definition of the resource may let anything through."""
+    status = resource.get("status")
+    return status if isinstance(status, dict) else {}
+
+
+def conditions_of(resource: dict[str, Any]) -> list[dict[str, Any]]:
+    """The conditions, as far as they are any."""
+    conditions = status_of(resource).get("conditions")
+    return [c for c in conditions if isinstance(c, dict)] if isinstance(conditions, list) else []
+
+
+def asks_to_leave(resource: dict[str, Any]) -> bool:
+    """Whether `spec.leave` is true, and not only looks like it."""
+    spec = resource.get("spec")
+    return isinstance(spec, dict) and spec.get("leave") is True
+
+
 def member_id_of(resource: dict[str, Any]) -> str:
     """`status.memberID` in our form; empty when the resource has no status yet."""
-    return str((resource.get("status") or {}).get("memberID") or "").lower().removeprefix("0x").lstrip("0")
+    return str(status_of(resource).get("memberID") or "").lower().removeprefix("0x").lstrip("0")
 
 
 def status_for(resource: dict[str, Any], truth: Truth, now: str) -> dict[str, Any]:
@@ -62,20 +80,20 @@ def status_for(resource: dict[str, Any], truth: Truth, now: str) -> dict[str, An
         truth: What it should say.
         now: Time of a transition, RFC 3339 in UTC.
     """
-    old: dict[str, Any] = resource.get("status") or {}
+    old = status_of(resource)
     wanted: dict[str, Any] = {
         "memberID": truth.member_id,
         "peerAddress": _address(old, truth),
         "reconcileStatus": "Failed" if truth.failed else "Success",
         "message": truth.message,
-        "conditions": _conditions(list(old.get("conditions") or []), truth, now),
+        "conditions": _conditions(conditions_of(resource), truth, now),
     }
     return {key: value for key, value in wanted.items() if old.get(key) != value}
 
 
 def says(resource: dict[str, Any]) -> str:
     """`True`, `False` or `Unknown`: the status of the condition Joined."""
-    for condition in (resource.get("status") or {}).get("conditions") or []:
+    for condition in conditions_of(resource):
         if condition.get("type") == JOINED:
             return str(condition.get("status"))
     return "Unknown"
@@ -111,8 +129,7 @@ def truth_of(resource: dict[str, Any], members: Sequence[MemberView]) -> Truth |
     name, member_id = resource["metadata"]["name"], member_id_of(resource)
     by_id = next((m for m in members if m.id == member_id), None)
     by_name = [m for m in members if resource_name(m.name) == name]
-    leaving = (resource.get("spec") or {}).get("leave") is True
-    if len(by_name) == 1 and not (member_id and leaving):
+    if len(by_name) == 1 and not (member_id and asks_to_leave(resource)):
         by_id = by_name[0]
     if by_id is not None:
         return Truth(by_id.id, joined=True, message=MESSAGE_JOINED, peer_urls=by_id.peer_urls)
@@ -121,7 +138,7 @@ def truth_of(resource: dict[str, Any], members: Sequence[MemberView]) -> Truth |
 
 def disagrees(resource: dict[str, Any], truth: Truth) -> bool:
     """Whether `resource` says something else than `truth` about who the member is, where, and whether it is in."""
-    status = resource.get("status") or {}
+    status = status_of(resource)
     moved = str(status.get("peerAddress") or "") != _address(status, truth)
     return member_id_of(resource) != truth.member_id or says(resource) != str(truth.joined) or moved
 
@@ -131,7 +148,7 @@ def noted(resource: dict[str, Any], message: str, *, failed: bool) -> dict[str, 
 
     What is said of a member that is out stays; a resource without an ID cannot bear a status yet (the CRD requires it).
     """
-    status = resource.get("status") or {}
+    status = status_of(resource)
     if says(resource) == "False" or not status.get("memberID") or not status.get("peerAddress"):
         return {}
     wanted = {"message": message, **({"reconcileStatus": "Failed"} if failed else {})}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,7 @@ with workflow.unsafe.imports_passed_through():
         Followed,
         Note,
         Ticket,
+        Turn,
         Turns,
         granted,
         joined,
@@ -33,6 +35,7 @@ with workflow.unsafe.imports_passed_through():
         turn_of,
     )
     from etcd_handoff.etcdmember import resource_name
+    from etcd_handoff.payloads import invalid_input
 
 if TYPE_CHECKING:
     from etcd_handoff.model import Pinned
@@ -52,18 +55,22 @@ YOUR_TURN: Final = "your_turn"
 class ClusterTurns:
     """Whose turn it is to change one etcd cluster."""
 
-    @workflow.init
-    def __init__(self, turns: Turns) -> None:
-        """Take the tickets over."""
-        self._turns = granted(turns)
+    def __init__(self) -> None:
+        """Nobody stands in it yet."""
+        self._turns = Turns.model_construct(cluster_id="")
         self._following: dict[str, asyncio.Task[None]] = {}
-        # Whoever started this workflow knows by that alone that the turn is his.
-        self._told = {t.chain_id: turn_of(self._turns, t.chain_id) for t in turns.tickets if not turns.holder}
+        self._told: dict[str, Turn] = {}
         self._news = True
 
     @workflow.run
-    async def run(self, turns: Turns) -> None:  # noqa: ARG002  # __init__ has read it
+    async def run(self, turns: Turns | None = None) -> None:
         """Serve until the last removal has ended."""
+        if turns is None:
+            raise invalid_input("input: missing; removals start this workflow themselves")
+        # Whoever joined within the same workflow task was heard before this.
+        self._turns = granted(functools.reduce(joined, self._turns.tickets, turns))
+        # Whoever started this workflow knows by that alone that the turn is his.
+        self._told |= {t.chain_id: turn_of(self._turns, t.chain_id) for t in turns.tickets if not turns.holder}
         while self._turns.tickets or self._following:
             for ticket in self._turns.tickets:
                 if ticket.chain_id not in self._following:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import socket
 import sys
@@ -34,6 +35,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     At once: the interpreter's own exit can abort after Temporal was used (temporalio sdk-python#300).
     """
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its log lines say again what our texts say
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What the terminal cannot show is shown escaped, as on standard error, and ends no command.
+        sys.stdout.reconfigure(errors="backslashreplace")
     status = run(argv)
     try:
         sys.stdout.flush()
