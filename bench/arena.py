@@ -1,0 +1,174 @@
+"""A lab of three members whose leader is removed again and again: what was removed is brought back in between."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from etcd_handoff.lab import Lab, Role, http, judge, parts
+from etcd_handoff.lab.nodes import bearer
+from etcd_handoff.lab.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+YOUNG_SECONDS: Final = 5.5
+"""etcd takes no change of its membership before all peers have been connected for 5 s (`HealthInterval` in
+server/etcdserver/server.go); nothing tells when that is so, hence the only pause by the clock in this folder."""
+PATCH: Final = {**bearer(), "Content-Type": "application/merge-patch+json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Who is who in one removal.
+
+    Attributes:
+        leader: The node whose member leaves.
+        writer: A survivor, through which a writer writes.
+        other: The other survivor, through whose API server somebody looks.
+    """
+
+    leader: str
+    writer: str
+    other: str
+
+
+class Watch:
+    """`kubectl get --watch` of one EtcdMember through the API server of one node."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @classmethod
+    async def of(cls, lab: Lab, member: str, context: str) -> Self:
+        """It has shown what is now: Joined=True."""
+        found = parts.locate()
+        show = 'jsonpath={.status.conditions[?(@.type=="Joined")].status}{"\\n"}'
+        process = await asyncio.create_subprocess_exec(
+            str(found.kubectl),
+            *("--kubeconfig", str(lab.kubeconfig_path), "--context", context),
+            *("get", "etcdmember", member, "--watch", "-o", show),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        watch = cls(process)
+        await watch.shows("True")
+        return watch
+
+    async def shows(self, joined: str) -> float:
+        """When it shows this, in seconds of `time.perf_counter`."""
+        if self._process.stdout is None:
+            msg = "kubectl has no output"
+            raise RuntimeError(msg)
+        async with asyncio.timeout(30):
+            while line := await self._process.stdout.readline():
+                if line.decode().strip() == joined:
+                    return time.perf_counter()
+        msg = "kubectl's watch ended"
+        raise RuntimeError(msg)
+
+    async def end(self) -> None:
+        """It has ended."""
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+
+
+@asynccontextmanager
+async def watching(lab: Lab, member: str, context: str) -> AsyncIterator[Watch]:
+    """A watch that ends with the block."""
+    watch = await Watch.of(lab, member, context)
+    try:
+        yield watch
+    finally:
+        await watch.end()
+
+
+async def roles(lab: Lab) -> Roles:
+    """Who is who now."""
+    leader = await lab.leader()
+    writer, other, *_ = (node.name for node in lab.others(leader))
+    return Roles(leader, writer, other)
+
+
+async def settle(lab: Lab) -> None:
+    """All members have a leader, all peers are connected, and etcd takes changes of its membership."""
+    await asyncio.gather(*(lab.ready(Role.ETCD, node.name) for node in lab.nodes))
+    await lab.leader()
+    wanted = len(lab.nodes) - 1
+
+    async def connected() -> bool:
+        counts = await asyncio.gather(*(_active_peers(node.etcd_url) for node in lab.nodes))
+        return min(counts) >= wanted
+
+    await wait_until(connected, "all peers are connected", 30)
+    await asyncio.sleep(YOUNG_SECONDS)
+
+
+async def bring_back(lab: Lab, name: str) -> None:
+    """A removed member is a member again, with an empty data directory and a new ID, and its EtcdMember says so."""
+    await lab.kill(Role.ETCD, name)
+    node, via = lab.node(name), lab.others(name)[0]
+    await lab.leader()
+    await judge.change_members(f"{via.etcd_url}/v3/cluster/member/add", {"peerURLs": [node.peer_url]})
+    await asyncio.to_thread(shutil.rmtree, lab.directory / name / "etcd")
+    process = lab.process(Role.ETCD, name)
+    if "--initial-cluster-state=existing" not in process.command:
+        process.command.append("--initial-cluster-state=existing")
+    await lab.start(Role.ETCD, name)
+    if lab.options.kubernetes:
+        # It lost its etcd; it does not get over that in all cases.
+        await lab.restart(Role.APISERVER, name)
+        await _say_joined(lab, name, via.api_url)
+    await settle(lab)
+
+
+async def _say_joined(lab: Lab, name: str, api_url: str) -> None:
+    since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    condition = {"type": "Joined", "status": "True", "message": "Member joined", "lastTransitionTime": since}
+    status = {"memberID": await lab.member_id(name), "message": "Member joined", "conditions": [condition]}
+    url = f"{api_url}/apis/etcd.k0sproject.io/v1beta1/etcdmembers/{name}"
+    await _patched(url, {"spec": {"leave": False}})
+    await _patched(f"{url}/status", {"status": status})
+
+
+async def _patched(url: str, patch: dict[str, Any]) -> None:
+    status, text = await http.request(url, patch, method="PATCH", headers=PATCH, timeout_seconds=10)
+    if status != 200:
+        raise OSError(text)
+
+
+async def _active_peers(url: str) -> int:
+    try:
+        _, text = await http.request(f"{url}/metrics")
+    except http.FAILURES:
+        return 0
+    lines = [line for line in text.splitlines() if line.startswith("etcd_network_active_peers{")]
+    return sum(line.rpartition(" ")[2] == "1" for line in lines)
+
+
+async def etcdctl(lab: Lab, *arguments: str, endpoints: list[str]) -> Any:
+    """The answer of etcdctl, from its JSON.
+
+    Raises:
+        OSError: It failed.
+    """
+    urls = ",".join(lab.node(name).etcd_url for name in endpoints)
+    process = await asyncio.create_subprocess_exec(
+        str(parts.locate().etcdctl),
+        *("--endpoints", urls, "--write-out", "json", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    if process.returncode != 0:
+        raise OSError(errors.decode())
+    try:
+        return json.loads(output)
+    except ValueError:  # `move-leader` answers in words
+        return output.decode()

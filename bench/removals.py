@@ -1,0 +1,282 @@
+"""A leader's removal, done in six ways that take turns on one lab: how long it takes and how long writes stall.
+
+Run as `python -m bench.removals [ROUNDS]`. In each round each way removes the leader once, while a writer puts a key
+every 2 ms through a survivor, whatever became of earlier puts, and `kubectl get --watch` looks through the API server
+of the other survivor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from unittest import mock
+
+from bench import arena, report
+from etcd_handoff.client import connect, start_removal, start_watch
+from etcd_handoff.config import load_config
+from etcd_handoff.coordination import WatchRequest
+from etcd_handoff.errors import UnreachableError
+from etcd_handoff.etcd_gateway import EtcdGateway
+from etcd_handoff.kubernetes_gateway import KubernetesGateway
+from etcd_handoff.lab import Lab, LabOptions
+from etcd_handoff.lab.naive import leave
+from etcd_handoff.lab.writer import OpenLoopWriter, missing
+from etcd_handoff.model import RemovalRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from temporalio.client import Client
+
+    from bench.arena import Roles
+
+INTERVAL_MS: Final = 2.0
+SETTLE_SECONDS: Final = 1.0
+"""How long gaps still count after a removal has ended."""
+WARM_SECONDS: Final = 0.5
+"""How long the writer writes before anything happens."""
+ETCD_STEPS: Final = ("check_leader", "move_leader", "await_election", "remove_member")
+IDLE, NAIVE, RUNBOOK, SCRIPT, RAW, OURS, FLAG = (
+    "nothing happens",
+    "through itself",
+    "runbook: etcdctl, kubectl",
+    "script, warm connections",
+    "etcd calls alone, overlapped",
+    "etcd-handoff",
+    "etcd-handoff, kubectl patch",
+)
+
+
+@dataclass
+class Samples:
+    """What was measured, by the way that was taken.
+
+    Attributes:
+        gap: Longest time between two acknowledged writes, in ms.
+        seen: From the start until kubectl showed Joined=False on another API server, in ms.
+        steps: From the first look until the member was out, in ms, without what lies between steps.
+        failed: Puts without acknowledgement.
+        lost: Acknowledged puts that a survivor does not have.
+    """
+
+    gap: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    seen: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    steps: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    failed: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    lost: int = 0
+
+
+class Bench:
+    """The ways, on one lab.
+
+    Args:
+        lab: It runs, with workers on all nodes.
+        client: Of its Temporal server.
+        samples: Filled.
+    """
+
+    def __init__(self, lab: Lab, client: Client, samples: Samples) -> None:
+        self.lab, self.client, self.samples = lab, client, samples
+        profile = load_config(lab.config_path).cluster(lab.cluster)
+        if profile.kubernetes is None:
+            msg = "the lab's profile has no Kubernetes"
+            raise RuntimeError(msg)
+        self._etcd, self._kubernetes = EtcdGateway(profile.etcd), KubernetesGateway(profile.kubernetes)
+        self._window = 1.0
+        self.ways: dict[str, Callable[[Roles], Awaitable[None]]] = {
+            IDLE: self.idle,
+            NAIVE: self.naive,
+            RUNBOOK: self.runbook,
+            SCRIPT: self.script,
+            RAW: self.raw,
+            OURS: self.ours,
+            FLAG: self.ours,
+        }
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._etcd.close()
+        await self._kubernetes.close()
+
+    async def measure(self, way: str, folder: Path) -> None:
+        """One removal in one way; the member is back when this returns."""
+        who = await arena.roles(self.lab)
+        watcher = await self._watcher() if way == FLAG else None
+        seen = None
+        async with (
+            arena.watching(self.lab, who.leader, who.other) as watch,
+            OpenLoopWriter(self.lab.node(who.writer).etcd_url, folder, INTERVAL_MS) as writer,
+        ):
+            await asyncio.sleep(WARM_SECONDS)
+            since, began = time.monotonic(), time.perf_counter()
+            if way == FLAG:
+                patch = ["--type", "merge", "-p", json.dumps({"spec": {"leave": True}})]
+                await self.lab.kubectl("patch", "etcdmember", who.leader, *patch, context=who.writer)
+                seen = await watch.shows("False")
+            else:
+                await self.ways[way](who)
+                if way in (RUNBOOK, SCRIPT, OURS):
+                    seen = await watch.shows("False")
+            if way == OURS:
+                self._window = time.monotonic() - since
+            await asyncio.sleep(SETTLE_SECONDS)
+            until = time.monotonic()
+            written = await writer.stop()
+        self.samples.gap[way].append(written.longest_gap_ms(since, until))
+        self.samples.failed[way].append(sum(put.sent >= since for put in written.failed))
+        if seen is not None:
+            self.samples.seen[way].append((seen - began) * 1000)
+        left = [node.etcd_url for node in self.lab.nodes if way == IDLE or node.name != who.leader]
+        self.samples.lost += sum(map(len, (await missing(written, left)).values()))
+        if watcher is not None:
+            await watcher.cancel()
+        if way != IDLE:
+            await arena.bring_back(self.lab, who.leader)
+
+    async def idle(self, _: Roles) -> None:
+        """For as long as a removal took last."""
+        await asyncio.sleep(self._window)
+
+    async def naive(self, who: Roles) -> None:
+        """The member is removed through its own endpoint."""
+        await leave(self.lab, who.leader)
+
+    async def runbook(self, who: Roles) -> None:
+        """What an operator types, as fast as a script can type it."""
+        stay = [who.writer, who.other]
+        statuses = await arena.etcdctl(self.lab, "endpoint", "status", endpoints=[who.leader, *stay])
+        ids = {s["Endpoint"]: f"{s['Status']['header']['member_id']:x}" for s in statuses}
+        target, transferee = (ids[self.lab.node(name).etcd_url] for name in (who.leader, who.writer))
+        await arena.etcdctl(self.lab, "move-leader", transferee, endpoints=[who.leader])
+        await arena.etcdctl(self.lab, "endpoint", "status", endpoints=stay)
+        await arena.etcdctl(self.lab, "member", "remove", target, endpoints=[who.writer])
+        await arena.etcdctl(self.lab, "member", "list", endpoints=[who.writer])
+        patch = ["--subresource=status", "--type", "merge", "-p", json.dumps({"status": _joined_false()})]
+        await self.lab.kubectl("patch", "etcdmember", who.leader, *patch, context=who.writer)
+
+    async def script(self, who: Roles) -> None:
+        """The same calls one after another, by one process that is connected already; MoveLeader is awaited."""
+        view = await self._etcd.observe()
+        ids = {member.name: member.id for member in view.members}
+        await self._etcd.move_leader(ids[who.leader], ids[who.writer])
+        await self._etcd.observe()
+        await self._etcd.remove_member(ids[who.leader], ids[who.writer])
+        await self._etcd.member_ids()
+        resource = await self._kubernetes.get(who.leader, who.leader)
+        await self._kubernetes.patch_status(resource, {**resource["status"], **_joined_false()}, who.leader)
+
+    async def raw(self, who: Roles) -> None:
+        """The calls to etcd alone, the transfer watched instead of waited for, with nothing made sure of twice."""
+        view = await self._etcd.observe()
+        ids = {member.name: member.id for member in view.members}
+        began = time.perf_counter()
+        moving = asyncio.ensure_future(self._etcd.move_leader(ids[who.leader], ids[who.writer]))
+        while not all([await self._follows(ids[name], ids[who.writer]) for name in (who.writer, who.other)]):  # noqa: ASYNC110  # elsewhere
+            await asyncio.sleep(0.002)
+        await self._etcd.remove_member(ids[who.leader], ids[who.writer])
+        self.samples.steps[RAW].append((time.perf_counter() - began) * 1000)
+        moving.cancel()
+        await asyncio.gather(moving, return_exceptions=True)
+
+    async def ours(self, who: Roles) -> None:
+        """The workflow."""
+        removal = await start_removal(self.client, RemovalRequest(cluster=self.lab.cluster, member=who.leader))
+        result = await removal.result()
+        self.samples.steps[OURS].append(sum(s.milliseconds for s in result.steps if s.name in ETCD_STEPS))
+
+    async def warm(self) -> None:
+        """All connections of this process stand."""
+        await self._etcd.observe()
+        await self._kubernetes.warm()
+
+    async def _follows(self, member_id: str, leader_id: str) -> bool:
+        try:
+            seen, _ = await self._etcd.status_of(member_id)
+        except UnreachableError:
+            return False
+        return seen == leader_id
+
+    async def _watcher(self) -> Any:
+        handle = await start_watch(self.client, WatchRequest(cluster=self.lab.cluster))
+        while len((await handle.query("watching"))["members"]) < len(self.lab.nodes):  # noqa: ASYNC110  # elsewhere
+            await asyncio.sleep(0.05)
+        return handle
+
+
+def _joined_false() -> dict[str, object]:
+    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    condition = {"type": "Joined", "status": "False", "message": "Member removed", "lastTransitionTime": since}
+    return {"conditions": [condition], "message": "Member removed", "reconcileStatus": "Success"}
+
+
+async def run(rounds: int) -> Samples:
+    """All ways, `rounds` times each; the order turns, so that none always comes after the same one."""
+    samples = Samples()
+    options = LabOptions(workers=("node0", "node1", "node2"))
+    with tempfile.TemporaryDirectory(prefix="etcd-handoff-bench-") as folder:
+        async with Lab(options) as lab:
+            with mock.patch.dict(os.environ, lab.environment):
+                bench = Bench(lab, await connect(), samples)
+                await arena.settle(lab)
+                for number in range(rounds + 1):
+                    ways = list(bench.ways)
+                    for way in ways[number % len(ways) :] + ways[: number % len(ways)]:
+                        await bench.warm()
+                        await bench.measure(way, Path(folder))
+                        print(f"round {number}: {way}", flush=True)
+                    if number == 0:  # the first of each kind opens connections and fills caches
+                        samples = bench.samples = Samples()
+                await bench.close()
+    return samples
+
+
+def tell(samples: Samples) -> None:
+    """Store what was measured."""
+    gaps, seen, steps = (
+        {k: statistics.median(v) for k, v in s.items()} for s in (samples.gap, samples.seen, samples.steps)
+    )
+    report.write(
+        "stall",
+        "Longest gap between acknowledged writes while the leader is removed",
+        {way: samples.gap[way] for way in (IDLE, NAIVE, RUNBOOK, SCRIPT, OURS, FLAG)},
+        "ms",
+        ["open-loop writer through a survivor, a put every 2 ms", "all ways take turns on one lab"],
+        figures={
+            "through itself / etcd-handoff": gaps[NAIVE] / gaps[OURS],
+            "etcd-handoff / nothing happens": gaps[OURS] / gaps[IDLE],
+            "acknowledged puts lost": samples.lost,
+            **{f"failed puts: {way}": sum(samples.failed[way]) for way in samples.failed},
+        },
+    )
+    report.write(
+        "removal",
+        "From the start until kubectl on another API server shows Joined=False",
+        {way: samples.seen[way] for way in (RUNBOOK, SCRIPT, OURS, FLAG)},
+        "ms",
+        ["all ways take turns on one lab", "kubectl's watch stands before the start"],
+        figures={
+            "etcd-handoff / runbook": seen[OURS] / seen[RUNBOOK],
+            "etcd-handoff / script": seen[OURS] / seen[SCRIPT],
+        },
+    )
+    report.write(
+        "steps",
+        "From the first look until the member is out, inside the steps",
+        {way: samples.steps[way] for way in (RAW, OURS)},
+        "ms",
+        ["the workflow's own time of check_leader, move_leader, await_election and remove_member"],
+        figures={"etcd-handoff / etcd calls alone": steps[OURS] / steps[RAW]},
+    )
+
+
+if __name__ == "__main__":
+    tell(asyncio.run(run(int(sys.argv[1]) if len(sys.argv) > 1 else 20)))
