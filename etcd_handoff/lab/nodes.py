@@ -97,7 +97,11 @@ def apiserver_command(parts: Parts, node: Node, folder: Path, shared: Path) -> l
 
 
 def temporal_command(parts: Parts, folder: Path, port: int, ui_port: int) -> list[str]:
-    """Temporal's dev server with its Web UI, on a file, so that it survives its own restart."""
+    """Temporal's dev server with its Web UI, on a file, so that it survives its own restart.
+
+    Left alone it reads the queue from which it hands tasks to workers 20 times a second for each history shard, and it
+    has one shard: after a burst of 20 every task waits for up to 50 ms.
+    """
     return [
         str(parts.temporal),
         "server",
@@ -107,6 +111,7 @@ def temporal_command(parts: Parts, folder: Path, port: int, ui_port: int) -> lis
         f"--port={port}",
         f"--ui-port={ui_port}",
         "--log-level=warn",
+        "--dynamic-config-value=history.transferProcessorMaxPollRPS=1000",
     ]
 
 

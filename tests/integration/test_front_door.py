@@ -83,7 +83,7 @@ async def test_only_worker_is_on_the_leader_and_dies_with_its_api_server(front_d
         await b.judge({leader})
 
 
-@pytest.mark.parametrize("order", itertools.permutations(("node0", "node1", "node2")), ids="-".join)
+@pytest.mark.parametrize("order", list(itertools.permutations(("node0", "node1", "node2"))), ids="-".join)
 async def test_all_three_flagged_at_once(front_door: MakeFrontDoor, order: tuple[str, ...]) -> None:
     """Two leave one after the other, the last is refused with a message, and no acknowledged write is lost."""
     async with front_door() as door:
