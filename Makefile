@@ -1,7 +1,7 @@
 # What people and CI run. Every target first sets up what it needs: .venv with the pinned requirements, and
 # the real programs (etcd, kube-apiserver, ...), built once into a cache folder; `make parts` says where.
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos bench unit lint types layers fmt parts programs requirements clean
+.PHONY: help demo test chaos model bench unit lint types layers fmt parts programs requirements clean
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
 # Not -m: the package imports this module too, and Python warns when it then runs it a second time.
 PARTS := $(BIN)/python -c 'import sys; from etcd_handoff.lab.parts import main; sys.exit(main())'
-BENCHES := removals takeover sizes load sandbox activity_cost fleet startup
+BENCHES := removals takeover sizes load sandbox activity_cost
 PINS := requirements/base.txt requirements/dev.txt
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
@@ -29,6 +29,9 @@ unit: $(SETUP) ## the quick tests: no sockets, seconds
 
 chaos: programs ## the fault matrix on real processes, hours (CHAOS=<part of a name> picks cases); writes bench/results
 	@CHAOS=$(if $(CHAOS),$(CHAOS),all) $(BIN)/pytest -q tests/chaos/test_faults.py -p no:cacheprovider
+
+model: programs ## all scenarios of the loop's model, some ten minutes; make test runs a share of them
+	@MODEL=all $(BIN)/pytest -q -s --show-capture=no tests/model
 
 bench: programs ## all measurements, over an hour (ROUNDS=<n> makes it shorter, BENCH=<name> picks one); writes bench/results
 	@for name in $(if $(BENCH),$(BENCH),$(BENCHES)); do $(BIN)/python -m bench.$$name $(ROUNDS) || exit 1; done

@@ -95,11 +95,12 @@ def no_leave(note: str) -> ApplicationError:
     return ApplicationError(text, type=FailureType.REMOVAL_REFUSED, non_retryable=True)
 
 
-def blocked_too_long(blocked: Blocked, waited_seconds: float) -> ApplicationError:
-    """The contract's failure for what did not pass by itself."""
+def blocked_too_long(blocked: Blocked, waited_seconds: float, *, proposed: bool) -> ApplicationError:
+    """The contract's failure for what did not pass by itself; `proposed` when etcd may have taken the member out."""
     text = (
         f"{blocked.reason}: {blocked.seen}; waited {waited_seconds:g} s for: {blocked.unblocks}. "
-        "Start the removal again when that has happened"
+        + "The removal was proposed before that and may have taken place. " * proposed
+        + "Start the removal again when that has happened"
     )
     return ApplicationError(text, type=FailureType.BLOCKED_TOO_LONG, non_retryable=True)
 

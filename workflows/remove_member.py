@@ -329,7 +329,7 @@ class RemoveMember(Desk):
             ids = tuple(m.id for m in view.members)
             said = f"Not removed: {blocked.reason}: {blocked.seen}"
             await self._record(pinned, ids, joined=True, message=said, failed=True)
-        raise outcome.blocked_too_long(blocked, self._request.blocked_timeout_seconds)
+        raise outcome.blocked_too_long(blocked, self._request.blocked_timeout_seconds, proposed=self._committed)
 
     # --- calling activities ---------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sys
@@ -225,8 +226,12 @@ class Lab:
         await self.process(role, node).terminate()
 
     def stop(self, role: Role, node: str = "") -> None:
-        """SIGSTOP: it stays connected and answers nothing."""
-        self.process(role, node).signal(signal.SIGSTOP)
+        """SIGSTOP: it stays connected and answers nothing; so when this returns."""
+        process = self.process(role, node)
+        process.signal(signal.SIGSTOP)
+        if process.pid is not None and hasattr(os, "waitid"):
+            # The signal may still be on its way, and the process answers until it has arrived.
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self, role: Role, node: str = "") -> None:
         """SIGCONT."""

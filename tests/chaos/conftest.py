@@ -57,14 +57,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def findings() -> Iterator[list[Finding]]:
-    """Collects what the cases found, and writes it down when there was more than the sample."""
+    """Collects what the cases found; when there was more than the sample, their rows take the place of older ones."""
     found: list[Finding] = []
     yield found
     if os.environ.get("CHAOS") and found:
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        rows = [asdict(finding) for finding in found]
-        (RESULTS / "chaos.json").write_text(json.dumps(rows, indent=1) + "\n")
-        (RESULTS / "chaos.md").write_text(table(found))
+        write(found)
+
+
+def write(found: list[Finding]) -> None:
+    """Store what was found beside what other runs have found of other cases."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / "chaos.json"
+    older = [Finding(**row) for row in json.loads(path.read_text())] if path.exists() else []
+    by_name = {finding.name: finding for finding in [*older, *found]}
+    rows = [by_name[case.name] for case in all_cases() if case.name in by_name]
+    path.write_text("[\n" + ",\n".join(json.dumps(asdict(row)) for row in rows) + "\n]\n")
+    (RESULTS / "chaos.md").write_text(table(rows))
 
 
 def table(found: list[Finding]) -> str:

@@ -7,7 +7,6 @@ so) and `TransferTimeoutError` (the client's own deadline ends a transfer first)
 from __future__ import annotations
 
 import base64
-import os
 import shutil
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -216,7 +215,7 @@ async def test_silent_and_dead_members(tmp_path: Path) -> None:
             leader, (stopped, other) = roles(await gateway.observe())
             name_of = {await lab.member_id(node.name): node.name for node in lab.nodes}
 
-            halt(lab, Role.ETCD, name_of[stopped])
+            lab.stop(Role.ETCD, name_of[stopped])
             await refused(gateway.status_of(stopped), UnreachableError, said="no answer within 0.5 s")
             await refused(gateway.remove_member(UNKNOWN_ID, stopped), UnknownOutcomeError, said="no answer within")
             await refused(gateway.move_leader(leader, stopped), UnknownOutcomeError, said="no answer within")
@@ -236,14 +235,6 @@ async def test_silent_and_dead_members(tmp_path: Path) -> None:
 
             await lab.kill(Role.ETCD, name_of[other])
             await refused(gateway.observe(), UnreachableError, said="none of 3 endpoints gives a linearizable")
-
-
-def halt(lab: Lab, role: Role, node: str) -> None:
-    """The process stands still: SIGSTOP is only on its way when `kill` returns, and an answer may be faster."""
-    pid = lab.process(role, node).pid
-    assert pid is not None
-    lab.stop(role, node)
-    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
 
 async def missed(lab: Lab, *, by: str, peer: str) -> None:

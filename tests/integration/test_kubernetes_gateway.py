@@ -24,7 +24,6 @@ from etcd_handoff.errors import (
 from etcd_handoff.kubernetes_gateway import KubernetesGateway
 from etcd_handoff.lab import Lab, LabOptions, Role
 from etcd_handoff.lab.nodes import HOST, TOKEN
-from tests.integration.test_gateways import halt
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -211,7 +210,7 @@ async def test_server_that_refuses_is_passed_over_and_then_asked_last(street: St
 @pytest.mark.usefixtures("one_after_another")
 async def test_silent_server_is_passed_over(street: Street) -> None:
     """One that is stopped takes connections and says nothing: it costs its time-out once, and for a patch too."""
-    halt(street.lab, Role.APISERVER, "node0")
+    street.lab.stop(Role.APISERVER, "node0")
     try:
         async with street.gateway(node="node0", try_timeout_seconds=0.5) as gateway:
             read = await gateway.get("node0")
@@ -224,7 +223,7 @@ async def test_silent_server_is_passed_over(street: Street) -> None:
 
 async def test_next_server_is_asked_while_one_is_silent(street: Street) -> None:
     """Nobody waits for the time-out of a silent one when another can answer."""
-    halt(street.lab, Role.APISERVER, "node0")
+    street.lab.stop(Role.APISERVER, "node0")
     try:
         async with street.gateway(node="node0", try_timeout_seconds=60) as gateway, asyncio.timeout(30):
             await gateway.get("node0")
@@ -234,7 +233,7 @@ async def test_next_server_is_asked_while_one_is_silent(street: Street) -> None:
 
 async def test_nobody_answers(street: Street) -> None:
     """Each is named with what was wrong, none with its address; a patch may have been stored all the same."""
-    halt(street.lab, Role.APISERVER, "node0")
+    street.lab.stop(Role.APISERVER, "node0")
     try:
         async with street.gateway("node0", "shut", "nosuch", try_timeout_seconds=0.5) as gateway:
             with pytest.raises(ApiUnavailableError) as caught:
