@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import os
 import statistics
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
-from typing import Final
-from unittest import mock
+from typing import TYPE_CHECKING, Final
 
 from bench import arena, report
 from etcd_handoff.client import connect, start_removal
 from etcd_handoff.lab import Lab, LabOptions, http
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
 from etcd_handoff.model import RemovalRequest
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
 
 WRITERS: Final = 2
 """Of 500 puts a second each: one process of Python is no steady source of 1,000."""
@@ -31,6 +34,7 @@ VALUE_BYTES: Final = 256 * 1024
 SOON_SNAPSHOT: Final = ("--snapshot-count=500", "--snapshot-catchup-entries=500")
 """A member that comes back gets a snapshot: a new one that has thousands of entries to apply refuses all requests, its
 own first one too, and does little else (etcd server/etcdserver/v3_server.go, maxGapBetweenApplyAndCommitIndex)."""
+WARM_SECONDS: Final = 0.5
 WINDOW_SECONDS: Final = 2.0
 BUSY, REMOVAL = "load alone", "load and a leader's removal"
 
@@ -43,46 +47,47 @@ async def fill(url: str) -> None:
         await http.post(f"{url}/v3/kv/put", {"key": key, "value": value}, timeout_seconds=30)
 
 
+async def measure(lab: Lab, client: Client, way: str, folder: Path) -> tuple[float, float, Counter[str]]:
+    """The longest gap in ms, puts acknowledged a second, and how many puts were lost and failed."""
+    who, counted = await arena.roles(lab), Counter[str]()
+    writers = [OpenLoopWriter(lab.node(who.writer).etcd_url, folder, INTERVAL_MS) for _ in range(WRITERS)]
+    await asyncio.gather(*(writer.start() for writer in writers))
+    await asyncio.sleep(WARM_SECONDS)
+    since = time.monotonic()
+    if way == REMOVAL:
+        request = RemovalRequest(cluster=lab.cluster, member=who.leader)
+        await (await start_removal(client, request)).result()
+    await asyncio.sleep(max(WARM_SECONDS, since + WINDOW_SECONDS - time.monotonic()))
+    until = time.monotonic()
+    written = await asyncio.gather(*(writer.stop() for writer in writers))
+    left = [node.etcd_url for node in lab.nodes if way == BUSY or node.name != who.leader]
+    for one in written:
+        counted["acknowledged puts lost"] += sum(map(len, (await missing(one, left)).values()))
+        counted[f"failed puts: {way}"] += len(one.failed)
+    if way == REMOVAL:
+        await arena.bring_back(lab, who.leader)
+    puts = [put for one in written for put in one.acknowledged if since <= put.answered <= until]
+    return max(one.longest_gap_ms(since, until) for one in written), len(puts) / (until - since), counted
+
+
 async def run(rounds: int) -> tuple[dict[str, list[float]], dict[str, float]]:
     """Longest gap of each round in ms, and what else was counted."""
     gaps: dict[str, list[float]] = defaultdict(list)
-    counted = {"acknowledged puts lost": 0.0, "puts acknowledged a second": 0.0}
-    rates: list[float] = []
+    rates, counted = list[float](), Counter[str]()
+    options = LabOptions(kubernetes=False, workers=("node0", "node1", "node2"), etcd_flags=SOON_SNAPSHOT)
     with tempfile.TemporaryDirectory(prefix="etcd-handoff-bench-") as folder:
-        options = LabOptions(kubernetes=False, workers=("node0", "node1", "node2"), etcd_flags=SOON_SNAPSHOT)
         async with Lab(options) as lab:
-            with mock.patch.dict(os.environ, lab.environment):
-                client = await connect()
-                await fill(lab.nodes[0].etcd_url)
-                await arena.settle(lab)
-                for number in range(rounds):
-                    for way in (BUSY, REMOVAL):
-                        who = await arena.roles(lab)
-                        url = lab.node(who.writer).etcd_url
-                        writers = [OpenLoopWriter(url, Path(folder), INTERVAL_MS) for _ in range(WRITERS)]
-                        await asyncio.gather(*(writer.start() for writer in writers))
-                        await asyncio.sleep(0.5)
-                        since = time.monotonic()
-                        if way == REMOVAL:
-                            request = RemovalRequest(cluster=lab.cluster, member=who.leader)
-                            await (await start_removal(client, request)).result()
-                        await asyncio.sleep(max(0.5, since + WINDOW_SECONDS - time.monotonic()))
-                        until = time.monotonic()
-                        written = await asyncio.gather(*(writer.stop() for writer in writers))
-                        gaps[way].append(max(one.longest_gap_ms(since, until) for one in written))
-                        puts = [put for one in written for put in one.acknowledged if since <= put.answered <= until]
-                        rates.append(len(puts) / (until - since))
-                        left = [n.etcd_url for n in lab.nodes if way == BUSY or n.name != who.leader]
-                        for one in written:
-                            lost = await missing(one, left)
-                            counted["acknowledged puts lost"] += sum(map(len, lost.values()))
-                            failed = f"failed puts: {way}"
-                            counted[failed] = counted.get(failed, 0) + len(one.failed)
-                        if way == REMOVAL:
-                            await arena.bring_back(lab, who.leader)
-                        print(f"round {number}: {way}: {gaps[way][-1]:.1f} ms", flush=True)
-    counted["puts acknowledged a second"] = statistics.median(rates)
-    return gaps, counted
+            os.environ.update(lab.environment)
+            client = await connect()
+            await fill(lab.nodes[0].etcd_url)
+            await arena.settle(lab)
+            for number, way in itertools.product(range(rounds), (BUSY, REMOVAL)):
+                gap, rate, more = await measure(lab, client, way, Path(folder))
+                gaps[way].append(gap)
+                rates.append(rate)
+                counted.update(more)
+                print(f"round {number}: {way}: {gap:.1f} ms", flush=True)
+    return gaps, {"puts acknowledged a second": statistics.median(rates), **counted}
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ class Bench:
             SCRIPT: self.script,
             RAW: self.raw,
             OURS: self.ours,
-            FLAG: self.ours,
+            FLAG: self.flag,
         }
 
     async def close(self) -> None:
@@ -111,21 +111,15 @@ class Bench:
         """One removal in one way; the member is back when this returns."""
         who = await arena.roles(self.lab)
         watcher = await self._watcher() if way == FLAG else None
-        seen = None
         async with (
             arena.watching(self.lab, who.leader, who.other) as watch,
             OpenLoopWriter(self.lab.node(who.writer).etcd_url, folder, INTERVAL_MS) as writer,
         ):
             await asyncio.sleep(WARM_SECONDS)
             since, began = time.monotonic(), time.perf_counter()
-            if way == FLAG:
-                patch = ["--type", "merge", "-p", json.dumps({"spec": {"leave": True}})]
-                await self.lab.kubectl("patch", "etcdmember", who.leader, *patch, context=who.writer)
-                seen = await watch.shows("False")
-            else:
-                await self.ways[way](who)
-                if way in (RUNBOOK, SCRIPT, OURS):
-                    seen = await watch.shows("False")
+            await self.ways[way](who)
+            if way in (RUNBOOK, SCRIPT, OURS, FLAG):
+                self.samples.seen[way].append((await watch.shows("False") - began) * 1000)
             if way == OURS:
                 self._window = time.monotonic() - since
             await asyncio.sleep(SETTLE_SECONDS)
@@ -133,8 +127,6 @@ class Bench:
             written = await writer.stop()
         self.samples.gap[way].append(written.longest_gap_ms(since, until))
         self.samples.failed[way].append(sum(put.sent >= since for put in written.failed))
-        if seen is not None:
-            self.samples.seen[way].append((seen - began) * 1000)
         left = [node.etcd_url for node in self.lab.nodes if way == IDLE or node.name != who.leader]
         self.samples.lost += sum(map(len, (await missing(written, left)).values()))
         if watcher is not None:
@@ -192,6 +184,11 @@ class Bench:
         removal = await start_removal(self.client, RemovalRequest(cluster=self.lab.cluster, member=who.leader))
         result = await removal.result()
         self.samples.steps[OURS].append(sum(s.milliseconds for s in result.steps if s.name in ETCD_STEPS))
+
+    async def flag(self, who: Roles) -> None:
+        """`kubectl patch` of `spec.leave`; a watcher does the rest."""
+        patch = ["--type", "merge", "-p", json.dumps({"spec": {"leave": True}})]
+        await self.lab.kubectl("patch", "etcdmember", who.leader, *patch, context=who.writer)
 
     async def warm(self) -> None:
         """All connections of this process stand."""
