@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from temporalio.client import Client, WorkflowHandle
 
+LONG_AGO = "2026-01-01T00:00:00Z"
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything in this folder runs real processes."""
@@ -63,6 +65,11 @@ class Bench:
 
         await wait_until(hit, f"a worker reaches {point}", 30)
 
+    async def lie(self, member: str, status: dict[str, object], via: str) -> None:
+        """Write a status of an EtcdMember by hand."""
+        patch = ["--subresource=status", "--type", "merge", "-p", json.dumps({"status": status})]
+        await self.lab.kubectl("patch", "etcdmember", member, *patch, context=via)
+
     def release(self, point: str) -> None:
         """Let the worker that is held at this failpoint go on."""
         (self.folder / f"{point}.release").touch()
@@ -84,6 +91,11 @@ def _joined(resource: dict[str, object]) -> str:
     status = resource["status"]
     assert isinstance(status, dict)
     return str(next(c["status"] for c in status["conditions"] if c["type"] == "Joined"))
+
+
+def joined_condition(status: str) -> dict[str, str]:
+    """The condition Joined as somebody might write it by hand, long ago."""
+    return {"type": "Joined", "status": status, "lastTransitionTime": LONG_AGO, "message": "by hand"}
 
 
 async def in_state(removal: WorkflowHandle[Any, Any], state: str) -> None:
@@ -161,6 +173,14 @@ class FrontDoor:
 
         await wait_until(all_words, f"EtcdMember {member} says {words}", 45, lambda: f"it says {said[-1]}")
         return said[-1]
+
+    async def sees_all(self) -> None:
+        """The watcher has seen the EtcdMembers of all members."""
+
+        async def seen() -> bool:
+            return len((await self.watching())["members"]) == len(self.bench.lab.nodes)
+
+        await wait_until(seen, "the watcher has seen all EtcdMembers", 30)
 
     async def watching(self) -> dict[str, Any]:
         """What the watcher tells of itself."""

@@ -13,6 +13,7 @@ import pytest
 from etcd_handoff.lab import Role, http, wait_until
 from etcd_handoff.lab.nodes import bearer
 from etcd_handoff.model import workflow_id
+from tests.integration.conftest import joined_condition
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -70,11 +71,7 @@ async def test_only_worker_is_on_the_leader_and_dies_with_its_api_server(front_d
         leader = await b.lab.leader()
         one, other = (node.name for node in b.lab.others(leader))
         await b.lab.start_worker(leader)
-
-        async def seen() -> bool:
-            return len((await door.watching())["members"]) == 3
-
-        await wait_until(seen, "the watcher has seen all EtcdMembers", 30)
+        await door.sees_all()
         await b.lab.start_worker(one)
         await b.lab.kill(Role.WORKER, leader)
         b.lab.stop(Role.APISERVER, leader)
@@ -212,7 +209,7 @@ async def test_somebody_patches_the_same_resource_all_the_time(front_door: MakeF
         async with patching(b, leader, one), patching(b, other, one):
             await door.flag(leader, via=one)
             await door.out(leader, via=other)
-            await lie(b, other, {"conditions": [joined_condition("False")]}, via=one)
+            await b.lie(other, {"conditions": [joined_condition("False")]}, via=one)
             await b.lab.kubectl(
                 "wait", f"etcdmember/{other}", "--for", "condition=Joined=True", context=one, timeout="60s"
             )
@@ -281,17 +278,6 @@ async def patching(b: Bench, member: str, via: str) -> AsyncIterator[None]:
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
     assert stored > 10, "nobody got in the way, so nothing was tested"
-
-
-async def lie(b: Bench, member: str, status: dict[str, object], via: str) -> None:
-    """Write a status by hand."""
-    patch = ["--subresource=status", "--type", "merge", "-p", json.dumps({"status": status})]
-    await b.lab.kubectl("patch", "etcdmember", member, *patch, context=via)
-
-
-def joined_condition(status: str) -> dict[str, str]:
-    """The condition Joined as somebody might write it."""
-    return {"type": "Joined", "status": status, "lastTransitionTime": "2026-01-01T00:00:00Z", "message": "by hand"}
 
 
 def removal_id(b: Bench, member: str) -> str:

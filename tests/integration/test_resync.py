@@ -17,11 +17,10 @@ from etcd_handoff.coordination import Note, Sync, Watch
 from etcd_handoff.lab import Role, http, wait_until
 from etcd_handoff.lab.naive import remove_through_itself
 from etcd_handoff.model import Look
+from tests.integration.conftest import LONG_AGO, joined_condition
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Bench, MakeBench, MakeFrontDoor
-
-LONG_AGO = "2026-01-01T00:00:00Z"
 
 
 async def test_lies_are_put_right(front_door: MakeFrontDoor) -> None:
@@ -37,23 +36,25 @@ async def test_lies_are_put_right(front_door: MakeFrontDoor) -> None:
         await door.out(leader, via=other)
         await b.judge({leader})
 
-        await lie(b, one, {"conditions": [joined("False")]}, via=other)
+        await b.lie(one, {"conditions": [joined_condition("False")]}, via=other)
         await until_true(b, one, via=other)
-        await lie(b, one, {"memberID": "1", "conditions": [joined("True")]}, via=other)
+        await b.lie(one, {"memberID": "1", "conditions": [joined_condition("True")]}, via=other)
         status = await until_true(b, one, via=other)
         assert status["conditions"][0]["lastTransitionTime"] == LONG_AGO, "nothing flipped"
-        await lie(b, one, {"peerAddress": "10.9.9.9"}, via=other)
+        await b.lie(one, {"peerAddress": "10.9.9.9"}, via=other)
         await door.watch.execute_update("resync")
         await until_true(b, one, via=other)
-        await lie(b, leader, {"conditions": [joined("True")]}, via=other)
+        await b.lie(leader, {"conditions": [joined_condition("True")]}, via=other)
         await door.out(leader, via=one)
 
         await b.lab.kubectl("delete", "etcdmember", one, context=other)
         await until_true(b, one, via=other)
         ghost = {"apiVersion": "etcd.k0sproject.io/v1beta1", "kind": "EtcdMember", "metadata": {"name": "ghost"}}
         await b.lab.kubectl("apply", "-f", "-", context=other, stdin=json.dumps({**ghost, "spec": {"leave": True}}))
-        await lie(
-            b, "ghost", {"memberID": "dead", "peerAddress": "10.9.9.9", "conditions": [joined("True")]}, via=other
+        await b.lie(
+            "ghost",
+            {"memberID": "dead", "peerAddress": "10.9.9.9", "conditions": [joined_condition("True")]},
+            via=other,
         )
         await door.out("ghost", via=one)
         assert set(await b.lab.etcdmembers(other)) == {leader, one, other, "ghost"}
@@ -77,7 +78,9 @@ async def test_old_list_never_overwrites_a_newer_word(bench: MakeBench) -> None:
             view = (await run(etcd.check_leader, Look(cluster=b.lab.cluster))).view
             assert view is not None
             member_id = await b.lab.member_id(one)
-            await lie(b, one, {"conditions": [joined("False")]}, via=other)  # as if it had been removed meanwhile
+            await b.lie(
+                one, {"conditions": [joined_condition("False")]}, via=other
+            )  # as if it had been removed meanwhile
             synced = await run(members.sync_members, Sync(cluster=b.lab.cluster, seen=seen, view=view))
             assert (synced.changed, synced.again) == ((), True)
             assert await b.lab.joined(one, leader) == "False"
@@ -138,14 +141,3 @@ async def until_true(b: Bench, member: str, via: str) -> dict[str, Any]:
 
     await wait_until(true, f"EtcdMember {member} tells the truth", 20, lambda: str(statuses[-1]))
     return statuses[-1]
-
-
-async def lie(b: Bench, member: str, status: dict[str, object], via: str) -> None:
-    """Write a status by hand."""
-    patch = ["--subresource=status", "--type", "merge", "-p", json.dumps({"status": status})]
-    await b.lab.kubectl("patch", "etcdmember", member, *patch, context=via)
-
-
-def joined(status: str) -> dict[str, str]:
-    """The condition Joined as somebody might write it."""
-    return {"type": "Joined", "status": status, "lastTransitionTime": LONG_AGO, "message": "by hand"}

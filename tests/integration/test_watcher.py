@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 
 from temporalio.service import RPCError, RPCStatusCode
@@ -11,12 +10,12 @@ from temporalio.service import RPCError, RPCStatusCode
 from etcd_handoff.coordination import turns_id
 from etcd_handoff.lab import Role, http, wait_until
 from etcd_handoff.model import workflow_id
-from tests.integration.conftest import in_state, start_watch
+from tests.integration.conftest import in_state, joined_condition, start_watch
 
 if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
 
-    from tests.integration.conftest import Bench, FrontDoor, MakeBench, MakeFrontDoor
+    from tests.integration.conftest import Bench, MakeBench, MakeFrontDoor
 
 SHORT_HISTORIES = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=30")
 
@@ -25,7 +24,7 @@ async def test_terminated_worker_hands_the_watch_over(front_door: MakeFrontDoor)
     """SIGTERM ends the watching worker well; what is flagged meanwhile is done by the next one."""
     async with front_door(workers=("node0",)) as door:
         b = door.bench
-        await sees_all(door)
+        await door.sees_all()
         leader = await b.lab.leader()
         one, other = (node.name for node in b.lab.others(leader))
         await asyncio.gather(b.lab.terminate(Role.WORKER, "node0"), door.flag(leader, via=one))
@@ -39,7 +38,7 @@ async def test_flag_and_compaction_while_the_only_worker_hangs(front_door: MakeF
     """The resourceVersion it kept has expired when it comes back, on API servers that started anew: all is seen."""
     async with front_door(workers=("node0",)) as door:
         b = door.bench
-        await sees_all(door)
+        await door.sees_all()
         leader = await b.lab.leader()
         one, other = (node.name for node in b.lab.others(leader))
         b.lab.stop(Role.WORKER, "node0")
@@ -86,9 +85,7 @@ async def test_members_without_a_resource_get_none_where_that_is_not_wanted(benc
         await b.lab.kubectl("delete", "etcdmember", "node2", context="node0")
         await start_watch(b)
         for _ in range(2):  # one round puts right before it creates, so the second lie shows that the first was whole
-            said = {"type": "Joined", "status": "False", "lastTransitionTime": "2026-01-01T00:00:00Z"}
-            patch = ["--subresource=status", "--type", "merge", "-p", json.dumps({"status": {"conditions": [said]}})]
-            await b.lab.kubectl("patch", "etcdmember", "node1", *patch, context="node0")
+            await b.lie("node1", {"conditions": [joined_condition("False")]}, via="node0")
             condition = ["--for", "condition=Joined=True", "--timeout=60s"]
             await b.lab.kubectl("wait", "etcdmember/node1", *condition, context="node0", timeout="60s")
         assert set(await b.lab.etcdmembers("node0")) == {"node0", "node1"}
@@ -135,12 +132,3 @@ async def exists(handle: WorkflowHandle[Any, Any]) -> bool:
             raise
         return False
     return True
-
-
-async def sees_all(door: FrontDoor) -> None:
-    """The watcher has seen the EtcdMembers of all three members."""
-
-    async def seen() -> bool:
-        return len((await door.watching())["members"]) == 3
-
-    await wait_until(seen, "the watcher has seen all EtcdMembers", 30)

@@ -119,7 +119,7 @@ class Cluster:
 
     # --- what gateways ask ----------------------------------------------------------------------------------------
 
-    def view(self, *, pin: bool = True) -> ClusterView:
+    def view(self) -> ClusterView:
         """What a look shows; the first one pins the target."""
         trouble = self._call()
         if trouble in (Trouble.NO_EFFECT, Trouble.ANSWER_LOST):
@@ -129,7 +129,7 @@ class Cluster:
         if not self._quorum(self.members.values()):
             msg = "no quorum"
             raise UnreachableError(msg)
-        if pin and not self._pinned:
+        if not self._pinned:
             self._pinned = next((m.id for m in self.members.values() if m.name == self.target), "")
         self._sure, self._absent = True, bool(self._pinned) and self._pinned not in self.members
         members = tuple(
