@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from temporalio import workflow
-from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.exceptions import ApplicationError
@@ -43,7 +42,14 @@ from etcd_handoff import __version__
 from etcd_handoff.client import connect, unreachable_note
 from etcd_handoff.config import Config, config_path, load_config
 from etcd_handoff.errors import ConfigError
-from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY, invalid_input
+from etcd_handoff.payloads import (
+    CLUSTER_KEY,
+    KEYWORD,
+    MEMBER_KEY,
+    STATE_KEY,
+    attributes_of_another_type,
+    invalid_input,
+)
 from workflows.remove_member import RemoveMember
 from workflows.turns import ClusterTurns
 from workflows.watch import WatchEtcdMembers
@@ -130,12 +136,11 @@ INTERCEPTORS: Final = (ActivityFrame(), WorkflowFrame())
 
 async def ensure_search_attributes(client: Client) -> bool:
     """Whether the namespace has our search attributes; they are registered when they are missing and we may."""
-    keyword = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
     names = [key.name for key in (CLUSTER_KEY, MEMBER_KEY, STATE_KEY)]
     asked = ListSearchAttributesRequest(namespace=client.namespace)
     try:
         known = (await client.operator_service.list_search_attributes(asked)).custom_attributes
-        missing = {name: keyword for name in names if name not in known}
+        missing = {name: KEYWORD for name in names if name not in known}
         if missing:
             await client.operator_service.add_search_attributes(
                 AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
@@ -145,7 +150,7 @@ async def ensure_search_attributes(client: Client) -> bool:
         why = "" if error.status is RPCStatusCode.ALREADY_EXISTS else error.message.rstrip(".")
     else:
         # Temporal refuses a value of another type, and with it the workflow task, again and again.
-        odd = [name for name in names if known.get(name, keyword) != keyword]
+        odd = attributes_of_another_type(known)
         why = f"not of type Keyword, to be removed first: {', '.join(odd)}" if odd else ""
     if why:
         log.warning(

@@ -18,7 +18,7 @@ from temporalio.exceptions import ApplicationError, CancelledError, TerminatedEr
 from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff.coordination import Follow, Followed, Turns, turns_id
-from etcd_handoff.model import HandoffState, Progress, RemovalResult
+from etcd_handoff.model import TASK_TIMEOUT, HandoffState, Progress, RemovalResult
 from etcd_handoff.payloads import STATE_KEY
 
 if TYPE_CHECKING:
@@ -30,12 +30,8 @@ QUERY_SECONDS: Final = 5.0
 """How long a removal may take to say where it stands: its worker may just have died."""
 WORDS_LOOKS: Final = 10
 """Every so many looks the words are read too, though the state is the same."""
-
-
 TURNS_TYPE: Final = "ClusterTurns"
 JOIN: Final = "join"
-TASK_TIMEOUT: Final = timedelta(seconds=2)
-"""How long a decision of the queue may take: a worker that dies over one is noticed then."""
 
 
 class TemporalActivities:

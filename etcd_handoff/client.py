@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from temporalio.client import Client, WorkflowHandle
@@ -18,7 +17,7 @@ from temporalio.envconfig import ClientConfig
 
 from etcd_handoff.coordination import WatchRequest, watch_id
 from etcd_handoff.errors import ConfigError
-from etcd_handoff.model import TASK_QUEUE, RemovalRequest, RemovalResult, workflow_id
+from etcd_handoff.model import TASK_QUEUE, TASK_TIMEOUT, RemovalRequest, RemovalResult, workflow_id
 from etcd_handoff.payloads import data_converter
 
 if TYPE_CHECKING:
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
 WORKFLOW_TYPE: Final = "RemoveMember"
 WATCH_TYPE: Final = "WatchEtcdMembers"
-TASK_TIMEOUT: Final = timedelta(seconds=2)
-"""A worker that is killed while it decides what comes next is given up after this, not after Temporal's 10 s."""
 
 DEFAULT_ADDRESS: Final = "localhost:7233"
 

@@ -273,12 +273,13 @@ class EtcdGateway:
             )
 
         left = sorted(endpoints or self._profile.endpoints, key=lambda url: url != self._lister)
-        asked = {asyncio.ensure_future(ask(left.pop(0)))} if left else set()
+        tasks = [asyncio.ensure_future(ask(left.pop(0)))]
+        pending = set(tasks)
         failures: list[EtcdError] = []
         try:
-            while asked:
+            while pending:
                 patience = LIST_HEDGE_SECONDS if left else None
-                done, asked = await asyncio.wait(asked, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                done, pending = await asyncio.wait(pending, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     try:
                         self._lister, answer = task.result()
@@ -286,12 +287,12 @@ class EtcdGateway:
                         failures.append(error)
                     else:
                         return answer
-                asked |= {asyncio.ensure_future(ask(url)) for url in left}
-                left = []
+                others = [asyncio.ensure_future(ask(url)) for url in left]
+                tasks, pending, left = [*tasks, *others], pending | set(others), []
         finally:
-            for task in asked:
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*asked, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
         for failure in failures:
             if isinstance(failure, EtcdPermissionError):
                 raise failure

@@ -8,6 +8,7 @@ or a secret, because all of it ends in workflow histories.
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 TASK_QUEUE: Final = "etcd-handoff"
 """Default task queue; setting `task_queue`."""
+TASK_TIMEOUT: Final = timedelta(seconds=2)
+"""A worker that is killed while it decides what comes next is given up after this, not after Temporal's 10 s."""
 
 MemberId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,16}$")]
 CLUSTER_NAME: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"

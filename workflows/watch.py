@@ -35,7 +35,7 @@ with workflow.unsafe.imports_passed_through():
         to_remove,
         wanted,
     )
-    from etcd_handoff.model import ClusterView, Look, Outcome, RemovalRequest, workflow_id
+    from etcd_handoff.model import TASK_TIMEOUT, ClusterView, Look, Outcome, RemovalRequest, workflow_id
     from etcd_handoff.payloads import invalid_input
     from workflows.remove_member import RemoveMember
 
@@ -44,7 +44,6 @@ LOOK_TIMEOUT: Final = timedelta(seconds=10)
 SYNC_TIMEOUT: Final = timedelta(seconds=60)
 NOTE_TIMEOUT: Final = timedelta(seconds=20)
 FOLLOW_TIMEOUT: Final = timedelta(days=7)
-TASK_TIMEOUT: Final = timedelta(seconds=2)
 SOON: Final = timedelta(seconds=1)
 TROUBLE: Final = timedelta(seconds=10)
 """Pause after a round that could not be done at all."""

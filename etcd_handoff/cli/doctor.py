@@ -189,12 +189,11 @@ async def _pollers(client: Client, task_queue: str) -> Finding:
 
 
 async def _attributes(client: Client) -> Finding:
-    from temporalio.api.enums.v1 import IndexedValueType
     from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
     from temporalio.service import RPCError
 
     from etcd_handoff.cli.findings import judge_attributes
-    from etcd_handoff.cli.output import SEARCH_ATTRIBUTES
+    from etcd_handoff.payloads import attributes_of_another_type
 
     try:
         known = await client.operator_service.list_search_attributes(
@@ -202,8 +201,7 @@ async def _attributes(client: Client) -> Finding:
         )
     except RPCError as error:
         raise rpc_stop(error) from None
-    kinds, keyword = known.custom_attributes, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
-    return judge_attributes(kinds, [name for name in SEARCH_ATTRIBUTES if kinds.get(name, keyword) != keyword])
+    return judge_attributes(known.custom_attributes, attributes_of_another_type(known.custom_attributes))
 
 
 def _trouble(check: str, error: Exception, remedy: str = "") -> Finding:
