@@ -42,6 +42,8 @@ __all__ = ["Lab", "LabOptions", "wait_until"]
 READY_SECONDS: Final = 120.0
 """Far beyond what a start takes, even on a busy machine: reaching it means that something is broken."""
 MOST_NODES: Final = 7
+NODE_BYTES: Final = 160 << 20
+"""What a node needs: two segments of 64 MB that a member preallocates (etcd `server/storage/wal/wal.go`), and logs."""
 WORKER_READY: Final = "etcd-handoff worker ready"
 NOT_FOR_INSTALLING: Final = "exclude=poststarthook/rbac/bootstrap-roles"
 """The last thing that an API server does when it starts, which an administrator need not wait for."""
@@ -57,7 +59,7 @@ class Lab:
 
     Raises:
         ValueError: The number of nodes is out of range.
-        ProcessError: A process did not become ready; the message has the end of its log.
+        ProcessError: The disk lacks space, or a process did not become ready; the message has the end of its log.
     """
 
     def __init__(self, options: LabOptions | None = None) -> None:
@@ -150,6 +152,7 @@ class Lab:
             shutil.rmtree(self.directory, ignore_errors=True)
 
     async def _start(self) -> None:
+        self._require_space()
         self._write_files()
         for node in self.nodes:
             self._add_etcd(node, self.nodes)
@@ -166,6 +169,15 @@ class Lab:
             self._processes[key].start()
         # Everything waits for what it needs alone: on two cores the start is mostly spent computing.
         await together(*(self.ready(*key) for key in roles), self._install_when_possible(), self._start_workers())
+
+    def _require_space(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        needed, free = NODE_BYTES * len(self.nodes), shutil.disk_usage(self.directory).free
+        if free < needed:
+            raise ProcessError(
+                f"{self.directory} has {free >> 20} MiB free; {len(self.nodes)} nodes need {needed >> 20} MiB. "
+                "Remedy: free some, or set TMPDIR to a folder on another disk."
+            )
 
     def _write_files(self) -> None:
         write_shared_files(self._shared)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,6 +40,11 @@ async def main():
 asyncio.run(main())
 """
 """A script that starts one process of each role, says which, and waits for its end."""
+
+
+def lab_files(folder: Path) -> list[Path]:
+    """What a lab has written."""
+    return list(folder.iterdir())
 
 
 def runs(pid: int) -> bool:
@@ -171,6 +178,15 @@ async def test_failed_start_says_which_process_and_how_its_log_ends(tmp_path: Pa
         await lab.__aenter__()
     assert not lab.alive(Role.APISERVER, "node0")
     assert not lab.alive(Role.TEMPORAL)
+
+
+async def test_full_disk_is_said_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message has the folder, what is free, what is needed and the way out; nothing has been started."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=300 << 20))
+    folder = tmp_path / "lab"
+    with pytest.raises(ProcessError, match=rf"{folder} has 300 MiB free; 3 nodes need 480 MiB.*TMPDIR"):
+        await Lab(LabOptions(directory=folder)).__aenter__()
+    assert not lab_files(folder)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
