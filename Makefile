@@ -1,7 +1,7 @@
 # What people and CI run. Every target first sets up what it needs: .venv with the pinned requirements, and
 # the real programs (etcd, kube-apiserver, ...), built once into a cache folder; `make parts` says where.
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos model bench unit lint types layers fmt parts programs requirements clean
+.PHONY: help demo test chaos model bench unit lint types layers fmt parts programs network requirements clean
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
 # Not -m: the package imports this module too, and Python warns when it then runs it a second time.
 PARTS := $(BIN)/python -c 'import sys; from etcd_handoff.lab.parts import main; sys.exit(main())'
-BENCHES := removals takeover sizes load sandbox activity_cost
+BENCHES := removals takeover sizes load startup sandbox activity_cost
 PINS := requirements/base.txt requirements/dev.txt
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
@@ -21,13 +21,13 @@ help: ## list the targets
 demo: programs ## take the leader out of a real three-member cluster on this machine (KEEP=1 leaves it running)
 	@$(BIN)/etcd-handoff demo $(if $(filter-out 0,$(KEEP)),--keep)
 
-test: lint types layers programs ## everything that CI runs
+test: lint types layers network ## everything that CI runs
 	@$(BIN)/pytest
 
 unit: $(SETUP) ## the quick tests: no sockets, seconds
 	@$(BIN)/pytest -q tests/unit
 
-chaos: programs ## the fault matrix on real processes, hours (CHAOS=<part of a name> picks cases); writes bench/results
+chaos: network ## the fault matrix on real processes, hours (CHAOS=<part of a name> picks cases); writes bench/results
 	@CHAOS=$(if $(CHAOS),$(CHAOS),all) $(BIN)/pytest -q tests/chaos/test_faults.py -p no:cacheprovider
 
 model: programs ## all scenarios of the loop's model, some ten minutes; make test runs a share of them
@@ -55,6 +55,9 @@ parts: $(SETUP) ## build what the lab starts, where it is missing, and say where
 
 programs: $(SETUP)
 	@$(PARTS) >/dev/null
+
+network: $(SETUP)
+	@$(BIN)/python -c 'from etcd_handoff.lab.parts import main; raise SystemExit(main(network=True))' >/dev/null
 
 requirements: $(SETUP) ## compile the pins again after a change of the .in files (UPGRADE=1: to the newest versions)
 	@for name in base dev go; do \

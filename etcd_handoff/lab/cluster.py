@@ -12,7 +12,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from etcd_handoff.lab import http, judge, parts, resources
+from etcd_handoff.lab import forwarder, http, judge, parts, resources
+from etcd_handoff.lab.network import Network
 from etcd_handoff.lab.nodes import (
     HOST,
     ROOT,
@@ -70,7 +71,10 @@ class Lab:
         self._parts = parts.locate()
         self.directory = self.options.directory or Path(tempfile.mkdtemp(prefix="etcd-handoff-lab-"))
         self._ports = Ports(HOST)
-        self.nodes = [Node(f"node{i}", *self._ports.take(3)) for i in range(self.options.nodes)]
+        self.nodes = [self._new_node(i) for i in range(self.options.nodes)]
+        self._network, self._learner = None, self._new_node(self.options.nodes)
+        if self.options.network:
+            self._network = Network(self._ports, [*self.nodes, self._learner])
         self._temporal_port, self._ui_port = self._ports.take(2)
         self._processes: dict[tuple[Role, str], Process] = {}
 
@@ -118,6 +122,18 @@ class Lab:
         """All nodes but `name`."""
         return [n for n in self.nodes if n.name != name]
 
+    @property
+    def network(self) -> Network:
+        """The network between the nodes.
+
+        Raises:
+            ValueError: The lab was started without.
+        """
+        if self._network is None:
+            msg = "the lab has no network between its nodes; start it with network=True"
+            raise ValueError(msg)
+        return self._network
+
     def process(self, role: Role, node: str = "") -> Process:
         """The process of a role on a node; Temporal has no node."""
         return self._processes[role, node]
@@ -154,6 +170,8 @@ class Lab:
     async def _start(self) -> None:
         self._require_space()
         self._write_files()
+        if self._network is not None:
+            await self._start_network(self._network)
         for node in self.nodes:
             self._add_etcd(node, self.nodes)
             if self.options.kubernetes:
@@ -164,7 +182,7 @@ class Lab:
             command = temporal_command(self._parts, self.directory, self._temporal_port, self._ui_port)
             self._add(Role.TEMPORAL, "", [*command, *self.options.temporal_flags])
         self._say(f"starting {self._inventory()}")
-        roles = [key for key in self._processes if key[0] is not Role.WORKER]
+        roles = [key for key in self._processes if key[0] is not Role.WORKER and not self.alive(*key)]
         for key in roles:
             self._processes[key].start()
         # Everything waits for what it needs alone: on two cores the start is mostly spent computing.
@@ -178,6 +196,15 @@ class Lab:
                 f"{self.directory} has {free >> 20} MiB free; {len(self.nodes)} nodes need {needed >> 20} MiB. "
                 "Remedy: free some, or set TMPDIR to a folder on another disk."
             )
+
+    async def _start_network(self, network: Network) -> None:
+        for role, process in network.processes(self.directory / "logs").items():
+            self._processes[role, ""] = process
+            await self.start(role)
+        await network.connect()
+
+    def _new_node(self, number: int) -> Node:
+        return Node.on(f"node{number}", self._ports, network=self.options.network)
 
     def _write_files(self) -> None:
         write_shared_files(self._shared)
@@ -212,7 +239,8 @@ class Lab:
 
     def _add_etcd(self, node: Node, initial: list[Node], state: str = "new") -> None:
         command = etcd_command(self._parts, node, initial, self.directory / node.name, state=state)
-        self._add(Role.ETCD, node.name, [*command, *self.options.etcd_flags])
+        env = self._network.environment(node.name) if self._network is not None else None
+        self._add(Role.ETCD, node.name, [*command, *self.options.etcd_flags], env)
 
     def _add_worker(self, node: str, env: Mapping[str, str] | None = None) -> None:
         command = [sys.executable, str(ROOT / "worker.py"), "--node", node]
@@ -279,8 +307,13 @@ class Lab:
 
         Raises:
             OSError: etcd refuses; it takes one learner at a time.
+            ValueError: The lab's network has no links for another one.
         """
-        node = Node(f"node{len(self.nodes)}", *self._ports.take(3))
+        known = self._learner not in self.nodes
+        if not known and self._network is not None:
+            msg = "a lab with a network has one learner"
+            raise ValueError(msg)
+        node = self._learner if known else self._new_node(len(self.nodes))
         members = {m.name for m in await self.members()}
         via = next(n for n in self.nodes if n.name in members and self.alive(Role.ETCD, n.name))
         body = {"peerURLs": [node.peer_url], "isLearner": True}
@@ -303,7 +336,9 @@ class Lab:
             Role.APISERVER: lambda: self._api_serves(node),
             # Through the Web UI's server, which asks the frontend: both serve then.
             Role.TEMPORAL: lambda: http.answers(f"{self.ui_url}/api/v1/namespaces/default"),
-            Role.WORKER: lambda: self._worker_serves(node),
+            Role.WORKER: lambda: self._says(Role.WORKER, node, WORKER_READY),
+            Role.TOXIPROXY: lambda: http.answers(self.network.version_url),
+            Role.FORWARDER: lambda: self._says(Role.FORWARDER, node, forwarder.READY),
         }
         await self._ready_when(role, node, checks[role])
 
@@ -320,8 +355,8 @@ class Lab:
     async def _api_serves(self, node: str, query: str = "") -> bool:
         return await http.answers(f"{self.node(node).api_url}/readyz?{query}", bearer())
 
-    async def _worker_serves(self, node: str) -> bool:
-        return self.process(Role.WORKER, node).says(WORKER_READY)
+    async def _says(self, role: Role, node: str, line: str) -> bool:
+        return self.process(role, node).says(line)
 
     # judging
 

@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from etcd_handoff.lab.parts import Parts
+    from etcd_handoff.lab.ports import Ports
 
 TOKEN: Final = "lab-admin"  # noqa: S105  # of an API server that lives for minutes on loopback
 HOST: Final = "127.0.0.1"
+PROXIED_HOST: Final = "0.0.0.0"  # noqa: S104  # nobody listens there
+"""Means this machine as well, but Go sends it through a proxy, as it never does with a loopback address."""
+READ_OFTEN: Final = "--dynamic-config-value=history.transferProcessorMaxPollRPS=1000"
+WRITE_AHEAD: Final = "--sqlite-pragma=journal_mode=wal"
+"""One fsync for each transaction instead of several, with nothing less durable (SQLite, "Write-Ahead Logging")."""
 ROOT: Final = Path(__file__).resolve().parents[2]
 """Where worker.py lies."""
 
@@ -26,31 +32,59 @@ class Role(StrEnum):
     APISERVER = "apiserver"
     WORKER = "worker"
     TEMPORAL = "temporal"
+    TOXIPROXY = "toxiproxy"
+    FORWARDER = "forwarder"
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node: the addresses of its processes."""
+    """One node: the addresses of its processes.
+
+    Attributes:
+        name: Its name and its member's.
+        client_port: Where its etcd member listens for clients.
+        peer_port: Where its etcd member listens for peers.
+        api_port: Where its API server listens.
+        etcd_door: Where others reach the client port; the same port unless a network lies between.
+        api_door: Where others reach the API server.
+        peer_host: The host that its peer URL names.
+    """
 
     name: str
     client_port: int
     peer_port: int
     api_port: int
+    etcd_door: int
+    api_door: int
+    peer_host: str = HOST
+
+    @classmethod
+    def on(cls, name: str, ports: Ports, *, network: bool = False) -> Node:
+        """A node on fresh ports, reached directly or through a network."""
+        client_port, peer_port, api_port = ports.take(3)
+        etcd_door, api_door = ports.take(2) if network else (client_port, api_port)
+        host = PROXIED_HOST if network else HOST
+        return cls(name, client_port, peer_port, api_port, etcd_door, api_door, host)
 
     @property
     def etcd_url(self) -> str:
-        """Client URL of its etcd member."""
+        """Client URL of its etcd member, on the node itself."""
         return f"http://{HOST}:{self.client_port}"
+
+    @property
+    def advertised_url(self) -> str:
+        """Client URL of its etcd member for everybody else."""
+        return f"http://{HOST}:{self.etcd_door}"
 
     @property
     def peer_url(self) -> str:
         """Peer URL of its etcd member."""
-        return f"http://{HOST}:{self.peer_port}"
+        return f"http://{self.peer_host}:{self.peer_port}"
 
     @property
     def api_url(self) -> str:
         """URL of its API server."""
-        return f"https://{HOST}:{self.api_port}"
+        return f"https://{HOST}:{self.api_door}"
 
 
 def bearer() -> dict[str, str]:
@@ -65,8 +99,8 @@ def etcd_command(parts: Parts, node: Node, nodes: list[Node], folder: Path, *, s
         f"--name={node.name}",
         f"--data-dir={folder / 'etcd'}",
         f"--listen-client-urls={node.etcd_url}",
-        f"--advertise-client-urls={node.etcd_url}",
-        f"--listen-peer-urls={node.peer_url}",
+        f"--advertise-client-urls={node.advertised_url}",
+        f"--listen-peer-urls=http://{HOST}:{node.peer_port}",
         f"--initial-advertise-peer-urls={node.peer_url}",
         f"--initial-cluster={','.join(f'{n.name}={n.peer_url}' for n in nodes)}",
         f"--initial-cluster-state={state}",
@@ -111,7 +145,8 @@ def temporal_command(parts: Parts, folder: Path, port: int, ui_port: int) -> lis
         f"--port={port}",
         f"--ui-port={ui_port}",
         "--log-level=warn",
-        "--dynamic-config-value=history.transferProcessorMaxPollRPS=1000",
+        READ_OFTEN,
+        WRITE_AHEAD,
     ]
 
 
@@ -148,7 +183,7 @@ def write_kubeconfig(path: Path, nodes: list[Node]) -> None:
 def write_config(path: Path, cluster: str, nodes: list[Node], kubeconfig: Path | None, remover: str) -> None:
     """The product's configuration file for this cluster."""
     lines = [f"[clusters.{cluster}]", f"remover = {json.dumps(remover)}", ""]
-    lines += [f"[clusters.{cluster}.etcd]", f"endpoints = {json.dumps([n.etcd_url for n in nodes])}"]
+    lines += [f"[clusters.{cluster}.etcd]", f"endpoints = {json.dumps([n.advertised_url for n in nodes])}"]
     lines += ['snapshot_directory = "snapshots"']
     if kubeconfig is not None:
         lines += [

@@ -24,6 +24,7 @@ class LabOptions:
         worker_env: Environment of all workers beyond ours.
         etcd_flags: Flags of all etcd members beyond ours, such as a shorter `--heartbeat-interval`.
         temporal_flags: Flags of the Temporal server beyond ours, such as `--dynamic-config-value KEY=VALUE`.
+        network: Whether a network lies between the nodes that `Lab.network` can cut and slow; needs Toxiproxy.
         remover: Who takes members out, as in the cluster profile.
         progress: Told what is happening.
     """
@@ -37,5 +38,6 @@ class LabOptions:
     worker_env: tuple[tuple[str, str], ...] = ()
     etcd_flags: tuple[str, ...] = ()
     temporal_flags: tuple[str, ...] = ()
+    network: bool = False
     remover: str = "etcd"
     progress: Callable[[str], None] | None = None

@@ -287,7 +287,7 @@ def _require(recipe: _Recipe) -> Path:
     """
     path, looked = _find(recipe)
     if path is None:
-        remedy = _MAKE if recipe is not _TOXIPROXY else "call ensure_toxiproxy(), which builds it once"
+        remedy = _MAKE if recipe is not _TOXIPROXY else "run `make network`, which builds it once"
         raise MissingPartError(f"{recipe.name} is missing: looked in {', '.join(looked)}. Remedy: {remedy}.")
     return path
 
@@ -497,10 +497,16 @@ def _run(part: str, command: list[str], cwd: Path, environment: dict[str, str]) 
         )
 
 
-def main() -> int:
-    """Every part is there and its path printed (exit code 0), or a message says which is not (1)."""
+def main(*, network: bool = False) -> int:
+    """Every part is there and its path printed (exit code 0), or a message says which is not (1).
+
+    Args:
+        network: Whether Toxiproxy is a part too.
+    """
     try:
         parts = ensure()
+        if network:
+            print(f"{'toxiproxy':15}{ensure_toxiproxy()}")
     except MissingPartError as error:
         _to_stderr(f"error: {error}")
         return 1

@@ -256,7 +256,7 @@ async def missed(lab: Lab, *, by: str, peer: str) -> None:
 async def single(folder: Path, scheme: str = "http", flags: tuple[str, ...] = ()) -> AsyncIterator[tuple[str, Process]]:
     """A cluster of one member that serves clients over `scheme`: its client URL and its process."""
     ports = Ports(HOST)
-    node = Node("node0", *ports.take(3))
+    node = Node.on("node0", ports)
     url = f"{scheme}://{HOST}:{node.client_port}"
     command = etcd_command(parts.locate(), node, [node], folder)
     clients = [f"--listen-client-urls={url}", f"--advertise-client-urls={url}"]

@@ -300,7 +300,7 @@ def test_toxiproxy_is_built_on_demand_alone(world: World) -> None:
     """`ensure` leaves Toxiproxy alone; `ensure_toxiproxy` builds it and nothing else."""
     log = world.put_go()
     world.ensure()
-    with pytest.raises(MissingPartError, match=r"toxiproxy-server is missing.*ensure_toxiproxy"):
+    with pytest.raises(MissingPartError, match=r"toxiproxy-server is missing.*make network"):
         parts.locate_toxiproxy()
     log.unlink()
     assert parts.ensure_toxiproxy(world.lines.append) == parts.locate_toxiproxy()
