@@ -9,6 +9,7 @@ STEPS: Final = {
     "leader": ("check_leader", "move_leader", "await_election", "remove_member", "update_status"),
     "follower": ("check_leader", "remove_member", "update_status"),
     "learner": ("check_leader", "remove_member", "update_status"),
+    "unreachable": ("check_leader", "remove_member", "update_status"),
 }
 """Steps in which each kind of target can be struck."""
 
@@ -30,17 +31,31 @@ FAULTS: Final = (
     "stop-temporal",
     "move-leader-elsewhere",
     "remove-target-by-hand",
+    "slow-disk-leader",
+    "slow-disk-other",
+    "cut-target",
+    "cut-other",
+    "mute-target",
+    "slow-links",
 )
 """Names of `tests.chaos.faults.FAULTS`."""
 
-WITHOUT_TARGET_PROCESSES: Final = ("target-apiserver", "target-node")
-"""Faults that need a node with an API server; a learner of the lab has none."""
+NETWORK_FAULTS: Final = ("cut-target", "cut-other", "mute-target", "slow-links")
+"""Faults that need a network between the nodes."""
+
+IMPOSSIBLE: Final = {
+    "learner": ("target-apiserver", "target-node"),
+    "unreachable": ("target-etcd", "target-node", "cut-target", "mute-target"),
+}
+"""Parts of the names of faults that a kind of target cannot meet: a learner of the lab has no API server, and an
+unreachable target's etcd runs no more."""
 
 SAMPLE: Final = (
     "leader/move_leader.during/stop-target-etcd",
     "leader/remove_member.before/move-leader-elsewhere",
     "leader/remove_member.during/kill-target-node",
     "learner/remove_member.after/kill-worker",
+    "leader/move_leader.before/cut-target",
 )
 """What `make test` runs: one case of each sort."""
 
@@ -50,7 +65,8 @@ class Case:
     """One case.
 
     Attributes:
-        target: Kind of member that leaves: `leader`, `follower`, `learner`.
+        target: Kind of member that leaves: `leader`, `follower`, `learner`, or `unreachable`, which is a follower
+            whose etcd was killed.
         step: Activity in which the fault strikes.
         moment: `before`, `during` or `after` its effect.
         fault: What strikes.
@@ -80,7 +96,7 @@ def all_cases() -> list[Case]:
         for step in steps
         for moment in MOMENTS
         for fault in FAULTS
-        if not (target == "learner" and any(word in fault for word in WITHOUT_TARGET_PROCESSES))
+        if not any(word in fault for word in IMPOSSIBLE.get(target, ()))
     ]
 
 

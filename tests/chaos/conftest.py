@@ -25,7 +25,7 @@ class Finding:
 
     Attributes:
         name: The case.
-        ended: `well`, `after mending` (the removal waited until the fault was undone), or `broken`.
+        ended: `well`, `after mending` (the removal waited until the fault was undone), `refused safely`, or `broken`.
         seconds: From the strike until the removal had ended.
         gap_ms: Longest time between two acknowledged writes.
         failed_writes: Puts that were not acknowledged.
@@ -80,14 +80,15 @@ def table(found: list[Finding]) -> str:
     lines = [
         f"{len(found)} cases.",
         "",
-        "| fault | cases | ended well | after mending | broken | longest write gap, ms | median, ms |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| fault | cases | ended well | after mending | refused safely | broken | longest write gap, ms | median, ms |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for fault in dict.fromkeys(finding.name.rpartition("/")[2] for finding in found):
         of_it = [finding for finding in found if finding.name.endswith(f"/{fault}")]
         ends, gaps = Counter(finding.ended for finding in of_it), sorted(finding.gap_ms for finding in of_it)
         lines.append(
-            f"| {fault} | {len(of_it)} | {ends['well']} | {ends['after mending']} | {ends['broken']} "
+            f"| {fault} | {len(of_it)} | {ends['well']} | {ends['after mending']} | {ends['refused safely']} "
+            f"| {ends['broken']} "
             f"| {gaps[-1]:.0f} | {gaps[len(gaps) // 2]:.0f} |"
         )
     broken = [f"- `{finding.name}`: {finding.said}" for finding in found if finding.ended == "broken"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.lab import Role, http, judge
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from etcd_handoff.lab import Lab
+
+
+HALT_SECONDS: Final = 0.09
+"""As long as a bad disk takes for an fdatasync, and short of the time after which followers elect."""
+LINK_MS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,7 @@ class Scene:
         other: A voter that stays, and that no client of ours writes through.
         writer: The node that the writer writes through.
         worker: The node whose worker is held in the step.
+        going_on: What keeps striking until it is mended.
     """
 
     lab: Lab
@@ -33,6 +39,7 @@ class Scene:
     other: str
     writer: str
     worker: str
+    going_on: list[asyncio.Task[None]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +122,42 @@ async def _remove_target_by_hand(scene: Scene) -> None:
         await judge.change_members(url, {"ID": str(int(members[scene.target], 16))})
 
 
+def _slow_disk(who: str) -> Fault:
+    """An etcd that stands still nine tenths of the time.
+
+    Nothing that every Linux has lets a test slow a disk. A slow disk makes etcd's raft loop wait in fdatasync; here
+    the whole process waits, which is harder: its clients and peers see the same delays.
+    """
+
+    async def strike(scene: Scene) -> None:
+        node = await scene.lab.leader() if who == "leader" else getattr(scene, who)
+        scene.going_on.append(asyncio.create_task(_halting(scene.lab, node)))
+
+    async def mend(scene: Scene) -> None:
+        for task in scene.going_on:
+            task.cancel()
+        await asyncio.gather(*scene.going_on, return_exceptions=True)
+
+    return Fault(strike, mend)
+
+
+async def _halting(lab: Lab, node: str) -> None:
+    while lab.alive(Role.ETCD, node):
+        lab.stop(Role.ETCD, node)
+        try:
+            await asyncio.sleep(HALT_SECONDS)
+        finally:
+            lab.resume(Role.ETCD, node)
+        await asyncio.sleep(HALT_SECONDS / 9)
+
+
+def _link(strike: Callable[[Scene], Awaitable[None]]) -> Fault:
+    async def mend(scene: Scene) -> None:
+        await scene.lab.network.mend()
+
+    return Fault(strike, mend)
+
+
 def _runs(lab: Lab, role: Role, node: str) -> bool:
     with contextlib.suppress(KeyError, ProcessError):
         return lab.alive(role, node)
@@ -137,4 +180,10 @@ FAULTS: Final[dict[str, Fault]] = {
     "stop-temporal": _stop(Role.TEMPORAL, ""),
     "move-leader-elsewhere": Fault(_move_leader_elsewhere, _nothing),
     "remove-target-by-hand": Fault(_remove_target_by_hand, _nothing),
+    "slow-disk-leader": _slow_disk("leader"),
+    "slow-disk-other": _slow_disk("other"),
+    "cut-target": _link(lambda scene: scene.lab.network.cut(scene.target)),
+    "cut-other": _link(lambda scene: scene.lab.network.cut(scene.other)),
+    "mute-target": _link(lambda scene: scene.lab.network.mute(scene.target)),
+    "slow-links": _link(lambda scene: scene.lab.network.slow(LINK_MS)),
 }

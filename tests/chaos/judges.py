@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from etcd_handoff.lab import http
 from etcd_handoff.lab.resources import joined
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
+from etcd_handoff.model import FailureType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -53,6 +54,12 @@ def ended_well(outcome: str, *, recorded: bool, has_resource: bool) -> None:
     """The removal says that the member is out, and that its resource says so too."""
     assert outcome in ("removed", "already-absent"), outcome
     assert recorded or not has_resource, "the status was not recorded"
+
+
+def refused_truly(kind: str | None, message: str, *, has_resource: bool) -> None:
+    """The one refusal that can be right here: who is neither a member nor remembered by an EtcdMember is unknown."""
+    assert kind == FailureType.UNKNOWN_MEMBER, f"{kind}: {message}"
+    assert not has_resource, f"its EtcdMember knows it: {message}"
 
 
 async def _hash(url: str, revision: int) -> dict[str, Any]:

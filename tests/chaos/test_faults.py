@@ -8,6 +8,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff.client import connect, start_removal
@@ -16,6 +18,7 @@ from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter
 from etcd_handoff.model import RemovalRequest, RemovalResult
 from tests.chaos import judges
+from tests.chaos.cases import NETWORK_FAULTS
 from tests.chaos.conftest import Finding
 from tests.chaos.faults import FAULTS, Scene
 
@@ -47,18 +50,23 @@ async def test_case(case: Case, tmp_path: Path, findings: list[Finding], monkeyp
 
 async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.MonkeyPatch) -> None:
     env = ((FAILPOINTS_VARIABLE, f"{case.point}=hold"), (FOLDER_VARIABLE, str(folder)))
-    async with Lab(LabOptions(workers=WORKERS, directory=folder / "lab", worker_env=env)) as lab:
+    options = LabOptions(
+        workers=WORKERS, directory=folder / "lab", worker_env=env, network=case.fault in NETWORK_FAULTS
+    )
+    async with Lab(options) as lab:
         for name, value in lab.environment.items():
             monkeypatch.setitem(os.environ, name, value)
         leader = await lab.leader()
-        target = {"leader": leader, "follower": lab.others(leader)[0].name}.get(case.target)
-        if target is None:
-            target = (await lab.add_learner()).name
+        target = (await lab.add_learner()).name if case.target == "learner" else lab.others(leader)[0].name
+        if case.target == "leader":
+            target = leader
         stay = [name for name in WORKERS if name != target]
         writer_node = stay[0] if stay[0] != leader else stay[1]
         other = next(name for name in stay if name != writer_node)
         before = [m.name for m in await lab.members()]
         client = await connect()
+        if case.target == "unreachable":
+            await lab.kill(Role.ETCD, target)
         async with OpenLoopWriter(lab.node(writer_node).etcd_url, folder) as writer:
             removal = await start_removal(client, RemovalRequest(cluster=lab.cluster, member=target))
             scene = Scene(lab, target, other, writer_node, await _held(lab, folder / f"{case.point}.hit"))
@@ -75,21 +83,29 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
         listed = [m.name for m in await lab.members(writer_node)]
         judges.members_are(listed, before, target)
         resources = await lab.etcdmembers(writer_node)
-        judges.ended_well(result.outcome, recorded=result.status_recorded, has_resource=target in resources)
+        if isinstance(result, ApplicationError):
+            judges.refused_truly(result.type, result.message, has_resource=target in resources)
+        else:
+            judges.ended_well(result.outcome, recorded=result.status_recorded, has_resource=target in resources)
         judges.resources_agree(listed, resources)
         left = [lab.node(name).etcd_url for name in listed if lab.alive(Role.ETCD, name)]
         assert len(left) == len(listed), "a member that stays was not mended"
         await judges.writes_are_there(report, left)
         await judges.writes_go_on(lab.node(writer_node).etcd_url, folder)
         await judges.hashes_agree(left)
-        finding.ended = "well" if done else "after mending"
+        refused = isinstance(result, ApplicationError)
+        finding.ended = "refused safely" if refused else "well" if done else "after mending"
 
 
-async def _result(removal: Removal) -> RemovalResult:
-    """The removal's result; while Temporal is away nobody can tell it."""
+async def _result(removal: Removal) -> RemovalResult | ApplicationError:
+    """The removal's result, or its failure as the contract has it; while Temporal is away nobody can tell it."""
     while True:
         try:
             return await removal.result()
+        except WorkflowFailureError as error:
+            if isinstance(error.cause, ApplicationError):
+                return error.cause
+            raise
         except RPCError as error:
             if error.status is not RPCStatusCode.UNAVAILABLE:
                 raise

@@ -73,3 +73,12 @@ async def test_lost_writes_and_a_dead_cluster_are_caught(tmp_path: Path) -> None
         await judges.writes_go_on(url, tmp_path)
     with pytest.raises(AssertionError, match="no further write"):
         await judges.writes_go_on(url, tmp_path)
+
+
+def test_refusal_of_a_known_member_is_no_safe_one() -> None:
+    """Only somebody unknown may be refused, and only as long as no EtcdMember remembers it."""
+    judges.refused_truly("UnknownMember", "no such member", has_resource=False)
+    with pytest.raises(AssertionError, match="knows it"):
+        judges.refused_truly("UnknownMember", "no such member", has_resource=True)
+    with pytest.raises(AssertionError, match="BlockedTooLong: no quorum"):
+        judges.refused_truly("BlockedTooLong", "no quorum", has_resource=False)
