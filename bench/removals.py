@@ -1,13 +1,14 @@
-"""A leader's removal, done in six ways that take turns on one lab: how long it takes and how long writes stall.
+"""A leader's removal, done in several ways that take turns on one lab: how long writes stall and how long it takes.
 
-Run as `python -m bench.removals [ROUNDS]`. In each round each way removes the leader once, while a writer puts a key
-every 2 ms through a survivor, whatever became of earlier puts, and `kubectl get --watch` looks through the API server
-of the other survivor.
+Run as `python -m bench.removals [ROUNDS]`. In each round the leader is removed once in each way. The stall is measured
+while a writer puts a key every 2 ms through a survivor, whatever became of earlier puts. The time is measured without
+that load, by `kubectl get --watch` through the API server of the other survivor.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import statistics
@@ -21,6 +22,8 @@ from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
 from bench import arena, report
+from bench.dev_server import our_worker
+from bench.trivial import Trivial, trivial
 from etcd_handoff.client import connect, start_removal, start_watch
 from etcd_handoff.config import load_config
 from etcd_handoff.coordination import WatchRequest
@@ -40,12 +43,14 @@ if TYPE_CHECKING:
     from bench.arena import Roles
 
 INTERVAL_MS: Final = 2.0
+WARMING_ROUNDS: Final = 2
+"""Rounds that do not count: the first of each kind on each worker opens connections and fills caches."""
 SETTLE_SECONDS: Final = 1.0
 """How long gaps still count after a removal has ended."""
 WARM_SECONDS: Final = 0.5
 """How long the writer writes before anything happens."""
 ETCD_STEPS: Final = ("check_leader", "move_leader", "await_election", "remove_member")
-IDLE, NAIVE, RUNBOOK, SCRIPT, RAW, OURS, FLAG = (
+IDLE, NAIVE, RUNBOOK, SCRIPT, RAW, OURS, FLAG, EMPTY = (
     "nothing happens",
     "through itself",
     "runbook: etcdctl, kubectl",
@@ -53,7 +58,12 @@ IDLE, NAIVE, RUNBOOK, SCRIPT, RAW, OURS, FLAG = (
     "etcd calls alone, overlapped",
     "etcd-handoff",
     "etcd-handoff, kubectl patch",
+    "a workflow of five empty steps",
 )
+STALLS: Final = (IDLE, NAIVE, SCRIPT, OURS)
+"""Ways whose stall is measured."""
+TIMES: Final = (RUNBOOK, SCRIPT, OURS, FLAG)
+"""Ways that end with an EtcdMember that says so, whose time is measured."""
 
 
 @dataclass
@@ -91,13 +101,12 @@ class Bench:
             msg = "the lab's profile has no Kubernetes"
             raise RuntimeError(msg)
         self._etcd, self._kubernetes = EtcdGateway(profile.etcd), KubernetesGateway(profile.kubernetes)
-        self._window = 1.0
+        self._window, self._steps_ms = 0.25, 0.0
         self.ways: dict[str, Callable[[Roles], Awaitable[None]]] = {
             IDLE: self.idle,
             NAIVE: self.naive,
             RUNBOOK: self.runbook,
             SCRIPT: self.script,
-            RAW: self.raw,
             OURS: self.ours,
             FLAG: self.flag,
         }
@@ -107,19 +116,25 @@ class Bench:
         await self._etcd.close()
         await self._kubernetes.close()
 
-    async def measure(self, way: str, folder: Path) -> None:
-        """One removal in one way; the member is back when this returns."""
+    async def round(self, number: int, folder: Path) -> None:
+        """Everything once."""
+        turns: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+        turns += [(f"stall, {way}", functools.partial(self.stall, way, folder)) for way in STALLS]
+        turns += [(f"time, {way}", functools.partial(self.time, way)) for way in TIMES]
+        turns += [(RAW, self.steps), (EMPTY, self.empty)]
+        first = number % len(turns)
+        for name, turn in turns[first:] + turns[:first]:
+            await self.warm()
+            await turn()
+            print(f"round {number}: {name}", flush=True)
+
+    async def stall(self, way: str, folder: Path) -> None:
+        """Writes go on while the leader is removed in this way; the member is back when this returns."""
         who = await arena.roles(self.lab)
-        watcher = await self._watcher() if way == FLAG else None
-        async with (
-            arena.watching(self.lab, who.leader, who.other) as watch,
-            OpenLoopWriter(self.lab.node(who.writer).etcd_url, folder, INTERVAL_MS) as writer,
-        ):
+        async with OpenLoopWriter(self.lab.node(who.writer).etcd_url, folder, INTERVAL_MS) as writer:
             await asyncio.sleep(WARM_SECONDS)
-            since, began = time.monotonic(), time.perf_counter()
+            since = time.monotonic()
             await self.ways[way](who)
-            if way in (RUNBOOK, SCRIPT, OURS, FLAG):
-                self.samples.seen[way].append((await watch.shows("False") - began) * 1000)
             if way == OURS:
                 self._window = time.monotonic() - since
             await asyncio.sleep(SETTLE_SECONDS)
@@ -129,10 +144,38 @@ class Bench:
         self.samples.failed[way].append(sum(put.sent >= since for put in written.failed))
         left = [node.etcd_url for node in self.lab.nodes if way == IDLE or node.name != who.leader]
         self.samples.lost += sum(map(len, (await missing(written, left)).values()))
-        if watcher is not None:
-            await watcher.cancel()
         if way != IDLE:
             await arena.bring_back(self.lab, who.leader)
+
+    async def time(self, way: str) -> None:
+        """The leader is removed in this way while somebody looks; the member is back when this returns."""
+        who = await arena.roles(self.lab)
+        watcher = await self._watcher() if way == FLAG else None
+        async with arena.watching(self.lab, who.leader, who.other) as watch:
+            await asyncio.sleep(WARM_SECONDS)
+            shown, began = asyncio.ensure_future(watch.shows("False")), time.perf_counter()
+            await self.ways[way](who)
+            self.samples.seen[way].append((await shown - began) * 1000)
+            if way == OURS:
+                self.samples.steps[OURS].append(self._steps_ms)
+            await asyncio.sleep(SETTLE_SECONDS)
+        if watcher is not None:
+            await watcher.cancel()
+        await arena.bring_back(self.lab, who.leader)
+
+    async def steps(self) -> None:
+        """The leader is removed by the calls to etcd alone; the member is back when this returns."""
+        who = await arena.roles(self.lab)
+        await asyncio.sleep(WARM_SECONDS)
+        await self.raw(who)
+        await arena.bring_back(self.lab, who.leader)
+
+    async def empty(self) -> None:
+        """What Temporal alone takes for five steps that do nothing, with our worker's settings."""
+        began = time.perf_counter()
+        nothing = [0.0] * 5
+        await self.client.execute_workflow(Trivial.run, nothing, id=f"empty-{began}", task_queue=EMPTY)
+        self.samples.seen[EMPTY].append((time.perf_counter() - began) * 1000)
 
     async def idle(self, _: Roles) -> None:
         """For as long as a removal took last."""
@@ -183,7 +226,7 @@ class Bench:
         """The workflow."""
         removal = await start_removal(self.client, RemovalRequest(cluster=self.lab.cluster, member=who.leader))
         result = await removal.result()
-        self.samples.steps[OURS].append(sum(s.milliseconds for s in result.steps if s.name in ETCD_STEPS))
+        self._steps_ms = sum(s.milliseconds for s in result.steps if s.name in ETCD_STEPS)
 
     async def flag(self, who: Roles) -> None:
         """`kubectl patch` of `spec.leave`; a watcher does the rest."""
@@ -217,23 +260,19 @@ def _joined_false() -> dict[str, object]:
 
 async def run(rounds: int) -> Samples:
     """All ways, `rounds` times each; the order turns, so that none always comes after the same one."""
-    samples = Samples()
-    options = LabOptions(workers=("node0", "node1", "node2"))
     with tempfile.TemporaryDirectory(prefix="etcd-handoff-bench-") as folder:
-        async with Lab(options) as lab:
+        async with Lab(LabOptions(workers=("node0", "node1", "node2"))) as lab:
             with mock.patch.dict(os.environ, lab.environment):
-                bench = Bench(lab, await connect(), samples)
-                await arena.settle(lab)
-                for number in range(rounds + 1):
-                    ways = list(bench.ways)
-                    for way in ways[number % len(ways) :] + ways[: number % len(ways)]:
-                        await bench.warm()
-                        await bench.measure(way, Path(folder))
-                        print(f"round {number}: {way}", flush=True)
-                    if number == 0:  # the first of each kind opens connections and fills caches
-                        samples = bench.samples = Samples()
+                client = await connect()
+                bench = Bench(lab, client, Samples())
+                async with our_worker(client, EMPTY, [trivial], [Trivial]):
+                    await arena.settle(lab)
+                    for number in range(-WARMING_ROUNDS, rounds):
+                        if number == 0:
+                            bench.samples = Samples()
+                        await bench.round(number, Path(folder))
                 await bench.close()
-    return samples
+                return bench.samples
 
 
 def tell(samples: Samples) -> None:
@@ -244,7 +283,7 @@ def tell(samples: Samples) -> None:
     report.write(
         "stall",
         "Longest gap between acknowledged writes while the leader is removed",
-        {way: samples.gap[way] for way in (IDLE, NAIVE, RUNBOOK, SCRIPT, OURS, FLAG)},
+        {way: samples.gap[way] for way in STALLS},
         "ms",
         ["open-loop writer through a survivor, a put every 2 ms", "all ways take turns on one lab"],
         figures={
@@ -257,12 +296,13 @@ def tell(samples: Samples) -> None:
     report.write(
         "removal",
         "From the start until kubectl on another API server shows Joined=False",
-        {way: samples.seen[way] for way in (RUNBOOK, SCRIPT, OURS, FLAG)},
+        {way: samples.seen[way] for way in (*TIMES, EMPTY)},
         "ms",
         ["all ways take turns on one lab", "kubectl's watch stands before the start"],
         figures={
             "etcd-handoff / runbook": seen[OURS] / seen[RUNBOOK],
             "etcd-handoff / script": seen[OURS] / seen[SCRIPT],
+            "five empty steps / runbook": seen[EMPTY] / seen[RUNBOOK],
         },
     )
     report.write(
