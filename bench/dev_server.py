@@ -63,7 +63,7 @@ async def dev_server(*flags: str, in_memory: bool = False) -> AsyncIterator[DevS
     folder, ports = Path(tempfile.mkdtemp(prefix="etcd-handoff-bench-")), Ports(HOST)
     port, ui_port = ports.take(2)
     ours = temporal_command(parts.locate(), folder, port, ui_port)
-    command = [word for word in ours if not word.startswith("--dynamic-config-value")]
+    command = [word for word in ours if not word.startswith(("--dynamic-config-value", "--sqlite-pragma"))]
     if in_memory:
         command = [word for word in command if not word.startswith("--db-filename")]
     process = Process("temporal", [*command, *flags], folder / "temporal.log")

@@ -1,0 +1,182 @@
+"""A thousand clusters that all ask for a removal at once, on one worker.
+
+Run as `python -m bench.fleet [CLUSTERS]`. Temporal, the worker, workflows and activities are real, etcd and Kubernetes
+are simulated. As many trivial workflows of as many activities, on the same worker, say what Temporal allows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bench import report, simulated
+from bench.dev_server import dev_server
+from bench.fleet_worker import READY
+from bench.trivial import Trivial
+from etcd_handoff.client import start_removal, start_watch
+from etcd_handoff.coordination import WatchRequest
+from etcd_handoff.lab.nodes import READ_OFTEN, ROOT, WRITE_AHEAD
+from etcd_handoff.lab.processes import Process
+from etcd_handoff.lab.waiting import wait_until
+from etcd_handoff.model import TASK_QUEUE, RemovalRequest, RemovalResult
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from temporalio.client import Client, WorkflowHandle
+
+REMOVAL, TRIVIAL, WATCH = "a leader's removal", "as many trivial activities", "a watched cluster"
+ACTIVITIES: Final = 5
+ROUNDS: Final = 3
+AT_ONCE: Final = 50
+"""Requests that are on their way at a time, so that they do not run into their own time-outs."""
+PATIENCE_SECONDS: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """What came of starting all at once.
+
+    Attributes:
+        ended: Milliseconds from the first start until each had ended, in order.
+        memory: Largest resident memory of the worker beyond what it had before, in kB for each workflow.
+    """
+
+    ended: list[float]
+    memory: float
+
+
+async def burst(client: Client, worker: int, start: Callable[[str], Awaitable[Any]], names: list[str]) -> Burst:
+    """Start one workflow for each cluster, all at once, and wait until the last has ended."""
+    gate, before, most, done = asyncio.Semaphore(AT_ONCE), memory_kb(worker), 0.0, asyncio.Event()
+
+    async def one(name: str) -> tuple[WorkflowHandle[Any, Any], float]:
+        async with gate:
+            return await start(name), time.time()
+
+    async def look() -> None:
+        nonlocal most
+        while not done.is_set():
+            most = max(most, memory_kb(worker) - before)
+            await asyncio.sleep(0.1)
+
+    looking, began = asyncio.create_task(look()), time.time()
+    started = await asyncio.gather(*(one(name) for name in names))
+    ended = []
+    for handle, _ in started:
+        result = await asyncio.wait_for(handle.result(), PATIENCE_SECONDS)
+        if isinstance(result, RemovalResult) and (result.outcome != "removed" or not result.status_recorded):
+            msg = f"{handle.id}: {result.outcome}, {result.status_note}"
+            raise RuntimeError(msg)
+        closed = (await handle.describe()).close_time
+        ended.append((closed.timestamp() - began) * 1000 if closed else 0.0)
+    done.set()
+    await looking
+    await quiet(client)
+    return Burst(sorted(ended), most / len(names))
+
+
+async def quiet(client: Client) -> None:
+    """Nothing runs, the queues of the clusters neither."""
+
+    async def nothing() -> bool:
+        return (
+            await client.count_workflows('ExecutionStatus = "Running" AND WorkflowType != "WatchMembers"')
+        ).count == 0
+
+    await wait_until(nothing, "nothing runs", PATIENCE_SECONDS)
+
+
+def memory_kb(pid: int) -> float:
+    """Resident memory of a process."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+
+
+async def watched(client: Client, worker: int, names: list[str]) -> float:
+    """Resident memory of the worker for each watched cluster, in kB."""
+    before = memory_kb(worker)
+    handles = [await start_watch(client, WatchRequest(cluster=name)) for name in names]
+
+    async def all_watch() -> bool:
+        seen = [await handle.query("watching") for handle in handles[-1:]]
+        return all(len(found["members"]) == len(simulated.NAMES) for found in seen)
+
+    await wait_until(all_watch, "the last one is watched", PATIENCE_SECONDS)
+    await asyncio.sleep(1)
+    grown = memory_kb(worker) - before
+    await asyncio.gather(*(handle.cancel() for handle in handles))
+    return grown / len(names)
+
+
+async def run(clusters: int) -> tuple[dict[str, list[Burst]], float]:
+    """Bursts of both kinds by turns, then all clusters watched."""
+    bursts: dict[str, list[Burst]] = {REMOVAL: [], TRIVIAL: []}
+    async with dev_server(READ_OFTEN, WRITE_AHEAD) as server:
+        client = await server.our_client()
+        for number in range(ROUNDS):
+            # A worker for each round: the clusters are whole again, and nothing is left of the last one's memory.
+            command = [sys.executable, "-m", "bench.fleet_worker", str(clusters)]
+            env = {"TEMPORAL_ADDRESS": server.address}
+            process = Process("fleet-worker", command, server.folder / "worker.log", env, ROOT)
+            process.start()
+
+            async def ready(process: Process = process) -> bool:
+                if not process.alive:
+                    raise process.error("ended while it started")
+                return process.says(READY)
+
+            await wait_until(ready, "the worker is ready", 60, process.tail)
+            names, pid = simulated.cluster_names(clusters), process.pid or 0
+
+            async def trivial(name: str, number: int = number) -> Any:
+                return await client.start_workflow(
+                    Trivial.run, [0.0] * ACTIVITIES, id=f"trivial/{number}/{name}", task_queue=TASK_QUEUE
+                )
+
+            async def removal(name: str) -> Any:
+                return await start_removal(client, RemovalRequest(cluster=name, member=simulated.LEADER))
+
+            starts = {TRIVIAL: trivial, REMOVAL: removal}
+            for kind in list(starts)[:: 1 if number % 2 else -1]:
+                found = await burst(client, pid, starts[kind], names)
+                bursts[kind].append(found)
+                print(f"round {number}: {kind}: {found.ended[-1]:.0f} ms, {found.memory:.0f} kB each", flush=True)
+            grown = await watched(client, pid, names) if number == ROUNDS - 1 else 0.0
+            await process.kill()
+    return bursts, grown
+
+
+def tell(clusters: int, bursts: dict[str, list[Burst]], watch_kb: float) -> None:
+    """Store what was measured."""
+    last = {kind: statistics.median(found.ended[-1] for found in of_it) for kind, of_it in bursts.items()}
+    report.write(
+        "fleet",
+        f"{clusters} clusters at once: from the first start until each has ended",
+        {kind: [ms for found in of_it for ms in found.ended] for kind, of_it in bursts.items()},
+        "ms",
+        [
+            "one worker with our settings, gateways simulated with latencies of loopback, Temporal's dev server real",
+            f"{ROUNDS} rounds, a fresh worker for each",
+        ],
+        figures={
+            "throughput, removals / trivial": last[TRIVIAL] / last[REMOVAL],
+            "removals per second": clusters / last[REMOVAL] * 1000,
+            "kB of the worker for each open removal, at most": max(found.memory for found in bursts[REMOVAL]),
+            "kB of the worker for each watched cluster": watch_kb,
+            "last / median end of a removal": last[REMOVAL] / statistics.median(bursts[REMOVAL][-1].ended),
+        },
+    )
+
+
+if __name__ == "__main__":
+    wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    tell(wanted, *asyncio.run(run(wanted)))
+    sys.stdout.flush()
+    os._exit(0)
