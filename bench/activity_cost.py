@@ -17,6 +17,7 @@ from temporalio.worker import Worker
 from bench.dev_server import READS, dev_server, our_worker
 from bench.report import write
 from bench.trivial import Trivial, trivial
+from etcd_handoff.lab.nodes import WRITE_AHEAD
 from worker import leave
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ SETUPS: Final[dict[str, tuple[bool, tuple[str, ...]]]] = {
     "in memory, 50 reads/s": (True, (READS.format(50),)),
     "in memory, reads unlimited": (True, (READS.format(100_000),)),
     "file, reads unlimited": (False, (READS.format(100_000),)),
+    "file, written ahead": (False, (READS.format(100_000), WRITE_AHEAD)),
 }
 NOTES: Final = (
     f"{REPETITIONS} workflows of {ACTIVITIES} activities each, after {WARMING} that do not count.",
