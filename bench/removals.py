@@ -76,6 +76,7 @@ class Samples:
         steps: From the first look until the member was out, in ms, without what lies between steps.
         failed: Puts without acknowledgement.
         lost: Acknowledged puts that a survivor does not have.
+        unseen: How often kubectl's watch did not show it within its time-out.
     """
 
     gap: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -83,6 +84,7 @@ class Samples:
     steps: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     failed: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     lost: int = 0
+    unseen: int = 0
 
 
 class Bench:
@@ -155,7 +157,10 @@ class Bench:
             await asyncio.sleep(WARM_SECONDS)
             shown, began = asyncio.ensure_future(watch.shows("False")), time.perf_counter()
             await self.ways[way](who)
-            self.samples.seen[way].append((await shown - began) * 1000)
+            try:
+                self.samples.seen[way].append((await shown - began) * 1000)
+            except TimeoutError:
+                self.samples.unseen += 1
             if way == OURS:
                 self.samples.steps[OURS].append(self._steps_ms)
             await asyncio.sleep(SETTLE_SECONDS)
@@ -303,6 +308,7 @@ def tell(samples: Samples) -> None:
             "etcd-handoff / runbook": seen[OURS] / seen[RUNBOOK],
             "etcd-handoff / script": seen[OURS] / seen[SCRIPT],
             "five empty steps / runbook": seen[EMPTY] / seen[RUNBOOK],
+            "not seen within 30 s": samples.unseen,
         },
     )
     report.write(
