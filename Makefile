@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
 # Not -m: the package imports this module too, and Python warns when it then runs it a second time.
-PARTS := $(BIN)/python -c 'import sys; from etcd_handoff.lab.parts import main; sys.exit(main())'
+PARTS := $(BIN)/python -c 'import sys; from etcd_handoff.lab.parts import main; sys.exit(main(network="network" in sys.argv))'
 BENCHES := removals takeover sizes load startup sandbox activity_cost
 PINS := requirements/base.txt requirements/dev.txt
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -57,7 +57,7 @@ programs: $(SETUP)
 	@$(PARTS) >/dev/null
 
 network: $(SETUP)
-	@$(BIN)/python -c 'from etcd_handoff.lab.parts import main; raise SystemExit(main(network=True))' >/dev/null
+	@$(PARTS) network >/dev/null
 
 requirements: $(SETUP) ## compile the pins again after a change of the .in files (UPGRADE=1: to the newest versions)
 	@for name in base dev go; do \

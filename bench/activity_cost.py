@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 from temporalio.api.enums.v1 import EventType
 from temporalio.worker import Worker
 
-from bench.dev_server import READS, dev_server, our_worker
+from bench.dev_server import dev_server, our_worker
 from bench.report import write
 from bench.trivial import Trivial, trivial
-from etcd_handoff.lab.nodes import WRITE_AHEAD
+from etcd_handoff.lab.nodes import READS, WRITE_AHEAD
 from worker import leave
 
 if TYPE_CHECKING:

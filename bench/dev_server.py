@@ -19,18 +19,14 @@ from etcd_handoff.client import connect
 from etcd_handoff.config import Config
 from etcd_handoff.lab import parts
 from etcd_handoff.lab.http import answers
-from etcd_handoff.lab.nodes import HOST, temporal_command
+from etcd_handoff.lab.nodes import HOST, TUNING, temporal_command
 from etcd_handoff.lab.ports import Ports
 from etcd_handoff.lab.processes import Process
-from etcd_handoff.lab.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
 READY_SECONDS: Final = 60.0
-READS: Final = "--dynamic-config-value=history.transferProcessorMaxPollRPS={}"
-"""Flag: how often a second the server reads the queue of tasks that it hands to workers; 20 for each shard by default,
-and the dev server has one shard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +59,17 @@ async def dev_server(*flags: str, in_memory: bool = False) -> AsyncIterator[DevS
     folder, ports = Path(tempfile.mkdtemp(prefix="etcd-handoff-bench-")), Ports(HOST)
     port, ui_port = ports.take(2)
     ours = temporal_command(parts.locate(), folder, port, ui_port)
-    command = [word for word in ours if not word.startswith(("--dynamic-config-value", "--sqlite-pragma"))]
+    command = [word for word in ours if word not in TUNING]
     if in_memory:
         command = [word for word in command if not word.startswith("--db-filename")]
     process = Process("temporal", [*command, *flags], folder / "temporal.log")
     process.start()
 
     async def serves() -> bool:
-        if not process.alive:
-            raise process.error("ended while it started")
         return await answers(f"http://{HOST}:{ui_port}/api/v1/namespaces/default")
 
     try:
-        await wait_until(serves, "the dev server serves", READY_SECONDS, process.tail)
+        await process.ready_when(serves, READY_SECONDS)
         yield DevServer(f"{HOST}:{port}", folder, process.pid or 0)
     finally:
         await process.kill()

@@ -7,7 +7,6 @@ are simulated. As many trivial workflows of as many activities, on the same work
 from __future__ import annotations
 
 import asyncio
-import os
 import statistics
 import sys
 import time
@@ -21,21 +20,25 @@ from bench.fleet_worker import READY
 from bench.trivial import Trivial
 from etcd_handoff.client import start_removal, start_watch
 from etcd_handoff.coordination import WatchRequest
-from etcd_handoff.lab.nodes import READ_OFTEN, ROOT, WRITE_AHEAD
+from etcd_handoff.lab.nodes import ROOT, TUNING
 from etcd_handoff.lab.processes import Process
 from etcd_handoff.lab.waiting import wait_until
 from etcd_handoff.model import TASK_QUEUE, RemovalRequest, RemovalResult
+from worker import leave
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from temporalio.client import Client, WorkflowHandle
 
-REMOVAL, TRIVIAL, WATCH = "a leader's removal", "as many trivial activities", "a watched cluster"
+    Start = Callable[[str], Awaitable[WorkflowHandle[Any, Any]]]
+
+REMOVAL, TRIVIAL = "a leader's removal", "as many trivial activities"
 ACTIVITIES: Final = 5
 ROUNDS: Final = 3
 AT_ONCE: Final = 50
 """Requests that are on their way at a time, so that they do not run into their own time-outs."""
+READY_SECONDS: Final = 60.0
 PATIENCE_SECONDS: Final = 600.0
 
 
@@ -52,13 +55,13 @@ class Burst:
     memory: float
 
 
-async def burst(client: Client, worker: int, start: Callable[[str], Awaitable[Any]], names: list[str]) -> Burst:
+async def burst(client: Client, worker: int, start: Start, names: list[str]) -> Burst:
     """Start one workflow for each cluster, all at once, and wait until the last has ended."""
     gate, before, most, done = asyncio.Semaphore(AT_ONCE), memory_kb(worker), 0.0, asyncio.Event()
 
-    async def one(name: str) -> tuple[WorkflowHandle[Any, Any], float]:
+    async def one(name: str) -> WorkflowHandle[Any, Any]:
         async with gate:
-            return await start(name), time.time()
+            return await start(name)
 
     async def look() -> None:
         nonlocal most
@@ -69,7 +72,7 @@ async def burst(client: Client, worker: int, start: Callable[[str], Awaitable[An
     looking, began = asyncio.create_task(look()), time.time()
     started = await asyncio.gather(*(one(name) for name in names))
     ended = []
-    for handle, _ in started:
+    for handle in started:
         result = await asyncio.wait_for(handle.result(), PATIENCE_SECONDS)
         if isinstance(result, RemovalResult) and (result.outcome != "removed" or not result.status_recorded):
             msg = f"{handle.id}: {result.outcome}, {result.status_note}"
@@ -86,9 +89,7 @@ async def quiet(client: Client) -> None:
     """Nothing runs, the queues of the clusters neither."""
 
     async def nothing() -> bool:
-        return (
-            await client.count_workflows('ExecutionStatus = "Running" AND WorkflowType != "WatchMembers"')
-        ).count == 0
+        return (await client.count_workflows('ExecutionStatus = "Running"')).count == 0
 
     await wait_until(nothing, "nothing runs", PATIENCE_SECONDS)
 
@@ -105,11 +106,10 @@ async def watched(client: Client, worker: int, names: list[str]) -> float:
     handles = [await start_watch(client, WatchRequest(cluster=name)) for name in names]
 
     async def all_watch() -> bool:
-        seen = [await handle.query("watching") for handle in handles[-1:]]
+        seen = [await handle.query("watching") for handle in handles]
         return all(len(found["members"]) == len(simulated.NAMES) for found in seen)
 
-    await wait_until(all_watch, "the last one is watched", PATIENCE_SECONDS)
-    await asyncio.sleep(1)
+    await wait_until(all_watch, "all are watched", PATIENCE_SECONDS)
     grown = memory_kb(worker) - before
     await asyncio.gather(*(handle.cancel() for handle in handles))
     return grown / len(names)
@@ -118,7 +118,7 @@ async def watched(client: Client, worker: int, names: list[str]) -> float:
 async def run(clusters: int) -> tuple[dict[str, list[Burst]], float]:
     """Bursts of both kinds by turns, then all clusters watched."""
     bursts: dict[str, list[Burst]] = {REMOVAL: [], TRIVIAL: []}
-    async with dev_server(READ_OFTEN, WRITE_AHEAD) as server:
+    async with dev_server(*TUNING) as server:
         client = await server.our_client()
         for number in range(ROUNDS):
             # A worker for each round: the clusters are whole again, and nothing is left of the last one's memory.
@@ -128,19 +128,17 @@ async def run(clusters: int) -> tuple[dict[str, list[Burst]], float]:
             process.start()
 
             async def ready(process: Process = process) -> bool:
-                if not process.alive:
-                    raise process.error("ended while it started")
                 return process.says(READY)
 
-            await wait_until(ready, "the worker is ready", 60, process.tail)
+            await process.ready_when(ready, READY_SECONDS)
             names, pid = simulated.cluster_names(clusters), process.pid or 0
 
-            async def trivial(name: str, number: int = number) -> Any:
+            async def trivial(name: str, number: int = number) -> WorkflowHandle[Any, Any]:
                 return await client.start_workflow(
                     Trivial.run, [0.0] * ACTIVITIES, id=f"trivial/{number}/{name}", task_queue=TASK_QUEUE
                 )
 
-            async def removal(name: str) -> Any:
+            async def removal(name: str) -> WorkflowHandle[Any, Any]:
                 return await start_removal(client, RemovalRequest(cluster=name, member=simulated.LEADER))
 
             starts = {TRIVIAL: trivial, REMOVAL: removal}
@@ -178,5 +176,4 @@ def tell(clusters: int, bursts: dict[str, list[Burst]], watch_kb: float) -> None
 if __name__ == "__main__":
     wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     tell(wanted, *asyncio.run(run(wanted)))
-    sys.stdout.flush()
-    os._exit(0)
+    leave(0)

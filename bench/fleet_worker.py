@@ -12,7 +12,7 @@ from bench.dev_server import our_worker
 from bench.trivial import Trivial, trivial
 from etcd_handoff.client import connect
 from etcd_handoff.model import TASK_QUEUE
-from worker import all_activities, ensure_search_attributes, leave, say
+from worker import all_activities, ensure_search_attributes, say
 
 READY = "fleet worker ready"
 
@@ -32,4 +32,3 @@ async def serve(clusters: int) -> None:
 
 if __name__ == "__main__":
     asyncio.run(serve(int(sys.argv[1])))
-    leave(0)

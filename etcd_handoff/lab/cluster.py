@@ -216,7 +216,8 @@ class Lab:
         if self.options.kubernetes:
             first = self.nodes[0].name
             await together(*(self.ready(Role.ETCD, node.name) for node in self.nodes))
-            await self._ready_when(Role.APISERVER, first, lambda: self._api_serves(first, NOT_FOR_INSTALLING))
+            server = self.process(Role.APISERVER, first)
+            await server.ready_when(lambda: self._api_serves(first, NOT_FOR_INSTALLING), READY_SECONDS)
             await self.install_resources()
 
     async def _start_workers(self) -> None:
@@ -309,11 +310,12 @@ class Lab:
             OSError: etcd refuses; it takes one learner at a time.
             ValueError: The lab's network has no links for another one.
         """
-        known = self._learner not in self.nodes
-        if not known and self._network is not None:
-            msg = "a lab with a network has one learner"
-            raise ValueError(msg)
-        node = self._learner if known else self._new_node(len(self.nodes))
+        node = self._learner
+        if node in self.nodes:
+            if self._network is not None:
+                msg = "a lab with a network has one learner"
+                raise ValueError(msg)
+            node = self._new_node(len(self.nodes))
         members = {m.name for m in await self.members()}
         via = next(n for n in self.nodes if n.name in members and self.alive(Role.ETCD, n.name))
         body = {"peerURLs": [node.peer_url], "isLearner": True}
@@ -340,17 +342,7 @@ class Lab:
             Role.TOXIPROXY: lambda: http.answers(self.network.version_url),
             Role.FORWARDER: lambda: self._says(Role.FORWARDER, node, forwarder.READY),
         }
-        await self._ready_when(role, node, checks[role])
-
-    async def _ready_when(self, role: Role, node: str, check: Callable[[], Awaitable[bool]]) -> None:
-        process = self.process(role, node)
-
-        async def alive_and_ready() -> bool:
-            if not process.alive:
-                raise process.error(f"ended with status {process.exit_status} while it started")
-            return await check()
-
-        await wait_until(alive_and_ready, f"{process.name} is ready", READY_SECONDS, process.tail)
+        await self.process(role, node).ready_when(checks[role], READY_SECONDS)
 
     async def _api_serves(self, node: str, query: str = "") -> bool:
         return await http.answers(f"{self.node(node).api_url}/readyz?{query}", bearer())

@@ -3,12 +3,15 @@
 All members dial the same peer URL, so a link between two of them can't be told from the others by its address. But
 etcd's peer transport asks the environment for a proxy (etcd `client/pkg/transport/transport.go`): each member gets a
 port of its own here, and by that and the port that it asks for the link is known.
+
+Runs as a file by itself: as a module it would load the whole lab first.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import sys
 from typing import Final
@@ -26,19 +29,16 @@ async def serve(routes: dict[str, dict[str, int]]) -> None:
     Args:
         routes: For each port to listen on the ports that may be asked for, and the port where each is reached.
     """
-
-    def answer(ways: dict[str, int]) -> asyncio.Server:
-        async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-                await _forward(ways, reader, writer)
-            writer.close()
-
-        return one  # type: ignore[return-value]
-
     for port, ways in routes.items():
-        await asyncio.start_server(answer(ways), HOST, int(port), limit=HEAD_BYTES)  # type: ignore[arg-type]
+        await asyncio.start_server(functools.partial(_answer, ways), HOST, int(port), limit=HEAD_BYTES)
     print(READY, flush=True)
     await asyncio.Event().wait()
+
+
+async def _answer(ways: dict[str, int], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        await _forward(ways, reader, writer)
+    writer.close()
 
 
 async def _forward(ways: dict[str, int], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -16,7 +16,6 @@ from etcd_handoff.lab.parts import locate_toxiproxy
 from etcd_handoff.lab.processes import Process, ProcessError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from etcd_handoff.lab.ports import Ports
@@ -55,7 +54,7 @@ class Network:
     def processes(self, logs: Path) -> dict[Role, Process]:
         """What it is made of."""
         proxy = [str(locate_toxiproxy()), "-host", HOST, "-port", str(self._control)]
-        exits = [sys.executable, "-m", forwarder.__name__, json.dumps(self._routes)]
+        exits = [sys.executable, "-I", forwarder.__file__, json.dumps(self._routes)]
         return {
             Role.TOXIPROXY: Process("toxiproxy", proxy, logs / "toxiproxy.log"),
             Role.FORWARDER: Process("forwarder", exits, logs / "forwarder.log"),
@@ -101,7 +100,7 @@ class Network:
             await self._ask(f"/proxies/{self._lossy.pop()}", {"enabled": False})
         await self._ask("/reset", {})
 
-    def _of(self, node: str) -> Iterable[str]:
+    def _of(self, node: str) -> list[str]:
         return [name for name in self._links if node in name.split("-")]
 
     async def _poison(self, link: str, stream: str, toxic: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from etcd_handoff.lab.waiting import ProcessError, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
 _TIED: Final = """
@@ -125,6 +125,20 @@ class Process:
 
         await wait_until(over, f"{self.name} has ended", timeout_seconds, self.tail)
         return self.exit_status or 0
+
+    async def ready_when(self, check: Callable[[], Awaitable[bool]], timeout_seconds: float) -> None:
+        """Return once `check` is true of it.
+
+        Raises:
+            ProcessError: It ended, or took too long; the message has the end of its log.
+        """
+
+        async def alive_and_ready() -> bool:
+            if not self.alive:
+                raise self.error(f"ended with status {self.exit_status} while it started")
+            return await check()
+
+        await wait_until(alive_and_ready, f"{self.name} is ready", timeout_seconds, self.tail)
 
     def says(self, words: str) -> bool:
         """Whether its log has the words, counted from its last start: earlier lives said them too."""

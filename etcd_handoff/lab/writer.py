@@ -24,7 +24,6 @@ from etcd3aio.kv import KVService
 
 from etcd_handoff.lab.nodes import ROOT
 from etcd_handoff.lab.processes import Process
-from etcd_handoff.lab.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -115,11 +114,9 @@ class OpenLoopWriter:
         self._process.start()
 
         async def writing() -> bool:
-            if not self._process.alive:
-                raise self._process.error("ended while it started")
             return self._process.says(READY)
 
-        await wait_until(writing, "the writer writes", 30.0, self._process.tail)
+        await self._process.ready_when(writing, 30.0)
 
     async def stop(self) -> WriteReport:
         """No further put; the report, once every put has its answer.

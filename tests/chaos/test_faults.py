@@ -57,9 +57,9 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
         for name, value in lab.environment.items():
             monkeypatch.setitem(os.environ, name, value)
         leader = await lab.leader()
-        target = (await lab.add_learner()).name if case.target == "learner" else lab.others(leader)[0].name
-        if case.target == "leader":
-            target = leader
+        target = leader if case.target == "leader" else lab.others(leader)[0].name
+        if case.target == "learner":
+            target = (await lab.add_learner()).name
         stay = [name for name in WORKERS if name != target]
         writer_node = stay[0] if stay[0] != leader else stay[1]
         other = next(name for name in stay if name != writer_node)
