@@ -237,7 +237,8 @@ async def serve(config: Config, node: str, ready_file: Path | None = None) -> No
     await check_namespace(client)
     search_attributes = await ensure_search_attributes(client)
     worker = WorkerActivities(config, search_attributes=search_attributes)
-    etcd, gateways = EtcdActivities(config, node), Gateways(config, node)
+    gateways = Gateways(config, node)
+    etcd = EtcdActivities(config, node, gateways.prepare)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -31,7 +31,7 @@ from etcd_handoff.model import Act, AwaitElection, ClusterView, Look, Report, St
 from etcd_handoff.planner import Done, Intent, Remove, Transfer, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from etcd_handoff.config import Config
@@ -51,12 +51,20 @@ class EtcdActivities:
     Args:
         config: Where the clusters are.
         node: The node that this worker runs on.
+        prepare: Told the profile and the name of a member while it leaves, since its record is written next.
         gateway: Makes the gateway of a cluster profile.
     """
 
-    def __init__(self, config: Config, node: str, gateway: Callable[..., EtcdGateway] = EtcdGateway) -> None:
+    def __init__(
+        self,
+        config: Config,
+        node: str,
+        prepare: Callable[[str, str], Awaitable[None]] | None = None,
+        gateway: Callable[..., EtcdGateway] = EtcdGateway,
+    ) -> None:
         self._config = config
         self._node = node
+        self._prepare = prepare or _unprepared
         self._make = gateway
         self._gateways: dict[str, EtcdGateway] = {}
 
@@ -147,6 +155,8 @@ class EtcdActivities:
         if view is None or not isinstance(step, Remove):
             return Report(step=clock.step(StepOutcome.REPLAN, note or "no removal is safe any more"), view=view)
         via, note = view.label(step.via_id), ""
+        target = view.member(act.target_id)
+        preparing = asyncio.ensure_future(self._prepare(act.cluster, target.name if target else ""))
         removing = asyncio.ensure_future(gateway.remove_member(act.target_id, step.via_id))
         await failpoints.reach("remove_member.during")
         try:
@@ -159,6 +169,8 @@ class EtcdActivities:
             note = f"{via} does not know the member"
         except EtcdError as error:
             note = f"{via} gave no definite answer: {error}"
+        finally:
+            preparing.cancel()
         after, unread = await self._look(gateway, act, leaving=act.target_id)
         if after is not None and after.member(act.target_id) is not None:
             after, unread = await self._look(gateway, act)
@@ -247,6 +259,10 @@ class EtcdActivities:
             # The transfer goes on without its answer: cancelling the call ends only the wait for it.
             moving.cancel()
             await asyncio.gather(moving, return_exceptions=True)
+
+
+async def _unprepared(cluster: str, member_name: str) -> None:
+    """Nothing is prepared."""
 
 
 def _intent(act: Act) -> Intent:

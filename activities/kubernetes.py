@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +11,14 @@ from temporalio import activity
 
 from activities.steps import StepClock
 from etcd_handoff import failpoints
-from etcd_handoff.errors import ConfigError, ConflictError, KubernetesPermissionError, ObjectGoneError, RejectedError
+from etcd_handoff.errors import (
+    ConfigError,
+    ConflictError,
+    KubernetesError,
+    KubernetesPermissionError,
+    ObjectGoneError,
+    RejectedError,
+)
 from etcd_handoff.etcdmember import (
     News,
     Truth,
@@ -90,6 +98,12 @@ class Gateways:
         for cluster in self._config.clusters:
             if (gateway := self.get(cluster)) is not None:
                 await gateway.warm()
+
+    async def prepare(self, cluster: str, member_name: str) -> None:
+        """A connection stands to the API server through which the EtcdMember of a departing member will be written."""
+        with contextlib.suppress(KubernetesError, ConfigError):
+            if member_name and (gateway := self.get(cluster)) is not None:
+                await gateway.get(resource_name(member_name), departing=member_name)
 
     async def close(self) -> None:
         """Close the connections to all API servers."""

@@ -31,6 +31,9 @@ QUERY_SECONDS: Final = 5.0
 WORDS_LOOKS: Final = 10
 """Every so many looks the words are read too, though the state is the same."""
 TURNS_TYPE: Final = "ClusterTurns"
+UNDISTURBED: Final = timedelta(seconds=1)
+"""How long a queue does nothing but keep its place. As a rule its only removal ends within a moment, and whatever the
+queue did then would only slow it down; whoever joins wakes it up, as a signal ends a start delay."""
 JOIN: Final = "join"
 
 
@@ -65,6 +68,7 @@ class TemporalActivities:
                     id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                     id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                     task_timeout=TASK_TIMEOUT,
+                    start_delay=UNDISTURBED,
                     static_summary=f"One change at a time to etcd cluster {turns.cluster_id}",
                 )
             except WorkflowAlreadyStartedError:

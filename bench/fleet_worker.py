@@ -22,7 +22,7 @@ async def serve(clusters: int) -> None:
     config = simulated.config(clusters, TASK_QUEUE)
     client = await connect()
     traits = WorkerActivities(config, search_attributes=await ensure_search_attributes(client))
-    etcd = EtcdActivities(config, simulated.LEADER, simulated.simulated_etcd)
+    etcd = EtcdActivities(config, simulated.LEADER, gateway=simulated.simulated_etcd)
     gateways = simulated.SimulatedGateways(config)
     ours = all_activities(client, etcd, gateways, simulated.LEADER, traits)
     async with our_worker(client, TASK_QUEUE, [*ours, trivial], [Trivial]):

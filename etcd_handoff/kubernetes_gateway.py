@@ -51,6 +51,8 @@ SILENT_SECONDS: Final = 90.0
 REWATCH_SECONDS: Final = 1.0
 HEDGE_SECONDS: Final = 0.15
 """How long an API server may be silent before the next one is asked too; a healthy one needs some 10 ms."""
+KEEP_SECONDS: Final = 1.0
+"""How long an idle connection stands: the steps of a removal lie closer together, retries soon do not."""
 
 UNUSABLE: Final = (ConfigException, YAMLError, OSError, ValueError, TypeError, KeyError)
 """What the client's loader raises for a kubeconfig that is not there, no YAML, or of another shape."""
@@ -73,11 +75,15 @@ BY_STATUS: Final[dict[int, type[KubernetesError]]] = {
 API server, because it speaks of the server and not of the object."""
 
 
-class _FreshConnections(aiohttp.TCPConnector):
-    """Never reuses a connection: one to a dying API server would be met again by the next request."""
+class _ShortLivedConnections(aiohttp.TCPConnector):
+    """A connection serves the requests of one step and no later ones.
+
+    Behind one address there may be many API servers: whoever asks again after a pause must not meet a dying one again
+    only because its connection still stood.
+    """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(force_close=True, **options)
+        super().__init__(keepalive_timeout=KEEP_SECONDS, **options)
 
 
 class KubernetesGateway:
@@ -411,8 +417,8 @@ class KubernetesGateway:
         else:
             config.load_incluster_config(client_configuration=settings)
         api = client.ApiClient(configuration=settings)
-        fresh = functools.partial(_FreshConnections, ssl=api.rest_client.ssl_context)
-        api.rest_client._create_connector = fresh  # type: ignore[method-assign]  # noqa: SLF001  # its only hook
+        short = functools.partial(_ShortLivedConnections, ssl=api.rest_client.ssl_context)
+        api.rest_client._create_connector = short  # type: ignore[method-assign]  # noqa: SLF001  # its only hook
         return api
 
 

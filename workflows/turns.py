@@ -9,7 +9,6 @@ is followed until its removal has ended, however that came about. With the last 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -40,7 +39,6 @@ with workflow.unsafe.imports_passed_through():
 if TYPE_CHECKING:
     from etcd_handoff.model import Pinned
 
-UNDISTURBED: Final = timedelta(seconds=1)
 FOLLOW_TIMEOUT: Final = timedelta(hours=1)
 FOLLOW_HEARTBEAT: Final = timedelta(seconds=2)
 TAKE_TIMEOUT: Final = timedelta(seconds=5)
@@ -114,9 +112,6 @@ class ClusterTurns:
         """Until the removal has ended, its EtcdMember says what it does; then its place is free."""
         followed, noting = Followed(open=True, state=""), asyncio.create_task(asyncio.sleep(0))
         said = list[str]()
-        with contextlib.suppress(TimeoutError):
-            # As a rule it ends within a moment and nobody else waits: then following it would only slow it down.
-            await workflow.wait_condition(lambda: len(self._turns.tickets) > 1, timeout=UNDISTURBED)
         while True:
             ask = Follow(
                 workflow_id=ticket.workflow_id, chain_id=ticket.chain_id, state=followed.state, doing=followed.doing

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
+from activities.kubernetes import Gateways
 from etcd_handoff import kubernetes_gateway
-from etcd_handoff.config import KubernetesProfile
+from etcd_handoff.config import Config, KubernetesProfile
 from etcd_handoff.errors import (
     ApiUnavailableError,
     ConflictError,
@@ -183,20 +184,43 @@ async def test_patch_that_is_none_is_rejected(street: Street) -> None:
 @pytest.mark.usefixtures("one_after_another")
 async def test_local_server_comes_first_and_the_departing_one_last(street: Street) -> None:
     """While all are well one connection is enough, and it never goes to the node that leaves."""
-    async with street.gateway(node="node1") as gateway:
-        for departing, asked in (("", "node1"), ("node0", "node1"), ("node1", "node0")):
-            street.knocks.clear()
+    for departing, asked in (("", "node1"), ("node0", "node1"), ("node1", "node0")):
+        async with street.gateway(node="node1") as gateway:
             await gateway.get("node0", departing=departing)
             assert street.knocks == [asked]
 
 
-@pytest.mark.usefixtures("one_after_another")
-async def test_every_try_has_a_connection_of_its_own(street: Street) -> None:
-    """A connection to a dying API server is not met again."""
+@pytest.mark.parametrize(("keep_seconds", "knocks"), [(60.0, 1), (0.0, 3)])
+async def test_connection_serves_what_comes_soon(
+    street: Street, monkeypatch: pytest.MonkeyPatch, keep_seconds: float, knocks: int
+) -> None:
+    """The requests of one step share a connection; after a pause one to a dying API server is not met again."""
+    monkeypatch.setattr(kubernetes_gateway, "KEEP_SECONDS", keep_seconds)
     async with street.gateway("node0") as gateway:
         for _ in range(3):
             await gateway.get("node0")
-        assert street.knocks == ["node0"] * 3
+        assert street.knocks == ["node0"] * knocks
+
+
+@pytest.mark.usefixtures("one_after_another")
+async def test_record_is_prepared(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is prepared while a member leaves stands when its record is read, and goes past the departing node."""
+    monkeypatch.setattr(kubernetes_gateway, "KEEP_SECONDS", 60.0)
+    async with street.gateway():
+        profile = {
+            "etcd": {"endpoints": ["http://127.0.0.1:1"]},
+            "kubernetes": {"kubeconfig": street.folder / "kubeconfig", "contexts": ["node0", "node1"]},
+        }
+        gateways = Gateways(Config.model_validate({"clusters": {"street": profile}}), "node0")
+        try:
+            await gateways.prepare("street", "node0")
+            assert street.knocks == ["node1"]
+            await gateways.require("street").get("node0", departing="node0")
+            assert street.knocks == ["node1"]
+            await gateways.prepare("street", "nosuch")
+            await gateways.prepare("street", "")
+        finally:
+            await gateways.close()
 
 
 @pytest.mark.usefixtures("one_after_another")
@@ -216,7 +240,7 @@ async def test_silent_server_is_passed_over(street: Street) -> None:
             read = await gateway.get("node0")
             assert street.knocks == ["node0", "node1"]
             await gateway.patch_status(read, {"message": "written through the other one"})
-            assert street.knocks == ["node0", "node1", "node1"]
+            assert street.knocks == ["node0", "node1"]
     finally:
         street.lab.resume(Role.APISERVER, "node0")
 

@@ -173,7 +173,7 @@ class Runner:
             return cast("EtcdGateway", ModelEtcd(clusters[name]))
 
         client = await connect()
-        etcd, gateways = EtcdActivities(config, "model", gateway), ModelGateways(config, clusters)
+        etcd, gateways = EtcdActivities(config, "model", gateway=gateway), ModelGateways(config, clusters)
         traits = WorkerActivities(config, search_attributes=False)
         found, free = Found([], Counter(), 0, 0), asyncio.Semaphore(AT_ONCE)
 
