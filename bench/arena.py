@@ -121,16 +121,23 @@ async def bring_back(lab: Lab, name: str) -> None:
     if "--initial-cluster-state=existing" not in process.command:
         process.command.append("--initial-cluster-state=existing")
     await lab.start(Role.ETCD, name)
-    if lab.options.kubernetes:
-        # It lost its etcd; it does not get over that in all cases.
-        await lab.restart(Role.APISERVER, name)
-        await _say_joined(lab, name, via.api_url)
+    await asyncio.gather(_settle_again(lab, name), _recorded_again(lab, name, via.api_url))
+
+
+async def _settle_again(lab: Lab, name: str) -> None:
     try:
         await settle(lab)
     except ProcessError:
         # At times a stream between two peers is not taken for active until it is made anew.
         await lab.restart(Role.ETCD, name)
         await settle(lab)
+
+
+async def _recorded_again(lab: Lab, name: str, api_url: str) -> None:
+    if lab.options.kubernetes:
+        # It lost its etcd; it does not get over that in all cases.
+        await lab.restart(Role.APISERVER, name)
+        await _say_joined(lab, name, api_url)
 
 
 async def _say_joined(lab: Lab, name: str, api_url: str) -> None:

@@ -60,7 +60,8 @@ IDLE, NAIVE, RUNBOOK, SCRIPT, RAW, OURS, FLAG, EMPTY = (
     "etcd-handoff, kubectl patch",
     "a workflow of five empty steps",
 )
-STALLS: Final = (IDLE, NAIVE, SCRIPT, OURS)
+CROWDED: Final = "script, empty workflows beside it"
+STALLS: Final = (IDLE, NAIVE, SCRIPT, CROWDED, OURS)
 """Ways whose stall is measured."""
 TIMES: Final = (RUNBOOK, SCRIPT, OURS, FLAG)
 """Ways that end with an EtcdMember that says so, whose time is measured."""
@@ -109,6 +110,7 @@ class Bench:
             NAIVE: self.naive,
             RUNBOOK: self.runbook,
             SCRIPT: self.script,
+            CROWDED: self.crowded,
             OURS: self.ours,
             FLAG: self.flag,
         }
@@ -178,8 +180,7 @@ class Bench:
     async def empty(self) -> None:
         """What Temporal alone takes for five steps that do nothing, with our worker's settings."""
         began = time.perf_counter()
-        nothing = [0.0] * 5
-        await self.client.execute_workflow(Trivial.run, nothing, id=f"empty-{began}", task_queue=EMPTY)
+        await self._nothing()
         self.samples.seen[EMPTY].append((time.perf_counter() - began) * 1000)
 
     async def idle(self, _: Roles) -> None:
@@ -214,6 +215,17 @@ class Bench:
         resource = await self._kubernetes.get(who.leader, who.leader)
         await self._kubernetes.patch_status(resource, {**resource["status"], **_joined_false()}, who.leader)
 
+    async def crowded(self, who: Roles) -> None:
+        """The script, while Temporal and a worker are as busy on the same cores as in a removal of ours."""
+
+        async def busy() -> None:
+            while True:
+                await self._nothing()
+
+        beside = asyncio.ensure_future(busy())
+        await self.script(who)
+        beside.cancel()
+
     async def raw(self, who: Roles) -> None:
         """The calls to etcd alone, the transfer watched instead of waited for, with nothing made sure of twice."""
         view = await self._etcd.observe()
@@ -243,6 +255,10 @@ class Bench:
         await self._etcd.observe()
         await self._kubernetes.warm()
 
+    async def _nothing(self) -> None:
+        nothing = [0.0] * 5
+        await self.client.execute_workflow(Trivial.run, nothing, id=f"empty-{time.monotonic()}", task_queue=EMPTY)
+
     async def _follows(self, member_id: str, leader_id: str) -> bool:
         try:
             seen, _ = await self._etcd.status_of(member_id)
@@ -264,7 +280,10 @@ def _joined_false() -> dict[str, object]:
 
 
 async def run(rounds: int) -> Samples:
-    """All ways, `rounds` times each; the order turns, so that none always comes after the same one."""
+    """All ways, `rounds` times each; the order turns, so that none always comes after the same one.
+
+    What was measured is stored after each round, so that a run that is cut short is not lost.
+    """
     with tempfile.TemporaryDirectory(prefix="etcd-handoff-bench-") as folder:
         async with Lab(LabOptions(workers=("node0", "node1", "node2"))) as lab:
             with mock.patch.dict(os.environ, lab.environment):
@@ -276,6 +295,8 @@ async def run(rounds: int) -> Samples:
                         if number == 0:
                             bench.samples = Samples()
                         await bench.round(number, Path(folder))
+                        if number > 0:
+                            tell(bench.samples)
                 await bench.close()
                 return bench.samples
 
@@ -294,6 +315,7 @@ def tell(samples: Samples) -> None:
         figures={
             "through itself / etcd-handoff": gaps[NAIVE] / gaps[OURS],
             "etcd-handoff / nothing happens": gaps[OURS] / gaps[IDLE],
+            "script, empty workflows beside it / nothing happens": gaps[CROWDED] / gaps[IDLE],
             "acknowledged puts lost": samples.lost,
             **{f"failed puts: {way}": sum(samples.failed[way]) for way in samples.failed},
         },
