@@ -15,8 +15,9 @@ from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab.cluster import Lab, LabOptions, wait_until
 from etcd_handoff.lab.naive import remove_through_itself
 from etcd_handoff.lab.nodes import Role
-from etcd_handoff.lab.parts import MissingPartError, ensure
+from etcd_handoff.lab.parts import ensure
 from etcd_handoff.lab.processes import ProcessError
+from etcd_handoff.lab.programs import MissingPartError
 from etcd_handoff.lab.writer import OpenLoopWriter, WriteReport, missing
 from etcd_handoff.model import RemovalRequest, RemovalResult
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import io
 import shutil
-import subprocess
 import sys
 import tarfile
 import threading
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from etcd_handoff.lab import parts
-from etcd_handoff.lab.parts import MissingPartError
+from etcd_handoff.lab import making, parts
+from etcd_handoff.lab.programs import MissingPartError, cached, platform_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SAYS = {
     "etcd": "etcd Version: 3.6.16",
@@ -52,10 +54,11 @@ class World:
             (self.path / name).symlink_to(shutil.which(name) or "")
         monkeypatch.setenv("PATH", str(self.path))
         monkeypatch.setenv("ETCD_HANDOFF_CACHE", str(self.cache))
-        monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
+        for name in ("KUBEBUILDER_ASSETS", "ETCD_HANDOFF_LAB_ETCD"):
+            monkeypatch.delenv(name, raising=False)
         monkeypatch.setattr(sys, "executable", str(self.venv / "python"))
-        monkeypatch.setattr(parts, "_ROOT", self.repository)
-        monkeypatch.setattr(parts, "_ENVTEST_URL", (root / "nowhere.tar.gz").as_uri())
+        monkeypatch.setattr(making, "_ROOT", self.repository)
+        monkeypatch.setattr(making, "_ENVTEST_URL", (root / "nowhere.tar.gz").as_uri())
 
     def ensure(self) -> parts.Parts:
         """What `ensure` gives; its progress goes to `lines`."""
@@ -63,8 +66,8 @@ class World:
 
     def fill_cache(self) -> None:
         """All that Go builds is in the cache already."""
-        for recipe in (parts._ETCD, parts._ETCDCTL, parts._KUBE_APISERVER):
-            program(parts._cached(recipe), SAYS[recipe.name])
+        for recipe in (parts._etcd(), parts._ETCDCTL, parts._KUBE_APISERVER):
+            program(cached(recipe), SAYS[recipe.name])
 
     def put_go(self, version: str = "1.26.8", seconds: float = 0, exit_code: int = 0) -> Path:
         """A `go` on PATH that notes each build in `go.log` and writes a program that says nothing."""
@@ -90,9 +93,9 @@ class World:
                 entry = tarfile.TarInfo(f"controller-tools/envtest/{name}")
                 entry.size = len(content)
                 tar.addfile(entry, io.BytesIO(content))
-        monkeypatch.setattr(parts, "_ENVTEST_URL", archive.as_uri())
+        monkeypatch.setattr(making, "_ENVTEST_URL", archive.as_uri())
         digest = hashlib.sha512(archive.read_bytes()).hexdigest()
-        monkeypatch.setattr(parts, "_ENVTEST_SHA512", {parts._platform(): digest})
+        monkeypatch.setattr(making, "_ENVTEST_SHA512", {platform_name(): digest})
 
 
 @pytest.fixture
@@ -133,7 +136,7 @@ def test_unfitting_program_on_path_is_passed_over(world: World, name: str, says:
     """A version that does not fit, or none, on PATH is not used, and the message says why."""
     program(world.path / name, says)
     with pytest.raises(MissingPartError, match=rf"{world.path / name} .*does not fit"):
-        parts._require({r.name: r for r in (parts._ETCD, parts._ETCDCTL, parts._KUBE_APISERVER)}[name])
+        parts._require({r.name: r for r in (parts._etcd(), parts._ETCDCTL, parts._KUBE_APISERVER)}[name])
     world.fill_cache()
     assert getattr(parts.locate(), name.replace("-", "_")).is_relative_to(world.cache)
 
@@ -184,7 +187,7 @@ def test_bare_machine_builds_each_part_once(world: World) -> None:
     """Without an archive all three are built; the second time nothing happens."""
     log = world.put_go()
     first = world.ensure()
-    assert first.etcd == world.cache / f"etcd-3.6.16-{parts._platform()}" / "etcd"
+    assert first.etcd == world.cache / f"etcd-3.6.16-{platform_name()}" / "etcd"
     assert [line.split()[0] for line in log.read_text().splitlines()] == [
         "go.etcd.io/etcd/server/v3",
         "go.etcd.io/etcd/etcdctl/v3",
@@ -254,8 +257,8 @@ def test_archive_gives_etcd_and_kube_apiserver(world: World, monkeypatch: pytest
     log = world.put_go()
     world.put_archive(monkeypatch, etcd="etcd Version: 3.6.8")
     found = world.ensure()
-    assert found.etcd == world.cache / f"etcd-3.6.8-{parts._platform()}" / "etcd"
-    assert found.kube_apiserver.parent.name == f"kube-apiserver-1.36.2-{parts._platform()}"
+    assert found.etcd == world.cache / f"etcd-3.6.8-{platform_name()}" / "etcd"
+    assert found.kube_apiserver.parent.name == f"kube-apiserver-1.36.2-{platform_name()}"
     assert found.kubectl == world.venv / "kubectl"
     assert [line.split()[0] for line in log.read_text().splitlines()] == ["go.etcd.io/etcd/etcdctl/v3"]
 
@@ -265,7 +268,7 @@ def test_archive_is_not_asked_for_what_it_lacks(world: World, monkeypatch: pytes
     world.put_go()
     world.put_archive(monkeypatch, etcd="etcd Version: 3.6.8")
     world.fill_cache()
-    parts._cached(parts._ETCDCTL).unlink()
+    cached(parts._ETCDCTL).unlink()
     world.ensure()
     assert [line.split()[0] for line in world.lines] == ["building", "built"]
 
@@ -275,15 +278,15 @@ def test_archive_with_another_etcd_gives_kube_apiserver_alone(world: World, monk
     world.put_go()
     world.put_archive(monkeypatch, etcd="etcd Version: 3.7.0")
     found = world.ensure()
-    assert found.etcd.parent.name == f"etcd-3.6.16-{parts._platform()}"
-    assert found.kube_apiserver.parent.name == f"kube-apiserver-1.36.2-{parts._platform()}"
+    assert found.etcd.parent.name == f"etcd-3.6.16-{platform_name()}"
+    assert found.kube_apiserver.parent.name == f"kube-apiserver-1.36.2-{platform_name()}"
 
 
 def test_archive_with_a_wrong_checksum_is_ignored(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of it is unpacked; everything is built instead."""
     log = world.put_go()
     world.put_archive(monkeypatch, etcd="etcd Version: 3.6.8")
-    monkeypatch.setattr(parts, "_ENVTEST_SHA512", {parts._platform(): "0" * 128})
+    monkeypatch.setattr(making, "_ENVTEST_SHA512", {platform_name(): "0" * 128})
     world.ensure()
     assert any("SHA-512" in line for line in world.lines)
     assert len(log.read_text().splitlines()) == 3
@@ -307,6 +310,35 @@ def test_toxiproxy_is_built_on_demand_alone(world: World) -> None:
     assert log.read_text().startswith("github.com/Shopify/toxiproxy/v2/cmd/server")
 
 
+@pytest.mark.parametrize(("wanted", "version"), [("3.5", "3.5.35"), ("3.7", "3.7.3"), ("3.6", "3.6.16")])
+def test_another_etcd_can_be_asked_for(
+    world: World, monkeypatch: pytest.MonkeyPatch, wanted: str, version: str
+) -> None:
+    """It is built from a module of its own, and neither PATH nor an assets folder gives another one in its place."""
+    log = world.put_go()
+    world.fill_cache()
+    program(world.path / "etcd", "etcd Version: 3.4.1")
+    for name in ("etcd", "kube-apiserver"):
+        program(world.assets / name, "v0.1")
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(world.assets))
+    monkeypatch.setenv("ETCD_HANDOFF_LAB_ETCD", wanted)
+    for module in ("etcd-3.5", "etcd-3.7"):
+        (world.repository / "tools" / module).mkdir()
+        (world.repository / "tools" / module / "go.mod").write_text("module x\n\ngo 1.26.0\n")
+    assert world.ensure().etcd == world.cache / f"etcd-{version}-{platform_name()}" / "etcd"
+    built = log.read_text().splitlines() if log.exists() else []
+    where = world.repository / "tools" / f"etcd-{wanted}"
+    assert built == ([] if wanted == "3.6" else [f"go.etcd.io/etcd/server/v3 in {where}"])
+
+
+def test_etcd_that_the_lab_does_not_have(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the variable and what it may say."""
+    world.fill_cache()
+    monkeypatch.setenv("ETCD_HANDOFF_LAB_ETCD", "3.4")
+    with pytest.raises(MissingPartError, match=r"ETCD_HANDOFF_LAB_ETCD.*'3.4'.*3\.5, 3\.6, 3\.7"):
+        parts.locate()
+
+
 def test_main_prints_paths_or_a_bare_message(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 0 and a path a line, or 1 and the message alone."""
     assert parts.main() == 1
@@ -317,10 +349,3 @@ def test_main_prints_paths_or_a_bare_message(world: World, capsys: pytest.Captur
     assert parts.main() == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert names == ["etcd", "etcdctl", "kube_apiserver", "kubectl", "temporal"]
-
-
-def test_module_needs_the_standard_library_alone() -> None:
-    """It runs before any dependency is installed: `-S` hides site-packages, `-I` everything else."""
-    file = Path(parts.__file__)
-    code = f"import runpy; runpy.run_path({str(file)!r}, run_name='parts')"
-    subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, timeout=30)
