@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from etcd_handoff.lab.parts import ETCD_CHOICE
 from tests.chaos.cases import Case, all_cases, sample
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Finding:
 def chosen() -> list[Case]:
     """All cases with `CHAOS=all`, those with `CHAOS=<part of a name>` in their name, else the sample."""
     wanted = os.environ.get("CHAOS", "")
-    if not wanted:
+    if wanted in ("", "sample"):
         return sample()
     return [case for case in all_cases() if wanted == "all" or wanted in case.name]
 
@@ -57,7 +58,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def findings() -> Iterator[list[Finding]]:
-    """Collects what the cases found; when there was more than the sample, their rows take the place of older ones."""
+    """Collects what the cases found; when they were asked for, their rows take the place of older ones."""
     found: list[Finding] = []
     yield found
     if os.environ.get("CHAOS") and found:
@@ -67,12 +68,13 @@ def findings() -> Iterator[list[Finding]]:
 def write(found: list[Finding]) -> None:
     """Store what was found beside what other runs have found of other cases."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / "chaos.json"
+    etcd = os.environ.get(ETCD_CHOICE, "")
+    path = RESULTS / f"chaos{f'-etcd-{etcd}' * bool(etcd)}.json"
     older = [Finding(**row) for row in json.loads(path.read_text())] if path.exists() else []
     by_name = {finding.name: finding for finding in [*older, *found]}
     rows = [by_name[case.name] for case in all_cases() if case.name in by_name]
     path.write_text("[\n" + ",\n".join(json.dumps(asdict(row)) for row in rows) + "\n]\n")
-    (RESULTS / "chaos.md").write_text(table(rows))
+    path.with_suffix(".md").write_text(table(rows))
 
 
 def table(found: list[Finding]) -> str:
