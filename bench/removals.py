@@ -50,17 +50,17 @@ SETTLE_SECONDS: Final = 1.0
 WARM_SECONDS: Final = 0.5
 """How long the writer writes before anything happens."""
 ETCD_STEPS: Final = ("check_leader", "move_leader", "await_election", "remove_member")
-IDLE, NAIVE, RUNBOOK, SCRIPT, RAW, OURS, FLAG, EMPTY = (
+IDLE, NAIVE, RUNBOOK, SCRIPT, CROWDED, RAW, OURS, FLAG, EMPTY = (
     "nothing happens",
     "through itself",
     "runbook: etcdctl, kubectl",
     "script, warm connections",
+    "script, empty workflows beside it",
     "etcd calls alone, overlapped",
     "etcd-handoff",
     "etcd-handoff, kubectl patch",
     "a workflow of five empty steps",
 )
-CROWDED: Final = "script, empty workflows beside it"
 STALLS: Final = (IDLE, NAIVE, SCRIPT, CROWDED, OURS)
 """Ways whose stall is measured."""
 TIMES: Final = (RUNBOOK, SCRIPT, OURS, FLAG)
