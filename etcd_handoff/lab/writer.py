@@ -37,12 +37,13 @@ READY: Final = "writing"
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """One put: its number, when it was sent and answered (monotonic seconds), and why it failed."""
+    """One put: its number, when it was sent and answered (monotonic seconds), why it failed, else its revision."""
 
     number: int
     sent: float
     answered: float
     error: str = ""
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +176,13 @@ async def _write(url: str, interval_ms: float, file: Path) -> None:
         kv = KVService(channel, max_attempts=1)
 
         async def put(number: int) -> None:
-            sent, error = time.monotonic(), ""
+            sent, error, revision = time.monotonic(), "", 0
             try:
-                await kv.put(f"{_prefix(file)}{number}", str(number).encode(), timeout=PUT_TIMEOUT_SECONDS)
+                answer = await kv.put(f"{_prefix(file)}{number}", str(number).encode(), timeout=PUT_TIMEOUT_SECONDS)
+                revision = answer.header.revision
             except (EtcdError, grpc.aio.AioRpcError, TimeoutError) as failure:
                 error = f"{type(failure).__name__}: {failure}"[:200]
-            puts.append(Put(number, sent, time.monotonic(), error))
+            puts.append(Put(number, sent, time.monotonic(), error, revision))
 
         await put(0)
         sys.stdout.write(f"{READY}\n")

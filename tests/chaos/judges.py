@@ -35,6 +35,24 @@ async def writes_are_there(report: WriteReport, urls: list[str]) -> None:
     assert not lost, f"acknowledged writes are missing: { {url: len(numbers) for url, numbers in lost.items()} }"
 
 
+def revisions_go_forward(report: WriteReport) -> None:
+    """A put that was sent after another one had been acknowledged has a higher revision than that."""
+    answered = sorted(report.acknowledged, key=lambda put: put.answered, reverse=True)
+    highest = 0
+    for put in sorted(report.acknowledged, key=lambda put: put.sent):
+        while answered and answered[-1].answered < put.sent:
+            highest = max(highest, answered.pop().revision)
+        assert put.revision > highest, f"put {put.number} has revision {put.revision}, and {highest} was known before"
+
+
+async def revisions_are_kept(report: WriteReport, urls: list[str]) -> None:
+    """No surviving voter is behind the highest revision that was acknowledged."""
+    highest = max(put.revision for put in report.acknowledged)
+    reached = {url: int((await _hash(url, 0))["header"]["revision"]) for url in urls}
+    behind = {url: revision for url, revision in reached.items() if revision < highest}
+    assert not behind, f"revision {highest} was acknowledged, and members are at {behind}"
+
+
 async def hashes_agree(urls: list[str]) -> None:
     """All surviving voters hold the same data at one revision."""
     newest = [await _hash(url, 0) for url in urls]

@@ -91,6 +91,8 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
         left = [lab.node(name).etcd_url for name in listed if lab.alive(Role.ETCD, name)]
         assert len(left) == len(listed), "a member that stays was not mended"
         await judges.writes_are_there(report, left)
+        judges.revisions_go_forward(report)
+        await judges.revisions_are_kept(report, left)
         await judges.writes_go_on(lab.node(writer_node).etcd_url, folder)
         await judges.hashes_agree(left)
         refused = isinstance(result, ApplicationError)

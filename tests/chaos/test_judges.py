@@ -53,9 +53,18 @@ def test_a_removal_that_does_not_end_well_is_caught() -> None:
         judges.ended_well("removed", recorded=False, has_resource=True)
 
 
+def test_revisions_that_go_back_are_caught() -> None:
+    """A later put at an earlier revision, or at the same; puts under way at once may come in any order."""
+    first, at_once = Put(0, sent=1.0, answered=2.0, revision=7), Put(1, sent=1.5, answered=3.0, revision=6)
+    judges.revisions_go_forward(WriteReport((first, at_once, Put(2, 2.5, 4.0, "failed"), Put(3, 3.5, 4.0, "", 8)), ""))
+    for revision in (5, 7):
+        with pytest.raises(AssertionError, match=f"put 2 has revision {revision}, and 7 was known"):
+            judges.revisions_go_forward(WriteReport((first, at_once, Put(2, 2.5, 4.0, "", revision)), ""))
+
+
 @pytest.mark.integration
 async def test_lost_writes_and_a_dead_cluster_are_caught(tmp_path: Path) -> None:
-    """A write that etcd never had, data that differ, and a member that takes no writes."""
+    """A write that etcd never had, revisions and data that differ, and a member that takes no writes."""
     options = LabOptions(nodes=1, temporal=False, kubernetes=False, directory=tmp_path / "lab")
     async with Lab(options) as lab, Lab(LabOptions(nodes=1, temporal=False, kubernetes=False)) as stranger:
         url = lab.nodes[0].etcd_url
@@ -67,6 +76,10 @@ async def test_lost_writes_and_a_dead_cluster_are_caught(tmp_path: Path) -> None
             await judges.writes_are_there(invented, [url])
         with pytest.raises(AssertionError, match="no write was acknowledged"):
             await judges.writes_are_there(WriteReport((), report.prefix), [url])
+        judges.revisions_go_forward(report)
+        await judges.revisions_are_kept(report, [url])
+        with pytest.raises(AssertionError, match="was acknowledged, and members are at"):
+            await judges.revisions_are_kept(report, [url, stranger.nodes[0].etcd_url])
         await judges.hashes_agree([url, url])
         with pytest.raises(AssertionError, match="differ"):
             await judges.hashes_agree([url, stranger.nodes[0].etcd_url])
