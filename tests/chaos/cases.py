@@ -83,6 +83,11 @@ class Case:
         return f"{self.step}.{self.moment}"
 
     @property
+    def proposed(self) -> bool:
+        """Whether etcd may have been asked for the removal before the fault strikes."""
+        return self.step == "update_status" or self.point in ("remove_member.during", "remove_member.after")
+
+    @property
     def name(self) -> str:
         """How to ask for this case alone."""
         return f"{self.target}/{self.point}/{self.fault}"

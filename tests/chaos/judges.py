@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import contextlib
+from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.lab import http
+from etcd_handoff.lab import ProcessError, http, judge, wait_until
 from etcd_handoff.lab.resources import joined
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
 from etcd_handoff.model import FailureType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from pathlib import Path
 
     from etcd_handoff.lab.writer import WriteReport
+
+QUORUM_SECONDS: Final = 15.0
+"""How long the cluster that is left may take to answer while something strikes: a few elections."""
 
 
 def members_are(listed: Iterable[str], before: Iterable[str], target: str) -> None:
     """Exactly the target has left."""
     assert set(listed) == set(before) - {target}, f"members are {sorted(listed)}, and {target} was to leave"
+
+
+async def quorum_is_kept(url: str, target: str, seconds: float = QUORUM_SECONDS) -> None:
+    """The target is still a member, or those that remain have a quorum; for before what struck is undone.
+
+    A removal that leaves no quorum is committed and so stands in the member's own list; a linearizable read, which
+    needs a quorum, then has no answer.
+    """
+
+    async def kept() -> bool:
+        with contextlib.suppress(*http.FAILURES):
+            own = await http.post(f"{url}/v3/cluster/member/list", {})
+            return target in {m.get("name") for m in own["members"]} or bool(await judge.list_members(url))
+        return False
+
+    await _becomes(kept, f"those that remain without {target} have a quorum", seconds)
 
 
 def resources_agree(listed: Iterable[str], resources: Mapping[str, dict[str, Any]]) -> None:
@@ -78,6 +98,13 @@ def refused_truly(kind: str | None, message: str, *, has_resource: bool) -> None
     """The one refusal that can be right here: who is neither a member nor remembered by an EtcdMember is unknown."""
     assert kind == FailureType.UNKNOWN_MEMBER, f"{kind}: {message}"
     assert not has_resource, f"its EtcdMember knows it: {message}"
+
+
+async def _becomes(check: Callable[[], Awaitable[bool]], what: str, seconds: float) -> None:
+    try:
+        await wait_until(check, what, seconds)
+    except ProcessError as error:
+        raise AssertionError(str(error)) from error
 
 
 async def _hash(url: str, revision: int) -> dict[str, Any]:

@@ -70,11 +70,16 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
         async with OpenLoopWriter(lab.node(writer_node).etcd_url, folder) as writer:
             removal = await start_removal(client, RemovalRequest(cluster=lab.cluster, member=target))
             scene = Scene(lab, target, other, writer_node, await _held(lab, folder / f"{case.point}.hit"))
+            writer_url = lab.node(writer_node).etcd_url
+            if case.proposed:  # what strikes afterwards may take the quorum itself
+                await judges.quorum_is_kept(writer_url, target)
             struck = time.monotonic()
             await FAULTS[case.fault].strike(scene)
             (folder / f"{case.point}.release").touch()
             ending = asyncio.ensure_future(_result(removal))
             done, _ = await asyncio.wait({ending}, timeout=UNMENDED_SECONDS)
+            if not case.proposed:
+                await judges.quorum_is_kept(writer_url, target)
             await FAULTS[case.fault].mend(scene)
             result = await asyncio.wait_for(ending, MENDED_SECONDS)
             finding.seconds = round(time.monotonic() - struck, 2)
@@ -93,7 +98,7 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
         await judges.writes_are_there(report, left)
         judges.revisions_go_forward(report)
         await judges.revisions_are_kept(report, left)
-        await judges.writes_go_on(lab.node(writer_node).etcd_url, folder)
+        await judges.writes_go_on(writer_url, folder)
         await judges.hashes_agree(left)
         refused = isinstance(result, ApplicationError)
         finding.ended = "refused safely" if refused else "well" if done else "after mending"

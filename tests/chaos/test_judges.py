@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from etcd_handoff.lab import Lab, LabOptions
+from etcd_handoff.lab import Lab, LabOptions, Role, judge
 from etcd_handoff.lab.writer import OpenLoopWriter, Put, WriteReport
 from tests.chaos import cases, faults, judges
 
@@ -95,3 +95,22 @@ def test_refusal_of_a_known_member_is_no_safe_one() -> None:
         judges.refused_truly("UnknownMember", "no such member", has_resource=True)
     with pytest.raises(AssertionError, match="BlockedTooLong: no quorum"):
         judges.refused_truly("BlockedTooLong", "no quorum", has_resource=False)
+
+
+@pytest.mark.integration
+async def test_quorum_that_a_removal_takes_is_caught(tmp_path: Path) -> None:
+    """One of three is dead, and a healthy one is removed: one of two is left, which can commit nothing."""
+    options = LabOptions(
+        etcd_flags=("--strict-reconfig-check=false",), temporal=False, kubernetes=False, directory=tmp_path
+    )
+    async with Lab(options) as lab:
+        leader = await lab.leader()
+        target, dead = (node.name for node in lab.others(leader))
+        url, target_id = lab.node(leader).etcd_url, await lab.member_id(target)
+        await lab.kill(Role.ETCD, dead)
+        await judges.quorum_is_kept(url, target, seconds=5)
+        await judge.change_members(f"{url}/v3/cluster/member/remove", {"ID": str(int(target_id, 16))})
+        with pytest.raises(AssertionError, match=f"without {target} have a quorum"):
+            await judges.quorum_is_kept(url, target, seconds=5)
+        await lab.start(Role.ETCD, dead)
+        await judges.quorum_is_kept(url, target)
