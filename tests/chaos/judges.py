@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.lab import ProcessError, http, judge, wait_until
@@ -11,13 +13,17 @@ from etcd_handoff.lab.writer import OpenLoopWriter, missing
 from etcd_handoff.model import FailureType
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
+
+    from temporalio.client import Client
 
     from etcd_handoff.lab.writer import WriteReport
 
 QUORUM_SECONDS: Final = 15.0
 """How long the cluster that is left may take to answer while something strikes: a few elections."""
+
+IDLE_SECONDS: Final = 90.0
+"""How long the queue of a cluster may take to notice that its last removal has ended, on a worker that was struck."""
 
 
 def members_are(listed: Iterable[str], before: Iterable[str], target: str) -> None:
@@ -88,6 +94,34 @@ async def writes_go_on(url: str, folder: Path) -> None:
     assert report.acknowledged, f"no further write is acknowledged: {dict(report.reasons)}"
 
 
+async def nothing_runs(client: Client, seconds: float = IDLE_SECONDS) -> None:
+    """No workflow is open any more: no removal, and no queue that waits for one."""
+    open_ones: list[str] = []
+
+    async def none() -> bool:
+        open_ones[:] = [run.id async for run in client.list_workflows("ExecutionStatus = 'Running'")]
+        return not open_ones
+
+    await _becomes(none, "no workflow is open", seconds, lambda: str(open_ones))
+
+
+def nothing_is_left(before: Container[int]) -> None:
+    """No process that this one has started runs any more, but those that ran before."""
+    left = {process_id: command for process_id, command in children().items() if process_id not in before}
+    assert not left, f"the lab has closed, and these run: {left}"
+
+
+def children() -> dict[int, str]:
+    """Processes of ours that run, by process ID, with their command lines."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has just ended
+            state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+            if int(parent) == os.getpid() and state != "Z":
+                found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return found
+
+
 def ended_well(outcome: str, *, recorded: bool, has_resource: bool) -> None:
     """The removal says that the member is out, and that its resource says so too."""
     assert outcome in ("removed", "already-absent"), outcome
@@ -100,9 +134,11 @@ def refused_truly(kind: str | None, message: str, *, has_resource: bool) -> None
     assert not has_resource, f"its EtcdMember knows it: {message}"
 
 
-async def _becomes(check: Callable[[], Awaitable[bool]], what: str, seconds: float) -> None:
+async def _becomes(
+    check: Callable[[], Awaitable[bool]], what: str, seconds: float, seen: Callable[[], str] = lambda: ""
+) -> None:
     try:
-        await wait_until(check, what, seconds)
+        await wait_until(check, what, seconds, seen)
     except ProcessError as error:
         raise AssertionError(str(error)) from error
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from etcd_handoff.client import Removal
+    from etcd_handoff.lab.writer import WriteReport
     from tests.chaos.cases import Case
 
 WORKERS: Final = ("node0", "node1", "node2")
@@ -41,8 +42,10 @@ async def test_case(case: Case, tmp_path: Path, findings: list[Finding], monkeyp
     """Held at its moment, struck, let go: the removal ends, and all judges agree."""
     finding = Finding(case.name)
     findings.append(finding)
+    before = judges.children()
     try:
         await _run(case, tmp_path, finding, monkeypatch)
+        judges.nothing_is_left(before)
     except BaseException as error:
         finding.ended, finding.said = "broken", f"{type(error).__name__}: {error}"[:500]
         raise
@@ -85,23 +88,31 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
             finding.seconds = round(time.monotonic() - struck, 2)
             report = await writer.stop()
         finding.gap_ms, finding.failed_writes = round(report.longest_gap_ms(), 1), len(report.failed)
-        listed = [m.name for m in await lab.members(writer_node)]
-        judges.members_are(listed, before, target)
-        resources = await lab.etcdmembers(writer_node)
-        if isinstance(result, ApplicationError):
-            judges.refused_truly(result.type, result.message, has_resource=target in resources)
-        else:
-            judges.ended_well(result.outcome, recorded=result.status_recorded, has_resource=target in resources)
-        judges.resources_agree(listed, resources)
-        left = [lab.node(name).etcd_url for name in listed if lab.alive(Role.ETCD, name)]
-        assert len(left) == len(listed), "a member that stays was not mended"
-        await judges.writes_are_there(report, left)
-        judges.revisions_go_forward(report)
-        await judges.revisions_are_kept(report, left)
+        await _judge(scene, before, result, report)
         await judges.writes_go_on(writer_url, folder)
-        await judges.hashes_agree(left)
+        await judges.nothing_runs(client)
         refused = isinstance(result, ApplicationError)
         finding.ended = "refused safely" if refused else "well" if done else "after mending"
+
+
+async def _judge(
+    scene: Scene, before: list[str], result: RemovalResult | ApplicationError, report: WriteReport
+) -> None:
+    """What is left is what should be, and it holds what was acknowledged."""
+    lab, target = scene.lab, scene.target
+    listed, resources = [m.name for m in await lab.members(scene.writer)], await lab.etcdmembers(scene.writer)
+    judges.members_are(listed, before, target)
+    if isinstance(result, ApplicationError):
+        judges.refused_truly(result.type, result.message, has_resource=target in resources)
+    else:
+        judges.ended_well(result.outcome, recorded=result.status_recorded, has_resource=target in resources)
+    judges.resources_agree(listed, resources)
+    left = [lab.node(name).etcd_url for name in listed if lab.alive(Role.ETCD, name)]
+    assert len(left) == len(listed), "a member that stays was not mended"
+    await judges.writes_are_there(report, left)
+    judges.revisions_go_forward(report)
+    await judges.revisions_are_kept(report, left)
+    await judges.hashes_agree(left)
 
 
 async def _result(removal: Removal) -> RemovalResult | ApplicationError:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
+from etcd_handoff.client import connect
 from etcd_handoff.lab import Lab, LabOptions, Role, judge
 from etcd_handoff.lab.writer import OpenLoopWriter, Put, WriteReport
 from tests.chaos import cases, faults, judges
@@ -114,3 +116,22 @@ async def test_quorum_that_a_removal_takes_is_caught(tmp_path: Path) -> None:
             await judges.quorum_is_kept(url, target, seconds=5)
         await lab.start(Role.ETCD, dead)
         await judges.quorum_is_kept(url, target)
+
+
+@pytest.mark.integration
+async def test_whatever_goes_on_running_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A workflow that nobody ends, and a process of the lab that lives on; nothing else does after the lab's end."""
+    before = judges.children()
+    async with Lab(LabOptions(nodes=1, kubernetes=False, directory=tmp_path)) as lab:
+        for name, value in lab.environment.items():
+            monkeypatch.setitem(os.environ, name, value)
+        client = await connect()
+        await judges.nothing_runs(client)
+        forgotten = await client.start_workflow("ClusterTurns", id="forgotten", task_queue="nobody's")
+        with pytest.raises(AssertionError, match="no workflow is open; \\['forgotten'\\]"):
+            await judges.nothing_runs(client, seconds=3)
+        await forgotten.terminate()
+        await judges.nothing_runs(client)
+        with pytest.raises(AssertionError, match=r"these run: .*etcd .*temporal "):
+            judges.nothing_is_left(before)
+    judges.nothing_is_left(before)
