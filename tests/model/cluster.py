@@ -7,7 +7,6 @@ is mended, so that progress is possible wherever etcd allows any. It judges each
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +21,7 @@ from etcd_handoff.errors import (
     UnknownOutcomeError,
     UnreachableError,
 )
+from etcd_handoff.etcdmember import member_id_of, says
 from etcd_handoff.model import ClusterView, MemberView
 
 if TYPE_CHECKING:
@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 
 CALMS_AFTER: Final = 4
 """Calls after the script's last entry until everything is mended."""
+LATE_CALLS: Final = 3
+"""Calls until a removal takes place that gave no answer."""
 MAYBE: Final = "may have taken place"
 """What a failure has to say when nobody could be asked any more after the removal was proposed."""
+OUT: Final = "out, and it is there"
 LAST_CALL: Final = 400
 """More calls than any removal needs: a loop that makes them goes round in circles."""
 
@@ -41,9 +44,11 @@ class Trouble(StrEnum):
     ANSWER_LOST = "the effect takes place, its answer is lost"
     NO_EFFECT = "nothing takes place, and no answer comes"
     CRASH = "the effect takes place, and the worker dies"
+    LATE = "the removal gets no answer, and takes place some calls later"
     REFUSED = "etcd refuses changes for now"
     LEADER_MOVES = "somebody moves leadership"
     NO_LEADER = "the leader is lost, and nobody is elected"
+    LEFT_BEHIND = "another voter is cut off from its peers, and does not hear that leadership went round"
     OTHER_DIES = "another voter dies"
     TARGET_DIES = "the target dies"
     TARGET_REMOVED = "somebody removes the target"
@@ -53,6 +58,13 @@ class Trouble(StrEnum):
     API_GONE = "no API server answers"
     CONFLICT = "somebody writes the EtcdMember at the same moment"
     RESOURCE_DELETED = "somebody deletes the target's EtcdMember"
+    LIE = "somebody writes what is not true into an EtcdMember"
+
+
+TO_CALLS: Final = (Trouble.ANSWER_LOST, Trouble.NO_EFFECT, Trouble.CRASH, Trouble.LATE, Trouble.REFUSED)
+"""What a call itself runs into."""
+TO_REMOVALS: Final = tuple(trouble for trouble in Trouble if trouble is not Trouble.LIE)
+"""What a removal must bear; what others write into an EtcdMember is for the watcher to put right."""
 
 
 class CrashError(Exception):
@@ -68,12 +80,19 @@ class Member:
         name: Member name; empty while it has not started.
         voter: Whether it has a vote.
         alive: Whether it runs.
+        behind: Leader and term that it goes on naming while it is cut off from its peers.
     """
 
     id: str
     name: str
     voter: bool = True
     alive: bool = True
+    behind: tuple[str, int] | None = None
+
+    @property
+    def well(self) -> bool:
+        """Whether it runs and hears its peers."""
+        return self.alive and self.behind is None
 
 
 @dataclass
@@ -84,13 +103,15 @@ class Cluster:
         number: Makes IDs distinct.
         members: By ID.
         leader: ID of the leader; empty while there is none.
-        target: Name of the member that is to leave.
+        target: Name of the member that is to leave, and that is struck.
         script: What happens, by the number of the call.
         resources: EtcdMembers by name.
+        meant: IDs that may be removed; None until the first look pins the target.
+        mends: Whether everything is mended once the script is over.
         term: Raft term.
         calls: Calls so far.
         wrong: Invariants that were broken, in words.
-        removed: IDs that we removed.
+        removed: IDs that we removed, of those that are meant.
         states: Different states that calls have met.
     """
 
@@ -100,16 +121,20 @@ class Cluster:
     target: str
     script: Mapping[int, Trouble]
     resources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    meant: frozenset[str] | None = None
+    mends: bool = True
     term: int = 2
     calls: int = 0
     wrong: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     states: set[str] = field(default_factory=set)
-    _pinned: str = ""
-    _sure: bool = False
-    """Nothing has happened since somebody of ours last looked."""
-    _absent: bool = False
+    _looks: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Who was a member when an activity looked that has proposed nothing since."""
+    _fresh: set[str] = field(default_factory=set)
+    """Activities since whose look nothing has happened."""
+    _late: tuple[str, int] | None = None
     _write: int = 0
+    _born: int = 0
     _crashes: bool = False
 
     @property
@@ -117,10 +142,15 @@ class Cluster:
         """The cluster's ID."""
         return f"c{self.number:x}"
 
+    @property
+    def version(self) -> str:
+        """Counts writes of EtcdMembers."""
+        return f"w{self._write}"
+
     # --- what gateways ask ----------------------------------------------------------------------------------------
 
-    def view(self) -> ClusterView:
-        """What a look shows; the first one pins the target."""
+    def view(self, who: str) -> ClusterView:
+        """What a look shows to an activity; the first one pins the target."""
         trouble = self._call()
         if trouble in (Trouble.NO_EFFECT, Trouble.ANSWER_LOST):
             raise UnreachableError(trouble)
@@ -129,23 +159,12 @@ class Cluster:
         if not self._quorum(self.members.values()):
             msg = "no quorum"
             raise UnreachableError(msg)
-        if not self._pinned:
-            self._pinned = next((m.id for m in self.members.values() if m.name == self.target), "")
-        self._sure, self._absent = True, bool(self._pinned) and self._pinned not in self.members
-        members = tuple(
-            MemberView(
-                id=m.id,
-                name=m.name,
-                peer_urls=(f"http://{m.id}:2380",),
-                is_learner=not m.voter,
-                reachable=m.alive,
-                leader_id=(self.leader or None) if m.alive else None,
-                term=self.term if m.alive else 0,
-                raft_index=100 if m.alive else 0,
-            )
-            for m in sorted(self.members.values(), key=lambda m: int(m.id, 16))
-        )
-        return ClusterView(cluster_id=self.cluster_id, members=members)
+        if self.meant is None:
+            self.meant = frozenset(m.id for m in self.members.values() if m.name == self.target)
+        self._looks[who] = frozenset(self.members)
+        self._fresh.add(who)
+        members = sorted(self.members.values(), key=lambda m: int(m.id, 16))
+        return ClusterView(cluster_id=self.cluster_id, members=tuple(self._seen(m) for m in members))
 
     def status_of(self, member_id: str) -> tuple[str | None, int]:
         """Leader and term as a member names them; watching a transfer is no step of the script."""
@@ -156,46 +175,55 @@ class Cluster:
         if member is None or not member.alive:
             msg = "it does not answer"
             raise UnreachableError(msg)
-        return self.leader or None, self.term
+        leader_id, term = member.behind or (self.leader, self.term)
+        return leader_id or None, term
 
-    def move_leader(self, leader_id: str, transferee_id: str) -> None:
+    def move_leader(self, who: str, leader_id: str, transferee_id: str) -> None:
         """Leadership goes to the transferee."""
         trouble = self._call()
+        if who not in self._looks:
+            self.wrong.append("leadership was moved without a look before")
         if trouble is Trouble.NO_EFFECT:
             raise UnknownOutcomeError(trouble)
         if self.leader != leader_id:
             msg = "not leader"
             raise NotLeaderError(msg)
         transferee = self.members.get(transferee_id)
-        if self._sure and (transferee is None or not transferee.voter or not transferee.alive):
+        able = transferee is not None and transferee.voter and transferee.well
+        if who in self._fresh and not able:
             self.wrong.append("leadership was offered to somebody who cannot take it")
-        if transferee_id == self._pinned:
+        if transferee_id == leader_id:
             self.wrong.append("leadership was offered to the target")
-        if transferee is not None and transferee.voter and transferee.alive:
-            self.leader, self.term = transferee_id, self.term + 1
+        if able:
+            self._elect(transferee)
         self._crashes = trouble is Trouble.CRASH
 
-    def remove_member(self, member_id: str, via_id: str) -> None:
-        """The member is out; everything that must never happen is looked for first."""
+    def remove_member(self, who: str, member_id: str, via_id: str) -> None:
+        """The member is out, now or later; everything that must never happen is looked for first."""
         trouble = self._call()
+        seen, fresh = self._looks.pop(who, None), who in self._fresh
+        if seen is None:
+            self.wrong.append("a removal was proposed without a look before")
         if trouble is Trouble.REFUSED:
             raise UnhealthyClusterError(trouble)
         via = self.members.get(via_id)
-        if trouble is Trouble.NO_EFFECT or via is None or not via.alive or not self._quorum(self.members.values()):
+        if trouble is Trouble.NO_EFFECT or via is None or not via.well or not self._quorum(self.members.values()):
             msg = "no definite answer"
             raise UnknownOutcomeError(msg)
-        if member_id != self._pinned:
-            self.wrong.append(f"identity: {member_id} was to be removed, and {self._pinned} is the one that is meant")
         if member_id not in self.members:
-            if self._absent:
+            if seen is not None and member_id not in seen:
                 self.wrong.append("removed once more what a look had shown to be out")
             msg = "member not found"
             raise MemberNotFoundError(msg)
-        if self._sure:
-            self._judge(member_id, via_id)
-        self.removed.append(member_id)
-        self._drop(member_id)
-        self._fail_after(trouble)
+        self._judge(member_id, via_id, fresh=fresh)
+        if trouble is Trouble.LATE:
+            self._late = (member_id, self.calls + LATE_CALLS)
+        else:
+            self._take_out(member_id)
+        if trouble in (Trouble.ANSWER_LOST, Trouble.LATE):
+            raise UnknownOutcomeError(trouble)
+        if trouble is Trouble.CRASH:
+            raise CrashError(trouble)
 
     def get(self, name: str) -> dict[str, Any]:
         """One EtcdMember."""
@@ -233,15 +261,67 @@ class Cluster:
 
     # --- what happens ---------------------------------------------------------------------------------------------
 
+    def aim(self, target: str) -> None:
+        """The next removal is another one."""
+        self.target, self.meant, self.removed = target, None, []
+        self._looks.clear()
+
+    def strike(self, trouble: Trouble) -> None:
+        """It happens now, as far as it can; what only a call runs into does not."""
+        target, others = self._target, self._others
+        if trouble is Trouble.LEADER_MOVES:
+            to_target = target is not None and target.voter and target.well and self.leader != target.id
+            self._elect(target if to_target else next((m for m in others if m.id != self.leader), None))
+        elif trouble is Trouble.NO_LEADER:
+            self.leader, self.term = "", self.term + 1
+            self._fresh.clear()
+        elif trouble is Trouble.LEFT_BEHIND and others:
+            others[-1].behind = (self.leader, self.term)
+            self._lose(others[-1])
+        elif trouble is Trouble.OTHER_DIES and others:
+            others[-1].alive = False
+            self._lose(others[-1])
+        elif trouble is Trouble.TARGET_DIES and target is not None:
+            target.alive = False
+            self._lose(target)
+        elif trouble in (Trouble.API_GONE, Trouble.CONFLICT, *TO_CALLS):
+            return
+        elif self._quorum(self.members.values()):
+            self._change(trouble, target, others)
+
+    def _change(self, trouble: Trouble, target: Member | None, others: list[Member]) -> None:
+        """Somebody changes the membership or an EtcdMember, which nobody can without a quorum."""
+        if trouble is Trouble.OTHER_REMOVED and len(others) > 1:
+            self._drop(others[-1])
+        elif trouble in (Trouble.TARGET_REMOVED, Trouble.NAMESAKE) and target and (others or not target.voter):
+            self._drop(target)
+            if trouble is Trouble.NAMESAKE:
+                self._add("e", target.name, voter=target.voter)
+        elif trouble is Trouble.ADDED:
+            self._add("f", "", alive=False)
+        elif trouble is Trouble.RESOURCE_DELETED and self.target in self.resources:
+            self._write += 1
+            del self.resources[self.target]
+        elif trouble is Trouble.LIE and self.resources:
+            name, member_id = max((name, member_id_of(r)) for name, r in self.resources.items())
+            self._touch(name)
+            self.resources[name]["status"] = _status(member_id, str(member_id not in self.members))
+
     def _call(self) -> Trouble | None:
         number, self.calls = self.calls, self.calls + 1
         if number > LAST_CALL:
             self.wrong.append("the loop goes round in circles")
-        if number > max(self.script, default=-1) + CALMS_AFTER:
-            self._mend()
+        if self.mends and number > max(self.script, default=-1) + CALMS_AFTER:
+            self.mend()
+        if self._late and number >= self._late[1] and self._quorum(self.members.values()):
+            self._take_out(self._late[0])
+            self._late = None
         trouble = self.script.get(number)
-        self._strike(trouble)
-        self.states.add(repr((sorted((m.name, m.voter, m.alive) for m in self.members.values()), self._who(), trouble)))
+        if trouble is not None:
+            self.strike(trouble)
+        who = self.members[self.leader].name if self.leader in self.members else ""
+        members = sorted((m.name, m.voter, m.alive, m.well) for m in self.members.values())
+        self.states.add(repr((members, who, self.target, trouble, self._late is not None)))
         return trouble
 
     def _api(self) -> Trouble | None:
@@ -250,79 +330,69 @@ class Cluster:
             raise ApiUnavailableError(trouble)
         return trouble
 
-    def _fail_after(self, trouble: Trouble | None) -> None:
-        if trouble is Trouble.ANSWER_LOST:
-            raise UnknownOutcomeError(trouble)
-        if trouble is Trouble.CRASH:
-            raise CrashError(trouble)
+    @property
+    def _target(self) -> Member | None:
+        named = (m for m in self.members.values() if m.name == self.target)
+        return next((m for m in named if self.meant is None or m.id in self.meant), None)
 
-    def _strike(self, trouble: Trouble | None) -> None:
-        target = next(
-            (m for m in self.members.values() if m.id == (self._pinned or m.id) and m.name == self.target), None
-        )
-        others = [m for m in self.members.values() if m is not target and m.voter and m.alive]
-        self._sure = self._sure and trouble in (None, Trouble.ANSWER_LOST, Trouble.NO_EFFECT, Trouble.CRASH)
-        if trouble is Trouble.LEADER_MOVES:
-            to_target = target is not None and target.voter and target.alive and self.leader != target.id
-            wanted = target if to_target else next((m for m in others if m.id != self.leader), None)
-            self._elect(wanted)
-        elif trouble is Trouble.NO_LEADER:
-            self.leader, self.term = "", self.term + 1
-        elif trouble is Trouble.OTHER_DIES and others:
-            self._die(others[-1])
-        elif trouble is Trouble.TARGET_DIES and target is not None:
-            self._die(target)
-        elif trouble is Trouble.OTHER_REMOVED and len(others) > 1:
-            self._drop(others[-1].id)
-        elif (
-            trouble in (Trouble.TARGET_REMOVED, Trouble.NAMESAKE)
-            and target is not None
-            and (others or not target.voter)
-        ):
-            self._drop(target.id)
-            if trouble is Trouble.NAMESAKE:
-                self._add(Member(f"e{self.number:x}", target.name, voter=target.voter))
-        elif trouble is Trouble.ADDED:
-            self._add(Member(f"f{self.number:x}", "", alive=False))
-        elif trouble is Trouble.RESOURCE_DELETED:
-            self.resources.pop(self.target, None)
+    @property
+    def _others(self) -> list[Member]:
+        target = self._target
+        return [m for m in self.members.values() if m is not target and m.voter and m.well]
 
-    def _mend(self) -> None:
+    def mend(self) -> None:
+        """Everybody is well, and somebody leads."""
         for member in self.members.values():
-            if not member.alive:
-                member.alive, member.name, self._sure = True, member.name or "late", False
+            if not member.well or not member.name:
+                member.alive, member.behind, member.name = True, None, member.name or f"late-{member.id}"
+                self._fresh.clear()
         if not self.leader:
             self._elect(next((m for m in self.members.values() if m.voter), None))
 
     def _elect(self, member: Member | None) -> None:
         if member is not None and self._quorum(self.members.values()):
-            self.leader, self.term, self._sure = member.id, self.term + 1, False
+            self.leader, self.term = member.id, self.term + 1
+            self._fresh.clear()
 
-    def _die(self, member: Member) -> None:
-        member.alive = False
-        if self.leader == member.id:
+    def _lose(self, lost: Member) -> None:
+        """The others vote again, where that one led or somebody is to notice that it was left behind."""
+        self._fresh.clear()
+        leader = self.members.get(self.leader)
+        if self.leader == lost.id or lost.behind:
             self.leader = ""
-            self._elect(next((m for m in self.members.values() if m.voter and m.alive), None))
+            able = [m for m in self.members.values() if m.voter and m.well]
+            self._elect(leader if leader in able else next(iter(able), None))
 
-    def _drop(self, member_id: str) -> None:
-        del self.members[member_id]
-        if self.leader == member_id:
-            self.leader = ""
-            self._elect(next((m for m in self.members.values() if m.voter and m.alive), None))
+    def _drop(self, member: Member) -> None:
+        del self.members[member.id]
+        self._lose(member)
 
-    def _add(self, member: Member) -> None:
-        self.members.setdefault(member.id, member)
+    def _take_out(self, member_id: str) -> None:
+        """What we proposed takes place, maybe when the next removal is under way already."""
+        if member_id in self.members:
+            self.removed += [member_id] * (member_id in (self.meant or ()))
+            self._drop(self.members[member_id])
+
+    def _add(self, kind: str, name: str, *, voter: bool = True, alive: bool = True) -> None:
+        self._born += 1
+        member = Member(f"{kind}{self.number:x}{self._born:02x}", name, voter=voter, alive=alive)
+        self.members[member.id] = member
+        self._fresh.clear()
 
     def _touch(self, name: str) -> None:
         self._write += 1
         resource = self.resources[name]
-        metadata = {**resource["metadata"], "resourceVersion": f"w{self._write}"}
+        metadata = {**resource["metadata"], "resourceVersion": self.version}
         self.resources[name] = {**resource, "metadata": metadata}
 
     # --- judging --------------------------------------------------------------------------------------------------
 
-    def _judge(self, member_id: str, via_id: str) -> None:
-        """A removal right after a look, with nothing in between."""
+    def _judge(self, member_id: str, via_id: str, *, fresh: bool) -> None:
+        """A removal; all but whom it means depends on nothing having happened since the look."""
+        if member_id not in (self.meant or ()):
+            self.wrong.append(f"identity: {member_id} was to be removed, and {self.meant} are meant")
+        if not fresh:
+            return
         left = [m for m in self.members.values() if m.id != member_id]
         if self.members[member_id].voter and not any(m.voter for m in left):
             self.wrong.append("quorum: the last voter was removed")
@@ -336,10 +406,20 @@ class Cluster:
     @staticmethod
     def _quorum(members: Iterable[Member]) -> bool:
         voters = [m for m in members if m.voter]
-        return 2 * sum(m.alive for m in voters) > len(voters)
+        return 2 * sum(m.well for m in voters) > len(voters)
 
-    def _who(self) -> str:
-        return self.members[self.leader].name if self.leader in self.members else ""
+    def _seen(self, member: Member) -> MemberView:
+        leader_id, term = member.behind or (self.leader, self.term)
+        return MemberView(
+            id=member.id,
+            name=member.name,
+            peer_urls=(f"http://{member.id}:2380",),
+            is_learner=not member.voter,
+            reachable=member.alive,
+            leader_id=(leader_id or None) if member.alive else None,
+            term=term if member.alive else 0,
+            raft_index=100 if member.alive else 0,
+        )
 
     def judge_end(self, outcome: str, said: str, *, recorded: bool) -> list[str]:
         """What is not true at the end, beside what was wrong on the way.
@@ -349,80 +429,33 @@ class Cluster:
             said: The failure's message.
             recorded: The result says that the EtcdMember tells the truth.
         """
-        wrong, pinned = list(self.wrong), self._pinned
-        if outcome in ("removed", "already-absent") and pinned in self.members:
+        wrong, meant, gone = list(self.wrong), self.meant or frozenset(), outcome in ("removed", "already-absent")
+        if gone and meant & set(self.members):
             wrong.append(f"it says {outcome}, and the member is there")
-        if outcome not in ("removed", "already-absent") and pinned in self.removed and MAYBE not in said:
+        if not gone and meant & set(self.removed) and MAYBE not in said:
             wrong.append(f"it says {outcome}: {said}, and we have removed the member")
-        if len(self.removed) != len(set(self.removed)) or set(self.removed) - {pinned}:
-            wrong.append(f"we removed {self.removed}, and {pinned} was meant")
-        for name, resource in self.resources.items():
-            says = {c["type"]: c["status"] for c in resource["status"]["conditions"]}["Joined"]
-            member_id = resource["status"]["memberID"]
-            if says == "False" and member_id in self.members:
-                wrong.append(f"EtcdMember {name} says that {member_id} is out, and it is there")
-            if recorded and member_id == pinned and says != "False":
-                wrong.append(f"it says that EtcdMember {name} was written, and that says Joined={says}")
+        wrong += [lie for lie in self.lies() if lie.endswith(OUT)]
+        named = [
+            r for name, r in self.resources.items() if member_id_of(r) in meant or (recorded and name == self.target)
+        ]
+        if gone and not all(says(r) == "False" for r in named):
+            wrong.append(f"it says {outcome}, and an EtcdMember says something else: {named}")
         return wrong
 
+    def lies(self) -> list[str]:
+        """What EtcdMembers say that is not true."""
+        found = [(name, member_id_of(r), says(r) == "True") for name, r in self.resources.items()]
+        wrong = [(name, i, joined) for name, i, joined in found if joined != (i in self.members)]
+        return [f"EtcdMember {name} says that {i} is {'in' if joined else OUT}" for name, i, joined in wrong]
 
-def resource(name: str, member_id: str) -> dict[str, Any]:
+
+def resource(name: str, member_id: str, *, leave: bool = False) -> dict[str, Any]:
     """An EtcdMember that says what is true of a member."""
-    condition = {"type": "Joined", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
-    status = {"memberID": member_id, "peerAddress": "10.0.0.1", "message": "Member joined", "conditions": [condition]}
     metadata = {"name": name, "uid": f"u-{member_id}", "generation": 1, "resourceVersion": "1"}
-    return {"kind": "EtcdMember", "metadata": metadata, "spec": {"leave": False}, "status": status}
+    status = _status(member_id, "True")
+    return {"kind": "EtcdMember", "metadata": metadata, "spec": {"leave": leave}, "status": status}
 
 
-class ModelEtcd:
-    """The gateway to the etcd of a model."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-
-    async def close(self) -> None:
-        """Nothing is open."""
-
-    async def observe(self, doubtful: Iterable[str] = (), leaving: str = "") -> ClusterView:  # noqa: ARG002
-        """A look."""
-        await asyncio.sleep(0)
-        return self._cluster.view()
-
-    async def status_of(self, member_id: str) -> tuple[str | None, int]:
-        """One member's own words."""
-        return self._cluster.status_of(member_id)
-
-    async def move_leader(self, leader_id: str, transferee_id: str) -> None:
-        """A transfer."""
-        self._cluster.move_leader(leader_id, transferee_id)
-
-    async def remove_member(self, member_id: str, via_id: str) -> None:
-        """A removal."""
-        self._cluster.remove_member(member_id, via_id)
-
-
-class ModelKubernetes:
-    """The gateway to the API servers of a model."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-
-    async def get(self, name: str, departing: str = "") -> dict[str, Any]:  # noqa: ARG002
-        """One EtcdMember."""
-        return self._cluster.get(name)
-
-    async def list(self, departing: str = "") -> list[dict[str, Any]]:  # noqa: ARG002
-        """All EtcdMembers."""
-        return self._cluster.everything()
-
-    async def patch_status(
-        self,
-        resource: dict[str, Any],
-        status: dict[str, Any],
-        departing: str = "",  # noqa: ARG002
-    ) -> dict[str, Any]:
-        """A status is written."""
-        return self._cluster.patch_status(resource, status)
-
-    async def record_event(self, event: dict[str, Any], departing: str = "") -> None:
-        """Events are no step of the script."""
+def _status(member_id: str, joined: str) -> dict[str, Any]:
+    condition = {"type": "Joined", "status": joined, "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    return {"memberID": member_id, "peerAddress": member_id, "message": "as it was", "conditions": [condition]}

@@ -1,0 +1,32 @@
+"""A Temporal server for the models."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+import activities.etcd
+import workflows.remove_member
+from etcd_handoff.lab import Lab, LabOptions
+from tests.model.runner import Runner
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def runner(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Runner]:
+    """Waits are short, since a model answers at once and moves on by being called."""
+    folder = tmp_path_factory.mktemp("model")
+    async with Lab(LabOptions(nodes=1, kubernetes=False, directory=folder)) as lab:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in lab.environment.items():
+                patch.setitem(os.environ, name, value)
+            patch.setattr(activities.etcd, "TRANSFER_SECONDS", 0.1)
+            patch.setattr(activities.etcd, "ELECTION_SECONDS", 0.1)
+            patch.setattr(workflows.remove_member, "FIRST_PAUSE_SECONDS", 0.02)
+            patch.setattr(workflows.remove_member, "LONGEST_PAUSE_SECONDS", 0.2)
+            yield Runner()

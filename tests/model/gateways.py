@@ -1,0 +1,123 @@
+"""Gateways to models: what activities hold instead of connections to etcd and to API servers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from temporalio import activity
+
+from activities.kubernetes import Gateways
+from etcd_handoff.config import ClusterProfile, Config, EtcdProfile, KubernetesProfile
+
+if TYPE_CHECKING:
+    import builtins
+    from collections.abc import Callable, Iterable
+
+    from etcd_handoff.etcd_gateway import EtcdGateway
+    from etcd_handoff.kubernetes_gateway import KubernetesGateway
+    from etcd_handoff.model import ClusterView
+    from tests.model.cluster import Cluster
+
+NEWS_SECONDS: Final = 0.05
+"""Pause between looks for news of EtcdMembers."""
+
+
+def config_of(names: Iterable[str], task_queue: str = "model") -> Config:
+    """A profile for each model; the host of its endpoint is its name."""
+    profiles = {
+        name: ClusterProfile(etcd=EtcdProfile(endpoints=(f"http://{name}:2379",)), kubernetes=KubernetesProfile())
+        for name in names
+    }
+    return Config(task_queue=task_queue, clusters=profiles)
+
+
+def etcd_of(clusters: dict[str, Cluster]) -> Callable[[EtcdProfile], EtcdGateway]:
+    """Makes the gateway of a profile."""
+
+    def make(profile: EtcdProfile) -> EtcdGateway:
+        name = profile.endpoints[0].removeprefix("http://").removesuffix(":2379")
+        return cast("EtcdGateway", ModelEtcd(clusters[name]))
+
+    return make
+
+
+class ModelGateways(Gateways):
+    """Gateways to the models' EtcdMembers."""
+
+    def __init__(self, config: Config, clusters: dict[str, Cluster]) -> None:
+        super().__init__(config, "model")
+        self._clusters = clusters
+
+    def get(self, cluster: str) -> KubernetesGateway | None:
+        """The gateway of a model."""
+        return cast("KubernetesGateway", ModelKubernetes(self._clusters[cluster]))
+
+
+class ModelEtcd:
+    """The gateway to the etcd of a model."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    async def observe(self, doubtful: Iterable[str] = (), leaving: str = "") -> ClusterView:  # noqa: ARG002
+        """A look."""
+        await asyncio.sleep(0)
+        return self._cluster.view(_who())
+
+    async def status_of(self, member_id: str) -> tuple[str | None, int]:
+        """One member's own words."""
+        return self._cluster.status_of(member_id)
+
+    async def move_leader(self, leader_id: str, transferee_id: str) -> None:
+        """A transfer."""
+        self._cluster.move_leader(_who(), leader_id, transferee_id)
+
+    async def remove_member(self, member_id: str, via_id: str) -> None:
+        """A removal."""
+        self._cluster.remove_member(_who(), member_id, via_id)
+
+
+class ModelKubernetes:
+    """The gateway to the API servers of a model."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    async def get(self, name: str, departing: str = "") -> dict[str, Any]:  # noqa: ARG002
+        """One EtcdMember."""
+        return self._cluster.get(name)
+
+    async def list(self, departing: str = "") -> builtins.list[dict[str, Any]]:  # noqa: ARG002
+        """All EtcdMembers."""
+        return self._cluster.everything()
+
+    async def list_at(self) -> tuple[builtins.list[dict[str, Any]], str]:
+        """All EtcdMembers, and the version of the list."""
+        return self._cluster.everything(), self._cluster.version
+
+    async def changed(self, version: str) -> None:
+        """An EtcdMember has been written since that version; watching is no step of the script."""
+        while self._cluster.version == version:  # noqa: ASYNC110  # a model tells nobody
+            await asyncio.sleep(NEWS_SECONDS)
+
+    async def patch_status(
+        self,
+        resource: dict[str, Any],
+        status: dict[str, Any],
+        departing: str = "",  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """A status is written."""
+        return self._cluster.patch_status(resource, status)
+
+    async def record_event(self, event: dict[str, Any], departing: str = "") -> None:
+        """Events are no step of the script."""
+
+
+def _who() -> str:
+    """Which attempt of which activity asks."""
+    info = activity.info()
+    return f"{info.workflow_run_id} {info.activity_id} {info.attempt}"

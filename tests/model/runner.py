@@ -1,0 +1,163 @@
+"""Scenarios, and who runs them: workflows on a real Temporal server, whose activities meet models."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import sys
+from collections import Counter
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError
+
+import worker
+from activities.etcd import EtcdActivities
+from activities.worker import WorkerActivities
+from etcd_handoff.client import connect, start_removal
+from etcd_handoff.model import FailureType, RemovalRequest
+from tests.model.cluster import Cluster, Member, Trouble, resource
+from tests.model.gateways import ModelGateways, config_of, etcd_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from temporalio.client import Client
+
+WHOLE: Final = bool(os.environ.get("MODEL"))
+"""With MODEL=all everything runs, some ten minutes; else a fixed share of it."""
+AT_ONCE: Final = 100
+END_SECONDS: Final = 90.0
+ENDS: Final = frozenset({"removed", "already-absent", *(kind.value for kind in FailureType)})
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One removal.
+
+    Attributes:
+        voters: How many voters the cluster has; the first leads.
+        target: Who is to leave: `leader`, `follower`, `learner`.
+        script: What happens, by the number of the call.
+        learner: Whether there is a learner too.
+        patience_seconds: How long it waits for what may pass by itself.
+    """
+
+    voters: int
+    target: str
+    script: tuple[tuple[int, Trouble], ...] = ()
+    learner: bool = False
+    patience_seconds: float = 60.0
+
+    def cluster(self, number: int) -> Cluster:
+        """The model at its start."""
+        base = 16 * (number + 1)
+        members = [Member(f"a{base + i:x}", f"m{i}") for i in range(self.voters)]
+        members += [Member(f"a{base + 15:x}", "learner", voter=False)] * self.learner
+        target = {"leader": "m0", "follower": "m1", "learner": "learner"}[self.target]
+        return Cluster(
+            number=number,
+            members={m.id: m for m in members},
+            leader=members[0].id,
+            target=target,
+            script=dict(self.script),
+            resources={m.name: resource(m.name, m.id) for m in members},
+        )
+
+
+def starts(most_voters: int) -> list[Scenario]:
+    """Every cluster of up to so many voters, with and without a learner, and every kind of target in it."""
+    return [
+        Scenario(voters, target, learner=learner)
+        for voters, learner in itertools.product(range(1, most_voters + 1), (False, True))
+        for target in ("leader", *["follower"] * (voters > 1), *["learner"] * learner)
+    ]
+
+
+@dataclass
+class Found:
+    """What removals came to.
+
+    Attributes:
+        wrong: What was wrong, with its scenario.
+        ends: How removals ended.
+        calls: Calls of all gateways.
+        states: Different states that calls have met.
+    """
+
+    wrong: list[str] = field(default_factory=list)
+    ends: Counter[str] = field(default_factory=Counter)
+    calls: int = 0
+    states: set[str] = field(default_factory=set)
+
+    def count(self, cluster: Cluster, outcome: str) -> None:
+        """A removal in this model has ended."""
+        self.ends[outcome] += 1
+        self.calls += cluster.calls
+        self.states |= cluster.states
+
+    def tell(self, what: str) -> None:
+        """One line in the test's output."""
+        ends, states = dict(sorted(self.ends.items())), len(self.states)
+        sys.stdout.write(f"[{what}: {sum(ends.values())} removals, {self.calls} calls, {states} states, {ends}]")
+
+
+class Runner:
+    """Runs removals; each batch has a worker and a task queue of its own."""
+
+    def __init__(self) -> None:
+        self._batches = itertools.count()
+        self.numbers = itertools.count()
+        """For clusters: two that share one would share a cluster ID, and so a queue."""
+
+    @asynccontextmanager
+    async def working(self, clusters: list[Cluster]) -> AsyncIterator[tuple[Client, str, list[str]]]:
+        """A worker for these models: a client, its task queue, and the models' names as cluster profiles."""
+        batch = next(self._batches)
+        named = {f"b{batch}-{number}": cluster for number, cluster in enumerate(clusters)}
+        config, client = config_of(named, f"model-{batch}"), await connect()
+        etcd, gateways = EtcdActivities(config, "model", gateway=etcd_of(named)), ModelGateways(config, named)
+        traits = WorkerActivities(config, search_attributes=False)
+        async with worker.make_worker(client, config, worker.all_activities(client, etcd, gateways, "model", traits)):
+            yield client, config.task_queue, list(named)
+
+    async def run(self, scenarios: Iterable[Scenario]) -> Found:
+        """All of them have ended, or are counted as wrong."""
+        wanted = list(scenarios)
+        clusters, found = [one.cluster(next(self.numbers)) for one in wanted], Found()
+        free = asyncio.Semaphore(AT_ONCE)
+        async with self.working(clusters) as (client, task_queue, names):
+
+            async def one(scenario: Scenario, cluster: Cluster, name: str) -> None:
+                request = RemovalRequest(
+                    cluster=name, member=cluster.target, blocked_timeout_seconds=scenario.patience_seconds
+                )
+                async with free:
+                    outcome, said, recorded = await _end(client, request, task_queue)
+                found.count(cluster, outcome)
+                wrong = cluster.judge_end(outcome, said, recorded=recorded)
+                found.wrong += [f"{scenario}: {text}" for text in wrong]
+                if outcome not in ENDS:
+                    found.wrong.append(f"{scenario}: it ended as {outcome}")
+
+            await asyncio.gather(*itertools.starmap(one, zip(wanted, clusters, names, strict=True)))
+        return found
+
+
+async def _end(client: Client, request: RemovalRequest, task_queue: str) -> tuple[str, str, bool]:
+    """How a removal ended, what its failure says, and whether it says that the EtcdMember tells the truth."""
+    removal = await start_removal(client, request, task_queue)
+    try:
+        async with asyncio.timeout(END_SECONDS):
+            result = await removal.result()
+    except TimeoutError:
+        await removal.terminate("it did not end")
+        return "nothing within its time", "", False
+    except WorkflowFailureError as error:
+        cause = error.cause
+        kind = str(cause.type) if isinstance(cause, ApplicationError) else repr(cause)
+        return kind, str(cause), False
+    return result.outcome.value, "", result.status_recorded
