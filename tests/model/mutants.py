@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import activities.etcd
+import tests.model.loop
 import workflows.remove_member
 from etcd_handoff import planner
 from etcd_handoff.errors import UnknownOutcomeError
@@ -98,9 +99,10 @@ PROPOSE: Final = ModelEtcd.remove_member
 PLAN: Final[tuple[tuple[object, str], ...]] = (
     (workflows.remove_member, "plan"),
     (activities.etcd, "plan"),
+    (tests.model.loop, "plan"),
 )
 PLACES: Final[dict[Callable[..., Any], tuple[tuple[object, str], ...]]] = {
-    means_whoever_has_the_name: ((RemoveMember, "_intent"),),
+    means_whoever_has_the_name: ((RemoveMember, "_intent"), (tests.model.loop.Loop, "_intent")),
     trusts_an_old_look: ((ModelEtcd, "observe"),),
     proposes_blindly: ((ModelEtcd, "remove_member"),),
 }

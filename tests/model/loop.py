@@ -1,0 +1,171 @@
+"""A removal as `workflows.remove_member` goes about it, without Temporal: look, plan, one activity, plan again.
+
+The activities and the planner are the real ones. Whoever calls `step` decides what happens in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from temporalio.testing import ActivityEnvironment
+
+from activities.etcd import EtcdActivities
+from activities.kubernetes import KubernetesActivities
+from etcd_handoff.errors import EtcdError, KubernetesError
+from etcd_handoff.etcdmember import MESSAGE_REMOVED
+from etcd_handoff.model import (
+    Act,
+    AwaitElection,
+    ClusterView,
+    FailureType,
+    Look,
+    MemberView,
+    Pinned,
+    Record,
+    RemovalRequest,
+    ResourceQuery,
+    StepOutcome,
+)
+from etcd_handoff.planner import Blocked, Done, Intent, Refused, Remove, Transfer, plan, resolve
+from tests.model.cluster import CrashError
+from tests.model.gateways import ModelGateways, config_of, etcd_of
+from workflows import outcome
+
+if TYPE_CHECKING:
+    from tests.model.cluster import Cluster
+
+CLUSTER: Final = "model"
+Activity = Callable[[], Awaitable[Any]]
+"""Runs an activity, and answers with the next one; None at the end."""
+
+
+class Loop:
+    """One removal.
+
+    Args:
+        cluster: The model; its target is to leave.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        config, clusters = config_of([CLUSTER]), {CLUSTER: cluster}
+        self._etcd = EtcdActivities(config, "model", gateway=etcd_of(clusters))
+        self._kubernetes = KubernetesActivities(ModelGateways(config, clusters), "model")
+        self._request = RemovalRequest(cluster=CLUSTER, member=cluster.target)
+        self._view: ClusterView | None = None
+        self._pinned: Pinned | None = None
+        self._avoid: frozenset[str] = frozenset()
+        self._next: Activity | None = self._look
+        self._number, self._attempt = 0, 0
+        self.outcome, self.said, self.recorded = "", "", False
+
+    async def step(self) -> None:
+        """One activity has run, as far as it came; one that failed is what the next step tries again."""
+        if self._next is None:
+            return
+        self._attempt += 1
+        try:
+            self._next = await self._next()
+        except (CrashError, EtcdError, KubernetesError):
+            return
+        self._number, self._attempt = self._number + 1, 0
+
+    async def _look(self) -> Activity | None:
+        report = await self._run(self._etcd.check_leader, Look(cluster=CLUSTER))
+        return self._decide(report.view)
+
+    def _decide(self, view: ClusterView | None) -> Activity | None:
+        """What the planner says to do next; where it blocks, a look."""
+        self._view = view
+        if view is None:
+            return self._look
+        if self._pinned is None:
+            found = resolve(view, self._request.member)
+            if not isinstance(found, MemberView):
+                return self._find
+            self._pinned = outcome.pinned(view, found)
+        decision = plan(view, self._intent())
+        if isinstance(decision, Refused):
+            self._end(FailureType.REMOVAL_REFUSED, f"{decision.reason}: {decision.seen}")
+            return None
+        if isinstance(decision, Transfer):
+            return partial(self._transfer, decision.term)
+        if isinstance(decision, Blocked):
+            self._avoid = frozenset()
+        return {Done: self._record, Remove: self._remove, Blocked: self._look}[type(decision)]
+
+    async def _find(self) -> Activity | None:
+        found = await self._run(
+            self._kubernetes.find_resource, ResourceQuery(cluster=CLUSTER, member=self._request.member)
+        )
+        if self._view is None or not found.member_id:
+            self._end(FailureType.UNKNOWN_MEMBER, found.step.note)
+            return None
+        listed = self._view.member(found.member_id)
+        absent = MemberView(id=found.member_id, name=found.name)
+        self._pinned = outcome.pinned(self._view, listed or absent).model_copy(update={"present": listed is not None})
+        return self._decide(self._view)
+
+    async def _transfer(self, term: int) -> Activity | None:
+        report = await self._run(self._etcd.move_leader, Act(**self._act()))
+        if report.step.outcome is StepOutcome.TRANSFER_FAILED:
+            self._avoid |= {report.transferee_id}
+        if report.view is not None:
+            return self._decide(report.view)
+        return partial(self._await_election, term) if report.step.outcome is StepOutcome.MOVED else self._look
+
+    async def _await_election(self, term: int) -> Activity | None:
+        report = await self._run(self._etcd.await_election, AwaitElection(**self._act(), term_before=term))
+        return self._decide(report.view)
+
+    async def _remove(self) -> Activity | None:
+        report = await self._run(self._etcd.remove_member, Act(**self._act()))
+        return self._look if report.step.outcome is StepOutcome.REFUSED_BY_ETCD else self._decide(report.view)
+
+    async def _record(self) -> None:
+        pinned, view = self._pin_or_fail(), self._view
+        record = Record(
+            cluster=CLUSTER,
+            member_name=pinned.member_name,
+            member_id=pinned.member_id,
+            peer_urls=pinned.peer_urls,
+            joined=False,
+            members=tuple(m.id for m in view.members) if view else (),
+            message=MESSAGE_REMOVED,
+        )
+        self.recorded = (await self._run(self._kubernetes.update_status, record)).recorded
+        self._end("removed" if pinned.present else "already-absent", "")
+
+    def _end(self, ended: str, said: str) -> None:
+        self.outcome, self.said = str(ended), said
+
+    async def _run(self, method: Callable[..., Awaitable[Any]], ask: object) -> Any:
+        environment = ActivityEnvironment()
+        environment.info = replace(
+            environment.info,
+            activity_type=method.__name__,
+            activity_id=str(self._number),
+            attempt=self._attempt,
+        )
+        return await environment.run(method, ask)
+
+    def _act(self) -> dict[str, Any]:
+        intent = self._intent()
+        return {
+            "cluster": CLUSTER,
+            "cluster_id": intent.cluster_id,
+            "target_id": intent.target_id,
+            "avoid": tuple(sorted(intent.avoid)),
+        }
+
+    def _intent(self) -> Intent:
+        pinned = self._pin_or_fail()
+        return Intent(pinned.cluster_id, pinned.member_id, self._avoid)
+
+    def _pin_or_fail(self) -> Pinned:
+        if self._pinned is None:
+            msg = "a step was asked for before the member was pinned"
+            raise RuntimeError(msg)
+        return self._pinned

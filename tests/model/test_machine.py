@@ -1,0 +1,188 @@
+"""Hypothesis against the loop: steps, crashes, lost answers and other actors in any order, in up to seven members.
+
+The activities and the planner are the real ones; `tests.model.loop` stands for the workflow, so that a removal takes
+milliseconds and hundreds of orders can be tried. Waits inside activities pass at once: time is the model's too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+import activities.etcd
+from etcd_handoff.model import FailureType
+from tests.model.cluster import TO_REMOVALS, Cluster, Member, Trouble, resource
+from tests.model.loop import Loop
+from tests.model.mutants import MUTANTS, break_it
+from tests.model.runner import WHOLE, Found
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STEPS_TO_END: Final = 40
+"""More than any removal needs once nothing happens any more."""
+CALLS_OF_A_STEP: Final = 4
+EXAMPLES: Final = settings(
+    max_examples=20_000 if WHOLE else 800,
+    stateful_step_count=30,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    print_blob=False,
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+class Leap(selectors.DefaultSelector):
+    """Time passes only while nobody has anything to do, and then at once."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Nobody waits."""
+        self.now += timeout or 0.0
+        return super().select(0)
+
+
+def leaping() -> asyncio.AbstractEventLoop:
+    """An event loop in which waits take no time."""
+    selector = Leap()
+    loop = asyncio.SelectorEventLoop(selector)
+    loop.time = lambda: selector.now  # type: ignore[method-assign]
+    return loop
+
+
+class Removals(RuleBasedStateMachine):
+    """Removals in one cluster, one after the other, among everything that may happen to them."""
+
+    found = Found()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._runner = asyncio.Runner(loop_factory=leaping)
+
+    @initialize(voters=st.integers(1, 7), learners=st.integers(0, 2), data=st.data())
+    def begin(self, voters: int, learners: int, data: st.DataObject) -> None:
+        """A whole cluster, and somebody in it who is to leave."""
+        members = [Member(f"a{i:x}", f"m{i}", voter=i < voters) for i in range(min(voters + learners, 7))]
+        target = data.draw(st.sampled_from([m.name for m in members]))
+        self.cluster = Cluster(
+            number=0,
+            members={m.id: m for m in members},
+            leader=members[0].id,
+            target=target,
+            script={},
+            resources={m.name: resource(m.name, m.id) for m in members},
+            mends=False,
+        )
+        self.removal = Loop(self.cluster)
+
+    @rule()
+    @precondition(lambda self: not self.removal.outcome)
+    def step(self) -> None:
+        """The loop goes on."""
+        self._advance()
+
+    @rule(call=st.integers(0, CALLS_OF_A_STEP - 1), trouble=st.sampled_from(TO_REMOVALS))
+    @precondition(lambda self: not self.removal.outcome)
+    def step_that_meets(self, call: int, trouble: Trouble) -> None:
+        """The loop goes on, and at one of the step's calls something happens, a crash or a lost answer for one."""
+        self.cluster.script = {self.cluster.calls + call: trouble}
+        self._advance()
+        self.cluster.script = {}
+
+    @rule(trouble=st.sampled_from(TO_REMOVALS))
+    def happens(self, trouble: Trouble) -> None:
+        """Something happens between two steps."""
+        self.cluster.strike(trouble)
+
+    @rule()
+    def mended(self) -> None:
+        """Everybody is well again."""
+        self.cluster.mend()
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.removal.outcome)
+    def another(self, data: st.DataObject) -> None:
+        """The next one is to leave."""
+        names = sorted({m.name for m in self.cluster.members.values() if m.name} | {self.cluster.target})
+        self.cluster.aim(data.draw(st.sampled_from(names)))
+        self.removal = Loop(self.cluster)
+
+    @invariant()
+    def nothing_is_wrong(self) -> None:
+        """Nothing was done that must never be."""
+        assert self.cluster.wrong == []
+
+    def teardown(self) -> None:
+        """Nothing happens any more, and everybody is well: the removal ends, and what it says is true."""
+        try:
+            if hasattr(self, "cluster") and not self.cluster.wrong:
+                self._end()
+                self.found.calls += self.cluster.calls
+                self.found.states |= self.cluster.states
+        finally:
+            self._runner.close()
+
+    def _end(self) -> None:
+        self.cluster.mends = True
+        for _ in range(STEPS_TO_END):
+            if self.removal.outcome:
+                return
+            self._advance()
+        msg = "the removal does not end"
+        raise AssertionError(msg)
+
+    def _advance(self) -> None:
+        """A step; a removal that has ended by it is judged at once, before anything else happens."""
+        self._runner.run(self.removal.step())
+        self.nothing_is_wrong()
+        if ended := self.removal.outcome:
+            self.found.ends[ended] += 1
+            assert self.cluster.judge_end(ended, self.removal.said, recorded=self.removal.recorded) == []
+            voters = {m.id for m in self.cluster.members.values() if m.voter}
+            assert ended != FailureType.REMOVAL_REFUSED or voters == set(self.cluster.meant or ()), (
+                "it is not the last voter"
+            )
+            known = self.cluster.meant or self.cluster.target in self.cluster.resources
+            assert ended != FailureType.UNKNOWN_MEMBER or not known, "it is known"
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few looks are enough: what the model does not do at once it never does."""
+    monkeypatch.setattr(activities.etcd, "TRANSFER_SECONDS", 0.01)
+    monkeypatch.setattr(activities.etcd, "ELECTION_SECONDS", 0.01)
+
+
+def test_removals_end_well_in_any_order_of_events() -> None:
+    """After each effect no invariant is broken; once nothing happens any more each removal ends with the truth."""
+    Removals.found = Found()
+    run_state_machine_as_test(Removals, settings=EXAMPLES)
+    Removals.found.tell("state machine")
+    assert {"removed", "already-absent", "RemovalRefused"} <= set(Removals.found.ends)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_machine_catches_a_loop_that_is_broken_on_purpose(
+    mutant: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each rule that is taken out breaks the invariant that it is for in some order of events."""
+    break_it(monkeypatch, mutant)
+    broken, _ = MUTANTS[mutant]
+    with pytest.raises(AssertionError, match=broken):
+        run_state_machine_as_test(Removals, settings=settings(EXAMPLES, max_examples=1_000, phases=[Phase.generate]))
