@@ -89,7 +89,8 @@ class Desk:
         """Say where it stands: search attributes for lists, current details for the page, both for `progress`."""
         if self._traits.search_attributes:
             known = workflow.info().typed_search_attributes
-            values = {CLUSTER_KEY: self._request.cluster, MEMBER_KEY: self._request.member, STATE_KEY: state.value}
+            member = (self._pinned.member_name if self._pinned else "") or self._request.member
+            values = {CLUSTER_KEY: self._request.cluster, MEMBER_KEY: member, STATE_KEY: state.value}
             updates = [key.value_set(value) for key, value in values.items() if known.get(key) != value]
             if updates:
                 workflow.upsert_search_attributes(updates)

@@ -222,8 +222,11 @@ class WatchEtcdMembers:
     async def _remove(self, member: str, asked: Asked) -> Followed:
         """The removal has ended; it is cancelled when it is no longer asked for and that is still in time."""
         removal_id = workflow_id(self._request.cluster, member)
+        # The ID, since by the removal's first look another member may have the name.
         request = RemovalRequest(
-            cluster=self._request.cluster, member=member, reason=f"spec.leave of EtcdMember {asked.name}"
+            cluster=self._request.cluster,
+            member=asked.member_id or member,
+            reason=f"spec.leave of EtcdMember {asked.name}",
         )
         try:
             await workflow.start_child_workflow(

@@ -10,6 +10,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from etcd_handoff.coordination import turns_id
 from etcd_handoff.lab import Role, http, wait_until
 from etcd_handoff.model import workflow_id
+from etcd_handoff.payloads import MEMBER_KEY
 from tests.integration.conftest import in_state, joined_condition, start_watch
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ async def test_renamed_member_is_found_by_its_id(front_door: MakeFrontDoor) -> N
         await door.watch.execute_update("resync")
         await door.flag(one, via=leader)
         await door.out(one, via=other)
-        result: dict[str, Any] = await b.client.get_workflow_handle(workflow_id(b.lab.cluster, "renamed")).result()
+        removal = b.client.get_workflow_handle(workflow_id(b.lab.cluster, "renamed"))
+        result: dict[str, Any] = await removal.result()
+        assert (await removal.describe()).typed_search_attributes.get(MEMBER_KEY) == "renamed"
         assert (result["outcome"], result["status_recorded"]) == ("removed", True)
         assert {m.name for m in await b.lab.members(other)} == {leader, other}
         assert set(await b.lab.etcdmembers(other)) == {leader, one, other}, "one EtcdMember for each member, no more"

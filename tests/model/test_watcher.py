@@ -1,0 +1,108 @@
+"""The watcher against models: whoever is asked to leave leaves, nobody else, and in the end no EtcdMember lies.
+
+As in `test_loop` Temporal, workflows and activities are real. Watchers of many clusters run at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from etcd_handoff.client import start_watch
+from etcd_handoff.coordination import WatchRequest
+from etcd_handoff.etcdmember import asks_to_leave, member_id_of, status_of
+from etcd_handoff.planner import Reason
+from tests.model.cluster import CALMS_AFTER, Cluster, Trouble
+from tests.model.runner import END_SECONDS, Scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from temporalio.client import Client
+
+    from tests.model.runner import Runner
+
+pytestmark = pytest.mark.integration
+
+AT_ONCE: Final = 40
+CALLS: Final = 8
+"""The first calls, at each of which each trouble happens once; a round without a removal makes three."""
+POLL_SECONDS: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One cluster with a watcher.
+
+    Attributes:
+        voters: How many voters it has; m0 leads. There is a learner too.
+        flagged: Whose EtcdMembers ask to leave; troubles strike the first.
+        script: What happens, by the number of the call.
+    """
+
+    voters: int
+    flagged: tuple[str, ...]
+    script: tuple[tuple[int, Trouble], ...] = ()
+
+    def cluster(self, number: int) -> Cluster:
+        """The model at its start."""
+        cluster = Scenario(self.voters, "leader", self.script, learner=True).cluster(number)
+        asked = {name: resource for name, resource in cluster.resources.items() if name in self.flagged}
+        for resource in asked.values():
+            resource["spec"] = {"leave": True}
+        cluster.target, cluster.meant = self.flagged[0], frozenset(map(member_id_of, asked.values()))
+        return cluster
+
+
+def to_do(cluster: Cluster) -> str:
+    """What a watcher has still to do; empty when nothing is left."""
+    voters = {m.id for m in cluster.members.values() if m.voter}
+    for name, resource in cluster.resources.items():
+        member_id, message = member_id_of(resource), str(status_of(resource)["message"])
+        refused = voters == {member_id} and message.startswith(f"Not removed: {Reason.LAST_VOTER}")
+        if asks_to_leave(resource) and member_id in cluster.members and not refused:
+            return f"{name} asks to leave, is there, and says {message!r}"
+    if cluster.calls <= max(cluster.script, default=-1) + CALMS_AFTER:
+        return "to live through its troubles"
+    return "; ".join(cluster.lies())
+
+
+async def watch(client: Client, task_queue: str, name: str, cluster: Cluster) -> None:
+    """Nothing is left to do, or the time is over."""
+    watcher = await start_watch(client, WatchRequest(cluster=name, resync_seconds=1), task_queue)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(END_SECONDS):
+            while to_do(cluster):  # noqa: ASYNC110  # a model tells nobody
+                await asyncio.sleep(POLL_SECONDS)
+    await watcher.cancel()
+
+
+async def live(runner: Runner, wanted: Iterable[Watched], what: str) -> list[str]:
+    """What was wrong in any of these clusters, while it was watched or once all are done."""
+    watched = [(one, one.cluster(next(runner.numbers))) for one in wanted]
+    free = asyncio.Semaphore(AT_ONCE)
+    async with runner.working([cluster for _, cluster in watched]) as (client, task_queue, names):
+
+        async def one(name: str, cluster: Cluster) -> None:
+            async with free:
+                await watch(client, task_queue, name, cluster)
+
+        await asyncio.gather(*(one(name, cluster) for name, (_, cluster) in zip(names, watched, strict=True)))
+    clusters = [cluster for _, cluster in watched]
+    states, calls = set().union(*(c.states for c in clusters)), sum(c.calls for c in clusters)
+    removed = sum(len(c.removed) for c in clusters)
+    sys.stdout.write(f"[{what}: {len(clusters)} clusters, {removed} removals, {calls} calls, {len(states)} states]")
+    todo = [f"{one}: it has still to do: {to_do(cluster)}" for one, cluster in watched if to_do(cluster)]
+    return todo + [f"{one}: {text}" for one, cluster in watched for text in cluster.wrong]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_namesake_of_whom_an_etcdmember_means_stays(runner: Runner) -> None:
+    """Whenever another member takes the name, as after a node was built anew, the ID in the status is who is meant."""
+    wanted = [Watched(3, ("m1",), ((call, Trouble.NAMESAKE),)) for call in range(CALLS)]
+    assert await live(runner, wanted, "namesakes") == []
