@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -18,10 +19,10 @@ from etcd_handoff.coordination import WatchRequest
 from etcd_handoff.etcdmember import asks_to_leave, member_id_of, status_of
 from etcd_handoff.planner import Reason
 from tests.model.cluster import CALMS_AFTER, Cluster, Trouble
-from tests.model.runner import END_SECONDS, Scenario
+from tests.model.runner import END_SECONDS, WHOLE, Scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from temporalio.client import Client
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 AT_ONCE: Final = 40
+SHARE: Final = 5 if WHOLE else 43
 CALLS: Final = 8
 """The first calls, at each of which each trouble happens once; a round without a removal makes three."""
 POLL_SECONDS: Final = 0.1
@@ -57,6 +59,15 @@ class Watched:
             resource["spec"] = {"leave": True}
         cluster.target, cluster.meant = self.flagged[0], frozenset(map(member_id_of, asked.values()))
         return cluster
+
+
+def one_trouble(most_voters: int) -> Iterator[Watched]:
+    """Each trouble at each of the first calls, whoever is asked to leave."""
+    for voters in range(1, most_voters + 1):
+        names = [f"m{number}" for number in range(voters)]
+        flagged = {("m0",), ("learner",), tuple(names[1:2]) or ("m0",), tuple(names[:2]), (*reversed(names), "learner")}
+        for asked, call, trouble in itertools.product(sorted(flagged), range(CALLS), Trouble):
+            yield Watched(voters, asked, ((call, trouble),))
 
 
 def to_do(cluster: Cluster) -> str:
@@ -106,3 +117,10 @@ async def test_namesake_of_whom_an_etcdmember_means_stays(runner: Runner) -> Non
     """Whenever another member takes the name, as after a node was built anew, the ID in the status is who is meant."""
     wanted = [Watched(3, ("m1",), ((call, Trouble.NAMESAKE),)) for call in range(CALLS)]
     assert await live(runner, wanted, "namesakes") == []
+
+
+@pytest.mark.timeout(600 if WHOLE else 150)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_whoever_is_asked_to_leave_leaves_and_no_record_lies(runner: Runner) -> None:
+    """One trouble at one of the first calls, of which some make EtcdMembers lie; the last voter is refused."""
+    assert await live(runner, itertools.islice(one_trouble(4), 0, None, SHARE), "watcher") == []
