@@ -30,3 +30,10 @@ async def runner(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Runn
             patch.setattr(workflows.remove_member, "FIRST_PAUSE_SECONDS", 0.02)
             patch.setattr(workflows.remove_member, "LONGEST_PAUSE_SECONDS", 0.2)
             yield Runner()
+
+
+@pytest.fixture
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few looks are enough: what a model does not do at once it never does."""
+    monkeypatch.setattr(activities.etcd, "TRANSFER_SECONDS", 0.01)
+    monkeypatch.setattr(activities.etcd, "ELECTION_SECONDS", 0.01)

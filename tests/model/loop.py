@@ -5,6 +5,8 @@ The activities and the planner are the real ones. Whoever calls `step` decides w
 
 from __future__ import annotations
 
+import asyncio
+import selectors
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from tests.model.cluster import Cluster
 
 CLUSTER: Final = "model"
+STEPS_TO_END: Final = 40
+"""More than any removal needs once nothing happens any more."""
 Activity = Callable[[], Awaitable[Any]]
 """Runs an activity, and answers with the next one; None at the end."""
 
@@ -169,3 +173,22 @@ class Loop:
             msg = "a step was asked for before the member was pinned"
             raise RuntimeError(msg)
         return self._pinned
+
+
+class Leap(selectors.DefaultSelector):
+    """Time passes only while nobody has anything to do, and then at once."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Nobody waits."""
+        self.now += timeout or 0.0
+        return super().select(0)
+
+
+def leaping() -> asyncio.AbstractEventLoop:
+    """An event loop in which waits take no time."""
+    selector = Leap()
+    loop = asyncio.SelectorEventLoop(selector)
+    loop.time = lambda: selector.now  # type: ignore[method-assign]
+    return loop

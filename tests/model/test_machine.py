@@ -7,7 +7,6 @@ milliseconds and hundreds of orders can be tried. Waits inside activities pass a
 from __future__ import annotations
 
 import asyncio
-import selectors
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -22,21 +21,20 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-import activities.etcd
 from etcd_handoff.model import FailureType
 from tests.model.cluster import TO_REMOVALS, Cluster, Member, Trouble, resource
-from tests.model.loop import Loop
+from tests.model.loop import STEPS_TO_END, Loop, leaping
 from tests.model.mutants import MUTANTS, break_it
 from tests.model.runner import WHOLE, Found
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-STEPS_TO_END: Final = 40
-"""More than any removal needs once nothing happens any more."""
+pytestmark = pytest.mark.usefixtures("short_waits")
+
 CALLS_OF_A_STEP: Final = 4
 EXAMPLES: Final = settings(
-    max_examples=20_000 if WHOLE else 800,
+    max_examples=15_000 if WHOLE else 800,
     stateful_step_count=30,
     derandomize=True,
     deadline=None,
@@ -45,25 +43,6 @@ EXAMPLES: Final = settings(
     report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
 )
-
-
-class Leap(selectors.DefaultSelector):
-    """Time passes only while nobody has anything to do, and then at once."""
-
-    now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Nobody waits."""
-        self.now += timeout or 0.0
-        return super().select(0)
-
-
-def leaping() -> asyncio.AbstractEventLoop:
-    """An event loop in which waits take no time."""
-    selector = Leap()
-    loop = asyncio.SelectorEventLoop(selector)
-    loop.time = lambda: selector.now  # type: ignore[method-assign]
-    return loop
 
 
 class Removals(RuleBasedStateMachine):
@@ -162,13 +141,7 @@ class Removals(RuleBasedStateMachine):
             assert ended != FailureType.UNKNOWN_MEMBER or not known, "it is known"
 
 
-@pytest.fixture(autouse=True)
-def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few looks are enough: what the model does not do at once it never does."""
-    monkeypatch.setattr(activities.etcd, "TRANSFER_SECONDS", 0.01)
-    monkeypatch.setattr(activities.etcd, "ELECTION_SECONDS", 0.01)
-
-
+@pytest.mark.timeout(600)
 def test_removals_end_well_in_any_order_of_events() -> None:
     """After each effect no invariant is broken; once nothing happens any more each removal ends with the truth."""
     Removals.found = Found()
