@@ -22,7 +22,7 @@ from etcd_handoff.errors import (
     UnreachableError,
 )
 from etcd_handoff.etcdmember import member_id_of, says
-from etcd_handoff.model import ClusterView, MemberView
+from etcd_handoff.model import ClusterView, FailureType, MemberView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -440,6 +440,10 @@ class Cluster:
         ]
         if gone and not all(says(r) == "False" for r in named):
             wrong.append(f"it says {outcome}, and an EtcdMember says something else: {named}")
+        if outcome == FailureType.REMOVAL_REFUSED and {m.id for m in self.members.values() if m.voter} != meant:
+            wrong.append(f"it says {said}, and that is not the last voter")
+        if outcome == FailureType.UNKNOWN_MEMBER and (meant or self.target in self.resources):
+            wrong.append(f"it says {said}, and the member is known")
         return wrong
 
     def lies(self) -> list[str]:

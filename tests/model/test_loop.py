@@ -38,12 +38,13 @@ def one_trouble(most_voters: int) -> Iterator[Scenario]:
 
 
 def several_troubles(count: int) -> Iterator[Scenario]:
-    """Larger clusters, in which several things happen, some at once."""
+    """Larger clusters, in which several things happen, some at once; half of the removals wait for nothing."""
     dice = random.Random(SEED)  # noqa: S311  # a test's
     for _ in range(count):
         start = dice.choice(starts(7))
         calls = sorted(dice.sample(range(16), dice.randint(2, 5)))
-        yield replace(start, script=tuple((call, dice.choice(TO_REMOVALS)) for call in calls))
+        script = tuple((call, dice.choice(TO_REMOVALS)) for call in calls)
+        yield replace(start, script=script, patience_seconds=dice.choice((0.0, 60.0)))
 
 
 @pytest.mark.timeout(900 if WHOLE else 120)
@@ -63,6 +64,7 @@ async def test_several_things_happen_in_larger_clusters(runner: Runner) -> None:
     found = await runner.run(several_troubles(1_000 if WHOLE else 100))
     found.tell(f"several troubles, seed {SEED}")
     assert found.wrong == []
+    assert FailureType.BLOCKED_TOO_LONG in found.ends
 
 
 @pytest.mark.asyncio(loop_scope="module")
