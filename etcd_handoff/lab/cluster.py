@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -42,6 +44,8 @@ __all__ = ["Lab", "LabOptions", "wait_until"]
 
 READY_SECONDS: Final = 120.0
 """Far beyond what a start takes, even on a busy machine: reaching it means that something is broken."""
+YOUNG_SECONDS: Final = 5.5
+"""etcd's `HealthInterval`, and some more until all peers are connected."""
 MOST_NODES: Final = 7
 NODE_BYTES: Final = 160 << 20
 """What a node needs: two segments of 64 MB that a member preallocates (etcd `server/storage/wal/wal.go`), and logs."""
@@ -77,6 +81,7 @@ class Lab:
             self._network = Network(self._ports, [*self.nodes, self._learner])
         self._temporal_port, self._ui_port = self._ports.take(2)
         self._processes: dict[tuple[Role, str], Process] = {}
+        self._born = 0.0
 
     # where things are
 
@@ -186,7 +191,12 @@ class Lab:
         for key in roles:
             self._processes[key].start()
         # Everything waits for what it needs alone: on two cores the start is mostly spent computing.
-        await together(*(self.ready(*key) for key in roles), self._install_when_possible(), self._start_workers())
+        ready = [self.ready(*key) for key in roles]
+        await together(*ready, self._see_birth(), self._install_when_possible(), self._start_workers())
+
+    async def _see_birth(self) -> None:
+        await together(*(self.ready(Role.ETCD, node.name) for node in self.nodes))
+        self._born = time.monotonic()
 
     def _require_space(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -251,6 +261,15 @@ class Lab:
     def _say(self, text: str) -> None:
         if self.options.progress is not None:
             self.options.progress(text)
+
+    async def of_age(self) -> None:
+        """Etcd takes changes of its membership, unless a member was restarted since the start.
+
+        It turns them down until its peers have been connected for 5 s (`HealthInterval` in etcd's
+        server/etcdserver/server.go), and nothing tells when that is so: hence a wait by the clock. The start of the
+        rest takes most of it.
+        """
+        await asyncio.sleep(max(0.0, self._born + YOUNG_SECONDS - time.monotonic()))
 
     # faults
 

@@ -59,6 +59,7 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
     async with Lab(options) as lab:
         for name, value in lab.environment.items():
             monkeypatch.setitem(os.environ, name, value)
+        await lab.of_age()
         leader = await lab.leader()
         target = leader if case.target == "leader" else lab.others(leader)[0].name
         if case.target == "learner":
