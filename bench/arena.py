@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from etcd_handoff.lab import Lab, Role, http, judge, parts
+from etcd_handoff.lab.cluster import YOUNG_SECONDS
 from etcd_handoff.lab.nodes import bearer
 from etcd_handoff.lab.waiting import ProcessError, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-YOUNG_SECONDS: Final = 5.5
-"""etcd takes no change of its membership before all peers have been connected for 5 s (`HealthInterval` in
-server/etcdserver/server.go); nothing tells when that is so, hence the only pause by the clock in this folder."""
 PATCH: Final = {**bearer(), "Content-Type": "application/merge-patch+json"}
 
 
@@ -96,8 +96,27 @@ async def roles(lab: Lab) -> Roles:
     return Roles(leader, writer, other)
 
 
+def keep_apart(lab: Lab) -> None:
+    """The members and whoever measures have a core of their own, as on hosts of their own; all else shares the rest.
+
+    Raises:
+        RuntimeError: There is one core only.
+    """
+    first, *others = sorted(os.sched_getaffinity(1))
+    if not others:
+        msg = "two cores are needed to keep etcd apart from what else runs"
+        raise RuntimeError(msg)
+    etcd = [lab.process(Role.ETCD, node.name) for node in lab.nodes]
+    rest = [lab.process(role, node.name) for role in (Role.APISERVER, Role.WORKER) for node in lab.nodes]
+    rest.append(lab.process(Role.TEMPORAL))
+    for cores, pids in (({first}, [os.getpid(), *(p.pid for p in etcd)]), (set(others), [p.pid for p in rest])):
+        for pid in pids:
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                os.sched_setaffinity(int(thread.name), cores)
+
+
 async def settle(lab: Lab) -> None:
-    """All members have a leader, all peers are connected, and etcd takes changes of its membership."""
+    """All members have a leader, all peers are connected, and etcd takes changes of its membership (`Lab.of_age`)."""
     await asyncio.gather(*(lab.ready(Role.ETCD, node.name) for node in lab.nodes))
     await lab.leader()
     wanted, counts = len(lab.nodes) - 1, [0]

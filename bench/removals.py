@@ -1,8 +1,11 @@
 """A leader's removal, done in several ways that take turns on one lab: how long writes stall and how long it takes.
 
-Run as `python -m bench.removals [ROUNDS]`. In each round the leader is removed once in each way. The stall is measured
-while a writer puts a key every 2 ms through a survivor, whatever became of earlier puts. The time is measured without
-that load, by `kubectl get --watch` through the API server of the other survivor.
+Run as `python -m bench.removals [ROUNDS] [apart]`. In each round the leader is removed once in each way. The stall is
+measured while a writer puts a key every 2 ms through a survivor, whatever became of earlier puts. The time is measured
+without that load, by `kubectl get --watch` through the API server of the other survivor.
+
+With `apart` only the stall is measured, and the members of etcd share no core with what stands on other hosts in a real
+cluster: the API server that loses its etcd, Temporal, and the workers.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import tempfile
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
@@ -36,11 +40,12 @@ from etcd_handoff.lab.writer import OpenLoopWriter, missing
 from etcd_handoff.model import RemovalRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from temporalio.client import Client
 
     from bench.arena import Roles
+    from etcd_handoff.model import Step
 
 INTERVAL_MS: Final = 2.0
 WARMING_ROUNDS: Final = 2
@@ -50,18 +55,17 @@ SETTLE_SECONDS: Final = 1.0
 WARM_SECONDS: Final = 0.5
 """How long the writer writes before anything happens."""
 ETCD_STEPS: Final = ("check_leader", "move_leader", "await_election", "remove_member")
-IDLE, NAIVE, RUNBOOK, SCRIPT, CROWDED, RAW, OURS, FLAG, EMPTY = (
+IDLE, NAIVE, RUNBOOK, SCRIPT, RAW, OURS, FLAG, EMPTY = (
     "nothing happens",
     "through itself",
     "runbook: etcdctl, kubectl",
     "script, warm connections",
-    "script, empty workflows beside it",
     "etcd calls alone, overlapped",
     "etcd-handoff",
     "etcd-handoff, kubectl patch",
     "a workflow of five empty steps",
 )
-STALLS: Final = (IDLE, NAIVE, SCRIPT, CROWDED, OURS)
+STALLS: Final = (IDLE, NAIVE, SCRIPT, OURS)
 """Ways whose stall is measured."""
 TIMES: Final = (RUNBOOK, SCRIPT, OURS, FLAG)
 """Ways that end with an EtcdMember that says so, whose time is measured."""
@@ -95,10 +99,11 @@ class Bench:
         lab: It runs, with workers on all nodes.
         client: Of its Temporal server.
         samples: Filled.
+        apart: Whether etcd has a core of its own; then only the stall is measured.
     """
 
-    def __init__(self, lab: Lab, client: Client, samples: Samples) -> None:
-        self.lab, self.client, self.samples = lab, client, samples
+    def __init__(self, lab: Lab, client: Client, samples: Samples, *, apart: bool = False) -> None:
+        self.lab, self.client, self.samples, self.apart = lab, client, samples, apart
         profile = load_config(lab.config_path).cluster(lab.cluster)
         if profile.kubernetes is None:
             msg = "the lab's profile has no Kubernetes"
@@ -110,7 +115,6 @@ class Bench:
             NAIVE: self.naive,
             RUNBOOK: self.runbook,
             SCRIPT: self.script,
-            CROWDED: self.crowded,
             OURS: self.ours,
             FLAG: self.flag,
         }
@@ -124,11 +128,14 @@ class Bench:
         """Everything once."""
         turns: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         turns += [(f"stall, {way}", functools.partial(self.stall, way, folder)) for way in STALLS]
-        turns += [(f"time, {way}", functools.partial(self.time, way)) for way in TIMES]
-        turns += [(RAW, self.steps), (EMPTY, self.empty)]
+        if not self.apart:
+            turns += [(f"time, {way}", functools.partial(self.time, way)) for way in TIMES]
+            turns += [(RAW, self.steps), (EMPTY, self.empty)]
         first = number % len(turns)
         for name, turn in turns[first:] + turns[:first]:
             await self.warm()
+            if self.apart:
+                arena.keep_apart(self.lab)
             await turn()
             print(f"round {number}: {name}", flush=True)
 
@@ -215,17 +222,6 @@ class Bench:
         resource = await self._kubernetes.get(who.leader, who.leader)
         await self._kubernetes.patch_status(resource, {**resource["status"], **_joined_false()}, who.leader)
 
-    async def crowded(self, who: Roles) -> None:
-        """The script, while Temporal and a worker are as busy on the same cores as in a removal of ours."""
-
-        async def busy() -> None:
-            while True:
-                await self._nothing()
-
-        beside = asyncio.ensure_future(busy())
-        await self.script(who)
-        beside.cancel()
-
     async def raw(self, who: Roles) -> None:
         """The calls to etcd alone, the transfer watched instead of waited for, with nothing made sure of twice."""
         view = await self._etcd.observe()
@@ -243,7 +239,7 @@ class Bench:
         """The workflow."""
         removal = await start_removal(self.client, RemovalRequest(cluster=self.lab.cluster, member=who.leader))
         result = await removal.result()
-        self._steps_ms = sum(s.milliseconds for s in result.steps if s.name in ETCD_STEPS)
+        self._steps_ms = covered_ms([step for step in result.steps if step.name in ETCD_STEPS])
 
     async def flag(self, who: Roles) -> None:
         """`kubectl patch` of `spec.leave`; a watcher does the rest."""
@@ -273,13 +269,23 @@ class Bench:
         return handle
 
 
+def covered_ms(steps: Sequence[Step]) -> float:
+    """Milliseconds in which at least one of the steps ran."""
+    spans = [(datetime.fromisoformat(step.started).timestamp() * 1000, step.milliseconds) for step in steps]
+    covered = until = 0.0
+    for begin, length in sorted(spans):
+        covered += max(0.0, begin + length - max(begin, until))
+        until = max(until, begin + length)
+    return covered
+
+
 def _joined_false() -> dict[str, object]:
     since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     condition = {"type": "Joined", "status": "False", "message": "Member removed", "lastTransitionTime": since}
     return {"conditions": [condition], "message": "Member removed", "reconcileStatus": "Success"}
 
 
-async def run(rounds: int) -> Samples:
+async def run(rounds: int, *, apart: bool = False) -> None:
     """All ways, `rounds` times each; the order turns, so that none always comes after the same one.
 
     What was measured is stored after each round, so that a run that is cut short is not lost.
@@ -288,38 +294,43 @@ async def run(rounds: int) -> Samples:
         async with Lab(LabOptions(workers=("node0", "node1", "node2"))) as lab:
             with mock.patch.dict(os.environ, lab.environment):
                 client = await connect()
-                bench = Bench(lab, client, Samples())
+                bench = Bench(lab, client, Samples(), apart=apart)
                 async with our_worker(client, EMPTY, [trivial], [Trivial]):
                     await arena.settle(lab)
                     for number in range(-WARMING_ROUNDS, rounds):
                         if number == 0:
                             bench.samples = Samples()
                         await bench.round(number, Path(folder))
-                        if number > 0:
-                            tell(bench.samples)
+                        if number >= 0:
+                            tell_stall(bench.samples, apart=apart)
+                        if number >= 0 and not apart:
+                            tell_times(bench.samples)
                 await bench.close()
-                return bench.samples
 
 
-def tell(samples: Samples) -> None:
-    """Store what was measured."""
-    gaps, seen, steps = (
-        {k: statistics.median(v) for k, v in s.items()} for s in (samples.gap, samples.seen, samples.steps)
-    )
+def tell_stall(samples: Samples, *, apart: bool) -> None:
+    """Store how long writes stalled."""
+    gaps = {way: statistics.median(found) for way, found in samples.gap.items()}
+    where = "etcd and the writer on a core of their own" if apart else "everything on the same cores"
     report.write(
-        "stall",
+        "stall_apart" if apart else "stall",
         "Longest gap between acknowledged writes while the leader is removed",
         {way: samples.gap[way] for way in STALLS},
         "ms",
-        ["open-loop writer through a survivor, a put every 2 ms", "all ways take turns on one lab"],
+        ["open-loop writer through a survivor, a put every 2 ms", "all ways take turns on one lab", where],
         figures={
             "through itself / etcd-handoff": gaps[NAIVE] / gaps[OURS],
             "etcd-handoff / nothing happens": gaps[OURS] / gaps[IDLE],
-            "script, empty workflows beside it / nothing happens": gaps[CROWDED] / gaps[IDLE],
+            "script / nothing happens": gaps[SCRIPT] / gaps[IDLE],
             "acknowledged puts lost": samples.lost,
             **{f"failed puts: {way}": sum(samples.failed[way]) for way in samples.failed},
         },
     )
+
+
+def tell_times(samples: Samples) -> None:
+    """Store how long removals and their steps took."""
+    seen, steps = ({k: statistics.median(v) for k, v in s.items()} for s in (samples.seen, samples.steps))
     report.write(
         "removal",
         "From the start until kubectl on another API server shows Joined=False",
@@ -344,4 +355,5 @@ def tell(samples: Samples) -> None:
 
 
 if __name__ == "__main__":
-    tell(asyncio.run(run(int(sys.argv[1]) if len(sys.argv) > 1 else 20)))
+    wanted = [int(word) for word in sys.argv[1:] if word.isdigit()]
+    asyncio.run(run(wanted[0] if wanted else 20, apart="apart" in sys.argv))
