@@ -27,11 +27,11 @@ from etcd_handoff.errors import (
     UnreachableError,
 )
 from etcd_handoff.etcd_gateway import EtcdGateway
-from etcd_handoff.model import Act, AwaitElection, ClusterView, Look, Report, StepOutcome
+from etcd_handoff.model import Act, AwaitElection, ClusterView, Look, Report, StepOutcome, WorkerTraits
 from etcd_handoff.planner import Done, Intent, Remove, Transfer, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
     from pathlib import Path
 
     from etcd_handoff.config import Config
@@ -41,6 +41,8 @@ WATCH_SECONDS: Final = 0.002
 TRANSFER_SECONDS: Final = 3.0
 """How long a transferee is watched. etcd's leader gives a transfer up after one election time-out (1 s as it comes),
 and turns writes away until then (raft `leadTransferee`)."""
+HEAR_SECONDS: Final = 0.1
+"""How long only the other voters are asked for their leader, before the whole cluster is looked at."""
 ELECTION_SECONDS: Final = 5.0
 """How long an election is watched before the loop plans again; two to three randomised election time-outs."""
 
@@ -51,7 +53,8 @@ class EtcdActivities:
     Args:
         config: Where the clusters are.
         node: The node that this worker runs on.
-        prepare: Told the profile and the name of a member while it leaves, since its record is written next.
+        prepare: Told the profile and the name of a member when it leaves, since its record is written next.
+        traits: What the worker knows of a profile.
         gateway: Makes the gateway of a cluster profile.
     """
 
@@ -59,12 +62,14 @@ class EtcdActivities:
         self,
         config: Config,
         node: str,
-        prepare: Callable[[str, str], Awaitable[None]] | None = None,
+        prepare: Callable[[str, str], None] | None = None,
+        traits: Callable[[str], WorkerTraits] | None = None,
         gateway: Callable[..., EtcdGateway] = EtcdGateway,
     ) -> None:
         self._config = config
         self._node = node
-        self._prepare = prepare or _unprepared
+        self._prepare = prepare
+        self._traits = traits
         self._make = gateway
         self._gateways: dict[str, EtcdGateway] = {}
 
@@ -82,7 +87,7 @@ class EtcdActivities:
     @activity.defn
     async def check_leader(self, look: Look) -> Report:
         """Who is a member, who leads, who is healthy; changes nothing."""
-        clock = StepClock(self._node)
+        clock, traits = StepClock(self._node), self._traits(look.cluster) if self._traits else None
         seeing = asyncio.ensure_future(self._gateway(look.cluster).observe(look.doubtful))
         await failpoints.reach("check_leader.during")
         try:
@@ -90,10 +95,10 @@ class EtcdActivities:
         except EtcdPermissionError:
             raise
         except EtcdError as error:
-            return Report(step=clock.step(StepOutcome.UNAVAILABLE, str(error)))
+            return Report(step=clock.step(StepOutcome.UNAVAILABLE, str(error)), traits=traits)
         leadership = view.leadership
         said = f"{view.label(leadership.id)} leads at term {leadership.term}" if leadership else "no leader"
-        return Report(step=clock.step(StepOutcome.OBSERVED, said), view=view)
+        return Report(step=clock.step(StepOutcome.OBSERVED, said), view=view, traits=traits)
 
     @activity.defn
     async def move_leader(self, act: Act) -> Report:
@@ -120,20 +125,28 @@ class EtcdActivities:
             outcome = StepOutcome.MOVED if leader_id else StepOutcome.TRANSFER_FAILED
             silent = f"{name} did not take over within {TRANSFER_SECONDS:g} s"
             note = f"to {view.label(leader_id)}" if leader_id else silent
-        return Report(step=clock.step(outcome, note), transferee_id=step.transferee_id)
+        # `await_election` ends with such a look too: both together cost one decision.
+        view, _ = await self._look(gateway, act)
+        return Report(step=clock.step(outcome, note), view=view, transferee_id=step.transferee_id)
 
     @activity.defn
     async def await_election(self, ask: AwaitElection) -> Report:
-        """A majority of the voters names a current voter other than the target as leader, at a higher term."""
+        """A majority of the voters names a current voter other than the target as leader, at a higher term.
+
+        It runs beside `move_leader`. Until the others have heard of a new leader only they are asked, each for itself:
+        a linearizable list would make the leader confirm itself to a majority while it hands over.
+        """
         clock, gateway = StepClock(self._node), self._gateway(ask.cluster)
         view, note = None, ""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ELECTION_SECONDS):
                 while True:
+                    await self._hear_of_election(gateway, ask)
                     view, note = await self._look(gateway, ask)
                     await failpoints.reach("await_election.during")
                     found = view.leadership if view else None
                     if view and found and found.id != ask.target_id and found.term > ask.term_before:
+                        self._prepare_record(ask, view)
                         said = f"{view.label(found.id)} leads at term {found.term}"
                         return Report(step=clock.step(StepOutcome.ELECTED, said), view=view)
                     await asyncio.sleep(WATCH_SECONDS)
@@ -144,8 +157,8 @@ class EtcdActivities:
     async def remove_member(self, act: Act) -> Report:
         """The target is not in the linearizable member list, or a fresh view says why it still is.
 
-        Whatever the removal answers, the state is read again before anything is said about it: a lost answer is no
-        failure, and `member not found` no success of ours.
+        etcd's own answer is the membership without the target. After any other answer the state is read again before
+        anything is said about it: a lost answer is no failure, and `member not found` no success of ours.
         """
         clock, gateway = StepClock(self._node), self._gateway(act.cluster)
         view, note = await self._look(gateway, act)
@@ -154,13 +167,12 @@ class EtcdActivities:
             return Report(step=clock.step(StepOutcome.ALREADY_ABSENT, "it is not in the member list"), view=view)
         if view is None or not isinstance(step, Remove):
             return Report(step=clock.step(StepOutcome.REPLAN, note or "no removal is safe any more"), view=view)
-        via, note = view.label(step.via_id), ""
-        target = view.member(act.target_id)
-        preparing = asyncio.ensure_future(self._prepare(act.cluster, target.name if target else ""))
+        via, note, left = view.label(step.via_id), "", None
+        self._prepare_record(act, view)
         removing = asyncio.ensure_future(gateway.remove_member(act.target_id, step.via_id))
         await failpoints.reach("remove_member.during")
         try:
-            await removing
+            left = await removing
         except (UnhealthyClusterError, NotEnoughStartedError) as error:
             return Report(step=clock.step(StepOutcome.REFUSED_BY_ETCD, f"{via} answers: {error}"), view=view)
         except EtcdPermissionError:
@@ -169,9 +181,7 @@ class EtcdActivities:
             note = f"{via} does not know the member"
         except EtcdError as error:
             note = f"{via} gave no definite answer: {error}"
-        finally:
-            preparing.cancel()
-        after, unread = await self._look(gateway, act, leaving=act.target_id)
+        after, unread = (view.only(left), "") if left is not None else await self._look(gateway, act, act.target_id)
         if after is not None and after.member(act.target_id) is not None:
             after, unread = await self._look(gateway, act)
         if after is None or after.member(act.target_id) is not None:
@@ -239,6 +249,21 @@ class EtcdActivities:
         except EtcdError as error:
             return None, str(error)
 
+    def _prepare_record(self, act: Act, view: ClusterView) -> None:
+        """What is written when the member is out is made ready while Temporal and etcd must be waited for anyway."""
+        if self._prepare is not None and (target := view.member(act.target_id)) is not None:
+            self._prepare(act.cluster, target.name)
+
+    async def _hear_of_election(self, gateway: EtcdGateway, ask: AwaitElection) -> None:
+        """All others have heard of a new leader, or only a look at the whole cluster can tell."""
+        with contextlib.suppress(UnreachableError, TimeoutError):
+            async with asyncio.timeout(HEAR_SECONDS):
+                while True:
+                    heard = await asyncio.gather(*(gateway.status_of(member_id) for member_id in ask.others))
+                    if all(led not in (None, ask.target_id) and term > ask.term_before for led, term in heard):
+                        return
+                    await asyncio.sleep(WATCH_SECONDS)
+
     async def _hand_over(self, gateway: EtcdGateway, target_id: str, step: Transfer) -> str | None:
         """The new leader as the transferee names it, None when it names none in time; etcd's refusals are raised."""
         moving = asyncio.ensure_future(gateway.move_leader(target_id, step.transferee_id))
@@ -259,10 +284,6 @@ class EtcdActivities:
             # The transfer goes on without its answer: cancelling the call ends only the wait for it.
             moving.cancel()
             await asyncio.gather(moving, return_exceptions=True)
-
-
-async def _unprepared(cluster: str, member_name: str) -> None:
-    """Nothing is prepared."""
 
 
 def _intent(act: Act) -> Intent:

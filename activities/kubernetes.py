@@ -53,6 +53,10 @@ CONFLICT_TRIES: Final = 10
 """How often a status is read again after a conflict before the attempt gives up, to be retried by Temporal."""
 
 
+LET_GO_SECONDS: Final = 0.002
+"""Pause before an EtcdMember is read ahead: a TLS handshake would hold up the answer of the step that wants it read."""
+
+
 class Gateways:
     """The gateways to the API servers of each cluster profile, opened on first use and kept.
 
@@ -65,6 +69,7 @@ class Gateways:
         self._config = config
         self._node = node
         self._opened: dict[str, KubernetesGateway] = {}
+        self._prepared: dict[str, tuple[str, asyncio.Future[dict[str, Any] | None]]] = {}
 
     def get(self, cluster: str) -> KubernetesGateway | None:
         """The gateway of a profile; None when the profile has no Kubernetes.
@@ -99,11 +104,16 @@ class Gateways:
             if (gateway := self.get(cluster)) is not None:
                 await gateway.warm()
 
-    async def prepare(self, cluster: str, member_name: str) -> None:
-        """A connection stands to the API server through which the EtcdMember of a departing member will be written."""
-        with contextlib.suppress(KubernetesError, ConfigError):
-            if member_name and (gateway := self.get(cluster)) is not None:
-                await gateway.get(resource_name(member_name), departing=member_name)
+    def prepare(self, cluster: str, member_name: str) -> None:
+        """The EtcdMember of a member that leaves is being read, through an API server that will take its status."""
+        known = self._prepared.get(cluster, ("", None))[0] == member_name
+        if member_name and not known and (gateway := self.get(cluster)) is not None:
+            self._prepared[cluster] = (member_name, asyncio.ensure_future(_as_it_is(gateway, member_name)))
+
+    async def prepared(self, cluster: str, member_name: str) -> dict[str, Any] | None:
+        """What `prepare` has read, once; None when it was not asked to, or could not."""
+        name, reading = self._prepared.pop(cluster, ("", None))
+        return await reading if reading is not None and name == member_name else None
 
     async def close(self) -> None:
         """Close the connections to all API servers."""
@@ -176,7 +186,8 @@ class KubernetesActivities:
             gateway = self._gateways.get(record.cluster)
             if gateway is None:
                 return nothing("the cluster profile has no Kubernetes, so there is no EtcdMember to write")
-            writing = asyncio.ensure_future(_write(gateway, record))
+            known = await self._gateways.prepared(record.cluster, record.member_name)
+            writing = asyncio.ensure_future(_write(gateway, record, known))
             await failpoints.reach("update_status.during")
             note, resource = await writing
         except (ObjectGoneError, KubernetesPermissionError, RejectedError, ConfigError) as error:
@@ -188,8 +199,20 @@ class KubernetesActivities:
         return Recorded(step=clock.step(StepOutcome.RECORDED, record.message), recorded=True)
 
 
-async def _write(gateway: KubernetesGateway, record: Record) -> tuple[str, dict[str, Any] | None]:
-    """Nothing and the resource once that says what is true; otherwise why none was touched."""
+async def _write(
+    gateway: KubernetesGateway, record: Record, known: dict[str, Any] | None
+) -> tuple[str, dict[str, Any] | None]:
+    """Nothing and the resource once that says what is true; otherwise why none was touched.
+
+    Args:
+        gateway: Of the cluster.
+        record: What is true.
+        known: The member's EtcdMember as it was a moment ago. It only saves a read: has it changed since, or is there
+            nothing to write by it, then it is read.
+    """
+    if known is not None and member_id_of(known) in ("", record.member_id) and (status := _status(known, record)):
+        with contextlib.suppress(ConflictError):
+            return "", await gateway.patch_status(known, status, departing=record.member_name)
     for _ in range(CONFLICT_TRIES):
         resource = await _resource(gateway, record.member_name, record.member_id)
         if resource is None:
@@ -197,9 +220,7 @@ async def _write(gateway: KubernetesGateway, record: Record) -> tuple[str, dict[
         if (member_id := member_id_of(resource)) not in ("", record.member_id) and member_id in record.members:
             name = resource["metadata"]["name"]
             return f"EtcdMember {name} speaks of {member_id}, which is a member; it was left alone", None
-        truth = Truth(record.member_id, record.joined, record.message, record.failed, record.peer_urls)
-        status = status_for(resource, truth, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
-        if not status:
+        if not (status := _status(resource, record)):
             return "", resource
         try:
             return "", await gateway.patch_status(resource, status, departing=record.member_name)
@@ -207,6 +228,12 @@ async def _write(gateway: KubernetesGateway, record: Record) -> tuple[str, dict[
             continue
     msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its status was written"
     raise ConflictError(msg)
+
+
+def _status(resource: dict[str, Any], record: Record) -> dict[str, Any]:
+    """The status fields to set so that the EtcdMember says what `record` says; empty when it does already."""
+    truth = Truth(record.member_id, record.joined, record.message, record.failed, record.peer_urls)
+    return status_for(resource, truth, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
 async def _tell(gateway: KubernetesGateway, resource: dict[str, Any], record: Record) -> None:
@@ -226,6 +253,14 @@ async def _tell(gateway: KubernetesGateway, resource: dict[str, Any], record: Re
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     events = (event_for(resource, item, now) for item in news)
     await asyncio.gather(*(gateway.record_event(event, departing=record.member_name) for event in events))
+
+
+async def _as_it_is(gateway: KubernetesGateway, member_name: str) -> dict[str, Any] | None:
+    """The EtcdMember of this name, None when it cannot be had."""
+    await asyncio.sleep(LET_GO_SECONDS)
+    with contextlib.suppress(KubernetesError, ConfigError):
+        return await gateway.get(resource_name(member_name), departing=member_name)
+    return None
 
 
 async def _resource(gateway: KubernetesGateway, member_name: str, member_id: str) -> dict[str, Any] | None:

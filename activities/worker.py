@@ -26,6 +26,10 @@ class WorkerActivities:
 
     @activity.defn
     async def describe_worker(self, cluster: str) -> WorkerTraits:
-        """What this worker knows of `cluster`; run as a local activity, so that it stands in the history."""
+        """As `traits`, for a removal whose first look did not tell; run as a local activity."""
+        return self.traits(cluster)
+
+    def traits(self, cluster: str) -> WorkerTraits:
+        """What this worker knows of `cluster`."""
         profile = self._config.clusters.get(cluster)
         return WorkerTraits(search_attributes=self._search_attributes, remover=profile.remover if profile else "etcd")

@@ -1,7 +1,8 @@
 """A thousand clusters that all ask for a removal at once, on one worker.
 
 Run as `python -m bench.fleet [CLUSTERS]`. Temporal, the worker, workflows and activities are real, etcd and Kubernetes
-are simulated. As many trivial workflows of as many activities, on the same worker, say what Temporal allows.
+are simulated. As many trivial workflows of as many activities, on such a worker, say what Temporal allows; removals
+that take no turn say what it costs that each cluster has a queue.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ import asyncio
 import statistics
 import sys
 import time
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bench import report, simulated
-from bench.dev_server import dev_server
-from bench.fleet_worker import READY
+from bench.dev_server import DevServer, dev_server
+from bench.fleet_worker import NO_TURNS, READY
 from bench.trivial import Trivial
 from etcd_handoff.client import start_removal, start_watch
 from etcd_handoff.coordination import WatchRequest
@@ -27,15 +29,15 @@ from etcd_handoff.model import TASK_QUEUE, RemovalRequest, RemovalResult
 from worker import leave
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from temporalio.client import Client, WorkflowHandle
 
     Start = Callable[[str], Awaitable[WorkflowHandle[Any, Any]]]
 
-REMOVAL, TRIVIAL = "a leader's removal", "as many trivial activities"
+REMOVAL, TURNLESS, TRIVIAL = "a leader's removal", "the same without a turn", "as many trivial activities"
 ACTIVITIES: Final = 5
-ROUNDS: Final = 3
+ROUNDS: Final = 2
 AT_ONCE: Final = 50
 """Requests that are on their way at a time, so that they do not run into their own time-outs."""
 READY_SECONDS: Final = 60.0
@@ -116,39 +118,47 @@ async def watched(client: Client, worker: int, names: list[str]) -> float:
 
 
 async def run(clusters: int) -> tuple[dict[str, list[Burst]], float]:
-    """Bursts of both kinds by turns, then all clusters watched."""
-    bursts: dict[str, list[Burst]] = {REMOVAL: [], TRIVIAL: []}
+    """Bursts of all kinds by turns, then all clusters watched."""
+    kinds = [TRIVIAL, TURNLESS, REMOVAL]
+    bursts: dict[str, list[Burst]] = {kind: [] for kind in kinds}
+    names, grown = simulated.cluster_names(clusters), 0.0
     async with dev_server(*TUNING) as server:
         client = await server.our_client()
+
+        async def trivial(name: str) -> WorkflowHandle[Any, Any]:
+            waits = [0.0] * ACTIVITIES
+            return await client.start_workflow(Trivial.run, waits, id=f"trivial/{name}", task_queue=TASK_QUEUE)
+
+        async def removal(name: str) -> WorkflowHandle[Any, Any]:
+            return await start_removal(client, RemovalRequest(cluster=name, member=simulated.LEADER))
+
         for number in range(ROUNDS):
-            # A worker for each round: the clusters are whole again, and nothing is left of the last one's memory.
-            command = [sys.executable, "-m", "bench.fleet_worker", str(clusters)]
-            env = {"TEMPORAL_ADDRESS": server.address}
-            process = Process("fleet-worker", command, server.folder / "worker.log", env, ROOT)
-            process.start()
-
-            async def ready(process: Process = process) -> bool:
-                return process.says(READY)
-
-            await process.ready_when(ready, READY_SECONDS)
-            names, pid = simulated.cluster_names(clusters), process.pid or 0
-
-            async def trivial(name: str, number: int = number) -> WorkflowHandle[Any, Any]:
-                return await client.start_workflow(
-                    Trivial.run, [0.0] * ACTIVITIES, id=f"trivial/{number}/{name}", task_queue=TASK_QUEUE
-                )
-
-            async def removal(name: str) -> WorkflowHandle[Any, Any]:
-                return await start_removal(client, RemovalRequest(cluster=name, member=simulated.LEADER))
-
-            starts = {TRIVIAL: trivial, REMOVAL: removal}
-            for kind in list(starts)[:: 1 if number % 2 else -1]:
-                found = await burst(client, pid, starts[kind], names)
-                bursts[kind].append(found)
-                print(f"round {number}: {kind}: {found.ended[-1]:.0f} ms, {found.memory:.0f} kB each", flush=True)
-            grown = await watched(client, pid, names) if number == ROUNDS - 1 else 0.0
-            await process.kill()
+            for kind in kinds[:: -1 if number % 2 else 1]:
+                async with fleet_worker(server, clusters, kind) as pid:
+                    found = await burst(client, pid, trivial if kind == TRIVIAL else removal, names)
+                    bursts[kind].append(found)
+                    print(f"round {number}: {kind}: {found.ended[-1]:.0f} ms, {found.memory:.0f} kB each", flush=True)
+                    if (number, kind) == (ROUNDS - 1, TRIVIAL):
+                        grown = await watched(client, pid, names)
     return bursts, grown
+
+
+@asynccontextmanager
+async def fleet_worker(server: DevServer, clusters: int, kind: str) -> AsyncIterator[int]:
+    """The process ID of a worker whose clusters are whole, and whose memory holds nothing of an earlier burst."""
+    command = [sys.executable, "-m", "bench.fleet_worker", str(clusters), *[NO_TURNS] * (kind == TURNLESS)]
+    env = {"TEMPORAL_ADDRESS": server.address}
+    process = Process("fleet-worker", command, server.folder / "worker.log", env, ROOT)
+    process.start()
+
+    async def ready() -> bool:
+        return process.says(READY)
+
+    await process.ready_when(ready, READY_SECONDS)
+    try:
+        yield process.pid or 0
+    finally:
+        await process.kill()
 
 
 def tell(clusters: int, bursts: dict[str, list[Burst]], watch_kb: float) -> None:
@@ -161,10 +171,11 @@ def tell(clusters: int, bursts: dict[str, list[Burst]], watch_kb: float) -> None
         "ms",
         [
             "one worker with our settings, gateways simulated with latencies of loopback, Temporal's dev server real",
-            f"{ROUNDS} rounds, a fresh worker for each",
+            f"{ROUNDS} rounds, a fresh worker for each burst",
         ],
         figures={
             "throughput, removals / trivial": last[TRIVIAL] / last[REMOVAL],
+            "throughput, removals without a turn / trivial": last[TRIVIAL] / last[TURNLESS],
             "removals per second": clusters / last[REMOVAL] * 1000,
             "kB of the worker for each open removal, at most": max(found.memory for found in bursts[REMOVAL]),
             "kB of the worker for each watched cluster": watch_kb,

@@ -1,9 +1,11 @@
-"""One real worker for clusters that are simulated: `python -m bench.fleet_worker NUMBER_OF_CLUSTERS`."""
+"""One real worker for clusters that are simulated: `python -m bench.fleet_worker NUMBER_OF_CLUSTERS [no-turns]`."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
+
+from temporalio import activity
 
 from activities.etcd import EtcdActivities
 from activities.worker import WorkerActivities
@@ -11,24 +13,34 @@ from bench import simulated
 from bench.dev_server import our_worker
 from bench.trivial import Trivial, trivial
 from etcd_handoff.client import connect
+from etcd_handoff.coordination import Turns
 from etcd_handoff.model import TASK_QUEUE
 from worker import all_activities, ensure_search_attributes, say
 
 READY = "fleet worker ready"
+NO_TURNS = "no-turns"
 
 
-async def serve(clusters: int) -> None:
+@activity.defn
+async def take_turn(turns: Turns) -> bool:  # noqa: ARG001  # nobody stands in a queue
+    """The turn is given to everybody."""
+    return True
+
+
+async def serve(clusters: int, *, turns: bool) -> None:
     """Work until killed."""
     config = simulated.config(clusters, TASK_QUEUE)
     client = await connect()
     traits = WorkerActivities(config, search_attributes=await ensure_search_attributes(client))
-    etcd = EtcdActivities(config, simulated.LEADER, gateway=simulated.simulated_etcd)
     gateways = simulated.SimulatedGateways(config)
+    etcd = EtcdActivities(config, simulated.LEADER, gateways.prepare, traits.traits, simulated.simulated_etcd)
     ours = all_activities(client, etcd, gateways, simulated.LEADER, traits)
+    if not turns:
+        ours = [take_turn if method.__name__ == take_turn.__name__ else method for method in ours]
     async with our_worker(client, TASK_QUEUE, [*ours, trivial], [Trivial]):
         say(READY)
         await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1])))
+    asyncio.run(serve(int(sys.argv[1]), turns=NO_TURNS not in sys.argv))

@@ -88,10 +88,11 @@ class SimulatedEtcd:
         self._leader, self._term = transferee_id, self._term + 1
         await asyncio.sleep(TICK_SECONDS - TRANSFER_SECONDS)
 
-    async def remove_member(self, member_id: str, via_id: str) -> None:  # noqa: ARG002  # any may do it
+    async def remove_member(self, member_id: str, via_id: str) -> frozenset[str]:  # noqa: ARG002  # any may do it
         """Gone for good."""
         await asyncio.sleep(REMOVE_SECONDS)
         self._members.pop(member_id, None)
+        return frozenset(self._members)
 
 
 class SimulatedKubernetes:

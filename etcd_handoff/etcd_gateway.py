@@ -227,8 +227,12 @@ class EtcdGateway:
         """
         await self._change(leader_id, lambda c, t: c.maintenance.move_leader(int(transferee_id, 16), timeout=t))
 
-    async def remove_member(self, member_id: str, via_id: str) -> None:
+    async def remove_member(self, member_id: str, via_id: str) -> frozenset[str]:
         """`member_id` is no longer in the membership that `via_id` reports.
+
+        Returns:
+            IDs of that membership. etcd answers once the asked member has applied the change (etcd
+            `server/etcdserver/server.go`, configure), so it is as good as a linearizable list.
 
         Raises:
             MemberNotFoundError: It is not in the membership.
@@ -236,7 +240,8 @@ class EtcdGateway:
             NotEnoughStartedError: etcd refuses; nothing changed.
             UnknownOutcomeError: No definite answer: list the members through another one.
         """
-        await self._change(via_id, lambda c, t: c.cluster.member_remove(int(member_id, 16), timeout=t))
+        answer = await self._change(via_id, lambda c, t: c.cluster.member_remove(int(member_id, 16), timeout=t))
+        return frozenset(_hex(m.ID) for m in answer.members)
 
     # --- inside ---------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from pydantic_core import ErrorDetails
 
@@ -192,6 +192,10 @@ class ClusterView(Message):
         """The member with this ID, or None when it is not in the list."""
         return next((m for m in self.members if m.id == member_id), None)
 
+    def only(self, member_ids: Container[str]) -> ClusterView:
+        """The view without members that are not among these."""
+        return self.model_copy(update={"members": tuple(m for m in self.members if m.id in member_ids)})
+
     def label(self, member_id: str | None) -> str:
         """How to speak of a member: its name where it has one."""
         found = self.member(member_id)
@@ -308,9 +312,27 @@ class Act(Look):
 
 
 class AwaitElection(Act):
-    """Input of `await_election`: the term at which the target led."""
+    """Input of `await_election`.
+
+    Attributes:
+        term_before: The term at which the target led.
+        others: IDs of the other healthy voters, who are asked for their leader until each names a new one.
+    """
 
     term_before: int
+    others: tuple[MemberId, ...] = ()
+
+
+class WorkerTraits(Message):
+    """What the worker that takes a removal up knows; read once, so that replay on another worker sees the same.
+
+    Attributes:
+        search_attributes: The namespace has our search attributes.
+        remover: Who takes members out: `etcd`, this project itself, or `k0s`, which is only asked to.
+    """
+
+    search_attributes: bool
+    remover: Remover = "etcd"
 
 
 class Report(Message):
@@ -321,12 +343,14 @@ class Report(Message):
         view: What it saw last; None when nobody gave a linearizable member list.
         transferee_id: Whom leadership was offered to; empty when to nobody.
         proposed: A removal was sent and not turned down: it may have taken effect.
+        traits: What `check_leader`'s worker knows.
     """
 
     step: Step
     view: ClusterView | None = None
     transferee_id: str = ""
     proposed: bool = False
+    traits: WorkerTraits | None = None
 
 
 class ResourceQuery(Message):
@@ -400,18 +424,6 @@ class Recorded(Message):
     step: Step
     recorded: bool
     note: str = ""
-
-
-class WorkerTraits(Message):
-    """What the worker that takes a removal up knows; read once, so that replay on another worker sees the same.
-
-    Attributes:
-        search_attributes: The namespace has our search attributes.
-        remover: Who takes members out: `etcd`, this project itself, or `k0s`, which is only asked to.
-    """
-
-    search_attributes: bool
-    remover: Remover = "etcd"
 
 
 class Pinned(Message):

@@ -29,7 +29,7 @@ class Desk:
     def __init__(self) -> None:
         """Nothing is known yet."""
         self._request = RemovalRequest.model_construct(cluster="", member="")
-        self._traits = WorkerTraits(search_attributes=False)
+        self._traits: WorkerTraits | None = None
         self._state = HandoffState.CHECKING
         self._doing = "taking the removal up"
         self._waiting_for = ""
@@ -87,7 +87,7 @@ class Desk:
 
     def _show(self, state: HandoffState, doing: str, waiting_for: str = "") -> None:
         """Say where it stands: search attributes for lists, current details for the page, both for `progress`."""
-        if self._traits.search_attributes:
+        if self._traits is not None and self._traits.search_attributes:
             known = workflow.info().typed_search_attributes
             member = (self._pinned.member_name if self._pinned else "") or self._request.member
             values = {CLUSTER_KEY: self._request.cluster, MEMBER_KEY: member, STATE_KEY: state.value}

@@ -41,6 +41,7 @@ with workflow.unsafe.imports_passed_through():
         Report,
         ResourceQuery,
         StepOutcome,
+        WorkerTraits,
     )
     from etcd_handoff.payloads import invalid_input
     from etcd_handoff.planner import (
@@ -100,10 +101,6 @@ class RemoveMember(Desk):
         self._blocked_seconds_left = request.blocked_timeout_seconds
         if workflow.info().continued_run_id is not None:
             self._take_over(workflow.memo_value(CARRIED_MEMO, type_hint=Carried))
-        else:
-            self._traits = await workflow.execute_local_activity_method(
-                WorkerActivities.describe_worker, request.cluster, start_to_close_timeout=timedelta(seconds=5)
-            )
         removal = asyncio.create_task(self._remove())
         try:
             result = await self._unless_cancelled(removal)
@@ -112,6 +109,7 @@ class RemoveMember(Desk):
             if is_cancelled_exception(error) or not isinstance(cause, ApplicationError):
                 self._show(HandoffState.FAILED, "cancelled before anything was removed")
                 raise
+            await self._know_worker()
             self._show(HandoffState.FAILED, cause.message)
             raise ApplicationError(cause.message, type=cause.type, non_retryable=True) from error
         except ApplicationError as error:
@@ -157,7 +155,7 @@ class RemoveMember(Desk):
             self._steps_since_pause += 1
             if isinstance(decision, Transfer):
                 await self._transfer(decision)
-            elif self._traits.remover == "k0s":
+            elif self._traits is not None and self._traits.remover == "k0s":
                 await self._leave_to_k0s()
             else:
                 await self._take_out(decision)
@@ -214,7 +212,8 @@ class RemoveMember(Desk):
 
     async def _pass_gates(self) -> None:
         """What was asked to happen before anything is changed; ends with a fresh look."""
-        self._show(HandoffState.CHECKING, "making sure that it may begin")
+        if self._request.snapshot or self._request.hash_check:
+            self._show(HandoffState.CHECKING, "making sure that it may begin")
         if self._request.hash_check:
             report = await self._act(EtcdActivities.check_hash, "do all members hold the same data?")
             if report.step.outcome is StepOutcome.INCONSISTENT:
@@ -235,21 +234,39 @@ class RemoveMember(Desk):
             await self._look()
 
     async def _transfer(self, step: Transfer) -> None:
-        """Leadership moves from the target to another voter, and a majority says so."""
+        """Leadership moves from the target to another voter, and a majority says so.
+
+        The election is awaited beside the transfer and not after it, which saves a way through Temporal.
+        """
         label = self._label(step.transferee_id)
         self._show(HandoffState.TRANSFERRING, f"handing leadership from {self._label()} to {label}")
-        report = await self._act(EtcdActivities.move_leader, f"hand leadership from {self._label()} to {label}")
-        if report.step.outcome is StepOutcome.TRANSFER_FAILED:
-            self._avoid = (*self._avoid, report.transferee_id)
-        if report.view is not None:
-            self._view = report.view
-            return
-        if report.step.outcome is not StepOutcome.MOVED:
-            await self._look()
-            return
-        ask = AwaitElection(**dict(self._act_input()), term_before=step.term)
-        elected = await self._act(EtcdActivities.await_election, f"a majority follows {label}", asked=ask)
-        self._view = elected.view
+        electing = asyncio.create_task(self._await_election(step, label))
+        try:
+            report = await self._act(EtcdActivities.move_leader, f"hand leadership from {self._label()} to {label}")
+            if report.step.outcome is StepOutcome.TRANSFER_FAILED:
+                self._avoid = (*self._avoid, report.transferee_id)
+            if report.step.outcome is StepOutcome.MOVED:
+                elected = await electing
+                if elected.step.outcome is not StepOutcome.ELECTED:  # it has waited for a transfer that came late
+                    elected = await self._await_election(step, label)
+                self._steps.append(elected.step)
+                self._view = elected.view
+            elif report.view is not None:
+                self._view = report.view
+            else:
+                await self._look()
+        finally:
+            electing.cancel()
+            await asyncio.gather(electing, return_exceptions=True)
+
+    async def _await_election(self, step: Transfer, label: str) -> Report:
+        target_id, voters = self._pin_or_fail().member_id, self._view.healthy_voters if self._view else ()
+        ask = AwaitElection(
+            **dict(self._act_input()),
+            term_before=step.term,
+            others=tuple(m.id for m in voters if m.id != target_id),
+        )
+        return await calls.act(EtcdActivities.await_election, ask, f"a majority follows {label}", calls.CHANGE_TIMEOUT)
 
     async def _take_out(self, step: Remove) -> None:
         """The target leaves the membership. From here on a cancellation comes too late, unless nothing was proposed."""
@@ -343,15 +360,24 @@ class RemoveMember(Desk):
             self._steps.pop()
         self._steps.append(report.step)
         self._view = report.view
+        await self._know_worker(report)
+
+    async def _know_worker(self, report: Report | None = None) -> None:
+        """What the worker that took this up knows stands in the history: replay elsewhere must see the same."""
+        if self._traits is None and report is not None:
+            self._traits = report.traits
+        if self._traits is None:
+            self._traits = await workflow.execute_local_activity_method(
+                WorkerActivities.describe_worker, self._request.cluster, start_to_close_timeout=timedelta(seconds=5)
+            )
 
     async def _act(
         self,
         method: Callable[..., Awaitable[Report]],
         summary: str,
         timeout: timedelta = calls.CHANGE_TIMEOUT,
-        asked: Act | None = None,
     ) -> Report:
-        report = await calls.act(method, asked or self._act_input(), summary, timeout)
+        report = await calls.act(method, self._act_input(), summary, timeout)
         self._steps.append(report.step)
         return report
 
@@ -451,7 +477,7 @@ class RemoveMember(Desk):
 
     def _hand_on(self) -> Carried:
         return Carried(
-            traits=self._traits,
+            traits=self._traits or WorkerTraits(search_attributes=False),
             pinned=self._pinned,
             steps=tuple(self._steps),
             blocked_seconds_left=self._blocked_seconds_left,

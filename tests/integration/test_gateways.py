@@ -7,6 +7,7 @@ so) and `TransferTimeoutError` (the client's own deadline ends a transfer first)
 from __future__ import annotations
 
 import base64
+import contextlib
 import shutil
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -235,6 +236,25 @@ async def test_silent_and_dead_members(tmp_path: Path) -> None:
 
             await lab.kill(Role.ETCD, name_of[other])
             await refused(gateway.observe(), UnreachableError, said="none of 3 endpoints gives a linearizable")
+
+
+async def test_removal_answers_with_the_membership_after_it(tmp_path: Path) -> None:
+    """As the asked member has applied it, and as a linearizable list has it right after."""
+    options = LabOptions(kubernetes=False, temporal=False, directory=tmp_path)
+    async with Lab(options) as lab, gateway_to(*(node.etcd_url for node in lab.nodes)) as gateway:
+        view = await gateway.observe()
+        leader, (target, other) = roles(view)
+        left: list[frozenset[str]] = []
+
+        async def removed() -> bool:
+            with contextlib.suppress(UnhealthyClusterError):  # etcd is too young to take a change
+                left.append(await gateway.remove_member(target, leader))
+            return bool(left)
+
+        await wait_until(removed, "etcd takes the removal", 20)
+        assert left == [{leader, other}]
+        assert await gateway.member_ids() == left[0]
+        assert {m.id for m in view.only(left[0]).members} == {leader, other}
 
 
 async def missed(lab: Lab, *, by: str, peer: str) -> None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from temporalio.testing import ActivityEnvironment
 
-from activities.kubernetes import Gateways
+from activities.kubernetes import Gateways, KubernetesActivities
 from etcd_handoff import kubernetes_gateway
 from etcd_handoff.config import Config, KubernetesProfile
 from etcd_handoff.errors import (
@@ -25,6 +26,7 @@ from etcd_handoff.errors import (
 from etcd_handoff.kubernetes_gateway import KubernetesGateway
 from etcd_handoff.lab import Lab, LabOptions, Role
 from etcd_handoff.lab.nodes import HOST, TOKEN
+from etcd_handoff.model import Record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -202,24 +204,68 @@ async def test_connection_serves_what_comes_soon(
         assert street.knocks == ["node0"] * knocks
 
 
+def gateways_of(street: Street) -> Gateways:
+    """Those of a worker on node0."""
+    profile = {
+        "etcd": {"endpoints": ["http://127.0.0.1:1"]},
+        "kubernetes": {"kubeconfig": street.folder / "kubeconfig", "contexts": ["node0", "node1"]},
+    }
+    return Gateways(Config.model_validate({"clusters": {"street": profile}}), "node0")
+
+
 @pytest.mark.usefixtures("one_after_another")
-async def test_record_is_prepared(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is prepared while a member leaves stands when its record is read, and goes past the departing node."""
+async def test_resource_is_read_ahead(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, past the departing node, over a connection that then stands; what cannot be had is nothing."""
     monkeypatch.setattr(kubernetes_gateway, "KEEP_SECONDS", 60.0)
     async with street.gateway():
-        profile = {
-            "etcd": {"endpoints": ["http://127.0.0.1:1"]},
-            "kubernetes": {"kubeconfig": street.folder / "kubeconfig", "contexts": ["node0", "node1"]},
-        }
-        gateways = Gateways(Config.model_validate({"clusters": {"street": profile}}), "node0")
+        gateways = gateways_of(street)
         try:
-            await gateways.prepare("street", "node0")
-            assert street.knocks == ["node1"]
+            gateways.prepare("street", "node0")
+            gateways.prepare("street", "node0")
+            read = await gateways.prepared("street", "node0")
+            assert read is not None
+            assert read["metadata"]["name"] == "node0"
+            assert await gateways.prepared("street", "node0") is None
             await gateways.require("street").get("node0", departing="node0")
             assert street.knocks == ["node1"]
-            await gateways.prepare("street", "nosuch")
-            await gateways.prepare("street", "")
+            gateways.prepare("street", "node0")
+            assert await gateways.prepared("street", "node1") is None
+            for nobody in ("nosuch", ""):
+                gateways.prepare("street", nobody)
+                assert await gateways.prepared("street", nobody) is None
         finally:
+            await gateways.close()
+
+
+@pytest.mark.parametrize("before", ["True", "False"])
+async def test_what_was_read_ahead_is_not_believed(street: Street, before: str) -> None:
+    """Whatever somebody wrote since then, the record says the truth, and fields that are not ours stay."""
+    async with street.gateway() as gateway:
+        resource = await gateway.get("node0")
+        record = Record(
+            cluster="street",
+            member_name="node0",
+            member_id=resource["status"]["memberID"],
+            peer_urls=(f"http://{resource['status']['peerAddress']}",),
+            joined=False,
+            message="Member removed from cluster",
+        )
+        gateways = gateways_of(street)
+        update = KubernetesActivities(gateways, "node0").update_status
+        try:
+            if before == "False":  # there is nothing to write, by what is read ahead
+                assert (await ActivityEnvironment().run(update, record)).recorded
+            gateways.prepare("street", "node0")
+            await gateways._prepared["street"][1]  # noqa: SLF001  # somebody else comes after this
+            said = await gateway.get("node0")
+            joined = [{**condition, "status": "True"} for condition in said["status"]["conditions"]]
+            await gateway.patch_status(said, {"conditions": joined, "message": "of somebody else"})
+            assert (await ActivityEnvironment().run(update, record)).recorded
+            after = (await gateway.get("node0"))["status"]
+            assert (after["conditions"][0]["status"], after["message"]) == ("False", record.message)
+            assert after["peerAddress"] == resource["status"]["peerAddress"]
+        finally:
+            await gateway.patch_status(await gateway.get("node0"), resource["status"])
             await gateways.close()
 
 

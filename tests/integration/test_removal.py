@@ -9,6 +9,7 @@ import pytest
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.naive import remove_through_itself
 from etcd_handoff.lab.writer import OpenLoopWriter
+from etcd_handoff.model import StepOutcome
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,6 +116,26 @@ async def test_removal_waits_while_another_voter_is_down_and_goes_on_when_it_is_
         result = await removal.result()
         assert result.outcome == "removed"
         await b.judge({target})
+
+
+async def test_transfer_that_comes_late_has_its_election_awaited_once_more(bench: MakeBench) -> None:
+    """The election is awaited beside the transfer; in vain, while the worker hangs before it hands over."""
+    async with bench(failpoints="move_leader.before=hold") as b:
+        leader = await b.lab.leader()
+        removal = await b.start(leader)
+        await b.reached("move_leader.before")
+
+        async def in_vain() -> bool:
+            events = [event async for event in removal.fetch_history_events()]
+            answers = [e for e in events if e.HasField("activity_task_completed_event_attributes")]
+            return b"no-election" in answers[-1].SerializeToString()
+
+        await wait_until(in_vain, "the election has been awaited in vain", 20)
+        assert await b.lab.leader() == leader
+        b.release("move_leader.before")
+        result = await removal.result()
+        assert [s.outcome for s in result.steps if s.name == "await_election"] == [StepOutcome.ELECTED]
+        await b.judge({leader})
 
 
 async def test_temporal_killed_and_restarted_in_the_middle(bench: MakeBench) -> None:

@@ -76,9 +76,10 @@ class ModelEtcd:
         """A transfer."""
         self._cluster.move_leader(_who(), leader_id, transferee_id)
 
-    async def remove_member(self, member_id: str, via_id: str) -> None:
+    async def remove_member(self, member_id: str, via_id: str) -> frozenset[str]:
         """A removal."""
         self._cluster.remove_member(_who(), member_id, via_id)
+        return frozenset(self._cluster.members)
 
 
 class ModelKubernetes:

@@ -116,13 +116,15 @@ class Loop:
         report = await self._run(self._etcd.move_leader, Act(**self._act()))
         if report.step.outcome is StepOutcome.TRANSFER_FAILED:
             self._avoid |= {report.transferee_id}
-        if report.view is not None:
-            return self._decide(report.view)
-        return partial(self._await_election, term) if report.step.outcome is StepOutcome.MOVED else self._look
+        if report.step.outcome is StepOutcome.MOVED:
+            return partial(self._await_election, term)
+        return self._decide(report.view) if report.view is not None else self._look
 
     async def _await_election(self, term: int) -> Activity | None:
-        report = await self._run(self._etcd.await_election, AwaitElection(**self._act(), term_before=term))
-        return self._decide(report.view)
+        voters = self._view.healthy_voters if self._view else ()
+        others = tuple(m.id for m in voters if m.id != self._pin_or_fail().member_id)
+        ask = AwaitElection(**self._act(), term_before=term, others=others)
+        return self._decide((await self._run(self._etcd.await_election, ask)).view)
 
     async def _remove(self) -> Activity | None:
         report = await self._run(self._etcd.remove_member, Act(**self._act()))
