@@ -21,10 +21,15 @@ from etcd_handoff.errors import (
 from etcd_handoff.model import FailureType, Step, StepOutcome
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from temporalio.worker import ExecuteActivityInput
 
+BEATS: Final = 3
+"""Heartbeats within one heartbeat time-out. Each is a request to Temporal, and an activity that waits for hours, as one
+does for each watched cluster, makes them all the time."""
 HEARTBEAT_SECONDS: Final = 0.25
-"""Pause between heartbeats: a worker that dies is missed after the heartbeat time-out, so that must be short."""
+"""Pause between heartbeats that nobody would miss; they bring cancellations."""
 
 
 def now() -> str:
@@ -85,7 +90,7 @@ class _Frame(ActivityInboundInterceptor):
         info = activity.info()
         if info.is_local:
             return await self.next.execute_activity(input)
-        beating = asyncio.create_task(_heartbeat())
+        beating = asyncio.create_task(_heartbeat(info.heartbeat_timeout))
         try:
             await failpoints.reach(f"{info.activity_type}.before")
             answer = await self.next.execute_activity(input)
@@ -100,12 +105,13 @@ class _Frame(ActivityInboundInterceptor):
         return answer
 
 
-async def _heartbeat() -> None:
+async def _heartbeat(timeout: timedelta | None) -> None:
     """Beat, but not before the first pause.
 
     The server looks at a heartbeat time-out with a timer, and each beat before it fires costs another timer of the
     whole length. A step that takes milliseconds is missed soonest when it never beat.
     """
+    pause = timeout.total_seconds() / BEATS if timeout else HEARTBEAT_SECONDS
     while True:
-        await asyncio.sleep(HEARTBEAT_SECONDS)
+        await asyncio.sleep(pause)
         activity.heartbeat()

@@ -24,14 +24,15 @@ from etcd_handoff.payloads import STATE_KEY
 if TYPE_CHECKING:
     from temporalio.client import Client, WorkflowExecutionDescription, WorkflowHandle
 
-LOOK_SECONDS: Final = 0.5
-"""Pause between looks at a removal that is under way; its end is told at once."""
+LOOK_SECONDS, LONGEST_LOOK_SECONDS = 2.0, 10.0
+"""Pause between looks at a removal that is under way, which doubles as long as there is no news; its end is told at
+once. A thousand removals that are open for a minute would otherwise cost more to look at than to do."""
 QUERY_SECONDS: Final = 5.0
 """How long a removal may take to say where it stands: its worker may just have died."""
-WORDS_LOOKS: Final = 10
+WORDS_LOOKS: Final = 4
 """Every so many looks the words are read too, though the state is the same."""
 TURNS_TYPE: Final = "ClusterTurns"
-UNDISTURBED: Final = timedelta(seconds=1)
+UNDISTURBED: Final = timedelta(seconds=2)
 """How long a queue does nothing but keep its place. As a rule its only removal ends within a moment, and whatever the
 queue did then would only slow it down; whoever joins wakes it up, as a signal ends a start delay."""
 JOIN: Final = "join"
@@ -88,7 +89,7 @@ class TemporalActivities:
         ended = asyncio.ensure_future(handle.result())
         stopping = asyncio.ensure_future(activity.wait_for_worker_shutdown())
         try:
-            looks = 0
+            looks, pause = 0, LOOK_SECONDS
             while True:
                 described = await _describe(handle)
                 if described is None or (ask.chain_id and described.raw_info.first_run_id != ask.chain_id):
@@ -107,7 +108,8 @@ class TemporalActivities:
                 looks += 1
                 if ended.done():  # it is the server's word that counts, and that says it runs
                     ended = asyncio.ensure_future(handle.result())
-                await asyncio.wait({ended, stopping}, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({ended, stopping}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+                pause = min(2 * pause, LONGEST_LOOK_SECONDS)
                 if stopping.done():
                     text = "the worker stops; another one goes on"
                     raise ApplicationError(text)

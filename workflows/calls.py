@@ -28,7 +28,7 @@ with workflow.unsafe.imports_passed_through():
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-HEARTBEAT_TIMEOUT: Final = timedelta(milliseconds=800)
+HEARTBEAT_TIMEOUT: Final = timedelta(milliseconds=700)
 """After this a killed worker's step starts elsewhere.
 
 The server's timers fire up to a second late (its `history.timerProcessorMaxTimeShift`), so less would gain little.
@@ -38,7 +38,7 @@ CHANGE_TIMEOUT: Final = timedelta(seconds=20)
 RECORD_TIMEOUT: Final = timedelta(seconds=60)
 SNAPSHOT_TIMEOUT: Final = timedelta(hours=1)
 RETRY: Final = RetryPolicy(
-    initial_interval=timedelta(milliseconds=100), backoff_coefficient=2, maximum_interval=timedelta(seconds=5)
+    initial_interval=timedelta(milliseconds=10), backoff_coefficient=2, maximum_interval=timedelta(seconds=5)
 )
 
 

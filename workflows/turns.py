@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from etcd_handoff.model import Pinned
 
 FOLLOW_TIMEOUT: Final = timedelta(hours=1)
-FOLLOW_HEARTBEAT: Final = timedelta(seconds=2)
+FOLLOW_HEARTBEAT: Final = timedelta(seconds=5)
 TAKE_TIMEOUT: Final = timedelta(seconds=5)
 NOTE_TIMEOUT: Final = timedelta(seconds=5)
 RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=5))

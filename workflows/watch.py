@@ -39,7 +39,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.payloads import invalid_input
     from workflows.remove_member import RemoveMember
 
-HEARTBEAT: Final = timedelta(seconds=2)
+HEARTBEAT: Final = timedelta(seconds=5)
 LOOK_TIMEOUT: Final = timedelta(seconds=10)
 SYNC_TIMEOUT: Final = timedelta(seconds=60)
 NOTE_TIMEOUT: Final = timedelta(seconds=20)
