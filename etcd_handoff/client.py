@@ -12,13 +12,19 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from temporalio.client import Client, WorkflowHandle
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
 from temporalio.envconfig import ClientConfig
+from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff.coordination import WatchRequest, watch_id
 from etcd_handoff.errors import ConfigError
-from etcd_handoff.model import TASK_QUEUE, TASK_TIMEOUT, RemovalRequest, RemovalResult, workflow_id
-from etcd_handoff.payloads import data_converter
+from etcd_handoff.model import TASK_QUEUE, TASK_TIMEOUT, HandoffState, RemovalRequest, RemovalResult, workflow_id
+from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY, data_converter
 
 if TYPE_CHECKING:
     from temporalio.client import Interceptor
@@ -60,19 +66,29 @@ async def start_removal(client: Client, request: RemovalRequest, task_queue: str
         The handle; its `result()` is a `RemovalResult`, or raises `WorkflowFailureError` whose cause is an
         `ApplicationError` with one of the types in `etcd_handoff.model.FailureType`.
     """
-    handle: Removal = await client.start_workflow(
-        WORKFLOW_TYPE,
-        request,
-        id=workflow_id(request.cluster, request.member),
-        task_queue=task_queue,
-        result_type=RemovalResult,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-        task_timeout=TASK_TIMEOUT,
-        static_summary=f"Take member {request.member} out of etcd cluster {request.cluster}",
-        static_details=request.reason or "No reason was given.",
-    )
-    return handle
+
+    async def start(attributes: TypedSearchAttributes) -> Removal:
+        return await client.start_workflow(
+            WORKFLOW_TYPE,
+            request,
+            id=workflow_id(request.cluster, request.member),
+            task_queue=task_queue,
+            result_type=RemovalResult,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            task_timeout=TASK_TIMEOUT,
+            search_attributes=attributes,
+            static_summary=f"Take member {request.member} out of etcd cluster {request.cluster}",
+            static_details=request.reason or "No reason was given.",
+        )
+
+    values = {CLUSTER_KEY: request.cluster, MEMBER_KEY: request.member, STATE_KEY: HandoffState.CHECKING.value}
+    try:
+        return await start(TypedSearchAttributes([SearchAttributePair(key, value) for key, value in values.items()]))
+    except RPCError as error:
+        if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+            raise
+    return await start(TypedSearchAttributes.empty)  # the namespace may not have them
 
 
 async def start_watch(client: Client, request: WatchRequest, task_queue: str = TASK_QUEUE) -> Watcher:

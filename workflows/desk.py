@@ -87,8 +87,9 @@ class Desk:
 
     def _show(self, state: HandoffState, doing: str, waiting_for: str = "") -> None:
         """Say where it stands: search attributes for lists, current details for the page, both for `progress`."""
-        if self._traits is not None and self._traits.search_attributes:
-            known = workflow.info().typed_search_attributes
+        known = workflow.info().typed_search_attributes
+        # Whoever started it with some knows that the namespace has them, though the worker may not.
+        if known.get(STATE_KEY) or (self._traits is not None and self._traits.search_attributes):
             member = (self._pinned.member_name if self._pinned else "") or self._request.member
             values = {CLUSTER_KEY: self._request.cluster, MEMBER_KEY: member, STATE_KEY: state.value}
             updates = [key.value_set(value) for key, value in values.items() if known.get(key) != value]
