@@ -102,6 +102,7 @@ def keep_apart(lab: Lab) -> None:
     Raises:
         RuntimeError: There is one core only.
     """
+    # The first process's cores: this one has only some of them once it has been kept apart.
     first, *others = sorted(os.sched_getaffinity(1))
     if not others:
         msg = "two cores are needed to keep etcd apart from what else runs"
