@@ -456,6 +456,7 @@ class Carried(Message):
     steps: tuple[Step, ...] = ()
     blocked_seconds_left: float
     was_leader: bool = False
+    approval: Approval | None = None
     gates_passed: bool = False
     committed: bool = False
     snapshot: str = ""

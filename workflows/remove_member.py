@@ -482,6 +482,7 @@ class RemoveMember(Desk):
             steps=tuple(self._steps),
             blocked_seconds_left=self._blocked_seconds_left,
             was_leader=self._was_leader,
+            approval=self._approval,
             gates_passed=self._gates_passed,
             committed=self._committed,
             snapshot=self._snapshot,
@@ -490,4 +491,5 @@ class RemoveMember(Desk):
     def _take_over(self, carried: Carried) -> None:
         self._traits, self._pinned, self._steps = carried.traits, carried.pinned, list(carried.steps)
         self._blocked_seconds_left, self._was_leader = carried.blocked_seconds_left, carried.was_leader
-        self._gates_passed, self._committed, self._snapshot = carried.gates_passed, carried.committed, carried.snapshot
+        self._approval, self._gates_passed = carried.approval, carried.gates_passed
+        self._committed, self._snapshot = carried.committed, carried.snapshot

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -159,6 +159,7 @@ class WatchEtcdMembers:
             retry_policy=RETRY,
             summary="wait for a change of an EtcdMember",
         )
+        _may_be_left(watching)
         self._resync = False
         await workflow.wait_condition(lambda: watching.done() or self._resync)
         if not watching.done():
@@ -249,6 +250,7 @@ class WatchEtcdMembers:
             retry_policy=RETRY,
             summary=f"the removal of {member}",
         )
+        _may_be_left(following)
         await workflow.wait_condition(lambda: following.done() or not self._still(asked))
         if not following.done():
             try:
@@ -336,3 +338,8 @@ class WatchEtcdMembers:
         if self._repaired:
             lines += ["", "**Put right**", "", *(f"- {text}" for text in self._repaired)]
         workflow.set_current_details("\n".join(lines))
+
+
+def _may_be_left(started: asyncio.Task[Any]) -> None:
+    """Nobody may wait for its end, and asyncio would log a failure that nobody has looked at."""
+    started.add_done_callback(lambda ended: ended.cancelled() or ended.exception())

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from temporalio.client import Client, WorkflowHandle
 
 LONG_AGO = "2026-01-01T00:00:00Z"
+SHORT_HISTORIES = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=30")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -107,6 +108,17 @@ async def in_state(removal: WorkflowHandle[Any, Any], state: str) -> None:
         return said[-1] == state
 
     await wait_until(shown, f"HandoffState is {state}", 30, lambda: f"it is {said[-1]}")
+
+
+async def another_run(b: Bench, name: str, who: str) -> None:
+    """The workflow has continued as new."""
+    handle = b.client.get_workflow_handle(name)
+    first = (await handle.describe()).run_id
+
+    async def changed() -> bool:
+        return (await handle.describe()).run_id != first
+
+    await wait_until(changed, f"{who} continues as new", 60)
 
 
 MakeBench = Callable[..., AbstractAsyncContextManager[Bench]]

@@ -14,7 +14,7 @@ from temporalio.exceptions import ApplicationError
 
 from etcd_handoff.lab import Role, http, wait_until
 from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
-from tests.integration.conftest import in_state
+from tests.integration.conftest import SHORT_HISTORIES, another_run, in_state
 
 if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
@@ -74,6 +74,22 @@ async def test_approval_is_awaited_and_taken_only_then(bench: MakeBench) -> None
         result = await removal.result()
         assert (result.outcome, [s.name for s in result.steps]) == ("removed", LEADER_STEPS)
         await b.judge({leader})
+
+
+async def test_approval_outlives_a_long_wait(bench: MakeBench) -> None:
+    """Approved while a voter is down, and blocked for so long that the history is begun anew: nobody is asked twice."""
+    async with bench(temporal_flags=SHORT_HISTORIES) as b:
+        leader = await b.lab.leader()
+        one, other = (node.name for node in b.lab.others(leader))
+        removal = await b.start(one, require_approval=True)
+        await in_state(removal, "AwaitingApproval")
+        await b.lab.kill(Role.ETCD, other)
+        await removal.execute_update("approve", {"by": "ann"})
+        await another_run(b, removal.id, "the removal")
+        await b.lab.start(Role.ETCD, other)
+        assert (await removal.result()).outcome == "removed"
+        await b.lab.restart(Role.APISERVER, other)
+        await b.judge({one})
 
 
 async def test_dry_run_plans_in_words_and_changes_nothing(bench: MakeBench) -> None:

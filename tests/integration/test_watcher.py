@@ -11,14 +11,12 @@ from etcd_handoff.coordination import turns_id
 from etcd_handoff.lab import Role, http, wait_until
 from etcd_handoff.model import workflow_id
 from etcd_handoff.payloads import MEMBER_KEY
-from tests.integration.conftest import in_state, joined_condition, start_watch
+from tests.integration.conftest import SHORT_HISTORIES, another_run, in_state, joined_condition, start_watch
 
 if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
 
-    from tests.integration.conftest import Bench, MakeBench, MakeFrontDoor
-
-SHORT_HISTORIES = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=30")
+    from tests.integration.conftest import MakeBench, MakeFrontDoor
 
 
 async def test_terminated_worker_hands_the_watch_over(front_door: MakeFrontDoor) -> None:
@@ -113,17 +111,6 @@ async def test_watcher_and_queue_outgrow_their_histories(front_door: MakeFrontDo
         b.release("move_leader.before")
         await door.out(leader, follower, via=last)
         await b.judge({leader, follower})
-
-
-async def another_run(b: Bench, name: str, who: str) -> None:
-    """The workflow has continued as new."""
-    handle = b.client.get_workflow_handle(name)
-    first = (await handle.describe()).run_id
-
-    async def changed() -> bool:
-        return (await handle.describe()).run_id != first
-
-    await wait_until(changed, f"{who} continues as new", 60)
 
 
 async def exists(handle: WorkflowHandle[Any, Any]) -> bool:
