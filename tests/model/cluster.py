@@ -7,6 +7,7 @@ is mended, so that progress is possible wherever etcd allows any. It judges each
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -59,12 +60,16 @@ class Trouble(StrEnum):
     CONFLICT = "somebody writes the EtcdMember at the same moment"
     RESOURCE_DELETED = "somebody deletes the target's EtcdMember"
     LIE = "somebody writes what is not true into an EtcdMember"
+    DIVERGES = "another voter comes to hold other data"
 
 
 TO_CALLS: Final = (Trouble.ANSWER_LOST, Trouble.NO_EFFECT, Trouble.CRASH, Trouble.LATE, Trouble.REFUSED)
 """What a call itself runs into."""
-TO_REMOVALS: Final = tuple(trouble for trouble in Trouble if trouble is not Trouble.LIE)
+TO_REMOVALS: Final = tuple(trouble for trouble in Trouble if trouble not in (Trouble.LIE, Trouble.DIVERGES))
 """What a removal must bear; what others write into an EtcdMember is for the watcher to put right."""
+TO_GATES: Final = (*TO_REMOVALS, Trouble.DIVERGES)
+"""What a removal must bear that is to make sure of the data first."""
+REVISION: Final = 100
 
 
 class CrashError(Exception):
@@ -81,6 +86,7 @@ class Member:
         voter: Whether it has a vote.
         alive: Whether it runs.
         behind: Leader and term that it goes on naming while it is cut off from its peers.
+        diverged: Whether it holds other data than the rest.
     """
 
     id: str
@@ -88,6 +94,7 @@ class Member:
     voter: bool = True
     alive: bool = True
     behind: tuple[str, int] | None = None
+    diverged: bool = False
 
     @property
     def well(self) -> bool:
@@ -108,6 +115,8 @@ class Cluster:
         resources: EtcdMembers by name.
         meant: IDs that may be removed; None until the first look pins the target.
         mends: Whether everything is mended once the script is over.
+        gates: What must have happened before anything is changed: `approval`, `hash`, `snapshot`.
+        passed: Those of them that have.
         term: Raft term.
         calls: Calls so far.
         wrong: Invariants that were broken, in words.
@@ -123,6 +132,8 @@ class Cluster:
     resources: dict[str, dict[str, Any]] = field(default_factory=dict)
     meant: frozenset[str] | None = None
     mends: bool = True
+    gates: frozenset[str] = frozenset()
+    passed: set[str] = field(default_factory=set)
     term: int = 2
     calls: int = 0
     wrong: list[str] = field(default_factory=list)
@@ -132,6 +143,12 @@ class Cluster:
     """Who was a member when an activity looked that has proposed nothing since."""
     _fresh: set[str] = field(default_factory=set)
     """Activities since whose look nothing has happened."""
+    _asked: dict[str, set[str]] = field(default_factory=dict)
+    """Voters that answered when an activity looked: whose hashes it has to know."""
+    _told: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Hashes that an activity was told, by member."""
+    _differ: bool = False
+    """Whether hashes that differ were told."""
     _late: tuple[str, int] | None = None
     _write: int = 0
     _born: int = 0
@@ -163,6 +180,7 @@ class Cluster:
             self.meant = frozenset(m.id for m in self.members.values() if m.name == self.target)
         self._looks[who] = frozenset(self.members)
         self._fresh.add(who)
+        self._asked[who] = {m.id for m in self.members.values() if m.voter and m.alive}
         members = sorted(self.members.values(), key=lambda m: int(m.id, 16))
         return ClusterView(cluster_id=self.cluster_id, members=tuple(self._seen(m) for m in members))
 
@@ -178,9 +196,30 @@ class Cluster:
         leader_id, term = member.behind or (self.leader, self.term)
         return leader_id or None, term
 
+    def hash_of(self, who: str, member_id: str, revision: int) -> tuple[int, int]:
+        """Hash of a member's data, and its revision; the gate is passed when all at one revision are the same."""
+        self._reach(member_id)
+        found = int(self.members[member_id].diverged)
+        if revision:
+            told = self._told.setdefault(who, {})
+            told[member_id] = found
+            self._differ = self._differ or len(set(told.values())) > 1
+            if self._asked[who] <= told.keys() and len(set(told.values())) == 1:
+                self.passed.add("hash")
+        return found, REVISION
+
+    def snapshot(self, member_id: str) -> bytes:
+        """What a member streams; without an answer its end is missing."""
+        data = b"all that there is"
+        if self._reach(member_id, breaks=False) is Trouble.ANSWER_LOST:
+            return data
+        self.passed.add("snapshot")
+        return data + hashlib.sha256(data).digest()
+
     def move_leader(self, who: str, leader_id: str, transferee_id: str) -> None:
         """Leadership goes to the transferee."""
         trouble = self._call()
+        self._judge_gates()
         if who not in self._looks:
             self.wrong.append("leadership was moved without a look before")
         if trouble is Trouble.NO_EFFECT:
@@ -201,6 +240,7 @@ class Cluster:
     def remove_member(self, who: str, member_id: str, via_id: str) -> None:
         """The member is out, now or later; everything that must never happen is looked for first."""
         trouble = self._call()
+        self._judge_gates()
         seen, fresh = self._looks.pop(who, None), who in self._fresh
         if seen is None:
             self.wrong.append("a removal was proposed without a look before")
@@ -284,6 +324,8 @@ class Cluster:
         elif trouble is Trouble.TARGET_DIES and target is not None:
             target.alive = False
             self._lose(target)
+        elif trouble is Trouble.DIVERGES and others:
+            others[-1].diverged = True
         elif trouble in (Trouble.API_GONE, Trouble.CONFLICT, *TO_CALLS):
             return
         elif self._quorum(self.members.values()):
@@ -322,6 +364,18 @@ class Cluster:
         who = self.members[self.leader].name if self.leader in self.members else ""
         members = sorted((m.name, m.voter, m.alive, m.well) for m in self.members.values())
         self.states.add(repr((members, who, self.target, trouble, self._late is not None)))
+        return trouble
+
+    def _reach(self, member_id: str, *, breaks: bool = True) -> Trouble | None:
+        """A read of one member's own data."""
+        trouble = self._call()
+        member = self.members.get(member_id)
+        if trouble is Trouble.CRASH:
+            raise CrashError(trouble)
+        lost = trouble is Trouble.NO_EFFECT or (breaks and trouble is Trouble.ANSWER_LOST)
+        if lost or member is None or not member.alive:
+            msg = "it does not answer"
+            raise UnreachableError(msg)
         return trouble
 
     def _api(self) -> Trouble | None:
@@ -387,6 +441,10 @@ class Cluster:
 
     # --- judging --------------------------------------------------------------------------------------------------
 
+    def _judge_gates(self) -> None:
+        if missing := sorted(self.gates - self.passed):
+            self.wrong.append(f"gates: something was to be changed without {' and '.join(missing)}")
+
     def _judge(self, member_id: str, via_id: str, *, fresh: bool) -> None:
         """A removal; all but whom it means depends on nothing having happened since the look."""
         if member_id not in (self.meant or ()):
@@ -440,8 +498,9 @@ class Cluster:
         ]
         if gone and not all(says(r) == "False" for r in named):
             wrong.append(f"it says {outcome}, and an EtcdMember says something else: {named}")
-        if outcome == FailureType.REMOVAL_REFUSED and {m.id for m in self.members.values() if m.voter} != meant:
-            wrong.append(f"it says {said}, and that is not the last voter")
+        last = {m.id for m in self.members.values() if m.voter} == meant
+        if outcome == FailureType.REMOVAL_REFUSED and not last and not self._differ:
+            wrong.append(f"it says {said}, and that is neither the last voter nor do the data differ")
         if outcome == FailureType.UNKNOWN_MEMBER and (meant or self.target in self.resources):
             wrong.append(f"it says {said}, and the member is known")
         return wrong

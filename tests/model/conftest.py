@@ -29,7 +29,7 @@ async def runner(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Runn
             patch.setattr(activities.etcd, "ELECTION_SECONDS", 0.1)
             patch.setattr(workflows.remove_member, "FIRST_PAUSE_SECONDS", 0.02)
             patch.setattr(workflows.remove_member, "LONGEST_PAUSE_SECONDS", 0.2)
-            yield Runner()
+            yield Runner(folder)
 
 
 @pytest.fixture

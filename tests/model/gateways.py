@@ -12,7 +12,8 @@ from etcd_handoff.config import ClusterProfile, Config, EtcdProfile, KubernetesP
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
+    from pathlib import Path
 
     from etcd_handoff.etcd_gateway import EtcdGateway
     from etcd_handoff.kubernetes_gateway import KubernetesGateway
@@ -23,10 +24,13 @@ NEWS_SECONDS: Final = 0.05
 """Pause between looks for news of EtcdMembers."""
 
 
-def config_of(names: Iterable[str], task_queue: str = "model") -> Config:
+def config_of(names: Iterable[str], task_queue: str = "model", snapshots: Path | None = None) -> Config:
     """A profile for each model; the host of its endpoint is its name."""
     profiles = {
-        name: ClusterProfile(etcd=EtcdProfile(endpoints=(f"http://{name}:2379",)), kubernetes=KubernetesProfile())
+        name: ClusterProfile(
+            etcd=EtcdProfile(endpoints=(f"http://{name}:2379",), snapshot_directory=snapshots),
+            kubernetes=KubernetesProfile(),
+        )
         for name in names
     }
     return Config(task_queue=task_queue, clusters=profiles)
@@ -71,6 +75,14 @@ class ModelEtcd:
     async def status_of(self, member_id: str) -> tuple[str | None, int]:
         """One member's own words."""
         return self._cluster.status_of(member_id)
+
+    async def hash_at(self, member_id: str, revision: int) -> tuple[int, int]:
+        """The hash of one member's data."""
+        return self._cluster.hash_of(_who(), member_id, revision)
+
+    async def snapshot(self, member_id: str) -> AsyncIterator[bytes]:
+        """One member's data, in one piece."""
+        yield self._cluster.snapshot(member_id)
 
     async def move_leader(self, leader_id: str, transferee_id: str) -> None:
         """A transfer."""

@@ -10,6 +10,7 @@ import tests.model.loop
 import workflows.remove_member
 from etcd_handoff import planner
 from etcd_handoff.errors import UnknownOutcomeError
+from etcd_handoff.model import Approval
 from etcd_handoff.planner import Blocked, Done, Intent, Reason, Refused, Remove, Transfer
 from tests.model.cluster import Trouble
 from tests.model.gateways import ModelEtcd
@@ -94,6 +95,16 @@ async def proposes_blindly(self: ModelEtcd, member_id: str, via_id: str) -> None
         await PROPOSE(self, member_id, via_id)
 
 
+async def skips_the_gates(self: RemoveMember) -> None:
+    """Makes sure of nothing."""
+    self._gates_passed = True
+
+
+async def approves_by_itself(self: RemoveMember) -> None:
+    """Asks nobody."""
+    self._approval = Approval()
+
+
 LOOK: Final = ModelEtcd.observe
 PROPOSE: Final = ModelEtcd.remove_member
 PLAN: Final[tuple[tuple[object, str], ...]] = (
@@ -105,6 +116,8 @@ PLACES: Final[dict[Callable[..., Any], tuple[tuple[object, str], ...]]] = {
     means_whoever_has_the_name: ((RemoveMember, "_intent"), (tests.model.loop.Loop, "_intent")),
     trusts_an_old_look: ((ModelEtcd, "observe"),),
     proposes_blindly: ((ModelEtcd, "remove_member"),),
+    skips_the_gates: ((RemoveMember, "_pass_gates"),),
+    approves_by_itself: ((RemoveMember, "_await_approval"),),
 }
 """What is replaced, where it is not the planner."""
 QUORUM: Final = "quorum: those that remain have none"
@@ -122,6 +135,12 @@ MUTANTS: Final[dict[Callable[..., Any], tuple[str, Scenario]]] = {
     proposes_blindly: (UNSEEN, Scenario(3, "follower", ((2, Trouble.ANSWER_LOST),))),
 }
 """What each breaks, in the model's words, and where that shows."""
+OF_GATES: Final[dict[Callable[..., Any], tuple[str, Scenario]]] = {
+    skips_the_gates: ("without hash and snapshot", Scenario(3, "leader", gates=("hash", "snapshot"))),
+    approves_by_itself: ("without approval", Scenario(3, "follower", gates=("approval",))),
+}
+"""The same of what comes before the first decision."""
+ALL_MUTANTS: Final = MUTANTS | OF_GATES
 
 
 def break_it(patch: pytest.MonkeyPatch, mutant: Callable[..., Any]) -> None:

@@ -18,19 +18,24 @@ import worker
 from activities.etcd import EtcdActivities
 from activities.worker import WorkerActivities
 from etcd_handoff.client import connect, start_removal
-from etcd_handoff.model import FailureType, RemovalRequest
+from etcd_handoff.model import Approval, FailureType, HandoffState, RemovalRequest
 from tests.model.cluster import Cluster, Member, Trouble, resource
 from tests.model.gateways import ModelGateways, config_of, etcd_of
+from workflows.remove_member import RemoveMember
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
+    from pathlib import Path
 
     from temporalio.client import Client
+
+    from etcd_handoff.client import Removal
 
 WHOLE: Final = bool(os.environ.get("MODEL"))
 """With MODEL=all everything runs, some ten minutes; else a fixed share of it."""
 AT_ONCE: Final = 100
 END_SECONDS: Final = 90.0
+LOOK_SECONDS: Final = 0.5
 ENDS: Final = frozenset({"removed", "already-absent", *(kind.value for kind in FailureType)})
 
 
@@ -44,6 +49,7 @@ class Scenario:
         script: What happens, by the number of the call.
         learner: Whether there is a learner too.
         patience_seconds: How long it waits for what may pass by itself.
+        gates: What is asked to happen first: `approval`, `hash`, `snapshot`.
     """
 
     voters: int
@@ -51,6 +57,7 @@ class Scenario:
     script: tuple[tuple[int, Trouble], ...] = ()
     learner: bool = False
     patience_seconds: float = 60.0
+    gates: tuple[str, ...] = ()
 
     def cluster(self, number: int) -> Cluster:
         """The model at its start."""
@@ -65,6 +72,18 @@ class Scenario:
             target=target,
             script=dict(self.script),
             resources={m.name: resource(m.name, m.id) for m in members},
+            gates=frozenset(self.gates),
+        )
+
+    def request(self, name: str, cluster: Cluster) -> RemovalRequest:
+        """The removal from the model of this name."""
+        return RemovalRequest(
+            cluster=name,
+            member=cluster.target,
+            blocked_timeout_seconds=self.patience_seconds,
+            require_approval="approval" in self.gates,
+            hash_check="hash" in self.gates,
+            snapshot="snapshot" in self.gates,
         )
 
 
@@ -106,9 +125,14 @@ class Found:
 
 
 class Runner:
-    """Runs removals; each batch has a worker and a task queue of its own."""
+    """Runs removals; each batch has a worker and a task queue of its own.
 
-    def __init__(self) -> None:
+    Args:
+        folder: Where snapshots go.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._batches = itertools.count()
         self.numbers = itertools.count()
         """For clusters: two that share one would share a cluster ID, and so a queue."""
@@ -118,7 +142,7 @@ class Runner:
         """A worker for these models: a client, its task queue, and the models' names as cluster profiles."""
         batch = next(self._batches)
         named = {f"b{batch}-{number}": cluster for number, cluster in enumerate(clusters)}
-        config, client = config_of(named, f"model-{batch}"), await connect()
+        config, client = config_of(named, f"model-{batch}", self._folder), await connect()
         etcd, gateways = EtcdActivities(config, "model", gateway=etcd_of(named)), ModelGateways(config, named)
         traits = WorkerActivities(config, search_attributes=False)
         async with worker.make_worker(client, config, worker.all_activities(client, etcd, gateways, "model", traits)):
@@ -132,11 +156,11 @@ class Runner:
         async with self.working(clusters) as (client, task_queue, names):
 
             async def one(scenario: Scenario, cluster: Cluster, name: str) -> None:
-                request = RemovalRequest(
-                    cluster=name, member=cluster.target, blocked_timeout_seconds=scenario.patience_seconds
-                )
                 async with free:
-                    outcome, said, recorded = await _end(client, request, task_queue)
+                    removal = await start_removal(client, scenario.request(name, cluster), task_queue)
+                    approving = asyncio.create_task(_approve(removal, cluster))
+                    outcome, said, recorded = await _end(removal)
+                    approving.cancel()
                 found.count(cluster, outcome)
                 wrong = cluster.judge_end(outcome, said, recorded=recorded)
                 found.wrong += [f"{scenario}: {text}" for text in wrong]
@@ -147,9 +171,19 @@ class Runner:
         return found
 
 
-async def _end(client: Client, request: RemovalRequest, task_queue: str) -> tuple[str, str, bool]:
+async def _approve(removal: Removal, cluster: Cluster) -> None:
+    """Approve once the removal waits for it, where that is asked for; it is quiet then."""
+    calls = -1
+    while "approval" in cluster.gates - cluster.passed:
+        quiet, calls = calls == cluster.calls, cluster.calls
+        if quiet and (await removal.query(RemoveMember.progress)).state is HandoffState.AWAITING_APPROVAL:
+            cluster.passed.add("approval")
+            await removal.execute_update(RemoveMember.approve, Approval(by="model"))
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _end(removal: Removal) -> tuple[str, str, bool]:
     """How a removal ended, what its failure says, and whether it says that the EtcdMember tells the truth."""
-    removal = await start_removal(client, request, task_queue)
     try:
         async with asyncio.timeout(END_SECONDS):
             result = await removal.result()

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from etcd_handoff.model import FailureType
-from tests.model.cluster import TO_REMOVALS
-from tests.model.mutants import MUTANTS, break_it
+from tests.model.cluster import TO_GATES, TO_REMOVALS
+from tests.model.mutants import ALL_MUTANTS, break_it
 from tests.model.runner import WHOLE, Scenario, starts
 
 if TYPE_CHECKING:
@@ -27,8 +27,11 @@ pytestmark = pytest.mark.integration
 
 SEED: Final = 20260101
 SHARE: Final = 1 if WHOLE else 18
+SHARE_OF_GATES: Final = 1 if WHOLE else 49
 CALLS: Final = 7
 """The first calls, at each of which each trouble happens once; a leader's removal makes some twelve."""
+CALLS_WITH_GATES: Final = 13
+"""The gates of three voters make ten calls more."""
 
 
 def one_trouble(most_voters: int) -> Iterator[Scenario]:
@@ -67,13 +70,29 @@ async def test_several_things_happen_in_larger_clusters(runner: Runner) -> None:
     assert FailureType.BLOCKED_TOO_LONG in found.ends
 
 
+def at_the_gates() -> Iterator[Scenario]:
+    """Each trouble at each of the first calls of removals that are to ask, compare and save first."""
+    for start, call, trouble in itertools.product(starts(3), range(CALLS_WITH_GATES), TO_GATES):
+        yield replace(start, script=((call, trouble),), gates=("approval", "hash", "snapshot"))
+
+
+@pytest.mark.timeout(900 if WHOLE else 120)
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+async def test_nothing_is_changed_before_the_gates_are_passed(runner: Runner) -> None:
+    """Approval, equal hashes and a whole snapshot come before the first change, whatever happens meanwhile."""
+    found = await runner.run(itertools.islice(at_the_gates(), 0, None, SHARE_OF_GATES))
+    found.tell("gates")
+    assert found.wrong == []
+    assert {"removed", FailureType.REMOVAL_REFUSED} <= set(found.ends)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("mutant", ALL_MUTANTS, ids=lambda mutant: mutant.__name__)
 async def test_loop_that_is_broken_on_purpose_is_caught(
     runner: Runner, mutant: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each rule that is taken out breaks the invariant that it is for, and with the rule none is broken."""
-    broken, scenario = MUTANTS[mutant]
+    broken, scenario = ALL_MUTANTS[mutant]
     assert (await runner.run([scenario])).wrong == []
     break_it(monkeypatch, mutant)
     assert broken in " ".join((await runner.run([scenario])).wrong)
