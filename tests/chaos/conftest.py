@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import json
 import os
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import pytest
+from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.lab.parts import ETCD_CHOICE
 from tests.chaos.cases import Case, all_cases, sample
@@ -17,7 +19,12 @@ from tests.chaos.cases import Case, all_cases, sample
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RESULTS = Path(__file__).parents[2] / "bench" / "results"
+    import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+RESULTS: Final = ROOT / "bench" / "results"
+PRODUCT: Final = ("worker.py", "workflows/*.py", "activities/*.py", "etcd_handoff/*.py")
+"""What the cases put to the test; the lab is in a folder of its own."""
 
 
 @dataclass
@@ -31,6 +38,7 @@ class Finding:
         gap_ms: Longest time between two acknowledged writes.
         failed_writes: Puts that were not acknowledged.
         said: What a judge said, when it is broken.
+        product: Which version of the product it was, as `product` has it.
     """
 
     name: str
@@ -39,14 +47,27 @@ class Finding:
     gap_ms: float = 0.0
     failed_writes: int = 0
     said: str = ""
+    product: str = ""
+
+
+@cache
+def product() -> str:
+    """Short hash of the product's source: what was found of another one may no longer be so."""
+    files = sorted(path for pattern in PRODUCT for path in ROOT.glob(pattern))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
 
 
 def chosen() -> list[Case]:
-    """All cases with `CHAOS=all`, those with `CHAOS=<part of a name>` in their name, else the sample."""
+    """All cases with `CHAOS=all`, those with `CHAOS=<part of a name>` in their name, else the sample.
+
+    With `CHAOS_REST=1` those that have not run with this version of the product.
+    """
     wanted = os.environ.get("CHAOS", "")
     if wanted in ("", "sample"):
         return sample()
-    return [case for case in all_cases() if wanted == "all" or wanted in case.name]
+    with _alone():
+        found = {row.name for row in stored() if os.environ.get("CHAOS_REST") and row.product == product()}
+    return [case for case in all_cases() if (wanted == "all" or wanted in case.name) and case.name not in found]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -56,31 +77,48 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("case", cases, ids=[case.name for case in cases])
 
 
-@pytest.fixture(scope="session")
-def findings() -> Iterator[list[Finding]]:
-    """Collects what the cases found; when they were asked for, their rows take the place of older ones."""
-    found: list[Finding] = []
-    yield found
-    if os.environ.get("CHAOS") and found:
-        write(found)
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Several runs may read and store at once, each other cases."""
+    folder = os.open(RESULTS, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
-def write(found: list[Finding]) -> None:
-    """Store what was found beside what other runs have found of other cases."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
+def results_path() -> Path:
+    """Where what is found is kept, a file for each version of etcd."""
     etcd = os.environ.get(ETCD_CHOICE, "")
-    path = RESULTS / f"chaos{f'-etcd-{etcd}' * bool(etcd)}.json"
-    older = [Finding(**row) for row in json.loads(path.read_text())] if path.exists() else []
-    by_name = {finding.name: finding for finding in [*older, *found]}
-    rows = [by_name[case.name] for case in all_cases() if case.name in by_name]
-    path.write_text("[\n" + ",\n".join(json.dumps(asdict(row)) for row in rows) + "\n]\n")
-    path.with_suffix(".md").write_text(table(rows))
+    return RESULTS / f"chaos{f'-etcd-{etcd}' * bool(etcd)}.json"
+
+
+def stored() -> list[Finding]:
+    """What other runs have found."""
+    path = results_path()
+    return [Finding(**row) for row in json.loads(path.read_text())] if path.exists() else []
+
+
+def store(finding: Finding) -> None:
+    """Let a finding take the place of the older one of its case; runs of other cases may do the same meanwhile."""
+    if not os.environ.get("CHAOS"):
+        return
+    finding.product = product()
+    path = results_path()
+    with _alone():
+        by_name = {row.name: row for row in [*stored(), finding]}
+        rows = [by_name[case.name] for case in all_cases() if case.name in by_name]
+        path.write_text("[\n" + ",\n".join(json.dumps(asdict(row)) for row in rows) + "\n]\n")
+        path.with_suffix(".md").write_text(table(rows))
 
 
 def table(found: list[Finding]) -> str:
     """How the cases of each fault ended, as Markdown."""
+    sources = Counter(finding.product or "older" for finding in found)
     lines = [
-        f"{len(found)} cases.",
+        f"{len(found)} of {len(all_cases())} cases; by hash of the product's source: "
+        + ", ".join(f"{source} {count}" for source, count in sources.most_common()),
         "",
         "| fault | cases | ended well | after mending | refused safely | broken | longest write gap, ms | median, ms |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",

@@ -19,7 +19,7 @@ from etcd_handoff.lab.writer import OpenLoopWriter
 from etcd_handoff.model import RemovalRequest, RemovalResult
 from tests.chaos import judges
 from tests.chaos.cases import NETWORK_FAULTS
-from tests.chaos.conftest import Finding
+from tests.chaos.conftest import Finding, store
 from tests.chaos.faults import FAULTS, Scene
 
 if TYPE_CHECKING:
@@ -38,10 +38,9 @@ ASK_SECONDS: Final = 0.2
 
 @pytest.mark.integration
 @pytest.mark.slow
-async def test_case(case: Case, tmp_path: Path, findings: list[Finding], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_case(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Held at its moment, struck, let go: the removal ends, and all judges agree."""
     finding = Finding(case.name)
-    findings.append(finding)
     before = judges.children()
     try:
         await _run(case, tmp_path, finding, monkeypatch)
@@ -49,6 +48,8 @@ async def test_case(case: Case, tmp_path: Path, findings: list[Finding], monkeyp
     except BaseException as error:
         finding.ended, finding.said = "broken", f"{type(error).__name__}: {error}"[:500]
         raise
+    finally:
+        store(finding)
 
 
 async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.MonkeyPatch) -> None:
