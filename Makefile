@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
 # Not -m: the package imports this module too, and Python warns when it then runs it a second time.
 PARTS := $(BIN)/python -c 'import sys; from etcd_handoff.lab.parts import main; sys.exit(main(network="network" in sys.argv))'
-BENCHES := removals takeover sizes load startup connections sandbox activity_cost
+BENCHES := removals "removals apart" takeover sizes load startup connections sandbox activity_cost fleet
 PINS := requirements/base.txt requirements/dev.txt
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
@@ -34,8 +34,8 @@ chaos: network ## the fault matrix on real processes, hours (CHAOS=<part of a na
 model: programs ## all scenarios of the loop's model, some ten minutes; make test runs a share of them
 	@MODEL=all $(BIN)/pytest -q -s --show-capture=no tests/model
 
-bench: programs ## all measurements, over an hour (ROUNDS=<n> makes it shorter, BENCH=<name> picks one); writes bench/results
-	@for name in $(if $(BENCH),$(BENCH),$(BENCHES)); do $(BIN)/python -m bench.$$name $(ROUNDS) || exit 1; done
+bench: programs ## all measurements, some two hours (ROUNDS=<n> makes it shorter, BENCH=<name> picks one); writes bench/results
+	@for name in $(if $(BENCH),"$(BENCH)",$(BENCHES)); do $(BIN)/python -m bench.$$name $(ROUNDS) || exit 1; done
 
 lint: $(SETUP) ## style, as pyproject.toml has it
 	@$(BIN)/ruff check --quiet

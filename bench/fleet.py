@@ -1,8 +1,8 @@
 """A thousand clusters that all ask for a removal at once, on one worker.
 
-Run as `python -m bench.fleet [CLUSTERS]`. Temporal, the worker, workflows and activities are real, etcd and Kubernetes
-are simulated. As many trivial workflows of as many activities, on such a worker, say what Temporal allows; removals
-that take no turn say what it costs that each cluster has a queue.
+Run as `python -m bench.fleet [ROUNDS [CLUSTERS]]`. Temporal, the worker, workflows and activities are real, etcd and
+Kubernetes are simulated. As many trivial workflows of as many activities, on such a worker, say what Temporal allows;
+removals that take no turn say what it costs that each cluster has a queue.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 REMOVAL, TURNLESS, TRIVIAL = "a leader's removal", "the same without a turn", "as many trivial activities"
 ACTIVITIES: Final = 5
-ROUNDS: Final = 2
 AT_ONCE: Final = 50
 """Requests that are on their way at a time, so that they do not run into their own time-outs."""
 READY_SECONDS: Final = 60.0
@@ -117,7 +116,7 @@ async def watched(client: Client, worker: int, names: list[str]) -> float:
     return grown / len(names)
 
 
-async def run(clusters: int) -> tuple[dict[str, list[Burst]], float]:
+async def run(rounds: int, clusters: int) -> tuple[dict[str, list[Burst]], float]:
     """Bursts of all kinds by turns, then all clusters watched."""
     kinds = [TRIVIAL, TURNLESS, REMOVAL]
     bursts: dict[str, list[Burst]] = {kind: [] for kind in kinds}
@@ -132,13 +131,13 @@ async def run(clusters: int) -> tuple[dict[str, list[Burst]], float]:
         async def removal(name: str) -> WorkflowHandle[Any, Any]:
             return await start_removal(client, RemovalRequest(cluster=name, member=simulated.LEADER))
 
-        for number in range(ROUNDS):
+        for number in range(rounds):
             for kind in kinds[:: -1 if number % 2 else 1]:
                 async with fleet_worker(server, clusters, kind) as pid:
                     found = await burst(client, pid, trivial if kind == TRIVIAL else removal, names)
                     bursts[kind].append(found)
                     print(f"round {number}: {kind}: {found.ended[-1]:.0f} ms, {found.memory:.0f} kB each", flush=True)
-                    if (number, kind) == (ROUNDS - 1, TRIVIAL):
+                    if (number, kind) == (rounds - 1, TRIVIAL):
                         grown = await watched(client, pid, names)
     return bursts, grown
 
@@ -161,7 +160,7 @@ async def fleet_worker(server: DevServer, clusters: int, kind: str) -> AsyncIter
         await process.kill()
 
 
-def tell(clusters: int, bursts: dict[str, list[Burst]], watch_kb: float) -> None:
+def tell(rounds: int, clusters: int, bursts: dict[str, list[Burst]], watch_kb: float) -> None:
     """Store what was measured."""
     last = {kind: statistics.median(found.ended[-1] for found in of_it) for kind, of_it in bursts.items()}
     report.write(
@@ -171,7 +170,7 @@ def tell(clusters: int, bursts: dict[str, list[Burst]], watch_kb: float) -> None
         "ms",
         [
             "one worker with our settings, gateways simulated with latencies of loopback, Temporal's dev server real",
-            f"{ROUNDS} rounds, a fresh worker for each burst",
+            f"{rounds} rounds, a fresh worker for each burst",
         ],
         figures={
             "throughput, removals / trivial": last[TRIVIAL] / last[REMOVAL],
@@ -185,6 +184,7 @@ def tell(clusters: int, bursts: dict[str, list[Burst]], watch_kb: float) -> None
 
 
 if __name__ == "__main__":
-    wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    tell(wanted, *asyncio.run(run(wanted)))
+    wanted = [int(word) for word in sys.argv[1:]]
+    sizes = (wanted[0] if wanted else 2, wanted[1] if len(wanted) > 1 else 1000)
+    tell(*sizes, *asyncio.run(run(*sizes)))
     leave(0)
