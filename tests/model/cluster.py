@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.errors import (
@@ -24,6 +23,7 @@ from etcd_handoff.errors import (
 )
 from etcd_handoff.etcdmember import member_id_of, says
 from etcd_handoff.model import ClusterView, FailureType, MemberView
+from tests.model.trouble import TO_CALLS, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,38 +37,6 @@ MAYBE: Final = "may have taken place"
 OUT: Final = "out, and it is there"
 LAST_CALL: Final = 400
 """More calls than any removal needs: a loop that makes them goes round in circles."""
-
-
-class Trouble(StrEnum):
-    """What happens at a call."""
-
-    ANSWER_LOST = "the effect takes place, its answer is lost"
-    NO_EFFECT = "nothing takes place, and no answer comes"
-    CRASH = "the effect takes place, and the worker dies"
-    LATE = "the removal gets no answer, and takes place some calls later"
-    REFUSED = "etcd refuses changes for now"
-    LEADER_MOVES = "somebody moves leadership"
-    NO_LEADER = "the leader is lost, and nobody is elected"
-    LEFT_BEHIND = "another voter is cut off from its peers, and does not hear that leadership went round"
-    OTHER_DIES = "another voter dies"
-    TARGET_DIES = "the target dies"
-    TARGET_REMOVED = "somebody removes the target"
-    OTHER_REMOVED = "somebody removes another voter"
-    NAMESAKE = "somebody replaces the target by a new member of the same name"
-    ADDED = "somebody adds a voter that has not started"
-    API_GONE = "no API server answers"
-    CONFLICT = "somebody writes the EtcdMember at the same moment"
-    RESOURCE_DELETED = "somebody deletes the target's EtcdMember"
-    LIE = "somebody writes what is not true into an EtcdMember"
-    DIVERGES = "another voter comes to hold other data"
-
-
-TO_CALLS: Final = (Trouble.ANSWER_LOST, Trouble.NO_EFFECT, Trouble.CRASH, Trouble.LATE, Trouble.REFUSED)
-"""What a call itself runs into."""
-TO_REMOVALS: Final = tuple(trouble for trouble in Trouble if trouble not in (Trouble.LIE, Trouble.DIVERGES))
-"""What a removal must bear; what others write into an EtcdMember is for the watcher to put right."""
-TO_GATES: Final = (*TO_REMOVALS, Trouble.DIVERGES)
-"""What a removal must bear that is to make sure of the data first."""
 REVISION: Final = 100
 
 

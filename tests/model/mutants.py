@@ -12,9 +12,9 @@ from etcd_handoff import planner
 from etcd_handoff.errors import UnknownOutcomeError
 from etcd_handoff.model import Approval
 from etcd_handoff.planner import Blocked, Done, Intent, Reason, Refused, Remove, Transfer
-from tests.model.cluster import Trouble
 from tests.model.gateways import ModelEtcd
 from tests.model.runner import Scenario
+from tests.model.trouble import Trouble
 from workflows.remove_member import RemoveMember
 
 if TYPE_CHECKING:

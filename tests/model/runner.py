@@ -19,7 +19,7 @@ from activities.etcd import EtcdActivities
 from activities.worker import WorkerActivities
 from etcd_handoff.client import connect, start_removal
 from etcd_handoff.model import Approval, FailureType, HandoffState, RemovalRequest
-from tests.model.cluster import Cluster, Member, Trouble, resource
+from tests.model.cluster import Cluster, Member, resource
 from tests.model.gateways import ModelGateways, config_of, etcd_of
 from workflows.remove_member import RemoveMember
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from etcd_handoff.client import Removal
+    from tests.model.trouble import Trouble
 
 WHOLE: Final = bool(os.environ.get("MODEL"))
 """With MODEL=all everything runs, some ten minutes; else a fixed share of it."""

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from etcd_handoff.model import FailureType
-from tests.model.cluster import TO_GATES, TO_REMOVALS
 from tests.model.mutants import ALL_MUTANTS, break_it
 from tests.model.runner import WHOLE, Scenario, starts
+from tests.model.trouble import TO_GATES, TO_REMOVALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

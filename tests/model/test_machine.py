@@ -21,10 +21,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.model.cluster import TO_REMOVALS, Cluster, Member, Trouble, resource
+from tests.model.cluster import Cluster, Member, resource
 from tests.model.loop import STEPS_TO_END, Loop, leaping
 from tests.model.mutants import MUTANTS, break_it
 from tests.model.runner import WHOLE, Found
+from tests.model.trouble import TO_REMOVALS, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.model.cluster import TO_REMOVALS
 from tests.model.loop import STEPS_TO_END, Loop, leaping
 from tests.model.runner import WHOLE, Found, Scenario, starts
+from tests.model.trouble import TO_REMOVALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

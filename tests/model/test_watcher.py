@@ -18,8 +18,9 @@ from etcd_handoff.client import start_watch
 from etcd_handoff.coordination import WatchRequest
 from etcd_handoff.etcdmember import asks_to_leave, member_id_of, status_of
 from etcd_handoff.planner import Reason
-from tests.model.cluster import CALMS_AFTER, Cluster, Trouble
+from tests.model.cluster import CALMS_AFTER, Cluster
 from tests.model.runner import END_SECONDS, WHOLE, Scenario
+from tests.model.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

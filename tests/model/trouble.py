@@ -1,0 +1,38 @@
+"""What may happen to a cluster of the model, and to whom."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+
+class Trouble(StrEnum):
+    """What happens at a call."""
+
+    ANSWER_LOST = "the effect takes place, its answer is lost"
+    NO_EFFECT = "nothing takes place, and no answer comes"
+    CRASH = "the effect takes place, and the worker dies"
+    LATE = "the removal gets no answer, and takes place some calls later"
+    REFUSED = "etcd refuses changes for now"
+    LEADER_MOVES = "somebody moves leadership"
+    NO_LEADER = "the leader is lost, and nobody is elected"
+    LEFT_BEHIND = "another voter is cut off from its peers, and does not hear that leadership went round"
+    OTHER_DIES = "another voter dies"
+    TARGET_DIES = "the target dies"
+    TARGET_REMOVED = "somebody removes the target"
+    OTHER_REMOVED = "somebody removes another voter"
+    NAMESAKE = "somebody replaces the target by a new member of the same name"
+    ADDED = "somebody adds a voter that has not started"
+    API_GONE = "no API server answers"
+    CONFLICT = "somebody writes the EtcdMember at the same moment"
+    RESOURCE_DELETED = "somebody deletes the target's EtcdMember"
+    LIE = "somebody writes what is not true into an EtcdMember"
+    DIVERGES = "another voter comes to hold other data"
+
+
+TO_CALLS: Final = (Trouble.ANSWER_LOST, Trouble.NO_EFFECT, Trouble.CRASH, Trouble.LATE, Trouble.REFUSED)
+"""What a call itself runs into."""
+TO_REMOVALS: Final = tuple(trouble for trouble in Trouble if trouble not in (Trouble.LIE, Trouble.DIVERGES))
+"""What a removal must bear; what others write into an EtcdMember is for the watcher to put right."""
+TO_GATES: Final = (*TO_REMOVALS, Trouble.DIVERGES)
+"""What a removal must bear that is to make sure of the data first."""
