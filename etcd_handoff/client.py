@@ -7,8 +7,12 @@ print((await removal.result()).outcome)
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
+import sys
+import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from temporalio.client import Client, WorkflowHandle
@@ -33,6 +37,9 @@ WORKFLOW_TYPE: Final = "RemoveMember"
 WATCH_TYPE: Final = "WatchEtcdMembers"
 
 DEFAULT_ADDRESS: Final = "localhost:7233"
+
+EXIT_SECONDS: Final = 1.0
+"""How long a script's end waits for the SDK's own threads."""
 
 Removal = WorkflowHandle[Any, RemovalResult]
 Watcher = WorkflowHandle[Any, None]
@@ -113,6 +120,22 @@ async def start_watch(client: Client, request: WatchRequest, task_queue: str = T
         static_summary=f"Do what EtcdMembers of cluster {request.cluster} ask for, and keep them true",
     )
     return handle
+
+
+@atexit.register
+def let_native_threads_leave(most_seconds: float = EXIT_SECONDS) -> None:
+    """Return when no thread from outside Python runs Python code any more, or when time is up.
+
+    The SDK's own threads hand answers to the event loop. A script that ends while one of them is about to return from
+    there is killed by SIGABRT or SIGSEGV after its work is done (temporalio sdk-python#300), and its caller takes a
+    removal that went well for one that failed.
+    """
+    end = time.monotonic() + most_seconds
+    # All that run Python code, but those that Python's `threading` knows: these it has waited for, or need no waiting.
+    while sys._current_frames().keys() - {thread.ident for thread in threading.enumerate()}:  # noqa: SLF001
+        if time.monotonic() >= end:
+            return
+        time.sleep(0.001)
 
 
 def temporal_address() -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from etcd_handoff.client import connect
-from etcd_handoff.lab import Lab, LabOptions, Role, judge
+from etcd_handoff.lab import Lab, LabOptions, Role, judge, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter, Put, WriteReport
 from tests.chaos import cases, faults, judges
 
@@ -128,6 +128,11 @@ async def test_whatever_goes_on_running_is_caught(tmp_path: Path, monkeypatch: p
         client = await connect()
         await judges.nothing_runs(client)
         forgotten = await client.start_workflow("ClusterTurns", id="forgotten", task_queue="nobody's")
+
+        async def listed() -> bool:
+            return (await client.count_workflows("ExecutionStatus = 'Running'")).count == 1
+
+        await wait_until(listed, "the list has the workflow", 30)  # Temporal writes it after the start's answer
         with pytest.raises(AssertionError, match="no workflow is open; \\['forgotten'\\]"):
             await judges.nothing_runs(client, seconds=3)
         await forgotten.terminate()
