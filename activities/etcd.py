@@ -27,7 +27,7 @@ from etcd_handoff.errors import (
     UnreachableError,
 )
 from etcd_handoff.etcd_gateway import EtcdGateway
-from etcd_handoff.model import Act, AwaitElection, ClusterView, Look, Report, StepOutcome, WorkerTraits
+from etcd_handoff.model import Act, AwaitElection, Look, Report, StepOutcome, WorkerTraits
 from etcd_handoff.planner import Done, Intent, Remove, Transfer, plan
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from etcd_handoff.config import Config
+    from etcd_handoff.view import ClusterView
 
 WATCH_SECONDS: Final = 0.002
 """Pause between looks at the transferee: a transfer takes milliseconds."""

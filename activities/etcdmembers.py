@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from activities.kubernetes import Gateways
     from etcd_handoff.kubernetes_gateway import KubernetesGateway
-    from etcd_handoff.model import ClusterView
+    from etcd_handoff.view import ClusterView
 
 NOT_INSTALLED_SECONDS: Final = 5.0
 """Pause between looks for a resource kind that is not installed: nothing of it can be watched."""

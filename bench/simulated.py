@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from activities.kubernetes import Gateways
 from etcd_handoff.config import ClusterProfile, Config, EtcdProfile, KubernetesProfile
 from etcd_handoff.etcdmember import KIND
-from etcd_handoff.model import ClusterView, MemberView
+from etcd_handoff.view import ClusterView, MemberView
 
 if TYPE_CHECKING:
     import builtins

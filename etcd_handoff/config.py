@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from etcd_handoff.errors import ConfigError, UnknownClusterError
-from etcd_handoff.model import TASK_QUEUE, ClusterName, Remover, describe, in_words
+from etcd_handoff.message import ClusterName, describe, in_words
+from etcd_handoff.model import TASK_QUEUE, Remover
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

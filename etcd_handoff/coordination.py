@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import Field
 
-from etcd_handoff.model import ClusterName, ClusterView, HandoffState, MemberId, Message
+from etcd_handoff.message import ClusterName, MemberId, Message
+from etcd_handoff.model import HandoffState
+from etcd_handoff.view import ClusterView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

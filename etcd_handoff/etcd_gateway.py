@@ -23,7 +23,7 @@ from etcd3aio.maintenance import MaintenanceService
 
 from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnreachableError
 from etcd_handoff.etcd_answers import classify, readable
-from etcd_handoff.model import ClusterView, MemberView
+from etcd_handoff.view import ClusterView, MemberView
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence

@@ -1,81 +1,28 @@
-"""The data that travels: what is asked, what was seen, what was done. No behaviour beyond reading itself.
+"""The data that travels: what is asked, what was done, how it ended. No behaviour beyond reading itself.
 
-Everything here is immutable and fits a Temporal payload. Member and cluster IDs are lowercase hex without padding,
-as etcdctl and k0s print them: uint64 does not survive JSON readers that use doubles. Nothing here holds an endpoint
-or a secret, because all of it ends in workflow histories.
+Everything here is immutable and fits a Temporal payload. Nothing here holds an endpoint or a secret, because all of it
+ends in workflow histories.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Container
-
-    from pydantic_core import ErrorDetails
+from etcd_handoff.message import ClusterName, MemberId, MemberName, Message
+from etcd_handoff.view import ClusterView
 
 TASK_QUEUE: Final = "etcd-handoff"
 """Default task queue; setting `task_queue`."""
 TASK_TIMEOUT: Final = timedelta(seconds=2)
 """A worker that is killed while it decides what comes next is given up after this, not after Temporal's 10 s."""
 
-MemberId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,16}$")]
-CLUSTER_NAME: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
-MEMBER_NAME: Final = r"^[^\s/\p{Cc}\p{Cf}][^/\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$"
-"""Member names stand in workflow IDs and on pages: no slash, nothing that breaks a line or turns its direction."""
-ClusterName = Annotated[str, StringConstraints(pattern=CLUSTER_NAME)]
-MemberName = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=MEMBER_NAME)]
 Remover = Literal["etcd", "k0s"]
 
 SECONDS_IN_30_DAYS: Final = 30 * 24 * 3600
-
-
-class Message(BaseModel):
-    """Base of everything that crosses a border: immutable, exact types, no unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-PATTERNS: Final = {
-    CLUSTER_NAME: "give up to 63 letters, digits, '.', '_' and '-', a letter or digit first and last",
-    MEMBER_NAME: "give a member name or a hex ID: no '/', no control characters, no space at its start",
-}
-"""What a text that does not match should be, in words."""
-LONGEST_KEY: Final = 60
-
-
-def in_words(item: ErrorDetails) -> str:
-    """What is wrong with one field."""
-    pattern = str(item.get("ctx", {}).get("pattern"))
-    return PATTERNS.get(pattern) or item["msg"].removeprefix("Value error, ")
-
-
-def describe(error: ValidationError, say: Callable[[ErrorDetails], str] = in_words) -> list[str]:
-    """One readable line for each wrong field: `member: Field required`; no value is repeated.
-
-    Args:
-        error: What pydantic found.
-        say: What is wrong with a field, in words.
-    """
-    items = error.errors(include_url=False, include_input=False)
-    lists = {item["loc"][:-1] for item in items}
-    return [
-        f"{'.'.join(_shown(part) for part in item['loc']) or 'input'}: {say(item)}"
-        for item in items
-        # A list whose items are wrong counts as empty as well, which nobody needs to hear.
-        if item["type"] != "too_short" or item["loc"] not in lists
-    ]
-
-
-def _shown(key: str | int) -> str:
-    """A key as it may stand in a line, whatever somebody sent."""
-    text = "".join(c if c.isprintable() else "?" for c in str(key))
-    return text if len(text) <= LONGEST_KEY else f"{text[:LONGEST_KEY]}..."
 
 
 # --- what is asked ------------------------------------------------------------------------------------------------
@@ -121,121 +68,6 @@ class Recheck(Message):
 def workflow_id(cluster: str, member: str) -> str:
     """The workflow ID of a removal: one at a time for each member (contract)."""
     return f"etcd-remove/{cluster}/{member}"
-
-
-# --- what was seen ------------------------------------------------------------------------------------------------
-
-
-class MemberView(Message):
-    """One member as the linearizable list and its own status describe it.
-
-    Attributes:
-        id: Member ID.
-        name: Member name; empty when the member has not started yet.
-        peer_urls: Peer URLs of the membership entry.
-        is_learner: True for a non-voting member.
-        reachable: True when the member answered the last status call.
-        leader_id: The leader that the member itself names; None when it knows none or did not answer.
-        term: Raft term that the member reports; 0 when it did not answer.
-        raft_index: Last raft log index of the member; 0 when it did not answer.
-        version: etcd version of the member, empty when it did not answer.
-        db_size_bytes: Size of the backend file; 0 when it did not answer.
-        alarms: Alarms raised for this member: `NOSPACE`, `CORRUPT`.
-        note: Why it counts as unreachable or unhealthy, for people.
-    """
-
-    id: MemberId
-    name: str
-    peer_urls: tuple[str, ...] = ()
-    is_learner: bool = False
-    reachable: bool = False
-    leader_id: MemberId | None = None
-    term: int = 0
-    raft_index: int = 0
-    version: str = ""
-    db_size_bytes: int = 0
-    alarms: tuple[str, ...] = ()
-    note: str = ""
-
-    @property
-    def label(self) -> str:
-        """Name for people: the member's name, or its ID while it has none."""
-        return self.name or self.id
-
-
-class Leadership(Message):
-    """A leader that a majority of the voters names at one term."""
-
-    id: MemberId
-    term: int
-
-
-class ClusterView(Message):
-    """The membership of a linearizable list together with each member's own status, read at nearly one moment.
-
-    Attributes:
-        cluster_id: Cluster ID in the header of the linearizable list.
-        members: All members, sorted by ID.
-        foreign: Labels of configured endpoints that answered for another cluster.
-    """
-
-    cluster_id: MemberId
-    members: tuple[MemberView, ...]
-    foreign: tuple[str, ...] = ()
-
-    @property
-    def voters(self) -> tuple[MemberView, ...]:
-        """Members with a vote."""
-        return tuple(m for m in self.members if not m.is_learner)
-
-    def member(self, member_id: str | None) -> MemberView | None:
-        """The member with this ID, or None when it is not in the list."""
-        return next((m for m in self.members if m.id == member_id), None)
-
-    def only(self, member_ids: Container[str]) -> ClusterView:
-        """The view without members that are not among these."""
-        return self.model_copy(update={"members": tuple(m for m in self.members if m.id in member_ids)})
-
-    def label(self, member_id: str | None) -> str:
-        """How to speak of a member: its name where it has one."""
-        found = self.member(member_id)
-        return found.label if found else (member_id or "nobody")
-
-    @property
-    def leadership(self) -> Leadership | None:
-        """The leader that a majority of voters names at the same term; None while there is no such agreement.
-
-        One member's word is not enough: for a second and more after a leader's removal members still name it
-        (`Status.leader` is local knowledge, etcd `api/v3rpc/maintenance.go`).
-        """
-        votes = Counter((m.leader_id, m.term) for m in self.voters if m.reachable and m.leader_id)
-        if not votes:
-            return None
-        (leader_id, term), count = votes.most_common(1)[0]
-        if leader_id not in {m.id for m in self.voters} or count < quorum(len(self.voters)):
-            return None
-        return Leadership(id=leader_id, term=term)
-
-    @property
-    def healthy_voters(self) -> tuple[MemberView, ...]:
-        """Voters that count towards a quorum.
-
-        They answer, their data is not known to be corrupt, and they name the agreed leader at the agreed term: one
-        that names another is cut off from the others, however well it answers us.
-        """
-        agreed = self.leadership
-        if agreed is None:
-            return ()
-        return tuple(
-            m
-            for m in self.voters
-            if m.reachable and "CORRUPT" not in m.alarms and (m.leader_id, m.term) == (agreed.id, agreed.term)
-        )
-
-
-def quorum(voters: int) -> int:
-    """How many of `voters` make a majority."""
-    return voters // 2 + 1
 
 
 # --- what was done ------------------------------------------------------------------------------------------------

@@ -18,7 +18,8 @@ from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, pydan
 from temporalio.converter import BinaryNullPayloadConverter, CompositePayloadConverter, JSONProtoPayloadConverter
 from temporalio.exceptions import ApplicationError
 
-from etcd_handoff.model import FailureType, describe
+from etcd_handoff.message import describe
+from etcd_handoff.model import FailureType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -23,12 +23,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.model import quorum
+from etcd_handoff.view import quorum
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-    from etcd_handoff.model import ClusterView, MemberView
+    from etcd_handoff.view import ClusterView, MemberView
 
 CAUGHT_UP_ENTRIES: Final = 5_000
 """Largest lag, in raft log entries, of a transferee.

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
+
+if TYPE_CHECKING:
+    from etcd_handoff.view import ClusterView
 
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.coordination import Turn
     from etcd_handoff.model import (
         Approval,
-        ClusterView,
         FailureType,
         HandoffState,
         Pinned,

@@ -12,8 +12,9 @@ from etcd_handoff.planner import Blocked, Reason, Refused, Remove, Transfer
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from etcd_handoff.model import ClusterView, MemberView, RemovalRequest, Step
+    from etcd_handoff.model import RemovalRequest, Step
     from etcd_handoff.planner import Ambiguous, Decision, NotFound
+    from etcd_handoff.view import ClusterView, MemberView
 
 STEPS_WITHOUT_PAUSE: Final = 8
 """After so many steps that did not end it, the cluster is left alone for a moment before the next."""

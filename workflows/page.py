@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from etcd_handoff.model import ClusterView, Pinned, Progress, RemovalRequest
+    from etcd_handoff.model import Pinned, Progress, RemovalRequest
+    from etcd_handoff.view import ClusterView
 
 
 def summary(request: RemovalRequest) -> str:

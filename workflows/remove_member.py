@@ -26,12 +26,10 @@ with workflow.unsafe.imports_passed_through():
         Act,
         AwaitElection,
         Carried,
-        ClusterView,
         FailureType,
         HandoffState,
         LeaveRequest,
         Look,
-        MemberView,
         Outcome,
         Pinned,
         Record,
@@ -58,6 +56,7 @@ with workflow.unsafe.imports_passed_through():
         plan,
         resolve,
     )
+    from etcd_handoff.view import ClusterView, MemberView
     from workflows import calls, outcome
     from workflows.desk import Desk
     from workflows.turns import join

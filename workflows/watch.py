@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError, is_cancelled_exception
 from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
+
+if TYPE_CHECKING:
+    from etcd_handoff.view import ClusterView
 
 with workflow.unsafe.imports_passed_through():
     from activities.etcd import EtcdActivities
@@ -35,7 +38,7 @@ with workflow.unsafe.imports_passed_through():
         to_remove,
         wanted,
     )
-    from etcd_handoff.model import TASK_TIMEOUT, ClusterView, Look, Outcome, RemovalRequest, workflow_id
+    from etcd_handoff.model import TASK_TIMEOUT, Look, Outcome, RemovalRequest, workflow_id
     from etcd_handoff.payloads import invalid_input
     from workflows.remove_member import RemoveMember
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from temporalio.service import RPCError
 
     from etcd_handoff.config import ClusterProfile, Config, KubernetesProfile
-    from etcd_handoff.model import ClusterView, RemovalRequest
+    from etcd_handoff.model import RemovalRequest
+    from etcd_handoff.view import ClusterView
 
 T = TypeVar("T")
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_UNREACHABLE, EXIT_INTERRUPTED = 0, 1, 2, 4, 130
@@ -112,7 +113,8 @@ def make_request(given: argparse.Namespace, cluster: str, **options: object) -> 
     """The checked input of a removal."""
     from pydantic import ValidationError
 
-    from etcd_handoff.model import RemovalRequest, describe
+    from etcd_handoff.message import describe
+    from etcd_handoff.model import RemovalRequest
 
     try:
         return RemovalRequest.model_validate({"cluster": cluster, "member": given.member, **options})

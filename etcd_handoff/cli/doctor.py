@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from etcd_handoff.cli.findings import Finding
     from etcd_handoff.config import ClusterProfile
-    from etcd_handoff.model import ClusterView
+    from etcd_handoff.view import ClusterView
 
 POLLER_FRESH_SECONDS: Final = 75.0
 """A worker asks for work at least once a minute; Temporal lists it five minutes after its last request."""

@@ -16,12 +16,12 @@ from etcd_handoff.cli.output import (
     count,
     health,
 )
-from etcd_handoff.model import quorum
+from etcd_handoff.view import quorum
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
 
-    from etcd_handoff.model import ClusterView
+    from etcd_handoff.view import ClusterView
 
 
 @dataclass(frozen=True, slots=True)

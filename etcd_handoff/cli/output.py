@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.etcdmember import member_id_of, resource_name, says
-from etcd_handoff.model import FailureType, HandoffState, Outcome, quorum
+from etcd_handoff.model import FailureType, HandoffState, Outcome
 from etcd_handoff.planner import (
     Ambiguous,
     Blocked,
@@ -18,12 +18,14 @@ from etcd_handoff.planner import (
     lag,
     resolve,
 )
+from etcd_handoff.view import quorum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from etcd_handoff.model import ClusterView, MemberView, Progress, RemovalResult, Step
+    from etcd_handoff.model import Progress, RemovalResult, Step
     from etcd_handoff.planner import Decision
+    from etcd_handoff.view import ClusterView, MemberView
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED, EXIT_UNREACHABLE = 0, 1, 2, 3, 4
 

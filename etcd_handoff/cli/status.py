@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from etcd_handoff.cli.output import OpenRemoval
     from etcd_handoff.config import ClusterProfile
-    from etcd_handoff.model import ClusterView
+    from etcd_handoff.view import ClusterView
 
 
 def status_command(given: argparse.Namespace) -> int:

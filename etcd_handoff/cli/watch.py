@@ -54,7 +54,8 @@ async def _start(given: argparse.Namespace, cluster: str, task_queue: str | None
 
     from etcd_handoff.client import start_watch
     from etcd_handoff.coordination import WatchRequest
-    from etcd_handoff.model import TASK_QUEUE, describe
+    from etcd_handoff.message import describe
+    from etcd_handoff.model import TASK_QUEUE
 
     try:
         request = WatchRequest(cluster=cluster, resync_seconds=given.resync)

@@ -28,7 +28,7 @@ from etcd_handoff.etcdmember import (
     truth_of,
 )
 from etcd_handoff.kubernetes_gateway import classify
-from etcd_handoff.model import ClusterView, MemberView
+from etcd_handoff.view import ClusterView, MemberView
 from tests.fuzz.mutations import REPEATABLE, TEXTS, alike, mutated, texts, values
 
 if TYPE_CHECKING:

@@ -40,7 +40,7 @@ from etcd_handoff.lab.processes import Process, run
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
 
-    from etcd_handoff.model import ClusterView
+    from etcd_handoff.view import ClusterView
 
 UNKNOWN_ID: Final = "abad1dea"
 REVISION: Final = 10**9

@@ -22,7 +22,8 @@ from etcd_handoff.errors import (
     UnreachableError,
 )
 from etcd_handoff.etcdmember import member_id_of, says
-from etcd_handoff.model import ClusterView, FailureType, MemberView
+from etcd_handoff.model import FailureType
+from etcd_handoff.view import ClusterView, MemberView
 from tests.model.trouble import TO_CALLS, Trouble
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from etcd_handoff.etcd_gateway import EtcdGateway
     from etcd_handoff.kubernetes_gateway import KubernetesGateway
-    from etcd_handoff.model import ClusterView
+    from etcd_handoff.view import ClusterView
     from tests.model.cluster import Cluster
 
 NEWS_SECONDS: Final = 0.05

@@ -21,10 +21,8 @@ from etcd_handoff.etcdmember import MESSAGE_REMOVED
 from etcd_handoff.model import (
     Act,
     AwaitElection,
-    ClusterView,
     FailureType,
     Look,
-    MemberView,
     Pinned,
     Record,
     RemovalRequest,
@@ -32,6 +30,7 @@ from etcd_handoff.model import (
     StepOutcome,
 )
 from etcd_handoff.planner import Blocked, Done, Intent, Refused, Remove, Transfer, plan, resolve
+from etcd_handoff.view import ClusterView, MemberView
 from tests.model.cluster import CrashError
 from tests.model.gateways import ModelGateways, config_of, etcd_of
 from workflows import outcome

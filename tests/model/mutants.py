@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from etcd_handoff.model import ClusterView
     from etcd_handoff.planner import Decision
+    from etcd_handoff.view import ClusterView
 
 
 def without_quorum_check(view: ClusterView, intent: Intent) -> Decision:

@@ -16,7 +16,7 @@ from etcd_handoff.planner import Blocked, Decision, Done, Intent, Refused, Remov
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from etcd_handoff.model import ClusterView
+    from etcd_handoff.view import ClusterView
 
 CAUGHT_UP: Final = 5_000
 """Stated again on purpose: a change of the planner's own number has to be a decision."""

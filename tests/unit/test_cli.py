@@ -15,9 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from etcd_handoff import __version__, cli, client, errors
 from etcd_handoff.cli import app, common, doctor, removal
 from etcd_handoff.cli import output as out
-from etcd_handoff.model import (
-    FailureType,
-)
+from etcd_handoff.model import FailureType
 
 if TYPE_CHECKING:
     from pathlib import Path

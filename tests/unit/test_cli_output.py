@@ -9,17 +9,9 @@ import pytest
 
 from etcd_handoff.cli import findings
 from etcd_handoff.cli import output as out
-from etcd_handoff.model import (
-    ClusterView,
-    HandoffState,
-    MemberView,
-    Outcome,
-    Progress,
-    RemovalResult,
-    Step,
-    StepOutcome,
-)
+from etcd_handoff.model import HandoffState, Outcome, Progress, RemovalResult, Step, StepOutcome
 from etcd_handoff.planner import Intent, plan
+from etcd_handoff.view import ClusterView, MemberView
 
 
 def member(number: int, **fields: object) -> MemberView:

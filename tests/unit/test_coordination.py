@@ -26,7 +26,8 @@ from etcd_handoff.coordination import (
     watch_id,
 )
 from etcd_handoff.etcdmember import News, disagrees, event_for, noted, says, status_for, truth_of
-from etcd_handoff.model import ClusterView, HandoffState, MemberView
+from etcd_handoff.model import HandoffState
+from etcd_handoff.view import ClusterView, MemberView
 
 CLUSTER_ID = "cafe"
 NOW = "2026-02-03T04:05:06Z"

@@ -7,6 +7,7 @@ import ast
 import importlib
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from pydantic_core import PydanticUndefined
@@ -28,7 +29,6 @@ from etcd_handoff.model import (
     TASK_QUEUE,
     FailureType,
     HandoffState,
-    Message,
     Outcome,
     RemovalRequest,
     RemovalResult,
@@ -37,6 +37,9 @@ from etcd_handoff.model import (
     workflow_id,
 )
 from etcd_handoff.planner import Reason
+
+if TYPE_CHECKING:
+    from etcd_handoff.message import Message
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-from etcd_handoff.model import (
-    ClusterView,
-    HandoffState,
-    MemberView,
-    Pinned,
-    Progress,
-    RemovalRequest,
-    Step,
-    StepOutcome,
-)
+from etcd_handoff.model import HandoffState, Pinned, Progress, RemovalRequest, Step, StepOutcome
+from etcd_handoff.view import ClusterView, MemberView
 from workflows.page import details, summary
 
 A, B, C, D = "8211f1d0f64f3269", "91bc3c398fb3c146", "fd422379fda50e48", "c0ffee"

@@ -14,14 +14,12 @@ from temporalio.api.common.v1 import Payload
 from temporalio.exceptions import ApplicationError
 
 from etcd_handoff import model
+from etcd_handoff.message import Message
 from etcd_handoff.model import (
     Act,
     Approval,
     AwaitElection,
-    ClusterView,
     HandoffState,
-    MemberView,
-    Message,
     Outcome,
     Pinned,
     Progress,
@@ -35,6 +33,7 @@ from etcd_handoff.model import (
     StepOutcome,
 )
 from etcd_handoff.payloads import data_converter, invalid_input
+from etcd_handoff.view import ClusterView, MemberView
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from etcd_handoff.model import ClusterView, MemberView
 from etcd_handoff.planner import (
     CAUGHT_UP_ENTRIES,
     Ambiguous,
@@ -23,6 +22,7 @@ from etcd_handoff.planner import (
     plan,
     resolve,
 )
+from etcd_handoff.view import ClusterView, MemberView
 
 CLUSTER = "cdf818194e3a8c32"
 A, B, C, D, E = (

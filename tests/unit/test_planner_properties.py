@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
 from etcd_handoff import planner
-from etcd_handoff.model import ClusterView, Leadership, MemberView
 from etcd_handoff.planner import Blocked, Decision, Done, Intent, Reason, Refused, Remove, Transfer
+from etcd_handoff.view import ClusterView, Leadership, MemberView
 from tests.unit.planner_judge import CAUGHT_UP, judge
 
 if TYPE_CHECKING:

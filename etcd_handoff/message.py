@@ -1,0 +1,66 @@
+"""What all messages have in common: exact types, the forms of names and IDs, and what is wrong with one, in words.
+
+Member and cluster IDs are lowercase hex without padding, as etcdctl and k0s print them: uint64 does not survive JSON
+readers that use doubles.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic_core import ErrorDetails
+
+MemberId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,16}$")]
+CLUSTER_NAME: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
+MEMBER_NAME: Final = r"^[^\s/\p{Cc}\p{Cf}][^/\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$"
+"""Member names stand in workflow IDs and on pages: no slash, nothing that breaks a line or turns its direction."""
+ClusterName = Annotated[str, StringConstraints(pattern=CLUSTER_NAME)]
+MemberName = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=MEMBER_NAME)]
+
+
+class Message(BaseModel):
+    """Base of everything that crosses a border: immutable, exact types, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+PATTERNS: Final = {
+    CLUSTER_NAME: "give up to 63 letters, digits, '.', '_' and '-', a letter or digit first and last",
+    MEMBER_NAME: "give a member name or a hex ID: no '/', no control characters, no space at its start",
+}
+"""What a text that does not match should be, in words."""
+LONGEST_KEY: Final = 60
+
+
+def in_words(item: ErrorDetails) -> str:
+    """What is wrong with one field."""
+    pattern = str(item.get("ctx", {}).get("pattern"))
+    return PATTERNS.get(pattern) or item["msg"].removeprefix("Value error, ")
+
+
+def describe(error: ValidationError, say: Callable[[ErrorDetails], str] = in_words) -> list[str]:
+    """One readable line for each wrong field: `member: Field required`; no value is repeated.
+
+    Args:
+        error: What pydantic found.
+        say: What is wrong with a field, in words.
+    """
+    items = error.errors(include_url=False, include_input=False)
+    lists = {item["loc"][:-1] for item in items}
+    return [
+        f"{'.'.join(_shown(part) for part in item['loc']) or 'input'}: {say(item)}"
+        for item in items
+        # A list whose items are wrong counts as empty as well, which nobody needs to hear.
+        if item["type"] != "too_short" or item["loc"] not in lists
+    ]
+
+
+def _shown(key: str | int) -> str:
+    """A key as it may stand in a line, whatever somebody sent."""
+    text = "".join(c if c.isprintable() else "?" for c in str(key))
+    return text if len(text) <= LONGEST_KEY else f"{text[:LONGEST_KEY]}..."
