@@ -55,12 +55,13 @@ SETTLE_SECONDS: Final = 1.0
 WARM_SECONDS: Final = 0.5
 """How long the writer writes before anything happens."""
 ETCD_STEPS: Final = ("check_leader", "move_leader", "await_election", "remove_member")
-IDLE, NAIVE, RUNBOOK, SCRIPT, RAW, OURS, FLAG, EMPTY = (
+IDLE, NAIVE, RUNBOOK, SCRIPT, RAW, LOOKS, OURS, FLAG, EMPTY = (
     "nothing happens",
     "through itself",
     "runbook: etcdctl, kubectl",
     "script, warm connections",
     "etcd calls alone, overlapped",
+    "the same, a look before each change",
     "etcd-handoff",
     "etcd-handoff, kubectl patch",
     "a workflow of five empty steps",
@@ -130,7 +131,8 @@ class Bench:
         turns += [(f"stall, {way}", functools.partial(self.stall, way, folder)) for way in STALLS]
         if not self.apart:
             turns += [(f"time, {way}", functools.partial(self.time, way)) for way in TIMES]
-            turns += [(RAW, self.steps), (EMPTY, self.empty)]
+            turns += [(way, functools.partial(self.steps, way)) for way in (RAW, LOOKS)]
+            turns += [(EMPTY, self.empty)]
         first = number % len(turns)
         for name, turn in turns[first:] + turns[:first]:
             await self.warm()
@@ -177,11 +179,11 @@ class Bench:
             await watcher.cancel()
         await arena.bring_back(self.lab, who.leader)
 
-    async def steps(self) -> None:
-        """The leader is removed by the calls to etcd alone; the member is back when this returns."""
+    async def steps(self, way: str) -> None:
+        """The leader is removed by calls to etcd alone; the member is back when this returns."""
         who = await arena.roles(self.lab)
         await asyncio.sleep(WARM_SECONDS)
-        await self.raw(who)
+        await self.raw(who, looks=way == LOOKS)
         await arena.bring_back(self.lab, who.leader)
 
     async def empty(self) -> None:
@@ -222,16 +224,24 @@ class Bench:
         resource = await self._kubernetes.get(who.leader, who.leader)
         await self._kubernetes.patch_status(resource, {**resource["status"], **_joined_false()}, who.leader)
 
-    async def raw(self, who: Roles) -> None:
-        """The calls to etcd alone, the transfer watched instead of waited for, with nothing made sure of twice."""
+    async def raw(self, who: Roles, *, looks: bool) -> None:
+        """The calls to etcd alone, the transfer watched instead of waited for, with nothing made sure of twice.
+
+        With `looks` the whole cluster is looked at first, once more before each change, and after the election: what
+        no removal can do without that decides each change by what is true then, wherever it runs.
+        """
         view = await self._etcd.observe()
         ids = {member.name: member.id for member in view.members}
         began = time.perf_counter()
+        for _ in range(2 * looks):
+            await self._etcd.observe()
         moving = asyncio.ensure_future(self._etcd.move_leader(ids[who.leader], ids[who.writer]))
         while not all([await self._follows(ids[name], ids[who.writer]) for name in (who.writer, who.other)]):  # noqa: ASYNC110  # elsewhere
             await asyncio.sleep(0.002)
+        for _ in range(2 * looks):
+            await self._etcd.observe()
         await self._etcd.remove_member(ids[who.leader], ids[who.writer])
-        self.samples.steps[RAW].append((time.perf_counter() - began) * 1000)
+        self.samples.steps[LOOKS if looks else RAW].append((time.perf_counter() - began) * 1000)
         moving.cancel()
         await asyncio.gather(moving, return_exceptions=True)
 
@@ -347,10 +357,14 @@ def tell_times(samples: Samples) -> None:
     report.write(
         "steps",
         "From the first look until the member is out, inside the steps",
-        {way: samples.steps[way] for way in (RAW, OURS)},
+        {way: samples.steps[way] for way in (RAW, LOOKS, OURS)},
         "ms",
         ["the workflow's own time of check_leader, move_leader, await_election and remove_member"],
-        figures={"etcd-handoff / etcd calls alone": steps[OURS] / steps[RAW]},
+        figures={
+            "etcd-handoff / etcd calls alone": steps[OURS] / steps[RAW],
+            "a look before each change / etcd calls alone": steps[LOOKS] / steps[RAW],
+            "etcd-handoff / a look before each change": steps[OURS] / steps[LOOKS],
+        },
     )
 
 
