@@ -1,8 +1,9 @@
 """A thousand clusters that all ask for a removal at once, on one worker.
 
 Run as `python -m bench.fleet [ROUNDS [CLUSTERS]]`. Temporal, the worker, workflows and activities are real, etcd and
-Kubernetes are simulated. As many trivial workflows of as many activities, on such a worker, say what Temporal allows;
-removals that take no turn say what it costs that each cluster has a queue.
+Kubernetes are simulated. As many trivial workflows of as many activities, on such a worker, say what Temporal allows,
+and with an empty second workflow each what it allows when each cluster has a queue; removals that take no turn say what
+ours costs.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from activities.temporal import UNDISTURBED
 from bench import report, simulated
 from bench.dev_server import DevServer, dev_server
 from bench.fleet_worker import NO_TURNS, READY
@@ -35,7 +37,12 @@ if TYPE_CHECKING:
 
     Start = Callable[[str], Awaitable[WorkflowHandle[Any, Any]]]
 
-REMOVAL, TURNLESS, TRIVIAL = "a leader's removal", "the same without a turn", "as many trivial activities"
+REMOVAL, TURNLESS, TRIVIAL, PAIRED = (
+    "a leader's removal",
+    "the same without a turn",
+    "as many trivial activities",
+    "the same, and an empty workflow each",
+)
 ACTIVITIES: Final = 5
 AT_ONCE: Final = 50
 """Requests that are on their way at a time, so that they do not run into their own time-outs."""
@@ -118,7 +125,7 @@ async def watched(client: Client, worker: int, names: list[str]) -> float:
 
 async def run(rounds: int, clusters: int) -> tuple[dict[str, list[Burst]], float]:
     """Bursts of all kinds by turns, then all clusters watched."""
-    kinds = [TRIVIAL, TURNLESS, REMOVAL]
+    kinds = [TRIVIAL, PAIRED, TURNLESS, REMOVAL]
     bursts: dict[str, list[Burst]] = {kind: [] for kind in kinds}
     names, grown = simulated.cluster_names(clusters), 0.0
     async with dev_server(*TUNING) as server:
@@ -128,13 +135,21 @@ async def run(rounds: int, clusters: int) -> tuple[dict[str, list[Burst]], float
             waits = [0.0] * ACTIVITIES
             return await client.start_workflow(Trivial.run, waits, id=f"trivial/{name}", task_queue=TASK_QUEUE)
 
+        async def paired(name: str) -> WorkflowHandle[Any, Any]:
+            nothing, empty_id = list[float](), f"empty/{name}"
+            await client.start_workflow(
+                Trivial.run, nothing, id=empty_id, task_queue=TASK_QUEUE, start_delay=UNDISTURBED
+            )
+            return await trivial(name)
+
         async def removal(name: str) -> WorkflowHandle[Any, Any]:
             return await start_removal(client, RemovalRequest(cluster=name, member=simulated.LEADER))
 
+        starts = {TRIVIAL: trivial, PAIRED: paired, TURNLESS: removal, REMOVAL: removal}
         for number in range(rounds):
             for kind in kinds[:: -1 if number % 2 else 1]:
                 async with fleet_worker(server, clusters, kind) as pid:
-                    found = await burst(client, pid, trivial if kind == TRIVIAL else removal, names)
+                    found = await burst(client, pid, starts[kind], names)
                     bursts[kind].append(found)
                     print(f"round {number}: {kind}: {found.ended[-1]:.0f} ms, {found.memory:.0f} kB each", flush=True)
                     if (number, kind) == (rounds - 1, TRIVIAL):
@@ -174,6 +189,7 @@ def tell(rounds: int, clusters: int, bursts: dict[str, list[Burst]], watch_kb: f
         ],
         figures={
             "throughput, removals / trivial": last[TRIVIAL] / last[REMOVAL],
+            "throughput, trivial with an empty workflow each / trivial": last[TRIVIAL] / last[PAIRED],
             "throughput, removals without a turn / trivial": last[TRIVIAL] / last[TURNLESS],
             "removals per second": clusters / last[REMOVAL] * 1000,
             "kB of the worker for each open removal, at most": max(found.memory for found in bursts[REMOVAL]),
