@@ -172,6 +172,9 @@ class Bench:
                 self.samples.seen[way].append((await shown - began) * 1000)
             except TimeoutError:
                 self.samples.unseen += 1
+                asked = ["get", "etcdmember", who.leader, "-o", "jsonpath={.metadata.resourceVersion} {.status}"]
+                for node in (who.writer, who.other):
+                    print(f"not seen: {node} says {await self.lab.kubectl(*asked, context=node)}", flush=True)
             if way == OURS:
                 self.samples.steps[OURS].append(self._steps_ms)
             await asyncio.sleep(SETTLE_SECONDS)
