@@ -108,6 +108,13 @@ class Process:
         self.signal(signal.SIGKILL)
         await self.ended()
 
+    def start_over(self) -> None:
+        """SIGKILL and start in one go: whoever waits for it does not see it end."""
+        self.signal(signal.SIGKILL)
+        if self._popen is not None:
+            self._popen.wait()
+        self.start()
+
     async def terminate(self) -> None:
         """SIGTERM, and gone when this returns."""
         self.signal(signal.SIGTERM)

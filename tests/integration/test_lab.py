@@ -16,6 +16,7 @@ import pytest
 
 from etcd_handoff.config import load_config
 from etcd_handoff.lab import Lab, LabOptions, ProcessError, Role, wait_until
+from etcd_handoff.lab.cluster import GIVEN_UP
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
 
 if TYPE_CHECKING:
@@ -63,6 +64,18 @@ async def ended(pids: list[int]) -> None:
         return not any(runs(pid) for pid in pids)
 
     await wait_until(none_runs, "all processes have ended", 20, lambda: str([p for p in pids if runs(p)]))
+
+
+async def test_api_server_that_will_never_be_ready_starts_over(tmp_path: Path) -> None:
+    """What it says before it ends, a minute later, is enough; others that wait for it do not see it end."""
+    async with Lab(LabOptions(nodes=1, temporal=False, directory=tmp_path)) as lab:
+        server = lab.process(Role.APISERVER, "node0")
+        first = server.pid
+        with server.log.open("a") as log:
+            log.write(f"{GIVEN_UP}\n")
+        await asyncio.gather(lab.ready(Role.APISERVER, "node0"), lab.ready(Role.APISERVER, "node0"))
+        assert server.pid not in (first, None)
+        assert await lab.etcdmembers("node0")
 
 
 async def test_three_nodes_come_up_as_they_say_and_go_without_a_trace(tmp_path: Path) -> None:
