@@ -45,11 +45,13 @@ async def test_case(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     try:
         await _run(case, tmp_path, finding, monkeypatch)
         judges.nothing_is_left(before)
+    except asyncio.CancelledError:  # the run was stopped, and has found nothing
+        raise
     except BaseException as error:
         finding.ended, finding.said = "broken", f"{type(error).__name__}: {error}"[:500]
-        raise
-    finally:
         store(finding)
+        raise
+    store(finding)
 
 
 async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.MonkeyPatch) -> None:
