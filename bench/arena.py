@@ -40,7 +40,12 @@ class Roles:
 
 
 class Watch:
-    """`kubectl get --watch` of one EtcdMember through the API server of one node."""
+    """`kubectl get --watch` of one EtcdMember through the API server of one node.
+
+    It asks for a list of one: of a single object kubectl throws the first event of its watch away, which it takes for
+    what it has shown already (`watch` in kubectl's pkg/cmd/get/get.go), so that a change which comes before the watch
+    stands is never shown. The watch of a list begins where the list ended.
+    """
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -53,7 +58,7 @@ class Watch:
         process = await asyncio.create_subprocess_exec(
             str(found.kubectl),
             *("--kubeconfig", str(lab.kubeconfig_path), "--context", context),
-            *("get", "etcdmember", member, "--watch", "-o", show),
+            *("get", "etcdmembers", "--field-selector", f"metadata.name={member}", "--watch", "-o", show),
             stdout=asyncio.subprocess.PIPE,
         )
         watch = cls(process)

@@ -1,11 +1,12 @@
 """A leader's removal, done in several ways that take turns on one lab: how long writes stall and how long it takes.
 
-Run as `python -m bench.removals [ROUNDS] [apart]`. In each round the leader is removed once in each way. The stall is
-measured while a writer puts a key every 2 ms through a survivor, whatever became of earlier puts. The time is measured
-without that load, by `kubectl get --watch` through the API server of the other survivor.
+Run as `python -m bench.removals [ROUNDS] [apart|steps]`. In each round the leader is removed once in each way. The
+stall is measured while a writer puts a key every 2 ms through a survivor, whatever became of earlier puts. The time is
+measured without that load, by `kubectl get --watch` through the API server of the other survivor.
 
 With `apart` only the stall is measured, and the members of etcd share no core with what stands on other hosts in a real
-cluster: the API server that loses its etcd, Temporal, and the workers.
+cluster: the API server that loses its etcd, Temporal, and the workers. With `steps` only the time inside the steps is
+measured.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
+from temporalio.testing import ActivityEnvironment
+
+from activities.etcd import EtcdActivities
+from activities.kubernetes import Gateways
 from bench import arena, report
 from bench.dev_server import our_worker
 from bench.trivial import Trivial, trivial
@@ -37,7 +42,7 @@ from etcd_handoff.kubernetes_gateway import KubernetesGateway
 from etcd_handoff.lab import Lab, LabOptions
 from etcd_handoff.lab.naive import leave
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
-from etcd_handoff.model import RemovalRequest
+from etcd_handoff.model import Act, AwaitElection, Look, RemovalRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -45,7 +50,7 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from bench.arena import Roles
-    from etcd_handoff.model import Step
+    from etcd_handoff.model import Report, Step
 
 INTERVAL_MS: Final = 2.0
 WARMING_ROUNDS: Final = 2
@@ -55,13 +60,14 @@ SETTLE_SECONDS: Final = 1.0
 WARM_SECONDS: Final = 0.5
 """How long the writer writes before anything happens."""
 ETCD_STEPS: Final = ("check_leader", "move_leader", "await_election", "remove_member")
-IDLE, NAIVE, RUNBOOK, SCRIPT, RAW, LOOKS, OURS, FLAG, EMPTY = (
+IDLE, NAIVE, RUNBOOK, SCRIPT, RAW, LOOKS, ALONE, OURS, FLAG, EMPTY = (
     "nothing happens",
     "through itself",
     "runbook: etcdctl, kubectl",
     "script, warm connections",
     "etcd calls alone, overlapped",
     "the same, a look before each change",
+    "etcd-handoff's steps, without Temporal",
     "etcd-handoff",
     "etcd-handoff, kubectl patch",
     "a workflow of five empty steps",
@@ -70,6 +76,10 @@ STALLS: Final = (IDLE, NAIVE, SCRIPT, OURS)
 """Ways whose stall is measured."""
 TIMES: Final = (RUNBOOK, SCRIPT, OURS, FLAG)
 """Ways that end with an EtcdMember that says so, whose time is measured."""
+STEPS: Final = (RAW, LOOKS, ALONE)
+"""Ways that end with the member out, whose time is measured from the first look on."""
+APART, ONLY_STEPS = "apart", "steps"
+"""Parts of the measurements, to be run alone."""
 
 
 @dataclass
@@ -100,16 +110,19 @@ class Bench:
         lab: It runs, with workers on all nodes.
         client: Of its Temporal server.
         samples: Filled.
-        apart: Whether etcd has a core of its own; then only the stall is measured.
+        part: `apart`, where etcd has a core of its own and only the stall is measured, or `steps`; else everything.
     """
 
-    def __init__(self, lab: Lab, client: Client, samples: Samples, *, apart: bool = False) -> None:
-        self.lab, self.client, self.samples, self.apart = lab, client, samples, apart
-        profile = load_config(lab.config_path).cluster(lab.cluster)
+    def __init__(self, lab: Lab, client: Client, samples: Samples, part: str = "") -> None:
+        self.lab, self.client, self.samples, self.part = lab, client, samples, part
+        config = load_config(lab.config_path)
+        profile = config.cluster(lab.cluster)
         if profile.kubernetes is None:
             msg = "the lab's profile has no Kubernetes"
             raise RuntimeError(msg)
         self._etcd, self._kubernetes = EtcdGateway(profile.etcd), KubernetesGateway(profile.kubernetes)
+        self._resources = Gateways(config, "bench")
+        self._activities = EtcdActivities(config, "bench", self._resources.prepare)
         self._window, self._steps_ms = 0.25, 0.0
         self.ways: dict[str, Callable[[Roles], Awaitable[None]]] = {
             IDLE: self.idle,
@@ -124,19 +137,24 @@ class Bench:
         """Close all connections."""
         await self._etcd.close()
         await self._kubernetes.close()
+        await self._activities.close()
+        await self._resources.close()
 
     async def round(self, number: int, folder: Path) -> None:
         """Everything once."""
         turns: list[tuple[str, Callable[[], Awaitable[None]]]] = []
-        turns += [(f"stall, {way}", functools.partial(self.stall, way, folder)) for way in STALLS]
-        if not self.apart:
-            turns += [(f"time, {way}", functools.partial(self.time, way)) for way in TIMES]
-            turns += [(way, functools.partial(self.steps, way)) for way in (RAW, LOOKS)]
+        if self.part != ONLY_STEPS:
+            turns += [(f"stall, {way}", functools.partial(self.stall, way, folder)) for way in STALLS]
+        if self.part != APART:
+            ways = TIMES if not self.part else (OURS,)
+            turns += [(f"time, {way}", functools.partial(self.time, way)) for way in ways]
+            turns += [(way, functools.partial(self.steps, way)) for way in STEPS]
+        if not self.part:
             turns += [(EMPTY, self.empty)]
         first = number % len(turns)
         for name, turn in turns[first:] + turns[:first]:
             await self.warm()
-            if self.apart:
+            if self.part == APART:
                 arena.keep_apart(self.lab)
             await turn()
             print(f"round {number}: {name}", flush=True)
@@ -183,10 +201,13 @@ class Bench:
         await arena.bring_back(self.lab, who.leader)
 
     async def steps(self, way: str) -> None:
-        """The leader is removed by calls to etcd alone; the member is back when this returns."""
+        """The leader is removed without Temporal, and nothing is recorded; the member is back when this returns."""
         who = await arena.roles(self.lab)
         await asyncio.sleep(WARM_SECONDS)
-        await self.raw(who, looks=way == LOOKS)
+        if way == ALONE:
+            await self.alone(who)
+        else:
+            await self.raw(who, looks=way == LOOKS)
         await arena.bring_back(self.lab, who.leader)
 
     async def empty(self) -> None:
@@ -248,6 +269,27 @@ class Bench:
         moving.cancel()
         await asyncio.gather(moving, return_exceptions=True)
 
+    async def alone(self, who: Roles) -> None:
+        """What a worker runs for the workflow, one step straight after the other, and without Temporal."""
+        looked = await self._step(self._activities.check_leader, Look(cluster=self.lab.cluster))
+        view = looked.view
+        if view is None or view.leadership is None:
+            msg = f"no leader: {looked.step.note}"
+            raise RuntimeError(msg)
+        target_id = next(member.id for member in view.members if member.name == who.leader)
+        act = Act(cluster=self.lab.cluster, cluster_id=view.cluster_id, target_id=target_id)
+        others = tuple(member.id for member in view.healthy_voters if member.id != target_id)
+        ask = AwaitElection(**dict(act), term_before=view.leadership.term, others=others)
+        handed = await asyncio.gather(
+            self._step(self._activities.move_leader, act), self._step(self._activities.await_election, ask)
+        )
+        removed = await self._step(self._activities.remove_member, act)
+        self.samples.steps[ALONE].append(covered_ms([report.step for report in (looked, *handed, removed)]))
+        await self._resources.prepared(self.lab.cluster, who.leader)  # a next removal of the same member reads it again
+
+    async def _step(self, activity: Callable[..., Awaitable[Report]], asked: Look) -> Report:
+        return await ActivityEnvironment().run(activity, asked)
+
     async def ours(self, who: Roles) -> None:
         """The workflow."""
         removal = await start_removal(self.client, RemovalRequest(cluster=self.lab.cluster, member=who.leader))
@@ -263,6 +305,8 @@ class Bench:
         """All connections of this process stand."""
         await self._etcd.observe()
         await self._kubernetes.warm()
+        await self._activities.warm()
+        await self._resources.warm()
 
     async def _nothing(self) -> None:
         nothing = [0.0] * 5
@@ -298,7 +342,7 @@ def _joined_false() -> dict[str, object]:
     return {"conditions": [condition], "message": "Member removed", "reconcileStatus": "Success"}
 
 
-async def run(rounds: int, *, apart: bool = False) -> None:
+async def run(rounds: int, part: str = "") -> None:
     """All ways, `rounds` times each; the order turns, so that none always comes after the same one.
 
     What was measured is stored after each round, so that a run that is cut short is not lost.
@@ -307,7 +351,7 @@ async def run(rounds: int, *, apart: bool = False) -> None:
         async with Lab(LabOptions(workers=("node0", "node1", "node2"))) as lab:
             with mock.patch.dict(os.environ, lab.environment):
                 client = await connect()
-                bench = Bench(lab, client, Samples(), apart=apart)
+                bench = Bench(lab, client, Samples(), part)
                 async with our_worker(client, EMPTY, [trivial], [Trivial]):
                     await arena.settle(lab)
                     for number in range(-WARMING_ROUNDS, rounds):
@@ -315,10 +359,18 @@ async def run(rounds: int, *, apart: bool = False) -> None:
                             bench.samples = Samples()
                         await bench.round(number, Path(folder))
                         if number >= 0:
-                            tell_stall(bench.samples, apart=apart)
-                        if number >= 0 and not apart:
-                            tell_times(bench.samples)
+                            tell(bench.samples, part)
                 await bench.close()
+
+
+def tell(samples: Samples, part: str) -> None:
+    """Store what was measured."""
+    if part != ONLY_STEPS:
+        tell_stall(samples, apart=part == APART)
+    if not part:
+        tell_times(samples)
+    if part != APART:
+        tell_steps(samples)
 
 
 def tell_stall(samples: Samples, *, apart: bool) -> None:
@@ -342,8 +394,8 @@ def tell_stall(samples: Samples, *, apart: bool) -> None:
 
 
 def tell_times(samples: Samples) -> None:
-    """Store how long removals and their steps took."""
-    seen, steps = ({k: statistics.median(v) for k, v in s.items()} for s in (samples.seen, samples.steps))
+    """Store how long removals took."""
+    seen = {way: statistics.median(found) for way, found in samples.seen.items()}
     report.write(
         "removal",
         "From the start until kubectl on another API server shows Joined=False",
@@ -357,14 +409,20 @@ def tell_times(samples: Samples) -> None:
             "not seen within 30 s": samples.unseen,
         },
     )
+
+
+def tell_steps(samples: Samples) -> None:
+    """Store how long the steps took."""
+    steps = {way: statistics.median(found) for way, found in samples.steps.items()}
     report.write(
         "steps",
         "From the first look until the member is out, inside the steps",
-        {way: samples.steps[way] for way in (RAW, LOOKS, OURS)},
+        {way: samples.steps[way] for way in (*STEPS, OURS)},
         "ms",
         ["the workflow's own time of check_leader, move_leader, await_election and remove_member"],
         figures={
             "etcd-handoff / etcd calls alone": steps[OURS] / steps[RAW],
+            "etcd-handoff without Temporal / etcd calls alone": steps[ALONE] / steps[RAW],
             "a look before each change / etcd calls alone": steps[LOOKS] / steps[RAW],
             "etcd-handoff / a look before each change": steps[OURS] / steps[LOOKS],
         },
@@ -373,4 +431,5 @@ def tell_times(samples: Samples) -> None:
 
 if __name__ == "__main__":
     wanted = [int(word) for word in sys.argv[1:] if word.isdigit()]
-    asyncio.run(run(wanted[0] if wanted else 20, apart="apart" in sys.argv))
+    chosen = next((word for word in sys.argv[1:] if word in (APART, ONLY_STEPS)), "")
+    asyncio.run(run(wanted[0] if wanted else 20, chosen))
