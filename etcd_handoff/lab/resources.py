@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from etcd_handoff.lab.judge import ListedMember
 
 CRD: Final = ROOT / "deploy" / "crd.yaml"
-CRD_NAME: Final = "crd/etcdmembers.etcd.k0sproject.io"
+CRD_URL: Final = "apis/apiextensions.k8s.io/v1/customresourcedefinitions/etcdmembers.etcd.k0sproject.io"
 SERVED_SECONDS: Final = 60.0
 
 
@@ -32,7 +33,7 @@ async def install(kubectl: Kubectl, nodes: Sequence[Node], members: Sequence[Lis
     """Every API server serves EtcdMembers, and each member has one that says what k0s would say."""
     context = nodes[0].name
     await kubectl("apply", "--server-side", "-f", str(CRD), context=context)
-    await kubectl("wait", "--for=condition=Established", CRD_NAME, "--timeout=60s", context=context)
+    await wait_until(lambda: _established(nodes[0]), "the CRD is established", SERVED_SECONDS)
     await asyncio.gather(*(_served(node) for node in nodes))
     items = [_resource(member) for member in members]
     listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
@@ -45,6 +46,18 @@ def joined(resource: dict[str, Any]) -> str:
     """`True`, `False` or `Unknown`: the resource's condition Joined."""
     conditions = resource.get("status", {}).get("conditions", [])
     return next((str(c["status"]) for c in conditions if c["type"] == "Joined"), "Unknown")
+
+
+async def _established(node: Node) -> bool:
+    """Asked without `kubectl wait`, which fails on a CRD without conditions, as a new one is for a moment.
+
+    See kubectl's pkg/cmd/wait/condition.go.
+    """
+    with contextlib.suppress(*http.FAILURES):
+        status, text = await http.request(f"{node.api_url}/{CRD_URL}", headers=bearer())
+        conditions = json.loads(text).get("status", {}).get("conditions") if status == 200 else None
+        return any(c["type"] == "Established" and c["status"] == "True" for c in conditions or [])
+    return False
 
 
 async def _served(node: Node) -> None:
