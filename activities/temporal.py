@@ -13,7 +13,7 @@ from temporalio.client import (
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
 )
-from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -35,9 +35,6 @@ TURNS_TYPE: Final = "ClusterTurns"
 UNDISTURBED: Final = timedelta(seconds=2)
 """How long a queue does nothing but keep its place. As a rule its only removal ends within a moment, and whatever the
 queue did then would only slow it down; whoever joins wakes it up, as a signal ends a start delay."""
-AFTER_REMOVALS: Final = Priority(priority_key=4)
-"""Where tasks pile up, a queue's come after those of removals, whose priority is the default, 3 (temporalio.common):
-a queue that is late finds its removal ended, and needs one look instead of many."""
 JOIN: Final = "join"
 
 
@@ -73,7 +70,6 @@ class TemporalActivities:
                     id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                     task_timeout=TASK_TIMEOUT,
                     start_delay=UNDISTURBED,
-                    priority=AFTER_REMOVALS,
                     static_summary=f"One change at a time to etcd cluster {turns.cluster_id}",
                 )
             except WorkflowAlreadyStartedError:
