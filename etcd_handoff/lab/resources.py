@@ -44,8 +44,12 @@ async def install(kubectl: Kubectl, nodes: Sequence[Node], members: Sequence[Lis
 
 def joined(resource: dict[str, Any]) -> str:
     """`True`, `False` or `Unknown`: the resource's condition Joined."""
-    conditions = resource.get("status", {}).get("conditions", [])
-    return next((str(c["status"]) for c in conditions if c["type"] == "Joined"), "Unknown")
+    return _condition(resource, "Joined")
+
+
+def _condition(resource: dict[str, Any], kind: str) -> str:
+    conditions = resource.get("status", {}).get("conditions") or []  # null for a moment in a new CRD
+    return next((str(c["status"]) for c in conditions if c["type"] == kind), "Unknown")
 
 
 async def _established(node: Node) -> bool:
@@ -55,8 +59,7 @@ async def _established(node: Node) -> bool:
     """
     with contextlib.suppress(*http.FAILURES):
         status, text = await http.request(f"{node.api_url}/{CRD_URL}", headers=bearer())
-        conditions = json.loads(text).get("status", {}).get("conditions") if status == 200 else None
-        return any(c["type"] == "Established" and c["status"] == "True" for c in conditions or [])
+        return status == 200 and _condition(json.loads(text), "Established") == "True"
     return False
 
 
