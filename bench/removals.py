@@ -38,7 +38,6 @@ from etcd_handoff.config import load_config
 from etcd_handoff.coordination import WatchRequest
 from etcd_handoff.errors import UnreachableError
 from etcd_handoff.etcd_gateway import EtcdGateway
-from etcd_handoff.kubernetes_gateway import KubernetesGateway
 from etcd_handoff.lab import Lab, LabOptions
 from etcd_handoff.lab.naive import leave
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
@@ -116,12 +115,8 @@ class Bench:
     def __init__(self, lab: Lab, client: Client, samples: Samples, part: str = "") -> None:
         self.lab, self.client, self.samples, self.part = lab, client, samples, part
         config = load_config(lab.config_path)
-        profile = config.cluster(lab.cluster)
-        if profile.kubernetes is None:
-            msg = "the lab's profile has no Kubernetes"
-            raise RuntimeError(msg)
-        self._etcd, self._kubernetes = EtcdGateway(profile.etcd), KubernetesGateway(profile.kubernetes)
-        self._resources = Gateways(config, "bench")
+        self._etcd, self._resources = EtcdGateway(config.cluster(lab.cluster).etcd), Gateways(config, "bench")
+        self._kubernetes = self._resources.require(lab.cluster)
         self._activities = EtcdActivities(config, "bench", self._resources.prepare)
         self._window, self._steps_ms = 0.25, 0.0
         self.ways: dict[str, Callable[[Roles], Awaitable[None]]] = {
@@ -136,7 +131,6 @@ class Bench:
     async def close(self) -> None:
         """Close all connections."""
         await self._etcd.close()
-        await self._kubernetes.close()
         await self._activities.close()
         await self._resources.close()
 
@@ -304,7 +298,6 @@ class Bench:
     async def warm(self) -> None:
         """All connections of this process stand."""
         await self._etcd.observe()
-        await self._kubernetes.warm()
         await self._activities.warm()
         await self._resources.warm()
 
