@@ -45,13 +45,11 @@ async def test_case(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     try:
         await _run(case, tmp_path, finding, monkeypatch)
         judges.nothing_is_left(before)
-    except asyncio.CancelledError:  # the run was stopped, and has found nothing
-        raise
-    except BaseException as error:
+    except BaseException as error:  # a case that hangs ends as one that is stopped: by a cancellation
         finding.ended, finding.said = "broken", f"{type(error).__name__}: {error}"[:500]
-        store(finding)
         raise
-    store(finding)
+    finally:
+        store(finding)
 
 
 async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.MonkeyPatch) -> None:
