@@ -86,7 +86,7 @@ class TemporalActivities:
     async def follow_removal(self, ask: Follow) -> Followed:
         """What is new about a removal: another state, other words, or its end."""
         handle = self._client.get_workflow_handle(ask.workflow_id, result_type=RemovalResult)
-        ended = asyncio.ensure_future(handle.result())
+        ended = _result(handle)
         stopping = asyncio.ensure_future(activity.wait_for_worker_shutdown())
         try:
             looks, pause = 0, LOOK_SECONDS
@@ -107,7 +107,7 @@ class TemporalActivities:
                         )
                 looks += 1
                 if ended.done():  # it is the server's word that counts, and that says it runs
-                    ended = asyncio.ensure_future(handle.result())
+                    ended = _result(handle)
                 await asyncio.wait({ended, stopping}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
                 pause = min(2 * pause, LONGEST_LOOK_SECONDS)
                 if stopping.done():
@@ -117,6 +117,13 @@ class TemporalActivities:
             for task in (ended, stopping):
                 task.cancel()
             await asyncio.gather(ended, stopping, return_exceptions=True)
+
+
+def _result(handle: WorkflowHandle[Any, RemovalResult]) -> asyncio.Task[RemovalResult]:
+    """A removal's result when it comes; where it is a failure that nobody asks for, asyncio is not to log it."""
+    result = asyncio.create_task(handle.result())
+    result.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    return result
 
 
 async def _describe(handle: WorkflowHandle[Any, RemovalResult]) -> WorkflowExecutionDescription | None:

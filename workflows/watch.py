@@ -233,7 +233,7 @@ class WatchEtcdMembers:
             reason=f"spec.leave of EtcdMember {asked.name}",
         )
         try:
-            await workflow.start_child_workflow(
+            removal = await workflow.start_child_workflow(
                 RemoveMember.run,
                 request,
                 id=removal_id,
@@ -243,6 +243,7 @@ class WatchEtcdMembers:
                 static_summary=f"Take member {member} out of etcd cluster {request.cluster}",
                 static_details=request.reason,
             )
+            _may_be_left(removal)  # the activity below says how it ended, whoever started it
         except WorkflowAlreadyStartedError:
             workflow.logger.info("joined the removal of %s that runs", member)
         following = workflow.start_activity_method(
