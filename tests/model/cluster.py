@@ -21,7 +21,7 @@ from etcd_handoff.errors import (
     UnknownOutcomeError,
     UnreachableError,
 )
-from etcd_handoff.etcdmember import member_id_of, says
+from etcd_handoff.etcdmember import member_id_of, says, status_of
 from etcd_handoff.model import FailureType
 from etcd_handoff.view import ClusterView, MemberView
 from tests.model.trouble import TO_CALLS, Trouble
@@ -247,6 +247,18 @@ class Cluster:
         self._api()
         return [*self.resources.values()]
 
+    def create(self, resource: dict[str, Any]) -> dict[str, Any]:
+        """An EtcdMember that has no status yet."""
+        trouble = self._api()
+        name = resource["metadata"]["name"]
+        if name in self.resources:
+            msg = "there is one"
+            raise ConflictError(msg)
+        self._write += 1
+        given = {"uid": f"u-{self.version}", "generation": 1, "resourceVersion": self.version}
+        self.resources[name] = {**resource, "metadata": {**resource["metadata"], **given}}
+        return self._stored(name, trouble)
+
     def patch_status(self, resource: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
         """The EtcdMember says so, unless somebody was quicker."""
         trouble = self._api()
@@ -261,7 +273,11 @@ class Cluster:
             msg = "it has changed"
             raise ConflictError(msg)
         self._touch(name)
-        self.resources[name]["status"] = {**self.resources[name]["status"], **status}
+        self.resources[name]["status"] = {**status_of(stored), **status}
+        return self._stored(name, trouble)
+
+    def _stored(self, name: str, trouble: Trouble | None) -> dict[str, Any]:
+        """An EtcdMember after a write, whose answer may not arrive."""
         if trouble is Trouble.ANSWER_LOST:
             raise ApiUnavailableError(trouble)
         if trouble is Trouble.CRASH:
@@ -479,6 +495,12 @@ class Cluster:
         found = [(name, member_id_of(r), says(r) == "True") for name, r in self.resources.items()]
         wrong = [(name, i, joined) for name, i, joined in found if joined != (i in self.members)]
         return [f"EtcdMember {name} says that {i} is {'in' if joined else OUT}" for name, i, joined in wrong]
+
+    def untold(self) -> list[str]:
+        """Members that have started, and of whom no EtcdMember speaks."""
+        told = {*self.resources, *map(member_id_of, self.resources.values())}
+        alone = [m for m in self.members.values() if m.name and not {m.name, m.id} & told]
+        return [f"no EtcdMember speaks of {m.name}" for m in alone]
 
 
 def resource(name: str, member_id: str, *, leave: bool = False) -> dict[str, Any]:

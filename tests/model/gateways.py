@@ -117,6 +117,10 @@ class ModelKubernetes:
         while self._cluster.version == version:  # noqa: ASYNC110  # a model tells nobody
             await asyncio.sleep(NEWS_SECONDS)
 
+    async def create(self, resource: dict[str, Any]) -> dict[str, Any]:
+        """An EtcdMember is made."""
+        return self._cluster.create(resource)
+
     async def patch_status(
         self,
         resource: dict[str, Any],

@@ -75,13 +75,13 @@ def to_do(cluster: Cluster) -> str:
     """What a watcher has still to do; empty when nothing is left."""
     voters = {m.id for m in cluster.members.values() if m.voter}
     for name, resource in cluster.resources.items():
-        member_id, message = member_id_of(resource), str(status_of(resource)["message"])
+        member_id, message = member_id_of(resource), str(status_of(resource).get("message"))
         refused = voters == {member_id} and message.startswith(f"Not removed: {Reason.LAST_VOTER}")
         if asks_to_leave(resource) and member_id in cluster.members and not refused:
             return f"{name} asks to leave, is there, and says {message!r}"
     if cluster.calls <= max(cluster.script, default=-1) + CALMS_AFTER:
         return "to live through its troubles"
-    return "; ".join(cluster.lies())
+    return "; ".join((*cluster.lies(), *cluster.untold()))
 
 
 async def watch(client: Client, task_queue: str, name: str, cluster: Cluster) -> None:
