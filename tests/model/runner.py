@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import sys
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 
 import worker
 from activities.etcd import EtcdActivities
@@ -174,13 +176,15 @@ class Runner:
 
 async def _approve(removal: Removal, cluster: Cluster) -> None:
     """Approve once the removal waits for it, where that is asked for; it is quiet then."""
-    calls = -1
-    while "approval" in cluster.gates - cluster.passed:
-        quiet, calls = calls == cluster.calls, cluster.calls
-        if quiet and (await removal.query(RemoveMember.progress)).state is HandoffState.AWAITING_APPROVAL:
-            cluster.passed.add("approval")
-            await removal.execute_update(RemoveMember.approve, Approval(by="model"))
+    calls, waits = -1, "approval" in cluster.gates
+    while waits:
         await asyncio.sleep(LOOK_SECONDS)
+        quiet, calls = calls == cluster.calls, cluster.calls
+        with contextlib.suppress(RPCError):  # a busy worker may not answer in time
+            if quiet and (await removal.query(RemoveMember.progress)).state is HandoffState.AWAITING_APPROVAL:
+                cluster.passed.add("approval")
+                await removal.execute_update(RemoveMember.approve, Approval(by="model"))
+                waits = False
 
 
 async def _end(removal: Removal) -> tuple[str, str, bool]:
