@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
+from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,12 +15,14 @@ from temporalio.client import (
     WorkflowFailureError,
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from etcd_handoff.coordination import Follow, Followed, Turns, turns_id
+from etcd_handoff.coordination import Follow, Followed, Turns, keeps_still, turns_id
 from etcd_handoff.model import TASK_TIMEOUT, HandoffState, Progress, RemovalResult
 from etcd_handoff.payloads import STATE_KEY
 
@@ -31,11 +36,15 @@ QUERY_SECONDS: Final = 5.0
 """How long a removal may take to say where it stands: its worker may just have died."""
 WORDS_LOOKS: Final = 4
 """Every so many looks the words are read too, though the state is the same."""
+PASSING: Final = frozenset(
+    {HandoffState.CHECKING, HandoffState.TRANSFERRING, HandoffState.REMOVING, HandoffState.RECORDING}
+)
+"""States that as a rule last a moment: as long as nothing was told yet, what is done there is told when it lasts."""
 TURNS_TYPE: Final = "ClusterTurns"
-UNDISTURBED: Final = timedelta(seconds=2)
-"""How long a queue does nothing but keep its place. As a rule its only removal ends within a moment, and whatever the
-queue did then would only slow it down; whoever joins wakes it up, as a signal ends a start delay."""
-JOIN: Final = "join"
+LATELY_SECONDS: Final = 10.0
+"""Removals that have begun within that time are under way as a rule, where there are many."""
+JOIN, WAKE = "join", "wake"
+WAKE_SECONDS: Final = 0.5
 
 
 class TemporalActivities:
@@ -47,6 +56,7 @@ class TemporalActivities:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._begun: deque[float] = deque()
 
     @activity.defn
     async def take_turn(self, turns: Turns) -> bool:
@@ -58,7 +68,7 @@ class TemporalActivities:
         Returns:
             Whether there was no queue, so that starting it gave the turn.
         """
-        (ticket,), queue_id = turns.tickets, turns_id(turns.cluster_id)
+        (ticket,), queue_id, still = turns.tickets, turns_id(turns.cluster_id), keeps_still(self._begun_lately())
         while True:
             try:
                 await self._client.start_workflow(
@@ -69,18 +79,28 @@ class TemporalActivities:
                     id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                     id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                     task_timeout=TASK_TIMEOUT,
-                    start_delay=UNDISTURBED,
+                    start_delay=still if ticket.waits else None,
                     static_summary=f"One change at a time to etcd cluster {turns.cluster_id}",
                 )
             except WorkflowAlreadyStartedError:
+                queue = self._client.get_workflow_handle(queue_id)
                 try:
-                    await self._client.get_workflow_handle(queue_id).signal(JOIN, ticket)
+                    await queue.signal(JOIN, ticket)
                 except RPCError as error:
                     if error.status is not RPCStatusCode.NOT_FOUND:
                         raise
                     continue  # it ended in between
+                await _wake(queue)
                 return False
             return True
+
+    def _begun_lately(self) -> int:
+        """How many removals have begun here of late, but for the one that begins now."""
+        now = time.monotonic()
+        while self._begun and self._begun[0] < now - LATELY_SECONDS:
+            self._begun.popleft()
+        self._begun.append(now)
+        return len(self._begun) - 1
 
     @activity.defn
     async def follow_removal(self, ask: Follow) -> Followed:
@@ -97,9 +117,10 @@ class TemporalActivities:
                 if described.status is not WorkflowExecutionStatus.RUNNING:
                     return await _end(handle)
                 state = described.typed_search_attributes.get(STATE_KEY)
+                passing = state in PASSING and not ask.doing
                 if ask.to_the_end:
                     activity.heartbeat(state or "")
-                elif state is None or state != ask.state or looks % WORDS_LOOKS == WORDS_LOOKS - 1:
+                elif state is None or (state != ask.state and not passing) or looks % WORDS_LOOKS == WORDS_LOOKS - 1:
                     progress = await _progress(handle, ended)
                     if progress is not None and (progress.state, progress.doing) != (ask.state, ask.doing):
                         return Followed(
@@ -117,6 +138,15 @@ class TemporalActivities:
             for task in (ended, stopping):
                 task.cancel()
             await asyncio.gather(ended, stopping, return_exceptions=True)
+
+
+async def _wake(queue: WorkflowHandle[Any, Any]) -> None:
+    """A queue that keeps still goes on at once; where that cannot be had, it does so when its time is over.
+
+    A signal alone does not end a start delay (Temporal's history service, api/signalworkflow), an update does.
+    """
+    with contextlib.suppress(RPCError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        await queue.execute_update(WAKE, rpc_timeout=timedelta(seconds=WAKE_SECONDS))
 
 
 def _result(handle: WorkflowHandle[Any, RemovalResult]) -> asyncio.Task[RemovalResult]:

@@ -5,6 +5,7 @@ Pure, like the model: the workflows of `workflows.turns` and `workflows.watch` d
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from pydantic import Field
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 # --- whose turn it is ----------------------------------------------------------------------------------------------
+
+UNDISTURBED, UNDISTURBED_EACH, LONGEST_UNDISTURBED = timedelta(seconds=2), timedelta(seconds=0.5), timedelta(seconds=60)
 
 
 class Ticket(Message):
@@ -118,6 +121,18 @@ def turn_of(turns: Turns, chain_id: str) -> Turn:
             break
         before.append(ticket)
     return Turn(granted=False, behind=tuple(t.label for t in before), chain_id=chain_id)
+
+
+def keeps_still(others: int) -> timedelta:
+    """How long a queue does nothing but keep the place of whom its start gave the turn.
+
+    As a rule that removal ends within a moment, and whatever the queue did then would only slow it down. Whoever joins
+    wakes it up.
+
+    Args:
+        others: Removals that have begun lately on the same worker: the more there are, the later each ends.
+    """
+    return min(UNDISTURBED + others * UNDISTURBED_EACH, LONGEST_UNDISTURBED)
 
 
 # --- how a removal goes ---------------------------------------------------------------------------------------------

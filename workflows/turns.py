@@ -66,9 +66,11 @@ class ClusterTurns:
         if turns is None:
             raise invalid_input("input: missing; removals start this workflow themselves")
         # Whoever joined within the same workflow task was heard before this.
-        self._turns = granted(functools.reduce(joined, self._turns.tickets, turns))
-        # Whoever started this workflow knows by that alone that the turn is his.
-        self._told |= {t.chain_id: turn_of(self._turns, t.chain_id) for t in turns.tickets if not turns.holder}
+        heard = self._turns.tickets
+        self._turns = granted(functools.reduce(joined, heard, turns))
+        # Whoever started this workflow knows by that alone that the turn is his, until he joins again.
+        known = {t.chain_id for t in turns.tickets if not turns.holder} - {t.chain_id for t in heard}
+        self._told |= {chain_id: turn_of(self._turns, chain_id) for chain_id in known}
         while self._turns.tickets or self._following:
             for ticket in self._turns.tickets:
                 if ticket.chain_id not in self._following:
@@ -84,6 +86,10 @@ class ClusterTurns:
         """A removal wants a turn, or wants it no more for now."""
         self._told.pop(ticket.chain_id, None)
         self._change(joined(self._turns, ticket))
+
+    @workflow.update
+    def wake(self) -> None:
+        """Nothing is changed; but where this is a queue that keeps still, it goes on."""
 
     @workflow.query
     def turns(self) -> Turns:

@@ -9,14 +9,19 @@ from __future__ import annotations
 import itertools
 import random
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
+from unittest.mock import AsyncMock
 
 import pytest
 
+import activities.temporal
+import workflows.remove_member
+from etcd_handoff.coordination import UNDISTURBED
 from etcd_handoff.model import FailureType
 from tests.model.mutants import ALL_MUTANTS, break_it
 from tests.model.runner import WHOLE, Scenario, starts
-from tests.model.trouble import TO_GATES, TO_REMOVALS
+from tests.model.trouble import TO_GATES, TO_REMOVALS, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,6 +89,20 @@ async def test_nothing_is_changed_before_the_gates_are_passed(runner: Runner) ->
     found.tell("gates")
     assert found.wrong == []
     assert {"removed", FailureType.REMOVAL_REFUSED} <= set(found.ends)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("woken", [True, False])
+async def test_queue_that_keeps_still_hears_who_joins(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch, *, woken: bool
+) -> None:
+    """A removal that gives its turn back, and soon wants it again, waits for the queue alone, which can be woken."""
+    monkeypatch.setattr(workflows.remove_member, "REJOIN", timedelta(hours=1))
+    monkeypatch.setattr(activities.temporal, "keeps_still", lambda _: timedelta(hours=1) if woken else UNDISTURBED)
+    if not woken:  # such as when no worker has answered in time
+        monkeypatch.setattr(activities.temporal, "_wake", AsyncMock())
+    found = await runner.run([Scenario(3, "leader", ((1, Trouble.OTHER_DIES),))])
+    assert (found.wrong, dict(found.ends)) == ([], {"removed": 1})
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -16,6 +16,7 @@ from etcd_handoff.coordination import (
     Turns,
     granted,
     joined,
+    keeps_still,
     left,
     retry_after,
     sentence,
@@ -190,6 +191,12 @@ def test_pause_grows_and_has_a_cap() -> None:
     assert pauses[:7] == [15, 30, 60, 120, 240, 480, 600]
     assert pauses[0] == FIRST_RETRY_SECONDS
     assert set(pauses[6:]) == {LONGEST_RETRY_SECONDS}
+
+
+def test_queue_keeps_still_longer_where_many_removals_are_under_way() -> None:
+    """From 2 s, which is what a single removal never needs, up to a minute."""
+    still = [keeps_still(others).total_seconds() for others in (0, 1, 2, 20, 116, 117, 5_000)]
+    assert still == [2, 2.5, 3, 12, 60, 60, 60]
 
 
 def test_message_alone_is_no_news() -> None:
