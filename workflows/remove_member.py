@@ -240,6 +240,7 @@ class RemoveMember(Desk):
         label = self._label(step.transferee_id)
         self._show(HandoffState.TRANSFERRING, f"handing leadership from {self._label()} to {label}")
         electing = asyncio.create_task(self._await_election(step, label))
+        electing.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # nobody may wait for its end
         try:
             report = await self._act(EtcdActivities.move_leader, f"hand leadership from {self._label()} to {label}")
             if report.step.outcome is StepOutcome.TRANSFER_FAILED:
@@ -256,7 +257,6 @@ class RemoveMember(Desk):
                 await self._look()
         finally:
             electing.cancel()
-            await asyncio.gather(electing, return_exceptions=True)
 
     async def _await_election(self, step: Transfer, label: str) -> Report:
         target_id, voters = self._pin_or_fail().member_id, self._view.healthy_voters if self._view else ()
