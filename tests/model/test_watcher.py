@@ -79,7 +79,7 @@ def to_do(cluster: Cluster) -> str:
         refused = voters == {member_id} and message.startswith(f"Not removed: {Reason.LAST_VOTER}")
         if asks_to_leave(resource) and member_id in cluster.members and not refused:
             return f"{name} asks to leave, is there, and says {message!r}"
-    if cluster.calls <= max(cluster.script, default=-1) + CALMS_AFTER:
+    if cluster.calls <= max(cluster.script, default=-1) + CALMS_AFTER + 1:  # the call after them mends everything
         return "to live through its troubles"
     return "; ".join((*cluster.lies(), *cluster.untold()))
 
