@@ -143,7 +143,7 @@ class TemporalActivities:
 async def _wake(queue: WorkflowHandle[Any, Any]) -> None:
     """A queue that keeps still goes on at once; where that cannot be had, it does so when its time is over.
 
-    A signal alone does not end a start delay (Temporal's history service, api/signalworkflow), an update does.
+    A signal alone does not end a start delay (seen on Temporal Server 1.32), an update does.
     """
     with contextlib.suppress(RPCError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError):
         await queue.execute_update(WAKE, rpc_timeout=timedelta(seconds=WAKE_SECONDS))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -26,6 +26,7 @@ with workflow.unsafe.imports_passed_through():
     )
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable, Callable
 
 HEARTBEAT_TIMEOUT: Final = timedelta(milliseconds=700)
@@ -118,3 +119,8 @@ async def record(wanted: Record, patience_seconds: float, summary: str) -> Recor
             note=note,
         )
         return Recorded(step=step, recorded=False, note=note)
+
+
+def may_be_left(started: asyncio.Task[Any]) -> None:
+    """Nobody may wait for its end, and asyncio would log a failure that nobody has looked at."""
+    started.add_done_callback(lambda ended: ended.cancelled() or ended.exception())

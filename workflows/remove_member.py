@@ -240,7 +240,7 @@ class RemoveMember(Desk):
         label = self._label(step.transferee_id)
         self._show(HandoffState.TRANSFERRING, f"handing leadership from {self._label()} to {label}")
         electing = asyncio.create_task(self._await_election(step, label))
-        electing.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # nobody may wait for its end
+        calls.may_be_left(electing)
         try:
             report = await self._act(EtcdActivities.move_leader, f"hand leadership from {self._label()} to {label}")
             if report.step.outcome is StepOutcome.TRANSFER_FAILED:

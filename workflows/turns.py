@@ -87,9 +87,9 @@ class ClusterTurns:
         self._told.pop(ticket.chain_id, None)
         self._change(joined(self._turns, ticket))
 
-    @workflow.update
+    @workflow.update(description="Go on at once, where it keeps still. Takes no input.")
     def wake(self) -> None:
-        """Nothing is changed; but where this is a queue that keeps still, it goes on."""
+        """Nothing is changed, but an update ends a start delay, as a signal does not."""
 
     @workflow.query
     def turns(self) -> Turns:

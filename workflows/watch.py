@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -40,6 +40,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from etcd_handoff.model import TASK_TIMEOUT, Look, Outcome, RemovalRequest, workflow_id
     from etcd_handoff.payloads import invalid_input
+    from workflows import calls
     from workflows.remove_member import RemoveMember
 
 HEARTBEAT: Final = timedelta(seconds=5)
@@ -162,7 +163,7 @@ class WatchEtcdMembers:
             retry_policy=RETRY,
             summary="wait for a change of an EtcdMember",
         )
-        _may_be_left(watching)
+        calls.may_be_left(watching)
         self._resync = False
         await workflow.wait_condition(lambda: watching.done() or self._resync)
         if not watching.done():
@@ -243,7 +244,7 @@ class WatchEtcdMembers:
                 static_summary=f"Take member {member} out of etcd cluster {request.cluster}",
                 static_details=request.reason,
             )
-            _may_be_left(removal)  # the activity below says how it ended, whoever started it
+            calls.may_be_left(removal)  # the activity below says how it ended, whoever started it
         except WorkflowAlreadyStartedError:
             workflow.logger.info("joined the removal of %s that runs", member)
         following = workflow.start_activity_method(
@@ -254,7 +255,7 @@ class WatchEtcdMembers:
             retry_policy=RETRY,
             summary=f"the removal of {member}",
         )
-        _may_be_left(following)
+        calls.may_be_left(following)
         await workflow.wait_condition(lambda: following.done() or not self._still(asked))
         if not following.done():
             try:
@@ -342,8 +343,3 @@ class WatchEtcdMembers:
         if self._repaired:
             lines += ["", "**Put right**", "", *(f"- {text}" for text in self._repaired)]
         workflow.set_current_details("\n".join(lines))
-
-
-def _may_be_left(started: asyncio.Task[Any]) -> None:
-    """Nobody may wait for its end, and asyncio would log a failure that nobody has looked at."""
-    started.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
