@@ -133,6 +133,11 @@ class Cluster:
         """Counts writes of EtcdMembers."""
         return f"w{self._write}"
 
+    @property
+    def calm(self) -> bool:
+        """Whether the script is over, for long enough that the last call has found everything mended."""
+        return self.calls - 1 > max(self.script, default=-1) + CALMS_AFTER
+
     # --- what gateways ask ----------------------------------------------------------------------------------------
 
     def view(self, who: str) -> ClusterView:
@@ -254,9 +259,9 @@ class Cluster:
         if name in self.resources:
             msg = "there is one"
             raise ConflictError(msg)
-        self._write += 1
-        given = {"uid": f"u-{self.version}", "generation": 1, "resourceVersion": self.version}
-        self.resources[name] = {**resource, "metadata": {**resource["metadata"], **given}}
+        metadata = {**resource["metadata"], "uid": f"u-{self.version}", "generation": 1}
+        self.resources[name] = {**resource, "metadata": metadata}
+        self._touch(name)
         return self._stored(name, trouble)
 
     def patch_status(self, resource: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
@@ -338,7 +343,7 @@ class Cluster:
         number, self.calls = self.calls, self.calls + 1
         if number > LAST_CALL:
             self.wrong.append("the loop goes round in circles")
-        if self.mends and number > max(self.script, default=-1) + CALMS_AFTER:
+        if self.mends and self.calm:
             self.mend()
         if self._late and number >= self._late[1] and self._quorum(self.members.values()):
             self._take_out(self._late[0])

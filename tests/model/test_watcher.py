@@ -18,7 +18,6 @@ from etcd_handoff.client import start_watch
 from etcd_handoff.coordination import WatchRequest
 from etcd_handoff.etcdmember import asks_to_leave, member_id_of, status_of
 from etcd_handoff.planner import Reason
-from tests.model.cluster import CALMS_AFTER, Cluster
 from tests.model.runner import END_SECONDS, WHOLE, Scenario
 from tests.model.trouble import Trouble
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from temporalio.client import Client
 
+    from tests.model.cluster import Cluster
     from tests.model.runner import Runner
 
 pytestmark = pytest.mark.integration
@@ -79,7 +79,7 @@ def to_do(cluster: Cluster) -> str:
         refused = voters == {member_id} and message.startswith(f"Not removed: {Reason.LAST_VOTER}")
         if asks_to_leave(resource) and member_id in cluster.members and not refused:
             return f"{name} asks to leave, is there, and says {message!r}"
-    if cluster.calls <= max(cluster.script, default=-1) + CALMS_AFTER + 1:  # the call after them mends everything
+    if not cluster.calm:
         return "to live through its troubles"
     return "; ".join((*cluster.lies(), *cluster.untold()))
 
