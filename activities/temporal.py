@@ -36,10 +36,6 @@ QUERY_SECONDS: Final = 5.0
 """How long a removal may take to say where it stands: its worker may just have died."""
 WORDS_LOOKS: Final = 4
 """Every so many looks the words are read too, though the state is the same."""
-PASSING: Final = frozenset(
-    {HandoffState.CHECKING, HandoffState.TRANSFERRING, HandoffState.REMOVING, HandoffState.RECORDING}
-)
-"""States that as a rule last a moment: as long as nothing was told yet, what is done there is told when it lasts."""
 TURNS_TYPE: Final = "ClusterTurns"
 LATELY_SECONDS: Final = 10.0
 """Removals that have begun within that time are under way as a rule, where there are many."""
@@ -117,7 +113,8 @@ class TemporalActivities:
                 if described.status is not WorkflowExecutionStatus.RUNNING:
                     return await _end(handle)
                 state = described.typed_search_attributes.get(STATE_KEY)
-                passing = state in PASSING and not ask.doing
+                # As long as nothing was told yet, what is done in a passing state is told when it lasts.
+                passing = state is not None and HandoffState(state).passes and not ask.doing
                 if ask.to_the_end:
                     activity.heartbeat(state or "")
                 elif state is None or (state != ask.state and not passing) or looks % WORDS_LOOKS == WORDS_LOOKS - 1:

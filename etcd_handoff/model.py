@@ -358,6 +358,11 @@ class HandoffState(StrEnum):
     REFUSED = "Refused"
     FAILED = "Failed"
 
+    @property
+    def passes(self) -> bool:
+        """Whether it lasts a few milliseconds as a rule, which nobody can read."""
+        return self in (self.CHECKING, self.TRANSFERRING, self.REMOVING, self.RECORDING)
+
 
 class FailureType(StrEnum):
     """Type of the `ApplicationError` that a removal fails with (contract)."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
@@ -27,6 +28,10 @@ with workflow.unsafe.imports_passed_through():
     from workflows import page
 
 
+LASTS: Final = timedelta(seconds=1)
+"""A removal that takes longer is listed with each of its states."""
+
+
 class Desk:
     """The part of a removal that faces people; the workflow that stands on it does the work."""
 
@@ -46,6 +51,7 @@ class Desk:
         self._turn = Turn(granted=False)
         self._turn_news = False
         self._queue_knows = False
+        self._listed = False
 
     @workflow.query
     def progress(self) -> Progress:
@@ -90,14 +96,29 @@ class Desk:
             self._turn, self._turn_news = turn, True
 
     def _show(self, state: HandoffState, doing: str, waiting_for: str = "") -> None:
-        """Say where it stands: search attributes for lists, current details for the page, both for `progress`."""
+        """Say where it stands: search attributes for lists, current details for the page, both for `progress`.
+
+        Lists get no state that is about to pass: each is a write to Temporal's visibility store, and all of them
+        together cost the server as much as one activity more. They do from the first state that lasts.
+        """
+        self._state, self._doing, self._waiting_for = state, doing, waiting_for
+        workflow.set_current_details(page.details(self._request, self.progress(), self._pinned, self._view))
+        self._listed = self._listed or not state.passes
+        if self._listed:
+            self._list()
+
+    async def _list_what_lasts(self) -> None:
+        """Lists have the state after this time, whatever it is, and each one that follows."""
+        await workflow.sleep(LASTS, summary="from here on lists tell every state")
+        self._listed = True
+        self._list()
+
+    def _list(self) -> None:
         known = workflow.info().typed_search_attributes
         # Whoever started it with some knows that the namespace has them, though the worker may not.
         if known.get(STATE_KEY) or (self._traits is not None and self._traits.search_attributes):
             member = (self._pinned.member_name if self._pinned else "") or self._request.member
-            values = {CLUSTER_KEY: self._request.cluster, MEMBER_KEY: member, STATE_KEY: state.value}
+            values = {CLUSTER_KEY: self._request.cluster, MEMBER_KEY: member, STATE_KEY: self._state.value}
             updates = [key.value_set(value) for key, value in values.items() if known.get(key) != value]
             if updates:
                 workflow.upsert_search_attributes(updates)
-        self._state, self._doing, self._waiting_for = state, doing, waiting_for
-        workflow.set_current_details(page.details(self._request, self.progress(), self._pinned, self._view))

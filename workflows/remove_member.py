@@ -90,6 +90,7 @@ class RemoveMember(Desk):
         self._blocked_seconds_left = 0.0
         self._pauses = 0
         self._steps_since_pause = 0
+        self._listing: asyncio.Task[None] | None = None
 
     @workflow.run
     async def run(self, request: RemovalRequest | None = None) -> RemovalResult:
@@ -100,6 +101,7 @@ class RemoveMember(Desk):
         self._blocked_seconds_left = request.blocked_timeout_seconds
         if workflow.info().continued_run_id is not None:
             self._take_over(workflow.memo_value(CARRIED_MEMO, type_hint=Carried))
+        self._listing = asyncio.create_task(self._list_what_lasts())  # goes with the run: to cancel it is an event more
         removal = asyncio.create_task(self._remove())
         try:
             result = await self._unless_cancelled(removal)
