@@ -23,7 +23,7 @@ from temporalio.exceptions import ApplicationError, CancelledError, TerminatedEr
 from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff.coordination import Follow, Followed, Turns, keeps_still, turns_id
-from etcd_handoff.model import TASK_TIMEOUT, HandoffState, Progress, RemovalResult
+from etcd_handoff.model import PASSING, TASK_TIMEOUT, HandoffState, Progress, RemovalResult
 from etcd_handoff.payloads import STATE_KEY
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class TemporalActivities:
                     return await _end(handle)
                 state = described.typed_search_attributes.get(STATE_KEY)
                 # As long as nothing was told yet, what is done in a passing state is told when it lasts.
-                passing = state is not None and HandoffState(state).passes and not ask.doing
+                passing = state in PASSING and not ask.doing
                 if ask.to_the_end:
                     activity.heartbeat(state or "")
                 elif state is None or (state != ask.state and not passing) or looks % WORDS_LOOKS == WORDS_LOOKS - 1:

@@ -358,10 +358,11 @@ class HandoffState(StrEnum):
     REFUSED = "Refused"
     FAILED = "Failed"
 
-    @property
-    def passes(self) -> bool:
-        """Whether it lasts a few milliseconds as a rule, which nobody can read."""
-        return self in (self.CHECKING, self.TRANSFERRING, self.REMOVING, self.RECORDING)
+
+PASSING: Final = frozenset(
+    {HandoffState.CHECKING, HandoffState.TRANSFERRING, HandoffState.REMOVING, HandoffState.RECORDING}
+)
+"""States that last some milliseconds as a rule, so that nobody could read them."""
 
 
 class FailureType(StrEnum):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.coordination import Turn
     from etcd_handoff.model import (
+        PASSING,
         Approval,
         FailureType,
         HandoffState,
@@ -103,7 +104,7 @@ class Desk:
         """
         self._state, self._doing, self._waiting_for = state, doing, waiting_for
         workflow.set_current_details(page.details(self._request, self.progress(), self._pinned, self._view))
-        self._listed = self._listed or not state.passes
+        self._listed = self._listed or state not in PASSING
         if self._listed:
             self._list()
 
