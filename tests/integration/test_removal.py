@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.naive import remove_through_itself
@@ -13,6 +14,8 @@ from etcd_handoff.model import StepOutcome
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from temporalio.client import WorkflowHandle
 
     from tests.integration.conftest import MakeBench
 
@@ -150,6 +153,29 @@ async def test_temporal_killed_and_restarted_in_the_middle(bench: MakeBench) -> 
         await b.lab.restart(Role.TEMPORAL)
         assert (await removal.result()).outcome == "removed"
         await b.judge({leader}, await writer.stop())
+
+
+async def test_worker_killed_while_it_decides(bench: MakeBench) -> None:
+    """A decision that a dead worker has taken with it is handed out again, and nobody has to look for it."""
+    async with bench(workers=("node0",)) as b:
+        b.lab.stop(Role.WORKER, "node0")
+        leader = await b.lab.leader()
+        removal = await b.start(leader)
+
+        async def decides() -> bool:
+            return EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED in await events(removal)
+
+        await wait_until(decides, "the worker that stands still has got the decision", 30)
+        await b.lab.kill(Role.WORKER, "node0")
+        await b.lab.start_worker("node1")
+        assert (await removal.result()).outcome == "removed"
+        assert EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT in await events(removal)
+        await b.judge({leader})
+
+
+async def events(removal: WorkflowHandle[Any, Any]) -> list[EventType.ValueType]:
+    """The types of all events of a history so far."""
+    return [event.event_type for event in (await removal.fetch_history()).events]
 
 
 async def test_naive_way_shows_the_bug(tmp_path: Path) -> None:
