@@ -12,6 +12,7 @@ measured.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 import json
 import os
@@ -20,7 +21,6 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -59,11 +59,12 @@ SETTLE_SECONDS: Final = 1.0
 WARM_SECONDS: Final = 0.5
 """How long the writer writes before anything happens."""
 ETCD_STEPS: Final = ("check_leader", "move_leader", "await_election", "remove_member")
-IDLE, NAIVE, RUNBOOK, SCRIPT, RAW, LOOKS, ALONE, OURS, FLAG, EMPTY = (
+IDLE, NAIVE, RUNBOOK, SCRIPT, AWAY, RAW, LOOKS, ALONE, OURS, FLAG, EMPTY = (
     "nothing happens",
     "through itself",
     "runbook: etcdctl, kubectl",
     "script, warm connections",
+    "the same, leadership to the other survivor",
     "etcd calls alone, overlapped",
     "the same, a look before each change",
     "etcd-handoff's steps, without Temporal",
@@ -71,8 +72,12 @@ IDLE, NAIVE, RUNBOOK, SCRIPT, RAW, LOOKS, ALONE, OURS, FLAG, EMPTY = (
     "etcd-handoff, kubectl patch",
     "a workflow of five empty steps",
 )
-STALLS: Final = (IDLE, NAIVE, SCRIPT, OURS)
-"""Ways whose stall is measured."""
+STALLS: Final = (IDLE, NAIVE, SCRIPT, AWAY, OURS)
+"""Ways whose stall is measured.
+
+The script hands leadership to the member that the writer writes through, then to the other one: etcd-handoff takes
+either, whichever lags less.
+"""
 TIMES: Final = (RUNBOOK, SCRIPT, OURS, FLAG)
 """Ways that end with an EtcdMember that says so, whose time is measured."""
 STEPS: Final = (RAW, LOOKS, ALONE)
@@ -81,7 +86,7 @@ APART, ONLY_STEPS = "apart", "steps"
 """Parts of the measurements, to be run alone."""
 
 
-@dataclass
+@dataclasses.dataclass
 class Samples:
     """What was measured, by the way that was taken.
 
@@ -94,10 +99,10 @@ class Samples:
         unseen: How often kubectl's watch did not show it within its time-out.
     """
 
-    gap: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    seen: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    steps: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    failed: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    gap: dict[str, list[float]] = dataclasses.field(default_factory=lambda: defaultdict(list))
+    seen: dict[str, list[float]] = dataclasses.field(default_factory=lambda: defaultdict(list))
+    steps: dict[str, list[float]] = dataclasses.field(default_factory=lambda: defaultdict(list))
+    failed: dict[str, list[float]] = dataclasses.field(default_factory=lambda: defaultdict(list))
     lost: int = 0
     unseen: int = 0
 
@@ -124,6 +129,7 @@ class Bench:
             NAIVE: self.naive,
             RUNBOOK: self.runbook,
             SCRIPT: self.script,
+            AWAY: self.away,
             OURS: self.ours,
             FLAG: self.flag,
         }
@@ -241,6 +247,10 @@ class Bench:
         await self._etcd.member_ids()
         resource = await self._kubernetes.get(who.leader, who.leader)
         await self._kubernetes.patch_status(resource, {**resource["status"], **_joined_false()}, who.leader)
+
+    async def away(self, who: Roles) -> None:
+        """As the script, but leadership goes to the member that the writer does not write through."""
+        await self.script(dataclasses.replace(who, writer=who.other, other=who.writer))
 
     async def raw(self, who: Roles, *, looks: bool) -> None:
         """The calls to etcd alone, the transfer watched instead of waited for, with nothing made sure of twice.
@@ -380,6 +390,7 @@ def tell_stall(samples: Samples, *, apart: bool) -> None:
             "through itself / etcd-handoff": gaps[NAIVE] / gaps[OURS],
             "etcd-handoff / nothing happens": gaps[OURS] / gaps[IDLE],
             "script / nothing happens": gaps[SCRIPT] / gaps[IDLE],
+            "script to the other survivor / nothing happens": gaps[AWAY] / gaps[IDLE],
             "acknowledged puts lost": samples.lost,
             **{f"failed puts: {way}": sum(samples.failed[way]) for way in samples.failed},
         },
