@@ -75,8 +75,8 @@ IDLE, NAIVE, RUNBOOK, SCRIPT, AWAY, RAW, LOOKS, ALONE, OURS, FLAG, EMPTY = (
 STALLS: Final = (IDLE, NAIVE, SCRIPT, AWAY, OURS)
 """Ways whose stall is measured.
 
-The script hands leadership to the member that the writer writes through, then to the other one: etcd-handoff takes
-either, whichever lags less.
+The script hands leadership to the member that the writer writes through, and in a way of its own to the other survivor:
+etcd-handoff takes either, whichever lags less.
 """
 TIMES: Final = (RUNBOOK, SCRIPT, OURS, FLAG)
 """Ways that end with an EtcdMember that says so, whose time is measured."""
