@@ -12,7 +12,6 @@ measured.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import functools
 import json
 import os
@@ -21,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -86,7 +86,7 @@ APART, ONLY_STEPS = "apart", "steps"
 """Parts of the measurements, to be run alone."""
 
 
-@dataclasses.dataclass
+@dataclass
 class Samples:
     """What was measured, by the way that was taken.
 
@@ -99,10 +99,10 @@ class Samples:
         unseen: How often kubectl's watch did not show it within its time-out.
     """
 
-    gap: dict[str, list[float]] = dataclasses.field(default_factory=lambda: defaultdict(list))
-    seen: dict[str, list[float]] = dataclasses.field(default_factory=lambda: defaultdict(list))
-    steps: dict[str, list[float]] = dataclasses.field(default_factory=lambda: defaultdict(list))
-    failed: dict[str, list[float]] = dataclasses.field(default_factory=lambda: defaultdict(list))
+    gap: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    seen: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    steps: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    failed: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     lost: int = 0
     unseen: int = 0
 
@@ -250,7 +250,7 @@ class Bench:
 
     async def away(self, who: Roles) -> None:
         """As the script, but leadership goes to the member that the writer does not write through."""
-        await self.script(dataclasses.replace(who, writer=who.other, other=who.writer))
+        await self.script(replace(who, writer=who.other, other=who.writer))
 
     async def raw(self, who: Roles, *, looks: bool) -> None:
         """The calls to etcd alone, the transfer watched instead of waited for, with nothing made sure of twice.

@@ -205,6 +205,7 @@ async def test_lists_tell_where_a_removal_stands(bench: MakeBench) -> None:
             described = await removal.describe()
             attributes = described.typed_search_attributes
             assert (attributes.get(CLUSTER_KEY), attributes.get(MEMBER_KEY)) == (b.lab.cluster, leader)
+            assert attributes.get(STATE_KEY) == state, point
             assert await described.static_summary() == f"Take member {leader} out of etcd cluster {b.lab.cluster}"
             b.release(point)
         await removal.result()

@@ -28,7 +28,8 @@ STEPS: Final = {
     "leader": ["check_leader", "move_leader", "await_election", "remove_member", "update_status"],
     "follower": ["check_leader", "remove_member", "update_status"],
 }
-UPSERTS: Final = "upsertWorkflowSearchAttributesEventAttributes"
+SCHEDULED: Final = "activityTaskScheduledEventAttributes"
+UPSERTED: Final = "upsertWorkflowSearchAttributesEventAttributes"
 ADDRESS: Final = re.compile(r"(?:\w+://)?(?:localhost|\[?(?:\d{1,3}\.){3}\d{1,3}\]?)(?::\d+)?")
 SECRET: Final = re.compile(rf"(?i){TOKEN}|-----BEGIN|password|bearer |_file\b|kubeconfig|endpoints|api_?key")
 PROCESS: Final = re.compile(r"^\d+@")
@@ -47,6 +48,12 @@ def replayer() -> Replayer:
 def recorded(path: Path) -> WorkflowHistory:
     """A committed history."""
     return WorkflowHistory.from_json(path.stem, path.read_text())
+
+
+def told(name: str, attributes: str) -> list[Any]:
+    """What a committed history says in all events of one kind."""
+    events = json.loads((FOLDER / "histories" / f"{name}.json").read_text())["events"]
+    return [event[attributes] for event in events if attributes in event]
 
 
 def strings(value: Any) -> Iterator[tuple[str, str]]:
@@ -103,17 +110,13 @@ async def test_history_of_other_decisions_does_not_replay(path: Path) -> None:
 @pytest.mark.parametrize("name", STEPS)
 def test_history_has_the_steps_that_it_is_there_for(name: str) -> None:
     """A recording in which nothing had to be transferred would not test the transfer."""
-    events = json.loads((FOLDER / "histories" / f"{name}.json").read_text())["events"]
-    scheduled = [e.get("activityTaskScheduledEventAttributes") for e in events]
-    assert [s["activityType"]["name"] for s in scheduled if s] == STEPS[name]
+    assert [scheduled["activityType"]["name"] for scheduled in told(name, SCHEDULED)] == STEPS[name]
 
 
 @pytest.mark.parametrize("name", STEPS)
 def test_removal_writes_to_lists_once(name: str) -> None:
     """What passes within a second is not worth a write to Temporal's visibility store; the end is."""
-    text = (FOLDER / "histories" / f"{name}.json").read_text()
-    upserts = [e[UPSERTS] for e in json.loads(text)["events"] if UPSERTS in e]
-    said = [upsert["searchAttributes"]["indexedFields"]["HandoffState"]["data"] for upsert in upserts]
+    said = [u["searchAttributes"]["indexedFields"]["HandoffState"]["data"] for u in told(name, UPSERTED)]
     assert [base64.b64decode(data) for data in said] == [b'"Done"']
 
 
