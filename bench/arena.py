@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import re
 import shutil
 import time
 from contextlib import asynccontextmanager
@@ -21,6 +23,8 @@ from etcd_handoff.lab.waiting import ProcessError, wait_until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+LOST: Final = re.compile("^raft.node: .* (lost|changed) leader")
+"""What a member logs when it hears of a higher term (raft `node.go`, run)."""
 PATCH: Final = {**bearer(), "Content-Type": "application/merge-patch+json"}
 
 
@@ -101,8 +105,14 @@ async def roles(lab: Lab) -> Roles:
     return Roles(leader, writer, other)
 
 
-def keep_apart(lab: Lab) -> None:
-    """The members and whoever measures have a core of their own, as on hosts of their own; all else shares the rest.
+def keep_apart(lab: Lab, leaving: str) -> None:
+    """The members that stay and whoever measures have a core of their own; all else shares the rest.
+
+    In a real cluster the member that leaves stands on a host of its own: its end takes nothing from the others.
+
+    Args:
+        lab: It runs.
+        leaving: The node whose member leaves next.
 
     Raises:
         RuntimeError: There is one core only.
@@ -112,13 +122,38 @@ def keep_apart(lab: Lab) -> None:
     if not others:
         msg = "two cores are needed to keep etcd apart from what else runs"
         raise RuntimeError(msg)
-    etcd = [lab.process(Role.ETCD, node.name) for node in lab.nodes]
+    etcd = [lab.process(Role.ETCD, node.name) for node in lab.others(leaving)]
     rest = [lab.process(role, node.name) for role in (Role.APISERVER, Role.WORKER) for node in lab.nodes]
-    rest.append(lab.process(Role.TEMPORAL))
+    rest += [lab.process(Role.ETCD, leaving), lab.process(Role.TEMPORAL)]
     for cores, pids in (({first}, [os.getpid(), *(p.pid for p in etcd)]), (set(others), [p.pid for p in rest])):
         for pid in pids:
             for thread in Path(f"/proc/{pid}/task").iterdir():
-                os.sched_setaffinity(int(thread.name), cores)
+                with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+                    os.sched_setaffinity(int(thread.name), cores)
+
+
+def transfer(lab: Lab, who: Roles) -> tuple[float, float]:
+    """When the last transfer began at the old leader, and when the writer's member heard of it, in monotonic seconds.
+
+    By their own logs. In between the leader drops what that member forwards to it (raft `leadTransferee`).
+
+    Raises:
+        ValueError: The logs tell of none.
+    """
+    began = [at for at, said in _logged(lab, who.leader) if "starts to transfer leadership" in said]
+    heard = [at for at, said in _logged(lab, who.writer) if LOST.search(said) and began and at >= began[-1]]
+    if not heard:
+        msg = f"the logs of {who.leader} and {who.writer} tell of no transfer"
+        raise ValueError(msg)
+    since_boot = time.time() - time.monotonic()
+    return began[-1] - since_boot, heard[0] - since_boot
+
+
+def _logged(lab: Lab, name: str) -> list[tuple[float, str]]:
+    """What a member has logged so far, with the time of each."""
+    lines = lab.process(Role.ETCD, name).log.read_text(errors="replace").splitlines()
+    entries = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+    return [(datetime.fromisoformat(entry["ts"]).timestamp(), entry["msg"]) for entry in entries]
 
 
 async def settle(lab: Lab) -> None:

@@ -4,9 +4,9 @@ Run as `python -m bench.removals [ROUNDS] [apart|steps]`. In each round the lead
 stall is measured while a writer puts a key every 2 ms through a survivor, whatever became of earlier puts. The time is
 measured without that load, by `kubectl get --watch` through the API server of the other survivor.
 
-With `apart` only the stall is measured, and the members of etcd share no core with what stands on other hosts in a real
-cluster: the API server that loses its etcd, Temporal, and the workers. With `steps` only the time inside the steps is
-measured.
+With `apart` only the stall is measured, and the members that stay share no core with what stands on other hosts in a
+real cluster: the member that leaves, the API servers, Temporal, and the workers. With `steps` only the time inside the
+steps is measured.
 """
 
 from __future__ import annotations
@@ -78,6 +78,8 @@ STALLS: Final = (IDLE, NAIVE, SCRIPT, AWAY, OURS)
 The script hands leadership to the member that the writer writes through, and in a way of its own to the other survivor:
 etcd-handoff takes either, whichever lags less.
 """
+MOVES: Final = (SCRIPT, AWAY, OURS)
+"""Of these, the ways that move leadership first."""
 TIMES: Final = (RUNBOOK, SCRIPT, OURS, FLAG)
 """Ways that end with an EtcdMember that says so, whose time is measured."""
 STEPS: Final = (RAW, LOOKS, ALONE)
@@ -95,6 +97,8 @@ class Samples:
         seen: From the start until kubectl showed Joined=False on another API server, in ms.
         steps: From the first look until the member was out, in ms, without what lies between steps.
         failed: Puts without acknowledgement.
+        dropping: How long the old leader dropped what the writer's member forwarded, in ms, by etcd's logs.
+        moving: Longest time between two acknowledged writes around that, in ms.
         lost: Acknowledged puts that a survivor does not have.
         unseen: How often kubectl's watch did not show it within its time-out.
     """
@@ -103,6 +107,8 @@ class Samples:
     seen: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     steps: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     failed: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    dropping: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    moving: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     lost: int = 0
     unseen: int = 0
 
@@ -155,7 +161,7 @@ class Bench:
         for name, turn in turns[first:] + turns[:first]:
             await self.warm()
             if self.part == APART:
-                arena.keep_apart(self.lab)
+                arena.keep_apart(self.lab, await self.lab.leader())
             await turn()
             print(f"round {number}: {name}", flush=True)
 
@@ -173,6 +179,10 @@ class Bench:
             written = await writer.stop()
         self.samples.gap[way].append(written.longest_gap_ms(since, until))
         self.samples.failed[way].append(sum(put.sent >= since for put in written.failed))
+        if way in MOVES:
+            began, heard = arena.transfer(self.lab, who)
+            self.samples.dropping[way].append((heard - began) * 1000)
+            self.samples.moving[way].append(written.longest_gap_ms(began, heard))
         left = [node.etcd_url for node in self.lab.nodes if way == IDLE or node.name != who.leader]
         self.samples.lost += sum(map(len, (await missing(written, left)).values()))
         if way != IDLE:
@@ -379,7 +389,7 @@ def tell(samples: Samples, part: str) -> None:
 def tell_stall(samples: Samples, *, apart: bool) -> None:
     """Store how long writes stalled."""
     gaps = {way: statistics.median(found) for way, found in samples.gap.items()}
-    where = "etcd and the writer on a core of their own" if apart else "everything on the same cores"
+    where = "the members that stay and the writer on a core of their own" if apart else "everything on the same cores"
     report.write(
         "stall_apart" if apart else "stall",
         "Longest gap between acknowledged writes while the leader is removed",
@@ -393,6 +403,8 @@ def tell_stall(samples: Samples, *, apart: bool) -> None:
             "script to the other survivor / nothing happens": gaps[AWAY] / gaps[IDLE],
             "acknowledged puts lost": samples.lost,
             **{f"failed puts: {way}": sum(samples.failed[way]) for way in samples.failed},
+            **{f"ms in which etcd drops puts: {way}": statistics.median(samples.dropping[way]) for way in MOVES},
+            **{f"longest gap around the transfer, ms: {way}": statistics.median(samples.moving[way]) for way in MOVES},
         },
     )
 
