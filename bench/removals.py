@@ -4,9 +4,9 @@ Run as `python -m bench.removals [ROUNDS] [apart|steps]`. In each round the lead
 stall is measured while a writer puts a key every 2 ms through a survivor, whatever became of earlier puts. The time is
 measured without that load, by `kubectl get --watch` through the API server of the other survivor.
 
-With `apart` only the stall is measured, and the members that stay share no core with what stands on other hosts in a
-real cluster: the member that leaves, the API servers, Temporal, and the workers. With `steps` only the time inside the
-steps is measured.
+With `apart` only the stall is measured, and the members that stay share no core with the member that leaves, the API
+servers, Temporal and the workers, most of which stand on other hosts in a real cluster. With `steps` only the time
+inside the steps is measured.
 """
 
 from __future__ import annotations
