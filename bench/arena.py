@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
 import re
 import shutil
@@ -23,7 +24,9 @@ from etcd_handoff.lab.waiting import ProcessError, wait_until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-LOST: Final = re.compile("^raft.node: .* (lost|changed) leader")
+BEGINS: Final = re.compile("starts to transfer leadership")
+"""What the old leader logs when a transfer begins (raft `raft.go`, stepLeader)."""
+HEARS: Final = re.compile(r"raft\.node: \w+ (lost|changed) leader")
 """What a member logs when it hears of a higher term (raft `node.go`, run)."""
 PATCH: Final = {**bearer(), "Content-Type": "application/merge-patch+json"}
 
@@ -140,20 +143,19 @@ def transfer(lab: Lab, who: Roles) -> tuple[float, float]:
     Raises:
         ValueError: The logs tell of none.
     """
-    began = [at for at, said in _logged(lab, who.leader) if "starts to transfer leadership" in said]
-    heard = [at for at, said in _logged(lab, who.writer) if LOST.search(said) and began and at >= began[-1]]
-    if not heard:
+    began = max(_logged(lab, who.leader, BEGINS), default=math.inf)
+    heard = min((at for at in _logged(lab, who.writer, HEARS) if at >= began), default=None)
+    if heard is None:
         msg = f"the logs of {who.leader} and {who.writer} tell of no transfer"
         raise ValueError(msg)
-    since_boot = time.time() - time.monotonic()
-    return began[-1] - since_boot, heard[0] - since_boot
+    boot = time.time() - time.monotonic()
+    return began - boot, heard - boot
 
 
-def _logged(lab: Lab, name: str) -> list[tuple[float, str]]:
-    """What a member has logged so far, with the time of each."""
+def _logged(lab: Lab, name: str, words: re.Pattern[str]) -> list[float]:
+    """When a member has logged these words, in seconds since the epoch."""
     lines = lab.process(Role.ETCD, name).log.read_text(errors="replace").splitlines()
-    entries = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
-    return [(datetime.fromisoformat(entry["ts"]).timestamp(), entry["msg"]) for entry in entries]
+    return [datetime.fromisoformat(json.loads(line)["ts"]).timestamp() for line in lines if words.search(line)]
 
 
 async def settle(lab: Lab) -> None:
