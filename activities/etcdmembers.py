@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from etcd_handoff.coordination import Asked, Note, Seen, Sync, Synced, Watch
 from etcd_handoff.errors import ConflictError, KubernetesError, ObjectGoneError, RejectedError
 from etcd_handoff.etcdmember import (
     JOINED,
@@ -30,6 +29,8 @@ from etcd_handoff.etcdmember import (
     status_of,
     truth_of,
 )
+from etcd_handoff.leave_requests import Asked, Seen, Sync, Synced, Watch
+from etcd_handoff.removal_progress import Note
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping

@@ -22,9 +22,10 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from etcd_handoff.coordination import Follow, Followed, Turns, keeps_still, turns_id
+from etcd_handoff.change_queue import Turns, keeps_still, turns_id
 from etcd_handoff.model import PASSING, TASK_TIMEOUT, HandoffState, Progress, RemovalResult
 from etcd_handoff.payloads import STATE_KEY
+from etcd_handoff.removal_progress import Follow, Followed
 
 if TYPE_CHECKING:
     from temporalio.client import Client, WorkflowExecutionDescription, WorkflowHandle

@@ -12,8 +12,8 @@ from activities.worker import WorkerActivities
 from bench import simulated
 from bench.dev_server import our_worker
 from bench.trivial import Trivial, trivial
+from etcd_handoff.change_queue import Turns
 from etcd_handoff.client import connect
-from etcd_handoff.coordination import Turns
 from etcd_handoff.model import TASK_QUEUE
 from worker import all_activities, ensure_search_attributes, say
 

@@ -35,12 +35,12 @@ from bench.dev_server import our_worker
 from bench.trivial import Trivial, trivial
 from etcd_handoff.client import connect, start_removal, start_watch
 from etcd_handoff.config import load_config
-from etcd_handoff.coordination import WatchRequest
 from etcd_handoff.errors import UnreachableError
 from etcd_handoff.etcd_gateway import EtcdGateway
 from etcd_handoff.lab import Lab, LabOptions
 from etcd_handoff.lab.naive import leave
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
+from etcd_handoff.leave_requests import WatchRequest
 from etcd_handoff.model import Act, AwaitElection, Look, RemovalRequest
 
 if TYPE_CHECKING:

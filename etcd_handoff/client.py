@@ -25,8 +25,8 @@ from temporalio.common import (
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError, RPCStatusCode
 
-from etcd_handoff.coordination import WatchRequest, watch_id
 from etcd_handoff.errors import ConfigError
+from etcd_handoff.leave_requests import WatchRequest, watch_id
 from etcd_handoff.model import TASK_QUEUE, TASK_TIMEOUT, HandoffState, RemovalRequest, RemovalResult, workflow_id
 from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY, data_converter
 

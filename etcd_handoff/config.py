@@ -76,9 +76,19 @@ def _once(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _cluster_id(text: str) -> str:
+    digits = text.lower().removeprefix("0x").lstrip("0")
+    if not HEX_ID.fullmatch(digits):
+        msg = f'{text!r} is no cluster ID; write it in hex, as in "cdf818194e3a8c32"'
+        raise ValueError(msg)
+    return digits
+
+
+HEX_ID: Final = re.compile(r"[0-9a-f]{1,16}")
 HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?")
 S = TypeVar("S", bound=Section)
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
+ClusterId = Annotated[str, AfterValidator(_cluster_id)]
 Location = Annotated[Path, AfterValidator(_path)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Seconds = Annotated[float, Field(gt=0, le=60)]
@@ -97,7 +107,9 @@ class EtcdProfile(Section):
         password_file: File whose first line is the password.
         call_timeout_seconds: Deadline of one call that only reads.
         change_timeout_seconds: Deadline of one call that changes something; etcd's own is 7 s.
+        hash_timeout_seconds: Deadline of one hash of a member's whole keyspace, which takes seconds for each GB.
         snapshot_directory: Folder on the worker's node for snapshots taken before a removal.
+        snapshots_kept: How many snapshots of a cluster stay in that folder; older ones are deleted.
     """
 
     endpoints: Annotated[tuple[Endpoint, ...], Field(min_length=1), AfterValidator(_once)]
@@ -109,7 +121,9 @@ class EtcdProfile(Section):
     password_file: Location | None = None
     call_timeout_seconds: Seconds = 1.0
     change_timeout_seconds: Seconds = 8.0
+    hash_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 60.0
     snapshot_directory: Location | None = None
+    snapshots_kept: Annotated[int, Field(ge=1, le=1000)] = 5
 
     @model_validator(mode="after")
     def _pairs(self) -> Self:
@@ -167,11 +181,14 @@ class ClusterProfile(Section):
         kubernetes: Where the EtcdMember resources are.
         remover: Who takes a member out once leadership has moved: `etcd`, by a call to it, or `k0s`, whose own
             reconciler is asked by `spec.leave` of the EtcdMember.
+        cluster_id: ID of the cluster that is meant, in hex as `etcdctl endpoint status` prints it: nothing is believed
+            of another one. Left out, it is the cluster that is seen first.
     """
 
     etcd: EtcdProfile
     kubernetes: KubernetesProfile | None = None
     remover: Remover = "etcd"
+    cluster_id: ClusterId | None = None
 
     @model_validator(mode="after")
     def _k0s_reads_resources(self) -> Self:
@@ -276,10 +293,11 @@ def _absolute(config: Config, folder: Path) -> Config:
         return part.model_copy(update=changed)
 
     clusters = {
-        name: ClusterProfile(
-            etcd=section(profile.etcd),
-            kubernetes=section(profile.kubernetes) if profile.kubernetes else None,
-            remover=profile.remover,
+        name: profile.model_copy(
+            update={
+                "etcd": section(profile.etcd),
+                "kubernetes": section(profile.kubernetes) if profile.kubernetes else None,
+            }
         )
         for name, profile in config.clusters.items()
     }

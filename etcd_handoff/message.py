@@ -24,9 +24,19 @@ MemberName = Annotated[str, StringConstraints(min_length=1, max_length=253, patt
 
 
 class Message(BaseModel):
-    """Base of everything that crosses a border: immutable, exact types, no unknown fields."""
+    """Base of what workers tell each other: immutable, exact types, unknown fields ignored.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    Workers of two versions run side by side while an update is rolled out, so what a newer one adds must not stop an
+    older one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+class Request(Message):
+    """Base of what people write: an unknown field is an error, since a misspelt one would silently be left out."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 PATTERNS: Final = {

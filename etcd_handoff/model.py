@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from etcd_handoff.message import ClusterName, MemberId, MemberName, Message
+from etcd_handoff.belief import ResourceClaim
+from etcd_handoff.message import ClusterName, MemberId, MemberName, Message, Request
 from etcd_handoff.view import ClusterView
 
 TASK_QUEUE: Final = "etcd-handoff"
@@ -28,7 +29,7 @@ SECONDS_IN_30_DAYS: Final = 30 * 24 * 3600
 # --- what is asked ------------------------------------------------------------------------------------------------
 
 
-class RemovalRequest(Message):
+class RemovalRequest(Request):
     """Input of the workflow `RemoveMember`.
 
     Attributes:
@@ -52,14 +53,14 @@ class RemovalRequest(Message):
     dry_run: bool = False
 
 
-class Approval(Message):
+class Approval(Request):
     """Input of the update `approve`: who lets the removal go on, and why."""
 
     by: str = Field(default="", max_length=200)
     comment: str = Field(default="", max_length=1000)
 
 
-class Recheck(Message):
+class Recheck(Request):
     """Input of the update `recheck`: look at once instead of waiting for the timer."""
 
     reason: str = Field(default="", max_length=1000)
@@ -86,6 +87,7 @@ class StepOutcome(StrEnum):
     REMOVED = "removed"
     ALREADY_ABSENT = "already-absent"
     REFUSED_BY_ETCD = "refused-by-etcd"
+    LOCKED = "locked"
     RECORDED = "recorded"
     NOT_RECORDED = "not-recorded"
     CONSISTENT = "consistent"
@@ -93,6 +95,10 @@ class StepOutcome(StrEnum):
     SAVED = "saved"
     REQUESTED = "requested"
     FAILED = "failed"
+
+
+Known = Annotated[StepOutcome | str, Field(union_mode="left_to_right")]
+"""An outcome; one that a newer worker knows and this one does not is text."""
 
 
 class Step(Message):
@@ -113,7 +119,7 @@ class Step(Message):
     milliseconds: float
     attempts: int
     node: str
-    outcome: StepOutcome
+    outcome: Known
     note: str = ""
 
 
@@ -123,10 +129,14 @@ class Look(Message):
     Attributes:
         cluster: Cluster profile.
         doubtful: IDs of members that did not answer the last look; they are not waited for.
+        claims: EtcdMembers are read too, as a second witness of which cluster this is.
+        probe: An entry is committed first, so that whatever was proposed before has taken place or never will.
     """
 
     cluster: str
     doubtful: tuple[MemberId, ...] = ()
+    claims: bool = False
+    probe: bool = False
 
 
 class Act(Look):
@@ -136,11 +146,19 @@ class Act(Look):
         cluster_id: The cluster that the removal was planned in.
         target_id: The member that leaves.
         avoid: Transferees that were tried since the last wait and did not take over.
+        seen_term: Highest term at which the cluster has been seen.
+        seen_index: Highest index of a leader that has been seen.
+        holder: Who changes the cluster: the first run's ID of the removal, for the lock in etcd.
+        holder_label: The same for people.
     """
 
     cluster_id: MemberId
     target_id: MemberId
     avoid: tuple[MemberId, ...] = ()
+    seen_term: int = 0
+    seen_index: int = 0
+    holder: str = ""
+    holder_label: str = ""
 
 
 class AwaitElection(Act):
@@ -176,6 +194,9 @@ class Report(Message):
         transferee_id: Whom leadership was offered to; empty when to nobody.
         proposed: A removal was sent and not turned down: it may have taken effect.
         traits: What `check_leader`'s worker knows.
+        claims: What EtcdMembers say of who is a member; None when they were not asked for or could not be read.
+        writes_acknowledged: After a removal: whether a write was committed through those that remain; None when that
+            was not tried.
     """
 
     step: Step
@@ -183,6 +204,8 @@ class Report(Message):
     transferee_id: str = ""
     proposed: bool = False
     traits: WorkerTraits | None = None
+    claims: tuple[ResourceClaim, ...] | None = None
+    writes_acknowledged: bool | None = None
 
 
 class ResourceQuery(Message):
@@ -225,7 +248,8 @@ class Record(Message):
         member_id: The pinned member ID.
         peer_urls: Its peer URLs.
         joined: Whether it is in the linearizable member list.
-        members: IDs of that list: an EtcdMember that speaks of one of them is not overwritten.
+        members: IDs of that list.
+        present_names: Names in that list: an EtcdMember without an ID that is named like one of them is not written.
         message: The sentence for people.
         failed: Whether the removal failed.
         run_id: The removal's run, which makes its Events its own.
@@ -238,6 +262,7 @@ class Record(Message):
     peer_urls: tuple[str, ...] = ()
     joined: bool
     members: tuple[MemberId, ...] = ()
+    present_names: tuple[str, ...] = ()
     message: str
     failed: bool = False
     run_id: str = ""

@@ -7,14 +7,16 @@ any interruption, on any node. It has no clock, no I/O and no Temporal.
 
 What `plan` never does, whatever the view:
 
-1. Quorum. It never answers `Remove` when the healthy voters that remain would be fewer than the quorum of the
-   configuration that remains, when the present configuration has no healthy quorum to commit the change with, or when
-   the member is the last voter. etcd's own check lets removals through that leave a cluster without quorum, because it
+1. Quorum. It never answers `Remove` when the healthy, caught-up voters that remain would be fewer than the quorum of
+   the configuration that remains, when the present configuration has no healthy quorum to commit the change with, or
+   when the member is the last voter. etcd's own check lets removals through that leave a cluster without quorum, as it
    counts started or recently connected members (etcd `server/etcdserver/server.go`, mayRemoveMember).
 2. Hand-over. It never answers `Remove` for the member that leads, nor while nobody is agreed to lead. While a healthy,
    caught-up voter other than the target exists it answers `Transfer`; otherwise it waits. The transferee is the one
    with the smallest lag in raft index; ties go to one without an alarm, then to the smallest ID.
 3. Identity. It only ever speaks of the pinned member ID in the pinned cluster. A name is resolved once, by `resolve`.
+4. Belief. It concludes nothing, `Done` and `LastVoter` included, from a view that contradicts itself or what is known
+   of the cluster (`etcd_handoff.belief`).
 """
 
 from __future__ import annotations
@@ -22,16 +24,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
-from etcd_handoff.view import quorum
+from etcd_handoff import belief
+from etcd_handoff.belief import Binding
+from etcd_handoff.view import CORRUPT, NOSPACE, quorum
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-    from etcd_handoff.view import ClusterView, MemberView
+    from etcd_handoff.view import ClusterView, Doubt, MemberView
 
 CAUGHT_UP_ENTRIES: Final = 5_000
-"""Largest lag, in raft log entries, of a transferee.
+"""Largest lag, in raft log entries, of a transferee, and of the voters that make up the quorum that remains.
 
 A follower further behind may need a snapshot first (etcd `DefaultSnapshotCatchUpEntries`), and while it catches up
 nobody accepts writes.
@@ -40,26 +45,41 @@ nobody accepts writes.
 
 ID_DIGITS: Final = 16
 """Hex digits of a uint64."""
+OLDEST_ETCD: Final = (3, 5)
+"""MemberListRequest has the field `linearizable` from 3.5 on (etcd `api/etcdserverpb/rpc.proto`)."""
 
 
 class Reason(StrEnum):
     """One word for why there is no step now: enum value, failure text, and heading in the docs."""
 
     CLUSTER_UNAVAILABLE = "ClusterUnavailable"
-    MIXED_CLUSTERS = "MixedClusters"
+    MIXED_CLUSTERS = belief.MIXED_CLUSTERS
+    WRONG_CLUSTER = belief.WRONG_CLUSTER
+    LISTS_DIFFER = belief.LISTS_DIFFER
+    UNLISTED_MEMBER = belief.UNLISTED_MEMBER
+    ZERO_ID = belief.ZERO_ID
+    RESOURCES_DISAGREE = belief.RESOURCES_DISAGREE
     NO_LEADER = "NoLeader"
     NO_QUORUM = "NoQuorum"
     QUORUM_AT_RISK = "QuorumAtRisk"
+    VOTER_HANGS = "VoterHangs"
+    VOTER_LAGS = "VoterLags"
+    CLUSTER_CORRUPT = "ClusterCorrupt"
     LEADER_UNREACHABLE = "LeaderUnreachable"
     NO_TRANSFEREE = "NoTransferee"
     TRANSFER_FAILED = "TransferFailed"
     REFUSED_BY_ETCD = "RefusedByEtcd"
     UNSETTLED = "Unsettled"
+    STEP_FAILS = "StepFails"
+    CHANGE_UNDER_WAY = "ChangeUnderWay"
+    QUEUE_SILENT = "QueueSilent"
     AWAITING_K0S = "AwaitingK0s"
     HASH_UNKNOWN = "HashUnknown"
     SNAPSHOT_FAILED = "SnapshotFailed"
     LAST_VOTER = "LastVoter"
-    CLUSTER_CHANGED = "ClusterChanged"
+    CLUSTER_CHANGED = belief.CLUSTER_CHANGED
+    CLUSTER_RESTORED = belief.CLUSTER_RESTORED
+    OLD_ETCD = "OldEtcd"
     DATA_INCONSISTENT = "DataInconsistent"
 
 
@@ -71,11 +91,20 @@ class Intent:
         cluster_id: The cluster that the member was found in.
         target_id: The member that leaves.
         avoid: Transferees that were tried since the last wait and did not take over.
+        seen_term: Highest term that the cluster has been seen at; a lower one is another history.
+        seen_index: Highest index of a leader that has been seen.
     """
 
     cluster_id: str
     target_id: str
-    avoid: frozenset[str] = field(default=frozenset())
+    avoid: frozenset[str] = field(default_factory=frozenset)
+    seen_term: int = 0
+    seen_index: int = 0
+
+    @property
+    def binding(self) -> Binding:
+        """The cluster that is meant, as far as it has been seen."""
+        return Binding(cluster_id=self.cluster_id, term=self.seen_term, raft_index=self.seen_index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,22 +162,19 @@ Decision = Transfer | Remove | Blocked | Refused | Done
 
 def plan(view: ClusterView, intent: Intent) -> Decision:
     """The one thing to do about `intent` on what `view` shows; see the module's docstring for what it never does."""
-    same, target = view.cluster_id == intent.cluster_id, view.member(intent.target_id)
-    if same and target is None:
+    if doubt := belief.contradiction(view, intent.binding, departed=(intent.target_id,)):
+        return doubted(doubt)
+    target = view.member(intent.target_id)
+    if target is None:
         return Done()
-    if view.foreign:
-        return Blocked(
-            Reason.MIXED_CLUSTERS,
-            f"not every endpoint answers for cluster {view.cluster_id}: {', '.join(view.foreign)}",
-            "take the foreign endpoint out of the cluster profile, or stop the member that runs there",
-        )
-    if not same or target is None:
-        return Refused(
-            Reason.CLUSTER_CHANGED,
-            f"the endpoints now answer for cluster {view.cluster_id}, the removal was planned in {intent.cluster_id}",
-            "check the endpoints of the cluster profile, then start the removal again",
-        )
     return _refusal(view, target) or _obstacle(view, target) or _step(view, target, intent)
+
+
+def doubted(doubt: Doubt) -> Blocked | Refused:
+    """What a contradiction means for a change: for good where it lasts, else only for now."""
+    if doubt.lasting:
+        return Refused(Reason(doubt.kind), doubt.text, doubt.remedy)
+    return Blocked(Reason(doubt.kind), doubt.text, doubt.remedy)
 
 
 def _refusal(view: ClusterView, target: MemberView) -> Refused | None:
@@ -157,6 +183,12 @@ def _refusal(view: ClusterView, target: MemberView) -> Refused | None:
             Reason.LAST_VOTER,
             f"{target.label} is the last voter of the cluster; without it there is no cluster",
             "add and promote another member first, or shut the whole cluster down",
+        )
+    if old := [f"{m.label} runs {m.version}" for m in view.members if _older(m.version, OLDEST_ETCD)]:
+        return Refused(
+            Reason.OLD_ETCD,
+            f"etcd below 3.5 gives no linearizable member list: {', '.join(old)}",
+            "upgrade etcd first",
         )
     return None
 
@@ -168,7 +200,7 @@ def _obstacle(view: ClusterView, target: MemberView) -> Blocked | None:
     if len(answering) < needed:
         return Blocked(
             Reason.NO_QUORUM,
-            f"only {len(answering)} of {len(view.voters)} voters answer{_sick(view.voters, answering)}",
+            f"only {len(answering)} of {len(view.voters)} voters answer{_sick(view, view.voters, answering)}",
             f"bring voters back until {needed} answer",
         )
     if view.leadership is None:
@@ -181,18 +213,50 @@ def _obstacle(view: ClusterView, target: MemberView) -> Blocked | None:
     if len(healthy) < needed:
         return Blocked(
             Reason.NO_QUORUM,
-            f"only {len(healthy)} of {len(view.voters)} voters are healthy{_sick(view.voters, healthy)}",
+            f"only {len(healthy)} of {len(view.voters)} voters are healthy{_sick(view, view.voters, healthy)}",
             f"bring voters back until {needed} are healthy",
         )
-    left = [m for m in view.voters if m.id != target.id]
-    healthy_left = [m for m in healthy if m.id != target.id]
-    if len(healthy_left) < quorum(len(left)):
-        sick = [m for m in left if m not in healthy_left]
+    return _corrupt(view, target) or _risk(view, target)
+
+
+def _corrupt(view: ClusterView, target: MemberView) -> Blocked | None:
+    """Data that etcd itself does not trust; the member that is known to be corrupt may leave."""
+    corrupt = [alarm for alarm in view.alarms if alarm.kind == CORRUPT and alarm.member_id != target.id]
+    if not corrupt:
+        return None
+    whose = ", ".join(view.label(alarm.member_id) if alarm.member_id else "the whole cluster" for alarm in corrupt)
+    return Blocked(
+        Reason.CLUSTER_CORRUPT,
+        f"etcd has raised the alarm CORRUPT for {whose}: the copy that would leave may be the good one",
+        "find the corrupt member with `etcdctl endpoint hashkv --cluster`, remove that one, then disarm the alarm",
+    )
+
+
+def _risk(view: ClusterView, target: MemberView) -> Blocked | None:
+    """The voters that would remain are no quorum that works and is caught up."""
+    voters = [m for m in view.voters if m.id != target.id]
+    needed = quorum(len(voters))
+    healthy = [m for m in view.healthy_voters if m.id != target.id]
+    if len(healthy) < needed:
+        sick = [m for m in voters if m not in healthy]
+        hanging = any(m.reachable and not m.serves_reads for m in sick)
         return Blocked(
-            Reason.QUORUM_AT_RISK,
-            f"without {target.label} only {len(healthy_left)} of {len(left)} voters would be healthy"
-            f"{_sick(left, healthy_left)}, and {quorum(len(left))} are needed",
-            f"bring {_names(sick)} back, or remove {'it' if len(sick) == 1 else 'them'} first",
+            Reason.VOTER_HANGS if hanging else Reason.QUORUM_AT_RISK,
+            f"without {target.label} only {len(healthy)} of {len(voters)} voters would be healthy"
+            f"{_sick(view, voters, healthy)}, and {needed} are needed",
+            f"bring {_names(sick)} back and make sure that workers reach"
+            f" {'it' if len(sick) == 1 else 'them'}; what is down for good is to be removed first",
+        )
+    current = [m for m in healthy if lag(view, m) <= CAUGHT_UP_ENTRIES]
+    leads = view.leadership is not None and view.leadership.id == target.id
+    if len(current) < needed and (current or not leads):
+        behind = [m for m in healthy if m not in current]
+        return Blocked(
+            Reason.VOTER_LAGS,
+            f"without {target.label} only {len(current)} of {len(voters)} voters would be within"
+            f" {CAUGHT_UP_ENTRIES} log entries, and {needed} are needed: "
+            + ", ".join(f"{m.label} lags by {lag(view, m)}" for m in behind),
+            f"wait until {_names(behind)} {'has' if len(behind) == 1 else 'have'} caught up",
         )
     return None
 
@@ -242,11 +306,30 @@ def _via(view: ClusterView, target: MemberView, leader_id: str) -> MemberView:
     return min(others, key=lambda m: (m.id != leader_id, int(m.id, 16)))
 
 
+def warnings(view: ClusterView) -> tuple[str, ...]:
+    """What does not forbid a removal, and what an operator must know before it."""
+    full = [view.label(a.member_id) if a.member_id else "the cluster" for a in view.alarms if a.kind == NOSPACE]
+    other = [a for a in view.alarms if a.kind not in (NOSPACE, CORRUPT)]
+    lines = [f"etcd has raised an alarm: {alarm.kind}" for alarm in other]
+    if full:
+        lines.append(
+            f"etcd has raised the alarm NOSPACE for {', '.join(dict.fromkeys(full))}: it takes no writes, so nothing"
+            " can be recorded on EtcdMembers until it is compacted, defragmented and disarmed"
+        )
+    return tuple(lines)
+
+
 @dataclass(frozen=True, slots=True)
 class NotFound:
-    """No member carries the name or ID that was asked for."""
+    """No member carries the name or ID that was asked for.
+
+    Attributes:
+        known: The members there are.
+        hint: What may have been meant; empty when nothing suggests itself.
+    """
 
     known: tuple[str, ...]
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,16 +340,32 @@ class Ambiguous:
 
 
 def resolve(view: ClusterView, wanted: str) -> MemberView | NotFound | Ambiguous:
-    """The one member that `wanted`, a name or a hex ID (with or without 0x), speaks of.
+    """The one member that `wanted` speaks of: a name, a hex ID (with or without 0x), or host and port of a peer URL.
 
-    A name that looks like another member's ID fits both, and so is ambiguous.
+    A name that looks like another member's ID fits both, and so is ambiguous. A name in other letter case fits where
+    no member has exactly that name, as names of EtcdMembers are lower case.
     """
-    fits = {m.id: m for m in view.members if m.name == wanted or m.id == canonical_id(wanted)}
+    exact = [m for m in view.members if m.name == wanted or m.id == canonical_id(wanted) or wanted in _peers(m)]
+    alike = [m for m in view.members if m.name and m.name.strip().lower() == wanted.strip().lower()]
+    fits = exact or alike
     if len(fits) == 1:
-        return next(iter(fits.values()))
+        return fits[0]
     if fits:
-        return Ambiguous(tuple(f"{m.id} ({m.name})" for m in fits.values()))
-    return NotFound(tuple(f"{m.label} ({m.id})" for m in view.members))
+        return Ambiguous(tuple(_described(view, m) for m in fits))
+    hint = ""
+    if wanted.isdecimal() and (meant := view.member(format(int(wanted), "x"))):
+        hint = f"that is decimal; in hex it is {meant.id} ({meant.label})"
+    return NotFound(tuple(f"{m.label} ({m.id})" for m in view.members), hint)
+
+
+def _peers(member: MemberView) -> tuple[str, ...]:
+    return tuple(urlsplit(url).netloc for url in member.peer_urls)
+
+
+def _described(view: ClusterView, member: MemberView) -> str:
+    """A member among others of its name: what tells it from them."""
+    state = "healthy" if member in view.healthy_voters else member.note or "not healthy"
+    return f"{member.id} ({', '.join([member.name or 'not started', *_peers(member), state])})"
 
 
 def is_member_id(text: str) -> bool:
@@ -286,7 +385,21 @@ def _names(members: Iterable[MemberView]) -> str:
     return ", ".join(m.label for m in members)
 
 
-def _sick(voters: Iterable[MemberView], well: Container[MemberView]) -> str:
+def _sick(view: ClusterView, voters: Iterable[MemberView], well: Container[MemberView]) -> str:
     """`" (node1: connection refused)"`: why each of `voters` that is not in `well` does not count."""
-    texts = [f"{m.label}: {m.note or 'does not follow the agreed leader'}" for m in voters if m not in well]
+    texts = [f"{m.label}: {_ailment(view, m)}" for m in voters if m not in well]
     return f" ({'; '.join(texts)})" if texts else ""
+
+
+def _ailment(view: ClusterView, member: MemberView) -> str:
+    if member.reachable and not member.serves_reads:
+        behind = lag(view, member)
+        index = f", and stands {behind} log entries behind" if behind > 0 else ""
+        return f"{member.note or 'it answers, but no linearizable read'}{index}"
+    return member.note or "does not follow the agreed leader"
+
+
+def _older(version: str, oldest: tuple[int, int]) -> bool:
+    """Whether a version such as `3.4.23` is below `oldest`; what cannot be read is not."""
+    parts = version.split(".")[:2]
+    return len(parts) == len(oldest) and all(p.isdecimal() for p in parts) and tuple(map(int, parts)) < oldest

@@ -6,12 +6,50 @@ No endpoint and no secret: a view ends in workflow histories.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.message import MemberId, Message
 
 if TYPE_CHECKING:
     from collections.abc import Container
+
+CORRUPT: Final = "CORRUPT"
+NOSPACE: Final = "NOSPACE"
+"""Kinds of alarm (etcd `api/etcdserverpb/rpc.proto`, AlarmType)."""
+
+
+class Alarm(Message):
+    """One alarm that etcd has raised.
+
+    Attributes:
+        kind: `NOSPACE`, `CORRUPT`, or etcd's own text where it is neither.
+        member_id: The member that it was raised for; empty when it is the whole cluster's (member 0 in etcd), or when
+            the text does not tell.
+    """
+
+    kind: str
+    member_id: str = ""
+
+
+class Doubt(Message):
+    """A contradiction between the answers of one look: nothing may be concluded from it.
+
+    Attributes:
+        kind: One word, also a `planner.Reason`.
+        text: What contradicts what, with both sides named.
+        remedy: What would settle it.
+        member_id: The member that it is about, where it is about one.
+        lasting: It does not pass by itself.
+        by_status_alone: The member that it is about gives no linearizable list of its own. A member that has been
+            removed and still runs looks like this.
+    """
+
+    kind: str
+    text: str
+    remedy: str
+    member_id: str = ""
+    lasting: bool = False
+    by_status_alone: bool = False
 
 
 class MemberView(Message):
@@ -23,6 +61,9 @@ class MemberView(Message):
         peer_urls: Peer URLs of the membership entry.
         is_learner: True for a non-voting member.
         reachable: True when the member answered the last status call.
+        serves_reads: True when it answered a linearizable read of its own within this look. `Status` alone answers from
+            memory, also while the member's disk hangs (etcd `server/etcdserver/api/v3rpc/maintenance.go`); such a read
+            must have gone through the member's raft loop (raft ReadIndex).
         leader_id: The leader that the member itself names; None when it knows none or did not answer.
         term: Raft term that the member reports; 0 when it did not answer.
         raft_index: Last raft log index of the member; 0 when it did not answer.
@@ -37,6 +78,7 @@ class MemberView(Message):
     peer_urls: tuple[str, ...] = ()
     is_learner: bool = False
     reachable: bool = False
+    serves_reads: bool = False
     leader_id: MemberId | None = None
     term: int = 0
     raft_index: int = 0
@@ -65,11 +107,15 @@ class ClusterView(Message):
         cluster_id: Cluster ID in the header of the linearizable list.
         members: All members, sorted by ID.
         foreign: Labels of configured endpoints that answered for another cluster.
+        doubts: Contradictions between the answers; see `etcd_handoff.belief`.
+        alarms: All alarms that members report, those of the whole cluster and of members that have left included.
     """
 
     cluster_id: MemberId
     members: tuple[MemberView, ...]
     foreign: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
 
     @property
     def voters(self) -> tuple[MemberView, ...]:
@@ -108,8 +154,8 @@ class ClusterView(Message):
     def healthy_voters(self) -> tuple[MemberView, ...]:
         """Voters that count towards a quorum.
 
-        They answer, their data is not known to be corrupt, and they name the agreed leader at the agreed term: one
-        that names another is cut off from the others, however well it answers us.
+        They answer a linearizable read of their own, their data is not known to be corrupt, and they name the agreed
+        leader at the agreed term: one that names another is cut off from the others, however well it answers us.
         """
         agreed = self.leadership
         if agreed is None:
@@ -117,8 +163,17 @@ class ClusterView(Message):
         return tuple(
             m
             for m in self.voters
-            if m.reachable and "CORRUPT" not in m.alarms and (m.leader_id, m.term) == (agreed.id, agreed.term)
+            if m.reachable
+            and m.serves_reads
+            and CORRUPT not in m.alarms
+            and (m.leader_id, m.term) == (agreed.id, agreed.term)
         )
+
+    @property
+    def cluster_alarms(self) -> tuple[Alarm, ...]:
+        """Alarms of no present member: of the whole cluster, or of a member that has left."""
+        present = {m.id for m in self.members}
+        return tuple(alarm for alarm in self.alarms if alarm.member_id not in present)
 
 
 def quorum(voters: int) -> int:

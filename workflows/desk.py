@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from etcd_handoff.view import ClusterView
 
 with workflow.unsafe.imports_passed_through():
-    from etcd_handoff.coordination import Turn
+    from etcd_handoff.change_queue import Turn
     from etcd_handoff.model import (
         PASSING,
         Approval,

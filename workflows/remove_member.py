@@ -20,7 +20,7 @@ from temporalio.exceptions import (
 with workflow.unsafe.imports_passed_through():
     from activities.etcd import EtcdActivities
     from activities.worker import WorkerActivities
-    from etcd_handoff.coordination import Turn
+    from etcd_handoff.change_queue import Turn
     from etcd_handoff.etcdmember import MESSAGE_REMOVED
     from etcd_handoff.model import (
         Act,

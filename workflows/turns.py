@@ -20,21 +20,10 @@ from temporalio.exceptions import ActivityError, ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities.etcdmembers import EtcdMemberActivities
     from activities.temporal import TemporalActivities
-    from etcd_handoff.coordination import (
-        Follow,
-        Followed,
-        Note,
-        Ticket,
-        Turn,
-        Turns,
-        granted,
-        joined,
-        left,
-        sentence,
-        turn_of,
-    )
+    from etcd_handoff.change_queue import Ticket, Turn, Turns, granted, joined, left, turn_of
     from etcd_handoff.etcdmember import resource_name
     from etcd_handoff.payloads import invalid_input
+    from etcd_handoff.removal_progress import Follow, Followed, Note, sentence
 
 if TYPE_CHECKING:
     from etcd_handoff.model import Pinned

@@ -23,11 +23,8 @@ with workflow.unsafe.imports_passed_through():
     from activities.etcd import EtcdActivities
     from activities.etcdmembers import EtcdMemberActivities
     from activities.temporal import TemporalActivities
-    from etcd_handoff.coordination import (
+    from etcd_handoff.leave_requests import (
         Asked,
-        Follow,
-        Followed,
-        Note,
         Retry,
         Seen,
         Sync,
@@ -40,6 +37,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from etcd_handoff.model import TASK_TIMEOUT, Look, Outcome, RemovalRequest, workflow_id
     from etcd_handoff.payloads import invalid_input
+    from etcd_handoff.removal_progress import Follow, Followed, Note
     from workflows import calls
     from workflows.remove_member import RemoveMember
 

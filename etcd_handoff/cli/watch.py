@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import argparse
 
     from etcd_handoff.client import Watcher
-    from etcd_handoff.coordination import Watching
+    from etcd_handoff.leave_requests import Watching
 
 QUERY_SECONDS: Final = 3.0
 
@@ -53,7 +53,7 @@ async def _start(given: argparse.Namespace, cluster: str, task_queue: str | None
     from pydantic import ValidationError
 
     from etcd_handoff.client import start_watch
-    from etcd_handoff.coordination import WatchRequest
+    from etcd_handoff.leave_requests import WatchRequest
     from etcd_handoff.message import describe
     from etcd_handoff.model import TASK_QUEUE
 
@@ -75,7 +75,7 @@ async def _watcher(cluster: str) -> Watcher:
     from temporalio.client import WorkflowExecutionStatus
     from temporalio.service import RPCError, RPCStatusCode
 
-    from etcd_handoff.coordination import watch_id
+    from etcd_handoff.leave_requests import watch_id
 
     handle = (await connected()).get_workflow_handle(watch_id(cluster))
     try:
@@ -103,7 +103,7 @@ async def _stop(given: argparse.Namespace, cluster: str, _: str | None) -> int:
 async def _status(given: argparse.Namespace, cluster: str, _: str | None) -> int:
     import asyncio
 
-    from etcd_handoff.coordination import Watching
+    from etcd_handoff.leave_requests import Watching
 
     watcher = await _watcher(cluster)
     try:

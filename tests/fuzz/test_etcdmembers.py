@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from kubernetes.aio.client import ApiException
 
 from activities.etcdmembers import _asked
-from etcd_handoff.coordination import Seen, to_remove, wanted
 from etcd_handoff.errors import KubernetesError
 from etcd_handoff.etcdmember import (
     JOINED,
@@ -28,6 +27,7 @@ from etcd_handoff.etcdmember import (
     truth_of,
 )
 from etcd_handoff.kubernetes_gateway import classify
+from etcd_handoff.leave_requests import Seen, to_remove, wanted
 from etcd_handoff.view import ClusterView, MemberView
 from tests.fuzz.mutations import REPEATABLE, TEXTS, alike, mutated, texts, values
 

@@ -13,10 +13,11 @@ from activities.etcd import EtcdActivities
 from activities.etcdmembers import EtcdMemberActivities
 from activities.kubernetes import Gateways
 from etcd_handoff.config import load_config
-from etcd_handoff.coordination import Note, Sync, Watch
 from etcd_handoff.lab import Role, http, wait_until
 from etcd_handoff.lab.naive import remove_through_itself
+from etcd_handoff.leave_requests import Sync, Watch
 from etcd_handoff.model import Look
+from etcd_handoff.removal_progress import Note
 from tests.integration.conftest import LONG_AGO, joined_condition
 
 if TYPE_CHECKING:

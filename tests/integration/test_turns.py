@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from temporalio.client import WorkflowFailureError
 
-from etcd_handoff.coordination import turns_id
+from etcd_handoff.change_queue import turns_id
 from etcd_handoff.lab import Role, wait_until
 from etcd_handoff.model import RemovalResult, workflow_id
 from etcd_handoff.payloads import STATE_KEY

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio.service import RPCError, RPCStatusCode
 
-from etcd_handoff.coordination import turns_id
+from etcd_handoff.change_queue import turns_id
 from etcd_handoff.lab import Role, http, wait_until
 from etcd_handoff.model import workflow_id
 from etcd_handoff.payloads import MEMBER_KEY

@@ -17,7 +17,7 @@ import pytest
 
 import activities.temporal
 import workflows.remove_member
-from etcd_handoff.coordination import UNDISTURBED
+from etcd_handoff.change_queue import UNDISTURBED
 from etcd_handoff.model import FailureType
 from tests.model.mutants import ALL_MUTANTS, break_it
 from tests.model.runner import WHOLE, Scenario, starts

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from temporalio.client import WorkflowFailureError
 
+from etcd_handoff.change_queue import turns_id
 from etcd_handoff.client import connect, start_removal, start_watch
-from etcd_handoff.coordination import WatchRequest, turns_id
 from etcd_handoff.lab import Lab, LabOptions
+from etcd_handoff.leave_requests import WatchRequest
 from etcd_handoff.model import RemovalRequest, workflow_id
 
 if TYPE_CHECKING:

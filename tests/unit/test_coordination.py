@@ -6,28 +6,20 @@ from typing import Any
 
 import pytest
 
-from etcd_handoff.coordination import (
+from etcd_handoff.change_queue import Ticket, Turns, granted, joined, keeps_still, left, turn_of, turns_id
+from etcd_handoff.etcdmember import News, disagrees, event_for, noted, says, status_for, truth_of
+from etcd_handoff.leave_requests import (
     FIRST_RETRY_SECONDS,
     LONGEST_RETRY_SECONDS,
     Asked,
-    Followed,
     Seen,
-    Ticket,
-    Turns,
-    granted,
-    joined,
-    keeps_still,
-    left,
     retry_after,
-    sentence,
     to_remove,
-    turn_of,
-    turns_id,
     wanted,
     watch_id,
 )
-from etcd_handoff.etcdmember import News, disagrees, event_for, noted, says, status_for, truth_of
 from etcd_handoff.model import HandoffState
+from etcd_handoff.removal_progress import Followed, sentence
 from etcd_handoff.view import ClusterView, MemberView
 
 CLUSTER_ID = "cafe"
