@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.message import Message
-from etcd_handoff.view import Doubt
+from etcd_handoff.view import MIXED_CLUSTERS, Doubt
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
 
     from etcd_handoff.view import ClusterView
 
-MIXED_CLUSTERS: Final = "MixedClusters"
 WRONG_CLUSTER: Final = "WrongCluster"
 LISTS_DIFFER: Final = "ListsDiffer"
 UNLISTED_MEMBER: Final = "UnlistedMember"

@@ -370,18 +370,10 @@ def _view(listed: Any, answers: list[_Answer], endpoints: tuple[str, ...]) -> Cl
     alarms: dict[int, set[str]] = {}
     for member_id, alarm in (found for status in status_of.values() for found in _alarms(status)):
         alarms.setdefault(member_id, set()).add(alarm)
-    foreign = tuple(
-        f"endpoint {endpoints.index(a.endpoint) + 1} of the profile answers for cluster "
-        f"{_hex(a.status.header.cluster_id)}"
-        for a in spoken
-        if a.status.header.cluster_id != cluster_id and a.endpoint in endpoints
-    )
     members = [
         _member_view(m, status_of.get(m.ID), tuple(sorted(alarms.get(m.ID, ()))), note_of) for m in listed.members
     ]
-    return ClusterView(
-        cluster_id=_hex(cluster_id), members=tuple(sorted(members, key=lambda m: int(m.id, 16))), foreign=foreign
-    )
+    return ClusterView(cluster_id=_hex(cluster_id), members=tuple(sorted(members, key=lambda m: int(m.id, 16))))
 
 
 def _member_view(member: Any, status: Any, alarms: tuple[str, ...], note_of: dict[str, str]) -> MemberView:

@@ -53,7 +53,7 @@ class Reason(StrEnum):
     """One word for why there is no step now: enum value, failure text, and heading in the docs."""
 
     CLUSTER_UNAVAILABLE = "ClusterUnavailable"
-    MIXED_CLUSTERS = belief.MIXED_CLUSTERS
+    MIXED_CLUSTERS = "MixedClusters"
     WRONG_CLUSTER = belief.WRONG_CLUSTER
     LISTS_DIFFER = belief.LISTS_DIFFER
     UNLISTED_MEMBER = belief.UNLISTED_MEMBER

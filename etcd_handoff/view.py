@@ -17,6 +17,9 @@ CORRUPT: Final = "CORRUPT"
 NOSPACE: Final = "NOSPACE"
 """Kinds of alarm (etcd `api/etcdserverpb/rpc.proto`, AlarmType)."""
 
+MIXED_CLUSTERS: Final = "MixedClusters"
+"""Kind of doubt: an endpoint answers for another cluster than the member list is of."""
+
 
 class Alarm(Message):
     """One alarm that etcd has raised.
@@ -106,14 +109,12 @@ class ClusterView(Message):
     Attributes:
         cluster_id: Cluster ID in the header of the linearizable list.
         members: All members, sorted by ID.
-        foreign: Labels of configured endpoints that answered for another cluster.
         doubts: Contradictions between the answers; see `etcd_handoff.belief`.
         alarms: All alarms that members report, those of the whole cluster and of members that have left included.
     """
 
     cluster_id: MemberId
     members: tuple[MemberView, ...]
-    foreign: tuple[str, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     alarms: tuple[Alarm, ...] = ()
 
@@ -168,6 +169,11 @@ class ClusterView(Message):
             and CORRUPT not in m.alarms
             and (m.leader_id, m.term) == (agreed.id, agreed.term)
         )
+
+    @property
+    def foreign(self) -> tuple[str, ...]:
+        """Which endpoints answered for another cluster, one sentence each."""
+        return tuple(doubt.text for doubt in self.doubts if doubt.kind == MIXED_CLUSTERS)
 
     @property
     def cluster_alarms(self) -> tuple[Alarm, ...]:
