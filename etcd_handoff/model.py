@@ -71,6 +71,11 @@ def workflow_id(cluster: str, member: str) -> str:
     return f"etcd-remove/{cluster}/{member}"
 
 
+def plan_id(cluster: str, member: str) -> str:
+    """The workflow ID of a dry run that our client starts: no removal ever joins it."""
+    return f"etcd-plan/{cluster}/{member}"
+
+
 # --- what was done ------------------------------------------------------------------------------------------------
 
 
@@ -327,6 +332,10 @@ class Outcome(StrEnum):
     PLANNED = "planned"
 
 
+KnownOutcome = Annotated[Outcome | str, Field(union_mode="left_to_right")]
+"""How a removal ended well; what a newer worker knows and this one does not is text."""
+
+
 class RemovalResult(Message):
     """Result of the workflow `RemoveMember` (contract).
 
@@ -350,7 +359,7 @@ class RemovalResult(Message):
         snapshot: Where a requested snapshot was stored: node and file.
     """
 
-    outcome: Outcome
+    outcome: KnownOutcome
     cluster: str
     cluster_id: str
     member_id: str
@@ -401,6 +410,10 @@ class FailureType(StrEnum):
     PERMISSION_DENIED = "PermissionDenied"
 
 
+KnownState = Annotated[HandoffState | str, Field(union_mode="left_to_right")]
+"""Where a removal stands; what a newer worker knows and this one does not is text."""
+
+
 class Progress(Message):
     """Answer of the query `progress`.
 
@@ -415,7 +428,7 @@ class Progress(Message):
         steps: Activities that have ended.
     """
 
-    state: HandoffState
+    state: KnownState
     cluster: str
     member: str
     member_id: str = ""
