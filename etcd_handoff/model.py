@@ -353,8 +353,11 @@ class RemovalResult(Message):
         term_after: Raft term at the last look.
         status_recorded: True when the EtcdMember says what is true.
         status_note: Why it does not, or anything else to know about the resource.
-        steps: Every activity in order.
-        plan: What the removal does or would do, in words.
+        steps: The activities in order: the first 20 and the last 50.
+        steps_left_out: How many activities between those are left out.
+        writes_acknowledged: Whether a write was committed by the members that remain, after the removal; None when that
+            was not tried.
+        plan: What the removal would do, in words; for a dry run alone.
         blocked_by: Dry run only: what the removal would have to wait for; empty when nothing.
         snapshot: Where a requested snapshot was stored: node and file.
     """
@@ -373,6 +376,8 @@ class RemovalResult(Message):
     status_recorded: bool = False
     status_note: str = ""
     steps: tuple[Step, ...] = ()
+    steps_left_out: int = 0
+    writes_acknowledged: bool | None = None
     plan: tuple[str, ...] = ()
     blocked_by: str = ""
     snapshot: str = ""
@@ -425,7 +430,8 @@ class Progress(Message):
         doing: What is happening now, in words.
         waiting_for: What would unblock it; empty when nothing blocks.
         point_of_no_return: True once the removal may have been proposed: it only rolls forward from there.
-        steps: Activities that have ended.
+        steps: Activities that have ended: the first 20 and the last 50.
+        steps_left_out: How many activities between those are left out.
     """
 
     state: KnownState
@@ -436,3 +442,4 @@ class Progress(Message):
     waiting_for: str = ""
     point_of_no_return: bool = False
     steps: tuple[Step, ...] = ()
+    steps_left_out: int = 0
