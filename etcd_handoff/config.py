@@ -302,7 +302,7 @@ def _files(profile: ClusterProfile) -> Iterator[tuple[str, Path, Callable[[Path]
         remedy = "name the certificate of the authority that signed the members' certificates"
         yield "etcd.ca_file", etcd.ca_file, pem.check_authorities, remedy
     if etcd.cert_file and etcd.key_file:
-        yield "etcd.cert_file", etcd.cert_file, pem.check_certificate, "name the client certificate"
+        yield "etcd.cert_file", etcd.cert_file, pem.check_certificate, _certificate_remedy(etcd.cert_file)
         key = functools.partial(pem.check_key, certificate=etcd.cert_file)
         if _usable(etcd.cert_file):
             yield "etcd.key_file", etcd.key_file, key, "name the private key of the client certificate"
@@ -310,6 +310,14 @@ def _files(profile: ClusterProfile) -> Iterator[tuple[str, Path, Callable[[Path]
         yield "etcd.password_file", etcd.password_file, _check_password, "write the password into its first line"
     if profile.kubernetes and profile.kubernetes.kubeconfig:
         yield "kubernetes.kubeconfig", profile.kubernetes.kubeconfig, _check_readable, "name a kubeconfig"
+
+
+def _certificate_remedy(path: Path) -> str:
+    try:
+        swapped = bool(pem.KEY.search(pem.read(path)))
+    except ConfigError:
+        swapped = False
+    return "are cert_file and key_file swapped?" if swapped else "name the client certificate"
 
 
 def _usable(certificate: Path) -> bool:

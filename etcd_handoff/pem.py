@@ -48,7 +48,7 @@ def certificates(text: str) -> list[Certificate]:
     try:
         return [_certificate(base64.b64decode(found, validate=False)) for found in CERTIFICATE.findall(text)]
     except (ValueError, IndexError):
-        msg = "a certificate in it is broken"
+        msg = "has a broken certificate"
         raise ConfigError(msg) from None
 
 
@@ -64,7 +64,7 @@ def check_authorities(path: Path) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=bare)
     except (ssl.SSLError, ValueError):
-        msg = "a certificate in it is broken"
+        msg = "has a broken certificate"
         raise ConfigError(msg) from None
 
 
@@ -87,7 +87,7 @@ def check_key(path: Path, certificate: Path) -> None:
     """
     text = read(path)
     if any(words in text for words in ENCRYPTED):
-        msg = "the key in it is encrypted; store it without a passphrase, readable for the worker alone"
+        msg = "has an encrypted key; store it without a passphrase, readable for the worker alone"
         raise ConfigError(msg)
     if not KEY.search(text):
         msg = f"holds no private key{_instead(text)}"
@@ -95,8 +95,8 @@ def check_key(path: Path, certificate: Path) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, path, password="")
     except ssl.SSLError as error:
-        fits = error.reason != "KEY_VALUES_MISMATCH"
-        msg = "the key in it is broken" if fits else f"is not the key of the certificate in {certificate}"
+        other = error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH")
+        msg = f"is not the key of the certificate in {certificate}" if other else "has a broken key"
         raise ConfigError(msg) from None
 
 
