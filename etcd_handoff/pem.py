@@ -95,7 +95,7 @@ def check_key(path: Path, certificate: Path) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, path, password="")
     except ssl.SSLError as error:
-        other = error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH")
+        other = error.reason in ("KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
         msg = f"is not the key of the certificate in {certificate}" if other else "has a broken key"
         raise ConfigError(msg) from None
 
