@@ -31,6 +31,7 @@ from etcd_handoff.temporal_setup import (
     Readiness,
     ServerTooOldError,
     check_namespace,
+    check_ready_file,
     check_server,
     ensure_search_attributes,
     skip_validation,
@@ -112,7 +113,7 @@ async def serve(config: Config, node: str, ready_file: Path | None = None) -> No
         ready_file: Fresh while the worker takes work, removed when it does not; for probes.
 
     Raises:
-        ConfigError: Temporal's environment configuration or the ready file is wrong, or there is no such namespace.
+        ConfigError: Temporal's environment configuration is wrong, or there is no such namespace.
         ServerTooOldError: Temporal's server lacks what is needed.
         RuntimeError: Temporal cannot be reached at the start, or refuses the worker.
         RPCError: Temporal answers with an error.
@@ -121,7 +122,6 @@ async def serve(config: Config, node: str, ready_file: Path | None = None) -> No
     await check_server(client)
     described = await check_namespace(client)
     ready = Readiness(ready_file, client, may_describe=described)
-    ready.require_folder()
     search_attributes = await ensure_search_attributes(client)
     own = WorkerActivities(config, search_attributes=search_attributes)
     gateways = Gateways(config, node)
@@ -173,6 +173,7 @@ def run(config_file: str | None, node: str, log_level: str = "INFO", ready_file:
     try:
         config = load_config(config_path(config_file))
         check_files(config)
+        check_ready_file(ready_file)
         asyncio.run(serve(config, node, ready_file))
     except ConfigError as error:
         status, text = EXIT_USAGE, str(error)

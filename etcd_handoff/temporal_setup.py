@@ -164,6 +164,22 @@ def skip_validation(worker: Worker) -> None:
     worker._bridge_worker.validate = nothing  # type: ignore[method-assign]  # noqa: SLF001  # it has no option for it
 
 
+def check_ready_file(file: Path | None) -> None:
+    """Return when the file can be written, and is not there.
+
+    Raises:
+        ConfigError: It cannot be, for example because its folder is missing.
+    """
+    if file is None:
+        return
+    try:
+        file.touch()
+        file.unlink()
+    except OSError as error:
+        msg = f"--ready-file {file}: {error.strerror}; name a file in a folder that this worker may write to"
+        raise ConfigError(msg) from None
+
+
 class Readiness:
     """Files that probes look at.
 
@@ -182,21 +198,6 @@ class Readiness:
         self._client = client
         self._may_describe = may_describe
         self._answered = time.monotonic()
-
-    def require_folder(self) -> None:
-        """Return when the file can be written.
-
-        Raises:
-            ConfigError: It cannot be, for example because its folder is missing.
-        """
-        if self._file is None:
-            return
-        try:
-            self._file.touch()
-            self._file.unlink()
-        except OSError as error:
-            msg = f"--ready-file {self._file}: {error.strerror}; name a file in a folder that this worker may write to"
-            raise ConfigError(msg) from None
 
     async def keep(self, stop: asyncio.Event) -> None:
         """Renew the file again and again until `stop` is set, then take it away."""
