@@ -69,7 +69,8 @@ class _ArgumentCheck(WorkflowInboundInterceptor):
         """Raise `InvalidInput` for a number of arguments that the handler does not take."""
         if handler is None:
             return
-        signature = inspect.signature(handler)
+        # The SDK's own handle on a handler that is a coroutine tells nothing of its arguments; the method does.
+        signature = inspect.signature(getattr(workflow.instance(), name, handler))
         try:
             signature.bind(*args)
         except TypeError:

@@ -19,6 +19,7 @@ from temporalio.worker import Replayer
 
 from etcd_handoff.model import RemovalRequest, Report
 from etcd_handoff.payloads import data_converter
+from workflows.arguments import ArgumentCheck
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -221,3 +222,44 @@ async def test_sdk_fails_the_task_and_not_the_workflow_on_an_unreadable_answer(a
     replayer = Replayer(workflows=[Looks], data_converter=data_converter)
     with pytest.raises(RuntimeError, match="Failed decoding arguments"):
         await replayer.replay_workflow(answered(answer, end))
+
+
+@workflow.defn(name="Hears", sandboxed=False)
+class Hears:
+    """A workflow with handlers that are coroutines, and ones that are not."""
+
+    @workflow.run
+    async def run(self) -> None:
+        """Wait for ever."""
+        await workflow.wait_condition(lambda: False)
+
+    @workflow.signal
+    async def later(self, word: str) -> None:
+        """A coroutine."""
+
+    @workflow.signal
+    def now(self, word: str) -> None:
+        """A plain function."""
+
+
+@pytest.mark.parametrize("name", ["later", "now"])
+@pytest.mark.parametrize("words", [0, 2])
+async def test_signal_with_a_wrong_number_of_arguments_is_dropped(name: str, words: int) -> None:
+    """The task goes on, where without the check it would fail for ever: any client can send such a signal."""
+    ids = {"originalExecutionRunId": "run", "firstExecutionRunId": "run"}
+    started = {"workflowType": {"name": "Hears"}, "taskQueue": {"name": "q"}, **ids}
+    payloads = Payloads(payloads=[encoded(b"json/plain", b'"x"')] * words)
+    signaled = {"signalName": name, "input": MessageToDict(payloads)}
+    scheduled, begun, done = TASK
+    events = [
+        ("WORKFLOW_EXECUTION_STARTED", "workflowExecutionStarted", started),
+        ("WORKFLOW_EXECUTION_SIGNALED", "workflowExecutionSignaled", signaled),
+        scheduled,
+        (begun[0], begun[1], {"scheduledEventId": 3}),
+        (done[0], done[1], {"scheduledEventId": 3, "startedEventId": 4}),
+    ]
+    checked = Replayer(workflows=[Hears], data_converter=data_converter, interceptors=[ArgumentCheck()])
+    await checked.replay_workflow(recorded("hears", events))
+    unchecked = Replayer(workflows=[Hears], data_converter=data_converter)
+    with pytest.raises(RuntimeError):
+        await unchecked.replay_workflow(recorded("hears", events))
