@@ -120,7 +120,7 @@ def _known(error: Exception) -> tuple[str, FailureType, int] | None:
         text = f"etcd does not allow it: {error}; {permission_remedy(str(error))}"
         return text, FailureType.PERMISSION_DENIED, FINAL_PERMISSION if error.by_files else 1
     if isinstance(error, KubernetesPermissionError):
-        text = f"Kubernetes does not allow it: {error}; grant what deploy/rbac.yaml lists"
+        text = f"Kubernetes does not allow it: {error}; {error.remedy}"
         return text, FailureType.PERMISSION_DENIED, FINAL_ELSEWHERE
     return None
 

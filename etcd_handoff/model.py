@@ -216,7 +216,7 @@ class ResourceQuery(Message):
 
 
 class LeaveRequest(Message):
-    """Input of `request_leave`: the EtcdMember whose `spec.leave` is to be set."""
+    """Input of `request_leave` and `read_leave`: the EtcdMember whose `spec.leave` is to be set, or read."""
 
     cluster: str
     member_name: str
@@ -231,12 +231,45 @@ class FoundResource(Message):
         name: Name of the EtcdMember.
         member_id: The ID in its status.
         peer_address: Its peer address; k0s writes a bare host or IP address.
+        leave: Its `spec.leave`.
+        joined: Its condition Joined: `True`, `False` or `Unknown`.
+        generation: Its `metadata.generation`, which rises with every change of its spec.
+        uid: Its UID.
     """
 
     step: Step
     name: str = ""
     member_id: str = ""
     peer_address: str = ""
+    leave: bool = False
+    joined: str = "Unknown"
+    generation: int = 0
+    uid: str = ""
+
+
+class LeaveState(Message):
+    """Answer of `read_leave`: whether the order to leave stands that was given to a member's EtcdMember.
+
+    Attributes:
+        step: How it went.
+        present: There is an EtcdMember that speaks of this member.
+        name: Its name.
+        leave: Its `spec.leave`.
+        generation: Its `metadata.generation`, which rises with every change of its spec.
+        manager: Who wrote `spec.leave` last, by field manager (`metadata.managedFields`): `etcd-handoff`,
+            `kubectl-patch`, `k0s`; empty when nobody did or the API server does not say.
+        since: When that was, RFC 3339 in UTC; empty when it is not known.
+        uid: Its UID.
+    """
+
+    step: Step
+    present: bool = False
+    name: str = ""
+    leave: bool = False
+    generation: int = 0
+    manager: str = ""
+    since: str = ""
+    uid: str = ""
 
 
 class Record(Message):
@@ -250,6 +283,7 @@ class Record(Message):
         joined: Whether it is in the linearizable member list.
         members: IDs of that list.
         present_names: Names in that list: an EtcdMember without an ID that is named like one of them is not written.
+        since: When the removal began, ISO 8601 in UTC: an EtcdMember without an ID that is younger is not written.
         message: The sentence for people.
         failed: Whether the removal failed.
         run_id: The removal's run, which makes its Events its own.
@@ -263,6 +297,7 @@ class Record(Message):
     joined: bool
     members: tuple[MemberId, ...] = ()
     present_names: tuple[str, ...] = ()
+    since: str = ""
     message: str
     failed: bool = False
     run_id: str = ""
