@@ -37,6 +37,7 @@ from activities.etcdmembers import EtcdMemberActivities
 from activities.kubernetes import Gateways, KubernetesActivities
 from activities.steps import ActivityFrame
 from activities.temporal import TemporalActivities
+from activities.turns import TurnActivities
 from activities.worker import WorkerActivities
 from etcd_handoff import __version__
 from etcd_handoff.client import connect, unreachable_note
@@ -201,7 +202,7 @@ def all_activities(
 ) -> list[Callable[..., Any]]:
     """Everything that a worker does for workflows; the caller closes `etcd` and `gateways` afterwards."""
     kubernetes, members = KubernetesActivities(gateways, node), EtcdMemberActivities(gateways)
-    temporal = TemporalActivities(client)
+    temporal, turns = TemporalActivities(client), TurnActivities(client)
     return [
         etcd.check_leader,
         etcd.move_leader,
@@ -216,7 +217,8 @@ def all_activities(
         members.watch_members,
         members.sync_members,
         members.note_progress,
-        temporal.take_turn,
+        turns.take_turn,
+        turns.recall_tickets,
         temporal.follow_removal,
         worker.describe_worker,
     ]

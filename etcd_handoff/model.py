@@ -20,6 +20,8 @@ TASK_QUEUE: Final = "etcd-handoff"
 """Default task queue; setting `task_queue`."""
 TASK_TIMEOUT: Final = timedelta(seconds=2)
 """A worker that is killed while it decides what comes next is given up after this, not after Temporal's 10 s."""
+QUEUE_TASK_TIMEOUT: Final = timedelta(seconds=10)
+"""The same for workflows that live long: what they have to replay takes its time."""
 
 Remover = Literal["etcd", "k0s"]
 
@@ -352,6 +354,7 @@ class Carried(Message):
     gates_passed: bool = False
     committed: bool = False
     snapshot: str = ""
+    turn_request: int = 0
 
 
 class Outcome(StrEnum):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from etcd_handoff.view import ClusterView
 
 with workflow.unsafe.imports_passed_through():
-    from etcd_handoff.change_queue import Turn
+    from etcd_handoff.change_queue import Place, Recall, Ticket, Turn, heard
     from etcd_handoff.model import (
         PASSING,
         Approval,
@@ -27,6 +27,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
     from workflows import page
+    from workflows.turns import join, ticket_of
 
 
 LASTS: Final = timedelta(seconds=1)
@@ -51,6 +52,8 @@ class Desk:
         self._recheck = False
         self._turn = Turn(granted=False)
         self._turn_news = False
+        self._turn_request = 0
+        self._ticket: Ticket | None = None
         self._queue_knows = False
         self._listed = False
 
@@ -93,8 +96,36 @@ class Desk:
     @workflow.signal
     def your_turn(self, turn: Turn) -> None:
         """What the cluster's queue tells: that this removal may change the cluster, or who is before it."""
-        if turn.chain_id in ("", workflow.info().first_execution_run_id):
-            self._turn, self._turn_news = turn, True
+        now = heard(self._turn, turn, workflow.info().first_execution_run_id, self._turn_request)
+        if now is not self._turn:
+            self._turn, self._turn_news = now, True
+
+    @workflow.update(description="For a new queue of the etcd cluster: whether this removal has or wants a turn in it.")
+    def rejoin(self, recall: Recall) -> Ticket:  # noqa: ARG002  # the validator looks at it
+        """This removal's ticket; without a turn it counts its request up, so that no older grant is one any more."""
+        if self._ticket is None:
+            msg = "the validator lets nobody in without a ticket"
+            raise RuntimeError(msg)
+        if not self._turn.granted:
+            self._turn_request += 1
+        update = {"request": self._turn_request, "holds": self._turn.granted}
+        self._ticket = self._ticket.model_copy(update=update)
+        return self._ticket
+
+    @rejoin.validator
+    def _may_rejoin(self, recall: Recall) -> None:
+        if self._ticket is None or self._pinned is None or self._pinned.cluster_id != recall.cluster_id:
+            text = f"this removal stands in no queue of etcd cluster {recall.cluster_id}"
+            raise ApplicationError(text, type=FailureType.INVALID_INPUT)
+
+    async def _join(self, pinned: Pinned, *, waits: bool = True, wakes: bool = True) -> Place:
+        """Ask the queue for a turn, or give it up; either way what was granted before is over."""
+        self._turn_request += 1
+        self._turn = Turn(granted=False)
+        self._ticket = ticket_of(self._request.cluster, pinned, self._turn_request, waits=waits)
+        place = await join(self._request.cluster, pinned, self._turn_request, waits=waits, wakes=wakes)
+        self._turn = heard(self._turn, place.turn, self._ticket.chain_id, self._turn_request)
+        return place
 
     def _show(self, state: HandoffState, doing: str, waiting_for: str = "") -> None:
         """Say where it stands: search attributes for lists, current details for the page, both for `progress`.

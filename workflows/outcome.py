@@ -85,6 +85,15 @@ def refused_by_etcd(note: str) -> Blocked:
     return Blocked(Reason.REFUSED_BY_ETCD, note, "etcd has seen its members connected for 5 s")
 
 
+def queue_silent(text: str) -> Blocked:
+    """Nobody says whose turn it is."""
+    return Blocked(
+        Reason.QUEUE_SILENT,
+        text,
+        "a worker serves its task queue, or somebody terminates the queue's workflow, after which a new one is started",
+    )
+
+
 def awaiting_k0s(target: str) -> Blocked:
     """k0s has been asked; whether it has done it is read from etcd alone."""
     return Blocked(Reason.AWAITING_K0S, f"k0s was asked to remove {target}", "k0s's reconciler has removed it")

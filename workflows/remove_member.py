@@ -20,7 +20,7 @@ from temporalio.exceptions import (
 with workflow.unsafe.imports_passed_through():
     from activities.etcd import EtcdActivities
     from activities.worker import WorkerActivities
-    from etcd_handoff.change_queue import Turn
+    from etcd_handoff.change_queue import rejoin_after
     from etcd_handoff.etcdmember import MESSAGE_REMOVED
     from etcd_handoff.model import (
         Act,
@@ -48,6 +48,7 @@ with workflow.unsafe.imports_passed_through():
         Decision,
         Done,
         Intent,
+        Reason,
         Refused,
         Remove,
         Transfer,
@@ -59,7 +60,6 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.view import ClusterView, MemberView
     from workflows import calls, outcome
     from workflows.desk import Desk
-    from workflows.turns import join
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -69,8 +69,6 @@ RECORD_AT_LEAST_SECONDS: Final = 60.0
 FIRST_PAUSE_SECONDS: Final = 0.25
 LONGEST_PAUSE_SECONDS: Final = 30.0
 PAUSE_GROWTH: Final = 1.6
-REJOIN: Final = timedelta(seconds=10)
-"""After so long in the queue without news a removal makes sure that it still stands there."""
 CARRIED_MEMO: Final = "carried"
 
 
@@ -196,20 +194,32 @@ class RemoveMember(Desk):
 
     async def _take_turn(self) -> None:
         """Nobody else changes this etcd cluster now; ends with a fresh look when others did meanwhile."""
-        if await join(self._request.cluster, self._pin_or_fail()):
-            self._turn = Turn(granted=True)
+        place, times = await self._join(self._pin_or_fail()), 0
+        if self._has_turn():
             return
-        while not self._turn.granted:
+        while not self._has_turn():
+            if place.silent:
+                await self._pause(outcome.queue_silent(place.silent))
+                return
             behind = ", ".join(self._turn.behind) or "another removal"
             self._show(HandoffState.QUEUED, f"waiting for its turn behind {behind}", "they have ended or are blocked")
+            if workflow.info().is_continue_as_new_suggested() and workflow.all_handlers_finished():
+                workflow.continue_as_new(self._request, memo={CARRIED_MEMO: self._hand_on()})
             self._turn_news = False
             try:
-                await workflow.wait_condition(lambda: self._turn_news, timeout=REJOIN, timeout_summary="rejoin")
+                await workflow.wait_condition(
+                    lambda: self._turn_news or self._recheck, timeout=rejoin_after(times), timeout_summary="rejoin"
+                )
             except TimeoutError:
+                times += 1
+            if not self._turn_news:
                 # Whoever terminated the queue made it forget this removal.
-                if await join(self._request.cluster, self._pin_or_fail()):
-                    self._turn = Turn(granted=True)
+                self._recheck = False
+                place = await self._join(self._pin_or_fail())
         await self._look(patient=True)
+
+    def _has_turn(self) -> bool:
+        return self._turn.granted
 
     async def _pass_gates(self) -> None:
         """What was asked to happen before anything is changed; ends with a fresh look."""
@@ -307,6 +317,8 @@ class RemoveMember(Desk):
         if self._request.dry_run:
             return self._planned(Done())
         self._committed = True
+        if self._turn.granted:
+            await self._join(pinned, waits=False, wakes=False)
         name = pinned.member_name or pinned.member_id
         self._show(HandoffState.RECORDING, f"recording that {name} is not a member any more")
         members = tuple(m.id for m in view.members) if view else ()
@@ -320,17 +332,20 @@ class RemoveMember(Desk):
         self._show(HandoffState.BLOCKED, f"{blocked.reason}: {blocked.seen}", blocked.unblocks)
         if self._blocked_seconds_left <= 0:
             await self._give_up(blocked)
-        if self._pinned is not None and not self._committed and (self._turn.granted or not self._queue_knows):
+        silent = blocked.reason is Reason.QUEUE_SILENT
+        if self._pinned and not silent and not self._committed and (self._turn.granted or not self._queue_knows):
             # What it waits for may be the very removal that stands behind it; and the queue tells the EtcdMember.
-            self._turn, self._queue_knows = Turn(granted=False), True
-            await join(self._request.cluster, self._pinned, waits=False)
+            self._queue_knows = True
+            await self._join(self._pinned, waits=False)
         if workflow.info().is_continue_as_new_suggested() and workflow.all_handlers_finished():
             workflow.continue_as_new(self._request, memo={CARRIED_MEMO: self._hand_on()})
         pause = min(FIRST_PAUSE_SECONDS * PAUSE_GROWTH**self._pauses, LONGEST_PAUSE_SECONDS, self._blocked_seconds_left)
         began = workflow.now()
         try:
             await workflow.wait_condition(
-                lambda: self._recheck, timeout=timedelta(seconds=pause), timeout_summary=f"blocked: {blocked.reason}"
+                lambda: self._recheck or (silent and self._has_turn()),
+                timeout=timedelta(seconds=pause),
+                timeout_summary=f"blocked: {blocked.reason}",
             )
         except TimeoutError:
             self._pauses += 1
@@ -487,6 +502,7 @@ class RemoveMember(Desk):
             gates_passed=self._gates_passed,
             committed=self._committed,
             snapshot=self._snapshot,
+            turn_request=self._turn_request,
         )
 
     def _take_over(self, carried: Carried) -> None:
@@ -494,3 +510,4 @@ class RemoveMember(Desk):
         self._blocked_seconds_left, self._was_leader = carried.blocked_seconds_left, carried.was_leader
         self._approval, self._gates_passed = carried.approval, carried.gates_passed
         self._committed, self._snapshot = carried.committed, carried.snapshot
+        self._turn_request = carried.turn_request
