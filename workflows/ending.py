@@ -31,7 +31,7 @@ RECORD_AT_LEAST_SECONDS: Final = 60.0
 FIRST_CALL_SECONDS: Final = 2.0
 """How long the status is tried before the turn is given to others. To give it up at once would cost each removal a
 round trip for the sake of the few whose status cannot be written at once."""
-CALL_SECONDS: Final = 10.0
+CALL_SECONDS: Final = 15.0
 LONGEST_CALL_SECONDS: Final = 60.0
 """How long the status is tried before people are told why it is not written: what the API servers answer is seen only
 when a call has ended."""

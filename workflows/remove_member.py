@@ -314,7 +314,8 @@ class RemoveMember(AskingK0s):
         Raises:
             ApplicationError: No wait can mend it.
         """
-        if failure := outcome.failed_step(error.kind, error.text, pinned=self._pinned is not None):
+        kind = "" if error.step == "read_leave" else error.kind  # it was allowed to ask, so it will be to look again
+        if failure := outcome.failed_step(kind, error.text, pinned=self._pinned is not None):
             raise failure from error
         blocked = outcome.step_fails(error.step, error.text)
         if self._request.dry_run and error.step == "find_resource":
