@@ -277,6 +277,9 @@ class RemoveMember(AskingK0s):
             report = await self._act(EtcdActivities.remove_member, doing.replace("removing", "remove", 1))
             # A second attempt may come after one that has proposed it and could not say so.
             may_be_pending = report.proposed or report.step.attempts > 1
+        except calls.StepFailedError as error:
+            may_be_pending = error.kind != FailureType.PERMISSION_DENIED  # which etcd says instead of proposing it
+            raise
         finally:
             self._proposal.ended(workflow.time(), may_be_pending=may_be_pending)
         self._see(report.view)
