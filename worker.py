@@ -213,6 +213,7 @@ def all_activities(
         etcd.take_snapshot,
         kubernetes.find_resource,
         kubernetes.request_leave,
+        kubernetes.read_leave,
         kubernetes.update_status,
         members.watch_members,
         members.sync_members,

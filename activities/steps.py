@@ -70,7 +70,7 @@ def failure(error: Exception) -> ApplicationError | None:
         text = f"etcd does not allow it: {error}; give the profile a user with the root role"
         return ApplicationError(text, type=FailureType.PERMISSION_DENIED, non_retryable=True)
     if isinstance(error, KubernetesPermissionError):
-        text = f"Kubernetes does not allow it: {error}; grant what deploy/rbac.yaml lists"
+        text = f"Kubernetes does not allow it: {error}; {error.remedy}"
         return ApplicationError(text, type=FailureType.PERMISSION_DENIED, non_retryable=True)
     if isinstance(error, ConfigError):
         return ApplicationError(str(error), type=FailureType.INVALID_INPUT, non_retryable=True)
