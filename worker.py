@@ -51,6 +51,7 @@ from etcd_handoff.payloads import (
     attributes_of_another_type,
     invalid_input,
 )
+from workflows.record_status import RecordStatus
 from workflows.remove_member import RemoveMember
 from workflows.turns import ClusterTurns
 from workflows.watch import WatchEtcdMembers
@@ -131,7 +132,7 @@ class _WorkflowFrame(WorkflowInboundInterceptor):
             raise invalid_input(f"{name}: it takes {takes}, {len(args)} arguments were given") from None
 
 
-WORKFLOWS: Final = (RemoveMember, ClusterTurns, WatchEtcdMembers)
+WORKFLOWS: Final = (RemoveMember, RecordStatus, ClusterTurns, WatchEtcdMembers)
 INTERCEPTORS: Final = (ActivityFrame(), WorkflowFrame())
 
 

@@ -217,7 +217,7 @@ class KubernetesActivities:
 
     @activity.defn
     async def request_leave(self, ask: LeaveRequest) -> Step:
-        """`spec.leave` of the member's EtcdMember is true, so that k0s takes the member out."""
+        """`spec.leave` of the member's EtcdMember is true, so that k0s takes the member out; or false again."""
         clock, gateway = StepClock(self._node), self._gateways.require(ask.cluster)
         try:
             for _ in range(CONFLICT_TRIES):
@@ -226,11 +226,13 @@ class KubernetesActivities:
                     note = f"there is no EtcdMember for {ask.member_name or ask.member_id}"
                     return clock.step(StepOutcome.FAILED, note)
                 name = resource["metadata"]["name"]
-                if asks_to_leave(resource):
-                    return clock.step(StepOutcome.REQUESTED, f"EtcdMember {name} asks to leave already")
+                if asks_to_leave(resource) is ask.leave:
+                    asks = "asks" if ask.leave else "does not ask"
+                    return clock.step(StepOutcome.REQUESTED, f"EtcdMember {name} {asks} to leave already")
                 with contextlib.suppress(ConflictError):
-                    await gateway.patch_spec(resource, {"leave": True}, departing=ask.member_name)
-                    return clock.step(StepOutcome.REQUESTED, f"spec.leave is set on EtcdMember {name}")
+                    await gateway.patch_spec(resource, {"leave": ask.leave}, departing=ask.member_name)
+                    what = "set on" if ask.leave else "taken back from"
+                    return clock.step(StepOutcome.REQUESTED, f"spec.leave is {what} EtcdMember {name}")
         except RejectedError as error:
             return clock.step(StepOutcome.FAILED, _words(error))
         except ObjectGoneError as error:

@@ -76,7 +76,7 @@ def left_alone(resource: Resource, record: Record) -> str:
         return ""
     if member_id:
         return f"EtcdMember {name} speaks of member {member_id}; it was left alone"
-    if not record.joined and name in {resource_name(present) for present in record.present_names}:
+    if record.joined is False and name in {resource_name(present) for present in record.present_names}:
         return f"EtcdMember {name} has no member ID, and a member of that name is in the cluster; it was left alone"
     if _younger(resource, record.since):
         return f"EtcdMember {name} has no member ID and was created after the removal began; it was left alone"
