@@ -15,7 +15,8 @@ from bench.trivial import Trivial, trivial
 from etcd_handoff.change_queue import Join, Place, Turn
 from etcd_handoff.client import connect
 from etcd_handoff.model import TASK_QUEUE
-from worker import all_activities, ensure_search_attributes, say
+from etcd_handoff.temporal_setup import ensure_search_attributes
+from worker import all_activities, say
 
 READY = "fleet worker ready"
 NO_TURNS = "no-turns"

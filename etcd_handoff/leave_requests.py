@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from pydantic import Field
@@ -20,6 +21,8 @@ RETRY_GROWTH: Final = 2.0
 LONGEST_RETRY_SECONDS: Final = 600.0
 MOST_DOUBLINGS: Final = 30
 """Beyond the longest pause, and far from what a float can hold."""
+WATCH_TASK_TIMEOUT: Final = timedelta(seconds=10)
+"""Another worker must be able to replay the longest history of a watcher within it, also when it is busy."""
 
 
 class Asked(Message):

@@ -78,6 +78,11 @@ def record_id(cluster: str, member_id: str) -> str:
     return f"etcd-record/{cluster}/{member_id}"
 
 
+def plan_id(cluster: str, member: str) -> str:
+    """The workflow ID of a dry run that our client starts: no removal ever joins it."""
+    return f"etcd-plan/{cluster}/{member}"
+
+
 # --- what was done ------------------------------------------------------------------------------------------------
 
 
@@ -415,6 +420,10 @@ class Outcome(StrEnum):
     PLANNED = "planned"
 
 
+KnownOutcome = Annotated[Outcome | str, Field(union_mode="left_to_right")]
+"""How a removal ended well; what a newer worker knows and this one does not is text."""
+
+
 class RemovalResult(Message):
     """Result of the workflow `RemoveMember` (contract).
 
@@ -441,7 +450,7 @@ class RemovalResult(Message):
         snapshot: Where a requested snapshot was stored: node and file.
     """
 
-    outcome: Outcome
+    outcome: KnownOutcome
     cluster: str
     cluster_id: str
     member_id: str
@@ -494,6 +503,10 @@ class FailureType(StrEnum):
     PERMISSION_DENIED = "PermissionDenied"
 
 
+KnownState = Annotated[HandoffState | str, Field(union_mode="left_to_right")]
+"""Where a removal stands; what a newer worker knows and this one does not is text."""
+
+
 class Progress(Message):
     """Answer of the query `progress`.
 
@@ -509,7 +522,7 @@ class Progress(Message):
         steps_left_out: How many activities between those are left out.
     """
 
-    state: HandoffState
+    state: KnownState
     cluster: str
     member: str
     member_id: str = ""

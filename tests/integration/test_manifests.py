@@ -383,10 +383,11 @@ async def test_worker_understands_its_options_and_finds_its_files(tmp_path: Path
 
 @pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
 async def test_probe_passes_for_a_file_that_is_younger_than_30_seconds(probe: str, tmp_path: Path) -> None:
-    """The very command of the manifest: the worker's own mark passes, an old file and none at all fail."""
+    """The very command of the manifest: fresh files of the worker's pass, old ones and none at all fail."""
     (container,) = the("Deployment")["spec"]["template"]["spec"]["containers"]
     options = worker.parser().parse_args(container["args"])
     mark = tmp_path / "ready"
+    files = (mark, tmp_path / "ready.alive")
     *_, code = container[probe]["exec"]["command"]
     assert str(options.ready_file) in code
 
@@ -395,12 +396,18 @@ async def test_probe_passes_for_a_file_that_is_younger_than_30_seconds(probe: st
         return subprocess.run([sys.executable, "-c", code_here], capture_output=True, check=False).returncode == 0
 
     assert not passes()
-    worker.mark(mark, ready=True)
+    for file in files:
+        file.touch()
     assert passes()
     old = time.time() - 31
-    os.utime(mark, (old, old))
+    for file in files:
+        os.utime(file, (old, old))
     assert not passes()
-    worker.mark(mark, ready=True)
-    assert passes()
-    worker.mark(mark, ready=False)
-    assert not passes()
+
+
+async def test_worker_that_waits_for_temporal_is_not_restarted() -> None:
+    """It is not ready without Temporal, and still alive: a restart would end with "cannot be reached"."""
+    (container,) = the("Deployment")["spec"]["template"]["spec"]["containers"]
+    code = {probe: container[probe]["exec"]["command"][-1] for probe in ("readinessProbe", "livenessProbe")}
+    assert "/ready.alive" in code["livenessProbe"]
+    assert ".alive" not in code["readinessProbe"]

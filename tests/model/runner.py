@@ -203,4 +203,4 @@ async def _end(removal: Removal) -> tuple[str, str, bool]:
         cause = error.cause
         kind = str(cause.type) if isinstance(cause, ApplicationError) else repr(cause)
         return kind, str(cause), False
-    return result.outcome.value, "", result.status_recorded
+    return result.outcome, "", result.status_recorded
