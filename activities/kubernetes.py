@@ -125,6 +125,10 @@ class Gateways:
         """Whether members without an EtcdMember get one."""
         return self._config.cluster(cluster).manages_resources
 
+    def cluster_id(self, cluster: str) -> str:
+        """ID of the etcd cluster that the profile names; empty when it names none."""
+        return self._config.cluster(cluster).cluster_id or ""
+
     async def warm(self) -> None:
         """The clients of all profiles are open where they can be, so that the first step does not wait for it."""
         for cluster in self._config.clusters:

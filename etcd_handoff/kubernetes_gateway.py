@@ -78,14 +78,6 @@ class KubernetesGateway:
         """
         return await self._servers.check_contexts()
 
-    async def check_contexts(self) -> dict[str, str]:
-        """Contexts that belong to another Kubernetes cluster than most of them, and what shows it."""
-        return {}
-
-    def contexts(self, departing: str = "") -> tuple[str, ...]:
-        """Contexts in the order in which they are tried."""
-        return self._servers.contexts(departing)
-
     async def get(self, name: str, departing: str = "") -> Resource:
         """The EtcdMember called `name`.
 
