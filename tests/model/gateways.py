@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from temporalio import activity
 
 from activities.kubernetes import Gateways
+from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.config import ClusterProfile, Config, EtcdProfile, KubernetesProfile
+from etcd_handoff.etcd_gateway import KeyspaceHash
+from etcd_handoff.etcdmember import member_id_of, says
 
 if TYPE_CHECKING:
     import builtins
     from collections.abc import AsyncIterator, Callable, Iterable
     from pathlib import Path
 
+    from activities.etcd import ReadClaims
     from etcd_handoff.etcd_gateway import EtcdGateway
     from etcd_handoff.kubernetes_gateway import KubernetesGateway
     from etcd_handoff.view import ClusterView
@@ -39,11 +43,22 @@ def config_of(names: Iterable[str], task_queue: str = "model", snapshots: Path |
 def etcd_of(clusters: dict[str, Cluster]) -> Callable[[EtcdProfile], EtcdGateway]:
     """Makes the gateway of a profile."""
 
-    def make(profile: EtcdProfile) -> EtcdGateway:
+    def make(profile: EtcdProfile, cluster_id: str = "") -> EtcdGateway:  # noqa: ARG001  # no profile names one
         name = profile.endpoints[0].removeprefix("http://").removesuffix(":2379")
         return cast("EtcdGateway", ModelEtcd(clusters[name]))
 
     return make
+
+
+def claims_of(clusters: dict[str, Cluster]) -> ReadClaims:
+    """Reads what the EtcdMembers of a model say of who is a member; it is no step of the script."""
+
+    async def read(name: str) -> tuple[ResourceClaim, ...] | None:
+        await asyncio.sleep(0)
+        resources = clusters[name].resources.items()
+        return tuple(ResourceClaim(name=name, member_id=member_id_of(r), joined=says(r)) for name, r in resources)
+
+    return read
 
 
 class ModelGateways(Gateways):
@@ -76,9 +91,10 @@ class ModelEtcd:
         """One member's own words."""
         return self._cluster.status_of(member_id)
 
-    async def hash_at(self, member_id: str, revision: int) -> tuple[int, int]:
+    async def hash_at(self, member_id: str, revision: int) -> KeyspaceHash:  # noqa: ARG002  # nothing is compacted
         """The hash of one member's data."""
-        return self._cluster.hash_of(_who(), member_id, revision)
+        found, at = self._cluster.hash_of(_who(), member_id)
+        return KeyspaceHash(found, at, 1)
 
     async def snapshot(self, member_id: str) -> AsyncIterator[bytes]:
         """One member's data, in one piece."""
@@ -87,6 +103,18 @@ class ModelEtcd:
     async def move_leader(self, leader_id: str, transferee_id: str) -> None:
         """A transfer."""
         self._cluster.move_leader(_who(), leader_id, transferee_id)
+
+    async def acquire_lock(self, holder: str, label: str, via_id: str) -> str:
+        """The lock, and an entry."""
+        return self._cluster.acquire_lock(_who(), holder, label, via_id)
+
+    async def release_lock(self, holder: str, via_id: str) -> None:
+        """The lock is given back, with an entry."""
+        self._cluster.release_lock(holder, via_id)
+
+    async def commit_probe(self, via_id: str = "") -> None:
+        """An entry."""
+        self._cluster.commit_probe(via_id)
 
     async def remove_member(self, member_id: str, via_id: str) -> frozenset[str]:
         """A removal."""
@@ -128,7 +156,7 @@ class ModelKubernetes:
         departing: str = "",  # noqa: ARG002
     ) -> dict[str, Any]:
         """A status is written."""
-        return self._cluster.patch_status(resource, status)
+        return self._cluster.patch_status(activity.info().activity_type, resource, status)
 
     async def record_event(self, event: dict[str, Any], departing: str = "") -> None:
         """Events are no step of the script."""

@@ -18,6 +18,7 @@ from etcd_handoff.client import start_watch
 from etcd_handoff.etcdmember import asks_to_leave, member_id_of, status_of
 from etcd_handoff.leave_requests import WatchRequest
 from etcd_handoff.planner import Reason
+from tests.model.judge import lies, untold
 from tests.model.runner import END_SECONDS, WHOLE, Scenario
 from tests.model.trouble import Trouble
 
@@ -81,7 +82,7 @@ def to_do(cluster: Cluster) -> str:
             return f"{name} asks to leave, is there, and says {message!r}"
     if not cluster.calm:
         return "to live through its troubles"
-    return "; ".join((*cluster.lies(), *cluster.untold()))
+    return "; ".join((*lies(cluster), *untold(cluster)))
 
 
 async def watch(client: Client, task_queue: str, name: str, cluster: Cluster) -> None:
