@@ -167,10 +167,12 @@ def _link(strike: Callable[[Scene], Awaitable[None]]) -> Fault:
 
 def _hang_disk(who: str) -> Fault:
     async def strike(scene: Scene) -> None:
-        disasters.hang_disk(scene.lab, getattr(scene, who))
+        node = await scene.lab.leader() if who == "leader" else getattr(scene, who)
+        disasters.hang_disk(scene.lab, node)
 
     async def mend(scene: Scene) -> None:
-        disasters.mend_disk(scene.lab, getattr(scene, who))
+        for node in scene.lab.nodes:
+            disasters.mend_disk(scene.lab, node.name)
 
     return Fault(strike, mend, {"hanging_disks": True})
 
@@ -250,6 +252,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "mute-target": _link(lambda scene: scene.lab.network.mute(scene.target)),
     "slow-links": _link(lambda scene: scene.lab.network.slow(LINK_MS)),
     "hang-disk-other": _hang_disk("other"),
+    "hang-disk-leader": _hang_disk("leader"),
     "hang-disk-target": _hang_disk("target"),
     "lag-other": Fault(_lag, _nothing),
     "foreign-on-other": Fault(lambda scene: disasters.become_foreign(scene.lab, scene.other), _come_back),

@@ -23,7 +23,7 @@ from etcd_handoff.leave_requests import WatchRequest, watch_id
 from etcd_handoff.model import HandoffState, RemovalRequest, RemovalResult, workflow_id
 from etcd_handoff.payloads import STATE_KEY
 from tests.chaos import judges
-from tests.chaos.cases import FLAGGED, TAKES_WRITES, WATCHED
+from tests.chaos.cases import FLAGGED, NARROW, TAKES_WRITES, WATCHED
 from tests.chaos.conftest import Finding, store
 from tests.chaos.faults import FAULTS, Scene
 
@@ -115,13 +115,18 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
 
 
 async def _cast(case: Case, lab: Lab) -> tuple[str, str, str]:
-    """The node that leaves, a voter that stays, and the one to write through, which does not lead."""
+    """The node that leaves, a voter that stays, and the one to write through.
+
+    Where a follower leaves, one of the two that stay leads: the one that is written through where the fault is of what
+    a voter says, the other one else.
+    """
     leader = await lab.leader()
     target = leader if case.target == "leader" else lab.others(leader)[0].name
     if case.target == "learner":
         target = (await lab.add_learner()).name
-    stay = [name for name in WORKERS if name != target]
-    writer_node = stay[0] if stay[0] != leader else stay[1]
+    followers = [name for name in WORKERS if name not in (target, leader)]
+    stay = [*followers, leader] if target != leader else followers
+    writer_node = stay[-1] if case.fault in NARROW else stay[0]
     return target, next(name for name in stay if name != writer_node), writer_node
 
 
@@ -182,11 +187,12 @@ async def _judge(
         judges.recorded_or_said(
             recorded=result.status_recorded, has_resource=target in resources, note=result.status_note
         )
-        # What is recorded is there at the end; what is not comes by itself.
-        seconds = 0.1 if result.status_recorded and case.fault not in FLAGGED else RECORDED_SECONDS
-        await judges.resources_come_to_agree(
-            lambda: lab.members(scene.writer), lambda: lab.etcdmembers(scene.writer), seconds
-        )
+        if not result.status_recorded or case.fault in FLAGGED:  # it comes by itself
+            await judges.resources_come_to_agree(
+                lambda: lab.members(scene.writer), lambda: lab.etcdmembers(scene.writer), RECORDED_SECONDS
+            )
+            resources = await lab.etcdmembers(scene.writer)
+    judges.resources_agree(members, resources)
     left = [lab.node(name).etcd_url for name in listed if lab.alive(Role.ETCD, name)]
     assert len(left) == len(listed), "a member that stays was not mended"
     await judges.writes_are_there(report, left)
