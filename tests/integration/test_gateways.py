@@ -33,7 +33,7 @@ from etcd_handoff.errors import (
 )
 from etcd_handoff.etcd_gateway import EtcdGateway
 from etcd_handoff.lab import Lab, LabOptions, Role, http, parts, wait_until
-from etcd_handoff.lab.nodes import HOST, Node, etcd_command
+from etcd_handoff.lab.nodes import HOST, Beginning, Node, etcd_command
 from etcd_handoff.lab.ports import Ports
 from etcd_handoff.lab.processes import Process, run
 
@@ -278,7 +278,7 @@ async def single(folder: Path, scheme: str = "http", flags: tuple[str, ...] = ()
     ports = Ports(HOST)
     node = Node.on("node0", ports)
     url = f"{scheme}://{HOST}:{node.client_port}"
-    command = etcd_command(parts.locate(), node, [node], folder)
+    command = etcd_command(parts.locate(), node, Beginning([node]), folder)
     clients = [f"--listen-client-urls={url}", f"--advertise-client-urls={url}"]
     etcd = Process("etcd", [*command, *clients, *flags], folder / "etcd.log")
     etcd.start()
