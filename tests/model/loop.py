@@ -199,9 +199,7 @@ class Loop:
     def _intent(self) -> Intent:
         pinned = self._pin_or_fail()
         seen = self._binding
-        return Intent(
-            pinned.cluster_id, pinned.member_id, self._avoid, seen_term=seen.term, seen_index=seen.raft_index
-        )
+        return Intent(pinned.cluster_id, pinned.member_id, self._avoid, seen_term=seen.term, seen_index=seen.raft_index)
 
     def _pin_or_fail(self) -> Pinned:
         if self._pinned is None:
