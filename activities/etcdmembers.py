@@ -187,7 +187,7 @@ def _words_are_wrong(resource: dict[str, Any], truth: Truth, *, bound: bool) -> 
         bound: The message is one that has to stand there; otherwise any may, but one whose cause is gone.
     """
     message = str(status_of(resource).get("message") or "")
-    return truth.joined and message != truth.message and (bound or message.startswith(STANDING))
+    return truth.joined is True and message != truth.message and (bound or message.startswith(STANDING))
 
 
 async def _say_held(gateway: KubernetesGateway, resource: dict[str, Any], sync: Sync, held: Hold) -> list[str]:

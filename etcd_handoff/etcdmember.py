@@ -165,7 +165,7 @@ def _conditions(old: list[dict[str, Any]], truth: Truth, now: str, *, same_membe
 def _address(old: dict[str, Any], truth: Truth) -> str:
     """The address in etcd's list while the member is in it; of one that is out, what stood there last."""
     listed, last = _peer_address(truth.peer_urls), str(old.get("peerAddress") or "")
-    return (listed or last) if truth.joined else (last or listed)
+    return (last or listed) if truth.joined is False else (listed or last)
 
 
 def _peer_address(peer_urls: tuple[str, ...]) -> str:
@@ -202,7 +202,8 @@ def disagrees(resource: dict[str, Any], truth: Truth) -> bool:
     """Whether `resource` says something else than `truth` about who the member is, where, and whether it is in."""
     status = status_of(resource)
     moved = str(status.get("peerAddress") or "") != _address(status, truth)
-    return _hex_id(resource) != truth.member_id or says(resource) != str(truth.joined) or moved
+    other = truth.joined is not None and says(resource) != str(truth.joined)
+    return _hex_id(resource) != truth.member_id or other or moved
 
 
 def with_message(truth: Truth, message: str, *, failed: bool) -> Truth:

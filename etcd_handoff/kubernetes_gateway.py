@@ -127,7 +127,7 @@ class KubernetesGateway:
         Raises:
             KubernetesPermissionError: No API server lets them be watched.
         """
-        unable: dict[str, KubernetesError | None] = dict.fromkeys(self.contexts())
+        unable: dict[str, KubernetesError | None] = dict.fromkeys(self._servers.contexts())
         watches = [asyncio.ensure_future(self._news(context, version, unable)) for context in unable]
         try:
             done, _ = await asyncio.wait(watches, return_when=asyncio.FIRST_COMPLETED)

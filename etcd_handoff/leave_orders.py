@@ -145,5 +145,5 @@ def _of_another_name(member: MemberView, asked: Asked) -> bool:
 def _refusal(asked: Asked, member: MemberView) -> str:
     return (
         f"{NOT_STARTED}EtcdMember {asked.name} speaks of {member.name} (ID {member.id}): correct its status, or remove"
-        f" {member.name} by its own EtcdMember"
+        f" {member.name} by its own EtcdMember or with `etcd-handoff remove {member.id}`"
     )

@@ -85,6 +85,14 @@ def test_failed_removal_says_what_is_true() -> None:
     assert patch == {"reconcileStatus": "Failed", "message": "Not removed: node2 does not answer"}
 
 
+def test_what_is_not_known_leaves_the_condition_alone() -> None:
+    """Nobody could say whether the member is in: the sentence is written, and the condition neither made nor turned."""
+    unknown = Truth(ID, joined=None, message="Nobody can say whether it is a member", failed=True)
+    assert status_for(resource(), unknown, NOW) == {"reconcileStatus": "Failed", "message": unknown.message}
+    assert status_for({"metadata": {}}, unknown, NOW)["conditions"] == []
+    assert not disagrees(resource(), unknown)
+
+
 def test_removal_after_a_failed_one_clears_the_failure() -> None:
     """Nothing of the failure is left."""
     before = patched(resource(), status_for(resource(), FAILED, NOW))

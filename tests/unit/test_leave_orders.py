@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -38,7 +38,7 @@ REJOINED = view(("a1", "node1"), ("b2", "node2"), ("a3", "node3"))
 GONE = view(("a1", "node1"), ("a3", "node3"))
 TWINS = view(("b2", "node2"), ("c2", "node2"))
 UNFLAGGED = LeaveOrder(uid="uid-node2", generation=1)
-OUT: Final[dict[str, object]] = {"joined": "False", "since": EARLY}
+OUT: Final[dict[str, Any]] = {"joined": "False", "since": EARLY}
 SAID_OUT = UNFLAGGED.model_copy(update={"said": asked("node2", "a2", leave=False, **OUT).digest})
 
 
