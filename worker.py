@@ -242,7 +242,7 @@ async def serve(config: Config, node: str, ready_file: Path | None = None) -> No
     search_attributes = await ensure_search_attributes(client)
     worker = WorkerActivities(config, search_attributes=search_attributes)
     gateways = Gateways(config, node)
-    etcd = EtcdActivities(config, node, gateways.prepare, worker.traits)
+    etcd = EtcdActivities(config, node, gateways.prepare, worker.traits, claims=gateways.claims)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -81,8 +81,18 @@ class CorruptClusterError(EtcdError):
     """Etcd has raised its CORRUPT alarm."""
 
 
+class SpaceExceededError(EtcdError):
+    """The database is full: etcd takes no writes of keys; nothing was written."""
+
+
 class EtcdPermissionError(EtcdError):
-    """The etcd user may not do this (membership changes need root), or its credentials are wrong."""
+    """The etcd user may not do this (membership changes need root), or its credentials are wrong.
+
+    Attributes:
+        by_files: The credentials come from files of this worker's node; those of another worker may differ.
+    """
+
+    by_files: bool = False
 
 
 class KubernetesError(HandoffError):
