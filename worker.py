@@ -129,7 +129,7 @@ async def serve(config: Config, node: str, ready_file: Path | None = None) -> No
     search_attributes = await ensure_search_attributes(client)
     own = WorkerActivities(config, search_attributes=search_attributes)
     gateways = Gateways(config, node)
-    etcd = EtcdActivities(config, node, gateways.prepare, own.traits)
+    etcd = EtcdActivities(config, node, gateways.prepare, own.traits, claims=gateways.claims)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
