@@ -35,6 +35,7 @@ from etcd_handoff.model import (
 from etcd_handoff.planner import Blocked, Done, Intent, Refused, Remove, Transfer, plan, resolve
 from etcd_handoff.view import ClusterView, MemberView
 from tests.model.cluster import CrashError
+from tests.model.judge import MAYBE
 from tests.model.gateways import ModelGateways, claims_of, config_of, etcd_of
 from workflows import outcome
 
@@ -66,6 +67,7 @@ class Loop:
         self._pinned: Pinned | None = None
         self._claims: tuple[ResourceClaim, ...] = ()
         self._binding = Binding()
+        self._proposed = False
         self._avoid: frozenset[str] = frozenset()
         self._next: Activity | None = self._look
         self._number, self._attempt = 0, 0
@@ -103,7 +105,8 @@ class Loop:
         self._note(view)
         decision = plan(view, self._intent())
         if isinstance(decision, Refused):
-            self._end(FailureType.REMOVAL_REFUSED, f"{decision.reason}: {decision.seen}")
+            maybe = f"; the removal {MAYBE}" if self._proposed else ""
+            self._end(FailureType.REMOVAL_REFUSED, f"{decision.reason}: {decision.seen}{maybe}")
             return None
         if isinstance(decision, Transfer):
             return partial(self._transfer, decision.term)
@@ -134,7 +137,7 @@ class Loop:
         listed = self._view.member(found.member_id)
         absent = MemberView(id=found.member_id, name=found.name)
         self._pinned = outcome.pinned(self._view, listed or absent).model_copy(update={"present": listed is not None})
-        return self._decide(self._view)
+        return self._look  # the member may have joined after the list was read, and before its EtcdMember was
 
     async def _transfer(self, term: int) -> Activity | None:
         report = await self._run(self._etcd.move_leader, Act(**self._act()))
@@ -151,6 +154,7 @@ class Loop:
         return self._decide((await self._run(self._etcd.await_election, ask)).view)
 
     async def _remove(self) -> Activity | None:
+        self._proposed = True
         report = await self._run(self._etcd.remove_member, Act(**self._act()))
         waits = report.step.outcome in (StepOutcome.REFUSED_BY_ETCD, StepOutcome.LOCKED)
         return self._look if waits else self._decide(report.view)
