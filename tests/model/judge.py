@@ -160,9 +160,15 @@ class Judge:
         restored = cluster.restored and text.startswith(Reason.CLUSTER_RESTORED)
         misled = self.misled and text.startswith(Reason.CLUSTER_CHANGED)
         if outcome == FailureType.REMOVAL_REFUSED and not (last or self.differ or restored or misled):
-            yield f"it says {text}, and neither is it the last voter nor was there another cluster nor do the data differ"
-        if outcome == FailureType.UNKNOWN_MEMBER and (self.named or cluster.target in cluster.resources):
+            yield f"it says {text}, and it is not the last voter, nor was there another cluster, nor do the data differ"
+        if outcome == FailureType.UNKNOWN_MEMBER and (self.named or self._known(cluster)):
             yield f"it says {text}, and the member is known"
+
+    @staticmethod
+    def _known(cluster: Cluster) -> bool:
+        """Whether an EtcdMember remembers the member that was meant."""
+        found = cluster.resources.get(cluster.target)
+        return found is not None and member_id_of(found) in {"", *(cluster.meant or ())}
 
     @staticmethod
     def _wrong_record(cluster: Cluster, meant: frozenset[str], *, recorded: bool) -> Iterator[str]:

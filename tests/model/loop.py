@@ -35,12 +35,13 @@ from etcd_handoff.model import (
 from etcd_handoff.planner import Blocked, Done, Intent, Refused, Remove, Transfer, plan, resolve
 from etcd_handoff.view import ClusterView, MemberView
 from tests.model.cluster import CrashError
-from tests.model.judge import MAYBE
 from tests.model.gateways import ModelGateways, claims_of, config_of, etcd_of
+from tests.model.judge import MAYBE
 from workflows import outcome
 
 if TYPE_CHECKING:
     from etcd_handoff.belief import ResourceClaim
+    from etcd_handoff.planner import Decision
     from tests.model.cluster import Cluster
 
 CLUSTER: Final = "model"
@@ -103,7 +104,13 @@ class Loop:
                 return self._look
             self._pinned = outcome.pinned(view, found)
         self._note(view)
-        decision = plan(view, self._intent())
+        return self._next_after(plan(view, self._intent()), view)
+
+    def _next_after(self, decision: Decision, view: ClusterView) -> Activity | None:
+        pinned = self._pin_or_fail()
+        if not pinned.present and not view.doubts and view.member(pinned.member_id):
+            self._end(FailureType.UNKNOWN_MEMBER, "it has joined since")
+            return None
         if isinstance(decision, Refused):
             maybe = f"; the removal {MAYBE}" if self._proposed else ""
             self._end(FailureType.REMOVAL_REFUSED, f"{decision.reason}: {decision.seen}{maybe}")
@@ -203,9 +210,7 @@ class Loop:
     def _intent(self) -> Intent:
         pinned = self._pin_or_fail()
         seen = self._binding
-        return Intent(
-            pinned.cluster_id, pinned.member_id, self._avoid, seen_term=seen.term, seen_index=seen.raft_index
-        )
+        return Intent(pinned.cluster_id, pinned.member_id, self._avoid, seen_term=seen.term, seen_index=seen.raft_index)
 
     def _pin_or_fail(self) -> Pinned:
         if self._pinned is None:
