@@ -19,6 +19,7 @@ from etcd_handoff.errors import (
     UnknownOutcomeError,
     UnreachableError,
 )
+from etcd_handoff.etcdmember import member_id_of
 from tests.model import faults, looks
 from tests.model.judge import Judge
 from tests.model.members import Member, Standing, most
@@ -86,7 +87,7 @@ class Cluster(Resources):
         lone: Who was forced into a cluster of its own.
         runs_on: Whether members that are removed run on.
         running_on: IDs of those that do.
-        restored: Whether the cluster was restored since the target was pinned.
+        restored: Whether the cluster was restored since a look has shown how far it is.
         calls: Calls so far.
         removed: IDs that we removed, of those that are meant.
         states: Different states that calls have met.
@@ -156,16 +157,20 @@ class Cluster(Resources):
         """What a look shows to an activity; the first true one pins the target."""
         trouble = self.call()
         if trouble in (Trouble.NO_EFFECT, Trouble.ANSWER_LOST):
+            self.judge.lock_left = True
             raise UnreachableError(trouble)
         self.crash_at(trouble)
         if self.lists in (Trouble.FOREIGN_LIST, Trouble.FOREIGN_ALONE):
+            self.judge.misled = self.judge.misled or self.lists is Trouble.FOREIGN_ALONE
             return looks.foreign_look(self, alone=self.lists is Trouble.FOREIGN_ALONE)
         self._needs("well")
         lone = self.members.get(self.lone) if self.lists is Trouble.LISTS_DIFFER else None
         if lone is not None and any(a.listed is not None and a.member_id != lone.id for a in looks.answers(self)):
             return looks.half_a_look(self, lone)
         if self.meant is None:
-            self.meant = frozenset(m.id for m in self.members.values() if m.name == self.target)
+            named = frozenset(m.id for m in self.members.values() if m.name == self.target)
+            self.judge.named = bool(named)
+            self.meant = named or frozenset(filter(None, [member_id_of(self.resources.get(self.target, {}))]))
         self.judge.note_look(self, who)
         return looks.true_look(self)
 
@@ -218,6 +223,7 @@ class Cluster(Resources):
     def acquire_lock(self, who: str, holder: str, label: str, via_id: str) -> str:
         """The lock is the holder's, or the label of who has it; an entry is written either way."""
         trouble = self._write(via_id)
+        self.judge.wrote.add(who)
         if self.lock is None or self.lock.holder == holder:
             self.lock, self.judge.lock_left = Lock(holder, label), False
             self.judge.locked[who] = holder
@@ -231,9 +237,11 @@ class Cluster(Resources):
             self.lock, self.judge.lock_left = None, False
         self._lost_at(trouble)
 
-    def commit_probe(self, via_id: str) -> None:
+    def commit_probe(self, who: str, via_id: str) -> None:
         """An entry is written that changes nothing."""
-        self._lost_at(self._write(via_id or next((m.id for m in self.members.values() if m.writes), "")))
+        trouble = self._write(via_id or next((m.id for m in self.members.values() if m.writes), ""))
+        self.judge.wrote.add(who)
+        self._lost_at(trouble)
 
     def remove_member(self, who: str, member_id: str, via_id: str) -> None:
         """The member is out, now or later; everything that must never happen is looked for first."""
@@ -262,7 +270,7 @@ class Cluster(Resources):
     def aim(self, target: str) -> None:
         """The next removal is another one; what is late takes place before, as nobody would mean it then."""
         self.target, self.meant, self.removed, self.restored = target, None, [], False
-        self.judge.looks.clear()
+        self.judge = Judge(wrong=self.judge.wrong, lock_left=self.judge.lock_left)
 
     def strike(self, trouble: Trouble) -> None:
         """It happens now, as far as it can."""
@@ -333,7 +341,7 @@ class Cluster(Resources):
     def restore(self, term: int, index: int) -> None:
         """The log begins anew, and what was under way never takes place; cluster and members keep their IDs."""
         self.term, self.index, self._late, self.lock = term, index, None, None
-        self.restored = self.restored or self.meant is not None
+        self.restored = self.restored or self.judge.led
         for member in self.members.values():
             if member.alive:
                 member.mend()
@@ -348,6 +356,7 @@ class Cluster(Resources):
 
     def _needs(self, quality: str) -> None:
         if not most(self.members.values(), quality):
+            self.judge.lock_left = True
             msg = "no quorum"
             raise UnreachableError(msg)
 

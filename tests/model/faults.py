@@ -32,6 +32,7 @@ def strike(cluster: Cluster, trouble: Trouble) -> None:
     elif most(cluster.members.values(), "writes"):
         CHANGES[trouble](cluster)
         cluster.commit()
+        cluster.judge.fresh.clear()
 
 
 def mend(cluster: Cluster) -> None:
@@ -193,7 +194,9 @@ def _added(cluster: Cluster) -> None:
 
 
 def _restored(cluster: Cluster) -> None:
-    cluster.restore(RESTORED_TERM, RESTORED_INDEX)
+    """A second time would look like none: the log is as short before it as after it."""
+    if cluster.index > FAR_BEHIND:
+        cluster.restore(RESTORED_TERM, RESTORED_INDEX)
 
 
 def _resource_deleted(cluster: Cluster) -> None:

@@ -114,7 +114,7 @@ class ModelEtcd:
 
     async def commit_probe(self, via_id: str = "") -> None:
         """An entry."""
-        self._cluster.commit_probe(via_id)
+        self._cluster.commit_probe(_who(), via_id)
 
     async def remove_member(self, member_id: str, via_id: str) -> frozenset[str]:
         """A removal."""

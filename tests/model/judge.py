@@ -29,9 +29,14 @@ class Judge:
         looks: Who was a member when an activity looked that has proposed nothing since.
         fresh: Activities since whose look nothing has happened.
         locked: For whom an activity took the lock in etcd.
+        wrote: Activities that have written an entry.
+        proved: Those of them that have looked since: who hangs at the next entry would have been seen to hang.
         asked: Voters that answered when an activity looked: whose hashes it has to know.
         hashes: Hashes that an activity has read, by member.
         differ: Whether hashes that differ were read.
+        named: Whether the first look showed a member of the target's name.
+        led: Whether a look showed a leader: how far the cluster is.
+        misled: Whether a look showed another cluster's list alone.
         lock_left: A worker died, or an answer was lost, while the lock was held: it may go stale.
     """
 
@@ -39,15 +44,22 @@ class Judge:
     looks: dict[str, frozenset[str]] = field(default_factory=dict)
     fresh: set[str] = field(default_factory=set)
     locked: dict[str, str] = field(default_factory=dict)
+    wrote: set[str] = field(default_factory=set)
+    proved: set[str] = field(default_factory=set)
     asked: dict[str, set[str]] = field(default_factory=dict)
     hashes: dict[str, dict[str, int]] = field(default_factory=dict)
     differ: bool = False
+    named: bool = False
+    led: bool = False
+    misled: bool = False
     lock_left: bool = False
 
     def note_look(self, cluster: Cluster, who: str) -> None:
         """An activity knows who is a member."""
         self.looks[who] = frozenset(cluster.members)
         self.fresh.add(who)
+        self.led = self.led or bool(cluster.leader)
+        self.proved |= {who} & self.wrote
         self.asked[who] = {m.id for m in cluster.members.values() if m.voter and m.alive}
 
     def same_hashes(self, who: str, member_id: str, found: int) -> bool:
@@ -80,7 +92,8 @@ class Judge:
             self.wrong.append("a removal was proposed without a look before")
         elif member_id not in seen:
             self.wrong.append("removed once more what a look had shown to be out")
-        if cluster.lock is None or self.locked.get(who) != cluster.lock.holder:
+        holder = cluster.lock.holder if cluster.lock else ""
+        if who in self.fresh and self.locked.get(who) != holder:
             self.wrong.append("lock: a removal was proposed by somebody who does not hold it")
 
     def judge_removal(self, cluster: Cluster, who: str, member_id: str, via_id: str) -> None:
@@ -92,7 +105,7 @@ class Judge:
         left = [m for m in cluster.members.values() if m.id != member_id]
         if cluster.members[member_id].voter and not any(m.voter for m in left):
             self.wrong.append("quorum: the last voter was removed")
-        elif not most(left, "works"):
+        elif not most(left, "writes" if who in self.proved else "works"):
             self.wrong.append("quorum: those that remain have none that works")
         if cluster.leader == member_id:
             self.wrong.append("transfer: the leader was removed while it led")
@@ -145,10 +158,17 @@ class Judge:
             yield f"it says {outcome}: {text}, and we have removed the member"
         last = {m.id for m in cluster.members.values() if m.voter} == meant
         restored = cluster.restored and text.startswith(Reason.CLUSTER_RESTORED)
-        if outcome == FailureType.REMOVAL_REFUSED and not (last or self.differ or restored):
-            yield f"it says {text}, and that is neither the last voter nor restored nor do the data differ"
-        if outcome == FailureType.UNKNOWN_MEMBER and (meant or cluster.target in cluster.resources):
+        misled = self.misled and text.startswith(Reason.CLUSTER_CHANGED)
+        if outcome == FailureType.REMOVAL_REFUSED and not (last or self.differ or restored or misled):
+            yield f"it says {text}, and it is not the last voter, nor was there another cluster, nor do the data differ"
+        if outcome == FailureType.UNKNOWN_MEMBER and (self.named or self._known(cluster)):
             yield f"it says {text}, and the member is known"
+
+    @staticmethod
+    def _known(cluster: Cluster) -> bool:
+        """Whether an EtcdMember remembers the member that was meant."""
+        found = cluster.resources.get(cluster.target)
+        return found is not None and member_id_of(found) in {"", *(cluster.meant or ())}
 
     @staticmethod
     def _wrong_record(cluster: Cluster, meant: frozenset[str], *, recorded: bool) -> Iterator[str]:

@@ -36,10 +36,12 @@ from etcd_handoff.planner import Blocked, Done, Intent, Refused, Remove, Transfe
 from etcd_handoff.view import ClusterView, MemberView
 from tests.model.cluster import CrashError
 from tests.model.gateways import ModelGateways, claims_of, config_of, etcd_of
+from tests.model.judge import MAYBE
 from workflows import outcome
 
 if TYPE_CHECKING:
     from etcd_handoff.belief import ResourceClaim
+    from etcd_handoff.planner import Decision
     from tests.model.cluster import Cluster
 
 CLUSTER: Final = "model"
@@ -66,6 +68,7 @@ class Loop:
         self._pinned: Pinned | None = None
         self._claims: tuple[ResourceClaim, ...] = ()
         self._binding = Binding()
+        self._proposed = False
         self._avoid: frozenset[str] = frozenset()
         self._next: Activity | None = self._look
         self._number, self._attempt = 0, 0
@@ -101,9 +104,16 @@ class Loop:
                 return self._look
             self._pinned = outcome.pinned(view, found)
         self._note(view)
-        decision = plan(view, self._intent())
+        return self._next_after(plan(view, self._intent()), view)
+
+    def _next_after(self, decision: Decision, view: ClusterView) -> Activity | None:
+        pinned = self._pin_or_fail()
+        if not pinned.present and not view.doubts and view.member(pinned.member_id):
+            self._end(FailureType.UNKNOWN_MEMBER, "it has joined since")
+            return None
         if isinstance(decision, Refused):
-            self._end(FailureType.REMOVAL_REFUSED, f"{decision.reason}: {decision.seen}")
+            maybe = f"; the removal {MAYBE}" if self._proposed else ""
+            self._end(FailureType.REMOVAL_REFUSED, f"{decision.reason}: {decision.seen}{maybe}")
             return None
         if isinstance(decision, Transfer):
             return partial(self._transfer, decision.term)
@@ -134,7 +144,7 @@ class Loop:
         listed = self._view.member(found.member_id)
         absent = MemberView(id=found.member_id, name=found.name)
         self._pinned = outcome.pinned(self._view, listed or absent).model_copy(update={"present": listed is not None})
-        return self._decide(self._view)
+        return self._look  # the member may have joined after the list was read, and before its EtcdMember was
 
     async def _transfer(self, term: int) -> Activity | None:
         report = await self._run(self._etcd.move_leader, Act(**self._act()))
@@ -151,6 +161,7 @@ class Loop:
         return self._decide((await self._run(self._etcd.await_election, ask)).view)
 
     async def _remove(self) -> Activity | None:
+        self._proposed = True
         report = await self._run(self._etcd.remove_member, Act(**self._act()))
         waits = report.step.outcome in (StepOutcome.REFUSED_BY_ETCD, StepOutcome.LOCKED)
         return self._look if waits else self._decide(report.view)

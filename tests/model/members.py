@@ -15,12 +15,12 @@ class Standing(NamedTuple):
     Attributes:
         leader: ID of the leader; empty while there is none.
         term: Raft term.
-        index: Index of the last entry that is known to be committed.
+        raft_index: Index of the last entry that is known to be committed.
     """
 
     leader: str
     term: int
-    index: int
+    raft_index: int
 
 
 @dataclass

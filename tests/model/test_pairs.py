@@ -19,8 +19,8 @@ from tests.model.trouble import TO_REMOVALS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SHARE: Final = 1 if WHOLE else 29
-CALLS: Final = 7
+SHARE: Final = 1 if WHOLE else 101
+CALLS: Final = 10
 
 
 def two_troubles(most_voters: int) -> Iterator[Scenario]:
