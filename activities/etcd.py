@@ -16,7 +16,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities import snapshots
 from activities.etcd_hashes import compare_hashes
-from activities.etcd_looks import Looks, intent
+from activities.etcd_looks import Looks, doubt, intent
 from activities.etcd_removal import Removal
 from activities.steps import ELSEWHERE, STEP_FAILS, StepClock
 from etcd_handoff import failpoints
@@ -197,8 +197,8 @@ class EtcdActivities:
         """All voters have the same keyspace at one revision (etcd's HashKV), or a note says which differ."""
         clock, looks = StepClock(self._node), self._looks(act.cluster)
         view, note = await looks.look()
-        if view is None:
-            return Report(step=clock.step(StepOutcome.UNAVAILABLE, note))
+        if view is None or (note := doubt(view, act)):
+            return Report(step=clock.step(StepOutcome.UNAVAILABLE, note), view=view)
         outcome, note = await compare_hashes(looks.gateway, view)
         return Report(step=clock.step(outcome, note), view=view)
 
@@ -213,7 +213,7 @@ class EtcdActivities:
             return Report(step=clock.step(StepOutcome.FAILED, text))
         view, note = await looks.look(act.doubtful)
         source = snapshots.source_of(view, act.target_id) if view else None
-        if view is None or source is None:
+        if view is None or source is None or (note := doubt(view, act)):
             return Report(step=clock.step(StepOutcome.UNAVAILABLE, note or "no healthy voter"), view=view)
         info, target = activity.info(), view.member(act.target_id)
         leaves = target is not None and target.name.lower() == self._node.lower()
@@ -222,8 +222,8 @@ class EtcdActivities:
             raise ApplicationError(text, type=STEP_FAILS, next_retry_delay=ELSEWHERE)
         path = snapshots.snapshot_path(folder, act.cluster, info.workflow_run_id or "")
         try:
-            chunks = looks.gateway.snapshot(source.id)
-            size = await snapshots.store(chunks, path, info.attempt, source.db_size_bytes)
+            async with contextlib.aclosing(looks.gateway.snapshot(source.id)) as chunks:
+                size = await snapshots.store(chunks, path, info.attempt, source.db_size_bytes)
             await asyncio.to_thread(snapshots.prune, folder, act.cluster, profile.snapshots_kept)
         except (EtcdError, OSError) as error:
             return Report(step=clock.step(StepOutcome.UNAVAILABLE, f"from {source.label}: {error}"), view=view)

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from activities.steps import no_answer
+from etcd_handoff.belief import contradiction
 from etcd_handoff.errors import EtcdError, EtcdPermissionError
 from etcd_handoff.planner import Intent, Remove, plan
 
@@ -69,6 +70,12 @@ class Looks:
             return None, ""
         step = plan(view, intent(act))
         return (view, step.via_id) if isinstance(step, Remove) else (None, "")
+
+
+def doubt(view: ClusterView, act: Act) -> str:
+    """Why nothing may be concluded from this view; empty when nothing contradicts it."""
+    found = contradiction(view, intent(act).binding, departed=(act.target_id,))
+    return f"{found.kind}: {found.text}" if found else ""
 
 
 def intent(act: Act) -> Intent:

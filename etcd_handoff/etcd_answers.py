@@ -72,6 +72,8 @@ GRPC_WORDS: Final[tuple[tuple[str, str], ...]] = (
     ("DNS resolution failed", "host name cannot be resolved"),
     ("in peer certificate", "TLS handshake failed (the certificate is for another name)"),
     ("Hostname Verification Check failed", "TLS handshake failed (the certificate is for another name)"),
+    # The server has no signature algorithm that the client offers: gRPC's TLS takes P-256, P-384 and RSA keys.
+    ("ALERT_HANDSHAKE_FAILURE", "TLS handshake failed (the server's key type may not be one of P-256, P-384 and RSA)"),
 )
 """Words of gRPC's, which otherwise names hosts and addresses, and ours."""
 TLS_CAUSE: Final = re.compile(r"CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER|[A-Z]+_ALERT_[A-Z_]+|ALERT_[A-Z_]+")

@@ -19,7 +19,7 @@ from etcd_handoff.etcd_answers import classify, readable
 from etcd_handoff.etcd_channel import Channel, read_password, watched_files
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from etcd_handoff.config import EtcdProfile
 
@@ -84,7 +84,7 @@ class Connections:
                 raise
         return await self._attempt(endpoint, call, timeout_seconds, _Used(), change=change)
 
-    async def stream(self, endpoint: str, idle_seconds: float) -> AsyncIterator[bytes]:
+    async def stream(self, endpoint: str, idle_seconds: float) -> AsyncGenerator[bytes, None]:
         """Chunks of a snapshot, on a connection of its own, which lives for as long as it takes.
 
         Raises:

@@ -8,6 +8,7 @@ the word of the member that its header names.
 from __future__ import annotations
 
 import time
+from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -26,7 +27,7 @@ from etcd_handoff.etcd_look import hex_id
 from etcd_handoff.etcd_observer import Observer, Route
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncGenerator, Iterable
 
     from etcd_handoff.config import EtcdProfile
     from etcd_handoff.view import ClusterView
@@ -126,14 +127,16 @@ class EtcdGateway:
         )
         return KeyspaceHash(answer.hash, answer.header.revision, answer.compact_revision)
 
-    async def snapshot(self, member_id: str) -> AsyncIterator[bytes]:
+    async def snapshot(self, member_id: str) -> AsyncGenerator[bytes, None]:
         """Chunks of the member's backend as `etcdctl snapshot save` writes it; the last 32 bytes are its SHA-256.
 
         Raises:
             UnreachableError: The stream broke; what was yielded is worthless.
         """
-        async for chunk in self._connections.stream(self._observer.route(member_id).url, SNAPSHOT_IDLE_SECONDS):
-            yield chunk
+        url = self._observer.route(member_id).url
+        async with aclosing(self._connections.stream(url, SNAPSHOT_IDLE_SECONDS)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     # --- changing -------------------------------------------------------------------------------------------------
 

@@ -158,6 +158,11 @@ MISNAMED = (
     "failed to connect to all addresses; last error: UNKNOWN: ipv4:10.0.0.1:2379: "
     "Peer name node0.example is not in peer certificate"
 )
+UNSUPPORTED = (
+    "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:21172: Tls handshake failed "
+    "(TSI_PROTOCOL_FAILURE): SSL_ERROR_SSL: error:10000410:SSL routines:OPENSSL_internal:"
+    "SSLV3_ALERT_HANDSHAKE_FAILURE: Invalid certificate verification context: OK"
+)
 RESET = "recvmsg:Connection reset by peer ipv4:10.0.0.1:2379"
 SAID = [
     (REFUSED, "UNAVAILABLE", "connection refused"),
@@ -166,6 +171,11 @@ SAID = [
     (PLAIN, "UNAVAILABLE", "TLS handshake failed (WRONG_VERSION_NUMBER)"),
     ("ipv4:10.0.0.1:2379: Peer handshake aborted", "UNAVAILABLE", "TLS handshake failed"),
     (RESET, "UNAVAILABLE", "connection reset"),
+    (
+        UNSUPPORTED,
+        "UNAVAILABLE",
+        "TLS handshake failed (the server's key type may not be one of P-256, P-384 and RSA)",
+    ),
     (MISNAMED, "UNAVAILABLE", "TLS handshake failed (the certificate is for another name)"),
     ("DNS resolution failed for node0.example:2379: ENOTFOUND", "UNAVAILABLE", "host name cannot be resolved"),
     ("dial tcp 10.0.0.1:2379: i/o timeout", "UNAVAILABLE", "unavailable"),
