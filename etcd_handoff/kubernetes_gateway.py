@@ -78,6 +78,10 @@ class KubernetesGateway:
         """
         return await self._servers.check_contexts()
 
+    def contexts(self, departing: str = "") -> tuple[str, ...]:
+        """Contexts in the order in which they are tried."""
+        return self._servers.contexts(departing)
+
     async def get(self, name: str, departing: str = "") -> Resource:
         """The EtcdMember called `name`.
 
@@ -127,7 +131,7 @@ class KubernetesGateway:
         Raises:
             KubernetesPermissionError: No API server lets them be watched.
         """
-        unable: dict[str, KubernetesError | None] = dict.fromkeys(self._servers.contexts())
+        unable: dict[str, KubernetesError | None] = dict.fromkeys(self.contexts())
         watches = [asyncio.ensure_future(self._news(context, version, unable)) for context in unable]
         try:
             done, _ = await asyncio.wait(watches, return_when=asyncio.FIRST_COMPLETED)
