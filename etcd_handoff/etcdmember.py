@@ -44,8 +44,8 @@ class Truth:
 
     Attributes:
         member_id: The member that it is true of.
-        joined: Whether it is in the linearizable member list; None when that is not known: the condition Joined stays
-            as it is then.
+        joined: Whether it is in the linearizable member list; None when that is not known, and then the condition
+            Joined stays as it is.
         message: The sentence for people.
         failed: Whether the last thing that was tried with it failed.
         peer_urls: Its peer URLs, where they are known.
