@@ -151,6 +151,7 @@ async def test_misread_ids_and_names_are_said_and_put_right(front_door: MakeFron
         one, other = (node.name for node in b.lab.others(leader))
         member_id = await b.lab.member_id(one)
         await b.lie(one, {"memberID": str(int(member_id, 16))}, via=leader)
+        await door.watch.execute_update("resync")
         await until_true(b, one, via=leader)
         await b.lab.kill(Role.ETCD, other)
         b.lab.process(Role.ETCD, other).command.append("--name=no_object")
