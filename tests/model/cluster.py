@@ -222,13 +222,22 @@ class Cluster(Resources):
 
     def acquire_lock(self, who: str, holder: str, label: str, via_id: str) -> str:
         """The lock is the holder's, or the label of who has it; an entry is written either way."""
+        if via_id in looks.FOREIGN_IDS:
+            self.call()
+            return ""
         trouble = self._write(via_id)
         self.judge.wrote.add(who)
-        if self.lock is None or self.lock.holder == holder:
-            self.lock, self.judge.lock_left = Lock(holder, label), False
-            self.judge.locked[who] = holder
+        other = self.take_lock(who, holder, label)
         self._lost_at(trouble)
-        return "" if self.lock.holder == holder else self.lock.label
+        return other
+
+    def take_lock(self, who: str, holder: str, label: str) -> str:
+        """The lock is the holder's, or the label of who has it."""
+        if self.lock is not None and self.lock.holder != holder:
+            return self.lock.label
+        self.lock, self.judge.lock_left = Lock(holder, label), False
+        self.judge.locked[who] = holder
+        return ""
 
     def release_lock(self, holder: str, via_id: str) -> None:
         """The lock is not the holder's; an entry is written either way."""
@@ -246,6 +255,8 @@ class Cluster(Resources):
     def remove_member(self, who: str, member_id: str, via_id: str) -> None:
         """The member is out, now or later; everything that must never happen is looked for first."""
         trouble = self.call()
+        if via_id in looks.FOREIGN_IDS:
+            self.wrong.append(f"identity: {member_id} of another cluster was to be removed")
         self.judge.judge_gates(self)
         self.judge.judge_proposal(self, who, member_id)
         if trouble is Trouble.REFUSED:

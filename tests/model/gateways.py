@@ -77,7 +77,7 @@ class ModelEtcd:
     """The gateway to the etcd of a model."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+        self.cluster = cluster
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -85,41 +85,41 @@ class ModelEtcd:
     async def observe(self, doubtful: Iterable[str] = (), leaving: str = "") -> ClusterView:  # noqa: ARG002
         """A look."""
         await asyncio.sleep(0)
-        return self._cluster.view(_who())
+        return self.cluster.view(who())
 
     async def status_of(self, member_id: str) -> tuple[str | None, int]:
         """One member's own words."""
-        return self._cluster.status_of(member_id)
+        return self.cluster.status_of(member_id)
 
     async def hash_at(self, member_id: str, revision: int) -> KeyspaceHash:  # noqa: ARG002  # nothing is compacted
         """The hash of one member's data."""
-        found, at = self._cluster.hash_of(_who(), member_id)
+        found, at = self.cluster.hash_of(who(), member_id)
         return KeyspaceHash(found, at, 1)
 
     async def snapshot(self, member_id: str) -> AsyncIterator[bytes]:
         """One member's data, in one piece."""
-        yield self._cluster.snapshot(member_id)
+        yield self.cluster.snapshot(member_id)
 
     async def move_leader(self, leader_id: str, transferee_id: str) -> None:
         """A transfer."""
-        self._cluster.move_leader(_who(), leader_id, transferee_id)
+        self.cluster.move_leader(who(), leader_id, transferee_id)
 
     async def acquire_lock(self, holder: str, label: str, via_id: str) -> str:
         """The lock, and an entry."""
-        return self._cluster.acquire_lock(_who(), holder, label, via_id)
+        return self.cluster.acquire_lock(who(), holder, label, via_id)
 
     async def release_lock(self, holder: str, via_id: str) -> None:
         """The lock is given back, with an entry."""
-        self._cluster.release_lock(holder, via_id)
+        self.cluster.release_lock(holder, via_id)
 
     async def commit_probe(self, via_id: str = "") -> None:
         """An entry."""
-        self._cluster.commit_probe(_who(), via_id)
+        self.cluster.commit_probe(who(), via_id)
 
     async def remove_member(self, member_id: str, via_id: str) -> frozenset[str]:
         """A removal."""
-        self._cluster.remove_member(_who(), member_id, via_id)
-        return frozenset(self._cluster.members)
+        self.cluster.remove_member(who(), member_id, via_id)
+        return frozenset(self.cluster.members)
 
 
 class ModelKubernetes:
@@ -162,7 +162,7 @@ class ModelKubernetes:
         """Events are no step of the script."""
 
 
-def _who() -> str:
+def who() -> str:
     """Which attempt of which activity asks."""
     info = activity.info()
     return f"{info.workflow_run_id} {info.activity_id} {info.attempt}"

@@ -158,7 +158,8 @@ class Judge:
             yield f"it says {outcome}: {text}, and we have removed the member"
         last = {m.id for m in cluster.members.values() if m.voter} == meant
         restored = cluster.restored and text.startswith(Reason.CLUSTER_RESTORED)
-        misled = self.misled and text.startswith(Reason.CLUSTER_CHANGED)
+        ours = f"cluster {cluster.cluster_id} is meant"
+        misled = self.misled and text.startswith(Reason.CLUSTER_CHANGED) and ours in text
         if outcome == FailureType.REMOVAL_REFUSED and not (last or self.differ or restored or misled):
             yield f"it says {text}, and it is not the last voter, nor was there another cluster, nor do the data differ"
         if outcome == FailureType.UNKNOWN_MEMBER and (self.named or self._known(cluster)):

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 SEED: Final = 20260101
-SHARE: Final = 1 if WHOLE else 18
-SHARE_OF_GATES: Final = 1 if WHOLE else 49
-CALLS: Final = 7
-"""The first calls, at each of which each trouble happens once; a leader's removal makes some twelve."""
-CALLS_WITH_GATES: Final = 13
+SHARE: Final = 1 if WHOLE else 41
+SHARE_OF_GATES: Final = 1 if WHOLE else 127
+CALLS: Final = 10
+"""The first calls, at each of which each trouble happens once; a leader's removal makes some fourteen."""
+CALLS_WITH_GATES: Final = 16
 """The gates of three voters make ten calls more."""
 
 

@@ -78,7 +78,8 @@ def to_do(cluster: Cluster) -> str:
     for name, resource in cluster.resources.items():
         member_id, message = member_id_of(resource), str(status_of(resource).get("message"))
         refused = voters == {member_id} and message.startswith(f"Not removed: {Reason.LAST_VOTER}")
-        if asks_to_leave(resource) and member_id in cluster.members and not refused:
+        ordered = asks_to_leave(resource) and member_id in (cluster.meant or ()) and not cluster.restored
+        if ordered and member_id in cluster.members and not refused:
             return f"{name} asks to leave, is there, and says {message!r}"
     if not cluster.calm:
         return "to live through its troubles"
