@@ -44,15 +44,17 @@ The server's timers fire up to a second late (its `history.timerProcessorMaxTime
 """
 LONG_HEARTBEAT_TIMEOUT: Final = timedelta(seconds=10)
 """A snapshot takes minutes: to begin anew for a hiccup of half a second would cost more than a late takeover."""
-LOOK_TIMEOUT: Final = timedelta(seconds=10)
-CHANGE_TIMEOUT: Final = timedelta(seconds=20)
+LOOK_TIMEOUT: Final = timedelta(minutes=4)
+CHANGE_TIMEOUT: Final = timedelta(minutes=10)
+"""Never reached: an attempt ends by itself in a time that follows from its profile's `call_timeout_seconds` and
+`change_timeout_seconds`, each at most 60 s, and a worker that is lost is missed by its heartbeats."""
 RECORD_TIMEOUT: Final = timedelta(seconds=60)
 HASH_TIMEOUT: Final = timedelta(minutes=25)
 """Two rounds of hashes, each up to the longest `hash_timeout_seconds`."""
 SNAPSHOT_TIMEOUT: Final = timedelta(hours=1)
 DRY_RUN_SECONDS: Final = 10.0
 """How long a dry run looks for an EtcdMember."""
-ATTEMPTS: Final = 10
+ATTEMPTS: Final = 15
 RETRY: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=10),
     backoff_coefficient=2,

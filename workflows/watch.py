@@ -56,7 +56,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.remove_member import RemoveMember
 
 HEARTBEAT: Final = timedelta(seconds=5)
-LOOK_TIMEOUT: Final = timedelta(seconds=10)
+LOOK_TIMEOUT: Final = timedelta(minutes=4)
+"""As of a removal: an attempt ends by itself, in a time that follows from the profile."""
 SYNC_TIMEOUT: Final = timedelta(seconds=60)
 NOTE_TIMEOUT: Final = timedelta(seconds=20)
 QUESTION_TIMEOUT: Final = timedelta(seconds=30)
