@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
@@ -71,7 +72,7 @@ class Loop:
         self._attempt += 1
         try:
             self._next = await self._next()
-        except (CrashError, EtcdError, KubernetesError):
+        except (CrashError, EtcdError, KubernetesError, ApplicationError):
             return
         self._number, self._attempt = self._number + 1, 0
 
