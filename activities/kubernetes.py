@@ -96,6 +96,7 @@ class Gateways:
         self._node = node
         self._opened: dict[str, KubernetesGateway] = {}
         self._prepared: dict[str, tuple[str, asyncio.Future[Resource | None]]] = {}
+        self._checking: asyncio.Task[None] | None = None
         self._told: set[asyncio.Task[None]] = set()
 
     def get(self, cluster: str) -> KubernetesGateway | None:
@@ -130,10 +131,14 @@ class Gateways:
         return self._config.cluster(cluster).cluster_id or ""
 
     async def warm(self) -> None:
-        """The clients of all profiles are open where they can be, so that the first step does not wait for it."""
-        for cluster in self._config.clusters:
-            if (gateway := self.get(cluster)) is not None:
-                await gateway.warm()
+        """The clients of all profiles are open where they can be, so that the first step does not wait for it.
+
+        Whether their contexts belong together is found out beside everything else.
+        """
+        gateways = [gateway for cluster in self._config.clusters if (gateway := self.get(cluster)) is not None]
+        for gateway in gateways:
+            await gateway.warm()
+        self._checking = asyncio.create_task(_check(gateways))
 
     def prepare(self, cluster: str, member_name: str) -> None:
         """The EtcdMember of a member that leaves is being read, through an API server that will take its status."""
@@ -174,6 +179,8 @@ class Gateways:
 
     async def close(self) -> None:
         """Close the connections to all API servers, once the last Events are sent."""
+        if self._checking is not None:
+            self._checking.cancel()
         await asyncio.gather(*self._told, return_exceptions=True)
         for gateway in self._opened.values():
             await gateway.close()
@@ -334,6 +341,12 @@ def _refused(error: KubernetesPermissionError) -> Exception:
     if activity.info().attempt >= REFUSED_ATTEMPTS:
         return error
     return ApplicationError(_words(error), type=FailureType.PERMISSION_DENIED, next_retry_delay=REFUSED_PAUSE)
+
+
+async def _check(gateways: list[KubernetesGateway]) -> None:
+    """Learn of one cluster after the other to which Kubernetes cluster its contexts belong."""
+    for gateway in gateways:
+        await gateway.check_contexts()
 
 
 async def _as_it_is(gateway: KubernetesGateway, member_name: str) -> Resource | None:

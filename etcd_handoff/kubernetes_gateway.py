@@ -68,7 +68,7 @@ class KubernetesGateway:
         await self._servers.close()
 
     async def warm(self) -> None:
-        """Open all clients, as far as possible, and learn to which Kubernetes cluster each context belongs."""
+        """Open all clients, as far as possible."""
         await self._servers.warm()
 
     async def check_contexts(self) -> dict[str, str]:

@@ -75,17 +75,12 @@ class ApiServers:
         await self._clients.close()
 
     async def warm(self) -> None:
-        """Open all clients, as far as possible, and learn to which Kubernetes cluster each context belongs.
-
-        Reading a kubeconfig and its certificates blocks for tens of milliseconds.
-        """
+        """Open all clients, as far as possible: reading a kubeconfig and its certificates blocks for tens of ms."""
         for context in self._all:
             try:
                 await self._clients.get(context)
             except (ConfigError, ApiUnavailableError) as error:
                 log.warning("context %s cannot be used: %s", context or "in-cluster", error)
-        for note in (await self.check_contexts()).values():
-            log.warning("%s; it is not used", note)
 
     def contexts(self, departing: str = "") -> tuple[str, ...]:
         """Contexts in the order in which they are tried.
@@ -191,11 +186,16 @@ class ApiServers:
 
         One that may not read the UID of the namespace kube-system, or does not answer, counts as one that belongs.
         """
+        before = self._foreign()
         if len(self._all) > 1:
             self._identified_at = asyncio.get_running_loop().time()
             found = await asyncio.gather(*(self._cluster_of(context) for context in self._all))
             self._clusters.update({context: uid for context, uid in zip(self._all, found, strict=True) if uid})
-        return self._foreign()
+        foreign = self._foreign()
+        for context, note in foreign.items():
+            if note != before.get(context):
+                log.warning("%s; it is not used", note)
+        return foreign
 
     def _foreign(self) -> dict[str, str]:
         """Contexts of another cluster than most; where two are as many, than the first of the profile."""

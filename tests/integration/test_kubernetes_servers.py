@@ -271,8 +271,15 @@ async def test_server_of_another_cluster_is_found_out(street: Street, stranger: 
         assert "stranger" not in street.knocks
     async with street.gateway("node0", "stranger", users={"stranger": NOBODY}) as gateway:
         assert await gateway.check_contexts() == {}
-        await gateway.warm()
         assert gateway.contexts() == ("node0", "stranger")
+    street.write_kubeconfig()
+    gateways, _ = activities_of(street, "node0", "node1", "stranger")
+    await gateways.warm()
+    try:
+        compared = gateways.require("street").contexts
+        await wait_until(lambda: _true("stranger" not in compared()), "a worker that starts finds it out", 30)
+    finally:
+        await gateways.close()
 
 
 # --- credentials ----------------------------------------------------------------------------------------------
