@@ -76,6 +76,7 @@ def complaint(data: bytes, hint: object = RemovalRequest) -> str:
         ({}, "cluster: Field required; member: Field required"),
         ({"cluster": "prod"}, "member: Field required"),
         ({"cluster": "prod", "member": "node1", "dryrun": True}, "dryrun: Extra inputs are not permitted"),
+        ({"cluster": "prod", "member": "node1", "": None}, "input: Extra inputs are not permitted"),
         ({"cluster": "prod", "member": 1}, "member: Input should be a valid string"),
         ({"cluster": "prod", "member": 17237436991929493444}, "member: Input should be a valid string"),
         ({"cluster": "prod", "member": None}, "member: Input should be a valid string"),
