@@ -381,7 +381,9 @@ class Carried(Message):
         absent: An undoubted list has been seen without the member: it is out for good.
         writes_acknowledged: Whether a write was committed after the removal; None when that was not tried.
         recording_seconds: How long the status has been tried to be recorded.
-        turn_request: Number of the last request to the queue.
+        turn_request: Number of the last request to the queue; 0 when it has made none.
+        wants_turn: That request wanted a turn.
+        holds_turn: It has the turn.
         leave_asked: k0s has been asked for the removal.
         cancel_requested: Somebody has cancelled it past the point of no return.
     """
@@ -403,6 +405,8 @@ class Carried(Message):
     writes_acknowledged: bool | None = None
     recording_seconds: float = 0.0
     turn_request: int = 0
+    wants_turn: bool = False
+    holds_turn: bool = False
     leave_asked: bool = False
     cancel_requested: bool = False
 

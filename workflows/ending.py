@@ -89,15 +89,16 @@ class Ending(Effects):
         if self._absent:
             return await self._finish()
         pending = self._proposal.pending_since is not None
-        if not proposed and (failure.type != FailureType.BLOCKED_TOO_LONG or self._view is None):
+        told = failure.type == FailureType.BLOCKED_TOO_LONG and self._view is not None and not self._request.dry_run
+        if not proposed and not told:
             raise failure
         blocked = self._last_blocked if failure.type == FailureType.BLOCKED_TOO_LONG else None
         why = f"{blocked.reason}: {blocked.seen}" if blocked else failure.message
         joined = not pending and self._undoubted is not None
         message = f"Removal was proposed, not confirmed: {why}" if pending else f"Not removed: {why}"
         record = self._record(joined=True if joined else None, message=message, failed=True)
-        await self._write(record, RECORD_AT_LEAST_SECONDS)
-        raise outcome.unconfirmed(failure) if pending else failure
+        recorded = await self._write(record, RECORD_AT_LEAST_SECONDS)
+        raise outcome.ended(failure, pending=pending, unwritten=recorded.note if recorded.step.attempts == 0 else "")
 
     async def _settle(self) -> None:
         """A fresh look, late enough to tell whether what was proposed can still take place."""

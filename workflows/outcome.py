@@ -174,9 +174,16 @@ def blocked_too_long(blocked: Blocked, waited_seconds: float) -> ApplicationErro
     return ApplicationError(text, type=FailureType.BLOCKED_TOO_LONG, non_retryable=True)
 
 
-def unconfirmed(failure: ApplicationError) -> ApplicationError:
-    """The same failure of a removal that etcd may still carry out."""
-    text = f"{failure.message}. The removal was proposed before that and may have taken place"
+def ended(failure: ApplicationError, *, pending: bool, unwritten: str) -> ApplicationError:
+    """The same failure, with what is true at the end.
+
+    Args:
+        failure: Why the removal has failed.
+        pending: Etcd may still carry it out.
+        unwritten: Why the EtcdMember does not say so; empty when it does.
+    """
+    text = failure.message + f"; {unwritten}" * bool(unwritten)
+    text += ". The removal was proposed before that and may have taken place" * pending
     return ApplicationError(text, type=failure.type, non_retryable=True)
 
 

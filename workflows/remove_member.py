@@ -378,6 +378,8 @@ class RemoveMember(AskingK0s):
                 writes_acknowledged=self._writes_acknowledged,
                 recording_seconds=self._recording_seconds,
                 turn_request=self._turn_request,
+                wants_turn=self._turn_wanted,
+                holds_turn=self._turn.granted,
                 leave_asked=self._leave_asked,
                 cancel_requested=self._cancel_requested,
             )
@@ -400,5 +402,5 @@ class RemoveMember(AskingK0s):
         self._gates_passed_at, self._snapshot = carried.gates_passed_at or 0.0, carried.snapshot
         self._proposal, self._absent = Proposal(pending_since=carried.pending_since), carried.absent
         self._writes_acknowledged, self._recording_seconds = carried.writes_acknowledged, carried.recording_seconds
-        self._turn_request, self._leave_asked = carried.turn_request, carried.leave_asked
-        self._cancel_requested = carried.cancel_requested
+        self._take_place(carried)
+        self._leave_asked, self._cancel_requested = carried.leave_asked, carried.cancel_requested

@@ -88,9 +88,15 @@ class TurnTaking(Gates):
 
     @rejoin.validator
     def _may_rejoin(self, recall: Recall) -> None:
-        if self._pinned is None or self._pinned.cluster_id != recall.cluster_id or not self._queue_knows:
+        if self._pinned is None or self._pinned.cluster_id != recall.cluster_id or not self._turn_request:
             text = f"the removal of {self._label()} stands in no queue of cluster {recall.cluster_id}"
             raise invalid_input(text)
+
+    def _take_place(self, carried: Carried) -> None:
+        """The queue knows a removal by its first run, so a later run has the place of the one before."""
+        self._turn_request, self._turn_wanted = carried.turn_request, carried.wants_turn
+        chain_id = workflow.info().first_execution_run_id
+        self._turn = Turn(granted=carried.holds_turn, chain_id=chain_id, request=carried.turn_request)
 
     # --- continuing as a new run ----------------------------------------------------------------------------------
 

@@ -307,10 +307,11 @@ def test_member_of_another_name_is_not_taken_for_the_one_that_was_typed() -> Non
 def test_failure_after_a_proposal_says_that_it_may_have_taken_place() -> None:
     """Type and first words stay, and it is final."""
     plain = outcome.blocked_too_long(Blocked(Reason.NO_QUORUM, "seen", "unblocks"), 5)
-    error = outcome.unconfirmed(plain)
+    error = outcome.ended(plain, pending=True, unwritten="nobody takes the status")
     assert (error.type, error.non_retryable) == (plain.type, True)
-    assert error.message.startswith(plain.message)
+    assert error.message.startswith(f"{plain.message}; nobody takes the status. ")
     assert error.message.endswith("may have taken place")
+    assert outcome.ended(plain, pending=False, unwritten="").message == plain.message
 
 
 def test_lost_writes_are_said_only_when_they_are_known_to_be_lost() -> None:
