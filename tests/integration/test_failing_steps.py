@@ -121,12 +121,13 @@ async def test_record_goes_on_after_its_removal(bench: MakeBench) -> None:
         assert (result.outcome, result.status_recorded, result.writes_acknowledged) == ("removed", False, True)
         assert f"it goes on: workflow {goes_on.id}" in result.status_note
         assert (await goes_on.describe()).status is WorkflowExecutionStatus.RUNNING
-        await second.result()
+        other_id = (await second.result()).member_id
         for node in b.lab.nodes:
             if node.name not in (one, other):
                 await b.lab.start(Role.APISERVER, node.name)
         assert (await goes_on.result())["recorded"] is True
-        await (await b.client.get_workflow_handle(record_id(b.lab.cluster, (await second.result()).member_id)).result())
+        await b.client.get_workflow_handle(record_id(b.lab.cluster, other_id)).result()
+        await b.judge({one, other})
 
 
 async def test_cancelled_while_recording_hands_the_record_over(bench: MakeBench) -> None:
