@@ -37,6 +37,7 @@ from activities.etcdmembers import EtcdMemberActivities
 from activities.kubernetes import Gateways, KubernetesActivities
 from activities.steps import ActivityFrame
 from activities.temporal import TemporalActivities
+from activities.turns import TurnActivities
 from activities.worker import WorkerActivities
 from etcd_handoff import __version__
 from etcd_handoff.client import connect, unreachable_note
@@ -50,6 +51,7 @@ from etcd_handoff.payloads import (
     attributes_of_another_type,
     invalid_input,
 )
+from workflows.record_status import RecordStatus
 from workflows.remove_member import RemoveMember
 from workflows.turns import ClusterTurns
 from workflows.watch import WatchEtcdMembers
@@ -130,7 +132,7 @@ class _WorkflowFrame(WorkflowInboundInterceptor):
             raise invalid_input(f"{name}: it takes {takes}, {len(args)} arguments were given") from None
 
 
-WORKFLOWS: Final = (RemoveMember, ClusterTurns, WatchEtcdMembers)
+WORKFLOWS: Final = (RemoveMember, RecordStatus, ClusterTurns, WatchEtcdMembers)
 INTERCEPTORS: Final = (ActivityFrame(), WorkflowFrame())
 
 
@@ -201,7 +203,7 @@ def all_activities(
 ) -> list[Callable[..., Any]]:
     """Everything that a worker does for workflows; the caller closes `etcd` and `gateways` afterwards."""
     kubernetes, members = KubernetesActivities(gateways, node), EtcdMemberActivities(gateways)
-    temporal = TemporalActivities(client)
+    temporal, turns = TemporalActivities(client), TurnActivities(client)
     return [
         etcd.check_leader,
         etcd.move_leader,
@@ -211,11 +213,13 @@ def all_activities(
         etcd.take_snapshot,
         kubernetes.find_resource,
         kubernetes.request_leave,
+        kubernetes.read_leave,
         kubernetes.update_status,
         members.watch_members,
         members.sync_members,
         members.note_progress,
-        temporal.take_turn,
+        turns.take_turn,
+        turns.recall_tickets,
         temporal.follow_removal,
         worker.describe_worker,
     ]
@@ -238,7 +242,7 @@ async def serve(config: Config, node: str, ready_file: Path | None = None) -> No
     search_attributes = await ensure_search_attributes(client)
     worker = WorkerActivities(config, search_attributes=search_attributes)
     gateways = Gateways(config, node)
-    etcd = EtcdActivities(config, node, gateways.prepare, worker.traits)
+    etcd = EtcdActivities(config, node, gateways.prepare, worker.traits, claims=gateways.claims)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

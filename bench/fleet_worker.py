@@ -12,7 +12,7 @@ from activities.worker import WorkerActivities
 from bench import simulated
 from bench.dev_server import our_worker
 from bench.trivial import Trivial, trivial
-from etcd_handoff.change_queue import Turns
+from etcd_handoff.change_queue import Join, Place, Turn
 from etcd_handoff.client import connect
 from etcd_handoff.model import TASK_QUEUE
 from worker import all_activities, ensure_search_attributes, say
@@ -22,9 +22,10 @@ NO_TURNS = "no-turns"
 
 
 @activity.defn
-async def take_turn(turns: Turns) -> bool:  # noqa: ARG001  # nobody stands in a queue
+async def take_turn(join: Join) -> Place:
     """The turn is given to everybody."""
-    return True
+    ticket = join.ticket
+    return Place(turn=Turn(granted=ticket.waits, chain_id=ticket.chain_id, request=ticket.request))
 
 
 async def serve(clusters: int, *, turns: bool) -> None:

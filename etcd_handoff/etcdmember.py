@@ -31,14 +31,15 @@ class Truth:
 
     Attributes:
         member_id: The member that it is true of.
-        joined: Whether it is in the linearizable member list.
+        joined: Whether it is in the linearizable member list; None when that is not known, and then the condition
+            Joined stays as it is.
         message: The sentence for people.
         failed: Whether the last thing that was tried with it failed.
         peer_urls: Its peer URLs, where they are known.
     """
 
     member_id: str
-    joined: bool
+    joined: bool | None
     message: str
     failed: bool = False
     peer_urls: tuple[str, ...] = ()
@@ -100,6 +101,8 @@ def says(resource: dict[str, Any]) -> str:
 
 
 def _conditions(old: list[dict[str, Any]], truth: Truth, now: str) -> list[dict[str, Any]]:
+    if truth.joined is None:
+        return old
     status = "True" if truth.joined else "False"
     before = next((c for c in old if c.get("type") == JOINED), {})
     since = before.get("lastTransitionTime") if before.get("status") == status else now

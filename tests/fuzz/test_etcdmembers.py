@@ -26,7 +26,7 @@ from etcd_handoff.etcdmember import (
     status_for,
     truth_of,
 )
-from etcd_handoff.kubernetes_gateway import classify
+from etcd_handoff.kubernetes_answers import classify
 from etcd_handoff.leave_requests import Seen, to_remove, wanted
 from etcd_handoff.view import ClusterView, MemberView
 from tests.fuzz.mutations import REPEATABLE, TEXTS, alike, mutated, texts, values

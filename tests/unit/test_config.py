@@ -146,7 +146,7 @@ def test_unknown_cluster_lists_the_known_ones(file: Path) -> None:
         ('tls_server_name = ""', "clusters.prod.etcd.tls_server_name", "is empty; give a text"),
         ("endpoint = 1", "clusters.prod.etcd.endpoint", "is no known key; known here: ca_file, call_timeout_seconds,"),
         ('password = "s3cr3t"', "clusters.prod.etcd.password", "key_file, password_file, snapshot_directory,"),
-        ("[clusters.prod.kubernets]", "clusters.prod.kubernets", "known here: etcd, kubernetes, remover"),
+        ("[clusters.prod.kubernets]", "clusters.prod.kubernets", "known here: cluster_id, etcd, kubernetes, remover"),
         ("[cluster.prod]", "cluster", "known here: clusters, task_queue"),
         (
             '[clusters.prod.kubernetes]\ncontext = "a"',
