@@ -217,7 +217,7 @@ class Removal:
         if view is None or not isinstance(plan(view, intent(self._act)), Done):
             return Report(step=self._clock.step(StepOutcome.REPLAN, note or "no removal is safe any more"), view=view)
         leadership = view.leadership
-        acknowledged, unwritten = await self._acknowledge(view, leadership.id if leadership else "")
+        acknowledged, unwritten = await self._acknowledge(view, leadership.id if leadership else self._locked_through)
         text = "; ".join(text for text in ("it is not in the member list", unwritten) if text)
         step = self._clock.step(StepOutcome.ALREADY_ABSENT, text)
         return Report(step=step, view=view, writes_acknowledged=acknowledged)

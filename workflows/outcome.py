@@ -212,6 +212,15 @@ def another_name(wanted: str, resource: str, member: MemberView) -> ApplicationE
     return ApplicationError(text, type=FailureType.UNKNOWN_MEMBER, non_retryable=True)
 
 
+def joined_since(wanted: str, member_id: str) -> ApplicationError:
+    """The contract's failure for a member that was not there when it was asked for, and is now."""
+    text = (
+        f"member: no member was called {wanted!r} when its removal was asked for, and member {member_id} has joined"
+        " under that name since; start the removal again if that one is meant"
+    )
+    return ApplicationError(text, type=FailureType.UNKNOWN_MEMBER, non_retryable=True)
+
+
 def alarmed(view: ClusterView | None) -> str:
     """What an operator must know before a removal, as the end of a sentence; empty when there is nothing."""
     return "".join(f"; WARNING: {line}" for line in (warnings(view) if view else ()))

@@ -146,12 +146,18 @@ class RemoveMember(AskingK0s):
             known = self._absent and not self._request.dry_run  # what has left once is out for good
             return Done() if known else outcome.unavailable(self._log.steps)
         if self._pinned is None:
-            return await self._pin(self._view) or self._decide(self._view)
+            return await self._pin(self._view) or await self._decision()
         return self._decide(self._view)
 
     def _decide(self, view: ClusterView) -> Decision:
-        """The planner's word on what was seen last."""
-        intent = self._intent()
+        """The planner's word on what was seen last.
+
+        Raises:
+            ApplicationError: The member has joined since it was asked for.
+        """
+        intent, pinned = self._intent(), self._pin_or_fail()
+        if not pinned.present and self._undoubted and view.member(pinned.member_id):
+            raise outcome.joined_since(self._request.member, pinned.member_id)
         self._was_leader = self._was_leader or outcome.leads(view, intent.target_id)
         return plan(view, intent)
 
@@ -204,7 +210,8 @@ class RemoveMember(AskingK0s):
         if doubt := self._doubt(view, (pinned.member_id,)):
             return doubt
         self._pinned, self._binding = pinned, belief.bound(Binding(cluster_id=view.cluster_id), view)
-        self._absent = not pinned.present
+        if not pinned.present:  # it may have joined after the list was read, and before its EtcdMember was
+            await self._look()
         return None
 
     async def _find(self, view: ClusterView, found: NotFound) -> Pinned:
