@@ -12,6 +12,7 @@ from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.config import ClusterProfile, Config, EtcdProfile, KubernetesProfile
 from etcd_handoff.etcd_gateway import KeyspaceHash
 from etcd_handoff.etcdmember import member_id_of, says
+from etcd_handoff.gateways import EtcdCalls, KubernetesCalls
 
 if TYPE_CHECKING:
     import builtins
@@ -73,7 +74,7 @@ class ModelGateways(Gateways):
         return cast("KubernetesGateway", ModelKubernetes(self._clusters[cluster]))
 
 
-class ModelEtcd:
+class ModelEtcd(EtcdCalls):
     """The gateway to the etcd of a model."""
 
     def __init__(self, cluster: Cluster) -> None:
@@ -122,11 +123,17 @@ class ModelEtcd:
         return frozenset(self.cluster.members)
 
 
-class ModelKubernetes:
+class ModelKubernetes(KubernetesCalls):
     """The gateway to the API servers of a model."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    async def warm(self) -> None:
+        """Nothing to open."""
 
     async def get(self, name: str, departing: str = "") -> dict[str, Any]:  # noqa: ARG002
         """One EtcdMember."""
@@ -136,7 +143,7 @@ class ModelKubernetes:
         """All EtcdMembers."""
         return self._cluster.everything()
 
-    async def list_at(self) -> tuple[builtins.list[dict[str, Any]], str]:
+    async def list_at(self, departing: str = "") -> tuple[builtins.list[dict[str, Any]], str]:  # noqa: ARG002
         """All EtcdMembers, and the version of the list."""
         return self._cluster.everything(), self._cluster.version
 
