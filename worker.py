@@ -21,6 +21,7 @@ from activities.etcdmembers import EtcdMemberActivities
 from activities.kubernetes import Gateways, KubernetesActivities
 from activities.steps import ActivityFrame
 from activities.temporal import TemporalActivities
+from activities.turns import TurnActivities
 from activities.worker import WorkerActivities
 from etcd_handoff import __version__
 from etcd_handoff.client import connect, connection_failure
@@ -37,6 +38,7 @@ from etcd_handoff.temporal_setup import (
     skip_validation,
 )
 from workflows.arguments import ArgumentCheck
+from workflows.record_status import RecordStatus
 from workflows.remove_member import RemoveMember
 from workflows.turns import ClusterTurns
 from workflows.watch import WatchEtcdMembers
@@ -56,7 +58,7 @@ waiting ones keep working ones out."""
 HEARTBEAT_THROTTLE: Final = timedelta(milliseconds=250)
 """Heartbeats leave at once, so that cancellations reach an activity quickly: the SDK would hold them for 30 to 60 s."""
 
-WORKFLOWS: Final = (RemoveMember, ClusterTurns, WatchEtcdMembers)
+WORKFLOWS: Final = (RemoveMember, RecordStatus, ClusterTurns, WatchEtcdMembers)
 INTERCEPTORS: Final = (ActivityFrame(), ArgumentCheck())
 
 
@@ -84,7 +86,7 @@ def all_activities(
 ) -> list[Callable[..., Any]]:
     """Everything that a worker does for workflows; the caller closes `etcd` and `gateways` afterwards."""
     kubernetes, members = KubernetesActivities(gateways, node), EtcdMemberActivities(gateways)
-    temporal = TemporalActivities(client)
+    temporal, turns = TemporalActivities(client), TurnActivities(client)
     return [
         etcd.check_leader,
         etcd.move_leader,
@@ -94,11 +96,13 @@ def all_activities(
         etcd.take_snapshot,
         kubernetes.find_resource,
         kubernetes.request_leave,
+        kubernetes.read_leave,
         kubernetes.update_status,
         members.watch_members,
         members.sync_members,
         members.note_progress,
-        temporal.take_turn,
+        turns.take_turn,
+        turns.recall_tickets,
         temporal.follow_removal,
         worker.describe_worker,
     ]
@@ -125,7 +129,7 @@ async def serve(config: Config, node: str, ready_file: Path | None = None) -> No
     search_attributes = await ensure_search_attributes(client)
     own = WorkerActivities(config, search_attributes=search_attributes)
     gateways = Gateways(config, node)
-    etcd = EtcdActivities(config, node, gateways.prepare, own.traits)
+    etcd = EtcdActivities(config, node, gateways.prepare, own.traits, claims=gateways.claims)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -12,7 +12,7 @@ from activities.worker import WorkerActivities
 from bench import simulated
 from bench.dev_server import our_worker
 from bench.trivial import Trivial, trivial
-from etcd_handoff.change_queue import Turns
+from etcd_handoff.change_queue import Join, Place, Turn
 from etcd_handoff.client import connect
 from etcd_handoff.model import TASK_QUEUE
 from etcd_handoff.temporal_setup import ensure_search_attributes
@@ -23,9 +23,10 @@ NO_TURNS = "no-turns"
 
 
 @activity.defn
-async def take_turn(turns: Turns) -> bool:  # noqa: ARG001  # nobody stands in a queue
+async def take_turn(join: Join) -> Place:
     """The turn is given to everybody."""
-    return True
+    ticket = join.ticket
+    return Place(turn=Turn(granted=ticket.waits, chain_id=ticket.chain_id, request=ticket.request))
 
 
 async def serve(clusters: int, *, turns: bool) -> None:
@@ -34,7 +35,14 @@ async def serve(clusters: int, *, turns: bool) -> None:
     client = await connect()
     traits = WorkerActivities(config, search_attributes=await ensure_search_attributes(client))
     gateways = simulated.SimulatedGateways(config)
-    etcd = EtcdActivities(config, simulated.LEADER, gateways.prepare, traits.traits, simulated.simulated_etcd)
+    etcd = EtcdActivities(
+        config,
+        simulated.LEADER,
+        gateways.prepare,
+        traits.traits,
+        simulated.simulated_etcd,
+        claims=gateways.claims,
+    )
     ours = all_activities(client, etcd, gateways, simulated.LEADER, traits)
     if not turns:
         ours = [take_turn if method.__name__ == take_turn.__name__ else method for method in ours]

@@ -11,14 +11,13 @@ import os
 import re
 import tomllib
 from collections import Counter
-from ipaddress import IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Self, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from etcd_handoff import pem
+from etcd_handoff.client_url import canonical_url
 from etcd_handoff.errors import ConfigError, UnknownClusterError
 from etcd_handoff.message import ClusterName, describe, in_words
 from etcd_handoff.model import TASK_QUEUE, Remover
@@ -42,23 +41,11 @@ def _endpoint(url: str) -> str:
     if "@" in url:
         msg = "a client URL holds no credentials; give username and password_file"
         raise ValueError(msg)
-    try:
-        parts = urlsplit(url)
-        good = bool(parts.scheme in ("http", "https") and parts.port and _is_host(parts.hostname or ""))
-    except ValueError:
-        good = False
-    bare = f"{parts.scheme}://{parts.netloc}".lower() if good else ""
-    if not bare or url.removesuffix("/").lower() != bare:
+    canonical = canonical_url(url)
+    if not canonical:
         msg = f"{url!r} is no client URL; write it as https://host:2379 or http://host:2379"
         raise ValueError(msg)
-    return bare
-
-
-def _is_host(text: str) -> bool:
-    try:
-        return bool(HOST.fullmatch(text) or IPv6Address(text))
-    except ValueError:
-        return False
+    return canonical
 
 
 def _path(path: Path) -> Path:
@@ -89,7 +76,6 @@ def _cluster_id(text: str) -> str:
 
 
 HEX_ID: Final = re.compile(r"[0-9a-f]{1,16}")
-HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?")
 S = TypeVar("S", bound=Section)
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 ClusterId = Annotated[str, AfterValidator(_cluster_id)]

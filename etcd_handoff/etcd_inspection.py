@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.errors import EtcdError, EtcdPermissionError
-from etcd_handoff.etcd_gateway import EtcdGateway
+from etcd_handoff.etcd_connections import Connections
 
 if TYPE_CHECKING:
     from etcd_handoff.config import EtcdProfile
@@ -39,7 +39,7 @@ class EtcdInspection:
 
     def __init__(self, profile: EtcdProfile) -> None:
         self._limit = profile.call_timeout_seconds
-        self._connections = EtcdGateway(profile)
+        self._connections = Connections(profile)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -82,4 +82,4 @@ class EtcdInspection:
         return ""
 
     async def _ask(self, endpoint: str, call: Any) -> Any:
-        return await self._connections._call(endpoint, call, self._limit, change=False)  # noqa: SLF001  # one class in two
+        return await self._connections.call(endpoint, call, self._limit, change=False)

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from etcd_handoff.belief import ResourceClaim
+from etcd_handoff.belief import Binding, ResourceClaim
 from etcd_handoff.message import ClusterName, MemberId, MemberName, Message, Request
 from etcd_handoff.view import ClusterView
 
@@ -20,6 +20,8 @@ TASK_QUEUE: Final = "etcd-handoff"
 """Default task queue; setting `task_queue`."""
 TASK_TIMEOUT: Final = timedelta(seconds=2)
 """A worker that is killed while it decides what comes next is given up after this, not after Temporal's 10 s."""
+QUEUE_TASK_TIMEOUT: Final = timedelta(seconds=10)
+"""The same for workflows that live long: what they have to replay takes its time."""
 
 Remover = Literal["etcd", "k0s"]
 
@@ -69,6 +71,11 @@ class Recheck(Request):
 def workflow_id(cluster: str, member: str) -> str:
     """The workflow ID of a removal: one at a time for each member (contract)."""
     return f"etcd-remove/{cluster}/{member}"
+
+
+def record_id(cluster: str, member_id: str) -> str:
+    """The workflow ID of `RecordStatus`, which writes an EtcdMember that a removal could not write in its time."""
+    return f"etcd-record/{cluster}/{member_id}"
 
 
 def plan_id(cluster: str, member: str) -> str:
@@ -184,10 +191,12 @@ class WorkerTraits(Message):
     Attributes:
         search_attributes: The namespace has our search attributes.
         remover: Who takes members out: `etcd`, this project itself, or `k0s`, which is only asked to.
+        cluster_id: The profile's `cluster_id`; empty when it names none, and then EtcdMembers are the second witness.
     """
 
     search_attributes: bool
     remover: Remover = "etcd"
+    cluster_id: str = ""
 
 
 class Report(Message):
@@ -221,11 +230,19 @@ class ResourceQuery(Message):
 
 
 class LeaveRequest(Message):
-    """Input of `request_leave`: the EtcdMember whose `spec.leave` is to be set."""
+    """Input of `request_leave` and `read_leave`: the EtcdMember whose `spec.leave` is to be set, or read.
+
+    Attributes:
+        cluster: Cluster profile.
+        member_name: Name that the member has.
+        member_id: Its ID; an EtcdMember that speaks of another one is left alone.
+        leave: What is to be set: True asks k0s for the removal, False takes that back.
+    """
 
     cluster: str
     member_name: str
     member_id: MemberId
+    leave: bool = True
 
 
 class FoundResource(Message):
@@ -236,12 +253,45 @@ class FoundResource(Message):
         name: Name of the EtcdMember.
         member_id: The ID in its status.
         peer_address: Its peer address; k0s writes a bare host or IP address.
+        leave: Its `spec.leave`.
+        joined: Its condition Joined: `True`, `False` or `Unknown`.
+        generation: Its `metadata.generation`, which rises with every change of its spec.
+        uid: Its UID.
     """
 
     step: Step
     name: str = ""
     member_id: str = ""
     peer_address: str = ""
+    leave: bool = False
+    joined: str = "Unknown"
+    generation: int = 0
+    uid: str = ""
+
+
+class LeaveState(Message):
+    """Answer of `read_leave`: whether the order to leave stands that was given to a member's EtcdMember.
+
+    Attributes:
+        step: How it went.
+        present: There is an EtcdMember that speaks of this member.
+        name: Its name.
+        leave: Its `spec.leave`.
+        generation: Its `metadata.generation`, which rises with every change of its spec.
+        manager: Who wrote `spec.leave` last, by field manager (`metadata.managedFields`): `etcd-handoff`,
+            `kubectl-patch`, `k0s`; empty when nobody did or the API server does not say.
+        since: When that was, RFC 3339 in UTC; empty when it is not known.
+        uid: Its UID.
+    """
+
+    step: Step
+    present: bool = False
+    name: str = ""
+    leave: bool = False
+    generation: int = 0
+    manager: str = ""
+    since: str = ""
+    uid: str = ""
 
 
 class Record(Message):
@@ -252,9 +302,11 @@ class Record(Message):
         member_name: Name that the member had.
         member_id: The pinned member ID.
         peer_urls: Its peer URLs.
-        joined: Whether it is in the linearizable member list.
+        joined: Whether it is in the linearizable member list; None when that is not known: the condition Joined stays
+            as it is then, and only the sentence is written.
         members: IDs of that list.
         present_names: Names in that list: an EtcdMember without an ID that is named like one of them is not written.
+        since: When the removal began, ISO 8601 in UTC: an EtcdMember without an ID that is younger is not written.
         message: The sentence for people.
         failed: Whether the removal failed.
         run_id: The removal's run, which makes its Events its own.
@@ -265,9 +317,10 @@ class Record(Message):
     member_name: str
     member_id: MemberId
     peer_urls: tuple[str, ...] = ()
-    joined: bool
+    joined: bool | None
     members: tuple[MemberId, ...] = ()
     present_names: tuple[str, ...] = ()
+    since: str = ""
     message: str
     failed: bool = False
     run_id: str = ""
@@ -311,17 +364,56 @@ class Pinned(Message):
 
 
 class Carried(Message):
-    """What a removal takes along when it continues as a new run, because its history has grown long."""
+    """What a removal takes along when it continues as a new run, because its history has grown long.
 
+    Attributes:
+        began: When the removal began, ISO 8601 in UTC.
+        run_id: The run that hands it on. Temporal's own continuations (cron, a retry policy, a Schedule) show the same
+            memo to a run that follows another one: that run starts afresh.
+        traits: What the worker that took the removal up knows.
+        pinned: The member that leaves.
+        binding: The cluster that is meant, and how far it has been seen.
+        steps: First and last activities that have ended.
+        steps_left_out: How many between them are left out.
+        blocked_seconds_left: What is left of `blocked_timeout_seconds`.
+        was_leader: It led at any look.
+        approval: Who let it go on.
+        gates_passed_at: Workflow time, in seconds, at which what was asked for beforehand was done; None when it is
+            not.
+        snapshot: Where the snapshot lies.
+        pending_since: Workflow time at which the last attempt ended that may have proposed the removal; None when
+            nothing can be pending.
+        absent: An undoubted list has been seen without the member: it is out for good.
+        writes_acknowledged: Whether a write was committed after the removal; None when that was not tried.
+        recording_seconds: How long the status has been tried to be recorded.
+        turn_request: Number of the last request to the queue; 0 when it has made none.
+        wants_turn: That request wanted a turn.
+        holds_turn: It has the turn.
+        leave_asked: k0s has been asked for the removal.
+        cancel_requested: Somebody has cancelled it past the point of no return.
+    """
+
+    began: str = ""
+    run_id: str
     traits: WorkerTraits
     pinned: Pinned | None = None
+    binding: Binding = Binding()
     steps: tuple[Step, ...] = ()
+    steps_left_out: int = 0
     blocked_seconds_left: float
     was_leader: bool = False
     approval: Approval | None = None
-    gates_passed: bool = False
-    committed: bool = False
+    gates_passed_at: float | None = None
     snapshot: str = ""
+    pending_since: float | None = None
+    absent: bool = False
+    writes_acknowledged: bool | None = None
+    recording_seconds: float = 0.0
+    turn_request: int = 0
+    wants_turn: bool = False
+    holds_turn: bool = False
+    leave_asked: bool = False
+    cancel_requested: bool = False
 
 
 class Outcome(StrEnum):

@@ -34,6 +34,7 @@ class Followed(Message):
         waiting_for: What would unblock it.
         failed: It has ended and not done what was asked for.
         cancelled: It has ended because somebody cancelled or terminated it.
+        unknown: It has ended, and how is not known: Temporal has forgotten it, or another removal runs in its place.
         outcome: How it ended well: `removed`, `already-absent` or `planned`; empty while it runs, or when it did not.
         member_id: The member that it was about; empty when that is not known.
     """
@@ -44,6 +45,7 @@ class Followed(Message):
     waiting_for: str = ""
     failed: bool = False
     cancelled: bool = False
+    unknown: bool = False
     outcome: str = ""
     member_id: str = ""
 
@@ -56,6 +58,16 @@ def sentence(followed: Followed) -> str:
     if followed.waiting_for and followed.state != HandoffState.CHECKING:
         return f"{doing}; goes on when: {followed.waiting_for}"
     return doing
+
+
+def last_sentence(followed: Followed) -> str:
+    """What an EtcdMember says once its removal has ended and left nothing better; empty when it ended well.
+
+    Whoever was cancelled, terminated or forgotten cannot say whether the member was out already.
+    """
+    if followed.cancelled or followed.unknown:
+        return f"Ended: {followed.doing}"
+    return f"Not removed: {followed.doing}" if followed.failed else ""
 
 
 class Note(Message):

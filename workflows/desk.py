@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from etcd_handoff.view import ClusterView
 
 with workflow.unsafe.imports_passed_through():
-    from etcd_handoff.change_queue import Turn
+    from etcd_handoff.belief import Binding
+    from etcd_handoff.change_queue import Turn, heard
     from etcd_handoff.model import (
         PASSING,
         Approval,
@@ -22,11 +23,12 @@ with workflow.unsafe.imports_passed_through():
         Progress,
         Recheck,
         RemovalRequest,
-        Step,
         WorkerTraits,
     )
     from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
     from workflows import page
+    from workflows.proposal import Proposal
+    from workflows.step_log import StepLog
 
 
 LASTS: Final = timedelta(seconds=1)
@@ -44,14 +46,15 @@ class Desk:
         self._doing = "taking the removal up"
         self._waiting_for = ""
         self._pinned: Pinned | None = None
+        self._binding = Binding()
         self._view: ClusterView | None = None
-        self._steps: list[Step] = []
-        self._committed = False
+        self._log = StepLog()
+        self._proposal = Proposal()
         self._approval: Approval | None = None
         self._recheck = False
         self._turn = Turn(granted=False)
+        self._turn_request = 0
         self._turn_news = False
-        self._queue_knows = False
         self._listed = False
 
     @workflow.query
@@ -64,8 +67,9 @@ class Desk:
             member_id=self._pinned.member_id if self._pinned else "",
             doing=self._doing,
             waiting_for=self._waiting_for,
-            point_of_no_return=self._committed,
-            steps=tuple(self._steps),
+            point_of_no_return=self._proposal.point_of_no_return,
+            steps=self._log.steps,
+            steps_left_out=self._log.left_out,
         )
 
     @workflow.update(description='Let a removal that waits for approval go on. Example: {"by": "ann", "comment": "ok"}')
@@ -93,8 +97,9 @@ class Desk:
     @workflow.signal
     def your_turn(self, turn: Turn) -> None:
         """What the cluster's queue tells: that this removal may change the cluster, or who is before it."""
-        if turn.chain_id in ("", workflow.info().first_execution_run_id):
-            self._turn, self._turn_news = turn, True
+        before, chain_id = self._turn, workflow.info().first_execution_run_id
+        self._turn = heard(before, turn, chain_id, self._turn_request)
+        self._turn_news = self._turn_news or self._turn is not before
 
     def _show(self, state: HandoffState, doing: str, waiting_for: str = "") -> None:
         """Say where it stands: search attributes for lists, current details for the page, both for `progress`.

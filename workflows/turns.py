@@ -2,39 +2,65 @@
 
 A removal takes the free turn by *starting* this workflow with its ticket: Temporal lets only one run per workflow ID,
 so the start itself is the lock; a local activity does it within the removal's own workflow task. When it runs
-already, that signals `join` instead, and the removal awaits `your_turn`. Nobody has to give a turn back: every ticket
-is followed until its removal has ended, however that came about. With the last ticket the workflow ends.
+already, that signals `join` and asks by the update `position` instead, and the removal awaits `your_turn`. Nobody has
+to give a turn back: every ticket is followed until its removal has ended, however that came about. With the last
+ticket the workflow ends. Whenever it ended otherwise, the next one asks all open removals first who has the turn.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.etcdmembers import EtcdMemberActivities
     from activities.temporal import TemporalActivities
-    from etcd_handoff.change_queue import Ticket, Turn, Turns, granted, joined, left, turn_of
+    from activities.turns import TurnActivities
+    from etcd_handoff.change_queue import (
+        LOST,
+        Join,
+        Noted,
+        Place,
+        Recall,
+        Ticket,
+        Turn,
+        Turns,
+        answered,
+        begun,
+        granted,
+        in_doubt,
+        joined,
+        left,
+        news,
+        noted_of,
+        recalled,
+        rejoin_after,
+        turn_of,
+        with_note,
+    )
     from etcd_handoff.etcdmember import resource_name
     from etcd_handoff.payloads import invalid_input
-    from etcd_handoff.removal_progress import Follow, Followed, Note, sentence
+    from etcd_handoff.removal_progress import Follow, Followed, Note, last_sentence, sentence
 
 if TYPE_CHECKING:
     from etcd_handoff.model import Pinned
 
 FOLLOW_TIMEOUT: Final = timedelta(hours=1)
-FOLLOW_HEARTBEAT: Final = timedelta(seconds=5)
-TAKE_TIMEOUT: Final = timedelta(seconds=5)
+HEARTBEAT_TIMEOUT: Final = timedelta(seconds=5)
+RECALL_TIMEOUT: Final = timedelta(minutes=1)
+TAKE_TIMEOUT: Final = timedelta(seconds=20)
+"""Longer than a queue that does not answer is asked."""
 NOTE_TIMEOUT: Final = timedelta(seconds=5)
 RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=5))
-MOST_SAID: Final = 5
-"""Sentences that are remembered, of which an EtcdMember may carry one when its removal ends."""
+FEW: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=4)
+ONCE: Final = RetryPolicy(maximum_attempts=1)
+LONGEST_HISTORY: Final = 4_000
+"""Events after which it continues as new in any case: whoever takes it over replays them within a workflow task."""
 YOUR_TURN: Final = "your_turn"
 
 
@@ -45,8 +71,8 @@ class ClusterTurns:
     def __init__(self) -> None:
         """Nobody stands in it yet."""
         self._turns = Turns.model_construct(cluster_id="")
+        self._begun = False
         self._following: dict[str, asyncio.Task[None]] = {}
-        self._told: dict[str, Turn] = {}
         self._news = True
 
     @workflow.run
@@ -54,31 +80,35 @@ class ClusterTurns:
         """Serve until the last removal has ended."""
         if turns is None:
             raise invalid_input("input: missing; removals start this workflow themselves")
-        # Whoever joined within the same workflow task was heard before this.
-        heard = self._turns.tickets
-        self._turns = granted(functools.reduce(joined, heard, turns))
-        # Whoever started this workflow knows by that alone that the turn is his, until he joins again.
-        known = {t.chain_id for t in turns.tickets if not turns.holder} - {t.chain_id for t in heard}
-        self._told |= {chain_id: turn_of(self._turns, chain_id) for chain_id in known}
-        while self._turns.tickets or self._following:
+        again = workflow.info().continued_run_id is not None
+        self._turns, self._begun = granted(turns) if again else begun(turns), True
+        recalling = asyncio.create_task(self._recall())
+        while self._turns.tickets or self._following or self._turns.doubtful:
             for ticket in self._turns.tickets:
                 if ticket.chain_id not in self._following:
                     self._following[ticket.chain_id] = asyncio.create_task(self._follow(ticket))
             self._news = False
             await self._tell()
-            await workflow.wait_condition(lambda: self._news or workflow.info().is_continue_as_new_suggested())
-            if workflow.info().is_continue_as_new_suggested() and workflow.all_handlers_finished():
+            await workflow.wait_condition(lambda: self._news or self._should_continue_as_new())
+            if self._should_continue_as_new():
                 workflow.continue_as_new(self._turns)
+        await recalling
 
     @workflow.signal
-    def join(self, ticket: Ticket) -> None:
+    async def join(self, ticket: Ticket) -> None:
         """A removal wants a turn, or wants it no more for now."""
-        self._told.pop(ticket.chain_id, None)
+        await workflow.wait_condition(lambda: self._begun)
         self._change(joined(self._turns, ticket))
 
-    @workflow.update(description="Go on at once, where it keeps still. Takes no input.")
-    def wake(self) -> None:
-        """Nothing is changed, but an update ends a start delay, as a signal does not."""
+    @workflow.update(description="For removals: joins as the signal `join` does, and answers whose turn it is.")
+    async def position(self, ticket: Ticket) -> Turn:
+        """Whether this removal has the turn, or who is before it."""
+        # Whoever started the queue comes first, though an update is handled before its run begins.
+        await workflow.wait_condition(lambda: self._begun)
+        self._change(joined(self._turns, ticket))
+        turn = turn_of(self._turns, ticket.chain_id)
+        self._turns = answered(self._turns, turn)
+        return turn
 
     @workflow.query
     def turns(self) -> Turns:
@@ -87,49 +117,69 @@ class ClusterTurns:
 
     async def _tell(self) -> None:
         """Every removal knows its place."""
-        for ticket in self._turns.tickets:
-            turn = turn_of(self._turns, ticket.chain_id)
-            if not ticket.waits or self._told.get(ticket.chain_id) == turn:
-                continue
-            self._told[ticket.chain_id] = turn
+        for ticket, turn in news(self._turns):
+            if all(t != ticket for t in self._turns.tickets) or turn_of(self._turns, ticket.chain_id) != turn:
+                continue  # while another one was told, it has changed, which is news again
+            self._turns = answered(self._turns, turn)
             handle = workflow.get_external_workflow_handle(ticket.workflow_id)
             try:
                 await handle.signal(YOUR_TURN, turn)
             except ApplicationError:
                 # It has ended; following it says so too.
                 self._change(left(self._turns, ticket.chain_id))
-        holder = next((t for t in self._turns.tickets if t.chain_id == self._turns.holder), None)
-        waiting = [t.label for t in self._turns.tickets if t.waits and t is not holder]
-        lines = [f"**Turn:** {holder.label if holder else 'nobody'}", "", *(f"- waits: {label}" for label in waiting)]
-        workflow.set_current_details("\n".join(lines))
+        workflow.set_current_details(page(self._turns))
+
+    async def _recall(self) -> None:
+        """Nobody has a turn that this queue does not know of, from one before it that was ended."""
+        times = 0
+        while self._turns.doubtful:
+            only = () if LOST in self._turns.doubtful else self._turns.doubtful
+            profiles = tuple(dict.fromkeys(ticket.cluster for ticket in self._turns.tickets))
+            try:
+                found = await workflow.execute_activity_method(
+                    TurnActivities.recall_tickets,
+                    Recall(cluster_id=self._turns.cluster_id, profiles=profiles, only=only),
+                    start_to_close_timeout=RECALL_TIMEOUT,
+                    heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                    retry_policy=FEW,
+                    summary="who had the turn before?",
+                )
+            except ActivityError as error:
+                if is_cancelled_exception(error):
+                    raise
+                workflow.logger.warning("it is not known yet who has the turn: %s", error.cause)
+            else:
+                self._change(recalled(self._turns, found))
+            if self._turns.doubtful:
+                await workflow.sleep(rejoin_after(times), summary="until those are asked again that did not answer")
+            times += 1
 
     async def _follow(self, ticket: Ticket) -> None:
         """Until the removal has ended, its EtcdMember says what it does; then its place is free."""
-        followed, noting = Followed(open=True, state=""), asyncio.create_task(asyncio.sleep(0))
-        said = list[str]()
+        noted, writing = noted_of(self._turns, ticket.chain_id), asyncio.create_task(asyncio.sleep(0))
         while True:
-            ask = Follow(
-                workflow_id=ticket.workflow_id, chain_id=ticket.chain_id, state=followed.state, doing=followed.doing
-            )
+            ask = Follow(workflow_id=ticket.workflow_id, chain_id=ticket.chain_id, state=noted.state, doing=noted.doing)
+            # Without end: the turn is free when Temporal says that the removal has ended, and not before.
             followed = await workflow.execute_activity_method(
                 TemporalActivities.follow_removal,
                 ask,
                 start_to_close_timeout=FOLLOW_TIMEOUT,
-                heartbeat_timeout=FOLLOW_HEARTBEAT,
+                heartbeat_timeout=HEARTBEAT_TIMEOUT,
                 retry_policy=RETRY,
                 summary=ticket.label,
             )
             if not followed.open:
                 break
             # Older words are of no use any more, and an API server that hangs must not keep the others waiting.
-            noting.cancel()
-            said = [*said, sentence(followed)][-MOST_SAID:]
-            noting = asyncio.create_task(self._note(ticket, said[-1], followed))
-        self._told.pop(ticket.chain_id, None)
+            writing.cancel()
+            sentences = (*noted.sentences, sentence(followed))
+            noted = Noted(chain_id=ticket.chain_id, state=followed.state, doing=followed.doing, sentences=sentences)
+            self._turns = with_note(self._turns, noted)
+            writing = asyncio.create_task(self._note(ticket, sentences[-1], followed))
         self._change(left(self._turns, ticket.chain_id))
-        await workflow.wait([noting])
-        if followed.failed and said:
-            await self._note(ticket, f"Not removed: {followed.doing}", followed, tuple(said))
+        await workflow.wait([writing])
+        if noted.sentences and (last := last_sentence(followed)):
+            await self._note(ticket, last, followed, noted.sentences)
         self._following.pop(ticket.chain_id, None)
         self._news = True
 
@@ -148,7 +198,7 @@ class ClusterTurns:
                 EtcdMemberActivities.note_progress,
                 note,
                 schedule_to_close_timeout=NOTE_TIMEOUT,
-                retry_policy=RetryPolicy(maximum_attempts=1),
+                retry_policy=ONCE,
                 summary=f"{ticket.label}: {message[:80]}",
             )
         except ActivityError as error:
@@ -157,30 +207,68 @@ class ClusterTurns:
     def _change(self, turns: Turns) -> None:
         self._turns, self._news = granted(turns), True
 
+    def _should_continue_as_new(self) -> bool:
+        """When its history is long, unless the last words about a removal that has ended are still to be written."""
+        info = workflow.info()
+        long = info.is_continue_as_new_suggested() or info.get_current_history_length() > LONGEST_HISTORY
+        ending = self._following.keys() - {ticket.chain_id for ticket in self._turns.tickets}
+        return long and not ending and workflow.all_handlers_finished()
 
-async def join(cluster: str, pinned: Pinned, *, waits: bool = True) -> bool:
-    """Stand in the queue of an etcd cluster; for removals.
+
+def page(turns: Turns) -> str:
+    """What the Web UI shows."""
+    holder = next((t for t in turns.tickets if t.chain_id == turns.holder), None)
+    waiting = [t.label for t in turns.tickets if t.waits and t is not holder]
+    doubtful = [f"- may have it: {in_doubt(name)}" for name in turns.doubtful]
+    lines = [f"**Turn:** {holder.label if holder else 'nobody'}", "", *doubtful]
+    return "\n".join([*lines, *(f"- waits: {label}" for label in waiting)])
+
+
+def ticket_of(cluster: str, pinned: Pinned, request: int, *, waits: bool = True) -> Ticket:
+    """The ticket of the removal that runs this.
 
     Args:
         cluster: Cluster profile.
         pinned: The member that leaves.
-        waits: Whether a turn is wanted; False gives it up, for as long as something else blocks.
-
-    Returns:
-        True when there was no queue, so that its start alone gives the turn; else `your_turn` tells.
+        request: Higher than in every ticket of this removal before.
+        waits: Whether a turn is wanted.
     """
-    me, cluster_id = workflow.info(), pinned.cluster_id
-    ticket = Ticket(
+    me = workflow.info()
+    return Ticket(
         workflow_id=me.workflow_id,
         chain_id=me.first_execution_run_id,
         cluster=cluster,
         member_name=pinned.member_name,
         member_id=pinned.member_id,
         waits=waits,
+        request=request,
     )
-    return await workflow.execute_local_activity_method(
-        TemporalActivities.take_turn,
-        Turns(cluster_id=cluster_id, tickets=(ticket,)),
-        start_to_close_timeout=TAKE_TIMEOUT,
-        retry_policy=RETRY,
-    )
+
+
+async def join(cluster: str, pinned: Pinned, request: int, *, waits: bool = True, wakes: bool = True) -> Place:
+    """Stand in the queue of an etcd cluster; for removals.
+
+    Args:
+        cluster: Cluster profile.
+        pinned: The member that leaves.
+        request: Higher than in every call before; what answers an older one is nothing.
+        waits: Whether a turn is wanted; False gives it up.
+        wakes: Whether the queue is to hear of a turn that is given up at once, though nobody waits for it, so that it
+            tells the EtcdMember why. Not when the removal is about to end.
+
+    Returns:
+        Granted, or who is before this removal, and `your_turn` tells the rest; or why the queue does not answer.
+    """
+    ticket = ticket_of(cluster, pinned, request, waits=waits)
+    try:
+        return await workflow.execute_local_activity_method(
+            TurnActivities.take_turn,
+            Join(cluster_id=pinned.cluster_id, ticket=ticket, wakes=wakes),
+            start_to_close_timeout=TAKE_TIMEOUT,
+            retry_policy=FEW,
+        )
+    except ActivityError as error:
+        if is_cancelled_exception(error):
+            raise
+        turn = Turn(granted=False, chain_id=ticket.chain_id, request=request)
+        return Place(turn=turn, silent=f"the cluster's queue cannot be asked: {error.cause or error}")

@@ -92,9 +92,12 @@ def parser() -> argparse.ArgumentParser:
     _add_removal(add("remove", remove_command, "Remove a member, or follow its removal that runs already"))
     add("status", status_command, "Show members, what their EtcdMembers say, and open removals")
     watch = add("watch", watch_command, "Let EtcdMembers start removals (spec.leave), and keep what they say true")
-    watch.add_argument("what", choices=["start", "stop", "status"], help="start it, stop it, or say what it sees")
+    text = "start it, stop it, say what it sees, or compare everything now"
+    watch.add_argument("what", choices=["start", "stop", "status", "resync"], help=text)
     text = "how often to compare all EtcdMembers with the member list though nothing changed (default: 300)"
     watch.add_argument("--resync", type=float, default=300.0, metavar="SECONDS", help=text)
+    text = "with resync: etcd's list is right, write it though it contradicts many EtcdMembers"
+    watch.add_argument("--confirm", action="store_true", help=text)
     add("doctor", doctor_command, "Check configuration, etcd, Kubernetes and Temporal one by one")
     return options
 

@@ -50,6 +50,8 @@ TICKET: Final = {
     "member_name": "ended",
     "member_id": "1f",
     "waits": True,
+    "request": 1,
+    "holds": False,
 }
 TURNS: Final = {"cluster_id": "cdf818194e3a8c32", "tickets": [TICKET], "holder": ""}
 RETRY: Final = {"uid": "1", "generation": 1, "failures": 1, "at_seconds": 1.5e9}
@@ -148,11 +150,14 @@ async def test_every_start_is_answered_and_changes_nothing(target: Target, kind:
 # --- what is said to a workflow that runs ---------------------------------------------------------------------
 
 APPROVAL: Final = {"by": "ann", "comment": "ok"}
-TURN: Final = {"granted": True, "behind": ["the removal of node9"], "chain_id": ""}
+TURN: Final = {"granted": True, "behind": ["the removal of node9"], "chain_id": "", "request": 1}
+RECALL: Final = {"cluster_id": "cdf818194e3a8c32", "profiles": ["demo"], "only": []}
 UPDATES: Final = {
     "approve": (40, sent(mutated(APPROVAL) | mutated(APPROVAL) | values)),
     "recheck": (40, sent(mutated({"reason": "node1 is up"}) | values)),
     "resync": (30, sent(values)),
+    "position": (60, sent(mutated(TICKET) | mutated(TICKET) | values)),
+    "rejoin": (40, sent(mutated(RECALL) | values)),
 }
 SIGNALS: Final = {
     "your_turn": (60, sent(mutated(TURN) | mutated(TURN) | values)),
@@ -161,6 +166,8 @@ SIGNALS: Final = {
 QUERIES: Final = {"progress": (25, sent(values)), "watching": (25, sent(values)), "turns": (25, sent(values))}
 LISTENER: Final = {"approve": "removal", "recheck": "removal", "resync": "watcher", "your_turn": "removal"} | {
     "join": "queue",
+    "position": "queue",
+    "rejoin": "removal",
     "progress": "removal",
     "watching": "watcher",
     "turns": "queue",

@@ -44,6 +44,7 @@ GROUP: Final = "etcd.k0sproject.io"
 RIGHTS: Final = {
     *((GROUP, "etcdmembers", verb) for verb in ("get", "list", "watch", "create")),
     (GROUP, "etcdmembers/status", "patch"),
+    ("", "namespaces", "get"),
 }
 """All that the account may do anywhere, beyond what everybody may."""
 EVENT_RIGHT: Final = {("events.k8s.io", "events", "create")}
@@ -74,6 +75,7 @@ DENIED: Final[list[tuple[str, str, dict[str, Any] | None]]] = [
     ("POST", f"{OWN}/pods", {"metadata": {"name": "p"}}),
     ("GET", "/api/v1/nodes", None),
     ("GET", "/api/v1/namespaces", None),
+    ("GET", "/api/v1/namespaces/default", None),
     ("GET", "/apis/apps/v1/deployments", None),
     ("GET", "/apis/coordination.k8s.io/v1/leases", None),
     ("GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", None),
@@ -289,6 +291,7 @@ async def test_every_call_of_the_gateway_is_allowed_from_within_a_pod(
     gateway = KubernetesGateway(profile)
     try:
         await gateway.warm()
+        assert await gateway.check_contexts() == {}
         member = await gateway.get(NODE)
         assert member in await gateway.list()
         _, version = await gateway.list_at()
@@ -309,6 +312,7 @@ async def test_every_call_of_the_gateway_is_allowed_from_within_a_pod(
     calls = {n for n, call in vars(KubernetesGateway).items() if n[0] != "_" and inspect.iscoroutinefunction(call)}
     tried = {
         "warm",
+        "check_contexts",
         "get",
         "list",
         "list_at",

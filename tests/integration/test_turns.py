@@ -6,20 +6,28 @@ import asyncio
 import itertools
 import json
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from temporalio.client import WorkflowFailureError
+from temporalio.service import RPCError
 
-from etcd_handoff.change_queue import turns_id
-from etcd_handoff.lab import Role, wait_until
+from etcd_handoff.change_queue import Ticket, Turn, Turns, rejoin_after, turns_id
+from etcd_handoff.lab import Role, http, wait_until
 from etcd_handoff.model import RemovalResult, workflow_id
 from etcd_handoff.payloads import STATE_KEY
+from tests.integration.conftest import SHORT_HISTORIES
 
 if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
 
     from tests.integration.conftest import Bench, MakeBench, MakeFrontDoor
+
+QUEUES: Final = "WorkflowType = 'ClusterTurns'"
+SHORT_HISTORY: Final = 30
+"""More than enough updates for a queue to continue as new under `SHORT_HISTORIES`."""
+MOST_EVENTS: Final = 4_000
+"""What a removal that waits may add in a day to its own history, and to the queue's."""
 
 
 async def test_one_member_from_three_front_doors_is_removed_once(front_door: MakeFrontDoor) -> None:
@@ -105,12 +113,127 @@ async def test_holder_and_then_the_queue_terminated(bench: MakeBench) -> None:
 
         again = await b.start(leader)
         await queued(b, leader)
-        (queue,) = [run async for run in b.client.list_workflows("WorkflowType = 'ClusterTurns'")]
-        await b.client.get_workflow_handle(queue.id).terminate("by the test")
+        await (await queue_of(b)).terminate("by the test")
+        await again.execute_update("recheck")  # it asks at once, and starts the queue anew
+        await holds(b, waiting)
+        assert (await again.query("progress"))["state"] == "Queued"
         b.release("remove_member.before")
-        assert (await waiting.result()).outcome == "removed"
-        assert (await again.result()).outcome == "removed"
+        results = [await removal.result() for removal in (waiting, again)]
+        assert [result.outcome for result in results] == ["removed", "removed"]
+        assert changing(results[0])[1] <= changing(results[1])[0]
         await b.judge({leader, follower})
+
+
+async def test_removal_that_begins_after_the_queue_was_terminated(bench: MakeBench) -> None:
+    """It does not take the turn of the one at work, which the new queue finds by asking all that are open."""
+    async with bench(failpoints="remove_member.before=hold") as b:
+        leader = await b.lab.leader()
+        first, second = (node.name for node in b.lab.others(leader))
+        holder = await b.start(first)
+        await b.reached("remove_member.before")
+        await (await queue_of(b)).terminate("by the test")
+        late = await b.start(second)
+        await queued(b, second)
+        await holds(b, holder)
+        b.release("remove_member.before")
+        results = [await removal.result() for removal in (holder, late)]
+        assert [result.outcome for result in results] == ["removed", "removed"]
+        assert changing(results[0])[1] <= changing(results[1])[0]
+        await b.judge({first, second})
+
+
+async def test_turn_that_was_granted_for_an_older_request_is_none(bench: MakeBench) -> None:
+    """A grant may arrive after the turn was given back; the removal waits on, and so does one for another removal."""
+    async with bench(failpoints="remove_member.before=hold") as b:
+        leader = await b.lab.leader()
+        first, second = (node.name for node in b.lab.others(leader))
+        holder = await b.start(first)
+        await b.reached("remove_member.before")
+        waiting = await b.start(second)
+        await queued(b, second)
+        ticket = await ticket_in(await queue_of(b), waiting)
+        await waiting.execute_update("recheck")  # it asks once more
+
+        async def asked_again() -> bool:
+            return (await ticket_in(await queue_of(b), waiting)).request > ticket.request
+
+        await wait_until(asked_again, "the queue has its next request", 20)
+        late = Turn(granted=True, chain_id=ticket.chain_id, request=ticket.request)
+        for grant in (late, late.model_copy(update={"chain_id": "another"}), late.model_copy(update={"chain_id": ""})):
+            await waiting.signal("your_turn", grant)
+        assert (await waiting.query("progress"))["state"] == "Queued"
+        b.release("remove_member.before")
+        results = [await removal.result() for removal in (holder, waiting)]
+        assert changing(results[0])[1] <= changing(results[1])[0]
+        await b.judge({first, second})
+
+
+async def test_waiting_for_a_day_costs_a_few_thousand_events(bench: MakeBench) -> None:
+    """Each time that a removal asks again it adds some events to its history and to the queue's: counted for a day."""
+    day, asks, times = timedelta(), 0, 20
+    while day < timedelta(days=1):
+        day, asks = day + rejoin_after(asks), asks + 1
+    async with bench(failpoints="remove_member.before=hold") as b:
+        leader = await b.lab.leader()
+        first, second = (node.name for node in b.lab.others(leader))
+        holder = await b.start(first)
+        await b.reached("remove_member.before")
+        waiting = await b.start(second)
+        await queued(b, second)
+        queue = await queue_of(b)
+        before = [(await handle.describe()).history_length for handle in (waiting, queue)]
+        for _ in range(times):
+            request = (await ticket_in(queue, waiting)).request
+            await waiting.execute_update("recheck")
+
+            async def asked_again(request: int = request) -> bool:
+                return (await ticket_in(queue, waiting)).request > request
+
+            await wait_until(asked_again, "the queue has its next request", 20)
+        after = [(await handle.describe()).history_length for handle in (waiting, queue)]
+        events = [(last - first) / times * asks for first, last in zip(before, after, strict=True)]
+        assert all(0 < count < MOST_EVENTS for count in events), events
+        b.release("remove_member.before")
+        for removal in (holder, waiting):
+            assert (await removal.result()).outcome == "removed"
+
+
+async def test_queue_on_a_task_queue_that_nobody_serves(bench: MakeBench) -> None:
+    """Removals say so in words that an operator can act on, and go on when the queue has been terminated."""
+    async with bench() as b:
+        leader = await b.lab.leader()
+        target = b.lab.others(leader)[0].name
+        queue_id = turns_id(await cluster_id_of(b, leader))
+        other = Ticket(workflow_id="etcd-remove/x/y", chain_id="x", cluster="x", member_name="y", member_id="1")
+        turns = Turns(cluster_id=queue_id.rpartition("/")[2], tickets=(other,))
+        queue = await b.client.start_workflow("ClusterTurns", turns, id=queue_id, task_queue="blue")
+        removal = await b.start(target)
+        words = ("QueueSilent", queue_id, "no worker serves its task queue blue", "task queue etcd-handoff")
+        await told_by(removal, *words)
+        await queue.terminate("by the test")
+        assert (await removal.result()).outcome == "removed"
+        await b.judge({target})
+
+
+async def test_words_of_a_removal_that_was_stopped_do_not_stay(bench: MakeBench) -> None:
+    """The queue remembers what it made an EtcdMember say, also after it has continued as new."""
+    async with bench(temporal_flags=SHORT_HISTORIES) as b:
+        leader = await b.lab.leader()
+        target, down = (node.name for node in b.lab.others(leader))
+        await b.lab.kill(Role.ETCD, down)
+        blocked = await b.start(target)
+        await told(b, target, "Blocked", via=leader)
+        queue = await queue_of(b)
+        first = (await queue.describe()).run_id
+        for _ in range(SHORT_HISTORY):
+            await queue.execute_update("position", await ticket_in(queue, blocked))
+
+        async def continued() -> bool:
+            return (await queue.describe()).run_id != first
+
+        await wait_until(continued, "the queue continues as new", 20)
+        await blocked.cancel()
+        await told(b, target, "Ended: the removal was cancelled", via=leader)
 
 
 async def test_blocked_removal_lets_the_one_pass_that_unblocks_it(bench: MakeBench) -> None:
@@ -132,6 +255,48 @@ async def test_blocked_removal_lets_the_one_pass_that_unblocks_it(bench: MakeBen
 def removal_of(b: Bench, member: str) -> WorkflowHandle[object, RemovalResult]:
     """The removal of a member."""
     return b.client.get_workflow_handle(workflow_id(b.lab.cluster, member), result_type=RemovalResult)
+
+
+async def queue_of(b: Bench) -> WorkflowHandle[Any, Any]:
+    """The cluster's queue, whichever run of it is the last."""
+    newest = max([run async for run in b.client.list_workflows(QUEUES)], key=lambda run: run.start_time)
+    return b.client.get_workflow_handle(newest.id)
+
+
+async def ticket_in(queue: WorkflowHandle[Any, Any], removal: WorkflowHandle[Any, Any]) -> Ticket:
+    """A removal's ticket, as its queue has it."""
+    turns: Turns = await queue.query("turns", result_type=Turns)
+    return next(ticket for ticket in turns.tickets if ticket.workflow_id == removal.id)
+
+
+async def holds(b: Bench, removal: WorkflowHandle[Any, Any]) -> None:
+    """The queue that runs now gives the turn to this removal."""
+
+    async def has_it() -> bool:
+        try:
+            turns: Turns = await (await queue_of(b)).query("turns", result_type=Turns)
+        except RPCError:  # the one that was terminated is the last as long as nobody has started another
+            return False
+        return [t.workflow_id for t in turns.tickets if t.chain_id == turns.holder] == [removal.id]
+
+    await wait_until(has_it, f"the queue knows that {removal.id} has the turn", 20)
+
+
+async def cluster_id_of(b: Bench, member: str) -> str:
+    """The etcd cluster's ID, in hex."""
+    answer = await http.post(f"{b.lab.node(member).etcd_url}/v3/kv/range", {"key": "Lg=="})
+    return f"{int(answer['header']['cluster_id']):x}"
+
+
+async def told_by(removal: WorkflowHandle[Any, Any], *words: str) -> None:
+    """The removal says all these words of what it does."""
+    doing = [""]
+
+    async def all_words() -> bool:
+        doing.append(str((await removal.query("progress"))["doing"]))
+        return all(word in doing[-1] for word in words)
+
+    await wait_until(all_words, f"it says {words}", 60, lambda: doing[-1])
 
 
 async def temporal_start(b: Bench, member: str) -> tuple[int, str, str]:

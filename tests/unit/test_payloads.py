@@ -466,7 +466,7 @@ def complaint_about(sent: Payload, hint: object) -> str:
 
 
 def test_request_for_the_next_run_is_left_to_a_worker_that_knows_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its option was accepted once: an older worker neither drops it nor fails the removal, perhaps after the commit."""
+    """Its option was accepted once: an older worker neither drops it nor fails the removal, maybe after the commit."""
     monkeypatch.setattr(workflow, "in_workflow", lambda: True)
     (sent,) = CONVERTER.to_payloads([NewRequest(cluster="prod", member="m", minimum_voters=3)])
     with pytest.raises(VersionMismatchError):

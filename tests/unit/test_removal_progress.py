@@ -1,0 +1,37 @@
+"""What an EtcdMember is made to say of its removal."""
+
+from __future__ import annotations
+
+import pytest
+
+from etcd_handoff.model import HandoffState
+from etcd_handoff.removal_progress import Followed, last_sentence, sentence
+
+
+@pytest.mark.parametrize(
+    ("state", "doing", "waiting_for", "text"),
+    [
+        (HandoffState.BLOCKED, "QuorumAtRisk: x", "y", "Blocked: QuorumAtRisk: x; goes on when: y"),
+        (HandoffState.QUEUED, "waiting for its turn", "y", "Waiting for its turn; goes on when: y"),
+        (HandoffState.TRANSFERRING, "handing over", "", "Handing over"),
+        (HandoffState.CHECKING, "looking", "left over", "Looking"),
+        (HandoffState.REMOVING, "", "", ""),
+    ],
+)
+def test_sentence_for_an_etcdmember(state: str, doing: str, waiting_for: str, text: str) -> None:
+    """It says what is done, why it waits, and what would let it go on."""
+    assert sentence(Followed(open=True, state=state, doing=doing, waiting_for=waiting_for)) == text
+
+
+@pytest.mark.parametrize(
+    ("followed", "text"),
+    [
+        (Followed(open=False, state="Done", doing="removed", outcome="removed"), ""),
+        (Followed(open=False, state="Failed", doing="x", failed=True), "Not removed: x"),
+        (Followed(open=False, state="Failed", doing="x", failed=True, cancelled=True), "Ended: x"),
+        (Followed(open=False, state="", doing="x", unknown=True), "Ended: x"),
+    ],
+)
+def test_last_sentence_claims_no_more_than_is_known(followed: Followed, text: str) -> None:
+    """Only a failure says that the member was not removed: who was stopped or forgotten may have removed it."""
+    assert last_sentence(followed) == text
