@@ -17,14 +17,12 @@ from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.etcd import EtcdActivities
-from activities.etcdmembers import EtcdMemberActivities
-from activities.kubernetes import Gateways, KubernetesActivities
+from activities.kubernetes import Gateways
+from activities.registry import all_activities
 from activities.steps import ActivityFrame
-from activities.temporal import TemporalActivities
-from activities.turns import TurnActivities
 from activities.worker import WorkerActivities
 from etcd_handoff import __version__
-from etcd_handoff.client import connect, connection_failure
+from etcd_handoff.client import connect, connection_failure, remove_temporary_files
 from etcd_handoff.config import Config, check_files, config_path, load_config
 from etcd_handoff.errors import ConfigError
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
@@ -79,33 +77,6 @@ def make_worker(client: Client, config: Config, activities: Sequence[Callable[..
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
     )
-
-
-def all_activities(
-    client: Client, etcd: EtcdActivities, gateways: Gateways, node: str, worker: WorkerActivities
-) -> list[Callable[..., Any]]:
-    """Everything that a worker does for workflows; the caller closes `etcd` and `gateways` afterwards."""
-    kubernetes, members = KubernetesActivities(gateways, node), EtcdMemberActivities(gateways)
-    temporal, turns = TemporalActivities(client), TurnActivities(client)
-    return [
-        etcd.check_leader,
-        etcd.move_leader,
-        etcd.await_election,
-        etcd.remove_member,
-        etcd.check_hash,
-        etcd.take_snapshot,
-        kubernetes.find_resource,
-        kubernetes.request_leave,
-        kubernetes.read_leave,
-        kubernetes.update_status,
-        members.watch_members,
-        members.sync_members,
-        members.note_progress,
-        turns.take_turn,
-        turns.recall_tickets,
-        temporal.follow_removal,
-        worker.describe_worker,
-    ]
 
 
 async def serve(config: Config, node: str, ready_file: Path | None = None) -> None:
@@ -193,6 +164,7 @@ def run(config_file: str | None, node: str, log_level: str = "INFO", ready_file:
 
 def leave(status: int) -> None:
     """End the process at once: the interpreter's own exit can abort after a worker ran (temporalio sdk-python#300)."""
+    remove_temporary_files()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

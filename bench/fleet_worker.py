@@ -8,6 +8,7 @@ import sys
 from temporalio import activity
 
 from activities.etcd import EtcdActivities
+from activities.registry import all_activities
 from activities.worker import WorkerActivities
 from bench import simulated
 from bench.dev_server import our_worker
@@ -16,7 +17,7 @@ from etcd_handoff.change_queue import Join, Place, Turn
 from etcd_handoff.client import connect
 from etcd_handoff.model import TASK_QUEUE
 from etcd_handoff.temporal_setup import ensure_search_attributes
-from worker import all_activities, say
+from worker import say
 
 READY = "fleet worker ready"
 NO_TURNS = "no-turns"

@@ -140,6 +140,15 @@ async def start_watch(client: Client, request: WatchRequest, task_queue: str = T
     return handle
 
 
+def remove_temporary_files() -> None:
+    """Remove what the Kubernetes client wrote for itself, where one was used: keys must not stay behind.
+
+    A program that ends by `os._exit` calls this before: nothing that the interpreter does at its exit is done then.
+    """
+    if (kubeconfig := sys.modules.get("etcd_handoff.kubeconfig")) is not None:
+        kubeconfig.remove_temporary_files()
+
+
 @atexit.register
 def let_native_threads_leave(most_seconds: float = EXIT_SECONDS) -> None:
     """Return when no thread from outside Python runs Python code any more, or when time is up.

@@ -33,6 +33,10 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         # What the terminal cannot show is shown escaped, as on standard error, and ends no command.
         sys.stdout.reconfigure(errors="backslashreplace")
     status = run(argv)
+    if "etcd_handoff.client" in sys.modules or "etcd_handoff.kubeconfig" in sys.modules:
+        from etcd_handoff.client import remove_temporary_files
+
+        remove_temporary_files()
     try:
         sys.stdout.flush()
         sys.stderr.flush()

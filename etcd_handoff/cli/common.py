@@ -42,7 +42,9 @@ def explain(error: Exception) -> tuple[int, str]:
 
     if isinstance(error, getattr(sys.modules.get("temporalio.service"), "RPCError", ())):
         error = rpc_stop(error)
-    remedy = f"; {remedy_for(str(error))}" if isinstance(error, errors.EtcdPermissionError) else ""
+    remedy = getattr(error, "remedy", "")  # errors of Kubernetes have their own
+    if isinstance(error, errors.EtcdPermissionError):
+        remedy = remedy_for(str(error))
     kinds: tuple[tuple[type[Exception], int, str], ...] = (
         (Stop, getattr(error, "status", EXIT_FAILED), ""),
         (errors.ConfigError, EXIT_USAGE, ""),
@@ -54,7 +56,7 @@ def explain(error: Exception) -> tuple[int, str]:
     )
     for kind, status, words in kinds:
         if isinstance(error, kind):
-            return status, f"{words}{error}{remedy}"
+            return status, f"{words}{error}{f'; {remedy}' if remedy else ''}"
     if isinstance(error, OSError) and error.filename:
         return EXIT_USAGE, f"{error.filename}: {error.strerror}; correct the path or its permissions"
     return EXIT_FAILED, f"unexpected {type(error).__name__}: {error}; please report it, with what you did"
@@ -154,12 +156,11 @@ def rpc_stop(error: Any) -> Stop:
 
 async def read_view(profile: ClusterProfile) -> ClusterView:
     """What etcd says now, held against the profile's cluster ID, or the gateway's error."""
-    from etcd_handoff.belief import expected
     from etcd_handoff.etcd_gateway import EtcdGateway
 
-    gateway = EtcdGateway(profile.etcd)
+    gateway = EtcdGateway(profile.etcd, profile.cluster_id or "")
     try:
-        return expected(await gateway.observe(), profile.cluster_id or "")
+        return await gateway.observe()
     finally:
         await gateway.close()
 

@@ -195,7 +195,7 @@ def _context(context: str, read: list[dict[str, Any]] | Exception, around: Surro
     from etcd_handoff.cli.endpoints import judge_departed_context, unknown_context
     from etcd_handoff.cli.findings import Finding, judge_records
     from etcd_handoff.cli.records import compare
-    from etcd_handoff.errors import ObjectGoneError
+    from etcd_handoff.errors import KindGoneError
 
     check = f"kubernetes {context or 'in-cluster'}"
     if not isinstance(read, Exception):
@@ -203,7 +203,7 @@ def _context(context: str, read: list[dict[str, Any]] | Exception, around: Surro
     status, text = explain(read)
     if departed := judge_departed_context(check, context, text, around):
         return departed
-    if isinstance(read, ObjectGoneError):
+    if isinstance(read, KindGoneError):
         remedy = "install the CustomResourceDefinition etcdmembers.etcd.k0sproject.io: k0s does, deploy/crd.yaml has it"
         return Finding(check, "EtcdMembers are not installed", remedy, EXIT_FAILED)
     return unknown_context(check, text, status)

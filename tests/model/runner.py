@@ -18,6 +18,7 @@ from temporalio.service import RPCError
 
 import worker
 from activities.etcd import EtcdActivities
+from activities.registry import all_activities
 from activities.worker import WorkerActivities
 from etcd_handoff.client import connect, start_removal
 from etcd_handoff.model import Approval, FailureType, HandoffState, RemovalRequest
@@ -152,7 +153,7 @@ class Runner:
         etcd = EtcdActivities(config, "model", gateway=etcd_of(named), claims=claims_of(named))
         gateways = ModelGateways(config, named)
         traits = WorkerActivities(config, search_attributes=False)
-        async with worker.make_worker(client, config, worker.all_activities(client, etcd, gateways, "model", traits)):
+        async with worker.make_worker(client, config, all_activities(client, etcd, gateways, "model", traits)):
             yield client, config.task_queue, list(named)
 
     async def run(self, scenarios: Iterable[Scenario]) -> Found:
