@@ -8,34 +8,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
-from activities.steps import StepClock
+from activities import snapshots
+from activities.etcd_hashes import compare_hashes
+from activities.etcd_looks import Looks, doubt, intent
+from activities.etcd_removal import Removal
+from activities.steps import ELSEWHERE, STEP_FAILS, StepClock
 from etcd_handoff import failpoints
+from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.errors import (
     BadTransfereeError,
-    CompactedError,
     EtcdError,
     EtcdPermissionError,
-    MemberNotFoundError,
-    NotEnoughStartedError,
     NotLeaderError,
-    UnhealthyClusterError,
     UnreachableError,
 )
 from etcd_handoff.etcd_gateway import EtcdGateway
 from etcd_handoff.model import Act, AwaitElection, Look, Report, StepOutcome, WorkerTraits
-from etcd_handoff.planner import Done, Intent, Remove, Transfer, plan
+from etcd_handoff.planner import Transfer, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from etcd_handoff.config import Config
     from etcd_handoff.view import ClusterView
+
+ReadClaims = Callable[[str], Awaitable[tuple[ResourceClaim, ...] | None]]
 
 WATCH_SECONDS: Final = 0.002
 """Pause between looks at the transferee: a transfer takes milliseconds."""
@@ -48,6 +49,12 @@ ELECTION_SECONDS: Final = 5.0
 """How long an election is watched before the loop plans again; two to three randomised election time-outs."""
 
 
+CLAIMS_SECONDS: Final = 0.5
+"""How long the EtcdMembers are waited for, beside the look at etcd."""
+SNAPSHOT_ELSEWHERE_ATTEMPTS: Final = 3
+"""So many attempts find a worker on another node than the one that leaves; the last of them takes the snapshot."""
+
+
 class EtcdActivities:
     """The activities on etcd.
 
@@ -57,49 +64,68 @@ class EtcdActivities:
         prepare: Told the profile and the name of a member when it leaves, since its record is written next.
         traits: What the worker knows of a profile.
         gateway: Makes the gateway of a cluster profile.
+        claims: Reads what the EtcdMembers of a profile say of who is a member; None where there are none.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all that a worker has for it
         self,
         config: Config,
         node: str,
         prepare: Callable[[str, str], None] | None = None,
         traits: Callable[[str], WorkerTraits] | None = None,
         gateway: Callable[..., EtcdGateway] = EtcdGateway,
+        *,
+        claims: ReadClaims | None = None,
     ) -> None:
         self._config = config
         self._node = node
         self._prepare = prepare
         self._traits = traits
         self._make = gateway
-        self._gateways: dict[str, EtcdGateway] = {}
+        self._claims = claims
+        self._clusters: dict[str, Looks] = {}
 
     async def close(self) -> None:
         """Close the connections to all clusters."""
-        for gateway in self._gateways.values():
-            await gateway.close()
+        for looks in self._clusters.values():
+            await looks.gateway.close()
 
     async def warm(self) -> None:
         """Look at every cluster once, as far as that can be done now."""
         for cluster in self._config.clusters:
-            with contextlib.suppress(EtcdError):
-                await self._gateway(cluster).observe()
+            with contextlib.suppress(EtcdError, ApplicationError):
+                await self._looks(cluster).observe()
 
     @activity.defn
     async def check_leader(self, look: Look) -> Report:
         """Who is a member, who leads, who is healthy; changes nothing."""
         clock, traits = StepClock(self._node), self._traits(look.cluster) if self._traits else None
-        seeing = asyncio.ensure_future(self._gateway(look.cluster).observe(look.doubtful))
-        await failpoints.reach("check_leader.during")
+        looks, acknowledged, unwritten = self._looks(look.cluster), None, ""
+        claiming = asyncio.ensure_future(self._read_claims(look.cluster)) if look.claims else None
         try:
-            view = await seeing
-        except EtcdPermissionError:
-            raise
-        except EtcdError as error:
-            return Report(step=clock.step(StepOutcome.UNAVAILABLE, str(error)), traits=traits)
+            if look.probe:
+                acknowledged, unwritten = await self._commit_probe(looks.gateway)
+            seeing = asyncio.ensure_future(looks.observe(look.doubtful))
+            await failpoints.reach("check_leader.during")
+            try:
+                view = await seeing
+            except EtcdPermissionError:
+                raise
+            except EtcdError as error:
+                return Report(step=clock.step(StepOutcome.UNAVAILABLE, str(error)), traits=traits)
+            claims = await claiming if claiming else None
+        finally:
+            if claiming is not None:
+                claiming.cancel()
         leadership = view.leadership
-        said = f"{view.label(leadership.id)} leads at term {leadership.term}" if leadership else "no leader"
-        return Report(step=clock.step(StepOutcome.OBSERVED, said), view=view, traits=traits)
+        leads = f"{view.label(leadership.id)} leads at term {leadership.term}" if leadership else "no leader"
+        return Report(
+            step=clock.step(StepOutcome.OBSERVED, f"{leads}{unwritten}"),
+            view=view,
+            traits=traits,
+            claims=claims,
+            writes_acknowledged=acknowledged,
+        )
 
     @activity.defn
     async def move_leader(self, act: Act) -> Report:
@@ -108,14 +134,14 @@ class EtcdActivities:
         MoveLeader's own answer comes with the next 100 ms tick although the transfer takes milliseconds, so the
         transferee is watched meanwhile, and its word ends the step; `await_election` asks the others.
         """
-        clock, gateway = StepClock(self._node), self._gateway(act.cluster)
-        view, note = await self._look(gateway, act)
-        step = plan(view, _intent(act)) if view else None
+        clock, looks = StepClock(self._node), self._looks(act.cluster)
+        view, note = await looks.look(act.doubtful)
+        step = plan(view, intent(act)) if view else None
         if view is None or not isinstance(step, Transfer):
             return Report(step=clock.step(StepOutcome.REPLAN, note or "no transfer is needed any more"), view=view)
         name = view.label(step.transferee_id)
         try:
-            leader_id = await self._hand_over(gateway, act.target_id, step)
+            leader_id = await self._hand_over(looks.gateway, act.target_id, step)
         except NotLeaderError:
             return Report(step=clock.step(StepOutcome.REPLAN, "the target does not lead any more"))
         except EtcdPermissionError:
@@ -127,7 +153,7 @@ class EtcdActivities:
             silent = f"{name} did not take over within {TRANSFER_SECONDS:g} s"
             note = f"to {view.label(leader_id)}" if leader_id else silent
         # `await_election` ends with such a look too: both together cost one decision.
-        view, _ = await self._look(gateway, act)
+        view, _ = await looks.look(act.doubtful)
         return Report(step=clock.step(outcome, note), view=view, transferee_id=step.transferee_id)
 
     @activity.defn
@@ -137,13 +163,13 @@ class EtcdActivities:
         It runs beside `move_leader`. Until the others have heard of a new leader only they are asked, each for itself:
         a linearizable list would make the leader confirm itself to a majority while it hands over.
         """
-        clock, gateway = StepClock(self._node), self._gateway(ask.cluster)
+        clock, looks = StepClock(self._node), self._looks(ask.cluster)
         view, note = None, ""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ELECTION_SECONDS):
                 while True:
-                    await self._hear_of_election(gateway, ask)
-                    view, note = await self._look(gateway, ask)
+                    await self._hear_of_election(looks.gateway, ask)
+                    view, note = await looks.look(ask.doubtful)
                     await failpoints.reach("await_election.during")
                     found = view.leadership if view else None
                     if view and found and found.id != ask.target_id and found.term > ask.term_before:
@@ -161,94 +187,79 @@ class EtcdActivities:
         etcd's own answer is the membership without the target. After any other answer the state is read again before
         anything is said about it: a lost answer is no failure, and `member not found` no success of ours.
         """
-        clock, gateway = StepClock(self._node), self._gateway(act.cluster)
-        view, note = await self._look(gateway, act)
-        step = plan(view, _intent(act)) if view else None
-        if view is not None and isinstance(step, Done):
-            return Report(step=clock.step(StepOutcome.ALREADY_ABSENT, "it is not in the member list"), view=view)
-        if view is None or not isinstance(step, Remove):
-            return Report(step=clock.step(StepOutcome.REPLAN, note or "no removal is safe any more"), view=view)
-        via, note, left = view.label(step.via_id), "", None
-        self._prepare_record(act, view)
-        removing = asyncio.ensure_future(gateway.remove_member(act.target_id, step.via_id))
-        await failpoints.reach("remove_member.during")
-        try:
-            left = await removing
-        except (UnhealthyClusterError, NotEnoughStartedError) as error:
-            return Report(step=clock.step(StepOutcome.REFUSED_BY_ETCD, f"{via} answers: {error}"), view=view)
-        except EtcdPermissionError:
-            raise
-        except MemberNotFoundError:
-            note = f"{via} does not know the member"
-        except EtcdError as error:
-            note = f"{via} gave no definite answer: {error}"
-        after, unread = (view.only(left), "") if left is not None else await self._look(gateway, act, act.target_id)
-        if after is not None and after.member(act.target_id) is not None:
-            after, unread = await self._look(gateway, act)
-        if after is None or after.member(act.target_id) is not None:
-            said = note or unread or f"{via} agreed, but the member is still listed"
-            return Report(step=clock.step(StepOutcome.REPLAN, said), view=after, proposed=True)
-        return Report(
-            step=clock.step(StepOutcome.REMOVED, f"through {via}{f'; {note}' if note else ''}"),
-            view=after,
-            proposed=True,
+        removal = Removal(
+            self._looks(act.cluster), act, StepClock(self._node), lambda view: self._prepare_record(act, view)
         )
+        return await removal.run()
 
     @activity.defn
     async def check_hash(self, act: Act) -> Report:
-        """All reachable members have the same keyspace at one revision (etcd's HashKV), or a note says which differ."""
-        clock, gateway = StepClock(self._node), self._gateway(act.cluster)
-        view, note = await self._look(gateway, act)
-        if view is None:
-            return Report(step=clock.step(StepOutcome.UNAVAILABLE, note))
-        asked = [m for m in view.members if m.reachable and not m.is_learner]
-        try:
-            newest = await asyncio.gather(*(gateway.hash_at(m.id, 0) for m in asked))
-            revision = min(at for _, at in newest)
-            hashes = await asyncio.gather(*(gateway.hash_at(m.id, revision) for m in asked))
-        except (CompactedError, UnreachableError) as error:
-            return Report(step=clock.step(StepOutcome.UNAVAILABLE, f"no common revision: {error}"), view=view)
-        by_member = {m.label: format(value, "08x") for m, (value, _) in zip(asked, hashes, strict=True)}
-        said = f"revision {revision}: " + ", ".join(f"{name} {value}" for name, value in by_member.items())
-        same = len(set(by_member.values())) == 1
-        return Report(step=clock.step(StepOutcome.CONSISTENT if same else StepOutcome.INCONSISTENT, said), view=view)
+        """All voters have the same keyspace at one revision (etcd's HashKV), or a note says which differ."""
+        clock, looks = StepClock(self._node), self._looks(act.cluster)
+        view, note = await looks.look()
+        if view is None or (note := doubt(view, act)):
+            return Report(step=clock.step(StepOutcome.UNAVAILABLE, note), view=view)
+        outcome, note = await compare_hashes(looks.gateway, view)
+        return Report(step=clock.step(outcome, note), view=view)
 
     @activity.defn
     async def take_snapshot(self, act: Act) -> Report:
         """A snapshot, checked against the SHA-256 at its end, lies in the profile's snapshot_directory on this node."""
-        clock, gateway = StepClock(self._node), self._gateway(act.cluster)
-        folder = self._config.cluster(act.cluster).etcd.snapshot_directory
+        clock, looks = StepClock(self._node), self._looks(act.cluster)
+        profile = self._config.cluster(act.cluster).etcd
+        folder = profile.snapshot_directory
         if folder is None:
-            said = f"no snapshot_directory in the profile {act.cluster!r}; set it or start without snapshot"
-            return Report(step=clock.step(StepOutcome.FAILED, said))
-        view, note = await self._look(gateway, act)
-        leadership = view.leadership if view else None
-        if view is None or leadership is None:
-            return Report(step=clock.step(StepOutcome.UNAVAILABLE, note or "no leader"), view=view)
-        source = next((m for m in view.healthy_voters if m.id != leadership.id), view.healthy_voters[0])
-        path = folder / f"{act.cluster}-{activity.info().workflow_run_id}.db"
+            text = f"no snapshot_directory in the profile {act.cluster!r}; set it or start without snapshot"
+            return Report(step=clock.step(StepOutcome.FAILED, text))
+        view, note = await looks.look(act.doubtful)
+        source = snapshots.source_of(view, act.target_id) if view else None
+        if view is None or source is None or (note := doubt(view, act)):
+            return Report(step=clock.step(StepOutcome.UNAVAILABLE, note or "no healthy voter"), view=view)
+        info, target = activity.info(), view.member(act.target_id)
+        leaves = target is not None and target.name.lower() == self._node.lower()
+        if leaves and info.attempt < SNAPSHOT_ELSEWHERE_ATTEMPTS:
+            text = f"{self._node} is the node that leaves: another worker is to store the snapshot"
+            raise ApplicationError(text, type=STEP_FAILS, next_retry_delay=ELSEWHERE)
+        path = snapshots.snapshot_path(folder, act.cluster, info.workflow_run_id or "")
         try:
-            size = await _store(gateway, source.id, path)
+            async with contextlib.aclosing(looks.gateway.snapshot(source.id)) as chunks:
+                size = await snapshots.store(chunks, path, info.attempt, source.db_size_bytes)
+            await asyncio.to_thread(snapshots.prune, folder, act.cluster, profile.snapshots_kept)
         except (EtcdError, OSError) as error:
             return Report(step=clock.step(StepOutcome.UNAVAILABLE, f"from {source.label}: {error}"), view=view)
-        said = f"{path} on {self._node}, {size} bytes from {source.label}"
-        return Report(step=clock.step(StepOutcome.SAVED, said), view=view)
+        text = f"{path} on {self._node}, {size} bytes from {source.label}"
+        if leaves:
+            text += "; this is the node that leaves: copy it before the node is wiped"
+        return Report(step=clock.step(StepOutcome.SAVED, text), view=view)
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _gateway(self, cluster: str) -> EtcdGateway:
-        if cluster not in self._gateways:
-            self._gateways[cluster] = self._make(self._config.cluster(cluster).etcd)
-        return self._gateways[cluster]
-
-    async def _look(self, gateway: EtcdGateway, ask: Look, leaving: str = "") -> tuple[ClusterView | None, str]:
-        """A fresh view, or why there is none."""
+    async def _commit_probe(self, gateway: EtcdGateway) -> tuple[bool, str]:
+        """Whether an entry that changes nothing was committed, and what to say when it was not."""
         try:
-            return await gateway.observe(ask.doubtful, leaving), ""
+            await gateway.commit_probe()
         except EtcdPermissionError:
             raise
         except EtcdError as error:
-            return None, str(error)
+            return False, f"; no write is committed: {error}"
+        return True, ""
+
+    def _looks(self, cluster: str) -> Looks:
+        if cluster not in self._clusters:
+            profile = self._config.cluster(cluster)
+            cluster_id = (profile.cluster_id,) if profile.cluster_id else ()
+            self._clusters[cluster] = Looks(self._make(profile.etcd, *cluster_id), profile.etcd)
+        return self._clusters[cluster]
+
+    async def _read_claims(self, cluster: str) -> tuple[ResourceClaim, ...] | None:
+        """What EtcdMembers say of who is a member; None when that cannot be had soon."""
+        if self._claims is None:
+            return None
+        try:
+            async with asyncio.timeout(CLAIMS_SECONDS):
+                return await self._claims(cluster)
+        except Exception:  # noqa: BLE001  # a second witness that is away decides nothing
+            return None
 
     def _prepare_record(self, act: Act, view: ClusterView) -> None:
         """What is written when the member is out is made ready while Temporal and etcd must be waited for anyway."""
@@ -276,7 +287,9 @@ class EtcdActivities:
                         await failpoints.reach("move_leader.during")
                         if leader_id not in (None, target_id) and term > step.term:
                             return leader_id
-                    if moving.done() and isinstance(moving.exception(), NotLeaderError | BadTransfereeError):
+                    if moving.done() and isinstance(
+                        moving.exception(), NotLeaderError | BadTransfereeError | EtcdPermissionError
+                    ):
                         await moving
                     await asyncio.sleep(WATCH_SECONDS)
         except TimeoutError:
@@ -285,25 +298,3 @@ class EtcdActivities:
             # The transfer goes on without its answer: cancelling the call ends only the wait for it.
             moving.cancel()
             await asyncio.gather(moving, return_exceptions=True)
-
-
-def _intent(act: Act) -> Intent:
-    return Intent(cluster_id=act.cluster_id, target_id=act.target_id, avoid=frozenset(act.avoid))
-
-
-async def _store(gateway: EtcdGateway, member_id: str, path: Path) -> int:
-    """Bytes written to `path`, which appears only when the stream ended with its own checksum."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part, digest, tail, size = path.with_suffix(".part"), hashlib.sha256(), b"", 0
-    with part.open("wb") as file:
-        async for chunk in gateway.snapshot(member_id):
-            file.write(chunk)
-            size += len(chunk)
-            tail += chunk
-            digest.update(tail[:-32])
-            tail = tail[-32:]
-    if digest.digest() != tail:
-        msg = "the snapshot's checksum does not fit"
-        raise UnreachableError(msg)
-    part.replace(path)
-    return size

@@ -4,55 +4,81 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from datetime import UTC, datetime
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
+from activities.member_resource import (
+    CONFLICT_TRIES,
+    Resource,
+    generation_of,
+    leave_written,
+    member_resource,
+    send_events,
+    write_status,
+)
 from activities.steps import StepClock
 from etcd_handoff import failpoints
+from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.errors import (
+    AdmissionError,
     ConfigError,
     ConflictError,
+    KindGoneError,
     KubernetesError,
     KubernetesPermissionError,
     ObjectGoneError,
     RejectedError,
 )
 from etcd_handoff.etcdmember import (
-    News,
-    Truth,
     asks_to_leave,
-    event_for,
     member_id_of,
     resource_name,
-    status_for,
+    says,
     status_of,
 )
 from etcd_handoff.kubernetes_gateway import KubernetesGateway
-from etcd_handoff.model import FoundResource, LeaveRequest, Record, Recorded, ResourceQuery, Step, StepOutcome
+from etcd_handoff.model import (
+    FailureType,
+    FoundResource,
+    LeaveRequest,
+    LeaveState,
+    Record,
+    Recorded,
+    ResourceQuery,
+    Step,
+    StepOutcome,
+)
 from etcd_handoff.planner import canonical_id
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from etcd_handoff.config import Config
 
-UNWRITTEN: Final[dict[type[Exception], str]] = {
-    ObjectGoneError: "the EtcdMember is gone, or EtcdMembers are not installed: {}",
-    KubernetesPermissionError: "Kubernetes does not allow it: {}; grant what deploy/rbac.yaml lists",
-    RejectedError: "the API server does not accept the status: {}",
+NOT_RECORDED: Final = "NotRecorded"
+"""Type of the failure of an attempt to write a status that may succeed later, or on another worker."""
+WORDS: Final[dict[type[KubernetesError], str]] = {
+    KubernetesPermissionError: "Kubernetes does not allow it: ",
+    AdmissionError: "an admission webhook or policy denies it: ",
+    RejectedError: "the API server does not accept it: ",
+    KindGoneError: "EtcdMembers are not installed: ",
 }
-"""What no retry can mend, and what is said of it: the member is out all the same."""
-BAD: Final = (
-    StepOutcome.TRANSFER_FAILED,
-    StepOutcome.NO_ELECTION,
-    StepOutcome.REFUSED_BY_ETCD,
-    StepOutcome.UNAVAILABLE,
-)
-"""Outcomes that an operator should know of although the removal went on."""
-CONFLICT_TRIES: Final = 10
-"""How often a status is read again after a conflict before the attempt gives up, to be retried by Temporal."""
-
-
+"""How to begin what is told of an error."""
+NO_KUBERNETES_ATTEMPTS, NO_KUBERNETES_PAUSE = 3, timedelta(milliseconds=50)
+"""How often it is tried to meet a worker whose cluster profile has Kubernetes."""
+CONFIG_ATTEMPTS, CONFIG_PAUSE = 15, timedelta(milliseconds=200)
+"""The same where this worker's configuration cannot be used: files differ between nodes while they are rolled out."""
+ABSENT_ATTEMPTS: Final = 12
+"""After so many attempts, some ten seconds with the workflow's retry policy, it is believed that there is nothing to
+write although not all API servers say so: one that has just been started serves resource kinds a moment later."""
+REFUSED_ATTEMPTS, REFUSED_PAUSE = 20, timedelta(milliseconds=100)
+"""A kube-apiserver that has just been started refuses everybody until its informers are filled
+(kubernetes/kubernetes#65785): a read is refused for good when that lasts."""
+EVENT_SECONDS: Final = 3.0
+"""Time for all Events of one removal: they are news, and nobody waits for them."""
 LET_GO_SECONDS: Final = 0.002
 """Pause before an EtcdMember is read ahead: a TLS handshake would hold up the answer of the step that wants it read."""
 
@@ -69,7 +95,9 @@ class Gateways:
         self._config = config
         self._node = node
         self._opened: dict[str, KubernetesGateway] = {}
-        self._prepared: dict[str, tuple[str, asyncio.Future[dict[str, Any] | None]]] = {}
+        self._prepared: dict[str, tuple[str, asyncio.Future[Resource | None]]] = {}
+        self._checking: asyncio.Task[None] | None = None
+        self._told: set[asyncio.Task[None]] = set()
 
     def get(self, cluster: str) -> KubernetesGateway | None:
         """The gateway of a profile; None when the profile has no Kubernetes.
@@ -98,11 +126,19 @@ class Gateways:
         """Whether members without an EtcdMember get one."""
         return self._config.cluster(cluster).manages_resources
 
+    def cluster_id(self, cluster: str) -> str:
+        """ID of the etcd cluster that the profile names; empty when it names none."""
+        return self._config.cluster(cluster).cluster_id or ""
+
     async def warm(self) -> None:
-        """The clients of all profiles are open where they can be, so that the first step does not wait for it."""
-        for cluster in self._config.clusters:
-            if (gateway := self.get(cluster)) is not None:
-                await gateway.warm()
+        """The clients of all profiles are open where they can be, so that the first step does not wait for it.
+
+        Whether their contexts belong together is found out beside everything else.
+        """
+        gateways = [gateway for cluster in self._config.clusters if (gateway := self.get(cluster)) is not None]
+        for gateway in gateways:
+            await gateway.warm()
+        self._checking = asyncio.create_task(_check(gateways))
 
     def prepare(self, cluster: str, member_name: str) -> None:
         """The EtcdMember of a member that leaves is being read, through an API server that will take its status."""
@@ -110,13 +146,42 @@ class Gateways:
         if member_name and not known and (gateway := self.get(cluster)) is not None:
             self._prepared[cluster] = (member_name, asyncio.ensure_future(_as_it_is(gateway, member_name)))
 
-    async def prepared(self, cluster: str, member_name: str) -> dict[str, Any] | None:
+    async def prepared(self, cluster: str, member_name: str) -> Resource | None:
         """What `prepare` has read, once; None when it was not asked to, or could not."""
         name, reading = self._prepared.pop(cluster, ("", None))
         return await reading if reading is not None and name == member_name else None
 
+    async def claims(self, cluster: str) -> tuple[ResourceClaim, ...] | None:
+        """What EtcdMembers say of who is a member; None when they cannot be read or there is no Kubernetes."""
+        try:
+            gateway = self.get(cluster)
+            resources = await gateway.list() if gateway is not None else None
+        except (KubernetesError, ConfigError):
+            return None
+        if resources is None:
+            return None
+        claims = (
+            ResourceClaim(name=r["metadata"]["name"], member_id=member_id_of(r), joined=says(r)) for r in resources
+        )
+        return tuple(sorted(claims, key=lambda claim: claim.name))
+
+    def tell(self, telling: Coroutine[Any, Any, None]) -> None:
+        """Send Events beside everything else, for `EVENT_SECONDS` at most."""
+
+        async def in_time() -> None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EVENT_SECONDS):
+                    await telling
+
+        task = asyncio.create_task(in_time())
+        self._told.add(task)
+        task.add_done_callback(self._told.discard)
+
     async def close(self) -> None:
-        """Close the connections to all API servers."""
+        """Close the connections to all API servers, once the last Events are sent."""
+        if self._checking is not None:
+            self._checking.cancel()
+        await asyncio.gather(*self._told, return_exceptions=True)
         for gateway in self._opened.values():
             await gateway.close()
 
@@ -143,6 +208,8 @@ class KubernetesActivities:
             resources = await gateway.list(query.member)
         except ObjectGoneError:
             return FoundResource(step=clock.step(StepOutcome.OBSERVED, "EtcdMembers are not installed"))
+        except KubernetesPermissionError as error:
+            raise _refused(error) from error
         name, member_id = resource_name(query.member), canonical_id(query.member)
         found = next((r for r in resources if r["metadata"]["name"] == name), None)
         found = found or next((r for r in resources if member_id_of(r) == member_id), None)
@@ -153,30 +220,73 @@ class KubernetesActivities:
             name=found["metadata"]["name"],
             member_id=member_id_of(found),
             peer_address=str(status_of(found).get("peerAddress") or ""),
+            leave=asks_to_leave(found),
+            joined=says(found),
+            generation=generation_of(found),
+            uid=str(found["metadata"].get("uid") or ""),
         )
 
     @activity.defn
     async def request_leave(self, ask: LeaveRequest) -> Step:
-        """`spec.leave` of the member's EtcdMember is true, so that k0s takes the member out."""
+        """`spec.leave` of the member's EtcdMember is true, so that k0s takes the member out; or false again."""
         clock, gateway = StepClock(self._node), self._gateways.require(ask.cluster)
-        for _ in range(CONFLICT_TRIES):
-            resource = await _resource(gateway, ask.member_name, ask.member_id)
-            if resource is None or member_id_of(resource) != ask.member_id:
-                return clock.step(StepOutcome.FAILED, f"there is no EtcdMember for {ask.member_name or ask.member_id}")
-            name = resource["metadata"]["name"]
-            if asks_to_leave(resource):
-                return clock.step(StepOutcome.REQUESTED, f"EtcdMember {name} asks to leave already")
-            try:
-                await gateway.patch_spec(resource, {"leave": True}, departing=ask.member_name)
-            except ConflictError:
-                continue
-            return clock.step(StepOutcome.REQUESTED, f"spec.leave is set on EtcdMember {name}")
+        try:
+            for _ in range(CONFLICT_TRIES):
+                resource = await member_resource(gateway, ask.member_name, ask.member_id)
+                if resource is None or member_id_of(resource) != ask.member_id:
+                    note = f"there is no EtcdMember for {ask.member_name or ask.member_id}"
+                    return clock.step(StepOutcome.FAILED, note)
+                name = resource["metadata"]["name"]
+                if asks_to_leave(resource) is ask.leave:
+                    asks = "asks" if ask.leave else "does not ask"
+                    return clock.step(StepOutcome.REQUESTED, f"EtcdMember {name} {asks} to leave already")
+                with contextlib.suppress(ConflictError):
+                    await gateway.patch_spec(resource, {"leave": ask.leave}, departing=ask.member_name)
+                    what = "set on" if ask.leave else "taken back from"
+                    return clock.step(StepOutcome.REQUESTED, f"spec.leave is {what} EtcdMember {name}")
+        except RejectedError as error:
+            return clock.step(StepOutcome.FAILED, _words(error))
+        except ObjectGoneError as error:
+            return clock.step(StepOutcome.FAILED, _in_the_end(error, ABSENT_ATTEMPTS))
+        except KubernetesPermissionError as error:
+            raise _refused(error) from error
         msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its spec was written"
         raise ConflictError(msg)
 
     @activity.defn
+    async def read_leave(self, ask: LeaveRequest) -> LeaveState:
+        """Whether the member's EtcdMember still asks to leave, and who said so last."""
+        clock, gateway = StepClock(self._node), self._gateways.require(ask.cluster)
+        try:
+            resource = await member_resource(gateway, ask.member_name, ask.member_id)
+        except ObjectGoneError as error:
+            return LeaveState(step=clock.step(StepOutcome.OBSERVED, _in_the_end(error, ABSENT_ATTEMPTS)))
+        except KubernetesPermissionError as error:
+            raise _refused(error) from error
+        if resource is None or member_id_of(resource) != ask.member_id:
+            note = f"there is no EtcdMember for {ask.member_name or ask.member_id}"
+            return LeaveState(step=clock.step(StepOutcome.OBSERVED, note))
+        manager, since = leave_written(resource)
+        leave, metadata = asks_to_leave(resource), resource["metadata"]
+        by = f", last written by {manager}" if manager else ""
+        return LeaveState(
+            step=clock.step(StepOutcome.OBSERVED, f"spec.leave is {str(leave).lower()}{by}"),
+            present=True,
+            name=metadata["name"],
+            leave=leave,
+            generation=generation_of(resource),
+            manager=manager,
+            since=since,
+            uid=str(metadata.get("uid") or ""),
+        )
+
+    @activity.defn
     async def update_status(self, record: Record) -> Recorded:
-        """The member's EtcdMember says what `record` says, written through an API server that outlives the member."""
+        """The member's EtcdMember says what `record` says, written through an API server that outlives the member.
+
+        What may be otherwise later, or on another worker, fails the attempt, so that Temporal tries again for as long
+        as the workflow has patience; the failure says why.
+        """
         clock = StepClock(self._node)
 
         def nothing(note: str) -> Recorded:
@@ -185,93 +295,63 @@ class KubernetesActivities:
         try:
             gateway = self._gateways.get(record.cluster)
             if gateway is None:
-                return nothing("the cluster profile has no Kubernetes, so there is no EtcdMember to write")
+                error = ConfigError("the cluster profile has no Kubernetes, so there is no EtcdMember to write")
+                return nothing(_in_the_end(error, NO_KUBERNETES_ATTEMPTS, NO_KUBERNETES_PAUSE))
             known = await self._gateways.prepared(record.cluster, record.member_name)
-            writing = asyncio.ensure_future(_write(gateway, record, known))
+            writing = asyncio.ensure_future(write_status(gateway, record, known))
             await failpoints.reach("update_status.during")
             note, resource = await writing
-        except (ObjectGoneError, KubernetesPermissionError, RejectedError, ConfigError) as error:
-            return nothing(UNWRITTEN.get(type(error), "{}").format(error))
-        if resource is not None:
-            await _tell(gateway, resource, record)
-        if note:
-            return nothing(note)
-        return Recorded(step=clock.step(StepOutcome.RECORDED, record.message), recorded=True)
-
-
-async def _write(
-    gateway: KubernetesGateway, record: Record, known: dict[str, Any] | None
-) -> tuple[str, dict[str, Any] | None]:
-    """Nothing and the resource once that says what is true; otherwise why none was touched.
-
-    Args:
-        gateway: Of the cluster.
-        record: What is true.
-        known: The member's EtcdMember as it was a moment ago. It only saves a read: has it changed since, or is there
-            nothing to write by it, then it is read.
-    """
-    if known is not None and member_id_of(known) in ("", record.member_id) and (status := _status(known, record)):
-        with contextlib.suppress(ConflictError):
-            return "", await gateway.patch_status(known, status, departing=record.member_name)
-    for _ in range(CONFLICT_TRIES):
-        resource = await _resource(gateway, record.member_name, record.member_id)
+        except ConfigError as error:
+            return nothing(_in_the_end(error, CONFIG_ATTEMPTS, CONFIG_PAUSE))
+        except ObjectGoneError as error:
+            return nothing(_in_the_end(error, ABSENT_ATTEMPTS))
+        except RejectedError as error:
+            return nothing(_words(error))
+        except KubernetesError as error:
+            raise ApplicationError(_words(error), type=NOT_RECORDED) from error
         if resource is None:
-            return f"there is no EtcdMember for {record.member_name or record.member_id}", None
-        if (member_id := member_id_of(resource)) not in ("", record.member_id) and member_id in record.members:
-            name = resource["metadata"]["name"]
-            return f"EtcdMember {name} speaks of {member_id}, which is a member; it was left alone", None
-        if not (status := _status(resource, record)):
-            return "", resource
-        try:
-            return "", await gateway.patch_status(resource, status, departing=record.member_name)
-        except ConflictError:
-            continue
-    msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its status was written"
-    raise ConflictError(msg)
+            return nothing(note)
+        step = clock.step(StepOutcome.RECORDED, record.message)
+        self._gateways.tell(send_events(gateway, resource, record))
+        return Recorded(step=step, recorded=True)
 
 
-def _status(resource: dict[str, Any], record: Record) -> dict[str, Any]:
-    """The status fields to set so that the EtcdMember says what `record` says; empty when it does already."""
-    truth = Truth(record.member_id, record.joined, record.message, record.failed, record.peer_urls)
-    return status_for(resource, truth, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+def _words(error: Exception) -> str:
+    """What to say of an error, with its remedy."""
+    words = next((words for kind, words in WORDS.items() if isinstance(error, kind)), "")
+    remedy = error.remedy if isinstance(error, KubernetesError) else ""
+    return f"{words}{error}" + f"; {remedy}" * bool(remedy)
 
 
-async def _tell(gateway: KubernetesGateway, resource: dict[str, Any], record: Record) -> None:
-    """One Event for each step and one for the end; told again after a lost answer, they are the same Events."""
-    news = [
-        News(
-            reason="".join(part.title() for part in step.name.split("_")),
-            message=f"{step.outcome} in {step.milliseconds:.0f} ms on {step.node}"
-            + (f": {step.note}" * bool(step.note)),
-            warning=step.outcome in BAD,
-            once=f"{record.run_id} {number}",
-        )
-        for number, step in enumerate(record.steps)
-    ]
-    end = "NotRemoved" if record.failed else "Removed"
-    news.append(News(reason=end, message=record.message, warning=record.failed, once=record.run_id))
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    events = (event_for(resource, item, now) for item in news)
-    await asyncio.gather(*(gateway.record_event(event, departing=record.member_name) for event in events))
+def _in_the_end(error: Exception, attempts: int, pause: timedelta | None = None) -> str:
+    """What to say of an error once it has been met in this attempt, the last of so many.
+
+    Raises:
+        ApplicationError: There are attempts left, after a pause or the one of the workflow's retry policy.
+    """
+    if isinstance(error, ObjectGoneError) and error.certain and not isinstance(error, KindGoneError):
+        return _words(error)
+    if activity.info().attempt < attempts:
+        raise ApplicationError(_words(error), type=NOT_RECORDED, next_retry_delay=pause) from error
+    return _words(error)
 
 
-async def _as_it_is(gateway: KubernetesGateway, member_name: str) -> dict[str, Any] | None:
+def _refused(error: KubernetesPermissionError) -> Exception:
+    """The failure for a refusal: to be tried again at first, then as it is, which is for good."""
+    if activity.info().attempt >= REFUSED_ATTEMPTS:
+        return error
+    return ApplicationError(_words(error), type=FailureType.PERMISSION_DENIED, next_retry_delay=REFUSED_PAUSE)
+
+
+async def _check(gateways: list[KubernetesGateway]) -> None:
+    """Learn of one cluster after the other to which Kubernetes cluster its contexts belong."""
+    for gateway in gateways:
+        await gateway.check_contexts()
+
+
+async def _as_it_is(gateway: KubernetesGateway, member_name: str) -> Resource | None:
     """The EtcdMember of this name, None when it cannot be had."""
     await asyncio.sleep(LET_GO_SECONDS)
     with contextlib.suppress(KubernetesError, ConfigError):
         return await gateway.get(resource_name(member_name), departing=member_name)
     return None
-
-
-async def _resource(gateway: KubernetesGateway, member_name: str, member_id: str) -> dict[str, Any] | None:
-    """The member's EtcdMember: by its name, unless that one speaks of another member and a third carries the ID."""
-    named = None
-    if member_name:
-        try:
-            named = await gateway.get(resource_name(member_name), departing=member_name)
-        except ObjectGoneError:
-            named = None
-    if named is not None and member_id_of(named) in ("", member_id):
-        return named
-    everything = await gateway.list(departing=member_name)
-    return next((r for r in everything if member_id_of(r) == member_id), named)

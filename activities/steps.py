@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from datetime import UTC, datetime
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.worker import ActivityInboundInterceptor, Interceptor
 
 from etcd_handoff import failpoints
 from etcd_handoff.errors import (
     ConfigError,
     EtcdPermissionError,
+    HandoffError,
+    KubernetesError,
     KubernetesPermissionError,
     UnknownClusterError,
 )
+from etcd_handoff.etcd_answers import permission_remedy
 from etcd_handoff.model import FailureType, Step, StepOutcome
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from collections.abc import AsyncIterator
 
     from temporalio.worker import ExecuteActivityInput
 
@@ -62,19 +68,89 @@ class StepClock:
         )
 
 
-def failure(error: Exception) -> ApplicationError | None:
-    """The contract's failure for errors that no retry can mend; None for all others, which Temporal retries."""
+STEP_FAILS: Final = "StepFails"
+"""Type of a failure that no other type names; also the planner's word for a step that keeps failing."""
+ELSEWHERE: Final = timedelta(milliseconds=200)
+"""Pause before a step is tried again that another worker may be able to do: one with the profile, or other files."""
+FINAL_ELSEWHERE: Final = 15
+"""From this attempt on it counts that no worker can do it."""
+FINAL_PERMISSION: Final = 3
+"""The same for etcd's refusal of credentials that come from files."""
+FINAL_UNEXPECTED: Final = 4
+"""From this attempt on a failure that nobody foresaw is the step's end; the workflow is Blocked by it."""
+LONGEST_TEXT: Final = 200
+ADDRESS: Final = re.compile(
+    r"[a-z][a-z0-9+.-]*://[^\s'\")]+|\[[0-9a-fA-F:.]+\](?::\d+)?|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"
+    r"|\b[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+:\d+\b|\b[A-Za-z][A-Za-z0-9-]*:\d{2,5}\b|\b(?:[0-9a-fA-F]{0,4}:){3,}[0-9a-fA-F]*",
+)
+"""What looks like a URL, an address, or a host with a port: it must not reach a history."""
+MARGIN_SECONDS: Final = 1.0
+"""How long before Temporal gives an attempt up it ends by itself, at most: what it says then is read."""
+
+
+def failure(error: Exception, attempt: int) -> FailureError:
+    """What Temporal is told of any exception, in words without an address.
+
+    What another worker may be able to do is tried again elsewhere for a while; what Kubernetes answers for as long as
+    the workflow waits for it; what nobody foresaw a few times.
+
+    Args:
+        error: What was raised.
+        attempt: Which attempt raised it, the first one being 1.
+    """
+    if isinstance(error, FailureError):
+        return error
+    known = _known(error)
+    if known is not None:
+        text, kind, final = known
+        last = attempt >= final
+        return ApplicationError(text, type=kind, non_retryable=last, next_retry_delay=None if last else ELSEWHERE)
+    text = str(error)[:LONGEST_TEXT] if isinstance(error, HandoffError) else safe_text(error)
+    last = attempt >= FINAL_UNEXPECTED and not isinstance(error, KubernetesError)
+    return ApplicationError(text, type=STEP_FAILS, non_retryable=last)
+
+
+def _known(error: Exception) -> tuple[str, FailureType, int] | None:
+    """Text, type and last attempt of a failure that the contract names."""
     if isinstance(error, UnknownClusterError):
-        return ApplicationError(str(error), type=FailureType.UNKNOWN_CLUSTER, non_retryable=True)
-    if isinstance(error, EtcdPermissionError):
-        text = f"etcd does not allow it: {error}; give the profile a user with the root role"
-        return ApplicationError(text, type=FailureType.PERMISSION_DENIED, non_retryable=True)
-    if isinstance(error, KubernetesPermissionError):
-        text = f"Kubernetes does not allow it: {error}; grant what deploy/rbac.yaml lists"
-        return ApplicationError(text, type=FailureType.PERMISSION_DENIED, non_retryable=True)
+        return str(error), FailureType.UNKNOWN_CLUSTER, FINAL_ELSEWHERE
     if isinstance(error, ConfigError):
-        return ApplicationError(str(error), type=FailureType.INVALID_INPUT, non_retryable=True)
+        return str(error), FailureType.INVALID_INPUT, FINAL_ELSEWHERE
+    if isinstance(error, EtcdPermissionError):
+        text = f"etcd does not allow it: {error}; {permission_remedy(str(error))}"
+        return text, FailureType.PERMISSION_DENIED, FINAL_PERMISSION if error.by_files else 1
+    if isinstance(error, KubernetesPermissionError):
+        text = f"Kubernetes does not allow it: {error}; {error.remedy}"
+        return text, FailureType.PERMISSION_DENIED, FINAL_ELSEWHERE
     return None
+
+
+def safe_text(error: Exception) -> str:
+    """Class and words of an exception that was not made for people, on one line, without addresses."""
+    words = ADDRESS.sub("...", " ".join(str(error).split()))
+    return f"{type(error).__name__}{f': {words}' if words else ''}"[:LONGEST_TEXT]
+
+
+def no_answer(seconds: float) -> ApplicationError:
+    """The failure of a step that has used up its time."""
+    last = activity.in_activity() and activity.info().attempt >= FINAL_UNEXPECTED
+    return ApplicationError(f"gave no answer within {seconds:g} s", type=STEP_FAILS, non_retryable=last)
+
+
+class _Progress:
+    """What the heartbeats of the running activity carry."""
+
+    def __init__(self) -> None:
+        self.details: tuple[Any, ...] = ()
+
+
+_PROGRESS: ContextVar[_Progress | None] = ContextVar("progress", default=None)
+
+
+def report_progress(*details: object) -> None:
+    """Let the further heartbeats of the running activity carry this."""
+    if (progress := _PROGRESS.get()) is not None:
+        progress.details = details
 
 
 class ActivityFrame(Interceptor):
@@ -87,25 +163,44 @@ class ActivityFrame(Interceptor):
 
 class _Frame(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
-        info = activity.info()
-        if info.is_local:
-            return await self.next.execute_activity(input)
-        beating = asyncio.create_task(_heartbeat(info.heartbeat_timeout))
+        info, progress = activity.info(), _Progress()
+        _PROGRESS.set(progress)
+        beating = None if info.is_local else asyncio.create_task(_heartbeat(info.heartbeat_timeout, progress))
         try:
-            await failpoints.reach(f"{info.activity_type}.before")
-            answer = await self.next.execute_activity(input)
-            await failpoints.reach(f"{info.activity_type}.after")
-        except Exception as error:
-            translated = failure(error)
-            if translated is None:
-                raise
-            raise translated from error
+            async with _bound(info.start_to_close_timeout):
+                await failpoints.reach(f"{info.activity_type}.before")
+                answer = await self.next.execute_activity(input)
+                await failpoints.reach(f"{info.activity_type}.after")
+        except Exception as error:  # noqa: BLE001  # the SDK's own control flow is no Exception, nor is a cancellation
+            if not isinstance(error, FailureError):
+                activity.logger.warning("%s failed", info.activity_type, exc_info=error)
+            # No cause goes with it: that would carry the words of libraries, and with them addresses.
+            raise failure(error, info.attempt) from None
         finally:
-            beating.cancel()
+            if beating is not None:
+                beating.cancel()
         return answer
 
 
-async def _heartbeat(timeout: timedelta | None) -> None:
+@asynccontextmanager
+async def _bound(limit: timedelta | None) -> AsyncIterator[None]:
+    """Ends an attempt before Temporal gives it up without having heard a word of it."""
+    if limit is None:
+        yield
+        return
+    seconds = limit.total_seconds()
+    seconds -= min(MARGIN_SECONDS, seconds / 10)
+    ends = asyncio.timeout(seconds)
+    try:
+        async with ends:
+            yield
+    except TimeoutError:
+        if not ends.expired():
+            raise
+        raise no_answer(seconds) from None
+
+
+async def _heartbeat(timeout: timedelta | None, progress: _Progress) -> None:
     """Beat, but not before the first pause.
 
     The server looks at a heartbeat time-out with a timer, and each beat before it fires costs another timer of the
@@ -114,4 +209,4 @@ async def _heartbeat(timeout: timedelta | None) -> None:
     pause = timeout.total_seconds() / BEATS if timeout else HEARTBEAT_SECONDS
     while True:
         await asyncio.sleep(pause)
-        activity.heartbeat()
+        activity.heartbeat(*progress.details)

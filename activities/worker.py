@@ -32,4 +32,8 @@ class WorkerActivities:
     def traits(self, cluster: str) -> WorkerTraits:
         """What this worker knows of `cluster`."""
         profile = self._config.clusters.get(cluster)
-        return WorkerTraits(search_attributes=self._search_attributes, remover=profile.remover if profile else "etcd")
+        return WorkerTraits(
+            search_attributes=self._search_attributes,
+            remover=profile.remover if profile else "etcd",
+            cluster_id=(profile.cluster_id or "") if profile else "",
+        )

@@ -15,7 +15,8 @@ from bench.trivial import Trivial, trivial
 from etcd_handoff.change_queue import Join, Place, Turn
 from etcd_handoff.client import connect
 from etcd_handoff.model import TASK_QUEUE
-from worker import all_activities, ensure_search_attributes, say
+from etcd_handoff.temporal_setup import ensure_search_attributes
+from worker import all_activities, say
 
 READY = "fleet worker ready"
 NO_TURNS = "no-turns"
@@ -34,7 +35,14 @@ async def serve(clusters: int, *, turns: bool) -> None:
     client = await connect()
     traits = WorkerActivities(config, search_attributes=await ensure_search_attributes(client))
     gateways = simulated.SimulatedGateways(config)
-    etcd = EtcdActivities(config, simulated.LEADER, gateways.prepare, traits.traits, simulated.simulated_etcd)
+    etcd = EtcdActivities(
+        config,
+        simulated.LEADER,
+        gateways.prepare,
+        traits.traits,
+        simulated.simulated_etcd,
+        claims=gateways.claims,
+    )
     ours = all_activities(client, etcd, gateways, simulated.LEADER, traits)
     if not turns:
         ours = [take_turn if method.__name__ == take_turn.__name__ else method for method in ours]

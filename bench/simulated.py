@@ -6,25 +6,29 @@ Temporal, the worker, the workflows and the activities are real; only what lies 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from activities.kubernetes import Gateways
 from etcd_handoff.config import ClusterProfile, Config, EtcdProfile, KubernetesProfile
+from etcd_handoff.etcd_gateway import KeyspaceHash
 from etcd_handoff.etcdmember import KIND
+from etcd_handoff.gateways import EtcdCalls, KubernetesCalls
 from etcd_handoff.view import ClusterView, MemberView
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
 
     from etcd_handoff.etcd_gateway import EtcdGateway
     from etcd_handoff.kubernetes_gateway import KubernetesGateway
 
 NAMES: Final = ("node0", "node1", "node2")
+DATABASE: Final = b"all that there is" * 1000
 LEADER: Final = NAMES[0]
 """The member that leads each cluster at first, and that is taken out."""
-READ_SECONDS, TRANSFER_SECONDS, TICK_SECONDS, REMOVE_SECONDS = 0.002, 0.005, 0.102, 0.004
-"""A read of etcd, a transfer until the transferee says so, MoveLeader's answer, and a removal; on loopback."""
+READ_SECONDS, WRITE_SECONDS, TRANSFER_SECONDS, TICK_SECONDS = 0.002, 0.003, 0.005, 0.102
+"""On loopback: a read of etcd, a write or a removal, a transfer until the transferee says so, MoveLeader's answer."""
 GET_SECONDS, PATCH_SECONDS = 0.004, 0.008
 """A read and a write of an API server; on loopback."""
 
@@ -47,7 +51,7 @@ def _member_id(cluster: str, name: str) -> str:
     return f"{int(cluster[1:]) + 1:x}{NAMES.index(name) + 1:04x}"
 
 
-class SimulatedEtcd:
+class SimulatedEtcd(EtcdCalls):
     """The gateway of one cluster of three members."""
 
     def __init__(self, profile: EtcdProfile) -> None:
@@ -67,6 +71,7 @@ class SimulatedEtcd:
                 name=name,
                 peer_urls=(f"http://{name}.{self._cluster}:2380",),
                 reachable=True,
+                serves_reads=True,
                 leader_id=self._leader,
                 term=self._term,
                 raft_index=1000,
@@ -82,6 +87,29 @@ class SimulatedEtcd:
         await asyncio.sleep(READ_SECONDS)
         return self._leader, self._term
 
+    async def hash_at(self, member_id: str, revision: int) -> KeyspaceHash:  # noqa: ARG002  # all are equal
+        """The hash of a member's data."""
+        await asyncio.sleep(READ_SECONDS)
+        return KeyspaceHash(1, max(revision, 1), 1)
+
+    async def snapshot(self, member_id: str) -> AsyncIterator[bytes]:  # noqa: ARG002  # all are equal
+        """A small database, and its SHA-256."""
+        await asyncio.sleep(READ_SECONDS)
+        yield DATABASE + hashlib.sha256(DATABASE).digest()
+
+    async def acquire_lock(self, holder: str, label: str, via_id: str) -> str:  # noqa: ARG002  # nobody else is there
+        """Taken."""
+        await asyncio.sleep(WRITE_SECONDS)
+        return ""
+
+    async def release_lock(self, holder: str, via_id: str) -> None:  # noqa: ARG002
+        """Given back."""
+        await asyncio.sleep(WRITE_SECONDS)
+
+    async def commit_probe(self, via_id: str = "") -> None:  # noqa: ARG002
+        """Committed."""
+        await asyncio.sleep(WRITE_SECONDS)
+
     async def move_leader(self, leader_id: str, transferee_id: str) -> None:  # noqa: ARG002  # it leads
         """Done long before it is answered."""
         await asyncio.sleep(TRANSFER_SECONDS)
@@ -90,12 +118,12 @@ class SimulatedEtcd:
 
     async def remove_member(self, member_id: str, via_id: str) -> frozenset[str]:  # noqa: ARG002  # any may do it
         """Gone for good."""
-        await asyncio.sleep(REMOVE_SECONDS)
+        await asyncio.sleep(WRITE_SECONDS)
         self._members.pop(member_id, None)
         return frozenset(self._members)
 
 
-class SimulatedKubernetes:
+class SimulatedKubernetes(KubernetesCalls):
     """The gateway to the API servers of one cluster, with an EtcdMember for each member."""
 
     def __init__(self, cluster: str) -> None:
@@ -141,6 +169,12 @@ class SimulatedKubernetes:
         """Nobody else changes anything."""
         await asyncio.Event().wait()
 
+    async def create(self, resource: dict[str, Any]) -> dict[str, Any]:
+        """An EtcdMember that has no status yet."""
+        await asyncio.sleep(PATCH_SECONDS)
+        self._resources[resource["metadata"]["name"]] = resource
+        return resource
+
     async def patch_status(
         self,
         resource: dict[str, Any],
@@ -173,6 +207,6 @@ class SimulatedGateways(Gateways):
         """Nothing is open."""
 
 
-def simulated_etcd(profile: EtcdProfile) -> EtcdGateway:
+def simulated_etcd(profile: EtcdProfile, cluster_id: str = "") -> EtcdGateway:  # noqa: ARG001  # no profile names one
     """The gateway of a profile."""
     return cast("EtcdGateway", SimulatedEtcd(profile))

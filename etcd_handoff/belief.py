@@ -14,7 +14,7 @@ from etcd_handoff.message import Message
 from etcd_handoff.view import MIXED_CLUSTERS, Doubt
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Sequence
+    from collections.abc import Collection, Container, Iterable, Sequence
 
     from etcd_handoff.view import ClusterView
 
@@ -25,9 +25,14 @@ ZERO_ID: Final = "ZeroId"
 CLUSTER_CHANGED: Final = "ClusterChanged"
 CLUSTER_RESTORED: Final = "ClusterRestored"
 RESOURCES_DISAGREE: Final = "ResourcesDisagree"
+OLD_ETCD: Final = "OldEtcd"
 
-INDEX_SLACK: Final = 1_000
-"""A new leader may know for a moment of some entries less to be committed than the old one did."""
+OLDEST_ETCD: Final = (3, 5)
+"""MemberListRequest has the field `linearizable` from 3.5 on (etcd `api/etcdserverpb/rpc.proto`)."""
+INDEX_SLACK: Final = 10_000
+"""A new leader may know for a moment of some entries less to be committed than the old one did: of those that it had
+written and the old leader had not yet heard of. At 50,000 entries per second and 100 ms for an fsync these are 5,000.
+"""
 INDEX_FLOOR: Final = 100
 """From this raft index on a leader that stands at less than half of it has lost its log: a restored member's log starts
 anew (etcd `etcdutl/snapshot/v3_snapshot.go`, saveWALAndSnap)."""
@@ -78,23 +83,26 @@ class ResourceClaim(Message):
     joined: str = "Unknown"
 
 
-def contradictions(cluster_id: str, listed: Container[str], answers: Sequence[Answer]) -> tuple[Doubt, ...]:
+def contradictions(cluster_id: str, listed: Collection[str], answers: Sequence[Answer]) -> tuple[Doubt, ...]:
     """What the answers of one look hold against the list that was taken from one of them.
 
     Args:
         cluster_id: Cluster ID of that list.
         listed: Its member IDs.
-        answers: Everybody's answers.
+        answers: Everybody's answers; the one with that list need not be among them.
     """
-    doubts = [*_zero_ids(cluster_id, answers)]
+    doubts = [*_zero_ids(cluster_id, listed, answers)]
     for answer in answers:
         if answer.cluster_id != cluster_id:
             doubts.append(_foreign(cluster_id, answer))
         elif answer.member_id not in listed:
             doubts.append(_unlisted(answer))
-    lists = {a.listed: a for a in answers if a.listed is not None and a.cluster_id == cluster_id}
-    if len(lists) > 1:
-        doubts.append(_differ(list(lists.values())))
+    givers = {frozenset(listed): list[str]()}
+    for answer in answers:
+        if answer.listed is not None and answer.cluster_id == cluster_id:
+            givers.setdefault(answer.listed, []).append(answer.member_id)
+    if len(givers) > 1:
+        doubts.append(_differ(givers))
     return tuple(doubts)
 
 
@@ -110,6 +118,13 @@ def contradiction(view: ClusterView, binding: Binding, departed: Container[str] 
     for doubt in view.doubts:
         if not (doubt.by_status_alone and doubt.member_id in departed):
             return doubt
+    if old := [f"{m.label} runs {m.version}" for m in view.members if _older(m.version, OLDEST_ETCD)]:
+        return Doubt(
+            kind=OLD_ETCD,
+            text=f"etcd below 3.5 gives no linearizable member list: {', '.join(old)}",
+            remedy="upgrade etcd first",
+            lasting=True,
+        )
     if binding.cluster_id and view.cluster_id != binding.cluster_id:
         return Doubt(
             kind=CLUSTER_CHANGED,
@@ -124,7 +139,7 @@ def bound(binding: Binding, view: ClusterView) -> Binding:
     """The binding after this view, which nothing contradicts."""
     leadership = view.leadership
     if leadership is None:
-        return binding if binding.cluster_id else Binding(cluster_id=view.cluster_id)
+        return binding if binding.cluster_id else binding.model_copy(update={"cluster_id": view.cluster_id})
     leader = view.member(leadership.id)
     return Binding(
         cluster_id=view.cluster_id,
@@ -161,9 +176,9 @@ def expected(view: ClusterView, cluster_id: str) -> ClusterView:
     return view.model_copy(update={"doubts": (doubt, *view.doubts)})
 
 
-def _zero_ids(cluster_id: str, answers: Sequence[Answer]) -> list[Doubt]:
+def _zero_ids(cluster_id: str, listed: Collection[str], answers: Sequence[Answer]) -> list[Doubt]:
     zero = [a.endpoint for a in answers if "0" in {a.cluster_id, a.member_id, *(a.listed or ())}]
-    if cluster_id != "0" and not zero:
+    if "0" not in {cluster_id, *listed} and not zero:
         return []
     return [
         Doubt(
@@ -185,25 +200,39 @@ def _foreign(cluster_id: str, answer: Answer) -> Doubt:
 
 
 def _unlisted(answer: Answer) -> Doubt:
-    alone = answer.listed is None
-    how = "answers, but gives no member list" if alone else f"lists {', '.join(sorted(answer.listed or ()))}"
+    """A member that runs and is not listed; one that does not list itself either agrees that it is out."""
+    claims = answer.listed is not None and answer.member_id in answer.listed
+    how = f"lists {_ids(answer.listed or ())}" if claims else "answers, but gives no member list that it is in"
     return Doubt(
         kind=UNLISTED_MEMBER,
         text=f"member {answer.member_id} ({answer.endpoint}) {how}, and is not in the member list of the others",
         remedy="stop it if it has left the cluster; else find out which side is right before anything is changed",
         member_id=answer.member_id,
-        by_status_alone=alone,
+        by_status_alone=not claims,
     )
 
 
-def _differ(answers: Sequence[Answer]) -> Doubt:
-    sides = "; ".join(f"member {a.member_id} lists {', '.join(sorted(a.listed or ()))}" for a in answers)
+def _differ(givers: dict[frozenset[str], list[str]]) -> Doubt:
+    """Linearizable lists that differ, each with the members that gave it."""
+    sides = "; ".join(
+        f"{f'member {_ids(by)} lists' if by else 'the member list is'} {_ids(listed)}" for listed, by in givers.items()
+    )
     return Doubt(
         kind=LISTS_DIFFER,
         text=f"members give different linearizable member lists: {sides}",
         remedy="another membership change may just be going on; when it stays, one side was started with"
         " --force-new-cluster or restored: stop the wrong one",
     )
+
+
+def _ids(member_ids: Iterable[str]) -> str:
+    return ", ".join(sorted(member_ids)) or "nobody"
+
+
+def _older(version: str, oldest: tuple[int, int]) -> bool:
+    """Whether a version such as `3.4.23` is below `oldest`; what cannot be read is not."""
+    parts = version.split(".")[:2]
+    return len(parts) == len(oldest) and all(p.isdecimal() for p in parts) and tuple(map(int, parts)) < oldest
 
 
 def _restored(view: ClusterView, binding: Binding) -> Doubt | None:

@@ -26,8 +26,17 @@ from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff.errors import ConfigError
-from etcd_handoff.leave_requests import WatchRequest, watch_id
-from etcd_handoff.model import TASK_QUEUE, TASK_TIMEOUT, HandoffState, RemovalRequest, RemovalResult, workflow_id
+from etcd_handoff.exit_status import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE
+from etcd_handoff.leave_requests import WATCH_TASK_TIMEOUT, WatchRequest, watch_id
+from etcd_handoff.model import (
+    TASK_QUEUE,
+    TASK_TIMEOUT,
+    HandoffState,
+    RemovalRequest,
+    RemovalResult,
+    plan_id,
+    workflow_id,
+)
 from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY, data_converter
 
 if TYPE_CHECKING:
@@ -64,6 +73,8 @@ async def connect(interceptors: tuple[Interceptor, ...] = ()) -> Client:
 async def start_removal(client: Client, request: RemovalRequest, task_queue: str = TASK_QUEUE) -> Removal:
     """Start the removal, or join the one of this member that runs already.
 
+    A dry run has a workflow ID of its own (`plan_id`), so that no removal ever takes the end of one for its own.
+
     Args:
         client: From `connect`, or any client with `etcd_handoff.payloads.data_converter`.
         request: What to remove.
@@ -73,19 +84,20 @@ async def start_removal(client: Client, request: RemovalRequest, task_queue: str
         The handle; its `result()` is a `RemovalResult`, or raises `WorkflowFailureError` whose cause is an
         `ApplicationError` with one of the types in `etcd_handoff.model.FailureType`.
     """
+    what = "Plan to take" if request.dry_run else "Take"
 
     async def start(attributes: TypedSearchAttributes) -> Removal:
         return await client.start_workflow(
             WORKFLOW_TYPE,
             request,
-            id=workflow_id(request.cluster, request.member),
+            id=removal_id(request),
             task_queue=task_queue,
             result_type=RemovalResult,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             task_timeout=TASK_TIMEOUT,
             search_attributes=attributes,
-            static_summary=f"Take member {request.member} out of etcd cluster {request.cluster}",
+            static_summary=f"{what} member {request.member} out of etcd cluster {request.cluster}",
             static_details=request.reason or "No reason was given.",
         )
 
@@ -96,6 +108,12 @@ async def start_removal(client: Client, request: RemovalRequest, task_queue: str
         if error.status is not RPCStatusCode.INVALID_ARGUMENT:
             raise
     return await start(TypedSearchAttributes.empty)  # the namespace may not have them
+
+
+def removal_id(request: RemovalRequest) -> str:
+    """The workflow ID under which `start_removal` starts the request."""
+    name = plan_id if request.dry_run else workflow_id
+    return name(request.cluster, request.member)
 
 
 async def start_watch(client: Client, request: WatchRequest, task_queue: str = TASK_QUEUE) -> Watcher:
@@ -116,7 +134,7 @@ async def start_watch(client: Client, request: WatchRequest, task_queue: str = T
         task_queue=task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-        task_timeout=TASK_TIMEOUT,
+        task_timeout=WATCH_TASK_TIMEOUT,
         static_summary=f"Do what EtcdMembers of cluster {request.cluster} ask for, and keep them true",
     )
     return handle
@@ -144,6 +162,43 @@ def temporal_address() -> str:
         return ClientConfig.load_client_connect_config().get("target_host") or DEFAULT_ADDRESS
     except (RuntimeError, ValueError, OSError):
         return os.environ.get("TEMPORAL_ADDRESS", "an address that the environment does not tell")
+
+
+def connection_failure(error: Exception) -> tuple[int, str]:
+    """Exit status and text for a connection to Temporal that could not be made, or that broke.
+
+    The SDK's own errors of a connection are RuntimeErrors with all their causes in one text.
+    """
+    if isinstance(error, RPCError):
+        return rpc_failure(error)
+    said = str(error)
+    if any(code in said for code in ("code: Unauthenticated", "code: PermissionDenied")):
+        return EXIT_FAILED, refused_note(connection_note(said))
+    connecting = said.startswith(("Failed client connect", "Server connection error")) or not said
+    if connecting or not isinstance(error, RuntimeError):
+        return EXIT_UNREACHABLE, unreachable_note(error)
+    return EXIT_FAILED, f"the connection to Temporal at {temporal_address()} ended: {said.splitlines()[0][:500]}"
+
+
+def rpc_failure(error: RPCError) -> tuple[int, str]:
+    """Exit status and text for a call that Temporal refused or did not answer."""
+    said = error.message.rstrip(".")
+    if error.status in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
+        return EXIT_UNREACHABLE, f"Temporal at {temporal_address()} (TEMPORAL_ADDRESS) does not answer: {said}"
+    if error.status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED):
+        return EXIT_FAILED, refused_note(f"{error.status.name}: {said}")
+    text = f"Temporal at {temporal_address()} refuses: {error.status.name}: {said}"
+    if error.status is RPCStatusCode.NOT_FOUND:
+        return EXIT_USAGE, f"{text}; set TEMPORAL_NAMESPACE to one that it has"
+    return EXIT_FAILED, text
+
+
+def refused_note(said: str) -> str:
+    """What to say of credentials that Temporal does not take, with the remedy."""
+    return (
+        f"Temporal at {temporal_address()} refuses the credentials: {said}; renew TEMPORAL_API_KEY or the client"
+        " certificate (TEMPORAL_TLS_*), and check that it may use the namespace"
+    )
 
 
 def unreachable_note(error: Exception) -> str:

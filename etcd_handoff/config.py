@@ -6,22 +6,25 @@ Temporal's environment configuration (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMP
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import tomllib
 from collections import Counter
-from ipaddress import IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Self, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from etcd_handoff import pem
+from etcd_handoff.client_url import canonical_url
 from etcd_handoff.errors import ConfigError, UnknownClusterError
 from etcd_handoff.message import ClusterName, describe, in_words
 from etcd_handoff.model import TASK_QUEUE, Remover
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from pydantic_core import ErrorDetails
 
 CONFIG_VARIABLE: Final = "ETCD_HANDOFF_CONFIG"
@@ -38,23 +41,11 @@ def _endpoint(url: str) -> str:
     if "@" in url:
         msg = "a client URL holds no credentials; give username and password_file"
         raise ValueError(msg)
-    try:
-        parts = urlsplit(url)
-        good = bool(parts.scheme in ("http", "https") and parts.port and _is_host(parts.hostname or ""))
-    except ValueError:
-        good = False
-    bare = f"{parts.scheme}://{parts.netloc}".lower() if good else ""
-    if not bare or url.removesuffix("/").lower() != bare:
+    canonical = canonical_url(url)
+    if not canonical:
         msg = f"{url!r} is no client URL; write it as https://host:2379 or http://host:2379"
         raise ValueError(msg)
-    return bare
-
-
-def _is_host(text: str) -> bool:
-    try:
-        return bool(HOST.fullmatch(text) or IPv6Address(text))
-    except ValueError:
-        return False
+    return canonical
 
 
 def _path(path: Path) -> Path:
@@ -85,7 +76,6 @@ def _cluster_id(text: str) -> str:
 
 
 HEX_ID: Final = re.compile(r"[0-9a-f]{1,16}")
-HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?")
 S = TypeVar("S", bound=Section)
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 ClusterId = Annotated[str, AfterValidator(_cluster_id)]
@@ -212,6 +202,20 @@ class Config(Section):
     task_queue: Text = TASK_QUEUE
     clusters: dict[ClusterName, ClusterProfile] = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _one_cluster_behind_an_endpoint(self) -> Self:
+        named: dict[str, tuple[str, str]] = {}
+        for name, profile in self.clusters.items():
+            for url in profile.etcd.endpoints if profile.cluster_id else ():
+                other, cluster_id = named.setdefault(url, (name, profile.cluster_id or ""))
+                if cluster_id != profile.cluster_id:
+                    msg = (
+                        f"clusters {other} and {name} have {url!r} in common and different cluster_ids;"
+                        " one of them can never be right: correct it"
+                    )
+                    raise ValueError(msg)
+        return self
+
     def cluster(self, name: str) -> ClusterProfile:
         """The profile called `name`.
 
@@ -253,6 +257,73 @@ def load_config(path: Path) -> Config:
     except ValidationError as error:
         raise ConfigError("\n".join(f"{path}: {line}" for line in describe(error, _in_words))) from None
     return _absolute(config, path.parent.resolve())
+
+
+def check_files(config: Config) -> None:
+    """Return when every file that the configuration names can be used.
+
+    Raises:
+        ConfigError: One cannot be; the message has one line for each, with the field and the remedy.
+    """
+    if faults := [line for name, profile in config.clusters.items() for line in file_faults(name, profile)]:
+        raise ConfigError("\n".join(faults))
+
+
+def file_faults(name: str, profile: ClusterProfile) -> list[str]:
+    """What is wrong with the files that a profile names, one line for each: field, file, fault, remedy."""
+    lines = []
+    for field, path, check, remedy in _files(profile):
+        try:
+            check(path)
+        except ConfigError as error:
+            fault = str(error)
+            lines.append(f"clusters.{name}.{field}: {path} {fault}{'' if '; ' in fault else f'; {remedy}'}")
+    return lines
+
+
+def _files(profile: ClusterProfile) -> Iterator[tuple[str, Path, Callable[[Path], None], str]]:
+    """Field, file, what checks it, and what to do where that does not tell it."""
+    etcd = profile.etcd
+    if etcd.ca_file:
+        remedy = "name the certificate of the authority that signed the members' certificates"
+        yield "etcd.ca_file", etcd.ca_file, pem.check_authorities, remedy
+    if etcd.cert_file and etcd.key_file:
+        yield "etcd.cert_file", etcd.cert_file, pem.check_certificate, _certificate_remedy(etcd.cert_file)
+        key = functools.partial(pem.check_key, certificate=etcd.cert_file)
+        if _usable(etcd.cert_file):
+            yield "etcd.key_file", etcd.key_file, key, "name the private key of the client certificate"
+    if etcd.password_file:
+        yield "etcd.password_file", etcd.password_file, _check_password, "write the password into its first line"
+    if profile.kubernetes and profile.kubernetes.kubeconfig:
+        yield "kubernetes.kubeconfig", profile.kubernetes.kubeconfig, _check_readable, "name a kubeconfig"
+
+
+def _certificate_remedy(path: Path) -> str:
+    try:
+        swapped = bool(pem.KEY.search(pem.read(path)))
+    except ConfigError:
+        swapped = False
+    return "are cert_file and key_file swapped?" if swapped else "name the client certificate"
+
+
+def _usable(certificate: Path) -> bool:
+    try:
+        pem.check_certificate(certificate)
+    except ConfigError:
+        return False
+    return True
+
+
+def _check_password(path: Path) -> None:
+    if not pem.read(path).partition("\n")[0].strip():
+        msg = "has no password in its first line"
+        raise ConfigError(msg)
+
+
+def _check_readable(path: Path) -> None:
+    if not (path.is_file() and os.access(path, os.R_OK)):
+        msg = "cannot be read; correct the path or its permissions"
+        raise ConfigError(msg)
 
 
 REMEDIES: Final = {

@@ -81,16 +81,44 @@ class CorruptClusterError(EtcdError):
     """Etcd has raised its CORRUPT alarm."""
 
 
+class SpaceExceededError(EtcdError):
+    """The database is full: etcd takes no writes of keys; nothing was written."""
+
+
 class EtcdPermissionError(EtcdError):
-    """The etcd user may not do this (membership changes need root), or its credentials are wrong."""
+    """The etcd user may not do this (membership changes need root), or its credentials are wrong.
+
+    Attributes:
+        by_files: The credentials come from files of this worker's node; those of another worker may differ.
+    """
+
+    by_files: bool = False
 
 
 class KubernetesError(HandoffError):
-    """The API server answered with an error, or no API server answered."""
+    """The API server answered with an error, or no API server answered.
+
+    Attributes:
+        status: HTTP status of the answer; 0 when there was none.
+        remedy: What an operator can do about it, as the end of a sentence; empty when that depends.
+    """
+
+    status: int = 0
+    remedy: str = ""
 
 
 class ObjectGoneError(KubernetesError):
-    """404: the object, or its whole kind, does not exist on the API server."""
+    """404: the object does not exist.
+
+    Attributes:
+        certain: Every API server that was asked says so.
+    """
+
+    certain: bool = True
+
+
+class KindGoneError(ObjectGoneError):
+    """404: the API server does not serve this kind of object: the CustomResourceDefinition is missing there."""
 
 
 class ConflictError(KubernetesError):
@@ -99,6 +127,20 @@ class ConflictError(KubernetesError):
 
 class KubernetesPermissionError(KubernetesError):
     """401 or 403: the credentials are not accepted, or do not allow this."""
+
+    remedy = "grant what deploy/rbac.yaml lists"
+
+
+class UnauthenticatedError(KubernetesPermissionError):
+    """401: the credentials are not accepted."""
+
+    remedy = "renew the credentials of the kubeconfig"
+
+
+class AdmissionError(KubernetesError):
+    """An admission webhook or a policy of the Kubernetes cluster denies the request; the message is its own."""
+
+    remedy = "change that webhook or policy, or let etcd-handoff's user pass"
 
 
 class RejectedError(KubernetesError):

@@ -15,6 +15,7 @@ from etcd_handoff.errors import (
     MemberNotFoundError,
     NotEnoughStartedError,
     NotLeaderError,
+    SpaceExceededError,
     TransferTimeoutError,
     UnhealthyClusterError,
     UnknownOutcomeError,
@@ -32,10 +33,12 @@ BY_MESSAGE: Final[tuple[tuple[str, type[EtcdError]], ...]] = (
     ("required revision has been compacted", CompactedError),
     ("required revision is a future revision", CompactedError),
     ("corrupt cluster", CorruptClusterError),
+    ("database space exceeded", SpaceExceededError),
     ("permission denied", EtcdPermissionError),
     ("permission is not granted", EtcdPermissionError),
     ("authentication failed", EtcdPermissionError),
     ("user name is empty", EtcdPermissionError),
+    ("user name not found", EtcdPermissionError),
     ("authentication is not enabled", EtcdPermissionError),
     ("invalid auth token", EtcdPermissionError),
 )
@@ -46,6 +49,15 @@ connection, and several errors that clients know by name arrive as Unknown (etcd
 Everything that is not listed has an unknown outcome when it was a change.
 """
 
+REMEDIES: Final[tuple[tuple[str, str], ...]] = (
+    ("authentication is not enabled", "take username and password_file out of the profile, or enable authentication"),
+    ("authentication failed", "correct username and password_file of the profile"),
+    ("user name is empty", "give the profile username and password_file of a user with the root role"),
+    ("user name not found", "give the profile a user that etcd has; a client certificate's common name counts as one"),
+    ("invalid auth token", "look at etcd's log: it does not accept tokens that it gave"),
+)
+"""What to do about each refusal of a permission; otherwise the user lacks a role."""
+ROOT_REMEDY: Final = "give the profile a user with the root role"
 SERVER_WORDS: Final = re.compile(r"(?:etcdserver: |raft[: ] ?)(?:mvcc: |auth: )?[A-Za-z ,'-]{1,120}")
 """A text of etcd's own: constant words, no digit, dot or slash, and so no address."""
 GRPC_WORDS: Final[tuple[tuple[str, str], ...]] = (
@@ -60,9 +72,16 @@ GRPC_WORDS: Final[tuple[tuple[str, str], ...]] = (
     ("DNS resolution failed", "host name cannot be resolved"),
     ("in peer certificate", "TLS handshake failed (the certificate is for another name)"),
     ("Hostname Verification Check failed", "TLS handshake failed (the certificate is for another name)"),
+    # The server has no signature algorithm that the client offers: gRPC's TLS takes P-256, P-384 and RSA keys.
+    ("ALERT_HANDSHAKE_FAILURE", "TLS handshake failed (the server's key type may not be one of P-256, P-384 and RSA)"),
 )
 """Words of gRPC's, which otherwise names hosts and addresses, and ours."""
 TLS_CAUSE: Final = re.compile(r"CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER|[A-Z]+_ALERT_[A-Z_]+|ALERT_[A-Z_]+")
+
+
+def permission_remedy(words: str) -> str:
+    """What an operator can do about a refusal that reads like this."""
+    return next((remedy for said, remedy in REMEDIES if said in words), ROOT_REMEDY)
 
 
 def classify(message: str, code: str, *, change: bool) -> type[EtcdError]:

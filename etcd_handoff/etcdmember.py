@@ -2,13 +2,15 @@
 
 Messages, conditions and status values are k0s's own (`pkg/component/controller/etcd_member_reconciler.go`), so that its
 users' `kubectl wait --for condition=Joined=False` and their scripts work unchanged. `lastTransitionTime` moves only
-when the condition's status does (Kubernetes API conventions, "Typical status properties").
+when the condition's status does (Kubernetes API conventions, "Typical status properties"), or when it comes to speak of
+another member: that one has not joined before.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -23,6 +25,17 @@ KIND: Final = "EtcdMember"
 JOINED: Final = "Joined"
 MESSAGE_REMOVED: Final = "Member removed from cluster"
 MESSAGE_JOINED: Final = "Member joined"
+OLD_REQUEST: Final = f"{MESSAGE_JOINED}; spec.leave is an old request"
+HELD_BACK: Final = "Not corrected: "
+NOT_STARTED: Final = "Not started: "
+STANDING: Final = (OLD_REQUEST, HELD_BACK, NOT_STARTED)
+"""How messages of the watcher begin that are true only while their cause lasts."""
+
+MEMBER_ID: Final = re.compile(r"[0-9a-f]{1,16}")
+OBJECT_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+"""A DNS subdomain (RFC 1123), as Kubernetes wants names of objects."""
+LONGEST_NAME: Final = 253
+LARGEST_ID: Final = 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +44,15 @@ class Truth:
 
     Attributes:
         member_id: The member that it is true of.
-        joined: Whether it is in the linearizable member list.
+        joined: Whether it is in the linearizable member list; None when that is not known, and then the condition
+            Joined stays as it is.
         message: The sentence for people.
         failed: Whether the last thing that was tried with it failed.
         peer_urls: Its peer URLs, where they are known.
     """
 
     member_id: str
-    joined: bool
+    joined: bool | None
     message: str
     failed: bool = False
     peer_urls: tuple[str, ...] = ()
@@ -47,6 +61,11 @@ class Truth:
 def resource_name(member_name: str) -> str:
     """The EtcdMember of a member: k0s names it after the node, and names of objects are lower case (RFC 1123)."""
     return member_name.strip().lower()
+
+
+def is_object_name(name: str) -> bool:
+    """Whether an object can have this name."""
+    return len(name) <= LONGEST_NAME and OBJECT_NAME.fullmatch(name) is not None
 
 
 def status_of(resource: dict[str, Any]) -> dict[str, Any]:
@@ -67,9 +86,41 @@ def asks_to_leave(resource: dict[str, Any]) -> bool:
     return isinstance(spec, dict) and spec.get("leave") is True
 
 
-def member_id_of(resource: dict[str, Any]) -> str:
-    """`status.memberID` in our form; empty when the resource has no status yet."""
-    return str(status_of(resource).get("memberID") or "").lower().removeprefix("0x").lstrip("0")
+def member_id_of(resource: dict[str, Any], members: Sequence[MemberView] = ()) -> str:
+    """`status.memberID` in our form; empty when the resource has no status yet, or when no ID stands there.
+
+    An ID in decimal, as JSON from etcd's gateway has it, is read as what it is where that can be told: it has more
+    digits than an ID in hex, or a listed member has it.
+
+    Args:
+        resource: The EtcdMember.
+        members: The member list, where it is known.
+    """
+    return as_listed(_hex_id(resource) or _decimal_id(resource), members)
+
+
+def as_listed(member_id: str, members: Sequence[MemberView]) -> str:
+    """The ID, in hex when it is the ID of a listed member in decimal and no listed member's in hex."""
+    listed = {m.id for m in members}
+    if member_id in listed or not member_id.isdecimal():
+        return member_id
+    decimal = format(int(member_id), "x")
+    return decimal if decimal in listed else member_id
+
+
+def _written_id(resource: dict[str, Any]) -> str:
+    return str(status_of(resource).get("memberID") or "").strip().lower()
+
+
+def _hex_id(resource: dict[str, Any]) -> str:
+    digits = _written_id(resource).removeprefix("0x").lstrip("0")
+    return digits if MEMBER_ID.fullmatch(digits) else ""
+
+
+def _decimal_id(resource: dict[str, Any]) -> str:
+    text = _written_id(resource)
+    known = text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_ID)) and 0 < int(text) <= LARGEST_ID
+    return format(int(text), "x") if known else ""
 
 
 def status_for(resource: dict[str, Any], truth: Truth, now: str) -> dict[str, Any]:
@@ -81,12 +132,13 @@ def status_for(resource: dict[str, Any], truth: Truth, now: str) -> dict[str, An
         now: Time of a transition, RFC 3339 in UTC.
     """
     old = status_of(resource)
+    same_member = truth.member_id in (member_id_of(resource), _decimal_id(resource)) or not member_id_of(resource)
     wanted: dict[str, Any] = {
         "memberID": truth.member_id,
         "peerAddress": _address(old, truth),
         "reconcileStatus": "Failed" if truth.failed else "Success",
         "message": truth.message,
-        "conditions": _conditions(conditions_of(resource), truth, now),
+        "conditions": _conditions(conditions_of(resource), truth, now, same_member=same_member),
     }
     return {key: value for key, value in wanted.items() if old.get(key) != value}
 
@@ -99,10 +151,12 @@ def says(resource: dict[str, Any]) -> str:
     return "Unknown"
 
 
-def _conditions(old: list[dict[str, Any]], truth: Truth, now: str) -> list[dict[str, Any]]:
+def _conditions(old: list[dict[str, Any]], truth: Truth, now: str, *, same_member: bool) -> list[dict[str, Any]]:
+    if truth.joined is None:
+        return old
     status = "True" if truth.joined else "False"
     before = next((c for c in old if c.get("type") == JOINED), {})
-    since = before.get("lastTransitionTime") if before.get("status") == status else now
+    since = before.get("lastTransitionTime") if before.get("status") == status and same_member else now
     word = MESSAGE_JOINED if truth.joined else truth.message
     joined = {**before, "type": JOINED, "status": status, "lastTransitionTime": since or now, "message": word}
     return [joined if c is before else c for c in old] if before else [*old, joined]
@@ -111,7 +165,7 @@ def _conditions(old: list[dict[str, Any]], truth: Truth, now: str) -> list[dict[
 def _address(old: dict[str, Any], truth: Truth) -> str:
     """The address in etcd's list while the member is in it; of one that is out, what stood there last."""
     listed, last = _peer_address(truth.peer_urls), str(old.get("peerAddress") or "")
-    return (listed or last) if truth.joined else (last or listed)
+    return (last or listed) if truth.joined is False else (listed or last)
 
 
 def _peer_address(peer_urls: tuple[str, ...]) -> str:
@@ -119,20 +173,28 @@ def _peer_address(peer_urls: tuple[str, ...]) -> str:
     return (urlsplit(peer_urls[0]).hostname or "") if peer_urls else ""
 
 
+def spoken_of(name: str, member_id: str, members: Sequence[MemberView]) -> MemberView | None:
+    """The present member that an EtcdMember of this name and ID speaks of.
+
+    The only member of its name: k0s names an EtcdMember after its node. Otherwise the one whose ID it carries.
+    """
+    namesakes = [m for m in members if m.name and resource_name(m.name) == name]
+    if len(namesakes) == 1:
+        return namesakes[0]
+    return next((m for m in members if m.id == member_id), None)
+
+
 def truth_of(resource: dict[str, Any], members: Sequence[MemberView]) -> Truth | None:
     """What etcd's list says of the member that `resource` speaks of; None when it speaks of none.
 
     A member ID is never used twice, so an ID that is not in the list is out for good. A member that joined again under
-    the same name has a new ID: the resource takes it on, as it does when it carries another member's, unless it asks to
-    leave, which was meant for the member whose ID it carries.
+    the same name has a new ID: the resource takes it on, also while it asks to leave, since it is a member all the
+    same; whether the request is about that member is another question (`etcd_handoff.leave_orders`).
     """
-    name, member_id = resource["metadata"]["name"], member_id_of(resource)
-    by_id = next((m for m in members if m.id == member_id), None)
-    by_name = [m for m in members if resource_name(m.name) == name]
-    if len(by_name) == 1 and not (member_id and asks_to_leave(resource)):
-        by_id = by_name[0]
-    if by_id is not None:
-        return Truth(by_id.id, joined=True, message=MESSAGE_JOINED, peer_urls=by_id.peer_urls)
+    member_id = member_id_of(resource, members)
+    member = spoken_of(resource["metadata"]["name"], member_id, members)
+    if member is not None:
+        return Truth(member.id, joined=True, message=MESSAGE_JOINED, peer_urls=member.peer_urls)
     return Truth(member_id, joined=False, message=MESSAGE_REMOVED) if member_id else None
 
 
@@ -140,7 +202,23 @@ def disagrees(resource: dict[str, Any], truth: Truth) -> bool:
     """Whether `resource` says something else than `truth` about who the member is, where, and whether it is in."""
     status = status_of(resource)
     moved = str(status.get("peerAddress") or "") != _address(status, truth)
-    return member_id_of(resource) != truth.member_id or says(resource) != str(truth.joined) or moved
+    other = truth.joined is not None and says(resource) != str(truth.joined)
+    return _hex_id(resource) != truth.member_id or other or moved
+
+
+def with_message(truth: Truth, message: str, *, failed: bool) -> Truth:
+    """The same truth of a present member in other words."""
+    return replace(truth, message=message, failed=failed)
+
+
+def old_request(member_id: str) -> str:
+    """The message of a present member whose `spec.leave` was meant for another one.
+
+    Args:
+        member_id: The one that it was meant for; empty when that is not known.
+    """
+    whom = f" for member {member_id}" if member_id else ""
+    return f"{OLD_REQUEST}{whom}: take it back, and set it again to remove this member"
 
 
 def noted(resource: dict[str, Any], message: str, *, failed: bool) -> dict[str, Any]:

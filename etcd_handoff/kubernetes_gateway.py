@@ -1,37 +1,32 @@
-"""EtcdMember resources as the rest of the project sees them. Alone in importing the Kubernetes client.
+"""EtcdMember resources as the rest of the project sees them.
 
-In k0s every API server stands on its local etcd. The one on a departing member's node answers 500, hangs, or serves
-what it last saw, so every call here goes through the configured API servers in turn, each try with its own deadline
-and its own connection, the departing node's last. A patch carries the resourceVersion that it was made from, so that
-an old answer can never overwrite a newer state.
+Every call goes through the configured API servers in turn. A patch carries the resourceVersion that it was made from,
+so that an old answer can never overwrite a newer state.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import aiohttp
-from kubernetes.aio import client, config
-from kubernetes.aio.config.config_exception import ConfigException
-from yaml import YAMLError
+from kubernetes.aio import client
 
 from etcd_handoff.errors import (
     ApiUnavailableError,
     ConfigError,
-    ConflictError,
+    KindGoneError,
     KubernetesError,
     KubernetesPermissionError,
-    ObjectGoneError,
-    RejectedError,
+    UnauthenticatedError,
 )
+from etcd_handoff.kubernetes_answers import classify, texts
+from etcd_handoff.kubernetes_servers import ApiServers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from etcd_handoff.config import KubernetesProfile
 
@@ -39,7 +34,6 @@ GROUP: Final = "etcd.k0sproject.io"
 VERSION: Final = "v1beta1"
 PLURAL: Final = "etcdmembers"
 FIELD_MANAGER: Final = "etcd-handoff"
-IN_CLUSTER: Final = ""
 EVENT_NAMESPACE: Final = "default"
 """Where Events about cluster-scoped objects live (Kubernetes `client-go/tools/record`)."""
 BOOKMARK: Final = "BOOKMARK"
@@ -49,41 +43,12 @@ WATCH_SECONDS: Final = 300
 SILENT_SECONDS: Final = 90.0
 """A watch without a word for so long is dead: bookmarks come about once a minute."""
 REWATCH_SECONDS: Final = 1.0
-HEDGE_SECONDS: Final = 0.15
-"""How long an API server may be silent before the next one is asked too; a healthy one needs some 10 ms."""
-KEEP_SECONDS: Final = 1.0
-"""How long an idle connection stands: the steps of a removal lie closer together, retries soon do not."""
+NOT_UNDERSTOOD: Final = (ValueError, KeyError, TypeError, AttributeError)
+"""What reading an answer of another shape raises."""
 
-UNUSABLE: Final = (ConfigException, YAMLError, OSError, ValueError, TypeError, KeyError)
-"""What the client's loader raises for a kubeconfig that is not there, no YAML, or of another shape."""
-
-T = TypeVar("T")
 Resource = dict[str, Any]
 Resources = list[Resource]
-_Call = Callable[[client.CustomObjectsApi, float], Awaitable[T]]
 log = logging.getLogger(__name__)
-
-BY_STATUS: Final[dict[int, type[KubernetesError]]] = {
-    400: RejectedError,
-    401: KubernetesPermissionError,
-    403: KubernetesPermissionError,
-    404: ObjectGoneError,
-    409: ConflictError,
-    422: RejectedError,
-}
-"""HTTP status and our class (Kubernetes API conventions, "HTTP Status codes"); every other one moves on to the next
-API server, because it speaks of the server and not of the object."""
-
-
-class _ShortLivedConnections(aiohttp.TCPConnector):
-    """A connection serves the requests of one step and no later ones.
-
-    Behind one address there may be many API servers: whoever asks again after a pause must not meet a dying one again
-    only because its connection still stood.
-    """
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(keepalive_timeout=KEEP_SECONDS, **options)
 
 
 class KubernetesGateway:
@@ -95,32 +60,27 @@ class KubernetesGateway:
     """
 
     def __init__(self, profile: KubernetesProfile, node: str = "") -> None:
-        self._profile = profile
-        self._node = node
-        self._clients: dict[str, client.ApiClient] = {}
-        self._silent: set[str] = set()
+        self._limit = profile.try_timeout_seconds
+        self._servers = ApiServers(profile, node)
 
     async def close(self) -> None:
         """Close all clients."""
-        for api in self._clients.values():
-            await api.close()
-        self._clients.clear()
+        await self._servers.close()
 
     async def warm(self) -> None:
-        """Each client that can be opened is open: reading its kubeconfig and certificates blocks for tens of ms."""
-        for context in self.contexts():
-            try:
-                await self._client(context)
-            except ConfigError as error:
-                log.warning("context %s cannot be used: %s", context or "in-cluster", error)
+        """Open all clients, as far as possible."""
+        await self._servers.warm()
+
+    async def check_contexts(self) -> dict[str, str]:
+        """Contexts that belong to another Kubernetes cluster than most of them, and what shows it.
+
+        One that may not read the UID of the namespace kube-system, or does not answer, counts as one that belongs.
+        """
+        return await self._servers.check_contexts()
 
     def contexts(self, departing: str = "") -> tuple[str, ...]:
-        """Contexts in the order in which they are tried.
-
-        The local one comes first, those that did not answer their last request later, the departing node's last.
-        """
-        known = self._profile.contexts or (IN_CLUSTER,)
-        return tuple(sorted(known, key=lambda name: (name == departing, name in self._silent, name != self._node)))
+        """Contexts in the order in which they are tried."""
+        return self._servers.contexts(departing)
 
     async def get(self, name: str, departing: str = "") -> Resource:
         """The EtcdMember called `name`.
@@ -130,7 +90,7 @@ class KubernetesGateway:
             KubernetesPermissionError: It may not be read.
             ApiUnavailableError: No API server answered.
         """
-        return await self._anywhere(departing, lambda api, limit: self._get(api, name, limit))
+        return await self._servers.first_answer(departing, lambda api, limit: self._get(api, name, limit))
 
     async def list(self, departing: str = "") -> Resources:
         """All EtcdMembers.
@@ -146,7 +106,7 @@ class KubernetesGateway:
         """All EtcdMembers, and the resourceVersion that a watch for later changes starts from.
 
         Without a resourceVersion in the request the answer is as new as etcd itself (Kubernetes API concepts,
-        "Resource versions").
+        "Resource versions"). That there is none at all is believed when no other API server knows of any.
 
         Raises:
             ObjectGoneError: The resource kind is not installed.
@@ -159,18 +119,20 @@ class KubernetesGateway:
             listed = cast("dict[str, Any]", answer)
             return listed["items"], str(listed["metadata"]["resourceVersion"])
 
-        return await self._anywhere(departing, call)
+        return await self._servers.first_answer(departing, call, absent=lambda answer: not answer[0])
 
     async def changed(self, version: str) -> None:
         """Return when any API server reports that an EtcdMember changed after `version`, or that it cannot tell.
 
         All API servers are watched at once, since one that hangs on a dying node looks like one without news. A
-        connection that ends is opened again from the last version that came over it, which bookmarks keep fresh.
+        connection that ends is opened again from the last version that came over it, which bookmarks keep fresh. One
+        that refuses, or does not serve the kind, is asked again and has no news either, as long as others may have.
 
         Raises:
-            KubernetesPermissionError: They may not be watched.
+            KubernetesPermissionError: No API server lets them be watched.
         """
-        watches = [asyncio.ensure_future(self._news(context, version)) for context in self.contexts()]
+        unable: dict[str, KubernetesError | None] = dict.fromkeys(self.contexts())
+        watches = [asyncio.ensure_future(self._news(context, version, unable)) for context in unable]
         try:
             done, _ = await asyncio.wait(watches, return_when=asyncio.FIRST_COMPLETED)
             for watch in done:
@@ -196,7 +158,7 @@ class KubernetesGateway:
             )
             return cast("Resource", stored)
 
-        return await self._anywhere("", call)
+        return await self._servers.first_answer("", call)
 
     async def record_event(self, event: dict[str, Any], departing: str = "") -> None:
         """Store an Event; one that is there already, or cannot be stored, is let go: it is news, not state."""
@@ -213,7 +175,7 @@ class KubernetesGateway:
             )
 
         try:
-            await self._anywhere(departing, call)
+            await self._servers.first_answer(departing, call)
         except (KubernetesError, ConfigError) as error:
             log.debug("an Event was not stored: %s", error)
 
@@ -277,37 +239,47 @@ class KubernetesGateway:
             )
             return cast("Resource", stored)
 
-        return await self._anywhere(departing, call)
+        return await self._servers.first_answer(departing, call)
 
-    async def _news(self, context: str, version: str) -> None:
-        """Watch one API server until it has news; it is asked again for as long as it only breaks."""
+    async def _news(self, context: str, version: str, unable: dict[str, KubernetesError | None]) -> None:
+        """Watch one API server until it has news; it is asked again for as long as it only breaks or refuses.
+
+        Args:
+            context: The API server.
+            version: What is known.
+            unable: By context, why it cannot be watched at all; shared by all watches.
+        """
         while True:
-            started, gone = asyncio.get_running_loop().time(), False
+            started = asyncio.get_running_loop().time()
             try:
-                async for kind, at in self._events(context, version):
+                async for kind, at in self._events(context, version, unable):
                     if kind != BOOKMARK:
                         return
                     version = at
             except client.ApiException as error:
                 if error.status == HTTP_GONE:
                     return
-                found = classify(error)
-                if isinstance(found, KubernetesPermissionError):
-                    raise found from error
-                gone = isinstance(found, ObjectGoneError)
-                log.debug("watch through %s: %s", context, error.status)
-            except (aiohttp.ClientError, TimeoutError, OSError, ConfigError) as error:
+                answer = classify(error)
+                unable[context] = answer if isinstance(answer, KubernetesPermissionError | KindGoneError) else None
+                log.debug("watch through %s: %s", context, answer)
+            except (aiohttp.ClientError, TimeoutError, OSError, ConfigError, ApiUnavailableError) as error:
                 log.debug("watch through %s: %s", context, error)
-            except ValueError:
+            except NOT_UNDERSTOOD:
                 return
+            answers = {name: answer for name, answer in unable.items() if answer is not None}
+            if len(answers) == len(unable) and any(isinstance(a, KubernetesPermissionError) for a in answers.values()):
+                raise KubernetesPermissionError(texts(answers))
             await asyncio.sleep(max(0.0, REWATCH_SECONDS - (asyncio.get_running_loop().time() - started)))
-            if gone:
+            if len(answers) == len(unable):
                 return
 
-    async def _events(self, context: str, version: str) -> AsyncIterator[tuple[str, str]]:
+    async def _events(
+        self, context: str, version: str, unable: dict[str, KubernetesError | None]
+    ) -> AsyncIterator[tuple[str, str]]:
         """Type and resourceVersion of each watch event; a line that cannot be read counts as news."""
-        api = client.CustomObjectsApi(await self._client(context))
-        async with asyncio.timeout(self._profile.try_timeout_seconds):
+        async with asyncio.timeout(self._limit):
+            opened = await self._servers.client(context)
+            api = client.CustomObjectsApi(opened.api)
             answer = await api.list_cluster_custom_object_without_preload_content(
                 GROUP,
                 VERSION,
@@ -320,7 +292,12 @@ class KubernetesGateway:
             )
         async with answer as stream:
             if not stream.ok:
-                raise client.ApiException(status=stream.status, reason=stream.reason)
+                refusal = client.ApiException(status=stream.status, reason=stream.reason)
+                refusal.body = await stream.text()
+                if isinstance(classify(refusal), UnauthenticatedError):
+                    await self._servers.refused(context, opened)
+                raise refusal
+            unable[context] = None
             while True:
                 async with asyncio.timeout(SILENT_SECONDS):
                     line = await stream.content.readline()
@@ -333,110 +310,3 @@ class KubernetesGateway:
     async def _get(self, api: client.CustomObjectsApi, name: str, limit: float) -> Resource:
         found = await api.get_cluster_custom_object(GROUP, VERSION, PLURAL, name, _request_timeout=limit)
         return cast("Resource", found)
-
-    async def _anywhere(self, departing: str, call: _Call[T]) -> T:
-        """The first definite answer of any API server.
-
-        They are asked in turn, the next one as soon as the last has failed or been silent for `HEDGE_SECONDS`: one on a
-        dying node would cost its whole time-out each time. Asking two is safe for patches, which carry the
-        resourceVersion that they were made from; the second ends as a conflict.
-        """
-        left, notes, usable = list(self.contexts(departing)), list[str](), False
-        asked: dict[asyncio.Future[T], str] = {}
-        try:
-            while left or asked:
-                if left:
-                    context = left.pop(0)
-                    asked[asyncio.ensure_future(self._ask(context, call))] = context
-                patience = HEDGE_SECONDS if left else None
-                done, _ = await asyncio.wait(asked, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    context = asked.pop(task)
-                    try:
-                        answer = task.result()
-                    except (ApiUnavailableError, ConfigError) as error:
-                        notes.append(f"{context or 'in-cluster'}: {error}")
-                        usable = usable or not isinstance(error, ConfigError)
-                        self._silent.add(context)
-                    else:
-                        self._silent.discard(context)
-                        self._silent.update(asked.values())
-                        return answer
-        finally:
-            for task in asked:
-                task.cancel()
-            await asyncio.gather(*asked, return_exceptions=True)
-        said = "; ".join(notes)
-        if not usable:
-            msg = f"clusters.*.kubernetes: no API server can be asked: {said}; correct kubeconfig and contexts"
-            raise ConfigError(msg)
-        msg = f"no API server answered: {said}"
-        raise ApiUnavailableError(msg)
-
-    async def _ask(self, context: str, call: _Call[T]) -> T:
-        """One try at one API server.
-
-        Raises:
-            ApiUnavailableError: It gave no usable answer.
-            ConfigError: The context cannot be used.
-            KubernetesError: Its definite answer.
-        """
-        limit = self._profile.try_timeout_seconds
-        try:
-            async with asyncio.timeout(limit):
-                api = client.CustomObjectsApi(await self._client(context))
-                return await call(api, limit)
-        except client.ApiException as error:
-            raise classify(error) from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ApiUnavailableError(_connection_note(error, limit)) from error
-
-    async def _client(self, context: str) -> client.ApiClient:
-        """The client of a context, opened on first use.
-
-        Raises:
-            ConfigError: The kubeconfig, or the context in it, cannot be used.
-        """
-        if context not in self._clients:
-            try:
-                self._clients[context] = await self._open(context)
-            except UNUSABLE as error:
-                raise ConfigError(" ".join(str(error).split()) or type(error).__name__) from error
-        return self._clients[context]
-
-    async def _open(self, context: str) -> client.ApiClient:
-        settings = client.Configuration()
-        settings.retries = None
-        if self._profile.kubeconfig is not None:
-            await config.load_kube_config(
-                config_file=str(self._profile.kubeconfig),
-                context=context or None,
-                client_configuration=settings,
-                persist_config=False,
-            )
-        else:
-            config.load_incluster_config(client_configuration=settings)
-        api = client.ApiClient(configuration=settings)
-        short = functools.partial(_ShortLivedConnections, ssl=api.rest_client.ssl_context)
-        api.rest_client._create_connector = short  # type: ignore[method-assign]  # noqa: SLF001  # its only hook
-        return api
-
-
-def classify(error: client.ApiException) -> KubernetesError:
-    """Our error for an HTTP answer; the message is the API server's own `message`, cut to what a log can carry."""
-    try:
-        said = str(json.loads(error.body or "{}").get("message") or error.reason)
-    except (ValueError, AttributeError):
-        said = str(error.body or error.reason)
-    return BY_STATUS.get(error.status or 0, ApiUnavailableError)(f"{error.status}: {said[:300]}")
-
-
-def _connection_note(error: BaseException, limit: float) -> str:
-    """In a few words and without the address."""
-    if isinstance(error, TimeoutError):
-        return f"no answer within {limit:g} s"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
-        return "TLS handshake failed"
-    if isinstance(error, aiohttp.ClientConnectorError | ConnectionRefusedError):
-        return "connection refused"
-    return "connection broken"

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from etcd_handoff.belief import ResourceClaim
+from etcd_handoff.belief import Binding, ResourceClaim
 from etcd_handoff.message import ClusterName, MemberId, MemberName, Message, Request
 from etcd_handoff.view import ClusterView
 
@@ -71,6 +71,16 @@ class Recheck(Request):
 def workflow_id(cluster: str, member: str) -> str:
     """The workflow ID of a removal: one at a time for each member (contract)."""
     return f"etcd-remove/{cluster}/{member}"
+
+
+def record_id(cluster: str, member_id: str) -> str:
+    """The workflow ID of `RecordStatus`, which writes an EtcdMember that a removal could not write in its time."""
+    return f"etcd-record/{cluster}/{member_id}"
+
+
+def plan_id(cluster: str, member: str) -> str:
+    """The workflow ID of a dry run that our client starts: no removal ever joins it."""
+    return f"etcd-plan/{cluster}/{member}"
 
 
 # --- what was done ------------------------------------------------------------------------------------------------
@@ -181,10 +191,12 @@ class WorkerTraits(Message):
     Attributes:
         search_attributes: The namespace has our search attributes.
         remover: Who takes members out: `etcd`, this project itself, or `k0s`, which is only asked to.
+        cluster_id: The profile's `cluster_id`; empty when it names none, and then EtcdMembers are the second witness.
     """
 
     search_attributes: bool
     remover: Remover = "etcd"
+    cluster_id: str = ""
 
 
 class Report(Message):
@@ -218,11 +230,19 @@ class ResourceQuery(Message):
 
 
 class LeaveRequest(Message):
-    """Input of `request_leave`: the EtcdMember whose `spec.leave` is to be set."""
+    """Input of `request_leave` and `read_leave`: the EtcdMember whose `spec.leave` is to be set, or read.
+
+    Attributes:
+        cluster: Cluster profile.
+        member_name: Name that the member has.
+        member_id: Its ID; an EtcdMember that speaks of another one is left alone.
+        leave: What is to be set: True asks k0s for the removal, False takes that back.
+    """
 
     cluster: str
     member_name: str
     member_id: MemberId
+    leave: bool = True
 
 
 class FoundResource(Message):
@@ -233,12 +253,45 @@ class FoundResource(Message):
         name: Name of the EtcdMember.
         member_id: The ID in its status.
         peer_address: Its peer address; k0s writes a bare host or IP address.
+        leave: Its `spec.leave`.
+        joined: Its condition Joined: `True`, `False` or `Unknown`.
+        generation: Its `metadata.generation`, which rises with every change of its spec.
+        uid: Its UID.
     """
 
     step: Step
     name: str = ""
     member_id: str = ""
     peer_address: str = ""
+    leave: bool = False
+    joined: str = "Unknown"
+    generation: int = 0
+    uid: str = ""
+
+
+class LeaveState(Message):
+    """Answer of `read_leave`: whether the order to leave stands that was given to a member's EtcdMember.
+
+    Attributes:
+        step: How it went.
+        present: There is an EtcdMember that speaks of this member.
+        name: Its name.
+        leave: Its `spec.leave`.
+        generation: Its `metadata.generation`, which rises with every change of its spec.
+        manager: Who wrote `spec.leave` last, by field manager (`metadata.managedFields`): `etcd-handoff`,
+            `kubectl-patch`, `k0s`; empty when nobody did or the API server does not say.
+        since: When that was, RFC 3339 in UTC; empty when it is not known.
+        uid: Its UID.
+    """
+
+    step: Step
+    present: bool = False
+    name: str = ""
+    leave: bool = False
+    generation: int = 0
+    manager: str = ""
+    since: str = ""
+    uid: str = ""
 
 
 class Record(Message):
@@ -249,9 +302,11 @@ class Record(Message):
         member_name: Name that the member had.
         member_id: The pinned member ID.
         peer_urls: Its peer URLs.
-        joined: Whether it is in the linearizable member list.
+        joined: Whether it is in the linearizable member list; None when that is not known: the condition Joined stays
+            as it is then, and only the sentence is written.
         members: IDs of that list.
         present_names: Names in that list: an EtcdMember without an ID that is named like one of them is not written.
+        since: When the removal began, ISO 8601 in UTC: an EtcdMember without an ID that is younger is not written.
         message: The sentence for people.
         failed: Whether the removal failed.
         run_id: The removal's run, which makes its Events its own.
@@ -262,9 +317,10 @@ class Record(Message):
     member_name: str
     member_id: MemberId
     peer_urls: tuple[str, ...] = ()
-    joined: bool
+    joined: bool | None
     members: tuple[MemberId, ...] = ()
     present_names: tuple[str, ...] = ()
+    since: str = ""
     message: str
     failed: bool = False
     run_id: str = ""
@@ -308,18 +364,56 @@ class Pinned(Message):
 
 
 class Carried(Message):
-    """What a removal takes along when it continues as a new run, because its history has grown long."""
+    """What a removal takes along when it continues as a new run, because its history has grown long.
 
+    Attributes:
+        began: When the removal began, ISO 8601 in UTC.
+        run_id: The run that hands it on. Temporal's own continuations (cron, a retry policy, a Schedule) show the same
+            memo to a run that follows another one: that run starts afresh.
+        traits: What the worker that took the removal up knows.
+        pinned: The member that leaves.
+        binding: The cluster that is meant, and how far it has been seen.
+        steps: First and last activities that have ended.
+        steps_left_out: How many between them are left out.
+        blocked_seconds_left: What is left of `blocked_timeout_seconds`.
+        was_leader: It led at any look.
+        approval: Who let it go on.
+        gates_passed_at: Workflow time, in seconds, at which what was asked for beforehand was done; None when it is
+            not.
+        snapshot: Where the snapshot lies.
+        pending_since: Workflow time at which the last attempt ended that may have proposed the removal; None when
+            nothing can be pending.
+        absent: An undoubted list has been seen without the member: it is out for good.
+        writes_acknowledged: Whether a write was committed after the removal; None when that was not tried.
+        recording_seconds: How long the status has been tried to be recorded.
+        turn_request: Number of the last request to the queue; 0 when it has made none.
+        wants_turn: That request wanted a turn.
+        holds_turn: It has the turn.
+        leave_asked: k0s has been asked for the removal.
+        cancel_requested: Somebody has cancelled it past the point of no return.
+    """
+
+    began: str = ""
+    run_id: str
     traits: WorkerTraits
     pinned: Pinned | None = None
+    binding: Binding = Binding()
     steps: tuple[Step, ...] = ()
+    steps_left_out: int = 0
     blocked_seconds_left: float
     was_leader: bool = False
     approval: Approval | None = None
-    gates_passed: bool = False
-    committed: bool = False
+    gates_passed_at: float | None = None
     snapshot: str = ""
+    pending_since: float | None = None
+    absent: bool = False
+    writes_acknowledged: bool | None = None
+    recording_seconds: float = 0.0
     turn_request: int = 0
+    wants_turn: bool = False
+    holds_turn: bool = False
+    leave_asked: bool = False
+    cancel_requested: bool = False
 
 
 class Outcome(StrEnum):
@@ -328,6 +422,10 @@ class Outcome(StrEnum):
     REMOVED = "removed"
     ALREADY_ABSENT = "already-absent"
     PLANNED = "planned"
+
+
+KnownOutcome = Annotated[Outcome | str, Field(union_mode="left_to_right")]
+"""How a removal ended well; what a newer worker knows and this one does not is text."""
 
 
 class RemovalResult(Message):
@@ -347,13 +445,16 @@ class RemovalResult(Message):
         term_after: Raft term at the last look.
         status_recorded: True when the EtcdMember says what is true.
         status_note: Why it does not, or anything else to know about the resource.
-        steps: Every activity in order.
-        plan: What the removal does or would do, in words.
+        steps: The activities in order: the first 20 and the last 50.
+        steps_left_out: How many activities between those are left out.
+        writes_acknowledged: Whether a write was committed by the members that remain, after the removal; None when that
+            was not tried.
+        plan: What the removal would do, in words; for a dry run alone.
         blocked_by: Dry run only: what the removal would have to wait for; empty when nothing.
         snapshot: Where a requested snapshot was stored: node and file.
     """
 
-    outcome: Outcome
+    outcome: KnownOutcome
     cluster: str
     cluster_id: str
     member_id: str
@@ -367,6 +468,8 @@ class RemovalResult(Message):
     status_recorded: bool = False
     status_note: str = ""
     steps: tuple[Step, ...] = ()
+    steps_left_out: int = 0
+    writes_acknowledged: bool | None = None
     plan: tuple[str, ...] = ()
     blocked_by: str = ""
     snapshot: str = ""
@@ -404,6 +507,10 @@ class FailureType(StrEnum):
     PERMISSION_DENIED = "PermissionDenied"
 
 
+KnownState = Annotated[HandoffState | str, Field(union_mode="left_to_right")]
+"""Where a removal stands; what a newer worker knows and this one does not is text."""
+
+
 class Progress(Message):
     """Answer of the query `progress`.
 
@@ -415,10 +522,11 @@ class Progress(Message):
         doing: What is happening now, in words.
         waiting_for: What would unblock it; empty when nothing blocks.
         point_of_no_return: True once the removal may have been proposed: it only rolls forward from there.
-        steps: Activities that have ended.
+        steps: Activities that have ended: the first 20 and the last 50.
+        steps_left_out: How many activities between those are left out.
     """
 
-    state: HandoffState
+    state: KnownState
     cluster: str
     member: str
     member_id: str = ""
@@ -426,3 +534,4 @@ class Progress(Message):
     waiting_for: str = ""
     point_of_no_return: bool = False
     steps: tuple[Step, ...] = ()
+    steps_left_out: int = 0

@@ -1,16 +1,28 @@
-"""How data crosses Temporal: JSON by pydantic, and bad input answered in words instead of by a task retried for ever.
+"""How data crosses Temporal: JSON by pydantic, and what becomes of a payload that does not fit its model.
 
-A payload that does not fit its model would leave the workflow running and its task failing again and again. Here it
-becomes a failure of the workflow, or of the update, that a person can read.
+What people write (`message.Request`, the input of a workflow) becomes `InvalidInput`: a failure of the workflow or of
+the update that they can read, where the SDK would retry the workflow's task for ever.
+
+What workers tell each other (every other `message.Message`) becomes `VersionMismatchError`, since it means that workers
+of two versions run side by side, as they do while an update is rolled out. Then another worker has to take the work:
+
+- A workflow reads an activity's answer, or what it carried into a new run: the SDK fails the workflow *task*, and the
+  server offers it again, to any worker (temporalio `worker/_workflow_instance.py`, `_convert_payloads`: any error that
+  is no FailureError).
+- A worker reads an activity's input: the SDK fails the *attempt* with a retryable error (temporalio
+  `worker/_activity.py`, "Failed decoding arguments").
+- A workflow reads a signal: the SDK drops it whatever the error, so whoever signals must do so again.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from pydantic import ValidationError
+from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.common import RawValue, SearchAttributeKey
@@ -18,24 +30,85 @@ from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, pydan
 from temporalio.converter import BinaryNullPayloadConverter, CompositePayloadConverter, JSONProtoPayloadConverter
 from temporalio.exceptions import ApplicationError
 
-from etcd_handoff.message import describe
+from etcd_handoff.change_queue import Turns
+from etcd_handoff.errors import HandoffError
+from etcd_handoff.leave_requests import WatchRequest
+from etcd_handoff.message import Message, Request, describe
 from etcd_handoff.model import FailureType
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 JSON: Final = "json/plain"
 NULL: Final = "binary/null"
+DEFAULTS: Final = "etcd-handoff-defaults"
+"""Key of a payload's metadata: which fields of a request have the value that they have when they are left out."""
+CONTINUED: Final = "etcd-handoff-continued"
+"""Key of a payload's metadata: a workflow wrote this request, for its own next run."""
+WRITTEN_BY_PEOPLE: Final = (Request, WatchRequest, Turns)
+"""What people write, and inputs of workflows that have no other way to say that they cannot begin."""
+
+
+class VersionMismatchError(HandoffError):
+    """A worker or client of another version wrote what this one cannot read; one of that version has to."""
 
 
 class _ReadableErrors(PydanticJSONPlainPayloadConverter):
-    """pydantic's JSON, with `InvalidInput` for what does not fit."""
+    """pydantic's JSON; what does not fit is `InvalidInput` or a `VersionMismatchError`, as the module says."""
+
+    def to_payload(self, value: Any) -> Payload | None:
+        payload = super().to_payload(value)
+        if payload is not None and isinstance(value, Request | WatchRequest):
+            unused = [name for name, field in type(value).model_fields.items() if getattr(value, name) == field.default]
+            payload.metadata[DEFAULTS] = ",".join(unused).encode()
+            if workflow.in_workflow():
+                payload.metadata[CONTINUED] = b"true"
+        return payload
 
     def from_payload(self, payload: Payload, type_hint: type[Any] | None = None) -> Any:
         try:
             return super().from_payload(payload, type_hint)
         except ValidationError as error:
-            raise invalid_input("; ".join(describe(error))) from None
+            if (fit := _without_unused(payload, error)) is not None:
+                return self.from_payload(fit, type_hint)
+            raise _unreadable("; ".join(describe(error)), payload, type_hint) from None
+
+
+def _without_unused(payload: Payload, error: ValidationError) -> Payload | None:
+    """The payload without the fields that only a newer version knows and that stand at their defaults there.
+
+    A request that a newer client or worker wrote, and that asks for nothing new, is as good for this version. None
+    where it has no such field.
+    """
+    unused = payload.metadata.get(DEFAULTS, b"").decode(errors="replace").split(",")
+    unknown = [item["loc"][-1] for item in error.errors(include_url=False) if item["type"] == "extra_forbidden"]
+    left_out = set(unknown) & set(filter(None, unused))
+    if not left_out:
+        return None
+    kept = {name: value for name, value in json.loads(payload.data).items() if name not in left_out}
+    metadata = {key: value for key, value in payload.metadata.items() if key != DEFAULTS}
+    return Payload(metadata=metadata, data=json.dumps(kept).encode())
+
+
+def _unreadable(text: str, payload: Payload, type_hint: object) -> ApplicationError | VersionMismatchError:
+    types = tuple(_types(type_hint))
+    between_workers = any(issubclass(t, Message) and not issubclass(t, WRITTEN_BY_PEOPLE) for t in types)
+    if not between_workers and CONTINUED not in payload.metadata:
+        return invalid_input(text)
+    names = ", ".join(t.__name__ for t in types if issubclass(t, Message)) or "input"
+    return VersionMismatchError(
+        f"{names} was written by another version of etcd-handoff and cannot be read here ({text}); it is tried again"
+        " until a worker of a version that can read it takes it"
+    )
+
+
+def _types(hint: object) -> Iterator[type]:
+    """The classes in a type hint such as `Report`, `Carried | None` or `list[Step]`."""
+    if parts := get_args(hint):
+        for part in parts:
+            yield from _types(part)
+    elif isinstance(hint, type):
+        yield hint
 
 
 def invalid_input(text: str) -> ApplicationError:
@@ -57,16 +130,17 @@ class HandoffPayloadConverter(CompositePayloadConverter):
         """The values, each fitting its type.
 
         Raises:
-            ApplicationError: `InvalidInput`, since the SDK would retry the workflow's task for ever after any other.
+            ApplicationError: `InvalidInput`, for what people write.
+            VersionMismatchError: For what workers tell each other.
         """
         readable = [
-            payload if hint is RawValue else _as_json(payload)
+            payload if hint is RawValue else _as_json(payload, hint)
             for payload, hint in zip_longest(payloads, type_hints or ())
         ]
         return super().from_payloads(readable, type_hints)
 
 
-def _as_json(payload: Payload) -> Payload:
+def _as_json(payload: Payload, hint: object) -> Payload:
     """Null as JSON writes it, so that it has to fit the type as any other value."""
     encoding = payload.metadata.get("encoding", b"").decode(errors="replace")
     if encoding == JSON:
@@ -74,7 +148,7 @@ def _as_json(payload: Payload) -> Payload:
     if encoding == NULL and not payload.data:
         return Payload(metadata={"encoding": JSON.encode()}, data=b"null")
     known = f"encoding {encoding[:40]!r}" if encoding else "payload without encoding"
-    raise invalid_input(f"input: {known} is not read; give JSON, encoding {JSON!r}")
+    raise _unreadable(f"input: {known} is not read; give JSON, encoding {JSON!r}", payload, hint)
 
 
 data_converter = dataclasses.replace(pydantic_data_converter, payload_converter_class=HandoffPayloadConverter)

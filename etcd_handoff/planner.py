@@ -45,8 +45,8 @@ nobody accepts writes.
 
 ID_DIGITS: Final = 16
 """Hex digits of a uint64."""
-OLDEST_ETCD: Final = (3, 5)
-"""MemberListRequest has the field `linearizable` from 3.5 on (etcd `api/etcdserverpb/rpc.proto`)."""
+DIGITS_OF_UINT64: Final = 20
+"""Decimal digits of the largest uint64."""
 
 
 class Reason(StrEnum):
@@ -79,7 +79,7 @@ class Reason(StrEnum):
     LAST_VOTER = "LastVoter"
     CLUSTER_CHANGED = belief.CLUSTER_CHANGED
     CLUSTER_RESTORED = belief.CLUSTER_RESTORED
-    OLD_ETCD = "OldEtcd"
+    OLD_ETCD = belief.OLD_ETCD
     DATA_INCONSISTENT = "DataInconsistent"
 
 
@@ -167,28 +167,27 @@ def plan(view: ClusterView, intent: Intent) -> Decision:
     target = view.member(intent.target_id)
     if target is None:
         return Done()
-    return _refusal(view, target) or _obstacle(view, target) or _step(view, target, intent)
+    return _last_voter(view, target) or _obstacle(view, target) or _step(view, target, intent)
 
 
 def doubted(doubt: Doubt) -> Blocked | Refused:
-    """What a contradiction means for a change: for good where it lasts, else only for now."""
-    if doubt.lasting:
-        return Refused(Reason(doubt.kind), doubt.text, doubt.remedy)
-    return Blocked(Reason(doubt.kind), doubt.text, doubt.remedy)
+    """What a contradiction means for a change: for good where it lasts, else only for now.
+
+    A kind that a newer worker has found, and this one does not know, is named in the text: to fail here would fail the
+    workflow task again and again.
+    """
+    known = {reason.value: reason for reason in Reason}
+    reason = known.get(doubt.kind, Reason.LISTS_DIFFER)
+    text = doubt.text if doubt.kind in known else f"{doubt.kind}: {doubt.text}"
+    return Refused(reason, text, doubt.remedy) if doubt.lasting else Blocked(reason, text, doubt.remedy)
 
 
-def _refusal(view: ClusterView, target: MemberView) -> Refused | None:
+def _last_voter(view: ClusterView, target: MemberView) -> Refused | None:
     if not target.is_learner and len(view.voters) == 1:
         return Refused(
             Reason.LAST_VOTER,
             f"{target.label} is the last voter of the cluster; without it there is no cluster",
             "add and promote another member first, or shut the whole cluster down",
-        )
-    if old := [f"{m.label} runs {m.version}" for m in view.members if _older(m.version, OLDEST_ETCD)]:
-        return Refused(
-            Reason.OLD_ETCD,
-            f"etcd below 3.5 gives no linearizable member list: {', '.join(old)}",
-            "upgrade etcd first",
         )
     return None
 
@@ -221,10 +220,11 @@ def _obstacle(view: ClusterView, target: MemberView) -> Blocked | None:
 
 def _corrupt(view: ClusterView, target: MemberView) -> Blocked | None:
     """Data that etcd itself does not trust; the member that is known to be corrupt may leave."""
-    corrupt = [alarm for alarm in view.alarms if alarm.kind == CORRUPT and alarm.member_id != target.id]
+    raised = {alarm.member_id for alarm in view.alarms if alarm.kind == CORRUPT}
+    corrupt = (raised | {m.id for m in view.members if CORRUPT in m.alarms}) - {target.id}
     if not corrupt:
         return None
-    whose = ", ".join(view.label(alarm.member_id) if alarm.member_id else "the whole cluster" for alarm in corrupt)
+    whose = ", ".join(view.label(member_id) if member_id else "the whole cluster" for member_id in sorted(corrupt))
     return Blocked(
         Reason.CLUSTER_CORRUPT,
         f"etcd has raised the alarm CORRUPT for {whose}: the copy that would leave may be the good one",
@@ -345,7 +345,7 @@ def resolve(view: ClusterView, wanted: str) -> MemberView | NotFound | Ambiguous
     A name that looks like another member's ID fits both, and so is ambiguous. A name in other letter case fits where
     no member has exactly that name, as names of EtcdMembers are lower case.
     """
-    exact = [m for m in view.members if m.name == wanted or m.id == canonical_id(wanted) or wanted in _peers(m)]
+    exact = [m for m in view.members if m.id == canonical_id(wanted) or wanted in ({m.name, *_peers(m)} - {""})]
     alike = [m for m in view.members if m.name and m.name.strip().lower() == wanted.strip().lower()]
     fits = exact or alike
     if len(fits) == 1:
@@ -353,7 +353,7 @@ def resolve(view: ClusterView, wanted: str) -> MemberView | NotFound | Ambiguous
     if fits:
         return Ambiguous(tuple(_described(view, m) for m in fits))
     hint = ""
-    if wanted.isdecimal() and (meant := view.member(format(int(wanted), "x"))):
+    if len(wanted) <= DIGITS_OF_UINT64 and wanted.isdecimal() and (meant := view.member(format(int(wanted), "x"))):
         hint = f"that is decimal; in hex it is {meant.id} ({meant.label})"
     return NotFound(tuple(f"{m.label} ({m.id})" for m in view.members), hint)
 
@@ -397,9 +397,3 @@ def _ailment(view: ClusterView, member: MemberView) -> str:
         index = f", and stands {behind} log entries behind" if behind > 0 else ""
         return f"{member.note or 'it answers, but no linearizable read'}{index}"
     return member.note or "does not follow the agreed leader"
-
-
-def _older(version: str, oldest: tuple[int, int]) -> bool:
-    """Whether a version such as `3.4.23` is below `oldest`; what cannot be read is not."""
-    parts = version.split(".")[:2]
-    return len(parts) == len(oldest) and all(p.isdecimal() for p in parts) and tuple(map(int, parts)) < oldest

@@ -69,7 +69,8 @@ class MemberView(Message):
             must have gone through the member's raft loop (raft ReadIndex).
         leader_id: The leader that the member itself names; None when it knows none or did not answer.
         term: Raft term that the member reports; 0 when it did not answer.
-        raft_index: Last raft log index of the member; 0 when it did not answer.
+        raft_index: Last raft log index that the member knows to be committed (etcd `api/etcdserverpb/rpc.proto`,
+            StatusResponse.raftIndex); 0 when it did not answer.
         version: etcd version of the member, empty when it did not answer.
         db_size_bytes: Size of the backend file; 0 when it did not answer.
         alarms: Alarms raised for this member: `NOSPACE`, `CORRUPT`.

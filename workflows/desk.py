@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from etcd_handoff.view import ClusterView
 
 with workflow.unsafe.imports_passed_through():
-    from etcd_handoff.change_queue import Place, Recall, Ticket, Turn, heard
+    from etcd_handoff.belief import Binding
+    from etcd_handoff.change_queue import Turn, heard
     from etcd_handoff.model import (
         PASSING,
         Approval,
@@ -22,12 +23,12 @@ with workflow.unsafe.imports_passed_through():
         Progress,
         Recheck,
         RemovalRequest,
-        Step,
         WorkerTraits,
     )
     from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
     from workflows import page
-    from workflows.turns import join, ticket_of
+    from workflows.proposal import Proposal
+    from workflows.step_log import StepLog
 
 
 LASTS: Final = timedelta(seconds=1)
@@ -45,16 +46,15 @@ class Desk:
         self._doing = "taking the removal up"
         self._waiting_for = ""
         self._pinned: Pinned | None = None
+        self._binding = Binding()
         self._view: ClusterView | None = None
-        self._steps: list[Step] = []
-        self._committed = False
+        self._log = StepLog()
+        self._proposal = Proposal()
         self._approval: Approval | None = None
         self._recheck = False
         self._turn = Turn(granted=False)
-        self._turn_news = False
         self._turn_request = 0
-        self._ticket: Ticket | None = None
-        self._queue_knows = False
+        self._turn_news = False
         self._listed = False
 
     @workflow.query
@@ -67,8 +67,9 @@ class Desk:
             member_id=self._pinned.member_id if self._pinned else "",
             doing=self._doing,
             waiting_for=self._waiting_for,
-            point_of_no_return=self._committed,
-            steps=tuple(self._steps),
+            point_of_no_return=self._proposal.point_of_no_return,
+            steps=self._log.steps,
+            steps_left_out=self._log.left_out,
         )
 
     @workflow.update(description='Let a removal that waits for approval go on. Example: {"by": "ann", "comment": "ok"}')
@@ -96,36 +97,9 @@ class Desk:
     @workflow.signal
     def your_turn(self, turn: Turn) -> None:
         """What the cluster's queue tells: that this removal may change the cluster, or who is before it."""
-        now = heard(self._turn, turn, workflow.info().first_execution_run_id, self._turn_request)
-        if now is not self._turn:
-            self._turn, self._turn_news = now, True
-
-    @workflow.update(description="For a new queue of the etcd cluster: whether this removal has or wants a turn in it.")
-    def rejoin(self, recall: Recall) -> Ticket:  # noqa: ARG002  # the validator looks at it
-        """This removal's ticket; without a turn it counts its request up, so that no older grant is one any more."""
-        if self._ticket is None:
-            msg = "the validator lets nobody in without a ticket"
-            raise RuntimeError(msg)
-        if not self._turn.granted:
-            self._turn_request += 1
-        update = {"request": self._turn_request, "holds": self._turn.granted}
-        self._ticket = self._ticket.model_copy(update=update)
-        return self._ticket
-
-    @rejoin.validator
-    def _may_rejoin(self, recall: Recall) -> None:
-        if self._ticket is None or self._pinned is None or self._pinned.cluster_id != recall.cluster_id:
-            text = f"this removal stands in no queue of etcd cluster {recall.cluster_id}"
-            raise ApplicationError(text, type=FailureType.INVALID_INPUT)
-
-    async def _join(self, pinned: Pinned, *, waits: bool = True, wakes: bool = True) -> Place:
-        """Ask the queue for a turn, or give it up; either way what was granted before is over."""
-        self._turn_request += 1
-        self._turn = Turn(granted=False)
-        self._ticket = ticket_of(self._request.cluster, pinned, self._turn_request, waits=waits)
-        place = await join(self._request.cluster, pinned, self._turn_request, waits=waits, wakes=wakes)
-        self._turn = heard(self._turn, place.turn, self._ticket.chain_id, self._turn_request)
-        return place
+        before, chain_id = self._turn, workflow.info().first_execution_run_id
+        self._turn = heard(before, turn, chain_id, self._turn_request)
+        self._turn_news = self._turn_news or self._turn is not before
 
     def _show(self, state: HandoffState, doing: str, waiting_for: str = "") -> None:
         """Say where it stands: search attributes for lists, current details for the page, both for `progress`.

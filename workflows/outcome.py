@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from temporalio.exceptions import ApplicationError
+from temporalio import exceptions
+from temporalio.exceptions import ApplicationError, TimeoutType
 
 from etcd_handoff.model import FailureType, Pinned
-from etcd_handoff.planner import Blocked, Reason, Refused, Remove, Transfer
+from etcd_handoff.planner import Blocked, Reason, Refused, Remove, Transfer, warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from temporalio.exceptions import ActivityError
 
     from etcd_handoff.model import RemovalRequest, Step
     from etcd_handoff.planner import Ambiguous, Decision, NotFound
     from etcd_handoff.view import ClusterView, MemberView
 
+SAFE_BEFORE_PINNED: Final = frozenset({FailureType.UNKNOWN_CLUSTER, FailureType.INVALID_INPUT})
+"""What a start may simply have wrong. Once a worker knew the profile, it is only another worker that does not."""
+TIME_OUTS: Final = {
+    TimeoutType.START_TO_CLOSE: "it took too long",
+    TimeoutType.HEARTBEAT: "the worker that ran it fell silent",
+    TimeoutType.SCHEDULE_TO_CLOSE: "its time is over",
+    TimeoutType.SCHEDULE_TO_START: "no worker took it",
+}
 STEPS_WITHOUT_PAUSE: Final = 8
 """After so many steps that did not end it, the cluster is left alone for a moment before the next."""
 
@@ -47,6 +58,46 @@ def unavailable(steps: Sequence[Step]) -> Blocked:
         f"no linearizable member list can be read{f': {note}' if note else ''}",
         "a majority of the members runs and this cluster's endpoints can be reached from a worker",
     )
+
+
+def why_it_failed(error: ActivityError) -> tuple[str, str]:
+    """The type and the text of what ended an activity's last attempt.
+
+    Where a time-out has ended it, what the attempt before said is the text, as far as there is any.
+    """
+    cause: BaseException | None = error.cause
+    said = ""
+    while isinstance(cause, exceptions.TimeoutError):
+        said = said or TIME_OUTS.get(cause.type or TimeoutType.START_TO_CLOSE, str(cause))
+        cause = cause.__cause__
+    if isinstance(cause, ApplicationError):
+        return cause.type or "", f"{said}; before that: {cause.message}" if said else cause.message
+    return "", said or str(cause or error)
+
+
+def step_fails(step: str, text: str) -> Blocked:
+    """An activity has failed in all its attempts."""
+    return Blocked(
+        Reason.STEP_FAILS, f"{step} keeps failing: {text}", "what the text names is mended; it is tried again"
+    )
+
+
+def failed_step(kind: str, text: str, *, pinned: bool) -> ApplicationError | None:
+    """The contract's failure for a step that no wait can mend; None for all others.
+
+    Args:
+        kind: Type of the failure that its last attempt ended with.
+        text: What is known about the cause.
+        pinned: A worker has known the cluster profile before.
+    """
+    if kind != FailureType.PERMISSION_DENIED and (pinned or kind not in SAFE_BEFORE_PINNED):
+        return None
+    return ApplicationError(text, type=kind, non_retryable=True)
+
+
+def locked(note: str) -> Blocked:
+    """Somebody else holds the lock that lies in the etcd cluster itself."""
+    return Blocked(Reason.CHANGE_UNDER_WAY, note, "the other change ends; a holder that died is passed over after 20 s")
 
 
 def unsettled(steps: Sequence[Step]) -> Blocked:
@@ -105,14 +156,35 @@ def no_leave(note: str) -> ApplicationError:
     return ApplicationError(text, type=FailureType.REMOVAL_REFUSED, non_retryable=True)
 
 
-def blocked_too_long(blocked: Blocked, waited_seconds: float, *, proposed: bool) -> ApplicationError:
-    """The contract's failure for what did not pass by itself; `proposed` when etcd may have taken the member out."""
+def taken_back(resource: str, manager: str) -> ApplicationError:
+    """The contract's failure for an order to k0s that somebody else has taken back."""
+    text = (
+        f"{Reason.AWAITING_K0S}: spec.leave of EtcdMember {resource} was taken back by {manager}, so the member stays;"
+        " start the removal again if it is to leave all the same"
+    )
+    return ApplicationError(text, type=FailureType.REMOVAL_REFUSED, non_retryable=True)
+
+
+def blocked_too_long(blocked: Blocked, waited_seconds: float) -> ApplicationError:
+    """The contract's failure for what did not pass by itself."""
     text = (
         f"{blocked.reason}: {blocked.seen}; waited {waited_seconds:g} s for: {blocked.unblocks}. "
-        + "The removal was proposed before that and may have taken place. " * proposed
-        + "Start the removal again when that has happened"
+        "Start the removal again when that has happened"
     )
     return ApplicationError(text, type=FailureType.BLOCKED_TOO_LONG, non_retryable=True)
+
+
+def ended(failure: ApplicationError, *, pending: bool, unwritten: str) -> ApplicationError:
+    """The same failure, with what is true at the end.
+
+    Args:
+        failure: Why the removal has failed.
+        pending: Etcd may still carry it out.
+        unwritten: Why the EtcdMember does not say so; empty when it does.
+    """
+    text = failure.message + f"; {unwritten}" * bool(unwritten)
+    text += ". The removal was proposed before that and may have taken place" * pending
+    return ApplicationError(text, type=failure.type, non_retryable=True)
 
 
 def ambiguous(wanted: str, found: Ambiguous) -> ApplicationError:
@@ -123,11 +195,42 @@ def ambiguous(wanted: str, found: Ambiguous) -> ApplicationError:
 
 def unknown(request: RemovalRequest, found: NotFound, because: str) -> ApplicationError:
     """The contract's failure for a member that neither etcd nor an EtcdMember knows."""
+    hint = f"; {found.hint}" if found.hint else ""
     text = (
-        f"member: {request.member!r} is no member of cluster {request.cluster}, and {because}; "
+        f"member: {request.member!r} is no member of cluster {request.cluster}, and {because}{hint}; "
         f"members are {', '.join(found.known)}"
     )
     return ApplicationError(text, type=FailureType.UNKNOWN_MEMBER, non_retryable=True)
+
+
+def another_name(wanted: str, resource: str, member: MemberView) -> ApplicationError:
+    """The contract's failure for a name whose EtcdMember speaks of a present member of another name."""
+    text = (
+        f"member: no member is called {wanted!r}, and EtcdMember {resource} speaks of {member.label} (ID {member.id});"
+        " give the ID if that one is meant"
+    )
+    return ApplicationError(text, type=FailureType.UNKNOWN_MEMBER, non_retryable=True)
+
+
+def joined_since(wanted: str, member_id: str) -> ApplicationError:
+    """The contract's failure for a member that was not there when it was asked for, and is now."""
+    text = (
+        f"member: no member was called {wanted!r} when its removal was asked for, and member {member_id} has joined"
+        " under that name since; start the removal again if that one is meant"
+    )
+    return ApplicationError(text, type=FailureType.UNKNOWN_MEMBER, non_retryable=True)
+
+
+def alarmed(view: ClusterView | None) -> str:
+    """What an operator must know before a removal, as the end of a sentence; empty when there is nothing."""
+    return "".join(f"; WARNING: {line}" for line in (warnings(view) if view else ()))
+
+
+def no_writes(acknowledged: bool | None) -> str:  # noqa: FBT001  # None counts too
+    """The end of a sentence on a removal after which the cluster commits nothing; empty otherwise."""
+    if acknowledged is not False:
+        return ""
+    return "; WARNING: the members that remain have acknowledged no write since it left"
 
 
 def in_words(blocked: Blocked) -> str:
@@ -135,11 +238,13 @@ def in_words(blocked: Blocked) -> str:
     return f"{blocked.reason}: {blocked.seen}; {blocked.unblocks}"
 
 
-def plan_lines(decision: Decision, target: str, label: Callable[[str], str]) -> tuple[str, ...]:
-    """The steps that lie before the removal, in order; none while it is blocked."""
+def plan_lines(
+    decision: Decision, target: str, label: Callable[[str], str], view: ClusterView | None = None
+) -> tuple[str, ...]:
+    """The steps that lie before the removal, in order, after what to know before it; none while it is blocked."""
     if isinstance(decision, Blocked | Refused):
         return ()
-    lines = list[str]()
+    lines = [f"WARNING: {line}" for line in (warnings(view) if view else ())]
     if isinstance(decision, Transfer):
         successor = label(decision.transferee_id)
         lines += [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etcd_handoff.planner import warnings
+
 if TYPE_CHECKING:
     from etcd_handoff.model import Pinned, Progress, RemovalRequest
     from etcd_handoff.view import ClusterView
@@ -24,9 +26,11 @@ def details(request: RemovalRequest, progress: Progress, pinned: Pinned | None, 
     if progress.point_of_no_return:
         lines += ["", "The removal has been proposed: from here it only rolls forward."]
     if view is not None:
+        lines += [line for warning in warnings(view) for line in ("", f"**Warning:** {warning}")]
         lines += ["", *_members(view, pinned)]
     if progress.steps:
-        lines += ["", "**Steps**", ""]
+        left_out = f" (without {progress.steps_left_out} in between)" if progress.steps_left_out else ""
+        lines += ["", f"**Steps**{left_out}", ""]
         lines += [
             f"- `{s.name}` {s.outcome}, {s.milliseconds:.0f} ms on {s.node}"
             + (f", {s.attempts} attempts" if s.attempts > 1 else "")

@@ -1,39 +1,38 @@
 """The workflow `RemoveMember`: observe, plan, do one step, plan again, until the member is gone and its record is true.
 
-The decisions are `etcd_handoff.planner`'s, the effects are the activities'. Here stand the order, the waiting, the
-point of no return, and what people see meanwhile. The planner runs inside the workflow: editing it is editing this.
+The decisions are `etcd_handoff.planner`'s, the effects are the activities'. Here stand the order, the waiting and the
+point of no return; the classes below it hold what a removal does on the way, one concern each:
+
+    Desk         what people see and say              workflows/desk.py
+    Effects      calling activities, what they saw    workflows/effects.py
+    Ending       recording, failing, the result       workflows/ending.py
+    Gates        approval, hash check, snapshot       workflows/gates.py
+    TurnTaking   the queue of the etcd cluster        workflows/turn_taking.py
+    AskingK0s    where k0s removes the member         workflows/asking_k0s.py
+
+The planner runs inside the workflow: editing it is editing this.
 """
 
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+import contextlib
+from typing import TYPE_CHECKING
 
 from temporalio import workflow
-from temporalio.exceptions import (
-    ActivityError,
-    ApplicationError,
-    is_cancelled_exception,
-)
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.etcd import EtcdActivities
-    from activities.worker import WorkerActivities
-    from etcd_handoff.change_queue import rejoin_after
-    from etcd_handoff.etcdmember import MESSAGE_REMOVED
+    from etcd_handoff import belief
+    from etcd_handoff.belief import Binding
+    from etcd_handoff.etcdmember import resource_name
     from etcd_handoff.model import (
-        Act,
         AwaitElection,
         Carried,
         FailureType,
         HandoffState,
-        LeaveRequest,
-        Look,
-        Outcome,
         Pinned,
-        Record,
-        Recorded,
         RemovalRequest,
         RemovalResult,
         Report,
@@ -47,46 +46,35 @@ with workflow.unsafe.imports_passed_through():
         Blocked,
         Decision,
         Done,
-        Intent,
-        Reason,
+        NotFound,
         Refused,
         Remove,
         Transfer,
         canonical_id,
+        doubted,
         is_member_id,
         plan,
         resolve,
     )
     from etcd_handoff.view import ClusterView, MemberView
     from workflows import calls, outcome
-    from workflows.desk import Desk
+    from workflows.asking_k0s import AskingK0s
+    from workflows.proposal import Proposal
+    from workflows.step_log import StepLog, within
+    from workflows.turn_taking import CARRIED_MEMO
+    from workflows.waiting import WaitBudget
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-RECORD_AT_LEAST_SECONDS: Final = 60.0
-"""How long at least the status is tried to be recorded, when blocked_timeout_seconds is shorter."""
-FIRST_PAUSE_SECONDS: Final = 0.25
-LONGEST_PAUSE_SECONDS: Final = 30.0
-PAUSE_GROWTH: Final = 1.6
-CARRIED_MEMO: Final = "carried"
+    from collections.abc import Sequence
 
 
 @workflow.defn
-class RemoveMember(Desk):
+class RemoveMember(AskingK0s):
     """Takes one member out of a live cluster; the contract is in docs/reference.md."""
 
     def __init__(self) -> None:
         """Nothing is known yet."""
         super().__init__()
-        self._avoid: tuple[str, ...] = ()
-        self._was_leader = False
-        self._gates_passed = False
-        self._cancel_requested = False
-        self._snapshot = ""
-        self._leave_requested = False
-        self._blocked_seconds_left = 0.0
-        self._pauses = 0
         self._steps_since_pause = 0
         self._listing: asyncio.Task[None] | None = None
 
@@ -96,153 +84,161 @@ class RemoveMember(Desk):
         if request is None:
             raise invalid_input('input: missing; give {"cluster": "<profile>", "member": "<name or hex ID>"}')
         self._request = request
-        self._blocked_seconds_left = request.blocked_timeout_seconds
-        if workflow.info().continued_run_id is not None:
-            self._take_over(workflow.memo_value(CARRIED_MEMO, type_hint=Carried))
+        self._waiting = WaitBudget(request.blocked_timeout_seconds)
+        self._began = workflow.info().start_time.isoformat(timespec="seconds")
+        self._take_over()
         self._listing = asyncio.create_task(self._list_what_lasts())  # goes with the run: to cancel it is an event more
         removal = asyncio.create_task(self._remove())
         try:
             result = await self._unless_cancelled(removal)
-        except ActivityError as error:
-            cause = error.cause
-            if is_cancelled_exception(error) or not isinstance(cause, ApplicationError):
-                self._show(HandoffState.FAILED, "cancelled before anything was removed")
-                raise
-            await self._know_worker()
-            self._show(HandoffState.FAILED, cause.message)
-            raise ApplicationError(cause.message, type=cause.type, non_retryable=True) from error
         except ApplicationError as error:
             refused = error.type in (FailureType.REMOVAL_REFUSED, FailureType.UNKNOWN_MEMBER)
+            await self._know_worker()
             self._show(HandoffState.REFUSED if refused else HandoffState.FAILED, error.message)
             raise
-        except asyncio.CancelledError:
-            self._show(HandoffState.FAILED, "cancelled before anything was removed")
-            raise
+        except (ActivityError, asyncio.CancelledError) as error:
+            if not is_cancelled_exception(error):
+                raise
+            if (removed := await self._call_off()) is None:
+                raise
+            result = removed
         await workflow.wait_condition(workflow.all_handlers_finished)
         return result
 
     # --- the loop -------------------------------------------------------------------------------------------------
 
     async def _remove(self) -> RemovalResult:
-        await self._look()
-        while self._pinned is None:
-            if self._view is None:
-                await self._pause(outcome.unavailable(self._steps))
-            else:
-                self._pinned = await self._pin(self._view)
-        while not isinstance(decision := self._decide(), Done):
-            if isinstance(decision, Refused):
-                raise outcome.refusal(decision)
-            if self._request.dry_run:
-                return self._planned(decision)
-            await self._advance(decision)
-        return await self._finish()
+        """One thing after the other until it has ended; a step that keeps failing is waited for like anything else."""
+        blocked: Blocked | None = None
+        try:
+            while True:
+                try:
+                    if blocked is not None:
+                        await self._pause(blocked)
+                    elif self._view is None:
+                        await self._look()
+                    ended = await self._go_on()
+                except calls.StepFailedError as error:
+                    blocked = self._blocked_by(error)
+                else:
+                    if isinstance(ended, RemovalResult):
+                        return ended
+                    blocked = ended
+        except ApplicationError as failure:
+            return await self._end_badly(failure)
 
-    async def _advance(self, decision: Transfer | Remove | Blocked) -> None:
-        """One thing that brings the removal on, after which the cluster is looked at again."""
+    async def _go_on(self) -> Blocked | RemovalResult | None:
+        """One thing that brings the removal on, or its result, or what it has to wait for."""
+        if self._cancel_requested and not self._proposal.point_of_no_return:
+            raise asyncio.CancelledError  # it came too late at first, and nothing has come of the proposal
+        decision = await self._decision()
+        if isinstance(decision, Refused):
+            raise outcome.refusal(decision)
+        if self._request.dry_run and self._view is not None:
+            return self._planned(decision)
         if isinstance(decision, Blocked):
-            await self._pause(decision)
-        elif self._request.require_approval and self._approval is None and not self._gates_passed:
-            await self._await_approval()
-        elif not self._turn.granted:
-            await self._take_turn()
-        elif not self._gates_passed:
-            await self._pass_gates()
-        elif self._steps_since_pause >= outcome.STEPS_WITHOUT_PAUSE:
-            await self._pause(outcome.unsettled(self._steps))
-        else:
-            self._steps_since_pause += 1
-            if isinstance(decision, Transfer):
-                await self._transfer(decision)
-            elif self._traits is not None and self._traits.remover == "k0s":
-                await self._leave_to_k0s()
-            else:
-                await self._take_out(decision)
+            return decision
+        return await self._finish() if isinstance(decision, Done) else await self._advance(decision)
 
-    def _decide(self) -> Decision:
-        """The planner's word on the last view."""
+    async def _decision(self) -> Decision:
+        """What is to be done next; names are resolved before that, once."""
         if self._view is None:
-            return outcome.unavailable(self._steps)
-        intent = self._intent()
-        self._was_leader = self._was_leader or outcome.leads(self._view, intent.target_id)
-        return plan(self._view, intent)
+            known = self._absent and not self._request.dry_run  # what has left once is out for good
+            return Done() if known else outcome.unavailable(self._log.steps)
+        if self._pinned is None:
+            return await self._pin(self._view) or await self._decision()
+        return self._decide(self._view)
 
-    async def _pin(self, view: ClusterView) -> Pinned:
-        """The member that is meant: as etcd lists it, or as an EtcdMember remembers it."""
+    def _decide(self, view: ClusterView) -> Decision:
+        """The planner's word on what was seen last.
+
+        Raises:
+            ApplicationError: The member has joined since it was asked for.
+        """
+        intent, pinned = self._intent(), self._pin_or_fail()
+        if not pinned.present and self._undoubted and view.member(pinned.member_id):
+            raise outcome.joined_since(self._request.member, pinned.member_id)
+        self._was_leader = self._was_leader or outcome.leads(view, intent.target_id)
+        return plan(view, intent)
+
+    async def _advance(self, step: Transfer | Remove) -> Blocked | None:
+        """What has to come before the step, or the step; ends with a fresh look, or with what blocks it."""
+        self._let_gates_lapse()
+        if self._awaits_approval and not self._gates_passed:
+            await self._await_approval()
+            return None
+        if not self._turn.granted:
+            return await self._take_turn()
+        if not self._gates_passed:
+            return await self._pass_gates()
+        if self._steps_since_pause >= outcome.STEPS_WITHOUT_PAUSE:
+            return outcome.unsettled(self._log.steps)
+        self._steps_since_pause += 1
+        return await self._do(step)
+
+    async def _do(self, step: Transfer | Remove) -> Blocked | None:
+        if isinstance(step, Transfer):
+            await self._transfer(step)
+            return None
+        if self._traits is not None and self._traits.remover == "k0s":
+            return await self._leave_to_k0s()
+        return await self._take_out(step)
+
+    async def _pin(self, view: ClusterView) -> Blocked | Refused | None:
+        """Pin the member that is meant, as etcd lists it or as an EtcdMember remembers it.
+
+        Returns:
+            What stands against believing this view; then nothing is pinned.
+
+        Raises:
+            ApplicationError: No member fits, or more than one does.
+        """
         found, wanted = resolve(view, self._request.member), self._request.member
-        if isinstance(found, Ambiguous):
-            raise outcome.ambiguous(wanted, found)
         if isinstance(found, MemberView):
-            return outcome.pinned(view, found)
+            pinned = outcome.pinned(view, found)
+        elif isinstance(found, Ambiguous):
+            if doubt := self._doubt(view):
+                return doubt
+            raise outcome.ambiguous(wanted, found)
+        else:
+            try:
+                pinned = await self._find(view, found)
+            except ApplicationError:
+                if doubt := self._doubt(view):
+                    return doubt
+                raise
+        if doubt := self._doubt(view, (pinned.member_id,)):
+            return doubt
+        self._pinned, self._binding = pinned, belief.bound(Binding(cluster_id=view.cluster_id), view)
+        if not pinned.present:  # it may have joined after the list was read, and before its EtcdMember was
+            await self._look()
+        return None
+
+    async def _find(self, view: ClusterView, found: NotFound) -> Pinned:
+        """The member that no list shows, as its EtcdMember remembers it."""
+        wanted = self._request.member
         query = ResourceQuery(cluster=self._request.cluster, member=wanted)
-        resource = await calls.find(query, max(1.0, self._request.blocked_timeout_seconds))
-        self._steps.append(resource.step)
+        resource = await calls.find(query, patient=not self._request.dry_run)
+        self._log.append(resource.step)
         member_id = canonical_id(resource.member_id)
         if not is_member_id(member_id):
             raise outcome.unknown(self._request, found, resource.step.note or "its EtcdMember has no member ID")
         if listed := view.member(member_id):
+            if resource_name(listed.name) != resource_name(wanted):
+                raise outcome.another_name(wanted, resource.name, listed)
             return outcome.pinned(view, listed)
         peers = (resource.peer_address,) if "://" in resource.peer_address else ()
         absent = MemberView(id=member_id, name=resource.name, peer_urls=peers)
         return outcome.pinned(view, absent).model_copy(update={"present": False})
 
-    async def _await_approval(self) -> None:
-        """Others may have their turn meanwhile; ends with a fresh look."""
-        self._show(HandoffState.AWAITING_APPROVAL, "everything is ready", "the update `approve`")
-        await workflow.wait_condition(lambda: self._approval is not None)
-        await self._look(patient=True)
+    def _doubt(self, view: ClusterView, departed: Sequence[str] = ()) -> Blocked | Refused | None:
+        """What stands against believing the view that a member is to be pinned in."""
+        doubt = belief.contradiction(view, Binding(), departed)
+        if doubt is None and self._traits is not None and not self._traits.cluster_id:
+            doubt = belief.witness(view, self._claims or ())
+        return doubted(doubt) if doubt else None
 
-    async def _take_turn(self) -> None:
-        """Nobody else changes this etcd cluster now; ends with a fresh look when others did meanwhile."""
-        place, times = await self._join(self._pin_or_fail()), 0
-        if self._has_turn():
-            return
-        while not self._has_turn():
-            if place.silent:
-                await self._pause(outcome.queue_silent(place.silent))
-                return
-            behind = ", ".join(self._turn.behind) or "another removal"
-            self._show(HandoffState.QUEUED, f"waiting for its turn behind {behind}", "they have ended or are blocked")
-            if workflow.info().is_continue_as_new_suggested() and workflow.all_handlers_finished():
-                workflow.continue_as_new(self._request, memo={CARRIED_MEMO: self._hand_on()})
-            self._turn_news = False
-            try:
-                await workflow.wait_condition(
-                    lambda: self._turn_news or self._recheck, timeout=rejoin_after(times), timeout_summary="rejoin"
-                )
-            except TimeoutError:
-                times += 1
-            if not self._turn_news:
-                # Whoever terminated the queue made it forget this removal.
-                self._recheck = False
-                place = await self._join(self._pin_or_fail())
-        await self._look(patient=True)
-
-    def _has_turn(self) -> bool:
-        return self._turn.granted
-
-    async def _pass_gates(self) -> None:
-        """What was asked to happen before anything is changed; ends with a fresh look."""
-        if self._request.snapshot or self._request.hash_check:
-            self._show(HandoffState.CHECKING, "making sure that it may begin")
-        if self._request.hash_check:
-            report = await self._act(EtcdActivities.check_hash, "do all members hold the same data?")
-            if report.step.outcome is StepOutcome.INCONSISTENT:
-                raise outcome.inconsistent(report.step.note)
-            if report.step.outcome is not StepOutcome.CONSISTENT:
-                await self._pause(outcome.hash_unknown(report.step.note))
-                return
-        if self._request.snapshot and not self._snapshot:
-            report = await self._act(EtcdActivities.take_snapshot, "store a snapshot first", calls.SNAPSHOT_TIMEOUT)
-            if report.step.outcome is StepOutcome.FAILED:
-                raise invalid_input(f"snapshot: {report.step.note}")
-            if report.step.outcome is not StepOutcome.SAVED:
-                await self._pause(outcome.no_snapshot(report.step.note))
-                return
-            self._snapshot = report.step.note
-        self._gates_passed = True
-        if self._request.snapshot or self._request.hash_check:
-            await self._look()
+    # --- steps ----------------------------------------------------------------------------------------------------
 
     async def _transfer(self, step: Transfer) -> None:
         """Leadership moves from the target to another voter, and a majority says so.
@@ -255,16 +251,16 @@ class RemoveMember(Desk):
         calls.may_be_left(electing)
         try:
             report = await self._act(EtcdActivities.move_leader, f"hand leadership from {self._label()} to {label}")
-            if report.step.outcome is StepOutcome.TRANSFER_FAILED:
+            if report.step.outcome == StepOutcome.TRANSFER_FAILED:
                 self._avoid = (*self._avoid, report.transferee_id)
-            if report.step.outcome is StepOutcome.MOVED:
+            if report.step.outcome == StepOutcome.MOVED:
                 elected = await electing
-                if elected.step.outcome is not StepOutcome.ELECTED:  # it has waited for a transfer that came late
+                if elected.step.outcome != StepOutcome.ELECTED:  # it has waited for a transfer that came late
                     elected = await self._await_election(step, label)
-                self._steps.append(elected.step)
-                self._view = elected.view
+                self._log.append(elected.step)
+                self._see(elected.view)
             elif report.view is not None:
-                self._view = report.view
+                self._see(report.view)
             else:
                 await self._look()
         finally:
@@ -279,144 +275,64 @@ class RemoveMember(Desk):
         )
         return await calls.act(EtcdActivities.await_election, ask, f"a majority follows {label}", calls.CHANGE_TIMEOUT)
 
-    async def _take_out(self, step: Remove) -> None:
-        """The target leaves the membership. From here on a cancellation comes too late, unless nothing was proposed."""
-        proposed_before, self._committed = self._committed, True
-        self._show(HandoffState.REMOVING, f"removing {self._label()} through {self._label(step.via_id)}")
-        report = await self._act(
-            EtcdActivities.remove_member, f"remove {self._label()} through {self._label(step.via_id)}"
-        )
-        self._view = report.view
-        gone = report.step.outcome in (StepOutcome.REMOVED, StepOutcome.ALREADY_ABSENT)
-        self._committed = proposed_before or report.proposed or gone or report.step.attempts > 1
-        if self._cancel_requested and not self._committed:
-            raise asyncio.CancelledError
-        if report.step.outcome is StepOutcome.REFUSED_BY_ETCD:
-            await self._pause(outcome.refused_by_etcd(report.step.note))
-
-    async def _leave_to_k0s(self) -> None:
-        """k0s takes the member out once its EtcdMember asks for it; whether it has is read from etcd alone."""
-        pinned = self._pin_or_fail()
-        if not self._leave_requested:
-            self._committed = True
-            self._show(HandoffState.REMOVING, f"asking k0s to remove {self._label()}")
-            ask = LeaveRequest(
-                cluster=self._request.cluster, member_name=pinned.member_name, member_id=pinned.member_id
-            )
-            step = await calls.request_leave(ask)
-            self._steps.append(step)
-            if step.outcome is not StepOutcome.REQUESTED:
-                self._committed = False
-                raise outcome.no_leave(step.note)
-            self._leave_requested, self._pauses = True, 0
-        await self._pause(outcome.awaiting_k0s(self._label()))
-
-    async def _finish(self) -> RemovalResult:
-        """Record the truth and tell it."""
-        pinned, view = self._pin_or_fail(), self._view
-        if self._request.dry_run:
-            return self._planned(Done())
-        self._committed = True
-        if self._turn.granted:
-            await self._join(pinned, waits=False, wakes=False)
-        name = pinned.member_name or pinned.member_id
-        self._show(HandoffState.RECORDING, f"recording that {name} is not a member any more")
-        members = tuple(m.id for m in view.members) if view else ()
-        recorded = await self._record(pinned, members, joined=False, message=MESSAGE_REMOVED)
-        said = "its EtcdMember says so" if recorded.recorded else recorded.note
-        self._show(HandoffState.DONE, f"{name} is out; {said}")
-        return self._result(Outcome.REMOVED if pinned.present else Outcome.ALREADY_ABSENT, recorded)
+    async def _take_out(self, step: Remove) -> Blocked | None:
+        """The target leaves the membership: the point of no return, unless it turns out that nothing was proposed."""
+        doing = f"removing {self._label()} through {self._label(step.via_id)}"
+        self._proposal.in_flight, may_be_pending = True, True
+        self._show(HandoffState.REMOVING, f"{doing}{outcome.alarmed(self._view)}")
+        try:
+            report = await self._act(EtcdActivities.remove_member, doing.replace("removing", "remove", 1))
+            # A second attempt may come after one that has proposed it and could not say so.
+            may_be_pending = report.proposed or report.step.attempts > 1
+        except calls.StepFailedError as error:
+            may_be_pending = error.kind != FailureType.PERMISSION_DENIED  # which etcd says instead of proposing it
+            raise
+        finally:
+            self._proposal.ended(workflow.time(), may_be_pending=may_be_pending)
+        self._see(report.view)
+        if report.writes_acknowledged is not None:
+            self._writes_acknowledged = report.writes_acknowledged
+        if report.step.outcome == StepOutcome.REFUSED_BY_ETCD:
+            return outcome.refused_by_etcd(report.step.note)
+        return outcome.locked(report.step.note) if report.step.outcome == StepOutcome.LOCKED else None
 
     async def _pause(self, blocked: Blocked) -> None:
         """Wait durably, then look again; give up when the time for waiting is used up."""
+        self._last_blocked = blocked
         self._show(HandoffState.BLOCKED, f"{blocked.reason}: {blocked.seen}", blocked.unblocks)
-        if self._blocked_seconds_left <= 0:
-            await self._give_up(blocked)
-        silent = blocked.reason is Reason.QUEUE_SILENT
-        if self._pinned and not silent and not self._committed and (self._turn.granted or not self._queue_knows):
+        if self._waiting.seconds_left <= 0:
+            raise outcome.blocked_too_long(blocked, self._request.blocked_timeout_seconds)
+        if self._pinned is not None and not self._change_pending:
             # What it waits for may be the very removal that stands behind it; and the queue tells the EtcdMember.
-            self._queue_knows = True
-            await self._join(self._pinned, waits=False)
-        if workflow.info().is_continue_as_new_suggested() and workflow.all_handlers_finished():
-            workflow.continue_as_new(self._request, memo={CARRIED_MEMO: self._hand_on()})
-        pause = min(FIRST_PAUSE_SECONDS * PAUSE_GROWTH**self._pauses, LONGEST_PAUSE_SECONDS, self._blocked_seconds_left)
-        began = workflow.now()
-        try:
+            await self._give_turn_up(wakes=True)
+        self._continue_if_long()
+        began = workflow.time()
+        with contextlib.suppress(TimeoutError):
             await workflow.wait_condition(
-                lambda: self._recheck or (silent and self._has_turn()),
-                timeout=timedelta(seconds=pause),
+                lambda: self._recheck,
+                timeout=self._waiting.pause_seconds(),
                 timeout_summary=f"blocked: {blocked.reason}",
             )
-        except TimeoutError:
-            self._pauses += 1
-        else:
-            self._pauses = 0
+        self._waiting.waited(workflow.time() - began, rechecked=self._recheck)
         self._recheck = False
-        self._blocked_seconds_left -= max(0.001, (workflow.now() - began).total_seconds())
         self._avoid, self._steps_since_pause = (), 0
         await self._look(patient=True)
 
-    async def _give_up(self, blocked: Blocked) -> None:
-        pinned, view = self._pinned, self._view
-        if pinned is not None and view is not None and view.member(pinned.member_id) is not None:
-            ids = tuple(m.id for m in view.members)
-            said = f"Not removed: {blocked.reason}: {blocked.seen}"
-            await self._record(pinned, ids, joined=True, message=said, failed=True)
-        raise outcome.blocked_too_long(blocked, self._request.blocked_timeout_seconds, proposed=self._committed)
+    def _blocked_by(self, error: calls.StepFailedError) -> Blocked:
+        """What a step that keeps failing is waited for.
 
-    # --- calling activities ---------------------------------------------------------------------------------------
+        Raises:
+            ApplicationError: No wait can mend it.
+        """
+        kind = "" if error.step == "read_leave" else error.kind  # it was allowed to ask, so it will be to look again
+        if failure := outcome.failed_step(kind, error.text, pinned=self._pinned is not None):
+            raise failure from error
+        blocked = outcome.step_fails(error.step, error.text)
+        if self._request.dry_run and error.step == "find_resource":
+            raise outcome.blocked_too_long(blocked, calls.DRY_RUN_SECONDS) from error
+        return blocked
 
-    async def _look(self, *, patient: bool = False) -> None:
-        """A fresh view; `patient` gives members that did not answer the last time their full time-out again."""
-        self._show(HandoffState.CHECKING if not patient else self._state, self._doing, self._waiting_for)
-        look = Look(cluster=self._request.cluster, doubtful=() if patient else self._doubtful())
-        report = await calls.look(look)
-        # A removal that is blocked for hours looks hundreds of times; the last look says it all.
-        if patient and self._steps and self._steps[-1].name == report.step.name:
-            self._steps.pop()
-        self._steps.append(report.step)
-        self._view = report.view
-        await self._know_worker(report)
-
-    async def _know_worker(self, report: Report | None = None) -> None:
-        """What the worker that took this up knows stands in the history: replay elsewhere must see the same."""
-        if self._traits is None and report is not None:
-            self._traits = report.traits
-        if self._traits is None:
-            self._traits = await workflow.execute_local_activity_method(
-                WorkerActivities.describe_worker, self._request.cluster, start_to_close_timeout=timedelta(seconds=5)
-            )
-
-    async def _act(
-        self,
-        method: Callable[..., Awaitable[Report]],
-        summary: str,
-        timeout: timedelta = calls.CHANGE_TIMEOUT,
-    ) -> Report:
-        report = await calls.act(method, self._act_input(), summary, timeout)
-        self._steps.append(report.step)
-        return report
-
-    async def _record(
-        self, pinned: Pinned, members: tuple[str, ...], *, joined: bool, message: str, failed: bool = False
-    ) -> Recorded:
-        """Write the EtcdMember; an API that stays away ends as a note, since what etcd says is true all the same."""
-        record = Record(
-            cluster=self._request.cluster,
-            member_name=pinned.member_name,
-            member_id=pinned.member_id,
-            peer_urls=pinned.peer_urls,
-            joined=joined,
-            members=members,
-            message=message,
-            failed=failed,
-            run_id=workflow.info().first_execution_run_id,
-            steps=tuple(self._steps),
-        )
-        patience_seconds = max(RECORD_AT_LEAST_SECONDS, 0 if failed else self._request.blocked_timeout_seconds)
-        recorded = await calls.record(record, patience_seconds, f"{self._label()}: Joined={joined}")
-        self._steps.append(recorded.step)
-        return recorded
+    # --- cancelling, and going on as a new run ----------------------------------------------------------------------
 
     async def _unless_cancelled(self, removal: asyncio.Task[RemovalResult]) -> RemovalResult:
         """The removal's result; a cancellation ends it as long as nothing has been proposed."""
@@ -427,87 +343,64 @@ class RemoveMember(Desk):
                 if removal.done():
                     raise
                 self._cancel_requested = True
-                if not self._committed:
+                if not self._proposal.point_of_no_return:
                     removal.cancel()
                     return await removal
 
-    # --- small things ---------------------------------------------------------------------------------------------
-
-    def _act_input(self) -> Act:
-        intent = self._intent()
-        return Act(
-            cluster=self._request.cluster,
-            cluster_id=intent.cluster_id,
-            target_id=intent.target_id,
-            avoid=self._avoid,
-            doubtful=self._doubtful(),
-        )
-
-    def _intent(self) -> Intent:
-        pinned = self._pin_or_fail()
-        return Intent(pinned.cluster_id, pinned.member_id, frozenset(self._avoid))
-
-    def _pin_or_fail(self) -> Pinned:
-        if self._pinned is None:
-            msg = "a step was asked for before the member was pinned"
-            raise RuntimeError(msg)
-        return self._pinned
-
-    def _doubtful(self) -> tuple[str, ...]:
-        return tuple(m.id for m in self._view.members if not m.reachable) if self._view else ()
-
-    def _label(self, member_id: str | None = None) -> str:
-        pinned = self._pinned
-        if member_id is None:
-            return (pinned.member_name or pinned.member_id) if pinned else self._request.member
-        return self._view.label(member_id) if self._view else member_id
-
-    def _planned(self, decision: Transfer | Remove | Blocked | Done) -> RemovalResult:
-        """What a dry run answers: the steps in words, or what it would have to wait for."""
-        lines = outcome.plan_lines(decision, self._label(), self._label)
-        blocked = outcome.in_words(decision) if isinstance(decision, Blocked) else ""
-        self._show(HandoffState.DONE, f"dry run: {blocked or '; '.join(lines)}")
-        unwritten = Recorded(step=self._steps[-1], recorded=False, note="dry run: nothing was written")
-        return self._result(Outcome.PLANNED, unwritten).model_copy(update={"plan": lines, "blocked_by": blocked})
-
-    def _result(self, how: Outcome, recorded: Recorded) -> RemovalResult:
-        pinned = self._pin_or_fail()
-        leadership = self._view.leadership if self._view else None
-        return RemovalResult(
-            outcome=how,
-            cluster=self._request.cluster,
-            cluster_id=pinned.cluster_id,
-            member_id=pinned.member_id,
-            member_name=pinned.member_name,
-            peer_urls=pinned.peer_urls,
-            was_leader=self._was_leader,
-            leader_before=pinned.leader_before,
-            leader_after=leadership.id if leadership else None,
-            term_before=pinned.term_before,
-            term_after=leadership.term if leadership else 0,
-            status_recorded=recorded.recorded,
-            status_note=recorded.note,
-            steps=tuple(self._steps),
-            snapshot=self._snapshot,
-        )
+    async def _call_off(self) -> RemovalResult | None:
+        """It has been cancelled; the result, where it turns out that k0s, which was asked, has taken the member out."""
+        if self._leave_asked:
+            await self._withdraw()
+            await self._settle()
+            if self._absent:
+                return await self._finish()
+        stands = f", but spec.leave of {self._label()} stands: k0s may still remove it" if self._leave_asked else ""
+        self._show(HandoffState.FAILED, f"cancelled before anything was removed{stands}")
+        return None
 
     def _hand_on(self) -> Carried:
-        return Carried(
-            traits=self._traits or WorkerTraits(search_attributes=False),
-            pinned=self._pinned,
-            steps=tuple(self._steps),
-            blocked_seconds_left=self._blocked_seconds_left,
-            was_leader=self._was_leader,
-            approval=self._approval,
-            gates_passed=self._gates_passed,
-            committed=self._committed,
-            snapshot=self._snapshot,
-            turn_request=self._turn_request,
+        return within(
+            Carried(
+                began=self._began,
+                run_id=workflow.info().run_id,
+                traits=self._traits or WorkerTraits(search_attributes=False),
+                pinned=self._pinned,
+                binding=self._binding,
+                steps=self._log.steps,
+                steps_left_out=self._log.left_out,
+                blocked_seconds_left=self._waiting.seconds_left,
+                was_leader=self._was_leader,
+                approval=self._approval,
+                gates_passed_at=self._gates_passed_at if self._gates_passed else None,
+                snapshot=self._snapshot,
+                pending_since=self._proposal.pending_since,
+                absent=self._absent,
+                writes_acknowledged=self._writes_acknowledged,
+                recording_seconds=self._recording_seconds,
+                turn_request=self._turn_request,
+                wants_turn=self._turn_wanted,
+                holds_turn=self._turn.granted,
+                leave_asked=self._leave_asked,
+                cancel_requested=self._cancel_requested,
+            )
         )
 
-    def _take_over(self, carried: Carried) -> None:
-        self._traits, self._pinned, self._steps = carried.traits, carried.pinned, list(carried.steps)
-        self._blocked_seconds_left, self._was_leader = carried.blocked_seconds_left, carried.was_leader
-        self._approval, self._gates_passed = carried.approval, carried.gates_passed
-        self._committed, self._snapshot = carried.committed, carried.snapshot
-        self._turn_request = carried.turn_request
+    def _take_over(self) -> None:
+        """Go on where the run before stood, if it has handed anything on.
+
+        A run that Temporal made from it (cron, a retry policy, a Schedule) sees the memo too, and starts afresh.
+        """
+        before = workflow.info().continued_run_id
+        carried = workflow.memo_value(CARRIED_MEMO, None, type_hint=Carried) if before else None
+        if carried is None or carried.run_id != before:
+            return
+        self._began = carried.began or self._began
+        self._traits, self._pinned, self._binding = carried.traits, carried.pinned, carried.binding
+        self._log = StepLog(carried.steps, carried.steps_left_out)
+        self._waiting, self._was_leader = WaitBudget(carried.blocked_seconds_left), carried.was_leader
+        self._approval, self._gates_passed = carried.approval, carried.gates_passed_at is not None
+        self._gates_passed_at, self._snapshot = carried.gates_passed_at or 0.0, carried.snapshot
+        self._proposal, self._absent = Proposal(pending_since=carried.pending_since), carried.absent
+        self._writes_acknowledged, self._recording_seconds = carried.writes_acknowledged, carried.recording_seconds
+        self._take_place(carried)
+        self._leave_asked, self._cancel_requested = carried.leave_asked, carried.cancel_requested

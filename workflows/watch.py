@@ -2,76 +2,69 @@
 
 Level-triggered: each round takes all EtcdMembers as they are now, and nothing depends on having seen every change. A
 round reads the EtcdMembers first and etcd's list second, so that a patch that carries the resourceVersion of the first
-can only store what the second knew (invariant 5). Removals are workflows of their own and live on without this one.
+can only store what the second knew (invariant 5). Nothing is concluded from a list before `etcd_handoff.belief` and
+`etcd_handoff.drift` have no objection (invariant 9). Removals are workflows of their own and live on without this one.
 """
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError, is_cancelled_exception
-from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 if TYPE_CHECKING:
-    from etcd_handoff.view import ClusterView
+    from etcd_handoff.view import ClusterView, Doubt
 
 with workflow.unsafe.imports_passed_through():
     from activities.etcd import EtcdActivities
     from activities.etcdmembers import EtcdMemberActivities
-    from activities.temporal import TemporalActivities
+    from etcd_handoff import belief, drift, leave_orders
+    from etcd_handoff.belief import Binding, ResourceClaim
+    from etcd_handoff.etcdmember import as_listed
     from etcd_handoff.leave_requests import (
-        Asked,
-        Retry,
+        ResyncRequest,
         Seen,
         Sync,
+        Synced,
         Watch,
         Watching,
         WatchRequest,
-        retry_after,
-        to_remove,
-        wanted,
+        WatchState,
+        back_off,
     )
-    from etcd_handoff.model import TASK_TIMEOUT, Look, Outcome, RemovalRequest, workflow_id
+    from etcd_handoff.model import Look
     from etcd_handoff.payloads import invalid_input
-    from etcd_handoff.removal_progress import Follow, Followed, Note
-    from workflows import calls
-    from workflows.remove_member import RemoveMember
+    from workflows import calls, watch_page
+    from workflows.ordered_removals import HEARTBEAT, THRICE, OrderedRemovals, words_of
 
-HEARTBEAT: Final = timedelta(seconds=5)
-LOOK_TIMEOUT: Final = timedelta(seconds=10)
+LOOK_TIMEOUT: Final = timedelta(minutes=4)
+"""As of a removal: an attempt ends by itself, in a time that follows from the profile."""
 SYNC_TIMEOUT: Final = timedelta(seconds=60)
-NOTE_TIMEOUT: Final = timedelta(seconds=20)
-FOLLOW_TIMEOUT: Final = timedelta(days=7)
-SOON: Final = timedelta(seconds=1)
-TROUBLE: Final = timedelta(seconds=10)
-"""Pause after a round that could not be done at all."""
-LONGEST_HISTORY: Final = 20_000
-"""Events after which it continues as new in any case; the server ends a run at 51,200."""
-RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=5))
-TWICE: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=3)
+SOON_SECONDS: Final = 1.0
+LONGEST_HISTORY: Final = 4_000
+"""Events after which it continues as new; to replay so many takes about a second of computing."""
+LARGEST_HISTORY: Final = 8 << 20
+"""Bytes after which it continues as new; the server ends a run at 50 MB."""
+KEPT_REPAIRS: Final = 20
 
 
 @workflow.defn
-class WatchEtcdMembers:
+class WatchEtcdMembers(OrderedRemovals):
     """Watches the EtcdMembers of one cluster profile; the contract is in docs/reference.md."""
 
     def __init__(self) -> None:
         """Nothing has been seen yet."""
-        self._request = WatchRequest.model_construct(cluster="")
-        self._seen: Seen | None = None
-        self._view: ClusterView | None = None
-        self._tending: dict[str, asyncio.Task[None]] = {}
-        self._flagged: dict[str, Asked] = {}
-        self._retries: dict[str, Retry] = {}
-        self._out: dict[str, str] = {}
-        self._trouble = ""
+        super().__init__()
+        self._binding = Binding()
+        self._lasting: Doubt | None = None
         self._repaired: list[str] = []
+        self._trouble = ""
+        self._setbacks = 0
+        self._seen: Seen | None = None
         self._soon = False
-        self._resync = False
+        self._confirm = False
 
     @workflow.run
     async def run(self, request: WatchRequest | None = None) -> None:
@@ -79,265 +72,236 @@ class WatchEtcdMembers:
         if request is None:
             raise invalid_input('input: missing; give {"cluster": "<profile>"}')
         self._request = request
-        self._retries = {retry.uid: retry for retry in request.retries}
-        while not self._should_continue_as_new():
-            try:
-                await self._round()
-            except ActivityError as error:
-                if is_cancelled_exception(error):
-                    raise
-                self._trouble = str(error.cause or error)
-                self._show()
-                await self._pause(TROUBLE)
-        for task in self._tending.values():
+        self._take_up(request.state or WatchState())
+        while not self._is_long():
+            await self._round()
+        await workflow.wait_condition(lambda: not self._starting and workflow.all_handlers_finished())
+        state = self._state()
+        for task in self._tasks.values():
             task.cancel()
-        retries = tuple(self._retries.values())
-        workflow.continue_as_new(request.model_copy(update={"retries": retries}))
+        workflow.continue_as_new(request.model_copy(update={"state": state}))
 
     @workflow.query
     def watching(self) -> Watching:
-        """What is asked for, what failed, what was put right."""
+        """What is asked for, what failed, what was put right, and what is wrong."""
+        asks = {asked.uid for asked in self._seen.members if asked.leave} if self._seen else set[str]()
         return Watching(
             cluster=self._request.cluster,
+            cluster_id=self._binding.cluster_id,
             members=self._seen.members if self._seen else (),
-            removing=tuple(self._tending),
+            orders=tuple(order for order in self._orders.values() if order.uid in asks),
+            removing=tuple(self._running),
             retries=tuple(self._retries.values()),
-            trouble=self._trouble,
+            trouble="; ".join(text for text in (self._trouble, *self._unfollowed.values()) if text),
             repaired=tuple(self._repaired),
         )
 
-    @workflow.update(description="Compare all EtcdMembers with etcd's list at once. Takes no input.")
-    def resync(self) -> str:
-        """Compare all EtcdMembers with etcd's list at once."""
-        self._resync = True
+    @workflow.update(
+        description="Compare all EtcdMembers with etcd's list at once. With confirm the next round writes what etcd"
+        ' says, however many EtcdMembers it contradicts. Example: {"confirm": true, "reason": "restored from backup"}'
+    )
+    def resync(self, request: ResyncRequest | None = None) -> str:
+        """Compare all EtcdMembers with etcd's member list at once."""
+        confirmed = request is not None and request.confirm
+        self._resync, self._confirm = True, self._confirm or confirmed
+        if confirmed:
+            return "all EtcdMembers are made to agree with the member list, though it contradicts many of them"
         return "all EtcdMembers are compared with the member list"
+
+    # --- from run to run ------------------------------------------------------------------------------------------
+
+    def _take_up(self, state: WatchState) -> None:
+        """Go on where the run before stood."""
+        self._binding, self._lasting = state.binding, state.lasting
+        self._orders = {order.uid: order for order in state.orders}
+        self._retries = {retry.uid: retry for retry in state.retries}
+        self._removed = dict.fromkeys(state.removed, 0)
+        self._repaired, self._trouble, self._setbacks = list(state.repaired), state.trouble, state.setbacks
+        for running in state.running:
+            self._tend(running, resumed=True)
+
+    def _state(self) -> WatchState:
+        return WatchState(
+            binding=self._binding,
+            lasting=self._lasting,
+            orders=tuple(self._orders.values()),
+            retries=tuple(self._retries.values()),
+            running=tuple(self._running.values()),
+            removed=tuple(self._removed),
+            repaired=tuple(self._repaired),
+            trouble=self._trouble,
+            setbacks=self._setbacks,
+        )
+
+    def _is_long(self) -> bool:
+        """Whether it is time to continue as new; removals under way are followed by the next run."""
+        info = workflow.info()
+        return (
+            info.is_continue_as_new_suggested()
+            or info.get_current_history_length() > LONGEST_HISTORY
+            or info.get_current_history_size() > LARGEST_HISTORY
+        )
 
     # --- one round ------------------------------------------------------------------------------------------------
 
     async def _round(self) -> None:
         """See what is asked for, start what is to be started, put right what is not true."""
         seen = await self._watch()
-        self._seen = seen
+        if seen is None:
+            return
+        confirmed, self._confirm = self._confirm, False
         if seen.installed:  # else nobody has taken anything back
-            self._flagged = {asked.uid: asked for asked in seen.members if asked.leave}
-            self._retries = {uid: retry for uid, retry in self._retries.items() if uid in self._flagged}
-        if self._view is not None:
-            # What the last round saw of etcd is good enough to start a removal: that looks for itself.
-            self._settle(seen, self._view)
+            self._orders = leave_orders.withdrawn(self._orders, seen.members)
+        try:
+            await self._compare(seen, confirmed=confirmed)
+        except ActivityError as error:
+            self._in_trouble(error)
+        self._show()
+
+    async def _watch(self) -> Seen | None:
+        """All EtcdMembers, when there is news of them or it is time to compare them again; None when there are none."""
+        known = self._seen.digest if self._seen is not None and not self._resync else ""
+        self._resync, seconds = False, self._patience()
+        watching = workflow.start_activity_method(
+            EtcdMemberActivities.watch_members,
+            Watch(cluster=self._request.cluster, known=known, seconds=seconds),
+            start_to_close_timeout=timedelta(seconds=seconds) + SYNC_TIMEOUT,
+            heartbeat_timeout=HEARTBEAT,
+            retry_policy=THRICE,
+            summary="wait for a change of an EtcdMember",
+        )
+        calls.may_be_left(watching)
+        await workflow.wait_condition(lambda: watching.done() or self._resync or self._is_long())
+        if not watching.done():
+            watching.cancel()
+            return None
+        try:
+            seen = await watching
+        except ActivityError as error:
+            self._in_trouble(error)
+            self._show()
+            await self._pause(timedelta(seconds=back_off(self._setbacks)))
+            return None
+        if not seen.unchanged or self._seen is None:
+            self._seen = seen
+        return self._seen
+
+    def _patience(self) -> float:
+        """Seconds until all is to be compared again though nothing has changed."""
+        now = workflow.now().timestamp()
+        limits = [self._request.resync_seconds]
+        limits += [back_off(self._setbacks)] * bool(self._setbacks) + [SOON_SECONDS] * self._soon
+        limits += [retry.at_seconds - now for retry in self._retries.values() if retry.at_seconds > now]
+        return min(limits)
+
+    async def _compare(self, seen: Seen, *, confirmed: bool) -> None:
+        """Hold etcd's list against everything that is known, then act on it."""
+        self._looks += 1
         report = await workflow.execute_activity_method(
             EtcdActivities.check_leader,
             Look(cluster=self._request.cluster),
             start_to_close_timeout=LOOK_TIMEOUT,
             heartbeat_timeout=HEARTBEAT,
-            retry_policy=TWICE,
+            retry_policy=THRICE,
             summary="etcd's own member list",
         )
-        self._soon = False
-        if report.view is None:
-            self._soon, self._trouble = True, report.step.note
-        else:
-            self._view = report.view
-            synced = await workflow.execute_activity_method(
-                EtcdMemberActivities.sync_members,
-                Sync(cluster=self._request.cluster, seen=seen, view=report.view),
-                start_to_close_timeout=SYNC_TIMEOUT,
-                heartbeat_timeout=HEARTBEAT,
-                retry_policy=TWICE,
-                summary="do all EtcdMembers say what it says?",
-            )
-            self._soon, self._trouble = synced.again, synced.note
-            self._repaired = [*self._repaired, *synced.changed][-20:]
-            self._settle(seen, report.view)
-        self._show()
+        view = report.view
+        if view is None:
+            self._in_trouble(report.step.note)
+            return
+        doubt = self._doubt(view, seen, confirmed=confirmed)
+        if doubt is not None:
+            remedy = f"{doubt.remedy}; when this is right, run `{drift.CONFIRM}`" if doubt.lasting else doubt.remedy
+            self._in_trouble(f"{doubt.kind}: {doubt.text}; {remedy}")
+            return
+        if not seen.installed:
+            self._binding = belief.bound(self._binding, view)
+            self._well("EtcdMembers are not installed; install deploy/crd.yaml")
+            return
+        self._orders = leave_orders.updated(self._orders, seen.members, view)
+        self._forget(seen)
+        # A removal waits for no correction where it is clear already that nothing is held back.
+        held = drift.hold(view, _claims(seen, view), self._removed)
+        if held is None or confirmed:
+            self._start(seen, view)
+        synced = await self._sync(seen, view, confirmed=confirmed)
+        self._repaired = [*self._repaired, *synced.changed][-KEPT_REPAIRS:]
+        if synced.held:
+            self._in_trouble(synced.note)
+            return
+        self._binding = belief.bound(self._binding, view)
+        self._well(synced.note)
+        self._soon = synced.again
+        self._start(seen, view)
 
-    async def _watch(self) -> Seen:
-        """All EtcdMembers, when there is news of them or it is time to compare them again."""
-        seconds = SOON.total_seconds() if self._soon else self._request.resync_seconds
-        watching = workflow.start_activity_method(
-            EtcdMemberActivities.watch_members,
-            Watch(cluster=self._request.cluster, known=None if self._resync else self._seen, seconds=seconds),
-            start_to_close_timeout=timedelta(seconds=seconds) + SYNC_TIMEOUT,
+    def _doubt(self, view: ClusterView, seen: Seen, *, confirmed: bool) -> Doubt | None:
+        """Why nothing may be concluded from the list; a confirmation settles what would last for ever, nothing else."""
+        departed = {asked.member_id for asked in seen.members if asked.joined == "False"} | self._removed.keys()
+        departed |= {running.member_id for running in self._running.values()}
+        doubt = belief.contradiction(view, Binding(), departed)
+        if doubt is not None:
+            return doubt
+        doubt = self._lasting or belief.contradiction(view, self._binding, departed)
+        if doubt is None:
+            return None
+        if doubt.kind == belief.CLUSTER_RESTORED:  # the restored cluster grows beyond what was known of the old one
+            self._lasting = doubt
+        if not (confirmed and doubt.lasting):
+            return doubt
+        self._binding, self._lasting = Binding(), None
+        self._orders, self._retries, self._removed = leave_orders.void(seen.members), {}, {}
+        return None
+
+    async def _sync(self, seen: Seen, view: ClusterView, *, confirmed: bool) -> Synced:
+        return await workflow.execute_activity_method(
+            EtcdMemberActivities.sync_members,
+            Sync(
+                cluster=self._request.cluster,
+                before={asked.name: asked.digest for asked in seen.members},
+                view=view,
+                explained=tuple(self._removed),
+                standing=leave_orders.standing(self._orders, seen.members, view),
+                confirmed=confirmed,
+            ),
+            start_to_close_timeout=SYNC_TIMEOUT,
             heartbeat_timeout=HEARTBEAT,
-            retry_policy=RETRY,
-            summary="wait for a change of an EtcdMember",
+            retry_policy=THRICE,
+            summary="do all EtcdMembers say what it says?",
         )
-        calls.may_be_left(watching)
-        self._resync = False
-        await workflow.wait_condition(lambda: watching.done() or self._resync)
-        if not watching.done():
-            watching.cancel()
-            return await self._watch()
-        return await watching
 
-    def _settle(self, seen: Seen, view: ClusterView) -> None:
-        """Every flagged member that is present is being removed, and nothing else is because of us."""
-        for name, asked in wanted(seen.members, view).items():
-            # A list that was read before the removal ended may still show the member.
-            out = bool(asked.member_id) and self._out.get(asked.uid) == asked.member_id
-            if asked.uid not in self._tending and not out:
-                self._tending[asked.uid] = asyncio.create_task(self._tend(name, asked))
-
-    # --- one removal ----------------------------------------------------------------------------------------------
-
-    async def _tend(self, member: str, asked: Asked) -> None:
-        """Until the member is out or its EtcdMember no longer asks for it."""
-        try:
-            while self._still(asked):
-                await self._await_retry(asked)
-                if not self._still(asked) or not self._meant(member, asked):
-                    break
-                generation = self._flagged[asked.uid].generation
-                followed = await self._remove(member, asked)
-                if followed.failed:
-                    await self._failed(member, asked, followed, generation)
-                elif followed.doing != Outcome.PLANNED:  # somebody's dry run removes nothing
-                    self._retries.pop(asked.uid, None)
-                    self._out[asked.uid] = asked.member_id
-                    break
-        finally:
-            self._tending.pop(asked.uid, None)
-            self._resync = True
-
-    def _still(self, asked: Asked) -> bool:
-        return asked.uid in self._flagged
-
-    def _meant(self, member: str, asked: Asked) -> bool:
-        """Whether the name still means the member: while a removal rested, it may have passed to another one."""
-        return self._view is None or to_remove(self._flagged[asked.uid], self._view) == member
-
-    async def _await_retry(self, asked: Asked) -> None:
-        """A removal that failed before rests for a while, unless somebody changed the EtcdMember's spec."""
-        retry = self._retries.get(asked.uid)
-        if retry is None:
-            return
-        rest = retry.at_seconds - workflow.now().timestamp()
-
-        def over() -> bool:
-            now = self._flagged.get(asked.uid)
-            return now is None or now.generation != retry.generation
-
-        if rest > 0:
-            try:
-                await workflow.wait_condition(over, timeout=timedelta(seconds=rest), timeout_summary="try again")
-            except TimeoutError:
-                return
-
-    async def _remove(self, member: str, asked: Asked) -> Followed:
-        """The removal has ended; it is cancelled when it is no longer asked for and that is still in time."""
-        removal_id = workflow_id(self._request.cluster, member)
-        # The ID, since by the removal's first look another member may have the name.
-        request = RemovalRequest(
-            cluster=self._request.cluster,
-            member=asked.member_id or member,
-            reason=f"spec.leave of EtcdMember {asked.name}",
-        )
-        try:
-            removal = await workflow.start_child_workflow(
-                RemoveMember.run,
-                request,
-                id=removal_id,
-                cancellation_type=ChildWorkflowCancellationType.ABANDON,
-                parent_close_policy=ParentClosePolicy.ABANDON,
-                task_timeout=TASK_TIMEOUT,
-                static_summary=f"Take member {member} out of etcd cluster {request.cluster}",
-                static_details=request.reason,
-            )
-            calls.may_be_left(removal)  # the activity below says how it ended, whoever started it
-        except WorkflowAlreadyStartedError:
-            workflow.logger.info("joined the removal of %s that runs", member)
-        following = workflow.start_activity_method(
-            TemporalActivities.follow_removal,
-            Follow(workflow_id=removal_id, to_the_end=True),
-            start_to_close_timeout=FOLLOW_TIMEOUT,
-            heartbeat_timeout=HEARTBEAT,
-            retry_policy=RETRY,
-            summary=f"the removal of {member}",
-        )
-        calls.may_be_left(following)
-        await workflow.wait_condition(lambda: following.done() or not self._still(asked))
-        if not following.done():
-            try:
-                await workflow.get_external_workflow_handle(removal_id).cancel()
-            except ApplicationError:
-                workflow.logger.info("the removal of %s had ended already", member)
-        return await following
-
-    async def _failed(self, member: str, asked: Asked, followed: Followed, generation: int) -> None:
-        """Say so on the EtcdMember, and when it will be tried again.
-
-        Args:
-            member: What the removal calls the member.
-            asked: The EtcdMember that asks for it.
-            followed: How the removal ended.
-            generation: Generation of the EtcdMember when the removal began: after a change of its spec meanwhile, such
-                as a flag taken back and set again, there is nothing to wait for.
-        """
-        if not self._still(asked):
-            said = "Leave was taken back; the member stays" if followed.cancelled else f"Not removed: {followed.doing}"
-            await self._note(member, asked, said, failed=False)
-            return
-        now, before = self._flagged[asked.uid], self._retries.get(asked.uid)
-        if now.generation != generation:
-            return
-        again = before is not None and before.generation == now.generation
-        failures = before.failures + 1 if before and again else 1
-        pause = retry_after(failures)
-        at_seconds = workflow.now().timestamp() + pause
-        self._retries[asked.uid] = Retry(
-            uid=asked.uid, generation=now.generation, failures=failures, at_seconds=at_seconds
-        )
-        # Whoever was terminated cannot tell whether the member was out already.
-        what = "Ended" if followed.cancelled else "Not removed"
-        text = f"{what}: {followed.doing}; it is tried again in {pause:g} s, or at once when the spec changes"
-        await self._note(member, asked, text, failed=True)
-
-    async def _note(self, member: str, asked: Asked, message: str, *, failed: bool) -> None:
-        note = Note(
-            cluster=self._request.cluster,
-            resource=asked.name,
-            member_id=asked.member_id,
-            message=message,
-            failed=failed,
-        )
-        try:
-            await workflow.execute_activity_method(
-                EtcdMemberActivities.note_progress,
-                note,
-                start_to_close_timeout=NOTE_TIMEOUT,
-                retry_policy=TWICE,
-                summary=f"{member}: {message[:80]}",
-            )
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            workflow.logger.warning("not noted on EtcdMember %s: %s", asked.name, error.cause)
+    def _forget(self, seen: Seen) -> None:
+        """What is known of removals whose order is gone, or whose end has been written, is needed no more."""
+        self._retries = {uid: retry for uid, retry in self._retries.items() if self._is_ordered(uid)}
+        open_ = {asked.member_id for asked in seen.members if asked.joined != "False"}
+        self._removed = {member_id: look for member_id, look in self._removed.items() if member_id in open_}
 
     # --- small things ---------------------------------------------------------------------------------------------
 
-    def _should_continue_as_new(self) -> bool:
-        """Between removals where that is possible: one whose flag is taken back meanwhile would not be cancelled."""
-        info = workflow.info()
-        late = info.get_current_history_length() > LONGEST_HISTORY
-        return info.is_continue_as_new_suggested() and workflow.all_handlers_finished() and (late or not self._tending)
+    def _in_trouble(self, why: str | ActivityError) -> None:
+        """The round could not be done; the next one waits a little longer each time."""
+        if isinstance(why, ActivityError):
+            if is_cancelled_exception(why):
+                raise why
+            why = words_of(why)
+        self._trouble, self._setbacks, self._soon = why, self._setbacks + 1, False
+
+    def _well(self, note: str) -> None:
+        self._trouble, self._setbacks, self._soon = note, 0, False
 
     async def _pause(self, pause: timedelta) -> None:
-        self._resync = False
         try:
             await workflow.wait_condition(lambda: self._resync, timeout=pause, timeout_summary="after a failed round")
         except TimeoutError:
             return
 
     def _show(self) -> None:
-        lines = [f"### EtcdMembers of cluster {self._request.cluster}", ""]
-        if self._trouble:
-            lines += [f"**Trouble:** {self._trouble}", ""]
-        seen = self._seen
-        if seen is not None and not seen.installed:
-            lines += ["The API servers do not serve EtcdMembers: install `deploy/crd.yaml`.", ""]
-        lines += [
-            f"- **{a.name}** `{a.member_id or 'no ID'}` Joined={a.joined}{', asked to leave' if a.leave else ''}"
-            for a in (seen.members if seen else ())
-        ]
-        if self._repaired:
-            lines += ["", "**Put right**", "", *(f"- {text}" for text in self._repaired)]
-        workflow.set_current_details("\n".join(lines))
+        installed = self._seen is None or self._seen.installed
+        workflow.set_current_details(watch_page.details(self.watching(), installed=installed))
+
+
+def _claims(seen: Seen, view: ClusterView) -> list[ResourceClaim]:
+    """What EtcdMembers say of who is a member."""
+    return [
+        ResourceClaim(name=a.name, member_id=as_listed(a.member_id, view.members), joined=a.joined)
+        for a in seen.members
+    ]

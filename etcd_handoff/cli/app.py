@@ -12,18 +12,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from etcd_handoff.cli.common import (
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    EXIT_USAGE,
-    explain,
-    tell,
-    tell_error,
-)
+from etcd_handoff.cli.common import explain, tell, tell_error
 from etcd_handoff.cli.doctor import doctor_command
 from etcd_handoff.cli.removal import plan_command, remove_command
 from etcd_handoff.cli.status import status_command
 from etcd_handoff.cli.watch import watch_command
+from etcd_handoff.exit_status import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -90,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--keep", action="store_true", help="leave the cluster running until Ctrl-C")
     worker = add("worker", worker_command, "Run a worker until SIGTERM or Ctrl-C")
     worker.add_argument("--node", default=socket.gethostname(), help="node it runs on (default: host name)")
-    text = "file to touch every few seconds while it takes work"
+    text = "file that is fresh while it takes work, beside FILE.alive, fresh while it runs; for probes"
     worker.add_argument("--ready-file", type=Path, metavar="FILE", help=text)
     worker.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     plan = add("plan", plan_command, "Say what a removal would do now; reads etcd, changes nothing")
@@ -98,9 +92,12 @@ def parser() -> argparse.ArgumentParser:
     _add_removal(add("remove", remove_command, "Remove a member, or follow its removal that runs already"))
     add("status", status_command, "Show members, what their EtcdMembers say, and open removals")
     watch = add("watch", watch_command, "Let EtcdMembers start removals (spec.leave), and keep what they say true")
-    watch.add_argument("what", choices=["start", "stop", "status"], help="start it, stop it, or say what it sees")
+    text = "start it, stop it, say what it sees, or compare everything now"
+    watch.add_argument("what", choices=["start", "stop", "status", "resync"], help=text)
     text = "how often to compare all EtcdMembers with the member list though nothing changed (default: 300)"
     watch.add_argument("--resync", type=float, default=300.0, metavar="SECONDS", help=text)
+    text = "with resync: etcd's list is right, write it though it contradicts many EtcdMembers"
+    watch.add_argument("--confirm", action="store_true", help=text)
     add("doctor", doctor_command, "Check configuration, etcd, Kubernetes and Temporal one by one")
     return options
 
@@ -121,7 +118,7 @@ def _add_removal(remove: argparse.ArgumentParser) -> None:
     text = "wait for the update `approve` before anything is changed"
     remove.add_argument("--require-approval", action=flag, help=text)
     remove.add_argument("--snapshot", action=flag, help="store a snapshot on the worker's node first")
-    remove.add_argument("--hash-check", action=flag, help="compare the data of all members first")
+    remove.add_argument("--hash-check", action=flag, help="compare the data of all voters first")
     text = "how long, in all, to wait for what may pass by itself (default: 3600)"
     remove.add_argument("--blocked-timeout", type=float, default=3600.0, metavar="SECONDS", help=text)
     text = "look, plan and end; like `plan`, as a worker sees it"

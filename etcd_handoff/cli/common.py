@@ -9,19 +9,21 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from etcd_handoff import exit_status
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Awaitable, Iterable
 
     from temporalio.client import Client
-    from temporalio.service import RPCError
 
     from etcd_handoff.config import ClusterProfile, Config, KubernetesProfile
     from etcd_handoff.model import RemovalRequest
     from etcd_handoff.view import ClusterView
 
 T = TypeVar("T")
-EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_UNREACHABLE, EXIT_INTERRUPTED = 0, 1, 2, 4, 130
+EXIT_DONE, EXIT_FAILED, EXIT_USAGE = exit_status.EXIT_DONE, exit_status.EXIT_FAILED, exit_status.EXIT_USAGE
+EXIT_UNREACHABLE: Final = exit_status.EXIT_UNREACHABLE
 CONNECT_SECONDS: Final = 10.0
 
 
@@ -36,7 +38,11 @@ class Stop(Exception):  # noqa: N818  # it ends the command, be that an error or
 def explain(error: Exception) -> tuple[int, str]:
     """Exit status and text for what a command ended with."""
     from etcd_handoff import errors
+    from etcd_handoff.cli.remedies import remedy_for
 
+    if isinstance(error, getattr(sys.modules.get("temporalio.service"), "RPCError", ())):
+        error = rpc_stop(error)
+    remedy = f"; {remedy_for(str(error))}" if isinstance(error, errors.EtcdPermissionError) else ""
     kinds: tuple[tuple[type[Exception], int, str], ...] = (
         (Stop, getattr(error, "status", EXIT_FAILED), ""),
         (errors.ConfigError, EXIT_USAGE, ""),
@@ -48,10 +54,10 @@ def explain(error: Exception) -> tuple[int, str]:
     )
     for kind, status, words in kinds:
         if isinstance(error, kind):
-            return status, f"{words}{error}"
+            return status, f"{words}{error}{remedy}"
     if isinstance(error, OSError) and error.filename:
         return EXIT_USAGE, f"{error.filename}: {error.strerror}; correct the path or its permissions"
-    return EXIT_FAILED, f"unexpected {type(error).__name__}: {error}"
+    return EXIT_FAILED, f"unexpected {type(error).__name__}: {error}; please report it, with what you did"
 
 
 def tell(lines: Iterable[str]) -> None:
@@ -128,7 +134,7 @@ async def connected() -> Client:
 
     from temporalio.runtime import Runtime, TelemetryConfig
 
-    from etcd_handoff.client import connect, unreachable_note
+    from etcd_handoff.client import connect, connection_failure
 
     # The SDK's own log lines about retries say again, at length, what our texts say.
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=None)), error_if_already_set=False)
@@ -136,33 +142,47 @@ async def connected() -> Client:
         async with asyncio.timeout(CONNECT_SECONDS):
             return await connect()
     except (RuntimeError, TimeoutError, ValueError, OSError) as error:
-        raise Stop(EXIT_UNREACHABLE, unreachable_note(error)) from None
+        raise Stop(*connection_failure(error)) from None
 
 
-def rpc_stop(error: RPCError) -> Stop:
-    """What Temporal's refusal or silence means for the command."""
-    from temporalio.service import RPCStatusCode
+def rpc_stop(error: Any) -> Stop:
+    """What Temporal's refusal or silence, an `RPCError`, means for the command."""
+    from etcd_handoff.client import rpc_failure
 
-    from etcd_handoff.client import temporal_address
-
-    if error.status in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
-        text = f"Temporal at {temporal_address()} (TEMPORAL_ADDRESS) does not answer: {error.message}"
-        return Stop(EXIT_UNREACHABLE, text)
-    text = f"Temporal at {temporal_address()} refuses: {error.status.name}: {error.message.rstrip('.')}"
-    if error.status is RPCStatusCode.NOT_FOUND:
-        return Stop(EXIT_USAGE, f"{text}; set TEMPORAL_NAMESPACE to one that it has")
-    return Stop(EXIT_FAILED, text)
+    return Stop(*rpc_failure(error))
 
 
 async def read_view(profile: ClusterProfile) -> ClusterView:
-    """What etcd says now, or the gateway's error."""
+    """What etcd says now, held against the profile's cluster ID, or the gateway's error."""
+    from etcd_handoff.belief import expected
     from etcd_handoff.etcd_gateway import EtcdGateway
 
     gateway = EtcdGateway(profile.etcd)
     try:
-        return await gateway.observe()
+        return expected(await gateway.observe(), profile.cluster_id or "")
     finally:
         await gateway.close()
+
+
+async def why_no_change(profile: ClusterProfile) -> str:
+    """Why we may not change etcd's membership, told by the first endpoint that tells; empty when we may.
+
+    Raises:
+        EtcdError: No endpoint tells.
+    """
+    from etcd_handoff.errors import EtcdError, UnreachableError
+    from etcd_handoff.etcd_inspection import EtcdInspection
+
+    inspection, error = EtcdInspection(profile.etcd), EtcdError()
+    try:
+        for endpoint in profile.etcd.endpoints:
+            try:
+                return await inspection.why_no_change(endpoint)
+            except EtcdError as failure:
+                error = failure
+    finally:
+        await inspection.close()
+    raise UnreachableError(str(error))
 
 
 async def read_resources(profile: KubernetesProfile) -> list[dict[str, Any]]:

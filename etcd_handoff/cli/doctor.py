@@ -4,41 +4,37 @@
 
 from __future__ import annotations
 
-import os
-import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.cli.common import (
-    EXIT_DONE,
-    EXIT_FAILED,
-    EXIT_USAGE,
     attempt,
-    connected,
     explain,
     profile_of,
     read_config,
     read_resources,
     read_view,
-    rpc_stop,
     tell,
     tell_json,
+    why_no_change,
 )
+from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
 
 if TYPE_CHECKING:
     import argparse
+    import asyncio
+    from collections.abc import Sequence
 
-    from temporalio.client import Client
-
+    from etcd_handoff.cli.endpoints import Endpoint, Surroundings
     from etcd_handoff.cli.findings import Finding
     from etcd_handoff.config import ClusterProfile
-    from etcd_handoff.view import ClusterView
+    from etcd_handoff.view import ClusterView, Doubt
 
-POLLER_FRESH_SECONDS: Final = 75.0
-"""A worker asks for work at least once a minute; Temporal lists it five minutes after its last request."""
+PROBES: Final = 3
+"""Connections to each endpoint: a load balancer shows itself by other members behind it."""
 
 
 def doctor_command(given: argparse.Namespace) -> int:
-    """`doctor`."""
+    """`doctor`: one finding for each check; the worst one decides the exit status."""
     import asyncio
 
     from etcd_handoff.cli import findings as out
@@ -55,6 +51,7 @@ async def _examine(given: argparse.Namespace) -> list[Finding]:
     """All checks, in order; a broken configuration leaves those of Temporal."""
     import asyncio
 
+    from etcd_handoff.cli.doctor_temporal import examine_temporal
     from etcd_handoff.cli.findings import Finding
     from etcd_handoff.model import TASK_QUEUE
 
@@ -64,144 +61,167 @@ async def _examine(given: argparse.Namespace) -> list[Finding]:
     except Exception as error:  # noqa: BLE001  # each becomes a finding
         status, text = explain(error)
         first = [Finding("configuration", text, "correct the file, or name the right one with --config", status)]
-        return [*first, *await _examine_temporal(TASK_QUEUE)]
+        return [*first, *await examine_temporal(TASK_QUEUE, "")]
     queue = config.task_queue if config else TASK_QUEUE
     files = _check_files(name, profile)
     first = [Finding("configuration", f"cluster {name}, task queue {queue}"), files]
-    cluster = _examine_cluster(profile) if files.status == EXIT_DONE else _no_findings()
-    parts = await asyncio.gather(cluster, _examine_temporal(queue))
+    if files.status != EXIT_DONE:
+        return [*first, *await examine_temporal(queue, "")]
+    reading = asyncio.ensure_future(attempt(read_view(profile)))
+
+    async def temporal() -> list[Finding]:
+        view = await reading
+        return await examine_temporal(queue, "" if isinstance(view, Exception) else view.cluster_id)
+
+    parts = await asyncio.gather(_examine_cluster(profile, reading), temporal())
     return [*first, *parts[0], *parts[1]]
-
-
-async def _no_findings() -> list[Finding]:
-    return []
 
 
 def _check_files(name: str, profile: ClusterProfile) -> Finding:
     from etcd_handoff.cli.findings import Finding
     from etcd_handoff.cli.output import count
+    from etcd_handoff.config import file_faults
 
-    named = {f"etcd.{key}": value for key, value in profile.etcd if key.endswith("_file") and value}
+    if faults := file_faults(name, profile):
+        return Finding("files", "\n".join(faults), "correct the files that are named", EXIT_USAGE)
+    named = [value for key, value in profile.etcd if key.endswith("_file") and value]
     if profile.kubernetes and profile.kubernetes.kubeconfig:
-        named["kubernetes.kubeconfig"] = profile.kubernetes.kubeconfig
-    bad = [f"clusters.{name}.{key}: {path}" for key, path in named.items() if not os.access(path, os.R_OK)]
-    if bad:
-        text = f"cannot be read: {'; '.join(bad)}"
-        return Finding("files", text, "correct the paths or their permissions", EXIT_USAGE)
-    return Finding("files", f"{count(len(named), 'file')} named, all readable" if named else "none named")
+        named.append(profile.kubernetes.kubeconfig)
+    text = f"{count(len(named), 'file')} named, all hold what they should" if named else "none named"
+    return Finding("files", text)
 
 
-async def _examine_cluster(profile: ClusterProfile) -> list[Finding]:
+async def _examine_cluster(profile: ClusterProfile, reading: asyncio.Future[ClusterView | Exception]) -> list[Finding]:
     import asyncio
+    from datetime import UTC, datetime
 
-    from etcd_handoff.cli.findings import judge_cluster
+    from etcd_handoff.cli.certificates import etcd_certificates, kubeconfig_certificates
+    from etcd_handoff.cli.endpoints import judge_advertised, judge_endpoints
+    from etcd_handoff.cli.findings import judge_certificates, judge_cluster
 
-    numbers = range(1, len(profile.etcd.endpoints) + 1)
-    view, endpoints = await asyncio.gather(
-        attempt(read_view(profile)),
-        asyncio.gather(*(_examine_endpoint(profile, number) for number in numbers)),
+    endpoints, rights, contexts, strangers, view = await asyncio.gather(
+        asyncio.gather(*(_read_endpoint(profile, n) for n in range(1, len(profile.etcd.endpoints) + 1))),
+        _examine_rights(profile),
+        _read_contexts(profile),
+        _examine_contexts(profile),
+        reading,
     )
-    seen = None if isinstance(view, Exception) else view
+    ends = [
+        *etcd_certificates(profile.etcd),
+        *(kubeconfig_certificates(profile.kubernetes) if profile.kubernetes else ()),
+    ]
+    certificates = judge_certificates(ends, datetime.now(UTC))
+    around, doubt = _surroundings(profile, view, contexts)
     judged = (
         [_trouble("etcd", view, "bring a majority of the members back")]
         if isinstance(view, Exception)
-        else judge_cluster(view)
+        else judge_cluster(view, doubt)
     )
-    contexts = profile.kubernetes.contexts or ("",) if profile.kubernetes else ()
-    asked = [_examine_context(profile, context, seen) for context in contexts]
-    return [*endpoints, *judged, *await asyncio.gather(*asked)]
-
-
-async def _examine_endpoint(profile: ClusterProfile, number: int) -> Finding:
-    """Whether one endpoint, asked alone, gives a member list."""
-    from etcd_handoff.cli.findings import Finding
-    from etcd_handoff.cli.output import count
-    from etcd_handoff.etcd_gateway import EtcdGateway
-
-    check, url = f"endpoint {number}", profile.etcd.endpoints[number - 1]
-    gateway = EtcdGateway(profile.etcd.model_copy(update={"endpoints": (url,)}))
-    try:
-        members = await attempt(gateway.member_ids())
-    finally:
-        await gateway.close()
-    if isinstance(members, Exception):
-        status, text = explain(members)
-        remedy = "is a member running there, is it one of a majority, and do the certificates fit?"
-        return Finding(check, f"{url}: {text.rpartition('member list: ')[2]}", remedy, status)
-    return Finding(check, f"{url} answers and lists {count(len(members), 'member')}")
-
-
-async def _examine_context(profile: ClusterProfile, context: str, view: ClusterView | None) -> Finding:
-    """Whether one API server answers, has the resource kind, and agrees with etcd."""
-    from etcd_handoff.cli.findings import Finding, judge_records
-    from etcd_handoff.cli.output import compare
-    from etcd_handoff.errors import ObjectGoneError
-
-    check = f"kubernetes {context or 'in-cluster'}"
-    kubernetes = profile.kubernetes
-    if kubernetes is None:
-        return Finding(check, "no Kubernetes in the profile")
-    alone = kubernetes.model_copy(update={"contexts": (context,) if context else ()})
-    resources = await attempt(read_resources(alone))
-    if isinstance(resources, ObjectGoneError):
-        remedy = "install k0s's CustomResourceDefinition etcdmembers.etcd.k0sproject.io"
-        return Finding(check, "EtcdMembers are not installed", remedy, EXIT_FAILED)
-    if isinstance(resources, Exception):
-        return _trouble(check, resources, "check the context, its API server, and get and list on etcdmembers")
-    return judge_records(check, compare(view, resources))
-
-
-async def _examine_temporal(task_queue: str) -> list[Finding]:
-    """Whether Temporal answers, who asks for work there, and whether our search attributes are registered."""
-    from etcd_handoff.cli.findings import Finding
-
-    client = await attempt(connected())
-    if isinstance(client, Exception):
-        return [_trouble("temporal", client)]
-    where = f"{client.service_client.config.target_host}, namespace {client.namespace}"
-    workers, attributes = await attempt(_pollers(client, task_queue)), await attempt(_attributes(client))
     return [
-        Finding("temporal", f"{where} answers"),
-        _trouble("workers", workers) if isinstance(workers, Exception) else workers,
-        _trouble("search attributes", attributes) if isinstance(attributes, Exception) else attributes,
+        *judge_endpoints(endpoints, around),
+        *judge_advertised(endpoints, around.view),
+        *judged,
+        *rights,
+        certificates,
+        *(_context(context, read, around) for context, read in contexts.items()),
+        *strangers,
     ]
 
 
-async def _pollers(client: Client, task_queue: str) -> Finding:
-    from temporalio.api.enums.v1 import TaskQueueType
-    from temporalio.api.taskqueue.v1 import TaskQueue
-    from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
-    from temporalio.service import RPCError
+def _surroundings(
+    profile: ClusterProfile, view: ClusterView | Exception, contexts: dict[str, list[dict[str, Any]] | Exception]
+) -> tuple[Surroundings, Doubt | None]:
+    """What single endpoints and contexts are judged by, and what contradicts what etcd says."""
+    from etcd_handoff.cli.endpoints import Surroundings, addresses_of
+    from etcd_handoff.cli.records import claims_of, doubt_of
 
-    from etcd_handoff.cli.findings import judge_pollers
+    resources = next((read for read in contexts.values() if not isinstance(read, Exception)), [])
+    claims, addresses = claims_of(resources), addresses_of(resources)
+    if isinstance(view, Exception):
+        return Surroundings(None, claims, addresses), None
+    doubt = doubt_of(view, profile.cluster_id or "", claims)
+    return Surroundings(None if doubt else view, claims, addresses), doubt
 
-    asked = DescribeTaskQueueRequest(
-        namespace=client.namespace,
-        task_queue=TaskQueue(name=task_queue),
-        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+
+async def _read_endpoint(profile: ClusterProfile, number: int) -> Endpoint:
+    """Who answers at one endpoint, asked alone and more than once."""
+    import asyncio
+
+    from etcd_handoff.cli.endpoints import Endpoint
+    from etcd_handoff.etcd_inspection import EtcdInspection
+
+    url = profile.etcd.endpoints[number - 1]
+    inspections = [EtcdInspection(profile.etcd) for _ in range(PROBES)]
+    try:
+        answers = await asyncio.gather(*(attempt(inspection.who_answers(url)) for inspection in inspections))
+    finally:
+        await asyncio.gather(*(inspection.close() for inspection in inspections))
+    found = [answer for answer in answers if not isinstance(answer, Exception)]
+    if not found:
+        status, text = explain(next(answer for answer in answers if isinstance(answer, Exception)))
+        return Endpoint(number, url, error=text.removeprefix("etcd cannot be read: "), status=status)
+    first = next((answer for answer in found if answer.advertised is not None), found[0])
+    members = frozenset(answer.member_id for answer in found)
+    error = "" if first.advertised is not None else f"gives no member list: {first.note}"
+    return Endpoint(
+        number, url, first.cluster_id, members, first.advertised, error, EXIT_FAILED if error else EXIT_DONE
     )
+
+
+async def _examine_rights(profile: ClusterProfile) -> list[Finding]:
+    """Whether we may change the membership; nothing where etcd does not tell now, which other checks say."""
+    from etcd_handoff.cli.findings import judge_rights
+    from etcd_handoff.cli.remedies import remedy_for
+
+    denied = await attempt(why_no_change(profile))
+    return [] if isinstance(denied, Exception) else [judge_rights(denied, remedy_for(denied))]
+
+
+async def _read_contexts(profile: ClusterProfile) -> dict[str, list[dict[str, Any]] | Exception]:
+    """The EtcdMembers that each API server shows, or why it shows none."""
+    import asyncio
+
+    kubernetes = profile.kubernetes
+    if kubernetes is None:
+        return {}
+    names: Sequence[str] = kubernetes.contexts or ("",)
+    alone = [kubernetes.model_copy(update={"contexts": (name,) if name else ()}) for name in names]
+    read = await asyncio.gather(*(attempt(read_resources(one)) for one in alone))
+    return dict(zip(names, read, strict=True))
+
+
+def _context(context: str, read: list[dict[str, Any]] | Exception, around: Surroundings) -> Finding:
+    """Whether one API server answers, has the resource kind, and agrees with etcd."""
+    from etcd_handoff.cli.endpoints import judge_departed_context, unknown_context
+    from etcd_handoff.cli.findings import Finding, judge_records
+    from etcd_handoff.cli.records import compare
+    from etcd_handoff.errors import ObjectGoneError
+
+    check = f"kubernetes {context or 'in-cluster'}"
+    if not isinstance(read, Exception):
+        return judge_records(check, compare(around.view, read))
+    status, text = explain(read)
+    if departed := judge_departed_context(check, context, text, around):
+        return departed
+    if isinstance(read, ObjectGoneError):
+        remedy = "install the CustomResourceDefinition etcdmembers.etcd.k0sproject.io: k0s does, deploy/crd.yaml has it"
+        return Finding(check, "EtcdMembers are not installed", remedy, EXIT_FAILED)
+    return unknown_context(check, text, status)
+
+
+async def _examine_contexts(profile: ClusterProfile) -> list[Finding]:
+    """Whether all contexts are of one Kubernetes cluster."""
+    from etcd_handoff.cli.findings import judge_contexts
+    from etcd_handoff.kubernetes_gateway import KubernetesGateway
+
+    if profile.kubernetes is None or len(profile.kubernetes.contexts) < 2:
+        return []
+    gateway = KubernetesGateway(profile.kubernetes)
     try:
-        answer = await client.workflow_service.describe_task_queue(asked)
-    except RPCError as error:
-        raise rpc_stop(error) from None
-    ages = {poller.identity: time.time() - poller.last_access_time.seconds for poller in answer.pollers}
-    return judge_pollers(task_queue, [who for who, age in ages.items() if age < POLLER_FRESH_SECONDS])
-
-
-async def _attributes(client: Client) -> Finding:
-    from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
-    from temporalio.service import RPCError
-
-    from etcd_handoff.cli.findings import judge_attributes
-    from etcd_handoff.payloads import attributes_of_another_type
-
-    try:
-        known = await client.operator_service.list_search_attributes(
-            ListSearchAttributesRequest(namespace=client.namespace)
-        )
-    except RPCError as error:
-        raise rpc_stop(error) from None
-    return judge_attributes(known.custom_attributes, attributes_of_another_type(known.custom_attributes))
+        strangers = await attempt(gateway.check_contexts())
+    finally:
+        await gateway.close()
+    return [] if isinstance(strangers, Exception) else [judge_contexts(strangers)]
 
 
 def _trouble(check: str, error: Exception, remedy: str = "") -> Finding:

@@ -4,25 +4,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.cli.common import (
-    EXIT_DONE,
-    EXIT_INTERRUPTED,
-    EXIT_UNREACHABLE,
-    EXIT_USAGE,
     Stop,
+    attempt,
     cluster_name,
     connected,
+    explain,
     make_request,
     profile_of,
     read_config,
+    read_resources,
     read_view,
     rpc_stop,
     tell,
     tell_error,
     tell_json,
+    why_no_change,
 )
+from etcd_handoff.exit_status import EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNREACHABLE, EXIT_USAGE
 
 if TYPE_CHECKING:
     import argparse
@@ -30,42 +31,77 @@ if TYPE_CHECKING:
 
     from temporalio.client import Client, WorkflowFailureError
 
-    from etcd_handoff.cli.output import Story
+    from etcd_handoff.cli.following import Story
+    from etcd_handoff.cli.planning import Outlook
     from etcd_handoff.client import Removal
+    from etcd_handoff.config import ClusterProfile
     from etcd_handoff.model import Progress, RemovalRequest, RemovalResult
 
 POLL_SECONDS: Final = 0.15
 QUERY_SECONDS: Final = 2.0
+ASIDE_SECONDS: Final = 2.0
+"""How long `plan` waits for what only adds to it."""
 NO_WORKER: Final = "no worker answers; the removal stands in Temporal and goes on once `etcd-handoff worker` runs"
 
 
 def plan_command(given: argparse.Namespace) -> int:
-    """`plan`."""
+    """`plan`: what a removal would do now; 3 where it would not go on, 1 where we may not do it."""
     import asyncio
 
     from etcd_handoff.cli import output as out
-    from etcd_handoff.planner import Intent, plan
+    from etcd_handoff.cli.planning import plan_lines, plan_object, planned
 
     name, profile = profile_of(given)
     request = make_request(given, name)
-    view = asyncio.run(read_view(profile))
-    target = out.find(view, request.member)
-    if isinstance(target, str):
-        raise Stop(EXIT_USAGE, target)
-    decision, records = plan(view, Intent(view.cluster_id, target.id)), profile.kubernetes is not None
+    outlook = asyncio.run(_outlook(profile))
+    plan = planned(outlook, request.member)
     if given.output == "json":
-        tell_json(out.view_object(name, view) | out.plan_object(view, target, decision, records=records))
-    else:
-        tell([out.cluster_line(name, view), *out.table(out.MEMBER_HEADINGS, out.member_rows(view)), ""])
-        tell(out.plan_lines(view, target, decision, records=records))
-    return out.plan_exit(decision)
+        if plan.status == EXIT_USAGE:
+            tell_error(plan.text)
+        tell_json(out.view_object(name, outlook.view) | plan_object(plan, outlook.view))
+        return plan.status
+    if plan.status == EXIT_USAGE:
+        raise Stop(EXIT_USAGE, plan.text)
+    tell([out.cluster_line(name, outlook.view), *out.table(out.MEMBER_HEADINGS, out.member_rows(outlook.view)), ""])
+    tell(plan_lines(plan))
+    return plan.status
+
+
+async def _outlook(profile: ClusterProfile) -> Outlook:
+    """All that `plan` goes by, read at once; only what etcd says is waited for."""
+    import asyncio
+
+    from etcd_handoff.cli.planning import Outlook
+    from etcd_handoff.cli.records import claims_of
+
+    async def resources() -> list[dict[str, Any]]:
+        async with asyncio.timeout(ASIDE_SECONDS):
+            return await read_resources(profile.kubernetes) if profile.kubernetes else []
+
+    async def rights() -> str:
+        async with asyncio.timeout(ASIDE_SECONDS):
+            return await why_no_change(profile)
+
+    view, read, denied = await asyncio.gather(read_view(profile), attempt(resources()), attempt(rights()))
+    unread = explain(read)[1] if isinstance(read, Exception) else ""
+    if isinstance(read, TimeoutError):
+        unread = f"no answer within {ASIDE_SECONDS:g} s"
+    return Outlook(
+        view,
+        profile.cluster_id or "",
+        records=profile.kubernetes is not None,
+        claims=None if isinstance(read, Exception) else claims_of(read),
+        unread=unread,
+        denied="" if isinstance(denied, Exception) else denied,
+    )
 
 
 def remove_command(given: argparse.Namespace) -> int:
     """`remove`."""
     import asyncio
 
-    from etcd_handoff.model import TASK_QUEUE, workflow_id
+    from etcd_handoff.client import removal_id
+    from etcd_handoff.model import TASK_QUEUE
 
     config = read_config(given)
     request = make_request(
@@ -81,7 +117,7 @@ def remove_command(given: argparse.Namespace) -> int:
     try:
         return asyncio.run(_remove(given, request, config.task_queue if config else TASK_QUEUE))
     except KeyboardInterrupt:
-        name = workflow_id(request.cluster, request.member)
+        name = removal_id(request)
         tell_error("\nNot following any more. A removal that has been started goes on; to cancel it, run:")
         tell_error(f"  temporal workflow cancel -w {name}")
         return EXIT_INTERRUPTED
@@ -91,7 +127,7 @@ async def _remove(given: argparse.Namespace, request: RemovalRequest, task_queue
     from temporalio.client import WorkflowFailureError
     from temporalio.service import RPCError
 
-    from etcd_handoff.cli import output as out
+    from etcd_handoff.cli import following as out
 
     say = _to_stderr if given.output == "json" else tell
     client = await connected()
@@ -112,19 +148,21 @@ async def _remove(given: argparse.Namespace, request: RemovalRequest, task_queue
     if given.output == "json":
         tell_json(result.model_dump(mode="json"))
     else:
-        tell(out.result_lines(result))
-    return out.result_exit(result)
+        tell(out.result_lines(result, dry_run=request.dry_run))
+    status = out.result_exit(result, dry_run=request.dry_run)
+    if given.output == "json" and status:
+        say(out.result_lines(result, dry_run=request.dry_run))
+    return status
 
 
 async def _start(client: Client, request: RemovalRequest, task_queue: str) -> tuple[Removal, bool]:
     """The removal, and whether it ran before."""
     from temporalio.service import RPCError
 
-    from etcd_handoff.client import start_removal
-    from etcd_handoff.model import workflow_id
+    from etcd_handoff.client import removal_id, start_removal
 
     try:
-        before = (await client.get_workflow_handle(workflow_id(request.cluster, request.member)).describe()).run_id
+        before = (await client.get_workflow_handle(removal_id(request)).describe()).run_id
     except RPCError:
         before = ""  # not found, most of the time; whatever else it was, the start says it again
     removal = await start_removal(client, request, task_queue)
@@ -144,14 +182,14 @@ async def _follow(removal: Removal, story: Story, say: Callable[[Iterable[str]],
         result = await removal.result()
     except WorkflowFailureError:
         if isinstance(last := await _ask(removal), Progress):
-            say(story.steps(last.steps))
+            say(story.steps(last.steps, last.steps_left_out))
         raise
     finally:
         watch.cancel()
         await asyncio.gather(watch, return_exceptions=True)
         if not watch.cancelled() and (error := watch.exception()):
             say(story.once(f"progress cannot be shown: {error}"))
-    say(story.steps(result.steps))
+    say(story.steps(result.steps, result.steps_left_out))
     return result
 
 
@@ -172,6 +210,7 @@ async def _ask(removal: Removal) -> Progress | str:
     from temporalio.client import WorkflowQueryFailedError
     from temporalio.service import RPCError, RPCStatusCode
 
+    from etcd_handoff.errors import HandoffError
     from etcd_handoff.model import Progress
 
     limit = timedelta(seconds=QUERY_SECONDS)
@@ -179,9 +218,13 @@ async def _ask(removal: Removal) -> Progress | str:
         progress: Progress = await removal.query("progress", result_type=Progress, rpc_timeout=limit)
     except WorkflowQueryFailedError as error:
         return f"progress cannot be shown: {error}"
+    except HandoffError as error:
+        return f"progress cannot be shown: {error}"
     except RPCError as error:
         if error.status is RPCStatusCode.UNAVAILABLE:
             return "Temporal does not answer; the removal does not depend on this command"
+        if error.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED):
+            return f"progress cannot be shown: {rpc_stop(error)}"
         return NO_WORKER
     return progress
 
@@ -190,7 +233,7 @@ def _failed(given: argparse.Namespace, failure: WorkflowFailureError) -> int:
     """Say how the removal failed; its exit status."""
     from temporalio import exceptions
 
-    from etcd_handoff.cli import output as out
+    from etcd_handoff.cli import following as out
 
     cause = failure.cause
     if isinstance(cause, exceptions.ApplicationError):

@@ -7,7 +7,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.cli.common import (
-    EXIT_DONE,
     attempt,
     connected,
     explain,
@@ -28,29 +27,31 @@ if TYPE_CHECKING:
 
 
 def status_command(given: argparse.Namespace) -> int:
-    """`status`."""
+    """`status`: what could be read; 4 where a server could not be reached, 1 where etcd's answers contradict."""
     import asyncio
 
     from etcd_handoff.cli import output as out
+    from etcd_handoff.cli.records import claims_of, doubt_of
 
     name, profile = profile_of(given)
     view, resources, removals = asyncio.run(_read_status(name, profile))
+    parts = (("etcd", view), ("kubernetes", resources), ("temporal", removals))
+    failed = {part: explain(error) for part, error in parts if isinstance(error, Exception)}
+    claims = () if isinstance(resources, Exception) else claims_of(resources or ())
     seen = out.Status(
         cluster=name,
         view=None if isinstance(view, Exception) else view,
         resources=None if isinstance(resources, Exception) else resources,
         removals=None if isinstance(removals, Exception) else removals,
-        errors={
-            part: explain(error)[1]
-            for part, error in (("etcd", view), ("kubernetes", resources), ("temporal", removals))
-            if isinstance(error, Exception)
-        },
+        errors={part: text for part, (_, text) in failed.items()},
+        doubt=None if isinstance(view, Exception) else doubt_of(view, profile.cluster_id or "", claims),
+        statuses=tuple(status for status, _ in failed.values()),
     )
     if given.output == "json":
         tell_json(out.status_object(seen))
     else:
         tell(out.status_lines(seen))
-    return explain(view)[0] if isinstance(view, Exception) else EXIT_DONE
+    return out.status_exit(seen)
 
 
 async def _read_status(
@@ -73,14 +74,15 @@ async def _open_removals(cluster: str) -> list[OpenRemoval]:
 
     from etcd_handoff.cli.output import OpenRemoval
     from etcd_handoff.client import WORKFLOW_TYPE
-    from etcd_handoff.model import workflow_id
+    from etcd_handoff.model import plan_id, workflow_id
 
     client = await connected()
     query, found = f'WorkflowType = "{WORKFLOW_TYPE}" AND ExecutionStatus = "Running"', []
     try:
         async for run in client.list_workflows(query):
             marks = {pair.key.name: pair.value for pair in run.typed_search_attributes}
-            if marks.get("EtcdCluster") == cluster or run.id.startswith(workflow_id(cluster, "")):
+            ours = marks.get("EtcdCluster") == cluster or run.id.startswith(workflow_id(cluster, ""))
+            if ours and not run.id.startswith(plan_id(cluster, "")):
                 member = str(marks.get("EtcdMember") or run.id.removeprefix(workflow_id(cluster, "")))
                 state = str(marks.get("HandoffState") or "Running")
                 found.append(OpenRemoval(run.id, member, state, run.start_time.isoformat(timespec="seconds")))

@@ -14,11 +14,14 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from etcd_handoff.lab import forwarder, http, judge, parts, resources
+from etcd_handoff.lab import disk, forwarder, http, judge, parts, resources
+from etcd_handoff.lab.credentials import Credentials
 from etcd_handoff.lab.network import Network
 from etcd_handoff.lab.nodes import (
     HOST,
     ROOT,
+    TOKEN,
+    Beginning,
     Node,
     Role,
     apiserver_command,
@@ -67,6 +70,7 @@ class Lab:
         options: What it was asked to start.
         nodes: Its nodes, node0 first.
         directory: Data, configuration and, in `logs`, one log for each process.
+        credentials: Certificates, etcd's users, and the product's account in Kubernetes.
 
     Raises:
         ValueError: The number of nodes is out of range.
@@ -88,6 +92,9 @@ class Lab:
         self._temporal_port, self._ui_port = self._ports.take(2)
         self._processes: dict[tuple[Role, str], Process] = {}
         self._born = 0.0
+        self._strangers: list[Node] = []
+        self.credentials = Credentials(self.options, self.directory)
+        self._prepared = asyncio.Event()
 
     # where things are
 
@@ -113,7 +120,7 @@ class Lab:
 
     @property
     def kubeconfig_path(self) -> Path:
-        """The kubeconfig file with one context per node."""
+        """The kubeconfig file with one context per node, of an administrator."""
         return self.directory / "kubeconfig"
 
     @property
@@ -127,7 +134,7 @@ class Lab:
         Raises:
             KeyError: There is none.
         """
-        return {n.name: n for n in self.nodes}[name]
+        return {n.name: n for n in [*self.nodes, *self._strangers]}[name]
 
     def others(self, name: str) -> list[Node]:
         """All nodes but `name`."""
@@ -148,6 +155,10 @@ class Lab:
     def process(self, role: Role, node: str = "") -> Process:
         """The process of a role on a node; Temporal has no node."""
         return self._processes[role, node]
+
+    def having(self, role: Role) -> list[str]:
+        """Names of the nodes that have a process of this role, whether it runs or not."""
+        return [node for r, node in self._processes if r is role]
 
     # coming and going
 
@@ -173,6 +184,8 @@ class Lab:
         for process in self._processes.values():
             await process.ended()
         self._ports.close()
+        for node in [*self.nodes, self._learner, *self._strangers]:
+            http.forget(node.etcd_url)
         if keep_files:
             self._say(f"data and logs are kept in {self.directory}")
         elif self.options.directory is None:
@@ -184,9 +197,10 @@ class Lab:
         if self._network is not None:
             await self._start_network(self._network)
         for node in self.nodes:
-            self._add_etcd(node, self.nodes)
+            self._add_etcd(node, Beginning(self.nodes))
             if self.options.kubernetes:
-                command = apiserver_command(self._parts, node, self.directory / node.name, self._shared)
+                folder = self.directory / node.name
+                command = apiserver_command(self._parts, node, folder, self._shared, self.credentials.certificates)
                 self._add(Role.APISERVER, node.name, command)
             self._add_worker(node.name)
         if self.options.temporal:
@@ -220,13 +234,21 @@ class Lab:
         await network.connect()
 
     def _new_node(self, number: int) -> Node:
-        return Node.on(f"node{number}", self._ports, network=self.options.network)
+        name = f"node{number}"
+        return Node.on(name, self._ports, network=self.options.network, secure=self.options.tls)
 
     def _write_files(self) -> None:
         write_shared_files(self._shared)
-        write_kubeconfig(self.kubeconfig_path, self.nodes)
+        self.credentials.make()
+        for node in [*self.nodes, self._learner]:
+            self.credentials.grant(node)
+        ca_file = self.credentials.ca_file
+        write_kubeconfig(self.kubeconfig_path, self.nodes, {"token": TOKEN}, ca_file)
         kubeconfig = self.kubeconfig_path if self.options.kubernetes else None
-        write_config(self.config_path, self.cluster, self.nodes, kubeconfig, self.options.remover)
+        if self.options.rbac:
+            kubeconfig = self.directory / "kubeconfig-product"
+            write_kubeconfig(kubeconfig, self.nodes, self.credentials.account.user, ca_file)
+        write_config(self.config_path, self.options, self.nodes, kubeconfig, self.credentials.profile)
 
     async def _install_when_possible(self) -> None:
         if self.options.kubernetes:
@@ -235,10 +257,16 @@ class Lab:
             server = self.process(Role.APISERVER, first)
             await server.ready_when(lambda: self._api_serves(first, NOT_FOR_INSTALLING), READY_SECONDS)
             await self.install_resources()
+        if self.options.rbac or self.options.etcd_user:
+            await together(*(self.ready(Role.ETCD, node.name) for node in self.nodes))
+            await self.credentials.prepare(self.kubectl, self.nodes[0])
+        self._prepared.set()
 
     async def _start_workers(self) -> None:
         if self.options.workers:
             await self.ready(Role.TEMPORAL)
+            if self.options.rbac or self.options.etcd_user:
+                await self._prepared.wait()
             await together(*(self.start_worker(name) for name in self.options.workers))
 
     @property
@@ -254,8 +282,11 @@ class Lab:
         log = self.directory / "logs" / f"{name}.log"
         self._processes[role, node] = Process(name, command, log, env, ROOT)
 
-    def _add_etcd(self, node: Node, initial: list[Node], state: str = "new") -> None:
-        command = etcd_command(self._parts, node, initial, self.directory / node.name, state=state)
+    def _add_etcd(self, node: Node, beginning: Beginning) -> None:
+        folder = self.directory / node.name
+        command = etcd_command(self._parts, node, beginning, folder, self.credentials.certificates)
+        if self.options.hanging_disks:
+            command = [sys.executable, "-I", "-S", disk.__file__, str(disk.control(folder)), *command]
         env = self._network.environment(node.name) if self._network is not None else None
         self._add(Role.ETCD, node.name, [*command, *self.options.etcd_flags], env)
 
@@ -345,9 +376,22 @@ class Lab:
         via = next(n for n in self.nodes if n.name in members and self.alive(Role.ETCD, n.name))
         body = {"peerURLs": [node.peer_url], "isLearner": True}
         await judge.change_members(f"{via.etcd_url}/v3/cluster/member/add", body)
-        self._add_etcd(node, [*(n for n in self.nodes if n.name in members), node], "existing")
+        present = [n for n in self.nodes if n.name in members]
+        self._add_etcd(node, Beginning([*present, node], "existing"))
         self.nodes.append(node)
         await self.start(Role.ETCD, node.name)
+        return node
+
+    async def start_etcd(self, node: Node, beginning: Beginning) -> None:
+        """A node's etcd begins like that, or goes on where there are data; ready when this returns."""
+        self._add_etcd(node, beginning)
+        await self.start(Role.ETCD, node.name)
+
+    def new_stranger(self, name: str) -> Node:
+        """A node that is none of `nodes`, and nothing of it runs yet; `node` knows it."""
+        node = Node.on(name, self._ports, secure=self.options.tls)
+        self._strangers.append(node)
+        self.credentials.grant(node)
         return node
 
     # waiting

@@ -8,12 +8,68 @@ import json
 import ssl
 import urllib.error
 import urllib.request
+from dataclasses import dataclass, field
 from http.client import HTTPException
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _UNVERIFIED: Final = ssl._create_unverified_context()  # noqa: S323, SLF001  # the lab's own self-signed certificates
 FAILURES: Final = (OSError, HTTPException, ValueError)
 """What a request to a process that is starting, stopped or killed may raise."""
+ACCEPT: Final = {"Accept": "*/*"}
+"""By this header etcd knows that a call comes through its JSON gateway, whose own certificate is then not taken for the
+caller's (AuthInfoFromTLS in etcd's server/auth/store.go)."""
+NO_TOKEN: Final = ("user name is empty", "invalid auth token")
+"""What etcd says to a request without a token, or with one that has expired or was given before its restart."""
+
+
+@dataclass(slots=True)
+class Access:
+    """How to ask a server that wants to know who asks.
+
+    Attributes:
+        ca_file: Certificate authorities of the server.
+        cert_file: Our certificate, with its key in the same file; None where the server does not want one. It names no
+            user: etcd's JSON gateway refuses those that do (etcd `server/embed/serve.go`).
+        user_cert_file: The same for gRPC, where it names the user.
+        user: Name and password at etcd's own authentication; None while that is off.
+        headers: What goes along with each request: the token that `user` has got.
+    """
+
+    ca_file: Path
+    cert_file: Path | None = None
+    user_cert_file: Path | None = None
+    user: tuple[str, str] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def context(self) -> ssl.SSLContext:
+        """Made for each request, as the files may have been renewed."""
+        context = ssl.create_default_context(cafile=str(self.ca_file))
+        if self.cert_file is not None:
+            context.load_cert_chain(str(self.cert_file))
+        return context
+
+
+_ACCESS: Final[dict[str, Access]] = {}
+"""By host and port: requests name a URL alone, wherever they are made."""
+
+
+def grant(url: str, access: Access) -> None:
+    """Requests to the server of this URL are made like that from now on."""
+    _ACCESS[urlsplit(url).netloc] = access
+
+
+def forget(url: str) -> None:
+    """Undo `grant`."""
+    _ACCESS.pop(urlsplit(url).netloc, None)
+
+
+def access(url: str) -> Access | None:
+    """How the server of this URL is asked; None when it asks nobody for anything."""
+    return _ACCESS.get(urlsplit(url).netloc)
 
 
 async def request(
@@ -32,8 +88,9 @@ async def request(
 
     def call() -> tuple[int, str]:
         data = json.dumps(body).encode() if body is not None else None
-        asked = urllib.request.Request(url, data=data, method=method, headers=headers or {})  # noqa: S310  # our URLs
-        context = _UNVERIFIED if url.startswith("https") else None
+        asked = urllib.request.Request(url, data=data, method=method, headers={**ACCEPT, **(headers or {})})  # noqa: S310  # our URLs
+        known = access(url)
+        context = known.context() if known else _UNVERIFIED if url.startswith("https") else None
         try:
             with urllib.request.urlopen(asked, timeout=timeout_seconds, context=context) as answer:  # noqa: S310
                 return int(answer.status), answer.read().decode()
@@ -50,7 +107,11 @@ async def post(url: str, body: dict[str, Any], timeout_seconds: float = 2.0) -> 
     Raises:
         OSError: No connection, no answer in time, or an error answer.
     """
-    status, text = await request(url, body, timeout_seconds=timeout_seconds)
+    known = access(url)
+    status, text = await request(url, body, headers=known.headers if known else None, timeout_seconds=timeout_seconds)
+    if status != 200 and known and known.user and any(word in text for word in NO_TOKEN):
+        await _log_in(url, known, known.user)
+        status, text = await request(url, body, headers=known.headers, timeout_seconds=timeout_seconds)
     if status != 200:
         raise OSError(text)
     found: dict[str, Any] = json.loads(text)
@@ -63,3 +124,14 @@ async def answers(url: str, headers: dict[str, str] | None = None, timeout_secon
         status, _ = await request(url, headers=headers, timeout_seconds=timeout_seconds)
         return status == 200
     return False
+
+
+async def _log_in(url: str, known: Access, user: tuple[str, str]) -> None:
+    """Take a token from the server; its JSON gateway does not take a certificate's common name for a user."""
+    parts = urlsplit(url)
+    name, password = user
+    where = f"{parts.scheme}://{parts.netloc}/v3/auth/authenticate"
+    status, text = await request(where, {"name": name, "password": password})
+    if status != 200:
+        raise OSError(text)
+    known.headers = {"Authorization": json.loads(text)["token"]}

@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from etcd_handoff.lab.certificates import Certificates
+    from etcd_handoff.lab.options import LabOptions
     from etcd_handoff.lab.parts import Parts
     from etcd_handoff.lab.ports import Ports
 
@@ -25,6 +29,7 @@ WRITE_AHEAD: Final = "--sqlite-pragma=journal_mode=wal"
 """One fsync for each transaction instead of several, with nothing less durable (SQLite, "Write-Ahead Logging")."""
 TUNING: Final = (READS.format(1000), WRITE_AHEAD)
 """Where the lab's dev server departs from its defaults."""
+CLUSTER_TOKEN: Final = "lab"  # noqa: S105  # tells clusters apart, and is no secret
 ROOT: Final = Path(__file__).resolve().parents[2]
 """Where worker.py lies."""
 
@@ -52,6 +57,7 @@ class Node:
         etcd_door: Where others reach the client port; the same port unless a network lies between.
         api_door: Where others reach the API server.
         peer_host: The host that its peer URL names.
+        secure: Whether its etcd member is asked over TLS.
     """
 
     name: str
@@ -61,34 +67,44 @@ class Node:
     etcd_door: int
     api_door: int
     peer_host: str = HOST
+    secure: bool = False
 
     @classmethod
-    def on(cls, name: str, ports: Ports, *, network: bool = False) -> Node:
+    def on(cls, name: str, ports: Ports, *, network: bool = False, secure: bool = False) -> Node:
         """A node on fresh ports, reached directly or through a network."""
         client_port, peer_port, api_port = ports.take(3)
         etcd_door, api_door = ports.take(2) if network else (client_port, api_port)
         host = PROXIED_HOST if network else HOST
-        return cls(name, client_port, peer_port, api_port, etcd_door, api_door, host)
+        return cls(name, client_port, peer_port, api_port, etcd_door, api_door, host, secure)
 
     @property
     def etcd_url(self) -> str:
         """Client URL of its etcd member, on the node itself."""
-        return f"http://{HOST}:{self.client_port}"
+        return f"{self._scheme}://{HOST}:{self.client_port}"
 
     @property
     def advertised_url(self) -> str:
         """Client URL of its etcd member for everybody else."""
-        return f"http://{HOST}:{self.etcd_door}"
+        return f"{self._scheme}://{HOST}:{self.etcd_door}"
 
     @property
     def peer_url(self) -> str:
         """Peer URL of its etcd member."""
-        return f"http://{self.peer_host}:{self.peer_port}"
+        return f"{self._scheme}://{self.peer_host}:{self.peer_port}"
+
+    @property
+    def peer_listener(self) -> str:
+        """Where its etcd member listens for peers."""
+        return f"{self._scheme}://{HOST}:{self.peer_port}"
 
     @property
     def api_url(self) -> str:
         """URL of its API server."""
         return f"https://{HOST}:{self.api_door}"
+
+    @property
+    def _scheme(self) -> str:
+        return "https" if self.secure else "http"
 
 
 def bearer() -> dict[str, str]:
@@ -96,26 +112,51 @@ def bearer() -> dict[str, str]:
     return {"Authorization": f"Bearer {TOKEN}"}
 
 
-def etcd_command(parts: Parts, node: Node, nodes: list[Node], folder: Path, *, state: str = "new") -> list[str]:
-    """A member of the cluster that `nodes` make."""
-    return [
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """How an etcd member without data begins.
+
+    Attributes:
+        nodes: All members that there are then, itself included.
+        state: `new`, or `existing` when it joins others.
+        token: What the cluster ID is made from beside the peer URLs.
+    """
+
+    nodes: Sequence[Node]
+    state: str = "new"
+    token: str = CLUSTER_TOKEN
+
+
+def etcd_command(
+    parts: Parts, node: Node, beginning: Beginning, folder: Path, certificates: Certificates | None = None
+) -> list[str]:
+    """A member of a cluster."""
+    command = [
         str(parts.etcd),
         f"--name={node.name}",
         f"--data-dir={folder / 'etcd'}",
         f"--listen-client-urls={node.etcd_url}",
         f"--advertise-client-urls={node.advertised_url}",
-        f"--listen-peer-urls=http://{HOST}:{node.peer_port}",
+        f"--listen-peer-urls={node.peer_listener}",
         f"--initial-advertise-peer-urls={node.peer_url}",
-        f"--initial-cluster={','.join(f'{n.name}={n.peer_url}' for n in nodes)}",
-        f"--initial-cluster-state={state}",
-        "--initial-cluster-token=lab",
+        f"--initial-cluster={','.join(f'{n.name}={n.peer_url}' for n in beginning.nodes)}",
+        f"--initial-cluster-state={beginning.state}",
+        f"--initial-cluster-token={beginning.token}",
         "--log-level=info",
     ]
+    if certificates is not None:
+        cert, key = certificates.server.cert, certificates.server.key
+        command += [f"--cert-file={cert}", f"--key-file={key}", "--client-cert-auth"]
+        command += [f"--trusted-ca-file={certificates.clients_ca}", f"--peer-trusted-ca-file={certificates.servers_ca}"]
+        command += [f"--peer-cert-file={cert}", f"--peer-key-file={key}", "--peer-client-cert-auth"]
+    return command
 
 
-def apiserver_command(parts: Parts, node: Node, folder: Path, shared: Path) -> list[str]:
+def apiserver_command(
+    parts: Parts, node: Node, folder: Path, shared: Path, certificates: Certificates | None = None
+) -> list[str]:
     """An API server on this node's etcd member alone, as in k0s."""
-    return [
+    command = [
         str(parts.kube_apiserver),
         f"--etcd-servers={node.etcd_url}",
         f"--bind-address={HOST}",
@@ -132,6 +173,12 @@ def apiserver_command(parts: Parts, node: Node, folder: Path, shared: Path) -> l
         "--enable-priority-and-fairness=false",
         "--profiling=false",
     ]
+    if certificates is not None:
+        server, client = certificates.server, certificates.root
+        command += [f"--tls-cert-file={server.cert}", f"--tls-private-key-file={server.key}"]
+        command += [f"--etcd-cafile={certificates.servers_ca}"]
+        command += [f"--etcd-certfile={client.cert}", f"--etcd-keyfile={client.key}"]
+    return command
 
 
 def temporal_command(parts: Parts, folder: Path, port: int, ui_port: int) -> list[str]:
@@ -167,27 +214,29 @@ def write_shared_files(folder: Path) -> None:
     (folder / "tokens.csv").write_text(f'{TOKEN},lab,lab,"system:masters"\n')
 
 
-def write_kubeconfig(path: Path, nodes: list[Node]) -> None:
-    """One context per API server, named after its node."""
+def write_kubeconfig(path: Path, nodes: list[Node], user: dict[str, str], ca_file: Path | None = None) -> None:
+    """One context per API server, named after its node; the API servers are verified where there is a `ca_file`."""
     names = [node.name for node in nodes]
+    trust = {"certificate-authority": str(ca_file)} if ca_file else {"insecure-skip-tls-verify": True}
     content = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": names[0],
-        "clusters": [
-            {"name": n.name, "cluster": {"server": n.api_url, "insecure-skip-tls-verify": True}} for n in nodes
-        ],
-        "users": [{"name": "lab", "user": {"token": TOKEN}}],
+        "clusters": [{"name": n.name, "cluster": {"server": n.api_url, **trust}} for n in nodes],
+        "users": [{"name": "lab", "user": user}],
         "contexts": [{"name": name, "context": {"cluster": name, "user": "lab"}} for name in names],
     }
     path.write_text(json.dumps(content, indent=2))
 
 
-def write_config(path: Path, cluster: str, nodes: list[Node], kubeconfig: Path | None, remover: str) -> None:
-    """The product's configuration file for this cluster."""
-    lines = [f"[clusters.{cluster}]", f"remover = {json.dumps(remover)}", ""]
+def write_config(
+    path: Path, options: LabOptions, nodes: list[Node], kubeconfig: Path | None, etcd: dict[str, str]
+) -> None:
+    """The product's configuration file for this cluster; `etcd` has further keys of the table of that name."""
+    cluster = options.cluster
+    lines = [f"[clusters.{cluster}]", f"remover = {json.dumps(options.remover)}", ""]
     lines += [f"[clusters.{cluster}.etcd]", f"endpoints = {json.dumps([n.advertised_url for n in nodes])}"]
-    lines += ['snapshot_directory = "snapshots"']
+    lines += ['snapshot_directory = "snapshots"', *(f"{key} = {json.dumps(v)}" for key, v in etcd.items())]
     if kubeconfig is not None:
         lines += [
             "",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from etcd_handoff.lab.users import USERS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -26,6 +28,13 @@ class LabOptions:
         temporal_flags: Flags of the Temporal server beyond ours, such as `--dynamic-config-value KEY=VALUE`.
         network: Whether a network lies between the nodes that `Lab.network` can cut and slow; needs Toxiproxy.
         remover: Who takes members out, as in the cluster profile.
+        tls: Whether every link has TLS with verified certificates on both sides; needs trustme, and no `network`.
+        etcd_user: With `tls`: etcd's authentication is on, and the product comes as this user: `root` or `reader` with
+            a password, `certificate` by its certificate alone, which may do all, or `stranger`, whose certificate names
+            a user that etcd does not know. Empty: it is off.
+        rbac: Whether the product comes to API servers with a token of the ServiceAccount of deploy/rbac.yaml in a file
+            of its own. Left out, it comes as their administrator.
+        hanging_disks: Whether the disks of etcd members can be made to hang; see `etcd_handoff.lab.disk`.
         progress: Told what is happening.
     """
 
@@ -40,4 +49,23 @@ class LabOptions:
     temporal_flags: tuple[str, ...] = ()
     network: bool = False
     remover: str = "etcd"
+    tls: bool = False
+    etcd_user: str = ""
+    rbac: bool = False
+    hanging_disks: bool = False
     progress: Callable[[str], None] | None = None
+
+    def __post_init__(self) -> None:
+        """What cannot go together is an error at once.
+
+        Raises:
+            ValueError: It says what lacks.
+        """
+        lacking = [
+            (self.tls and self.network, "tls does not go with network: its links carry no TLS between peers"),
+            (self.etcd_user and not self.tls, "etcd_user needs tls: API servers come by their certificate"),
+            (self.etcd_user and self.etcd_user not in USERS, f"etcd_user is one of {', '.join(USERS)}"),
+            (self.rbac and not self.kubernetes, "rbac needs kubernetes"),
+        ]
+        if wrong := [text for is_so, text in lacking if is_so]:
+            raise ValueError("; ".join(wrong))

@@ -9,13 +9,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from etcd_handoff.lab import http
+from etcd_handoff.lab.judge import ListedMember
 from etcd_handoff.lab.nodes import HOST, ROOT, Node, bearer
 from etcd_handoff.lab.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from etcd_handoff.lab.judge import ListedMember
 
 CRD: Final = ROOT / "deploy" / "crd.yaml"
 CRD_URL: Final = "apis/apiextensions.k8s.io/v1/customresourcedefinitions/etcdmembers.etcd.k0sproject.io"
@@ -50,6 +49,13 @@ def joined(resource: dict[str, Any]) -> str:
 def _condition(resource: dict[str, Any], kind: str) -> str:
     conditions = resource.get("status", {}).get("conditions") or []  # null for a moment in a new CRD
     return next((str(c["status"]) for c in conditions if c["type"] == kind), "Unknown")
+
+
+async def joined_again(kubectl: Kubectl, context: str, name: str, member_id: str) -> None:
+    """The EtcdMember says of its node's member what k0s says of it when a controller starts: that ID, Joined=True."""
+    status = _resource(ListedMember(member_id, name, is_learner=False))["status"]
+    patch = ("--subresource=status", "--type", "merge", "-p", json.dumps({"status": status}))
+    await kubectl("patch", "etcdmember", name, *patch, context=context)
 
 
 async def _established(node: Node) -> bool:

@@ -1,7 +1,7 @@
 """An open-loop writer in a process of its own: a put every few milliseconds, whatever became of earlier ones.
 
-Run as `python -m etcd_handoff.lab.writer URL INTERVAL_MS FILE`, it writes until SIGTERM, then stores one JSON
-line per put. It is a client of the cluster under test, hence alone in the lab in speaking gRPC.
+Run as `python -m etcd_handoff.lab.writer URL INTERVAL_MS FILE [CA_FILE CERT_FILE]`, it writes until SIGTERM, then
+stores one JSON line per put. It is a client of the cluster under test, hence alone in the lab in speaking gRPC.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import grpc.aio
 from etcd3aio.errors import EtcdError
 from etcd3aio.kv import KVService
 
+from etcd_handoff.lab import http
 from etcd_handoff.lab.nodes import ROOT
 from etcd_handoff.lab.processes import Process
 
@@ -97,6 +98,8 @@ class OpenLoopWriter:
     def __init__(self, url: str, folder: Path, interval_ms: float = 4.0) -> None:
         self._file = folder / f"puts-{time.monotonic_ns()}.jsonl"
         command = [sys.executable, "-m", "etcd_handoff.lab.writer", url, str(interval_ms), str(self._file)]
+        if known := http.access(url):
+            command += [str(known.ca_file), str(known.user_cert_file)]
         self._process = Process("writer", command, self._file.with_suffix(".log"), cwd=ROOT)
 
     async def __aenter__(self) -> Self:
@@ -165,7 +168,13 @@ def _prefix(file: Path) -> str:
 
 
 def _channel(url: str, *options: tuple[str, int]) -> grpc.aio.Channel:
-    return grpc.aio.insecure_channel(url.partition("://")[2], options=[("grpc.enable_retries", 0), *options])
+    where, all_options = url.partition("://")[2], [("grpc.enable_retries", 0), *options]
+    known = http.access(url)
+    if known is None or known.user_cert_file is None:
+        return grpc.aio.insecure_channel(where, options=all_options)
+    mine = known.user_cert_file.read_bytes()
+    credentials = grpc.ssl_channel_credentials(known.ca_file.read_bytes(), mine, mine)
+    return grpc.aio.secure_channel(where, credentials, options=all_options)
 
 
 async def _write(url: str, interval_ms: float, file: Path) -> None:
@@ -206,4 +215,6 @@ async def _at_intervals(put: Callable[[int], Coroutine[None, None, None]], secon
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 4:
+        http.grant(sys.argv[1], http.Access(Path(sys.argv[4]), user_cert_file=Path(sys.argv[5])))
     asyncio.run(_write(sys.argv[1], float(sys.argv[2]), Path(sys.argv[3])))

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+ENDS: Final = ("well", "after mending", "refused safely")
+"""How a case may end: the removal went through with the fault in place; it went through once the fault was undone; it
+was refused, and rightly so."""
+
 STEPS: Final = {
     "leader": ("check_leader", "move_leader", "await_election", "remove_member", "update_status"),
     "follower": ("check_leader", "remove_member", "update_status"),
@@ -38,10 +42,62 @@ FAULTS: Final = (
     "mute-target",
     "slow-links",
 )
-"""Names of `tests.chaos.faults.FAULTS`."""
+"""Names of those of `tests.chaos.faults.FAULTS` that strike everywhere."""
 
-NETWORK_FAULTS: Final = ("cut-target", "cut-other", "mute-target", "slow-links")
-"""Faults that need a network between the nodes."""
+BEFORE: Final = ("check_leader.before", "check_leader.during", "remove_member.before")
+"""Points at which what strikes is there before a look that the removal still takes."""
+PROPOSED: Final = ("remove_member.during", "update_status.before", "update_status.during")
+VOTERS: Final = ("leader", "follower")
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where a fault strikes that does not strike everywhere.
+
+    Attributes:
+        targets: Kinds of target.
+        points: Failpoints.
+    """
+
+    targets: tuple[str, ...]
+    points: tuple[str, ...]
+
+
+NARROW: Final = {
+    "hang-disk-other": Where((*VOTERS, "learner"), (*BEFORE, *PROPOSED)),
+    "hang-disk-leader": Where(("follower", "learner"), BEFORE),
+    "hang-disk-target": Where(VOTERS, (*BEFORE, *PROPOSED)),
+    "lag-other": Where((*VOTERS, "learner"), ("check_leader.before", "remove_member.before")),
+    "foreign-on-other": Where((*VOTERS, "learner"), (*BEFORE, "update_status.before")),
+    "force-new-cluster-other": Where(VOTERS, (*BEFORE, "update_status.before")),
+    "rejoin-target": Where((*VOTERS, "unreachable"), ("remove_member.after", "update_status.before")),
+    "api-restart": Where(tuple(STEPS), ("check_leader.before", "update_status.before", "update_status.during")),
+    "token-renewed": Where(VOTERS, ("check_leader.before", "update_status.before", "update_status.during")),
+    "client-certificate-renewed": Where(
+        VOTERS, ("check_leader.before", "remove_member.before", "update_status.before")
+    ),
+    "server-certificates-renewed": Where(
+        VOTERS, ("check_leader.before", "remove_member.before", "update_status.before")
+    ),
+    "corrupt-alarm": Where(VOTERS, ("check_leader.before", "remove_member.before", "update_status.before")),
+    "nospace-alarm": Where(VOTERS, ("check_leader.before", "remove_member.before", "update_status.before")),
+}
+"""Faults of what others say, and of who may ask whom; they have nothing to do with most moments."""
+
+WATCHED: Final = ("foreign-on-other", "force-new-cluster-other", "rejoin-target")
+"""Faults under which a watcher runs too: it must not write what is not so."""
+FLAGGED: Final = ("rejoin-target",)
+"""Faults before which the member is asked to leave by its EtcdMember, which goes on asking."""
+WAITED_FOR: Final = (
+    "hang-disk-other",
+    "hang-disk-leader",
+    "foreign-on-other",
+    "force-new-cluster-other",
+    "corrupt-alarm",
+)
+"""Faults with which a removal must not go through that has not been proposed when they strike."""
+TAKES_WRITES: Final = ("corrupt-alarm", "nospace-alarm")
+"""Faults with which etcd acknowledges no write whatever a removal does."""
 
 IMPOSSIBLE: Final = {
     "learner": ("target-apiserver", "target-node"),
@@ -56,8 +112,10 @@ SAMPLE: Final = (
     "leader/remove_member.during/kill-target-node",
     "learner/remove_member.after/kill-worker",
     "leader/move_leader.before/cut-target",
+    "follower/remove_member.before/hang-disk-other",
+    "leader/check_leader.during/foreign-on-other",
 )
-"""What `make test` runs: one case of each sort."""
+"""What `make test` runs: one case of each sort; the last two end as soon as the removal says that it waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +146,21 @@ class Case:
         return self.step == "update_status" or self.point in ("remove_member.during", "remove_member.after")
 
     @property
+    def waits(self) -> bool:
+        """Whether the removal must wait until the fault has been undone.
+
+        Without a learner the same voters remain, and they are enough as they are.
+        """
+        if self.proposed or self.fault not in WAITED_FOR:
+            return False
+        return self.target != "learner" or "hang-disk" not in self.fault
+
+    @property
+    def right_ends(self) -> tuple[str, ...]:
+        """Those of `ENDS` that are right for it."""
+        return ("after mending",) if self.waits else ENDS
+
+    @property
     def name(self) -> str:
         """How to ask for this case alone."""
         return f"{self.target}/{self.point}/{self.fault}"
@@ -102,6 +175,11 @@ def all_cases() -> list[Case]:
         for moment in MOMENTS
         for fault in FAULTS
         if not any(word in fault for word in IMPOSSIBLE.get(target, ()))
+    ] + [
+        Case(target, point.partition(".")[0], point.partition(".")[2], fault)
+        for fault, where in NARROW.items()
+        for target in where.targets
+        for point in where.points
     ]
 
 

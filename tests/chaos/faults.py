@@ -5,20 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.lab import Role, http, judge
-from etcd_handoff.lab.waiting import ProcessError
+from etcd_handoff.lab import Role, disasters, http, judge
+from etcd_handoff.lab.resources import joined_again
+from etcd_handoff.lab.waiting import ProcessError, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from etcd_handoff.lab import Lab
+    from etcd_handoff.lab.credentials import Whose
 
 
 HALT_SECONDS: Final = 0.09
 """As long as a bad disk takes for an fdatasync, and short of the time after which followers elect."""
 LINK_MS: Final = 200
+OUT_SECONDS: Final = 30.0
+LAG_ENTRIES: Final = 6_000
+"""More than what a voter may lag behind (`CAUGHT_UP_ENTRIES` of the planner)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +54,12 @@ class Fault:
     Attributes:
         strike: Make it happen.
         mend: Undo it, as an operator would, when the removal waits for that.
+        options: What the lab must be able to do for it.
     """
 
     strike: Callable[[Scene], Awaitable[None]]
     mend: Callable[[Scene], Awaitable[None]]
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 async def _nothing(_: Scene) -> None:
@@ -155,6 +162,64 @@ def _link(strike: Callable[[Scene], Awaitable[None]]) -> Fault:
     async def mend(scene: Scene) -> None:
         await scene.lab.network.mend()
 
+    return Fault(strike, mend, {"network": True})
+
+
+def _hang_disk(who: str) -> Fault:
+    async def strike(scene: Scene) -> None:
+        node = await scene.lab.leader() if who == "leader" else getattr(scene, who)
+        disasters.hang_disk(scene.lab, node)
+
+    async def mend(scene: Scene) -> None:
+        for node in scene.lab.nodes:
+            disasters.mend_disk(scene.lab, node.name)
+
+    return Fault(strike, mend, {"hanging_disks": True})
+
+
+async def _lag(scene: Scene) -> None:
+    await disasters.fall_behind(scene.lab, scene.other, scene.writer, LAG_ENTRIES)
+
+
+async def _come_back(scene: Scene) -> None:
+    await disasters.come_back(scene.lab, scene.other)
+
+
+async def _rejoin(scene: Scene) -> None:
+    """The node joins again, and its EtcdMember says so as k0s writes it when a controller starts."""
+    lab = scene.lab
+
+    async def is_out() -> bool:
+        return scene.target not in {m.name for m in await lab.members(scene.writer)}
+
+    await wait_until(is_out, f"{scene.target} is out", OUT_SECONDS)
+    member_id = await disasters.rejoin(lab, scene.target)
+    await joined_again(lab.kubectl, scene.writer, scene.target, member_id)
+
+
+async def _restart_api_servers(scene: Scene) -> None:
+    disasters.restart_api_servers(scene.lab)
+
+
+async def _renew_token(scene: Scene) -> None:
+    await scene.lab.credentials.account.renew(scene.lab.kubectl, scene.lab.node(scene.writer))
+
+
+def _renew_certificates(whose: Whose) -> Fault:
+    async def strike(scene: Scene) -> None:
+        await disasters.renew_certificates(scene.lab, whose)
+
+    return Fault(strike, _nothing, {"tls": True})
+
+
+def _alarm(kind: str, who: str = "") -> Fault:
+    async def strike(scene: Scene) -> None:
+        member_id = await scene.lab.member_id(getattr(scene, who)) if who else disasters.WHOLE_CLUSTER
+        await disasters.raise_alarm(scene.lab, scene.writer, kind, member_id)
+
+    async def mend(scene: Scene) -> None:
+        await disasters.disarm(scene.lab, scene.writer)
+
     return Fault(strike, mend)
 
 
@@ -186,4 +251,17 @@ FAULTS: Final[dict[str, Fault]] = {
     "cut-other": _link(lambda scene: scene.lab.network.cut(scene.other)),
     "mute-target": _link(lambda scene: scene.lab.network.mute(scene.target)),
     "slow-links": _link(lambda scene: scene.lab.network.slow(LINK_MS)),
+    "hang-disk-other": _hang_disk("other"),
+    "hang-disk-leader": _hang_disk("leader"),
+    "hang-disk-target": _hang_disk("target"),
+    "lag-other": Fault(_lag, _nothing),
+    "foreign-on-other": Fault(lambda scene: disasters.become_foreign(scene.lab, scene.other), _come_back),
+    "force-new-cluster-other": Fault(lambda scene: disasters.force_new_cluster(scene.lab, scene.other), _come_back),
+    "rejoin-target": Fault(_rejoin, _nothing),
+    "api-restart": Fault(_restart_api_servers, _nothing, {"rbac": True}),
+    "token-renewed": Fault(_renew_token, _nothing, {"rbac": True}),
+    "client-certificate-renewed": _renew_certificates("clients"),
+    "server-certificates-renewed": _renew_certificates("servers"),
+    "corrupt-alarm": _alarm("CORRUPT"),
+    "nospace-alarm": _alarm("NOSPACE", "writer"),
 }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from etcd_handoff.lab import ProcessError, http, judge, wait_until
 from etcd_handoff.lab.resources import joined
@@ -14,21 +16,35 @@ from etcd_handoff.model import FailureType
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
+    from types import TracebackType
 
     from temporalio.client import Client
 
+    from etcd_handoff.lab import Lab, ListedMember
     from etcd_handoff.lab.writer import WriteReport
 
 QUORUM_SECONDS: Final = 15.0
 """How long the cluster that is left may take to answer while something strikes: a few elections."""
 
+LOCK_KEY: Final = "/etcd-handoff/change"
+LOCK_SECONDS: Final = 30.0
+"""Longer than a step that was cut short takes to run again."""
+MEMORY_SECONDS: Final = 0.1
+
 IDLE_SECONDS: Final = 90.0
 """How long the queue of a cluster may take to notice that its last removal has ended, on a worker that was struck."""
 
 
-def members_are(listed: Iterable[str], before: Iterable[str], target: str) -> None:
-    """Exactly the target has left."""
-    assert set(listed) == set(before) - {target}, f"members are {sorted(listed)}, and {target} was to leave"
+def members_are(
+    members: Iterable[ListedMember], before: Iterable[ListedMember], target: str, *, returns: bool = False
+) -> None:
+    """Exactly the target has left; where its node returns, it is a member of another ID and nobody else is new."""
+    old = {m.id for m in before if m.name != target}
+    left = {m.id for m in before if m.name == target}
+    listed = list(members)
+    new = [m.name for m in listed if m.id not in old]
+    right = {m.id for m in listed} >= old and not left & {m.id for m in listed} and new == [target] * returns
+    assert right, f"members are {[(m.name, m.id) for m in listed]}, and {target} ({', '.join(left)}) was to leave"
 
 
 async def quorum_is_kept(url: str, target: str, seconds: float = QUORUM_SECONDS) -> None:
@@ -47,11 +63,134 @@ async def quorum_is_kept(url: str, target: str, seconds: float = QUORUM_SECONDS)
     await _becomes(kept, f"those that remain without {target} have a quorum", seconds)
 
 
-def resources_agree(listed: Iterable[str], resources: Mapping[str, dict[str, Any]]) -> None:
-    """No EtcdMember says anything else than the member list."""
-    present = set(listed)
-    lies = {name: joined(r) for name, r in resources.items() if joined(r) != str(name in present)}
-    assert not lies, f"members are {sorted(present)}, but EtcdMembers say Joined: {lies}"
+def resources_agree(members: Iterable[ListedMember], resources: Mapping[str, dict[str, Any]]) -> None:
+    """No EtcdMember, the target's or another's, says anything else than the member list, and none is a stranger's.
+
+    Members that have one are said to be members, with their ID; whoever is none is not said to be one.
+    """
+    present = {m.name: m.id for m in members}
+    lies = {
+        name: (joined(r), said_id(r))
+        for name, r in resources.items()
+        if (joined(r), said_id(r) if name in present else "") != (str(name in present), present.get(name, ""))
+    }
+    assert not lies, f"members are {present}, but EtcdMembers say (Joined, member ID): {lies}"
+
+
+def said_id(resource: Mapping[str, Any]) -> str:
+    """The member that an EtcdMember speaks of."""
+    return str(resource.get("status", {}).get("memberID", ""))
+
+
+async def resources_come_to_agree(
+    members: Callable[[], Awaitable[Iterable[ListedMember]]],
+    resources: Callable[[], Awaitable[Mapping[str, dict[str, Any]]]],
+    seconds: float,
+) -> None:
+    """As `resources_agree`, within some time: what could not be written by the end of a removal comes by itself."""
+    said = [""]
+
+    async def agree() -> bool:
+        try:
+            resources_agree(await members(), await resources())
+        except AssertionError as error:
+            said.append(str(error))
+            return False
+        return True
+
+    await _becomes(agree, "EtcdMembers say what is so", seconds, lambda: said[-1])
+
+
+def denied(
+    before: Iterable[ListedMember], resources: Mapping[str, dict[str, Any]], after: Iterable[ListedMember]
+) -> dict[str, str]:
+    """EtcdMembers that said of a present member that it is none: name of the EtcdMember and ID of the member.
+
+    Args:
+        before: The member list before the EtcdMembers were read.
+        resources: The EtcdMembers.
+        after: The member list afterwards: who is in both was a member meanwhile.
+    """
+    present = {m.id for m in before} & {m.id for m in after}
+    return {name: said_id(r) for name, r in resources.items() if joined(r) == "False" and said_id(r) in present}
+
+
+class Memory:
+    """What EtcdMembers said during a case, read again and again through one node, and which of it was a lie.
+
+    Args:
+        lab: The running lab.
+        via: The node whose etcd and API server are asked.
+
+    Attributes:
+        lies: EtcdMembers that said of a present member that it is none.
+        looks: How often they were read.
+    """
+
+    def __init__(self, lab: Lab, via: str) -> None:
+        self._lab, self._via = lab, via
+        self._task: asyncio.Task[None] | None = None
+        self.lies: dict[str, str] = {}
+        self.looks = 0
+
+    async def __aenter__(self) -> Self:
+        """Begin."""
+        self._task = asyncio.create_task(self._watch())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def nobody_was_denied(self) -> None:
+        """No present member was said to be none, at any time."""
+        assert self.looks, "EtcdMembers could never be read, so nothing was judged"
+        assert not self.lies, f"EtcdMembers said Joined=False of members that were present: {self.lies}"
+
+    async def _watch(self) -> None:
+        while True:
+            with contextlib.suppress(ProcessError, *http.FAILURES):
+                before = await self._lab.members(self._via)
+                resources = await self._lab.etcdmembers(self._via)
+                self.lies |= denied(before, resources, await self._lab.members(self._via))
+                self.looks += 1
+            await asyncio.sleep(MEMORY_SECONDS)
+
+
+async def no_lock_is_left(url: str, seconds: float = LOCK_SECONDS) -> None:
+    """Nobody holds the lock in etcd that excludes other changes."""
+    key = base64.b64encode(LOCK_KEY.encode()).decode()
+    found: list[str] = []
+
+    async def none() -> bool:
+        with contextlib.suppress(*http.FAILURES):
+            answer = await http.post(f"{url}/v3/kv/range", {"key": key})
+            found[:] = [base64.b64decode(pair["value"]).decode(errors="replace") for pair in answer.get("kvs", [])]
+            return not found
+        return False
+
+    await _becomes(none, f"{LOCK_KEY} is gone", seconds, lambda: str(found))
+
+
+async def writes_are_acknowledged(url: str, seconds: float = QUORUM_SECONDS) -> None:
+    """The cluster takes a write as it is, with whatever strikes still in place."""
+    body = {"key": base64.b64encode(b"handoff-lab/unmended").decode(), "value": ""}
+
+    async def acknowledged() -> bool:
+        with contextlib.suppress(*http.FAILURES):
+            return bool(await http.post(f"{url}/v3/kv/put", body, timeout_seconds=seconds))
+        return False
+
+    await _becomes(acknowledged, "a write is acknowledged before anything is mended", seconds)
+
+
+def ended_rightly(ended: str, right: Iterable[str]) -> None:
+    """The case ended in one of the ways that are right for it."""
+    assert ended in right, f"it ended {ended}, and {' or '.join(right)} would be right"
 
 
 async def writes_are_there(report: WriteReport, urls: list[str]) -> None:
@@ -127,10 +266,14 @@ def children() -> dict[int, str]:
     return found
 
 
-def ended_well(outcome: str, *, recorded: bool, has_resource: bool) -> None:
-    """The removal says that the member is out, and that its resource says so too."""
+def ended_well(outcome: str) -> None:
+    """The removal says that the member is out."""
     assert outcome in ("removed", "already-absent"), outcome
-    assert recorded or not has_resource, "the status was not recorded"
+
+
+def recorded_or_said(*, recorded: bool, has_resource: bool, note: str) -> None:
+    """The removal says that the member's EtcdMember says so too, or why it does not."""
+    assert recorded or not has_resource or note, "the status was not recorded, and the result does not say why"
 
 
 def refused_truly(kind: str | None, message: str, *, has_resource: bool) -> None:

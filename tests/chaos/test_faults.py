@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
 import time
-from typing import TYPE_CHECKING, Final
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from etcd_handoff.client import connect, start_removal
+from etcd_handoff.client import connect, start_removal, start_watch
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter
-from etcd_handoff.model import RemovalRequest, RemovalResult
+from etcd_handoff.leave_requests import WatchRequest, watch_id
+from etcd_handoff.model import HandoffState, RemovalRequest, RemovalResult, workflow_id
+from etcd_handoff.payloads import STATE_KEY
 from tests.chaos import judges
-from tests.chaos.cases import NETWORK_FAULTS
+from tests.chaos.cases import FLAGGED, NARROW, TAKES_WRITES, WATCHED
 from tests.chaos.conftest import Finding, store
 from tests.chaos.faults import FAULTS, Scene
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from temporalio.client import Client
+
     from etcd_handoff.client import Removal
+    from etcd_handoff.lab import ListedMember
     from etcd_handoff.lab.writer import WriteReport
     from tests.chaos.cases import Case
 
@@ -33,6 +41,10 @@ WORKERS: Final = ("node0", "node1", "node2")
 UNMENDED_SECONDS: Final = 12.0
 """How long a removal may take with the fault in place; then the fault is undone, as an operator would."""
 MENDED_SECONDS: Final = 90.0
+BEGIN_SECONDS: Final = 30.0
+RECORDED_SECONDS: Final = 60.0
+"""How long what a removal could not record may take to come by itself once nothing is in its way."""
+RESYNC_SECONDS: Final = 1.0
 ASK_SECONDS: Final = 0.2
 
 
@@ -54,61 +66,133 @@ async def test_case(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.MonkeyPatch) -> None:
     env = ((FAILPOINTS_VARIABLE, f"{case.point}=hold"), (FOLDER_VARIABLE, str(folder)))
-    options = LabOptions(
-        workers=WORKERS, directory=folder / "lab", worker_env=env, network=case.fault in NETWORK_FAULTS
-    )
-    async with Lab(options) as lab:
+    fault = FAULTS[case.fault]
+    options = LabOptions(workers=WORKERS, directory=folder / "lab", worker_env=env, **fault.options)
+    async with Lab(options) as lab, AsyncExitStack() as stack:
         for name, value in lab.environment.items():
             monkeypatch.setitem(os.environ, name, value)
         await lab.of_age()
-        leader = await lab.leader()
-        target = leader if case.target == "leader" else lab.others(leader)[0].name
-        if case.target == "learner":
-            target = (await lab.add_learner()).name
-        stay = [name for name in WORKERS if name != target]
-        writer_node = stay[0] if stay[0] != leader else stay[1]
-        other = next(name for name in stay if name != writer_node)
-        before = [m.name for m in await lab.members()]
+        target, other, writer_node = await _cast(case, lab)
+        before = await lab.members()
         client = await connect()
         if case.target == "unreachable":
             await lab.kill(Role.ETCD, target)
+        memory = None
+        if case.fault in WATCHED:
+            await start_watch(client, WatchRequest(cluster=lab.cluster, resync_seconds=RESYNC_SECONDS))
+            memory = await stack.enter_async_context(judges.Memory(lab, writer_node))
         async with OpenLoopWriter(lab.node(writer_node).etcd_url, folder) as writer:
-            removal = await start_removal(client, RemovalRequest(cluster=lab.cluster, member=target))
+            removal = await _begin(case, lab, client, target, writer_node)
             scene = Scene(lab, target, other, writer_node, await _held(lab, folder / f"{case.point}.hit"))
             writer_url = lab.node(writer_node).etcd_url
             if case.proposed:  # what strikes afterwards may take the quorum itself
                 await judges.quorum_is_kept(writer_url, target)
             struck = time.monotonic()
-            await FAULTS[case.fault].strike(scene)
+            await fault.strike(scene)
             (folder / f"{case.point}.release").touch()
             ending = asyncio.ensure_future(_result(removal))
-            done, _ = await asyncio.wait({ending}, timeout=UNMENDED_SECONDS)
+            done = await _left_alone(case, removal, ending)
             if not case.proposed:
                 await judges.quorum_is_kept(writer_url, target)
-            await FAULTS[case.fault].mend(scene)
+                if done and case.fault not in TAKES_WRITES:
+                    await judges.writes_are_acknowledged(writer_url)
+            await fault.mend(scene)
             result = await asyncio.wait_for(ending, MENDED_SECONDS)
             finding.seconds = round(time.monotonic() - struck, 2)
             report = await writer.stop()
         finding.gap_ms, finding.failed_writes = round(report.longest_gap_ms(), 1), len(report.failed)
-        await _judge(scene, before, result, report)
-        await judges.writes_go_on(writer_url, folder)
-        await judges.nothing_runs(client)
         refused = isinstance(result, ApplicationError)
-        finding.ended = "refused safely" if refused else "well" if done else "after mending"
+        ended = "refused safely" if refused else "well" if done else "after mending"
+        judges.ended_rightly(ended, case.right_ends)
+        await _judge(case, scene, before, result, report)
+        await judges.writes_go_on(writer_url, folder)
+        await judges.no_lock_is_left(writer_url)
+        if memory is not None:
+            memory.nobody_was_denied()
+            await client.get_workflow_handle(watch_id(lab.cluster)).cancel()
+        await judges.nothing_runs(client)
+        finding.ended = ended
+
+
+async def _cast(case: Case, lab: Lab) -> tuple[str, str, str]:
+    """The node that leaves, a voter that stays, and the one to write through.
+
+    Where a follower leaves, one of the two that stay leads: the one that is written through where the fault is of what
+    a voter says, the other one else.
+    """
+    leader = await lab.leader()
+    target = leader if case.target == "leader" else lab.others(leader)[0].name
+    if case.target == "learner":
+        target = (await lab.add_learner()).name
+    followers = [name for name in WORKERS if name not in (target, leader)]
+    stay = [*followers, leader] if target != leader else followers
+    writer_node = stay[-1] if case.fault in NARROW else stay[0]
+    return target, next(name for name in stay if name != writer_node), writer_node
+
+
+async def _begin(case: Case, lab: Lab, client: Client, target: str, via: str) -> Removal:
+    """The removal, started by a client or by the EtcdMember that asks for it."""
+    if case.fault not in FLAGGED:
+        return await start_removal(client, RemovalRequest(cluster=lab.cluster, member=target))
+    patch = ("--type", "merge", "-p", json.dumps({"spec": {"leave": True}}))
+    await lab.kubectl("patch", "etcdmember", target, *patch, context=via)
+    handle: Removal = client.get_workflow_handle(workflow_id(lab.cluster, target), result_type=RemovalResult)
+
+    async def begun() -> bool:
+        with contextlib.suppress(RPCError):
+            return bool((await handle.describe()).run_id)
+        return False
+
+    await wait_until(begun, "the watcher starts the removal", BEGIN_SECONDS)
+    return handle
+
+
+async def _left_alone(case: Case, removal: Removal, ending: asyncio.Future[Any]) -> bool:
+    """Whether the removal has ended with the fault in place; where it must wait, it is asked until it says so."""
+    if not case.waits:
+        await asyncio.wait({ending}, timeout=UNMENDED_SECONDS)
+        return ending.done()
+    blocked = asyncio.ensure_future(_blocked(removal))
+    await asyncio.wait({ending, blocked}, timeout=UNMENDED_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    blocked.cancel()
+    await asyncio.gather(blocked, return_exceptions=True)
+    return ending.done()
+
+
+async def _blocked(removal: Removal) -> None:
+    """The removal says that it waits."""
+
+    async def says_so() -> bool:
+        return (await removal.describe()).typed_search_attributes.get(STATE_KEY) == HandoffState.BLOCKED
+
+    await wait_until(says_so, "the removal is blocked", UNMENDED_SECONDS)
 
 
 async def _judge(
-    scene: Scene, before: list[str], result: RemovalResult | ApplicationError, report: WriteReport
+    case: Case,
+    scene: Scene,
+    before: list[ListedMember],
+    result: RemovalResult | ApplicationError,
+    report: WriteReport,
 ) -> None:
     """What is left is what should be, and it holds what was acknowledged."""
     lab, target = scene.lab, scene.target
-    listed, resources = [m.name for m in await lab.members(scene.writer)], await lab.etcdmembers(scene.writer)
-    judges.members_are(listed, before, target)
+    members, resources = await lab.members(scene.writer), await lab.etcdmembers(scene.writer)
+    listed = [m.name for m in members]
+    judges.members_are(members, before, target, returns=case.fault in FLAGGED)
     if isinstance(result, ApplicationError):
         judges.refused_truly(result.type, result.message, has_resource=target in resources)
     else:
-        judges.ended_well(result.outcome, recorded=result.status_recorded, has_resource=target in resources)
-    judges.resources_agree(listed, resources)
+        judges.ended_well(result.outcome)
+        judges.recorded_or_said(
+            recorded=result.status_recorded, has_resource=target in resources, note=result.status_note
+        )
+        if not result.status_recorded or case.fault in FLAGGED:  # it comes by itself
+            await judges.resources_come_to_agree(
+                lambda: lab.members(scene.writer), lambda: lab.etcdmembers(scene.writer), RECORDED_SECONDS
+            )
+            resources = await lab.etcdmembers(scene.writer)
+    judges.resources_agree(members, resources)
     left = [lab.node(name).etcd_url for name in listed if lab.alive(Role.ETCD, name)]
     assert len(left) == len(listed), "a member that stays was not mended"
     await judges.writes_are_there(report, left)

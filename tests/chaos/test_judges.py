@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from etcd_handoff.client import connect
-from etcd_handoff.lab import Lab, LabOptions, Role, judge, wait_until
+from etcd_handoff.lab import Lab, LabOptions, ListedMember, Role, disasters, http, judge, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter, Put, WriteReport
 from tests.chaos import cases, faults, judges
 
@@ -16,43 +17,115 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def listed(**ids: str) -> list[ListedMember]:
+    """A member list, by names."""
+    return [ListedMember(member_id, name, is_learner=False) for name, member_id in ids.items()]
+
+
+def says(joined: str, member_id: str) -> dict[str, object]:
+    """An EtcdMember."""
+    return {"status": {"memberID": member_id, "conditions": [{"type": "Joined", "status": joined}]}}
+
+
 def test_the_matrix_is_whole() -> None:
-    """At least 300 cases, each with a name of its own and a fault that exists."""
-    names = [case.name for case in cases.all_cases()]
-    assert len(names) == len(set(names)) >= 300
-    assert set(cases.FAULTS) == set(faults.FAULTS)
+    """At least 400 cases, each with a name of its own, a fault that exists, a step of its target and a right end."""
+    all_cases = cases.all_cases()
+    names = [case.name for case in all_cases]
+    assert len(names) == len(set(names)) >= 400
+    assert {case.fault for case in all_cases} == set(faults.FAULTS) == {*cases.FAULTS, *cases.NARROW}
+    assert {*cases.WATCHED, *cases.FLAGGED, *cases.WAITED_FOR, *cases.TAKES_WRITES} <= set(faults.FAULTS)
+    assert all(case.step in cases.STEPS[case.target] and case.moment in cases.MOMENTS for case in all_cases)
+    assert all(case.right_ends for case in all_cases)
     assert [case.name for case in cases.sample()] == list(cases.SAMPLE)
 
 
+def test_a_removal_that_goes_through_where_it_must_wait_is_caught() -> None:
+    """A voter that hangs, before and after the proposal, and beside a learner that leaves."""
+
+    def right(name: str) -> tuple[str, ...]:
+        return next(case.right_ends for case in cases.all_cases() if case.name == name)
+
+    judges.ended_rightly("after mending", right("follower/remove_member.before/hang-disk-other"))
+    for unsafe in ("well", "refused safely"):
+        with pytest.raises(AssertionError, match=f"it ended {unsafe}, and after mending would be right"):
+            judges.ended_rightly(unsafe, right("follower/remove_member.before/hang-disk-other"))
+    judges.ended_rightly("well", right("follower/update_status.before/hang-disk-other"))
+    judges.ended_rightly("well", right("learner/remove_member.before/hang-disk-other"))
+
+
 def test_a_wrong_membership_is_caught() -> None:
-    """Somebody else gone, the target still there, a stranger."""
-    judges.members_are(["a", "b"], ["a", "b", "c"], "c")
-    for wrong in (["a", "c"], ["a", "b", "c"], ["a", "b", "d"], ["a"]):
+    """Somebody else gone, the target still there, a stranger; a node that returns under its old ID, or not at all."""
+    before = listed(a="1", b="2", c="3")
+    judges.members_are(listed(a="1", b="2"), before, "c")
+    judges.members_are(listed(a="1", b="2", c="4"), before, "c", returns=True)
+    for wrong in (listed(a="1", c="3"), before, listed(a="1", b="2", d="4"), listed(a="1"), listed(a="1", b="4")):
         with pytest.raises(AssertionError, match="members are"):
-            judges.members_are(wrong, ["a", "b", "c"], "c")
+            judges.members_are(wrong, before, "c")
+    for wrong in (listed(a="1", b="2"), before, listed(a="1", b="2", d="4"), listed(a="1", c="4")):
+        with pytest.raises(AssertionError, match="members are"):
+            judges.members_are(wrong, before, "c", returns=True)
 
 
 def test_a_resource_that_lies_is_caught() -> None:
-    """Joined of an absent member, and the other way round."""
-
-    def says(status: str) -> dict[str, object]:
-        return {"status": {"conditions": [{"type": "Joined", "status": status}]}}
-
-    judges.resources_agree(["a"], {"a": says("True"), "b": says("False")})
-    lies: list[dict[str, dict[str, object]]] = [{"b": says("True")}, {"a": says("False")}, {"a": {}}]
+    """Joined of an absent member, not joined of a present one, a wrong ID, a stranger's EtcdMember."""
+    members = listed(a="1")
+    judges.resources_agree(members, {"a": says("True", "1"), "b": says("False", "2")})
+    lies: list[dict[str, dict[str, object]]] = [
+        {"b": says("True", "2")},
+        {"a": says("False", "1")},
+        {"a": says("True", "2")},
+        {"a": says("Unknown", "1")},
+        {"a": says("True", "1"), "stranger": says("True", "7")},
+        {"a": {}},
+    ]
     for lie in lies:
         with pytest.raises(AssertionError, match="EtcdMembers say"):
-            judges.resources_agree(["a"], lie)
+            judges.resources_agree(members, lie)
+
+
+async def test_a_lie_that_stays_is_caught_and_one_that_is_mended_is_not() -> None:
+    """What could not be recorded has some time to come by itself."""
+    answers = [says("True", "2"), says("False", "2")]
+
+    async def members() -> list[ListedMember]:
+        return listed(a="1")
+
+    async def mended() -> dict[str, dict[str, object]]:
+        return {"b": answers[0] if len(answers) == 1 else answers.pop(0)}
+
+    async def lies() -> dict[str, dict[str, object]]:
+        return {"b": says("True", "2")}
+
+    await judges.resources_come_to_agree(members, mended, seconds=5)
+    with pytest.raises(AssertionError, match=r"what is so.*EtcdMembers say"):
+        await judges.resources_come_to_agree(members, lies, seconds=0.2)
+
+
+def test_a_lie_in_passing_is_caught() -> None:
+    """Of a member that is in the list before and after; one that has just left or come is nobody's lie."""
+    resources = {"a": says("False", "1"), "b": says("False", "2"), "c": says("True", "3"), "d": says("False", "4")}
+    present = listed(a="1", b="2", c="3")
+    assert judges.denied(present, resources, listed(a="1", c="3", d="4")) == {"a": "1"}
+    memory = judges.Memory(cast("Lab", None), "a")
+    with pytest.raises(AssertionError, match="never be read"):
+        memory.nobody_was_denied()
+    memory.looks = 1
+    memory.nobody_was_denied()
+    memory.lies = {"a": "1"}
+    with pytest.raises(AssertionError, match="Joined=False of members that were present"):
+        memory.nobody_was_denied()
 
 
 def test_a_removal_that_does_not_end_well_is_caught() -> None:
-    """Another outcome, or a status that was not recorded although there is a resource."""
-    judges.ended_well("removed", recorded=True, has_resource=True)
-    judges.ended_well("already-absent", recorded=False, has_resource=False)
+    """Another outcome, or a status that was not recorded although there is a resource, without a word on it."""
+    for good in ("removed", "already-absent"):
+        judges.ended_well(good)
     with pytest.raises(AssertionError):
-        judges.ended_well("planned", recorded=True, has_resource=True)
-    with pytest.raises(AssertionError):
-        judges.ended_well("removed", recorded=False, has_resource=True)
+        judges.ended_well("planned")
+    for recorded, has_resource, note in ((True, True, ""), (False, False, ""), (False, True, "API servers are away")):
+        judges.recorded_or_said(recorded=recorded, has_resource=has_resource, note=note)
+    with pytest.raises(AssertionError, match="does not say why"):
+        judges.recorded_or_said(recorded=False, has_resource=True, note="")
 
 
 def test_revisions_that_go_back_are_caught() -> None:
@@ -88,6 +161,15 @@ async def test_lost_writes_and_a_dead_cluster_are_caught(tmp_path: Path) -> None
         with pytest.raises(AssertionError, match="differ"):
             await judges.hashes_agree([url, stranger.nodes[0].etcd_url])
         await judges.writes_go_on(url, tmp_path)
+        await judges.writes_are_acknowledged(url)
+        await judges.no_lock_is_left(url)
+        lock = {"key": base64.b64encode(judges.LOCK_KEY.encode()).decode(), "value": base64.b64encode(b"me").decode()}
+        await http.post(f"{url}/v3/kv/put", lock)
+        with pytest.raises(AssertionError, match=r"is gone.*me"):
+            await judges.no_lock_is_left(url, seconds=1)
+        await disasters.raise_alarm(lab, "node0", "NOSPACE", await lab.member_id("node0"))
+        with pytest.raises(AssertionError, match="before anything is mended"):
+            await judges.writes_are_acknowledged(url, seconds=1)
     with pytest.raises(AssertionError, match="no further write"):
         await judges.writes_go_on(url, tmp_path)
 

@@ -130,6 +130,8 @@ async def test_snapshot_and_hash_check_come_before_any_change(bench: MakeBench) 
         assert all(node.name in result.steps[1].note for node in b.lab.nodes), result.steps[1].note
         path, _, told = result.snapshot.partition(" on ")
         content = await asyncio.to_thread(Path(path).read_bytes)
+        assert oct(Path(path).stat().st_mode & 0o777) == "0o600", "all Secrets are in it"  # noqa: ASYNC240
+        assert Path(path).parent.stat().st_mode & 0o777 == 0o700
         assert f"{len(content)} bytes" in told
         assert content[16:20] == bytes.fromhex("edda0ced"), "no bbolt file of this byte order"
         assert hashlib.sha256(content[:-32]).digest() == content[-32:]

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,8 +10,8 @@ import pytest_asyncio
 from temporalio.testing import ActivityEnvironment
 
 from activities.kubernetes import Gateways, KubernetesActivities
-from etcd_handoff import kubernetes_gateway
-from etcd_handoff.config import Config, KubernetesProfile
+from etcd_handoff import kubernetes_clients, kubernetes_servers
+from etcd_handoff.config import Config
 from etcd_handoff.errors import (
     ApiUnavailableError,
     ConflictError,
@@ -23,97 +19,28 @@ from etcd_handoff.errors import (
     ObjectGoneError,
     RejectedError,
 )
-from etcd_handoff.kubernetes_gateway import KubernetesGateway
-from etcd_handoff.lab import Lab, LabOptions, Role
-from etcd_handoff.lab.nodes import HOST, TOKEN
+from etcd_handoff.lab import Role
+from etcd_handoff.lab.nodes import HOST
 from etcd_handoff.model import Record
+from tests.integration.street import Street, street_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@dataclass
-class Street:
-    """Two API servers, each behind a door that counts who comes.
-
-    Attributes:
-        lab: Where they run.
-        folder: For kubeconfig files.
-        ports: Port of each door, by node; the node `shut` has one that nobody listens on.
-        knocks: The node of each connection, in order.
-    """
-
-    lab: Lab
-    folder: Path
-    ports: dict[str, int] = field(default_factory=dict)
-    knocks: list[str] = field(default_factory=list)
-
-    async def open(self, name: str) -> asyncio.Server:
-        """The door of a node: what comes is noted and handed on."""
-
-        async def enter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            self.knocks.append(name)
-            inner = await asyncio.open_connection(HOST, self.lab.node(name).api_port)
-            await asyncio.gather(_hand_on(reader, inner[1]), _hand_on(inner[0], writer))
-
-        server = await asyncio.start_server(enter, HOST)
-        self.ports[name] = server.sockets[0].getsockname()[1]
-        return server
-
-    @asynccontextmanager
-    async def gateway(
-        self, *contexts: str, node: str = "", token: str = TOKEN, **options: Any
-    ) -> AsyncIterator[KubernetesGateway]:
-        """A gateway that tries these contexts, or both nodes; the knocks so far are forgotten."""
-        kubeconfig = self.folder / "kubeconfig"
-        servers = {name: f"https://{HOST}:{port}" for name, port in self.ports.items()}
-        named = [{"name": n, "cluster": {"server": s, "insecure-skip-tls-verify": True}} for n, s in servers.items()]
-        content = {
-            "clusters": named,
-            "users": [{"name": "us", "user": {"token": token}}],
-            "contexts": [{"name": n, "context": {"cluster": n, "user": "us"}} for n in servers],
-        }
-        kubeconfig.write_text(json.dumps(content))
-        profile = {"kubeconfig": kubeconfig, "contexts": contexts or ("node0", "node1"), **options}
-        gateway = KubernetesGateway(KubernetesProfile.model_validate(profile), node)
-        self.knocks.clear()
-        try:
-            yield gateway
-        finally:
-            await gateway.close()
-
-
-async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def street(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Street]:
     """Two nodes for all tests; each leaves them as they were."""
-    folder = tmp_path_factory.mktemp("street")
-    async with Lab(LabOptions(nodes=2, temporal=False, directory=folder / "lab")) as lab:
-        street = Street(lab, folder)
-        doors = [await street.open("node0"), await street.open("node1")]
-        with contextlib.ExitStack() as stack:
-            shut = await asyncio.start_server(lambda *_: None, HOST)
-            street.ports["shut"] = shut.sockets[0].getsockname()[1]
-            shut.close()
-            for door in doors:
-                stack.callback(door.close)
-            yield street
+    async with street_of(tmp_path_factory.mktemp("street")) as street:
+        yield street
 
 
 @pytest.fixture
 def one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next API server is asked when the one before has failed, not already when it takes its time."""
-    monkeypatch.setattr(kubernetes_gateway, "HEDGE_SECONDS", 60.0)
+    monkeypatch.setattr(kubernetes_servers, "HEDGE_SECONDS", 60.0)
 
 
 # --- answers ------------------------------------------------------------------------------------------------
@@ -197,7 +124,7 @@ async def test_connection_serves_what_comes_soon(
     street: Street, monkeypatch: pytest.MonkeyPatch, keep_seconds: float, knocks: int
 ) -> None:
     """The requests of one step share a connection; after a pause one to a dying API server is not met again."""
-    monkeypatch.setattr(kubernetes_gateway, "KEEP_SECONDS", keep_seconds)
+    monkeypatch.setattr(kubernetes_clients, "KEEP_SECONDS", keep_seconds)
     async with street.gateway("node0") as gateway:
         for _ in range(3):
             await gateway.get("node0")
@@ -216,7 +143,7 @@ def gateways_of(street: Street) -> Gateways:
 @pytest.mark.usefixtures("one_after_another")
 async def test_resource_is_read_ahead(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once, past the departing node, over a connection that then stands; what cannot be had is nothing."""
-    monkeypatch.setattr(kubernetes_gateway, "KEEP_SECONDS", 60.0)
+    monkeypatch.setattr(kubernetes_clients, "KEEP_SECONDS", 60.0)
     async with street.gateway():
         gateways = gateways_of(street)
         try:

@@ -44,6 +44,7 @@ GROUP: Final = "etcd.k0sproject.io"
 RIGHTS: Final = {
     *((GROUP, "etcdmembers", verb) for verb in ("get", "list", "watch", "create")),
     (GROUP, "etcdmembers/status", "patch"),
+    ("", "namespaces", "get"),
 }
 """All that the account may do anywhere, beyond what everybody may."""
 EVENT_RIGHT: Final = {("events.k8s.io", "events", "create")}
@@ -74,6 +75,7 @@ DENIED: Final[list[tuple[str, str, dict[str, Any] | None]]] = [
     ("POST", f"{OWN}/pods", {"metadata": {"name": "p"}}),
     ("GET", "/api/v1/nodes", None),
     ("GET", "/api/v1/namespaces", None),
+    ("GET", "/api/v1/namespaces/default", None),
     ("GET", "/apis/apps/v1/deployments", None),
     ("GET", "/apis/coordination.k8s.io/v1/leases", None),
     ("GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", None),
@@ -289,6 +291,7 @@ async def test_every_call_of_the_gateway_is_allowed_from_within_a_pod(
     gateway = KubernetesGateway(profile)
     try:
         await gateway.warm()
+        assert await gateway.check_contexts() == {}
         member = await gateway.get(NODE)
         assert member in await gateway.list()
         _, version = await gateway.list_at()
@@ -309,6 +312,7 @@ async def test_every_call_of_the_gateway_is_allowed_from_within_a_pod(
     calls = {n for n, call in vars(KubernetesGateway).items() if n[0] != "_" and inspect.iscoroutinefunction(call)}
     tried = {
         "warm",
+        "check_contexts",
         "get",
         "list",
         "list_at",
@@ -383,10 +387,11 @@ async def test_worker_understands_its_options_and_finds_its_files(tmp_path: Path
 
 @pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
 async def test_probe_passes_for_a_file_that_is_younger_than_30_seconds(probe: str, tmp_path: Path) -> None:
-    """The very command of the manifest: the worker's own mark passes, an old file and none at all fail."""
+    """The very command of the manifest: fresh files of the worker's pass, old ones and none at all fail."""
     (container,) = the("Deployment")["spec"]["template"]["spec"]["containers"]
     options = worker.parser().parse_args(container["args"])
     mark = tmp_path / "ready"
+    files = (mark, tmp_path / "ready.alive")
     *_, code = container[probe]["exec"]["command"]
     assert str(options.ready_file) in code
 
@@ -395,12 +400,18 @@ async def test_probe_passes_for_a_file_that_is_younger_than_30_seconds(probe: st
         return subprocess.run([sys.executable, "-c", code_here], capture_output=True, check=False).returncode == 0
 
     assert not passes()
-    worker.mark(mark, ready=True)
+    for file in files:
+        file.touch()
     assert passes()
     old = time.time() - 31
-    os.utime(mark, (old, old))
+    for file in files:
+        os.utime(file, (old, old))
     assert not passes()
-    worker.mark(mark, ready=True)
-    assert passes()
-    worker.mark(mark, ready=False)
-    assert not passes()
+
+
+async def test_worker_that_waits_for_temporal_is_not_restarted() -> None:
+    """It is not ready without Temporal, and still alive: a restart would end with "cannot be reached"."""
+    (container,) = the("Deployment")["spec"]["template"]["spec"]["containers"]
+    code = {probe: container[probe]["exec"]["command"][-1] for probe in ("readinessProbe", "livenessProbe")}
+    assert "/ready.alive" in code["livenessProbe"]
+    assert ".alive" not in code["readinessProbe"]

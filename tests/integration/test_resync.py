@@ -13,7 +13,7 @@ from activities.etcd import EtcdActivities
 from activities.etcdmembers import EtcdMemberActivities
 from activities.kubernetes import Gateways
 from etcd_handoff.config import load_config
-from etcd_handoff.lab import Role, http, wait_until
+from etcd_handoff.lab import Role, http, judge, wait_until
 from etcd_handoff.lab.naive import remove_through_itself
 from etcd_handoff.leave_requests import Sync, Watch
 from etcd_handoff.model import Look
@@ -41,7 +41,7 @@ async def test_lies_are_put_right(front_door: MakeFrontDoor) -> None:
         await until_true(b, one, via=other)
         await b.lie(one, {"memberID": "1", "conditions": [joined_condition("True")]}, via=other)
         status = await until_true(b, one, via=other)
-        assert status["conditions"][0]["lastTransitionTime"] == LONG_AGO, "nothing flipped"
+        assert status["conditions"][0]["lastTransitionTime"] > LONG_AGO, "it is another member that has joined"
         await b.lie(one, {"peerAddress": "10.9.9.9"}, via=other)
         await door.watch.execute_update("resync")
         await until_true(b, one, via=other)
@@ -82,7 +82,8 @@ async def test_old_list_never_overwrites_a_newer_word(bench: MakeBench) -> None:
             await b.lie(
                 one, {"conditions": [joined_condition("False")]}, via=other
             )  # as if it had been removed meanwhile
-            synced = await run(members.sync_members, Sync(cluster=b.lab.cluster, seen=seen, view=view))
+            before = {asked.name: asked.digest for asked in seen.members}
+            synced = await run(members.sync_members, Sync(cluster=b.lab.cluster, before=before, view=view))
             assert (synced.changed, synced.again) == ((), True)
             assert await b.lab.joined(one, leader) == "False"
             note = Note(cluster=b.lab.cluster, resource=one, member_id=member_id, message="late")
@@ -90,13 +91,79 @@ async def test_old_list_never_overwrites_a_newer_word(bench: MakeBench) -> None:
             note = Note(cluster=b.lab.cluster, resource=other, member_id=member_id, message="of another")
             assert "speaks of" in await run(members.note_progress, note)
 
-            seen = await run(members.watch_members, look)
-            synced = await run(members.sync_members, Sync(cluster=b.lab.cluster, seen=seen, view=view))
+            known = Watch(cluster=b.lab.cluster, known=seen.digest, seconds=10)
+            seen = await run(members.watch_members, known)
+            assert not seen.unchanged
+            before = {asked.name: asked.digest for asked in seen.members}
+            synced = await run(members.sync_members, Sync(cluster=b.lab.cluster, before=before, view=view))
             assert (len(synced.changed), synced.again) == (1, False)
+            seen = await run(members.watch_members, look)
+            again = await run(members.watch_members, Watch(cluster=b.lab.cluster, known=seen.digest, seconds=1))
+            assert (again.unchanged, again.members) == (True, ())
             await b.judge(set())
         finally:
             await gateways.close()
             await etcd.close()
+
+
+async def test_mass_correction_waits_for_a_confirmation(front_door: MakeFrontDoor) -> None:
+    """Two of three that somebody else removed: nothing turns until `watch resync --confirm`, and everybody is told."""
+    async with front_door() as door:
+        b = door.bench
+        await door.sees_all()
+        last = await b.lab.leader()
+        gone = [node.name for node in b.lab.others(last)]
+        for name in ("node0", "node1", "node2"):  # no round between the two removals
+            b.lab.stop(Role.WORKER, name)
+        for name in gone:
+            body: dict[str, object] = {"ID": str(int(await b.lab.member_id(name), 16))}
+            await judge.change_members(f"{b.lab.node(last).etcd_url}/v3/cluster/member/remove", body)
+        for name in ("node0", "node1", "node2"):
+            b.lab.resume(Role.WORKER, name)
+        await door.watch.execute_update("resync")
+        for name in gone:
+            await door.says(name, "Not corrected", "2 of 3 EtcdMembers", "watch resync --confirm", via=last)
+        assert "TooManyAbsent" in (await door.watching())["trouble"]
+        status, shown, _ = await b.lab.handoff("watch", "status")
+        assert (status, "TooManyAbsent" in shown) == (0, True), shown
+        await door.watch.execute_update("resync")
+        for name in gone:
+            assert await b.lab.joined(name, last) == "True", "it was written without a confirmation"
+        assert (await b.lab.handoff("watch", "status", "--confirm"))[0] == 2
+        status, shown, errors = await b.lab.handoff("watch", "resync", "--confirm")
+        assert status == 0, shown + errors
+        await door.out(*gone, via=last)
+        for name in gone:
+            assert (await door.status(name, last))["message"] == "Member removed from cluster"
+
+        async def calm() -> bool:
+            return not (await door.watching())["trouble"]
+
+        await wait_until(calm, "nothing is wrong any more", 30)
+
+
+async def test_misread_ids_and_names_are_said_and_put_right(front_door: MakeFrontDoor) -> None:
+    """A decimal memberID becomes hex, also under a flag that is set; a name that no object can have is said once."""
+    async with front_door() as door:
+        b = door.bench
+        await door.sees_all()
+        leader = await b.lab.leader()
+        one, other = (node.name for node in b.lab.others(leader))
+        member_id = await b.lab.member_id(one)
+        await b.lie(one, {"memberID": str(int(member_id, 16))}, via=leader)
+        await door.watch.execute_update("resync")
+        await until_true(b, one, via=leader)
+        await b.lab.kill(Role.ETCD, other)
+        b.lab.process(Role.ETCD, other).command.append("--name=no_object")
+        await b.lab.start(Role.ETCD, other)
+        await b.lab.restart(Role.APISERVER, other)  # it does not get over the loss of its etcd in all cases
+        await b.lab.kubectl("delete", "etcdmember", other, context=leader)
+
+        async def said() -> bool:
+            return "no_object" in (await door.watching())["trouble"]
+
+        await wait_until(said, "the watcher says which member gets no EtcdMember", 30)
+        assert set(await b.lab.etcdmembers(leader)) == {leader, one}
 
 
 async def test_watch_outlives_compaction_and_a_hanging_api_server(bench: MakeBench) -> None:

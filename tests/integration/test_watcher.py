@@ -10,7 +10,6 @@ from temporalio.service import RPCError, RPCStatusCode
 from etcd_handoff.change_queue import turns_id
 from etcd_handoff.lab import Role, http, wait_until
 from etcd_handoff.model import workflow_id
-from etcd_handoff.payloads import MEMBER_KEY
 from tests.integration.conftest import SHORT_HISTORIES, another_run, in_state, joined_condition, start_watch
 
 if TYPE_CHECKING:
@@ -51,12 +50,13 @@ async def test_flag_and_compaction_while_the_only_worker_hangs(front_door: MakeF
         await b.judge({leader})
 
 
-async def test_renamed_member_is_found_by_its_id(front_door: MakeFrontDoor) -> None:
-    """A member that came back under another name leaves when its old EtcdMember asks, and that one tells the truth."""
+async def test_renamed_member_is_not_taken_by_its_old_name(front_door: MakeFrontDoor) -> None:
+    """The flag of an EtcdMember that speaks of a member of another name is refused with the way out, and it stays."""
     async with front_door() as door:
         b = door.bench
         leader = await b.lab.leader()
         one, other = (node.name for node in b.lab.others(leader))
+        member_id = await b.lab.member_id(one)
         await b.lab.kill(Role.ETCD, one)
         b.lab.process(Role.ETCD, one).command.append("--name=renamed")
         await b.lab.start(Role.ETCD, one)
@@ -66,15 +66,14 @@ async def test_renamed_member_is_found_by_its_id(front_door: MakeFrontDoor) -> N
 
         await wait_until(listed, "etcd lists the new name", 20)
         await b.lab.restart(Role.APISERVER, one)  # it does not get over the loss of its etcd in all cases
-        await door.watch.execute_update("resync")
         await door.flag(one, via=leader)
-        await door.out(one, via=other)
-        removal = b.client.get_workflow_handle(workflow_id(b.lab.cluster, "renamed"))
-        result: dict[str, Any] = await removal.result()
-        assert (await removal.describe()).typed_search_attributes.get(MEMBER_KEY) == "renamed"
-        assert (result["outcome"], result["status_recorded"]) == ("removed", True)
-        assert {m.name for m in await b.lab.members(other)} == {leader, other}
+        message = await door.says(one, "speaks of renamed", member_id, via=leader)
+        assert f"etcd-handoff remove {member_id}" in message
+        await door.flag(one, via=leader, leave=False)
+        await door.says(one, "Member joined", via=leader)
+        assert {m.name for m in await b.lab.members(other)} == {leader, other, "renamed"}
         assert set(await b.lab.etcdmembers(other)) == {leader, one, other}, "one EtcdMember for each member, no more"
+        assert not [run async for run in b.client.list_workflows("WorkflowType = 'RemoveMember'")]
 
 
 async def test_members_without_a_resource_get_none_where_that_is_not_wanted(bench: MakeBench) -> None:

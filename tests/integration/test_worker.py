@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import grpc
 import pytest
 
 from etcd_handoff import __version__
-from etcd_handoff.lab import Lab, LabOptions, Role
+from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.nodes import ROOT
-from etcd_handoff.lab.processes import run
+from etcd_handoff.lab.processes import Process, run
+from etcd_handoff.temporal_setup import ensure_search_attributes, unusable
+from tests.integration.temporal_proxy import door_to
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from temporalio.client import Client
 
     from tests.integration.conftest import MakeBench
 
@@ -72,6 +77,105 @@ async def test_search_attributes_that_cannot_be_had_do_not_hinder_a_removal(
         await b.judge({target})
 
 
+@pytest.mark.parametrize("registered", [True, False])
+async def test_credentials_that_may_do_little_are_no_hindrance(bench: MakeBench, registered: bool) -> None:  # noqa: FBT001
+    """Managed Temporal refuses the OperatorService, and maybe DescribeNamespace.
+
+    The worker starts, and uses search attributes where a query that names them is answered.
+    """
+    async with bench(workers=(), kubernetes=False) as b, door_to(b.lab.temporal_address) as door:
+        if registered:
+            assert await ensure_search_attributes(b.client)
+            await wait_until(lambda: usable(b.client), "queries may name the search attributes", 30)
+        refused = grpc.StatusCode.PERMISSION_DENIED
+        door.refused = {"OperatorService": refused, "DescribeNamespace": refused}
+        await b.lab.start_worker("node0", {"TEMPORAL_ADDRESS": door.address})
+        process = b.lab.process(Role.WORKER, "node0")
+        assert process.says(", without search attributes") == (not registered), process.tail()
+        assert process.says("in the console of a managed Temporal") == (not registered)
+        checks = await doctor(b.lab, door.address)
+        assert checks["temporal"]["ok"]
+        assert checks["search attributes"]["ok"] == registered
+        target = b.lab.others(await b.lab.leader())[0].name
+        assert (await b.remove(target)).outcome == "removed"
+
+
+async def doctor(lab: Lab, temporal_address: str) -> dict[str, dict[str, Any]]:
+    """The findings of `doctor`, by check."""
+    command = [sys.executable, "-m", "etcd_handoff.cli", "doctor", "-o", "json"]
+    environment = {**lab.environment, "TEMPORAL_ADDRESS": temporal_address}
+    _, shown, _ = await run(command, environment, ROOT)
+    return {finding["check"]: finding for finding in json.loads(shown)}
+
+
+async def usable(client: Client) -> bool:
+    """A query may name our search attributes."""
+    return not await unusable(client)
+
+
+@pytest.mark.parametrize(
+    ("refused", "version", "status", "said"),
+    [
+        ({}, "1.24.2", 1, "Temporal Server 1.25 or newer is needed, and this one is 1.24.2"),
+        (
+            {"WorkflowService": "UNAUTHENTICATED"},
+            "",
+            1,
+            "refuses the credentials: Request unauthorized.; renew TEMPORAL_API_KEY",
+        ),
+        ({"DescribeNamespace": "UNAUTHENTICATED"}, "", 1, "refuses the credentials: UNAUTHENTICATED"),
+    ],
+    ids=["old-server", "no-credentials", "expired-key"],
+)
+async def test_temporal_that_does_not_do_is_called_what_it_is(
+    tmp_path: Path, refused: dict[str, str], version: str, status: int, said: str
+) -> None:
+    """Neither is a server that cannot be reached; the worker and the command line say so alike."""
+    async with (
+        Lab(LabOptions(nodes=1, kubernetes=False, directory=tmp_path)) as lab,
+        door_to(lab.temporal_address) as door,
+    ):
+        door.refused = {call: grpc.StatusCode[code] for call, code in refused.items()}
+        door.version = version
+        environment = {**lab.environment, "TEMPORAL_ADDRESS": door.address}
+        ended, shown, errors = await run([sys.executable, str(ROOT / "worker.py")], environment, ROOT)
+        assert (ended, said in errors) == (status, True), errors
+        assert "ready" not in shown
+        assert "Traceback" not in errors
+        assert "cannot be reached" not in errors
+        finding = (await doctor(lab, door.address))["temporal"]
+        assert (finding["ok"], said in finding["detail"]) == (False, True), finding
+
+
+async def present(*files: Path, without: Path | None = None) -> bool:
+    """These files are there, and that one is not."""
+    there = {path for file in files for path in file.parent.iterdir()}
+    return set(files) <= there and without not in there
+
+
+async def test_ready_file_is_fresh_only_while_temporal_answers(tmp_path: Path) -> None:
+    """Without Temporal the worker takes no work and says so to probes; it is alive all the same, and comes back."""
+    async with Lab(LabOptions(nodes=1, kubernetes=False, directory=tmp_path)) as lab:
+        ready, alive = tmp_path / "ready", tmp_path / "ready.alive"
+        command = [sys.executable, str(ROOT / "worker.py"), "--ready-file", str(ready)]
+        worker = Process("worker", command, tmp_path / "worker.log", lab.environment, ROOT)
+        worker.start()
+        try:
+            await wait_until(lambda: present(ready, alive), "the worker is ready", 60)
+            await lab.kill(Role.TEMPORAL)
+            await wait_until(lambda: present(alive, without=ready), "it is not ready without Temporal", 60)
+            alive.unlink()
+            await wait_until(lambda: present(alive, without=ready), "it is alive without Temporal", 60)
+            await lab.start(Role.TEMPORAL)
+            await wait_until(lambda: present(ready, alive), "it is ready again", 60)
+            worker.signal(signal.SIGTERM)
+            assert await worker.ended() == 0
+            assert not await present(ready)
+            assert not await present(alive)
+        finally:
+            await worker.kill()
+
+
 @pytest.mark.parametrize(
     ("content", "environment", "status", "said"),
     [
@@ -94,6 +198,17 @@ async def test_bad_configuration_and_no_temporal_end_it_at_once(
     assert (ended, said in errors) == (status, True), shown + errors
     assert "Traceback" not in errors
     assert "ready" not in shown
+
+
+async def test_ready_file_in_a_folder_that_is_missing_ends_it_at_once(tmp_path: Path) -> None:
+    """A mistake in the configuration, said before Temporal is asked."""
+    config = tmp_path / "etcd-handoff.toml"
+    config.write_text(GOOD)
+    command = [sys.executable, str(ROOT / "worker.py"), "--config", str(config), "--ready-file", "/nowhere/ready"]
+    status, _, errors = await run(command, {"TEMPORAL_ADDRESS": "127.0.0.1:1"}, ROOT)
+    assert status == 2
+    assert errors.startswith("--ready-file /nowhere/ready: No such file or directory; name a file in a folder")
+    assert errors.count("\n") == 1
 
 
 async def test_unknown_namespace_ends_it_and_ctrl_c_does_without_temporal(tmp_path: Path) -> None:

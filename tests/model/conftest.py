@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 import activities.etcd
-import workflows.remove_member
+import workflows.waiting
 from etcd_handoff.lab import Lab, LabOptions
 from tests.model.runner import Runner
 
@@ -28,8 +28,8 @@ async def runner(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Runn
                 patch.setitem(os.environ, name, value)
             patch.setattr(activities.etcd, "TRANSFER_SECONDS", 0.1)
             patch.setattr(activities.etcd, "ELECTION_SECONDS", 0.1)
-            patch.setattr(workflows.remove_member, "FIRST_PAUSE_SECONDS", 0.02)
-            patch.setattr(workflows.remove_member, "LONGEST_PAUSE_SECONDS", 0.2)
+            patch.setattr(workflows.waiting, "FIRST_PAUSE_SECONDS", 0.02)
+            patch.setattr(workflows.waiting, "LONGEST_PAUSE_SECONDS", 0.2)
             yield Runner(folder)
 
 

@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from temporalio import activity
 
 from activities.kubernetes import Gateways
+from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.config import ClusterProfile, Config, EtcdProfile, KubernetesProfile
+from etcd_handoff.etcd_gateway import KeyspaceHash
+from etcd_handoff.etcdmember import member_id_of, says
+from etcd_handoff.gateways import EtcdCalls, KubernetesCalls
 
 if TYPE_CHECKING:
     import builtins
     from collections.abc import AsyncIterator, Callable, Iterable
     from pathlib import Path
 
+    from activities.etcd import ReadClaims
     from etcd_handoff.etcd_gateway import EtcdGateway
     from etcd_handoff.kubernetes_gateway import KubernetesGateway
     from etcd_handoff.view import ClusterView
@@ -39,11 +44,22 @@ def config_of(names: Iterable[str], task_queue: str = "model", snapshots: Path |
 def etcd_of(clusters: dict[str, Cluster]) -> Callable[[EtcdProfile], EtcdGateway]:
     """Makes the gateway of a profile."""
 
-    def make(profile: EtcdProfile) -> EtcdGateway:
+    def make(profile: EtcdProfile, cluster_id: str = "") -> EtcdGateway:  # noqa: ARG001  # no profile names one
         name = profile.endpoints[0].removeprefix("http://").removesuffix(":2379")
         return cast("EtcdGateway", ModelEtcd(clusters[name]))
 
     return make
+
+
+def claims_of(clusters: dict[str, Cluster]) -> ReadClaims:
+    """Reads what the EtcdMembers of a model say of who is a member; it is no step of the script."""
+
+    async def read(name: str) -> tuple[ResourceClaim, ...] | None:
+        await asyncio.sleep(0)
+        resources = clusters[name].resources.items()
+        return tuple(ResourceClaim(name=name, member_id=member_id_of(r), joined=says(r)) for name, r in resources)
+
+    return read
 
 
 class ModelGateways(Gateways):
@@ -58,11 +74,11 @@ class ModelGateways(Gateways):
         return cast("KubernetesGateway", ModelKubernetes(self._clusters[cluster]))
 
 
-class ModelEtcd:
+class ModelEtcd(EtcdCalls):
     """The gateway to the etcd of a model."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+        self.cluster = cluster
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -70,35 +86,54 @@ class ModelEtcd:
     async def observe(self, doubtful: Iterable[str] = (), leaving: str = "") -> ClusterView:  # noqa: ARG002
         """A look."""
         await asyncio.sleep(0)
-        return self._cluster.view(_who())
+        return self.cluster.view(who())
 
     async def status_of(self, member_id: str) -> tuple[str | None, int]:
         """One member's own words."""
-        return self._cluster.status_of(member_id)
+        return self.cluster.status_of(member_id)
 
-    async def hash_at(self, member_id: str, revision: int) -> tuple[int, int]:
+    async def hash_at(self, member_id: str, revision: int) -> KeyspaceHash:  # noqa: ARG002  # nothing is compacted
         """The hash of one member's data."""
-        return self._cluster.hash_of(_who(), member_id, revision)
+        found, at = self.cluster.hash_of(who(), member_id)
+        return KeyspaceHash(found, at, 1)
 
     async def snapshot(self, member_id: str) -> AsyncIterator[bytes]:
         """One member's data, in one piece."""
-        yield self._cluster.snapshot(member_id)
+        yield self.cluster.snapshot(member_id)
 
     async def move_leader(self, leader_id: str, transferee_id: str) -> None:
         """A transfer."""
-        self._cluster.move_leader(_who(), leader_id, transferee_id)
+        self.cluster.move_leader(who(), leader_id, transferee_id)
+
+    async def acquire_lock(self, holder: str, label: str, via_id: str) -> str:
+        """The lock, and an entry."""
+        return self.cluster.acquire_lock(who(), holder, label, via_id)
+
+    async def release_lock(self, holder: str, via_id: str) -> None:
+        """The lock is given back, with an entry."""
+        self.cluster.release_lock(holder, via_id)
+
+    async def commit_probe(self, via_id: str = "") -> None:
+        """An entry."""
+        self.cluster.commit_probe(who(), via_id)
 
     async def remove_member(self, member_id: str, via_id: str) -> frozenset[str]:
         """A removal."""
-        self._cluster.remove_member(_who(), member_id, via_id)
-        return frozenset(self._cluster.members)
+        self.cluster.remove_member(who(), member_id, via_id)
+        return frozenset(self.cluster.members)
 
 
-class ModelKubernetes:
+class ModelKubernetes(KubernetesCalls):
     """The gateway to the API servers of a model."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    async def warm(self) -> None:
+        """Nothing to open."""
 
     async def get(self, name: str, departing: str = "") -> dict[str, Any]:  # noqa: ARG002
         """One EtcdMember."""
@@ -108,7 +143,7 @@ class ModelKubernetes:
         """All EtcdMembers."""
         return self._cluster.everything()
 
-    async def list_at(self) -> tuple[builtins.list[dict[str, Any]], str]:
+    async def list_at(self, departing: str = "") -> tuple[builtins.list[dict[str, Any]], str]:  # noqa: ARG002
         """All EtcdMembers, and the version of the list."""
         return self._cluster.everything(), self._cluster.version
 
@@ -128,13 +163,13 @@ class ModelKubernetes:
         departing: str = "",  # noqa: ARG002
     ) -> dict[str, Any]:
         """A status is written."""
-        return self._cluster.patch_status(resource, status)
+        return self._cluster.patch_status(activity.info().activity_type, resource, status)
 
     async def record_event(self, event: dict[str, Any], departing: str = "") -> None:
         """Events are no step of the script."""
 
 
-def _who() -> str:
+def who() -> str:
     """Which attempt of which activity asks."""
     info = activity.info()
     return f"{info.workflow_run_id} {info.activity_id} {info.attempt}"

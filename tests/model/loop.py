@@ -12,10 +12,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
 from activities.kubernetes import KubernetesActivities
+from etcd_handoff import belief
+from etcd_handoff.belief import Binding
 from etcd_handoff.errors import EtcdError, KubernetesError
 from etcd_handoff.etcdmember import MESSAGE_REMOVED
 from etcd_handoff.model import (
@@ -32,13 +35,17 @@ from etcd_handoff.model import (
 from etcd_handoff.planner import Blocked, Done, Intent, Refused, Remove, Transfer, plan, resolve
 from etcd_handoff.view import ClusterView, MemberView
 from tests.model.cluster import CrashError
-from tests.model.gateways import ModelGateways, config_of, etcd_of
+from tests.model.gateways import ModelGateways, claims_of, config_of, etcd_of
+from tests.model.judge import MAYBE
 from workflows import outcome
 
 if TYPE_CHECKING:
+    from etcd_handoff.belief import ResourceClaim
+    from etcd_handoff.planner import Decision
     from tests.model.cluster import Cluster
 
 CLUSTER: Final = "model"
+HOLDER: Final = "model"
 STEPS_TO_END: Final = 40
 """More than any removal needs once nothing happens any more."""
 Activity = Callable[[], Awaitable[Any]]
@@ -54,11 +61,14 @@ class Loop:
 
     def __init__(self, cluster: Cluster) -> None:
         config, clusters = config_of([CLUSTER]), {CLUSTER: cluster}
-        self._etcd = EtcdActivities(config, "model", gateway=etcd_of(clusters))
+        self._etcd = EtcdActivities(config, "model", gateway=etcd_of(clusters), claims=claims_of(clusters))
         self._kubernetes = KubernetesActivities(ModelGateways(config, clusters), "model")
         self._request = RemovalRequest(cluster=CLUSTER, member=cluster.target)
         self._view: ClusterView | None = None
         self._pinned: Pinned | None = None
+        self._claims: tuple[ResourceClaim, ...] = ()
+        self._binding = Binding()
+        self._proposed = False
         self._avoid: frozenset[str] = frozenset()
         self._next: Activity | None = self._look
         self._number, self._attempt = 0, 0
@@ -71,12 +81,14 @@ class Loop:
         self._attempt += 1
         try:
             self._next = await self._next()
-        except (CrashError, EtcdError, KubernetesError):
+        except (CrashError, EtcdError, KubernetesError, ApplicationError):
             return
         self._number, self._attempt = self._number + 1, 0
 
     async def _look(self) -> Activity | None:
-        report = await self._run(self._etcd.check_leader, Look(cluster=CLUSTER))
+        ask = Look(cluster=CLUSTER, claims=self._pinned is None)
+        report = await self._run(self._etcd.check_leader, ask)
+        self._claims = report.claims or ()
         return self._decide(report.view)
 
     def _decide(self, view: ClusterView | None) -> Activity | None:
@@ -88,10 +100,20 @@ class Loop:
             found = resolve(view, self._request.member)
             if not isinstance(found, MemberView):
                 return self._find
+            if self._doubts(view):
+                return self._look
             self._pinned = outcome.pinned(view, found)
-        decision = plan(view, self._intent())
+        self._note(view)
+        return self._next_after(plan(view, self._intent()), view)
+
+    def _next_after(self, decision: Decision, view: ClusterView) -> Activity | None:
+        pinned = self._pin_or_fail()
+        if not pinned.present and not view.doubts and view.member(pinned.member_id):
+            self._end(FailureType.UNKNOWN_MEMBER, "it has joined since")
+            return None
         if isinstance(decision, Refused):
-            self._end(FailureType.REMOVAL_REFUSED, f"{decision.reason}: {decision.seen}")
+            maybe = f"; the removal {MAYBE}" if self._proposed else ""
+            self._end(FailureType.REMOVAL_REFUSED, f"{decision.reason}: {decision.seen}{maybe}")
             return None
         if isinstance(decision, Transfer):
             return partial(self._transfer, decision.term)
@@ -99,17 +121,30 @@ class Loop:
             self._avoid = frozenset()
         return {Done: self._record, Remove: self._remove, Blocked: self._look}[type(decision)]
 
+    def _doubts(self, view: ClusterView, departed: tuple[str, ...] = ()) -> bool:
+        """Whether something speaks against pinning a member in this view."""
+        return bool(belief.contradiction(view, Binding(), departed) or belief.witness(view, self._claims))
+
+    def _note(self, view: ClusterView) -> None:
+        """What nothing contradicts says how far the cluster has come."""
+        pinned = self._pin_or_fail()
+        self._binding = self._binding.model_copy(update={"cluster_id": pinned.cluster_id})
+        if belief.contradiction(view, self._binding, (pinned.member_id,)) is None:
+            self._binding = belief.bound(self._binding, view)
+
     async def _find(self) -> Activity | None:
         found = await self._run(
             self._kubernetes.find_resource, ResourceQuery(cluster=CLUSTER, member=self._request.member)
         )
-        if self._view is None or not found.member_id:
+        if self._view is None or self._doubts(self._view, (found.member_id,)):
+            return self._look
+        if not found.member_id:
             self._end(FailureType.UNKNOWN_MEMBER, found.step.note)
             return None
         listed = self._view.member(found.member_id)
         absent = MemberView(id=found.member_id, name=found.name)
         self._pinned = outcome.pinned(self._view, listed or absent).model_copy(update={"present": listed is not None})
-        return self._decide(self._view)
+        return self._look  # the member may have joined after the list was read, and before its EtcdMember was
 
     async def _transfer(self, term: int) -> Activity | None:
         report = await self._run(self._etcd.move_leader, Act(**self._act()))
@@ -126,8 +161,10 @@ class Loop:
         return self._decide((await self._run(self._etcd.await_election, ask)).view)
 
     async def _remove(self) -> Activity | None:
+        self._proposed = True
         report = await self._run(self._etcd.remove_member, Act(**self._act()))
-        return self._look if report.step.outcome is StepOutcome.REFUSED_BY_ETCD else self._decide(report.view)
+        waits = report.step.outcome in (StepOutcome.REFUSED_BY_ETCD, StepOutcome.LOCKED)
+        return self._look if waits else self._decide(report.view)
 
     async def _record(self) -> None:
         pinned, view = self._pin_or_fail(), self._view
@@ -138,6 +175,7 @@ class Loop:
             peer_urls=pinned.peer_urls,
             joined=False,
             members=tuple(m.id for m in view.members) if view else (),
+            present_names=tuple(m.name for m in view.members if m.name) if view else (),
             message=MESSAGE_REMOVED,
         )
         self.recorded = (await self._run(self._kubernetes.update_status, record)).recorded
@@ -163,11 +201,16 @@ class Loop:
             "cluster_id": intent.cluster_id,
             "target_id": intent.target_id,
             "avoid": tuple(sorted(intent.avoid)),
+            "seen_term": intent.seen_term,
+            "seen_index": intent.seen_index,
+            "holder": HOLDER,
+            "holder_label": "the model's removal",
         }
 
     def _intent(self) -> Intent:
         pinned = self._pin_or_fail()
-        return Intent(pinned.cluster_id, pinned.member_id, self._avoid)
+        seen = self._binding
+        return Intent(pinned.cluster_id, pinned.member_id, self._avoid, seen_term=seen.term, seen_index=seen.raft_index)
 
     def _pin_or_fail(self) -> Pinned:
         if self._pinned is None:

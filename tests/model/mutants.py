@@ -6,13 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import activities.etcd
+import activities.etcd_looks
+import activities.etcd_removal
+import activities.member_resource
 import tests.model.loop
 import workflows.remove_member
-from etcd_handoff import planner
+from activities.etcd_removal import Removal
+from etcd_handoff import belief, planner
 from etcd_handoff.errors import UnknownOutcomeError
 from etcd_handoff.model import Approval
 from etcd_handoff.planner import Blocked, Done, Intent, Reason, Refused, Remove, Transfer
-from tests.model.gateways import ModelEtcd
+from tests.model.gateways import ModelEtcd, who
 from tests.model.runner import Scenario
 from tests.model.trouble import Trouble
 from workflows.remove_member import RemoveMember
@@ -73,10 +77,65 @@ def means_whoever_has_the_name(self: RemoveMember) -> Intent:
 
 
 def ignores_the_term(view: ClusterView, intent: Intent) -> Decision:
-    """Believes a member that names the right leader at a term of the past."""
+    """Believes the status of a member that names the right leader at a term of the past."""
     newest = max(m.term for m in view.members)
     members = tuple(m.model_copy(update={"term": newest}) if m.reachable else m for m in view.members)
+    return counts_who_hangs(view.model_copy(update={"members": members}), intent)
+
+
+def counts_who_hangs(view: ClusterView, intent: Intent) -> Decision:
+    """Takes a status from memory for a sign that a voter takes part."""
+    members = tuple(m.model_copy(update={"serves_reads": m.reachable and not m.is_learner}) for m in view.members)
     return planner.plan(view.model_copy(update={"members": members}), intent)
+
+
+def counts_who_lags(view: ClusterView, intent: Intent) -> Decision:
+    """Looks at no raft index."""
+    furthest = max(m.raft_index for m in view.members)
+    members = tuple(m.model_copy(update={"raft_index": furthest}) for m in view.members)
+    return planner.plan(view.model_copy(update={"members": members}), intent)
+
+
+def believes_whoever_lists(view: ClusterView, intent: Intent) -> Decision:
+    """Takes the list as it comes, whosever it is."""
+    return planner.plan(view.model_copy(update={"doubts": ()}), replace(intent, cluster_id=view.cluster_id))
+
+
+def believes_one_half(view: ClusterView, intent: Intent) -> Decision:
+    """Holds no list against another, as long as it is of the same cluster."""
+    doubts = tuple(d for d in view.doubts if d.kind == Reason.MIXED_CLUSTERS)
+    return planner.plan(view.model_copy(update={"doubts": doubts}), intent)
+
+
+def forgets_how_far_it_was(view: ClusterView, intent: Intent) -> Decision:
+    """Knows a cluster by its ID alone."""
+    return planner.plan(view, replace(intent, seen_term=0, seen_index=0))
+
+
+def asks_no_witness(_view: ClusterView, _claims: object) -> None:
+    """Binds a removal to whichever cluster answers first."""
+
+
+async def commits_nothing_before_it_looks(self: ModelEtcd, holder: str, label: str, via_id: str) -> str:  # noqa: ARG001
+    """Takes the lock, and an idle cluster for one that works."""
+    return self.cluster.take_lock(who(), holder, label)
+
+
+async def heeds_no_lock(self: ModelEtcd, holder: str, label: str, via_id: str) -> str:
+    """Goes on though somebody else has the lock."""
+    await LOCK(self, holder, label, via_id)
+    return ""
+
+
+async def keeps_the_lock(self: Removal, after: ClusterView, via_id: str) -> tuple[bool | None, str]:  # noqa: ARG001
+    """Leaves it to others to find out that it has gone."""
+    self._locked_through = ""
+    return None, ""
+
+
+def writes_over_whoever_has_the_name(resource: object, record: object) -> str:  # noqa: ARG001
+    """Takes an EtcdMember for the member's own because of its name."""
+    return ""
 
 
 async def trusts_an_old_look(self: ModelEtcd, doubtful: Iterable[str] = (), leaving: str = "") -> ClusterView:
@@ -106,33 +165,55 @@ async def approves_by_itself(self: RemoveMember) -> None:
 
 
 LOOK: Final = ModelEtcd.observe
+LOCK: Final = ModelEtcd.acquire_lock
 PROPOSE: Final = ModelEtcd.remove_member
-PLAN: Final[tuple[tuple[object, str], ...]] = (
-    (workflows.remove_member, "plan"),
-    (activities.etcd, "plan"),
-    (tests.model.loop, "plan"),
+PLAN: Final[tuple[tuple[object, str], ...]] = tuple(
+    (module, "plan")
+    for module in (
+        workflows.remove_member,
+        activities.etcd,
+        activities.etcd_looks,
+        activities.etcd_removal,
+        tests.model.loop,
+    )
 )
 PLACES: Final[dict[Callable[..., Any], tuple[tuple[object, str], ...]]] = {
     means_whoever_has_the_name: ((RemoveMember, "_intent"), (tests.model.loop.Loop, "_intent")),
+    asks_no_witness: ((belief, "witness"),),
+    commits_nothing_before_it_looks: ((ModelEtcd, "acquire_lock"),),
+    heeds_no_lock: ((ModelEtcd, "acquire_lock"),),
+    keeps_the_lock: ((Removal, "_acknowledge"),),
+    writes_over_whoever_has_the_name: ((activities.member_resource, "left_alone"),),
     trusts_an_old_look: ((ModelEtcd, "observe"),),
     proposes_blindly: ((ModelEtcd, "remove_member"),),
     skips_the_gates: ((RemoveMember, "_pass_gates"),),
     approves_by_itself: ((RemoveMember, "_await_approval"),),
 }
 """What is replaced, where it is not the planner."""
-QUORUM: Final = "quorum: those that remain have none"
+QUORUM: Final = "quorum: those that remain have none that works"
+THERE: Final = "it is there"
 UNSEEN: Final = "without a look before"
 MUTANTS: Final[dict[Callable[..., Any], tuple[str, Scenario]]] = {
     without_quorum_check: (QUORUM, Scenario(3, "follower", ((0, Trouble.OTHER_DIES),))),
     takes_the_last: ("quorum: the last voter", Scenario(1, "leader", patience_seconds=1)),
     never_transfers: ("removed while it led", Scenario(3, "leader")),
     through_itself: ("removed through itself", Scenario(3, "follower")),
-    takes_silence_for_absence: ("the member is there", Scenario(3, "follower", ((0, Trouble.TARGET_DIES),))),
+    takes_silence_for_absence: (THERE, Scenario(3, "follower", ((0, Trouble.TARGET_DIES),))),
     offers_it_to_anybody: ("cannot take it", Scenario(5, "leader", ((0, Trouble.OTHER_DIES),))),
     means_whoever_has_the_name: ("identity", Scenario(3, "follower", ((1, Trouble.NAMESAKE),))),
     ignores_the_term: (QUORUM, Scenario(3, "follower", ((0, Trouble.LEFT_BEHIND),))),
     trusts_an_old_look: (UNSEEN, Scenario(3, "follower")),
-    proposes_blindly: (UNSEEN, Scenario(3, "follower", ((2, Trouble.ANSWER_LOST),))),
+    proposes_blindly: (UNSEEN, Scenario(3, "follower", ((3, Trouble.ANSWER_LOST),))),
+    counts_who_hangs: (QUORUM, Scenario(3, "follower", ((0, Trouble.OTHER_HANGS),))),
+    commits_nothing_before_it_looks: (QUORUM, Scenario(3, "follower", ((0, Trouble.OTHER_WOULD_HANG),))),
+    counts_who_lags: (QUORUM, Scenario(3, "follower", ((0, Trouble.OTHER_LAGS),))),
+    believes_whoever_lists: (THERE, Scenario(3, "follower", ((2, Trouble.FOREIGN_LIST),))),
+    believes_one_half: (THERE, Scenario(3, "follower", ((2, Trouble.LISTS_DIFFER),))),
+    asks_no_witness: ("dead", Scenario(3, "follower", ((0, Trouble.FOREIGN_ALONE),))),
+    forgets_how_far_it_was: ("order: it was given before", Scenario(3, "follower", ((1, Trouble.RESTORED),))),
+    heeds_no_lock: ("lock: a removal was proposed", Scenario(3, "follower", ((0, Trouble.LOCK_HELD),))),
+    keeps_the_lock: ("the lock is still held", Scenario(3, "follower")),
+    writes_over_whoever_has_the_name: ("was written for", Scenario(3, "follower", ((4, Trouble.REJOINED),))),
 }
 """What each breaks, in the model's words, and where that shows."""
 OF_GATES: Final[dict[Callable[..., Any], tuple[str, Scenario]]] = {

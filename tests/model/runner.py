@@ -21,8 +21,9 @@ from activities.etcd import EtcdActivities
 from activities.worker import WorkerActivities
 from etcd_handoff.client import connect, start_removal
 from etcd_handoff.model import Approval, FailureType, HandoffState, RemovalRequest
-from tests.model.cluster import Cluster, Member, resource
-from tests.model.gateways import ModelGateways, config_of, etcd_of
+from tests.model.cluster import Cluster
+from tests.model.gateways import ModelGateways, claims_of, config_of, etcd_of
+from tests.model.members import Member, resource
 from workflows.remove_member import RemoveMember
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ class Runner:
         batch = next(self._batches)
         named = {f"b{batch}-{number}": cluster for number, cluster in enumerate(clusters)}
         config, client = config_of(named, f"model-{batch}", self._folder), await connect()
-        etcd, gateways = EtcdActivities(config, "model", gateway=etcd_of(named)), ModelGateways(config, named)
+        etcd = EtcdActivities(config, "model", gateway=etcd_of(named), claims=claims_of(named))
+        gateways = ModelGateways(config, named)
         traits = WorkerActivities(config, search_attributes=False)
         async with worker.make_worker(client, config, worker.all_activities(client, etcd, gateways, "model", traits)):
             yield client, config.task_queue, list(named)
@@ -203,4 +205,4 @@ async def _end(removal: Removal) -> tuple[str, str, bool]:
         cause = error.cause
         kind = str(cause.type) if isinstance(cause, ApplicationError) else repr(cause)
         return kind, str(cause), False
-    return result.outcome.value, "", result.status_recorded
+    return result.outcome, "", result.status_recorded

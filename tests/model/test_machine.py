@@ -21,8 +21,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.model.cluster import Cluster, Member, resource
+from tests.model.cluster import Cluster
 from tests.model.loop import STEPS_TO_END, Loop, leaping
+from tests.model.members import Member, resource
 from tests.model.mutants import MUTANTS, break_it
 from tests.model.runner import WHOLE, Found
 from tests.model.trouble import TO_REMOVALS, Trouble

@@ -18,6 +18,7 @@ from etcd_handoff.client import start_watch
 from etcd_handoff.etcdmember import asks_to_leave, member_id_of, status_of
 from etcd_handoff.leave_requests import WatchRequest
 from etcd_handoff.planner import Reason
+from tests.model.judge import lies, untold
 from tests.model.runner import END_SECONDS, WHOLE, Scenario
 from tests.model.trouble import Trouble
 
@@ -77,11 +78,12 @@ def to_do(cluster: Cluster) -> str:
     for name, resource in cluster.resources.items():
         member_id, message = member_id_of(resource), str(status_of(resource).get("message"))
         refused = voters == {member_id} and message.startswith(f"Not removed: {Reason.LAST_VOTER}")
-        if asks_to_leave(resource) and member_id in cluster.members and not refused:
+        ordered = asks_to_leave(resource) and member_id in (cluster.meant or ()) and not cluster.restored
+        if ordered and member_id in cluster.members and not refused:
             return f"{name} asks to leave, is there, and says {message!r}"
     if not cluster.calm:
         return "to live through its troubles"
-    return "; ".join((*cluster.lies(), *cluster.untold()))
+    return "; ".join((*lies(cluster), *untold(cluster)))
 
 
 async def watch(client: Client, task_queue: str, name: str, cluster: Cluster) -> None:

@@ -18,12 +18,24 @@ class Trouble(StrEnum):
     NO_LEADER = "the leader is lost, and nobody is elected"
     LEFT_BEHIND = "another voter is cut off from its peers, and does not hear that leadership went round"
     OTHER_DIES = "another voter dies"
+    OTHER_HANGS = "another voter answers from memory, and commits nothing"
+    OTHER_WOULD_HANG = "another voter's disk is gone, which shows once something is to be written"
+    OTHER_LAGS = "another voter comes back far behind"
     TARGET_DIES = "the target dies"
+    TARGET_HANGS = "the target answers from memory, and commits nothing"
     TARGET_REMOVED = "somebody removes the target"
     OTHER_REMOVED = "somebody removes another voter"
+    RUNS_ON = "members that are removed from now on do not hear of it, and run on"
     NAMESAKE = "somebody replaces the target by a new member of the same name"
+    REJOINED = "the target's node joins again under its name, and k0s writes that into its EtcdMember"
     ADDED = "somebody adds a voter that has not started"
+    FOREIGN_LIST = "another cluster's member gives the list, and the members answer too"
+    FOREIGN_ALONE = "another cluster's member is the only one that answers"
+    LISTS_DIFFER = "another voter was forced into a cluster of its own, and gives the list"
+    RESTORED = "somebody restores the cluster: its members stay, term and index go back"
+    LOCK_HELD = "somebody else takes the lock in etcd"
     API_GONE = "no API server answers"
+    API_REFUSES = "the API servers refuse the credentials"
     CONFLICT = "somebody writes the EtcdMember at the same moment"
     RESOURCE_DELETED = "somebody deletes the target's EtcdMember"
     LIE = "somebody writes what is not true into an EtcdMember"
@@ -32,6 +44,8 @@ class Trouble(StrEnum):
 
 TO_CALLS: Final = (Trouble.ANSWER_LOST, Trouble.NO_EFFECT, Trouble.CRASH, Trouble.LATE, Trouble.REFUSED)
 """What a call itself runs into."""
+TO_API_CALLS: Final = (Trouble.API_GONE, Trouble.API_REFUSES, Trouble.CONFLICT)
+"""What a call to API servers runs into."""
 TO_REMOVALS: Final = tuple(trouble for trouble in Trouble if trouble not in (Trouble.LIE, Trouble.DIVERGES))
 """What a removal must bear; what others write into an EtcdMember is for the watcher to put right."""
 TO_GATES: Final = (*TO_REMOVALS, Trouble.DIVERGES)

@@ -1,17 +1,20 @@
-"""Records the histories that the tests replay, from real removals in a lab: `.venv/bin/python tests/replay/record.py`.
+"""Records the histories that the tests replay, from real removals in labs: `.venv/bin/python tests/replay/record.py`.
 
 Histories are recorded anew when workflows change in a way that their old runs cannot follow. Once there is a release
-whose removals may still run, such a change needs `workflow.patched`, and the old history stays beside the new one.
+whose removals may still run, such a change needs `workflow.patched`, and the old history stays beside the new one
+(docs/decisions/0014-patching-and-replay.md). Names of recordings after the command record only these.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
 import re
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,37 +22,44 @@ from temporalio.client import WorkflowFailureError
 
 from etcd_handoff.change_queue import turns_id
 from etcd_handoff.client import connect, start_removal, start_watch
-from etcd_handoff.lab import Lab, LabOptions
+from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
+from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
+from etcd_handoff.lab.k0s import K0sStandIn
 from etcd_handoff.leave_requests import WatchRequest
-from etcd_handoff.model import RemovalRequest, workflow_id
+from etcd_handoff.model import RemovalRequest, record_id, workflow_id
 
 if TYPE_CHECKING:
-    from temporalio.client import WorkflowHandle
+    from collections.abc import Awaitable, Callable
+
+    from temporalio.client import Client, WorkflowHandle
 
 HISTORIES: Final = Path(__file__).parent / "histories"
 DIVERGED: Final = Path(__file__).parent / "diverged"
+SHORT_HISTORIES: Final = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=30")
+UNKNOWN: Final = {"added_by_a_newer_version": {"of": "any kind"}}
+"""A field that no model has."""
 
 
-async def record() -> None:
-    """A leader's removal with its queue, a follower's, a watcher that removes one, and one that no worker made."""
+async def without_surprises() -> None:
+    """A leader's removal with its queue, a follower's, a watcher that removes one, and two that no worker made."""
     async with Lab(LabOptions(nodes=4, workers=("node0", "node1", "node2"), progress=say)) as lab:
-        os.environ.update(lab.environment)
-        client = await connect()
+        client = await at(lab)
         leader = await lab.leader()
-        request = RemovalRequest(cluster=lab.cluster, member=leader, reason="to be replayed")
-        removal = await start_removal(client, request)
+        removal = await remove(client, lab, leader, reason="to be replayed")
         result = await removal.result()
         turns = client.get_workflow_handle(turns_id(result.cluster_id))
         await turns.result()
         of_leader, of_turns = await history(removal), await history(turns)
         successor = await lab.leader()
         follower = next(node.name for node in lab.nodes if node.name not in (leader, successor))
-        removal = await start_removal(client, request.model_copy(update={"member": follower}))
+        removal = await remove(client, lab, follower, reason="to be replayed")
         if (result.was_leader, (await removal.result()).was_leader) != (True, False):
             sys.exit("leadership moved by itself meanwhile: start it again")
+        of_follower = await history(removal)
         write(HISTORIES / "leader.json", of_leader)
         write(HISTORIES / "turns.json", of_turns)
-        write(HISTORIES / "follower.json", await history(removal))
+        write(HISTORIES / "follower.json", of_follower)
+        write(HISTORIES / "newer.json", newer(of_follower))
         last = next(node.name for node in lab.nodes if node.name not in (leader, successor, follower))
         watch = await start_watch(client, WatchRequest(cluster=lab.cluster))
         patch = ["--type", "merge", "-p", json.dumps({"spec": {"leave": True}})]
@@ -65,6 +75,133 @@ async def record() -> None:
     write(DIVERGED / "removal_before_election.json", diverged(of_leader))
 
 
+async def waiting() -> None:
+    """A removal that gave up, one that was blocked until a voter was back, and one that was approved."""
+    async with Lab(LabOptions(nodes=3, workers=("node0",), progress=say)) as lab:
+        client = await at(lab)
+        leader = await lab.leader()
+        target, down = (node.name for node in lab.others(leader))
+        await lab.kill(Role.ETCD, down)
+        removal = await remove(client, lab, target, blocked_timeout_seconds=0)
+        with contextlib.suppress(WorkflowFailureError):
+            await removal.result()
+        write(HISTORIES / "failed.json", await history(removal))
+        removal = await remove(client, lab, target)
+        await stands(removal, "Blocked", "QuorumAtRisk")
+        await lab.start(Role.ETCD, down)
+        await removal.execute_update("recheck", {"reason": "it is back"})
+        await removal.result()
+        write(HISTORIES / "blocked.json", await history(removal))
+        leader = await lab.leader()
+        last = next(member.name for member in await lab.members(leader) if member.name != leader)
+        removal = await remove(client, lab, last, require_approval=True)
+        await stands(removal, "AwaitingApproval", "")
+        await removal.execute_update("approve", {"by": "ann"})
+        await removal.result()
+        write(HISTORIES / "approved.json", await history(removal))
+
+
+async def long() -> None:
+    """A removal that is blocked for so long that it continues as a new run."""
+    options = LabOptions(nodes=3, workers=("node0",), temporal_flags=SHORT_HISTORIES, progress=say)
+    async with Lab(options) as lab:
+        client = await at(lab)
+        leader = await lab.leader()
+        target, down = (node.name for node in lab.others(leader))
+        await lab.kill(Role.ETCD, down)
+        removal = await remove(client, lab, target)
+        first = (await removal.describe()).run_id
+        latest = client.get_workflow_handle(removal.id)
+
+        async def continued() -> bool:
+            return (await latest.describe()).run_id != first
+
+        await wait_until(continued, "the removal continues as new", 60)
+        await lab.start(Role.ETCD, down)
+        await removal.result()
+        write(HISTORIES / "continued.json", await history(client.get_workflow_handle(removal.id, run_id=first)))
+        write(HISTORIES / "continues.json", await history(latest))
+
+
+async def queued() -> None:
+    """A removal that stands behind another one, and a record that goes on after that one's end."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, points = Path(name), "remove_member.before=hold;update_status.before=hold"
+        env = ((FAILPOINTS_VARIABLE, points), (FOLDER_VARIABLE, name))
+        async with Lab(LabOptions(nodes=4, workers=("node0",), worker_env=env, progress=say)) as lab:
+            client = await at(lab)
+            leader = await lab.leader()
+            one, other = (node.name for node in lab.others(leader)[:2])
+            holder = await remove(client, lab, one)
+            await hit(folder, "remove_member.before")
+            behind = await remove(client, lab, other)
+            await stands(behind, "Queued", one)
+            (folder / "remove_member.before.release").touch()
+            await hit(folder, "update_status.before")
+            for node in lab.nodes:
+                await lab.kill(Role.APISERVER, node.name)
+            await holder.cancel()
+            (folder / "update_status.before.release").touch()
+            member_id = (await holder.result()).member_id
+            for node in lab.nodes:
+                if node.name not in (one, other):
+                    await lab.start(Role.APISERVER, node.name)
+            record = client.get_workflow_handle(record_id(lab.cluster, member_id))
+            await record.result()
+            await behind.result()
+            write(HISTORIES / "handed_over.json", await history(holder))
+            write(HISTORIES / "record.json", await history(record))
+            write(HISTORIES / "queued.json", await history(behind))
+
+
+async def by_k0s() -> None:
+    """A removal that k0s carries out."""
+    async with Lab(LabOptions(nodes=3, workers=("node0",), remover="k0s", progress=say)) as lab:
+        client = await at(lab)
+        leader = await lab.leader()
+        removal = await remove(client, lab, lab.others(leader)[0].name)
+        await stands(removal, "Blocked", "AwaitingK0s")
+        async with K0sStandIn(lab, "v1.36"):
+            await removal.result()
+        write(HISTORIES / "k0s.json", await history(removal))
+
+
+RECORDINGS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
+    each.__name__: each for each in (without_surprises, waiting, long, queued, by_k0s)
+}
+
+
+async def at(lab: Lab) -> Client:
+    """A client of the lab's Temporal, when its members let themselves be removed."""
+    os.environ.update(lab.environment)
+    await lab.of_age()
+    return await connect()
+
+
+async def remove(client: Client, lab: Lab, member: str, **options: Any) -> WorkflowHandle[Any, Any]:
+    """A removal."""
+    return await start_removal(client, RemovalRequest(cluster=lab.cluster, member=member, **options))
+
+
+async def stands(removal: WorkflowHandle[Any, Any], state: str, word: str) -> None:
+    """The removal is in this state and says this word."""
+
+    async def so() -> bool:
+        progress = await removal.query("progress")
+        return bool(progress["state"] == state and word in progress["doing"])
+
+    await wait_until(so, f"the removal is {state}", 60)
+
+
+async def hit(folder: Path, point: str) -> None:
+    """The worker has come to this failpoint."""
+
+    async def there() -> bool:
+        return (folder / f"{point}.hit").exists()
+
+    await wait_until(there, f"the worker reaches {point}", 60)
+
+
 async def history(handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:
     """A whole history without the names of the processes and the machine that made it."""
     text = (await handle.fetch_history()).to_json()
@@ -76,6 +213,28 @@ def diverged(history: dict[str, Any]) -> dict[str, Any]:
     """The history of a worker that removed the leader where ours awaits the election."""
     text = json.dumps(history)
     return dict(json.loads(text.replace('"name": "await_election"', '"name": "remove_member"')))
+
+
+def newer(history: dict[str, Any]) -> dict[str, Any]:
+    """The history of a removal whose activities ran on workers of a newer version.
+
+    Each answer has a field that this version does not know, and the last step an outcome.
+    """
+    changed: dict[str, Any] = json.loads(json.dumps(history))
+    completed = [
+        event["activityTaskCompletedEventAttributes"]
+        for event in changed["events"]
+        if "activityTaskCompletedEventAttributes" in event
+    ]
+    for attributes in completed:
+        (payload,) = attributes["result"]["payloads"]
+        answer = json.loads(base64.b64decode(payload["data"]))
+        answer |= UNKNOWN
+        answer["step"] |= UNKNOWN
+        if attributes is completed[-1]:
+            answer["step"]["outcome"] = "recorded-by-a-newer-version"
+        payload["data"] = base64.b64encode(json.dumps(answer).encode()).decode()
+    return changed
 
 
 def write(path: Path, history: dict[str, Any]) -> None:
@@ -92,5 +251,11 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+async def main(names: list[str]) -> None:
+    """Make these recordings, or all."""
+    for name in names or RECORDINGS:
+        await RECORDINGS[name]()
+
+
 if __name__ == "__main__":
-    asyncio.run(record())
+    asyncio.run(main(sys.argv[1:]))

@@ -15,7 +15,9 @@ from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from etcd_handoff.lab.nodes import TOKEN
+from etcd_handoff.model import StepOutcome
 from etcd_handoff.payloads import data_converter
+from tests.replay.record import UNKNOWN
 from worker import INTERCEPTORS, WORKFLOWS
 
 if TYPE_CHECKING:
@@ -24,6 +26,20 @@ if TYPE_CHECKING:
 FOLDER: Final = Path(__file__).parent
 HISTORIES: Final = sorted((FOLDER / "histories").glob("*.json"))
 DIVERGED: Final = sorted((FOLDER / "diverged").glob("*.json"))
+COMPLETED: Final = "activityTaskCompletedEventAttributes"
+SHOWS: Final = {
+    "approved": ["workflowExecutionUpdateAcceptedEventAttributes"],
+    "blocked": ["timerFiredEventAttributes", "workflowExecutionUpdateAcceptedEventAttributes"],
+    "continued": ["workflowExecutionContinuedAsNewEventAttributes"],
+    "continues": ["workflowExecutionCompletedEventAttributes"],
+    "failed": ["workflowExecutionFailedEventAttributes"],
+    "handed_over": ["startChildWorkflowExecutionInitiatedEventAttributes", "workflowExecutionCompletedEventAttributes"],
+    "k0s": ["workflowExecutionCompletedEventAttributes"],
+    "newer": ["workflowExecutionCompletedEventAttributes"],
+    "queued": ["workflowExecutionSignaledEventAttributes", "workflowExecutionCompletedEventAttributes"],
+    "record": ["workflowExecutionCompletedEventAttributes"],
+}
+"""What must occur in a history, or it is not the way to go that it stands for."""
 STEPS: Final = {
     "leader": ["check_leader", "move_leader", "await_election", "remove_member", "update_status"],
     "follower": ["check_leader", "remove_member", "update_status"],
@@ -90,8 +106,38 @@ def leaks(history: dict[str, Any]) -> list[str]:
 
 def test_histories_are_present() -> None:
     """An empty folder must not look like a pass."""
-    assert {path.stem for path in HISTORIES} >= {"leader", "follower", "turns", "watch"}
+    assert {path.stem for path in HISTORIES} >= {"leader", "follower", "turns", "watch", *SHOWS}
     assert DIVERGED
+
+
+@pytest.mark.parametrize("name", SHOWS)
+def test_history_goes_the_way_that_it_is_there_for(name: str) -> None:
+    """A recording of a wait in which nothing had to be waited for would not test the wait."""
+    assert [attributes for attributes in SHOWS[name] if not told(name, attributes)] == []
+
+
+def test_second_run_knows_of_the_first() -> None:
+    """What continued as new was handed on, and taken over."""
+    (started,) = told("continues", "workflowExecutionStartedEventAttributes")
+    assert started["continuedExecutionRunId"]
+    assert "etcd-handoff-carried" in started["memo"]["fields"]
+
+
+def test_k0s_was_asked_and_etcd_was_not() -> None:
+    """The order of a removal by k0s has no removal of our own."""
+    names = [scheduled["activityType"]["name"] for scheduled in told("k0s", SCHEDULED)]
+    assert "request_leave" in names
+    assert "remove_member" not in names
+
+
+def test_answers_of_a_newer_version_have_what_this_one_does_not_know() -> None:
+    """A field in every answer, and an outcome: without them the replay would show nothing."""
+    answers = [
+        json.loads(base64.b64decode(attributes["result"]["payloads"][0]["data"]))
+        for attributes in told("newer", COMPLETED)
+    ]
+    assert all(set(UNKNOWN) <= set(answer) for answer in answers)
+    assert answers[-1]["step"]["outcome"] not in set(StepOutcome)
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from etcd_handoff.view import ClusterView
 
 CAUGHT_UP: Final = 5_000
-"""Stated again on purpose: a change of the planner's own number has to be a decision."""
+FALLEN_BACK: Final = 10_000
+HALVED_FROM: Final = 100
+"""Stated again on purpose: a change of the product's own numbers has to be a decision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Facts:
 
     Attributes:
         voters: IDs of all voters.
-        healthy: IDs of voters that answer, are not corrupt and follow the agreed leader at its term.
+        healthy: IDs of voters that serve reads, are not corrupt and follow the agreed leader at its term.
         leader: The agreed leader, if there is one.
         term: Its term.
     """
@@ -45,7 +47,7 @@ def count(view: ClusterView) -> Facts:
     for leader, term in itertools.product((v.id for v in voters), {v.term for v in voters}):
         followers = [v for v in voters if v.reachable and v.leader_id == leader and v.term == term]
         if 2 * len(followers) > len(voters):
-            healthy = frozenset(f.id for f in followers if "CORRUPT" not in f.alarms)
+            healthy = frozenset(f.id for f in followers if f.serves_reads and "CORRUPT" not in f.alarms)
             return Facts(frozenset(v.id for v in voters), healthy, leader, term)
     return Facts(frozenset(v.id for v in voters), frozenset(), None, 0)
 
@@ -56,22 +58,51 @@ def lags(view: ClusterView, facts: Facts) -> dict[str, int]:
     return {i: max(index.values()) - at for i, at in index.items()}
 
 
+def believable(view: ClusterView, intent: Intent) -> tuple[type[Decision], str] | None:
+    """Why nothing may be concluded from a view, and whether for good; None when nothing speaks against it."""
+    for doubt in view.doubts:
+        runs_on = doubt.member_id == intent.target_id and doubt.by_status_alone
+        if not runs_on:
+            return (Refused if doubt.lasting else Blocked), f"the look contradicts itself: {doubt.kind}"
+    if any(m.version.startswith(("3.0.", "3.1.", "3.2.", "3.3.", "3.4.", "2.")) for m in view.members):
+        return Refused, "a member's list is no linearizable one"
+    if view.cluster_id != intent.cluster_id:
+        return Refused, "it is another cluster"
+    facts = count(view)
+    leader = next((m for m in view.members if m.id == facts.leader), None)
+    if leader is None:
+        return None
+    fell = intent.seen_index - leader.raft_index
+    lost = fell > FALLEN_BACK or (intent.seen_index >= HALVED_FROM and fell > intent.seen_index / 2)
+    if facts.term < intent.seen_term or (leader.reachable and lost):
+        return Refused, "the cluster was restored"
+    return None
+
+
+def corrupt(view: ClusterView) -> set[str]:
+    """IDs that a CORRUPT alarm was raised for; an empty one stands for the whole cluster."""
+    raised = {alarm.member_id for alarm in view.alarms if alarm.kind == "CORRUPT"}
+    return raised | {m.id for m in view.members if "CORRUPT" in m.alarms}
+
+
 def right_kind(view: ClusterView, intent: Intent) -> tuple[type[Decision], str]:
     """The one kind of decision that is right, and why: the first rule that holds."""
+    if (doubt := believable(view, intent)) is not None:
+        return doubt
     facts, listed = count(view), {m.id for m in view.members}
-    same = view.cluster_id == intent.cluster_id
     answering = {m.id for m in view.members if m.reachable}
     left, healthy_left = facts.voters - {intent.target_id}, facts.healthy - {intent.target_id}
     lag = lags(view, facts)
-    able = {i for i in healthy_left if lag[i] <= CAUGHT_UP} - intent.avoid
+    current_left = {i for i in healthy_left if lag[i] <= CAUGHT_UP}
+    able = current_left - intent.avoid
     rules: tuple[tuple[bool, type[Decision], str], ...] = (
-        (same and intent.target_id not in listed, Done, "the target is not listed"),
-        (bool(view.foreign), Blocked, "another cluster's endpoint is in the profile"),
-        (not same, Refused, "it is another cluster"),
+        (intent.target_id not in listed, Done, "the target is not listed"),
         (not left, Refused, "no voter would remain"),
         (facts.leader is None, Blocked, "no leader is agreed"),
         (2 * len(facts.healthy) <= len(facts.voters), Blocked, "no healthy quorum can commit the change"),
+        (bool(corrupt(view) - {intent.target_id}), Blocked, "another member's data may be the bad ones"),
         (2 * len(healthy_left) <= len(left), Blocked, "the healthy voters that remain would be no quorum"),
+        (2 * len(current_left) <= len(left), Blocked, "the voters that remain and have caught up would be no quorum"),
         (facts.leader != intent.target_id, Remove, "a follower can go"),
         (intent.target_id not in answering, Blocked, "the leader can't be asked to hand over"),
         (not able, Blocked, "nobody can take over"),
@@ -100,6 +131,8 @@ def _wrong_change(view: ClusterView, intent: Intent) -> Iterator[str]:
         yield "quorum: the last voter"
     if len(healthy_left) < len(left) // 2 + 1:
         yield "quorum: too few healthy voters remain"
+    if sum(at <= CAUGHT_UP for i, at in lags(view, facts).items() if i in left) < len(left) // 2 + 1:
+        yield "quorum: too few voters that have caught up remain"
     if (intent.cluster_id, intent.target_id) not in {(view.cluster_id, m.id) for m in view.members}:
         yield "identity: not the pinned member of the pinned cluster"
 

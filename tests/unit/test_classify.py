@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kubernetes.aio.client import ApiException
 
-from etcd_handoff import errors, kubernetes_gateway
+from etcd_handoff import errors, kubernetes_answers
 from etcd_handoff.errors import (
     ApiUnavailableError,
     BadTransfereeError,
@@ -18,15 +18,17 @@ from etcd_handoff.errors import (
     CorruptClusterError,
     EtcdError,
     EtcdPermissionError,
+    KindGoneError,
     KubernetesError,
     KubernetesPermissionError,
     LearnerEndpointError,
     MemberNotFoundError,
     NotEnoughStartedError,
     NotLeaderError,
-    ObjectGoneError,
     RejectedError,
+    SpaceExceededError,
     TransferTimeoutError,
+    UnauthenticatedError,
     UnhealthyClusterError,
     UnknownOutcomeError,
     UnreachableError,
@@ -62,7 +64,9 @@ DEFINITE = [
     ("etcdserver: user name is empty", "INVALID_ARGUMENT", EtcdPermissionError),
     ("etcdserver: authentication is not enabled", "FAILED_PRECONDITION", EtcdPermissionError),
     ("etcdserver: permission is not granted to the user", "FAILED_PRECONDITION", EtcdPermissionError),
+    ("etcdserver: user name not found", "FAILED_PRECONDITION", EtcdPermissionError),
     ("etcdserver: corrupt cluster", "DATA_LOSS", CorruptClusterError),
+    ("etcdserver: mvcc: database space exceeded", "RESOURCE_EXHAUSTED", SpaceExceededError),
     ("etcdserver: mvcc: required revision has been compacted", "OUT_OF_RANGE", CompactedError),
     ("etcdserver: mvcc: required revision is a future revision", "OUT_OF_RANGE", CompactedError),
 ]
@@ -77,7 +81,6 @@ AMBIGUOUS = [
     ("etcdserver: request timed out, possibly due to connection lost", "UNAVAILABLE"),
     ("etcdserver: request timed out, waiting for the applied index took too long", "UNAVAILABLE"),
     ("etcdserver: too many requests", "RESOURCE_EXHAUSTED"),
-    ("etcdserver: mvcc: database space exceeded", "RESOURCE_EXHAUSTED"),
     ("Deadline Exceeded", "DEADLINE_EXCEEDED"),
     ("Socket closed", "UNAVAILABLE"),
     ("Channel closed!", "CANCELLED"),
@@ -155,6 +158,11 @@ MISNAMED = (
     "failed to connect to all addresses; last error: UNKNOWN: ipv4:10.0.0.1:2379: "
     "Peer name node0.example is not in peer certificate"
 )
+UNSUPPORTED = (
+    "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:21172: Tls handshake failed "
+    "(TSI_PROTOCOL_FAILURE): SSL_ERROR_SSL: error:10000410:SSL routines:OPENSSL_internal:"
+    "SSLV3_ALERT_HANDSHAKE_FAILURE: Invalid certificate verification context: OK"
+)
 RESET = "recvmsg:Connection reset by peer ipv4:10.0.0.1:2379"
 SAID = [
     (REFUSED, "UNAVAILABLE", "connection refused"),
@@ -163,6 +171,11 @@ SAID = [
     (PLAIN, "UNAVAILABLE", "TLS handshake failed (WRONG_VERSION_NUMBER)"),
     ("ipv4:10.0.0.1:2379: Peer handshake aborted", "UNAVAILABLE", "TLS handshake failed"),
     (RESET, "UNAVAILABLE", "connection reset"),
+    (
+        UNSUPPORTED,
+        "UNAVAILABLE",
+        "TLS handshake failed (the server's key type may not be one of P-256, P-384 and RSA)",
+    ),
     (MISNAMED, "UNAVAILABLE", "TLS handshake failed (the certificate is for another name)"),
     ("DNS resolution failed for node0.example:2379: ENOTFOUND", "UNAVAILABLE", "host name cannot be resolved"),
     ("dial tcp 10.0.0.1:2379: i/o timeout", "UNAVAILABLE", "unavailable"),
@@ -236,16 +249,16 @@ def answer(status: int, body: object = None, reason: str = "because") -> Kuberne
     """Our error for an HTTP answer with this body."""
     error = ApiException(status=status, reason=reason)
     error.body = body if body is None or isinstance(body, str) else json.dumps(body)
-    return kubernetes_gateway.classify(error)
+    return kubernetes_answers.classify(error)
 
 
 @pytest.mark.parametrize(
     ("status", "kind", "definite"),
     [
         (400, RejectedError, True),
-        (401, KubernetesPermissionError, True),
+        (401, UnauthenticatedError, True),
         (403, KubernetesPermissionError, True),
-        (404, ObjectGoneError, True),
+        (404, KindGoneError, True),
         (409, ConflictError, True),
         (422, RejectedError, True),
         (408, ApiUnavailableError, False),
@@ -258,7 +271,7 @@ def answer(status: int, body: object = None, reason: str = "because") -> Kuberne
     ],
 )
 def test_http_status_decides(status: int, kind: type[KubernetesError], *, definite: bool) -> None:
-    """What speaks of the object is final; what speaks of the server moves on to the next one."""
+    """The class follows the status, and whether anything may have changed follows the class."""
     found = answer(status, {"message": "said"})
     assert type(found) is kind
     assert found.may_have_changed is not definite

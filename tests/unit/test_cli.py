@@ -13,9 +13,9 @@ from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff import __version__, cli, client, errors
-from etcd_handoff.cli import app, common, doctor, removal
-from etcd_handoff.cli import output as out
-from etcd_handoff.model import FailureType
+from etcd_handoff.cli import app, common, doctor_temporal, following, removal
+from etcd_handoff.model import FailureType, RemovalRequest
+from etcd_handoff.payloads import VersionMismatchError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -171,6 +171,8 @@ def test_named_configuration_that_is_missing_is_an_error() -> None:
         (errors.CorruptClusterError("corrupt"), 1, "corrupt"),
         (FileNotFoundError(2, "No such file", "ca.pem"), 2, "ca.pem: No such file"),
         (KeyError("surprise"), 1, "unexpected KeyError"),
+        (RPCError("it said so", RPCStatusCode.UNAVAILABLE, b""), 4, "Temporal at "),
+        (VersionMismatchError("Progress was written by"), 1, "Progress was written by"),
     ],
 )
 def test_every_error_has_its_exit_status(error: Exception, status: int, said: str) -> None:
@@ -205,7 +207,9 @@ def test_no_error_of_a_command_leaves_a_traceback(
         (RPCStatusCode.UNAVAILABLE, 4, "TEMPORAL_ADDRESS"),
         (RPCStatusCode.DEADLINE_EXCEEDED, 4, "TEMPORAL_ADDRESS"),
         (RPCStatusCode.NOT_FOUND, 2, "TEMPORAL_NAMESPACE"),
-        (RPCStatusCode.PERMISSION_DENIED, 1, "PERMISSION_DENIED"),
+        (RPCStatusCode.PERMISSION_DENIED, 1, "refuses the credentials: PERMISSION_DENIED"),
+        (RPCStatusCode.UNAUTHENTICATED, 1, "renew TEMPORAL_API_KEY"),
+        (RPCStatusCode.FAILED_PRECONDITION, 1, "FAILED_PRECONDITION"),
     ],
 )
 def test_temporal_silent_is_4_wrong_namespace_2_and_its_refusal_1(code: RPCStatusCode, status: int, said: str) -> None:
@@ -251,7 +255,7 @@ def test_failure_of_the_removal_decides_the_exit_status(
 
 def test_every_failure_type_was_thought_of() -> None:
     """A new type needs a decision; PermissionDenied is 1 on purpose."""
-    assert set(FailureType) - set(out.EXIT_BY_FAILURE) == {FailureType.PERMISSION_DENIED}
+    assert set(FailureType) - set(following.EXIT_BY_FAILURE) == {FailureType.PERMISSION_DENIED}
 
 
 def test_connection_error_is_cut_to_its_words() -> None:
@@ -265,6 +269,49 @@ def test_connection_error_is_cut_to_its_words() -> None:
     assert client.connection_note("") == "no answer in time"
 
 
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (RuntimeError("Failed client connect: Server connection error: x"), 4, "cannot be reached"),
+        (TimeoutError(), 4, "no answer in time"),
+        (
+            RuntimeError(
+                "Failed client connect: `get_system_info` call error after connection: Status { code: Unauthenticated,"
+                ' message: "token expired", metadata: {} }'
+            ),
+            1,
+            "refuses the credentials: token expired; renew TEMPORAL_API_KEY",
+        ),
+        (
+            RuntimeError(
+                'Worker validation failed: could not be described: Status { code: PermissionDenied, message: "no" }'
+            ),
+            1,
+            "refuses the credentials: no",
+        ),
+        (
+            RuntimeError("Registration of multiple workers\nStack backtrace:"),
+            1,
+            "ended: Registration of multiple workers",
+        ),
+        (RPCError("shut", RPCStatusCode.PERMISSION_DENIED, b""), 1, "refuses the credentials"),
+    ],
+)
+def test_trouble_with_temporal_is_called_what_it_is(error: Exception, status: int, said: str) -> None:
+    """Refused credentials are not a server that cannot be reached, nor is an error that has nothing to do with it."""
+    ended, text = client.connection_failure(error)
+    assert (ended, said in text) == (status, True), text
+    assert "cannot be reached" in said or "cannot be reached" not in text or status == 4
+    assert "\n" not in text
+
+
+def test_dry_run_has_a_workflow_id_of_its_own() -> None:
+    """So that no removal joins it, and none joins a removal."""
+    request = RemovalRequest(cluster="prod", member="n1")
+    assert client.removal_id(request) == "etcd-remove/prod/n1"
+    assert client.removal_id(request.model_copy(update={"dry_run": True})) == "etcd-plan/prod/n1"
+
+
 def test_doctor_checks_temporal_although_the_configuration_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -273,7 +320,7 @@ def test_doctor_checks_temporal_although_the_configuration_is_missing(
     async def unreachable() -> None:
         raise common.Stop(4, "Temporal cannot be reached")
 
-    monkeypatch.setattr(doctor, "connected", unreachable)
+    monkeypatch.setattr(doctor_temporal, "connected", unreachable)
     assert cli.run(["doctor", "-o", "json"]) == 2
     shown = json.loads(capsys.readouterr().out)
     assert [(found["check"], found["ok"]) for found in shown] == [

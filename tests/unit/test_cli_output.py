@@ -1,4 +1,4 @@
-"""What the command line says about what was seen: plans, tables, progress, results and findings."""
+"""What the command line says about what was seen: plans, tables, progress and results."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from typing import Any
 
 import pytest
 
-from etcd_handoff.cli import findings
+from etcd_handoff.cli import following
 from etcd_handoff.cli import output as out
+from etcd_handoff.cli.planning import Outlook, plan_lines, plan_object, planned
+from etcd_handoff.cli.records import claims_of, compare, doubt_of
 from etcd_handoff.model import HandoffState, Outcome, Progress, RemovalResult, Step, StepOutcome
-from etcd_handoff.planner import Intent, plan
-from etcd_handoff.view import ClusterView, MemberView
+from etcd_handoff.view import Alarm, ClusterView, Doubt, MemberView
+
+FOREIGN = Doubt(kind="MixedClusters", text="endpoint 3 answers for cluster def", remedy="take it out")
 
 
 def member(number: int, **fields: object) -> MemberView:
     """Member `n<number>` of a cluster that n1 leads."""
-    answers = {"reachable": True, "leader_id": "1", "term": 7, "raft_index": 100, "version": "3.6.16"}
+    answers = {"reachable": True, "serves_reads": True, "leader_id": "1", "term": 7, "raft_index": 100}
+    answers |= {"version": "3.6.16"}
     return MemberView.model_validate({"id": f"{number:x}", "name": f"n{number}", **answers, **fields})
 
 
@@ -25,9 +29,10 @@ def silent(number: int) -> MemberView:
     return MemberView(id=f"{number:x}", name=f"n{number}", note="connection refused")
 
 
-def cluster(*members: MemberView, foreign: tuple[str, ...] = ()) -> ClusterView:
+def cluster(*members: MemberView, doubts: tuple[Doubt, ...] = (), alarms: tuple[Alarm, ...] = ()) -> ClusterView:
     """A view of `members`, of three healthy ones when none are given."""
-    return ClusterView(cluster_id="abc", members=members or (member(1), member(2), member(3)), foreign=foreign)
+    three = (member(1), member(2), member(3))
+    return ClusterView(cluster_id="abc", members=members or three, doubts=doubts, alarms=alarms)
 
 
 def resource(name: str, member_id: str, joined: str) -> dict[str, Any]:
@@ -54,18 +59,15 @@ def result(**fields: object) -> RemovalResult:
 # --- plan ---------------------------------------------------------------------------------------------------
 
 
-def planned(view: ClusterView, name: str, *, records: bool = True) -> tuple[int, list[str], dict[str, Any]]:
+def shown(view: ClusterView, name: str, **more: Any) -> tuple[int, list[str], dict[str, Any]]:
     """Exit status, lines and JSON of `plan` for the member `name`."""
-    target = out.find(view, name)
-    assert isinstance(target, MemberView)
-    decision = plan(view, Intent(view.cluster_id, target.id))
-    lines = out.plan_lines(view, target, decision, records=records)
-    return out.plan_exit(decision), lines, out.plan_object(view, target, decision, records=records)
+    found = planned(Outlook(view, **more), name)
+    return found.status, plan_lines(found), plan_object(found, view)
 
 
 def test_plan_of_the_leader_hands_over_first() -> None:
     """Transfer, election, removal, record: in this order and with names."""
-    status, lines, planned_object = planned(cluster(), "n1")
+    status, lines, planned_object = shown(cluster(), "n1")
     assert status == 0
     assert planned_object["decision"] == "transfer"
     assert [line.split()[1] for line in lines[1:]] == ["hand", "wait", "remove", "record"]
@@ -75,7 +77,7 @@ def test_plan_of_the_leader_hands_over_first() -> None:
 
 def test_plan_of_a_follower_goes_through_the_leader() -> None:
     """Nothing is handed over; without Kubernetes nothing is recorded."""
-    status, lines, planned_object = planned(cluster(), "n3", records=False)
+    status, lines, planned_object = shown(cluster(), "n3", records=False)
     assert status == 0
     assert planned_object["decision"] == "remove"
     assert "through n1" in lines[1]
@@ -84,7 +86,7 @@ def test_plan_of_a_follower_goes_through_the_leader() -> None:
 
 def test_plan_at_risk_of_quorum_is_3_with_what_unblocks_it() -> None:
     """Blocked, not refused: it may pass."""
-    status, lines, planned_object = planned(cluster(member(1), member(2), silent(3)), "n2")
+    status, lines, planned_object = shown(cluster(member(1), member(2), silent(3)), "n2")
     assert status == 3
     assert planned_object["reason"] == "QuorumAtRisk"
     assert planned_object["steps"] == []
@@ -94,7 +96,7 @@ def test_plan_at_risk_of_quorum_is_3_with_what_unblocks_it() -> None:
 
 def test_plan_for_the_last_voter_is_3_with_a_remedy() -> None:
     """Refused for good."""
-    status, lines, planned_object = planned(cluster(member(1)), "n1")
+    status, lines, planned_object = shown(cluster(member(1)), "n1")
     assert status == 3
     assert planned_object["decision"] == "refused"
     assert "remedy" in lines[2]
@@ -102,9 +104,115 @@ def test_plan_for_the_last_voter_is_3_with_a_remedy() -> None:
 
 
 def test_unknown_and_ambiguous_members_are_answered_with_those_there_are() -> None:
-    """A name that is another member's ID fits two."""
-    assert "n1 (1), n2 (2), n3 (3)" in str(out.find(cluster(), "n9"))
-    assert "give the ID" in str(out.find(cluster(member(1), member(2), member(3, name="2")), "2"))
+    """A name that is another member's ID fits two, and giving the ID again would not help."""
+    status, lines, _ = shown(cluster(), "n9")
+    assert (status, "n1 (1), n2 (2), n3 (3)" in lines[0]) == (2, True)
+    status, lines, _ = shown(cluster(member(1), member(2), member(3, name="2", peer_urls=("http://h3:2380",))), "2")
+    assert (status, "h3:2380" in lines[0], "give the host and port of a peer URL" in lines[0]) == (2, True, True)
+    same = [member(n, name="default", peer_urls=(f"http://h{n}:2380",)) for n in (1, 2)]
+    status, lines, _ = shown(cluster(*same, silent(3)), "default")
+    assert (status, "give the ID of the one meant" in lines[0]) == (2, True)
+    assert "h1:2380" in lines[0]
+
+
+@pytest.mark.parametrize("wanted", ["N2", "n2 ", "0x2", "2"])
+def test_member_is_found_as_a_removal_finds_it(wanted: str) -> None:
+    """Letter case, spaces and prefixes are one rule for both."""
+    status, _, found = shown(cluster(), wanted)
+    assert (status, found["member_name"]) == (0, "n2")
+
+
+def test_decimal_id_is_answered_with_its_hex() -> None:
+    """What etcd's logs and JSON print is decimal."""
+    view = cluster(member(1), member(2), member(3).model_copy(update={"id": "8e9e05c52164694d"}))
+    status, lines, _ = shown(view, str(0x8E9E05C52164694D))
+    assert status == 2
+    assert "in hex it is 8e9e05c52164694d" in lines[0]
+
+
+@pytest.mark.parametrize("wanted", ["n2", "n9"])
+def test_plan_concludes_nothing_from_a_view_that_contradicts_itself(wanted: str) -> None:
+    """Neither what a removal would do nor that there is no such member."""
+    status, lines, found = shown(cluster(doubts=(FOREIGN,)), wanted)
+    assert status == 3
+    assert found["reason"] == "MixedClusters"
+    assert lines[0] == f"A removal of {wanted} would wait now: MixedClusters"
+    assert "no member" not in "".join(lines)
+
+
+def test_plan_of_another_cluster_than_the_profile_names_is_refused() -> None:
+    """The profile's word counts, and EtcdMembers then need not agree."""
+    status, _, found = shown(cluster(), "n2", cluster_id="def")
+    assert (status, found["reason"]) == (3, "ClusterChanged")
+    other = claims_of([resource("n2", "22", "True")])
+    assert shown(cluster(), "n2", cluster_id="abc", claims=other)[0] == 0
+
+
+def test_plan_against_all_etcdmembers_waits() -> None:
+    """When all that say Joined=True speak of others, etcd and Kubernetes do not belong together."""
+    claims = claims_of([resource("n1", "11", "True"), resource("n2", "22", "True")])
+    status, lines, found = shown(cluster(), "n2", claims=claims)
+    assert (status, found["reason"]) == (3, "ResourcesDisagree")
+    assert "n1 of 11" in "".join(lines)
+
+
+def test_plan_says_whom_the_etcdmember_of_that_name_speaks_of() -> None:
+    """Nothing of this removal will be recorded on it."""
+    claims = claims_of([resource("n1", "1", "True"), resource("n2", "99", "False")])
+    status, lines, found = shown(cluster(), "n2", claims=claims)
+    assert status == 0
+    assert lines[0].startswith("! EtcdMember n2 speaks of member 99 (Joined=False), and not of n2 (2)")
+    assert found["warnings"] == [lines[0].removeprefix("! ")]
+
+
+def test_plan_of_a_member_that_has_left_says_how_a_removal_would_end() -> None:
+    """As `already-absent`, by the ID that its EtcdMember remembers; a member that stays is not meant by it."""
+    claims = claims_of([resource("n1", "1", "True"), resource("n9", "99", "True")])
+    for wanted in ("n9", "N9", "99"):
+        status, lines, found = shown(cluster(), wanted, claims=claims)
+        assert (status, found["decision"], found["member_id"]) == (0, "done", "99")
+        assert "would end as already-absent" in lines[0]
+    others = claims_of([resource("n1", "1", "True"), resource("n9", "2", "True")])
+    assert shown(cluster(), "n9", claims=others)[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("denied", "remedy"),
+    [
+        ("etcdserver: permission denied", "etcdctl user grant-role"),
+        ("etcdserver: user name not found", "common name"),
+        ("etcdserver: user name is empty", "give username and password_file"),
+        ("etcdserver: authentication is not enabled", "take username and password_file out"),
+    ],
+)
+def test_plan_says_before_a_removal_that_it_is_not_allowed(denied: str, remedy: str) -> None:
+    """As the removal's own failure, PermissionDenied: exit status 1; what blocks in any case comes first."""
+    status, lines, found = shown(cluster(), "n2", denied=denied)
+    assert (status, found["reason"], found["decision"]) == (1, "PermissionDenied", "denied")
+    assert lines[0] == "A removal of n2 would fail: etcd does not allow it"
+    assert remedy in lines[2]
+    assert shown(cluster(member(1)), "n1", denied=denied)[0] == 3
+
+
+def test_plan_and_status_say_what_an_alarm_means() -> None:
+    """NOSPACE lets a removal pass and its record not; an alarm of member 0 is the whole cluster's."""
+    full = cluster(member(1), member(2), member(3, alarms=("NOSPACE",)), alarms=(Alarm(kind="NOSPACE", member_id="3"),))
+    status, lines, _ = shown(full, "n2")
+    assert status == 0
+    assert "NOSPACE for n3" in lines[0]
+    assert "nothing can be recorded" in lines[0]
+    corrupt = cluster(alarms=(Alarm(kind="CORRUPT"),))
+    assert shown(corrupt, "n2")[2]["reason"] == "ClusterCorrupt"
+    text = out.status_lines(out.Status("prod", corrupt, [], [], {}))
+    assert "! etcd has raised an alarm: the whole cluster: CORRUPT" in text
+    assert out.view_object("prod", corrupt)["alarms"] == ["the whole cluster: CORRUPT"]
+
+
+def test_plan_says_when_etcdmembers_could_not_be_read() -> None:
+    """It goes by etcd alone then, and says so."""
+    status, lines, _ = shown(cluster(), "n2", claims=None, unread="no answer within 2 s")
+    assert status == 0
+    assert lines[0] == "! EtcdMembers were not read: no answer within 2 s"
 
 
 # --- members, EtcdMembers, removals -------------------------------------------------------------------------
@@ -167,16 +275,16 @@ def test_view_without_agreed_leader_says_so() -> None:
 def test_disagreement_between_etcd_and_an_etcdmember_is_marked(found: dict[str, Any], wrong: str) -> None:
     """Exactly where they disagree."""
     others = [resource("n2", "2", "True"), resource("n3", "3", "True")]
-    records = {r.name: r for r in out.compare(cluster(), [found, *others])}
+    records = {r.name: r for r in compare(cluster(), [found, *others])}
     assert records[found["metadata"]["name"]].wrong == wrong
     assert not records["n2"].wrong
 
 
 def test_member_without_etcdmember_is_marked() -> None:
     """Whoever waits for its condition would wait for ever; unread members are not judged."""
-    records = out.compare(cluster(), [resource("n1", "1", "True")])
+    records = compare(cluster(), [resource("n1", "1", "True")])
     assert [(r.name, bool(r.wrong)) for r in records] == [("n1", False), ("n2", True), ("n3", True)]
-    assert not any(r.wrong for r in out.compare(None, [resource("n1", "1", "False")]))
+    assert not any(r.wrong for r in compare(None, [resource("n1", "1", "False")]))
 
 
 def test_status_says_each_missing_part_in_its_place() -> None:
@@ -186,23 +294,56 @@ def test_status_says_each_missing_part_in_its_place() -> None:
     assert text[0] == "cluster prod: no etcd"
     assert "EtcdMembers: the cluster profile has no kubernetes" in text
     assert "Removals: no temporal" in text
-    shown = out.status_object(seen)
-    assert (shown["members"], shown["etcdmembers"], shown["removals"]) == (None, None, None)
+    told = out.status_object(seen)
+    assert (told["members"], told["etcdmembers"], told["removals"]) == (None, None, None)
 
 
 def test_status_shows_members_records_and_removals() -> None:
     """All three parts, in the table and in JSON."""
     removal = out.OpenRemoval("etcd-remove/prod/n1", "n1", "Blocked", "2026-01-01T00:00:00+00:00")
     found = [resource("n1", "1", "True"), resource("n2", "2", "False"), resource("n3", "3", "True")]
-    seen = out.Status("prod", cluster(foreign=("endpoint 3 is foreign",)), found, [removal], {})
+    seen = out.Status("prod", cluster(), found, [removal], {})
     text = "\n".join(out.status_lines(seen))
-    assert "! endpoint 3 is foreign" in text
     assert "! says Joined=False, but etcd has this member" in text
     assert "Blocked" in text
-    shown = json.loads(json.dumps(out.status_object(seen)))
-    assert [m["role"] for m in shown["members"]] == ["leader", "voter", "voter"]
-    assert shown["etcdmembers"][1]["wrong"]
-    assert shown["removals"][0]["state"] == "Blocked"
+    told = json.loads(json.dumps(out.status_object(seen)))
+    assert [m["role"] for m in told["members"]] == ["leader", "voter", "voter"]
+    assert told["etcdmembers"][1]["wrong"]
+    assert told["removals"][0]["state"] == "Blocked"
+    assert out.status_exit(seen) == 0
+
+
+def test_status_judges_no_etcdmember_by_a_view_in_doubt() -> None:
+    """It names the contradiction with its remedy, and ends with 1."""
+    found = [resource("n1", "99", "True")]
+    seen = out.Status("prod", cluster(), found, [], {}, FOREIGN)
+    text = out.status_lines(seen)
+    assert "! MixedClusters: endpoint 3 answers for cluster def" in text
+    assert "  remedy: take it out" in text
+    told = out.status_object(seen)
+    assert told["doubt"]["kind"] == "MixedClusters"
+    assert not told["etcdmembers"][0]["wrong"]
+    assert out.status_exit(seen) == 1
+
+
+@pytest.mark.parametrize(("statuses", "ended"), [((4,), 4), ((1, 4), 4), ((2, 4), 2), ((1,), 1), ((), 0)])
+def test_status_ends_with_4_when_any_server_is_away(statuses: tuple[int, ...], ended: int) -> None:
+    """Whichever it is: a script must not take half of the answer for the whole."""
+    assert out.status_exit(out.Status("prod", cluster(), [], None, {"temporal": "away"}, statuses=statuses)) == ended
+
+
+def test_member_that_has_left_and_still_runs_is_no_contradiction() -> None:
+    """Its EtcdMember says Joined=False; one of a member that nobody has heard of is."""
+    left = Doubt(kind="UnlistedMember", text="", remedy="", member_id="99", by_status_alone=True)
+    view = cluster(doubts=(left,))
+    assert doubt_of(view, "", claims_of([resource("n1", "1", "True"), resource("n9", "99", "False")])) is None
+    assert doubt_of(view, "", claims_of([resource("n1", "1", "True")])) is left
+
+
+def test_member_that_is_only_just_joining_is_not_wrong() -> None:
+    """It has no name yet that an EtcdMember could have."""
+    view = cluster(member(1), MemberView(id="7", name="", is_learner=True, note="not started"))
+    assert not any(r.wrong for r in compare(view, [resource("n1", "1", "True")]))
 
 
 # --- following ----------------------------------------------------------------------------------------------
@@ -210,7 +351,7 @@ def test_status_shows_members_records_and_removals() -> None:
 
 def test_story_tells_each_step_and_each_state_once() -> None:
     """Polling ten times a second repeats nothing."""
-    story = out.Story("etcd-remove/prod/n1")
+    story = following.Story("etcd-remove/prod/n1")
     first = Progress(state=HandoffState.CHECKING, cluster="prod", member="n1", steps=(step(),))
     assert story.lines(first) == ["  check_leader       12 ms on node1  observed"]
     assert story.lines(first) == []
@@ -229,19 +370,19 @@ def test_story_tells_each_step_and_each_state_once() -> None:
 def test_story_says_how_to_approve() -> None:
     """The command is ready to be copied."""
     waits = Progress(state=HandoffState.AWAITING_APPROVAL, cluster="prod", member="n1", waiting_for="approve")
-    assert "-w etcd-remove/prod/n1" in out.Story("etcd-remove/prod/n1").lines(waits)[-1]
+    assert "-w etcd-remove/prod/n1" in following.Story("etcd-remove/prod/n1").lines(waits)[-1]
 
 
 def test_story_makes_a_remark_once() -> None:
     """Such as that no worker answers."""
-    story = out.Story("id")
+    story = following.Story("id")
     assert (story.once("no worker"), story.once("no worker")) == (["  no worker"], [])
 
 
 def test_joined_removal_says_that_its_own_options_count() -> None:
     """Somebody who asked for a dry run must not take a real removal for one."""
-    assert out.start_line("id", joined=False) == "Started id"
-    assert "options that it was started with" in out.start_line("id", joined=True)
+    assert following.start_line("id", joined=False) == "Started id"
+    assert "options that it was started with" in following.start_line("id", joined=True)
 
 
 @pytest.mark.parametrize(
@@ -266,61 +407,49 @@ def test_joined_removal_says_that_its_own_options_count() -> None:
 )
 def test_result_is_told_in_words(ended: RemovalResult, status: int, said: str) -> None:
     """Outcome, hand-over, snapshot, record; a dry run that is blocked ends with 3, as `plan` does."""
-    assert said in out.result_lines(ended)
-    assert out.result_exit(ended) == status
+    dry_run = ended.outcome == Outcome.PLANNED
+    assert said in following.result_lines(ended, dry_run=dry_run)
+    assert following.result_exit(ended, dry_run=dry_run) == status
 
 
-# --- doctor -------------------------------------------------------------------------------------------------
+def test_removal_that_turns_out_to_be_a_dry_run_is_a_failure() -> None:
+    """A script that goes on to wipe the node must stop, also where somebody's dry run found nothing in the way."""
+    for ended in (
+        result(outcome=Outcome.PLANNED, plan=("remove n1",)),
+        result(outcome=Outcome.PLANNED, blocked_by="x"),
+    ):
+        assert "NOT removed" in following.result_lines(ended, dry_run=False)[0]
+        assert following.result_exit(ended, dry_run=False) == 1
 
 
-def failed(view: ClusterView) -> dict[str, str]:
-    """Failed checks of `view`, with their remedies."""
-    return {found.check: found.remedy for found in findings.judge_cluster(view) if found.status}
+def test_removal_after_which_no_write_is_acknowledged_is_a_failure() -> None:
+    """The member is out, and the cluster needs somebody now; not tried is not failed."""
+    ended = result(status_recorded=True, writes_acknowledged=False)
+    lines = following.result_lines(ended, dry_run=False)
+    assert lines[0] == "n1 (1) is out, cluster prod."
+    assert lines[-1].startswith("WARNING: the members that remain acknowledge no write")
+    assert following.result_exit(ended, dry_run=False) == 1
+    for well in (True, None):
+        ended = result(status_recorded=True, writes_acknowledged=well)
+        assert "WARNING" not in "".join(following.result_lines(ended, dry_run=False))
+        assert following.result_exit(ended, dry_run=False) == 0
 
 
-def test_healthy_cluster_has_no_findings() -> None:
-    """All checks are named all the same."""
-    assert failed(cluster()) == {}
-    assert len(findings.judge_cluster(cluster())) == 5
+def test_outcome_of_a_newer_worker_is_no_success() -> None:
+    """Nobody knows what it means."""
+    ended = result(outcome="replaced")
+    assert "'replaced'" in following.result_lines(ended, dry_run=False)[0]
+    assert following.result_exit(ended, dry_run=False) == 1
+    assert following.Story("id").lines(Progress(state="Defragmenting", cluster="c", member="m", doing="x")) == [
+        "  Defragmenting: x"
+    ]
 
 
-@pytest.mark.parametrize(
-    ("view", "checks"),
-    [
-        (cluster(foreign=("endpoint 2 is foreign",)), {"one cluster"}),
-        (cluster(member(1), member(2), silent(3)), {"quorum"}),
-        (cluster(member(1, leader_id=None), member(2, leader_id=None), member(3)), {"leader", "quorum"}),
-        (cluster(member(1), member(2), member(3, alarms=("NOSPACE",))), {"alarms"}),
-        (cluster(member(1), member(2), member(3, alarms=("CORRUPT",))), {"alarms", "quorum"}),
-        (cluster(member(1), member(2), member(3, version="3.5.1")), {"version"}),
-    ],
-)
-def test_each_trouble_is_found_with_a_remedy(view: ClusterView, checks: set[str]) -> None:
-    """And nothing else is."""
-    assert set(failed(view)) == checks
-    assert all(failed(view).values())
-
-
-def test_workers_attributes_and_records_are_judged() -> None:
-    """Each says ok, or what is missing and what to do."""
-    assert findings.judge_pollers("queue", []).status == 1
-    assert findings.judge_pollers("queue", ["a"]).status == 0
-    assert "--name HandoffState" in findings.judge_attributes({"EtcdCluster", "EtcdMember"}).remedy
-    assert findings.judge_attributes(out.SEARCH_ATTRIBUTES).status == 0
-    assert "remove --name HandoffState" in findings.judge_attributes(out.SEARCH_ATTRIBUTES, ["HandoffState"]).remedy
-    assert findings.judge_records("kubernetes a", out.compare(cluster(), [])).status == 1
-    assert findings.judge_records("kubernetes a", []).status == 0
-
-
-@pytest.mark.parametrize(("statuses", "ended"), [([], 0), ([0, 0], 0), ([0, 1], 1), ([1, 4, 0], 4), ([4, 2, 1], 2)])
-def test_worst_finding_decides_the_exit_status(statuses: list[int], ended: int) -> None:
-    """Configuration before servers before everything else."""
-    assert findings.findings_exit([findings.Finding("check", "", status=status) for status in statuses]) == ended
-
-
-def test_findings_are_lines_with_the_remedy_below() -> None:
-    """A detail of several lines stays in its column."""
-    lines = findings.finding_lines([findings.Finding("leader", "n1"), findings.Finding("files", "a\nb", "mend", 2)])
-    assert lines[0] == f"ok      leader{'':<16}n1"
-    assert lines[1] == f"FAILED  files{'':<17}a"
-    assert lines[2:] == [f"{'':<30}b", f"{'':<30}remedy: mend"]
+def test_story_counts_steps_that_are_left_out() -> None:
+    """First and last ones are told, and how many lie between; none is told twice."""
+    steps = tuple(step(f"step{n}") for n in range(4))
+    story = following.Story("id")
+    assert len(story.steps(steps[:2])) == 2
+    assert [line.split()[0] for line in story.steps(steps, left_out=7)] == ["(5", "step0", "step1", "step2", "step3"]
+    assert story.steps(steps, left_out=7) == []
+    assert [line.split()[0] for line in story.steps(steps, left_out=8)] == ["step3"]

@@ -1,6 +1,9 @@
-"""Input in another encoding than JSON: answered in words too, by the converter and by the SDK that calls it."""
+"""What the SDK makes of payloads that cannot be read: bad input is answered, a task is left to another worker."""
 
 from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict
@@ -14,8 +17,12 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Replayer
 
-from etcd_handoff.model import RemovalRequest
+from etcd_handoff.model import RemovalRequest, Report
 from etcd_handoff.payloads import data_converter
+from workflows.arguments import ArgumentCheck
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CONVERTER = data_converter.payload_converter
 HINTS = (RemovalRequest, RemovalRequest | None, None)
@@ -90,6 +97,18 @@ def test_any_payload_is_read_or_invalid_input(metadata: dict[str, bytes], data: 
     assert failed_with in ("", "InvalidInput")
 
 
+@workflow.defn(name="Looks", sandboxed=False)
+class Looks:
+    """A workflow that reads the answer of an activity."""
+
+    @workflow.run
+    async def run(self) -> str:
+        """What the step did."""
+        timeout = timedelta(seconds=10)
+        report: Report = await workflow.execute_activity("look", start_to_close_timeout=timeout, result_type=Report)
+        return report.step.name
+
+
 @workflow.defn(name="Asked", sandboxed=False)
 class Asked:
     """A workflow with the input of a removal."""
@@ -111,11 +130,21 @@ def history(given_input: Payload, end: str) -> WorkflowHistory:
     }
     events = [
         ("WORKFLOW_EXECUTION_STARTED", "workflowExecutionStarted", started),
-        ("WORKFLOW_TASK_SCHEDULED", "workflowTaskScheduled", {}),
-        ("WORKFLOW_TASK_STARTED", "workflowTaskStarted", {"scheduledEventId": 2}),
-        ("WORKFLOW_TASK_COMPLETED", "workflowTaskCompleted", {"scheduledEventId": 2, "startedEventId": 3}),
+        *TASK,
         (f"WORKFLOW_EXECUTION_{end}", f"workflowExecution{end.title()}", {"workflowTaskCompletedEventId": 4}),
     ]
+    return recorded("asked", events)
+
+
+TASK: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("WORKFLOW_TASK_SCHEDULED", "workflowTaskScheduled", {}),
+    ("WORKFLOW_TASK_STARTED", "workflowTaskStarted", {"scheduledEventId": 2}),
+    ("WORKFLOW_TASK_COMPLETED", "workflowTaskCompleted", {"scheduledEventId": 2, "startedEventId": 3}),
+)
+
+
+def recorded(name: str, events: Sequence[tuple[str, str, dict[str, Any]]]) -> WorkflowHistory:
+    """A history of these events."""
     listed = [
         {
             "eventId": n,
@@ -125,7 +154,29 @@ def history(given_input: Payload, end: str) -> WorkflowHistory:
         }
         for n, (kind, field, attributes) in enumerate(events, 1)
     ]
-    return WorkflowHistory.from_json("asked", {"events": listed})
+    return WorkflowHistory.from_json(name, {"events": listed})
+
+
+def answered(answer: Payload, end: str) -> WorkflowHistory:
+    """A run of `Looks` whose activity gave this answer, and which then ended so."""
+    ids = {"originalExecutionRunId": "run", "firstExecutionRunId": "run"}
+    started = {"workflowType": {"name": "Looks"}, "taskQueue": {"name": "q"}, **ids}
+    scheduled = {"activityId": "1", "activityType": {"name": "look"}, "workflowTaskCompletedEventId": 4}
+    result = MessageToDict(Payloads(payloads=[answer]))
+    return recorded(
+        "looks",
+        [
+            ("WORKFLOW_EXECUTION_STARTED", "workflowExecutionStarted", started),
+            *TASK,
+            ("ACTIVITY_TASK_SCHEDULED", "activityTaskScheduled", scheduled),
+            ("ACTIVITY_TASK_STARTED", "activityTaskStarted", {"scheduledEventId": 5}),
+            ("ACTIVITY_TASK_COMPLETED", "activityTaskCompleted", {"scheduledEventId": 5, "result": result}),
+            ("WORKFLOW_TASK_SCHEDULED", "workflowTaskScheduled", {}),
+            ("WORKFLOW_TASK_STARTED", "workflowTaskStarted", {"scheduledEventId": 8}),
+            ("WORKFLOW_TASK_COMPLETED", "workflowTaskCompleted", {"scheduledEventId": 8, "startedEventId": 9}),
+            (f"WORKFLOW_EXECUTION_{end}", f"workflowExecution{end.title()}", {"workflowTaskCompletedEventId": 10}),
+        ],
+    )
 
 
 @pytest.mark.parametrize("odd", ODD)
@@ -144,3 +195,71 @@ async def test_sdk_completes_the_workflow_on_good_input() -> None:
     plain = Replayer(workflows=[Asked], data_converter=pydantic_data_converter)
     with pytest.raises(RuntimeError, match=r"decoding arguments|could not be converted"):
         await plain.replay_workflow(history(ODD["unknown"], "FAILED"))
+
+
+STEP = b'{"name": "look", "started": "", "milliseconds": 1, "attempts": 1, "node": "a", "outcome": "new", "zone": "a"}'
+UNREADABLE = (
+    encoded(b"json/plain", b'{"steps": []}'),
+    encoded(b"json/plain", b'{"step": 1}'),
+    encoded(b"json/plain", b"nope"),
+    encoded(b"binary/compressed", b"x"),
+)
+
+
+async def test_answer_of_a_newer_worker_is_read() -> None:
+    """With a field and an outcome that this version does not know."""
+    replayer = Replayer(workflows=[Looks], data_converter=data_converter)
+    good = encoded(b"json/plain", b'{"step": ' + STEP + b', "hint": "x"}')
+    await replayer.replay_workflow(answered(good, "COMPLETED"))
+    with pytest.raises(workflow.NondeterminismError):
+        await replayer.replay_workflow(answered(good, "FAILED"))
+
+
+@pytest.mark.parametrize("answer", UNREADABLE)
+@pytest.mark.parametrize("end", ["FAILED", "COMPLETED"])
+async def test_sdk_fails_the_task_and_not_the_workflow_on_an_unreadable_answer(answer: Payload, end: str) -> None:
+    """It decides nothing, so whatever the history says it did is not what happens: another worker is to decide."""
+    replayer = Replayer(workflows=[Looks], data_converter=data_converter)
+    with pytest.raises(RuntimeError, match="Failed decoding arguments"):
+        await replayer.replay_workflow(answered(answer, end))
+
+
+@workflow.defn(name="Hears", sandboxed=False)
+class Hears:
+    """A workflow with handlers that are coroutines, and ones that are not."""
+
+    @workflow.run
+    async def run(self) -> None:
+        """Wait for ever."""
+        await workflow.wait_condition(lambda: False)
+
+    @workflow.signal
+    async def later(self, word: str) -> None:
+        """A coroutine."""
+
+    @workflow.signal
+    def now(self, word: str) -> None:
+        """A plain function."""
+
+
+@pytest.mark.parametrize("name", ["later", "now"])
+@pytest.mark.parametrize("words", [0, 2])
+async def test_signal_with_a_wrong_number_of_arguments_is_dropped(name: str, words: int) -> None:
+    """The task goes on, where without the check it would fail for ever: any client can send such a signal."""
+    ids = {"originalExecutionRunId": "run", "firstExecutionRunId": "run"}
+    started = {"workflowType": {"name": "Hears"}, "taskQueue": {"name": "q"}, **ids}
+    payloads = Payloads(payloads=[encoded(b"json/plain", b'"x"')] * words)
+    signaled = {"signalName": name, "input": MessageToDict(payloads)}
+    scheduled, begun, done = TASK
+    events = [
+        ("WORKFLOW_EXECUTION_STARTED", "workflowExecutionStarted", started),
+        ("WORKFLOW_EXECUTION_SIGNALED", "workflowExecutionSignaled", signaled),
+        scheduled,
+        (begun[0], begun[1], {"scheduledEventId": 3}),
+        (done[0], done[1], {"scheduledEventId": 3, "startedEventId": 4}),
+    ]
+    checked = Replayer(workflows=[Hears], data_converter=data_converter, interceptors=[ArgumentCheck()])
+    await checked.replay_workflow(recorded("hears", events))
+    unchecked = Replayer(workflows=[Hears], data_converter=data_converter)
+    with pytest.raises(RuntimeError):
+        await unchecked.replay_workflow(recorded("hears", events))

@@ -1,7 +1,10 @@
-"""When a call to etcd is made a second time: only after it turned a stale token down."""
+"""When a call to etcd is made a second time, which files are read anew, and who logs in."""
 
 from __future__ import annotations
 
+import asyncio
+import os
+import time
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -9,16 +12,21 @@ import pytest
 from grpc.aio import AioRpcError, Metadata
 
 from etcd_handoff.config import EtcdProfile
-from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnknownOutcomeError
+from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnknownOutcomeError, UnreachableError
+from etcd_handoff.etcd_channel import WatchedFiles
+from etcd_handoff.etcd_connections import Connections, first_answer, translated
 from etcd_handoff.etcd_gateway import EtcdGateway
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+ENDPOINT = "http://etcd:2379"
+WRONG = "not the one"
 
-def said(words: str) -> AioRpcError:
+
+def said(words: str, code: grpc.StatusCode = grpc.StatusCode.UNKNOWN) -> AioRpcError:
     """What etcd answers."""
-    return AioRpcError(grpc.StatusCode.UNKNOWN, Metadata(), Metadata(), words)
+    return AioRpcError(code, Metadata(), Metadata(), words)
 
 
 class Server:
@@ -27,15 +35,36 @@ class Server:
     def __init__(self, *refusals: str) -> None:
         self.auth, self._refusals = self, list(refusals)
         self.token: str | None = None
+        self.heard_seconds = 0.0
         self.calls = self.logins = 0
+        self.passwords: list[str] = []
+        self.retired = False
 
     def set_token(self, token: str | None) -> None:
         """As a channel."""
         self.token = token
 
-    async def authenticate(self, *_: object, **__: object) -> Any:
+    def in_use(self) -> Server:
+        """As a channel."""
+        return self
+
+    def retire(self) -> None:
+        """As a channel."""
+        self.retired = True
+
+    def __enter__(self) -> None:
+        """A call begins."""
+
+    def __exit__(self, *_: object) -> None:
+        """A call ends."""
+
+    async def authenticate(self, _: str, password: str, **__: object) -> Any:
         """As etcd: another token."""
         self.logins += 1
+        self.passwords.append(password)
+        await asyncio.sleep(0)
+        if password == WRONG:
+            raise said("etcdserver: authentication failed, invalid user ID or password")
         return type("Answer", (), {"token": f"token {self.logins}"})
 
     async def answer(self) -> str:
@@ -47,22 +76,24 @@ class Server:
 
 
 @pytest.fixture
-def profile(tmp_path: Path) -> dict[str, object]:
+def profile(tmp_path: Path) -> dict[str, Any]:
     """A profile with a user."""
     (tmp_path / "password").write_text("s3cr3t\n")
-    return {"endpoints": ("http://etcd:2379",), "username": "root", "password_file": tmp_path / "password"}
+    return {"endpoints": (ENDPOINT,), "username": "root", "password_file": tmp_path / "password"}
 
 
-def gateway_to(server: Server, profile: dict[str, object]) -> EtcdGateway:
-    """A gateway whose only channel is `server`."""
-    gateway = EtcdGateway(EtcdProfile.model_validate(profile))
-    gateway._channels["http://etcd:2379"] = server  # type: ignore[assignment]
-    return gateway
+def connected(profile: dict[str, Any], *servers: Server) -> Connections:
+    """Connections whose only channels are these servers."""
+    connections = Connections(EtcdProfile.model_validate(profile))
+    for endpoint, server in zip(profile["endpoints"], servers, strict=True):
+        connections._channels[endpoint] = server  # type: ignore[assignment]
+    return connections
 
 
-async def ask(gateway: EtcdGateway) -> str:
-    """A change through the only endpoint."""
-    return await gateway._call("http://etcd:2379", lambda channel, _: channel.answer(), 1.0, change=True)  # type: ignore[attr-defined]
+async def ask(connections: Connections, endpoint: str = ENDPOINT) -> str:
+    """A change through one endpoint."""
+    answer: str = await connections.call(endpoint, lambda channel, _: channel.answer(), 1.0, change=True)  # type: ignore[attr-defined]
+    return answer
 
 
 STALE = (
@@ -73,50 +104,240 @@ STALE = (
 
 
 @pytest.mark.parametrize("words", STALE)
-async def test_stale_token_is_renewed_once(words: str, profile: dict[str, object]) -> None:
+async def test_stale_token_is_renewed_once(words: str, profile: dict[str, Any]) -> None:
     """The call is made again with a fresh token, since the first has changed nothing."""
     server = Server(words)
-    assert await ask(gateway_to(server, profile)) == "token 2"
+    assert await ask(connected(profile, server)) == "token 2"
     assert (server.calls, server.logins) == (2, 2)
 
 
 @pytest.mark.parametrize("words", STALE)
-async def test_stale_token_is_not_renewed_twice(words: str, profile: dict[str, object]) -> None:
+async def test_stale_token_is_not_renewed_twice(words: str, profile: dict[str, Any]) -> None:
     """What a fresh token does not mend is told."""
     server = Server(words, words)
     with pytest.raises(EtcdError, match=words):
-        await ask(gateway_to(server, profile))
+        await ask(connected(profile, server))
     assert (server.calls, server.logins) == (2, 2)
 
 
-async def test_token_that_another_call_renewed_is_kept(profile: dict[str, object]) -> None:
+async def test_token_that_another_call_renewed_is_kept(profile: dict[str, Any]) -> None:
     """Of two calls that meet with the same stale token the second uses what the first got."""
     server = Server("etcdserver: invalid auth token")
-    gateway = gateway_to(server, profile)
+    connections = connected(profile, server)
 
-    async def overtaken(channel: Server, _: float) -> str:
+    async def overtaken(channel: Any, _: float) -> str:
         try:
-            return await channel.answer()
+            answer: str = await channel.answer()
         except AioRpcError:
-            gateway._use_token("from another call")
+            connections._use_token("from another call")
             raise
+        return answer
 
-    assert await gateway._call("http://etcd:2379", overtaken, 1.0, change=False) == "from another call"  # type: ignore[arg-type]
+    assert await connections.call(ENDPOINT, overtaken, 1.0, change=False) == "from another call"
     assert server.logins == 1
 
 
 @pytest.mark.parametrize("words", ["etcdserver: permission denied", "etcdserver: leader changed", "raft: stopped", ""])
-async def test_nothing_else_is_repeated(words: str, profile: dict[str, object]) -> None:
+async def test_nothing_else_is_repeated(words: str, profile: dict[str, Any]) -> None:
     """A change is sent once."""
     server = Server(words)
     with pytest.raises((EtcdPermissionError, UnknownOutcomeError)):
-        await ask(gateway_to(server, profile))
+        await ask(connected(profile, server))
     assert server.calls == 1
 
 
-async def test_without_a_user_there_is_nothing_to_renew(profile: dict[str, object]) -> None:
+async def test_without_a_user_there_is_nothing_to_renew(profile: dict[str, Any]) -> None:
     """A cluster that wants a user gets none from a profile without."""
     server = Server(STALE[2])
     with pytest.raises(EtcdPermissionError, match="user name is empty"):
-        await ask(gateway_to(server, {"endpoints": profile["endpoints"]}))
+        await ask(connected({"endpoints": profile["endpoints"]}, server))
     assert (server.calls, server.logins) == (1, 0)
+
+
+async def test_calls_at_the_same_time_log_in_once(profile: dict[str, Any]) -> None:
+    """Each login is a proposal and a bcrypt hash: all that need a token wait for the same one."""
+    urls = tuple(f"http://etcd{n}:2379" for n in range(3))
+    servers = [Server() for _ in urls]
+    connections = connected({**profile, "endpoints": urls}, *servers)
+    assert set(await asyncio.gather(*(ask(connections, url) for url in urls))) == {"token 1"}
+    assert sum(server.logins for server in servers) == 1
+
+
+async def test_endpoint_without_users_does_not_stand_for_all(profile: dict[str, Any]) -> None:
+    """A foreign endpoint answers that authentication is not enabled: the next one is asked."""
+
+    class Foreign(Server):
+        async def authenticate(self, *_: object, **__: object) -> Any:
+            raise said("etcdserver: authentication is not enabled")
+
+    urls = ("http://foreign:2379", ENDPOINT)
+    foreign, own = Foreign(), Server()
+    assert await ask(connected({**profile, "endpoints": urls}, foreign, own), urls[0]) == "token 1"
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+def renew(path: Path, content: str) -> None:
+    """Another file takes the name, as certificate managers do it."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(content)
+    os.utime(fresh, ns=(1, time.time_ns()))
+    fresh.replace(path)
+
+
+def test_changed_file_is_noticed_once_a_second(tmp_path: Path) -> None:
+    """Not more often, unless a failure says that now is the moment; and each change once."""
+    file, clock = tmp_path / "cert.pem", [0.0]
+    file.write_text("old")
+    files = WatchedFiles((file, None), lambda: clock[0])
+    renew(file, "new")
+    assert not files.changed()
+    assert files.changed(now=True)
+    assert not files.changed(now=True)
+    clock[0] = 2.0
+    assert not files.changed()
+    renew(file, "newer")
+    clock[0] = 4.0
+    assert files.changed()
+
+
+def test_file_that_is_away_for_a_moment_is_no_change(tmp_path: Path) -> None:
+    """What was read from it goes on being used; when it is back with other content, that is the change."""
+    file = tmp_path / "key.pem"
+    file.write_text("old")
+    files = WatchedFiles((file,))
+    file.unlink()
+    assert not files.changed(now=True)
+    file.write_text("newer")
+    assert files.changed(now=True)
+
+
+async def test_renewed_password_is_used_when_the_old_one_is_refused(
+    profile: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The login is made again with what stands in the file now, and not when the file is the same."""
+    file: Path = profile["password_file"]
+    renew(file, WRONG)
+    server, fresh = Server(), Server()
+    connections = connected(profile, server)
+    monkeypatch.setattr("etcd_handoff.etcd_connections.Channel", lambda *_: fresh)
+    with pytest.raises(EtcdPermissionError, match="authentication failed") as caught:
+        await ask(connections)
+    assert caught.value.by_files
+    assert server.passwords == [WRONG]
+
+    async def login(_: str, password: str, **__: object) -> Any:
+        renew(file, "s3cr3t")  # while the old one is on its way
+        return await Server.authenticate(server, "root", password)
+
+    monkeypatch.setattr(server, "authenticate", login)
+    assert await ask(connections) == "token 1"
+    assert server.retired
+    assert fresh.passwords == ["s3cr3t"]
+
+
+async def test_password_file_that_is_away_is_named(profile: dict[str, Any]) -> None:
+    """No error of the system leaves the gateway: the look answers that the file cannot be read."""
+    profile["password_file"].unlink()
+    gateway = EtcdGateway(EtcdProfile.model_validate(profile))
+    with pytest.raises(UnreachableError, match=r"password cannot be read: No such file or directory"):
+        await gateway.observe()
+    await gateway.close()
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "text"),
+    [
+        ("ca_file", "", "ca_file holds no certificate in PEM form"),
+        ("ca_file", "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----\n", "holds no certificate"),
+        ("key_file", "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n", "key_file holds no private key"),
+    ],
+    ids=["empty", "a key", "a certificate"],
+)
+async def test_file_of_another_kind_is_named(tmp_path: Path, file: str, content: str, text: str) -> None:
+    """Certificate and key swapped: gRPC would only say that a handshake failed."""
+    good = {
+        "ca_file": "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n",
+        "cert_file": "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n",
+        "key_file": "-----BEGIN EC PRIVATE KEY-----\n-----END EC PRIVATE KEY-----\n",
+    }
+    for name, words in {**good, file: content}.items():
+        (tmp_path / name).write_text(words)
+    files = {name: tmp_path / name for name in good}
+    gateway = EtcdGateway(EtcdProfile.model_validate({"endpoints": ["https://etcd:2379"], **files}))
+    with pytest.raises(UnreachableError, match=text):
+        await gateway.member_ids()
+    await gateway.close()
+
+
+# --- other ----------------------------------------------------------------------------------------------------------
+
+
+async def test_dark_connection_is_forgotten(profile: dict[str, Any]) -> None:
+    """A read that timed out on a connection that brought nothing meanwhile; a refusal keeps the connection."""
+
+    async def hangs(*_: object) -> str:
+        raise TimeoutError
+
+    async def refuses(*_: object) -> str:
+        raise said("etcdserver: not leader")
+
+    server = Server()
+    connections = connected({"endpoints": profile["endpoints"]}, server)
+    with pytest.raises(EtcdError):
+        await connections.call(ENDPOINT, refuses, 1.0, change=False)
+    assert connections._channels
+    with pytest.raises(UnreachableError, match="no answer within 1 s"):
+        await connections.call(ENDPOINT, hangs, 1.0, change=False)
+    assert (server.retired, connections._channels) == (True, {})
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "/etc/key.pem"), "/etc/key.pem cannot be read: No such"),
+        (ConnectionResetError(104, "Connection reset by peer"), "no connection: Connection reset by peer"),
+        (ValueError("Port out of range 0-65535"), r"the call could not be made \(ValueError\)"),
+        (KeyError("10.0.0.1:2379"), r"the call could not be made \(KeyError\)"),
+    ],
+)
+@pytest.mark.parametrize("change", [True, False])
+def test_any_exception_is_an_error_of_ours(error: Exception, text: str, *, change: bool) -> None:
+    """In words without an address; a change that may have been sent has an unknown outcome."""
+    found = translated(error, change=change)
+    assert type(found) is (UnknownOutcomeError if change else UnreachableError)
+    with pytest.raises(EtcdError, match=text):
+        raise found
+
+
+async def test_change_that_was_never_sent_changed_nothing(tmp_path: Path) -> None:
+    """A key that cannot be read is met before anything is sent."""
+    options = {"cert_file": tmp_path / "cert.pem", "key_file": tmp_path / "key.pem"}
+    connections = Connections(EtcdProfile.model_validate({"endpoints": ["https://etcd:2379"], **options}))
+    with pytest.raises(UnreachableError, match=r"key\.pem cannot be read"):
+        await ask(connections, "https://etcd:2379")
+
+
+async def test_first_answer_does_not_wait_for_the_silent() -> None:
+    """The next is asked when one has been silent for a moment, at once when it has failed."""
+    began = list[str]()
+
+    async def never() -> str:
+        began.append("never")
+        await asyncio.Event().wait()
+        return ""
+
+    async def fails() -> str:
+        began.append("fails")
+        msg = "down"
+        raise UnreachableError(msg)
+
+    async def answers() -> str:
+        began.append("answers")
+        return "here"
+
+    assert await first_answer([never, fails, answers], 0.001) == "here"
+    assert began == ["never", "fails", "answers"]
+    with pytest.raises(UnreachableError, match="down"):
+        await first_answer([fails, fails], 60)

@@ -12,13 +12,21 @@ from hypothesis import strategies as st
 from etcd_handoff.etcdmember import (
     MESSAGE_JOINED,
     MESSAGE_REMOVED,
+    News,
     Truth,
+    as_listed,
     disagrees,
+    event_for,
+    is_object_name,
     member_id_of,
+    noted,
+    old_request,
     resource_name,
     says,
     status_for,
+    truth_of,
 )
+from etcd_handoff.view import MemberView
 
 ID = "8211f1d0f64f3269"
 BEFORE, NOW, LATER = "2026-01-01T00:00:00Z", "2026-02-03T04:05:06Z", "2026-02-03T04:05:07Z"
@@ -75,6 +83,14 @@ def test_failed_removal_says_what_is_true() -> None:
     """The member is still there: Joined stays as it is, the failure and its message stand beside it."""
     patch = status_for(resource(), FAILED, NOW)
     assert patch == {"reconcileStatus": "Failed", "message": "Not removed: node2 does not answer"}
+
+
+def test_what_is_not_known_leaves_the_condition_alone() -> None:
+    """Nobody could say whether the member is in: the sentence is written, and the condition neither made nor turned."""
+    unknown = Truth(ID, joined=None, message="Nobody can say whether it is a member", failed=True)
+    assert status_for(resource(), unknown, NOW) == {"reconcileStatus": "Failed", "message": unknown.message}
+    assert status_for({"metadata": {}}, unknown, NOW)["conditions"] == []
+    assert not disagrees(resource(), unknown)
 
 
 def test_removal_after_a_failed_one_clears_the_failure() -> None:
@@ -263,3 +279,181 @@ def test_says_reads_the_condition_joined_alone() -> None:
 def test_resource_is_named_like_its_node() -> None:
     """As k0s does it: the host name, lower case and without space around it."""
     assert resource_name(" Node0.Example ") == "node0.example"
+
+
+# --- what is true of an EtcdMember -----------------------------------------------------------------------------------
+
+
+def etcdmember(name: str, member_id: str = "", *, leave: bool = False, joined: str = "True", **status: Any) -> Resource:
+    """An EtcdMember; without an ID it has no status."""
+    condition = {"type": "Joined", "status": joined, "lastTransitionTime": BEFORE, "message": "m", "novelty": 1}
+    told = {"memberID": member_id, "peerAddress": f"10.0.0.{member_id}", "conditions": [condition], "novelty": 2}
+    return {
+        "metadata": {"name": name, "uid": f"uid-{name}"},
+        "spec": {"leave": leave},
+        **({"status": {**told, **status}} if member_id else {}),
+    }
+
+
+def members(*listed: tuple[str, str]) -> tuple[MemberView, ...]:
+    """A member list by ID and name."""
+    return tuple(MemberView(id=i, name=name, peer_urls=(f"http://10.0.0.{i}:2380",)) for i, name in listed)
+
+
+THREE = members(("1", "node1"), ("2", "node2"), ("3", "node3"), ("e000000000000000", ""), ("64", ""))
+
+
+@pytest.mark.parametrize(
+    ("told", "truth"),
+    [
+        (etcdmember("node2", "2"), ("2", True)),
+        (etcdmember("node2", "0x0000000000000002"), ("2", True)),
+        (etcdmember("other-name", "2"), ("2", True)),
+        (etcdmember("node2", "7"), ("2", True)),
+        (etcdmember("node2"), ("2", True)),
+        (etcdmember("node2", leave=True), ("2", True)),
+        # Joined again under a flag that was meant for the member that is out: it is a member all the same.
+        (etcdmember("node2", "7", leave=True), ("2", True)),
+        (etcdmember("node2", "7", leave=True, joined="False"), ("2", True)),
+        (etcdmember("node2", "3", leave=True), ("2", True)),
+        # In decimal, as etcd's gateway writes it, and what is no ID at all.
+        (etcdmember("gone", "12345678901234567890"), ("ab54a98ceb1f0ad2", False)),
+        (etcdmember("other-name", "16140901064495857664"), ("e000000000000000", True)),
+        (etcdmember("other-name", "100"), ("64", True)),
+        (etcdmember("node2", "node2"), ("2", True)),
+        (etcdmember("gone", "node2"), None),
+        (etcdmember("gone", "123456789012345678901"), None),
+        (etcdmember("gone", "7"), ("7", False)),
+        (etcdmember("gone", "7", leave=True), ("7", False)),
+        (etcdmember("gone"), None),
+    ],
+)
+def test_truth_of_a_resource(told: Resource, truth: tuple[str, bool] | None) -> None:
+    """The only member of its name, else the one whose ID it carries; otherwise that ID is out for good."""
+    found = truth_of(told, THREE)
+    assert (found and (found.member_id, found.joined)) == truth
+
+
+def test_name_of_two_members_says_nothing() -> None:
+    """Which of the two is meant cannot be known."""
+    assert truth_of(etcdmember("twin"), members(("1", "twin"), ("2", "twin"))) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "wrong"),
+    [
+        (etcdmember("node2", "2"), False),
+        (etcdmember("node2", "2", joined="False"), True),
+        (etcdmember("node2", "2", joined="Unknown"), True),
+        (etcdmember("node2", "2", peerAddress="10.9.9.9"), True),
+        (etcdmember("node2", "2", peerAddress=""), True),
+        (etcdmember("node2", "7"), True),
+        (etcdmember("node2"), True),
+        (etcdmember("gone", "7"), True),
+        (etcdmember("gone", "7", joined="False"), False),
+        (etcdmember("gone", "7", joined="False", peerAddress="10.9.9.9"), False),
+    ],
+)
+def test_lie_is_put_right_by_one_patch(told: Resource, wrong: bool) -> None:  # noqa: FBT001  # a column of the table
+    """What disagrees with the list agrees after the patch; unknown fields stay, the time moves with the condition."""
+    truth = truth_of(told, THREE)
+    assert truth is not None
+    assert disagrees(told, truth) is wrong
+    patch = status_for(told, truth, NOW)
+    after = {**told, "status": {**told.get("status", {}), **patch}}
+    assert not disagrees(after, truth)
+    assert says(after) == str(truth.joined)
+    (condition,) = after["status"]["conditions"]
+    if "status" in told:
+        assert after["status"]["novelty"] == 2
+        assert condition["novelty"] == 1
+        same = says(told) == says(after) and member_id_of(told) == truth.member_id
+        assert condition["lastTransitionTime"] == (BEFORE if same else NOW)
+
+
+def test_note_is_written_only_where_it_is_news_and_true() -> None:
+    """One that is out, or has no ID yet, bears none; conditions and other fields are never touched."""
+    present = etcdmember("node2", "2", message="old")
+    assert noted(present, "new", failed=False) == {"message": "new"}
+    assert noted(present, "new", failed=True) == {"message": "new", "reconcileStatus": "Failed"}
+    assert noted(present, "old", failed=False) == {}
+    assert noted(etcdmember("node2", "2", joined="False"), "new", failed=True) == {}
+    assert noted(etcdmember("node2"), "new", failed=False) == {}
+    assert noted(etcdmember("node2", "2", peerAddress=""), "new", failed=False) == {}
+
+
+def test_event_names_its_resource_and_fits() -> None:
+    """`kubectl describe` finds it by kind, name and UID; the note is cut to what an Event holds."""
+    event = event_for(etcdmember("node2", "2"), News("Failed", "x" * 2000, warning=True), NOW)
+    assert event["regarding"]["kind"] == "EtcdMember"
+    assert (event["regarding"]["name"], event["regarding"]["uid"]) == ("node2", "uid-node2")
+    assert (event["type"], event["reason"], len(event["note"])) == ("Warning", "Failed", 1024)
+
+
+def test_event_told_again_is_the_same_event() -> None:
+    """With the same `once` the name is the same at any time; without it, or for another resource, never."""
+    told = [etcdmember("node2", "2"), etcdmember("node3", "3")]
+    once = News("Removed", "gone", once="run 1")
+    names = [
+        event_for(told[0], once, NOW)["metadata"]["name"],
+        event_for(told[1], once, NOW)["metadata"]["name"],
+        event_for(told[0], News("Removed", "gone", once="run 2"), NOW)["metadata"]["name"],
+        event_for(told[0], News("Removed", "gone"), NOW)["metadata"]["name"],
+        event_for(told[0], News("Removed", "gone"), BEFORE)["metadata"]["name"],
+    ]
+    assert len(set(names)) == len(names)
+    assert event_for(told[0], once, BEFORE)["metadata"]["name"] == names[0]
+
+
+def test_decimal_id_is_corrected_to_hex() -> None:
+    """The member is the same, so its condition keeps its time."""
+    told = etcdmember("other-name", "16140901064495857664", peerAddress="")
+    truth = truth_of(told, THREE)
+    assert truth is not None
+    assert disagrees(told, truth)
+    patch = status_for(told, truth, NOW)
+    assert patch["memberID"] == "e000000000000000"
+    assert patch["conditions"][0]["lastTransitionTime"] == BEFORE
+
+
+def test_decimal_id_counts_only_where_no_member_has_it_in_hex() -> None:
+    """Ten hex digits may all be below ten."""
+    assert as_listed("100", members(("64", ""), ("100", ""))) == "100"
+    assert as_listed("100", members(("64", ""))) == "64"
+    assert as_listed("100", ()) == "100"
+
+
+def test_condition_of_another_member_has_a_new_time() -> None:
+    """A node that joined again has not been a member since its predecessor joined."""
+    told = etcdmember("node2", "7")
+    truth = truth_of(told, THREE)
+    assert truth is not None
+    assert status_for(told, truth, NOW)["conditions"][0]["lastTransitionTime"] == NOW
+
+
+def test_old_request_names_whom_it_was_for_and_what_to_do() -> None:
+    """It begins as the message of every present member does, for scripts that wait for that."""
+    assert old_request("7").startswith(f"{MESSAGE_JOINED}; ")
+    assert "for member 7: take it back, and set it again to remove this member" in old_request("7")
+    assert " for member" not in old_request("")
+
+
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [
+        ("node0.example", True),
+        ("a", True),
+        ("a" * 253, True),
+        ("a" * 254, False),
+        ("", False),
+        ("node_0", False),
+        ("-node", False),
+        ("node.", False),
+        ("a..b", False),
+        ("n\u00f6de", False),
+        ("node0\n", False),
+    ],
+)
+def test_names_that_an_object_can_have(name: str, good: bool) -> None:  # noqa: FBT001  # a column of the table
+    """DNS subdomains, as the API server checks them."""
+    assert is_object_name(name) is good

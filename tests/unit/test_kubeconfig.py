@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.kubernetes import Gateways, KubernetesActivities
+from activities.kubernetes import (
+    CONFIG_ATTEMPTS,
+    NO_KUBERNETES_ATTEMPTS,
+    NOT_RECORDED,
+    Gateways,
+    KubernetesActivities,
+)
+from etcd_handoff import kubeconfig, kubernetes_clients
 from etcd_handoff.config import Config
-from etcd_handoff.errors import ConfigError
+from etcd_handoff.errors import ApiUnavailableError, ConfigError
+from etcd_handoff.kubernetes_clients import Clients, Opened, renewal
 from etcd_handoff.model import Record, Recorded
 
 if TYPE_CHECKING:
@@ -57,25 +75,283 @@ async def test_unusable_kubeconfig_is_a_configuration_error(tmp_path: Path, kind
         await opened.require("prod").list()
 
 
+def at_attempt(number: int) -> ActivityEnvironment:
+    """Where an activity runs for the `number`-th time."""
+    environment = ActivityEnvironment()
+    environment.info = replace(environment.info, attempt=number)
+    return environment
+
+
 @pytest.mark.parametrize("kind", UNUSABLE)
 @pytest.mark.parametrize("cluster", ["prod", "unknown"])
 async def test_removal_that_happened_is_not_failed_by_it(tmp_path: Path, kind: str, cluster: str) -> None:
-    """The member is out whatever the configuration says, so the status step ends with a note."""
+    """The member is out whatever the configuration says: other workers are tried, then the step ends with a note."""
     update = KubernetesActivities(gateways(tmp_path, UNUSABLE[kind]), "node1").update_status
     record = Record(cluster=cluster, member_name="node0", member_id="1f", joined=False, message="gone")
-    recorded = await ActivityEnvironment().run(update, record)
+    with pytest.raises(ApplicationError, match=r"correct kubeconfig|no profile 'unknown'") as caught:
+        await at_attempt(CONFIG_ATTEMPTS - 1).run(update, record)
+    assert (caught.value.type, caught.value.non_retryable) == (NOT_RECORDED, False)
+    recorded = await at_attempt(CONFIG_ATTEMPTS).run(update, record)
     assert isinstance(recorded, Recorded)
     assert (recorded.recorded, recorded.step.outcome) == (False, "not-recorded")
     assert "correct kubeconfig" in recorded.note or "no profile 'unknown'" in recorded.note
+
+
+async def test_worker_without_kubernetes_lets_others_try() -> None:
+    """Profiles differ while they are rolled out; when some workers in a row have none, there is none."""
+    profile = {"etcd": {"endpoints": ["http://etcd:2379"]}}
+    opened = Gateways(Config.model_validate({"clusters": {"prod": profile}}), "node1")
+    update = KubernetesActivities(opened, "node1").update_status
+    record = Record(cluster="prod", member_name="node0", member_id="1f", joined=False, message="gone")
+    for number in range(1, NO_KUBERNETES_ATTEMPTS):
+        with pytest.raises(ApplicationError, match="has no Kubernetes"):
+            await at_attempt(number).run(update, record)
+    recorded = await at_attempt(NO_KUBERNETES_ATTEMPTS).run(update, record)
+    assert isinstance(recorded, Recorded)
+    assert not recorded.recorded
+    assert await opened.claims("prod") is None
 
 
 async def test_warm_opens_what_can_be_opened(tmp_path: Path) -> None:
     """The client is there before the first call, and that call uses it."""
     opened = gateways(tmp_path, content(server="https://h:1"))
     await opened.warm()
-    gateway = opened.require("prod")
-    client = gateway._clients["node0"]
-    await gateway.warm()
-    assert gateway._clients == {"node0": client}
+    clients = opened.require("prod")._servers._clients
+    client = await clients.get("node0")
+    await opened.warm()
+    assert await clients.get("node0") is client
     await opened.close()
-    assert gateway._clients == {}
+    assert clients._opened == {}
+
+
+# --- credentials --------------------------------------------------------------------------------------------
+
+
+def clients(folder: Path, user: dict[str, Any], *, cluster: dict[str, Any] | None = None) -> Clients:
+    """Clients of the context node0, whose user is this."""
+    parts = json.loads(content(server="https://h:1"))
+    parts["clusters"][0]["cluster"] |= cluster or {}
+    parts["users"][0]["user"] = user
+    path = folder / "kubeconfig"
+    path.write_text(json.dumps(parts))
+    return Clients(path)
+
+
+def bearer(opened: Opened) -> str | None:
+    """What a client shows an API server."""
+    token: str | None = opened.api.configuration.api_key.get("BearerToken")
+    return token
+
+
+def plugin(folder: Path, script: str) -> dict[str, Any]:
+    """A user whose credentials a shell script gives; it is run in a folder of its own."""
+    file = folder / "plugin.sh"
+    file.write_text(f"#!/bin/sh\ncd {folder}\n{script}\n")
+    file.chmod(0o700)
+    return {"exec": {"command": "./plugin.sh", "apiVersion": "client.authentication.k8s.io/v1"}}
+
+
+def credential(**status: str) -> str:
+    """What a plugin prints."""
+    return json.dumps({"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status})
+
+
+def token(text: str, **status: str) -> str:
+    """What a plugin prints that gives a token."""
+    return credential(token=text, **status)
+
+
+@pytest.mark.parametrize(
+    ("script", "note"),
+    [
+        ("echo secret >&2; exit 3", "plugin plugin.sh ended with 3"),
+        ("echo secret", "answers something that is no ExecCredential"),
+        (f"echo '{credential()}'", "gave no token and no certificate"),
+        (f"echo '{token('t').replace('/v1', '/v1beta1')}'", "does not answer in"),
+        ("echo []", "answers something that is no ExecCredential"),
+    ],
+)
+async def test_plugin_that_fails_leaves_no_anonymous_client(tmp_path: Path, script: str, note: str) -> None:
+    """There is no client then, the reason holds nothing that the plugin printed, and the next call runs it again."""
+    opened = clients(tmp_path, plugin(tmp_path, script))
+    with pytest.raises(ApiUnavailableError, match=f"^credentials cannot be had: .*{note}") as caught:
+        await opened.get("node0")
+    assert "secret" not in str(caught.value)
+    plugin(tmp_path, f"echo '{token('good')}'")
+    opened._failed.clear()  # as after a moment
+    assert bearer(await opened.get("node0")) == "Bearer good"
+    await opened.close()
+
+
+async def test_plugin_that_is_not_there_is_said(tmp_path: Path) -> None:
+    """As one that fails."""
+    user = {"exec": {"command": "no-such-plugin", "apiVersion": "client.authentication.k8s.io/v1"}}
+    with pytest.raises(ApiUnavailableError, match="plugin no-such-plugin cannot be run: No such file"):
+        await clients(tmp_path, user).get("node0")
+
+
+async def test_plugin_goes_on_though_nobody_waits_for_it(tmp_path: Path) -> None:
+    """A request's time-out does not end a slow plugin, so that the next request finds its credentials."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    opened = clients(tmp_path, plugin(tmp_path, f"echo run >> runs; cat gate; echo '{token('slow')}'"))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(opened.get("node0"), 0.01)
+    getting = asyncio.create_task(opened.get("node0"))
+    await asyncio.to_thread(gate.write_text, "")
+    assert bearer(await getting) == "Bearer slow"
+    assert (tmp_path / "runs").read_text() == "run\n"
+    await opened.close()
+
+
+async def test_plugin_runs_again_before_its_credentials_end(tmp_path: Path) -> None:
+    """Near their end the old ones still serve while new ones are had; after it nobody gets them any more."""
+    script = f"echo run >> runs; echo '{token('n', expirationTimestamp='2099-01-01T00:00:00Z')}'"
+    opened = clients(tmp_path, plugin(tmp_path, script))
+    first = await opened.get("node0")
+    assert first.ends == datetime(2099, 1, 1, tzinfo=UTC).timestamp()
+    assert await opened.get("node0") is first
+    first.renew_at = 0.0
+    assert await opened.get("node0") is first
+    await asyncio.gather(*opened._opening.values())
+    second = await opened.get("node0")
+    assert second is not first
+    second.ends = 0.0
+    plugin(tmp_path, "exit 1")
+    with pytest.raises(ApiUnavailableError):
+        await opened.get("node0")
+    assert (tmp_path / "runs").read_text() == "run\n" * 2
+    await opened.close()
+
+
+@pytest.mark.parametrize(("lifetime", "before"), [(900.0, 60.0), (120.0, 12.0), (0.0, 0.0), (-5.0, 0.0)])
+def test_credentials_are_renewed_in_the_last_minute_or_tenth(lifetime: float, before: float) -> None:
+    """Short-lived ones are not renewed all the time."""
+    assert renewal(1000.0, 1000.0 + lifetime) == 1000.0 + lifetime - before
+
+
+@pytest.mark.parametrize("user", [{"tokenFile": "empty"}, {"token": ""}, {"username": "u"}, {"tokenFile": "nosuch"}])
+async def test_user_that_names_credentials_is_never_nobody(tmp_path: Path, user: dict[str, Any]) -> None:
+    """An empty or missing token is no reason to go on without one; a user that names nothing may."""
+    (tmp_path / "empty").write_text("\n")
+    opened = clients(tmp_path, user)
+    if user == {"token": ""}:
+        assert bearer(await opened.get("node0")) is None
+    else:
+        with pytest.raises(ApiUnavailableError, match=r"^credentials cannot be had: "):
+            await opened.get("node0")
+    await opened.close()
+
+
+async def test_user_that_is_not_there_is_said(tmp_path: Path) -> None:
+    """The library would go on as nobody."""
+    opened = clients(tmp_path, {"token": "t"})
+    path = tmp_path / "kubeconfig"
+    path.write_text(path.read_text().replace('"name": "u"', '"name": "other"'))
+    with pytest.raises(ConfigError, match="there is no user 'u'"):
+        await opened.get("node0")
+
+
+@pytest.mark.parametrize("changed", ["token", "kubeconfig"])
+async def test_changed_file_gives_another_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str) -> None:
+    """A renewed token is used, a kubeconfig that is half written is not: the client from before still serves."""
+    monkeypatch.setattr(kubernetes_clients, "CHECK_SECONDS", 0.0)
+    (tmp_path / "token").write_text("one\n")
+    opened = clients(tmp_path, {"tokenFile": "token"})
+    first = await opened.get("node0")
+    assert bearer(first) == "Bearer one"
+    assert await opened.get("node0") is first
+    kubeconfig = (tmp_path / "kubeconfig").read_text()
+    if changed == "token":
+        (tmp_path / "token").write_text("two, longer")
+        assert bearer(await opened.get("node0")) == "Bearer two, longer"
+    else:
+        (tmp_path / "kubeconfig").write_text(kubeconfig[:50])
+        assert await opened.get("node0") is first
+        (tmp_path / "kubeconfig").write_text(kubeconfig.replace("https://h:1", "https://h:2"))
+        assert (await opened.get("node0")).api.configuration.host == "https://h:2"
+    await opened.close()
+
+
+async def test_refused_credentials_are_asked_for_again_once(tmp_path: Path) -> None:
+    """The same ones are not tried twice, and who was refused right after that is not opened again and again."""
+    opened = clients(tmp_path, plugin(tmp_path, f"echo run >> runs; echo '{token('one')}'"))
+    first = await opened.get("node0")
+    assert await opened.renewed("node0", first) is None
+    second = await opened.get("node0")
+    assert second is not first
+    assert await opened.renewed("node0", second) is None
+    assert (tmp_path / "runs").read_text() == "run\n" * 2
+    second.after_refusal = False
+    plugin(tmp_path, f"echo '{token('two')}'")
+    renewed = await opened.renewed("node0", second)
+    assert renewed is not None
+    assert bearer(renewed) == "Bearer two"
+    assert await opened.renewed("node0", second) is renewed
+    await opened.close()
+
+
+# --- files --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A certificate and its key."""
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.fail("a certificate is made with the openssl program, and there is none in PATH: install it")
+    folder = tmp_path_factory.mktemp("pair")
+    options = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=client")
+    files = ("-keyout", folder / "key", "-out", folder / "certificate")
+    subprocess.run([program, "req", "-x509", *options, *files], check=True, capture_output=True)
+    return (folder / "certificate").read_text(), (folder / "key").read_text()
+
+
+def names(folder: Path) -> list[str]:
+    """What lies in a folder."""
+    return [path.name for path in folder.iterdir()]
+
+
+async def test_nothing_of_a_key_is_left_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pair: tuple[str, str]
+) -> None:
+    """Keys in the kubeconfig, or of a plugin, are files for as long as the client reads them, and as often."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    certificate, key = pair
+    inline = {
+        "client-key-data": base64.b64encode(key.encode()).decode(),
+        "client-certificate-data": base64.b64encode(certificate.encode()).decode(),
+    }
+    script = f"cat <<'EOF'\n{credential(clientCertificateData=certificate, clientKeyData=key)}\nEOF"
+    home = tmp_path / "home"
+    home.mkdir()
+    authority = {"certificate-authority-data": inline["client-certificate-data"]}
+    for user in (inline, plugin(home, script), inline):
+        opened = clients(home, user, cluster=authority)
+        assert (await opened.get("node0")).api.configuration.key_file.startswith(f"{tmp_path}/")
+        assert names(tmp_path) == ["home"]
+        await opened.close()
+
+
+def test_leftovers_of_killed_processes_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of dead processes, once they are some minutes old; those of living ones, and what is not ours, stay."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    old, young, alive, other = (
+        tmp_path / name
+        for name in (
+            f"{kubeconfig.FOLDER_PREFIX}{dead.pid}-old",
+            f"{kubeconfig.FOLDER_PREFIX}{dead.pid}-young",
+            f"{kubeconfig.FOLDER_PREFIX}{os.getpid()}-old",
+            "another-folder",
+        )
+    )
+    for folder in (old, young, alive, other):
+        folder.mkdir()
+        (folder / "key").write_text("secret")
+        if folder is not young:
+            os.utime(folder, (0, 0))
+    kubeconfig._remove_leftovers.cache_clear()
+    kubeconfig._remove_leftovers()
+    assert {path for path in (old, young, alive, other) if path.exists()} == {young, alive, other}

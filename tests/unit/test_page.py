@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from etcd_handoff.model import HandoffState, Pinned, Progress, RemovalRequest, Step, StepOutcome
-from etcd_handoff.view import ClusterView, MemberView
+from etcd_handoff.view import Alarm, ClusterView, MemberView
 from workflows.page import details, summary
 
 A, B, C, D = "8211f1d0f64f3269", "91bc3c398fb3c146", "fd422379fda50e48", "c0ffee"
@@ -18,6 +18,7 @@ def member(member_id: str, name: str, *, reachable: bool = True, learner: bool =
         name=name,
         is_learner=learner,
         reachable=reachable,
+        serves_reads=reachable,
         leader_id=A if reachable else None,
         term=7 if reachable else 0,
         raft_index=4711 if reachable else 0,
@@ -141,3 +142,18 @@ def test_page_lists_the_steps_in_order() -> None:
         "- `check_leader` observed, 12 ms on node0: node1 leads at term 7\n"
         "- `move_leader` moved, 12 ms on node0, 2 attempts"
     )
+
+
+def test_page_warns_of_what_nothing_can_be_recorded_in() -> None:
+    """A full disk is told above the members; without one there is no warning."""
+    full = VIEW.model_copy(update={"alarms": (Alarm(kind="NOSPACE", member_id=A),)})
+    text = details(REQUEST, progress(), PINNED, full)
+    assert "**Warning:** etcd has raised the alarm NOSPACE for node0" in text
+    assert "Warning" not in details(REQUEST, progress(), PINNED, VIEW)
+
+
+def test_page_says_how_many_steps_it_does_not_show() -> None:
+    """A month of looks is not a page of steps."""
+    steps = (step("check_leader", StepOutcome.OBSERVED),)
+    text = details(REQUEST, progress(steps=steps).model_copy(update={"steps_left_out": 1234}), PINNED, VIEW)
+    assert "**Steps** (without 1234 in between)" in text

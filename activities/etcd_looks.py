@@ -1,0 +1,83 @@
+"""Looks at a cluster as activities make them: bounded, remembered for a moment, and judged by the planner."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+from activities.steps import no_answer
+from etcd_handoff.belief import contradiction
+from etcd_handoff.errors import EtcdError, EtcdPermissionError
+from etcd_handoff.planner import Intent, Remove, plan
+
+if TYPE_CHECKING:
+    from etcd_handoff.config import EtcdProfile
+    from etcd_handoff.etcd_gateway import EtcdGateway
+    from etcd_handoff.model import Act
+    from etcd_handoff.view import ClusterView
+
+RECENT_SECONDS: Final = 10.0
+"""For so long a view says through whom a removal may begin; whether it may go on, a fresh look decides."""
+
+
+class Looks:
+    """Looks at one cluster.
+
+    Args:
+        gateway: Its etcd.
+        profile: Its profile, from which the longest time of a look follows.
+    """
+
+    def __init__(self, gateway: EtcdGateway, profile: EtcdProfile) -> None:
+        self.gateway = gateway
+        self.longest_seconds = 2 * profile.call_timeout_seconds + profile.change_timeout_seconds + 2
+        self.usual_seconds = 2 * profile.call_timeout_seconds + 1
+        self._last: ClusterView | None = None
+        self._seen_seconds = 0.0
+
+    async def observe(self, doubtful: tuple[str, ...] = (), leaving: str = "") -> ClusterView:
+        """A fresh view.
+
+        Raises:
+            EtcdError: There is none.
+            ApplicationError: It took longer than everything that may be waited for in a look.
+        """
+        ends = asyncio.timeout(self.longest_seconds)
+        try:
+            async with ends:
+                view = await self.gateway.observe(doubtful, leaving)
+        except TimeoutError:
+            if not ends.expired():
+                raise
+            raise no_answer(self.longest_seconds) from None
+        self._last, self._seen_seconds = view, time.monotonic()
+        return view
+
+    async def look(self, doubtful: tuple[str, ...] = (), leaving: str = "") -> tuple[ClusterView | None, str]:
+        """A fresh view, or why there is none."""
+        try:
+            return await self.observe(doubtful, leaving), ""
+        except EtcdPermissionError:
+            raise
+        except EtcdError as error:
+            return None, str(error)
+
+    def recent_via(self, act: Act) -> tuple[ClusterView | None, str]:
+        """The view of a moment ago and whom it would remove the target through; nothing when it is not so clear."""
+        view = self._last
+        if view is None or time.monotonic() - self._seen_seconds > RECENT_SECONDS:
+            return None, ""
+        step = plan(view, intent(act))
+        return (view, step.via_id) if isinstance(step, Remove) else (None, "")
+
+
+def doubt(view: ClusterView, act: Act) -> str:
+    """Why nothing may be concluded from this view; empty when nothing contradicts it."""
+    found = contradiction(view, intent(act).binding, departed=(act.target_id,))
+    return f"{found.kind}: {found.text}" if found else ""
+
+
+def intent(act: Act) -> Intent:
+    """What an activity is to bring about, for the planner."""
+    return Intent(act.cluster_id, act.target_id, frozenset(act.avoid), act.seen_term, act.seen_index)

@@ -1,0 +1,170 @@
+"""The EtcdMember of one member: finding it, telling it from another member's, writing what is true, and Events."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from etcd_handoff.errors import ConflictError, KindGoneError, ObjectGoneError
+from etcd_handoff.etcdmember import News, Truth, event_for, member_id_of, resource_name, status_for
+from etcd_handoff.model import StepOutcome
+
+if TYPE_CHECKING:
+    from etcd_handoff.kubernetes_gateway import KubernetesGateway
+    from etcd_handoff.model import Record
+
+EVENTS_AT_ONCE: Final = 4
+EVENT_STEPS: Final = 10
+"""Steps that get an Event, the last ones: the history has them all."""
+BAD: Final = (
+    StepOutcome.TRANSFER_FAILED,
+    StepOutcome.NO_ELECTION,
+    StepOutcome.REFUSED_BY_ETCD,
+    StepOutcome.UNAVAILABLE,
+)
+"""Outcomes that an operator should know of although the removal went on."""
+CONFLICT_TRIES: Final = 10
+"""How often a status is read again after a conflict before the attempt gives up, to be retried by Temporal."""
+
+Resource = dict[str, Any]
+
+
+async def write_status(
+    gateway: KubernetesGateway, record: Record, known: Resource | None
+) -> tuple[str, Resource | None]:
+    """Nothing and the resource once that says what is true; otherwise why none was touched.
+
+    Args:
+        gateway: Of the cluster.
+        record: What is true.
+        known: The member's EtcdMember as it was a moment ago. It only saves a read: has it changed since, or is there
+            nothing to write by it, then it is read.
+
+    Raises:
+        ObjectGoneError: There seems to be none, but not all API servers say so, or the kind is not installed.
+    """
+    if known is not None and not left_alone(known, record) and (status := _status(known, record)):
+        with contextlib.suppress(ConflictError, ObjectGoneError):
+            return "", await gateway.patch_status(known, status, departing=record.member_name)
+    for _ in range(CONFLICT_TRIES):
+        resource = await member_resource(gateway, record.member_name, record.member_id)
+        if resource is None:
+            return f"there is no EtcdMember for {record.member_name or record.member_id}", None
+        if note := left_alone(resource, record):
+            return note, None
+        if not (status := _status(resource, record)):
+            return "", resource
+        try:
+            return "", await gateway.patch_status(resource, status, departing=record.member_name)
+        except (ConflictError, ObjectGoneError) as error:
+            if isinstance(error, KindGoneError):
+                raise
+    msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its status was written"
+    raise ConflictError(msg)
+
+
+def left_alone(resource: Resource, record: Record) -> str:
+    """Why an EtcdMember is not written, though it is named like the member; empty when it is the member's.
+
+    One that speaks of another member says nothing about ours, whatever its name: its node has joined again. One without
+    an ID may be the next member's, whose ID is written a moment later.
+    """
+    name, member_id = resource["metadata"]["name"], member_id_of(resource)
+    if member_id == record.member_id:
+        return ""
+    if member_id:
+        return f"EtcdMember {name} speaks of member {member_id}; it was left alone"
+    if record.joined is False and name in {resource_name(present) for present in record.present_names}:
+        return f"EtcdMember {name} has no member ID, and a member of that name is in the cluster; it was left alone"
+    if _younger(resource, record.since):
+        return f"EtcdMember {name} has no member ID and was created after the removal began; it was left alone"
+    return ""
+
+
+def _younger(resource: Resource, since: str) -> bool:
+    """Whether a resource was created after a time; creation times are whole seconds, cut off."""
+    try:
+        created = datetime.fromisoformat(str(resource["metadata"].get("creationTimestamp") or ""))
+        return created > datetime.fromisoformat(since)
+    except (ValueError, TypeError):  # one of them is no time, or without a zone
+        return False
+
+
+def leave_written(resource: Resource) -> tuple[str, str]:
+    """Who wrote `spec.leave` last, and when; empty where the API server does not say.
+
+    An API server notes for each field manager which fields it set last (Kubernetes API concepts, "Field management").
+    """
+    entries = resource["metadata"].get("managedFields")
+    written = [
+        (str(entry.get("time") or ""), str(entry.get("manager") or ""))
+        for entry in (entries if isinstance(entries, list) else [])
+        if isinstance(entry, dict) and _owns_leave(entry.get("fieldsV1"))
+    ]
+    time, manager = max(written, default=("", ""))
+    return manager, time
+
+
+def _owns_leave(fields: object) -> bool:
+    spec = fields.get("f:spec") if isinstance(fields, dict) else None
+    return isinstance(spec, dict) and "f:leave" in spec
+
+
+def _status(resource: Resource, record: Record) -> dict[str, Any]:
+    """The status fields to set so that the EtcdMember says what `record` says; empty when it does already."""
+    truth = Truth(record.member_id, record.joined, record.message, record.failed, record.peer_urls)
+    return status_for(resource, truth, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+
+async def send_events(gateway: KubernetesGateway, resource: Resource, record: Record) -> None:
+    """One Event for each of the last steps and one for the end; told again after a lost answer, they are the same."""
+    news = [
+        News(
+            reason="".join(part.title() for part in step.name.split("_")),
+            message=f"{step.outcome} in {step.milliseconds:.0f} ms on {step.node}"
+            + (f": {step.note}" * bool(step.note)),
+            warning=step.outcome in BAD,
+            once=f"{record.run_id} {number}",
+        )
+        for number, step in list(enumerate(record.steps))[-EVENT_STEPS:]
+    ]
+    end = "NotRemoved" if record.failed else "Removed"
+    news.append(News(reason=end, message=record.message, warning=record.failed, once=record.run_id))
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    gate = asyncio.Semaphore(EVENTS_AT_ONCE)
+
+    async def send(item: News) -> None:
+        async with gate:
+            await gateway.record_event(event_for(resource, item, now), departing=record.member_name)
+
+    await asyncio.gather(*(send(item) for item in news))
+
+
+async def member_resource(gateway: KubernetesGateway, member_name: str, member_id: str) -> Resource | None:
+    """The member's EtcdMember: by its name, unless that one speaks of another member and a third carries the ID.
+
+    Raises:
+        ObjectGoneError: None was found, and not all API servers say that there is none; or the kind is not installed.
+    """
+    named, doubt = None, None
+    if member_name:
+        try:
+            named = await gateway.get(resource_name(member_name), departing=member_name)
+        except KindGoneError:
+            raise
+        except ObjectGoneError as error:
+            doubt = None if error.certain else error
+    if named is not None and member_id_of(named) in ("", member_id):
+        return named
+    everything = await gateway.list(departing=member_name)
+    found = next((r for r in everything if member_id_of(r) == member_id), named)
+    if found is None and doubt is not None:
+        raise doubt
+    return found
+
+
+def generation_of(resource: Resource) -> int:
+    """Its `metadata.generation`, which rises with every change of its spec."""
+    return int(resource["metadata"].get("generation") or 0)

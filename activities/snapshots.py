@@ -1,0 +1,141 @@
+"""Snapshots on this node's disk: written as secrets are, verified as they lie there, and not kept without end."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from activities.steps import report_progress
+from etcd_handoff.errors import UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from etcd_handoff.view import ClusterView, MemberView
+
+RUN_ID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+CHECKSUM_BYTES: Final = 32
+READ_BYTES: Final = 1 << 20
+SPARE: Final = 1.05
+"""The free space that is asked for, as a part of the database's size: the database may grow meanwhile."""
+PART_SECONDS: Final = 2 * 3600.0
+"""An unfinished file that has not been written for so long belongs to nobody any more."""
+
+
+def source_of(view: ClusterView, target_id: str) -> MemberView | None:
+    """Whom the snapshot is taken from: a healthy voter, not the target and not the leader where there is another."""
+    leader_id = view.leadership.id if view.leadership else ""
+    return min(view.healthy_voters, key=lambda m: (m.id == target_id, m.id == leader_id, int(m.id, 16)), default=None)
+
+
+def snapshot_path(folder: Path, cluster: str, run_id: str) -> Path:
+    """Where the snapshot of a removal's run lies; `is_snapshot` knows such names again."""
+    return folder / f"{cluster}-{run_id}.db"
+
+
+def is_snapshot(name: str, cluster: str) -> bool:
+    """Whether a file of this name is a snapshot that we stored for this cluster."""
+    return re.fullmatch(rf"{re.escape(cluster)}-{RUN_ID}\.db", name) is not None
+
+
+def is_part(name: str, cluster: str) -> bool:
+    """Whether a file of this name is the unfinished one of an attempt for this cluster."""
+    return re.fullmatch(rf"{re.escape(cluster)}-{RUN_ID}\.\d+\.part", name) is not None
+
+
+async def store(chunks: AsyncIterator[bytes], path: Path, attempt: int, expected_bytes: int) -> int:
+    """Bytes written to `path`, which appears only when what lies on the disk has the checksum that it ends with.
+
+    Two attempts may run at once, one of them on a worker that was given up: each writes a file of its own.
+
+    Args:
+        chunks: The snapshot; its last 32 bytes are its SHA-256.
+        path: Where it is to lie.
+        attempt: Which attempt this is.
+        expected_bytes: Size of the database.
+
+    Raises:
+        EtcdError: The stream broke off.
+        UnreachableError: The checksum does not fit.
+        OSError: The disk is full, or the folder cannot be written.
+    """
+    part = path.with_suffix(f".{attempt}.part")
+    await asyncio.to_thread(_prepare, path.parent, expected_bytes)
+    descriptor = await asyncio.to_thread(os.open, part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        size = 0
+        try:
+            await asyncio.to_thread(os.fchmod, descriptor, 0o600)  # an earlier attempt's file keeps its own mode
+            async for chunk in chunks:
+                await asyncio.to_thread(_write, descriptor, chunk)
+                size += len(chunk)
+                report_progress(size)
+            await asyncio.to_thread(os.fsync, descriptor)
+        finally:
+            os.close(descriptor)
+        await asyncio.to_thread(_verify, part)
+        await asyncio.to_thread(_publish, part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    return size
+
+
+def prune(folder: Path, cluster: str, keep: int) -> list[str]:
+    """Delete all but the `keep` newest snapshots of this cluster and what dead attempts left; the deleted names."""
+    entries = [entry for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)]
+    stored = [entry for entry in entries if is_snapshot(entry.name, cluster)]
+    stored.sort(key=lambda entry: entry.stat(follow_symlinks=False).st_mtime_ns, reverse=True)
+    dead = [
+        entry
+        for entry in entries
+        if is_part(entry.name, cluster) and entry.stat(follow_symlinks=False).st_mtime < time.time() - PART_SECONDS
+    ]
+    for entry in (old := [*stored[keep:], *dead]):
+        Path(entry.path).unlink(missing_ok=True)
+    return [entry.name for entry in old]
+
+
+def _prepare(folder: Path, expected_bytes: int) -> None:
+    """Make the folder, for its owner alone, where there is none, and be sure that the file fits."""
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+    needed, free = int(expected_bytes * SPARE), shutil.disk_usage(folder).free
+    if free < needed:
+        msg = f"{folder} has {free >> 20} MiB free, and the database has {expected_bytes >> 20} MiB"
+        raise UnreachableError(msg)
+
+
+def _write(descriptor: int, chunk: bytes) -> None:
+    while chunk:
+        chunk = chunk[os.write(descriptor, chunk) :]
+
+
+def _verify(file: Path) -> None:
+    """Raise UnreachableError unless the file ends with the SHA-256 of what comes before."""
+    left, digest, tail = file.stat().st_size - CHECKSUM_BYTES, hashlib.sha256(), b""
+    with file.open("rb") as content:
+        while left > 0 and (block := content.read(min(READ_BYTES, left))):
+            digest.update(block)
+            left -= len(block)
+        tail = content.read()
+    if left != 0 or tail != digest.digest():
+        msg = "the snapshot's checksum does not fit"
+        raise UnreachableError(msg)
+
+
+def _publish(part: Path, path: Path) -> None:
+    """Give it its name, for good: the folder is synced too."""
+    part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,33 @@
+"""The one way in which a client URL is written here, so that two spellings of one address are noticed. Pure."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv6Address
+from typing import Final
+from urllib.parse import urlsplit
+
+HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?")
+
+
+def canonical_url(text: str) -> str:
+    """`text` as `scheme://host:port` in lower case with a short IPv6 address; empty when it is no such URL.
+
+    Whatever a member advertises comes here: etcd takes `http://127.0.0.1:237900` without a word.
+    """
+    try:
+        parts = urlsplit(text)
+        host = _host(parts.hostname or "")
+        if parts.scheme not in ("http", "https") or not parts.port or not host:
+            return ""
+    except ValueError:
+        return ""
+    written = f"{parts.scheme}://{parts.netloc}".lower()
+    return f"{parts.scheme}://{host}:{parts.port}" if text.removesuffix("/").lower() == written else ""
+
+
+def _host(text: str) -> str:
+    """A host as URLs have it: IPv6 addresses in brackets and in their short form (RFC 5952)."""
+    if HOST.fullmatch(text):
+        return text.lower()
+    return f"[{IPv6Address(text)}]"

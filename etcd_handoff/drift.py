@@ -1,0 +1,77 @@
+"""The brake on mass corrections: when a member list contradicts too many EtcdMembers, nothing is written. Pure.
+
+EtcdMembers are what other people's scripts act on, and a list can be wrong in ways that no answer of etcd's shows: the
+endpoints may be another cluster's, or the contexts may be. So EtcdMembers count as a second witness.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff import belief
+from etcd_handoff.etcdmember import HELD_BACK, spoken_of
+from etcd_handoff.view import Doubt, quorum
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Sequence
+
+    from etcd_handoff.belief import ResourceClaim
+    from etcd_handoff.view import ClusterView
+
+TOO_MANY_ABSENT: Final = "TooManyAbsent"
+CONFIRM: Final = "etcd-handoff watch resync --confirm"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why nothing is written.
+
+    Attributes:
+        doubt: What contradicts what.
+        names: EtcdMembers that would turn from Joined=True to Joined=False, when it is certain that they are this
+            cluster's; they may carry a message. Empty otherwise.
+    """
+
+    doubt: Doubt
+    names: tuple[str, ...] = ()
+
+    @property
+    def message(self) -> str:
+        """The sentence for these EtcdMembers."""
+        return f"{HELD_BACK}etcd's list does not have this member, and {self.doubt.text}; {self.doubt.remedy}"
+
+
+def hold(
+    view: ClusterView, claims: Sequence[ResourceClaim], explained: Container[str] = (), cluster_id: str = ""
+) -> Hold | None:
+    """Why nothing is written of this list; None when all of it may be.
+
+    Args:
+        view: The member list, which no answer of etcd's contradicts.
+        claims: What all EtcdMembers say.
+        explained: Members that removals of ours have taken out: that they are absent surprises nobody.
+        cluster_id: The cluster that the profile names; empty when it names none.
+    """
+    surprising = [claim for claim in claims if claim.member_id not in explained]
+    doubt = belief.witness(view, surprising)
+    if doubt is not None and cluster_id != view.cluster_id:
+        return Hold(doubt)
+    turning = [claim.name for claim in surprising if _turns(view, claim)]
+    members = sum(claim.joined == "True" for claim in claims)
+    most = max(1, members - quorum(members))
+    if len(turning) <= most:
+        return None
+    too_many = Doubt(
+        kind=TOO_MANY_ABSENT,
+        text=f"{len(turning)} of {members} EtcdMembers with Joined=True speak of members that are not in etcd's list"
+        f" though no removal of ours took them out, more than {most}: {', '.join(turning)}",
+        remedy=f"check that they have left the cluster, then run `{CONFIRM}`",
+    )
+    return Hold(too_many, () if doubt is not None else tuple(turning))
+
+
+def _turns(view: ClusterView, claim: ResourceClaim) -> bool:
+    """Whether the EtcdMember says True, and would say False after the list."""
+    absent = spoken_of(claim.name, claim.member_id, view.members) is None
+    return claim.joined == "True" and bool(claim.member_id) and absent

@@ -1,0 +1,183 @@
+"""One endpoint's gRPC channel, what it is opened with, and whether the files that hold this have changed since."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import grpc
+import grpc.aio
+from etcd3aio.auth import AuthService
+from etcd3aio.cluster import ClusterService
+from etcd3aio.kv import KVService
+from etcd3aio.maintenance import MaintenanceService
+
+from etcd_handoff.errors import UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from etcd_handoff.config import EtcdProfile
+
+CHANNEL_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
+    ("grpc.enable_retries", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1_000),  # also the deadline of one attempt to connect
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+    # etcd closes a connection that is pinged more often than every 5 s, or while no call is open
+    # (etcd `server/embed/config.go`, DefaultGRPCKeepAliveMinTime).
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.http2.max_pings_without_data", 0),  # no limit while a call waits
+)
+CHECK_SECONDS: Final = 1.0
+"""How often files are looked at for a change, at most."""
+
+Stamp = tuple[int, int, int] | None
+
+
+class Channel:
+    """One endpoint: a gRPC channel and the services on it, without retries.
+
+    Attributes:
+        heard_seconds: When it last brought an answer, a refusal included, by the monotonic clock.
+    """
+
+    def __init__(self, endpoint: str, profile: EtcdProfile) -> None:
+        parts = urlsplit(endpoint)
+        target = f"{_scheme(parts.hostname or '')}:{parts.port}"
+        if parts.scheme == "https":
+            options = list(CHANNEL_OPTIONS)
+            if profile.tls_server_name:
+                options.append(("grpc.ssl_target_name_override", profile.tls_server_name))
+            self._channel = grpc.aio.secure_channel(target, _credentials(profile), options=options)
+        else:
+            self._channel = grpc.aio.insecure_channel(target, options=list(CHANNEL_OPTIONS))
+        self.cluster = ClusterService(self._channel, max_attempts=1)
+        self.maintenance = MaintenanceService(self._channel, max_attempts=1)
+        self.auth = AuthService(self._channel, max_attempts=1)
+        self.kv = KVService(self._channel, max_attempts=1)
+        self.heard_seconds = 0.0
+        self._calls, self._retired = 0, False
+        self._closing: asyncio.Future[None] | None = None
+
+    def set_token(self, token: str | None) -> None:
+        """Send `token` with every further call."""
+        for service in (self.cluster, self.maintenance, self.auth, self.kv):
+            service.set_token(token)
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """A call is under way: the connection stays open until it has ended, retired or not."""
+        self._calls += 1
+        try:
+            yield
+        finally:
+            self._calls -= 1
+            self._close_when_unused()
+
+    def retire(self) -> None:
+        """Close it once its last call has ended.
+
+        gRPC ends calls of a closed channel as if their task had been cancelled, which nobody could tell from a real
+        cancellation.
+        """
+        self._retired = True
+        self._close_when_unused()
+
+    async def close(self) -> None:
+        """Close the connection; calls under way end with Cancelled."""
+        await self._channel.close()
+
+    def _close_when_unused(self) -> None:
+        if self._retired and not self._calls and self._closing is None:
+            self._closing = asyncio.ensure_future(self._channel.close())
+
+
+class WatchedFiles:
+    """Files that may be renewed while we run.
+
+    Args:
+        paths: The files.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, paths: Iterable[Path | None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._paths = tuple(path for path in paths if path is not None)
+        self._clock = clock
+        self._stamps = self._look()
+        self._looked_seconds = clock()
+
+    def changed(self, *, now: bool = False) -> bool:
+        """Whether any file is another one than when this last said so; looked at once a second, or `now`.
+
+        A file that is away for a moment is no change: what was read from it goes on being used until it is back.
+        """
+        if not self._paths or (not now and self._clock() - self._looked_seconds < CHECK_SECONDS):
+            return False
+        self._looked_seconds, stamps = self._clock(), self._look()
+        if None in stamps or stamps == self._stamps:
+            return False
+        self._stamps = stamps
+        return True
+
+    def _look(self) -> tuple[Stamp, ...]:
+        return tuple(_stamp(path) for path in self._paths)
+
+
+def watched_files(profile: EtcdProfile) -> WatchedFiles:
+    """All files that hold what calls are made with."""
+    return WatchedFiles((profile.ca_file, profile.cert_file, profile.key_file, profile.password_file))
+
+
+def read_password(path: Path) -> str:
+    """The first line of the file.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    return path.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
+
+
+def _stamp(path: Path) -> Stamp:
+    """What changes whenever a file is written or replaced; None while it cannot be looked at."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_ino, found.st_size)
+
+
+def _scheme(host: str) -> str:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return f"dns:///{host}"
+    return f"ipv6:[{host}]" if address.version == 6 else f"ipv4:{host}"
+
+
+def _credentials(profile: EtcdProfile) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(
+        root_certificates=_pem(profile.ca_file, "CERTIFICATE"),
+        private_key=_pem(profile.key_file, "PRIVATE KEY"),
+        certificate_chain=_pem(profile.cert_file, "CERTIFICATE"),
+    )
+
+
+def _pem(path: Path | None, kind: str) -> bytes | None:
+    """The file's content, where it holds what it should: gRPC says no more than that a handshake failed."""
+    if path is None:
+        return None
+    content = path.read_bytes()
+    if f"{kind}-----".encode() not in content:
+        msg = f"{path} holds no {kind.lower()} in PEM form"
+        raise UnreachableError(msg)
+    return content

@@ -1,0 +1,281 @@
+"""One attempt of one call at one endpoint: its channel, its token, files read anew when they change, our errors."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import grpc
+import grpc.aio
+from etcd3aio.errors import EtcdError as LibraryError
+
+from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnknownOutcomeError, UnreachableError
+from etcd_handoff.etcd_answers import classify, readable
+from etcd_handoff.etcd_channel import Channel, read_password, watched_files
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from etcd_handoff.config import EtcdProfile
+
+T = TypeVar("T")
+Call = Callable[[Channel, float], Awaitable[T]]
+
+FAILURES: Final = (LibraryError, grpc.aio.AioRpcError, TimeoutError)
+STALE_TOKEN: Final = ("invalid auth token", "revision of auth store is old", "user name is empty")
+"""What etcd says to a token that it forgot, that an auth change has overtaken, or that it does not see as one.
+
+It says so before anything is proposed or applied (etcd `server/etcdserver/apply/apply_auth.go`), so that a call may be
+made again with a fresh token.
+"""
+AUTH_OFF: Final = "authentication is not enabled"
+HEDGE_SECONDS: Final = 0.2
+"""How long one endpoint may be silent before the next is asked too, where any of them will do."""
+
+
+@dataclass(slots=True)
+class _Used:
+    """The token that an attempt was made with."""
+
+    token: str | None = None
+
+
+class Connections:
+    """All channels of one cluster profile. Not for use from more than one event loop.
+
+    Args:
+        profile: How to reach the members.
+    """
+
+    def __init__(self, profile: EtcdProfile) -> None:
+        self._profile = profile
+        self._channels: dict[str, Channel] = {}
+        self._token: str | None = None
+        self._files = watched_files(profile)
+        self._login: asyncio.Task[str] | None = None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._login is not None:
+            self._login.cancel()
+            await asyncio.gather(self._login, return_exceptions=True)
+        for channel in self._channels.values():
+            await channel.close()
+        self._channels.clear()
+
+    async def call(self, endpoint: str, call: Call[T], timeout_seconds: float, *, change: bool) -> T:
+        """One attempt; a second one only after a refusal that changed nothing and that fresh credentials may mend.
+
+        Raises:
+            EtcdError: Whatever went wrong, in words without an address.
+        """
+        if self._files.changed():
+            self._renew()
+        used = _Used()
+        try:
+            return await self._attempt(endpoint, call, timeout_seconds, used, change=change)
+        except EtcdError as error:
+            if not self._worth_repeating(error, used.token):
+                raise
+        return await self._attempt(endpoint, call, timeout_seconds, _Used(), change=change)
+
+    async def stream(self, endpoint: str, idle_seconds: float) -> AsyncGenerator[bytes, None]:
+        """Chunks of a snapshot, on a connection of its own, which lives for as long as it takes.
+
+        Raises:
+            EtcdError: It broke off, or brought nothing for `idle_seconds`.
+        """
+        channel = None
+        try:
+            channel = Channel(endpoint, self._profile)
+            channel.set_token(await self._current_token(endpoint))
+            chunks = channel.maintenance.snapshot(max_attempts=1)
+            while True:
+                async with asyncio.timeout(idle_seconds):
+                    chunk = await anext(chunks, None)
+                if chunk is None:
+                    return
+                yield chunk
+        except Exception as error:
+            raise translated(error, change=False, timeout_seconds=idle_seconds) from error
+        finally:
+            if channel is not None:
+                await channel.close()
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    async def _attempt(self, endpoint: str, call: Call[T], timeout_seconds: float, used: _Used, *, change: bool) -> T:
+        channel, sent, began = None, False, time.monotonic()
+        try:
+            channel = self._channel(endpoint)
+            with channel.in_use():
+                used.token, sent = await self._current_token(endpoint), True
+                answer = await call(channel, timeout_seconds)
+        except Exception as error:  # a file, an odd URL, a bug: each is a member that we cannot ask
+            if channel is not None:
+                self._note(endpoint, channel, error, began, change=change)
+            failure = translated(error, change=change and sent, timeout_seconds=timeout_seconds)
+            if isinstance(failure, EtcdPermissionError):
+                failure.by_files = bool(self._profile.cert_file or self._profile.password_file)
+            raise failure from error
+        channel.heard_seconds = time.monotonic()
+        return answer
+
+    def _note(self, endpoint: str, channel: Channel, error: Exception, began: float, *, change: bool) -> None:
+        """Forget a connection that has brought nothing in all the time of a read: it may have gone dark.
+
+        A connection that was cut without a word looks open for a quarter of an hour, and after the network is back
+        until its next retransmission.
+        """
+        if _code(error) != "DEADLINE_EXCEEDED":
+            channel.heard_seconds = time.monotonic()
+        elif not change and channel.heard_seconds < began and self._channels.get(endpoint) is channel:
+            del self._channels[endpoint]
+            channel.retire()
+
+    def _worth_repeating(self, failure: EtcdError, used: str | None) -> bool:
+        """Whether the call was turned down for credentials of which there may be fresher ones; nothing was changed."""
+        if used is not None and any(words in str(failure) for words in STALE_TOKEN):
+            if self._token == used:
+                self._use_token(None)
+            return True
+        refused = isinstance(failure, EtcdPermissionError) or "TLS handshake" in str(failure)
+        if refused and self._files.changed(now=True):
+            self._renew()
+            return True
+        return False
+
+    def _channel(self, endpoint: str) -> Channel:
+        if endpoint not in self._channels:
+            channel = Channel(endpoint, self._profile)
+            channel.set_token(self._token)
+            self._channels[endpoint] = channel
+        return self._channels[endpoint]
+
+    def _renew(self) -> None:
+        """Open everything anew: certificates are read when a channel is opened."""
+        channels, self._channels, self._token = self._channels, {}, None
+        for channel in channels.values():
+            channel.retire()
+
+    async def _current_token(self, endpoint: str) -> str | None:
+        """The token that calls carry, where the profile names a user; one holds on every member.
+
+        Calls that need one at the same time wait for one login: each is a proposal, and costs etcd a bcrypt hash.
+        """
+        if self._profile.username is None or self._token is not None:
+            return self._token
+        if self._login is None or self._login.done():
+            self._login = asyncio.create_task(self._log_in(endpoint))
+            self._login.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        return await asyncio.shield(self._login)
+
+    async def _log_in(self, endpoint: str) -> str:
+        """A token from the first member that gives one, asked from `endpoint` on."""
+        others = [url for url in self._profile.endpoints if url != endpoint]
+        token = await first_answer([partial(self._authenticate, url) for url in (endpoint, *others)])
+        self._use_token(token)
+        return token
+
+    async def _authenticate(self, endpoint: str) -> str:
+        profile = self._profile
+        if profile.username is None or profile.password_file is None:
+            msg = "the profile names no user"
+            raise UnreachableError(msg)
+        try:
+            password, channel = read_password(profile.password_file), self._channel(endpoint)
+            with channel.in_use():
+                answer = await channel.auth.authenticate(
+                    profile.username, password, timeout=profile.call_timeout_seconds
+                )
+        except Exception as error:
+            raise translated(error, change=False, timeout_seconds=profile.call_timeout_seconds) from error
+        return str(answer.token)
+
+    def _use_token(self, token: str | None) -> None:
+        self._token = token
+        for channel in self._channels.values():
+            channel.set_token(token)
+
+
+async def first_answer(calls: Sequence[Callable[[], Awaitable[T]]], hedge_seconds: float = HEDGE_SECONDS) -> T:
+    """The first answer of several calls of which each will do.
+
+    The next is made once one has failed or been silent for `hedge_seconds`.
+
+    Raises:
+        EtcdError: None gave one: the most telling failure.
+    """
+    waiting, failures = list(calls), list[EtcdError]()
+    tasks, pending = list[asyncio.Future[T]](), set[asyncio.Future[T]]()
+    try:
+        while waiting or pending:
+            if waiting:
+                tasks.append(asyncio.ensure_future(waiting.pop(0)()))
+                pending.add(tasks[-1])
+            patience = hedge_seconds if waiting else None
+            done, pending = await asyncio.wait(pending, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                try:
+                    return task.result()
+                except EtcdError as error:
+                    failures.append(error)
+    finally:
+        for task in tasks:
+            task.cancel()
+        with suppress(Exception):
+            await asyncio.gather(*tasks, return_exceptions=True)
+    if not failures:
+        msg = "there is nobody to ask"
+        raise UnreachableError(msg)
+    raise min(failures, key=_weight)
+
+
+def _weight(error: EtcdError) -> int:
+    """Refused credentials tell most; that a cluster has no users, least: it may be a foreign one."""
+    if not isinstance(error, EtcdPermissionError):
+        return 1
+    return 2 if AUTH_OFF in str(error) else 0
+
+
+def translated(error: BaseException, *, change: bool, timeout_seconds: float | None = None) -> EtcdError:
+    """Our error for any exception; the message has no endpoint in it, since messages reach workflow histories.
+
+    Args:
+        error: What was raised.
+        change: Whether the call was to change something and may have been sent.
+        timeout_seconds: The call's deadline.
+    """
+    if isinstance(error, EtcdError):
+        return error
+    if isinstance(error, FAILURES):
+        words, code = _words(error), _code(error)
+        return classify(words, code, change=change)(readable(words, code, timeout_seconds))
+    kind = UnknownOutcomeError if change else UnreachableError
+    if isinstance(error, OSError):
+        why = error.strerror or type(error).__name__
+        return kind(f"{error.filename} cannot be read: {why}" if error.filename else f"no connection: {why}")
+    return kind(f"the call could not be made ({type(error).__name__})")
+
+
+def _source(error: BaseException) -> grpc.aio.AioRpcError | None:
+    source = error if isinstance(error, grpc.aio.AioRpcError) else error.__cause__
+    return source if isinstance(source, grpc.aio.AioRpcError) else None
+
+
+def _words(error: BaseException) -> str:
+    """The server's or gRPC's own words."""
+    source = _source(error)
+    return (source.details() or "") if source else str(error)
+
+
+def _code(error: BaseException) -> str:
+    source = _source(error)
+    if source is not None:
+        return str(source.code().name)
+    return "DEADLINE_EXCEEDED" if isinstance(error, TimeoutError) else "UNKNOWN"

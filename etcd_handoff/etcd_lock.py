@@ -1,0 +1,84 @@
+"""The lock in etcd itself, for those who share an etcd cluster and no Temporal namespace: its key, value and age. Pure.
+
+It is an ordinary key without a lease: a lease needs somebody who keeps it alive, and ends by the clock of a leader that
+changes. Who finds it held watches it by its own monotonic clock, and takes it over once it has not been written for as
+long as no removal lasts between its look and its answer.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+LOCK_KEY: Final = "/etcd-handoff/change"
+LOCK_STALE_SECONDS: Final = 20.0
+"""After so long without a new revision the lock counts as left behind. A removal holds it for one look and one change,
+each within its time-out, and takes it anew after every pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds the lock.
+
+    Attributes:
+        holder: The chain of workflow runs.
+        label: The same for people.
+    """
+
+    holder: str
+    label: str = ""
+
+    @property
+    def shown(self) -> str:
+        """How to speak of it."""
+        return self.label or self.holder or "somebody"
+
+
+@dataclass(frozen=True, slots=True)
+class LockEntry:
+    """The key as it was read.
+
+    Attributes:
+        value: What it holds.
+        created: Its create_revision.
+        version: Its version: together with `created` it names one revision of the key.
+    """
+
+    value: bytes
+    created: int
+    version: int
+
+
+ABSENT: Final = LockEntry(b"", 0, 0)
+"""How etcd compares a key that does not exist."""
+
+
+def lock_value(holder: str, label: str) -> bytes:
+    """What the key holds while `holder` has the lock; always the same bytes for the same holder and label."""
+    return json.dumps({"holder": holder, "label": label}, sort_keys=True).encode()
+
+
+def read_holder(value: bytes) -> Holder:
+    """Who the value names; what cannot be read is somebody else's."""
+    try:
+        found = json.loads(value)
+        return Holder(str(found["holder"]), str(found.get("label", "")))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Holder("", "somebody whose entry cannot be read")
+
+
+class LockAge:
+    """For how long one revision of the key has been seen, by the reader's own monotonic clock."""
+
+    def __init__(self, stale_seconds: float = LOCK_STALE_SECONDS) -> None:
+        """Nothing has been seen."""
+        self._stale_seconds = stale_seconds
+        self._seen: LockEntry | None = None
+        self._since = 0.0
+
+    def is_stale(self, entry: LockEntry, now_seconds: float) -> bool:
+        """Whether this revision was first seen more than `stale_seconds` ago; it counts as seen from now on."""
+        if entry != self._seen:
+            self._seen, self._since = entry, now_seconds
+        return now_seconds - self._since > self._stale_seconds

@@ -1,0 +1,310 @@
+"""From the answers of one look to a view: whose list counts, who is reachable, what is said about each. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from etcd_handoff.belief import Answer, contradictions
+from etcd_handoff.client_url import canonical_url
+from etcd_handoff.view import Alarm, ClusterView, MemberView
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Mapping, Sequence
+
+NO_LEADER: Final = "etcdserver: no leader"
+"""The one text among `Status.errors` that is no alarm (etcd `server/etcdserver/api/v3rpc/maintenance.go`, Status)."""
+FIELD: Final = re.compile(r"(\w+):\s*(\S+)")
+LONGEST_ALARM: Final = 100
+NO_ANSWER: Final = "no answer"
+READS_HANG: Final = "answers, but no linearizable read"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A member's own word, from its memory.
+
+    Attributes:
+        cluster_id: Cluster ID in the header.
+        member_id: Member that answered, by the header.
+        leader_id: The leader that it names; None when it knows none.
+        term: Its raft term.
+        raft_index: Its committed raft index.
+        version: Its etcd version.
+        db_size_bytes: Size of its backend file.
+        is_learner: Whether it has no vote.
+        alarms: All alarms that it knows of, those of others included.
+    """
+
+    cluster_id: str
+    member_id: str
+    leader_id: str | None = None
+    term: int = 0
+    raft_index: int = 0
+    version: str = ""
+    db_size_bytes: int = 0
+    is_learner: bool = False
+    alarms: tuple[Alarm, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ListedMember:
+    """One member as a list has it."""
+
+    id: str
+    name: str = ""
+    peer_urls: tuple[str, ...] = ()
+    client_urls: tuple[str, ...] = ()
+    is_learner: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MemberList:
+    """A linearizable member list, and which member gave it."""
+
+    cluster_id: str
+    member_id: str
+    members: tuple[ListedMember, ...]
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Who is a member."""
+        return frozenset(m.id for m in self.members)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What one endpoint gave within a look.
+
+    Attributes:
+        endpoint: How to speak of it without its address.
+        url: Its URL in canonical form.
+        advertised_by: ID of the member that advertises it; empty for an endpoint of the profile.
+        status: Status of the member that answered, None when none came.
+        status_note: Why none came.
+        listed: Its linearizable member list, None when none came.
+        list_note: Why none came.
+    """
+
+    endpoint: str
+    url: str
+    advertised_by: str = ""
+    status: Status | None = None
+    status_note: str = NO_ANSWER
+    listed: MemberList | None = None
+    list_note: str = NO_ANSWER
+
+    @property
+    def cluster_id(self) -> str:
+        """The cluster that it answered for; empty when it gave no answer."""
+        answer = self.status or self.listed
+        return answer.cluster_id if answer else ""
+
+    @property
+    def member_id(self) -> str:
+        """The member that answered; empty when none did."""
+        answer = self.status or self.listed
+        return answer.member_id if answer else ""
+
+
+def hex_id(number: int) -> str:
+    """A member or cluster ID as we write it."""
+    return format(number, "x")
+
+
+def read_status(answer: Any) -> Status:
+    """Read a StatusResponse (etcd `api/etcdserverpb/rpc.proto`)."""
+    return Status(
+        cluster_id=hex_id(answer.header.cluster_id),
+        member_id=hex_id(answer.header.member_id),
+        leader_id=hex_id(answer.leader) if answer.leader else None,
+        term=answer.raftTerm,
+        raft_index=answer.raftIndex,
+        version=answer.version,
+        db_size_bytes=answer.dbSize,
+        is_learner=answer.isLearner,
+        alarms=tuple(alarm for text in answer.errors if (alarm := read_alarm(text))),
+    )
+
+
+def read_list(answer: Any) -> MemberList:
+    """Read a MemberListResponse (etcd `api/etcdserverpb/rpc.proto`)."""
+    return MemberList(
+        cluster_id=hex_id(answer.header.cluster_id),
+        member_id=hex_id(answer.header.member_id),
+        members=tuple(
+            ListedMember(hex_id(m.ID), m.name, tuple(m.peerURLs), tuple(m.clientURLs), m.isLearner)
+            for m in answer.members
+        ),
+    )
+
+
+def read_alarm(text: str) -> Alarm | None:
+    """One text of `Status.errors`, such as `memberID:123 alarm:NOSPACE `; None for what is no alarm.
+
+    Protobuf's text form leaves a field out that is zero, so an alarm of member 0, which is the whole cluster (etcd
+    `server/etcdserver/corrupt.go`, checkPeerHashes), reads `alarm:CORRUPT `. A text of another form counts as an alarm
+    of that name: what nobody understands must not be left out.
+
+    Asking for alarms with the Alarm call would put an entry into the raft log for every look (etcd
+    `server/etcdserver/v3_server.go`, Alarm), while Status knows them for free.
+    """
+    words = " ".join(text.split())
+    if not words or words == NO_LEADER:
+        return None
+    fields = dict(FIELD.findall(words))
+    kind, member = fields.get("alarm", ""), fields.get("memberID", "0")
+    if not kind or not member.isdecimal():
+        return Alarm(kind=words[:LONGEST_ALARM])
+    return Alarm(kind=kind[:LONGEST_ALARM], member_id="" if int(member) == 0 else hex_id(int(member)))
+
+
+def choose_list(replies: Sequence[Reply], cluster_id: str, remembered: Mapping[str, str]) -> MemberList | None:
+    """The list that a view is built from, None when nobody gave a list of the cluster that is meant.
+
+    Args:
+        replies: What the endpoints gave, in the order of the profile.
+        cluster_id: The cluster that the profile names; empty when it names none.
+        remembered: For URLs that are silent now the cluster that they answered for last.
+
+    It is of the cluster that the profile names, where anybody answers for that, else of the one that most endpoints of
+    the profile belong to: never of another one because its list came first. Of several lists the one counts that most
+    members gave; ties go by the order of the profile.
+    """
+    wanted = meant_cluster(replies, cluster_id, remembered)
+    lists = [reply.listed for reply in replies if reply.listed and reply.listed.cluster_id == wanted]
+    given = Counter({one.member_id: one.ids for one in lists}.values())
+    return max(lists, key=lambda one: given[one.ids], default=None)
+
+
+def meant_cluster(replies: Iterable[Reply], cluster_id: str, remembered: Mapping[str, str]) -> str:
+    """The cluster ID that `choose_list` goes by; empty when nobody answers."""
+    replies = list(replies)
+    if cluster_id and any(reply.cluster_id == cluster_id for reply in replies):
+        return cluster_id
+    answered = {reply.cluster_id for reply in replies if reply.cluster_id}
+    votes = Counter(
+        cluster
+        for reply in replies
+        if not reply.advertised_by and (cluster := reply.cluster_id or remembered.get(reply.url, ""))
+    )
+    # Who is silent now can outvote a foreign endpoint, and cannot speak for a cluster of which nobody is left.
+    return next((cluster for cluster, _ in votes.most_common()), "") if answered else ""
+
+
+def view_of(
+    chosen: MemberList, replies: Sequence[Reply], routes: Mapping[str, str], left_out: Container[str] = ()
+) -> ClusterView:
+    """The view that these answers make.
+
+    Args:
+        chosen: The list that counts.
+        replies: All answers.
+        routes: URL at which each member answered last.
+        left_out: Members that were not asked.
+    """
+    own = [reply for reply in replies if reply.cluster_id == chosen.cluster_id]
+    statuses: dict[str, Status] = {}
+    for reply in own:
+        if reply.status and reply.status.cluster_id == chosen.cluster_id:
+            statuses.setdefault(reply.status.member_id, reply.status)
+    serving = {r.listed.member_id for r in replies if r.listed and r.listed.cluster_id == chosen.cluster_id}
+    alarms = sorted(
+        {alarm for status in statuses.values() for alarm in status.alarms}, key=lambda a: (a.member_id, a.kind)
+    )
+    names = {m.id: m.name or m.id for m in chosen.members}
+    members = [
+        _member_view(
+            member,
+            statuses.get(member.id),
+            serves_reads=member.id in serving,
+            alarms=tuple(alarm.kind for alarm in alarms if alarm.member_id == member.id),
+            ailment=_ailment(member, replies, routes, names, chosen.cluster_id)
+            if member.id not in left_out
+            else NO_ANSWER,
+        )
+        for member in chosen.members
+    ]
+    return ClusterView(
+        cluster_id=chosen.cluster_id,
+        members=tuple(sorted(members, key=lambda m: int(m.id, 16))),
+        doubts=contradictions(chosen.cluster_id, chosen.ids, answers_of(replies, chosen.cluster_id)),
+        alarms=tuple(alarms),
+    )
+
+
+def answers_of(replies: Iterable[Reply], cluster_id: str) -> list[Answer]:
+    """What each endpoint answered, for `belief.contradictions`.
+
+    Whoever answers for another cluster where a member advertises its URL counts as no answer of that member and speaks
+    of nothing else: all members may advertise `http://127.0.0.1:2379`, where the worker's node runs an etcd of its own.
+    """
+    answers = list[Answer]()
+    for reply in replies:
+        status, listed = reply.status, reply.listed
+        if reply.advertised_by and reply.cluster_id != cluster_id:
+            continue
+        together = status and listed and (status.cluster_id, status.member_id) == (listed.cluster_id, listed.member_id)
+        if status:
+            ids = listed.ids if listed and together else None
+            answers.append(Answer(reply.endpoint, status.cluster_id, status.member_id, ids))
+        if listed and not together:  # a load balancer may ask two members
+            answers.append(Answer(reply.endpoint, listed.cluster_id, listed.member_id, listed.ids))
+    return answers
+
+
+def _member_view(
+    member: ListedMember, status: Status | None, *, serves_reads: bool, alarms: tuple[str, ...], ailment: str
+) -> MemberView:
+    return MemberView(
+        id=member.id,
+        name=member.name,
+        peer_urls=member.peer_urls,
+        is_learner=member.is_learner,
+        reachable=status is not None,
+        serves_reads=serves_reads,
+        leader_id=status.leader_id if status else None,
+        term=status.term if status else 0,
+        raft_index=status.raft_index if status else 0,
+        version=status.version if status else "",
+        db_size_bytes=status.db_size_bytes if status else 0,
+        alarms=alarms,
+        note=", ".join(words for words in (ailment, *alarms) if words),
+    )
+
+
+def _ailment(
+    member: ListedMember, replies: Sequence[Reply], routes: Mapping[str, str], names: Mapping[str, str], cluster_id: str
+) -> str:
+    """Why a member does not count as reachable, or as one that serves reads; empty when nothing is wrong."""
+    own = [r for r in replies if r.cluster_id == cluster_id and r.member_id == member.id]
+    if any(r.status for r in own):
+        if member.is_learner or any(r.listed for r in own):  # a learner serves no list: no sickness
+            return ""
+        return _no_reads(own[0].list_note)
+    return _silence(member, replies, routes, names, cluster_id) if member.name else "not started"
+
+
+def _silence(
+    member: ListedMember, replies: Sequence[Reply], routes: Mapping[str, str], names: Mapping[str, str], cluster_id: str
+) -> str:
+    """Why nothing came from a member: who answers where it is asked, or what went wrong there."""
+    advertised = [url for text in member.client_urls if (url := canonical_url(text))]
+    where = [url for url in dict.fromkeys((routes.get(member.id, ""), *advertised)) if url]
+    if member.client_urls and not where:
+        return "its advertised URL is no client URL"
+    at = [reply for url in where for reply in replies if reply.url == url]
+    leads_to = [names.get(r.member_id, r.member_id) for r in at if r.cluster_id == cluster_id]
+    leads_to += [f"another cluster ({r.cluster_id})" for r in at if r.cluster_id not in ("", cluster_id)]
+    if leads_to:
+        return f"its {'advertised ' if where[0] in advertised else ''}URL leads to {leads_to[0]}"
+    return next((reply.status_note for reply in at), NO_ANSWER)
+
+
+def _no_reads(note: str) -> str:
+    if note == NO_ANSWER:
+        return f"{READS_HANG} yet"
+    silent = note.startswith(f"{NO_ANSWER} ")  # "no answer within 1 s"
+    return f"{READS_HANG} {note.removeprefix(f'{NO_ANSWER} ')}" if silent else f"{READS_HANG}: {note}"

@@ -1,0 +1,303 @@
+"""One look at a cluster: all endpoints asked side by side, waited for, and asked on where members advertise.
+
+It also keeps where each member answered, since calls to a member go there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from etcd_handoff.belief import LISTS_DIFFER, UNLISTED_MEMBER, expected
+from etcd_handoff.client_url import canonical_url
+from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnreachableError
+from etcd_handoff.etcd_look import (
+    NO_ANSWER,
+    MemberList,
+    Reply,
+    Status,
+    choose_list,
+    meant_cluster,
+    read_list,
+    read_status,
+    view_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from etcd_handoff.config import EtcdProfile
+    from etcd_handoff.etcd_connections import Call, Connections, T
+    from etcd_handoff.view import ClusterView
+
+GRACE_SECONDS: Final = 0.02
+"""What a member that did not answer the last look gets beyond the slowest of the others."""
+RELOOK_SECONDS: Final = 0.05
+"""Pause before answers that contradict each other are read once more: a membership change may just be passing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a member answered, and for which cluster."""
+
+    url: str
+    cluster_id: str
+
+
+@dataclass(slots=True)
+class _Asked:
+    """An endpoint within a look: its status and its list, asked side by side."""
+
+    endpoint: str
+    url: str
+    advertised_by: str
+    status: asyncio.Task[Status]
+    listing: asyncio.Task[MemberList]
+    tasks: tuple[asyncio.Task[Any], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tasks = (self.status, self.listing)
+
+    @property
+    def settled(self) -> bool:
+        """Both have ended."""
+        return all(task.done() for task in self.tasks)
+
+    @property
+    def refusal(self) -> EtcdPermissionError | None:
+        """The list was refused for want of a permission."""
+        error = self.listing.exception() if self.listing.done() else None
+        return error if isinstance(error, EtcdPermissionError) else None
+
+    def reply(self) -> Reply:
+        """What has come so far."""
+        status, status_note = _outcome(self.status)
+        listed, list_note = _outcome(self.listing)
+        return Reply(self.endpoint, self.url, self.advertised_by, status, status_note, listed, list_note)
+
+
+class Observer:
+    """Looks at one cluster.
+
+    Args:
+        profile: How to reach the members.
+        connections: Channels to them.
+        cluster_id: The cluster that the profile names; empty when it names none.
+
+    Attributes:
+        leader_id: Who led at the last look; empty when nobody did.
+    """
+
+    def __init__(self, profile: EtcdProfile, connections: Connections, cluster_id: str) -> None:
+        self._profile = profile
+        self._connections = connections
+        self._cluster_id = cluster_id
+        self._routes: dict[str, Route] = {}
+        self._owners: dict[str, tuple[str, str]] = {}
+        """Cluster and member that each endpoint of the profile answered for last."""
+        self.leader_id = ""
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Members that can be asked: the leader first, as far as it is known."""
+        return tuple(sorted(self._routes, key=lambda member_id: member_id != self.leader_id))
+
+    def route(self, member_id: str) -> Route:
+        """Where this member answered last.
+
+        Raises:
+            UnreachableError: It has not.
+        """
+        route = self._routes.get(member_id)
+        if route is None:
+            msg = f"member {member_id} has not answered at any endpoint yet"
+            raise UnreachableError(msg)
+        return route
+
+    def forget(self, member_id: str) -> None:
+        """Another member answers there now."""
+        self._routes.pop(member_id, None)
+
+    async def observe(self, doubtful: Iterable[str], leaving: str) -> ClusterView:
+        """See `EtcdGateway.observe`."""
+        view = await self._look(frozenset(doubtful), leaving)
+        if any(doubt.kind in (LISTS_DIFFER, UNLISTED_MEMBER) for doubt in view.doubts):
+            await asyncio.sleep(RELOOK_SECONDS)
+            silent = {m.id for m in view.members if not m.reachable or not (m.serves_reads or m.is_learner)}
+            with suppress(EtcdError):  # then the contradiction stands
+                view = await self._look(frozenset({*doubtful, *silent}), leaving)
+        self.leader_id = view.leadership.id if view.leadership else ""
+        return expected(view, self._cluster_id)
+
+    async def first_list(self) -> MemberList:
+        """The linearizable list that an endpoint gives first.
+
+        Raises:
+            UnreachableError: No endpoint gave one.
+            EtcdPermissionError: The user may not list members, or its credentials are wrong.
+        """
+        tasks = [asyncio.ensure_future(self._list(url)) for url in self._profile.endpoints]
+        failures = list[EtcdError]()
+        try:
+            for next_one in asyncio.as_completed(tasks):
+                try:
+                    return await next_one
+                except EtcdError as error:
+                    failures.append(error)
+        finally:
+            await _end(tasks)
+        if refusals := [failure for failure in failures if isinstance(failure, EtcdPermissionError)]:
+            raise refusals[0]
+        raise UnreachableError(_no_list([str(error) for error in failures]))
+
+    async def _look(self, doubtful: frozenset[str], leaving: str) -> ClusterView:
+        spared = self._routes[leaving].url if leaving in self._routes else ""
+        asked = [
+            self._ask(f"endpoint {number} of the profile", url)
+            for number, url in enumerate(self._profile.endpoints, start=1)
+            if url != spared
+        ]
+        try:
+            await self._until_heard(asked, doubtful | {leaving})
+            chosen = self._chosen(asked)
+            if chosen is None:
+                raise await self._why_no_list(asked)
+            more = self._advertised(chosen, asked, doubtful | {leaving})
+            asked += more
+            await _wait(more)
+            chosen = self._chosen(asked) or chosen
+        finally:
+            await _end([task for one in asked for task in one.tasks])
+        replies = [one.reply() for one in asked]
+        self._remember(replies, chosen)
+        routes = {member_id: route.url for member_id, route in self._routes.items()}
+        return view_of(chosen, replies, routes, {leaving})
+
+    def _ask(self, endpoint: str, url: str, advertised_by: str = "") -> _Asked:
+        status, listing = asyncio.create_task(self._status(url)), asyncio.create_task(self._list(url))
+        return _Asked(endpoint, url, advertised_by, status, listing)
+
+    async def _status(self, url: str) -> Status:
+        return read_status(await self._read(url, lambda c, t: c.maintenance.status(timeout=t)))
+
+    async def _list(self, url: str, *, linearizable: bool = True) -> MemberList:
+        answer = await self._read(url, lambda c, t: c.cluster.member_list(linearizable=linearizable, timeout=t))
+        return read_list(answer)
+
+    async def _until_heard(self, asked: Sequence[_Asked], doubtful: frozenset[str]) -> None:
+        """All have answered but those in doubt, and these had a short grace."""
+        pending = {task for one in asked for task in one.tasks}
+        while pending:
+            enough = self._enough(asked, doubtful)
+            done, pending = await asyncio.wait(
+                pending, timeout=GRACE_SECONDS if enough else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            if enough and not done:
+                return
+
+    def _enough(self, asked: Sequence[_Asked], doubtful: frozenset[str]) -> bool:
+        """Every member that is not in doubt has given all that it gives, and most endpoints speak of this cluster.
+
+        Without the latter a foreign cluster that answers first, and lists nobody but itself, would be all that is seen.
+        """
+        chosen = self._chosen(asked)
+        if chosen is None:
+            return False
+        heard, members = 0, set[str]()
+        for one in asked:
+            cluster_id, owner = self._owners.get(one.url, ("", ""))
+            reply = one.reply()
+            if one.settled:
+                members.add(reply.member_id or owner)
+                heard += reply.cluster_id == chosen.cluster_id
+            else:
+                heard += cluster_id == chosen.cluster_id and owner in doubtful
+        return 2 * heard > len(asked) and chosen.ids - doubtful <= members
+
+    def _chosen(self, asked: Sequence[_Asked]) -> MemberList | None:
+        return choose_list([one.reply() for one in asked], self._cluster_id, self._remembered)
+
+    @property
+    def _remembered(self) -> dict[str, str]:
+        return {url: cluster_id for url, (cluster_id, _) in self._owners.items()}
+
+    def _advertised(self, chosen: MemberList, asked: Sequence[_Asked], doubtful: frozenset[str]) -> list[_Asked]:
+        """Members of whom nothing has been heard, asked where they advertise."""
+        heard = {reply.member_id for one in asked if (reply := one.reply()).cluster_id == chosen.cluster_id}
+        known = {*self._profile.endpoints}
+        more: dict[str, _Asked] = {}
+        for member in chosen.members:
+            if member.id in doubtful | heard:
+                continue
+            for url in (canonical_url(text) for text in member.client_urls):
+                # A member may advertise plain HTTP, over which no token or password goes that has TLS elsewhere.
+                fit = url.startswith("https://") or (url and not self._profile.secure)
+                if fit and url not in known and url not in more:
+                    more[url] = self._ask(f"the advertised URL of {member.name or member.id}", url, member.id)
+        return [*more.values()]
+
+    def _remember(self, replies: Iterable[Reply], chosen: MemberList) -> None:
+        """Where each member answered: an advertised URL, which may lead to anybody, never replaces an endpoint."""
+        routes, cluster_id = dict[str, Route](), chosen.cluster_id
+        for reply in replies:
+            if not reply.advertised_by and reply.cluster_id:
+                self._owners[reply.url] = (reply.cluster_id, reply.member_id)
+            own = reply.advertised_by in ("", reply.member_id)
+            if own and reply.status and reply.status.cluster_id == cluster_id:
+                routes.setdefault(reply.status.member_id, Route(reply.url, cluster_id))
+        self._routes = {i: route for i, route in (self._routes | routes).items() if i in chosen.ids}
+
+    async def _why_no_list(self, asked: Sequence[_Asked]) -> EtcdError:
+        """Why nobody gave a list that counts."""
+        replies = [one.reply() for one in asked]
+        wanted = meant_cluster(replies, self._cluster_id, self._remembered)
+        own = [(one, reply) for one, reply in zip(asked, replies, strict=True) if reply.cluster_id in ("", wanted)]
+        for one, _ in own:
+            if one.refusal is not None:
+                return one.refusal
+        foreign = [
+            f"{reply.endpoint} answers for another cluster ({reply.cluster_id})"
+            for reply in replies
+            if reply.cluster_id not in ("", wanted)
+        ]
+        unstarted = await self._unstarted([reply.url for _, reply in own if reply.status])
+        nobody = _no_list([reply.list_note for reply in replies if not reply.listed])
+        return UnreachableError("; ".join([nobody, *foreign, *unstarted]))
+
+    async def _unstarted(self, urls: Sequence[str]) -> list[str]:
+        """Members that have not started yet, by anybody's own memory: each of them counts towards the quorum."""
+        lists = await asyncio.gather(*(self._list(url, linearizable=False) for url in urls), return_exceptions=True)
+        members = {m.id: m for one in lists if isinstance(one, MemberList) for m in one.members}
+        return [
+            f"member {m.id} is listed and has not started, and counts towards the majority that is needed"
+            for m in members.values()
+            if not m.name and not m.is_learner
+        ]
+
+    async def _read(self, url: str, call: Call[T]) -> T:
+        return await self._connections.call(url, call, self._profile.call_timeout_seconds, change=False)
+
+
+def _no_list(notes: Sequence[str]) -> str:
+    texts = "; ".join(sorted(set(notes)))
+    return f"none of {len(notes)} endpoints gives a linearizable member list: {texts}"
+
+
+def _outcome(task: asyncio.Task[T]) -> tuple[T | None, str]:
+    """What a task has brought, or why it has not."""
+    if not task.done() or task.cancelled():
+        return None, NO_ANSWER
+    error = task.exception()
+    return (None, str(error)) if error is not None else (task.result(), "")
+
+
+async def _wait(asked: Iterable[_Asked]) -> None:
+    await asyncio.gather(*(task for one in asked for task in one.tasks), return_exceptions=True)
+
+
+async def _end(tasks: Sequence[asyncio.Future[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,230 @@
+"""Credentials of a kubeconfig, as the Kubernetes client's library reads them, but never silently none.
+
+Where a credential plugin fails the library logs that and goes on as nobody; here there are no credentials then, which
+the next request tries to mend. What the library writes to disk while it does so is removed at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import logging
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+from kubernetes.aio.config import kube_config
+from kubernetes.aio.config.config_exception import ConfigException
+from kubernetes.aio.config.dateutil import parse_rfc3339
+from kubernetes.aio.config.exec_provider import ExecProvider
+
+from etcd_handoff.errors import ApiUnavailableError
+
+PLUGIN_SECONDS: Final = 30.0
+"""Time for a credential plugin; those of clouds take some seconds. Requests do not wait so long, the next finds it."""
+LEFTOVER_SECONDS: Final = 60.0
+FOLDER_PREFIX: Final = "etcd-handoff-kubernetes-"
+CREDENTIALS: Final = (
+    *("token", "tokenFile", "exec", "auth-provider", "username"),
+    *("client-certificate", "client-certificate-data", "client-key", "client-key-data"),
+)
+"""Keys of a kubeconfig's user that say who it is (client-go `clientcmd/api/v1/types.go`, AuthInfo)."""
+CLUSTER_FILES: Final = ("certificate-authority",)
+USER_FILES: Final = ("client-certificate", "client-key", "tokenFile")
+"""Keys of a kubeconfig that name files, relative to the kubeconfig's folder."""
+
+log = logging.getLogger(__name__)
+_Base: Any = kube_config.KubeConfigLoader
+
+
+class Loader(_Base):  # type: ignore[misc]  # the library's functions have no types
+    """The library's loader, which says when it got no credentials and when they end.
+
+    Args:
+        kubeconfig: The file.
+        context: The context; empty for the current one.
+
+    Attributes:
+        ends: Wall-clock time in seconds at which the credentials end; None when that is not known.
+    """
+
+    ends: float | None = None
+
+    def __init__(self, kubeconfig: Path, context: str) -> None:
+        self._folder = kubeconfig.absolute().parent
+        content = kube_config.KubeConfigMerger(str(kubeconfig)).config
+        super().__init__(content, context or None, config_base_path=str(self._folder))
+
+    def files(self) -> list[Path]:
+        """Files that the context names."""
+        named = [(self._cluster, key) for key in CLUSTER_FILES] + [(self._user, key) for key in USER_FILES]
+        return [self._folder / section[key] for section, key in named if section and key in section]
+
+    def set_active_context(self, context_name: str | None = None) -> None:
+        """As the library, but a user that is named must be there: it would go on as nobody."""
+        super().set_active_context(context_name)
+        user = self._current_context["context"].safe_get("user")
+        if user and self._user is None:
+            raise ConfigException(f"there is no user {user!r}")
+
+    def _set_config(self, client_configuration: Any) -> None:
+        token = getattr(self, "token", "").strip()
+        if token:
+            self.token = token
+        named = [key for key in CREDENTIALS if self._user and self._user.safe_get(key)]
+        if named and token in ("", "Bearer") and not getattr(self, "cert_file", None):
+            raise ApiUnavailableError(f"credentials cannot be had: {', '.join(named)} gave none")
+        super()._set_config(client_configuration)
+
+    async def _load_authentication(self) -> None:
+        """As the library, but what cannot be had now is told from what is wrong for good."""
+        try:
+            await super()._load_authentication()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ApiUnavailableError(f"credentials cannot be had: {type(error).__name__}") from error
+        except ConfigException as error:
+            if self.provider is None:
+                raise
+            raise ApiUnavailableError(f"credentials cannot be had: {error}") from error
+
+    def _load_cluster_info(self) -> None:
+        self._temp_file_path = str(_private_folder())
+        super()._load_cluster_info()
+
+    async def load_from_exec_plugin(self) -> bool:
+        """Run the credential plugin.
+
+        Raises:
+            ApiUnavailableError: It gave no credentials.
+        """
+        plugin = ExecProvider(self._user["exec"])
+        name = Path(plugin.args[0]).name
+        try:
+            self._take(await run_plugin(plugin, self._folder))
+        except PluginError as error:
+            raise ApiUnavailableError(f"credentials cannot be had: plugin {name} {error}") from error
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            text = f"credentials cannot be had: plugin {name} answers something that is no ExecCredential"
+            raise ApiUnavailableError(text) from error
+        return True
+
+    def _take(self, status: dict[str, Any]) -> None:
+        """The credentials of a plugin's answer; certificates as files, since the TLS library reads no others."""
+        token, certificate = status.get("token"), status.get("clientCertificateData")
+        if not token and not certificate:
+            raise PluginError("gave no token and no certificate")
+        if token:
+            self.token = f"Bearer {token.strip()}"
+        if certificate:
+            self.cert_file, self.key_file = _written(certificate), _written(status["clientKeyData"])
+        if status.get("expirationTimestamp"):
+            self.ends = parse_rfc3339(status["expirationTimestamp"]).timestamp()
+
+
+class PluginError(Exception):
+    """A credential plugin gave no credentials; the message holds nothing that it printed."""
+
+
+async def run_plugin(plugin: ExecProvider, folder: Path) -> dict[str, Any]:
+    """The `status` that a credential plugin answers (client-go `plugin/pkg/client/auth/exec`).
+
+    Args:
+        plugin: What to run.
+        folder: Where the kubeconfig lies; a command with a path is relative to it.
+
+    Raises:
+        PluginError: It cannot be run, failed, does not end, or speaks another version.
+        ValueError, KeyError, TypeError: It answers something else.
+    """
+    command, *arguments = plugin.args
+    if os.sep in command:
+        command = str(folder / command)
+    info = {"apiVersion": plugin.api_version, "kind": "ExecCredential", "spec": {"interactive": False}}
+    environment = {**plugin.env, "KUBERNETES_EXEC_INFO": json.dumps(info)}
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+    try:
+        process = await asyncio.create_subprocess_exec(
+            command, *arguments, env=environment, stdin=nothing, stdout=pipe, stderr=pipe
+        )
+    except OSError as error:
+        raise PluginError(f"cannot be run: {error.strerror}") from error
+    try:
+        async with asyncio.timeout(PLUGIN_SECONDS):
+            output, errors = await process.communicate()
+    except TimeoutError:
+        raise PluginError(f"did not end within {PLUGIN_SECONDS:g} s") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        log.warning("credential plugin %s: %s", Path(command).name, errors.decode(errors="replace").strip()[-500:])
+        raise PluginError(f"ended with {process.returncode}")
+    answer = json.loads(output)
+    if answer["apiVersion"] != plugin.api_version:
+        raise PluginError(f"does not answer in {plugin.api_version}")
+    status: dict[str, Any] = answer["status"]
+    return status
+
+
+# --- temporary files ----------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _private_folder() -> Path:
+    """A folder of this process alone for what the library writes there: keys, for as long as a client reads them."""
+    _remove_leftovers()
+    return Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
+
+
+def _written(text: str) -> str:
+    """The name of a file with this content that only this user can read."""
+    number, name = tempfile.mkstemp(dir=_private_folder())
+    with os.fdopen(number, "w") as file:
+        file.write(text)
+    return name
+
+
+def remove_temporary_files() -> None:
+    """Nothing is left of what clients were opened with; a program that ends by `os._exit` calls this before."""
+    # The library remembers its files by their content, and would name one again that is gone.
+    kube_config._cleanup_temp_files()  # noqa: SLF001  # it only calls it at the interpreter's exit
+    if _private_folder.cache_info().currsize:
+        shutil.rmtree(_private_folder(), ignore_errors=True)
+        _private_folder.cache_clear()
+
+
+@functools.cache
+def _remove_leftovers() -> None:
+    """What processes left that were killed is gone; looked for once in each process."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*-*"):
+        pid = folder.name.removeprefix(FOLDER_PREFIX).partition("-")[0]
+        if pid.isdecimal() and not _runs(int(pid)) and _is_left(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
+def _is_left(folder: Path) -> bool:
+    """Whether nobody will use a folder any more: those of other containers' processes are used for moments."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    old = time.time() - found.st_mtime >= LEFTOVER_SECONDS
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and old

@@ -1,0 +1,305 @@
+"""The API servers of one Kubernetes cluster, asked in turn until one gives an answer that counts.
+
+In k0s every API server stands on its local etcd. The one on a departing member's node answers 500, hangs, or serves
+what it last saw, so every call goes through the configured API servers in turn, each try with its own deadline and its
+own connection, the departing node's last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+import aiohttp
+from kubernetes.aio import client
+
+from etcd_handoff.errors import (
+    ApiUnavailableError,
+    ConfigError,
+    KindGoneError,
+    KubernetesError,
+    ObjectGoneError,
+    UnauthenticatedError,
+)
+from etcd_handoff.etcdmember import resource_name
+from etcd_handoff.kubernetes_answers import classify, definite, together
+from etcd_handoff.kubernetes_clients import Clients
+
+if TYPE_CHECKING:
+    from etcd_handoff.config import KubernetesProfile
+    from etcd_handoff.errors import HandoffError
+    from etcd_handoff.kubernetes_clients import Opened
+
+IN_CLUSTER: Final = ""
+HEDGE_SECONDS: Final = 0.15
+"""How long an API server may be silent before the next one is asked too; a healthy one needs some 10 ms."""
+IDENTITY_NAMESPACE: Final = "kube-system"
+"""Its UID is taken for a cluster's identity, as OpenTelemetry does (`k8s.cluster.uid`): it is there from the beginning
+and cannot be deleted."""
+IDENTIFY_SECONDS: Final = 60.0
+"""Pause between attempts to learn to which Kubernetes cluster a context belongs."""
+TLS_ERRORS: Final = (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError)
+
+T = TypeVar("T")
+Call = Callable[[client.CustomObjectsApi, float], Awaitable[T]]
+"""A request to one API server, given its client and a time-out in seconds."""
+log = logging.getLogger(__name__)
+
+
+class ApiServers:
+    """As many API servers as the profile names.
+
+    Args:
+        profile: Where they are.
+        node: The node that this process runs on: the context with that name is tried first.
+    """
+
+    def __init__(self, profile: KubernetesProfile, node: str = "") -> None:
+        self._all = profile.contexts or (IN_CLUSTER,)
+        self._limit = profile.try_timeout_seconds
+        self._node = node
+        self._clients = Clients(profile.kubeconfig)
+        self._silent: set[str] = set()
+        self._clusters: dict[str, str] = {}
+        self._identified_at: float | None = None
+        self._identifying: asyncio.Task[dict[str, str]] | None = None
+
+    async def close(self) -> None:
+        """Close all clients."""
+        if self._identifying is not None:
+            self._identifying.cancel()
+            await asyncio.gather(self._identifying, return_exceptions=True)
+        await self._clients.close()
+
+    async def warm(self) -> None:
+        """Open all clients, as far as possible: reading a kubeconfig and its certificates blocks for tens of ms."""
+        for context in self._all:
+            try:
+                await self._clients.get(context)
+            except (ConfigError, ApiUnavailableError) as error:
+                log.warning("context %s cannot be used: %s", context or "in-cluster", error)
+
+    def contexts(self, departing: str = "") -> tuple[str, ...]:
+        """Contexts in the order in which they are tried.
+
+        The local one comes first, those that did not answer their last request later, the departing node's last. Those
+        of another Kubernetes cluster are left out.
+        """
+        foreign = self._foreign()
+        known = [context for context in self._all if context not in foreign]
+
+        def order(context: str) -> tuple[bool, bool, bool]:
+            return same_node(context, departing), context in self._silent, not same_node(context, self._node)
+
+        return tuple(sorted(known, key=order))
+
+    async def client(self, context: str) -> Opened:
+        """The client of a context.
+
+        Raises:
+            ConfigError: The kubeconfig, or the context in it, cannot be used.
+            ApiUnavailableError: Its credentials cannot be had now.
+        """
+        return await self._clients.get(context)
+
+    async def refused(self, context: str, opened: Opened) -> None:
+        """The credentials of this client were not accepted: the next request has others, where there are any."""
+        await self._clients.renewed(context, opened)
+
+    async def first_answer(self, departing: str, call: Call[T], absent: Callable[[T], bool] = lambda _: False) -> T:
+        """The first answer of any API server that is more than one server's word.
+
+        They are asked in turn, the next one as soon as the last has failed or been silent for `HEDGE_SECONDS`: one on a
+        dying node would cost its whole time-out each time. Asking two is safe for patches, which carry the
+        resourceVersion that they were made from; the second ends as a conflict.
+
+        That there is nothing is believed once the other API servers have had the time to say otherwise: one on an
+        empty etcd knows nothing. The departing node's is not waited for then.
+
+        Args:
+            departing: Node whose API server is asked last.
+            call: What to ask.
+            absent: Whether an answer says that there is nothing.
+
+        Raises:
+            KubernetesError: What they answered comes to this.
+            ConfigError: No context can be used.
+        """
+        asking = _Round[T](list(self.contexts(departing)), departing, absent)
+        try:
+            while asking.open():
+                if asking.left:
+                    context = asking.left.pop(0)
+                    asking.asked[asyncio.ensure_future(self.ask(context, call))] = context
+                patience = HEDGE_SECONDS if asking.left else None
+                done, _ = await asyncio.wait(asking.asked, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    context = asking.asked.pop(task)
+                    if asking.settles(context, task):
+                        self._silent.discard(context)
+                        self._silent.update(asking.asked.values(), asking.heard)
+                        return task.result()
+        finally:
+            for task in asking.asked:
+                task.cancel()
+            await asyncio.gather(*asking.asked, return_exceptions=True)
+            self._identify_later()
+        self._silent.update(asking.heard)
+        if asking.nothing:
+            return asking.nothing[0]
+        raise together({**asking.heard, **{context: ConfigError(note) for context, note in self._foreign().items()}})
+
+    async def ask(self, context: str, call: Call[T]) -> T:
+        """One try at one API server, with fresh credentials where it does not accept those at hand.
+
+        Raises:
+            ApiUnavailableError: It gave no usable answer.
+            ConfigError: The context cannot be used.
+            KubernetesError: Its answer.
+        """
+        try:
+            async with asyncio.timeout(self._limit):
+                opened = await self._clients.get(context)
+                try:
+                    return await call(client.CustomObjectsApi(opened.api), self._limit)
+                except (client.ApiException, aiohttp.ClientError) as error:
+                    renewed = await self._clients.renewed(context, opened) if _about_credentials(error) else None
+                    if renewed is None:
+                        raise
+                return await call(client.CustomObjectsApi(renewed.api), self._limit)
+        except client.ApiException as error:
+            raise classify(error) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            proxy = self._clients.proxy(context)
+            through = f"through the proxy of {proxy.origin}: " if proxy else ""
+            raise ApiUnavailableError(f"{through}{_connection_note(error, self._limit)}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ApiUnavailableError("it answers something that no API server does") from error
+
+    # --- which Kubernetes cluster ---------------------------------------------------------------------------------
+
+    async def check_contexts(self) -> dict[str, str]:
+        """Contexts that belong to another Kubernetes cluster than most of them, and what shows it.
+
+        One that may not read the UID of the namespace kube-system, or does not answer, counts as one that belongs.
+        """
+        before = self._foreign()
+        if len(self._all) > 1:
+            self._identified_at = asyncio.get_running_loop().time()
+            found = await asyncio.gather(*(self._cluster_of(context) for context in self._all))
+            self._clusters.update({context: uid for context, uid in zip(self._all, found, strict=True) if uid})
+        foreign = self._foreign()
+        for context, note in foreign.items():
+            if note != before.get(context):
+                log.warning("%s; it is not used", note)
+        return foreign
+
+    def _foreign(self) -> dict[str, str]:
+        """Contexts of another cluster than most; where two are as many, than the first of the profile."""
+        known = [self._clusters[context] for context in self._all if context in self._clusters]
+        if len(set(known)) <= 1:
+            return {}
+        most = Counter(known).most_common(1)[0][0]  # in order of the profile where as many
+        return {
+            context: f"context {context} belongs to another Kubernetes cluster than the others: the UID of namespace"
+            f" {IDENTITY_NAMESPACE} is {uid} there, and {most} elsewhere"
+            for context, uid in self._clusters.items()
+            if uid != most
+        }
+
+    async def _cluster_of(self, context: str) -> str:
+        """UID of the Kubernetes cluster behind a context; empty when it does not say."""
+
+        async def call(api: client.CustomObjectsApi, limit: float) -> str:
+            core = client.CoreV1Api(api.api_client)
+            metadata = (await core.read_namespace(IDENTITY_NAMESPACE, _request_timeout=limit)).metadata
+            return str(metadata.uid or "") if metadata else ""
+
+        try:
+            return await self.ask(context, call)
+        except (KubernetesError, ConfigError) as error:
+            log.debug("context %s does not tell its cluster: %s", context, error)
+            return ""
+
+    def _identify_later(self) -> None:
+        """Ask again, beside everything else, while a cluster is not known or another one: it may be put right."""
+        now = asyncio.get_running_loop().time()
+        if self._identified_at is None or now - self._identified_at < IDENTIFY_SECONDS:
+            return
+        self._identified_at = now
+        if set(self._all) - self._clusters.keys() or self._foreign():
+            self._identifying = asyncio.create_task(self.check_contexts())
+
+
+class _Round(Generic[T]):
+    """What is known while API servers are asked for one thing.
+
+    Attributes:
+        left: Contexts that have not been asked yet.
+        asked: Requests under way, and their contexts.
+        heard: Errors so far.
+        nothing: Answers so far that there is nothing.
+    """
+
+    def __init__(self, left: list[str], departing: str, absent: Callable[[T], bool]) -> None:
+        self.left = left
+        self.asked: dict[asyncio.Future[T], str] = {}
+        self.heard: dict[str, HandoffError] = {}
+        self.nothing: list[T] = []
+        self._departing = departing
+        self._absent = absent
+
+    def open(self) -> bool:
+        """Whether anybody may still say something that counts."""
+        if self.nothing or any(_says_absent(error) for error in self.heard.values()):
+            self.left = [context for context in self.left if not same_node(context, self._departing)]
+            return bool(self.left) or any(not same_node(c, self._departing) for c in self.asked.values())
+        return bool(self.left or self.asked)
+
+    def settles(self, context: str, task: asyncio.Future[T]) -> bool:
+        """Whether this answer ends the round; its result is the answer, or raises it."""
+        error = task.exception()
+        if error is None:
+            if not self._absent(task.result()):
+                return True
+            self.nothing.append(task.result())
+            return False
+        if isinstance(error, KubernetesError | ConfigError) and not definite(error):
+            self.heard[context] = error
+            return False
+        return True
+
+
+def same_node(context: str, node: str) -> bool:
+    """Whether a context is that of a node: named like it or like its EtcdMember, in whatever case."""
+    return bool(node) and resource_name(context) == resource_name(node)
+
+
+def _says_absent(error: HandoffError) -> bool:
+    return isinstance(error, ObjectGoneError) and not isinstance(error, KindGoneError)
+
+
+def _about_credentials(error: Exception) -> bool:
+    """Whether other credentials, or another authority, may help."""
+    if isinstance(error, client.ApiException):
+        return isinstance(classify(error), UnauthenticatedError)
+    return isinstance(error, TLS_ERRORS)
+
+
+def _connection_note(error: BaseException, limit: float) -> str:
+    """In a few words and without the address."""
+    if isinstance(error, TimeoutError):
+        return f"no answer within {limit:g} s"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answers {error.status}"
+    notes = (
+        (aiohttp.ClientProxyConnectionError, "the proxy does not answer"),
+        (TLS_ERRORS, "TLS handshake failed"),
+        (aiohttp.ClientConnectorDNSError, "its name cannot be resolved"),
+        (aiohttp.ClientConnectorError, "connection refused"),
+        (ConnectionRefusedError, "connection refused"),
+    )
+    return next((note for kind, note in notes if isinstance(error, kind)), "connection broken")

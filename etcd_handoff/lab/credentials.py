@@ -1,0 +1,92 @@
+"""Who may ask whom in a lab: certificates, etcd's users, and the product's account in Kubernetes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from etcd_handoff.lab import http, users
+from etcd_handoff.lab.users import BY_CERTIFICATE, PASSWORDS, ServiceAccount
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from etcd_handoff.lab.certificates import Certificates
+    from etcd_handoff.lab.nodes import Node
+    from etcd_handoff.lab.options import LabOptions
+    from etcd_handoff.lab.resources import Kubectl
+
+Whose = Literal["clients", "servers"]
+PRODUCT: Literal["product"] = "product"
+"""Name of the product's client certificate."""
+
+
+class Credentials:
+    """All of them, as far as a lab's options ask for them.
+
+    Args:
+        options: What is asked for.
+        folder: Where they lie.
+
+    Attributes:
+        certificates: All certificates; None in a lab without TLS.
+        account: The product's account in Kubernetes; it exists with the option `rbac` alone.
+        profile: What the product's profile says of etcd's TLS and of its user there.
+    """
+
+    def __init__(self, options: LabOptions, folder: Path) -> None:
+        self._options, self._folder = options, folder
+        self.certificates: Certificates | None = None
+        self.account = ServiceAccount(folder / "token")
+        self.profile: dict[str, str] = {}
+
+    def make(self) -> None:
+        """Files are there, and `certificates` and `profile` have their values.
+
+        Raises:
+            MissingPartError: TLS is asked for, and trustme is not installed.
+        """
+        if not self._options.tls:
+            return
+        from etcd_handoff.lab.certificates import Certificates  # noqa: PLC0415  # a plain lab needs no trustme
+
+        user = self._options.etcd_user
+        self.certificates = known = Certificates(self._folder / "certificates")
+        mine = known.client(PRODUCT, user if user in BY_CERTIFICATE else PRODUCT)
+        self.profile = {"ca_file": str(known.servers_ca), "cert_file": str(mine.cert), "key_file": str(mine.key)}
+        if user in PASSWORDS:
+            password_file = self._folder / "password"
+            password_file.write_text(f"{PASSWORDS[user]}\n")
+            self.profile |= {"username": user, "password_file": str(password_file)}
+
+    @property
+    def ca_file(self) -> Path | None:
+        """What API servers are checked against; None where they are not."""
+        return self.certificates.servers_ca if self.certificates else None
+
+    def grant(self, node: Node) -> None:
+        """Requests of the lab itself to the node's etcd come from a user that may do all."""
+        if self.certificates is not None:
+            user = ("root", PASSWORDS["root"]) if self._options.etcd_user else None
+            known = self.certificates
+            http.grant(node.etcd_url, http.Access(known.servers_ca, known.nobody.both, known.root.both, user))
+
+    async def prepare(self, kubectl: Kubectl, node: Node) -> None:
+        """Accounts and users are there; for when etcd and the node's API server serve."""
+        if self._options.rbac:
+            await self.account.install(kubectl, node)
+        if self._options.etcd_user:
+            await users.switch_authentication_on(node.etcd_url)
+
+    def renew(self, whose: Whose) -> None:
+        """New certificates from a new authority lie in the same files; servers still know the old authority.
+
+        Raises:
+            ValueError: The lab was started without TLS.
+        """
+        if self.certificates is None:
+            msg = "the lab has no certificates; start it with tls=True"
+            raise ValueError(msg)
+        if whose == "clients":
+            self.certificates.renew_clients()
+        else:
+            self.certificates.renew_servers()

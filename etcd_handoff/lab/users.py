@@ -1,0 +1,100 @@
+"""Users of a lab: those of etcd's authentication, and the ServiceAccount that a worker has in Kubernetes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from etcd_handoff.lab import http
+from etcd_handoff.lab.nodes import ROOT, bearer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from etcd_handoff.lab.nodes import Node
+    from etcd_handoff.lab.resources import Kubectl
+
+PASSWORDS: Final = {"root": "lab-root", "reader": "lab-reader"}
+"""Of users that come with a password: one that may do all, and one that may read all keys and do nothing else."""
+BY_CERTIFICATE: Final = ("certificate", "stranger")
+"""Users that come with a certificate alone; etcd knows the first, which may do all."""
+USERS: Final = (*PASSWORDS, *BY_CERTIFICATE)
+
+ACCOUNT: Final = "etcd-handoff"
+"""Name of the ServiceAccount and of its namespace in deploy/."""
+_RBAC: Final = (ROOT / "deploy" / "namespace.yaml", ROOT / "deploy" / "rbac.yaml")
+_ALL: Final = "AA=="
+"""The key that is one zero byte, which begins and ends the range of all keys."""
+_NUMBERS: Final[Iterator[int]] = itertools.count()
+
+
+async def switch_authentication_on(url: str) -> None:
+    """Users and roles are there, and etcd asks everybody who they are.
+
+    Raises:
+        OSError: etcd refuses.
+    """
+
+    async def ask(what: str, **body: Any) -> None:
+        await http.post(f"{url}/v3/auth/{what}", body, timeout_seconds=8.0)
+
+    for role in ("root", "reader"):
+        await ask("role/add", name=role)
+    await ask("role/grant", name="reader", perm={"permType": "READ", "key": _ALL, "range_end": _ALL})
+    for user, password in PASSWORDS.items():
+        await ask("user/add", name=user, password=password)
+        await ask("user/grant", user=user, role=user)
+    await ask("user/add", name="certificate", options={"no_password": True})
+    await ask("user/grant", user="certificate", role="root")
+    await ask("enable")
+
+
+class ServiceAccount:
+    """The worker's account in Kubernetes, with exactly the rights of deploy/rbac.yaml.
+
+    Args:
+        token_file: Where its token lies; kubeconfig files name it.
+    """
+
+    def __init__(self, token_file: Path) -> None:
+        self.token_file = token_file
+        self._secret = ""
+
+    @property
+    def user(self) -> dict[str, str]:
+        """The account as a user of a kubeconfig file."""
+        return {"tokenFile": str(self.token_file)}
+
+    async def install(self, kubectl: Kubectl, node: Node) -> None:
+        """It is there, with its rights and a token."""
+        for manifest in _RBAC:
+            await kubectl("apply", "--server-side", "-f", str(manifest), context=node.name)
+        await self.renew(kubectl, node)
+
+    async def renew(self, kubectl: Kubectl, node: Node) -> None:
+        """A new token lies in the file, and the old one is refused by every API server.
+
+        A bound token goes with the Secret that it is bound to; API servers may believe in it for another 10 s (their
+        cache of tokens), but not those that have not seen it before.
+        """
+        old, self._secret = self._secret, f"token-{next(_NUMBERS)}"
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": self._secret}}
+        await kubectl("-n", ACCOUNT, "create", "-f", "-", context=node.name, stdin=json.dumps(secret))
+        bound = ("--bound-object-kind", "Secret", "--bound-object-name", self._secret)
+        token = await kubectl("-n", ACCOUNT, "create", "token", ACCOUNT, *bound, context=node.name)
+        new = self.token_file.with_suffix(".new")
+        new.write_text(token.strip())
+        new.replace(self.token_file)
+        if old:
+            await kubectl("-n", ACCOUNT, "delete", "secret", old, context=node.name)
+
+    async def accepted(self, node: Node, token: str | None = None) -> bool:
+        """Whether the node's API server knows who comes with this token, by default with the present one."""
+        asked = {"kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1"}
+        spec = {"token": self.token_file.read_text() if token is None else token}
+        url = f"{node.api_url}/apis/authentication.k8s.io/v1/tokenreviews"
+        headers = {**bearer(), "Content-Type": "application/json"}
+        _, text = await http.request(url, {**asked, "spec": spec}, headers=headers)
+        return bool(json.loads(text).get("status", {}).get("authenticated"))

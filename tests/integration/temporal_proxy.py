@@ -1,0 +1,86 @@
+"""A real Temporal behind a door that refuses some calls, as managed Temporal does, or tells another version."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+import grpc.aio
+from temporalio.api.workflowservice.v1 import GetSystemInfoResponse
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+VERSION_CALL: Final = "GetSystemInfo"
+
+
+def _raw(data: bytes) -> bytes:
+    return data
+
+
+@dataclass
+class Door:
+    """What passes.
+
+    Attributes:
+        address: Host and port for clients.
+        refused: Calls that are refused, by service or method name, with the status that they end with.
+        version: Server version that is told instead of the true one; empty for the true one.
+        calls: How often each method was called.
+    """
+
+    address: str = ""
+    refused: dict[str, grpc.StatusCode] = field(default_factory=dict)
+    version: str = ""
+    calls: dict[str, int] = field(default_factory=dict)
+
+    def refuses(self, path: str) -> grpc.StatusCode | None:
+        """The status for `/temporal.api.workflowservice.v1.WorkflowService/StartWorkflowExecution`."""
+        _, service, method = path.split("/")
+        self.calls[method] = self.calls.get(method, 0) + 1
+        names = (method, service.rpartition(".")[2])
+        return next((self.refused[name] for name in names if name in self.refused), None)
+
+
+class _Handler(grpc.GenericRpcHandler):
+    def __init__(self, door: Door, channel: grpc.aio.Channel) -> None:
+        self._door, self._channel = door, channel
+
+    def service(self, handler_call_details: Any) -> Any:
+        """The handler of one call, whatever it is: bytes go through as they are."""
+        path = handler_call_details.method
+
+        async def forward(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+            if status := self._door.refuses(path):
+                await context.abort(status, "Request unauthorized.")
+            call = self._channel.unary_unary(path, request_serializer=_raw, response_deserializer=_raw)
+            metadata = [pair for pair in context.invocation_metadata() or () if not str(pair[0]).startswith("grpc-")]
+            try:
+                answer = bytes(await call(request, timeout=context.time_remaining(), metadata=metadata))
+            except grpc.aio.AioRpcError as error:
+                context.set_trailing_metadata(error.trailing_metadata())
+                await context.abort(error.code(), error.details() or "")
+            if self._door.version and path.endswith(VERSION_CALL):
+                told = GetSystemInfoResponse.FromString(answer)
+                told.server_version = self._door.version
+                return bytes(told.SerializeToString())
+            return answer
+
+        return grpc.unary_unary_rpc_method_handler(forward, request_deserializer=_raw, response_serializer=_raw)
+
+
+@asynccontextmanager
+async def door_to(temporal_address: str) -> AsyncIterator[Door]:
+    """A door before the Temporal at this address."""
+    door = Door()
+    async with grpc.aio.insecure_channel(temporal_address) as channel:
+        server = grpc.aio.server()
+        server.add_generic_rpc_handlers([_Handler(door, channel)])
+        door.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        await server.start()
+        try:
+            yield door
+        finally:
+            await server.stop(grace=None)

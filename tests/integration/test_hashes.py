@@ -1,0 +1,57 @@
+"""The hash check on a real cluster that is written to and compacted all the time."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+from typing import TYPE_CHECKING
+
+from temporalio.testing import ActivityEnvironment
+
+from activities.etcd import EtcdActivities
+from etcd_handoff.config import load_config
+from etcd_handoff.lab import Lab, LabOptions, Role, http
+from etcd_handoff.model import Act, Look
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY = base64.b64encode(b"key").decode()
+CHECKS = 60
+
+
+async def test_compaction_between_two_hashes_is_no_difference(tmp_path: Path) -> None:
+    """However often it is compacted meanwhile, nobody is called inconsistent; and all voters must answer."""
+    async with Lab(LabOptions(kubernetes=False, temporal=False, directory=tmp_path)) as lab:
+        config, run = load_config(lab.config_path), ActivityEnvironment().run
+        etcd, url = EtcdActivities(config, "node0"), lab.nodes[0].etcd_url
+
+        async def keep_compacting() -> None:
+            while True:
+                for _ in range(3):
+                    put = await http.post(f"{url}/v3/kv/put", {"key": KEY, "value": KEY})
+                await http.post(f"{url}/v3/kv/compaction", {"revision": put["header"]["revision"]})
+
+        try:
+            view = (await run(etcd.check_leader, Look(cluster=lab.cluster))).view
+            assert view is not None
+            act = Act(cluster=lab.cluster, cluster_id=view.cluster_id, target_id=view.members[0].id)
+            compacting = asyncio.create_task(keep_compacting())
+            outcomes = [(await run(etcd.check_hash, act)).step for _ in range(CHECKS)]
+            assert not compacting.done(), compacting.exception()
+            compacting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await compacting
+            assert {step.outcome for step in outcomes} <= {"consistent", "unavailable"}, outcomes
+            assert any(step.outcome == "consistent" for step in outcomes), outcomes
+            still = (await run(etcd.check_hash, act)).step
+            assert still.outcome == "consistent"
+            assert all(node.name in still.note for node in lab.nodes)
+
+            down = lab.others(await lab.leader())[0].name
+            await lab.kill(Role.ETCD, down)
+            unknown = (await run(etcd.check_hash, act)).step
+            assert (unknown.outcome, f"{down} does not answer" in unknown.note) == ("unavailable", True)
+        finally:
+            await etcd.close()

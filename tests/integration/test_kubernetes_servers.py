@@ -1,0 +1,432 @@
+"""Real API servers that refuse, restart, are another cluster's or stand behind a proxy, and credentials that end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities.kubernetes import NOT_RECORDED, Gateways, KubernetesActivities
+from etcd_handoff import kubernetes_clients, kubernetes_servers
+from etcd_handoff.config import Config
+from etcd_handoff.errors import (
+    AdmissionError,
+    ApiUnavailableError,
+    HandoffError,
+    KubernetesPermissionError,
+    ObjectGoneError,
+)
+from etcd_handoff.lab import Role
+from etcd_handoff.lab.nodes import HOST, PROXIED_HOST, TOKEN
+from etcd_handoff.lab.waiting import wait_until
+from etcd_handoff.model import LeaveRequest, LeaveState, Record, Recorded
+from tests.integration.street import Street, relay, street_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from pathlib import Path
+
+    from etcd_handoff.kubernetes_gateway import KubernetesGateway
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NOBODY = {"token": "nonsense"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def street(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Street]:
+    """Two nodes for all tests; each leaves them as they were."""
+    async with street_of(tmp_path_factory.mktemp("street")) as street:
+        yield street
+
+
+@pytest.fixture
+def _one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kubernetes_servers, "HEDGE_SECONDS", 60.0)
+
+
+async def weak_token(street: Street, name: str) -> str:
+    """The token of a ServiceAccount without rights."""
+    with contextlib.suppress(Exception):
+        await street.lab.kubectl("create", "serviceaccount", name, context="node0")
+    return (await street.lab.kubectl("create", "token", name, context="node0")).strip()
+
+
+# --- one server's word ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rights", ["unknown", "without rights"])
+@pytest.mark.usefixtures("_one_after_another")
+async def test_refusal_of_one_server_is_passed_over(street: Street, rights: str) -> None:
+    """Reads, lists, patches and watches go to the other one; both are asked once, and the one that serves is first."""
+    user = NOBODY if rights == "unknown" else {"token": await weak_token(street, "weak")}
+    async with street.gateway(node="node0", users={"node0": user}) as gateway:
+        read = await gateway.get("node0")
+        assert street.knocks == ["node0", "node1"]
+        assert gateway.contexts() == ("node1", "node0")
+        assert len(await gateway.list()) == 2
+        _, version = await gateway.list_at()
+        news = asyncio.create_task(gateway.changed(version))
+        await gateway.patch_status(read, {"message": f"written past {rights}"})
+        async with asyncio.timeout(30):
+            await news
+
+
+async def test_watch_that_all_refuse_is_an_error(street: Street) -> None:
+    """And only then: with one of them silent there may be news yet."""
+    weak = {"token": await weak_token(street, "weak")}
+    async with street.gateway(users={"node0": NOBODY, "node1": weak}) as gateway:
+        with pytest.raises(KubernetesPermissionError, match=r"node0: 401: .*node1: 403: "):
+            await gateway.changed("1")
+    async with street.gateway("node0", "shut", users={"node0": NOBODY}) as gateway:
+        news = asyncio.create_task(gateway.changed("1"))
+        await wait_until(lambda: _true(street.knocks.count("node0") > 1), "it is watched again", 30)
+        assert not news.done()
+        news.cancel()
+
+
+async def _true(answer: bool) -> bool:  # noqa: FBT001
+    return answer
+
+
+# --- a restart while the record is written --------------------------------------------------------------------
+
+
+def activities_of(street: Street, *contexts: str) -> tuple[Gateways, KubernetesActivities]:
+    """Those of a worker on node0."""
+    kubernetes = {"kubeconfig": street.folder / "kubeconfig", "contexts": contexts}
+    profile = {"etcd": {"endpoints": ["http://127.0.0.1:1"]}, "kubernetes": kubernetes}
+    gateways = Gateways(Config.model_validate({"clusters": {"street": profile}}), "node0")
+    return gateways, KubernetesActivities(gateways, "node0")
+
+
+async def attempts(do: Callable[[], Awaitable[Recorded]]) -> tuple[Recorded, list[str]]:
+    """What an activity answers when it is repeated as Temporal does it, and what its attempts failed with."""
+    said = list[str]()
+    while True:
+        try:
+            return await do(), said
+        except ApplicationError as error:
+            if error.type != NOT_RECORDED or error.non_retryable:
+                raise
+            said.append(error.message)
+            await asyncio.sleep(0.01)
+
+
+async def test_status_is_written_though_the_only_server_is_restarted(street: Street) -> None:
+    """It refuses connections, then everybody, then serves: no answer of it on the way is the last word."""
+    lab = street.lab
+    await weak_token(street, "writer")
+    kinds = "--resource=etcdmembers.etcd.k0sproject.io,etcdmembers.etcd.k0sproject.io/status"
+    await lab.kubectl("create", "clusterrole", "writer", "--verb=get,list,patch", kinds, context="node0")
+    bound = ("--clusterrole=writer", "--serviceaccount=default:writer")
+    await lab.kubectl("create", "clusterrolebinding", "writer", *bound, context="node0")
+    street.write_kubeconfig(token=(await lab.kubectl("create", "token", "writer", context="node0")).strip())
+    gateways, activities = activities_of(street, "node0")
+    before = (await lab.etcdmembers("node1"))["node1"]
+    record = Record(
+        cluster="street", member_name="node1", member_id=before["status"]["memberID"], joined=False, message="restarted"
+    )
+    try:
+        await lab.kill(Role.APISERVER, "node0")
+
+        async def write() -> Recorded:
+            answer: Recorded = await ActivityEnvironment().run(activities.update_status, record)
+            return answer
+
+        writing = asyncio.create_task(attempts(write))
+        await lab.start(Role.APISERVER, "node0")
+        async with asyncio.timeout(60):
+            recorded, said = await writing
+        assert recorded.recorded, said
+        assert any("no API server answered" in text for text in said)
+        assert (await lab.etcdmembers("node1"))["node1"]["status"]["message"] == "restarted"
+    finally:
+        async with street.gateway("node1") as gateway:
+            await gateway.patch_status(await gateway.get("node1"), before["status"])
+        await gateways.close()
+
+
+# --- admission ------------------------------------------------------------------------------------------------
+
+KINDS = {"apiGroups": ["etcd.k0sproject.io"], "apiVersions": ["*"], "operations": ["UPDATE"]}
+MATCH = {"resourceRules": [{**KINDS, "resources": ["etcdmembers/status"]}]}
+ADMISSION = "admissionregistration.k8s.io/v1"
+POLICY: list[dict[str, Any]] = [
+    {
+        "apiVersion": ADMISSION,
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": "freeze"},
+        "spec": {
+            "matchConstraints": MATCH,
+            "validations": [{"expression": "false", "message": "freeze until monday", "reason": "Forbidden"}],
+        },
+    },
+    {
+        "apiVersion": ADMISSION,
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": "freeze"},
+        "spec": {"policyName": "freeze", "validationActions": ["Deny"]},
+    },
+]
+WEBHOOK: list[dict[str, Any]] = [
+    {
+        "apiVersion": ADMISSION,
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "guard"},
+        "webhooks": [
+            {
+                "name": "guard.example.com",
+                "clientConfig": {"url": f"https://{HOST}:1/"},
+                "rules": [{**KINDS, "resources": ["etcdmembers/status"]}],
+                "failurePolicy": "Fail",
+                "sideEffects": "None",
+                "admissionReviewVersions": ["v1"],
+                "timeoutSeconds": 1,
+            }
+        ],
+    }
+]
+
+
+@pytest.mark.parametrize(
+    ("objects", "kind", "words"),
+    [
+        (POLICY, AdmissionError, r"ValidatingAdmissionPolicy 'freeze' .*denied request: freeze until monday"),
+        (WEBHOOK, ApiUnavailableError, r'500: .*failed calling webhook "guard\.example\.com"'),
+    ],
+    ids=["policy", "webhook"],
+)
+async def test_admission_speaks_for_itself(
+    street: Street, objects: list[dict[str, Any]], kind: type[HandoffError], words: str
+) -> None:
+    """A policy's 403 and a webhook that is down are told in their own words; nobody's rights are blamed."""
+    stdin = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+    await street.lab.kubectl("apply", "-f", "-", context="node0", stdin=stdin)
+    try:
+        async with street.gateway() as gateway:
+            found: list[HandoffError] = []
+
+            async def refused() -> bool:
+                try:
+                    await gateway.patch_status(await gateway.get("node0"), {"message": "frozen"})
+                except HandoffError as error:
+                    found.append(error)
+                return bool(found)
+
+            await wait_until(refused, "the API servers heard of it", 60)
+            with pytest.raises(kind, match=words):
+                raise found[0]
+            assert "rbac" not in str(found[0])
+    finally:
+        await street.lab.kubectl("delete", "-f", "-", context="node0", stdin=stdin)
+
+        async def allowed() -> bool:
+            try:
+                async with street.gateway() as gateway:
+                    for node in ("node0", "node1"):
+                        await gateway.patch_status(await gateway.get("node0"), {"message": f"by {node}"}, node)
+            except HandoffError:
+                return False
+            return True
+
+        await wait_until(allowed, "the API servers forgot it", 60)
+
+
+# --- another cluster ------------------------------------------------------------------------------------------
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def stranger(street: Street, tmp_path: Path) -> AsyncIterator[Street]:
+    """A cluster of its own, whose API server is the context `stranger` of the other street."""
+    async with street_of(tmp_path, nodes=1) as other:
+        door = await street.open("stranger", other.lab.node("node0").api_port)
+        yield other
+        door.close()
+        del street.ports["stranger"]
+
+
+async def test_server_of_another_cluster_is_found_out(street: Street, stranger: Street) -> None:
+    """One that knows of nothing is not believed, and once the contexts have been compared it is not asked any more."""
+    await stranger.lab.kubectl("delete", "etcdmembers", "--all", context="node0")
+    async with street.gateway("node0", "node1", "stranger", node="stranger") as gateway:
+        assert gateway.contexts()[0] == "stranger"
+        assert (await gateway.get("node1"))["metadata"]["name"] == "node1"
+        assert len(await gateway.list()) == 2
+        with pytest.raises(ObjectGoneError, match="not found"):
+            await gateway.get("nosuch")
+        notes = await gateway.check_contexts()
+        assert [*notes] == ["stranger"]
+        assert "belongs to another Kubernetes cluster" in notes["stranger"]
+        assert set(gateway.contexts()) == {"node0", "node1"}
+        street.knocks.clear()
+        await gateway.get("node1")
+        assert "stranger" not in street.knocks
+    async with street.gateway("node0", "stranger", users={"stranger": NOBODY}) as gateway:
+        assert await gateway.check_contexts() == {}
+        assert gateway.contexts() == ("node0", "stranger")
+    street.write_kubeconfig()
+    gateways, _ = activities_of(street, "node0", "node1", "stranger")
+    await gateways.warm()
+    try:
+        compared = gateways.require("street").contexts
+        await wait_until(lambda: _true("stranger" not in compared()), "a worker that starts finds it out", 30)
+    finally:
+        await gateways.close()
+
+
+# --- credentials ----------------------------------------------------------------------------------------------
+
+
+async def test_renewed_token_is_used_by_the_request_that_meets_the_old_ones_end(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is read again on 401, whenever it was looked at last."""
+    monkeypatch.setattr(kubernetes_clients, "CHECK_SECONDS", 3600.0)
+    file = street.folder / "token"
+    file.write_text("ended\n")
+    async with street.gateway("node0", users={"node0": {"tokenFile": str(file)}}) as gateway:
+        await gateway.warm()
+        renewed = street.folder / "renewed"
+        renewed.write_text(f"{TOKEN}\n")
+        renewed.replace(file)
+        assert (await gateway.get("node0"))["metadata"]["name"] == "node0"
+
+
+async def test_renewed_kubeconfig_is_used(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A living gateway takes it up, also for watching, and goes on with the one before while it cannot be read."""
+    monkeypatch.setattr(kubernetes_clients, "CHECK_SECONDS", 0.0)
+    async with street.gateway("node0") as gateway:
+        await gateway.list()
+        kubeconfig = street.folder / "kubeconfig"
+        good = kubeconfig.read_text()
+        kubeconfig.write_text(good[: len(good) // 2])
+        await gateway.list()
+        kubeconfig.write_text(good.replace(TOKEN, "ended"))
+        with pytest.raises(KubernetesPermissionError, match=r"^401: "):
+            await gateway.list()
+        kubeconfig.write_text(good)
+        await gateway.list()
+
+
+async def test_plugin_that_fails_sends_nobody_and_is_run_again(street: Street) -> None:
+    """Without credentials nothing reaches the API server; with the next call's they do."""
+    plugin, gate = street.folder / "plugin.sh", street.folder / "gate"
+    status = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": TOKEN}}
+    plugin.write_text(f"#!/bin/sh\n[ -e {gate} ] || exit 1\necho '{json.dumps(status)}'\n")
+    plugin.chmod(0o700)
+    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin)}}
+    async with street.gateway("node0", users={"node0": user}) as gateway:
+        await gateway.warm()
+        with pytest.raises(
+            ApiUnavailableError, match=r"node0: credentials cannot be had: plugin plugin\.sh ended with 1"
+        ):
+            await gateway.list()
+        assert street.knocks == []
+        gate.touch()
+        await wait_until(lambda: _served(gateway), "the plugin was run again", 30)
+
+
+async def _served(gateway: KubernetesGateway) -> bool:
+    try:
+        await gateway.list()
+    except HandoffError:
+        return False
+    return True
+
+
+# --- proxies --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """No proxy is set but by the test."""
+    for name in ("http_proxy", "https_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    yield monkeypatch
+    assert os.environ  # whatever was set is taken back by the monkeypatch
+
+
+async def proxy(answer: str, seen: list[str]) -> asyncio.Server:
+    """A proxy that answers CONNECT with this status line, and relays when it is a good one."""
+
+    async def enter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        seen.append(head)
+        writer.write(f"HTTP/1.1 {answer}\r\n\r\n".encode())
+        if answer.startswith("200"):
+            await relay(reader, writer, int(head.split()[1].rpartition(":")[2]))
+        else:
+            await writer.drain()
+            writer.close()
+
+    return await asyncio.start_server(enter, HOST)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [("200 OK", ""), ("407 Proxy Authentication Required", "the proxy answers 407"), ("", "the proxy does not answer")],
+)
+async def test_proxy_is_used_and_named(street: Street, environment: pytest.MonkeyPatch, answer: str, said: str) -> None:
+    """As kubectl does, with its credentials; where it fails it is named as the cause, and they are not."""
+    seen: list[str] = []
+    server = await proxy(answer, seen)
+    port = server.sockets[0].getsockname()[1]
+    if not answer:
+        server.close()
+    environment.setenv("HTTPS_PROXY", f"http://ann:secret@{HOST}:{port}")
+    async with street.gateway("node0", host=PROXIED_HOST) as gateway:
+        if said:
+            with pytest.raises(ApiUnavailableError, match=f"node0: through the proxy of HTTPS_PROXY: {said}") as caught:
+                await gateway.list()
+            assert not any(word in str(caught.value) for word in ("ann", "secret", HOST, str(port)))
+        else:
+            await gateway.list()
+            assert seen[0].startswith(f"CONNECT {PROXIED_HOST}:")
+            assert "Proxy-Authorization: Basic YW5uOnNlY3JldA==" in seen[0]
+    environment.setenv("NO_PROXY", "10.0.0.0/8,0.0.0.0/8")
+    seen.clear()
+    async with street.gateway("node0", host=PROXIED_HOST) as gateway:
+        await gateway.list()
+    async with street.gateway("node0") as gateway:  # loopback
+        await gateway.list()
+    assert seen == []
+    server.close()
+
+
+# --- the order to leave ---------------------------------------------------------------------------------------
+
+
+async def test_order_to_leave_can_be_read_back(street: Street) -> None:
+    """Whether it stands, since which generation, and who took it back."""
+    street.write_kubeconfig()
+    gateways, activities = activities_of(street, "node0", "node1")
+    before = (await street.lab.etcdmembers("node0"))["node1"]
+    ask = LeaveRequest(cluster="street", member_name="node1", member_id=before["status"]["memberID"])
+
+    async def read() -> LeaveState:
+        state: LeaveState = await ActivityEnvironment().run(activities.read_leave, ask)
+        return state
+
+    try:
+        assert not (await read()).leave
+        await ActivityEnvironment().run(activities.request_leave, ask)
+        asked = await read()
+        assert (asked.leave, asked.manager) == (True, "etcd-handoff")
+        assert asked.generation == before["metadata"]["generation"] + 1
+        taken = '{"spec":{"leave":false}}'
+        await street.lab.kubectl("patch", "etcdmember", "node1", "--type=merge", "-p", taken, context="node0")
+        back = await read()
+        assert (back.leave, back.generation) == (False, asked.generation + 1)
+        assert back.manager.startswith("kubectl")
+        assert back.uid == before["metadata"]["uid"]
+    finally:
+        await gateways.close()

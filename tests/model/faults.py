@@ -1,0 +1,224 @@
+"""What happens to a cluster of the model when trouble strikes, and how it is mended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.etcdmember import member_id_of
+from tests.model.members import Member, most, resource, status_saying
+from tests.model.trouble import TO_API_CALLS, TO_CALLS, Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.model.cluster import Cluster
+
+FAR_BEHIND: Final = 20_000
+"""Entries that a voter lags by: more than the planner takes for caught up."""
+RESTORED_TERM: Final = 2
+RESTORED_INDEX: Final = 10
+"""Where the log of a restored cluster begins anew."""
+
+
+def strike(cluster: Cluster, trouble: Trouble) -> None:
+    """It happens now, as far as it can; what only a call runs into does not."""
+    if trouble in (*TO_CALLS, *TO_API_CALLS):
+        return
+    if trouble in WITHOUT_QUORUM:
+        WITHOUT_QUORUM[trouble](cluster)
+    elif trouble in ON_OTHERS:
+        if cluster.others:
+            ON_OTHERS[trouble](cluster, cluster.others[-1])
+    elif most(cluster.members.values(), "writes"):
+        CHANGES[trouble](cluster)
+        cluster.commit()
+        cluster.judge.fresh.clear()
+
+
+def mend(cluster: Cluster) -> None:
+    """Everybody is well, somebody leads, and whoever interfered is gone."""
+    sick = [member.mend() for member in cluster.members.values()]
+    if any(sick):
+        cluster.judge.fresh.clear()
+    cluster.lists, cluster.runs_on = None, False
+    cluster.running_on.clear()
+    if cluster.lock is not None and not cluster.lock.ours:
+        cluster.lock = None
+    if not cluster.leader:
+        cluster.elect(next((m for m in cluster.members.values() if m.voter), None))
+
+
+# --- what needs no quorum -----------------------------------------------------------------------------------------
+
+
+def _leader_moves(cluster: Cluster) -> None:
+    target = cluster.leaving
+    to_target = target is not None and target.voter and target.writes and cluster.leader != target.id
+    others = [m for m in cluster.others if m.id != cluster.leader and m.writes]
+    cluster.elect(target if to_target else next(iter(others), None))
+
+
+def _no_leader(cluster: Cluster) -> None:
+    cluster.leader, cluster.term = "", cluster.term + 1
+    cluster.judge.fresh.clear()
+
+
+def _target_dies(cluster: Cluster) -> None:
+    if (target := cluster.leaving) is not None:
+        target.alive = False
+        cluster.lose(target)
+
+
+def _target_hangs(cluster: Cluster) -> None:
+    if (target := cluster.leaving) is not None and target.well:
+        target.memory = cluster.standing
+        cluster.lose(target)
+
+
+def _runs_on(cluster: Cluster) -> None:
+    cluster.runs_on = True
+
+
+def _lock_held(cluster: Cluster) -> None:
+    cluster.take_lock_for_another()
+
+
+def _foreign(cluster: Cluster) -> None:
+    cluster.lists = Trouble.FOREIGN_LIST
+    cluster.judge.fresh.clear()
+
+
+def _foreign_alone(cluster: Cluster) -> None:
+    cluster.lists = Trouble.FOREIGN_ALONE
+    cluster.judge.fresh.clear()
+
+
+WITHOUT_QUORUM: Final[dict[Trouble, Callable[[Cluster], None]]] = {
+    Trouble.LEADER_MOVES: _leader_moves,
+    Trouble.NO_LEADER: _no_leader,
+    Trouble.TARGET_DIES: _target_dies,
+    Trouble.TARGET_HANGS: _target_hangs,
+    Trouble.RUNS_ON: _runs_on,
+    Trouble.LOCK_HELD: _lock_held,
+    Trouble.FOREIGN_LIST: _foreign,
+    Trouble.FOREIGN_ALONE: _foreign_alone,
+}
+
+
+# --- what another voter meets -------------------------------------------------------------------------------------
+
+
+def _left_behind(cluster: Cluster, other: Member) -> None:
+    other.memory = cluster.standing
+    cluster.lose(other, elect_anew=True)
+
+
+def _dies(cluster: Cluster, other: Member) -> None:
+    other.alive = False
+    cluster.lose(other)
+
+
+def _hangs(cluster: Cluster, other: Member) -> None:
+    other.memory = cluster.standing
+    cluster.lose(other)
+
+
+def _would_hang(cluster: Cluster, other: Member) -> None:
+    other.doomed = True
+    cluster.judge.fresh.clear()
+
+
+def _lags(cluster: Cluster, other: Member) -> None:
+    other.lag = FAR_BEHIND
+    cluster.lose(other)
+
+
+def _diverges(_cluster: Cluster, other: Member) -> None:
+    other.diverged = True
+
+
+def _lists_differ(cluster: Cluster, other: Member) -> None:
+    cluster.lists, cluster.lone = Trouble.LISTS_DIFFER, other.id
+    cluster.judge.fresh.clear()
+
+
+ON_OTHERS: Final[dict[Trouble, Callable[[Cluster, Member], None]]] = {
+    Trouble.LEFT_BEHIND: _left_behind,
+    Trouble.OTHER_DIES: _dies,
+    Trouble.OTHER_HANGS: _hangs,
+    Trouble.OTHER_WOULD_HANG: _would_hang,
+    Trouble.OTHER_LAGS: _lags,
+    Trouble.DIVERGES: _diverges,
+    Trouble.LISTS_DIFFER: _lists_differ,
+}
+
+
+# --- changes of somebody else's, which need a quorum --------------------------------------------------------------
+
+
+def _other_removed(cluster: Cluster) -> None:
+    if len(cluster.others) > 1:
+        cluster.drop(cluster.others[-1])
+
+
+def _target_removed(cluster: Cluster) -> bool:
+    target = cluster.leaving
+    removable = target is not None and bool(cluster.others or not target.voter)
+    if target is not None and removable:
+        cluster.drop(target)
+    return removable
+
+
+def _namesake(cluster: Cluster) -> None:
+    target = cluster.leaving
+    if target is not None and _target_removed(cluster):
+        cluster.add("e", target.name, voter=target.voter)
+
+
+def _rejoined(cluster: Cluster) -> None:
+    """Also after we have removed it: then its node only joins."""
+    _namesake(cluster)
+    if not any(m.name == cluster.target for m in cluster.members.values()):
+        cluster.add("e", cluster.target)
+    new = next(m for m in cluster.members.values() if m.name == cluster.target)
+    if new.id in (cluster.meant or ()):
+        return
+    if cluster.target not in cluster.resources:
+        cluster.resources[cluster.target] = resource(cluster.target, new.id)
+    cluster.touch(cluster.target)
+    cluster.resources[cluster.target]["status"] = status_saying(new.id, "True")
+
+
+def _added(cluster: Cluster) -> None:
+    cluster.add("f", "", alive=False)
+
+
+def _restored(cluster: Cluster) -> None:
+    """A second time would look like none: the log is as short before it as after it."""
+    if cluster.index > FAR_BEHIND:
+        cluster.restore(RESTORED_TERM, RESTORED_INDEX)
+
+
+def _resource_deleted(cluster: Cluster) -> None:
+    if cluster.target in cluster.resources:
+        cluster.touch(cluster.target)
+        del cluster.resources[cluster.target]
+
+
+def _lie(cluster: Cluster) -> None:
+    if cluster.resources:
+        name, member_id = max((name, member_id_of(r)) for name, r in cluster.resources.items())
+        cluster.touch(name)
+        cluster.resources[name]["status"] = status_saying(member_id, str(member_id not in cluster.members))
+
+
+CHANGES: Final[dict[Trouble, Callable[[Cluster], object]]] = {
+    Trouble.OTHER_REMOVED: _other_removed,
+    Trouble.TARGET_REMOVED: _target_removed,
+    Trouble.NAMESAKE: _namesake,
+    Trouble.REJOINED: _rejoined,
+    Trouble.ADDED: _added,
+    Trouble.RESTORED: _restored,
+    Trouble.RESOURCE_DELETED: _resource_deleted,
+    Trouble.LIE: _lie,
+}

@@ -1,0 +1,196 @@
+"""What must never happen in a cluster of the model, judged at the moment of each effect and at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from etcd_handoff.etcdmember import member_id_of, says
+from etcd_handoff.model import FailureType
+from etcd_handoff.planner import Reason
+from tests.model.members import most
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.model.cluster import Cluster
+
+MAYBE: Final = "may have taken place"
+"""What a failure has to say when nobody could be asked any more after the removal was proposed."""
+OUT: Final = "out, and it is there"
+
+
+@dataclass
+class Judge:
+    """The judge of one cluster.
+
+    Attributes:
+        wrong: Invariants that were broken, in words.
+        looks: Who was a member when an activity looked that has proposed nothing since.
+        fresh: Activities since whose look nothing has happened.
+        locked: For whom an activity took the lock in etcd.
+        wrote: Activities that have written an entry.
+        proved: Those of them that have looked since: who hangs at the next entry would have been seen to hang.
+        asked: Voters that answered when an activity looked: whose hashes it has to know.
+        hashes: Hashes that an activity has read, by member.
+        differ: Whether hashes that differ were read.
+        named: Whether the first look showed a member of the target's name.
+        led: Whether a look showed a leader: how far the cluster is.
+        misled: Whether a look showed another cluster's list alone.
+        lock_left: A worker died, or an answer was lost, while the lock was held: it may go stale.
+    """
+
+    wrong: list[str] = field(default_factory=list)
+    looks: dict[str, frozenset[str]] = field(default_factory=dict)
+    fresh: set[str] = field(default_factory=set)
+    locked: dict[str, str] = field(default_factory=dict)
+    wrote: set[str] = field(default_factory=set)
+    proved: set[str] = field(default_factory=set)
+    asked: dict[str, set[str]] = field(default_factory=dict)
+    hashes: dict[str, dict[str, int]] = field(default_factory=dict)
+    differ: bool = False
+    named: bool = False
+    led: bool = False
+    misled: bool = False
+    lock_left: bool = False
+
+    def note_look(self, cluster: Cluster, who: str) -> None:
+        """An activity knows who is a member."""
+        self.looks[who] = frozenset(cluster.members)
+        self.fresh.add(who)
+        self.led = self.led or bool(cluster.leader)
+        self.proved |= {who} & self.wrote
+        self.asked[who] = {m.id for m in cluster.members.values() if m.voter and m.alive}
+
+    def same_hashes(self, who: str, member_id: str, found: int) -> bool:
+        """Whether an activity knows by now that all voters that answered hold the same data."""
+        known = self.hashes.setdefault(who, {})
+        known[member_id] = found
+        self.differ = self.differ or len(set(known.values())) > 1
+        return self.asked.get(who, set()) <= known.keys() and len(set(known.values())) == 1
+
+    # --- effects on etcd ------------------------------------------------------------------------------------------
+
+    def judge_gates(self, cluster: Cluster) -> None:
+        """What was asked to happen before a change has happened."""
+        if missing := sorted(cluster.gates - cluster.passed):
+            self.wrong.append(f"gates: something was to be changed without {' and '.join(missing)}")
+
+    def judge_transfer(self, cluster: Cluster, who: str, leader_id: str, transferee_id: str) -> None:
+        """Leadership is offered to somebody who can take it."""
+        transferee = cluster.members.get(transferee_id)
+        able = transferee is not None and transferee.voter and transferee.writes
+        if who in self.fresh and not able:
+            self.wrong.append("leadership was offered to somebody who cannot take it")
+        if transferee_id == leader_id:
+            self.wrong.append("leadership was offered to the target")
+
+    def judge_proposal(self, cluster: Cluster, who: str, member_id: str) -> None:
+        """A removal is about to be proposed: after a look, and for somebody who has the lock."""
+        seen = self.looks.pop(who, None)
+        if seen is None:
+            self.wrong.append("a removal was proposed without a look before")
+        elif member_id not in seen:
+            self.wrong.append("removed once more what a look had shown to be out")
+        holder = cluster.lock.holder if cluster.lock else ""
+        if who in self.fresh and self.locked.get(who) != holder:
+            self.wrong.append("lock: a removal was proposed by somebody who does not hold it")
+
+    def judge_removal(self, cluster: Cluster, who: str, member_id: str, via_id: str) -> None:
+        """A removal takes place; all but whom it means depends on nothing having happened since the look."""
+        if member_id not in (cluster.meant or ()):
+            self.wrong.append(f"identity: {member_id} was to be removed, and {cluster.meant} are meant")
+        if who not in self.fresh:
+            return
+        left = [m for m in cluster.members.values() if m.id != member_id]
+        if cluster.members[member_id].voter and not any(m.voter for m in left):
+            self.wrong.append("quorum: the last voter was removed")
+        elif not most(left, "writes" if who in self.proved else "works"):
+            self.wrong.append("quorum: those that remain have none that works")
+        if cluster.leader == member_id:
+            self.wrong.append("transfer: the leader was removed while it led")
+        if via_id == member_id:
+            self.wrong.append("transfer: the member was removed through itself")
+        if cluster.restored:
+            self.wrong.append("order: it was given before the cluster was restored")
+
+    # --- effects on EtcdMembers -----------------------------------------------------------------------------------
+
+    def judge_status(self, cluster: Cluster, activity: str, before: dict[str, Any], after: dict[str, Any]) -> None:
+        """An EtcdMember that we write speaks of whom it spoke before, and calls nobody out who is in."""
+        old_id, new_id = member_id_of(before), member_id_of(after)
+        if activity == "update_status" and old_id not in ("", new_id):
+            self.wrong.append(f"status: an EtcdMember that speaks of {old_id} was written for {new_id}")
+        if activity == "update_status" and new_id not in (cluster.meant or ()):
+            self.wrong.append(f"status: an EtcdMember of {new_id} was written, and {cluster.meant} are meant")
+        turned = (old_id, says(before)) != (new_id, says(after))
+        if turned and says(after) == "False" and new_id in cluster.members:
+            self.wrong.append(f"status: Joined=False was written for {new_id}, which is {OUT}")
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def judge_end(self, cluster: Cluster, outcome: str, text: str, *, recorded: bool) -> list[str]:
+        """What is not true at the end, beside what was wrong on the way.
+
+        Args:
+            cluster: How it is now.
+            outcome: `removed`, `already-absent`, or the type of a failure.
+            text: The failure's message.
+            recorded: The result says that the EtcdMember tells the truth.
+        """
+        meant, gone = cluster.meant or frozenset(), outcome in ("removed", "already-absent")
+        ours = cluster.lock is not None and cluster.lock.ours
+        return [
+            *self.wrong,
+            *self._wrong_outcome(cluster, outcome, text),
+            *(lie for lie in lies(cluster) if lie.endswith(OUT)),
+            *(self._wrong_record(cluster, meant, recorded=recorded) if gone else ()),
+            *(["lock: it has ended, and the lock is still held"] if ours and not self.lock_left else ()),
+        ]
+
+    def _wrong_outcome(self, cluster: Cluster, outcome: str, text: str) -> Iterator[str]:
+        meant, gone = cluster.meant or frozenset(), outcome in ("removed", "already-absent")
+        if gone and meant & set(cluster.members):
+            yield f"it says {outcome}, and the member is there"
+        if gone and not meant:
+            yield f"it says {outcome}, and nobody knows of whom"
+        if not gone and meant & set(cluster.removed) and MAYBE not in text:
+            yield f"it says {outcome}: {text}, and we have removed the member"
+        last = {m.id for m in cluster.members.values() if m.voter} == meant
+        restored = cluster.restored and text.startswith(Reason.CLUSTER_RESTORED)
+        ours = f"cluster {cluster.cluster_id} is meant"
+        misled = self.misled and text.startswith(Reason.CLUSTER_CHANGED) and ours in text
+        if outcome == FailureType.REMOVAL_REFUSED and not (last or self.differ or restored or misled):
+            yield f"it says {text}, and it is not the last voter, nor was there another cluster, nor do the data differ"
+        if outcome == FailureType.UNKNOWN_MEMBER and (self.named or self._known(cluster)):
+            yield f"it says {text}, and the member is known"
+
+    @staticmethod
+    def _known(cluster: Cluster) -> bool:
+        """Whether an EtcdMember remembers the member that was meant."""
+        found = cluster.resources.get(cluster.target)
+        return found is not None and member_id_of(found) in {"", *(cluster.meant or ())}
+
+    @staticmethod
+    def _wrong_record(cluster: Cluster, meant: frozenset[str], *, recorded: bool) -> Iterator[str]:
+        named = [
+            r
+            for name, r in cluster.resources.items()
+            if member_id_of(r) in meant or (recorded and name == cluster.target)
+        ]
+        if not all(says(r) == "False" for r in named):
+            yield f"it says that the member is out, and an EtcdMember says something else: {named}"
+
+
+def lies(cluster: Cluster) -> list[str]:
+    """What EtcdMembers say that is not true."""
+    found = [(name, member_id_of(r), says(r) == "True") for name, r in cluster.resources.items()]
+    wrong = [(name, i, joined) for name, i, joined in found if joined != (i in cluster.members)]
+    return [f"EtcdMember {name} says that {i} is {'in' if joined else OUT}" for name, i, joined in wrong]
+
+
+def untold(cluster: Cluster) -> list[str]:
+    """Members that have started, and of whom no EtcdMember speaks."""
+    told = {*cluster.resources, *map(member_id_of, cluster.resources.values())}
+    alone = [m for m in cluster.members.values() if m.name and not {m.name, m.id} & told]
+    return [f"no EtcdMember speaks of {m.name}" for m in alone]

@@ -1,0 +1,84 @@
+"""What a look at a cluster of the model shows, put together as the gateway does it from everybody's answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.belief import Answer, contradictions
+from etcd_handoff.view import ClusterView, MemberView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tests.model.cluster import Cluster
+    from tests.model.members import Member
+
+FOREIGN: Final = "dead"
+"""ID of another cluster, which has a member of the target's name."""
+FOREIGN_IDS: Final = ("dead1", "dead2")
+
+
+def true_look(cluster: Cluster) -> ClusterView:
+    """The members, by their own list."""
+    members = cluster.members.values()
+    return _view(cluster.cluster_id, (_seen(cluster, m) for m in members), answers(cluster))
+
+
+def foreign_look(cluster: Cluster, *, alone: bool) -> ClusterView:
+    """Another cluster's two members, of which the second has the target's name; all is well there."""
+    names = ("elsewhere", cluster.target)
+    members = [
+        _well(member_id, name, FOREIGN_IDS[0], term=99, index=10 * cluster.index)
+        for member_id, name in zip(FOREIGN_IDS, names, strict=True)
+    ]
+    listed = frozenset(FOREIGN_IDS)
+    foreign = [Answer(f"endpoint of {i}", FOREIGN, i, listed) for i in FOREIGN_IDS]
+    return _view(FOREIGN, members, foreign + ([] if alone else answers(cluster)))
+
+
+def half_a_look(cluster: Cluster, lone: Member) -> ClusterView:
+    """One voter that was forced into a cluster of its own: it lists itself, and goes on from where it was."""
+    alone = _well(lone.id, lone.name, lone.id, term=cluster.term + 1, index=cluster.index + 1)
+    mine = Answer(f"endpoint of {lone.id}", cluster.cluster_id, lone.id, frozenset({lone.id}))
+    others = [answer for answer in answers(cluster) if answer.member_id != lone.id]
+    return _view(cluster.cluster_id, [alone], [mine, *others])
+
+
+def answers(cluster: Cluster) -> list[Answer]:
+    """What each process answers that runs; who has left and does not know it gives no list."""
+    listed = frozenset(cluster.members)
+    return [
+        *(
+            Answer(f"endpoint of {m.id}", cluster.cluster_id, m.id, listed if m.well and m.voter else None)
+            for m in cluster.members.values()
+            if m.alive
+        ),
+        *(Answer(f"endpoint of {i}", cluster.cluster_id, i) for i in sorted(cluster.running_on)),
+    ]
+
+
+def _view(cluster_id: str, members: Iterable[MemberView], given: list[Answer]) -> ClusterView:
+    sorted_members = tuple(sorted(members, key=lambda m: int(m.id, 16)))
+    doubts = contradictions(cluster_id, [m.id for m in sorted_members], given)
+    return ClusterView(cluster_id=cluster_id, members=sorted_members, doubts=doubts)
+
+
+def _seen(cluster: Cluster, member: Member) -> MemberView:
+    leader_id, term, index = member.memory or cluster.standing
+    return MemberView(
+        id=member.id,
+        name=member.name,
+        peer_urls=(f"http://{member.id}:2380",),
+        is_learner=not member.voter,
+        reachable=member.alive,
+        serves_reads=member.well and member.voter,
+        leader_id=(leader_id or None) if member.alive else None,
+        term=term if member.alive else 0,
+        raft_index=index - member.lag if member.alive else 0,
+    )
+
+
+def _well(member_id: str, name: str, leader_id: str, term: int, index: int) -> MemberView:
+    return MemberView(
+        id=member_id, name=name, reachable=True, serves_reads=True, leader_id=leader_id, term=term, raft_index=index
+    )

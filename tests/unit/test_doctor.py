@@ -1,0 +1,332 @@
+"""What `doctor` concludes from what it saw: each trouble with a remedy that fits, and none where there is none."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from etcd_handoff.belief import ResourceClaim
+from etcd_handoff.cli import endpoints as ends
+from etcd_handoff.cli import findings
+from etcd_handoff.cli import output as out
+from etcd_handoff.cli.records import compare
+from etcd_handoff.cli.remedies import NOBODY, remedy_for
+from etcd_handoff.view import Alarm, ClusterView, Doubt, MemberView
+
+if TYPE_CHECKING:
+    from etcd_handoff.cli.findings import Finding
+
+NOW = datetime(2026, 11, 27, tzinfo=UTC)
+DOUBT = Doubt(kind="ListsDiffer", text="member 1 lists 1, 2; member 3 lists 3", remedy="stop the wrong one")
+
+
+def member(number: int, **fields: object) -> MemberView:
+    """Member `n<number>` of a cluster that n1 leads."""
+    answers = {"reachable": True, "serves_reads": True, "leader_id": "1", "term": 7, "raft_index": 100}
+    usual = {**answers, "version": "3.6.16", "peer_urls": (f"https://10.0.0.{number}:2380",)}
+    return MemberView.model_validate({"id": f"{number:x}", "name": f"n{number}", **usual, **fields})
+
+
+def silent(number: int) -> MemberView:
+    """A member that does not answer."""
+    where = (f"https://10.0.0.{number}:2380",)
+    return MemberView(id=f"{number:x}", name=f"n{number}", note="connection refused", peer_urls=where)
+
+
+def cluster(*members: MemberView, alarms: tuple[Alarm, ...] = ()) -> ClusterView:
+    """A view of `members`, of three healthy ones when none are given."""
+    return ClusterView(cluster_id="abc", members=members or (member(1), member(2), member(3)), alarms=alarms)
+
+
+def failed(view: ClusterView, doubt: Doubt | None = None) -> dict[str, str]:
+    """Failed checks of `view`, with their remedies."""
+    return {found.check: found.remedy for found in findings.judge_cluster(view, doubt) if found.status}
+
+
+# --- the cluster --------------------------------------------------------------------------------------------
+
+
+def test_healthy_cluster_has_no_findings() -> None:
+    """All checks are named all the same."""
+    assert failed(cluster()) == {}
+    assert len(findings.judge_cluster(cluster(), None)) == 5
+
+
+@pytest.mark.parametrize(
+    ("view", "doubt", "checks"),
+    [
+        (cluster(), DOUBT, {"one cluster"}),
+        (cluster(member(1), member(2), silent(3)), None, {"quorum"}),
+        (cluster(member(1), member(2), member(3, serves_reads=False)), None, {"quorum"}),
+        (cluster(member(1, leader_id=None), member(2, leader_id=None), member(3)), None, {"leader", "quorum"}),
+        (cluster(member(1), member(2), member(3, alarms=("NOSPACE",))), None, {"alarms"}),
+        (cluster(member(1), member(2), member(3, alarms=("CORRUPT",))), None, {"alarms", "quorum"}),
+        (cluster(alarms=(Alarm(kind="CORRUPT"),)), None, {"alarms"}),
+        (cluster(alarms=(Alarm(kind="NOSPACE", member_id="99"),)), None, {"alarms"}),
+        (cluster(member(1), member(2), member(3, version="3.5.1")), None, {"version"}),
+    ],
+)
+def test_each_trouble_is_found_with_a_remedy(view: ClusterView, doubt: Doubt | None, checks: set[str]) -> None:
+    """And nothing else is: alarms of the whole cluster and of members that have left are alarms too."""
+    assert set(failed(view, doubt)) == checks
+    assert all(failed(view, doubt).values())
+
+
+def test_alarm_is_told_with_whose_it_is() -> None:
+    """A member's own alarm is told once, however often it is reported."""
+    both = cluster(
+        member(1),
+        member(2),
+        member(3, alarms=("NOSPACE",)),
+        alarms=(Alarm(kind="NOSPACE", member_id="3"), Alarm(kind="CORRUPT"), Alarm(kind="NOSPACE", member_id="99")),
+    )
+    assert out.alarm_lines(both) == ["n3: NOSPACE", "the whole cluster: CORRUPT", "99, which has left: NOSPACE"]
+
+
+def test_no_remedy_takes_a_member_out_that_may_live() -> None:
+    """One that is only just joining is to be started, one that only we cannot reach to be made reachable."""
+    joining = MemberView(id="7", name="", note="not started")
+    remedy = failed(cluster(member(1), member(2), joining))["quorum"]
+    assert remedy == "start 7, which was added and has not joined yet"
+    remedy = failed(cluster(member(1), member(2), silent(3)))["quorum"]
+    assert "make them reachable from here" in remedy
+    records = findings.judge_records("kubernetes a", compare(cluster(), []))
+    assert records.status == 1
+    assert "remove" not in records.remedy
+
+
+# --- endpoints ----------------------------------------------------------------------------------------------
+
+
+def answers(number: int, *, by: int | None = None, **fields: Any) -> ends.Endpoint:
+    """Endpoint `number`, at which member `by` answers, that of its own number as a rule."""
+    usual: dict[str, Any] = {"cluster_id": "abc", "members": frozenset({f"{by or number:x}"}), "advertised": own_urls()}
+    return ends.Endpoint(number, f"https://10.0.0.{number}:2379", **{**usual, **fields})
+
+
+def nobody(number: int, url: str = "", error: str = "connection refused") -> ends.Endpoint:
+    """Endpoint `number`, at which nobody answers."""
+    return ends.Endpoint(number, url or f"https://10.0.0.{number}:2379", error=error, status=4)
+
+
+def own_urls() -> dict[str, tuple[str, ...]]:
+    """Each of three members advertises its own address."""
+    return {f"{n:x}": (f"https://10.0.0.{n}:2379",) for n in (1, 2, 3)}
+
+
+def judged(around: ends.Surroundings, *endpoints: ends.Endpoint) -> list[Finding]:
+    """The findings on these endpoints."""
+    return ends.judge_endpoints(endpoints, around)
+
+
+LEFT = ends.Surroundings(
+    cluster(member(1), member(2)), (ResourceClaim(name="n3", member_id="3", joined="False"),), {"n3": "10.0.0.3"}
+)
+
+
+def test_endpoints_that_answer_are_well() -> None:
+    """With how many members each lists."""
+    found = judged(ends.Surroundings(cluster()), answers(1), answers(2), answers(3))
+    assert [(f.status, f.remedy) for f in found] == [(0, "")] * 3
+    assert found[0].detail == "https://10.0.0.1:2379 answers and lists 3 members"
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        ("connection refused", NOBODY),
+        ("no answer within 1 s", NOBODY),
+        ("etcdserver: authentication failed, invalid user ID or password", "correct username, and the password"),
+        ("etcdserver: user name not found", "common name"),
+        ("TLS handshake failed (the certificate is for another name)", "set tls_server_name"),
+        ("TLS handshake failed (CERTIFICATE_VERIFY_FAILED)", "ca_file must hold"),
+        ("TLS handshake failed (WRONG_VERSION_NUMBER)", "write http://"),
+        ("TLS handshake failed (SSLV3_ALERT_HANDSHAKE_FAILURE)", "client certificate"),
+        ("TLS handshake failed (TLSV13_ALERT_CERTIFICATE_REQUIRED)", "client certificate"),
+        ("etcdserver: no leader", "bring a majority"),
+        ("/etc/etcd/ca.pem cannot be read: Permission denied", "correct the path"),
+    ],
+)
+def test_remedy_fits_the_cause(error: str, remedy: str) -> None:
+    """A wrong password is not mended by starting a member."""
+    (_, _, found) = judged(ends.Surroundings(cluster()), answers(1), answers(2), nobody(3, error=error))
+    assert found.status == 4
+    assert remedy in found.remedy
+    assert remedy_for(error) == found.remedy
+
+
+def test_endpoint_of_a_member_that_has_left_is_a_hint() -> None:
+    """After a removal nothing has failed: the profile is to be tidied up."""
+    (_, _, found) = judged(LEFT, answers(1), answers(2), nobody(3))
+    assert found.status == 0
+    assert found.remedy == "take endpoint 3 out of the profile"
+    assert "n3 has left" in found.detail
+
+
+def test_endpoint_is_nobodys_when_all_members_answer_elsewhere() -> None:
+    """Also where addresses tell nothing, as on one machine, or with names in the profile."""
+    around = ends.Surroundings(cluster(member(1), member(2)))
+    (_, _, found) = judged(around, answers(1), answers(2), nobody(3, "https://etcd.example:2379"))
+    assert (found.status, found.remedy) == (0, "take endpoint 3 out of the profile")
+
+
+def test_silent_endpoint_stays_a_failure_while_it_may_be_a_members() -> None:
+    """A member that is down, a view in doubt, and a node that joined again under the name of one that left."""
+    (_, _, found) = judged(
+        ends.Surroundings(cluster(member(1), member(2), silent(3))), answers(1), answers(2), nobody(3)
+    )
+    assert found.status == 4
+    (_, _, found) = judged(ends.Surroundings(None, LEFT.claims, LEFT.addresses), answers(1), answers(2), nobody(3))
+    assert found.status == 4
+    again = cluster(member(1), member(2), silent(4).model_copy(update={"name": "n3"}))
+    (_, _, found) = judged(ends.Surroundings(again, LEFT.claims, LEFT.addresses), answers(1), answers(2), nobody(3))
+    assert found.status == 4
+
+
+def test_removed_etcd_that_still_runs_is_to_be_stopped() -> None:
+    """It answers for a member that the others do not list."""
+    gone = answers(3, advertised=None, error="gives no member list: etcdserver: no leader", status=1)
+    (_, _, found) = judged(LEFT, answers(1), answers(2), gone)
+    assert (found.status, found.remedy) == (0, "stop that etcd, and take endpoint 3 out of the profile")
+
+
+def test_url_that_answers_for_several_members_is_a_failure() -> None:
+    """A load balancer: what is meant for one member would reach another."""
+    balanced = answers(1, members=frozenset({"1", "2"}))
+    (found,) = judged(ends.Surroundings(cluster()), balanced)
+    assert (found.status, "n1, n2" in found.detail) == (1, True)
+    assert "one URL for each member" in found.remedy
+
+
+def test_endpoints_that_lead_to_one_member_are_named() -> None:
+    """Two spellings of one address, or a forwarded port."""
+    *_, found = judged(ends.Surroundings(cluster()), answers(1), answers(2, by=1), answers(3))
+    assert (found.status, found.detail) == (0, "endpoints 1 and 2 lead to one member, n1")
+
+
+# --- advertised URLs ----------------------------------------------------------------------------------------
+
+
+def test_members_that_advertise_loopback_alone_are_told_what_it_takes() -> None:
+    """As k0s sets them up: only the local one answers, and all advertise one URL."""
+    urls = dict.fromkeys("123", ("https://127.0.0.1:2379",))
+    local = ends.Endpoint(1, "https://127.0.0.1:2379", "abc", frozenset({"1"}), urls)
+    (found,) = ends.judge_advertised([local], cluster(member(1), silent(2), silent(3)))
+    assert (found.status, found.detail.startswith("n2, n3: ")) == (1, True)
+    for words in ("spec.storage.etcd.extraArgs", "listen-client-urls", 'tls_server_name = "localhost"'):
+        assert words in found.remedy
+
+
+def test_members_on_loopback_that_all_answer_are_well() -> None:
+    """Several members on one machine, or a profile that names every member's true address."""
+    urls = {n: (f"http://127.0.0.1:{n}2379",) for n in "123"}
+    three = [answers(n, advertised=urls) for n in (1, 2, 3)]
+    assert ends.judge_advertised(three, cluster()) == []
+
+
+def test_shared_advertised_url_is_a_failure_only_while_a_member_is_missing() -> None:
+    """Beside one endpoint for each member in the profile it does no harm."""
+    urls = dict.fromkeys("123", ("https://etcd.example:2379",))
+    (found,) = ends.judge_advertised([answers(1, advertised=urls)], cluster(member(1), silent(2), silent(3)))
+    assert (found.status, "n1, n2, n3 advertise one URL" in found.detail) == (1, True)
+    three = [answers(n, advertised=urls) for n in (1, 2, 3)]
+    (found,) = ends.judge_advertised(three, cluster())
+    assert found.status == 0
+
+
+# --- Kubernetes ---------------------------------------------------------------------------------------------
+
+
+def test_api_server_of_a_member_that_has_left_is_a_hint() -> None:
+    """Any other context that does not answer is a failure."""
+    found = ends.judge_departed_context("kubernetes n3", "N3", "connection refused", LEFT)
+    assert found is not None
+    assert (found.status, found.remedy) == (0, "take context N3 out of the profile")
+    assert ends.judge_departed_context("kubernetes n1", "n1", "connection refused", LEFT) is None
+    assert ends.judge_departed_context("kubernetes in-cluster", "", "connection refused", LEFT) is None
+    assert ends.unknown_context("kubernetes n1", "connection refused", 4).status == 4
+
+
+def test_contexts_of_another_cluster_are_named() -> None:
+    """Three kubeconfigs merged into one."""
+    found = findings.judge_contexts({"b": "kube-system has another UID"})
+    assert (found.status, "b: kube-system" in found.detail) == (2, True)
+    assert findings.judge_contexts({}).status == 0
+
+
+def test_address_of_an_odd_resource_is_none() -> None:
+    """Another definition of the resource may let anything through."""
+    odd: list[dict[str, Any]] = [{}, {"metadata": {"name": "a"}, "status": None}, {"metadata": 1, "status": {}}]
+    good = {"metadata": {"name": "n1"}, "status": {"peerAddress": "10.0.0.1"}}
+    assert ends.addresses_of([*odd, good]) == {"n1": "10.0.0.1"}
+
+
+# --- rights, certificates, Temporal -------------------------------------------------------------------------
+
+
+def test_rights_certificates_workers_and_attributes_are_judged() -> None:
+    """Each says ok, or what is missing and what to do."""
+    assert findings.judge_rights("", "").status == 0
+    assert findings.judge_rights("etcdserver: permission denied", "grant it").status == 1
+    assert findings.judge_pollers("queue", []).status == 1
+    assert findings.judge_pollers("queue", ["a"]).status == 0
+    assert "--name HandoffState" in findings.judge_attributes({"EtcdCluster", "EtcdMember"}).remedy
+    assert findings.judge_attributes(out.SEARCH_ATTRIBUTES).status == 0
+    assert "remove --name HandoffState" in findings.judge_attributes(out.SEARCH_ATTRIBUTES, ["HandoffState"]).remedy
+    assert findings.judge_records("kubernetes a", []).status == 0
+
+
+@pytest.mark.parametrize(
+    ("days", "status", "words"),
+    [
+        ([400, 300], 0, "2 certificates; the first to end is certificate 1 until 2027"),
+        ([400, 29], 0, "end within 30 days: certificate 1 until 2026-12-26"),
+        ([400, -1], 1, "ended: certificate 1 until 2026-11-26"),
+        ([], 0, "none named"),
+    ],
+)
+def test_certificates_are_told_before_they_end(days: list[int], status: int, words: str) -> None:
+    """With date and file, a month ahead; one that has ended is a failure."""
+    found = findings.judge_certificates(
+        [(f"certificate {n}", NOW + timedelta(days=d)) for n, d in enumerate(days)], NOW
+    )
+    assert found.status == status
+    assert words in found.detail
+    assert bool(found.remedy) == (words.startswith("end"))
+
+
+def test_queue_that_nobody_serves_is_a_failure_with_a_way_out() -> None:
+    """Blue and green fleets: whoever started the queue decides on which task queue it runs."""
+    found = findings.judge_queue("etcd-turns/abc", "blue", "green", [])
+    assert (found.status, "waits on task queue blue" in found.detail) == (1, True)
+    assert "temporal workflow terminate -w etcd-turns/abc" in found.remedy
+    served = findings.judge_queue("etcd-turns/abc", "blue", "green", ["a"])
+    assert (served.status, "another fleet" in served.detail, bool(served.remedy)) == (0, True, True)
+    assert findings.judge_queue("etcd-turns/abc", "green", "green", ["a"]).remedy == ""
+
+
+# --- how it is shown ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("statuses", "ended"), [([], 0), ([0, 0], 0), ([0, 1], 1), ([1, 4, 0], 4), ([4, 2, 1], 2)])
+def test_worst_finding_decides_the_exit_status(statuses: list[int], ended: int) -> None:
+    """Configuration before servers before everything else."""
+    assert findings.findings_exit([findings.Finding("check", "", status=status) for status in statuses]) == ended
+
+
+def test_findings_are_lines_with_the_remedy_below() -> None:
+    """A detail of several lines stays in its column; a hint is told apart from a failure."""
+    lines = findings.finding_lines(
+        [
+            findings.Finding("leader", "n1"),
+            findings.Finding("files", "a\nb", "mend", 2),
+            findings.Finding("endpoint 3", "gone", "take it out"),
+        ]
+    )
+    assert lines[0] == f"ok      leader{'':<16}n1"
+    assert lines[1] == f"FAILED  files{'':<17}a"
+    assert lines[2:4] == [f"{'':<30}b", f"{'':<30}remedy: mend"]
+    assert lines[4:] == [f"hint    endpoint 3{'':<12}gone", f"{'':<30}hint: take it out"]
+    assert findings.finding_object(findings.Finding("endpoint 3", "gone", "take it out"))["ok"]

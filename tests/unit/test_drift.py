@@ -1,0 +1,121 @@
+"""The brake: a member list that contradicts too many EtcdMembers is not written."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etcd_handoff import drift
+from etcd_handoff.belief import RESOURCES_DISAGREE, ResourceClaim
+from etcd_handoff.etcdmember import HELD_BACK, spoken_of
+from etcd_handoff.view import ClusterView, MemberView, quorum
+
+
+def view(*members: tuple[str, str], cluster_id: str = "cafe") -> ClusterView:
+    """Members by ID and name."""
+    return ClusterView(cluster_id=cluster_id, members=tuple(MemberView(id=i, name=name) for i, name in members))
+
+
+def claim(name: str, member_id: str, joined: str = "True") -> ResourceClaim:
+    """What an EtcdMember says."""
+    return ResourceClaim(name=name, member_id=member_id, joined=joined)
+
+
+def full(voters: int) -> list[ResourceClaim]:
+    """EtcdMembers of a cluster of so many, all joined."""
+    return [claim(f"node{n}", f"a{n}") for n in range(voters)]
+
+
+def only(*numbers: int) -> ClusterView:
+    """The list with these of its members."""
+    return view(*((f"a{n}", f"node{n}") for n in numbers))
+
+
+FOREIGN = view(("f1", "stranger"))
+
+
+def test_foreign_list_is_held_with_both_sides_named() -> None:
+    """No EtcdMember fits it: nothing is written, and nothing on EtcdMembers that may be another cluster's."""
+    held = drift.hold(FOREIGN, full(3))
+    assert held is not None
+    assert (held.doubt.kind, held.names) == (RESOURCES_DISAGREE, ())
+    for word in ("node0 of a0", "stranger (f1)", "etcd-handoff watch resync --confirm"):
+        assert word in held.doubt.text + held.doubt.remedy
+
+
+def test_cluster_that_the_profile_names_needs_no_witness_but_keeps_the_count() -> None:
+    """One EtcdMember that fits nothing is put right; three are not, and bear no message all the same."""
+    assert drift.hold(FOREIGN, full(1), cluster_id="cafe") is None
+    assert drift.hold(FOREIGN, full(1), cluster_id="beef") is not None
+    held = drift.hold(FOREIGN, full(3), cluster_id="cafe")
+    assert held is not None
+    assert (held.doubt.kind, held.names) == (drift.TOO_MANY_ABSENT, ())
+
+
+def test_more_than_a_minority_at_once_is_held_and_told_on_each() -> None:
+    """Of three one may be missing, of five two: more is no ordinary day."""
+    assert drift.hold(only(0, 1), full(3)) is None
+    held = drift.hold(only(0), full(3))
+    assert held is not None
+    assert (held.doubt.kind, held.names) == (drift.TOO_MANY_ABSENT, ("node1", "node2"))
+    assert held.message.startswith(HELD_BACK)
+    assert "2 of 3 EtcdMembers" in held.message
+    assert drift.hold(only(0, 1, 2), full(5)) is None
+    assert drift.hold(only(0, 1), full(5)) is not None
+    assert drift.hold(only(0), full(2)) is None
+
+
+def test_removals_of_ours_explain_who_is_absent() -> None:
+    """However many they took out, and though no other EtcdMember says Joined=True any more."""
+    assert drift.hold(only(0), full(3), explained={"a1", "a2"}) is None
+    assert drift.hold(only(0), full(3), explained={"a1"}) is None
+    assert drift.hold(view(("b9", "new")), full(1), explained={"a0"}) is None
+
+
+def test_what_says_so_already_or_takes_a_new_id_on_turns_nothing() -> None:
+    """Joined=False stays, and a node that joined again under its name stays Joined=True."""
+    claims = [claim("node0", "a0"), claim("node1", "a1", "False"), claim("node2", "a2", "False"), claim("node3", "a3")]
+    assert drift.hold(view(("a0", "node0"), ("b3", "node3")), claims) is None
+
+
+def test_no_etcdmembers_hold_nothing() -> None:
+    """A cluster whose EtcdMembers are still to be made has no witness."""
+    assert drift.hold(only(0, 1, 2), []) is None
+    assert drift.hold(only(0, 1, 2), [claim("node0", "", "True")]) is None
+
+
+ids = st.sampled_from([f"a{n}" for n in range(6)])
+claims_ = st.lists(
+    st.builds(
+        ResourceClaim,
+        name=st.sampled_from([f"node{n}" for n in range(6)]),
+        member_id=ids | st.just(""),
+        joined=st.sampled_from(["True", "True", "False", "Unknown"]),
+    ),
+    unique_by=lambda c: c.name,
+    max_size=6,
+)
+views = st.lists(st.tuples(ids, st.sampled_from([f"node{n}" for n in range(6)])), unique=True, max_size=6).map(
+    lambda members: view(*dict(members).items())
+)
+
+
+@given(views, claims_, st.frozensets(ids, max_size=3))
+def test_never_more_turn_than_quorum_allows(
+    seen: ClusterView, claims: list[ResourceClaim], explained: frozenset[str]
+) -> None:
+    """Whatever is listed: what is let through turns few EtcdMembers, and some EtcdMember stands for the cluster."""
+    if drift.hold(seen, claims, explained) is not None:
+        return
+    joined = [c for c in claims if c.joined == "True"]
+    surprising = [c for c in joined if c.member_id and c.member_id not in explained]
+    turning = [c for c in surprising if spoken_of(c.name, c.member_id, seen.members) is None]
+    assert len(turning) <= max(1, len(joined) - quorum(len(joined)))
+    assert not surprising or any(seen.member(c.member_id) for c in surprising)
+
+
+@given(views, claims_)
+def test_list_that_fits_all_is_never_held(seen: ClusterView, claims: list[ResourceClaim]) -> None:
+    """The brake does not get in the way of a true list."""
+    fitting = [c for c in claims if c.joined != "True" or seen.member(c.member_id) is not None]
+    assert drift.hold(seen, fitting) is None

@@ -1,0 +1,38 @@
+"""The lock in etcd: what its key holds, and when it counts as left behind."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from etcd_handoff.etcd_lock import LOCK_STALE_SECONDS, LockAge, LockEntry, lock_value, read_holder
+
+
+def test_value_is_read_as_it_was_written() -> None:
+    """Holder and label, always in the same bytes, since they are compared as bytes."""
+    value = lock_value("run-1", "removal of node2")
+    assert json.loads(value) == {"holder": "run-1", "label": "removal of node2"}
+    assert value == lock_value("run-1", "removal of node2")
+    found = read_holder(value)
+    assert (found.holder, found.shown) == ("run-1", "removal of node2")
+    assert read_holder(lock_value("run-1", "")).shown == "run-1"
+
+
+@pytest.mark.parametrize("value", [b"", b"null", b"[]", b'"x"', b"{}", b"\xff", b'{"label": "x"}', b"3"])
+def test_value_that_cannot_be_read_is_somebody_elses(value: bytes) -> None:
+    """Nobody's holder is empty, so nobody takes such a lock for his own."""
+    assert read_holder(value).holder == ""
+    assert read_holder(value).shown
+
+
+def test_lock_is_stale_after_no_new_revision_for_long_enough() -> None:
+    """Counted from when this revision was first seen, by our own clock; every write of it begins anew."""
+    age, entry = LockAge(), LockEntry(b"v", 5, 1)
+    assert not age.is_stale(entry, 1000.0)
+    assert not age.is_stale(entry, 1000.0 + LOCK_STALE_SECONDS)
+    assert age.is_stale(entry, 1000.1 + LOCK_STALE_SECONDS)
+    written = LockEntry(b"v", 5, 2)
+    assert not age.is_stale(written, 1001.0 + LOCK_STALE_SECONDS)
+    assert not age.is_stale(LockEntry(b"v", 9, 2), 2000.0)
+    assert age.is_stale(LockEntry(b"v", 9, 2), 2000.1 + LOCK_STALE_SECONDS)

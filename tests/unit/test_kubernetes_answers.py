@@ -1,0 +1,138 @@
+"""What answers of API servers mean, alone and together."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from kubernetes.aio.client import ApiException
+
+from etcd_handoff.errors import (
+    AdmissionError,
+    ApiUnavailableError,
+    ConfigError,
+    ConflictError,
+    HandoffError,
+    KindGoneError,
+    KubernetesError,
+    KubernetesPermissionError,
+    ObjectGoneError,
+    RejectedError,
+    UnauthenticatedError,
+)
+from etcd_handoff.kubernetes_answers import classify, definite, together
+
+NAMED = {"name": "node2", "group": "etcd.k0sproject.io", "kind": "etcdmembers"}
+RBAC = (
+    'etcdmembers.etcd.k0sproject.io "node2" is forbidden: User "system:serviceaccount:etcd-handoff:etcd-handoff" cannot'
+    ' patch resource "etcdmembers/status" in API group "etcd.k0sproject.io" at the cluster scope'
+)
+WEBHOOK = 'admission webhook "guard.example.com" denied the request: freeze until monday'
+POLICY = (
+    "etcdmembers.etcd.k0sproject.io \"node2\" is forbidden: ValidatingAdmissionPolicy 'freeze' with binding 'all'"
+    " denied request: freeze until monday"
+)
+QUOTA = 'etcdmembers.etcd.k0sproject.io "node2" is forbidden: exceeded quota: few, requested: count=1'
+BROKEN_WEBHOOK = 'Internal error occurred: failed calling webhook "guard.example.com": failed to call webhook: EOF'
+
+
+def answer(status: int, message: str = "text", details: object = None) -> KubernetesError:
+    """Our error for a Status object."""
+    error = ApiException(status=status, reason="because")
+    error.body = json.dumps({"kind": "Status", "message": message, "details": details})
+    return classify(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "kind"),
+    [
+        (403, RBAC, KubernetesPermissionError),
+        (403, f"{RBAC}: RBAC: clusterrole.rbac.authorization.k8s.io not found", KubernetesPermissionError),
+        (403, WEBHOOK, AdmissionError),
+        (400, WEBHOOK, AdmissionError),
+        (401, WEBHOOK, AdmissionError),
+        (404, WEBHOOK, AdmissionError),
+        (409, WEBHOOK, AdmissionError),
+        (403, POLICY, AdmissionError),
+        (422, POLICY, AdmissionError),
+        (403, QUOTA, AdmissionError),
+        (500, BROKEN_WEBHOOK, ApiUnavailableError),
+        (401, "Unauthorized", UnauthenticatedError),
+    ],
+)
+def test_refusal_is_told_in_the_words_of_whoever_refuses(
+    status: int, message: str, kind: type[KubernetesError]
+) -> None:
+    """Rights are blamed for what the authorizer says alone; webhooks and policies choose their own status."""
+    error = answer(status, message)
+    assert type(error) is kind
+    assert str(error) == f"{status}: {message}"
+    assert ("rbac.yaml" in error.remedy) == (kind is KubernetesPermissionError)
+
+
+def test_missing_object_is_told_from_a_missing_kind() -> None:
+    """A Status that names an object speaks of it; anything else says that the kind is not served here."""
+    assert type(answer(404, 'etcdmembers "node2" not found', NAMED)) is ObjectGoneError
+    assert type(answer(404, "the server could not find the requested resource", {})) is KindGoneError
+    assert type(answer(404, "the server could not find the requested resource", NAMED)) is KindGoneError
+    page = ApiException(status=404, reason="Not Found")
+    page.body = "404 page not found\n"
+    assert type(classify(page)) is KindGoneError
+
+
+def test_what_speaks_of_the_object_alone_is_definite() -> None:
+    """Other API servers would say the same of a conflict and of bad content, and of nothing else."""
+    assert definite(answer(409))
+    assert definite(answer(422))
+    assert not any(definite(answer(status, "x", NAMED)) for status in (401, 403, 404, 429, 500, 503))
+    assert definite(ConflictError("x"))
+    assert definite(RejectedError("x"))
+
+
+GONE = answer(404, "not found", NAMED)
+NO_KIND = answer(404, "404 page not found")
+UNKNOWN = answer(401, "Unauthorized")
+FORBIDDEN = answer(403, RBAC)
+BROKEN = answer(500, "etcdserver: request timed out")
+SILENT = ApiUnavailableError("no answer within 2 s")
+UNUSABLE = ConfigError("there is no such context")
+
+
+@pytest.mark.parametrize(
+    ("heard", "kind"),
+    [
+        ([FORBIDDEN, FORBIDDEN], KubernetesPermissionError),
+        ([FORBIDDEN, UNKNOWN], KubernetesPermissionError),
+        ([UNKNOWN, UNKNOWN], UnauthenticatedError),
+        ([UNKNOWN, SILENT, UNUSABLE], UnauthenticatedError),
+        ([FORBIDDEN, BROKEN], ApiUnavailableError),
+        ([FORBIDDEN, NO_KIND], ApiUnavailableError),
+        ([NO_KIND, NO_KIND], KindGoneError),
+        ([NO_KIND, SILENT], KindGoneError),
+        ([NO_KIND, BROKEN], ApiUnavailableError),
+        ([GONE, NO_KIND], ObjectGoneError),
+        ([GONE, UNKNOWN], ObjectGoneError),
+        ([answer(403, POLICY), SILENT], AdmissionError),
+        ([answer(403, POLICY), FORBIDDEN], AdmissionError),
+        ([SILENT, SILENT], ApiUnavailableError),
+        ([SILENT, UNUSABLE], ApiUnavailableError),
+        ([UNUSABLE, UNUSABLE], ConfigError),
+    ],
+)
+def test_answers_together_are_what_all_that_answered_say(heard: list[HandoffError], kind: type[HandoffError]) -> None:
+    """One server's refusal is no refusal while another one is only in trouble; each one's words are told."""
+    named = {f"node{number}": error for number, error in enumerate(heard)}
+    for order in (named, dict(reversed(named.items()))):
+        error = together(order)
+        assert type(error) is kind
+        assert all(str(part) in str(error) for part in heard)
+    if len({str(part) for part in heard}) > 1:
+        assert all(f"{name}: " in str(error) for name in named)
+
+
+@pytest.mark.parametrize(("other", "certain"), [(GONE, True), (SILENT, False), (UNKNOWN, False), (NO_KIND, False)])
+def test_missing_object_is_certain_when_all_say_so(other: HandoffError, *, certain: bool) -> None:
+    """Who did not say so may know of it."""
+    error = together({"node0": GONE, "node1": other})
+    assert isinstance(error, ObjectGoneError)
+    assert error.certain is certain

@@ -1,0 +1,145 @@
+"""Snapshots on disk: whose they are, who may read them, what is deleted, and from whom they are taken."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections import namedtuple
+from typing import TYPE_CHECKING
+
+import pytest
+
+from activities import snapshots
+from etcd_handoff.errors import UnreachableError
+from etcd_handoff.view import ClusterView, MemberView
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+RUNS = [f"0000000{n}-aaaa-bbbb-cccc-0123456789ab" for n in range(8)]
+CONTENT = b"bolt" * 1000
+
+
+@pytest.fixture(autouse=True)
+def open_umask() -> Iterator[None]:
+    """As a careless service has it: what protects the file is its own mode."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+async def stream(content: bytes, checksum: bytes | None = None) -> AsyncIterator[bytes]:
+    """A snapshot as etcd sends it."""
+    for at in range(0, len(content), 700):
+        yield content[at : at + 700]
+    yield hashlib.sha256(content).digest() if checksum is None else checksum
+
+
+async def test_file_is_its_owners_alone(tmp_path: Path) -> None:
+    """A snapshot has all Secrets in it: 0600 in a folder of 0700, and no unfinished file stays."""
+    path = snapshots.snapshot_path(tmp_path / "new" / "folder", "prod", RUNS[0])
+    assert await snapshots.store(stream(CONTENT), path, 1, len(CONTENT)) == len(CONTENT) + 32
+    assert path.read_bytes()[:-32] == CONTENT
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+async def test_folder_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+    """Only a folder that we make gets a mode of ours."""
+    (tmp_path / "shared").mkdir(mode=0o750)
+    await snapshots.store(stream(b"x"), snapshots.snapshot_path(tmp_path / "shared", "prod", RUNS[0]), 1, 1)
+    assert (tmp_path / "shared").stat().st_mode & 0o777 == 0o750
+
+
+@pytest.mark.parametrize("checksum", [b"", b"\0" * 32, b"\0" * 31], ids=["none", "another", "short"])
+async def test_wrong_checksum_leaves_no_file(tmp_path: Path, checksum: bytes) -> None:
+    """What does not end with its own checksum never gets its name."""
+    path = snapshots.snapshot_path(tmp_path, "prod", RUNS[0])
+    with pytest.raises(UnreachableError, match="checksum"):
+        await snapshots.store(stream(CONTENT, checksum), path, 1, 0)
+    assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+
+async def test_what_lies_on_the_disk_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte that the disk lost is noticed, though the stream was whole."""
+
+    def lossy(descriptor: int, chunk: bytes) -> None:
+        os.write(descriptor, chunk.replace(b"boltbolt", b"boltbolT", 1))
+
+    monkeypatch.setattr(snapshots, "_write", lossy)
+    with pytest.raises(UnreachableError, match="checksum"):
+        await snapshots.store(stream(CONTENT), snapshots.snapshot_path(tmp_path, "prod", RUNS[0]), 1, 0)
+
+
+async def test_attempts_do_not_share_a_file(tmp_path: Path) -> None:
+    """An attempt that was given up and still writes does not spoil the one that took its place."""
+    path = snapshots.snapshot_path(tmp_path, "prod", RUNS[0])
+    going, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield CONTENT[:10]
+        going.set()
+        await go_on.wait()
+        yield CONTENT[10:]
+        yield hashlib.sha256(CONTENT).digest()
+
+    first = asyncio.create_task(snapshots.store(slow(), path, 1, 0))
+    await going.wait()
+    await snapshots.store(stream(CONTENT), path, 2, 0)
+    assert path.read_bytes()[:-32] == CONTENT
+    go_on.set()
+    await first
+    assert path.read_bytes()[:-32] == CONTENT
+
+
+async def test_full_disk_is_told_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written where the database does not fit."""
+    usage = namedtuple("usage", "total used free")  # noqa: PYI024  # as shutil's
+    monkeypatch.setattr("activities.snapshots.shutil.disk_usage", lambda _: usage(1 << 30, 0, 100 << 20))
+    with pytest.raises(UnreachableError, match="100 MiB free, and the database has 200 MiB"):
+        await snapshots.store(stream(CONTENT), snapshots.snapshot_path(tmp_path, "prod", RUNS[0]), 1, 200 << 20)
+    assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+
+def test_newest_are_kept_and_nobody_elses_file_is_touched(tmp_path: Path) -> None:
+    """Only files of our own naming, of this cluster, beyond the number that is kept; and what dead attempts left."""
+    strangers = ["prod.db", "backup-prod.db", f"prod-eu-{RUNS[0]}.db", f"prod-{RUNS[0]}.db.bak", f"x-{RUNS[0]}.db"]
+    ours = [f"prod-{run}.db" for run in RUNS[:5]]
+    parts = [f"prod-{RUNS[0]}.1.part", f"prod-{RUNS[1]}.2.part"]
+    for number, name in enumerate([*strangers, *ours, *parts]):
+        (tmp_path / name).write_text("x")
+        os.utime(tmp_path / name, (1_000_000 + number, 1_000_000 + number))
+    (tmp_path / parts[1]).touch()
+    (tmp_path / f"prod-{RUNS[7]}.db").mkdir()
+    deleted = snapshots.prune(tmp_path, "prod", 2)
+    assert sorted(deleted) == sorted([*ours[:3], parts[0]])
+    left = {entry.name for entry in tmp_path.iterdir()}
+    assert left == {*strangers, *ours[3:], parts[1], f"prod-{RUNS[7]}.db"}
+
+
+def view(*healthy: str, leader: str) -> ClusterView:
+    """Voters 1 to 3, some of them healthy."""
+    members = tuple(
+        MemberView(id=n, name=f"node{n}", reachable=n in healthy, serves_reads=n in healthy, leader_id=leader, term=1)
+        for n in ("1", "2", "3")
+    )
+    return ClusterView(cluster_id="c", members=members)
+
+
+@pytest.mark.parametrize(
+    ("healthy", "leader", "target", "source"),
+    [
+        ("123", "1", "2", "3"),
+        ("123", "1", "1", "2"),
+        ("12", "1", "2", "1"),
+        ("12", "1", "1", "2"),
+    ],
+)
+def test_source_is_a_follower_that_stays(healthy: str, leader: str, target: str, source: str) -> None:
+    """The leader has enough to do, and the target may be sick."""
+    found = snapshots.source_of(view(*healthy, leader=leader), target)
+    assert found is not None
+    assert found.id == source

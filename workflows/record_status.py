@@ -1,0 +1,75 @@
+"""The workflow `RecordStatus`: a removal has ended, and its EtcdMember still has to be written.
+
+It judges nothing. A member ID that is out is out for good, since etcd never gives one twice; and an EtcdMember that
+carries another ID by then, since the node has joined again, is left alone by the activity.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.kubernetes import KubernetesActivities
+    from etcd_handoff.model import Record, Recorded
+    from etcd_handoff.payloads import invalid_input
+    from workflows.outcome import why_it_failed
+
+PATIENCE: Final = timedelta(days=7)
+ATTEMPT_TIMEOUT: Final = timedelta(seconds=60)
+HEARTBEAT_TIMEOUT: Final = timedelta(seconds=10)
+RETRY: Final = RetryPolicy(
+    initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(minutes=5)
+)
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
+NOT_RECORDED: Final = "NotRecorded"
+"""Type of its failure."""
+
+
+@workflow.defn
+class RecordStatus:
+    """Writes one EtcdMember, for up to a week."""
+
+    def __init__(self) -> None:
+        """Nothing has been tried yet."""
+        self._text = ""
+
+    @workflow.run
+    async def run(self, record: Record | None = None) -> Recorded:
+        """Write what `record` says; without a default, a start without input would fail its task for ever."""
+        if record is None:
+            raise invalid_input("input: missing; removals start this workflow themselves")
+        member = record.member_name or record.member_id
+        workflow.set_current_details(
+            f"### Record that {member} is not a member of {record.cluster} any more\n\n"
+            "The pending activity `update_status` tells what the API servers answered last."
+        )
+        end, pause = workflow.time() + PATIENCE.total_seconds(), FIRST_PAUSE
+        while (left := end - workflow.time()) > 0:
+            try:
+                return await self._write(record, timedelta(seconds=left))
+            except ActivityError as error:
+                if is_cancelled_exception(error):
+                    raise
+                self._text = why_it_failed(error)[1]
+            # It ended before its time, as it does on a worker whose configuration lacks the profile.
+            await workflow.sleep(min(pause, LONGEST_PAUSE), summary=f"until it is tried again: {self._text[:80]}")
+            pause *= 2
+        text = f"the EtcdMember of {member} could not be written within {PATIENCE.days} days: {self._text}; "
+        text += f"run the removal of {member} again"
+        raise ApplicationError(text, type=NOT_RECORDED, non_retryable=True)
+
+    async def _write(self, record: Record, most: timedelta) -> Recorded:
+        return await workflow.execute_activity_method(
+            KubernetesActivities.update_status,
+            record,
+            start_to_close_timeout=ATTEMPT_TIMEOUT,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            schedule_to_close_timeout=most,
+            retry_policy=RETRY,
+            summary=f"{record.member_name or record.member_id}: Joined={record.joined}",
+        )
