@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError
+from temporalio.testing import ActivityEnvironment
 
+from activities.temporal import TemporalActivities
 from etcd_handoff.change_queue import Ticket, Turn, Turns, rejoin_after, turns_id
 from etcd_handoff.lab import Role, http, wait_until
 from etcd_handoff.model import RemovalResult, workflow_id
 from etcd_handoff.payloads import STATE_KEY
+from etcd_handoff.removal_progress import Follow
 from tests.integration.conftest import SHORT_HISTORIES
 
 if TYPE_CHECKING:
@@ -250,6 +253,27 @@ async def test_blocked_removal_lets_the_one_pass_that_unblocks_it(bench: MakeBen
         assert (result.outcome, later.outcome) == ("removed", "removed")
         assert changing(result)[1] <= changing(later)[0]
         await b.judge({target, down})
+
+
+async def test_end_of_a_removal_is_told_with_what_is_known_of_it(bench: MakeBench) -> None:
+    """How it ended and which member it was about; that nothing is known of it is no success."""
+    async with bench(nodes=1, workers=("node0",)) as b:
+        follow = TemporalActivities(b.client).follow_removal
+        planned = await b.start("node0", dry_run=True)
+        result = await planned.result()
+        told = await ActivityEnvironment().run(follow, Follow(workflow_id=planned.id))
+        assert (told.outcome, told.member_id, told.failed) == ("planned", result.member_id, False)
+        first = planned.first_execution_run_id or ""
+        refused = await b.start("node0")
+        with pytest.raises(WorkflowFailureError):
+            await refused.result()
+        told = await ActivityEnvironment().run(follow, Follow(workflow_id=refused.id))
+        assert (told.outcome, told.member_id, told.failed) == ("", result.member_id, True)
+        assert "LastVoter" in told.doing
+        for ask in (Follow(workflow_id=refused.id, chain_id=first), Follow(workflow_id="etcd-remove/demo/never")):
+            told = await ActivityEnvironment().run(follow, ask)
+            assert (told.open, told.unknown, told.failed, told.cancelled) == (False, True, False, False)
+            assert told.outcome == told.member_id == ""
 
 
 def removal_of(b: Bench, member: str) -> WorkflowHandle[object, RemovalResult]:
