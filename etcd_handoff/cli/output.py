@@ -145,6 +145,7 @@ class Status:
         errors: Why a part is missing, by `etcd`, `kubernetes`, `temporal`.
         doubt: Why nothing may be concluded from the view; None when nothing contradicts it.
         statuses: The exit status that each missing part calls for.
+        watcher_trouble: What is wrong with the watcher; empty when nothing is, or when nothing watches the cluster.
     """
 
     cluster: str
@@ -154,6 +155,7 @@ class Status:
     errors: dict[str, str]
     doubt: Doubt | None = None
     statuses: tuple[int, ...] = ()
+    watcher_trouble: str = ""
 
     @property
     def believed(self) -> ClusterView | None:
@@ -170,7 +172,8 @@ def status_lines(seen: Status) -> list[str]:
         lines += [f"! {remark}" for remark in remarks(seen.view)]
     if seen.doubt is not None:
         lines += [f"! {seen.doubt.kind}: {seen.doubt.text}", f"  remedy: {seen.doubt.remedy}"]
-    return [*lines, "", *_record_lines(seen), "", *_removal_lines(seen)]
+    watcher = [f"! trouble of the watcher: {seen.watcher_trouble}"] if seen.watcher_trouble else []
+    return [*lines, "", *_record_lines(seen), *watcher, "", *_removal_lines(seen)]
 
 
 def _record_lines(seen: Status) -> list[str]:
@@ -193,7 +196,14 @@ def status_object(seen: Status) -> dict[str, Any]:
     records = None if seen.resources is None else [asdict(r) for r in compare(seen.believed, seen.resources)]
     removals = None if seen.removals is None else [asdict(r) for r in seen.removals]
     doubt = seen.doubt.model_dump(mode="json", include={"kind", "text", "remedy"}) if seen.doubt else None
-    return {**about, "doubt": doubt, "etcdmembers": records, "removals": removals, "errors": seen.errors}
+    return {
+        **about,
+        "doubt": doubt,
+        "etcdmembers": records,
+        "watcher_trouble": seen.watcher_trouble,
+        "removals": removals,
+        "errors": seen.errors,
+    }
 
 
 def status_exit(seen: Status) -> int:

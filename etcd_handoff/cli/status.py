@@ -34,7 +34,7 @@ def status_command(given: argparse.Namespace) -> int:
     from etcd_handoff.cli.records import claims_of, doubt_of
 
     name, profile = profile_of(given)
-    view, resources, removals = asyncio.run(_read_status(name, profile))
+    view, resources, removals, trouble = asyncio.run(_read_status(name, profile))
     parts = (("etcd", view), ("kubernetes", resources), ("temporal", removals))
     failed = {part: explain(error) for part, error in parts if isinstance(error, Exception)}
     claims = () if isinstance(resources, Exception) else claims_of(resources or ())
@@ -46,6 +46,7 @@ def status_command(given: argparse.Namespace) -> int:
         errors={part: text for part, (_, text) in failed.items()},
         doubt=None if isinstance(view, Exception) else doubt_of(view, profile.cluster_id or "", claims),
         statuses=tuple(status for status, _ in failed.values()),
+        watcher_trouble=trouble,
     )
     if given.output == "json":
         tell_json(out.status_object(seen))
@@ -56,16 +57,19 @@ def status_command(given: argparse.Namespace) -> int:
 
 async def _read_status(
     name: str, profile: ClusterProfile
-) -> tuple[ClusterView | Exception, list[dict[str, Any]] | Exception | None, list[OpenRemoval] | Exception]:
+) -> tuple[ClusterView | Exception, list[dict[str, Any]] | Exception | None, list[OpenRemoval] | Exception, str]:
     import asyncio
+
+    from etcd_handoff.cli.watch import trouble_of
 
     async def resources() -> list[dict[str, Any]] | None:
         return await read_resources(profile.kubernetes) if profile.kubernetes else None
 
-    view, records, removals = await asyncio.gather(
-        attempt(read_view(profile)), attempt(resources()), attempt(_open_removals(name))
+    view, records, removals, trouble = await asyncio.gather(
+        attempt(read_view(profile)), attempt(resources()), attempt(_open_removals(name)), attempt(trouble_of(name))
     )
-    return view, records, removals
+    # What cannot be had of Temporal is told in place of the removals already.
+    return view, records, removals, "" if isinstance(trouble, Exception) else trouble
 
 
 async def _open_removals(cluster: str) -> list[OpenRemoval]:
