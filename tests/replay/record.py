@@ -203,10 +203,11 @@ async def hit(folder: Path, point: str) -> None:
 
 
 async def history(handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:
-    """A whole history without the names of the processes and the machine that made it."""
+    """A whole history without the names of the processes and the machine that made it, and without its paths."""
     text = (await handle.fetch_history()).to_json()
-    nameless: dict[str, Any] = json.loads(re.sub(r'"\d+@[^"]*"', '"worker"', text))
-    return nameless
+    nameless = re.sub(r'"\d+@[^"]*"', '"worker"', text)
+    traceless: dict[str, Any] = json.loads(re.sub(r'"stackTrace": ?"(?:[^"\\]|\\.)*"', '"stackTrace": ""', nameless))
+    return traceless
 
 
 def diverged(history: dict[str, Any]) -> dict[str, Any]:
