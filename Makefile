@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
 # Not -m: the package imports this module too, and Python warns when it then runs it a second time.
 PARTS := $(BIN)/python -c 'import sys; from etcd_handoff.lab.parts import main; sys.exit(main(network="network" in sys.argv))'
-BENCHES := removals "removals apart" takeover sizes load startup connections sandbox activity_cost fleet
+BENCHES := removals "removals apart" takeover sizes load startup connections sandbox activity_cost fleet restart
 PINS := requirements/base.txt requirements/dev.txt
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
