@@ -30,7 +30,7 @@ from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, pydan
 from temporalio.converter import BinaryNullPayloadConverter, CompositePayloadConverter, JSONProtoPayloadConverter
 from temporalio.exceptions import ApplicationError
 
-from etcd_handoff.change_queue import Turns
+from etcd_handoff.change_queue import Recall, Ticket, Turns
 from etcd_handoff.errors import HandoffError
 from etcd_handoff.leave_requests import WatchRequest
 from etcd_handoff.message import Message, Request, describe
@@ -45,8 +45,8 @@ DEFAULTS: Final = "etcd-handoff-defaults"
 """Key of a payload's metadata: which fields of a request have the value that they have when they are left out."""
 CONTINUED: Final = "etcd-handoff-continued"
 """Key of a payload's metadata: a workflow wrote this request, for its own next run."""
-WRITTEN_BY_PEOPLE: Final = (Request, WatchRequest, Turns)
-"""What people write, and inputs of workflows that have no other way to say that they cannot begin."""
+WRITTEN_BY_PEOPLE: Final = (Request, WatchRequest, Turns, Ticket, Recall)
+"""What people write, and inputs of workflows and updates that have no other way to say that they cannot read it."""
 
 
 class VersionMismatchError(HandoffError):

@@ -55,7 +55,7 @@ TICKET: Final = {
 }
 TURNS: Final = {"cluster_id": "cdf818194e3a8c32", "tickets": [TICKET], "holder": ""}
 RETRY: Final = {"uid": "1", "generation": 1, "failures": 1, "at_seconds": 1.5e9}
-WATCH: Final = {"cluster": "demo", "resync_seconds": 300, "retries": [RETRY]}
+WATCH: Final = {"cluster": "demo", "resync_seconds": 300, "state": {"retries": [RETRY]}}
 
 
 def harmless(thing: Any) -> Any:
