@@ -154,6 +154,20 @@ def rpc_stop(error: Any) -> Stop:
     return Stop(*rpc_failure(error))
 
 
+def load_clients(profile: ClusterProfile, *, temporal: bool) -> None:
+    """Import the clients of all servers that a command asks, before it asks any.
+
+    An import takes up to a second and stands still the event loop, while the deadlines of calls that have been sent run
+    on: members that answer would be shown as silent.
+    """
+    import etcd_handoff.etcd_gateway
+
+    if profile.kubernetes is not None:
+        import etcd_handoff.kubernetes_gateway
+    if temporal:
+        import etcd_handoff.client  # noqa: F401
+
+
 async def read_view(profile: ClusterProfile) -> ClusterView:
     """What etcd says now, held against the profile's cluster ID, or the gateway's error."""
     from etcd_handoff.etcd_gateway import EtcdGateway

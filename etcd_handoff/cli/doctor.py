@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from etcd_handoff.cli.common import (
     attempt,
     explain,
+    load_clients,
     profile_of,
     read_config,
     read_resources,
@@ -67,6 +68,7 @@ async def _examine(given: argparse.Namespace) -> list[Finding]:
     first = [Finding("configuration", f"cluster {name}, task queue {queue}"), files]
     if files.status != EXIT_DONE:
         return [*first, *await examine_temporal(queue, "")]
+    load_clients(profile, temporal=True)
     reading = asyncio.ensure_future(attempt(read_view(profile)))
 
     async def temporal() -> list[Finding]:

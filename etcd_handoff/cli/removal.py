@@ -12,6 +12,7 @@ from etcd_handoff.cli.common import (
     cluster_name,
     connected,
     explain,
+    load_clients,
     make_request,
     profile_of,
     read_config,
@@ -53,6 +54,7 @@ def plan_command(given: argparse.Namespace) -> int:
 
     name, profile = profile_of(given)
     request = make_request(given, name)
+    load_clients(profile, temporal=False)
     outlook = asyncio.run(_outlook(profile))
     plan = planned(outlook, request.member)
     if given.output == "json":

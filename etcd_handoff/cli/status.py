@@ -10,6 +10,7 @@ from etcd_handoff.cli.common import (
     attempt,
     connected,
     explain,
+    load_clients,
     profile_of,
     read_resources,
     read_view,
@@ -34,6 +35,7 @@ def status_command(given: argparse.Namespace) -> int:
     from etcd_handoff.cli.records import claims_of, doubt_of
 
     name, profile = profile_of(given)
+    load_clients(profile, temporal=True)
     view, resources, removals, trouble = asyncio.run(_read_status(name, profile))
     parts = (("etcd", view), ("kubernetes", resources), ("temporal", removals))
     failed = {part: explain(error) for part, error in parts if isinstance(error, Exception)}
