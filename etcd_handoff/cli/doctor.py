@@ -101,13 +101,14 @@ async def _examine_cluster(profile: ClusterProfile, reading: asyncio.Future[Clus
     from etcd_handoff.cli.endpoints import judge_advertised, judge_endpoints
     from etcd_handoff.cli.findings import judge_certificates, judge_cluster
 
-    endpoints, rights, contexts, strangers, view = await asyncio.gather(
+    endpoints, rights, view = await asyncio.gather(
         asyncio.gather(*(_read_endpoint(profile, n) for n in range(1, len(profile.etcd.endpoints) + 1))),
         _examine_rights(profile),
-        _read_contexts(profile),
-        _examine_contexts(profile),
         reading,
     )
+    # One after the other: opening a client blocks the event loop, and with it whoever waits for an answer by then.
+    contexts = await _read_contexts(profile)
+    strangers = await _examine_contexts(profile)
     ends = [
         *etcd_certificates(profile.etcd),
         *(kubeconfig_certificates(profile.kubernetes) if profile.kubernetes else ()),
