@@ -69,5 +69,5 @@ def test_two_things_happen_at_any_two_calls_of_any_small_cluster() -> None:
         for scenario in itertools.islice(two_troubles(3), 0, None, SHARE):
             found.wrong += removal(scenario, runner, found)
     found.tell("two troubles")
-    assert found.wrong == []
+    assert found.wrong == [], "\n".join(found.wrong)
     assert {"removed", "already-absent", "RemovalRefused"} <= set(found.ends)

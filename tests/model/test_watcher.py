@@ -122,8 +122,9 @@ async def test_namesake_of_whom_an_etcdmember_means_stays(runner: Runner) -> Non
     assert await live(runner, wanted, "namesakes") == []
 
 
-@pytest.mark.timeout(600 if WHOLE else 150)
+@pytest.mark.timeout(600 if WHOLE else 240)
 @pytest.mark.asyncio(loop_scope="module")
 async def test_whoever_is_asked_to_leave_leaves_and_no_record_lies(runner: Runner) -> None:
     """One trouble at one of the first calls, of which some make EtcdMembers lie; the last voter is refused."""
-    assert await live(runner, itertools.islice(one_trouble(4), 0, None, SHARE), "watcher") == []
+    wrong = await live(runner, itertools.islice(one_trouble(4), 0, None, SHARE), "watcher")
+    assert wrong == [], "\n".join(wrong)
