@@ -128,7 +128,10 @@ class Effects(Desk):
         return self._pinned
 
     def _doubtful(self) -> tuple[str, ...]:
-        return tuple(m.id for m in self._view.members if not m.reachable) if self._view else ()
+        """Members that gave no full answer to the last look: one that hangs would cost its time-out in every look."""
+        if self._view is None:
+            return ()
+        return tuple(m.id for m in self._view.members if not m.reachable or not (m.serves_reads or m.is_learner))
 
     def _label(self, member_id: str | None = None) -> str:
         pinned = self._pinned
