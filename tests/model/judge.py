@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from etcd_handoff.etcdmember import member_id_of, says
 from etcd_handoff.model import FailureType
 from etcd_handoff.planner import Reason
+from tests.model.looks import FOREIGN
 from tests.model.members import most
 
 if TYPE_CHECKING:
@@ -156,14 +157,26 @@ class Judge:
             yield f"it says {outcome}, and nobody knows of whom"
         if not gone and meant & set(cluster.removed) and MAYBE not in text:
             yield f"it says {outcome}: {text}, and we have removed the member"
-        last = {m.id for m in cluster.members.values() if m.voter} == meant
-        restored = cluster.restored and text.startswith(Reason.CLUSTER_RESTORED)
-        ours = f"cluster {cluster.cluster_id} is meant"
-        misled = self.misled and text.startswith(Reason.CLUSTER_CHANGED) and ours in text
-        if outcome == FailureType.REMOVAL_REFUSED and not (last or self.differ or restored or misled):
-            yield f"it says {text}, and it is not the last voter, nor was there another cluster, nor do the data differ"
+        if outcome == FailureType.REMOVAL_REFUSED and not self._lasts(cluster, text):
+            yield f"it says {text}, and that is not so"
         if outcome == FailureType.UNKNOWN_MEMBER and (self.named or self._known(cluster)):
             yield f"it says {text}, and the member is known"
+
+    def _lasts(self, cluster: Cluster, text: str) -> bool:
+        """Whether what a refusal says is so, and no wait could mend it.
+
+        Another cluster that alone answers, if only once, is refused for good: nobody knows whether the members that
+        are meant come back behind these endpoints, and nothing was changed.
+        """
+        reason, _, seen = text.partition(": ")
+        changed = f"now answer for cluster {FOREIGN}, cluster {cluster.cluster_id} is meant"
+        lasting = {
+            Reason.LAST_VOTER: {m.id for m in cluster.members.values() if m.voter} == (cluster.meant or frozenset()),
+            Reason.DATA_INCONSISTENT: self.differ,
+            Reason.CLUSTER_RESTORED: cluster.restored,
+            Reason.CLUSTER_CHANGED: self.misled and changed in seen,
+        }
+        return any(reason == known and so for known, so in lasting.items())
 
     @staticmethod
     def _known(cluster: Cluster) -> bool:

@@ -204,6 +204,7 @@ async def _end(removal: Removal) -> tuple[str, str, bool]:
         return f"nothing within its time: {stands.state}, {stands.doing}", "", False
     except WorkflowFailureError as error:
         cause = error.cause
-        kind = str(cause.type) if isinstance(cause, ApplicationError) else repr(cause)
-        return kind, str(cause), False
+        if not isinstance(cause, ApplicationError):
+            return repr(cause), "", False
+        return str(cause.type), cause.message, False  # `str` of it would put its type in front
     return result.outcome, "", result.status_recorded

@@ -11,12 +11,12 @@ import random
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
-from unittest.mock import AsyncMock
 
 import pytest
+from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
 
-import activities.temporal
-import workflows.remove_member
+import activities.turns
+import workflows.turn_taking
 from etcd_handoff.change_queue import UNDISTURBED
 from etcd_handoff.model import FailureType
 from tests.model.mutants import ALL_MUTANTS, break_it
@@ -27,6 +27,9 @@ from tests.model.trouble import TO_GATES, TO_REMOVALS, Trouble
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from temporalio.client import WorkflowHandle
+
+    from etcd_handoff.change_queue import Ticket, Turn
     from tests.model.runner import Runner
 
 pytestmark = pytest.mark.integration
@@ -99,18 +102,35 @@ async def test_pairs_that_once_went_wrong_end_well(runner: Runner) -> None:
     assert wrong == [], "\n".join(wrong)
 
 
+class Unwoken:
+    """Asks the queue as a removal does, but for the call that is only to wake it: no worker takes that in time."""
+
+    def __init__(self) -> None:
+        self._position = activities.turns._position  # noqa: SLF001  # this stands in its place
+        self.unheard = 0
+
+    async def __call__(self, queue: WorkflowHandle[Any, Any], ticket: Ticket, seconds: float) -> Turn:
+        """The queue's answer."""
+        if ticket.waits:
+            return await self._position(queue, ticket, seconds)
+        self.unheard += 1
+        raise WorkflowUpdateRPCTimeoutOrCancelledError
+
+
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("woken", [True, False])
 async def test_queue_that_keeps_still_hears_who_joins(
     runner: Runner, monkeypatch: pytest.MonkeyPatch, *, woken: bool
 ) -> None:
     """A removal that gives its turn back, and soon wants it again, waits for the queue alone, which can be woken."""
-    monkeypatch.setattr(workflows.remove_member, "REJOIN", timedelta(hours=1))
-    monkeypatch.setattr(activities.temporal, "keeps_still", lambda _: timedelta(hours=1) if woken else UNDISTURBED)
-    if not woken:  # such as when no worker has answered in time
-        monkeypatch.setattr(activities.temporal, "_wake", AsyncMock())
+    monkeypatch.setattr(workflows.turn_taking, "rejoin_after", lambda _: timedelta(hours=1))
+    monkeypatch.setattr(activities.turns, "keeps_still", lambda _: timedelta(hours=1) if woken else UNDISTURBED)
+    unwoken = Unwoken()
+    if not woken:
+        monkeypatch.setattr(activities.turns, "_position", unwoken)
     found = await runner.run([Scenario(3, "leader", ((1, Trouble.OTHER_DIES),))])
     assert (found.wrong, dict(found.ends)) == ([], {"removed": 1})
+    assert woken or unwoken.unheard, "its turn was not given back"
 
 
 @pytest.mark.asyncio(loop_scope="module")
