@@ -33,6 +33,7 @@ class Looks:
         self.gateway = gateway
         self.longest_seconds = 2 * profile.call_timeout_seconds + profile.change_timeout_seconds + 2
         self.usual_seconds = 2 * profile.call_timeout_seconds + 1
+        self.write_seconds = profile.change_timeout_seconds + 1
         self._last: ClusterView | None = None
         self._seen_seconds = 0.0
 

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 STALE_LOOK_SECONDS: Final = 1.0
 """A look that is older when the proposal is to be sent is made again: the worker was paused meanwhile, and others may
 have had the lock."""
+LONGEST_SECONDS: Final = 60.0
+"""Nothing is proposed later than this after the attempt began, or than two of the longest looks: others may have taken
+its place long ago."""
 LOOKS: Final = 3
 """Looks before the proposal, each after a committed entry; then the workflow plans again."""
 UNWRITABLE: Final = (EtcdPermissionError, SpaceExceededError, CorruptClusterError)
@@ -75,6 +78,7 @@ class Removal:
         self._prepare = prepare
         self._locked_through = ""
         self._proposed = False
+        self._started = time.monotonic()
 
     async def run(self) -> Report:
         """The target is not in the linearizable member list, or a fresh view says why it still is.
@@ -98,11 +102,12 @@ class Removal:
                 return await self._nothing_to_do(view, note)
             via_id = step.via_id
         for _ in range(LOOKS):
+            began = time.monotonic()
             committed = await self._commit(via_id) if self._act.holder else _Commit()
             if committed.holder:
                 note = f"{committed.holder} changes this etcd cluster and has the lock in etcd"
                 return Report(step=self._clock.step(StepOutcome.LOCKED, note), view=view)
-            began = time.monotonic()
+            locked = time.monotonic()
             view, note = await self._look()
             ended = time.monotonic()
             step = plan(view, intent(self._act)) if view else None
@@ -115,7 +120,10 @@ class Removal:
                 via_id = step.via_id
                 continue
             await failpoints.reach("remove_member.looked")
-            if ended - began <= self._looks.usual_seconds and time.monotonic() - ended <= STALE_LOOK_SECONDS:
+            usual = locked - began <= self._looks.write_seconds and ended - locked <= self._looks.usual_seconds
+            if time.monotonic() - self._started > max(LONGEST_SECONDS, 2 * self._looks.longest_seconds):
+                break
+            if usual and time.monotonic() - ended <= STALE_LOOK_SECONDS:
                 return await self._propose(view, step.via_id)
         note = f"no look was fresh enough, or none followed a committed write, in {LOOKS} tries"
         return Report(step=self._clock.step(StepOutcome.REPLAN, note), view=view)
@@ -143,9 +151,12 @@ class Removal:
             note = f"{via} does not know the member"
         except EtcdError as error:
             note = f"{via} gave no definite answer: {error}"
-        after, unread = (view.only(left), "") if left is not None else await self._look(target_id)
-        if after is not None and after.member(target_id) is not None:
-            after, unread = await self._look()
+        try:
+            after, unread = (view.only(left), "") if left is not None else await self._look(target_id)
+            if after is not None and after.member(target_id) is not None:
+                after, unread = await self._look()
+        except EtcdPermissionError as error:  # whatever may be read now, the proposal was sent
+            after, unread = None, str(error)
         if after is None or after.member(target_id) is not None:
             text = note or unread or f"{via} agreed, but the member is still listed"
             return Report(step=self._clock.step(StepOutcome.REPLAN, text), view=after, proposed=True)

@@ -70,7 +70,9 @@ class EtcdGateway:
         self._connections = Connections(profile)
         self._observer = Observer(profile, self._connections, cluster_id)
         self._lock_values: dict[str, bytes] = {}
-        self._lock_age = LockAge(max(LOCK_STALE_SECONDS, 2 * profile.change_timeout_seconds + 4))
+        # As long as its holder may take: to write the key, to look, to look again after a pause, and to propose.
+        longest = 2 * profile.call_timeout_seconds + 2 * profile.change_timeout_seconds
+        self._lock_age = LockAge(max(LOCK_STALE_SECONDS, longest + 6))
 
     async def close(self) -> None:
         """Close all connections."""

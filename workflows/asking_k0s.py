@@ -19,11 +19,25 @@ if TYPE_CHECKING:
 
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.model import HandoffState, LeaveRequest, StepOutcome
+    from etcd_handoff.planner import Reason
     from workflows import calls, outcome
     from workflows.turn_taking import TurnTaking
 
 OURS: Final = "etcd-handoff"
 """Our name as a field manager."""
+UNSAFE: Final = frozenset(
+    {
+        Reason.QUORUM_AT_RISK,
+        Reason.VOTER_HANGS,
+        Reason.VOTER_LAGS,
+        Reason.CLUSTER_CORRUPT,
+        Reason.NO_QUORUM,
+        Reason.MIXED_CLUSTERS,
+        Reason.LISTS_DIFFER,
+        Reason.UNLISTED_MEMBER,
+    }
+)
+"""Reasons why the member must not leave now, and not only why nobody can tell."""
 
 
 def may_ask_again(manager: str) -> bool:
@@ -42,6 +56,7 @@ class AskingK0s(TurnTaking):
         """k0s has not been asked."""
         super().__init__()
         self._leave_asked = False
+        self._leave_stored = False
 
     @property
     def _change_pending(self) -> bool:
@@ -53,7 +68,7 @@ class AskingK0s(TurnTaking):
         order = await calls.read_leave(self._leave_request()) if self._leave_asked else None
         if order is not None and not order.leave:
             self._log.append(order.step)
-            if order.present and not may_ask_again(order.manager):
+            if self._leave_stored and order.present and not may_ask_again(order.manager):
                 raise outcome.taken_back(order.name, order.manager)
         if order is None or not order.leave:
             await self._ask(self._leave_request())
@@ -62,14 +77,21 @@ class AskingK0s(TurnTaking):
     async def _ask(self, ask: LeaveRequest) -> None:
         self._show(HandoffState.REMOVING, f"asking k0s to remove {self._label()}")
         self._proposal.in_flight = True
+        self._leave_asked = True  # from here on, as an answer may be lost
         try:
             step = await calls.request_leave(ask)
         finally:
             self._proposal.in_flight = False
         self._log.append(step)
         if step.outcome != StepOutcome.REQUESTED:
+            self._leave_asked = False
             raise outcome.no_leave(step.note)
-        self._leave_asked, self._waiting.pauses = True, 0
+        self._leave_stored, self._waiting.pauses = True, 0
+
+    async def _withdraw_unsafe_order(self, blocked: Blocked) -> None:
+        """Take the order back while the member must not go: k0s would follow it without asking who takes part."""
+        if self._leave_asked and blocked.reason in UNSAFE:
+            await self._withdraw()
 
     async def _withdraw(self) -> None:
         """The order does not stand any more, where it was ours; what k0s has begun by then may still take place."""
@@ -82,7 +104,7 @@ class AskingK0s(TurnTaking):
                 self._log.append(await calls.request_leave(self._leave_request(leave=False)))
             elif order.leave:
                 return  # it was somebody else's order before
-            self._leave_asked = False
+            self._leave_asked = self._leave_stored = False
         except calls.StepFailedError as error:
             workflow.logger.warning("the order to k0s was not taken back: %s", error)
 

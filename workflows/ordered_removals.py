@@ -68,7 +68,13 @@ class OrderedRemovals:
         """The page in the Web UI is up to date."""
 
     def _start(self, seen: Seen, view: ClusterView) -> None:
-        """Every present member that an order is about is being removed, and nothing else is because of us."""
+        """Every present member that an order is about is being removed, and nothing else is because of us.
+
+        Not while nobody is agreed to lead: whether the cluster was restored shows by its leader alone.
+        """
+        if view.leadership is None:
+            self._soon = True
+            return
         for asked in seen.members:
             order = self._orders.get(asked.uid)
             target = leave_orders.target(order, asked, view)

@@ -57,8 +57,8 @@ class RecordStatus:
                     raise
                 self._text = why_it_failed(error)[1]
             # It ended before its time, as it does on a worker whose configuration lacks the profile.
-            await workflow.sleep(min(pause, LONGEST_PAUSE), summary=f"until it is tried again: {self._text[:80]}")
-            pause *= 2
+            await workflow.sleep(pause, summary=f"until it is tried again: {self._text[:80]}")
+            pause = min(2 * pause, LONGEST_PAUSE)
         text = f"the EtcdMember of {member} could not be written within {PATIENCE.days} days: {self._text}; "
         text += f"run the removal of {member} again"
         raise ApplicationError(text, type=NOT_RECORDED, non_retryable=True)

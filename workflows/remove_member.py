@@ -137,6 +137,7 @@ class RemoveMember(AskingK0s):
         if self._request.dry_run and self._view is not None:
             return self._planned(decision)
         if isinstance(decision, Blocked):
+            await self._withdraw_unsafe_order(decision)
             return decision
         return await self._finish() if isinstance(decision, Done) else await self._advance(decision)
 
@@ -403,4 +404,5 @@ class RemoveMember(AskingK0s):
         self._proposal, self._absent = Proposal(pending_since=carried.pending_since), carried.absent
         self._writes_acknowledged, self._recording_seconds = carried.writes_acknowledged, carried.recording_seconds
         self._take_place(carried)
-        self._leave_asked, self._cancel_requested = carried.leave_asked, carried.cancel_requested
+        self._leave_asked = self._leave_stored = carried.leave_asked
+        self._cancel_requested = carried.cancel_requested

@@ -68,7 +68,8 @@ class TurnTaking(Gates):
             wakes: The queue is to tell the EtcdMember at once what the removal waits for.
         """
         if self._turn.granted or (wakes and not self._queue_knows):
-            await self._join(waits=False, wakes=wakes)
+            place = await self._join(waits=False, wakes=wakes)
+            self._queue_knows = not place.silent  # else it is told again at the next pause
 
     async def _join(self, *, waits: bool = True, wakes: bool = True) -> Place:
         """Tell the queue whether a turn is wanted; what it answers to anything said before counts no more."""

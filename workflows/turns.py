@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from etcd_handoff.model import Pinned
 
 FOLLOW_TIMEOUT: Final = timedelta(hours=1)
+FOLLOW_AGAIN: Final = timedelta(seconds=5)
+"""Pause after a removal could not be followed in several attempts, or not for longer than one attempt may last."""
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=5)
 RECALL_TIMEOUT: Final = timedelta(minutes=1)
 TAKE_TIMEOUT: Final = timedelta(seconds=20)
@@ -160,14 +162,21 @@ class ClusterTurns:
         while True:
             ask = Follow(workflow_id=ticket.workflow_id, chain_id=ticket.chain_id, state=noted.state, doing=noted.doing)
             # Without end: the turn is free when Temporal says that the removal has ended, and not before.
-            followed = await workflow.execute_activity_method(
-                TemporalActivities.follow_removal,
-                ask,
-                start_to_close_timeout=FOLLOW_TIMEOUT,
-                heartbeat_timeout=HEARTBEAT_TIMEOUT,
-                retry_policy=RETRY,
-                summary=ticket.label,
-            )
+            try:
+                followed = await workflow.execute_activity_method(
+                    TemporalActivities.follow_removal,
+                    ask,
+                    start_to_close_timeout=FOLLOW_TIMEOUT,
+                    heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                    retry_policy=RETRY,
+                    summary=ticket.label,
+                )
+            except ActivityError as error:
+                if is_cancelled_exception(error):
+                    raise
+                workflow.logger.warning("%s is not followed for a moment: %s", ticket.label, error.cause)
+                await workflow.sleep(FOLLOW_AGAIN, summary=f"until {ticket.label} is followed again")
+                continue
             if not followed.open:
                 break
             # Older words are of no use any more, and an API server that hangs must not keep the others waiting.
