@@ -11,7 +11,9 @@ import functools
 import json
 import logging
 import os
+import re
 import shutil
+import ssl
 import stat
 import subprocess
 import tempfile
@@ -24,8 +26,9 @@ from kubernetes.aio.config import kube_config
 from kubernetes.aio.config.config_exception import ConfigException
 from kubernetes.aio.config.dateutil import parse_rfc3339
 from kubernetes.aio.config.exec_provider import ExecProvider
+from yaml import MarkedYAMLError
 
-from etcd_handoff.errors import ApiUnavailableError
+from etcd_handoff.errors import ApiUnavailableError, ConfigError
 
 PLUGIN_SECONDS: Final = 30.0
 """Time for a credential plugin; those of clouds take some seconds. Requests do not wait so long, the next finds it."""
@@ -39,8 +42,17 @@ CREDENTIALS: Final = (
 CLUSTER_FILES: Final = ("certificate-authority",)
 USER_FILES: Final = ("client-certificate", "client-key", "tokenFile")
 """Keys of a kubeconfig that name files, relative to the kubeconfig's folder."""
+KEYS: Final = (
+    *("clusters", "contexts", "users", "current-context", "context", "cluster", "user", "name", "value"),
+    *("auth-provider", "config", "id-token", "refresh-token", "client-id", "client-secret", "idp-issuer-url"),
+    *("exec", "command", "apiVersion"),
+)
+"""Keys whose absence may be told; whatever else stands where the library names one may be somebody's secret."""
+MISSING: Final = re.compile(r"Expected key (\S+) in |missing key '(\S+)'$")
+"""How the library says that a key is missing."""
 
 log = logging.getLogger(__name__)
+kube_config.logger.setLevel(logging.CRITICAL)  # it logs what stands in a kubeconfig; what matters is raised here
 _Base: Any = kube_config.KubeConfigLoader
 
 
@@ -72,7 +84,7 @@ class Loader(_Base):  # type: ignore[misc]  # the library's functions have no ty
         super().set_active_context(context_name)
         user = self._current_context["context"].safe_get("user")
         if user and self._user is None:
-            raise ConfigException(f"there is no user {user!r}")
+            raise ConfigError(f"there is no user {user!r}" if isinstance(user, str) else "its user is no name")
 
     def _set_config(self, client_configuration: Any) -> None:
         token = getattr(self, "token", "").strip()
@@ -88,11 +100,12 @@ class Loader(_Base):  # type: ignore[misc]  # the library's functions have no ty
         try:
             await super()._load_authentication()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ApiUnavailableError(f"credentials cannot be had: {type(error).__name__}") from error
+            raise ApiUnavailableError(f"credentials cannot be had: {type(error).__name__}") from None
         except ConfigException as error:
             if self.provider is None:
                 raise
-            raise ApiUnavailableError(f"credentials cannot be had: {error}") from error
+            text = f"credentials cannot be had: {what_is_wrong(error)}"
+            raise ApiUnavailableError(text) from None
 
     def _load_cluster_info(self) -> None:
         self._temp_file_path = str(_private_folder())
@@ -109,10 +122,10 @@ class Loader(_Base):  # type: ignore[misc]  # the library's functions have no ty
         try:
             self._take(await run_plugin(plugin, self._folder))
         except PluginError as error:
-            raise ApiUnavailableError(f"credentials cannot be had: plugin {name} {error}") from error
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ApiUnavailableError(f"credentials cannot be had: plugin {name} {error}") from None
+        except (ValueError, TypeError, KeyError, AttributeError):
             text = f"credentials cannot be had: plugin {name} answers something that is no ExecCredential"
-            raise ApiUnavailableError(text) from error
+            raise ApiUnavailableError(text) from None
         return True
 
     def _take(self, status: dict[str, Any]) -> None:
@@ -154,7 +167,7 @@ async def run_plugin(plugin: ExecProvider, folder: Path) -> dict[str, Any]:
             command, *arguments, env=environment, stdin=nothing, stdout=pipe, stderr=pipe
         )
     except OSError as error:
-        raise PluginError(f"cannot be run: {error.strerror}") from error
+        raise PluginError(f"cannot be run: {error.strerror}") from None
     try:
         async with asyncio.timeout(PLUGIN_SECONDS):
             output, errors = await process.communicate()
@@ -165,13 +178,31 @@ async def run_plugin(plugin: ExecProvider, folder: Path) -> dict[str, Any]:
             process.kill()
             await process.wait()
     if process.returncode:
-        log.warning("credential plugin %s: %s", Path(command).name, errors.decode(errors="replace").strip()[-500:])
+        said = f"ended with {process.returncode} and {len(errors)} bytes on its standard error; run it by hand"
+        log.warning("credential plugin %s %s", Path(command).name, said)  # what it prints may be a secret
         raise PluginError(f"ended with {process.returncode}")
     answer = json.loads(output)
     if answer["apiVersion"] != plugin.api_version:
         raise PluginError(f"does not answer in {plugin.api_version}")
     status: dict[str, Any] = answer["status"]
     return status
+
+
+def what_is_wrong(error: Exception) -> str:
+    """What a kubeconfig lacks, in words of ours: those of the library and of the YAML parser quote what is in it."""
+    kind, note = type(error).__name__, ""
+    if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
+        note = f"no YAML at line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}"
+    elif isinstance(error, ssl.SSLError):
+        note = f"a certificate or key in it cannot be read ({error.reason or 'no reason given'})"
+    elif isinstance(error, OSError) and error.errno:
+        note = os.strerror(error.errno)
+    elif isinstance(error, ConfigException) and (found := MISSING.search(str(error))):
+        key = found[1] or found[2]
+        note = f"it lacks `{key}`" if key in KEYS else ""
+    elif isinstance(error, ConfigException) and "File does not exist" in str(error):
+        note = "it names a file that is not there"
+    return f"{kind}{f': {note}' if note else ''}"
 
 
 # --- temporary files ----------------------------------------------------------------------------------------------

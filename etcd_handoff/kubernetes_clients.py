@@ -22,8 +22,8 @@ from kubernetes.aio.config import incluster_config
 from kubernetes.aio.config.config_exception import ConfigException
 from yaml import YAMLError
 
-from etcd_handoff.errors import ApiUnavailableError, ConfigError
-from etcd_handoff.kubeconfig import Loader, remove_temporary_files
+from etcd_handoff.errors import ApiUnavailableError, ConfigError, HandoffError
+from etcd_handoff.kubeconfig import Loader, remove_temporary_files, what_is_wrong
 from etcd_handoff.proxies import Proxy, proxy_for
 
 AGAIN_SECONDS: Final = 5.0
@@ -40,8 +40,12 @@ FAILED_SECONDS: Final = 0.5
 """How long the credentials of a context are not asked for again after they could not be had."""
 RETIRE_SECONDS: Final = 60.0
 """How long a client that was replaced stays open for requests that still use it."""
-UNUSABLE: Final = (ConfigException, YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError)
-"""What the client's loader raises for a kubeconfig that is not there, no YAML, or of another shape."""
+UNUSABLE: Final = (
+    *(ConfigException, YAMLError, OSError, ValueError, TypeError, LookupError),
+    *(AttributeError, ArithmeticError, RuntimeError),
+)
+"""What the client's loader raises for a kubeconfig that is not there, no YAML, or of another shape. Their texts quote
+whole entries of it, so none is ever passed on, not even as the cause of another error."""
 
 Stamp = tuple[str, int, int, int]
 log = logging.getLogger(__name__)
@@ -162,10 +166,6 @@ class Clients:
         opened = self._opened.get(context)
         return opened.proxy if opened else None
 
-    def names(self) -> tuple[str, ...]:
-        """The contexts with a client."""
-        return tuple(self._opened)
-
     async def close(self) -> None:
         """Close all clients; no file of ours is left."""
         tasks = [*self._opening.values(), *self._retiring]
@@ -195,7 +195,8 @@ class Clients:
         self._opening.pop(context, None)
         self._failed.pop(context, None)
         if not task.cancelled() and (error := task.exception()) is not None:  # maybe nobody waits for it any more
-            log.debug("context %s: %s", context or "in-cluster", error)
+            said = error if isinstance(error, HandoffError) else type(error).__name__
+            log.debug("context %s: %s", context or "in-cluster", said)
             if isinstance(error, ApiUnavailableError):
                 self._failed[context] = (asyncio.get_running_loop().time(), str(error))
 
@@ -203,7 +204,8 @@ class Clients:
         try:
             opened = await (open_client(self.kubeconfig, context) if self.kubeconfig else open_in_cluster())
         except UNUSABLE as error:
-            raise ConfigError(" ".join(str(error).split()) or type(error).__name__) from error
+            source = "kubeconfig" if self.kubeconfig else "in-cluster configuration"
+            raise ConfigError(f"the {source} cannot be used for it: {what_is_wrong(error)}") from None
         before, self._opened[context] = self._opened.get(context), opened
         if before is not None:
             self._retire(before)

@@ -171,13 +171,13 @@ class ApiServers:
                         raise
                 return await call(client.CustomObjectsApi(renewed.api), self._limit)
         except client.ApiException as error:
-            raise classify(error) from error
+            raise classify(error) from None  # it holds headers and the whole body
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             proxy = self._clients.proxy(context)
             through = f"through the proxy of {proxy.origin}: " if proxy else ""
-            raise ApiUnavailableError(f"{through}{_connection_note(error, self._limit)}") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ApiUnavailableError("it answers something that no API server does") from error
+            raise ApiUnavailableError(f"{through}{_connection_note(error, self._limit)}") from None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ApiUnavailableError("it answers something that no API server does") from None
 
     # --- which Kubernetes cluster ---------------------------------------------------------------------------------
 

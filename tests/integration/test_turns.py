@@ -257,13 +257,14 @@ async def test_blocked_removal_lets_the_one_pass_that_unblocks_it(bench: MakeBen
 
 async def test_end_of_a_removal_is_told_with_what_is_known_of_it(bench: MakeBench) -> None:
     """How it ended and which member it was about; that nothing is known of it is no success."""
-    async with bench(nodes=1, workers=("node0",)) as b:
+    async with bench(nodes=2, workers=("node0",)) as b:
         follow = TemporalActivities(b.client).follow_removal
         planned = await b.start("node0", dry_run=True)
         result = await planned.result()
         told = await ActivityEnvironment().run(follow, Follow(workflow_id=planned.id))
         assert (told.outcome, told.member_id, told.failed) == ("planned", result.member_id, False)
         first = planned.first_execution_run_id or ""
+        await b.remove("node1")
         refused = await b.start("node0")
         with pytest.raises(WorkflowFailureError):
             await refused.result()

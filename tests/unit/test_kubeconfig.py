@@ -124,6 +124,92 @@ async def test_warm_opens_what_can_be_opened(tmp_path: Path) -> None:
     assert clients._opened == {}
 
 
+# --- secrets ------------------------------------------------------------------------------------------------
+
+PRIVATE = "WITHHELD-c2VjcmV0"
+
+
+def with_user(user: object) -> str:
+    """A kubeconfig with this entry of its list of users."""
+    parts = json.loads(content(server="https://h:1"))
+    return json.dumps({**parts, "users": [user]})
+
+
+def exec_user(**settings: object) -> str:
+    """A kubeconfig whose user has a credential plugin with these settings."""
+    known = {"command": "true", "apiVersion": "client.authentication.k8s.io/v1"}
+    return with_user({"name": "u", "user": {"exec": {**known, **settings}}})
+
+
+def oidc(**config: object) -> str:
+    """A kubeconfig whose user has an identity provider with this configuration."""
+    return with_user({"name": "u", "user": {"auth-provider": {"name": "oidc", "config": config}}})
+
+
+LEAKY = {
+    "user without `user`": with_user({"name": "u", "token": PRIVATE}),
+    "user without a name": with_user({"user": {"token": PRIVATE}}),
+    "user that is a text": with_user(PRIVATE),
+    "users that are a text": json.dumps({**json.loads(content()), "users": PRIVATE}),
+    "context whose user is a mapping": content().replace('"user": "u"}}', f'"user": {{"token": "{PRIVATE}"}}}}}}'),
+    "environment without a value": exec_user(env=[{"name": PRIVATE}]),
+    "environment without a name": exec_user(env=[{"value": PRIVATE}]),
+    "environment that is a text": exec_user(env=PRIVATE),
+    "command that is a list": exec_user(command=[PRIVATE]),
+    "plugin that prints and fails": exec_user(command="sh", args=["-c", f"echo {PRIVATE}; echo {PRIVATE} >&2; exit 3"]),
+    "plugin that prints": exec_user(command="echo", args=[PRIVATE]),
+    "cut off": with_user({"name": "u", "user": {"token": PRIVATE}}).partition("contexts")[0],
+    "tag that is none": f"users:\n- name: u\n  user:\n    token: !{PRIVATE} x\n",
+    "alias that is none": f"users: *{PRIVATE}\n",
+    "tabs": f"users:\n\t- {PRIVATE}\n",
+    "text": PRIVATE,
+    "key that is no base64": with_user({"name": "u", "user": {"client-key-data": f"{PRIVATE}="}}),
+    "certificate that is none": with_user(
+        {"name": "u", "user": {key: base64.b64encode(PRIVATE.encode()).decode()
+                               for key in ("client-certificate-data", "client-key-data")}}
+    ),
+    "key pasted for a file's name": with_user({"name": "u", "user": {"client-key": PRIVATE}}),
+    "key pasted that is long": with_user({"name": "u", "user": {"client-key": PRIVATE * 500}}),
+    "token with a line end": with_user({"name": "u", "user": {"tokenFile": f"{PRIVATE}\0"}}),
+    "token of two parts": oidc(**{"id-token": f"{PRIVATE}.x"}),
+    "token of no base64": oidc(**{"id-token": f"a.{PRIVATE}.c"}),
+    "nothing to renew with": oidc(**{"client-secret": PRIVATE}),
+    "no issuer": oidc(**{"refresh-token": PRIVATE}),
+}  # fmt: skip
+
+
+def chain(error: BaseException | None) -> str:
+    """What an error and its causes say: Temporal keeps the causes too."""
+    return "" if error is None else f"{error!r} {error} {chain(error.__cause__)}"
+
+
+@pytest.mark.parametrize("kind", LEAKY)
+async def test_nothing_of_a_kubeconfig_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str) -> None:
+    """Whatever is wrong with it: no error, no cause of one and no log record quotes what stands in it."""
+    caplog.set_level("DEBUG")
+    opened = gateways(tmp_path, LEAKY[kind])
+    await opened.warm()
+    with pytest.raises((ConfigError, ApiUnavailableError)) as caught:
+        await opened.require("prod").list()
+    with pytest.raises((ConfigError, ApiUnavailableError)) as one:
+        await opened.require("prod")._servers._clients.get("node0")
+    await opened.close()
+    assert "node0" in str(caught.value)
+    assert "WITHHELD" not in chain(caught.value) + chain(one.value) + caplog.text
+
+
+async def test_place_and_kind_of_a_mistake_are_told(tmp_path: Path) -> None:
+    """So that it can be found without what stands there."""
+    for kind, words in (
+        ("user without `user`", "ConfigException: it lacks `user`"),
+        ("environment without a value", "ConfigException: it lacks `value`"),
+        ("tag that is none", "ConstructorError: no YAML at line 4, column 12"),
+        ("certificate that is none", "SSLError: a certificate or key in it cannot be read"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            await gateways(tmp_path, LEAKY[kind]).require("prod").list()
+
+
 # --- credentials --------------------------------------------------------------------------------------------
 
 
