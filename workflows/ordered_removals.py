@@ -22,6 +22,7 @@ from temporalio.exceptions import (
 from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
 if TYPE_CHECKING:
+    from etcd_handoff.belief import Binding
     from etcd_handoff.leave_requests import Asked, Seen
     from etcd_handoff.view import ClusterView
 
@@ -33,7 +34,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.model import TASK_TIMEOUT, Outcome, RemovalRequest, workflow_id
     from etcd_handoff.removal_progress import Follow, Followed, Note
     from workflows import calls
-    from workflows.remove_member import RemoveMember
+    from workflows.remove_member import BOUND_MEMO, RemoveMember
 
 HEARTBEAT: Final = timedelta(seconds=5)
 NOTE_TIMEOUT: Final = timedelta(seconds=20)
@@ -62,7 +63,8 @@ class OrderedRemovals:
         self._unfollowed: dict[str, str] = {}
         """Why a removal that is under way cannot be followed."""
         self._looks = 0
-        self._resync = False
+        self._resync = self._soon = False
+        self._binding = Binding()
 
     def _show(self) -> None:
         """The page in the Web UI is up to date."""
@@ -169,6 +171,7 @@ class OrderedRemovals:
                 task_timeout=TASK_TIMEOUT,
                 static_summary=f"Take member {running.label} out of etcd cluster {request.cluster}",
                 static_details=request.reason,
+                memo={BOUND_MEMO: self._binding},
             )
             calls.may_be_left(removal)  # the activity that follows it says how it ended, whoever started it
         except WorkflowAlreadyStartedError:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
@@ -67,6 +67,9 @@ with workflow.unsafe.imports_passed_through():
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+BOUND_MEMO: Final = "etcd-handoff-bound"
+"""Key in the memo: the cluster that the order was given in, as far as the watcher had seen it."""
+
 
 @workflow.defn
 class RemoveMember(AskingK0s):
@@ -86,6 +89,7 @@ class RemoveMember(AskingK0s):
         self._request = request
         self._waiting = WaitBudget(request.blocked_timeout_seconds)
         self._began = workflow.info().start_time.isoformat(timespec="seconds")
+        self._binding = workflow.memo_value(BOUND_MEMO, Binding(), type_hint=Binding)
         self._take_over()
         self._listing = asyncio.create_task(self._list_what_lasts())  # goes with the run: to cancel it is an event more
         removal = asyncio.create_task(self._remove())
@@ -210,7 +214,8 @@ class RemoveMember(AskingK0s):
                 raise
         if doubt := self._doubt(view, (pinned.member_id,)):
             return doubt
-        self._pinned, self._binding = pinned, belief.bound(Binding(cluster_id=view.cluster_id), view)
+        known = self._binding if self._binding.cluster_id else Binding(cluster_id=view.cluster_id)
+        self._pinned, self._binding = pinned, belief.bound(known, view)
         if not pinned.present:  # it may have joined after the list was read, and before its EtcdMember was
             await self._look()
         return None
@@ -234,7 +239,7 @@ class RemoveMember(AskingK0s):
 
     def _doubt(self, view: ClusterView, departed: Sequence[str] = ()) -> Blocked | Refused | None:
         """What stands against believing the view that a member is to be pinned in."""
-        doubt = belief.contradiction(view, Binding(), departed)
+        doubt = belief.contradiction(view, self._binding, departed)
         if doubt is None and self._traits is not None and not self._traits.cluster_id:
             doubt = belief.witness(view, self._claims or ())
         return doubted(doubt) if doubt else None

@@ -57,13 +57,11 @@ class WatchEtcdMembers(OrderedRemovals):
     def __init__(self) -> None:
         """Nothing has been seen yet."""
         super().__init__()
-        self._binding = Binding()
         self._lasting: Doubt | None = None
         self._repaired: list[str] = []
         self._trouble = ""
         self._setbacks = 0
         self._seen: Seen | None = None
-        self._soon = False
         self._confirm = False
 
     @workflow.run
@@ -223,6 +221,7 @@ class WatchEtcdMembers(OrderedRemovals):
         # A removal waits for no correction where it is clear already that nothing is held back.
         held = drift.hold(view, _claims(seen, view), self._removed)
         if held is None or confirmed:
+            self._binding = belief.bound(self._binding, view)
             self._start(seen, view)
         synced = await self._sync(seen, view, confirmed=confirmed)
         self._repaired = [*self._repaired, *synced.changed][-KEPT_REPAIRS:]
