@@ -14,11 +14,10 @@ from temporalio.exceptions import ApplicationError
 from etcd_handoff import drift
 from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.errors import (
+    ApiUnavailableError,
     ConflictError,
     KubernetesError,
-    KubernetesPermissionError,
     ObjectGoneError,
-    RejectedError,
 )
 from etcd_handoff.etcdmember import (
     JOINED,
@@ -108,7 +107,9 @@ class EtcdMemberActivities:
                 told = await _put_right(gateway, resource, sync)
             except (ConflictError, ObjectGoneError):
                 again = True
-            except (RejectedError, KubernetesPermissionError) as error:
+            except ApiUnavailableError:
+                raise
+            except KubernetesError as error:  # what forbids one of them must not stop the others
                 notes.append(f"EtcdMember {name} could not be put right: {error}")
             else:
                 changed += told
@@ -144,7 +145,7 @@ async def _put_right(gateway: KubernetesGateway, resource: dict[str, Any], sync:
     Raises:
         ConflictError: It says something else than before the list was read, or changes all the time.
         ObjectGoneError: It was deleted meanwhile.
-        RejectedError: The API server does not accept what is true.
+        KubernetesError: The API server does not let what is true be written.
     """
     name = resource["metadata"]["name"]
     for _ in range(TRIES):
@@ -197,7 +198,9 @@ async def _say_held(gateway: KubernetesGateway, resource: dict[str, Any], sync: 
         return []
     try:
         await gateway.patch_status(resource, fields)
-    except (ConflictError, ObjectGoneError, RejectedError, KubernetesPermissionError):
+    except ApiUnavailableError:
+        raise
+    except KubernetesError:  # what forbids one of them must not stop the others
         return []
     await gateway.record_event(event_for(resource, News("NotCorrected", held.message, warning=True), _micro()))
     return []
