@@ -22,7 +22,6 @@ from temporalio.exceptions import (
 from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
 if TYPE_CHECKING:
-    from etcd_handoff.belief import Binding
     from etcd_handoff.leave_requests import Asked, Seen
     from etcd_handoff.view import ClusterView
 
@@ -30,6 +29,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.etcdmembers import EtcdMemberActivities
     from activities.temporal import TemporalActivities
     from etcd_handoff import leave_orders
+    from etcd_handoff.belief import Binding
     from etcd_handoff.leave_requests import LeaveOrder, Retry, RunningRemoval, WatchRequest, retry_after
     from etcd_handoff.model import TASK_TIMEOUT, Outcome, RemovalRequest, workflow_id
     from etcd_handoff.removal_progress import Follow, Followed, Note
