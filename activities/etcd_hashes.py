@@ -52,7 +52,7 @@ async def _hashes(gateway: EtcdGateway, voters: tuple[MemberView, ...]) -> tuple
         newest = await gateway.hash_at(first.id, 0)
     except EtcdError as error:
         return None, f"{first.label} gave no hash: {error}"
-    answers = await asyncio.gather(*(gateway.hash_at(m.id, newest.revision) for m in others), return_exceptions=True)
+    answers = await asyncio.gather(*(_comparable(gateway, m.id, newest) for m in others), return_exceptions=True)
     hashes, missing = {first.label: newest}, list[str]()
     for member, answer in zip(others, answers, strict=True):
         if isinstance(answer, CompactedError):
@@ -67,3 +67,17 @@ async def _hashes(gateway: EtcdGateway, voters: tuple[MemberView, ...]) -> tuple
         return None, "; ".join(missing)
     shown = ", ".join(f"{name} {found.hash:08x}" for name, found in hashes.items())
     return hashes, f"revision {newest.revision}: {shown}"
+
+
+async def _comparable(gateway: EtcdGateway, member_id: str, newest: KeyspaceHash) -> KeyspaceHash:
+    """The member's hash at the revision of `newest`, from the same compaction on where the member has one.
+
+    At a revision that was compacted itself, etcd answers with what it hashed while it compacted, from the compaction
+    before on (etcd `server/storage/mvcc/hash.go`, HashByRev); the newest revision alone is always hashed anew. As long
+    as nobody writes after a compaction of the newest revision, only newest hashes compare.
+    """
+    found = await gateway.hash_at(member_id, newest.revision)
+    if found.compact_revision >= newest.compact_revision:
+        return found
+    anew = await gateway.hash_at(member_id, 0)
+    return anew if anew.revision == newest.revision else found

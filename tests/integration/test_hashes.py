@@ -55,3 +55,24 @@ async def test_compaction_between_two_hashes_is_no_difference(tmp_path: Path) ->
             assert (unknown.outcome, f"{down} does not answer" in unknown.note) == ("unavailable", True)
         finally:
             await etcd.close()
+
+
+async def test_newest_revision_that_is_compacted_can_be_compared(tmp_path: Path) -> None:
+    """Nobody writes after the compaction; a voter that compacted it and one that started since are compared."""
+    async with Lab(LabOptions(kubernetes=False, temporal=False, directory=tmp_path)) as lab:
+        config, run = load_config(lab.config_path), ActivityEnvironment().run
+        etcd, url = EtcdActivities(config, "node0"), lab.nodes[0].etcd_url
+        try:
+            view = (await run(etcd.check_leader, Look(cluster=lab.cluster))).view
+            assert view is not None
+            act = Act(cluster=lab.cluster, cluster_id=view.cluster_id, target_id=view.members[0].id)
+            for _ in range(2):  # only from the second one on is there a compaction before it
+                for _ in range(3):
+                    put = await http.post(f"{url}/v3/kv/put", {"key": KEY, "value": KEY})
+                await http.post(f"{url}/v3/kv/compaction", {"revision": put["header"]["revision"], "physical": True})
+            steps = [(await run(etcd.check_hash, act)).step]
+            await lab.restart(Role.ETCD, lab.others(await lab.leader())[0].name)
+            steps.append((await run(etcd.check_hash, act)).step)
+            assert [step.outcome for step in steps] == ["consistent"] * 2, steps
+        finally:
+            await etcd.close()
