@@ -116,7 +116,10 @@ def together(heard: Mapping[str, HandoffError]) -> HandoffError:
     answered = [e for e in errors if isinstance(e, KubernetesError) and e.status]
     for kind in (UnauthenticatedError, KubernetesPermissionError, KindGoneError):
         if answered and all(isinstance(e, kind) for e in answered):
-            return kind(text)
+            error = kind(text)
+            if isinstance(error, ObjectGoneError):
+                error.certain = len(answered) == len(errors)
+            return error
     if all(isinstance(e, ConfigError) for e in errors):
         return ConfigError(
             f"clusters.*.kubernetes: no API server can be asked: {text}; correct kubeconfig and contexts"

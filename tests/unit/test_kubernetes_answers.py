@@ -130,6 +130,14 @@ def test_answers_together_are_what_all_that_answered_say(heard: list[HandoffErro
         assert all(f"{name}: " in str(error) for name in named)
 
 
+@pytest.mark.parametrize(("other", "certain"), [(NO_KIND, True), (SILENT, False), (UNUSABLE, False)])
+def test_missing_kind_is_certain_when_all_say_so(other: HandoffError, *, certain: bool) -> None:
+    """Who is silent may serve it."""
+    error = together({"node0": NO_KIND, "node1": other})
+    assert isinstance(error, KindGoneError)
+    assert error.certain is certain
+
+
 @pytest.mark.parametrize(("other", "certain"), [(GONE, True), (SILENT, False), (UNKNOWN, False), (NO_KIND, False)])
 def test_missing_object_is_certain_when_all_say_so(other: HandoffError, *, certain: bool) -> None:
     """Who did not say so may know of it."""
