@@ -39,6 +39,8 @@ BY_STATUS: Final[dict[int, type[KubernetesError]]] = {
 }
 """HTTP status and our class (Kubernetes API conventions, "HTTP Status codes"); every other one speaks of the server and
 not of the object."""
+OF_THE_OBJECT: Final = (400, 409, 422)
+"""What is every API server's word where a Status object says it: proxies and dying servers answer so in plain text."""
 DENIED: Final = re.compile(
     r'admission webhook "[^"]*" denied the request|ValidatingAdmissionPolicy \'[^\']*\'.* denied request'
 )
@@ -77,6 +79,8 @@ def _kind(status: int, body: Mapping[str, Any], text: str) -> type[KubernetesErr
         return AdmissionError
     if status == 404 and not _names_object(body):
         return KindGoneError
+    if status in OF_THE_OBJECT and body.get("kind") != "Status":
+        return ApiUnavailableError
     return BY_STATUS.get(status, ApiUnavailableError)
 
 

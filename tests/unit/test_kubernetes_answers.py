@@ -89,6 +89,18 @@ def test_what_speaks_of_the_object_alone_is_definite() -> None:
     assert definite(RejectedError("x"))
 
 
+@pytest.mark.parametrize("status", [400, 409, 422])
+@pytest.mark.parametrize(
+    "body", ["Client sent an HTTP request to an HTTPS server.\n", "", "{}", '{"kind": "Error"}', "[]"]
+)
+def test_answer_that_is_no_status_is_not_definite(status: int, body: str) -> None:
+    """A proxy says so, or a server that cannot read what it is asked: the next one can."""
+    error = ApiException(status=status, reason="Bad Request")
+    error.body = body
+    assert type(classify(error)) is ApiUnavailableError
+    assert not definite(classify(error))
+
+
 GONE = answer(404, "not found", NAMED)
 NO_KIND = answer(404, "404 page not found")
 UNKNOWN = answer(401, "Unauthorized")
