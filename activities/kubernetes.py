@@ -203,7 +203,9 @@ class KubernetesActivities:
         """The EtcdMember that has this name or carries this member ID, for a member that etcd does not list."""
         clock, gateway = StepClock(self._node), self._gateways.get(query.cluster)
         if gateway is None:
-            return FoundResource(step=clock.step(StepOutcome.OBSERVED, "no Kubernetes in the profile"))
+            error = ConfigError("no Kubernetes in the profile")
+            note = _in_the_end(error, NO_KUBERNETES_ATTEMPTS, NO_KUBERNETES_PAUSE)
+            return FoundResource(step=clock.step(StepOutcome.OBSERVED, note))
         try:
             resources = await gateway.list(query.member)
         except ObjectGoneError:
@@ -296,13 +298,14 @@ class KubernetesActivities:
             gateway = self._gateways.get(record.cluster)
             if gateway is None:
                 error = ConfigError("the cluster profile has no Kubernetes, so there is no EtcdMember to write")
-                return nothing(_in_the_end(error, NO_KUBERNETES_ATTEMPTS, NO_KUBERNETES_PAUSE))
+                attempts = CONFIG_ATTEMPTS if record.kubernetes else NO_KUBERNETES_ATTEMPTS
+                return nothing(_in_the_end(error, attempts, NO_KUBERNETES_PAUSE, final=not record.kubernetes))
             known = await self._gateways.prepared(record.cluster, record.member_name)
             writing = asyncio.ensure_future(write_status(gateway, record, known))
             await failpoints.reach("update_status.during")
             note, resource = await writing
         except ConfigError as error:
-            return nothing(_in_the_end(error, CONFIG_ATTEMPTS, CONFIG_PAUSE))
+            return nothing(_in_the_end(error, CONFIG_ATTEMPTS, CONFIG_PAUSE, final=not record.kubernetes))
         except ObjectGoneError as error:
             return nothing(_in_the_end(error, ABSENT_ATTEMPTS))
         except RejectedError as error:
@@ -323,16 +326,28 @@ def _words(error: Exception) -> str:
     return f"{words}{error}" + f"; {remedy}" * bool(remedy)
 
 
-def _in_the_end(error: Exception, attempts: int, pause: timedelta | None = None) -> str:
+def _in_the_end(error: Exception, attempts: int, pause: timedelta | None = None, *, final: bool = True) -> str:
     """What to say of an error once it has been met in this attempt, the last of so many.
 
+    Attempts that something else has failed count too, so it is an answer only where it may be one the first time.
+
+    Args:
+        error: What was met.
+        attempts: How many there are.
+        pause: Between them; the one of the workflow's retry policy where it is None, and after them.
+        final: There is a last attempt at all.
+
     Raises:
-        ApplicationError: There are attempts left, after a pause or the one of the workflow's retry policy.
+        ApplicationError: There are attempts left.
     """
-    if isinstance(error, ObjectGoneError) and error.certain and not isinstance(error, KindGoneError):
+    attempt = activity.info().attempt
+    if isinstance(error, KindGoneError):
+        final = final and error.certain
+    elif isinstance(error, ObjectGoneError) and error.certain:
         return _words(error)
-    if activity.info().attempt < attempts:
-        raise ApplicationError(_words(error), type=NOT_RECORDED, next_retry_delay=pause) from error
+    if attempt < attempts or not final:
+        delay = pause if attempt < attempts else None
+        raise ApplicationError(_words(error), type=NOT_RECORDED, next_retry_delay=delay) from error
     return _words(error)
 
 

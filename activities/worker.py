@@ -36,4 +36,5 @@ class WorkerActivities:
             search_attributes=self._search_attributes,
             remover=profile.remover if profile else "etcd",
             cluster_id=(profile.cluster_id or "") if profile else "",
+            kubernetes=profile is not None and profile.kubernetes is not None,
         )

@@ -39,6 +39,8 @@ BY_STATUS: Final[dict[int, type[KubernetesError]]] = {
 }
 """HTTP status and our class (Kubernetes API conventions, "HTTP Status codes"); every other one speaks of the server and
 not of the object."""
+OF_THE_OBJECT: Final = (400, 409, 422)
+"""What is every API server's word where a Status object says it: proxies and dying servers answer so in plain text."""
 DENIED: Final = re.compile(
     r'admission webhook "[^"]*" denied the request|ValidatingAdmissionPolicy \'[^\']*\'.* denied request'
 )
@@ -77,6 +79,8 @@ def _kind(status: int, body: Mapping[str, Any], text: str) -> type[KubernetesErr
         return AdmissionError
     if status == 404 and not _names_object(body):
         return KindGoneError
+    if status in OF_THE_OBJECT and body.get("kind") != "Status":
+        return ApiUnavailableError
     return BY_STATUS.get(status, ApiUnavailableError)
 
 
@@ -116,7 +120,10 @@ def together(heard: Mapping[str, HandoffError]) -> HandoffError:
     answered = [e for e in errors if isinstance(e, KubernetesError) and e.status]
     for kind in (UnauthenticatedError, KubernetesPermissionError, KindGoneError):
         if answered and all(isinstance(e, kind) for e in answered):
-            return kind(text)
+            error = kind(text)
+            if isinstance(error, ObjectGoneError):
+                error.certain = len(answered) == len(errors)
+            return error
     if all(isinstance(e, ConfigError) for e in errors):
         return ConfigError(
             f"clusters.*.kubernetes: no API server can be asked: {text}; correct kubeconfig and contexts"

@@ -264,8 +264,8 @@ class KubernetesGateway:
                 log.debug("watch through %s: %s", context, answer)
             except (aiohttp.ClientError, TimeoutError, OSError, ConfigError, ApiUnavailableError) as error:
                 log.debug("watch through %s: %s", context, error)
-            except NOT_UNDERSTOOD:
-                return
+            except NOT_UNDERSTOOD as error:  # no news: the same would be answered again at once, and without end
+                log.debug("watch through %s: not understood (%s)", context, type(error).__name__)
             answers = {name: answer for name, answer in unable.items() if answer is not None}
             if len(answers) == len(unable) and any(isinstance(a, KubernetesPermissionError) for a in answers.values()):
                 raise KubernetesPermissionError(texts(answers))
@@ -276,7 +276,7 @@ class KubernetesGateway:
     async def _events(
         self, context: str, version: str, unable: dict[str, KubernetesError | None]
     ) -> AsyncIterator[tuple[str, str]]:
-        """Type and resourceVersion of each watch event; a line that cannot be read counts as news."""
+        """Type and resourceVersion of each watch event; a line that cannot be read raises one of `NOT_UNDERSTOOD`."""
         async with asyncio.timeout(self._limit):
             opened = await self._servers.client(context)
             api = client.CustomObjectsApi(opened.api)

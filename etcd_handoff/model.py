@@ -192,11 +192,13 @@ class WorkerTraits(Message):
         search_attributes: The namespace has our search attributes.
         remover: Who takes members out: `etcd`, this project itself, or `k0s`, which is only asked to.
         cluster_id: The profile's `cluster_id`; empty when it names none, and then EtcdMembers are the second witness.
+        kubernetes: The profile has Kubernetes.
     """
 
     search_attributes: bool
     remover: Remover = "etcd"
     cluster_id: str = ""
+    kubernetes: bool = False
 
 
 class Report(Message):
@@ -311,6 +313,8 @@ class Record(Message):
         failed: Whether the removal failed.
         run_id: The removal's run, which makes its Events its own.
         steps: What was done; each becomes an Event.
+        kubernetes: The worker that looked first has Kubernetes in its profile: there is something to write, whatever
+            the configuration of another worker says.
     """
 
     cluster: str
@@ -325,6 +329,7 @@ class Record(Message):
     failed: bool = False
     run_id: str = ""
     steps: tuple[Step, ...] = ()
+    kubernetes: bool = False
 
 
 class Recorded(Message):

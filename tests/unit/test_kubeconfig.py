@@ -25,11 +25,12 @@ from activities.kubernetes import (
     Gateways,
     KubernetesActivities,
 )
+from activities.worker import WorkerActivities
 from etcd_handoff import kubeconfig, kubernetes_clients
 from etcd_handoff.config import Config
 from etcd_handoff.errors import ApiUnavailableError, ConfigError
 from etcd_handoff.kubernetes_clients import Clients, Opened, renewal
-from etcd_handoff.model import Record, Recorded
+from etcd_handoff.model import FoundResource, Record, Recorded, ResourceQuery
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,6 +111,38 @@ async def test_worker_without_kubernetes_lets_others_try() -> None:
     assert isinstance(recorded, Recorded)
     assert not recorded.recorded
     assert await opened.claims("prod") is None
+
+
+@pytest.mark.parametrize("attempt", [NO_KUBERNETES_ATTEMPTS, CONFIG_ATTEMPTS, 1000])
+@pytest.mark.parametrize("table", [True, False])
+async def test_what_another_worker_can_write_is_never_given_up(tmp_path: Path, attempt: int, *, table: bool) -> None:
+    """Attempts that an outage has failed count too: one worker with the wrong files must not end it after them."""
+    profile = {"etcd": {"endpoints": ["http://etcd:2379"]}}
+    bare = Gateways(Config.model_validate({"clusters": {"prod": profile}}), "node1")
+    update = KubernetesActivities(gateways(tmp_path, "a: [") if table else bare, "node1").update_status
+    record = Record(cluster="prod", member_name="node0", member_id="1f", joined=False, message="gone", kubernetes=True)
+    with pytest.raises(ApplicationError) as caught:
+        await at_attempt(attempt).run(update, record)
+    assert (caught.value.type, caught.value.non_retryable) == (NOT_RECORDED, False)
+    assert (caught.value.next_retry_delay is None) == (attempt >= CONFIG_ATTEMPTS)
+
+
+async def test_lookup_without_kubernetes_lets_others_try(tmp_path: Path) -> None:
+    """As a record does; the worker's traits say whether it has any."""
+    profile = {"etcd": {"endpoints": ["http://etcd:2379"]}}
+    config = Config.model_validate({"clusters": {"prod": profile}})
+    find = KubernetesActivities(Gateways(config, "node1"), "node1").find_resource
+    query = ResourceQuery(cluster="prod", member="node0")
+    with pytest.raises(ApplicationError, match="no Kubernetes in the profile"):
+        await at_attempt(NO_KUBERNETES_ATTEMPTS - 1).run(find, query)
+    found = await at_attempt(NO_KUBERNETES_ATTEMPTS).run(find, query)
+    assert isinstance(found, FoundResource)
+    assert (found.name, found.step.note) == ("", "no Kubernetes in the profile")
+    with_kubernetes = {"prod": {**profile, "kubernetes": {"kubeconfig": tmp_path / "kubeconfig"}}}
+    configs = (config, Config.model_validate({"clusters": with_kubernetes}))
+    workers = [WorkerActivities(each, search_attributes=True) for each in configs]
+    assert [worker.traits("prod").kubernetes for worker in workers] == [False, True]
+    assert not workers[1].traits("other").kubernetes
 
 
 async def test_warm_opens_what_can_be_opened(tmp_path: Path) -> None:

@@ -89,6 +89,18 @@ def test_what_speaks_of_the_object_alone_is_definite() -> None:
     assert definite(RejectedError("x"))
 
 
+@pytest.mark.parametrize("status", [400, 409, 422])
+@pytest.mark.parametrize(
+    "body", ["Client sent an HTTP request to an HTTPS server.\n", "", "{}", '{"kind": "Error"}', "[]"]
+)
+def test_answer_that_is_no_status_is_not_definite(status: int, body: str) -> None:
+    """A proxy says so, or a server that cannot read what it is asked: the next one can."""
+    error = ApiException(status=status, reason="Bad Request")
+    error.body = body
+    assert type(classify(error)) is ApiUnavailableError
+    assert not definite(classify(error))
+
+
 GONE = answer(404, "not found", NAMED)
 NO_KIND = answer(404, "404 page not found")
 UNKNOWN = answer(401, "Unauthorized")
@@ -128,6 +140,14 @@ def test_answers_together_are_what_all_that_answered_say(heard: list[HandoffErro
         assert all(str(part) in str(error) for part in heard)
     if len({str(part) for part in heard}) > 1:
         assert all(f"{name}: " in str(error) for name in named)
+
+
+@pytest.mark.parametrize(("other", "certain"), [(NO_KIND, True), (SILENT, False), (UNUSABLE, False)])
+def test_missing_kind_is_certain_when_all_say_so(other: HandoffError, *, certain: bool) -> None:
+    """Who is silent may serve it."""
+    error = together({"node0": NO_KIND, "node1": other})
+    assert isinstance(error, KindGoneError)
+    assert error.certain is certain
 
 
 @pytest.mark.parametrize(("other", "certain"), [(GONE, True), (SILENT, False), (UNKNOWN, False), (NO_KIND, False)])

@@ -218,6 +218,14 @@ async def test_absence_that_not_all_confirm_is_believed_in_the_end(error: Kubern
     assert "404" in (await update(Fake(trouble=error), attempt=ABSENT_ATTEMPTS)).note
 
 
+async def test_kind_that_some_servers_do_not_serve_is_not_missing() -> None:
+    """As long as others are silent, however many attempts there were."""
+    error = KindGoneError("node0: 404; node1: no answer")
+    error.certain = False
+    with pytest.raises(ApplicationError, match="404"):
+        await update(Fake(trouble=error), attempt=1000)
+
+
 async def test_absence_that_all_confirm_is_believed_at_once() -> None:
     """There is nothing to write."""
     assert (await update(Fake())).note == "there is no EtcdMember for node2"
