@@ -134,6 +134,7 @@ class Ending(Effects):
             failed=failed,
             run_id=workflow.info().first_execution_run_id,
             steps=self._log.steps,
+            kubernetes=self._traits is not None and self._traits.kubernetes,
         )
 
     async def _write(self, record: Record, patience_seconds: float) -> Recorded:
