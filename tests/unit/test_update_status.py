@@ -27,6 +27,7 @@ from etcd_handoff.errors import (
     UnauthenticatedError,
 )
 from etcd_handoff.model import LeaveRequest, LeaveState, Record, Recorded, ResourceQuery, Step
+from workflows.calls import ATTEMPTS
 
 if TYPE_CHECKING:
     from etcd_handoff.kubernetes_gateway import KubernetesGateway
@@ -239,10 +240,14 @@ async def test_refusal_of_a_read_is_final_when_it_lasts() -> None:
     with pytest.raises(ApplicationError) as caught:
         await ActivityEnvironment().run(find, query)
     assert (caught.value.type, caught.value.non_retryable) == ("PermissionDenied", False)
+    assert caught.value.next_retry_delay is not None
+    assert 10 <= (REFUSED_ATTEMPTS - 1) * caught.value.next_retry_delay.total_seconds() <= 20
+    assert REFUSED_ATTEMPTS < ATTEMPTS
     environment = ActivityEnvironment()
     environment.info = replace(environment.info, attempt=REFUSED_ATTEMPTS)
-    with pytest.raises(KubernetesPermissionError):
+    with pytest.raises(ApplicationError, match="Kubernetes does not allow it: 403: x") as last:
         await environment.run(find, query)
+    assert (last.value.type, last.value.non_retryable) == ("PermissionDenied", True)
 
 
 # --- Events ---------------------------------------------------------------------------------------------------
