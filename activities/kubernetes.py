@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from temporalio import activity
@@ -74,9 +74,11 @@ CONFIG_ATTEMPTS, CONFIG_PAUSE = 15, timedelta(milliseconds=200)
 ABSENT_ATTEMPTS: Final = 12
 """After so many attempts, some ten seconds with the workflow's retry policy, it is believed that there is nothing to
 write although not all API servers say so: one that has just been started serves resource kinds a moment later."""
-REFUSED_ATTEMPTS, REFUSED_PAUSE = 20, timedelta(milliseconds=100)
+REFUSED_ATTEMPTS, REFUSED_PAUSE = 12, timedelta(seconds=1)
 """A kube-apiserver that has just been started refuses everybody until its informers are filled
-(kubernetes/kubernetes#65785): a read is refused for good when that lasts."""
+(kubernetes/kubernetes#65785): a read is refused for good when that lasts; the workflow allows some attempts more."""
+REFUSED_RESERVE: Final = 3 * REFUSED_PAUSE
+"""With less time than this no other attempt would surely end."""
 EVENT_SECONDS: Final = 3.0
 """Time for all Events of one removal: they are news, and nobody waits for them."""
 LET_GO_SECONDS: Final = 0.002
@@ -352,10 +354,15 @@ def _in_the_end(error: Exception, attempts: int, pause: timedelta | None = None,
 
 
 def _refused(error: KubernetesPermissionError) -> Exception:
-    """The failure for a refusal: to be tried again at first, then as it is, which is for good."""
-    if activity.info().attempt >= REFUSED_ATTEMPTS:
-        return error
-    return ApplicationError(_words(error), type=FailureType.PERMISSION_DENIED, next_retry_delay=REFUSED_PAUSE)
+    """The failure for a refusal: to be tried again at first, then for good."""
+    info = activity.info()
+    limit = info.schedule_to_close_timeout or timedelta.max  # a dry run has one: it tells what is known before its end
+    no_time = datetime.now(UTC) - info.scheduled_time >= limit - REFUSED_RESERVE
+    last = info.attempt >= REFUSED_ATTEMPTS or no_time
+    delay = None if last else REFUSED_PAUSE
+    return ApplicationError(
+        _words(error), type=FailureType.PERMISSION_DENIED, non_retryable=last, next_retry_delay=delay
+    )
 
 
 async def _check(gateways: list[KubernetesGateway]) -> None:

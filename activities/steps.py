@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -16,6 +15,7 @@ from temporalio.worker import ActivityInboundInterceptor, Interceptor
 
 from etcd_handoff import failpoints
 from etcd_handoff.errors import (
+    ADDRESS,
     ConfigError,
     EtcdPermissionError,
     HandoffError,
@@ -79,11 +79,6 @@ FINAL_PERMISSION: Final = 3
 FINAL_UNEXPECTED: Final = 4
 """From this attempt on a failure that nobody foresaw is the step's end; the workflow is Blocked by it."""
 LONGEST_TEXT: Final = 200
-ADDRESS: Final = re.compile(
-    r"[a-z][a-z0-9+.-]*://[^\s'\")]+|\[[0-9a-fA-F:.]+\](?::\d+)?|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"
-    r"|\b[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+:\d+\b|\b[A-Za-z][A-Za-z0-9-]*:\d{2,5}\b|\b(?:[0-9a-fA-F]{0,4}:){3,}[0-9a-fA-F]*",
-)
-"""What looks like a URL, an address, or a host with a port: it must not reach a history."""
 MARGIN_SECONDS: Final = 1.0
 """How long before Temporal gives an attempt up it ends by itself, at most: what it says then is read."""
 

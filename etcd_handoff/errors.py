@@ -7,6 +7,15 @@ histories.
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
+ADDRESS: Final = re.compile(
+    r"[a-z][a-z0-9+.-]*://[^\s'\")]+|\[[0-9a-fA-F:.]+\](?::\d+)?|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"
+    r"|\b[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+:\d+\b|\b[A-Za-z][A-Za-z0-9-]*:\d{2,5}\b|\b(?:[0-9a-fA-F]{0,4}:){3,}[0-9a-fA-F]*",
+)
+"""What looks like a URL, an address, or a host with a port: it must not reach a history."""
+
 
 class HandoffError(Exception):
     """Root of every error that this project raises on purpose.

@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from etcd_handoff.errors import (
+    ADDRESS,
     AdmissionError,
     ApiUnavailableError,
     ConfigError,
@@ -51,7 +52,8 @@ NOT_BY_RIGHTS: Final = re.compile(r"cannot \S+ (resource|path) ")
 such as a quota."""
 NO_KIND: Final = "could not find the requested resource"
 """What API servers answer where a kind is not served (`endpoints/handlers/responsewriters`, a path that is none)."""
-LONGEST_TEXT: Final = 300
+LONGEST_TEXT, LONGEST_READ = 300, 1000
+"""How much of a message is passed on, and read at all."""
 
 
 class HttpAnswer(Protocol):
@@ -63,11 +65,15 @@ class HttpAnswer(Protocol):
 
 
 def classify(answer: HttpAnswer) -> KubernetesError:
-    """Our error for an HTTP answer; the message is the API server's own `message`, cut to what a log can carry."""
+    """Our error for an HTTP answer.
+
+    The message is the API server's own `message`, cut to what a log can carry, without addresses: where a webhook
+    cannot be called it carries its URL.
+    """
     body = _status_object(answer.body)
-    text = str(body.get("message") or (answer.body if not body else "") or answer.reason)[:LONGEST_TEXT]
+    text = str(body.get("message") or (answer.body if not body else "") or answer.reason)[:LONGEST_READ]
     status = answer.status or 0
-    error = _kind(status, body, text)(f"{status}: {text}")
+    error = _kind(status, body, text)(f"{status}: {ADDRESS.sub('...', text)[:LONGEST_TEXT]}")
     error.status = status
     return error
 

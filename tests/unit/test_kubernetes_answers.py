@@ -101,6 +101,29 @@ def test_answer_that_is_no_status_is_not_definite(status: int, body: str) -> Non
     assert not definite(classify(error))
 
 
+CALL = 'Internal error occurred: failed calling webhook "guard.example.com": failed to call webhook: '
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (f'{CALL}Post "https://u:p@guard.svc:443/check?timeout=10s": EOF', f'{CALL}Post "...": EOF'),
+        (f"{CALL}dial tcp 10.96.7.7:443: connect: connection refused", "dial tcp ...: connect: connection refused"),
+        (f"{CALL}dial tcp [fd00::7]:443: i/o timeout", "dial tcp ...: i/o timeout"),
+        ("denied by guard.svc:8443", "denied by ..."),
+        (f"{'x' * 290} https://guard.example.com:443/check", "x ..."),
+    ],
+)
+def test_addresses_in_a_message_are_left_out(message: str, words: str) -> None:
+    """Messages reach workflow histories; an address that the end of the text would cut is left out too."""
+    text = str(answer(500, message))
+    assert words in text
+    assert not any(part in text for part in ("443", "guard.svc", "fd00", "10.96", "https", "u:p"))
+    page = ApiException(status=502, reason="Bad Gateway")
+    page.body = message
+    assert words in str(classify(page))
+
+
 GONE = answer(404, "not found", NAMED)
 NO_KIND = answer(404, "404 page not found")
 UNKNOWN = answer(401, "Unauthorized")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -27,6 +28,7 @@ from etcd_handoff.errors import (
     UnauthenticatedError,
 )
 from etcd_handoff.model import LeaveRequest, LeaveState, Record, Recorded, ResourceQuery, Step
+from workflows.calls import ATTEMPTS, DRY_RUN_SECONDS
 
 if TYPE_CHECKING:
     from etcd_handoff.kubernetes_gateway import KubernetesGateway
@@ -236,13 +238,33 @@ async def test_refusal_of_a_read_is_final_when_it_lasts() -> None:
     fake = Fake(trouble=KubernetesPermissionError("403: x"))
     find = KubernetesActivities(FakeGateways(fake), "node0").find_resource
     query = ResourceQuery(cluster="prod", member="node2")
-    with pytest.raises(ApplicationError) as caught:
-        await ActivityEnvironment().run(find, query)
-    assert (caught.value.type, caught.value.non_retryable) == ("PermissionDenied", False)
     environment = ActivityEnvironment()
-    environment.info = replace(environment.info, attempt=REFUSED_ATTEMPTS)
-    with pytest.raises(KubernetesPermissionError):
+    environment.info = replace(environment.info, schedule_to_close_timeout=None)
+    with pytest.raises(ApplicationError) as caught:
         await environment.run(find, query)
+    assert (caught.value.type, caught.value.non_retryable) == ("PermissionDenied", False)
+    assert caught.value.next_retry_delay is not None
+    assert 10 <= (REFUSED_ATTEMPTS - 1) * caught.value.next_retry_delay.total_seconds() <= 20
+    assert REFUSED_ATTEMPTS < ATTEMPTS
+    environment.info = replace(environment.info, attempt=REFUSED_ATTEMPTS)
+    with pytest.raises(ApplicationError, match="Kubernetes does not allow it: 403: x") as last:
+        await environment.run(find, query)
+    assert (last.value.type, last.value.non_retryable) == ("PermissionDenied", True)
+
+
+@pytest.mark.parametrize(("seconds_ago", "final"), [(0.0, False), (5.0, False), (8.0, True)])
+async def test_refusal_in_a_dry_run_is_told_before_its_time_is_up(seconds_ago: float, *, final: bool) -> None:
+    """It would end as one that was blocked otherwise."""
+    find = KubernetesActivities(FakeGateways(Fake(trouble=KubernetesPermissionError("403: x"))), "node0").find_resource
+    environment = ActivityEnvironment()
+    environment.info = replace(
+        environment.info,
+        schedule_to_close_timeout=timedelta(seconds=DRY_RUN_SECONDS),
+        scheduled_time=datetime.now(UTC) - timedelta(seconds=seconds_ago),
+    )
+    with pytest.raises(ApplicationError) as caught:
+        await environment.run(find, ResourceQuery(cluster="prod", member="node2"))
+    assert (caught.value.type, caught.value.non_retryable) == ("PermissionDenied", final)
 
 
 # --- Events ---------------------------------------------------------------------------------------------------
