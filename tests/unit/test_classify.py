@@ -272,7 +272,7 @@ def answer(status: int, body: object = None, reason: str = "because") -> Kuberne
 )
 def test_http_status_decides(status: int, kind: type[KubernetesError], *, definite: bool) -> None:
     """The class follows the status, and whether anything may have changed follows the class."""
-    found = answer(status, {"message": "said"})
+    found = answer(status, {"kind": "Status", "message": "said"})
     assert type(found) is kind
     assert found.may_have_changed is not definite
     assert str(found) == f"{status}: said"
