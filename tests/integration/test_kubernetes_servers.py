@@ -107,12 +107,11 @@ def activities_of(street: Street, *contexts: str) -> tuple[Gateways, KubernetesA
     return gateways, KubernetesActivities(gateways, "node0")
 
 
-async def attempts(do: Callable[[], Awaitable[Recorded]]) -> tuple[Recorded, list[str]]:
-    """What an activity answers when it is repeated as Temporal does it, and what its attempts failed with."""
-    said = list[str]()
+async def attempts(do: Callable[[], Awaitable[Recorded]], said: list[str]) -> Recorded:
+    """What an activity answers when it is repeated as Temporal does it; what attempts failed with goes to `said`."""
     while True:
         try:
-            return await do(), said
+            return await do()
         except ApplicationError as error:
             if error.type != NOT_RECORDED or error.non_retryable:
                 raise
@@ -141,10 +140,15 @@ async def test_status_is_written_though_the_only_server_is_restarted(street: Str
             answer: Recorded = await ActivityEnvironment().run(activities.update_status, record)
             return answer
 
-        writing = asyncio.create_task(attempts(write))
+        async def has_failed() -> bool:
+            return bool(said)
+
+        said = list[str]()
+        writing = asyncio.create_task(attempts(write, said))
+        await wait_until(has_failed, "an attempt has failed", 60)
         await lab.start(Role.APISERVER, "node0")
         async with asyncio.timeout(60):
-            recorded, said = await writing
+            recorded = await writing
         assert recorded.recorded, said
         assert any("no API server answered" in text for text in said), said
         assert (await lab.etcdmembers("node1"))["node1"]["status"]["message"] == "restarted"
