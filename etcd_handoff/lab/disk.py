@@ -28,7 +28,6 @@ from typing import Final
 
 WRITE_AHEAD_LOG: Final = "/wal/"
 """In the path of what etcd must have on its disk before it acknowledges an entry."""
-EVERYTHING: Final = "/"
 
 _NUMBERS: Final = {"x86_64": (317, (74, 75)), "aarch64": (277, (82, 83))}
 """By processor: the numbers of seccomp(2), and of fsync(2) and fdatasync(2)."""
