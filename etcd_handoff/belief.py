@@ -135,6 +135,14 @@ def contradiction(view: ClusterView, binding: Binding, departed: Container[str] 
     return _restored(view, binding)
 
 
+def silent_outsiders(view: ClusterView) -> tuple[str, ...]:
+    """Unlisted members that answer and give no list of their own: as a rule they have left and still run.
+
+    They speak against a change, since one of them may be right; but nobody claims another list than the one in view.
+    """
+    return tuple(doubt.member_id for doubt in view.doubts if doubt.by_status_alone)
+
+
 def bound(binding: Binding, view: ClusterView) -> Binding:
     """The binding after this view, which nothing contradicts."""
     leadership = view.leadership

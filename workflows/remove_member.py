@@ -199,6 +199,7 @@ class RemoveMember(AskingK0s):
             ApplicationError: No member fits, or more than one does.
         """
         found, wanted = resolve(view, self._request.member), self._request.member
+        departed = belief.silent_outsiders(view)  # they forbid a change, and leave no doubt about who has the name
         if isinstance(found, MemberView):
             pinned = outcome.pinned(view, found)
         elif isinstance(found, Ambiguous):
@@ -212,7 +213,8 @@ class RemoveMember(AskingK0s):
                 if doubt := self._doubt(view):
                     return doubt
                 raise
-        if doubt := self._doubt(view, (pinned.member_id,)):
+            departed = () if pinned.present else (pinned.member_id,)
+        if doubt := self._doubt(view, departed):
             return doubt
         known = self._binding if self._binding.cluster_id else Binding(cluster_id=view.cluster_id)
         self._pinned, self._binding = pinned, belief.bound(known, view)

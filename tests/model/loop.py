@@ -100,7 +100,7 @@ class Loop:
             found = resolve(view, self._request.member)
             if not isinstance(found, MemberView):
                 return self._find
-            if self._doubts(view):
+            if self._doubts(view, belief.silent_outsiders(view)):
                 return self._look
             self._pinned = outcome.pinned(view, found)
         self._note(view)

@@ -151,6 +151,17 @@ def test_member_that_has_left_may_run_on_without_a_list() -> None:
     assert contradiction(listing, Binding(), departed=(C,)) is not None
 
 
+def test_member_that_has_left_and_runs_on_leaves_no_doubt_about_names() -> None:
+    """It forbids a change; who lists others, or is of another cluster, leaves everything in doubt."""
+    mute = contradictions(CLUSTER, ALL, [said(A), said(D, listed=None)])
+    left = cluster(member(A), doubts=mute)
+    assert belief.silent_outsiders(left) == (D,)
+    assert contradiction(left, Binding(), belief.silent_outsiders(left)) is None
+    for answer in (said(D, frozenset({D})), said(D, listed=None, cluster_id=OTHER)):
+        odd = cluster(member(A), doubts=contradictions(CLUSTER, ALL, [said(A), answer]))
+        assert contradiction(odd, Binding(), belief.silent_outsiders(odd)) is not None
+
+
 def test_foreign_cluster_on_the_departed_members_address_is_a_contradiction() -> None:
     """A node that was removed, wiped and started anew is no leftover."""
     answers = [said(A, BOTH), said(B, BOTH), said(D, frozenset({D}), OTHER)]
