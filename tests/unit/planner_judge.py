@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import planning
-from etcd_handoff.planning import Blocked, Decision, Done, MemberAbsent, Refused, Remove, Transfer
+from etcd_handoff.planning import Blocked, Decision, Done, Goal, MemberAbsent, Reason, Refused, Remove, Transfer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,10 +58,11 @@ def lags(view: ClusterView, facts: Facts) -> dict[str, int]:
     return {i: max(index.values()) - at for i, at in index.items()}
 
 
-def believable(view: ClusterView, goal: MemberAbsent) -> tuple[type[Decision], str] | None:
+def believable(view: ClusterView, goal: Goal) -> tuple[type[Decision], str] | None:
     """Why nothing may be concluded from a view, and whether for good; None when nothing speaks against it."""
+    leaves = goal.target_id if isinstance(goal, MemberAbsent) else None
     for doubt in view.doubts:
-        runs_on = doubt.member_id == goal.target_id and doubt.by_status_alone
+        runs_on = doubt.member_id == leaves and doubt.by_status_alone
         if not runs_on:
             return (Refused if doubt.lasting else Blocked), f"the look contradicts itself: {doubt.kind}"
     if any(m.version.startswith(("3.0.", "3.1.", "3.2.", "3.3.", "3.4.", "2.")) for m in view.members):
@@ -115,6 +116,8 @@ def violations(view: ClusterView, goal: MemberAbsent, decision: Decision) -> lis
     wrong, (kind, why) = list[str](), right_kind(view, goal)
     if not isinstance(decision, kind):
         wrong.append(f"{type(decision).__name__} instead of {kind.__name__}: {why}")
+    if isinstance(decision, Blocked) and decision.reason is Reason.UNSAFE_STEP:
+        wrong.append("it had to stop itself")
     if isinstance(decision, Remove | Transfer):
         wrong += _wrong_change(view, goal)
     if isinstance(decision, Remove):
@@ -122,6 +125,31 @@ def violations(view: ClusterView, goal: MemberAbsent, decision: Decision) -> lis
     if isinstance(decision, Transfer):
         wrong += _wrong_transfer(view, goal, decision)
     return wrong
+
+
+QUALITY: Final = (
+    "via: not the leader although it is healthy",
+    "transferee: not the one with the smallest lag, then without alarm, then with the smallest ID",
+)
+"""What makes a choice worse and does no harm."""
+
+
+def unsafe(view: ClusterView, goal: MemberAbsent, decision: Decision) -> Iterator[str]:
+    """What must never leave the planner, whichever strategy chose it."""
+    if isinstance(decision, Done) and goal.target_id in {m.id for m in view.members}:
+        yield "identity: the target is listed"
+    if isinstance(decision, Blocked | Refused | Done):
+        return
+    facts = count(view)
+    if view.doubts or corrupt(view) - {goal.target_id} or 2 * len(facts.healthy) <= len(facts.voters):
+        yield "a change, although there are doubts, bad data or no quorum"
+    yield from _wrong_change(view, goal)
+    if isinstance(decision, Remove):
+        yield from (wrong for wrong in _wrong_removal(view, goal, decision) if wrong not in QUALITY)
+    elif isinstance(decision, Transfer):
+        yield from (wrong for wrong in _wrong_transfer(view, goal, decision) if wrong not in QUALITY)
+    else:
+        yield "no step of a removal"
 
 
 def _wrong_change(view: ClusterView, goal: MemberAbsent) -> Iterator[str]:
