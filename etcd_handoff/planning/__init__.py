@@ -27,11 +27,12 @@ A strategy per goal (`removal`, `addition`) chooses the step; `safety.check` has
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from etcd_handoff import belief
 from etcd_handoff.planning import addition, removal, safety
 from etcd_handoff.planning.decisions import (
+    AdditionDecision,
     AddLearner,
     Blocked,
     Decision,
@@ -39,6 +40,7 @@ from etcd_handoff.planning.decisions import (
     PromoteLearner,
     Reason,
     Refused,
+    RemovalDecision,
     Remove,
     Transfer,
     doubted,
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CAUGHT_UP_ENTRIES",
     "AddLearner",
+    "AdditionDecision",
     "Ambiguous",
     "Blocked",
     "Decision",
@@ -65,6 +68,7 @@ __all__ = [
     "PromoteLearner",
     "Reason",
     "Refused",
+    "RemovalDecision",
     "Remove",
     "Transfer",
     "canonical_id",
@@ -77,6 +81,12 @@ __all__ = [
 ]
 
 
+@overload
+def plan(view: ClusterView, goal: MemberAbsent) -> RemovalDecision: ...
+@overload
+def plan(view: ClusterView, goal: MemberPresent) -> AdditionDecision: ...
+@overload
+def plan(view: ClusterView, goal: Goal) -> Decision: ...
 def plan(view: ClusterView, goal: Goal) -> Decision:
     """The one thing to do about `goal` on what `view` shows; see the module's docstring for what it never does."""
     if doubt := belief.contradiction(view, goal.binding, departed=goal.departing):

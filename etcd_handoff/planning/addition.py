@@ -8,12 +8,12 @@ from etcd_handoff.planning import joining, leadership, safety
 from etcd_handoff.planning.decisions import AddLearner, Done, PromoteLearner
 
 if TYPE_CHECKING:
-    from etcd_handoff.planning.decisions import Decision
+    from etcd_handoff.planning.decisions import AdditionDecision
     from etcd_handoff.planning.goals import MemberPresent
     from etcd_handoff.view import ClusterView
 
 
-def plan(view: ClusterView, goal: MemberPresent) -> Decision:
+def plan(view: ClusterView, goal: MemberPresent) -> AdditionDecision:
     """The one thing to do so that the member joins; `view` contradicts neither itself nor what is known.
 
     An addition whose answer was lost is found again by its peer URLs: nothing is added twice.

@@ -122,7 +122,9 @@ class Done:
     """The goal is reached."""
 
 
-Decision = Transfer | Remove | AddLearner | PromoteLearner | Blocked | Refused | Done
+RemovalDecision = Transfer | Remove | Blocked | Refused | Done
+AdditionDecision = AddLearner | PromoteLearner | Blocked | Refused | Done
+Decision = RemovalDecision | AdditionDecision
 
 
 def doubted(doubt: Doubt) -> Blocked | Refused:

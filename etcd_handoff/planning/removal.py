@@ -11,12 +11,12 @@ from etcd_handoff.planning.wording import lags, names
 from etcd_handoff.view import CORRUPT, NOSPACE
 
 if TYPE_CHECKING:
-    from etcd_handoff.planning.decisions import Decision
+    from etcd_handoff.planning.decisions import RemovalDecision
     from etcd_handoff.planning.goals import MemberAbsent
     from etcd_handoff.view import ClusterView, MemberView
 
 
-def plan(view: ClusterView, goal: MemberAbsent) -> Decision:
+def plan(view: ClusterView, goal: MemberAbsent) -> RemovalDecision:
     """The one thing to do so that the target leaves; `view` contradicts neither itself nor what is known."""
     target = view.member(goal.target_id)
     if target is None:

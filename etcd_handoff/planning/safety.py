@@ -1,7 +1,7 @@
 """What must never happen, whatever a strategy answers. Pure.
 
-A change is judged by the cluster as it will be (`projection.after`). Strategies ask the `obstacle` functions before they
-choose a step, and `check` looks at the step once more before it leaves `plan`, so a strategy that asks nothing, or
+A change is judged by the cluster as it will be (`projection.after`). Strategies ask the `obstacle` functions before
+they choose a step, and `check` looks at the step once more before it leaves `plan`, so a strategy that asks nothing, or
 picks a wrong member, still changes nothing.
 """
 
