@@ -30,7 +30,7 @@ from etcd_handoff.errors import (
 )
 from etcd_handoff.etcd_gateway import EtcdGateway
 from etcd_handoff.model import Act, AwaitElection, Look, Report, StepOutcome, WorkerTraits
-from etcd_handoff.planner import Transfer, plan
+from etcd_handoff.planning import Transfer, plan
 
 if TYPE_CHECKING:
     from etcd_handoff.config import Config

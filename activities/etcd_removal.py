@@ -26,7 +26,7 @@ from etcd_handoff.errors import (
     UnreachableError,
 )
 from etcd_handoff.model import Report, StepOutcome
-from etcd_handoff.planner import Done, Remove, plan
+from etcd_handoff.planning import Done, Remove, plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable

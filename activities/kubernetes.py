@@ -51,7 +51,7 @@ from etcd_handoff.model import (
     Step,
     StepOutcome,
 )
-from etcd_handoff.planner import canonical_id
+from etcd_handoff.planning import canonical_id
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

@@ -9,7 +9,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff import belief
     from etcd_handoff.model import Act, HandoffState, Look, Pinned, Report
-    from etcd_handoff.planner import Intent
+    from etcd_handoff.planning import MemberAbsent
     from workflows import calls
     from workflows.desk import Desk
 
@@ -111,9 +111,9 @@ class Effects(Desk):
             holder_label=f"the removal of {self._label()}, Temporal namespace {me.namespace}",
         )
 
-    def _intent(self) -> Intent:
+    def _intent(self) -> MemberAbsent:
         pinned = self._pin_or_fail()
-        return Intent(
+        return MemberAbsent(
             pinned.cluster_id,
             pinned.member_id,
             frozenset(self._avoid),

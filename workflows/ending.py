@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
         StepOutcome,
         record_id,
     )
-    from etcd_handoff.planner import Blocked, Decision
+    from etcd_handoff.planning import Blocked, Decision
     from workflows import calls, outcome
     from workflows.effects import Effects
     from workflows.record_status import RecordStatus

@@ -8,7 +8,7 @@ from temporalio import exceptions
 from temporalio.exceptions import ApplicationError, TimeoutType
 
 from etcd_handoff.model import FailureType, Pinned
-from etcd_handoff.planner import Blocked, Reason, Refused, Remove, Transfer, warnings
+from etcd_handoff.planning import Blocked, Reason, Refused, Remove, Transfer, warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from temporalio.exceptions import ActivityError
 
     from etcd_handoff.model import RemovalRequest, Step
-    from etcd_handoff.planner import Ambiguous, Decision, NotFound
+    from etcd_handoff.planning import Ambiguous, Decision, NotFound
     from etcd_handoff.view import ClusterView, MemberView
 
 SAFE_BEFORE_PINNED: Final = frozenset({FailureType.UNKNOWN_CLUSTER, FailureType.INVALID_INPUT})

@@ -1,6 +1,6 @@
 """The workflow `RemoveMember`: observe, plan, do one step, plan again, until the member is gone and its record is true.
 
-The decisions are `etcd_handoff.planner`'s, the effects are the activities'. Here stand the order, the waiting and the
+The decisions are `etcd_handoff.planning`'s, the effects are the activities'. Here stand the order, the waiting and the
 point of no return; the classes below it hold what a removal does on the way, one concern each:
 
     Desk         what people see and say              workflows/desk.py
@@ -41,13 +41,13 @@ with workflow.unsafe.imports_passed_through():
         WorkerTraits,
     )
     from etcd_handoff.payloads import invalid_input
-    from etcd_handoff.planner import (
+    from etcd_handoff.planning import (
         Ambiguous,
         Blocked,
-        Decision,
         Done,
         NotFound,
         Refused,
+        RemovalDecision,
         Remove,
         Transfer,
         canonical_id,
@@ -145,7 +145,7 @@ class RemoveMember(AskingK0s):
             return decision
         return await self._finish() if isinstance(decision, Done) else await self._advance(decision)
 
-    async def _decision(self) -> Decision:
+    async def _decision(self) -> RemovalDecision:
         """What is to be done next; names are resolved before that, once."""
         if self._view is None:
             known = self._absent and not self._request.dry_run  # what has left once is out for good
@@ -154,7 +154,7 @@ class RemoveMember(AskingK0s):
             return await self._pin(self._view) or await self._decision()
         return self._decide(self._view)
 
-    def _decide(self, view: ClusterView) -> Decision:
+    def _decide(self, view: ClusterView) -> RemovalDecision:
         """The planner's word on what was seen last.
 
         Raises:

@@ -10,8 +10,8 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff import planner
-from etcd_handoff.planner import Blocked, Decision, Done, Intent, Refused, Remove, Transfer
+from etcd_handoff import planning
+from etcd_handoff.planning import Blocked, Decision, Done, Goal, MemberAbsent, Reason, Refused, Remove, Transfer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,23 +58,24 @@ def lags(view: ClusterView, facts: Facts) -> dict[str, int]:
     return {i: max(index.values()) - at for i, at in index.items()}
 
 
-def believable(view: ClusterView, intent: Intent) -> tuple[type[Decision], str] | None:
+def believable(view: ClusterView, goal: Goal) -> tuple[type[Decision], str] | None:
     """Why nothing may be concluded from a view, and whether for good; None when nothing speaks against it."""
+    leaves = goal.target_id if isinstance(goal, MemberAbsent) else None
     for doubt in view.doubts:
-        runs_on = doubt.member_id == intent.target_id and doubt.by_status_alone
+        runs_on = doubt.member_id == leaves and doubt.by_status_alone
         if not runs_on:
             return (Refused if doubt.lasting else Blocked), f"the look contradicts itself: {doubt.kind}"
     if any(m.version.startswith(("3.0.", "3.1.", "3.2.", "3.3.", "3.4.", "2.")) for m in view.members):
         return Refused, "a member's list is no linearizable one"
-    if view.cluster_id != intent.cluster_id:
+    if view.cluster_id != goal.cluster_id:
         return Refused, "it is another cluster"
     facts = count(view)
     leader = next((m for m in view.members if m.id == facts.leader), None)
     if leader is None:
         return None
-    fell = intent.seen_index - leader.raft_index
-    lost = fell > FALLEN_BACK or (intent.seen_index >= HALVED_FROM and fell > intent.seen_index / 2)
-    if facts.term < intent.seen_term or (leader.reachable and lost):
+    fell = goal.seen_index - leader.raft_index
+    lost = fell > FALLEN_BACK or (goal.seen_index >= HALVED_FROM and fell > goal.seen_index / 2)
+    if facts.term < goal.seen_term or (leader.reachable and lost):
         return Refused, "the cluster was restored"
     return None
 
@@ -85,78 +86,105 @@ def corrupt(view: ClusterView) -> set[str]:
     return raised | {m.id for m in view.members if "CORRUPT" in m.alarms}
 
 
-def right_kind(view: ClusterView, intent: Intent) -> tuple[type[Decision], str]:
+def right_kind(view: ClusterView, goal: MemberAbsent) -> tuple[type[Decision], str]:
     """The one kind of decision that is right, and why: the first rule that holds."""
-    if (doubt := believable(view, intent)) is not None:
+    if (doubt := believable(view, goal)) is not None:
         return doubt
     facts, listed = count(view), {m.id for m in view.members}
     answering = {m.id for m in view.members if m.reachable}
-    left, healthy_left = facts.voters - {intent.target_id}, facts.healthy - {intent.target_id}
+    left, healthy_left = facts.voters - {goal.target_id}, facts.healthy - {goal.target_id}
     lag = lags(view, facts)
     current_left = {i for i in healthy_left if lag[i] <= CAUGHT_UP}
-    able = current_left - intent.avoid
+    able = current_left - goal.avoid
     rules: tuple[tuple[bool, type[Decision], str], ...] = (
-        (intent.target_id not in listed, Done, "the target is not listed"),
+        (goal.target_id not in listed, Done, "the target is not listed"),
         (not left, Refused, "no voter would remain"),
         (facts.leader is None, Blocked, "no leader is agreed"),
         (2 * len(facts.healthy) <= len(facts.voters), Blocked, "no healthy quorum can commit the change"),
-        (bool(corrupt(view) - {intent.target_id}), Blocked, "another member's data may be the bad ones"),
+        (bool(corrupt(view) - {goal.target_id}), Blocked, "another member's data may be the bad ones"),
         (2 * len(healthy_left) <= len(left), Blocked, "the healthy voters that remain would be no quorum"),
         (2 * len(current_left) <= len(left), Blocked, "the voters that remain and have caught up would be no quorum"),
-        (facts.leader != intent.target_id, Remove, "a follower can go"),
-        (intent.target_id not in answering, Blocked, "the leader can't be asked to hand over"),
+        (facts.leader != goal.target_id, Remove, "a follower can go"),
+        (goal.target_id not in answering, Blocked, "the leader can't be asked to hand over"),
         (not able, Blocked, "nobody can take over"),
     )
     return next(((kind, why) for holds, kind, why in rules if holds), (Transfer, "it can hand over"))
 
 
-def violations(view: ClusterView, intent: Intent, decision: Decision) -> list[str]:
+def violations(view: ClusterView, goal: MemberAbsent, decision: Decision) -> list[str]:
     """Everything that is wrong with `decision`; the sentences name the invariant."""
-    wrong, (kind, why) = list[str](), right_kind(view, intent)
+    wrong, (kind, why) = list[str](), right_kind(view, goal)
     if not isinstance(decision, kind):
         wrong.append(f"{type(decision).__name__} instead of {kind.__name__}: {why}")
+    if isinstance(decision, Blocked) and decision.reason is Reason.UNSAFE_STEP:
+        wrong.append("it had to stop itself")
     if isinstance(decision, Remove | Transfer):
-        wrong += _wrong_change(view, intent)
+        wrong += _wrong_change(view, goal)
     if isinstance(decision, Remove):
-        wrong += _wrong_removal(view, intent, decision)
+        wrong += _wrong_removal(view, goal, decision)
     if isinstance(decision, Transfer):
-        wrong += _wrong_transfer(view, intent, decision)
+        wrong += _wrong_transfer(view, goal, decision)
     return wrong
 
 
-def _wrong_change(view: ClusterView, intent: Intent) -> Iterator[str]:
+QUALITY: Final = (
+    "via: not the leader although it is healthy",
+    "transferee: not the one with the smallest lag, then without alarm, then with the smallest ID",
+)
+"""What makes a choice worse and does no harm."""
+
+
+def unsafe(view: ClusterView, goal: MemberAbsent, decision: Decision) -> Iterator[str]:
+    """What must never leave the planner, whichever strategy chose it."""
+    if isinstance(decision, Done) and goal.target_id in {m.id for m in view.members}:
+        yield "identity: the target is listed"
+    if isinstance(decision, Blocked | Refused | Done):
+        return
     facts = count(view)
-    left, healthy_left = facts.voters - {intent.target_id}, facts.healthy - {intent.target_id}
+    if view.doubts or corrupt(view) - {goal.target_id} or 2 * len(facts.healthy) <= len(facts.voters):
+        yield "a change, although there are doubts, bad data or no quorum"
+    yield from _wrong_change(view, goal)
+    if isinstance(decision, Remove):
+        yield from (wrong for wrong in _wrong_removal(view, goal, decision) if wrong not in QUALITY)
+    elif isinstance(decision, Transfer):
+        yield from (wrong for wrong in _wrong_transfer(view, goal, decision) if wrong not in QUALITY)
+    else:
+        yield "no step of a removal"
+
+
+def _wrong_change(view: ClusterView, goal: MemberAbsent) -> Iterator[str]:
+    facts = count(view)
+    left, healthy_left = facts.voters - {goal.target_id}, facts.healthy - {goal.target_id}
     if not left:
         yield "quorum: the last voter"
     if len(healthy_left) < len(left) // 2 + 1:
         yield "quorum: too few healthy voters remain"
     if sum(at <= CAUGHT_UP for i, at in lags(view, facts).items() if i in left) < len(left) // 2 + 1:
         yield "quorum: too few voters that have caught up remain"
-    if (intent.cluster_id, intent.target_id) not in {(view.cluster_id, m.id) for m in view.members}:
+    if (goal.cluster_id, goal.target_id) not in {(view.cluster_id, m.id) for m in view.members}:
         yield "identity: not the pinned member of the pinned cluster"
 
 
-def _wrong_removal(view: ClusterView, intent: Intent, decision: Remove) -> Iterator[str]:
+def _wrong_removal(view: ClusterView, goal: MemberAbsent, decision: Remove) -> Iterator[str]:
     facts = count(view)
-    if facts.leader in (None, intent.target_id):
+    if facts.leader in (None, goal.target_id):
         yield "hand-over: removes the leader, or without one"
-    if decision.via_id not in facts.healthy - {intent.target_id}:
+    if decision.via_id not in facts.healthy - {goal.target_id}:
         yield "via: no healthy voter other than the target"
     if facts.leader in facts.healthy and decision.via_id != facts.leader:
         yield "via: not the leader although it is healthy"
 
 
-def _wrong_transfer(view: ClusterView, intent: Intent, decision: Transfer) -> Iterator[str]:
+def _wrong_transfer(view: ClusterView, goal: MemberAbsent, decision: Transfer) -> Iterator[str]:
     facts = count(view)
     lag, members = lags(view, facts), {m.id: m for m in view.members}
-    if (facts.leader, facts.term) != (intent.target_id, decision.term):
+    if (facts.leader, facts.term) != (goal.target_id, decision.term):
         yield "hand-over: asks one that does not lead, or at another term"
-    if decision.transferee_id not in facts.healthy - {intent.target_id} - intent.avoid:
+    if decision.transferee_id not in facts.healthy - {goal.target_id} - goal.avoid:
         yield "transferee: no healthy, untried voter other than the target"
         return
     best = sorted(
-        facts.healthy - {intent.target_id} - intent.avoid,
+        facts.healthy - {goal.target_id} - goal.avoid,
         key=lambda i: (lag[i], bool(members[i].alarms), int(i, 16)),
     )
     if lag[decision.transferee_id] > CAUGHT_UP:
@@ -165,10 +193,10 @@ def _wrong_transfer(view: ClusterView, intent: Intent, decision: Transfer) -> It
         yield "transferee: not the one with the smallest lag, then without alarm, then with the smallest ID"
 
 
-def judge(view: ClusterView, intent: Intent) -> list[str]:
+def judge(view: ClusterView, goal: MemberAbsent) -> list[str]:
     """What is wrong with what the planner, as it is at the moment, answers; no answer is wrong too."""
     try:
-        decision = planner.plan(view, intent)
+        decision = planning.plan(view, goal)
     except Exception as error:  # noqa: BLE001  # a broken planner may raise anything
         return [f"raises {error!r}"]
-    return violations(view, intent, decision)
+    return violations(view, goal, decision)

@@ -3,38 +3,55 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
-from etcd_handoff import belief, planner
-from etcd_handoff.planner import Blocked, Decision, Done, Intent, Reason, Remove, Transfer
+from etcd_handoff import belief, planning
+from etcd_handoff.planning import (
+    Blocked,
+    Decision,
+    Done,
+    MemberAbsent,
+    Reason,
+    Refused,
+    Remove,
+    Transfer,
+    leadership,
+    projection,
+    removal,
+    safety,
+)
 from etcd_handoff.view import ClusterView, Leadership, MemberView
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-REAL_OBSTACLE, REAL_STEP, REAL_PLAN, REAL_LAG = planner._obstacle, planner._step, planner.plan, planner.lag
+REAL_OBSTACLE, REAL_STEP, REAL_PLAN, REAL_LAG = safety.obstacle, removal._step, planning.plan, leadership.lag
 
 
-def without(*reasons: Reason) -> Callable[[ClusterView, MemberView], Blocked | None]:
-    """`_obstacle` that overlooks `reasons`."""
+class Obstacle(Protocol):
+    """`safety.obstacle`."""
 
-    def obstacle(view: ClusterView, target: MemberView) -> Blocked | None:
-        found = REAL_OBSTACLE(view, target)
+    def __call__(self, view: ClusterView, *, leaving: MemberView | None) -> Blocked | Refused | None:
+        """The first reason against a change."""
+
+
+def without(*reasons: Reason) -> Obstacle:
+    """`obstacle` that overlooks `reasons`."""
+
+    def obstacle(view: ClusterView, *, leaving: MemberView | None) -> Blocked | Refused | None:
+        found = REAL_OBSTACLE(view, leaving=leaving)
         return None if found and found.reason in reasons else found
 
     return obstacle
 
 
-def learner_as_transferee(view: ClusterView, target: MemberView, intent: Intent) -> Transfer | Remove | Blocked:
+def learner_as_transferee(view: ClusterView, target: MemberView, goal: MemberAbsent) -> Transfer | Remove | Blocked:
     """`_step` that asks a learner first."""
-    step = REAL_STEP(view, target, intent)
+    step = REAL_STEP(view, target, goal)
     learner = next((m.id for m in view.members if m.is_learner and m.reachable), None)
     return Transfer(learner, step.term) if isinstance(step, Transfer) and learner else step
 
 
-def silent_leader_asked(view: ClusterView, target: MemberView, intent: Intent) -> Transfer | Remove | Blocked:
+def silent_leader_asked(view: ClusterView, target: MemberView, goal: MemberAbsent) -> Transfer | Remove | Blocked:
     """`_step` that does not care whether the leading target answers."""
-    return REAL_STEP(view, target.model_copy(update={"reachable": True}), intent)
+    return REAL_STEP(view, target.model_copy(update={"reachable": True}), goal)
 
 
 def first_word(view: ClusterView) -> Leadership | None:
@@ -56,38 +73,38 @@ def all_that_follow(view: ClusterView) -> tuple[MemberView, ...]:
     return tuple(m for m in view.voters if led and (m.leader_id, m.term) == (led.id, led.term) and not m.alarms)
 
 
-def believing(view: ClusterView, intent: Intent) -> Decision:
+def believing(view: ClusterView, goal: MemberAbsent) -> Decision:
     """`plan` that takes the list as it comes."""
-    return REAL_PLAN(view.model_copy(update={"doubts": ()}), intent)
+    return REAL_PLAN(view.model_copy(update={"doubts": ()}), goal)
 
 
-def waiting_for_ever(view: ClusterView, intent: Intent) -> Decision:
+def waiting_for_ever(view: ClusterView, goal: MemberAbsent) -> Decision:
     """`plan` that also doubts because of a target that has left and runs on."""
     doubts = tuple(d.model_copy(update={"by_status_alone": False}) for d in view.doubts)
-    return REAL_PLAN(view.model_copy(update={"doubts": doubts}), intent)
+    return REAL_PLAN(view.model_copy(update={"doubts": doubts}), goal)
 
 
-def concluding_first(view: ClusterView, intent: Intent) -> Decision:
+def concluding_first(view: ClusterView, goal: MemberAbsent) -> Decision:
     """`plan` that calls a member out, or the last, before it holds the list against anything."""
-    target = view.member(intent.target_id)
-    return Done() if target is None else planner._last_voter(view, target) or REAL_PLAN(view, intent)
+    target = view.member(goal.target_id)
+    return Done() if target is None else safety._last_voter(view, target) or REAL_PLAN(view, goal)
 
 
 MUTANTS: Final[dict[str, tuple[object, str, object]]] = {
-    "quorum after the removal is not counted": (planner, "_obstacle", without(Reason.QUORUM_AT_RISK)),
-    "quorum before the removal is not counted": (planner, "_obstacle", without(Reason.NO_QUORUM)),
-    "half is a quorum": (planner, "quorum", lambda voters: (voters + 1) // 2),
-    "all must be healthy": (planner, "quorum", lambda voters: voters),
-    "the last voter may go": (planner, "_last_voter", lambda *_: None),
+    "quorum after the removal is not counted": (safety, "obstacle", without(Reason.QUORUM_AT_RISK)),
+    "quorum before the removal is not counted": (safety, "obstacle", without(Reason.NO_QUORUM)),
+    "half is a quorum": (projection, "quorum", lambda voters: (voters + 1) // 2),
+    "all must be healthy": (projection, "quorum", lambda voters: voters),
+    "the last voter may go": (safety, "_last_voter", lambda *_: None),
     "who hangs counts": (ClusterView, "healthy_voters", property(all_that_follow)),
-    "who lags counts": (planner, "_obstacle", without(Reason.VOTER_LAGS)),
-    "corrupt data do not matter": (planner, "_corrupt", lambda *_: None),
-    "contradictions are overlooked": (planner, "plan", believing),
-    "it concludes before it doubts": (planner, "plan", concluding_first),
-    "who left and runs on blocks its own end": (planner, "plan", waiting_for_ever),
+    "who lags counts": (safety, "obstacle", without(Reason.VOTER_LAGS)),
+    "corrupt data do not matter": (safety, "_corrupt", lambda *_: None),
+    "contradictions are overlooked": (planning, "plan", believing),
+    "it concludes before it doubts": (planning, "plan", concluding_first),
+    "who left and runs on blocks its own end": (planning, "plan", waiting_for_ever),
     "old servers are as good": (belief, "_older", lambda *_: False),
     "a restored cluster is the same": (
-        planner,
+        planning,
         "plan",
         lambda v, i: REAL_PLAN(v, replace(i, seen_term=0, seen_index=0)),
     ),
@@ -96,28 +113,28 @@ MUTANTS: Final[dict[str, tuple[object, str, object]]] = {
     "who answers is healthy": (ClusterView, "healthy_voters", property(all_that_answer)),
     "one member's word makes a leader": (ClusterView, "leadership", property(first_word)),
     "the leader is removed": (
-        planner,
+        removal,
         "_step",
-        lambda view, target, _: Remove(planner._via(view, target, target.id).id),
+        lambda view, target, _: Remove(leadership.via(view, target.id)),
     ),
-    "a learner takes over": (planner, "_step", learner_as_transferee),
-    "a silent leader is asked": (planner, "_step", silent_leader_asked),
-    "the largest lag wins": (planner, "lag", lambda view, m: -REAL_LAG(view, m)),
-    "lag is overlooked": (planner, "lag", lambda *_: 0),
-    "the largest ID wins a tie": (planner, "int", lambda text, base: -int(text, base)),
+    "a learner takes over": (removal, "_step", learner_as_transferee),
+    "a silent leader is asked": (removal, "_step", silent_leader_asked),
+    "the largest lag wins": (leadership, "lag", lambda view, m: -REAL_LAG(view, m)),
+    "lag is overlooked": (leadership, "lag", lambda *_: 0),
+    "the largest ID wins a tie": (leadership, "int", lambda text, base: -int(text, base)),
     "failed transferees are asked again": (
-        planner,
+        planning,
         "plan",
         lambda v, i: REAL_PLAN(v, replace(i, avoid=frozenset())),
     ),
-    "it asks the target": (planner, "_via", lambda _view, target, _leader: target),
+    "it asks the target": (leadership, "via", lambda _view, leaving="": leaving),
     "another cluster is as good": (
-        planner,
+        planning,
         "plan",
         lambda v, i: REAL_PLAN(v, replace(i, cluster_id=v.cluster_id)),
     ),
-    "it waits for ever": (planner, "plan", lambda *_: Blocked(Reason.UNSETTLED, "something", "nothing")),
-    "it is done before it began": (planner, "plan", lambda *_: Done()),
+    "it waits for ever": (planning, "plan", lambda *_: Blocked(Reason.UNSETTLED, "something", "nothing")),
+    "it is done before it began": (planning, "plan", lambda *_: Done()),
 }
 IN_SMALL_WORLDS: Final = (
     "quorum after the removal is not counted",

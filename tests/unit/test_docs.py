@@ -38,7 +38,7 @@ from etcd_handoff.model import (
     StepOutcome,
     workflow_id,
 )
-from etcd_handoff.planner import Reason
+from etcd_handoff.planning import Reason
 
 if TYPE_CHECKING:
     from etcd_handoff.message import Message

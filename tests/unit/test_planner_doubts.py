@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from etcd_handoff.planner import (
+from etcd_handoff.planning import (
     Blocked,
     Done,
     Reason,

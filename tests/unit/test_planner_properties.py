@@ -16,11 +16,12 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from etcd_handoff import planner
-from etcd_handoff.planner import Blocked, Decision, Done, Intent, Reason, Refused, Remove, Transfer
-from etcd_handoff.view import Alarm, ClusterView, Doubt, MemberView
+from etcd_handoff import planning
+from etcd_handoff.planning import Blocked, Decision, Done, MemberAbsent, Reason, Refused, Remove, Transfer
+from etcd_handoff.view import ClusterView, MemberView
 from tests.unit.planner_judge import CAUGHT_UP, judge
 from tests.unit.planner_mutants import IN_SMALL_WORLDS, MUTANTS
+from tests.unit.random_views import IDS, KINDS, LEARNER, OF_THE_PAST, SEEN, WHOLE_CLUSTER, ailing_member, doubts_about
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,60 +29,11 @@ if TYPE_CHECKING:
 
 CLUSTER: Final = "cdf818194e3a8c32"
 
-Situation = tuple[ClusterView, Intent]
+Situation = tuple[ClusterView, MemberAbsent]
 
 # --- random views -------------------------------------------------------------------------------------------
 
-IDS: Final = ("1", "f", "10", "8211f1d0f64f3269", "91bc3c398fb3c146", "fd422379fda50e48", "ffffffffffffffff")
 ABSENT: Final = "abad1dea"
-WELL, LEARNER, SILENT, HANGING, FORMER_TERM, NO_LEADER, OTHER_LEADER, NOSPACE, CORRUPTED = range(9)
-AILMENTS: Final = (
-    *(WELL,) * 16,
-    *(LEARNER,) * 2,
-    *(SILENT,) * 2,
-    *(HANGING,) * 2,
-    *(NOSPACE,) * 2,
-    FORMER_TERM,
-    NO_LEADER,
-    OTHER_LEADER,
-    CORRUPTED,
-)
-LAGS: Final = (0, 0, 1, 2, CAUGHT_UP, CAUGHT_UP + 1, CAUGHT_UP + 1)
-KINDS: Final = tuple((frozenset((a, b)), lag) for a, b, lag in itertools.product(AILMENTS, AILMENTS, LAGS))
-"""All combinations, so that one draw makes a member."""
-
-
-def _member(member_id: str, leader: str | None, ailments: frozenset[int], lag: int, other: str) -> MemberView:
-    ails = ailments.__contains__
-    silent = ails(SILENT)
-    named = None if ails(NO_LEADER) else other if ails(OTHER_LEADER) else leader
-    return MemberView(
-        id=member_id,
-        name=f"node{member_id}",
-        is_learner=ails(LEARNER),
-        reachable=not silent,
-        serves_reads=not silent and not ails(HANGING),
-        leader_id=None if silent else named,
-        term=0 if silent else 7 - ails(FORMER_TERM),
-        raft_index=0 if silent else 100_000 - lag,
-        alarms=("CORRUPT",) * ails(CORRUPTED) + ("NOSPACE",) * ails(NOSPACE),
-    )
-
-
-WHOLE_CLUSTER: Final = Alarm(kind="CORRUPT")
-OF_THE_PAST: Final = Alarm(kind="CORRUPT", member_id="dead")
-SEEN: Final = ((7, 100_000), (7, 109_000), (7, 111_000), (8, 0), (7, 250_000), (6, 100_001))
-"""Terms and indexes that were seen before: the views stand at term 7, index 100,000."""
-
-
-def doubts_about(target: str) -> tuple[tuple[Doubt, ...], ...]:
-    """One or two contradictions: about the target or others, for good or not, by a member's status alone or not."""
-    kinds = [
-        Doubt(kind=kind, text="a against b", remedy="look", member_id=about, lasting=lasting, by_status_alone=alone)
-        for kind, lasting in (("MixedClusters", False), ("UnlistedMember", False), ("ZeroId", True))
-        for about, alone in ((target, True), (target, False), ("fd422379fda50e40", True))
-    ]
-    return (*((doubt,) for doubt in kinds), (kinds[0], kinds[-1]))
 
 
 @st.composite
@@ -103,7 +55,7 @@ def situations(draw: st.DrawFn) -> Situation:
             lag = min(lag, 1)
         else:
             lag += others_lag
-        members.append(_member(member_id, leader, ailments, lag, ids[-1]).model_copy(update={"version": version}))
+        members.append(ailing_member(member_id, leader, ailments, lag, ids[-1]).model_copy(update={"version": version}))
     view = ClusterView(
         cluster_id=CLUSTER,
         members=tuple(members),
@@ -114,7 +66,7 @@ def situations(draw: st.DrawFn) -> Situation:
     avoid = draw(st.sampled_from((0, 0, 0, 0, 1, 2, len(ids))))
     cluster_id = draw(st.sampled_from((CLUSTER,) * 40 + ("1",)))
     term, index = draw(st.sampled_from(((0, 0),) * 20 + SEEN))
-    return view, Intent(cluster_id, target, frozenset(ids[1 : avoid + 1]), term, index)
+    return view, MemberAbsent(cluster_id, target, frozenset(ids[1 : avoid + 1]), term, index)
 
 
 @settings(max_examples=1_000)
@@ -128,12 +80,12 @@ def test_no_view_leads_to_a_violation(situation: Situation) -> None:
 @given(situations(), st.randoms(use_true_random=False))
 def test_order_of_the_list_changes_nothing(situation: Situation, dice: Random) -> None:
     """Who the members are counts, not how they are listed; asked twice it is the same."""
-    view, intent = situation
+    view, goal = situation
     members = list(view.members)
     dice.shuffle(members)
-    again = planner.plan(view.model_copy(update={"members": tuple(members)}), intent)
-    decision = planner.plan(view, intent)
-    assert decision == planner.plan(view, intent)
+    again = planning.plan(view.model_copy(update={"members": tuple(members)}), goal)
+    decision = planning.plan(view, goal)
+    assert decision == planning.plan(view, goal)
     assert type(again) is type(decision)
     if isinstance(decision, Remove | Transfer):
         assert again == decision
@@ -146,7 +98,7 @@ def test_generated_views_reach_every_decision_and_reason() -> None:
     @settings(max_examples=1_000, derandomize=True, database=None, phases=[Phase.generate])
     @given(situations())
     def tally(situation: Situation) -> None:
-        decision = planner.plan(*situation)
+        decision = planning.plan(*situation)
         seen[str(decision.reason) if isinstance(decision, Blocked | Refused) else type(decision).__name__] += 1
 
     tally()
@@ -212,7 +164,7 @@ class World:
             )
             for i, learner, condition in self.members
         )
-        return ClusterView(cluster_id=CLUSTER, members=members), Intent(CLUSTER, self.target, self.avoid)
+        return ClusterView(cluster_id=CLUSTER, members=members), MemberAbsent(CLUSTER, self.target, self.avoid)
 
     def after(self, decision: Decision) -> set[World]:
         """All that a step can leave behind: done, lost, lost and told so, done though told to be lost."""
@@ -266,7 +218,7 @@ def explore(worlds: Iterator[World]) -> tuple[int, Counter[str], str]:
             situation = world.situation()
             if wrong := judge(*situation):
                 return len(seen), ends, f"{wrong} in {world}"
-            decision = planner.plan(*situation)
+            decision = planning.plan(*situation)
             after = world.after(decision) - {world}
             if isinstance(decision, Remove):
                 (left,) = after
@@ -283,7 +235,7 @@ def explore(worlds: Iterator[World]) -> tuple[int, Counter[str], str]:
 def settled(world: World) -> Decision:
     """Where it ends when every step lands; three steps are more than enough."""
     for _ in range(3):
-        decision = planner.plan(*world.situation())
+        decision = planning.plan(*world.situation())
         if isinstance(decision, Transfer):
             world = replace(world, leader=decision.transferee_id)
         elif isinstance(decision, Remove):
@@ -324,7 +276,7 @@ def test_no_small_world_loses_the_quorum_that_works(capsys: pytest.CaptureFixtur
             members = tuple((i, False, condition) for i, condition in zip(ids, conditions, strict=True))
             for leader, target in itertools.product((None, *ids), ids):
                 world = World(members, leader, target)
-                decision = planner.plan(*world.situation())
+                decision = planning.plan(*world.situation())
                 seen[type(decision).__name__] += 1
                 if isinstance(decision, Remove):
                     left = replace(world, members=tuple(m for m in members if m[0] != target))
@@ -341,7 +293,7 @@ def test_small_cluster_from_which_a_step_is_possible_ends_done() -> None:
     """Up to three members, and nothing lost: what is begun is done a transfer and a removal later."""
     begun = 0
     for world in small_worlds(range(1, 4)):
-        if isinstance(planner.plan(*world.situation()), Transfer | Remove):
+        if isinstance(planning.plan(*world.situation()), Transfer | Remove):
             begun += 1
             assert settled(world) == Done(), world
     assert begun > 100

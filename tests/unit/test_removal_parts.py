@@ -16,7 +16,7 @@ from etcd_handoff.model import (
     WorkerTraits,
     record_id,
 )
-from etcd_handoff.planner import Blocked, NotFound, Reason, Remove
+from etcd_handoff.planning import Blocked, NotFound, Reason, Remove
 from etcd_handoff.view import Alarm, ClusterView, MemberView
 from workflows import outcome
 from workflows.asking_k0s import may_ask_again

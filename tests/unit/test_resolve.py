@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from etcd_handoff.planner import (
+from etcd_handoff.planning import (
     Ambiguous,
     NotFound,
     canonical_id,

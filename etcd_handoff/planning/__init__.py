@@ -1,0 +1,95 @@
+"""What to do next about the members of a cluster: a pure function of what was seen and what is wanted.
+
+    observe -> plan(view, goal) -> one step -> fresh view -> plan -> ... -> Done
+
+Nothing is resumed from a memory of what was done; every call looks at one view alone, so it may be called again after
+any interruption, on any node. It has no clock, no I/O and no Temporal.
+
+What `plan` never does, whatever the view:
+
+1. Quorum. It never answers a change of the members when the healthy, caught-up voters would then be fewer than the
+   quorum of the configuration that results, a member that joins not counted among them; when the present configuration
+   has no healthy quorum to commit the change with; or when the last voter would leave. etcd's own checks let changes
+   through that leave a cluster without quorum, as they count started or recently connected members, and promote a
+   learner that is down (etcd `server/etcdserver/server.go`, mayRemoveMember, isLearnerReady). One exception: a single
+   voter may grow to two, with a learner that runs and has caught up.
+2. Hand-over. It never answers `Remove` for the member that leads, nor while nobody is agreed to lead. While a healthy,
+   caught-up voter other than the target exists it answers `Transfer`; otherwise it waits. The transferee is the one
+   with the smallest lag in raft index; ties go to one without an alarm, then to the smallest ID.
+3. Identity. It only ever speaks of the pinned member ID in the pinned cluster, or of the peer URLs that are to be
+   added. A name is resolved once, by `resolve`.
+4. Belief. It concludes nothing, `Done` and `LastVoter` included, from a view that contradicts itself or what is known
+   of the cluster (`etcd_handoff.belief`).
+5. One change at a time. It adds no learner while another member is a learner or has not started.
+
+A strategy per goal (`removal`, `addition`) chooses the step; `safety.check` has the last word on it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, overload
+
+from etcd_handoff import belief
+from etcd_handoff.planning import addition, removal, safety
+from etcd_handoff.planning.decisions import (
+    AdditionDecision,
+    AddLearner,
+    Blocked,
+    Decision,
+    Done,
+    PromoteLearner,
+    Reason,
+    Refused,
+    RemovalDecision,
+    Remove,
+    Transfer,
+    doubted,
+)
+from etcd_handoff.planning.goals import Goal, MemberAbsent, MemberPresent
+from etcd_handoff.planning.identity import Ambiguous, NotFound, canonical_id, is_member_id, resolve
+from etcd_handoff.planning.leadership import CAUGHT_UP_ENTRIES, lag
+from etcd_handoff.planning.removal import warnings
+
+if TYPE_CHECKING:
+    from etcd_handoff.view import ClusterView
+
+__all__ = [
+    "CAUGHT_UP_ENTRIES",
+    "AddLearner",
+    "AdditionDecision",
+    "Ambiguous",
+    "Blocked",
+    "Decision",
+    "Done",
+    "Goal",
+    "MemberAbsent",
+    "MemberPresent",
+    "NotFound",
+    "PromoteLearner",
+    "Reason",
+    "Refused",
+    "RemovalDecision",
+    "Remove",
+    "Transfer",
+    "canonical_id",
+    "doubted",
+    "is_member_id",
+    "lag",
+    "plan",
+    "resolve",
+    "warnings",
+]
+
+
+@overload
+def plan(view: ClusterView, goal: MemberAbsent) -> RemovalDecision: ...
+@overload
+def plan(view: ClusterView, goal: MemberPresent) -> AdditionDecision: ...
+@overload
+def plan(view: ClusterView, goal: Goal) -> Decision: ...
+def plan(view: ClusterView, goal: Goal) -> Decision:
+    """The one thing to do about `goal` on what `view` shows; see the module's docstring for what it never does."""
+    if doubt := belief.contradiction(view, goal.binding, departed=goal.departing):
+        return doubted(doubt)
+    chosen = removal.plan(view, goal) if isinstance(goal, MemberAbsent) else addition.plan(view, goal)
+    return safety.check(view, goal, chosen)

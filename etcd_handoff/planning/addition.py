@@ -1,0 +1,26 @@
+"""How a member joins: as a learner first, and with a vote once it runs and has caught up. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etcd_handoff.planning import joining, leadership, safety
+from etcd_handoff.planning.decisions import AddLearner, Done, PromoteLearner
+
+if TYPE_CHECKING:
+    from etcd_handoff.planning.decisions import AdditionDecision
+    from etcd_handoff.planning.goals import MemberPresent
+    from etcd_handoff.view import ClusterView
+
+
+def plan(view: ClusterView, goal: MemberPresent) -> AdditionDecision:
+    """The one thing to do so that the member joins; `view` contradicts neither itself nor what is known.
+
+    An addition whose answer was lost is found again by its peer URLs: nothing is added twice.
+    """
+    member = goal.member_in(view)
+    if member is None:
+        return safety.obstacle_to_joining(view, goal) or AddLearner(via_id=leadership.via(view))
+    if not member.is_learner:
+        return joining.unstarted_voter(member) or Done()
+    return safety.obstacle_to_promotion(view, member) or PromoteLearner(member.id, via_id=leadership.via(view))

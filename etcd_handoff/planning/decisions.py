@@ -1,0 +1,139 @@
+"""What `plan` can answer: one step, why there is none now, why there will never be one, or that the goal is reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from etcd_handoff import belief
+
+if TYPE_CHECKING:
+    from etcd_handoff.view import Doubt
+
+
+class Reason(StrEnum):
+    """One word for why there is no step now: enum value, failure text, and heading in the docs."""
+
+    CLUSTER_UNAVAILABLE = "ClusterUnavailable"
+    MIXED_CLUSTERS = "MixedClusters"
+    WRONG_CLUSTER = belief.WRONG_CLUSTER
+    LISTS_DIFFER = belief.LISTS_DIFFER
+    UNLISTED_MEMBER = belief.UNLISTED_MEMBER
+    ZERO_ID = belief.ZERO_ID
+    RESOURCES_DISAGREE = belief.RESOURCES_DISAGREE
+    NO_LEADER = "NoLeader"
+    NO_QUORUM = "NoQuorum"
+    QUORUM_AT_RISK = "QuorumAtRisk"
+    VOTER_HANGS = "VoterHangs"
+    VOTER_LAGS = "VoterLags"
+    CLUSTER_CORRUPT = "ClusterCorrupt"
+    LEADER_UNREACHABLE = "LeaderUnreachable"
+    NO_TRANSFEREE = "NoTransferee"
+    TRANSFER_FAILED = "TransferFailed"
+    REFUSED_BY_ETCD = "RefusedByEtcd"
+    UNSETTLED = "Unsettled"
+    STEP_FAILS = "StepFails"
+    CHANGE_UNDER_WAY = "ChangeUnderWay"
+    QUEUE_SILENT = "QueueSilent"
+    AWAITING_K0S = "AwaitingK0s"
+    HASH_UNKNOWN = "HashUnknown"
+    SNAPSHOT_FAILED = "SnapshotFailed"
+    LAST_VOTER = "LastVoter"
+    CLUSTER_CHANGED = belief.CLUSTER_CHANGED
+    CLUSTER_RESTORED = belief.CLUSTER_RESTORED
+    OLD_ETCD = belief.OLD_ETCD
+    DATA_INCONSISTENT = "DataInconsistent"
+    LEARNER_NOT_STARTED = "LearnerNotStarted"
+    LEARNER_UNREACHABLE = "LearnerUnreachable"
+    LEARNER_LAGS = "LearnerLags"
+    CHANGE_PENDING = "ChangePending"
+    NO_SPACE = "NoSpace"
+    PEER_URL_TAKEN = "PeerUrlTaken"
+    UNSAFE_STEP = "UnsafeStep"
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Ask the target, which leads at `term`, to hand leadership to `transferee_id`."""
+
+    transferee_id: str
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Remove the target through `via_id`: a healthy voter that is not the target, the leader where it is one."""
+
+    via_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddLearner:
+    """Add the wanted member as a learner through `via_id`: a healthy voter, the leader where it is one."""
+
+    via_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PromoteLearner:
+    """Give the learner `learner_id` a vote through `via_id`: a healthy voter, the leader where it is one.
+
+    Only the leader knows how far the learner is; a follower forwards the call to it (etcd
+    `server/etcdserver/server.go`, PromoteMember).
+    """
+
+    learner_id: str
+    via_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """No step is safe now; it may pass by itself.
+
+    Attributes:
+        reason: Which rule blocks.
+        seen: What was seen, with names.
+        unblocks: What would let it go on.
+    """
+
+    reason: Reason
+    seen: str
+    unblocks: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """No step will ever be safe.
+
+    Attributes:
+        reason: Which rule refuses.
+        seen: What was seen, with names.
+        remedy: What the operator can do instead.
+    """
+
+    reason: Reason
+    seen: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The goal is reached."""
+
+
+RemovalDecision = Transfer | Remove | Blocked | Refused | Done
+AdditionDecision = AddLearner | PromoteLearner | Blocked | Refused | Done
+Decision = RemovalDecision | AdditionDecision
+
+
+def doubted(doubt: Doubt) -> Blocked | Refused:
+    """What a contradiction means for a change: for good where it lasts, else only for now.
+
+    A kind that a newer worker has found, and this one does not know, is named in the text: to fail here would fail the
+    workflow task again and again.
+    """
+    known = {reason.value: reason for reason in Reason}
+    reason = known.get(doubt.kind, Reason.LISTS_DIFFER)
+    text = doubt.text if doubt.kind in known else f"{doubt.kind}: {doubt.text}"
+    return Refused(reason, text, doubt.remedy) if doubt.lasting else Blocked(reason, text, doubt.remedy)

@@ -1,0 +1,89 @@
+"""What is wanted of a cluster's membership. `Goal` is the whole set: a strategy belongs to each member of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from etcd_handoff.belief import Binding
+
+if TYPE_CHECKING:
+    from etcd_handoff.view import ClusterView, MemberView
+
+
+@dataclass(frozen=True, slots=True)
+class MemberAbsent:
+    """A member that was pinned at the first look is to be out of the cluster.
+
+    Attributes:
+        cluster_id: The cluster that the member was found in.
+        target_id: The member that leaves.
+        avoid: Transferees that were tried since the last wait and did not take over.
+        seen_term: Highest term that the cluster has been seen at; a lower one is another history.
+        seen_index: Highest index of a leader that has been seen.
+    """
+
+    cluster_id: str
+    target_id: str
+    avoid: frozenset[str] = field(default_factory=frozenset)
+    seen_term: int = 0
+    seen_index: int = 0
+
+    @property
+    def binding(self) -> Binding:
+        """The cluster that is meant, as far as it has been seen."""
+        return Binding(cluster_id=self.cluster_id, term=self.seen_term, raft_index=self.seen_index)
+
+    @property
+    def departing(self) -> tuple[str, ...]:
+        """Members that may still run although they are out."""
+        return (self.target_id,)
+
+
+@dataclass(frozen=True, slots=True)
+class MemberPresent:
+    """A member is to be in the cluster with a vote: added as a learner, then promoted.
+
+    etcd derives the ID from the time of the addition, so it cannot be known before (etcd
+    `server/etcdserver/api/membership/member.go`, computeMemberID). What tells the member from others until then, and
+    after an addition whose answer was lost, is its peer URLs: etcd gives none of them to two members.
+
+    Attributes:
+        cluster_id: The cluster that the member joins.
+        name: The name that it will have once it has started.
+        peer_urls: All its peer URLs, in any order, as etcd is to list them.
+        seen_term: Highest term that the cluster has been seen at; a lower one is another history.
+        seen_index: Highest index of a leader that has been seen.
+
+    Raises:
+        ValueError: There is no name or no peer URL.
+    """
+
+    cluster_id: str
+    name: str
+    peer_urls: tuple[str, ...]
+    seen_term: int = 0
+    seen_index: int = 0
+
+    def __post_init__(self) -> None:
+        """Reject a goal that fits any member that has not started, or any without peer URLs."""
+        if not self.name or not self.peer_urls:
+            raise ValueError("a member that is to be added needs a name and at least one peer URL")
+
+    @property
+    def binding(self) -> Binding:
+        """The cluster that is meant, as far as it has been seen."""
+        return Binding(cluster_id=self.cluster_id, term=self.seen_term, raft_index=self.seen_index)
+
+    @property
+    def departing(self) -> tuple[str, ...]:
+        """Nobody leaves."""
+        return ()
+
+    def member_in(self, view: ClusterView) -> MemberView | None:
+        """The member that has exactly the wanted peer URLs, and the wanted name or none yet; None without such."""
+        fits = (m for m in view.members if m.name in ("", self.name) and set(m.peer_urls) == set(self.peer_urls))
+        return next(fits, None)
+
+
+Goal = MemberAbsent | MemberPresent

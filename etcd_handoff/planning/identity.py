@@ -1,0 +1,77 @@
+"""Which member a text speaks of: the one place where a name is turned into a member ID. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from etcd_handoff.view import ClusterView, MemberView
+
+ID_DIGITS: Final = 16
+"""Hex digits of a uint64."""
+DIGITS_OF_UINT64: Final = 20
+"""Decimal digits of the largest uint64."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """No member carries the name or ID that was asked for.
+
+    Attributes:
+        known: The members there are.
+        hint: What may have been meant; empty when nothing suggests itself.
+    """
+
+    known: tuple[str, ...]
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """More than one member fits."""
+
+    fits: tuple[str, ...]
+
+
+def resolve(view: ClusterView, wanted: str) -> MemberView | NotFound | Ambiguous:
+    """The one member that `wanted` speaks of: a name, a hex ID (with or without 0x), or host and port of a peer URL.
+
+    A name that looks like another member's ID fits both, and so is ambiguous. A name in other letter case fits where
+    no member has exactly that name, as names of EtcdMembers are lower case.
+    """
+    exact = [m for m in view.members if m.id == canonical_id(wanted) or wanted in ({m.name, *_peers(m)} - {""})]
+    alike = [m for m in view.members if m.name and m.name.strip().lower() == wanted.strip().lower()]
+    fits = exact or alike
+    if len(fits) == 1:
+        return fits[0]
+    if fits:
+        return Ambiguous(tuple(_described(view, m) for m in fits))
+    hint = ""
+    if len(wanted) <= DIGITS_OF_UINT64 and wanted.isdecimal() and (meant := view.member(format(int(wanted), "x"))):
+        hint = f"that is decimal; in hex it is {meant.id} ({meant.label})"
+    return NotFound(tuple(f"{m.label} ({m.id})" for m in view.members), hint)
+
+
+def _peers(member: MemberView) -> tuple[str, ...]:
+    return tuple(urlsplit(url).netloc for url in member.peer_urls)
+
+
+def _described(view: ClusterView, member: MemberView) -> str:
+    """A member among others of its name: what tells it from them."""
+    state = "healthy" if member in view.healthy_voters else member.note or "not healthy"
+    return f"{member.id} ({', '.join([member.name or 'not started', *_peers(member), state])})"
+
+
+def is_member_id(text: str) -> bool:
+    """Whether `text` is a member ID as we write them: lowercase hex without padding."""
+    padded = text.startswith("0") and text != "0"
+    return 0 < len(text) <= ID_DIGITS and not padded and all(c in "0123456789abcdef" for c in text)
+
+
+def canonical_id(text: str) -> str:
+    """`text` as a member ID in our form; text that is no uint64 in hex comes back as it is."""
+    digits = text.lower().removeprefix("0x")
+    short = digits.lstrip("0") or digits[:1]
+    return short if is_member_id(short) else text

@@ -1,0 +1,41 @@
+"""The voters of a cluster as they will be after a change, the worst assumed of one that joins. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from etcd_handoff.planning import leadership
+from etcd_handoff.view import quorum
+
+if TYPE_CHECKING:
+    from etcd_handoff.view import ClusterView, MemberView
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """The voters of a cluster after a change.
+
+    Attributes:
+        voters: How many there will be.
+        staying: Those of them that vote today.
+        healthy: Those that are known to be healthy. One that joins is not among them: it may fail at once.
+        caught_up: The healthy ones that are at most `CAUGHT_UP_ENTRIES` behind.
+    """
+
+    voters: int
+    staying: tuple[MemberView, ...]
+    healthy: tuple[MemberView, ...]
+    caught_up: tuple[MemberView, ...]
+
+    @property
+    def quorum(self) -> int:
+        """How many voters will have to agree."""
+        return quorum(self.voters)
+
+
+def after(view: ClusterView, *, removing: str = "", adding: int = 0) -> Projection:
+    """The voters of `view` without the member `removing`, and with `adding` more of which nothing good is known."""
+    staying = tuple(m for m in view.voters if m.id != removing)
+    healthy = tuple(m for m in view.healthy_voters if m.id != removing)
+    return Projection(len(staying) + adding, staying, healthy, leadership.caught_up(view, healthy))

@@ -1,0 +1,74 @@
+"""How a member leaves: leadership moves first, then the member is removed through one that stays. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etcd_handoff.planning import leadership, safety
+from etcd_handoff.planning.decisions import Blocked, Done, Reason, Remove, Transfer
+from etcd_handoff.planning.leadership import CAUGHT_UP_ENTRIES
+from etcd_handoff.planning.wording import lags, names
+from etcd_handoff.view import CORRUPT, NOSPACE
+
+if TYPE_CHECKING:
+    from etcd_handoff.planning.decisions import RemovalDecision
+    from etcd_handoff.planning.goals import MemberAbsent
+    from etcd_handoff.view import ClusterView, MemberView
+
+
+def plan(view: ClusterView, goal: MemberAbsent) -> RemovalDecision:
+    """The one thing to do so that the target leaves; `view` contradicts neither itself nor what is known."""
+    target = view.member(goal.target_id)
+    if target is None:
+        return Done()
+    return safety.obstacle(view, leaving=target) or _step(view, target, goal)
+
+
+def _step(view: ClusterView, target: MemberView, goal: MemberAbsent) -> Transfer | Remove | Blocked:
+    leader = view.leadership
+    if leader is None:
+        msg = "an obstacle must have been found before"
+        raise AssertionError(msg)
+    if leader.id != target.id:
+        return Remove(via_id=leadership.via(view, target.id))
+    if not target.reachable:
+        return Blocked(
+            Reason.LEADER_UNREACHABLE,
+            f"{target.label} leads but does not answer{f' ({target.note})' if target.note else ''},"
+            " so it cannot be asked to hand over",
+            "the other members elect a leader by themselves when it is down; make it reachable when it is up",
+        )
+    candidates = leadership.candidates(view, target.id)
+    untried = [m for m in candidates if m.id not in goal.avoid]
+    if not untried:
+        return _nobody_takes_over(view, target, candidates)
+    return Transfer(transferee_id=leadership.preferred(view, untried).id, term=leader.term)
+
+
+def _nobody_takes_over(view: ClusterView, target: MemberView, tried: tuple[MemberView, ...]) -> Blocked:
+    if tried:
+        return Blocked(
+            Reason.TRANSFER_FAILED,
+            f"{target.label} still leads; {names(tried)} did not take over",
+            "it is tried again after a pause; look at the logs of these members when it goes on",
+        )
+    behind = [m for m in view.healthy_voters if m.id != target.id]
+    return Blocked(
+        Reason.NO_TRANSFEREE,
+        f"{target.label} leads and no healthy voter is within {CAUGHT_UP_ENTRIES} log entries of it: "
+        + lags(view, behind),
+        "wait until a voter has caught up",
+    )
+
+
+def warnings(view: ClusterView) -> tuple[str, ...]:
+    """What does not forbid a removal, and what an operator must know before it."""
+    full = [view.label(a.member_id) if a.member_id else "the cluster" for a in view.alarms if a.kind == NOSPACE]
+    other = [a for a in view.alarms if a.kind not in (NOSPACE, CORRUPT)]
+    lines = [f"etcd has raised an alarm: {alarm.kind}" for alarm in other]
+    if full:
+        lines.append(
+            f"etcd has raised the alarm NOSPACE for {', '.join(dict.fromkeys(full))}: it takes no writes, so nothing"
+            " can be recorded on EtcdMembers until it is compacted, defragmented and disarmed"
+        )
+    return tuple(lines)

@@ -1,0 +1,36 @@
+"""How decisions speak of members: names, lags, and what is wrong with them. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etcd_handoff.planning.leadership import lag
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
+
+    from etcd_handoff.view import ClusterView, MemberView
+
+
+def names(members: Iterable[MemberView]) -> str:
+    """`node0, node1`."""
+    return ", ".join(m.label for m in members)
+
+
+def lags(view: ClusterView, members: Iterable[MemberView]) -> str:
+    """`node0 lags by 7000, node1 lags by 9000`."""
+    return ", ".join(f"{m.label} lags by {lag(view, m)}" for m in members)
+
+
+def ailments(view: ClusterView, members: Iterable[MemberView], well: Container[MemberView]) -> str:
+    """`" (node1: connection refused)"`: why each of `members` that is not in `well` does not count."""
+    texts = [f"{m.label}: {_ailment(view, m)}" for m in members if m not in well]
+    return f" ({'; '.join(texts)})" if texts else ""
+
+
+def _ailment(view: ClusterView, member: MemberView) -> str:
+    if member.reachable and not member.serves_reads:
+        behind = lag(view, member)
+        index = f", and stands {behind} log entries behind" if behind > 0 else ""
+        return f"{member.note or 'it answers, but no linearizable read'}{index}"
+    return member.note or "does not follow the agreed leader"
