@@ -5,29 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from temporalio import workflow
-
 import activities.etcd
 import activities.etcd_looks
 import activities.etcd_removal
 import activities.member_resource
-import tests.model.loop
-import workflows.remove_member
 from activities.etcd_removal import Removal
 from etcd_handoff import belief, planner
 from etcd_handoff.errors import UnknownOutcomeError
-from etcd_handoff.model import Approval
+from etcd_handoff.operation import gates, loop, observation
 from etcd_handoff.planner import Blocked, Done, Intent, Reason, Refused, Remove, Transfer
 from tests.model.gateways import ModelEtcd, who
 from tests.model.runner import Scenario
 from tests.model.trouble import Trouble
-from workflows.remove_member import RemoveMember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import pytest
 
+    from etcd_handoff.operation.state import RemovalState
     from etcd_handoff.planner import Decision
     from etcd_handoff.view import ClusterView
 
@@ -71,11 +67,11 @@ def offers_it_to_anybody(view: ClusterView, intent: Intent) -> Decision:
     return replace(said, transferee_id=others[-1].id) if isinstance(said, Transfer) else said
 
 
-def means_whoever_has_the_name(self: RemoveMember) -> Intent:
+def means_whoever_has_the_name(state: RemovalState) -> Intent:
     """Resolves the name anew at each step."""
-    pinned = self._pin_or_fail()
-    named = [m.id for m in self._view.members if m.name == self._request.member] if self._view else []
-    return Intent(pinned.cluster_id, named[0] if named else pinned.member_id)
+    target = state.target
+    named = [m.id for m in state.view.members if m.name == state.request.member] if state.view else []
+    return Intent(target.cluster_id, named[0] if named else target.member_id)
 
 
 def ignores_the_term(view: ClusterView, intent: Intent) -> Decision:
@@ -156,14 +152,13 @@ async def proposes_blindly(self: ModelEtcd, member_id: str, via_id: str) -> None
         await PROPOSE(self, member_id, via_id)
 
 
-async def skips_the_gates(self: RemoveMember) -> None:
+def skips_the_gates(_state: RemovalState) -> None:
     """Makes sure of nothing."""
-    self._gates_passed, self._gates_passed_at = True, workflow.time()
 
 
-async def approves_by_itself(self: RemoveMember) -> None:
+def approves_by_itself(_state: RemovalState) -> bool:
     """Asks nobody."""
-    self._approval = Approval()
+    return False
 
 
 LOOK: Final = ModelEtcd.observe
@@ -172,15 +167,14 @@ PROPOSE: Final = ModelEtcd.remove_member
 PLAN: Final[tuple[tuple[object, str], ...]] = tuple(
     (module, "plan")
     for module in (
-        workflows.remove_member,
+        loop,
         activities.etcd,
         activities.etcd_looks,
         activities.etcd_removal,
-        tests.model.loop,
     )
 )
 PLACES: Final[dict[Callable[..., Any], tuple[tuple[object, str], ...]]] = {
-    means_whoever_has_the_name: ((RemoveMember, "_intent"), (tests.model.loop.Loop, "_intent")),
+    means_whoever_has_the_name: ((observation, "intent"),),
     asks_no_witness: ((belief, "witness"),),
     commits_nothing_before_it_looks: ((ModelEtcd, "acquire_lock"),),
     heeds_no_lock: ((ModelEtcd, "acquire_lock"),),
@@ -188,8 +182,8 @@ PLACES: Final[dict[Callable[..., Any], tuple[tuple[object, str], ...]]] = {
     writes_over_whoever_has_the_name: ((activities.member_resource, "left_alone"),),
     trusts_an_old_look: ((ModelEtcd, "observe"),),
     proposes_blindly: ((ModelEtcd, "remove_member"),),
-    skips_the_gates: ((RemoveMember, "_pass_gates"),),
-    approves_by_itself: ((RemoveMember, "_await_approval"),),
+    skips_the_gates: ((gates, "passes"),),
+    approves_by_itself: ((gates, "awaits_approval"),),
 }
 """What is replaced, where it is not the planner."""
 QUORUM: Final = "quorum: those that remain have none that works"
