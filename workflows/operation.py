@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.model import PASSING, Approval, FailureType, HandoffState, Progress, Recheck, StepOutcome
     from etcd_handoff.operation import current_details, ending, queueing
     from etcd_handoff.operation.commands import (
+        Activity,
         AskQueue,
         AwaitNewLeader,
         Cancel,
@@ -81,13 +82,15 @@ class Operation:
 
     async def _carry_out(self, command: Effect) -> None:
         """Carry out a command; a cancellation interrupts it as long as nothing has been proposed."""
-        if getattr(command, "resumable", False):
+        if isinstance(command, Activity | Wait) and command.resumable:
             continuation.continue_if_long(self._state)
         running = asyncio.create_task(self._result_of(command))
         while True:
             try:
                 result = await asyncio.shield(running)
             except asyncio.CancelledError:
+                if running.cancelled():
+                    raise  # this run is evicted from the worker's cache
                 self._state = self._state.changed(cancel_requested=True)
                 if not self._state.point_of_no_return:
                     await _cancelled(running)
@@ -117,8 +120,7 @@ class Operation:
         return result
 
     async def _ask_queue(self, command: AskQueue) -> Place:
-        state = self._state
-        waits, wakes = command.waits, command.wakes
+        state, waits, wakes = self._state, command.waits, command.wakes
         return await join(state.request.cluster, state.target, state.turn_request, waits=waits, wakes=wakes)
 
     async def _wait(self, command: Wait) -> None:
@@ -242,8 +244,6 @@ async def _cancelled(running: asyncio.Task[Any]) -> None:
     running.cancel()
     try:
         await running
-    except asyncio.CancelledError:
-        return
-    except ActivityError as error:
+    except (asyncio.CancelledError, ActivityError) as error:
         if not is_cancelled_exception(error):
             raise
