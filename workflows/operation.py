@@ -176,8 +176,8 @@ class Operation:
     @approve.validator
     def _may_approve(self, approval: Approval | None = None) -> None:  # noqa: ARG002  # the state alone decides
         state = self._state
-        if state.state is not HandoffState.AWAITING_APPROVAL:
-            text = f"the removal does not wait for an approval, it is {state.state}: {state.doing}"
+        if state.handoff_state is not HandoffState.AWAITING_APPROVAL:
+            text = f"the removal does not wait for an approval, it is {state.handoff_state}: {state.doing}"
             raise ApplicationError(text, type=FailureType.INVALID_INPUT)
 
     @workflow.update(
@@ -186,7 +186,7 @@ class Operation:
     def recheck(self, recheck: Recheck | None = None) -> str:  # noqa: ARG002  # the reason stands in the history
         """Look again at once."""
         self._state = self._state.changed(recheck=True)
-        state = self._state.state
+        state = self._state.handoff_state
         return f"was {state}; looking again" if state is HandoffState.BLOCKED else f"is {state} already"
 
     @workflow.signal
@@ -218,7 +218,7 @@ class Operation:
         together cost the server as much as one activity more. They do from the first state that lasts.
         """
         workflow.set_current_details(current_details.details(self._state))
-        self._listed = self._listed or self._state.state not in PASSING
+        self._listed = self._listed or self._state.handoff_state not in PASSING
         if self._listed:
             self._list()
 
@@ -233,7 +233,7 @@ class Operation:
         # Whoever started it with some knows that the namespace has them, though the worker may not.
         if known.get(STATE_KEY) or (state.traits is not None and state.traits.search_attributes):
             member = (state.pinned.member_name if state.pinned else "") or state.request.member
-            values = {CLUSTER_KEY: state.request.cluster, MEMBER_KEY: member, STATE_KEY: state.state.value}
+            values = {CLUSTER_KEY: state.request.cluster, MEMBER_KEY: member, STATE_KEY: state.handoff_state.value}
             updates = [key.value_set(value) for key, value in values.items() if known.get(key) != value]
             if updates:
                 workflow.upsert_search_attributes(updates)

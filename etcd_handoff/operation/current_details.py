@@ -21,7 +21,7 @@ def summary(request: RemovalRequest) -> str:
 def progress(state: RemovalState) -> Progress:
     """Answer of the query `progress`."""
     return Progress(
-        state=state.state,
+        state=state.handoff_state,
         cluster=state.request.cluster,
         member=state.request.member,
         member_id=state.pinned.member_id if state.pinned else "",
@@ -36,7 +36,7 @@ def progress(state: RemovalState) -> Progress:
 def details(state: RemovalState) -> str:
     """The page: what is happening, why, the members, the steps so far."""
     request, view = state.request, state.view
-    lines = [f"### {summary(request)}", "", f"**{state.state}**: {state.doing}"]
+    lines = [f"### {summary(request)}", "", f"**{state.handoff_state}**: {state.doing}"]
     if state.waiting_for:
         lines += ["", f"**Goes on when:** {state.waiting_for}"]
     if request.reason:

@@ -42,7 +42,7 @@ def decide(state: RemovalState, end: Ending, now: float) -> Decided | RemovalSta
         return _give_up(state, record, now)
     if end.error is not None:
         doing = f"an API server takes the status; until now: {end.error}"
-        state = state.showing(state.state, state.doing, doing)
+        state = state.showing(state.handoff_state, state.doing, doing)
         if out and state.holds_turn and not state.released:
             return queueing.ask(state, waits=False, wakes=False)
         if end.rest_seconds:

@@ -65,7 +65,7 @@ class RemovalState(Message):
         request: What was asked for.
         chain_id: ID of the first run of this removal.
         namespace: The Temporal namespace that it runs in.
-        state: Where it stands.
+        handoff_state: Where it stands, as lists show it.
         doing: What is happening, in words.
         waiting_for: What would unblock it; empty when nothing blocks.
         since: When the command that runs now was decided.
@@ -119,7 +119,7 @@ class RemovalState(Message):
     request: Own[RemovalRequest] = RemovalRequest.model_construct(cluster="", member="")
     chain_id: Own[str] = ""
     namespace: Own[str] = ""
-    state: Own[HandoffState] = HandoffState.CHECKING
+    handoff_state: Own[HandoffState] = HandoffState.CHECKING
     doing: Own[str] = "taking the removal up"
     waiting_for: Own[str] = ""
     since: Own[float] = 0.0
@@ -209,9 +209,9 @@ class RemovalState(Message):
             raise TypeError(msg)
         return self.model_copy(update=fields)
 
-    def showing(self, state: HandoffState, doing: str, waiting_for: str = "") -> RemovalState:
+    def showing(self, handoff_state: HandoffState, doing: str, waiting_for: str = "") -> RemovalState:
         """People see this from now on."""
-        return self.changed(state=state, doing=doing, waiting_for=waiting_for)
+        return self.changed(handoff_state=handoff_state, doing=doing, waiting_for=waiting_for)
 
     def with_step(self, step: Step, *, instead_of_last: bool = False) -> RemovalState:
         """One more activity has ended.

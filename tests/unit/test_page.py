@@ -79,7 +79,7 @@ def test_page_before_the_first_look_has_no_members_and_no_steps() -> None:
 def test_page_says_what_happens_and_what_it_waits_for() -> None:
     """State, what was seen, what would unblock it, and why it was asked for."""
     doing, waiting_for = "QuorumAtRisk: node2 is down", "bring node2 back"
-    text = details(state(state=HandoffState.BLOCKED, doing=doing, waiting_for=waiting_for))
+    text = details(state(handoff_state=HandoffState.BLOCKED, doing=doing, waiting_for=waiting_for))
     assert "**Blocked**: QuorumAtRisk: node2 is down" in text
     assert "**Goes on when:** bring node2 back" in text
     assert "**Reason given:** new disk" in text

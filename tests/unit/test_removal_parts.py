@@ -136,7 +136,7 @@ def test_next_run_gets_all_but_what_it_finds_out_itself() -> None:
         "request",
         "chain_id",
         "namespace",
-        "state",
+        "handoff_state",
         "doing",
         "waiting_for",
         "since",
