@@ -64,7 +64,8 @@ class Operation:
             ApplicationError: It has failed.
             asyncio.CancelledError: Somebody has cancelled it in time.
         """
-        self._state = continuation.taken_over(state)
+        # Somebody may have asked for a look before the run began.
+        self._state = continuation.taken_over(state).changed(recheck=self._state.recheck)
         self._listing = asyncio.create_task(self._list_what_lasts())  # goes with the run: to cancel it is an event more
         while True:
             self._state, command = decide(self._state, workflow.time())

@@ -46,7 +46,7 @@ def decide(state: RemovalState, end: Ending, now: float) -> Decided | RemovalSta
 
 def cancelled(state: RemovalState) -> RemovalState:
     """Somebody has cancelled it: it ends, unless it turns out that k0s, which was asked, has taken the member out."""
-    return state.changed(ending=Ending(cancelled=True), released=False, leave_step=LeaveStep.NONE)
+    return state.changed(ending=Ending(), released=False, leave_step=LeaveStep.NONE)
 
 
 def planned(state: RemovalState, decision: Decision) -> Decided:

@@ -45,7 +45,6 @@ class Ending(Message):
     Attributes:
         phase: What is next.
         failure: Why it fails; None when the member is out, or when somebody has cancelled it.
-        cancelled: Somebody has cancelled it.
         proposed: The removal may have been proposed before it failed.
         record: What is written on the EtcdMember; None until that is known.
         call_seconds: How long the present call may take; 0 before the first.
@@ -58,7 +57,6 @@ class Ending(Message):
 
     phase: EndPhase = EndPhase.WITHDRAW
     failure: Failure | None = None
-    cancelled: bool = False
     proposed: bool = False
     record: Record | None = None
     call_seconds: float = 0.0
