@@ -21,13 +21,13 @@ TIME_OUTS: Final = {
 def why_it_failed(error: ActivityError) -> tuple[str, str]:
     """The type and the text of what ended an activity's last attempt.
 
-    Where a time-out has ended it, what the attempt before said is the text, as far as there is any.
+    Where a time-out has ended it, what the attempt before it reported is the text, as far as there is any.
     """
     cause: BaseException | None = error.cause
-    said = ""
+    time_out = ""
     while isinstance(cause, exceptions.TimeoutError):
-        said = said or TIME_OUTS.get(cause.type or TimeoutType.START_TO_CLOSE, str(cause))
+        time_out = time_out or TIME_OUTS.get(cause.type or TimeoutType.START_TO_CLOSE, str(cause))
         cause = cause.__cause__
     if isinstance(cause, ApplicationError):
-        return cause.type or "", f"{said}; before that: {cause.message}" if said else cause.message
-    return "", said or str(cause or error)
+        return cause.type or "", f"{time_out}; before that: {cause.message}" if time_out else cause.message
+    return "", time_out or str(cause or error)

@@ -1,4 +1,4 @@
-"""Who is meant: a name is resolved once, at the first look, and its member ID is pinned."""
+"""Who is to leave: a name is resolved once, at the first look, and its member ID is pinned."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DRY_RUN_SECONDS: Final = 10.0
 
 
 def decide(state: RemovalState, view: ClusterView) -> Decided | RemovalState | Blocked | Refused:
-    """Pin the member that is meant, as etcd lists it or as an EtcdMember remembers it.
+    """Pin the member that is to leave, as etcd lists it or as an EtcdMember remembers it.
 
     Returns:
         A command that is needed for that, the state once the member is pinned or the operation fails, or what stands
@@ -44,24 +44,24 @@ def decide(state: RemovalState, view: ClusterView) -> Decided | RemovalState | B
     """
     fit = resolve(view, state.request.member)
     departed: Sequence[str] = ()
-    meant: Pinned | Failure
+    target: Pinned | Failure
     if isinstance(fit, MemberView):
-        meant = pinned(view, fit)
+        target = pinned(view, fit)
         departed = belief.silent_outsiders(view)  # they forbid a change, and leave no doubt about who has the name
     elif isinstance(fit, Ambiguous):
-        meant = failures.ambiguous(state.request.member, fit)
+        target = failures.ambiguous(state.request.member, fit)
     elif state.resource is None:
         return _find(state)
     else:
-        meant = _remembered(state, state.resource, view, fit)
-        if isinstance(meant, Pinned) and not meant.present:
-            departed = (meant.member_id,)
+        target = _remembered(state, state.resource, view, fit)
+        if isinstance(target, Pinned) and not target.present:
+            departed = (target.member_id,)
     if doubt := _doubt(state, view, departed):
         return doubt
-    return state.failing(meant) if isinstance(meant, Failure) else _pin(state, view, meant)
+    return state.failing(target) if isinstance(target, Failure) else _pin(state, view, target)
 
 
-def found(state: RemovalState, resource: FoundResource) -> RemovalState:
+def resource_found(state: RemovalState, resource: FoundResource) -> RemovalState:
     """The state once the EtcdMember was looked for."""
     return state.with_step(resource.step).changed(resource=resource)
 

@@ -119,8 +119,8 @@ def _plan(state: RemovalState, view: ClusterView, now: float) -> Decided | Remov
     """What follows from the last view; a name is resolved before that, once."""
     pinned = state.pinned
     if pinned is None:
-        found = identity.decide(state, view)
-        return found if isinstance(found, Decided | RemovalState) else _follow(state, found, now)
+        answer = identity.decide(state, view)
+        return answer if isinstance(answer, Decided | RemovalState) else _follow(state, answer, now)
     if not pinned.present and observation.undoubted(state) and view.member(pinned.member_id):
         return state.failing(failures.joined_since(state.request.member, pinned.member_id))
     leads = view.leadership is not None and view.leadership.id == pinned.member_id
@@ -129,6 +129,7 @@ def _plan(state: RemovalState, view: ClusterView, now: float) -> Decided | Remov
 
 
 def _follow(state: RemovalState, decision: Decision, now: float) -> Decided | RemovalState:
+    """What the planner's decision means for the operation."""
     if isinstance(decision, Refused):
         return state.failing(failures.refusal(decision))
     if state.request.dry_run:
@@ -163,7 +164,7 @@ def apply(state: RemovalState, command: Effect, result: Any, now: float) -> Remo
         case Observe():
             after = observation.observed(state, command, result)
         case FindResource():
-            after = identity.found(state, result)
+            after = identity.resource_found(state, result)
         case DescribeWorker():
             after = state.changed(traits=result)
         case CheckHash():
