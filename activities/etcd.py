@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.planning import Transfer, plan
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -30,7 +31,6 @@ from etcd_handoff.errors import (
 )
 from etcd_handoff.etcd_gateway import EtcdGateway
 from etcd_handoff.model import Act, AwaitElection, Look, Report, StepOutcome, WorkerTraits
-from etcd_handoff.planner import Transfer, plan
 
 if TYPE_CHECKING:
     from etcd_handoff.config import Config

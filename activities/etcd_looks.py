@@ -6,10 +6,11 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.planning import MemberAbsent, Remove, plan
+
 from activities.steps import no_answer
 from etcd_handoff.belief import contradiction
 from etcd_handoff.errors import EtcdError, EtcdPermissionError
-from etcd_handoff.planner import Intent, Remove, plan
 
 if TYPE_CHECKING:
     from etcd_handoff.config import EtcdProfile
@@ -79,6 +80,6 @@ def doubt(view: ClusterView, act: Act) -> str:
     return f"{found.kind}: {found.text}" if found else ""
 
 
-def intent(act: Act) -> Intent:
+def intent(act: Act) -> MemberAbsent:
     """What an activity is to bring about, for the planner."""
-    return Intent(act.cluster_id, act.target_id, frozenset(act.avoid), act.seen_term, act.seen_index)
+    return MemberAbsent(act.cluster_id, act.target_id, frozenset(act.avoid), act.seen_term, act.seen_index)

@@ -9,10 +9,10 @@ from etcd_handoff.cli.output import count, remarks
 from etcd_handoff.cli.records import claim_for, doubt_of, other_subject
 from etcd_handoff.cli.remedies import remedy_for
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
-from etcd_handoff.planner import (
+from etcd_handoff.planning import (
     Ambiguous,
     Blocked,
-    Intent,
+    MemberAbsent,
     NotFound,
     Refused,
     Remove,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from etcd_handoff.belief import ResourceClaim
-    from etcd_handoff.planner import Decision
+    from etcd_handoff.planning import Decision
     from etcd_handoff.view import ClusterView, MemberView
 
 
@@ -102,7 +102,7 @@ def planned(outlook: Outlook, wanted: str) -> Planned:
         return Planned("", wanted, None, notes=tuple(notes), text=not_found(wanted, found), status=EXIT_USAGE)
     doubt = doubt_of(view, outlook.cluster_id, claims, [found.id])
     decision: Decision | Denied = (
-        doubted(doubt) if doubt else plan(view, Intent(outlook.cluster_id or view.cluster_id, found.id))
+        doubted(doubt) if doubt else plan(view, MemberAbsent(outlook.cluster_id or view.cluster_id, found.id))
     )
     if outlook.denied and not isinstance(decision, Blocked | Refused):
         decision = Denied(outlook.denied, remedy_for(outlook.denied))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.model import Progress
-from etcd_handoff.planner import warnings
+from etcd_handoff.planning import warnings
 
 if TYPE_CHECKING:
     from etcd_handoff.model import Pinned, RemovalRequest

@@ -19,12 +19,12 @@ from etcd_handoff.operation import failures, leave, observation, proposal, recor
 from etcd_handoff.operation.commands import Cancel, DescribeWorker, Fail, Finish, Until, Wait
 from etcd_handoff.operation.phases import Ending, EndPhase, LeaveStep
 from etcd_handoff.operation.state import Decided
-from etcd_handoff.planner import Blocked
+from etcd_handoff.planning import Blocked
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.commands import Failure
     from etcd_handoff.operation.state import RemovalState
-    from etcd_handoff.planner import Decision
+    from etcd_handoff.planning import Decision
 
 
 def decide(state: RemovalState, end: Ending, now: float) -> Decided | RemovalState:

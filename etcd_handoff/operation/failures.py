@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.model import FailureType
 from etcd_handoff.operation.commands import Failure
-from etcd_handoff.planner import Reason
+from etcd_handoff.planning import Reason
 
 if TYPE_CHECKING:
     from etcd_handoff.model import RemovalRequest
-    from etcd_handoff.planner import Ambiguous, Blocked, NotFound, Refused
+    from etcd_handoff.planning import Ambiguous, Blocked, NotFound, Refused
     from etcd_handoff.view import MemberView
 
 SAFE_BEFORE_PINNED: Final = frozenset({FailureType.UNKNOWN_CLUSTER, FailureType.INVALID_INPUT})

@@ -12,7 +12,7 @@ from etcd_handoff.operation import failures
 from etcd_handoff.operation.commands import Failure, FindResource
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
-from etcd_handoff.planner import (
+from etcd_handoff.planning import (
     Ambiguous,
     Blocked,
     NotFound,

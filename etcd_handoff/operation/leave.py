@@ -17,12 +17,12 @@ from etcd_handoff.operation import failures, proposal, texts
 from etcd_handoff.operation.commands import ReadLeave, RequestLeave
 from etcd_handoff.operation.phases import LeaveStep
 from etcd_handoff.operation.state import Decided
-from etcd_handoff.planner import Reason
+from etcd_handoff.planning import Reason
 
 if TYPE_CHECKING:
     from etcd_handoff.model import LeaveState, Step
     from etcd_handoff.operation.state import RemovalState
-    from etcd_handoff.planner import Blocked
+    from etcd_handoff.planning import Blocked
 
 OURS: Final = "etcd-handoff"
 """Our name as a field manager."""

@@ -56,13 +56,13 @@ from etcd_handoff.operation.commands import (
 )
 from etcd_handoff.operation.phases import LeaveStep, LookDue
 from etcd_handoff.operation.state import Decided, RemovalState
-from etcd_handoff.planner import Blocked, Done, Refused, Remove, Transfer, plan
+from etcd_handoff.planning import Blocked, Done, Refused, Remove, Transfer, plan
 
 if TYPE_CHECKING:
     from typing import Any
 
     from etcd_handoff.operation.commands import Change, Effect
-    from etcd_handoff.planner import Decision
+    from etcd_handoff.planning import Decision
     from etcd_handoff.view import ClusterView
 
 

@@ -10,7 +10,7 @@ from etcd_handoff.operation import proposal
 from etcd_handoff.operation.commands import Observe
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
-from etcd_handoff.planner import Intent
+from etcd_handoff.planning import MemberAbsent
 
 if TYPE_CHECKING:
     from etcd_handoff.model import Report
@@ -82,9 +82,9 @@ def doubtful(state: RemovalState) -> tuple[str, ...]:
     return tuple(m.id for m in state.view.members if not m.reachable or not (m.serves_reads or m.is_learner))
 
 
-def intent(state: RemovalState) -> Intent:
+def intent(state: RemovalState) -> MemberAbsent:
     """What is wanted, for the planner."""
-    return Intent(
+    return MemberAbsent(
         state.target.cluster_id,
         state.target.member_id,
         frozenset(state.avoid),

@@ -10,7 +10,7 @@ from etcd_handoff.operation.commands import AwaitNewLeader, RemoveTarget, StepFa
 from etcd_handoff.operation.observation import act_input, seen
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
-from etcd_handoff.planner import Remove, Transfer
+from etcd_handoff.planning import Remove, Transfer
 
 if TYPE_CHECKING:
     from etcd_handoff.model import Report

@@ -24,7 +24,7 @@ from etcd_handoff.model import (
 from etcd_handoff.operation import step_log
 from etcd_handoff.operation.commands import AwaitNewLeader, Command, Failure, Until
 from etcd_handoff.operation.phases import Ending, EndPhase, LeaveStep, LookDue
-from etcd_handoff.planner import Blocked
+from etcd_handoff.planning import Blocked
 from etcd_handoff.view import ClusterView
 
 T = TypeVar("T")

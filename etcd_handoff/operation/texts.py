@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.planner import Blocked, Reason, Refused, Remove, Transfer, warnings
+from etcd_handoff.planning import Blocked, Reason, Refused, Remove, Transfer, warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from etcd_handoff.model import Step
-    from etcd_handoff.planner import Decision
+    from etcd_handoff.planning import Decision
     from etcd_handoff.view import ClusterView
 
 STEPS_WITHOUT_PAUSE: Final = 8

@@ -12,7 +12,7 @@ from etcd_handoff.operation.state import Decided
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.state import RemovalState
-    from etcd_handoff.planner import Blocked
+    from etcd_handoff.planning import Blocked
 
 FIRST_PAUSE_SECONDS: Final = 0.25
 LONGEST_PAUSE_SECONDS: Final = 30.0

@@ -10,8 +10,9 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff import planner
-from etcd_handoff.planner import Blocked, Decision, Done, Intent, Refused, Remove, Transfer
+from etcd_handoff.planning import Blocked, Decision, Done, MemberAbsent, Refused, Remove, Transfer
+
+from etcd_handoff import planning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +59,7 @@ def lags(view: ClusterView, facts: Facts) -> dict[str, int]:
     return {i: max(index.values()) - at for i, at in index.items()}
 
 
-def believable(view: ClusterView, intent: Intent) -> tuple[type[Decision], str] | None:
+def believable(view: ClusterView, intent: MemberAbsent) -> tuple[type[Decision], str] | None:
     """Why nothing may be concluded from a view, and whether for good; None when nothing speaks against it."""
     for doubt in view.doubts:
         runs_on = doubt.member_id == intent.target_id and doubt.by_status_alone
@@ -85,7 +86,7 @@ def corrupt(view: ClusterView) -> set[str]:
     return raised | {m.id for m in view.members if "CORRUPT" in m.alarms}
 
 
-def right_kind(view: ClusterView, intent: Intent) -> tuple[type[Decision], str]:
+def right_kind(view: ClusterView, intent: MemberAbsent) -> tuple[type[Decision], str]:
     """The one kind of decision that is right, and why: the first rule that holds."""
     if (doubt := believable(view, intent)) is not None:
         return doubt
@@ -110,7 +111,7 @@ def right_kind(view: ClusterView, intent: Intent) -> tuple[type[Decision], str]:
     return next(((kind, why) for holds, kind, why in rules if holds), (Transfer, "it can hand over"))
 
 
-def violations(view: ClusterView, intent: Intent, decision: Decision) -> list[str]:
+def violations(view: ClusterView, intent: MemberAbsent, decision: Decision) -> list[str]:
     """Everything that is wrong with `decision`; the sentences name the invariant."""
     wrong, (kind, why) = list[str](), right_kind(view, intent)
     if not isinstance(decision, kind):
@@ -124,7 +125,7 @@ def violations(view: ClusterView, intent: Intent, decision: Decision) -> list[st
     return wrong
 
 
-def _wrong_change(view: ClusterView, intent: Intent) -> Iterator[str]:
+def _wrong_change(view: ClusterView, intent: MemberAbsent) -> Iterator[str]:
     facts = count(view)
     left, healthy_left = facts.voters - {intent.target_id}, facts.healthy - {intent.target_id}
     if not left:
@@ -137,7 +138,7 @@ def _wrong_change(view: ClusterView, intent: Intent) -> Iterator[str]:
         yield "identity: not the pinned member of the pinned cluster"
 
 
-def _wrong_removal(view: ClusterView, intent: Intent, decision: Remove) -> Iterator[str]:
+def _wrong_removal(view: ClusterView, intent: MemberAbsent, decision: Remove) -> Iterator[str]:
     facts = count(view)
     if facts.leader in (None, intent.target_id):
         yield "hand-over: removes the leader, or without one"
@@ -147,7 +148,7 @@ def _wrong_removal(view: ClusterView, intent: Intent, decision: Remove) -> Itera
         yield "via: not the leader although it is healthy"
 
 
-def _wrong_transfer(view: ClusterView, intent: Intent, decision: Transfer) -> Iterator[str]:
+def _wrong_transfer(view: ClusterView, intent: MemberAbsent, decision: Transfer) -> Iterator[str]:
     facts = count(view)
     lag, members = lags(view, facts), {m.id: m for m in view.members}
     if (facts.leader, facts.term) != (intent.target_id, decision.term):
@@ -165,10 +166,10 @@ def _wrong_transfer(view: ClusterView, intent: Intent, decision: Transfer) -> It
         yield "transferee: not the one with the smallest lag, then without alarm, then with the smallest ID"
 
 
-def judge(view: ClusterView, intent: Intent) -> list[str]:
+def judge(view: ClusterView, intent: MemberAbsent) -> list[str]:
     """What is wrong with what the planner, as it is at the moment, answers; no answer is wrong too."""
     try:
-        decision = planner.plan(view, intent)
+        decision = planning.plan(view, intent)
     except Exception as error:  # noqa: BLE001  # a broken planner may raise anything
         return [f"raises {error!r}"]
     return violations(view, intent, decision)

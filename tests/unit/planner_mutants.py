@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff import belief, planner
-from etcd_handoff.planner import Blocked, Decision, Done, Intent, Reason, Remove, Transfer
+from etcd_handoff.planning import Blocked, Decision, Done, MemberAbsent, Reason, Remove, Transfer
+
+from etcd_handoff import belief, planning
 from etcd_handoff.view import ClusterView, Leadership, MemberView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-REAL_OBSTACLE, REAL_STEP, REAL_PLAN, REAL_LAG = planner._obstacle, planner._step, planner.plan, planner.lag
+REAL_OBSTACLE, REAL_STEP, REAL_PLAN, REAL_LAG = planning._obstacle, planning._step, planning.plan, planning.lag
 
 
 def without(*reasons: Reason) -> Callable[[ClusterView, MemberView], Blocked | None]:
@@ -25,14 +26,14 @@ def without(*reasons: Reason) -> Callable[[ClusterView, MemberView], Blocked | N
     return obstacle
 
 
-def learner_as_transferee(view: ClusterView, target: MemberView, intent: Intent) -> Transfer | Remove | Blocked:
+def learner_as_transferee(view: ClusterView, target: MemberView, intent: MemberAbsent) -> Transfer | Remove | Blocked:
     """`_step` that asks a learner first."""
     step = REAL_STEP(view, target, intent)
     learner = next((m.id for m in view.members if m.is_learner and m.reachable), None)
     return Transfer(learner, step.term) if isinstance(step, Transfer) and learner else step
 
 
-def silent_leader_asked(view: ClusterView, target: MemberView, intent: Intent) -> Transfer | Remove | Blocked:
+def silent_leader_asked(view: ClusterView, target: MemberView, intent: MemberAbsent) -> Transfer | Remove | Blocked:
     """`_step` that does not care whether the leading target answers."""
     return REAL_STEP(view, target.model_copy(update={"reachable": True}), intent)
 
@@ -56,21 +57,21 @@ def all_that_follow(view: ClusterView) -> tuple[MemberView, ...]:
     return tuple(m for m in view.voters if led and (m.leader_id, m.term) == (led.id, led.term) and not m.alarms)
 
 
-def believing(view: ClusterView, intent: Intent) -> Decision:
+def believing(view: ClusterView, intent: MemberAbsent) -> Decision:
     """`plan` that takes the list as it comes."""
     return REAL_PLAN(view.model_copy(update={"doubts": ()}), intent)
 
 
-def waiting_for_ever(view: ClusterView, intent: Intent) -> Decision:
+def waiting_for_ever(view: ClusterView, intent: MemberAbsent) -> Decision:
     """`plan` that also doubts because of a target that has left and runs on."""
     doubts = tuple(d.model_copy(update={"by_status_alone": False}) for d in view.doubts)
     return REAL_PLAN(view.model_copy(update={"doubts": doubts}), intent)
 
 
-def concluding_first(view: ClusterView, intent: Intent) -> Decision:
+def concluding_first(view: ClusterView, intent: MemberAbsent) -> Decision:
     """`plan` that calls a member out, or the last, before it holds the list against anything."""
     target = view.member(intent.target_id)
-    return Done() if target is None else planner._last_voter(view, target) or REAL_PLAN(view, intent)
+    return Done() if target is None else planning._last_voter(view, target) or REAL_PLAN(view, intent)
 
 
 MUTANTS: Final[dict[str, tuple[object, str, object]]] = {
@@ -98,7 +99,7 @@ MUTANTS: Final[dict[str, tuple[object, str, object]]] = {
     "the leader is removed": (
         planner,
         "_step",
-        lambda view, target, _: Remove(planner._via(view, target, target.id).id),
+        lambda view, target, _: Remove(planning._via(view, target, target.id).id),
     ),
     "a learner takes over": (planner, "_step", learner_as_transferee),
     "a silent leader is asked": (planner, "_step", silent_leader_asked),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etcd_handoff import belief, planner
+from etcd_handoff import belief, planning
 from etcd_handoff.belief import Answer, Binding, ResourceClaim, bound, contradiction, contradictions, expected, witness
 from etcd_handoff.view import ClusterView, Doubt
 from tests.unit.views import CLUSTER, INDEX, A, B, C, D, cluster, doubt, down, member
@@ -45,7 +45,7 @@ def test_endpoint_of_another_cluster_is_named_with_both_clusters() -> None:
     """Whichever of the two gave the list."""
     for mine, other in ((CLUSTER, OTHER), (OTHER, CLUSTER)):
         answers = [said(A, cluster_id=mine), said(D, frozenset({D}), other, number=4)]
-        found = the_one(contradictions(mine, ALL, answers), planner.Reason.MIXED_CLUSTERS)
+        found = the_one(contradictions(mine, ALL, answers), planning.Reason.MIXED_CLUSTERS)
         for part in (mine, other, "endpoint 4 of the profile", D):
             assert part in found.text
         assert (found.member_id, found.lasting, found.by_status_alone) == (D, False, False)
@@ -54,13 +54,13 @@ def test_endpoint_of_another_cluster_is_named_with_both_clusters() -> None:
 def test_equal_member_ids_do_not_make_two_clusters_one() -> None:
     """Member IDs are made of peer URLs and a cluster token, so sites with one address plan may have the same."""
     twin = said(A, ALL, OTHER, number=2)
-    assert OTHER in the_one(contradictions(CLUSTER, ALL, [said(A), twin]), planner.Reason.MIXED_CLUSTERS).text
+    assert OTHER in the_one(contradictions(CLUSTER, ALL, [said(A), twin]), planning.Reason.MIXED_CLUSTERS).text
 
 
 def test_foreign_list_is_not_held_against_the_lists_of_this_cluster() -> None:
     """It is foreign, and that is said once."""
     foreign = said(D, frozenset({D}), OTHER)
-    the_one(contradictions(CLUSTER, ALL, [said(A), said(B), foreign]), planner.Reason.MIXED_CLUSTERS)
+    the_one(contradictions(CLUSTER, ALL, [said(A), said(B), foreign]), planning.Reason.MIXED_CLUSTERS)
 
 
 def test_member_that_runs_and_is_not_listed_is_named() -> None:
@@ -285,7 +285,7 @@ def test_every_kind_of_doubt_is_a_reason() -> None:
     """What blocks has a heading in the reference."""
     kinds = {name: value for name, value in vars(belief).items() if name.isupper() and isinstance(value, str)}
     assert len(kinds) >= 8
-    assert set(kinds.values()) <= {reason.value for reason in planner.Reason}
+    assert set(kinds.values()) <= {reason.value for reason in planning.Reason}
 
 
 # --- any answers ----------------------------------------------------------------------------------------------

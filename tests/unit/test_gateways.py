@@ -7,12 +7,12 @@ import inspect
 from typing import TYPE_CHECKING
 
 import pytest
+from etcd_handoff.planning import MemberAbsent, Transfer, plan, resolve
 
 from bench.simulated import LEADER, SimulatedEtcd, SimulatedKubernetes, config
 from etcd_handoff.etcd_gateway import EtcdGateway
 from etcd_handoff.gateways import EtcdCalls, KubernetesCalls
 from etcd_handoff.kubernetes_gateway import KubernetesGateway
-from etcd_handoff.planner import Intent, Transfer, plan, resolve
 from etcd_handoff.view import MemberView
 from tests.model.gateways import ModelEtcd, ModelKubernetes
 
@@ -61,6 +61,6 @@ def test_simulated_cluster_is_one_that_the_planner_takes() -> None:
         view = await SimulatedEtcd(profile.etcd).observe()
         member = resolve(view, LEADER)
         assert isinstance(member, MemberView)
-        assert isinstance(plan(view, Intent(view.cluster_id, member.id)), Transfer)
+        assert isinstance(plan(view, MemberAbsent(view.cluster_id, member.id)), Transfer)
 
     asyncio.run(look())

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import pytest
-
-from etcd_handoff.planner import (
+from etcd_handoff.planning import (
     CAUGHT_UP_ENTRIES,
     Done,
-    Intent,
+    MemberAbsent,
     Reason,
     Remove,
     Transfer,
     lag,
     plan,
 )
+
 from tests.unit.views import CLUSTER, INDEX, A, B, C, D, E, blocked, cluster, down, hangs, leave, member, refused
 
 # --- steps ------------------------------------------------------------------------------------------------------------
@@ -318,7 +318,7 @@ def test_newer_etcd_and_one_whose_version_is_not_known_is_taken(version: str) ->
 def test_restored_cluster_is_refused() -> None:
     """An order from before a restore counts no more: not for `Done` either."""
     for members in ((member(A), member(B), member(C)), (member(A), member(B))):
-        decision = plan(cluster(*members), Intent(CLUSTER, C, seen_term=8, seen_index=INDEX))
+        decision = plan(cluster(*members), MemberAbsent(CLUSTER, C, seen_term=8, seen_index=INDEX))
         assert (
             "stood at term 8, index 100000, and now stands at term 7" in refused(decision, Reason.CLUSTER_RESTORED).seen
         )

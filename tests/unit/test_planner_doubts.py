@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
-from etcd_handoff.planner import (
+from etcd_handoff.planning import (
     Blocked,
     Done,
     Reason,
     Refused,
 )
+
 from tests.unit.views import A, B, C, D, blocked, doubt, down, leave, member, refused
 
 if TYPE_CHECKING:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import pytest
-
-from etcd_handoff.planner import (
+from etcd_handoff.planning import (
     CAUGHT_UP_ENTRIES,
-    Intent,
+    MemberAbsent,
     Reason,
     Remove,
     Transfer,
     plan,
     warnings,
 )
+
 from etcd_handoff.view import Alarm
 from tests.unit.views import CLUSTER, INDEX, A, B, C, D, E, blocked, cluster, down, hangs, leave, member
 
@@ -104,7 +104,7 @@ def test_member_out_of_space_leaves_and_the_operator_is_warned() -> None:
     """Nothing can be recorded while etcd takes no writes; a member that left may be the full one."""
     alarms = (Alarm(kind="NOSPACE", member_id=B), Alarm(kind="NOSPACE", member_id=B), Alarm(kind="NOSPACE"))
     view = cluster(member(A), member(B, alarms=("NOSPACE",)), member(C), alarms=alarms)
-    assert plan(view, Intent(CLUSTER, C)) == Remove(via_id=A)
+    assert plan(view, MemberAbsent(CLUSTER, C)) == Remove(via_id=A)
     (warning,) = warnings(view)
     assert warning.startswith("etcd has raised the alarm NOSPACE for node1, the cluster: ")
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from etcd_handoff.planning import Blocked, Decision, Done, MemberAbsent, Reason, Refused, Remove, Transfer
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from etcd_handoff import planner
-from etcd_handoff.planner import Blocked, Decision, Done, Intent, Reason, Refused, Remove, Transfer
+from etcd_handoff import planning
 from etcd_handoff.view import Alarm, ClusterView, Doubt, MemberView
 from tests.unit.planner_judge import CAUGHT_UP, judge
 from tests.unit.planner_mutants import IN_SMALL_WORLDS, MUTANTS
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 CLUSTER: Final = "cdf818194e3a8c32"
 
-Situation = tuple[ClusterView, Intent]
+Situation = tuple[ClusterView, MemberAbsent]
 
 # --- random views -------------------------------------------------------------------------------------------
 
@@ -114,7 +114,7 @@ def situations(draw: st.DrawFn) -> Situation:
     avoid = draw(st.sampled_from((0, 0, 0, 0, 1, 2, len(ids))))
     cluster_id = draw(st.sampled_from((CLUSTER,) * 40 + ("1",)))
     term, index = draw(st.sampled_from(((0, 0),) * 20 + SEEN))
-    return view, Intent(cluster_id, target, frozenset(ids[1 : avoid + 1]), term, index)
+    return view, MemberAbsent(cluster_id, target, frozenset(ids[1 : avoid + 1]), term, index)
 
 
 @settings(max_examples=1_000)
@@ -131,9 +131,9 @@ def test_order_of_the_list_changes_nothing(situation: Situation, dice: Random) -
     view, intent = situation
     members = list(view.members)
     dice.shuffle(members)
-    again = planner.plan(view.model_copy(update={"members": tuple(members)}), intent)
-    decision = planner.plan(view, intent)
-    assert decision == planner.plan(view, intent)
+    again = planning.plan(view.model_copy(update={"members": tuple(members)}), intent)
+    decision = planning.plan(view, intent)
+    assert decision == planning.plan(view, intent)
     assert type(again) is type(decision)
     if isinstance(decision, Remove | Transfer):
         assert again == decision
@@ -146,7 +146,7 @@ def test_generated_views_reach_every_decision_and_reason() -> None:
     @settings(max_examples=1_000, derandomize=True, database=None, phases=[Phase.generate])
     @given(situations())
     def tally(situation: Situation) -> None:
-        decision = planner.plan(*situation)
+        decision = planning.plan(*situation)
         seen[str(decision.reason) if isinstance(decision, Blocked | Refused) else type(decision).__name__] += 1
 
     tally()
@@ -212,7 +212,7 @@ class World:
             )
             for i, learner, condition in self.members
         )
-        return ClusterView(cluster_id=CLUSTER, members=members), Intent(CLUSTER, self.target, self.avoid)
+        return ClusterView(cluster_id=CLUSTER, members=members), MemberAbsent(CLUSTER, self.target, self.avoid)
 
     def after(self, decision: Decision) -> set[World]:
         """All that a step can leave behind: done, lost, lost and told so, done though told to be lost."""
@@ -266,7 +266,7 @@ def explore(worlds: Iterator[World]) -> tuple[int, Counter[str], str]:
             situation = world.situation()
             if wrong := judge(*situation):
                 return len(seen), ends, f"{wrong} in {world}"
-            decision = planner.plan(*situation)
+            decision = planning.plan(*situation)
             after = world.after(decision) - {world}
             if isinstance(decision, Remove):
                 (left,) = after
@@ -283,7 +283,7 @@ def explore(worlds: Iterator[World]) -> tuple[int, Counter[str], str]:
 def settled(world: World) -> Decision:
     """Where it ends when every step lands; three steps are more than enough."""
     for _ in range(3):
-        decision = planner.plan(*world.situation())
+        decision = planning.plan(*world.situation())
         if isinstance(decision, Transfer):
             world = replace(world, leader=decision.transferee_id)
         elif isinstance(decision, Remove):
@@ -324,7 +324,7 @@ def test_no_small_world_loses_the_quorum_that_works(capsys: pytest.CaptureFixtur
             members = tuple((i, False, condition) for i, condition in zip(ids, conditions, strict=True))
             for leader, target in itertools.product((None, *ids), ids):
                 world = World(members, leader, target)
-                decision = planner.plan(*world.situation())
+                decision = planning.plan(*world.situation())
                 seen[type(decision).__name__] += 1
                 if isinstance(decision, Remove):
                     left = replace(world, members=tuple(m for m in members if m[0] != target))
@@ -341,7 +341,7 @@ def test_small_cluster_from_which_a_step_is_possible_ends_done() -> None:
     """Up to three members, and nothing lost: what is begun is done a transfer and a removal later."""
     begun = 0
     for world in small_worlds(range(1, 4)):
-        if isinstance(planner.plan(*world.situation()), Transfer | Remove):
+        if isinstance(planning.plan(*world.situation()), Transfer | Remove):
             begun += 1
             assert settled(world) == Done(), world
     assert begun > 100

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-
-from etcd_handoff.planner import (
+from etcd_handoff.planning import (
     Ambiguous,
     NotFound,
     canonical_id,
     is_member_id,
     resolve,
 )
+
 from etcd_handoff.view import MemberView
 from tests.unit.views import A, B, C, D, cluster, down, member
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from etcd_handoff.planner import Blocked, Decision, Intent, Reason, Refused, plan
+from etcd_handoff.planning import Blocked, Decision, MemberAbsent, Reason, Refused, plan
+
 from etcd_handoff.view import ClusterView, Doubt, MemberView
 
 CLUSTER = "cdf818194e3a8c32"
@@ -41,7 +42,7 @@ def cluster(*members: MemberView, **changes: object) -> ClusterView:
 
 def leave(target: str, *members: MemberView, avoid: tuple[str, ...] = (), **changes: object) -> Decision:
     """What is planned for `target` in the cluster of `members`."""
-    return plan(cluster(*members, **changes), Intent(CLUSTER, target, frozenset(avoid)))
+    return plan(cluster(*members, **changes), MemberAbsent(CLUSTER, target, frozenset(avoid)))
 
 
 def doubt(kind: str, about: str = "", **changes: object) -> tuple[Doubt, ...]:
