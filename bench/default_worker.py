@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import worker
-from workflows import calls
+from workflows import execute
 
 if __name__ == "__main__":
-    calls.HEARTBEAT_TIMEOUT = None  # type: ignore[assignment,misc]  # the default of the SDK
+    execute.HEARTBEAT_TIMEOUT = None  # type: ignore[assignment,misc]  # the default of the SDK
     worker.STICKY_TIMEOUT = timedelta(seconds=10)  # type: ignore[misc]
     worker.main()

@@ -33,6 +33,7 @@ from activities.kubernetes import Gateways
 from bench import arena, report
 from bench.dev_server import our_worker
 from bench.trivial import Trivial, trivial
+from etcd_handoff.change_queue import Place, Turn
 from etcd_handoff.client import connect, start_removal, start_watch
 from etcd_handoff.config import load_config
 from etcd_handoff.errors import UnreachableError
@@ -41,7 +42,18 @@ from etcd_handoff.lab import Lab, LabOptions
 from etcd_handoff.lab.naive import leave
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
 from etcd_handoff.leave_requests import WatchRequest
-from etcd_handoff.model import Act, AwaitElection, Look, RemovalRequest
+from etcd_handoff.model import RemovalRequest, WorkerTraits
+from etcd_handoff.operation.commands import (
+    Activity,
+    AskQueue,
+    AwaitNewLeader,
+    DescribeWorker,
+    TransferLeadership,
+    WriteStatus,
+)
+from etcd_handoff.operation.loop import apply, decide
+from etcd_handoff.operation.state import RemovalState
+from workflows.execute import CALLS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -49,7 +61,7 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from bench.arena import Roles
-    from etcd_handoff.model import Report, Step
+    from etcd_handoff.model import Step
 
 INTERVAL_MS: Final = 2.0
 WARMING_ROUNDS: Final = 2
@@ -130,6 +142,7 @@ class Bench:
         self._kubernetes = self._resources.require(lab.cluster)
         self._activities = EtcdActivities(config, "bench", self._resources.prepare)
         self._window, self._steps_ms = 0.25, 0.0
+        self._electing: asyncio.Future[Any] | None = None
         self.ways: dict[str, Callable[[Roles], Awaitable[None]]] = {
             IDLE: self.idle,
             NAIVE: self.naive,
@@ -284,25 +297,36 @@ class Bench:
         await asyncio.gather(moving, return_exceptions=True)
 
     async def alone(self, who: Roles) -> None:
-        """What a worker runs for the workflow, one step straight after the other, and without Temporal."""
-        looked = await self._step(self._activities.check_leader, Look(cluster=self.lab.cluster))
-        view = looked.view
-        if view is None or view.leadership is None:
-            msg = f"no leader: {looked.step.note}"
-            raise RuntimeError(msg)
-        target_id = next(member.id for member in view.members if member.name == who.leader)
-        act = Act(cluster=self.lab.cluster, cluster_id=view.cluster_id, target_id=target_id)
-        others = tuple(member.id for member in view.healthy_voters if member.id != target_id)
-        ask = AwaitElection(**dict(act), term_before=view.leadership.term, others=others)
-        handed = await asyncio.gather(
-            self._step(self._activities.move_leader, act), self._step(self._activities.await_election, ask)
-        )
-        removed = await self._step(self._activities.remove_member, act)
-        self.samples.steps[ALONE].append(covered_ms([report.step for report in (looked, *handed, removed)]))
+        """What the workflow decides and a worker runs, one step straight after the other, and without Temporal."""
+        request = RemovalRequest(cluster=self.lab.cluster, member=who.leader)
+        state = RemovalState(run_id="bench", blocked_seconds_left=0, request=request, chain_id="bench")
+        state, command = decide(state, time.time())
+        while isinstance(command, Activity | AskQueue | DescribeWorker) and not isinstance(command, WriteStatus):
+            state = apply(state, command, await self._result_of(state, command), time.time())
+            state, command = decide(state, time.time())
+        if not isinstance(command, WriteStatus):
+            msg = f"the removal does not go on: {state.doing}"
+            raise TypeError(msg)
+        self.samples.steps[ALONE].append(covered_ms(state.steps))
         await self._resources.prepared(self.lab.cluster, who.leader)  # a next removal of the same member reads it again
 
-    async def _step(self, activity: Callable[..., Awaitable[Report]], asked: Look) -> Report:
-        return await ActivityEnvironment().run(activity, asked)
+    async def _result_of(self, state: RemovalState, command: Activity | AskQueue | DescribeWorker) -> Any:
+        """What a command comes to; the election is awaited beside the transfer."""
+        match command:
+            case AskQueue():
+                return Place(turn=Turn(granted=True, chain_id=state.chain_id, request=state.turn_request))
+            case DescribeWorker():
+                return WorkerTraits(search_attributes=False)
+            case TransferLeadership():
+                self._electing = asyncio.ensure_future(self._step(command.election))
+            case AwaitNewLeader() if self._electing is not None:
+                electing, self._electing = self._electing, None
+                return await electing
+        return await self._step(command)
+
+    async def _step(self, command: Activity) -> Any:
+        activity = getattr(self._activities, CALLS[type(command)].method.__name__)
+        return await ActivityEnvironment().run(activity, command.ask)
 
     async def ours(self, who: Roles) -> None:
         """The workflow."""

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from etcd_handoff.belief import Binding, ResourceClaim
+from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.message import ClusterName, MemberId, MemberName, Message, Request
 from etcd_handoff.view import ClusterView
 
@@ -366,59 +366,6 @@ class Pinned(Message):
     present: bool = True
     leader_before: MemberId | None = None
     term_before: int = 0
-
-
-class Carried(Message):
-    """What a removal takes along when it continues as a new run, because its history has grown long.
-
-    Attributes:
-        began: When the removal began, ISO 8601 in UTC.
-        run_id: The run that hands it on. Temporal's own continuations (cron, a retry policy, a Schedule) show the same
-            memo to a run that follows another one: that run starts afresh.
-        traits: What the worker that took the removal up knows.
-        pinned: The member that leaves.
-        binding: The cluster that is meant, and how far it has been seen.
-        steps: First and last activities that have ended.
-        steps_left_out: How many between them are left out.
-        blocked_seconds_left: What is left of `blocked_timeout_seconds`.
-        was_leader: It led at any look.
-        approval: Who let it go on.
-        gates_passed_at: Workflow time, in seconds, at which what was asked for beforehand was done; None when it is
-            not.
-        snapshot: Where the snapshot lies.
-        pending_since: Workflow time at which the last attempt ended that may have proposed the removal; None when
-            nothing can be pending.
-        absent: An undoubted list has been seen without the member: it is out for good.
-        writes_acknowledged: Whether a write was committed after the removal; None when that was not tried.
-        recording_seconds: How long the status has been tried to be recorded.
-        turn_request: Number of the last request to the queue; 0 when it has made none.
-        wants_turn: That request wanted a turn.
-        holds_turn: It has the turn.
-        leave_asked: k0s has been asked for the removal.
-        cancel_requested: Somebody has cancelled it past the point of no return.
-    """
-
-    began: str = ""
-    run_id: str
-    traits: WorkerTraits
-    pinned: Pinned | None = None
-    binding: Binding = Binding()
-    steps: tuple[Step, ...] = ()
-    steps_left_out: int = 0
-    blocked_seconds_left: float
-    was_leader: bool = False
-    approval: Approval | None = None
-    gates_passed_at: float | None = None
-    snapshot: str = ""
-    pending_since: float | None = None
-    absent: bool = False
-    writes_acknowledged: bool | None = None
-    recording_seconds: float = 0.0
-    turn_request: int = 0
-    wants_turn: bool = False
-    holds_turn: bool = False
-    leave_asked: bool = False
-    cancel_requested: bool = False
 
 
 class Outcome(StrEnum):

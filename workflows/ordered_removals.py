@@ -33,7 +33,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.leave_requests import LeaveOrder, Retry, RunningRemoval, WatchRequest, retry_after
     from etcd_handoff.model import TASK_TIMEOUT, Outcome, RemovalRequest, workflow_id
     from etcd_handoff.removal_progress import Follow, Followed, Note
-    from workflows import calls
+    from workflows import execute
     from workflows.remove_member import BOUND_MEMO, RemoveMember
 
 HEARTBEAT: Final = timedelta(seconds=5)
@@ -139,7 +139,7 @@ class OrderedRemovals:
                 retry_policy=FOLLOW_RETRY,
                 summary=f"the removal of {running.label}",
             )
-            calls.may_be_left(following)
+            execute.may_be_left(following)
             await workflow.wait_condition(lambda: following.done() or not self._still(running))  # noqa: B023
             if not following.done() and not await self._cancel(running):
                 following.cancel()
@@ -173,7 +173,7 @@ class OrderedRemovals:
                 static_details=request.reason,
                 memo={BOUND_MEMO: self._binding},
             )
-            calls.may_be_left(removal)  # the activity that follows it says how it ended, whoever started it
+            execute.may_be_left(removal)  # the activity that follows it says how it ended, whoever started it
         except WorkflowAlreadyStartedError:
             workflow.logger.info("joined the removal of %s that runs", running.label)
             running = running.model_copy(update={"joined": True})

@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.kubernetes import KubernetesActivities
     from etcd_handoff.model import Record, Recorded
     from etcd_handoff.payloads import invalid_input
-    from workflows.outcome import why_it_failed
+    from workflows.failures import why_it_failed
 
 PATIENCE: Final = timedelta(days=7)
 ATTEMPT_TIMEOUT: Final = timedelta(seconds=60)

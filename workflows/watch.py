@@ -36,7 +36,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from etcd_handoff.model import Look
     from etcd_handoff.payloads import invalid_input
-    from workflows import calls, watch_page
+    from workflows import execute, watch_page
     from workflows.ordered_removals import HEARTBEAT, THRICE, OrderedRemovals, words_of
 
 LOOK_TIMEOUT: Final = timedelta(minutes=4)
@@ -168,7 +168,7 @@ class WatchEtcdMembers(OrderedRemovals):
             retry_policy=THRICE,
             summary="wait for a change of an EtcdMember",
         )
-        calls.may_be_left(watching)
+        execute.may_be_left(watching)
         await workflow.wait_condition(lambda: watching.done() or self._resync or self._is_long())
         if not watching.done():
             watching.cancel()

@@ -35,8 +35,9 @@ def newer_tree(folder: Path) -> Path:
         copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
         copy(ROOT / source, tree / source)
     model, queue = tree / "etcd_handoff" / "model.py", tree / "etcd_handoff" / "change_queue.py"
-    for kind in ("Look", "Act", "Step", "Report", "Carried", "RemovalRequest"):
+    for kind in ("Look", "Act", "Step", "Report", "RemovalRequest"):
         add_field(model, kind)
+    add_field(tree / "etcd_handoff" / "operation" / "state.py", "RemovalState")
     for kind in ("Ticket", "Turn", "Turns"):
         add_field(queue, kind)
     text = model.read_text(encoding="utf-8")

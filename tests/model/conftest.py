@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 
 import activities.etcd
-import workflows.waiting
 from etcd_handoff.lab import Lab, LabOptions
+from etcd_handoff.operation import waiting
 from tests.model.runner import Runner
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ async def runner(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Runn
                 patch.setitem(os.environ, name, value)
             patch.setattr(activities.etcd, "TRANSFER_SECONDS", 0.1)
             patch.setattr(activities.etcd, "ELECTION_SECONDS", 0.1)
-            patch.setattr(workflows.waiting, "FIRST_PAUSE_SECONDS", 0.02)
-            patch.setattr(workflows.waiting, "LONGEST_PAUSE_SECONDS", 0.2)
+            patch.setattr(waiting, "FIRST_PAUSE_SECONDS", 0.02)
+            patch.setattr(waiting, "LONGEST_PAUSE_SECONDS", 0.2)
             yield Runner(folder)
 
 

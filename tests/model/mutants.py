@@ -5,30 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from temporalio import workflow
+from etcd_handoff.planning import Blocked, Done, MemberAbsent, Reason, Refused, Remove, Transfer
 
 import activities.etcd
 import activities.etcd_looks
 import activities.etcd_removal
 import activities.member_resource
-import tests.model.loop
-import workflows.remove_member
 from activities.etcd_removal import Removal
 from etcd_handoff import belief, planning
 from etcd_handoff.errors import UnknownOutcomeError
-from etcd_handoff.model import Approval
-from etcd_handoff.planning import Blocked, Done, MemberAbsent, Reason, Refused, Remove, Transfer
+from etcd_handoff.operation import gates, loop, observation
 from tests.model.gateways import ModelEtcd, who
 from tests.model.runner import Scenario
 from tests.model.trouble import Trouble
-from workflows.remove_member import RemoveMember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import pytest
-
     from etcd_handoff.planning import Decision
+
+    from etcd_handoff.operation.state import RemovalState
     from etcd_handoff.view import ClusterView
 
 
@@ -71,11 +68,11 @@ def offers_it_to_anybody(view: ClusterView, intent: MemberAbsent) -> Decision:
     return replace(said, transferee_id=others[-1].id) if isinstance(said, Transfer) else said
 
 
-def means_whoever_has_the_name(self: RemoveMember) -> MemberAbsent:
+def means_whoever_has_the_name(state: RemovalState) -> MemberAbsent:
     """Resolves the name anew at each step."""
-    pinned = self._pin_or_fail()
-    named = [m.id for m in self._view.members if m.name == self._request.member] if self._view else []
-    return MemberAbsent(pinned.cluster_id, named[0] if named else pinned.member_id)
+    target = state.target
+    named = [m.id for m in state.view.members if m.name == state.request.member] if state.view else []
+    return MemberAbsent(target.cluster_id, named[0] if named else target.member_id)
 
 
 def ignores_the_term(view: ClusterView, intent: MemberAbsent) -> Decision:
@@ -156,14 +153,13 @@ async def proposes_blindly(self: ModelEtcd, member_id: str, via_id: str) -> None
         await PROPOSE(self, member_id, via_id)
 
 
-async def skips_the_gates(self: RemoveMember) -> None:
+def skips_the_gates(_state: RemovalState) -> None:
     """Makes sure of nothing."""
-    self._gates_passed, self._gates_passed_at = True, workflow.time()
 
 
-async def approves_by_itself(self: RemoveMember) -> None:
+def approves_by_itself(_state: RemovalState) -> bool:
     """Asks nobody."""
-    self._approval = Approval()
+    return False
 
 
 LOOK: Final = ModelEtcd.observe
@@ -172,15 +168,14 @@ PROPOSE: Final = ModelEtcd.remove_member
 PLAN: Final[tuple[tuple[object, str], ...]] = tuple(
     (module, "plan")
     for module in (
-        workflows.remove_member,
+        loop,
         activities.etcd,
         activities.etcd_looks,
         activities.etcd_removal,
-        tests.model.loop,
     )
 )
 PLACES: Final[dict[Callable[..., Any], tuple[tuple[object, str], ...]]] = {
-    means_whoever_has_the_name: ((RemoveMember, "_intent"), (tests.model.loop.Loop, "_intent")),
+    means_whoever_has_the_name: ((observation, "intent"),),
     asks_no_witness: ((belief, "witness"),),
     commits_nothing_before_it_looks: ((ModelEtcd, "acquire_lock"),),
     heeds_no_lock: ((ModelEtcd, "acquire_lock"),),
@@ -188,8 +183,8 @@ PLACES: Final[dict[Callable[..., Any], tuple[tuple[object, str], ...]]] = {
     writes_over_whoever_has_the_name: ((activities.member_resource, "left_alone"),),
     trusts_an_old_look: ((ModelEtcd, "observe"),),
     proposes_blindly: ((ModelEtcd, "remove_member"),),
-    skips_the_gates: ((RemoveMember, "_pass_gates"),),
-    approves_by_itself: ((RemoveMember, "_await_approval"),),
+    skips_the_gates: ((gates, "passes"),),
+    approves_by_itself: ((gates, "awaits_approval"),),
 }
 """What is replaced, where it is not the planner."""
 QUORUM: Final = "quorum: those that remain have none that works"

@@ -16,9 +16,9 @@ import pytest
 from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
 
 import activities.turns
-import workflows.turn_taking
 from etcd_handoff.change_queue import UNDISTURBED
 from etcd_handoff.model import FailureType
+from etcd_handoff.operation import queueing
 from tests.model.mutants import ALL_MUTANTS, break_it
 from tests.model.runner import WHOLE, Scenario, starts
 from tests.model.test_pairs import HARD
@@ -123,7 +123,7 @@ async def test_queue_that_keeps_still_hears_who_joins(
     runner: Runner, monkeypatch: pytest.MonkeyPatch, *, woken: bool
 ) -> None:
     """A removal that gives its turn back, and soon wants it again, waits for the queue alone, which can be woken."""
-    monkeypatch.setattr(workflows.turn_taking, "rejoin_after", lambda _: timedelta(hours=1))
+    monkeypatch.setattr(queueing, "rejoin_after", lambda _: timedelta(hours=1))
     monkeypatch.setattr(activities.turns, "keeps_still", lambda _: timedelta(hours=1) if woken else UNDISTURBED)
     unwoken = Unwoken()
     if not woken:

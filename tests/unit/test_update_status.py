@@ -28,7 +28,8 @@ from etcd_handoff.errors import (
     UnauthenticatedError,
 )
 from etcd_handoff.model import LeaveRequest, LeaveState, Record, Recorded, ResourceQuery, Step
-from workflows.calls import ATTEMPTS, DRY_RUN_SECONDS
+from etcd_handoff.operation.identity import DRY_RUN_SECONDS
+from workflows.execute import ATTEMPTS
 
 if TYPE_CHECKING:
     from etcd_handoff.kubernetes_gateway import KubernetesGateway

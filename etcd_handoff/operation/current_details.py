@@ -1,13 +1,15 @@
-"""What an operator reads in the Temporal Web UI: Markdown made from what the workflow knows. Pure."""
+"""What an operator reads of an operation: the page in the Temporal Web UI, and the answer of `progress`. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etcd_handoff.model import Progress
 from etcd_handoff.planning import warnings
 
 if TYPE_CHECKING:
-    from etcd_handoff.model import Pinned, Progress, RemovalRequest
+    from etcd_handoff.model import Pinned, RemovalRequest
+    from etcd_handoff.operation.state import RemovalState
     from etcd_handoff.view import ClusterView
 
 
@@ -16,26 +18,42 @@ def summary(request: RemovalRequest) -> str:
     return f"Take member {request.member} out of etcd cluster {request.cluster}"
 
 
-def details(request: RemovalRequest, progress: Progress, pinned: Pinned | None, view: ClusterView | None) -> str:
+def progress(state: RemovalState) -> Progress:
+    """Answer of the query `progress`."""
+    return Progress(
+        state=state.handoff_state,
+        cluster=state.request.cluster,
+        member=state.request.member,
+        member_id=state.pinned.member_id if state.pinned else "",
+        doing=state.doing,
+        waiting_for=state.waiting_for,
+        point_of_no_return=state.point_of_no_return,
+        steps=state.steps,
+        steps_left_out=state.steps_left_out,
+    )
+
+
+def details(state: RemovalState) -> str:
     """The page: what is happening, why, the members, the steps so far."""
-    lines = [f"### {summary(request)}", "", f"**{progress.state}**: {progress.doing}"]
-    if progress.waiting_for:
-        lines += ["", f"**Goes on when:** {progress.waiting_for}"]
+    request, view = state.request, state.view
+    lines = [f"### {summary(request)}", "", f"**{state.handoff_state}**: {state.doing}"]
+    if state.waiting_for:
+        lines += ["", f"**Goes on when:** {state.waiting_for}"]
     if request.reason:
         lines += ["", f"**Reason given:** {request.reason}"]
-    if progress.point_of_no_return:
+    if state.point_of_no_return:
         lines += ["", "The removal has been proposed: from here it only rolls forward."]
     if view is not None:
         lines += [line for warning in warnings(view) for line in ("", f"**Warning:** {warning}")]
-        lines += ["", *_members(view, pinned)]
-    if progress.steps:
-        left_out = f" (without {progress.steps_left_out} in between)" if progress.steps_left_out else ""
+        lines += ["", *_members(view, state.pinned)]
+    if state.steps:
+        left_out = f" (without {state.steps_left_out} in between)" if state.steps_left_out else ""
         lines += ["", f"**Steps**{left_out}", ""]
         lines += [
             f"- `{s.name}` {s.outcome}, {s.milliseconds:.0f} ms on {s.node}"
             + (f", {s.attempts} attempts" if s.attempts > 1 else "")
             + (f": {s.note}" if s.note else "")
-            for s in progress.steps
+            for s in state.steps
         ]
     return "\n".join(lines)
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from etcd_handoff.model import Carried, Step
+    from etcd_handoff.model import Step
+    from etcd_handoff.operation.state import RemovalState
 
 FIRST: Final = 20
 LAST: Final = 50
@@ -43,40 +44,28 @@ def bounded(steps: Sequence[Step], left_out: int, first: int = FIRST, last: int 
     return [*steps[:first], *steps[len(steps) - last :]], left_out + surplus
 
 
-def within(carried: Carried, most_bytes: int = MEMO_BYTES) -> Carried:
-    """The same with as many steps as fit: the first few, and the last ones."""
-    while carried.steps and len(carried.model_dump_json().encode()) > most_bytes:
-        place = min(FIRST_HANDED_ON, (len(carried.steps) - 1) // 2)
-        steps = (*carried.steps[:place], *carried.steps[place + 1 :])
-        carried = carried.model_copy(update={"steps": steps, "steps_left_out": carried.steps_left_out + 1})
-    return carried
-
-
-class StepLog:
-    """The steps that have ended.
+def appended(
+    steps: Sequence[Step], left_out: int, step: Step, *, instead_of_last: bool = False
+) -> tuple[tuple[Step, ...], int]:
+    """The steps and how many are left out, once one more has ended.
 
     Args:
-        steps: Of an earlier run of the same removal.
-        left_out: How many that run has left out.
+        steps: What is kept so far.
+        left_out: How many have been left out before.
+        step: The one that has ended.
+        instead_of_last: It tells all that the last one of its name told.
     """
+    kept = list(steps)
+    if instead_of_last and kept and kept[-1].name == step.name:
+        kept.pop()
+    kept, left_out = bounded([*kept, shortened(step)], left_out)
+    return tuple(kept), left_out
 
-    def __init__(self, steps: Sequence[Step] = (), left_out: int = 0) -> None:
-        self._steps = list(steps)
-        self.left_out = left_out
 
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """What is kept, in order."""
-        return tuple(self._steps)
-
-    def append(self, step: Step, *, instead_of_last: bool = False) -> None:
-        """One more step has ended.
-
-        Args:
-            step: The step.
-            instead_of_last: It tells all that the last one of its name told.
-        """
-        if instead_of_last and self._steps and self._steps[-1].name == step.name:
-            self._steps.pop()
-        self._steps.append(shortened(step))
-        self._steps, self.left_out = bounded(self._steps, self.left_out)
+def within(state: RemovalState, most_bytes: int = MEMO_BYTES) -> RemovalState:
+    """The same with as many steps as fit when it is handed on: the first few, and the last ones."""
+    while state.steps and len(state.model_dump_json().encode()) > most_bytes:
+        place = min(FIRST_HANDED_ON, (len(state.steps) - 1) // 2)
+        steps = (*state.steps[:place], *state.steps[place + 1 :])
+        state = state.changed(steps=steps, steps_left_out=state.steps_left_out + 1)
+    return state

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from etcd_handoff.model import HandoffState, Pinned, Progress, RemovalRequest, Step, StepOutcome
+from typing import Any
+
+from etcd_handoff.model import HandoffState, Pinned, RemovalRequest, Step, StepOutcome
+from etcd_handoff.operation.current_details import details, summary
+from etcd_handoff.operation.state import RemovalState
 from etcd_handoff.view import Alarm, ClusterView, MemberView
-from workflows.page import details, summary
 
 A, B, C, D = "8211f1d0f64f3269", "91bc3c398fb3c146", "fd422379fda50e48", "c0ffee"
 REQUEST = RemovalRequest(cluster="prod", member="node1", reason="new disk")
@@ -50,24 +53,10 @@ def step(name: str, outcome: StepOutcome, *, attempts: int = 1, note: str = "") 
     )
 
 
-def progress(
-    state: HandoffState = HandoffState.CHECKING,
-    *,
-    doing: str = "looking",
-    waiting_for: str = "",
-    committed: bool = False,
-    steps: tuple[Step, ...] = (),
-) -> Progress:
-    """Where the removal stands."""
-    return Progress(
-        state=state,
-        cluster="prod",
-        member="node1",
-        doing=doing,
-        waiting_for=waiting_for,
-        point_of_no_return=committed,
-        steps=steps,
-    )
+def state(**fields: Any) -> RemovalState:
+    """A removal of node1 that looks at the cluster, with these fields."""
+    known = {"request": REQUEST, "doing": "looking", "pinned": PINNED, "view": VIEW}
+    return RemovalState(run_id="r", blocked_seconds_left=60).changed(**{**known, **fields})
 
 
 def row(text: str, member_id: str) -> str:
@@ -83,14 +72,14 @@ def test_summary_names_member_and_cluster() -> None:
 
 def test_page_before_the_first_look_has_no_members_and_no_steps() -> None:
     """What is not known yet is left out instead of shown empty."""
-    text = details(RemovalRequest(cluster="prod", member="node1"), progress(), None, None)
+    text = details(state(request=RemovalRequest(cluster="prod", member="node1"), pinned=None, view=None))
     assert text == "### Take member node1 out of etcd cluster prod\n\n**Checking**: looking"
 
 
 def test_page_says_what_happens_and_what_it_waits_for() -> None:
     """State, what was seen, what would unblock it, and why it was asked for."""
-    blocked = progress(HandoffState.BLOCKED, doing="QuorumAtRisk: node2 is down", waiting_for="bring node2 back")
-    text = details(REQUEST, blocked, PINNED, VIEW)
+    doing, waiting_for = "QuorumAtRisk: node2 is down", "bring node2 back"
+    text = details(state(handoff_state=HandoffState.BLOCKED, doing=doing, waiting_for=waiting_for))
     assert "**Blocked**: QuorumAtRisk: node2 is down" in text
     assert "**Goes on when:** bring node2 back" in text
     assert "**Reason given:** new disk" in text
@@ -98,7 +87,7 @@ def test_page_says_what_happens_and_what_it_waits_for() -> None:
 
 def test_page_lists_each_member_with_role_and_state() -> None:
     """Name and ID, leader, voter or learner, healthy or why not."""
-    text = details(REQUEST, progress(), PINNED, VIEW)
+    text = details(state())
     assert "cdf818194e3a8c32" in text
     for word in ("node0", "leader", "healthy", "4711"):
         assert word in row(text, A)
@@ -110,15 +99,15 @@ def test_page_lists_each_member_with_role_and_state() -> None:
 
 def test_leaving_member_is_marked_alone() -> None:
     """The pinned member carries the mark; before it is pinned nobody does, whatever name was asked for."""
-    text = details(REQUEST, progress(), PINNED, VIEW)
+    text = details(state())
     assert [i for i in (A, B, C, D) if "leaves" in row(text, i)] == [B]
-    assert "leaves" not in details(REQUEST, progress(), None, VIEW)
+    assert "leaves" not in details(state(pinned=None))
 
 
 def test_page_without_a_leader_shows_none() -> None:
     """While no majority agrees nobody is called leader, and nobody healthy."""
     split = VIEW.model_copy(update={"members": tuple(m for m in VIEW.members if m.id != A)})
-    text = details(REQUEST, progress(), PINNED, split)
+    text = details(state(view=split))
     assert "leader" not in row(text, B)
     assert "answers" in row(text, B)
     assert "healthy" not in text
@@ -126,8 +115,8 @@ def test_page_without_a_leader_shows_none() -> None:
 
 def test_page_shows_the_point_of_no_return() -> None:
     """Only when the removal has been proposed is it said that it rolls forward."""
-    assert "only rolls forward" in details(REQUEST, progress(committed=True), PINNED, VIEW)
-    assert "only rolls forward" not in details(REQUEST, progress(), PINNED, VIEW)
+    assert "only rolls forward" in details(state(in_flight=True))
+    assert "only rolls forward" not in details(state())
 
 
 def test_page_lists_the_steps_in_order() -> None:
@@ -136,7 +125,7 @@ def test_page_lists_the_steps_in_order() -> None:
         step("check_leader", StepOutcome.OBSERVED, note="node1 leads at term 7"),
         step("move_leader", StepOutcome.MOVED, attempts=2),
     )
-    text = details(REQUEST, progress(steps=steps), PINNED, VIEW)
+    text = details(state(steps=steps))
     assert text.endswith(
         "**Steps**\n\n"
         "- `check_leader` observed, 12 ms on node0: node1 leads at term 7\n"
@@ -147,13 +136,13 @@ def test_page_lists_the_steps_in_order() -> None:
 def test_page_warns_of_what_nothing_can_be_recorded_in() -> None:
     """A full disk is told above the members; without one there is no warning."""
     full = VIEW.model_copy(update={"alarms": (Alarm(kind="NOSPACE", member_id=A),)})
-    text = details(REQUEST, progress(), PINNED, full)
+    text = details(state(view=full))
     assert "**Warning:** etcd has raised the alarm NOSPACE for node0" in text
-    assert "Warning" not in details(REQUEST, progress(), PINNED, VIEW)
+    assert "Warning" not in details(state())
 
 
 def test_page_says_how_many_steps_it_does_not_show() -> None:
     """A month of looks is not a page of steps."""
     steps = (step("check_leader", StepOutcome.OBSERVED),)
-    text = details(REQUEST, progress(steps=steps).model_copy(update={"steps_left_out": 1234}), PINNED, VIEW)
+    text = details(state(steps=steps, steps_left_out=1234))
     assert "**Steps** (without 1234 in between)" in text

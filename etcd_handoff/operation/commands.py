@@ -1,0 +1,228 @@
+"""What an operation can ask for: a small sealed set. Whoever drives it carries one out and tells the result.
+
+A command for an activity has the activity's input as `ask` and a `summary` for people.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from etcd_handoff.message import Message
+from etcd_handoff.model import (
+    Act,
+    AwaitElection,
+    LeaveRequest,
+    Look,
+    Record,
+    RemovalResult,
+    ResourceQuery,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an operation fails.
+
+    Attributes:
+        kind: Type of the failure, one of the contract's (`FailureType`).
+        text: What was seen and what to do.
+        short: The same in a few words, for an EtcdMember; empty where `text` is short enough.
+    """
+
+    kind: str
+    text: str
+    short: str = ""
+
+
+class Activity(Message):
+    """Base of what an activity does.
+
+    Attributes:
+        ask: The activity's input.
+        summary: One line for people.
+        resumable: A new run of the removal may begin in place of this command.
+    """
+
+    ask: Message
+    summary: str
+    resumable: bool = False
+
+
+class Observe(Activity):
+    """Look at the cluster; the result is a `Report`.
+
+    Attributes:
+        patient: It is the look that ends a wait.
+    """
+
+    ask: Look
+    patient: bool = False
+
+
+class FindResource(Activity):
+    """Find the EtcdMember of a member that no list shows; the result is a `FoundResource`.
+
+    Attributes:
+        most_seconds: How long it is tried in all; None for no bound but that of its attempts.
+    """
+
+    ask: ResourceQuery
+    most_seconds: float | None = None
+
+
+class CheckHash(Activity):
+    """Compare the members' data; the result is a `Report`."""
+
+    ask: Act
+
+
+class TakeSnapshot(Activity):
+    """Store a snapshot; the result is a `Report`."""
+
+    ask: Act
+
+
+class AwaitNewLeader(Activity):
+    """Wait until a majority follows a new leader; the result is a `Report`."""
+
+    ask: AwaitElection
+
+
+class TransferLeadership(Activity):
+    """Move leadership away from the target; the result is a `Report`.
+
+    Attributes:
+        election: The command that follows when leadership has moved. Whoever drives the operation may begin it
+            beside the transfer, which saves a round trip.
+    """
+
+    ask: Act
+    election: AwaitNewLeader
+
+
+class RemoveTarget(Activity):
+    """Remove the target from the membership; the result is a `Report`."""
+
+    ask: Act
+
+
+class ReadLeave(Activity):
+    """Read whether the order to k0s stands; the result is a `LeaveState`."""
+
+    ask: LeaveRequest
+
+
+class RequestLeave(Activity):
+    """Order the removal from k0s, or revoke the order; the result is a `Step`."""
+
+    ask: LeaveRequest
+
+
+class WriteStatus(Activity):
+    """Write the EtcdMember; the result is a `Recorded`.
+
+    Attributes:
+        most_seconds: How long it is tried in all.
+    """
+
+    ask: Record
+    most_seconds: float
+
+
+class DescribeWorker(Message):
+    """Ask this worker what it knows of the cluster profile; the result is a `WorkerTraits`."""
+
+    cluster: str
+
+
+class AskQueue(Message):
+    """Tell the queue of the cluster whether a turn is wanted; the result is a `Place`.
+
+    Attributes:
+        waits: A turn is wanted; False gives it up.
+        wakes: The queue is to hear at once of a turn that is given up.
+    """
+
+    waits: bool
+    wakes: bool
+
+
+class Until(StrEnum):
+    """What ends a wait before its time."""
+
+    TIME = "time"
+    APPROVAL = "approval"
+    TURN = "turn"
+    RECHECK = "recheck"
+
+
+class Wait(Message):
+    """Wait; there is no result.
+
+    Attributes:
+        until: What ends it early.
+        seconds: How long at most; None for no bound.
+        summary: One line for people.
+        resumable: A new run of the removal may begin in place of it.
+    """
+
+    until: Until
+    seconds: float | None = None
+    summary: str = ""
+    resumable: bool = True
+
+
+class HandRecordOver(Message):
+    """Start the workflow that goes on writing the EtcdMember; there is no result.
+
+    Attributes:
+        workflow_id: Its ID.
+        record: What it writes.
+        summary: One line for people.
+    """
+
+    workflow_id: str
+    record: Record
+    summary: str
+
+
+class Finish(Message):
+    """The operation has ended well."""
+
+    result: RemovalResult
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The operation has failed."""
+
+    failure: Failure
+
+
+class Cancel(Message):
+    """The operation has ended because somebody cancelled it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepFailure:
+    """The result of an activity that has failed in all its attempts.
+
+    Attributes:
+        step: Activity type.
+        kind: Type of the failure, one of the contract's or another; empty when no attempt has answered.
+        text: What is known about the cause.
+    """
+
+    step: str
+    kind: str
+    text: str
+
+
+Change = TransferLeadership | AwaitNewLeader | RemoveTarget | ReadLeave | RequestLeave | WriteStatus | HandRecordOver
+"""Commands that make a change, or record it."""
+Effect = Observe | FindResource | CheckHash | TakeSnapshot | DescribeWorker | AskQueue | Wait | Change
+"""Commands that have a result."""
+End = Finish | Fail | Cancel
+"""Commands after which there is nothing to do."""
+Command = Effect | End

@@ -1,0 +1,113 @@
+"""Why an operation fails, in words: each function makes one of the contract's failures. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.model import FailureType
+from etcd_handoff.operation.commands import Failure
+from etcd_handoff.planning import Reason
+
+if TYPE_CHECKING:
+    from etcd_handoff.model import RemovalRequest
+    from etcd_handoff.planning import Ambiguous, Blocked, NotFound, Refused
+    from etcd_handoff.view import MemberView
+
+SAFE_BEFORE_PINNED: Final = frozenset({FailureType.UNKNOWN_CLUSTER, FailureType.INVALID_INPUT})
+"""What a start may simply have wrong. Once a worker knew the profile, it is only another worker that does not."""
+
+
+def refusal(refused: Refused) -> Failure:
+    """The contract's failure for what will never be safe."""
+    text = f"{refused.reason}: {refused.seen}; {refused.remedy}"
+    return Failure(FailureType.REMOVAL_REFUSED, text)
+
+
+def failed_step(kind: str, text: str, *, pinned: bool) -> Failure | None:
+    """The contract's failure for a step that no wait can mend; None for all others.
+
+    Args:
+        kind: Type of the failure that its last attempt ended with.
+        text: What is known about the cause.
+        pinned: A worker has known the cluster profile before.
+    """
+    if kind != FailureType.PERMISSION_DENIED and (pinned or kind not in SAFE_BEFORE_PINNED):
+        return None
+    return Failure(kind, text)
+
+
+def inconsistent(note: str) -> Failure:
+    """The contract's failure for members that do not hold the same data."""
+    text = f"{Reason.DATA_INCONSISTENT}: the members' data differ at {note}; find the sick member before one leaves"
+    return Failure(FailureType.REMOVAL_REFUSED, text)
+
+
+def no_leave(note: str) -> Failure:
+    """The contract's failure for a member that k0s cannot be asked for."""
+    text = f"{Reason.AWAITING_K0S}: k0s removes what its EtcdMember asks for, but {note}; create it, or change remover"
+    return Failure(FailureType.REMOVAL_REFUSED, text)
+
+
+def taken_back(resource: str, manager: str) -> Failure:
+    """The contract's failure for an order to k0s that somebody else has taken back."""
+    text = (
+        f"{Reason.AWAITING_K0S}: spec.leave of EtcdMember {resource} was taken back by {manager}, so the member stays;"
+        " start the removal again if it is to leave all the same"
+    )
+    return Failure(FailureType.REMOVAL_REFUSED, text)
+
+
+def blocked_too_long(blocked: Blocked, waited_seconds: float) -> Failure:
+    """The contract's failure for what did not pass by itself."""
+    text = (
+        f"{blocked.reason}: {blocked.seen}; waited {waited_seconds:g} s for: {blocked.unblocks}. "
+        "Start the removal again when that has happened"
+    )
+    return Failure(FailureType.BLOCKED_TOO_LONG, text, short=f"{blocked.reason}: {blocked.seen}")
+
+
+def ended(failure: Failure, *, pending: bool, unwritten: str) -> Failure:
+    """The same failure, with what is true at the end.
+
+    Args:
+        failure: Why the removal has failed.
+        pending: Etcd may still carry it out.
+        unwritten: Why the EtcdMember does not say so; empty when it does.
+    """
+    text = failure.text + f"; {unwritten}" * bool(unwritten)
+    text += ". The removal was proposed before that and may have taken place" * pending
+    return Failure(failure.kind, text)
+
+
+def ambiguous(wanted: str, found: Ambiguous) -> Failure:
+    """The contract's failure for a name or ID that fits more than one member."""
+    text = f"member: {wanted!r} fits more than one member: {', '.join(found.fits)}; give the ID of the one meant"
+    return Failure(FailureType.UNKNOWN_MEMBER, text)
+
+
+def unknown(request: RemovalRequest, found: NotFound, because: str) -> Failure:
+    """The contract's failure for a member that neither etcd nor an EtcdMember knows."""
+    hint = f"; {found.hint}" if found.hint else ""
+    text = (
+        f"member: {request.member!r} is no member of cluster {request.cluster}, and {because}{hint}; "
+        f"members are {', '.join(found.known)}"
+    )
+    return Failure(FailureType.UNKNOWN_MEMBER, text)
+
+
+def another_name(wanted: str, resource: str, member: MemberView) -> Failure:
+    """The contract's failure for a name whose EtcdMember speaks of a present member of another name."""
+    text = (
+        f"member: no member is called {wanted!r}, and EtcdMember {resource} speaks of {member.label} (ID {member.id});"
+        " give the ID if that one is meant"
+    )
+    return Failure(FailureType.UNKNOWN_MEMBER, text)
+
+
+def joined_since(wanted: str, member_id: str) -> Failure:
+    """The contract's failure for a member that was not there when it was asked for, and is now."""
+    text = (
+        f"member: no member was called {wanted!r} when its removal was asked for, and member {member_id} has joined"
+        " under that name since; start the removal again if that one is meant"
+    )
+    return Failure(FailureType.UNKNOWN_MEMBER, text)

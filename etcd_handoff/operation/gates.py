@@ -1,0 +1,84 @@
+"""What was asked to happen before anything is changed: an approval, a hash check, a snapshot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.model import FailureType, HandoffState, StepOutcome
+from etcd_handoff.operation import failures, texts
+from etcd_handoff.operation.commands import CheckHash, Failure, TakeSnapshot, Until, Wait
+from etcd_handoff.operation.observation import act_input
+from etcd_handoff.operation.phases import LookDue
+from etcd_handoff.operation.state import Decided
+
+if TYPE_CHECKING:
+    from etcd_handoff.model import Report
+    from etcd_handoff.operation.state import RemovalState
+
+GATES_LAST_SECONDS: Final = 3600.0
+"""How long a snapshot and a hash check count: a removal that was blocked for a day is to have a fresh one."""
+
+
+def lapsed(state: RemovalState, now: float) -> RemovalState:
+    """What was made sure of an hour ago is made sure of again; an approval stays."""
+    if state.gates_passed_at is None or now - state.gates_passed_at <= GATES_LAST_SECONDS:
+        return state
+    return state.changed(gates_passed_at=None, snapshot="")
+
+
+def awaits_approval(state: RemovalState) -> bool:
+    """Whether somebody has to approve first; others may have their turn meanwhile."""
+    return state.request.require_approval and state.approval is None and state.gates_passed_at is None
+
+
+def await_approval(state: RemovalState) -> Decided:
+    """Wait until somebody has approved."""
+    state = state.showing(HandoffState.AWAITING_APPROVAL, "everything is ready", "the update `approve`")
+    return Decided(state, Wait(until=Until.APPROVAL))
+
+
+def approved(state: RemovalState) -> RemovalState:
+    """Somebody has approved; the cluster may have changed while nobody did."""
+    return state.changed(look_due=LookDue.PATIENT)
+
+
+def passes(state: RemovalState) -> Decided | None:
+    """What is to be made sure of next; None when nothing was asked for, or all of it is done."""
+    request = state.request
+    if state.gates_passed_at is not None:
+        return None
+    checking = state.showing(HandoffState.CHECKING, "making sure that it may begin")
+    if request.hash_check and not state.hash_checked:
+        return Decided(checking, CheckHash(ask=act_input(state), summary="do all members hold the same data?"))
+    if request.snapshot and not state.snapshot:
+        return Decided(checking, TakeSnapshot(ask=act_input(state), summary="store a snapshot first"))
+    return None
+
+
+def hash_checked(state: RemovalState, report: Report, now: float) -> RemovalState:
+    """The state after a hash check."""
+    step = report.step
+    state = state.with_step(step)
+    if step.outcome == StepOutcome.INCONSISTENT:
+        return state.failing(failures.inconsistent(step.note))
+    if step.outcome != StepOutcome.CONSISTENT:
+        return state.blocked_by(texts.hash_unknown(step.note))
+    return _passed(state.changed(hash_checked=True), now)
+
+
+def snapshot_taken(state: RemovalState, report: Report, now: float) -> RemovalState:
+    """The state after a snapshot."""
+    step = report.step
+    state = state.with_step(step)
+    if step.outcome == StepOutcome.FAILED:
+        return state.failing(Failure(FailureType.INVALID_INPUT, f"snapshot: {step.note}"))
+    if step.outcome != StepOutcome.SAVED:
+        return state.blocked_by(texts.no_snapshot(step.note))
+    return _passed(state.changed(snapshot=step.note), now)
+
+
+def _passed(state: RemovalState, now: float) -> RemovalState:
+    """Once all is made sure of, the cluster is looked at again."""
+    if state.request.snapshot and not state.snapshot:
+        return state
+    return state.changed(gates_passed_at=now, hash_checked=False, look_due=LookDue.QUICK)

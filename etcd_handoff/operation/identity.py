@@ -1,0 +1,123 @@
+"""Who is to leave: a name is resolved once, at the first look, and its member ID is pinned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff import belief
+from etcd_handoff.belief import Binding
+from etcd_handoff.etcdmember import resource_name
+from etcd_handoff.model import Pinned, ResourceQuery
+from etcd_handoff.operation import failures
+from etcd_handoff.operation.commands import Failure, FindResource
+from etcd_handoff.operation.phases import LookDue
+from etcd_handoff.operation.state import Decided
+from etcd_handoff.planning import (
+    Ambiguous,
+    Blocked,
+    NotFound,
+    Refused,
+    canonical_id,
+    doubted,
+    is_member_id,
+    resolve,
+)
+from etcd_handoff.view import MemberView
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from etcd_handoff.model import FoundResource
+    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.view import ClusterView
+
+DRY_RUN_SECONDS: Final = 10.0
+"""How long a dry run looks for an EtcdMember."""
+
+
+def decide(state: RemovalState, view: ClusterView) -> Decided | RemovalState | Blocked | Refused:
+    """Pin the member that is to leave, as etcd lists it or as an EtcdMember remembers it.
+
+    Returns:
+        A command that is needed for that, the state once the member is pinned or the operation fails, or what stands
+        against believing this view; then nothing is pinned.
+    """
+    fit = resolve(view, state.request.member)
+    departed: Sequence[str] = ()
+    target: Pinned | Failure
+    if isinstance(fit, MemberView):
+        target = pinned(view, fit)
+        departed = belief.silent_outsiders(view)  # they forbid a change, and leave no doubt about who has the name
+    elif isinstance(fit, Ambiguous):
+        target = failures.ambiguous(state.request.member, fit)
+    elif state.resource is None:
+        return _find(state)
+    else:
+        target = _remembered(state, state.resource, view, fit)
+        if isinstance(target, Pinned) and not target.present:
+            departed = (target.member_id,)
+    if doubt := _doubt(state, view, departed):
+        return doubt
+    return state.failing(target) if isinstance(target, Failure) else _pin(state, view, target)
+
+
+def resource_found(state: RemovalState, resource: FoundResource) -> RemovalState:
+    """The state once the EtcdMember was looked for."""
+    return state.with_step(resource.step).changed(resource=resource)
+
+
+def pinned(view: ClusterView, member: MemberView) -> Pinned:
+    """The member that leaves, as it was seen first."""
+    leadership = view.leadership
+    return Pinned(
+        cluster_id=view.cluster_id,
+        member_id=member.id,
+        member_name=member.name,
+        peer_urls=member.peer_urls,
+        leader_before=leadership.id if leadership else None,
+        term_before=leadership.term if leadership else 0,
+    )
+
+
+def _find(state: RemovalState) -> Decided:
+    member = state.request.member
+    return Decided(
+        state,
+        FindResource(
+            ask=ResourceQuery(cluster=state.request.cluster, member=member),
+            most_seconds=DRY_RUN_SECONDS if state.request.dry_run else None,
+            summary=f"does an EtcdMember remember {member}?",
+        ),
+    )
+
+
+def _remembered(state: RemovalState, resource: FoundResource, view: ClusterView, fit: NotFound) -> Pinned | Failure:
+    """The member that no list shows, as its EtcdMember remembers it."""
+    member = state.request.member
+    member_id = canonical_id(resource.member_id)
+    if not is_member_id(member_id):
+        return failures.unknown(state.request, fit, resource.step.note or "its EtcdMember has no member ID")
+    if listed := view.member(member_id):
+        if resource_name(listed.name) != resource_name(member):
+            return failures.another_name(member, resource.name, listed)
+        return pinned(view, listed)
+    peers = (resource.peer_address,) if "://" in resource.peer_address else ()
+    absent = MemberView(id=member_id, name=resource.name, peer_urls=peers)
+    return pinned(view, absent).model_copy(update={"present": False})
+
+
+def _doubt(state: RemovalState, view: ClusterView, departed: Sequence[str]) -> Blocked | Refused | None:
+    """What stands against believing the view that a member is to be pinned in."""
+    doubt = belief.contradiction(view, state.binding, departed)
+    if doubt is None and state.traits is not None and not state.traits.cluster_id:
+        doubt = belief.witness(view, state.claims or ())
+    return doubted(doubt) if doubt else None
+
+
+def _pin(state: RemovalState, view: ClusterView, target: Pinned) -> RemovalState:
+    known = state.binding if state.binding.cluster_id else Binding(cluster_id=view.cluster_id)
+    state = state.changed(pinned=target, binding=belief.bound(known, view))
+    if target.present:
+        return state
+    # It may have joined after the list was read, and before its EtcdMember was.
+    return state.changed(look_due=LookDue.QUICK)

@@ -1,0 +1,132 @@
+"""How a removal orders from k0s to take the member out, where k0s does that, and how it revokes the order.
+
+k0s's own reconciler removes a member whose EtcdMember asks to leave. The order can be lost: k0s itself writes
+`spec.leave: false` whenever a controller starts (k0s `pkg/component/controller/etcd_member_reconciler.go`,
+createMemberObject). So each round reads it anew, as it reads etcd anew, and decides by who wrote it last.
+
+While the order stands k0s may take the member out at any moment, so the removal keeps its turn. It is past the point
+of no return only while the order is being written: afterwards the order can be revoked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.model import HandoffState, LeaveRequest, StepOutcome
+from etcd_handoff.operation import failures, proposal, texts
+from etcd_handoff.operation.commands import ReadLeave, RequestLeave
+from etcd_handoff.operation.phases import LeaveStep
+from etcd_handoff.operation.state import Decided
+from etcd_handoff.planning import Reason
+
+if TYPE_CHECKING:
+    from etcd_handoff.model import LeaveState, Step
+    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.planning import Blocked
+
+OURS: Final = "etcd-handoff"
+"""Our name as a field manager."""
+UNSAFE: Final = frozenset(
+    {
+        Reason.QUORUM_AT_RISK,
+        Reason.VOTER_HANGS,
+        Reason.VOTER_LAGS,
+        Reason.CLUSTER_CORRUPT,
+        Reason.NO_QUORUM,
+        Reason.MIXED_CLUSTERS,
+        Reason.LISTS_DIFFER,
+        Reason.UNLISTED_MEMBER,
+    }
+)
+"""Reasons why the member must not leave now, and not only why nobody can tell."""
+
+
+def may_ask_again(manager: str) -> bool:
+    """Whether an order that is gone was lost, and not revoked by somebody.
+
+    Args:
+        manager: Who wrote `spec.leave` last, as a field manager calls itself; empty when that is not known.
+    """
+    return manager in ("", OURS) or manager.startswith("k0s")
+
+
+def begin(state: RemovalState) -> RemovalState:
+    """The order is to stand; whether k0s has followed it is read from etcd alone."""
+    return state.changed(leave_step=LeaveStep.CHECK if state.leave_asked else LeaveStep.ORDER)
+
+
+def withdraw(state: RemovalState) -> RemovalState:
+    """The order is not to stand any more, where it is ours; what k0s has begun by then may still take place."""
+    return state.changed(leave_step=LeaveStep.WITHDRAW) if state.leave_asked else state
+
+
+def withdraw_unsafe(state: RemovalState, blocked: Blocked) -> RemovalState:
+    """Revoke the order while the member must not go: k0s would follow it without asking who takes part."""
+    return withdraw(state) if blocked.reason in UNSAFE else state
+
+
+def decide(state: RemovalState, now: float) -> Decided:
+    """What is next about the order."""
+    match state.leave_step:
+        case LeaveStep.ORDER:
+            state = state.showing(HandoffState.REMOVING, f"asking k0s to remove {state.label}")
+            # From here on it counts as asked, as an answer may be lost.
+            return _request(state.changed(in_flight=True, leave_asked=True), leave=True)
+        case LeaveStep.REVOKE:
+            return _request(state, leave=False)
+        case LeaveStep.WITHDRAW:
+            state = proposal.ended(state, now, may_be_pending=True)
+    ask = _ask(state, leave=True)
+    return Decided(state, ReadLeave(ask=ask, summary=f"does the EtcdMember of {state.label} ask to leave?"))
+
+
+def read(state: RemovalState, order: LeaveState) -> RemovalState:
+    """The state once the order has been read."""
+    if state.leave_step is LeaveStep.WITHDRAW:
+        if order.leave and order.manager == OURS:
+            return state.changed(leave_step=LeaveStep.REVOKE)
+        # What stands may be somebody else's order from before.
+        return state.changed(leave_step=LeaveStep.NONE) if order.leave else _revoked(state)
+    if order.leave:
+        return _awaiting(state)
+    state = state.with_step(order.step)
+    if state.leave_stored and order.present and not may_ask_again(order.manager):
+        return state.failing(failures.taken_back(order.name, order.manager))
+    return state.changed(leave_step=LeaveStep.ORDER)
+
+
+def requested(state: RemovalState, step: Step) -> RemovalState:
+    """The state once the order has been given or revoked."""
+    state = state.with_step(step)
+    if state.leave_step is LeaveStep.REVOKE:
+        return _revoked(state)
+    state = state.changed(in_flight=False)
+    if step.outcome != StepOutcome.REQUESTED:
+        return state.changed(leave_asked=False).failing(failures.no_leave(step.note))
+    return _awaiting(state.changed(leave_stored=True, pauses=0))
+
+
+def failed(state: RemovalState) -> tuple[RemovalState, bool]:
+    """The state after a call that failed, and whether the removal has to wait for that."""
+    waits = state.leave_step in (LeaveStep.CHECK, LeaveStep.ORDER)
+    return state.changed(leave_step=LeaveStep.NONE, in_flight=False), waits
+
+
+def _awaiting(state: RemovalState) -> RemovalState:
+    return state.changed(leave_step=LeaveStep.NONE).blocked_by(texts.awaiting_k0s(state.label))
+
+
+def _revoked(state: RemovalState) -> RemovalState:
+    return state.changed(leave_step=LeaveStep.NONE, leave_asked=False, leave_stored=False)
+
+
+def _request(state: RemovalState, *, leave: bool) -> Decided:
+    what = "ask k0s to remove" if leave else "take the order back to remove"
+    return Decided(state, RequestLeave(ask=_ask(state, leave=leave), summary=f"{what} {state.label}"))
+
+
+def _ask(state: RemovalState, *, leave: bool) -> LeaveRequest:
+    target = state.target
+    return LeaveRequest(
+        cluster=state.request.cluster, member_name=target.member_name, member_id=target.member_id, leave=leave
+    )

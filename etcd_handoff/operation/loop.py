@@ -1,0 +1,235 @@
+"""The loop of a removal as two pure functions: observe, plan, do one step, plan again, until the member is gone.
+
+    state, command = decide(state, now)
+    state = apply(state, command, <what carrying it out has come to>, now)
+
+The decisions on the cluster are the planner's. Here stands the order in which everything else comes round them; each
+concern has its own module:
+
+    identity      who is meant
+    observation   looking, and what is learned from a look
+    gates         approval, hash check, snapshot
+    queueing      the turn to change the cluster
+    removal       the steps: transfer, election, removal
+    leave         the order to k0s, where k0s removes members
+    waiting       pauses, and giving up
+    ending        cancelling, failing, the result
+    recording     writing the EtcdMember
+
+Another operation has its own goal, its own steps in place of `removal`, and shares the rest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etcd_handoff.operation import (
+    ending,
+    failures,
+    gates,
+    identity,
+    leave,
+    observation,
+    queueing,
+    recording,
+    removal,
+    texts,
+    waiting,
+)
+from etcd_handoff.operation.commands import (
+    AskQueue,
+    AwaitNewLeader,
+    CheckHash,
+    DescribeWorker,
+    FindResource,
+    HandRecordOver,
+    Observe,
+    ReadLeave,
+    RemoveTarget,
+    RequestLeave,
+    StepFailure,
+    TakeSnapshot,
+    TransferLeadership,
+    Until,
+    Wait,
+    WriteStatus,
+)
+from etcd_handoff.operation.phases import LeaveStep, LookDue
+from etcd_handoff.operation.state import Decided, RemovalState
+from etcd_handoff.planning import Blocked, Done, Refused, Remove, Transfer, plan
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from etcd_handoff.operation.commands import Change, Effect
+    from etcd_handoff.planning import Decision
+    from etcd_handoff.view import ClusterView
+
+
+def decide(state: RemovalState, now: float) -> Decided:
+    """What is done next.
+
+    Args:
+        state: All that is known.
+        now: Workflow time in seconds.
+
+    Returns:
+        The command, and the state that holds while it is carried out: what may be true from its first moment on, such
+        as that the removal may have been proposed, and what people are shown.
+    """
+    following: Decided | RemovalState = state.changed(since=now)
+    while isinstance(following, RemovalState):
+        following = _decide(following, now)
+    return following
+
+
+def _decide(state: RemovalState, now: float) -> Decided | RemovalState:
+    """A command, or the state after something that needs none."""
+    return _under_way(state, now) or _afresh(state, now)
+
+
+def _under_way(state: RemovalState, now: float) -> Decided | RemovalState | None:
+    """What goes on with something that has begun; None when nothing has."""
+    if state.leave_step is not LeaveStep.NONE:
+        return leave.decide(state, now)
+    if state.ending is not None:
+        return ending.decide(state, state.ending, now)
+    if state.blocked is not None:
+        return waiting.decide(state, state.blocked)
+    if state.election is not None:
+        return Decided(state, state.election)
+    return queueing.acquired(state) if state.queueing and state.holds_turn else None
+
+
+def _afresh(state: RemovalState, now: float) -> Decided | RemovalState:
+    """What begins: a look where one is due, or what follows from the last one."""
+    if state.look_due is not LookDue.NO:
+        return observation.look(state, now, patient=state.look_due is LookDue.PATIENT)
+    if state.traits is None:
+        return Decided(state, DescribeWorker(cluster=state.request.cluster))
+    if state.cancel_requested and not state.point_of_no_return:
+        return ending.cancelled(state)  # it came too late at first, and nothing has come of the proposal
+    if state.view is None:
+        known = state.absent and not state.request.dry_run  # what has left once is out for good
+        return state.finishing() if known else state.blocked_by(texts.unavailable(state.steps))
+    return _plan(state, state.view, now)
+
+
+def _plan(state: RemovalState, view: ClusterView, now: float) -> Decided | RemovalState:
+    """What follows from the last view; a name is resolved before that, once."""
+    pinned = state.pinned
+    if pinned is None:
+        answer = identity.decide(state, view)
+        return answer if isinstance(answer, Decided | RemovalState) else _follow(state, answer, now)
+    if not pinned.present and observation.undoubted(state) and view.member(pinned.member_id):
+        return state.failing(failures.joined_since(state.request.member, pinned.member_id))
+    leads = view.leadership is not None and view.leadership.id == pinned.member_id
+    state = state.changed(was_leader=state.was_leader or leads)
+    return _follow(state, plan(view, observation.intent(state)), now)
+
+
+def _follow(state: RemovalState, decision: Decision, now: float) -> Decided | RemovalState:
+    """What the planner's decision means for the operation."""
+    if isinstance(decision, Refused):
+        return state.failing(failures.refusal(decision))
+    if state.request.dry_run:
+        return ending.planned(state, decision)
+    if isinstance(decision, Blocked):
+        return leave.withdraw_unsafe(state.blocked_by(decision), decision)
+    return state.finishing() if isinstance(decision, Done) else _advance(state, decision, now)
+
+
+def _advance(state: RemovalState, step: Transfer | Remove, now: float) -> Decided | RemovalState:
+    """What has to come before the step, or the step."""
+    state = gates.lapsed(state, now)
+    if gates.awaits_approval(state):
+        return gates.await_approval(state)
+    if not state.holds_turn:
+        return queueing.acquire(state)
+    return gates.passes(state) or removal.decide(state, step)
+
+
+def apply(state: RemovalState, command: Effect, result: Any, now: float) -> RemovalState:
+    """The state after a command has been carried out.
+
+    Args:
+        state: The state that was decided, with what has reached the operation since.
+        command: The command.
+        result: Its result (see the command's class), or a `StepFailure`.
+        now: Workflow time in seconds.
+    """
+    if isinstance(result, StepFailure):
+        return _failed(state, command, result, now)
+    match command:
+        case Observe():
+            after = observation.observed(state, command, result)
+        case FindResource():
+            after = identity.resource_found(state, result)
+        case DescribeWorker():
+            after = state.changed(traits=result)
+        case CheckHash():
+            after = gates.hash_checked(state, result, now)
+        case TakeSnapshot():
+            after = gates.snapshot_taken(state, result, now)
+        case AskQueue():
+            after = queueing.answered(state, command, result)
+        case Wait():
+            after = _waited(state, command.until, now)
+        case _:
+            after = _acted(state, command, result, now)
+    return after
+
+
+def _acted(state: RemovalState, command: Change, result: Any, now: float) -> RemovalState:
+    """The state after a change was made, or its effect recorded."""
+    match command:
+        case TransferLeadership():
+            after = removal.transferred(state, command, result)
+        case AwaitNewLeader():
+            after = removal.elected(state, result)
+        case RemoveTarget():
+            after = removal.removed(state, result, now)
+        case ReadLeave():
+            after = leave.read(state, result)
+        case RequestLeave():
+            after = leave.requested(state, result)
+        case WriteStatus():
+            after = recording.written(state, result)
+        case HandRecordOver():
+            after = recording.handed_over(state, command, now)
+    return after
+
+
+def _waited(state: RemovalState, until: Until, now: float) -> RemovalState:
+    match until:
+        case Until.APPROVAL:
+            return gates.approved(state)
+        case Until.TURN:
+            return queueing.waited(state)
+        case Until.RECHECK:
+            return waiting.paused(state, now)
+        case Until.TIME:
+            return recording.rested(state)
+
+
+def _failed(state: RemovalState, command: Effect, failure: StepFailure, now: float) -> RemovalState:
+    """The state after an activity has failed in all its attempts: it is waited for like anything else."""
+    if isinstance(command, WriteStatus):
+        return recording.not_written(state, failure, now)
+    if isinstance(command, Observe):
+        state = state.changed(view=None)  # what was seen before is no word on what is true now
+    if isinstance(command, RemoveTarget):
+        state = removal.not_removed(state, failure, now)
+    waits = state.ending is None
+    if isinstance(command, ReadLeave | RequestLeave):
+        state, waits = leave.failed(state)
+    if not waits:
+        return state
+    # It was allowed to write the order, so it will be allowed to read it again.
+    kind = "" if isinstance(command, ReadLeave) else failure.kind
+    if final := failures.failed_step(kind, failure.text, pinned=state.pinned is not None):
+        return state.failing(final)
+    blocked = texts.step_fails(failure.step, failure.text)
+    if state.request.dry_run and isinstance(command, FindResource):
+        return state.failing(failures.blocked_too_long(blocked, identity.DRY_RUN_SECONDS))
+    return state.blocked_by(blocked)

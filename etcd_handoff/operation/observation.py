@@ -1,0 +1,109 @@
+"""How an operation looks at the cluster, and what it learns from a look."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etcd_handoff import belief
+from etcd_handoff.model import Act, HandoffState, Look
+from etcd_handoff.operation import proposal
+from etcd_handoff.operation.commands import Observe
+from etcd_handoff.operation.phases import LookDue
+from etcd_handoff.operation.state import Decided
+from etcd_handoff.planning import MemberAbsent
+
+if TYPE_CHECKING:
+    from etcd_handoff.model import Report
+    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.view import ClusterView
+
+
+def look(state: RemovalState, now: float, *, patient: bool = False, probe: bool = False) -> Decided:
+    """A fresh view.
+
+    Args:
+        state: The state.
+        now: Workflow time in seconds.
+        patient: Members that did not answer the last time get their full time-out again.
+        probe: An entry is committed first, also when nothing can be pending.
+    """
+    cluster = state.request.cluster
+    ask = Look(
+        cluster=cluster,
+        doubtful=() if patient else doubtful(state),
+        claims=state.pinned is None,
+        probe=probe or proposal.wants_probe(state, now),
+    )
+    if not patient:
+        state = state.showing(HandoffState.CHECKING, state.doing, state.waiting_for)
+    summary = f"members, leader and health of {cluster}"
+    return Decided(state.changed(look_due=LookDue.NO), Observe(ask=ask, patient=patient, summary=summary))
+
+
+def observed(state: RemovalState, command: Observe, report: Report) -> RemovalState:
+    """The state after a look."""
+    # A removal that is blocked for hours looks hundreds of times; the last look says it all.
+    state = state.with_step(report.step, instead_of_last=command.patient)
+    state = state.changed(claims=report.claims, resource=None, traits=state.traits or report.traits)
+    state = seen(state, report.view)
+    if not command.ask.probe:
+        return state
+    acknowledged = report.writes_acknowledged
+    state = state.changed(writes_acknowledged=acknowledged)
+    if not proposal.wants_probe(state, state.since):
+        return state
+    view = undoubted(state)
+    listed = view is not None and view.member(state.target.member_id) is not None
+    return proposal.settled(state, acknowledged=acknowledged, still_listed=listed)
+
+
+def seen(state: RemovalState, view: ClusterView | None) -> RemovalState:
+    """The state once this was seen last; what nothing contradicts says how far the cluster has come."""
+    state = state.changed(view=view)
+    believed = undoubted(state)
+    if believed is None or state.pinned is None:
+        return state
+    absent = state.absent or believed.member(state.pinned.member_id) is None
+    return state.changed(binding=belief.bound(state.binding, believed), absent=absent)
+
+
+def undoubted(state: RemovalState) -> ClusterView | None:
+    """The last view; None when there is none, or when something contradicts it."""
+    if state.view is None or state.pinned is None:
+        return None
+    departed = (state.pinned.member_id,)
+    return None if belief.contradiction(state.view, state.binding, departed) else state.view
+
+
+def doubtful(state: RemovalState) -> tuple[str, ...]:
+    """Members that gave no full answer to the last look: one that hangs would cost its time-out in every look."""
+    if state.view is None:
+        return ()
+    return tuple(m.id for m in state.view.members if not m.reachable or not (m.serves_reads or m.is_learner))
+
+
+def intent(state: RemovalState) -> MemberAbsent:
+    """What is wanted, for the planner."""
+    return MemberAbsent(
+        state.target.cluster_id,
+        state.target.member_id,
+        frozenset(state.avoid),
+        seen_term=state.binding.term,
+        seen_index=state.binding.raft_index,
+    )
+
+
+def act_input(state: RemovalState) -> Act:
+    """What every activity is told that changes or checks the cluster."""
+    wanted = intent(state)
+    return Act(
+        cluster=state.request.cluster,
+        cluster_id=wanted.cluster_id,
+        target_id=wanted.target_id,
+        avoid=state.avoid,
+        doubtful=doubtful(state),
+        seen_term=wanted.seen_term,
+        seen_index=wanted.seen_index,
+        holder=state.chain_id,
+        holder_label=f"the removal of {state.label}, Temporal namespace {state.namespace}",
+    )

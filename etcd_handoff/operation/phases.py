@@ -1,0 +1,67 @@
+"""How far an operation has come with what takes more than one command."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from etcd_handoff.message import Message
+from etcd_handoff.model import Record, Recorded
+from etcd_handoff.operation.commands import Failure
+
+
+class LookDue(StrEnum):
+    """Whether the cluster is looked at before anything else is decided."""
+
+    NO = ""
+    QUICK = "quick"
+    PATIENT = "patient"
+    """Members that did not answer the last time get their full time-out again."""
+
+
+class LeaveStep(StrEnum):
+    """What is next about the order to k0s; see `leave.py`."""
+
+    NONE = ""
+    CHECK = "check"
+    ORDER = "order"
+    WITHDRAW = "withdraw"
+    REVOKE = "revoke"
+
+
+class EndPhase(StrEnum):
+    """How far the end of a removal has come; see `ending.py`."""
+
+    WITHDRAW = "withdraw"
+    SETTLE = "settle"
+    LOOK = "look"
+    JUDGE = "judge"
+    RECORD = "record"
+    TELL = "tell"
+
+
+class Ending(Message):
+    """The end of a removal, as far as it has come.
+
+    Attributes:
+        phase: What is next.
+        failure: Why it fails; None when the member is out, or when somebody has cancelled it.
+        proposed: The removal may have been proposed before it failed.
+        record: What is written on the EtcdMember; None until that is known.
+        call_seconds: How long the present call may take; 0 before the first.
+        rest_seconds: How long to wait before the next call.
+        error: Why the last call failed; None when none has.
+        given_up: No further call is made.
+        recorded: How it ended.
+        looked: The last look at the cluster was made.
+    """
+
+    phase: EndPhase = EndPhase.WITHDRAW
+    failure: Failure | None = None
+    proposed: bool = False
+    record: Record | None = None
+    call_seconds: float = 0.0
+    rest_seconds: float = 0.0
+    error: str | None = None
+    given_up: bool = False
+    recorded: Recorded | None = None
+    looked: bool = False

@@ -1,0 +1,61 @@
+"""Whether etcd may still take the member out because of what this removal has proposed. Pure.
+
+The point of no return. While `remove_member` runs, and after any attempt that may have sent the proposal without
+hearing what became of it, the member may disappear at any moment, so the removal can only roll forward.
+
+That ends when nothing can be pending any more, which takes two proofs:
+
+1. The last attempt ended at least `SETTLE_SECONDS` ago. Until then the proposal may wait in the member that was asked,
+   or on its way to the leader, without standing in anybody's log. etcd gives a proposal up after its own request
+   time-out: 5 s and two election time-outs, 7 s as it comes (etcd `server/config/config.go`, ReqTimeout).
+2. After that an entry has been committed, and a linearizable list read later still shows the member. The leader of that
+   entry commits only what is in its own log, in order (raft, Log Matching and Leader Completeness): a removal that
+   stood before the entry is applied and would show in the list, and one that stood only in another member's log, left
+   from an earlier term, has been overwritten or never will be committed.
+
+What this cannot exclude: a member that was stopped as a whole (SIGSTOP, a paused virtual machine) with the unread call
+in its socket, and reads it when it wakes. The call's deadline and the closed connection make etcd drop it, unless the
+handler wins that race. Then the list is what counts: the next look, or the next resync, finds the member gone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from etcd_handoff.operation.state import RemovalState
+
+SETTLE_SECONDS: Final = 8.0
+"""Longer than etcd itself goes on with a proposal."""
+
+
+def ended(state: RemovalState, now: float, *, may_be_pending: bool) -> RemovalState:
+    """The state after an attempt to propose the removal; one before it may be pending all the same.
+
+    Args:
+        state: The state before.
+        now: Workflow time in seconds.
+        may_be_pending: The attempt may have proposed it.
+    """
+    return state.changed(in_flight=False, pending_since=now if may_be_pending else state.pending_since)
+
+
+def seconds_to_settle(state: RemovalState, now: float) -> float:
+    """How long to wait until a look with a probe can show that nothing is pending; 0 when it can already."""
+    return 0.0 if state.pending_since is None else max(0.0, state.pending_since + SETTLE_SECONDS - now)
+
+
+def wants_probe(state: RemovalState, now: float) -> bool:
+    """Whether the next look is to commit an entry first."""
+    return state.pending_since is not None and seconds_to_settle(state, now) <= 0
+
+
+def settled(state: RemovalState, *, acknowledged: bool | None, still_listed: bool) -> RemovalState:
+    """The state after a look with a probe, which may have shown that nothing is pending.
+
+    Args:
+        state: The state before.
+        acknowledged: The entry was committed.
+        still_listed: The list that was read after it, and that nothing contradicts, shows the member.
+    """
+    return state.changed(pending_since=None) if acknowledged is True and still_listed else state

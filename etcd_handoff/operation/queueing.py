@@ -1,0 +1,87 @@
+"""How an operation takes its turn to change the etcd cluster, waits for it, and gives it up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etcd_handoff.change_queue import Turn, heard, rejoin_after
+from etcd_handoff.model import HandoffState
+from etcd_handoff.operation import texts
+from etcd_handoff.operation.commands import AskQueue, Until, Wait
+from etcd_handoff.operation.phases import LookDue
+from etcd_handoff.operation.state import Decided
+
+if TYPE_CHECKING:
+    from etcd_handoff.change_queue import Place
+    from etcd_handoff.operation.state import RemovalState
+
+
+def acquire(state: RemovalState) -> Decided | RemovalState:
+    """Ask for a turn, then wait for it; others may change the cluster meanwhile."""
+    if not state.queueing:
+        return ask(state.changed(queueing=True, rejoins=0), waits=True)
+    if state.queue_silent:
+        return state.blocked_by(texts.queue_silent(state.queue_silent))
+    if state.rejoin_due:
+        return ask(state.changed(rejoins=state.rejoins + 1), waits=True)
+    behind = ", ".join(state.behind) or "another removal"
+    doing = f"waiting for its turn behind {behind}"
+    state = state.showing(HandoffState.QUEUED, doing, "they have ended or are blocked").changed(turn_news=False)
+    seconds = rejoin_after(state.rejoins).total_seconds()
+    return Decided(state, Wait(until=Until.TURN, seconds=seconds, summary="is it still in the queue?"))
+
+
+def ask(state: RemovalState, *, waits: bool, wakes: bool = True) -> Decided:
+    """Tell the queue whether a turn is wanted; what it answers to anything said before counts no more.
+
+    Args:
+        state: The state.
+        waits: A turn is wanted; False gives it up.
+        wakes: The queue is to tell the EtcdMember at once what the removal waits for.
+    """
+    state = state.changed(
+        turn_request=state.turn_request + 1,
+        wants_turn=waits,
+        holds_turn=False,
+        behind=(),
+        queue_knows=True,
+        rejoin_due=False,
+    )
+    return Decided(state, AskQueue(waits=waits, wakes=wakes))
+
+
+def answered(state: RemovalState, command: AskQueue, place: Place) -> RemovalState:
+    """The state once the queue has answered."""
+    state = told(state, place.turn)
+    if not command.waits:
+        # The queue is told again at the next pause when it is silent.
+        return state.changed(released=True, queue_knows=not place.silent)
+    # A turn that is free is taken on what has been seen just before.
+    return state.changed(queue_silent=place.silent, queueing=not (state.holds_turn and not state.rejoins))
+
+
+def told(state: RemovalState, turn: Turn) -> RemovalState:
+    """The state once the queue has told something, in a signal or in an answer."""
+    known = Turn(granted=state.holds_turn, behind=state.behind, chain_id=state.chain_id, request=state.turn_request)
+    now = heard(known, turn, state.chain_id, state.turn_request)
+    if now is known:
+        return state
+    return state.changed(holds_turn=now.granted, behind=now.behind, turn_news=True)
+
+
+def waited(state: RemovalState) -> RemovalState:
+    """A wait for the turn has ended: there is news, or the removal makes sure that it still stands in the queue.
+
+    Whoever terminated the queue made it forget this removal.
+    """
+    return state if state.turn_news else state.changed(recheck=False, rejoin_due=True)
+
+
+def acquired(state: RemovalState) -> RemovalState:
+    """The state once a turn has come that it had to wait for: the cluster is looked at again."""
+    return state.changed(queueing=False, look_due=LookDue.PATIENT)
+
+
+def rejoined(state: RemovalState) -> RemovalState:
+    """The state once a new queue has asked whether this removal has or wants a turn."""
+    return state.changed(turn_request=state.turn_request + 1)

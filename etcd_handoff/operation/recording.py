@@ -1,0 +1,152 @@
+"""How the end of a removal is written on its EtcdMember: in calls that grow longer, and at last by another workflow."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.etcdmember import MESSAGE_REMOVED
+from etcd_handoff.model import HandoffState, Record, Recorded, Step, StepOutcome, record_id
+from etcd_handoff.operation import queueing
+from etcd_handoff.operation.commands import HandRecordOver, Until, Wait, WriteStatus
+from etcd_handoff.operation.phases import EndPhase
+from etcd_handoff.operation.state import Decided
+
+if TYPE_CHECKING:
+    from etcd_handoff.operation.commands import StepFailure
+    from etcd_handoff.operation.phases import Ending
+    from etcd_handoff.operation.state import RemovalState
+
+RECORD_AT_LEAST_SECONDS: Final = 60.0
+"""How long at least the status is tried to be recorded, when blocked_timeout_seconds is shorter."""
+FIRST_CALL_SECONDS: Final = 2.0
+"""How long the status is tried before the turn is given to others. To give it up at once would cost each removal a
+round trip for the sake of the few whose status cannot be written at once."""
+CALL_SECONDS: Final = 15.0
+LONGEST_CALL_SECONDS: Final = 60.0
+"""How long the status is tried before people are told why it is not written: what the API servers answer is seen only
+when a call has ended."""
+LONGEST_REST_SECONDS: Final = 5.0
+"""Longest pause after a call that failed before its time, as one does on a worker whose configuration is wrong."""
+
+
+def decide(state: RemovalState, end: Ending, now: float) -> Decided | RemovalState:
+    """Write the EtcdMember; one that cannot be written in time ends as a note, as etcd's word is true anyway.
+
+    The time counts only while it is tried: a call that no worker takes costs no more than its own length.
+    """
+    if end.record is None:
+        return _begin(state)
+    record, out = end.record, end.record.joined is False
+    if end.given_up:
+        return _give_up(state, record, now)
+    if end.error is not None:
+        doing = f"an API server takes the status; until now: {end.error}"
+        state = state.showing(state.handoff_state, state.doing, doing)
+        if out and state.holds_turn and not state.released:
+            return queueing.ask(state, waits=False, wakes=False)
+        if end.rest_seconds:
+            summary = "until the status is tried again"
+            return Decided(state, Wait(until=Until.TIME, seconds=end.rest_seconds, summary=summary, resumable=out))
+    most = max(0.1, min(end.call_seconds or FIRST_CALL_SECONDS, _patience(state, record) - state.recording_seconds))
+    command = WriteStatus(
+        ask=record,
+        most_seconds=most,
+        summary=f"{state.label}: Joined={record.joined}",
+        resumable=out and end.error is not None,
+    )
+    return Decided(state.at_end(call_seconds=most), command)
+
+
+def written(state: RemovalState, recorded: Recorded) -> RemovalState:
+    """The state once the EtcdMember has been written, or left alone for a reason."""
+    return _recorded(state.with_step(recorded.step), recorded)
+
+
+def not_written(state: RemovalState, failure: StepFailure, now: float) -> RemovalState:
+    """The state after a call that has failed."""
+    end = state.end
+    took, most = now - state.since, end.call_seconds
+    state = state.changed(recording_seconds=state.recording_seconds + min(max(took, 0.1), most))
+    record = end.record
+    out = record is not None and record.joined is False
+    over = record is None or state.recording_seconds >= _patience(state, record)
+    return state.at_end(
+        error=failure.text,
+        given_up=over or (out and state.cancel_requested),
+        rest_seconds=min(LONGEST_REST_SECONDS, most - took) if took < most else 0.0,
+        call_seconds=CALL_SECONDS if most < CALL_SECONDS else min(2 * most, LONGEST_CALL_SECONDS),
+    )
+
+
+def rested(state: RemovalState) -> RemovalState:
+    """The state after a pause between two calls."""
+    return state.at_end(rest_seconds=0.0)
+
+
+def handed_over(state: RemovalState, command: HandRecordOver, now: float) -> RemovalState:
+    """The state once another workflow goes on with it."""
+    return _unwritten(state, f"{state.end.error}; it goes on: workflow {command.workflow_id}", now)
+
+
+def record_of(state: RemovalState, *, joined: bool | None, message: str, failed: bool = False) -> Record:
+    """What is true of the member that leaves."""
+    target, view = state.target, state.view
+    return Record(
+        cluster=state.request.cluster,
+        member_name=target.member_name,
+        member_id=target.member_id,
+        peer_urls=target.peer_urls,
+        joined=joined,
+        members=tuple(m.id for m in view.members) if view else (),
+        present_names=tuple(m.name for m in view.members if m.name) if view else (),
+        since=state.began,
+        message=message,
+        failed=failed,
+        run_id=state.chain_id,
+        steps=state.steps,
+        kubernetes=state.traits is not None and state.traits.kubernetes,
+    )
+
+
+def _begin(state: RemovalState) -> RemovalState:
+    state = state.showing(HandoffState.RECORDING, f"recording that {state.label} is not a member any more")
+    return state.at_end(record=record_of(state, joined=False, message=MESSAGE_REMOVED))
+
+
+def _patience(state: RemovalState, record: Record) -> float:
+    """How long the status is tried in all."""
+    out = record.joined is False
+    return max(RECORD_AT_LEAST_SECONDS, state.request.blocked_timeout_seconds) if out else RECORD_AT_LEAST_SECONDS
+
+
+def _give_up(state: RemovalState, record: Record, now: float) -> Decided | RemovalState:
+    """Another workflow goes on with it where the member is out, while this one ends."""
+    if record.joined is not False:
+        return _unwritten(state, state.end.error or "", now)
+    return Decided(
+        state,
+        HandRecordOver(
+            workflow_id=record_id(record.cluster, record.member_id),
+            record=record,
+            summary=f"Record that {state.label} is not a member of {record.cluster} any more",
+        ),
+    )
+
+
+def _unwritten(state: RemovalState, text: str, now: float) -> RemovalState:
+    note = f"the EtcdMember could not be written within {state.recording_seconds:.0f} s: {text}"
+    step = Step(
+        name="update_status",
+        started=datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
+        milliseconds=state.recording_seconds * 1000,
+        attempts=0,
+        node="",
+        outcome=StepOutcome.FAILED,
+        note=note,
+    )
+    return _recorded(state.with_step(step), Recorded(step=step, recorded=False, note=note))
+
+
+def _recorded(state: RemovalState, recorded: Recorded) -> RemovalState:
+    return state.at_end(recorded=recorded, phase=EndPhase.TELL)

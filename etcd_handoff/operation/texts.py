@@ -1,0 +1,113 @@
+"""What an operation says when it waits, plans or ends, in words. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.planning import Blocked, Reason, Refused, Remove, Transfer, warnings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from etcd_handoff.model import Step
+    from etcd_handoff.planning import Decision
+    from etcd_handoff.view import ClusterView
+
+STEPS_WITHOUT_PAUSE: Final = 8
+"""After so many steps that did not end it, the cluster is left alone for a moment before the next."""
+
+
+def unavailable(steps: Sequence[Step]) -> Blocked:
+    """Nobody gives a linearizable member list."""
+    note = steps[-1].note if steps else ""
+    return Blocked(
+        Reason.CLUSTER_UNAVAILABLE,
+        f"no linearizable member list can be read{f': {note}' if note else ''}",
+        "a majority of the members runs and this cluster's endpoints can be reached from a worker",
+    )
+
+
+def step_fails(step: str, text: str) -> Blocked:
+    """An activity has failed in all its attempts."""
+    return Blocked(
+        Reason.STEP_FAILS, f"{step} keeps failing: {text}", "what the text names is mended; it is tried again"
+    )
+
+
+def locked(note: str) -> Blocked:
+    """Somebody else holds the lock that lies in the etcd cluster itself."""
+    return Blocked(Reason.CHANGE_UNDER_WAY, note, "the other change ends; a holder that died is passed over after 20 s")
+
+
+def unsettled(steps: Sequence[Step]) -> Blocked:
+    """Steps are done and undone."""
+    return Blocked(
+        Reason.UNSETTLED,
+        f"{STEPS_WITHOUT_PAUSE} steps in a row did not end it, the last one: {steps[-1].note or steps[-1].outcome}",
+        "the cluster settles; it is tried again after a pause",
+    )
+
+
+def hash_unknown(note: str) -> Blocked:
+    """Not every member gives its hash."""
+    return Blocked(Reason.HASH_UNKNOWN, f"the hashes are not known: {note}", "all members answer")
+
+
+def no_snapshot(note: str) -> Blocked:
+    """The snapshot that was asked for could not be taken."""
+    return Blocked(Reason.SNAPSHOT_FAILED, f"no snapshot yet: {note}", "one succeeds")
+
+
+def refused_by_etcd(note: str) -> Blocked:
+    """Etcd's own guard does not let the removal through."""
+    return Blocked(Reason.REFUSED_BY_ETCD, note, "etcd has seen its members connected for 5 s")
+
+
+def queue_silent(text: str) -> Blocked:
+    """Nobody says whose turn it is."""
+    return Blocked(
+        Reason.QUEUE_SILENT,
+        text,
+        "a worker serves its task queue, or somebody terminates the queue's workflow, after which a new one is started",
+    )
+
+
+def awaiting_k0s(target: str) -> Blocked:
+    """k0s has been asked; whether it has done it is read from etcd alone."""
+    return Blocked(Reason.AWAITING_K0S, f"k0s was asked to remove {target}", "k0s's reconciler has removed it")
+
+
+def alarmed(view: ClusterView | None) -> str:
+    """What an operator must know before a removal, as the end of a sentence; empty when there is nothing."""
+    return "".join(f"; WARNING: {line}" for line in (warnings(view) if view else ()))
+
+
+def no_writes(acknowledged: bool | None) -> str:  # noqa: FBT001  # None counts too
+    """The end of a sentence on a removal after which the cluster commits nothing; empty otherwise."""
+    if acknowledged is not False:
+        return ""
+    return "; WARNING: the members that remain have acknowledged no write since it left"
+
+
+def in_words(blocked: Blocked) -> str:
+    """What blocks, and until when."""
+    return f"{blocked.reason}: {blocked.seen}; {blocked.unblocks}"
+
+
+def plan_lines(
+    decision: Decision, target: str, label: Callable[[str], str], view: ClusterView | None = None
+) -> tuple[str, ...]:
+    """The steps that lie before the removal, in order, after what to know before it; none while it is blocked."""
+    if isinstance(decision, Blocked | Refused):
+        return ()
+    lines = [f"WARNING: {line}" for line in (warnings(view) if view else ())]
+    if isinstance(decision, Transfer):
+        successor = label(decision.transferee_id)
+        lines += [
+            f"hand leadership from {target} to {successor}",
+            f"await that a majority follows {successor} at a term above {decision.term}",
+            f"remove {target} through {successor}",
+        ]
+    if isinstance(decision, Remove):
+        lines.append(f"remove {target} through {label(decision.via_id)}")
+    return (*lines, f"record Joined=False on the EtcdMember of {target}")

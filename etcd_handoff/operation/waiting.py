@@ -1,0 +1,56 @@
+"""How an operation waits for what may pass by itself: pauses that grow, and the time in all after which it gives up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.model import HandoffState
+from etcd_handoff.operation import failures, queueing
+from etcd_handoff.operation.commands import Until, Wait
+from etcd_handoff.operation.phases import LookDue
+from etcd_handoff.operation.state import Decided
+
+if TYPE_CHECKING:
+    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.planning import Blocked
+
+FIRST_PAUSE_SECONDS: Final = 0.25
+LONGEST_PAUSE_SECONDS: Final = 30.0
+PAUSE_GROWTH: Final = 1.6
+MOST_PAUSES: Final = 100
+"""From here on a pause grows no more; a power of many would be no number of seconds."""
+
+
+def decide(state: RemovalState, blocked: Blocked) -> Decided | RemovalState:
+    """Pause, with the turn given to others; fail when the time for waiting is used up."""
+    state = state.showing(HandoffState.BLOCKED, f"{blocked.reason}: {blocked.seen}", blocked.unblocks)
+    if state.blocked_seconds_left <= 0:
+        return state.failing(failures.blocked_too_long(blocked, state.request.blocked_timeout_seconds))
+    silent = state.pinned is None or state.change_pending or state.released
+    if not silent and (state.holds_turn or not state.queue_knows):
+        # What it waits for may be the very removal that stands behind it; and the queue tells the EtcdMember.
+        return queueing.ask(state, waits=False)
+    return Decided(state, Wait(until=Until.RECHECK, seconds=pause_seconds(state), summary=f"blocked: {blocked.reason}"))
+
+
+def paused(state: RemovalState, now: float) -> RemovalState:
+    """A pause has ended: somebody asked for another look, or it was over."""
+    rechecked, state = (
+        state.recheck,
+        state.changed(blocked=None, recheck=False, avoid=(), steps_since_pause=0, look_due=LookDue.PATIENT),
+    )
+    return waited(state, now - state.since, rechecked=rechecked)
+
+
+def pause_seconds(state: RemovalState) -> float:
+    """How long the next pause is."""
+    grown = FIRST_PAUSE_SECONDS * PAUSE_GROWTH ** min(state.pauses, MOST_PAUSES)
+    return min(grown, LONGEST_PAUSE_SECONDS, state.blocked_seconds_left)
+
+
+def waited(state: RemovalState, seconds: float, *, rechecked: bool) -> RemovalState:
+    """What is left after a pause of so many seconds, which a `recheck` may have ended."""
+    return state.changed(
+        pauses=0 if rechecked else state.pauses + 1,
+        blocked_seconds_left=state.blocked_seconds_left - max(0.001, seconds),
+    )

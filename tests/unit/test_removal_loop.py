@@ -1,0 +1,259 @@
+"""The loop of a removal, one command after the other, without anybody who carries them out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from etcd_handoff.change_queue import Place, Turn
+from etcd_handoff.model import (
+    FailureType,
+    HandoffState,
+    LeaveState,
+    Outcome,
+    Recorded,
+    RemovalRequest,
+    Report,
+    Step,
+    StepOutcome,
+    WorkerTraits,
+)
+from etcd_handoff.operation import commands as to
+from etcd_handoff.operation import ending
+from etcd_handoff.operation.commands import StepFailure, Until
+from etcd_handoff.operation.loop import apply, decide
+from etcd_handoff.operation.proposal import SETTLE_SECONDS
+from etcd_handoff.operation.recording import CALL_SECONDS, FIRST_CALL_SECONDS
+from etcd_handoff.operation.state import RemovalState
+from tests.unit.views import A, B, C, cluster, down, member
+
+if TYPE_CHECKING:
+    from etcd_handoff.view import ClusterView
+
+LED_BY_A = cluster(member(A), member(B), member(C))
+LED_BY_B = cluster(member(A, B, term=8), member(B, B, term=8), member(C, B, term=8))
+WITHOUT_A = cluster(member(B, B, term=8), member(C, B, term=8))
+RISKY = cluster(member(A, B), member(B, B), down(C))
+
+
+def step(name: str, outcome: StepOutcome, note: str = "") -> Step:
+    """An activity that has ended."""
+    return Step(name=name, started="", milliseconds=1, attempts=1, node="node0", outcome=outcome, note=note)
+
+
+def report(outcome: StepOutcome, view: ClusterView | None, **fields: Any) -> Report:
+    """What an activity of etcd's answers."""
+    traits = WorkerTraits(search_attributes=True, kubernetes=True, **fields.pop("traits", {}))
+    return Report(step=step("check_leader", outcome), view=view, traits=traits, **fields)
+
+
+OBSERVED_B = report(StepOutcome.OBSERVED, LED_BY_B)
+REMOVED = report(StepOutcome.REMOVED, WITHOUT_A, proposed=True)
+ORDER = step("request_leave", StepOutcome.REQUESTED)
+FAILED = StepFailure("update_status", "NotRecorded", "503")
+
+
+@dataclass
+class Drive:
+    """A removal of node0, and the clock."""
+
+    state: RemovalState
+    now: float = 1_000.0
+    taken: list[str] = field(default_factory=list)
+
+    def next(self, kind: type[Any]) -> Any:
+        """The next command, which is of this kind."""
+        self.state, command = decide(self.state, self.now)
+        assert isinstance(command, kind), f"{command} after {self.taken}"
+        self.taken.append(type(command).__name__)
+        self.command = command
+        return command
+
+    def result(self, result: Any = None, *, after: float = 0.0) -> Drive:
+        """The command has come to this, after so many seconds."""
+        self.now += after
+        self.state = apply(self.state, self.command, result, self.now)
+        return self
+
+    def do(self, kind: type[Any], result: Any = None, *, after: float = 0.0) -> Drive:
+        """The next command is of this kind, and comes to this."""
+        self.next(kind)
+        return self.result(result, after=after)
+
+    def cannot_be_undone(self) -> bool:
+        """It is past the point of no return."""
+        return self.state.point_of_no_return
+
+    def turn(self) -> Drive:
+        """The queue gives the turn."""
+        self.next(to.AskQueue)
+        return self.result(Place(turn=Turn(granted=True, chain_id="chain", request=self.state.turn_request)))
+
+
+def begin(**options: Any) -> Drive:
+    """A removal that has just begun."""
+    request = RemovalRequest(cluster="prod", member="node0", **options)
+    patience = request.blocked_timeout_seconds
+    return Drive(RemovalState(run_id="run", chain_id="chain", request=request, blocked_seconds_left=patience))
+
+
+def removing(**options: Any) -> Drive:
+    """A removal of a follower that is about to be proposed."""
+    return begin(**options).do(to.Observe, OBSERVED_B).turn()
+
+
+def test_leader_hands_over_before_it_is_removed() -> None:
+    """Look, turn, transfer, election, removal, record: each once."""
+    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_A)).turn()
+    removal.do(to.TransferLeadership, report(StepOutcome.MOVED, None))
+    removal.do(to.AwaitNewLeader, report(StepOutcome.ELECTED, LED_BY_B)).do(to.RemoveTarget, REMOVED)
+    recorded = Recorded(step=step("update_status", StepOutcome.RECORDED), recorded=True)
+    removal.do(to.WriteStatus, recorded)
+    result = removal.next(to.Finish).result
+    assert (result.outcome, result.was_leader, result.leader_after) == (Outcome.REMOVED, True, B)
+    assert removal.state.handoff_state is HandoffState.DONE
+
+
+def test_deciding_changes_nothing_and_depends_on_nothing_else() -> None:
+    """The same state and time give the same command and the same state, however often they are asked."""
+    removal = removing()
+    before = removal.state.model_copy(deep=True)
+    assert decide(removal.state, 5.0) == decide(removal.state, 5.0)
+    assert removal.state == before
+
+
+def test_removal_is_past_the_point_of_no_return_from_the_moment_it_is_proposed() -> None:
+    """While it is carried out, and afterwards unless it is known that nothing was proposed."""
+    removal = removing()
+    assert not removal.cannot_be_undone()
+    removal.next(to.RemoveTarget)
+    assert removal.cannot_be_undone()
+    refused = report(StepOutcome.REFUSED_BY_ETCD, LED_BY_B)
+    assert not removal.result(refused).cannot_be_undone()
+
+
+@pytest.mark.parametrize(("kind", "pending"), [("", True), (FailureType.PERMISSION_DENIED, False)])
+def test_attempt_that_failed_may_have_proposed_it(kind: str, *, pending: bool) -> None:
+    """Only what etcd says instead of proposing it is certain."""
+    removal = removing().do(to.RemoveTarget, StepFailure("remove_member", kind, "why"))
+    assert removal.cannot_be_undone() is pending
+
+
+def test_removal_that_waits_gives_its_turn_to_others_and_looks_again() -> None:
+    """The queue is told, the pause can be taken over by a new run, and everybody gets the full time to answer."""
+    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, RISKY))
+    asked = removal.next(to.AskQueue)
+    assert (asked.waits, asked.wakes) == (False, True)
+    removal.result(Place(turn=Turn(granted=False)))
+    pause = removal.next(to.Wait)
+    assert (pause.until, pause.resumable, pause.seconds) == (Until.RECHECK, True, 0.25)
+    assert not removal.state.is_over(pause.until)
+    assert removal.state.changed(recheck=True).is_over(pause.until)
+    look = removal.result(after=0.25).next(to.Observe)
+    assert (look.patient, look.ask.doubtful) == (True, ())
+    assert removal.state.blocked_seconds_left == 3600 - 0.25
+
+
+def test_next_run_begins_with_a_look_whatever_the_one_before_was_waiting_for() -> None:
+    """What is carried is enough to go on with."""
+    removal = begin(require_approval=True).do(to.Observe, OBSERVED_B)
+    assert removal.next(to.Wait).until is Until.APPROVAL
+    carried = RemovalState.model_validate_json(removal.state.model_dump_json())
+    after = Drive(carried.changed(request=removal.state.request, chain_id="chain"))
+    after.do(to.Observe, OBSERVED_B)
+    assert after.next(to.Wait).until is Until.APPROVAL
+    after.state = after.state.changed(approval={"by": "ann"})
+    after.result().do(to.Observe, OBSERVED_B).turn().next(to.RemoveTarget)
+
+
+def test_time_for_waiting_that_is_used_up_is_told_with_what_it_was_for() -> None:
+    """The failure has the contract's type, and the EtcdMember the few words."""
+    removal = begin(blocked_timeout_seconds=0).do(to.Observe, report(StepOutcome.OBSERVED, RISKY))
+    record = removal.next(to.WriteStatus).ask
+    assert (record.joined, record.failed) == (True, True)
+    assert record.message.startswith("Not removed: QuorumAtRisk: ")
+    assert "waited" not in record.message
+    removal.result(Recorded(step=step("update_status", StepOutcome.RECORDED), recorded=True))
+    failure = removal.next(to.Fail).failure
+    assert failure.kind == FailureType.BLOCKED_TOO_LONG
+    assert "waited 0 s for: bring node2 back" in failure.text
+
+
+def test_failure_before_any_look_still_knows_what_the_worker_can_show() -> None:
+    """A cluster that no worker knows ends it at once, after the worker was asked."""
+    removal = begin().do(to.Observe, StepFailure("check_leader", FailureType.UNKNOWN_CLUSTER, "no such profile"))
+    removal.do(to.DescribeWorker, WorkerTraits(search_attributes=True))
+    assert removal.next(to.Fail).failure.text == "no such profile"
+    assert removal.state.handoff_state is HandoffState.FAILED
+
+
+def test_cancelled_removal_that_has_proposed_nothing_just_ends() -> None:
+    """Nothing is written."""
+    removal = removing()
+    removal.state = ending.cancelled(removal.state)
+    removal.next(to.Cancel)
+    assert "before anything was removed" in removal.state.doing
+
+
+def test_cancelled_removal_revokes_its_order_and_waits_for_what_may_still_happen() -> None:
+    """k0s may have begun: only a look after etcd has given it up tells, and a member that is out is recorded."""
+    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B, traits={"remover": "k0s"})).turn()
+    order = removal.next(to.RequestLeave)
+    assert order.ask.leave
+    assert removal.cannot_be_undone()
+    removal.result(ORDER)
+    assert not removal.cannot_be_undone()
+    removal.state = ending.cancelled(removal.state)
+    stands = LeaveState(step=step("read_leave", StepOutcome.OBSERVED), present=True, leave=True, manager="etcd-handoff")
+    removal.do(to.ReadLeave, stands)
+    assert removal.next(to.RequestLeave).ask.leave is False
+    removal.result(ORDER)
+    assert removal.next(to.Wait).seconds == SETTLE_SECONDS
+    removal.result(after=SETTLE_SECONDS)
+    assert removal.next(to.Observe).ask.probe
+    removal.result(report(StepOutcome.OBSERVED, WITHOUT_A, writes_acknowledged=True))
+    assert removal.next(to.WriteStatus).ask.joined is False
+
+
+def test_status_that_nobody_takes_is_tried_in_longer_calls_with_the_turn_given_back() -> None:
+    """2 s first, then others may change the cluster; a cancellation leaves the rest to another workflow."""
+    removal = removing().do(to.RemoveTarget, REMOVED)
+    first = removal.next(to.WriteStatus)
+    assert (first.most_seconds, first.resumable) == (FIRST_CALL_SECONDS, False)
+    removal.result(FAILED, after=FIRST_CALL_SECONDS)
+    asked = removal.next(to.AskQueue)
+    assert (asked.waits, asked.wakes) == (False, False)
+    removal.result(Place(turn=Turn(granted=False)))
+    second = removal.next(to.WriteStatus)
+    assert (second.most_seconds, second.resumable, second.ask) == (CALL_SECONDS, True, first.ask)
+    removal.state = removal.state.changed(cancel_requested=True)
+    removal.result(FAILED, after=CALL_SECONDS)
+    assert removal.next(to.HandRecordOver).workflow_id == f"etcd-record/prod/{A}"
+    removal.result().do(to.Observe, report(StepOutcome.OBSERVED, WITHOUT_A, writes_acknowledged=True))
+    result = removal.next(to.Finish).result
+    assert (result.status_recorded, result.writes_acknowledged) == (False, True)
+    assert "within 17 s: 503; it goes on" in result.status_note
+
+
+def test_call_that_fails_before_its_time_is_not_repeated_at_once() -> None:
+    """As on a worker whose configuration is wrong."""
+    removal = removing().do(to.RemoveTarget, REMOVED).do(to.WriteStatus, FAILED, after=0.5)
+    removal.do(to.AskQueue, Place(turn=Turn(granted=False)))
+    rest = removal.next(to.Wait)
+    assert (rest.until, rest.seconds) == (Until.TIME, 1.5)
+    removal.result(after=1.5).next(to.WriteStatus)
+
+
+def test_turn_that_comes_late_is_used_on_a_fresh_look_alone() -> None:
+    """Others have changed the cluster meanwhile; a turn that is free is used on the look before it."""
+    removal = begin().do(to.Observe, OBSERVED_B)
+    removal.next(to.AskQueue)
+    removal.result(Place(turn=Turn(granted=False, behind=("another",), chain_id="chain", request=1)))
+    wait = removal.next(to.Wait)
+    assert wait.until is Until.TURN
+    assert "another" in removal.state.doing
+    removal.result(after=10)  # no news: it makes sure that it still stands there
+    removal.turn()
+    assert removal.next(to.Observe).patient

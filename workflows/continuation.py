@@ -1,0 +1,43 @@
+"""How an operation goes on as a new run, once its history has grown long."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from etcd_handoff.operation import step_log
+    from etcd_handoff.operation.state import RemovalState
+
+CARRIED_MEMO: Final = "etcd-handoff-carried"
+"""Key in the memo: the state that the run before has handed on."""
+LONGEST_HISTORY: Final = 2_000
+"""Events after which an operation that waits continues as a new run. The server suggests it later, and whoever takes
+it over replays the whole history within one workflow task."""
+
+
+def continue_if_long(state: RemovalState) -> None:
+    """End this run and begin the next, which takes the state over, when the history is long.
+
+    Raises:
+        ContinueAsNewError: It is.
+    """
+    info = workflow.info()
+    long = info.is_continue_as_new_suggested() or info.get_current_history_length() > LONGEST_HISTORY
+    if long and workflow.all_handlers_finished():
+        workflow.continue_as_new(state.request, memo={CARRIED_MEMO: step_log.within(state)})
+
+
+def taken_over(state: RemovalState) -> RemovalState:
+    """The state that the run before has handed on, with what each run knows by itself; `state` when it has not.
+
+    A run that Temporal made from it (cron, a retry policy, a Schedule) sees the memo too, and starts afresh.
+    """
+    before = workflow.info().continued_run_id
+    carried = workflow.memo_value(CARRIED_MEMO, None, type_hint=RemovalState) if before else None
+    if carried is None or carried.run_id != before:
+        return state
+    return carried.changed(
+        run_id=state.run_id, request=state.request, chain_id=state.chain_id, namespace=state.namespace
+    )

@@ -1,0 +1,155 @@
+"""How commands are carried out as activities: one table of time-outs and retries.
+
+No call goes on for ever: each has a bounded number of attempts or a bounded time, and what is left then is a
+`StepFailure`, which the operation turns into a reason that people can read.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, WorkflowAlreadyStartedError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.etcd import EtcdActivities
+    from activities.kubernetes import KubernetesActivities
+    from activities.worker import WorkerActivities
+    from etcd_handoff.operation.commands import (
+        AwaitNewLeader,
+        CheckHash,
+        FindResource,
+        Observe,
+        ReadLeave,
+        RemoveTarget,
+        RequestLeave,
+        StepFailure,
+        TakeSnapshot,
+        TransferLeadership,
+        WriteStatus,
+    )
+    from workflows.failures import why_it_failed
+    from workflows.record_status import RecordStatus
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from etcd_handoff.model import WorkerTraits
+    from etcd_handoff.operation.commands import Activity, HandRecordOver
+
+HEARTBEAT_TIMEOUT: Final = timedelta(milliseconds=700)
+"""After this a killed worker's step starts elsewhere.
+
+The server's timers fire up to a second late (its `history.timerProcessorMaxTimeShift`), so less would gain little.
+"""
+LONG_HEARTBEAT_TIMEOUT: Final = timedelta(seconds=10)
+"""A snapshot takes minutes: to begin anew for a hiccup of half a second would cost more than a late takeover."""
+LOOK_TIMEOUT: Final = timedelta(minutes=4)
+CHANGE_TIMEOUT: Final = timedelta(minutes=10)
+"""Never reached: an attempt ends by itself in a time that follows from its profile's `call_timeout_seconds` and
+`change_timeout_seconds`, each at most 60 s, and a worker that is lost is missed by its heartbeats."""
+RECORD_TIMEOUT: Final = timedelta(seconds=60)
+HASH_TIMEOUT: Final = timedelta(minutes=25)
+"""Two rounds of hashes, each up to the longest `hash_timeout_seconds`."""
+SNAPSHOT_TIMEOUT: Final = timedelta(hours=1)
+DESCRIBE_TIMEOUT: Final = timedelta(seconds=5)
+ATTEMPTS: Final = 15
+RETRY: Final = RetryPolicy(
+    initial_interval=timedelta(milliseconds=10),
+    backoff_coefficient=2,
+    maximum_interval=timedelta(seconds=5),
+    maximum_attempts=ATTEMPTS,
+)
+RETRY_LONG: Final = RetryPolicy(maximum_attempts=3)
+"""For what may take minutes, and makes members read their whole keyspace each time."""
+UNTIL_TIME_IS_UP: Final = RetryPolicy(
+    initial_interval=timedelta(milliseconds=10), backoff_coefficient=2, maximum_interval=timedelta(seconds=5)
+)
+
+
+class Call(NamedTuple):
+    """How a command's activity is called.
+
+    Attributes:
+        method: The activity.
+        timeout: How long one attempt may take.
+        takes_minutes: It may take minutes: its worker has more time to send a heartbeat, and it is tried less often.
+        retry: Which failures are tried again.
+    """
+
+    method: Callable[..., Any]
+    timeout: timedelta
+    takes_minutes: bool = False
+    retry: RetryPolicy = RETRY
+
+
+CALLS: Final[dict[type[Activity], Call]] = {
+    Observe: Call(EtcdActivities.check_leader, LOOK_TIMEOUT),
+    CheckHash: Call(EtcdActivities.check_hash, HASH_TIMEOUT, takes_minutes=True, retry=RETRY_LONG),
+    TakeSnapshot: Call(EtcdActivities.take_snapshot, SNAPSHOT_TIMEOUT, takes_minutes=True, retry=RETRY_LONG),
+    TransferLeadership: Call(EtcdActivities.move_leader, CHANGE_TIMEOUT),
+    AwaitNewLeader: Call(EtcdActivities.await_election, CHANGE_TIMEOUT),
+    RemoveTarget: Call(EtcdActivities.remove_member, CHANGE_TIMEOUT),
+    FindResource: Call(KubernetesActivities.find_resource, RECORD_TIMEOUT),
+    ReadLeave: Call(KubernetesActivities.read_leave, RECORD_TIMEOUT),
+    RequestLeave: Call(KubernetesActivities.request_leave, RECORD_TIMEOUT),
+    WriteStatus: Call(KubernetesActivities.update_status, RECORD_TIMEOUT, retry=UNTIL_TIME_IS_UP),
+}
+
+
+async def activity(command: Activity) -> Any:
+    """Carry out a command as an activity.
+
+    Returns:
+        What the activity answers, or a `StepFailure` when all its attempts have failed or its time is over.
+
+    Raises:
+        ActivityError: It was cancelled.
+    """
+    call = CALLS[type(command)]
+    most = command.most_seconds if isinstance(command, FindResource | WriteStatus) else None
+    try:
+        return await workflow.execute_activity_method(
+            call.method,
+            command.ask,
+            start_to_close_timeout=call.timeout,
+            schedule_to_close_timeout=None if most is None else timedelta(seconds=most),
+            heartbeat_timeout=LONG_HEARTBEAT_TIMEOUT if call.takes_minutes else HEARTBEAT_TIMEOUT,
+            retry_policy=call.retry,
+            summary=command.summary,
+        )
+    except ActivityError as error:
+        if is_cancelled_exception(error):
+            raise
+        kind, text = why_it_failed(error)
+        return StepFailure(error.activity_type, kind, text)
+
+
+async def describe_worker(cluster: str) -> WorkerTraits:
+    """What the worker that runs this knows of a cluster profile, as a local activity."""
+    return await workflow.execute_local_activity_method(
+        WorkerActivities.describe_worker, cluster, start_to_close_timeout=DESCRIBE_TIMEOUT
+    )
+
+
+async def hand_record_over(command: HandRecordOver) -> None:
+    """Start the workflow that goes on writing an EtcdMember, unless it runs already."""
+    try:
+        await workflow.start_child_workflow(
+            RecordStatus.run,
+            command.record,
+            id=command.workflow_id,
+            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            task_timeout=workflow.info().task_timeout,
+            static_summary=command.summary,
+        )
+    except WorkflowAlreadyStartedError:
+        workflow.logger.info("%s runs already", command.workflow_id)
+
+
+def may_be_left(started: asyncio.Task[Any]) -> None:
+    """Mark the task's exception as retrieved, so that asyncio does not log it when nobody awaits the task."""
+    started.add_done_callback(lambda ended: ended.cancelled() or ended.exception())

@@ -1,0 +1,33 @@
+"""What a failed activity says: the type and the words of the failure that ended it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from temporalio import exceptions
+from temporalio.exceptions import ApplicationError, TimeoutType
+
+if TYPE_CHECKING:
+    from temporalio.exceptions import ActivityError
+
+TIME_OUTS: Final = {
+    TimeoutType.START_TO_CLOSE: "it took too long",
+    TimeoutType.HEARTBEAT: "the worker that ran it fell silent",
+    TimeoutType.SCHEDULE_TO_CLOSE: "its time is over",
+    TimeoutType.SCHEDULE_TO_START: "no worker took it",
+}
+
+
+def why_it_failed(error: ActivityError) -> tuple[str, str]:
+    """The type and the text of what ended an activity's last attempt.
+
+    Where a time-out has ended it, what the attempt before it reported is the text, as far as there is any.
+    """
+    cause: BaseException | None = error.cause
+    time_out = ""
+    while isinstance(cause, exceptions.TimeoutError):
+        time_out = time_out or TIME_OUTS.get(cause.type or TimeoutType.START_TO_CLOSE, str(cause))
+        cause = cause.__cause__
+    if isinstance(cause, ApplicationError):
+        return cause.type or "", f"{time_out}; before that: {cause.message}" if time_out else cause.message
+    return "", time_out or str(cause or error)

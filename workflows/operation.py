@@ -1,0 +1,250 @@
+"""Drives an operation: carries out what `loop.decide` commands, and hears what people and the queue say meanwhile.
+
+Commands become activities, timers and messages here (`execute.py` has the time-outs and retries); what is decided and
+why is `etcd_handoff.operation`'s. That runs inside the workflow: editing it is editing this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from etcd_handoff.change_queue import Place, Recall, Ticket, Turn
+    from etcd_handoff.model import PASSING, Approval, FailureType, HandoffState, Progress, Recheck, StepOutcome
+    from etcd_handoff.operation import current_details, ending, queueing
+    from etcd_handoff.operation.commands import (
+        Activity,
+        AskQueue,
+        AwaitNewLeader,
+        Cancel,
+        DescribeWorker,
+        Fail,
+        Finish,
+        HandRecordOver,
+        StepFailure,
+        TransferLeadership,
+        Until,
+        Wait,
+    )
+    from etcd_handoff.operation.loop import apply, decide
+    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY, invalid_input
+    from workflows import continuation, execute
+    from workflows.turns import join, ticket_of
+
+if TYPE_CHECKING:
+    from etcd_handoff.model import RemovalResult
+    from etcd_handoff.operation.commands import Effect
+
+LASTS: Final = timedelta(seconds=1)
+"""An operation that takes longer is listed with each of its states."""
+
+
+class Operation:
+    """A workflow that drives an operation; the workflow itself says how its state begins."""
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._state = RemovalState(run_id="", blocked_seconds_left=0)
+        self._listed = False
+        self._election: asyncio.Task[Any] | None = None
+
+    # --- the loop -----------------------------------------------------------------------------------------------------
+
+    async def _drive(self, state: RemovalState) -> RemovalResult:
+        """Carry out one command after the other until the operation has ended.
+
+        Raises:
+            ApplicationError: It has failed.
+            asyncio.CancelledError: Somebody has cancelled it in time.
+        """
+        # Somebody may have asked for a look before the run began.
+        self._state = continuation.taken_over(state).changed(recheck=self._state.recheck)
+        self._listing = asyncio.create_task(self._list_what_lasts())  # goes with the run: to cancel it is an event more
+        while True:
+            self._state, command = decide(self._state, workflow.time())
+            self._show()
+            match command:
+                case Finish():
+                    await workflow.wait_condition(workflow.all_handlers_finished)
+                    return command.result
+                case Fail():
+                    failure = command.failure
+                    raise ApplicationError(failure.text, type=failure.kind, non_retryable=True)
+                case Cancel():
+                    raise asyncio.CancelledError
+            await self._carry_out(command)
+
+    async def _carry_out(self, command: Effect) -> None:
+        """Carry out a command; a cancellation interrupts it as long as nothing has been proposed."""
+        if isinstance(command, Activity | Wait) and command.resumable:
+            continuation.continue_if_long(self._state)
+        running = asyncio.create_task(self._result_of(command))
+        while True:
+            try:
+                result = await asyncio.shield(running)
+            except asyncio.CancelledError:
+                if running.cancelled():
+                    raise  # this run is evicted from the worker's cache
+                self._state = self._state.changed(cancel_requested=True)
+                if not self._state.point_of_no_return:
+                    await _cancelled(running)
+                    self._state = ending.cancelled(self._state)
+                    return
+            else:
+                self._state = apply(self._state, command, result, workflow.time())
+                return
+
+    async def _result_of(self, command: Effect) -> Any:
+        result: Any = None
+        match command:
+            case Wait():
+                await self._wait(command)
+            case AskQueue():
+                result = await self._ask_queue(command)
+            case DescribeWorker():
+                result = await execute.describe_worker(command.cluster)
+            case HandRecordOver():
+                await execute.hand_record_over(command)
+            case TransferLeadership():
+                result = await self._transfer(command)
+            case AwaitNewLeader():
+                result = await self._await_election(command)
+            case _:
+                result = await execute.activity(command)
+        return result
+
+    async def _ask_queue(self, command: AskQueue) -> Place:
+        state, waits, wakes = self._state, command.waits, command.wakes
+        return await join(state.request.cluster, state.target, state.turn_request, waits=waits, wakes=wakes)
+
+    async def _wait(self, command: Wait) -> None:
+        seconds = command.seconds
+        if command.until is Until.TIME:
+            await workflow.sleep(seconds or 0, summary=command.summary)
+            return
+        with contextlib.suppress(TimeoutError):
+            await workflow.wait_condition(
+                lambda: self._state.is_over(command.until), timeout=seconds, timeout_summary=command.summary or None
+            )
+
+    async def _transfer(self, command: TransferLeadership) -> Any:
+        """The election is awaited beside the transfer and not after it, which saves a way through Temporal."""
+        electing = asyncio.create_task(execute.activity(command.election))
+        execute.may_be_left(electing)
+        moved = False
+        try:
+            result = await execute.activity(command)
+            moved = not isinstance(result, StepFailure) and result.step.outcome == StepOutcome.MOVED
+        finally:
+            if moved:
+                self._election = electing
+            else:
+                electing.cancel()
+        return result
+
+    async def _await_election(self, command: AwaitNewLeader) -> Any:
+        electing, self._election = self._election, None
+        if electing is None:
+            return await execute.activity(command)
+        try:
+            result = await electing
+        finally:
+            electing.cancel()
+        if isinstance(result, StepFailure) or result.step.outcome == StepOutcome.ELECTED:
+            return result
+        return await execute.activity(command)  # the first one has waited for a transfer that came late
+
+    # --- what people and the queue say --------------------------------------------------------------------------------
+
+    @workflow.query
+    def progress(self) -> Progress:
+        """Where the operation stands."""
+        return current_details.progress(self._state)
+
+    @workflow.update(description='Let a removal that waits for approval go on. Example: {"by": "ann", "comment": "ok"}')
+    def approve(self, approval: Approval | None = None) -> str:
+        """Let the operation go on."""
+        self._state = self._state.changed(approval=approval or Approval())
+        return f"approved; member {self._state.request.member} is going to be removed"
+
+    @approve.validator
+    def _may_approve(self, approval: Approval | None = None) -> None:  # noqa: ARG002  # the state alone decides
+        state = self._state
+        if state.handoff_state is not HandoffState.AWAITING_APPROVAL:
+            text = f"the removal does not wait for an approval, it is {state.handoff_state}: {state.doing}"
+            raise ApplicationError(text, type=FailureType.INVALID_INPUT)
+
+    @workflow.update(
+        description='Look again at once instead of waiting for the timer. Example: {"reason": "node1 is up"}'
+    )
+    def recheck(self, recheck: Recheck | None = None) -> str:  # noqa: ARG002  # the reason stands in the history
+        """Look again at once."""
+        self._state = self._state.changed(recheck=True)
+        state = self._state.handoff_state
+        return f"was {state}; looking again" if state is HandoffState.BLOCKED else f"is {state} already"
+
+    @workflow.signal
+    def your_turn(self, turn: Turn) -> None:
+        """What the cluster's queue tells: that this removal may change the cluster, or who is before it."""
+        self._state = queueing.told(self._state, turn)
+
+    @workflow.update(description="For queues: a new one asks whether this removal has or wants a turn.")
+    def rejoin(self, recall: Recall) -> Ticket:  # noqa: ARG002  # which the validator has looked at
+        """The removal's place, from now on in the queue that asks."""
+        self._state = queueing.rejoined(self._state)
+        state = self._state
+        ticket = ticket_of(state.request.cluster, state.target, state.turn_request, waits=state.wants_turn)
+        return ticket.model_copy(update={"holds": state.holds_turn})
+
+    @rejoin.validator
+    def _may_rejoin(self, recall: Recall) -> None:
+        state = self._state
+        if state.pinned is None or state.pinned.cluster_id != recall.cluster_id or not state.turn_request:
+            text = f"the removal of {state.label} stands in no queue of cluster {recall.cluster_id}"
+            raise invalid_input(text)
+
+    # --- what people see ----------------------------------------------------------------------------------------------
+
+    def _show(self) -> None:
+        """Say where it stands: search attributes for lists, current details for the page.
+
+        Lists get no state that is about to pass: each is a write to Temporal's visibility store, and all of them
+        together cost the server as much as one activity more. They do from the first state that lasts.
+        """
+        workflow.set_current_details(current_details.details(self._state))
+        self._listed = self._listed or self._state.handoff_state not in PASSING
+        if self._listed:
+            self._list()
+
+    async def _list_what_lasts(self) -> None:
+        """Lists have the state after this time, whatever it is, and each one that follows."""
+        await workflow.sleep(LASTS, summary="from here on lists tell every state")
+        self._listed = True
+        self._list()
+
+    def _list(self) -> None:
+        state, known = self._state, workflow.info().typed_search_attributes
+        # Whoever started it with some knows that the namespace has them, though the worker may not.
+        if known.get(STATE_KEY) or (state.traits is not None and state.traits.search_attributes):
+            member = (state.pinned.member_name if state.pinned else "") or state.request.member
+            values = {CLUSTER_KEY: state.request.cluster, MEMBER_KEY: member, STATE_KEY: state.handoff_state.value}
+            updates = [key.value_set(value) for key, value in values.items() if known.get(key) != value]
+            if updates:
+                workflow.upsert_search_attributes(updates)
+
+
+async def _cancelled(running: asyncio.Task[Any]) -> None:
+    """The task has ended after a request to; what it comes to all the same does not count."""
+    running.cancel()
+    try:
+        await running
+    except (asyncio.CancelledError, ActivityError) as error:
+        if not is_cancelled_exception(error):
+            raise
