@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from etcd_handoff.operation.commands import Change, Effect
-    from etcd_handoff.planning import Decision
+    from etcd_handoff.planning import RemovalDecision
     from etcd_handoff.view import ClusterView
 
 
@@ -128,7 +128,7 @@ def _plan(state: RemovalState, view: ClusterView, now: float) -> Decided | Remov
     return _follow(state, plan(view, observation.intent(state)), now)
 
 
-def _follow(state: RemovalState, decision: Decision, now: float) -> Decided | RemovalState:
+def _follow(state: RemovalState, decision: RemovalDecision, now: float) -> Decided | RemovalState:
     """What the planner's decision means for the operation."""
     if isinstance(decision, Refused):
         return state.failing(failures.refusal(decision))

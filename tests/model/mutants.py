@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.planning import Blocked, Done, MemberAbsent, Reason, Refused, Remove, Transfer
-
 import activities.etcd
 import activities.etcd_looks
 import activities.etcd_removal
@@ -15,6 +13,7 @@ from activities.etcd_removal import Removal
 from etcd_handoff import belief, planning
 from etcd_handoff.errors import UnknownOutcomeError
 from etcd_handoff.operation import gates, loop, observation
+from etcd_handoff.planning import Blocked, Done, MemberAbsent, Reason, Refused, Remove, Transfer
 from tests.model.gateways import ModelEtcd, who
 from tests.model.runner import Scenario
 from tests.model.trouble import Trouble
@@ -23,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import pytest
-    from etcd_handoff.planning import Decision
 
     from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.planning import Decision
     from etcd_handoff.view import ClusterView
 
 

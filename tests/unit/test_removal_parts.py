@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from etcd_handoff.planning import Blocked, NotFound, Reason, Remove
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, TimeoutType  # noqa: A004  # Temporal's
 
 from etcd_handoff.model import (
@@ -23,6 +22,7 @@ from etcd_handoff.operation.leave import may_ask_again
 from etcd_handoff.operation.proposal import SETTLE_SECONDS
 from etcd_handoff.operation.state import RemovalState
 from etcd_handoff.operation.step_log import FIRST, LAST, LONGEST_NOTE, MEMO_BYTES, bounded, within
+from etcd_handoff.planning import Blocked, NotFound, Reason, Remove
 from etcd_handoff.view import Alarm, ClusterView, MemberView
 from workflows.failures import TIME_OUTS, why_it_failed
 
