@@ -277,8 +277,8 @@ def test_python_in_the_readme_compiles_and_imports_what_there_is() -> None:
 def test_troubleshooting_leads_from_every_reason_and_failure_to_what_to_do() -> None:
     """Each reason is named, and each failure has its row."""
     page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
-    missing = [reason for reason in Reason if f"[{reason}]" not in page and f"`{reason}`" not in page]
-    missing += [failure for failure in FailureType if f"| `{failure}`" not in page]
+    missing = [str(reason) for reason in Reason if f"[{reason}]" not in page and f"`{reason}`" not in page]
+    missing += [str(failure) for failure in FailureType if f"| `{failure}`" not in page]
     assert not missing, f"docs/troubleshooting.md lacks {missing}"
 
 
