@@ -1,7 +1,7 @@
 """Start removals and follow them, from scripts and from the command line.
 
 client = await connect()
-removal = await start_removal(client, RemovalRequest(cluster="demo", member="node2"))
+removal = await start_removal(client, RemovalRequest(cluster="prod", member="node2"))
 print((await removal.result()).outcome)
 """
 

@@ -286,7 +286,7 @@ async def test_every_call_of_the_gateway_is_allowed_from_within_a_pod(
         monkeypatch.setattr(incluster_config, f"SERVICE_{name}_FILENAME", str(tmp_path / name))
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", HOST)
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(lab.node(NODE).api_port))
-    profile = configuration(tmp_path).cluster("local").kubernetes
+    profile = configuration(tmp_path).cluster("prod").kubernetes
     assert profile is not None
     gateway = KubernetesGateway(profile)
     try:
@@ -378,7 +378,7 @@ async def test_worker_understands_its_options_and_finds_its_files(tmp_path: Path
     assert {m["name"] for m in mounts.values()} == {volume["name"] for volume in spec["volumes"]}
     assert not mounts[PurePosixPath(options.ready_file).parent].get("readOnly")
     assert PurePosixPath(env[CONFIG_VARIABLE]["value"]) in mounts
-    profile = configuration(tmp_path).cluster("local")
+    profile = configuration(tmp_path).cluster("prod")
     for path in (profile.etcd.ca_file, profile.etcd.cert_file, profile.etcd.key_file):
         assert PurePosixPath(str(path)).parent in mounts
     assert container["securityContext"]["readOnlyRootFilesystem"]

@@ -65,7 +65,7 @@ async def test_command_line_temporal_and_python_each_remove_a_member(bench: Make
         status, said, _ = await b.lab.temporal("workflow", "result", "--workflow-id", workflow, "-o", "json")
         assert (status, json.loads(said)["result"]["outcome"]) == (0, "removed")
 
-        script = _shown_script().replace("node2", third)
+        script = _shown_script().replace("node2", third).replace('"prod"', '"demo"')
         status, said, errors = await run([sys.executable, "-c", script], b.lab.environment, ROOT)
         assert (status, said) == (0, "removed\n"), errors
         await b.judge({first, second, third})
