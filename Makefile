@@ -8,8 +8,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
-# Not -m: the package imports this module too, and Python warns when it then runs it a second time.
-PARTS := $(BIN)/python -c 'import sys; from etcd_handoff.lab.parts import main; sys.exit(main(network="network" in sys.argv))'
+PARTS := $(BIN)/python -m etcd_handoff.lab.binaries
 BENCHES := removals "removals apart" takeover sizes load startup connections sandbox activity_cost fleet restart
 PINS := requirements/base.txt requirements/dev.txt
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -58,7 +57,7 @@ programs: $(SETUP)
 	@$(PARTS) >/dev/null
 
 network: $(SETUP)
-	@$(PARTS) network >/dev/null
+	@$(PARTS) --network >/dev/null
 
 requirements: $(SETUP) ## compile the pins again after a change of the .in files (UPGRADE=1: to the newest versions)
 	@for name in base dev go; do \

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from etcd_handoff.lab.options import LabOptions
     from etcd_handoff.lab.resources import Kubectl
 
-Whose = Literal["clients", "servers"]
+CertificateGroup = Literal["clients", "servers"]
 PRODUCT: Literal["product"] = "product"
 """Name of the product's client certificate."""
 
@@ -43,7 +43,7 @@ class Credentials:
         """Files are there, and `certificates` and `profile` have their values.
 
         Raises:
-            MissingPartError: TLS is asked for, and trustme is not installed.
+            MissingBinaryError: TLS is asked for, and trustme is not installed.
         """
         if not self._options.tls:
             return
@@ -77,7 +77,7 @@ class Credentials:
         if self._options.etcd_user:
             await users.switch_authentication_on(node.etcd_url)
 
-    def renew(self, whose: Whose) -> None:
+    def renew(self, group: CertificateGroup) -> None:
         """New certificates from a new authority lie in the same files; servers still know the old authority.
 
         Raises:
@@ -86,7 +86,7 @@ class Credentials:
         if self.certificates is None:
             msg = "the lab has no certificates; start it with tls=True"
             raise ValueError(msg)
-        if whose == "clients":
+        if group == "clients":
             self.certificates.renew_clients()
         else:
             self.certificates.renew_servers()

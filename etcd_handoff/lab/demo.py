@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.client import connect, start_removal
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
+from etcd_handoff.lab.binaries.build import ensure_binaries
+from etcd_handoff.lab.binaries.catalog import MissingBinaryError
 from etcd_handoff.lab.cluster import Lab, LabOptions, wait_until
 from etcd_handoff.lab.naive import remove_through_itself
 from etcd_handoff.lab.nodes import Role
-from etcd_handoff.lab.parts import ensure
 from etcd_handoff.lab.processes import ProcessError
-from etcd_handoff.lab.programs import MissingPartError
 from etcd_handoff.lab.writer import OpenLoopWriter, WriteReport, missing
 from etcd_handoff.model import RemovalRequest, RemovalResult
 
@@ -40,9 +40,9 @@ def run_demo(*, keep: bool = False) -> int:
         Exit status: 0 when all went as it should, 1 when not.
     """
     try:
-        ensure(say)
+        ensure_binaries(say)
         return asyncio.run(_interruptible(_demo(keep=keep)))
-    except (MissingPartError, ProcessError) as error:
+    except (MissingBinaryError, ProcessError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -16,9 +16,9 @@ import json
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from etcd_handoff.lab import http
-from etcd_handoff.lab.judge import first_list
 from etcd_handoff.lab.naive import leave, remove_through_itself, write_removed
 from etcd_handoff.lab.nodes import Role, bearer
+from etcd_handoff.lab.observer import first_list
 from etcd_handoff.lab.resources import joined
 from etcd_handoff.lab.waiting import ProcessError
 
@@ -40,7 +40,7 @@ class K0sStandIn:
 
     Args:
         lab: A running lab.
-        release: Whose behaviour to show.
+        release: CertificateGroup behaviour to show.
     """
 
     def __init__(self, lab: Lab, release: Release) -> None:

@@ -118,7 +118,7 @@ class OpenLoopWriter:
         self._process.start()
 
         async def writing() -> bool:
-            return self._process.says(READY)
+            return self._process.log_contains(READY)
 
         await self._process.ready_when(writing, 30.0)
 
