@@ -1,0 +1,180 @@
+"""What a removal would do now, from what etcd and EtcdMembers say. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from etcd_handoff.cli.etcdmembers import claim_for, doubt_of, name_conflict
+from etcd_handoff.cli.remedies import remedy_for
+from etcd_handoff.cli.render.members import cluster_warnings
+from etcd_handoff.cli.render.table import count
+from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
+from etcd_handoff.planner import (
+    Ambiguous,
+    Blocked,
+    Intent,
+    NotFound,
+    Refused,
+    Remove,
+    Transfer,
+    doubted,
+    plan,
+    resolve,
+)
+from etcd_handoff.view import quorum
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from etcd_handoff.belief import ResourceClaim
+    from etcd_handoff.planner import Decision
+    from etcd_handoff.view import ClusterView, MemberView
+
+
+@dataclass(frozen=True, slots=True)
+class PlanInput:
+    """What a plan is made from.
+
+    Attributes:
+        view: What etcd says.
+        cluster_id: The cluster that the profile names; empty if it names none.
+        has_kubernetes: The profile has a Kubernetes.
+        claims: What EtcdMembers say; None if they could not be read.
+        claims_error: Why they could not be read.
+        denied: Why etcd would refuse us a change of the membership; empty if it would not, or if that is unknown.
+    """
+
+    view: ClusterView
+    cluster_id: str = ""
+    has_kubernetes: bool = True
+    claims: tuple[ResourceClaim, ...] | None = ()
+    claims_error: str = ""
+    denied: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """A removal would fail at once with PermissionDenied.
+
+    Attributes:
+        seen: etcd's own words.
+        remedy: What gives the right.
+    """
+
+    seen: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalPlan:
+    """What a removal would do.
+
+    Attributes:
+        member_id: ID of the member; empty if it is not clear which one is meant.
+        label: Its name for people.
+        decision: What would be done first; None if the member has left, or if it is not clear which one is meant.
+        steps: What would be done, in words.
+        warnings: What else to know before it.
+        text: What is printed in place of a decision.
+        status: Exit status.
+    """
+
+    member_id: str
+    label: str
+    decision: Decision | Denied | None
+    steps: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    text: str = ""
+    status: int = EXIT_DONE
+
+
+def plan_removal(given: PlanInput, member: str) -> RemovalPlan:
+    """Return what a removal of `member`, a name or an ID, would do now."""
+    view, claims = given.view, given.claims or ()
+    warnings = cluster_warnings(view)
+    if given.claims_error:
+        warnings.append(f"EtcdMembers could not be read: {given.claims_error}")
+    target = resolve(view, member)
+    if isinstance(target, NotFound | Ambiguous):
+        return _plan_without_target(given, member, target, warnings)
+    doubt = doubt_of(view, given.cluster_id, claims, [target.id])
+    decision: Decision | Denied = (
+        doubted(doubt) if doubt else plan(view, Intent(given.cluster_id or view.cluster_id, target.id))
+    )
+    if given.denied and not isinstance(decision, Blocked | Refused):
+        decision = Denied(given.denied, remedy_for(given.denied))
+    if conflict := name_conflict(claims, target):
+        warnings.append(conflict)
+    return _decided(given, target.id, target.label, decision, warnings)
+
+
+def _plan_without_target(
+    given: PlanInput, member: str, target: NotFound | Ambiguous, warnings: Sequence[str]
+) -> RemovalPlan:
+    """Return the plan for a name or ID that no member has, or more than one."""
+    view, claims = given.view, given.claims or ()
+    claim = claim_for(claims, member) if isinstance(target, NotFound) else None
+    if doubt := doubt_of(view, given.cluster_id, claims, [claim.member_id] if claim else []):
+        return _decided(given, claim.member_id if claim else "", member, doubted(doubt), warnings)
+    if claim is not None and claim.member_id and view.member(claim.member_id) is None:
+        return RemovalPlan(claim.member_id, member, None, warnings=tuple(warnings), text=_absent(member, claim))
+    text = _not_found(member, target)
+    return RemovalPlan("", member, None, warnings=tuple(warnings), text=text, status=EXIT_USAGE)
+
+
+def _decided(
+    given: PlanInput, member_id: str, label: str, decision: Decision | Denied, warnings: Sequence[str]
+) -> RemovalPlan:
+    status = {Blocked: EXIT_REFUSED, Refused: EXIT_REFUSED, Denied: EXIT_FAILED}.get(type(decision), EXIT_DONE)
+    target = given.view.member(member_id)
+    steps = _steps(given, target, decision) if target else []
+    return RemovalPlan(member_id, label, decision, tuple(steps), tuple(warnings), status=status)
+
+
+def _not_found(member: str, target: NotFound | Ambiguous) -> str:
+    if isinstance(target, Ambiguous):
+        way = "the host and port of a peer URL" if _is_id_of_another(member, target) else "the ID of the one meant"
+        return f"member: {member!r} fits {'; '.join(target.fits)}; give {way}"
+    hint = f"; {target.hint}" if target.hint else ""
+    return f"member: {member!r} is no member; members are {', '.join(target.known)}{hint}"
+
+
+def _is_id_of_another(member: str, target: Ambiguous) -> bool:
+    """Return whether an ID was given already, and another member carries it as its name."""
+    return any(fit.startswith(f"{member.lower().removeprefix('0x')} ") for fit in target.fits)
+
+
+def _absent(member: str, claim: ResourceClaim) -> str:
+    resource = (
+        "says Joined=False already" if claim.joined == "False" else f"says Joined={claim.joined} and would be corrected"
+    )
+    return (
+        f"{member} is no member any more: EtcdMember {claim.name} describes {claim.member_id}, which is not in the"
+        f" member list, and {resource}. A removal would end as already-absent."
+    )
+
+
+def _steps(given: PlanInput, target: MemberView, decision: Decision | Denied) -> list[str]:
+    """Return what a removal would do, in words; empty if it is blocked, refused or denied."""
+    if isinstance(decision, Blocked | Refused | Denied):
+        return []
+    view, steps = given.view, []
+    via = view.label(decision.via_id) if isinstance(decision, Remove) else ""
+    if isinstance(decision, Transfer):
+        via = view.label(decision.transferee_id)
+        steps.append(f"hand leadership from {target.label} to {via}")
+        steps.append(f"wait until a majority follows {via} at a term above {decision.term}")
+    steps.append(f"remove {target.label} ({target.id}) through {via}; {_afterwards(view, target)}")
+    steps.append(
+        f"record Joined=False on the EtcdMember of {target.label}"
+        if given.has_kubernetes
+        else "record nothing: the cluster profile has no kubernetes"
+    )
+    return steps
+
+
+def _afterwards(view: ClusterView, target: MemberView) -> str:
+    voters = [m for m in view.voters if m.id != target.id]
+    spare = sum(m in view.healthy_voters for m in voters) - quorum(len(voters))
+    return f"{count(len(voters), 'voter')} remain{'s' if len(voters) == 1 else ''}, {spare} of them may fail"
