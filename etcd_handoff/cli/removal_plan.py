@@ -16,13 +16,12 @@ from etcd_handoff.planner import (
     Intent,
     NotFound,
     Refused,
-    Remove,
-    Transfer,
     doubted,
     plan,
     resolve,
 )
 from etcd_handoff.view import quorum
+from workflows.outcome import plan_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -156,21 +155,15 @@ def _absent(member: str, claim: ResourceClaim) -> str:
 
 
 def _steps(given: PlanInput, target: MemberView, decision: Decision | Denied) -> list[str]:
-    """Return what a removal would do, in words; empty if it is blocked, refused or denied."""
-    if isinstance(decision, Blocked | Refused | Denied):
+    """Return what a removal would do, in the workflow's words; empty if it is blocked, refused or denied."""
+    if isinstance(decision, Denied):
         return []
-    view, steps = given.view, []
-    via = view.label(decision.via_id) if isinstance(decision, Remove) else ""
-    if isinstance(decision, Transfer):
-        via = view.label(decision.transferee_id)
-        steps.append(f"hand leadership from {target.label} to {via}")
-        steps.append(f"wait until a majority follows {via} at a term above {decision.term}")
-    steps.append(f"remove {target.label} ({target.id}) through {via}; {_afterwards(view, target)}")
-    steps.append(
-        f"record Joined=False on the EtcdMember of {target.label}"
-        if given.has_kubernetes
-        else "record nothing: the cluster profile has no kubernetes"
-    )
+    steps = list(plan_lines(decision, target.label, given.view.label))
+    if steps:
+        *before, removal, record = steps
+        if not given.has_kubernetes:
+            record = "record nothing: the cluster profile has no kubernetes"
+        steps = [*before, f"{removal}; {_afterwards(given.view, target)}", record]
     return steps
 
 
