@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from etcd_handoff.cli.etcdmembers import claim_for, doubt_of, name_conflict
+from etcd_handoff.cli.etcdmembers import claim_for, doubt_of, is_described, name_conflict
 from etcd_handoff.cli.remedies import remedy_for
 from etcd_handoff.cli.render.members import cluster_warnings
 from etcd_handoff.cli.render.table import count
@@ -47,7 +47,7 @@ class PlanInput:
     view: ClusterView
     cluster_id: str = ""
     has_kubernetes: bool = True
-    claims: tuple[ResourceClaim, ...] | None = ()
+    claims: tuple[ResourceClaim, ...] | None = None
     claims_error: str = ""
     denied: str = ""
 
@@ -161,10 +161,18 @@ def _steps(given: PlanInput, target: MemberView, decision: Decision | Denied) ->
     steps = list(plan_lines(decision, target.label, given.view.label))
     if steps:
         *before, removal, record = steps
-        if not given.has_kubernetes:
-            record = "record nothing: the cluster profile has no kubernetes"
+        record = _nothing_to_record(given, target) or record
         steps = [*before, f"{removal}; {_afterwards(given.view, target)}", record]
     return steps
+
+
+def _nothing_to_record(given: PlanInput, target: MemberView) -> str:
+    """Return why no EtcdMember would be written; empty if one would, or if that is unknown."""
+    if not given.has_kubernetes:
+        return "record nothing: the cluster profile has no kubernetes"
+    if given.claims is None or is_described(given.claims, target):
+        return ""
+    return f"record nothing: no EtcdMember describes {target.label}"
 
 
 def _afterwards(view: ClusterView, target: MemberView) -> str:

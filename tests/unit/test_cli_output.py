@@ -171,6 +171,26 @@ def test_plan_says_whom_the_etcdmember_of_that_name_speaks_of() -> None:
     assert found["warnings"] == [lines[0].removeprefix("! ")]
 
 
+@pytest.mark.parametrize(
+    ("etcdmembers", "last"),
+    [
+        ([("n2", "2", "True")], "record Joined=False on the EtcdMember of n2"),
+        ([("other", "2", "True")], "record Joined=False on the EtcdMember of n2"),
+        ([("n2", "", "Unknown")], "record Joined=False on the EtcdMember of n2"),
+        ([], "record nothing: no EtcdMember describes n2"),
+        ([("n1", "1", "True"), ("n2", "99", "False")], "record nothing: no EtcdMember describes n2"),
+        (None, "record Joined=False on the EtcdMember of n2"),
+    ],
+)
+def test_plan_promises_no_record_without_an_etcdmember(
+    etcdmembers: list[tuple[str, str, str]] | None, last: str
+) -> None:
+    """A resource of another member is left alone; where none could be read, the usual is said."""
+    claims = None if etcdmembers is None else claims_of(resource(*fields) for fields in etcdmembers)
+    _, lines, _ = shown(cluster(), "n2", claims=claims)
+    assert lines[-1].endswith(last)
+
+
 def test_plan_of_a_member_that_has_left_says_how_a_removal_would_end() -> None:
     """As `already-absent`, by the ID that its EtcdMember remembers; a member that stays is not meant by it."""
     claims = claims_of([resource("n1", "1", "True"), resource("n9", "99", "True")])
