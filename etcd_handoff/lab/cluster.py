@@ -15,7 +15,7 @@ from etcd_handoff.lab.nodes import ROOT, InitialCluster, Node, Role
 from etcd_handoff.lab.options import LabOptions
 from etcd_handoff.lab.processes import ProcessError, run
 from etcd_handoff.lab.supervisor import READY_SECONDS, Supervisor
-from etcd_handoff.lab.waiting import together, wait_until
+from etcd_handoff.lab.waiting import gather_all, wait_until
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -92,10 +92,10 @@ class Lab(Supervisor):
             self._processes[key].start()
         # Everything waits for what it needs alone: on two cores the start is mostly spent computing.
         ready = [self.ready(*key) for key in roles]
-        await together(*ready, self._note_peers_connected(), self._install_when_possible(), self._start_workers())
+        await gather_all(*ready, self._note_peers_connected(), self._install_when_possible(), self._start_workers())
 
     async def _note_peers_connected(self) -> None:
-        await together(*(self.ready(Role.ETCD, node.name) for node in self.nodes))
+        await gather_all(*(self.ready(Role.ETCD, node.name) for node in self.nodes))
         self._peers_connected = time.monotonic()
 
     def _require_space(self) -> None:
@@ -116,12 +116,12 @@ class Lab(Supervisor):
     async def _install_when_possible(self) -> None:
         if self.options.kubernetes:
             first = self.nodes[0].name
-            await together(*(self.ready(Role.ETCD, node.name) for node in self.nodes))
+            await gather_all(*(self.ready(Role.ETCD, node.name) for node in self.nodes))
             server = self.process(Role.APISERVER, first)
             await server.ready_when(lambda: self._api_serves(first, NOT_FOR_INSTALLING), READY_SECONDS)
             await self.install_resources()
         if self.options.rbac or self.options.etcd_user:
-            await together(*(self.ready(Role.ETCD, node.name) for node in self.nodes))
+            await gather_all(*(self.ready(Role.ETCD, node.name) for node in self.nodes))
             await self.credentials.prepare(self.kubectl, self.nodes[0])
         self._prepared.set()
 
@@ -130,7 +130,7 @@ class Lab(Supervisor):
             await self.ready(Role.TEMPORAL)
             if self.options.rbac or self.options.etcd_user:
                 await self._prepared.wait()
-            await together(*(self.start_worker(name) for name in self.options.workers))
+            await gather_all(*(self.start_worker(name) for name in self.options.workers))
 
     def _inventory(self) -> str:
         counts = Counter(role for role, _ in self._processes if role is not Role.WORKER)

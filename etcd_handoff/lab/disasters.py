@@ -147,17 +147,17 @@ async def rejoin(lab: Lab, node: str) -> str:
     await observer.change_members(f"{url}/add", {"peerURLs": [lab.node(node).peer_url]})
     initial = [n for n in lab.nodes if n.name in members or n.name == node]
     await lab.start_etcd(lab.node(node), InitialCluster(initial, "existing"))
-    found = ""
+    member_id = ""
 
     async def named() -> bool:
-        nonlocal found
-        found = {m.name: m.id for m in await lab.members(via.name)}.get(node, "")
-        return bool(found)
+        nonlocal member_id
+        member_id = {m.name: m.id for m in await lab.members(via.name)}.get(node, "")
+        return bool(member_id)
 
     await wait_until(named, f"{node} is listed again", SECONDS)
     if node in lab.nodes_with(Role.APISERVER):  # it may have given up while its etcd was out
         await lab.restart(Role.APISERVER, node)
-    return found
+    return member_id
 
 
 # backups
