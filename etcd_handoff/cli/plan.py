@@ -34,7 +34,7 @@ def plan_command(args: argparse.Namespace) -> int:
     request = removal_request(args, name)
     import_clients(profile, temporal=False)
     given = asyncio.run(_read_input(profile))
-    plan = plan_removal(given, request.member)
+    plan = plan_removal(given, request)
     if args.output == "json":
         if plan.status == EXIT_USAGE:
             print_error(plan.text)

@@ -21,12 +21,13 @@ from etcd_handoff.planner import (
     resolve,
 )
 from etcd_handoff.view import quorum
-from workflows.outcome import plan_lines
+from workflows.outcome import ambiguous, plan_lines, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from etcd_handoff.belief import ResourceClaim
+    from etcd_handoff.model import RemovalRequest
     from etcd_handoff.planner import Decision
     from etcd_handoff.view import ClusterView, MemberView
 
@@ -88,15 +89,15 @@ class RemovalPlan:
     status: int = EXIT_DONE
 
 
-def plan_removal(given: PlanInput, member: str) -> RemovalPlan:
-    """Return what a removal of `member`, a name or an ID, would do now."""
+def plan_removal(given: PlanInput, request: RemovalRequest) -> RemovalPlan:
+    """Return what this removal would do now."""
     view, claims = given.view, given.claims or ()
     warnings = cluster_warnings(view)
     if given.claims_error:
         warnings.append(f"EtcdMembers could not be read: {given.claims_error}")
-    target = resolve(view, member)
+    target = resolve(view, request.member)
     if isinstance(target, NotFound | Ambiguous):
-        return _plan_without_target(given, member, target, warnings)
+        return _plan_without_target(given, request, target, warnings)
     doubt = doubt_of(view, given.cluster_id, claims, [target.id])
     decision: Decision | Denied = (
         doubted(doubt) if doubt else plan(view, Intent(given.cluster_id or view.cluster_id, target.id))
@@ -109,16 +110,16 @@ def plan_removal(given: PlanInput, member: str) -> RemovalPlan:
 
 
 def _plan_without_target(
-    given: PlanInput, member: str, target: NotFound | Ambiguous, warnings: Sequence[str]
+    given: PlanInput, request: RemovalRequest, target: NotFound | Ambiguous, warnings: Sequence[str]
 ) -> RemovalPlan:
     """Return the plan for a name or ID that no member has, or more than one."""
-    view, claims = given.view, given.claims or ()
+    view, claims, member = given.view, given.claims or (), request.member
     claim = claim_for(claims, member) if isinstance(target, NotFound) else None
     if doubt := doubt_of(view, given.cluster_id, claims, [claim.member_id] if claim else []):
         return _decided(given, claim.member_id if claim else "", member, doubted(doubt), warnings)
     if claim is not None and claim.member_id and view.member(claim.member_id) is None:
         return RemovalPlan(claim.member_id, member, None, warnings=tuple(warnings), text=_absent(member, claim))
-    text = _not_found(member, target)
+    text = _not_found(given, request, target)
     return RemovalPlan("", member, None, warnings=tuple(warnings), text=text, status=EXIT_USAGE)
 
 
@@ -131,17 +132,16 @@ def _decided(
     return RemovalPlan(member_id, label, decision, tuple(steps), tuple(warnings), status=status)
 
 
-def _not_found(member: str, target: NotFound | Ambiguous) -> str:
+def _not_found(given: PlanInput, request: RemovalRequest, target: NotFound | Ambiguous) -> str:
+    """Return which members there are, in the workflow's words."""
     if isinstance(target, Ambiguous):
-        way = "the host and port of a peer URL" if _is_id_of_another(member, target) else "the ID of the one meant"
-        return f"member: {member!r} fits {'; '.join(target.fits)}; give {way}"
-    hint = f"; {target.hint}" if target.hint else ""
-    return f"member: {member!r} is no member; members are {', '.join(target.known)}{hint}"
-
-
-def _is_id_of_another(member: str, target: Ambiguous) -> bool:
-    """Return whether an ID was given already, and another member carries it as its name."""
-    return any(fit.startswith(f"{member.lower().removeprefix('0x')} ") for fit in target.fits)
+        return f"{ambiguous(request.member, target).message}, or the host and port of its peer URL"
+    because = "no EtcdMember describes it"
+    if not given.has_kubernetes:
+        because = "the cluster profile has no kubernetes with EtcdMembers to look it up in"
+    elif given.claims is None:
+        because = "EtcdMembers could not be read"
+    return unknown(request, target, because).message
 
 
 def _absent(member: str, claim: ResourceClaim) -> str:

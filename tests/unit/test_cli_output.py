@@ -16,7 +16,7 @@ from etcd_handoff.cli.render.result import result_exit, result_lines
 from etcd_handoff.cli.render.status import OpenRemoval, StatusReport, status_lines, status_object
 from etcd_handoff.cli.render.table import table
 from etcd_handoff.cli.status import status_exit
-from etcd_handoff.model import HandoffState, Outcome, Progress, RemovalResult, Step, StepOutcome
+from etcd_handoff.model import HandoffState, Outcome, Progress, RemovalRequest, RemovalResult, Step, StepOutcome
 from etcd_handoff.view import Alarm, ClusterView, Doubt, MemberView
 
 FOREIGN = Doubt(kind="MixedClusters", text="endpoint 3 answers for cluster def", remedy="take it out")
@@ -66,7 +66,7 @@ def result(**fields: object) -> RemovalResult:
 
 def shown(view: ClusterView, name: str, **more: Any) -> tuple[int, list[str], dict[str, Any]]:
     """Exit status, lines and JSON of `plan` for the member `name`."""
-    plan = plan_removal(PlanInput(view, **more), name)
+    plan = plan_removal(PlanInput(view, **more), RemovalRequest(cluster="prod", member=name))
     return plan.status, plan_lines(plan), plan_object(plan, view)
 
 
@@ -113,8 +113,11 @@ def test_unknown_and_ambiguous_members_are_answered_with_those_there_are() -> No
     """A name that is another member's ID fits two, and giving the ID again would not help."""
     status, lines, _ = shown(cluster(), "n9")
     assert (status, "n1 (1), n2 (2), n3 (3)" in lines[0]) == (2, True)
+    assert "EtcdMembers could not be read" in lines[0]
+    assert "no EtcdMember describes it" in shown(cluster(), "n9", claims=())[1][0]
+    assert "no kubernetes" in shown(cluster(), "n9", has_kubernetes=False, claims=())[1][0]
     status, lines, _ = shown(cluster(member(1), member(2), member(3, name="2", peer_urls=("http://h3:2380",))), "2")
-    assert (status, "h3:2380" in lines[0], "give the host and port of a peer URL" in lines[0]) == (2, True, True)
+    assert (status, "h3:2380" in lines[0], "host and port of its peer URL" in lines[0]) == (2, True, True)
     same = [member(n, name="default", peer_urls=(f"http://h{n}:2380",)) for n in (1, 2)]
     status, lines, _ = shown(cluster(*same, silent(3)), "default")
     assert (status, "give the ID of the one meant" in lines[0]) == (2, True)
