@@ -15,7 +15,7 @@ from etcd_handoff.exit_status import EXIT_USAGE
 if TYPE_CHECKING:
     import argparse
 
-    from etcd_handoff.cli.removal_plan import PlanInput
+    from etcd_handoff.cli.removal_plan import PlanFacts
     from etcd_handoff.config import ClusterProfile
 
 EXTRAS_SECONDS: Final = 2.0
@@ -33,26 +33,26 @@ def plan_command(args: argparse.Namespace) -> int:
     name, profile = cluster_profile(args)
     request = removal_request(args, name)
     import_clients(profile, temporal=False)
-    given = asyncio.run(_read_input(profile))
-    plan = plan_removal(given, request)
+    facts = asyncio.run(_read_facts(profile))
+    plan = plan_removal(facts, request)
     if args.output == "json":
         if plan.status == EXIT_USAGE:
             print_error(plan.text)
-        print_json(cluster_object(name, given.view) | plan_object(plan, given.view))
+        print_json(cluster_object(name, facts.view) | plan_object(plan, facts.view))
         return plan.status
     if plan.status == EXIT_USAGE:
         raise CommandError(EXIT_USAGE, plan.text)
-    print_lines([cluster_line(name, given.view), *member_lines(given.view), ""])
+    print_lines([cluster_line(name, facts.view), *member_lines(facts.view), ""])
     print_lines(plan_lines(plan))
     return plan.status
 
 
-async def _read_input(profile: ClusterProfile) -> PlanInput:
+async def _read_facts(profile: ClusterProfile) -> PlanFacts:
     """Read etcd, EtcdMembers and our rights at once; an error is raised for etcd alone."""
     import asyncio
 
     from etcd_handoff.cli.etcdmembers import claims_of
-    from etcd_handoff.cli.removal_plan import PlanInput
+    from etcd_handoff.cli.removal_plan import PlanFacts
 
     async def resources() -> list[dict[str, Any]]:
         async with asyncio.timeout(EXTRAS_SECONDS):
@@ -68,7 +68,7 @@ async def _read_input(profile: ClusterProfile) -> PlanInput:
     error = status_and_text(read)[1] if isinstance(read, Exception) else ""
     if isinstance(read, TimeoutError):
         error = f"no answer within {EXTRAS_SECONDS:g} s"
-    return PlanInput(
+    return PlanFacts(
         view,
         profile.cluster_id or "",
         has_kubernetes=profile.kubernetes is not None,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class PlanInput:
+class PlanFacts:
     """What a plan is made from.
 
     Attributes:
@@ -89,57 +89,57 @@ class RemovalPlan:
     status: int = EXIT_DONE
 
 
-def plan_removal(given: PlanInput, request: RemovalRequest) -> RemovalPlan:
+def plan_removal(facts: PlanFacts, request: RemovalRequest) -> RemovalPlan:
     """Return what this removal would do now."""
-    view, claims = given.view, given.claims or ()
+    view, claims = facts.view, facts.claims or ()
     warnings = cluster_warnings(view)
-    if given.claims_error:
-        warnings.append(f"EtcdMembers could not be read: {given.claims_error}")
+    if facts.claims_error:
+        warnings.append(f"EtcdMembers could not be read: {facts.claims_error}")
     target = resolve(view, request.member)
     if isinstance(target, NotFound | Ambiguous):
-        return _plan_without_target(given, request, target, warnings)
-    doubt = doubt_of(view, given.cluster_id, claims, [target.id])
+        return _plan_without_target(facts, request, target, warnings)
+    doubt = doubt_of(view, facts.cluster_id, claims, [target.id])
     decision: Decision | Denied = (
-        doubted(doubt) if doubt else plan(view, Intent(given.cluster_id or view.cluster_id, target.id))
+        doubted(doubt) if doubt else plan(view, Intent(facts.cluster_id or view.cluster_id, target.id))
     )
-    if given.denied and not isinstance(decision, Blocked | Refused):
-        decision = Denied(given.denied, remedy_for(given.denied))
+    if facts.denied and not isinstance(decision, Blocked | Refused):
+        decision = Denied(facts.denied, remedy_for(facts.denied))
     if conflict := name_conflict(claims, target):
         warnings.append(conflict)
-    return _decided(given, target.id, target.label, decision, warnings)
+    return _decided(facts, target.id, target.label, decision, warnings)
 
 
 def _plan_without_target(
-    given: PlanInput, request: RemovalRequest, target: NotFound | Ambiguous, warnings: Sequence[str]
+    facts: PlanFacts, request: RemovalRequest, target: NotFound | Ambiguous, warnings: Sequence[str]
 ) -> RemovalPlan:
     """Return the plan for a name or ID that no member has, or more than one."""
-    view, claims, member = given.view, given.claims or (), request.member
+    view, claims, member = facts.view, facts.claims or (), request.member
     claim = claim_for(claims, member) if isinstance(target, NotFound) else None
-    if doubt := doubt_of(view, given.cluster_id, claims, [claim.member_id] if claim else []):
-        return _decided(given, claim.member_id if claim else "", member, doubted(doubt), warnings)
+    if doubt := doubt_of(view, facts.cluster_id, claims, [claim.member_id] if claim else []):
+        return _decided(facts, claim.member_id if claim else "", member, doubted(doubt), warnings)
     if claim is not None and claim.member_id and view.member(claim.member_id) is None:
         return RemovalPlan(claim.member_id, member, None, warnings=tuple(warnings), text=_absent(member, claim))
-    text = _not_found(given, request, target)
+    text = _not_found(facts, request, target)
     return RemovalPlan("", member, None, warnings=tuple(warnings), text=text, status=EXIT_USAGE)
 
 
 def _decided(
-    given: PlanInput, member_id: str, label: str, decision: Decision | Denied, warnings: Sequence[str]
+    facts: PlanFacts, member_id: str, label: str, decision: Decision | Denied, warnings: Sequence[str]
 ) -> RemovalPlan:
     status = {Blocked: EXIT_REFUSED, Refused: EXIT_REFUSED, Denied: EXIT_FAILED}.get(type(decision), EXIT_DONE)
-    target = given.view.member(member_id)
-    steps = _steps(given, target, decision) if target else []
+    target = facts.view.member(member_id)
+    steps = _steps(facts, target, decision) if target else []
     return RemovalPlan(member_id, label, decision, tuple(steps), tuple(warnings), status=status)
 
 
-def _not_found(given: PlanInput, request: RemovalRequest, target: NotFound | Ambiguous) -> str:
+def _not_found(facts: PlanFacts, request: RemovalRequest, target: NotFound | Ambiguous) -> str:
     """Return which members there are, in the workflow's words."""
     if isinstance(target, Ambiguous):
         return f"{ambiguous(request.member, target).message}, or the host and port of its peer URL"
     because = "no EtcdMember describes it"
-    if not given.has_kubernetes:
+    if not facts.has_kubernetes:
         because = "the cluster profile has no kubernetes with EtcdMembers to look it up in"
-    elif given.claims is None:
+    elif facts.claims is None:
         because = "EtcdMembers could not be read"
     return unknown(request, target, because).message
 
@@ -154,23 +154,23 @@ def _absent(member: str, claim: ResourceClaim) -> str:
     )
 
 
-def _steps(given: PlanInput, target: MemberView, decision: Decision | Denied) -> list[str]:
+def _steps(facts: PlanFacts, target: MemberView, decision: Decision | Denied) -> list[str]:
     """Return what a removal would do, in the workflow's words; empty if it is blocked, refused or denied."""
     if isinstance(decision, Denied):
         return []
-    steps = list(plan_lines(decision, target.label, given.view.label))
+    steps = list(plan_lines(decision, target.label, facts.view.label))
     if steps:
         *before, removal, record = steps
-        record = _nothing_to_record(given, target) or record
-        steps = [*before, f"{removal}; {_afterwards(given.view, target)}", record]
+        record = _nothing_to_record(facts, target) or record
+        steps = [*before, f"{removal}; {_afterwards(facts.view, target)}", record]
     return steps
 
 
-def _nothing_to_record(given: PlanInput, target: MemberView) -> str:
+def _nothing_to_record(facts: PlanFacts, target: MemberView) -> str:
     """Return why no EtcdMember would be written; empty if one would, or if that is unknown."""
-    if not given.has_kubernetes:
+    if not facts.has_kubernetes:
         return "record nothing: the cluster profile has no kubernetes"
-    if given.claims is None or is_described(given.claims, target):
+    if facts.claims is None or is_described(facts.claims, target):
         return ""
     return f"record nothing: no EtcdMember describes {target.label}"
 

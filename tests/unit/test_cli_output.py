@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from etcd_handoff.cli.etcdmembers import claims_of, compare_resources, doubt_of
-from etcd_handoff.cli.removal_plan import PlanInput, plan_removal
+from etcd_handoff.cli.removal_plan import PlanFacts, plan_removal
 from etcd_handoff.cli.render.members import cluster_line, cluster_object, member_rows
 from etcd_handoff.cli.render.plan import plan_lines, plan_object
 from etcd_handoff.cli.render.progress import ProgressLines, start_line
@@ -66,7 +66,7 @@ def result(**fields: object) -> RemovalResult:
 
 def shown(view: ClusterView, name: str, **more: Any) -> tuple[int, list[str], dict[str, Any]]:
     """Exit status, lines and JSON of `plan` for the member `name`."""
-    plan = plan_removal(PlanInput(view, **more), RemovalRequest(cluster="prod", member=name))
+    plan = plan_removal(PlanFacts(view, **more), RemovalRequest(cluster="prod", member=name))
     return plan.status, plan_lines(plan), plan_object(plan, view)
 
 
