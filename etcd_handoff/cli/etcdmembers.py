@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.belief import Binding, ResourceClaim, contradiction, witness
 from etcd_handoff.etcdmember import member_id_of, resource_name, says
-from etcd_handoff.planner import canonical_id
+from etcd_handoff.planning import canonical_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

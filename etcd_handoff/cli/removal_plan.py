@@ -10,10 +10,10 @@ from etcd_handoff.cli.remedies import remedy_for
 from etcd_handoff.cli.render.members import cluster_warnings
 from etcd_handoff.cli.render.table import count
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
-from etcd_handoff.planner import (
+from etcd_handoff.planning import (
     Ambiguous,
     Blocked,
-    Intent,
+    MemberAbsent,
     NotFound,
     Refused,
     doubted,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from etcd_handoff.belief import ResourceClaim
     from etcd_handoff.model import RemovalRequest
-    from etcd_handoff.planner import Decision
+    from etcd_handoff.planning import Decision
     from etcd_handoff.view import ClusterView, MemberView
 
 
@@ -100,7 +100,7 @@ def plan_removal(facts: PlanFacts, request: RemovalRequest) -> RemovalPlan:
         return _plan_without_target(facts, request, target, warnings)
     doubt = doubt_of(view, facts.cluster_id, claims, [target.id])
     decision: Decision | Denied = (
-        doubted(doubt) if doubt else plan(view, Intent(facts.cluster_id or view.cluster_id, target.id))
+        doubted(doubt) if doubt else plan(view, MemberAbsent(facts.cluster_id or view.cluster_id, target.id))
     )
     if facts.denied and not isinstance(decision, Blocked | Refused):
         decision = Denied(facts.denied, remedy_for(facts.denied))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import pytest_asyncio
+from etcd_handoff.planning import Blocked, MemberAbsent, Reason, plan
 
 from etcd_handoff.config import EtcdProfile
 from etcd_handoff.errors import (
@@ -42,7 +43,6 @@ from etcd_handoff.lab.binaries.lookup import locate_binaries
 from etcd_handoff.lab.nodes import HOST, InitialCluster, Node, etcd_command
 from etcd_handoff.lab.ports import Ports
 from etcd_handoff.lab.processes import Process, run
-from etcd_handoff.planner import Blocked, Intent, Reason, plan
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
@@ -235,7 +235,7 @@ async def test_corruption_of_the_whole_cluster_is_seen_and_blocks(cluster: Clust
             await refused(gateway.acquire_lock("run-1", "test", leader), CorruptClusterError, said="corrupt cluster")
             await gateway.commit_probe(leader)
         assert [(a.kind, a.member_id) for a in view.alarms] == [("CORRUPT", "")]
-        decision = plan(view, Intent(view.cluster_id, target))
+        decision = plan(view, MemberAbsent(view.cluster_id, target))
         assert isinstance(decision, Blocked)
         assert decision.reason is Reason.CLUSTER_CORRUPT
         assert (await gateway.observe()).alarms == ()
@@ -327,7 +327,7 @@ async def test_foreign_cluster_in_the_profile_is_not_believed(cluster: Cluster, 
                 assert (view.cluster_id, len(view.members)) == (cluster_id, 4)
                 assert [d.kind for d in view.doubts] == ["MixedClusters"]
                 assert f"endpoint {number} of the profile answers for cluster {foreign.cluster_id}" in view.foreign[0]
-                decision = plan(view, Intent(cluster_id, UNKNOWN_ID))
+                decision = plan(view, MemberAbsent(cluster_id, UNKNOWN_ID))
                 assert isinstance(decision, Blocked), "an absent member is no reason to believe it"
                 return view
 

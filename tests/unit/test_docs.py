@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from etcd_handoff.planning import Reason
 from pydantic_core import PydanticUndefined
 
 from etcd_handoff.cli import parser
@@ -37,7 +38,6 @@ from etcd_handoff.model import (
     StepOutcome,
     workflow_id,
 )
-from etcd_handoff.planner import Reason
 
 if TYPE_CHECKING:
     from etcd_handoff.message import Message

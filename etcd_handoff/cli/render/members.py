@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.cli.render.table import count, table
-from etcd_handoff.planner import lag, warnings
+from etcd_handoff.planning import lag, warnings
 from etcd_handoff.view import CORRUPT
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.cli.removal_plan import Denied
-from etcd_handoff.planner import Blocked, Refused
+from etcd_handoff.planning import Blocked, Refused
 
 if TYPE_CHECKING:
     from etcd_handoff.cli.removal_plan import RemovalPlan
