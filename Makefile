@@ -1,15 +1,14 @@
 # What people and CI run. Every target first sets up what it needs: .venv with the pinned requirements, and
 # the real programs (etcd, kube-apiserver, ...), built once into a cache folder; `make parts` says where.
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos model bench unit lint types layers fmt parts programs network requirements clean
+.PHONY: help demo test chaos model nightly bench unit lint types layers fmt parts programs network requirements clean
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
-# Not -m: the package imports this module too, and Python warns when it then runs it a second time.
-PARTS := $(BIN)/python -c 'import sys; from etcd_handoff.lab.parts import main; sys.exit(main(network="network" in sys.argv))'
+BINARIES := $(BIN)/python -m etcd_handoff.lab.binaries
 BENCHES := removals "removals apart" takeover sizes load startup connections sandbox activity_cost fleet restart
 PINS := requirements/base.txt requirements/dev.txt
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -21,11 +20,11 @@ help: ## list the targets
 demo: programs ## take the leader out of a real three-member cluster on this machine (KEEP=1 leaves it running)
 	@$(BIN)/etcd-handoff demo $(if $(filter-out 0,$(KEEP)),--keep)
 
-test: lint types layers network ## everything that CI runs
-	@$(BIN)/pytest
+test: lint types layers network ## everything that CI runs (ARGS=<arguments of pytest>)
+	@$(BIN)/pytest $(ARGS)
 
-unit: $(SETUP) ## the quick tests: no sockets, seconds
-	@$(BIN)/pytest -q tests/unit
+unit: $(SETUP) ## the quick tests: no sockets, seconds (ARGS=<arguments of pytest>)
+	@$(BIN)/pytest -q tests/unit $(ARGS)
 
 chaos: export ETCD_HANDOFF_LAB_ETCD := $(ETCD)
 chaos: network ## the fault matrix on real processes, hours (CHAOS=<part of a name> or sample, ETCD=3.5, 3.6 or 3.7); writes bench/results
@@ -33,6 +32,9 @@ chaos: network ## the fault matrix on real processes, hours (CHAOS=<part of a na
 
 model: programs ## all scenarios of the loop's model, some ten minutes; make test runs a share of them
 	@MODEL=all $(BIN)/pytest -q -s --show-capture=no tests/model
+
+nightly: network ## make model and make chaos (CHAOS=sample unless given, or all); writes what ran on which source to bench/results
+	@$(BIN)/python -m bench.nightly $(if $(CHAOS),$(CHAOS),sample)
 
 bench: programs ## all measurements, some two hours (ROUNDS=<n> makes it shorter, BENCH=<name> picks one); writes bench/results
 	@for name in $(if $(BENCH),"$(BENCH)",$(BENCHES)); do $(BIN)/python -m bench.$$name $(ROUNDS) || exit 1; done
@@ -47,18 +49,18 @@ types: $(SETUP) ## mypy, strict
 layers: $(SETUP) ## who may import whom, as .importlinter has it
 	@out=$$($(BIN)/lint-imports 2>&1) || { echo "$$out" >&2; exit 1; }
 
-fmt: $(SETUP) ## format, and mend what ruff can
+fmt: $(SETUP) ## format, and fix what ruff can
 	@$(BIN)/ruff check --quiet --fix-only
 	@$(BIN)/ruff format --quiet
 
-parts: $(SETUP) ## build what the lab starts, where it is missing, and say where it all is
-	@$(PARTS)
+parts: $(SETUP) ## build the programs that the lab lacks, and print where all of them are
+	@$(BINARIES)
 
 programs: $(SETUP)
-	@$(PARTS) >/dev/null
+	@$(BINARIES) >/dev/null
 
 network: $(SETUP)
-	@$(PARTS) network >/dev/null
+	@$(BINARIES) --network >/dev/null
 
 requirements: $(SETUP) ## compile the pins again after a change of the .in files (UPGRADE=1: to the newest versions)
 	@for name in base dev go; do \

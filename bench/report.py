@@ -56,12 +56,7 @@ def write(  # noqa: PLR0913  # the last two are for the few that have more to sa
         "unit": unit,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
-        "versions": {
-            "etcd-handoff": __version__,
-            "python": platform.python_version(),
-            **{package: version(package) for package in PACKAGES},
-            **(versions or {}),
-        },
+        "versions": {**own_versions(), **(versions or {})},
         "notes": list(notes),
         "figures": {label: _rounded(value) for label, value in (figures or {}).items()},
         "series": {
@@ -97,6 +92,12 @@ def machine() -> dict[str, str | int | float]:
         "cores": os.cpu_count() or 0,
         "memory_gb": round(memory / 1024**3, 1),
     }
+
+
+def own_versions() -> dict[str, str]:
+    """Versions of the product, of Python and of the packages that the product stands on."""
+    packages = {package: version(package) for package in PACKAGES}
+    return {"etcd-handoff": __version__, "python": platform.python_version(), **packages}
 
 
 def _processor() -> str:

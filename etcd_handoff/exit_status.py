@@ -1,8 +1,11 @@
-"""Exit statuses of the command line and of the worker (contract)."""
+"""Exit statuses of the command line and of the worker (contract), and which failures end with which."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 EXIT_DONE: Final = 0
 EXIT_FAILED: Final = 1
@@ -10,3 +13,23 @@ EXIT_USAGE: Final = 2
 EXIT_REFUSED: Final = 3
 EXIT_UNREACHABLE: Final = 4
 EXIT_INTERRUPTED: Final = 130
+
+EXIT_BY_FAILURE: Final[dict[str, int]] = {
+    "RemovalRefused": EXIT_REFUSED,
+    "BlockedTooLong": EXIT_REFUSED,
+    "InvalidInput": EXIT_USAGE,
+    "UnknownCluster": EXIT_USAGE,
+    "UnknownMember": EXIT_USAGE,
+}
+"""By the type of the failure that an operation ends with (`FailureType`); every other type is `EXIT_FAILED`."""
+
+
+def exit_of_failure(failure_type: str) -> int:
+    """Return the exit status for the type of an operation's failure."""
+    return EXIT_BY_FAILURE.get(failure_type, EXIT_FAILED)
+
+
+def worst_exit(statuses: Iterable[int]) -> int:
+    """Return the first that is present of: bad configuration, unreachable servers, failures; otherwise 0."""
+    present = set(statuses)
+    return next((status for status in (EXIT_USAGE, EXIT_UNREACHABLE, EXIT_FAILED) if status in present), EXIT_DONE)

@@ -4,6 +4,7 @@ Exit status: 0 done, 1 failed, 2 bad usage or input, 3 refused or blocked by saf
 reached, 130 after Ctrl-C.
 """
 
-from etcd_handoff.cli.app import main, parser, run
+from etcd_handoff.cli.app import main, run
+from etcd_handoff.cli.commands import parser
 
 __all__ = ["main", "parser", "run"]

@@ -6,230 +6,220 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.cli.common import (
-    attempt,
-    explain,
-    load_clients,
-    profile_of,
-    read_config,
-    read_resources,
-    read_view,
-    tell,
-    tell_json,
-    why_no_change,
-)
-from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
+from etcd_handoff.cli.configuration import cluster_profile, read_config
+from etcd_handoff.cli.connections import denial_reason, import_clients, read_resources, read_view
+from etcd_handoff.cli.errors import result_or_error, status_and_text
+from etcd_handoff.cli.terminal import print_json, print_lines
+from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, worst_exit
 
 if TYPE_CHECKING:
     import argparse
     import asyncio
     from collections.abc import Sequence
 
-    from etcd_handoff.cli.endpoints import Endpoint, Surroundings
-    from etcd_handoff.cli.findings import Finding
+    from etcd_handoff.cli.doctor_checks import CheckResult
+    from etcd_handoff.cli.doctor_endpoints import ClusterFacts, Endpoint
     from etcd_handoff.config import ClusterProfile
     from etcd_handoff.view import ClusterView, Doubt
 
-PROBES: Final = 3
-"""Connections to each endpoint: a load balancer shows itself by other members behind it."""
+CONNECTIONS_PER_ENDPOINT: Final = 3
+"""Behind a load balancer some of them reach other members."""
 
 
-def doctor_command(given: argparse.Namespace) -> int:
-    """`doctor`: one finding for each check; the worst one decides the exit status."""
+def doctor_command(args: argparse.Namespace) -> int:
+    """Print one result for each check. Exit 0, otherwise 2, 4 or 1: the first of them that a check calls for."""
     import asyncio
 
-    from etcd_handoff.cli import findings as out
+    from etcd_handoff.cli.render.doctor import check_lines, check_object
 
-    findings = asyncio.run(_examine(given))
-    if given.output == "json":
-        tell_json([out.finding_object(found) for found in findings])
+    results = asyncio.run(_run_checks(args))
+    if args.output == "json":
+        print_json([check_object(result) for result in results])
     else:
-        tell(out.finding_lines(findings))
-    return out.findings_exit(findings)
+        print_lines(check_lines(results))
+    return worst_exit(result.status for result in results)
 
 
-async def _examine(given: argparse.Namespace) -> list[Finding]:
-    """All checks, in order; a broken configuration leaves those of Temporal."""
+async def _run_checks(args: argparse.Namespace) -> list[CheckResult]:
+    """Run all checks, in order; with a broken configuration only those of Temporal."""
     import asyncio
 
-    from etcd_handoff.cli.doctor_temporal import examine_temporal
-    from etcd_handoff.cli.findings import Finding
+    from etcd_handoff.cli.doctor_checks import CheckResult
+    from etcd_handoff.cli.doctor_temporal import check_temporal
     from etcd_handoff.model import TASK_QUEUE
 
     try:
-        name, profile = profile_of(given)
-        config = read_config(given)
-    except Exception as error:  # noqa: BLE001  # each becomes a finding
-        status, text = explain(error)
-        first = [Finding("configuration", text, "correct the file, or name the right one with --config", status)]
-        return [*first, *await examine_temporal(TASK_QUEUE, "")]
+        name, profile = cluster_profile(args)
+        config = read_config(args)
+    except Exception as error:  # noqa: BLE001  # each becomes a result
+        status, text = status_and_text(error)
+        first = [CheckResult("configuration", text, "correct the file, or name the right one with --config", status)]
+        return [*first, *await check_temporal(TASK_QUEUE, "")]
     queue = config.task_queue if config else TASK_QUEUE
     files = _check_files(name, profile)
-    first = [Finding("configuration", f"cluster {name}, task queue {queue}"), files]
+    first = [CheckResult("configuration", f"cluster {name}, task queue {queue}"), files]
     if files.status != EXIT_DONE:
-        return [*first, *await examine_temporal(queue, "")]
-    load_clients(profile, temporal=True)
-    reading = asyncio.ensure_future(attempt(read_view(profile)))
+        return [*first, *await check_temporal(queue, "")]
+    import_clients(profile, temporal=True)
+    reading = asyncio.ensure_future(result_or_error(read_view(profile)))
 
-    async def temporal() -> list[Finding]:
+    async def temporal() -> list[CheckResult]:
         view = await reading
-        return await examine_temporal(queue, "" if isinstance(view, Exception) else view.cluster_id)
+        return await check_temporal(queue, "" if isinstance(view, Exception) else view.cluster_id)
 
-    parts = await asyncio.gather(_examine_cluster(profile, reading), temporal())
-    return [*first, *parts[0], *parts[1]]
+    of_cluster, of_temporal = await asyncio.gather(_check_cluster(profile, reading), temporal())
+    return [*first, *of_cluster, *of_temporal]
 
 
-def _check_files(name: str, profile: ClusterProfile) -> Finding:
-    from etcd_handoff.cli.findings import Finding
-    from etcd_handoff.cli.output import count
+def _check_files(name: str, profile: ClusterProfile) -> CheckResult:
+    from etcd_handoff.cli.doctor_checks import CheckResult
+    from etcd_handoff.cli.render.table import count
     from etcd_handoff.config import file_faults
 
     if faults := file_faults(name, profile):
-        return Finding("files", "\n".join(faults), "correct the files that are named", EXIT_USAGE)
-    named = [value for key, value in profile.etcd if key.endswith("_file") and value]
+        return CheckResult("files", "\n".join(faults), "correct the files that are named", EXIT_USAGE)
+    files = [value for key, value in profile.etcd if key.endswith("_file") and value]
     if profile.kubernetes and profile.kubernetes.kubeconfig:
-        named.append(profile.kubernetes.kubeconfig)
-    text = f"{count(len(named), 'file')} named, all hold what they should" if named else "none named"
-    return Finding("files", text)
+        files.append(profile.kubernetes.kubeconfig)
+    text = f"{count(len(files), 'file')} named, each holds what it should" if files else "none named"
+    return CheckResult("files", text)
 
 
-async def _examine_cluster(profile: ClusterProfile, reading: asyncio.Future[ClusterView | Exception]) -> list[Finding]:
+async def _check_cluster(
+    profile: ClusterProfile, reading: asyncio.Future[ClusterView | Exception]
+) -> list[CheckResult]:
     import asyncio
     from datetime import UTC, datetime
 
-    from etcd_handoff.cli.certificates import etcd_certificates, kubeconfig_certificates
-    from etcd_handoff.cli.endpoints import judge_advertised, judge_endpoints
-    from etcd_handoff.cli.findings import judge_certificates, judge_cluster
+    from etcd_handoff.cli import doctor_checks, doctor_endpoints
+    from etcd_handoff.cli.doctor_certificates import etcd_certificates, kubeconfig_certificates
 
     endpoints, rights, view = await asyncio.gather(
         asyncio.gather(*(_read_endpoint(profile, n) for n in range(1, len(profile.etcd.endpoints) + 1))),
-        _examine_rights(profile),
+        _check_rights(profile),
         reading,
     )
-    # One after the other: opening a client blocks the event loop, and with it whoever waits for an answer by then.
+    # One after the other: opening a client blocks the event loop, and calls that wait for an answer time out then.
     contexts = await _read_contexts(profile)
-    strangers = await _examine_contexts(profile)
-    ends = [
+    one_cluster = await _check_contexts(profile)
+    certificates = [
         *etcd_certificates(profile.etcd),
         *(kubeconfig_certificates(profile.kubernetes) if profile.kubernetes else ()),
     ]
-    certificates = judge_certificates(ends, datetime.now(UTC))
-    around, doubt = _surroundings(profile, view, contexts)
-    judged = (
-        [_trouble("etcd", view, "bring a majority of the members back")]
+    facts, doubt = _cluster_facts(profile, view, contexts)
+    of_cluster = (
+        [_failed("etcd", view, "start enough members for a majority")]
         if isinstance(view, Exception)
-        else judge_cluster(view, doubt)
+        else doctor_checks.check_cluster(view, doubt)
     )
     return [
-        *judge_endpoints(endpoints, around),
-        *judge_advertised(endpoints, around.view),
-        *judged,
+        *doctor_endpoints.check_endpoints(endpoints, facts),
+        *doctor_endpoints.check_advertised(endpoints, facts.view),
+        *of_cluster,
         *rights,
-        certificates,
-        *(_context(context, read, around) for context, read in contexts.items()),
-        *strangers,
+        doctor_checks.check_certificates(certificates, datetime.now(UTC)),
+        *(_check_context(context, read, facts) for context, read in contexts.items()),
+        *one_cluster,
     ]
 
 
-def _surroundings(
+def _cluster_facts(
     profile: ClusterProfile, view: ClusterView | Exception, contexts: dict[str, list[dict[str, Any]] | Exception]
-) -> tuple[Surroundings, Doubt | None]:
-    """What single endpoints and contexts are judged by, and what contradicts what etcd says."""
-    from etcd_handoff.cli.endpoints import Surroundings, addresses_of
-    from etcd_handoff.cli.records import claims_of, doubt_of
+) -> tuple[ClusterFacts, Doubt | None]:
+    """Return what endpoints and contexts are checked against, and what contradicts etcd's answers."""
+    from etcd_handoff.cli.doctor_endpoints import ClusterFacts
+    from etcd_handoff.cli.etcdmembers import claims_of, doubt_of, peer_addresses
 
     resources = next((read for read in contexts.values() if not isinstance(read, Exception)), [])
-    claims, addresses = claims_of(resources), addresses_of(resources)
+    claims, addresses = claims_of(resources), peer_addresses(resources)
     if isinstance(view, Exception):
-        return Surroundings(None, claims, addresses), None
+        return ClusterFacts(None, claims, addresses), None
     doubt = doubt_of(view, profile.cluster_id or "", claims)
-    return Surroundings(None if doubt else view, claims, addresses), doubt
+    return ClusterFacts(None if doubt else view, claims, addresses), doubt
 
 
 async def _read_endpoint(profile: ClusterProfile, number: int) -> Endpoint:
-    """Who answers at one endpoint, asked alone and more than once."""
+    """Read which members answer at one endpoint, over several connections."""
     import asyncio
 
-    from etcd_handoff.cli.endpoints import Endpoint
+    from etcd_handoff.cli.doctor_endpoints import Endpoint
     from etcd_handoff.etcd_inspection import EtcdInspection
 
     url = profile.etcd.endpoints[number - 1]
-    inspections = [EtcdInspection(profile.etcd) for _ in range(PROBES)]
+    inspections = [EtcdInspection(profile.etcd) for _ in range(CONNECTIONS_PER_ENDPOINT)]
     try:
-        answers = await asyncio.gather(*(attempt(inspection.who_answers(url)) for inspection in inspections))
+        read = await asyncio.gather(*(result_or_error(inspection.who_answers(url)) for inspection in inspections))
     finally:
         await asyncio.gather(*(inspection.close() for inspection in inspections))
-    found = [answer for answer in answers if not isinstance(answer, Exception)]
-    if not found:
-        status, text = explain(next(answer for answer in answers if isinstance(answer, Exception)))
+    answers = [answer for answer in read if not isinstance(answer, Exception)]
+    if not answers:
+        status, text = status_and_text(next(answer for answer in read if isinstance(answer, Exception)))
         return Endpoint(number, url, error=text.removeprefix("etcd cannot be read: "), status=status)
-    first = next((answer for answer in found if answer.advertised is not None), found[0])
-    members = frozenset(answer.member_id for answer in found)
+    first = next((answer for answer in answers if answer.advertised is not None), answers[0])
+    members = frozenset(answer.member_id for answer in answers)
     error = "" if first.advertised is not None else f"gives no member list: {first.note}"
-    return Endpoint(
-        number, url, first.cluster_id, members, first.advertised, error, EXIT_FAILED if error else EXIT_DONE
-    )
+    status = EXIT_FAILED if error else EXIT_DONE
+    return Endpoint(number, url, first.cluster_id, members, first.advertised, error, status)
 
 
-async def _examine_rights(profile: ClusterProfile) -> list[Finding]:
-    """Whether we may change the membership; nothing where etcd does not tell now, which other checks say."""
-    from etcd_handoff.cli.findings import judge_rights
+async def _check_rights(profile: ClusterProfile) -> list[CheckResult]:
+    """Check that we may change the membership; nothing if etcd does not answer, which other checks report."""
+    from etcd_handoff.cli.doctor_checks import check_rights
     from etcd_handoff.cli.remedies import remedy_for
 
-    denied = await attempt(why_no_change(profile))
-    return [] if isinstance(denied, Exception) else [judge_rights(denied, remedy_for(denied))]
+    denied = await result_or_error(denial_reason(profile))
+    return [] if isinstance(denied, Exception) else [check_rights(denied, remedy_for(denied))]
 
 
 async def _read_contexts(profile: ClusterProfile) -> dict[str, list[dict[str, Any]] | Exception]:
-    """The EtcdMembers that each API server shows, or why it shows none."""
+    """Read the EtcdMembers of each API server, each asked alone."""
     import asyncio
 
     kubernetes = profile.kubernetes
     if kubernetes is None:
         return {}
     names: Sequence[str] = kubernetes.contexts or ("",)
-    alone = [kubernetes.model_copy(update={"contexts": (name,) if name else ()}) for name in names]
-    read = await asyncio.gather(*(attempt(read_resources(one)) for one in alone))
+    profiles = [kubernetes.model_copy(update={"contexts": (name,) if name else ()}) for name in names]
+    read = await asyncio.gather(*(result_or_error(read_resources(one)) for one in profiles))
     return dict(zip(names, read, strict=True))
 
 
-def _context(context: str, read: list[dict[str, Any]] | Exception, around: Surroundings) -> Finding:
-    """Whether one API server answers, has the resource kind, and agrees with etcd."""
-    from etcd_handoff.cli.endpoints import judge_departed_context, unknown_context
-    from etcd_handoff.cli.findings import Finding, judge_records
-    from etcd_handoff.cli.records import compare
+def _check_context(context: str, read: list[dict[str, Any]] | Exception, facts: ClusterFacts) -> CheckResult:
+    """Check that one API server answers, has the resource kind, and agrees with etcd."""
+    from etcd_handoff.cli.doctor_checks import KIND_REMEDY, CheckResult, check_resources
+    from etcd_handoff.cli.doctor_endpoints import departed_context, unusable_context
+    from etcd_handoff.cli.etcdmembers import compare_resources
     from etcd_handoff.errors import KindGoneError
 
     check = f"kubernetes {context or 'in-cluster'}"
     if not isinstance(read, Exception):
-        return judge_records(check, compare(around.view, read))
-    status, text = explain(read)
-    if departed := judge_departed_context(check, context, text, around):
+        return check_resources(check, compare_resources(facts.view, read))
+    status, text = status_and_text(read)
+    if departed := departed_context(check, context, text, facts):
         return departed
     if isinstance(read, KindGoneError):
-        remedy = "install the CustomResourceDefinition etcdmembers.etcd.k0sproject.io: k0s does, deploy/crd.yaml has it"
-        return Finding(check, "EtcdMembers are not installed", remedy, EXIT_FAILED)
-    return unknown_context(check, text, status)
+        return CheckResult(check, "EtcdMembers are not installed", KIND_REMEDY, EXIT_FAILED)
+    return unusable_context(check, text, status)
 
 
-async def _examine_contexts(profile: ClusterProfile) -> list[Finding]:
-    """Whether all contexts are of one Kubernetes cluster."""
-    from etcd_handoff.cli.findings import judge_contexts
+async def _check_contexts(profile: ClusterProfile) -> list[CheckResult]:
+    """Check that all contexts belong to one Kubernetes cluster."""
+    from etcd_handoff.cli.doctor_checks import check_contexts
     from etcd_handoff.kubernetes_gateway import KubernetesGateway
 
     if profile.kubernetes is None or len(profile.kubernetes.contexts) < 2:
         return []
     gateway = KubernetesGateway(profile.kubernetes)
     try:
-        strangers = await attempt(gateway.check_contexts())
+        foreign = await result_or_error(gateway.check_contexts())
     finally:
         await gateway.close()
-    return [] if isinstance(strangers, Exception) else [judge_contexts(strangers)]
+    return [] if isinstance(foreign, Exception) else [check_contexts(foreign)]
 
 
-def _trouble(check: str, error: Exception, remedy: str = "") -> Finding:
-    """What could not be checked, as a failed finding."""
-    from etcd_handoff.cli.findings import Finding
+def _failed(check: str, error: Exception, remedy: str = "") -> CheckResult:
+    """Return a failed result for what could not be checked."""
+    from etcd_handoff.cli.doctor_checks import CheckResult
 
-    status, text = explain(error)
-    return Finding(check, text, remedy, status)
+    status, text = status_and_text(error)
+    return CheckResult(check, text, remedy, status)

@@ -6,41 +6,61 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff.cli.common import (
-    attempt,
-    connected,
-    explain,
-    load_clients,
-    profile_of,
-    read_resources,
-    read_view,
-    rpc_stop,
-    tell,
-    tell_json,
-)
+from etcd_handoff.cli.configuration import cluster_profile
+from etcd_handoff.cli.connections import connect_temporal, import_clients, read_resources, read_view
+from etcd_handoff.cli.errors import result_or_error, status_and_text, temporal_error
+from etcd_handoff.cli.terminal import print_json, print_lines
+from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, worst_exit
 
 if TYPE_CHECKING:
     import argparse
 
-    from etcd_handoff.cli.output import OpenRemoval
+    from etcd_handoff.cli.render.status import OpenRemoval, StatusReport
     from etcd_handoff.config import ClusterProfile
-    from etcd_handoff.view import ClusterView
 
 
-def status_command(given: argparse.Namespace) -> int:
-    """`status`: what could be read; 4 where a server could not be reached, 1 where etcd's answers contradict."""
+def status_command(args: argparse.Namespace) -> int:
+    """Print all parts that could be read. Exit 0; 4 if a server cannot be reached, 1 if etcd's answers contradict."""
     import asyncio
 
-    from etcd_handoff.cli import output as out
-    from etcd_handoff.cli.records import claims_of, doubt_of
+    from etcd_handoff.cli.render.status import status_lines, status_object
 
-    name, profile = profile_of(given)
-    load_clients(profile, temporal=True)
-    view, resources, removals, trouble = asyncio.run(_read_status(name, profile))
+    name, profile = cluster_profile(args)
+    import_clients(profile, temporal=True)
+    report = asyncio.run(_read_report(name, profile))
+    if args.output == "json":
+        print_json(status_object(report))
+    else:
+        print_lines(status_lines(report))
+    return status_exit(report)
+
+
+def status_exit(report: StatusReport) -> int:
+    """Return 4 if a server cannot be reached, 1 if etcd's answers contradict each other or a server refuses us."""
+    return worst_exit([*report.statuses, EXIT_FAILED if report.doubt else EXIT_DONE])
+
+
+async def _read_report(name: str, profile: ClusterProfile) -> StatusReport:
+    """Read etcd, Kubernetes and Temporal at once; an error leaves out its part alone."""
+    import asyncio
+
+    from etcd_handoff.cli.etcdmembers import claims_of, doubt_of
+    from etcd_handoff.cli.render.status import StatusReport
+    from etcd_handoff.cli.watch import trouble_of
+
+    async def read_all_resources() -> list[dict[str, Any]] | None:
+        return await read_resources(profile.kubernetes) if profile.kubernetes else None
+
+    view, resources, removals, trouble = await asyncio.gather(
+        result_or_error(read_view(profile)),
+        result_or_error(read_all_resources()),
+        result_or_error(_open_removals(name)),
+        result_or_error(trouble_of(name)),
+    )
     parts = (("etcd", view), ("kubernetes", resources), ("temporal", removals))
-    failed = {part: explain(error) for part, error in parts if isinstance(error, Exception)}
+    failed = {part: status_and_text(error) for part, error in parts if isinstance(error, Exception)}
     claims = () if isinstance(resources, Exception) else claims_of(resources or ())
-    seen = out.Status(
+    return StatusReport(
         cluster=name,
         view=None if isinstance(view, Exception) else view,
         resources=None if isinstance(resources, Exception) else resources,
@@ -48,50 +68,34 @@ def status_command(given: argparse.Namespace) -> int:
         errors={part: text for part, (_, text) in failed.items()},
         doubt=None if isinstance(view, Exception) else doubt_of(view, profile.cluster_id or "", claims),
         statuses=tuple(status for status, _ in failed.values()),
-        watcher_trouble=trouble,
+        # An error of Temporal's stands in place of the removals already.
+        watcher_trouble="" if isinstance(trouble, Exception) else trouble,
     )
-    if given.output == "json":
-        tell_json(out.status_object(seen))
-    else:
-        tell(out.status_lines(seen))
-    return out.status_exit(seen)
-
-
-async def _read_status(
-    name: str, profile: ClusterProfile
-) -> tuple[ClusterView | Exception, list[dict[str, Any]] | Exception | None, list[OpenRemoval] | Exception, str]:
-    import asyncio
-
-    from etcd_handoff.cli.watch import trouble_of
-
-    async def resources() -> list[dict[str, Any]] | None:
-        return await read_resources(profile.kubernetes) if profile.kubernetes else None
-
-    view, records, removals, trouble = await asyncio.gather(
-        attempt(read_view(profile)), attempt(resources()), attempt(_open_removals(name)), attempt(trouble_of(name))
-    )
-    # What cannot be had of Temporal is told in place of the removals already.
-    return view, records, removals, "" if isinstance(trouble, Exception) else trouble
 
 
 async def _open_removals(cluster: str) -> list[OpenRemoval]:
-    """Running removals of the cluster; works without the custom search attributes."""
+    """Return the running removals of the cluster; works without the custom search attributes.
+
+    Raises:
+        CommandError: Temporal does not answer, or refuses.
+    """
     from temporalio.service import RPCError
 
-    from etcd_handoff.cli.output import OpenRemoval
+    from etcd_handoff.cli.render.status import OpenRemoval
     from etcd_handoff.client import WORKFLOW_TYPE
     from etcd_handoff.model import plan_id, workflow_id
+    from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
 
-    client = await connected()
-    query, found = f'WorkflowType = "{WORKFLOW_TYPE}" AND ExecutionStatus = "Running"', []
+    client = await connect_temporal()
+    query, removals = f'WorkflowType = "{WORKFLOW_TYPE}" AND ExecutionStatus = "Running"', []
     try:
         async for run in client.list_workflows(query):
-            marks = {pair.key.name: pair.value for pair in run.typed_search_attributes}
-            ours = marks.get("EtcdCluster") == cluster or run.id.startswith(workflow_id(cluster, ""))
+            values = {pair.key.name: pair.value for pair in run.typed_search_attributes}
+            ours = values.get(CLUSTER_KEY.name) == cluster or run.id.startswith(workflow_id(cluster, ""))
             if ours and not run.id.startswith(plan_id(cluster, "")):
-                member = str(marks.get("EtcdMember") or run.id.removeprefix(workflow_id(cluster, "")))
-                state = str(marks.get("HandoffState") or "Running")
-                found.append(OpenRemoval(run.id, member, state, run.start_time.isoformat(timespec="seconds")))
+                member = str(values.get(MEMBER_KEY.name) or run.id.removeprefix(workflow_id(cluster, "")))
+                state = str(values.get(STATE_KEY.name) or "Running")
+                removals.append(OpenRemoval(run.id, member, state, run.start_time.isoformat(timespec="seconds")))
     except RPCError as error:
-        raise rpc_stop(error) from None
-    return found
+        raise temporal_error(error) from None
+    return removals

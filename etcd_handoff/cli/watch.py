@@ -6,18 +6,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.cli.common import (
-    EXIT_DONE,
-    EXIT_FAILED,
-    EXIT_USAGE,
-    Stop,
-    cluster_name,
-    connected,
-    read_config,
-    rpc_stop,
-    tell,
-    tell_json,
-)
+from etcd_handoff.cli.configuration import cluster_name, read_config
+from etcd_handoff.cli.connections import connect_temporal
+from etcd_handoff.cli.errors import CommandError, temporal_error
+from etcd_handoff.cli.terminal import print_json, print_lines
+from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
 
 if TYPE_CHECKING:
     import argparse
@@ -35,30 +28,30 @@ K0S_ACTS: Final = (
 )
 
 
-def watch_command(given: argparse.Namespace) -> int:
+def watch_command(args: argparse.Namespace) -> int:
     """`watch start|stop|status|resync`."""
     import asyncio
 
     from temporalio.service import RPCError
 
-    config = read_config(given)
-    cluster = cluster_name(given, config)
+    config = read_config(args)
+    cluster = cluster_name(args, config)
     if config is not None and cluster not in config.clusters:
         known = ", ".join(sorted(config.clusters))
-        raise Stop(EXIT_USAGE, f"cluster: no profile {cluster!r} in the configuration; known: {known}")
+        raise CommandError(EXIT_USAGE, f"cluster: no profile {cluster!r} in the configuration; known: {known}")
     if config is not None and config.clusters[cluster].kubernetes is None:
         text = f"clusters.{cluster}.kubernetes: is missing, so there are no EtcdMembers to watch; add it"
-        raise Stop(EXIT_USAGE, text)
-    if given.confirm and given.what != "resync":
-        raise Stop(EXIT_USAGE, "--confirm: belongs to `watch resync`")
-    work = {"start": _start, "stop": _stop, "status": _status, "resync": _resync}[given.what]
+        raise CommandError(EXIT_USAGE, text)
+    if args.confirm and args.what != "resync":
+        raise CommandError(EXIT_USAGE, "--confirm: belongs to `watch resync`")
+    work = {"start": _start, "stop": _stop, "status": _status, "resync": _resync}[args.what]
     try:
-        return asyncio.run(work(given, cluster, config))
+        return asyncio.run(work(args, cluster, config))
     except RPCError as error:
-        raise rpc_stop(error) from None
+        raise temporal_error(error) from None
 
 
-async def _start(given: argparse.Namespace, cluster: str, config: Config | None) -> int:
+async def _start(args: argparse.Namespace, cluster: str, config: Config | None) -> int:
     from pydantic import ValidationError
 
     from etcd_handoff.client import start_watch
@@ -67,16 +60,16 @@ async def _start(given: argparse.Namespace, cluster: str, config: Config | None)
     from etcd_handoff.model import TASK_QUEUE
 
     try:
-        request = WatchRequest(cluster=cluster, resync_seconds=given.resync)
+        request = WatchRequest(cluster=cluster, resync_seconds=args.resync)
     except ValidationError as error:
-        raise Stop(EXIT_USAGE, "\n".join(describe(error))) from None
-    handle = await start_watch(await connected(), request, config.task_queue if config else TASK_QUEUE)
+        raise CommandError(EXIT_USAGE, "\n".join(describe(error))) from None
+    handle = await start_watch(await connect_temporal(), request, config.task_queue if config else TASK_QUEUE)
     said = {"workflow_id": handle.id, "run_id": handle.result_run_id or handle.first_execution_run_id}
     k0s_acts = config is not None and config.clusters[cluster].remover == "k0s"
-    if given.output == "json":
-        tell_json({**said, "warning": K0S_ACTS if k0s_acts else ""})
+    if args.output == "json":
+        print_json({**said, "warning": K0S_ACTS if k0s_acts else ""})
     else:
-        tell([f"watching the EtcdMembers of cluster {cluster}: workflow {handle.id}", *[K0S_ACTS] * k0s_acts])
+        print_lines([f"watching the EtcdMembers of cluster {cluster}: workflow {handle.id}", *[K0S_ACTS] * k0s_acts])
     return EXIT_DONE
 
 
@@ -87,30 +80,30 @@ async def _watcher(cluster: str) -> Watcher:
 
     from etcd_handoff.leave_requests import watch_id
 
-    handle = (await connected()).get_workflow_handle(watch_id(cluster))
+    handle = (await connect_temporal()).get_workflow_handle(watch_id(cluster))
     try:
         runs = (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
     except RPCError as error:
-        # A missing namespace is not found either; `rpc_stop` tells that.
+        # A missing namespace is not found either; `temporal_error` tells that.
         if error.status is not RPCStatusCode.NOT_FOUND or "amespace" in error.message:
             raise
         runs = False
     if not runs:
-        raise Stop(EXIT_FAILED, f"nothing watches cluster {cluster}; start it with `etcd-handoff watch start`")
+        raise CommandError(EXIT_FAILED, f"nothing watches cluster {cluster}; start it with `etcd-handoff watch start`")
     return handle
 
 
-async def _stop(given: argparse.Namespace, cluster: str, _: Config | None) -> int:
+async def _stop(args: argparse.Namespace, cluster: str, _: Config | None) -> int:
     watcher = await _watcher(cluster)
     await watcher.cancel()
-    if given.output == "json":
-        tell_json({"workflow_id": watcher.id, "stopped": True})
+    if args.output == "json":
+        print_json({"workflow_id": watcher.id, "stopped": True})
     else:
-        tell([f"cluster {cluster} is not watched any more; removals that have begun go on"])
+        print_lines([f"cluster {cluster} is not watched any more; removals that have begun go on"])
     return EXIT_DONE
 
 
-async def _resync(given: argparse.Namespace, cluster: str, _: Config | None) -> int:
+async def _resync(args: argparse.Namespace, cluster: str, _: Config | None) -> int:
     import asyncio
 
     from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
@@ -118,18 +111,18 @@ async def _resync(given: argparse.Namespace, cluster: str, _: Config | None) -> 
     from etcd_handoff.leave_requests import ResyncRequest
 
     watcher = await _watcher(cluster)
-    request = ResyncRequest(confirm=given.confirm, reason="command line")
+    request = ResyncRequest(confirm=args.confirm, reason="command line")
     try:
         async with asyncio.timeout(UPDATE_SECONDS):
             answer = await watcher.execute_update("resync", request, result_type=str)
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
-        raise Stop(EXIT_FAILED, NOBODY_ANSWERS) from None
+        raise CommandError(EXIT_FAILED, NOBODY_ANSWERS) from None
     except WorkflowUpdateFailedError as error:
-        raise Stop(EXIT_FAILED, f"the watcher refuses: {error.cause}") from None
-    if given.output == "json":
-        tell_json({"workflow_id": watcher.id, "confirmed": given.confirm, "answer": answer})
+        raise CommandError(EXIT_FAILED, f"the watcher refuses: {error.cause}") from None
+    if args.output == "json":
+        print_json({"workflow_id": watcher.id, "confirmed": args.confirm, "answer": answer})
     else:
-        tell([answer])
+        print_lines([answer])
     return EXIT_DONE
 
 
@@ -137,25 +130,25 @@ async def trouble_of(cluster: str) -> str:
     """What is wrong with the watcher of a cluster, for `status`; empty when nothing is, or nothing watches it.
 
     Raises:
-        Stop: Temporal cannot be asked.
+        CommandError: Temporal cannot be asked.
     """
     try:
         watcher = await _watcher(cluster)
-    except Stop as stop:
-        if stop.status == EXIT_FAILED:
+    except CommandError as error:
+        if error.status == EXIT_FAILED:
             return ""
         raise
     try:
         return (await _watching(watcher)).trouble
-    except Stop as stop:
-        return str(stop)
+    except CommandError as error:
+        return str(error)
 
 
 async def _watching(watcher: Watcher) -> Watching:
     """What the watcher sees.
 
     Raises:
-        Stop: It does not answer.
+        CommandError: It does not answer.
     """
     import asyncio
 
@@ -165,21 +158,21 @@ async def _watching(watcher: Watcher) -> Watching:
         async with asyncio.timeout(QUERY_SECONDS):
             seen: Watching = await watcher.query("watching", result_type=Watching)
     except TimeoutError:
-        raise Stop(EXIT_FAILED, NOBODY_ANSWERS) from None
+        raise CommandError(EXIT_FAILED, NOBODY_ANSWERS) from None
     return seen
 
 
-async def _status(given: argparse.Namespace, cluster: str, _: Config | None) -> int:
+async def _status(args: argparse.Namespace, cluster: str, _: Config | None) -> int:
     seen = await _watching(await _watcher(cluster))
-    if given.output == "json":
-        tell_json(seen.model_dump(mode="json"))
+    if args.output == "json":
+        print_json(seen.model_dump(mode="json"))
     else:
-        tell(_lines(seen))
+        print_lines(_lines(seen))
     return EXIT_DONE
 
 
 def _lines(seen: Watching) -> list[str]:
-    from etcd_handoff.cli.output import table
+    from etcd_handoff.cli.render.table import table
 
     lines = [f"cluster {seen.cluster} is watched"]
     if seen.trouble:

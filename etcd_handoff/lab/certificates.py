@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.lab.programs import MissingPartError
+from etcd_handoff.lab.binaries.catalog import MissingBinaryError
 
 try:
     import trustme
 except ModuleNotFoundError as error:
     _MISSING = "a lab with TLS needs the Python package trustme. Remedy: install requirements/dev.txt."
-    raise MissingPartError(_MISSING) from error
+    raise MissingBinaryError(_MISSING) from error
 
 if TYPE_CHECKING:
     from datetime import datetime

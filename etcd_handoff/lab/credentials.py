@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from etcd_handoff.lab.options import LabOptions
     from etcd_handoff.lab.resources import Kubectl
 
-Whose = Literal["clients", "servers"]
+CertificateGroup = Literal["clients", "servers"]
 PRODUCT: Literal["product"] = "product"
 """Name of the product's client certificate."""
 
@@ -43,16 +43,20 @@ class Credentials:
         """Files are there, and `certificates` and `profile` have their values.
 
         Raises:
-            MissingPartError: TLS is asked for, and trustme is not installed.
+            MissingBinaryError: TLS is asked for, and trustme is not installed.
         """
         if not self._options.tls:
             return
         from etcd_handoff.lab.certificates import Certificates  # noqa: PLC0415  # a plain lab needs no trustme
 
         user = self._options.etcd_user
-        self.certificates = known = Certificates(self._folder / "certificates")
-        mine = known.client(PRODUCT, user if user in BY_CERTIFICATE else PRODUCT)
-        self.profile = {"ca_file": str(known.servers_ca), "cert_file": str(mine.cert), "key_file": str(mine.key)}
+        self.certificates = certificates = Certificates(self._folder / "certificates")
+        product = certificates.client(PRODUCT, user if user in BY_CERTIFICATE else PRODUCT)
+        self.profile = {
+            "ca_file": str(certificates.servers_ca),
+            "cert_file": str(product.cert),
+            "key_file": str(product.key),
+        }
         if user in PASSWORDS:
             password_file = self._folder / "password"
             password_file.write_text(f"{PASSWORDS[user]}\n")
@@ -67,8 +71,9 @@ class Credentials:
         """Requests of the lab itself to the node's etcd come from a user that may do all."""
         if self.certificates is not None:
             user = ("root", PASSWORDS["root"]) if self._options.etcd_user else None
-            known = self.certificates
-            http.grant(node.etcd_url, http.Access(known.servers_ca, known.nobody.both, known.root.both, user))
+            certificates = self.certificates
+            access = http.Access(certificates.servers_ca, certificates.nobody.both, certificates.root.both, user)
+            http.grant(node.etcd_url, access)
 
     async def prepare(self, kubectl: Kubectl, node: Node) -> None:
         """Accounts and users are there; for when etcd and the node's API server serve."""
@@ -77,7 +82,7 @@ class Credentials:
         if self._options.etcd_user:
             await users.switch_authentication_on(node.etcd_url)
 
-    def renew(self, whose: Whose) -> None:
+    def renew(self, group: CertificateGroup) -> None:
         """New certificates from a new authority lie in the same files; servers still know the old authority.
 
         Raises:
@@ -86,7 +91,7 @@ class Credentials:
         if self.certificates is None:
             msg = "the lab has no certificates; start it with tls=True"
             raise ValueError(msg)
-        if whose == "clients":
+        if group == "clients":
             self.certificates.renew_clients()
         else:
             self.certificates.renew_servers()

@@ -11,13 +11,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.client import connect, start_removal
+from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
+from etcd_handoff.lab.binaries.build import ensure_binaries
+from etcd_handoff.lab.binaries.catalog import MissingBinaryError
 from etcd_handoff.lab.cluster import Lab, LabOptions, wait_until
 from etcd_handoff.lab.naive import remove_through_itself
 from etcd_handoff.lab.nodes import Role
-from etcd_handoff.lab.parts import ensure
 from etcd_handoff.lab.processes import ProcessError
-from etcd_handoff.lab.programs import MissingPartError
 from etcd_handoff.lab.writer import OpenLoopWriter, WriteReport, missing
 from etcd_handoff.model import RemovalRequest, RemovalResult
 
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
 
     from temporalio.client import Client
 
-HELD: Final = "move_leader.after"
-"""Where the first worker is held until it is killed: leadership has moved, but Temporal has not been told."""
+HOLD_POINT: Final = "move_leader.after"
+"""Where the first worker is held until it is killed: leadership has moved, and Temporal does not know it yet."""
 WRITE_INTERVAL_MS: Final = 4.0
-QUIET_SECONDS: Final = 1.0
+SECONDS_AROUND: Final = 1.0
 """How long the writer goes on before and after, so that the longest gap has something to be compared with."""
 
 
@@ -40,18 +41,18 @@ def run_demo(*, keep: bool = False) -> int:
         Exit status: 0 when all went as it should, 1 when not.
     """
     try:
-        ensure(say)
+        ensure_binaries(say)
         return asyncio.run(_interruptible(_demo(keep=keep)))
-    except (MissingPartError, ProcessError) as error:
+    except (MissingBinaryError, ProcessError) as error:
         sys.stderr.write(f"{error}\n")
-        return 1
+        return EXIT_FAILED
     except (KeyboardInterrupt, asyncio.CancelledError):
         say("stopped")
-        return 1
+        return EXIT_FAILED
 
 
 def say(text: str = "") -> None:
-    """One line for the person who watches."""
+    """Print one line at once."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
@@ -64,21 +65,21 @@ async def _interruptible(work: Coroutine[None, None, int]) -> int:
 
 
 async def _demo(*, keep: bool) -> int:
-    title("1. The durable way")
+    say_title("1. The durable way")
     async with Lab(LabOptions(progress=say)) as lab:
-        good = await _durable(lab)
+        durable_ok = await _show_durable_way(lab)
         if keep:
             await _keep(lab)
-            return 0 if good else 1
-    title("2. The naive way, on a fresh cluster")
+            return EXIT_DONE if durable_ok else EXIT_FAILED
+    say_title("2. The naive way, on a fresh cluster")
     async with Lab(LabOptions(progress=say, temporal=False)) as lab:
-        shown = await _naive(lab)
+        bug_shown = await _show_naive_way(lab)
     say()
     say("All of it was real: etcd, kube-apiserver, Temporal, workers. Every process has ended.")
-    return 0 if good and shown else 1
+    return EXIT_DONE if durable_ok and bug_shown else EXIT_FAILED
 
 
-async def _durable(lab: Lab) -> bool:
+async def _show_durable_way(lab: Lab) -> bool:
     leader = await lab.leader()
     survivor, other = (node.name for node in lab.others(leader))
     say(f"Web UI      {lab.ui_url}/namespaces/default/workflows")
@@ -87,28 +88,28 @@ async def _durable(lab: Lab) -> bool:
     writer = OpenLoopWriter(lab.node(survivor).etcd_url, lab.directory, WRITE_INTERVAL_MS)
     await writer.start()
     say(f"a writer puts a key every {WRITE_INTERVAL_MS:g} ms through {survivor}")
-    await asyncio.sleep(QUIET_SECONDS)
-    result = await _remove_with_a_murder(lab, leader, (survivor, other))
-    await asyncio.sleep(QUIET_SECONDS)
+    await asyncio.sleep(SECONDS_AROUND)
+    result = await _remove_while_worker_is_killed(lab, leader, (survivor, other))
+    await asyncio.sleep(SECONDS_AROUND)
     report = await writer.stop()
     lost = await missing(report, [node.etcd_url for node in lab.others(leader)])
-    _timeline(result)
+    _say_steps(result)
     say(await lab.kubectl("get", "etcdmembers", context=survivor))
-    _writes(report, lost)
-    told = await lab.joined(leader, survivor) == "False"
-    return result.outcome == "removed" and told and not lost
+    _say_writes(report, lost)
+    recorded = await lab.joined(leader, survivor) == "False"
+    return result.outcome == "removed" and recorded and not lost
 
 
-async def _remove_with_a_murder(lab: Lab, leader: str, others: tuple[str, str]) -> RemovalResult:
+async def _remove_while_worker_is_killed(lab: Lab, leader: str, others: tuple[str, str]) -> RemovalResult:
     """The removal begins on the leader's own node; its worker is killed when leadership has moved."""
     folder = lab.directory
-    await lab.start_worker(leader, {FAILPOINTS_VARIABLE: f"{HELD}=hold", FOLDER_VARIABLE: str(folder)})
+    await lab.start_worker(leader, {FAILPOINTS_VARIABLE: f"{HOLD_POINT}=hold", FOLDER_VARIABLE: str(folder)})
     client = await connect_to(lab)
     say(f"removing {leader}, the leader, on the worker of {leader} itself")
     removal = await start_removal(client, RemovalRequest(cluster=lab.cluster, member=leader, reason="demo"))
 
     async def held() -> bool:
-        return (folder / f"{HELD}.hit").exists()
+        return (folder / f"{HOLD_POINT}.hit").exists()
 
     await wait_until(held, "leadership has moved", 30.0)
     await asyncio.gather(*(lab.start_worker(name) for name in others))
@@ -121,12 +122,12 @@ async def _remove_with_a_murder(lab: Lab, leader: str, others: tuple[str, str]) 
 
 
 async def connect_to(lab: Lab) -> Client:
-    """A client of the lab's Temporal, by the same environment as everybody's."""
+    """Return a client of the lab's Temporal, made from the same environment as all others."""
     os.environ.update(lab.environment)
     return await connect()
 
 
-def _timeline(result: RemovalResult) -> None:
+def _say_steps(result: RemovalResult) -> None:
     say()
     say(f"{'step':16}{'node':8}{'ms':>8}  {'tries':6}{'outcome':16}note")
     for step in result.steps:
@@ -139,7 +140,7 @@ def _timeline(result: RemovalResult) -> None:
     say()
 
 
-def _writes(report: WriteReport, lost: dict[str, list[int]]) -> None:
+def _say_writes(report: WriteReport, lost: dict[str, list[int]]) -> None:
     say(
         f"writes: {len(report.acknowledged)} acknowledged, {len(report.failed)} failed, longest gap "
         f"{report.longest_gap_ms():.0f} ms, acknowledged writes lost: {sum(map(len, lost.values()))}"
@@ -148,17 +149,17 @@ def _writes(report: WriteReport, lost: dict[str, list[int]]) -> None:
         say(f"  {count} failed: {error}")
 
 
-async def _naive(lab: Lab) -> bool:
-    """Whether the bug showed: an error, or a resource that lies."""
+async def _show_naive_way(lab: Lab) -> bool:
+    """Return whether the bug showed: an error, or an EtcdMember that is wrong."""
     leader = await lab.leader()
     survivor = lab.others(leader)[0].name
     writer = OpenLoopWriter(lab.node(survivor).etcd_url, lab.directory, WRITE_INTERVAL_MS)
     await writer.start()
     say(f"removing {leader}, the leader, through itself; writing its status through its own API server")
-    await asyncio.sleep(QUIET_SECONDS)
+    await asyncio.sleep(SECONDS_AROUND)
     steps = await remove_through_itself(lab, leader)
     await lab.leader()
-    await asyncio.sleep(QUIET_SECONDS)
+    await asyncio.sleep(SECONDS_AROUND)
     report = await writer.stop()
     say()
     for step in steps:
@@ -166,21 +167,21 @@ async def _naive(lab: Lab) -> bool:
     listed = [m.name for m in await lab.members(survivor)]
     joined = await lab.joined(leader, survivor)
     say(f"etcd's members: {', '.join(listed)}; the EtcdMember of {leader} says Joined={joined}")
-    _writes(report, await missing(report, [node.etcd_url for node in lab.others(leader)]))
+    _say_writes(report, await missing(report, [node.etcd_url for node in lab.others(leader)]))
     say()
     say(await lab.kubectl("get", "etcdmembers", context=survivor))
     return joined == "True" or any(step.error for step in steps)
 
 
 async def _keep(lab: Lab) -> None:
-    """Leave the cluster to the person who watches."""
-    rest = [node for node in lab.nodes if lab.process(Role.WORKER, node.name).alive]
+    """Say what can be tried on the cluster, and wait for Ctrl-C."""
+    members = [node for node in lab.nodes if lab.process(Role.WORKER, node.name).alive]
     say()
     say("The cluster runs on. In another terminal:")
     say(f"  export ETCD_HANDOFF_CONFIG={lab.config_path} TEMPORAL_ADDRESS={lab.temporal_address}")
-    say(f"  .venv/bin/etcd-handoff remove {rest[0].name} -c {lab.cluster}")
+    say(f"  .venv/bin/etcd-handoff remove {members[0].name} -c {lab.cluster}")
     say(f"  .venv/bin/etcd-handoff status -c {lab.cluster}")
-    say(f"  .venv/bin/kubectl --kubeconfig {lab.kubeconfig_path} --context {rest[-1].name} get etcdmembers")
+    say(f"  .venv/bin/kubectl --kubeconfig {lab.kubeconfig_path} --context {members[-1].name} get etcdmembers")
     say(f"  {lab.ui_url}/namespaces/default/workflows")
     say("Ctrl-C ends it.")
     stop = asyncio.Event()
@@ -189,8 +190,8 @@ async def _keep(lab: Lab) -> None:
     await stop.wait()
 
 
-def title(text: str) -> None:
-    """A heading."""
+def say_title(text: str) -> None:
+    """Print a heading."""
     say()
     say(text)
     say("=" * len(text))

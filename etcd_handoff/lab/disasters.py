@@ -1,4 +1,4 @@
-"""What becomes of etcd clusters beside processes that die: on data, on membership and on what others see of them."""
+"""Faults of an etcd cluster other than processes that die: of disks, data, membership, alarms and certificates."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.lab import disk, http, judge
-from etcd_handoff.lab.nodes import Beginning, Role
+from etcd_handoff.lab import disk, http, observer
+from etcd_handoff.lab.nodes import InitialCluster, Role
 from etcd_handoff.lab.processes import ProcessError, run
 from etcd_handoff.lab.waiting import wait_until
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from etcd_handoff.lab.cluster import Lab
-    from etcd_handoff.lab.credentials import Whose
+    from etcd_handoff.lab.credentials import CertificateGroup
     from etcd_handoff.lab.nodes import Node
 
 FOREIGN_TOKEN: Final = "another"  # noqa: S105  # tells clusters apart, and is no secret
@@ -32,7 +32,7 @@ WHOLE_CLUSTER: Final = "0"
 
 
 def hang_disk(lab: Lab, node: str, what: str = disk.WRITE_AHEAD_LOG) -> None:
-    """Syncs of the node's etcd do not return any more; the process runs on and answers what it has in memory.
+    """Make the syncs of the node's etcd hang; the process runs on and answers what it has in memory.
 
     By default those of its write-ahead log, which it needs for every entry: that way also an etcd that asks its
     backend for its status answers, as it does when the log is on a disk of its own.
@@ -49,13 +49,13 @@ def hang_disk(lab: Lab, node: str, what: str = disk.WRITE_AHEAD_LOG) -> None:
     new.replace(control)
 
 
-def mend_disk(lab: Lab, node: str) -> None:
-    """What hangs goes on."""
+def heal_disk(lab: Lab, node: str) -> None:
+    """Let the disk go on."""
     disk.control(lab.directory / node).unlink(missing_ok=True)
 
 
 async def fall_behind(lab: Lab, node: str, via: str, entries: int) -> None:
-    """The node's etcd is stopped while so many entries are written through another one, and goes on then."""
+    """Stop the node's etcd, write so many entries through another one, and let it go on."""
     lab.stop(Role.ETCD, node)
     try:
         await load(lab, via, entries)
@@ -64,7 +64,7 @@ async def fall_behind(lab: Lab, node: str, via: str, entries: int) -> None:
 
 
 async def load(lab: Lab, via: str, entries: int) -> None:
-    """So many entries are written through this node, all to a few keys.
+    """Write so many entries through this node, all to one key.
 
     Raises:
         OSError: etcd takes them no more.
@@ -83,34 +83,34 @@ async def load(lab: Lab, via: str, entries: int) -> None:
 
 
 async def become_foreign(lab: Lab, node: str) -> None:
-    """The node is wiped, and its etcd runs as a cluster of its own on the old addresses.
+    """Wipe the node and run its etcd as a cluster of its own on the old addresses.
 
     Its API server runs on, and serves what it finds there: nothing.
     """
     await _set_aside(lab, node)
-    await lab.start_etcd(lab.node(node), Beginning([lab.node(node)], token=FOREIGN_TOKEN))
+    await lab.start_etcd(lab.node(node), InitialCluster([lab.node(node)], token=FOREIGN_TOKEN))
 
 
-async def found_stranger(lab: Lab, name: str = "stranger") -> Node:
-    """An etcd that has nothing to do with the others, on addresses of its own: a cluster of one."""
-    node = lab.new_stranger(name)
-    await lab.start_etcd(node, Beginning([node], token=FOREIGN_TOKEN))
+async def start_foreign_cluster(lab: Lab, name: str = "foreign") -> Node:
+    """Start another cluster, of one member, on addresses of its own."""
+    node = lab.new_foreign_node(name)
+    await lab.start_etcd(node, InitialCluster([node], token=FOREIGN_TOKEN))
     return node
 
 
 async def force_new_cluster(lab: Lab, node: str) -> None:
-    """The node's etcd is a cluster of itself alone, under the same cluster ID and with the same data.
+    """Make the node's etcd a cluster of itself alone, under the same cluster ID and with the same data.
 
     It listens for peers elsewhere, where the others do not find it: these would not leave it alone, and who does this
     is cut off from them. What writes to it writes what the others do not know, so its API server is killed, as etcd's
     documentation of disaster recovery asks for.
     """
     process = lab.process(Role.ETCD, node)
-    if node in lab.having(Role.APISERVER):
+    if node in lab.nodes_with(Role.APISERVER):
         await lab.kill(Role.APISERVER, node)
     await lab.kill(Role.ETCD, node)
     _copy_aside(lab, node)
-    before, elsewhere = list(process.command), lab.new_stranger(f"{node}-alone")
+    before, elsewhere = list(process.command), lab.new_foreign_node(f"{node}-alone")
     listen, there = f"--listen-peer-urls={lab.node(node).peer_listener}", elsewhere.peer_listener
     process.command = [f"--listen-peer-urls={there}" if word == listen else word for word in before]
     process.command.append("--force-new-cluster")
@@ -119,12 +119,12 @@ async def force_new_cluster(lab: Lab, node: str) -> None:
 
 
 async def come_back(lab: Lab, node: str) -> None:
-    """What `become_foreign` or `force_new_cluster` set aside is there again, and the node is a member as before."""
+    """Undo `become_foreign` or `force_new_cluster`: the node gets its data back and is a member as before."""
     await lab.kill(Role.ETCD, node)
     shutil.rmtree(_data(lab, node))
     _aside(lab, node).rename(_data(lab, node))
-    await lab.start_etcd(lab.node(node), Beginning(lab.nodes[: lab.options.nodes]))
-    if node in lab.having(Role.APISERVER):  # what it remembers is of the other cluster
+    await lab.start_etcd(lab.node(node), InitialCluster(lab.nodes[: lab.options.nodes]))
+    if node in lab.nodes_with(Role.APISERVER):  # what it remembers is of the other cluster
         await lab.restart(Role.APISERVER, node)
 
 
@@ -132,7 +132,7 @@ async def come_back(lab: Lab, node: str) -> None:
 
 
 async def rejoin(lab: Lab, node: str) -> str:
-    """A node whose member has left is a member again under its old name, with a new ID and new data.
+    """Make a node whose member has left a member again, under its old name, with a new ID and new data.
 
     Returns:
         The ID.
@@ -144,20 +144,20 @@ async def rejoin(lab: Lab, node: str) -> str:
     via = next(n for n in lab.nodes if n.name in members and n.name != node and lab.alive(Role.ETCD, n.name))
     await _set_aside(lab, node)
     url = f"{via.etcd_url}/v3/cluster/member"
-    await judge.change_members(f"{url}/add", {"peerURLs": [lab.node(node).peer_url]})
+    await observer.change_members(f"{url}/add", {"peerURLs": [lab.node(node).peer_url]})
     initial = [n for n in lab.nodes if n.name in members or n.name == node]
-    await lab.start_etcd(lab.node(node), Beginning(initial, "existing"))
-    found = ""
+    await lab.start_etcd(lab.node(node), InitialCluster(initial, "existing"))
+    member_id = ""
 
     async def named() -> bool:
-        nonlocal found
-        found = {m.name: m.id for m in await lab.members(via.name)}.get(node, "")
-        return bool(found)
+        nonlocal member_id
+        member_id = {m.name: m.id for m in await lab.members(via.name)}.get(node, "")
+        return bool(member_id)
 
     await wait_until(named, f"{node} is listed again", SECONDS)
-    if node in lab.having(Role.APISERVER):  # it may have given up while its etcd was out
+    if node in lab.nodes_with(Role.APISERVER):  # it may have given up while its etcd was out
         await lab.restart(Role.APISERVER, node)
-    return found
+    return member_id
 
 
 # backups
@@ -171,7 +171,7 @@ class Backup:
 
 
 async def back_up(lab: Lab, name: str = "backup") -> Backup:
-    """What all members have on disk, as a copy; they stand still meanwhile."""
+    """Copy the data of all members, which are stopped meanwhile."""
     running = [node.name for node in lab.nodes if lab.alive(Role.ETCD, node.name)]
     for node in running:
         lab.stop(Role.ETCD, node)
@@ -187,36 +187,36 @@ async def back_up(lab: Lab, name: str = "backup") -> Backup:
 
 
 async def restore(lab: Lab, backup: Backup) -> None:
-    """All that was a member then is a member again with the data of then: terms, indices and membership go back.
+    """Give each member the data of the backup and start it: terms, indices and membership go back.
 
     Cluster ID and member IDs are the same as ever, as after `etcdutl snapshot restore` with the initial cluster and
     token that the cluster began with.
     """
     everybody = [n.name for n in lab.nodes]
     for node in everybody:
-        if node in lab.having(Role.APISERVER):
+        if node in lab.nodes_with(Role.APISERVER):
             await lab.kill(Role.APISERVER, node)
     await asyncio.gather(*(lab.kill(Role.ETCD, node) for node in everybody))
     for node, copy in backup.data.items():
         shutil.rmtree(_data(lab, node))
         await _copy(copy, _data(lab, node))
     await asyncio.gather(*(lab.start(Role.ETCD, node) for node in backup.data))
-    await asyncio.gather(*(lab.start(Role.APISERVER, node) for node in lab.having(Role.APISERVER)))
+    await asyncio.gather(*(lab.start(Role.APISERVER, node) for node in lab.nodes_with(Role.APISERVER)))
 
 
 # alarms
 
 
 async def raise_alarm(lab: Lab, via: str, kind: str, member_id: str = WHOLE_CLUSTER) -> None:
-    """The alarm `NOSPACE` or `CORRUPT` of a member, given in hex, or of the whole cluster."""
+    """Raise the alarm `NOSPACE` or `CORRUPT` for a member, given in hex, or for the whole cluster."""
     await _alarm(lab, via, "ACTIVATE", kind, member_id)
 
 
 async def disarm(lab: Lab, via: str) -> None:
-    """No alarm is raised any more."""
+    """Clear all alarms."""
     answer = await http.post(f"{lab.node(via).etcd_url}/v3/maintenance/alarm", {"action": "GET"})
     for alarm in answer.get("alarms", []):
-        await _alarm(lab, via, "DEACTIVATE", alarm["alarm"], judge.hex_id(alarm.get("memberID", 0)))
+        await _alarm(lab, via, "DEACTIVATE", alarm["alarm"], observer.hex_id(alarm.get("memberID", 0)))
 
 
 async def _alarm(lab: Lab, via: str, action: str, kind: str, member_id: str) -> None:
@@ -227,21 +227,21 @@ async def _alarm(lab: Lab, via: str, action: str, kind: str, member_id: str) -> 
 # certificates
 
 
-async def renew_certificates(lab: Lab, whose: Whose) -> None:
-    """New certificates and a new authority of `clients` or `servers` lie where the old ones did, which count no more.
+async def renew_certificates(lab: Lab, group: CertificateGroup) -> None:
+    """Replace the authority and the certificates of `clients` or `servers`; the old ones are refused from then on.
 
     All servers restart at once: who keeps a connection open would not notice.
     """
-    lab.credentials.renew(whose)
+    lab.credentials.renew(group)
     for role in (Role.ETCD, Role.APISERVER):
-        running = [node for node in lab.having(role) if lab.alive(role, node)]
+        running = [node for node in lab.nodes_with(role) if lab.alive(role, node)]
         await asyncio.gather(*(lab.kill(role, node) for node in running))
         await asyncio.gather(*(lab.start(role, node) for node in running))
 
 
 def restart_api_servers(lab: Lab) -> None:
-    """Those that run start anew and this returns at once: they answer as API servers do that are not ready yet."""
-    for node in lab.having(Role.APISERVER):
+    """Restart the API servers that run, and return at once, while they are not ready yet."""
+    for node in lab.nodes_with(Role.APISERVER):
         if lab.alive(Role.APISERVER, node):
             lab.process(Role.APISERVER, node).start_over()
 

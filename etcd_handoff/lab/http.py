@@ -1,4 +1,4 @@
-"""Plain HTTP to the lab's own processes, so that it judges the product without the product's gateways."""
+"""Plain HTTP to the lab's own processes, so that the lab observes the product without the product's gateways."""
 
 from __future__ import annotations
 
@@ -88,11 +88,11 @@ async def request(
 
     def call() -> tuple[int, str]:
         data = json.dumps(body).encode() if body is not None else None
-        asked = urllib.request.Request(url, data=data, method=method, headers={**ACCEPT, **(headers or {})})  # noqa: S310  # our URLs
-        known = access(url)
-        context = known.context() if known else _UNVERIFIED if url.startswith("https") else None
+        message = urllib.request.Request(url, data=data, method=method, headers={**ACCEPT, **(headers or {})})  # noqa: S310  # our URLs
+        entry = access(url)
+        context = entry.context() if entry else _UNVERIFIED if url.startswith("https") else None
         try:
-            with urllib.request.urlopen(asked, timeout=timeout_seconds, context=context) as answer:  # noqa: S310
+            with urllib.request.urlopen(message, timeout=timeout_seconds, context=context) as answer:  # noqa: S310
                 return int(answer.status), answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -107,15 +107,15 @@ async def post(url: str, body: dict[str, Any], timeout_seconds: float = 2.0) -> 
     Raises:
         OSError: No connection, no answer in time, or an error answer.
     """
-    known = access(url)
-    status, text = await request(url, body, headers=known.headers if known else None, timeout_seconds=timeout_seconds)
-    if status != 200 and known and known.user and any(word in text for word in NO_TOKEN):
-        await _log_in(url, known, known.user)
-        status, text = await request(url, body, headers=known.headers, timeout_seconds=timeout_seconds)
+    entry = access(url)
+    status, text = await request(url, body, headers=entry.headers if entry else None, timeout_seconds=timeout_seconds)
+    if status != 200 and entry and entry.user and any(word in text for word in NO_TOKEN):
+        await _log_in(url, entry, entry.user)
+        status, text = await request(url, body, headers=entry.headers, timeout_seconds=timeout_seconds)
     if status != 200:
         raise OSError(text)
-    found: dict[str, Any] = json.loads(text)
-    return found
+    answer: dict[str, Any] = json.loads(text)
+    return answer
 
 
 async def answers(url: str, headers: dict[str, str] | None = None, timeout_seconds: float = 2.0) -> bool:
@@ -126,7 +126,7 @@ async def answers(url: str, headers: dict[str, str] | None = None, timeout_secon
     return False
 
 
-async def _log_in(url: str, known: Access, user: tuple[str, str]) -> None:
+async def _log_in(url: str, entry: Access, user: tuple[str, str]) -> None:
     """Take a token from the server; its JSON gateway does not take a certificate's common name for a user."""
     parts = urlsplit(url)
     name, password = user
@@ -134,4 +134,4 @@ async def _log_in(url: str, known: Access, user: tuple[str, str]) -> None:
     status, text = await request(where, {"name": name, "password": password})
     if status != 200:
         raise OSError(text)
-    known.headers = {"Authorization": json.loads(text)["token"]}
+    entry.headers = {"Authorization": json.loads(text)["token"]}

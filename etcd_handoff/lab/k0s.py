@@ -16,9 +16,9 @@ import json
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from etcd_handoff.lab import http
-from etcd_handoff.lab.judge import first_list
 from etcd_handoff.lab.naive import leave, remove_through_itself, write_removed
 from etcd_handoff.lab.nodes import Role, bearer
+from etcd_handoff.lab.observer import first_list
 from etcd_handoff.lab.resources import joined
 from etcd_handoff.lab.waiting import ProcessError
 
@@ -40,7 +40,7 @@ class K0sStandIn:
 
     Args:
         lab: A running lab.
-        release: Whose behaviour to show.
+        release: CertificateGroup behaviour to show.
     """
 
     def __init__(self, lab: Lab, release: Release) -> None:
@@ -65,7 +65,7 @@ class K0sStandIn:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _leave_when_asked(self, node: Node) -> None:
-        while not await self._asked(node):  # noqa: ASYNC110  # what is waited for is in another process
+        while not await self._is_asked_to_leave(node):  # noqa: ASYNC110  # what is waited for is in another process
             await asyncio.sleep(LOOK_SECONDS)
         self.removed.append(node.name)
         if self._release == "v1.31":
@@ -75,13 +75,13 @@ class K0sStandIn:
         await self._lab.kill(Role.APISERVER, node.name)
         await self._lab.terminate(Role.ETCD, node.name)
 
-    async def _asked(self, node: Node) -> bool:
+    async def _is_asked_to_leave(self, node: Node) -> bool:
         """Whether the node's own API server shows that its member is to leave."""
         with contextlib.suppress(TimeoutError, ProcessError, *http.FAILURES):
             url = f"{node.api_url}/apis/etcd.k0sproject.io/v1beta1/etcdmembers/{node.name}"
             _, text = await http.request(url, headers=bearer(), timeout_seconds=REQUEST_SECONDS)
-            found = json.loads(text)
-            return bool(found["spec"].get("leave")) and joined(found) == "True"
+            resource = json.loads(text)
+            return bool(resource["spec"].get("leave")) and joined(resource) == "True"
         return False
 
     async def _resync(self, node: Node) -> None:

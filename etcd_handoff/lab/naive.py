@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.lab import http
-from etcd_handoff.lab.judge import CHANGE_SECONDS, TOO_YOUNG
 from etcd_handoff.lab.nodes import bearer
+from etcd_handoff.lab.observer import CHANGE_SECONDS, UNHEALTHY_CLUSTER
 from etcd_handoff.lab.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from etcd_handoff.lab.nodes import Node
 
 STATUS_TIMEOUT_SECONDS: Final = 5.0
-YOUNG_SECONDS: Final = 20.0
+CHANGE_ACCEPTED_SECONDS: Final = 20.0
+"""How long to wait until etcd, just started, takes a change of its membership."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +47,13 @@ async def leave(lab: Lab, name: str) -> NaiveStep:
     node, member_id = lab.node(name), int(await lab.member_id(name), 16)
     removed: list[NaiveStep] = []
 
-    async def taken() -> bool:
+    async def accepted() -> bool:
         url = f"{node.etcd_url}/v3/cluster/member/remove"
-        asked = _asked(url, {"ID": str(member_id)}, {}, "POST", CHANGE_SECONDS)
-        removed.append(await _timed(f"remove {name} through {name}", asked))
-        return TOO_YOUNG not in removed[-1].error
+        request = _request(url, {"ID": str(member_id)}, {}, "POST", CHANGE_SECONDS)
+        removed.append(await _timed(f"remove {name} through {name}", request))
+        return UNHEALTHY_CLUSTER not in removed[-1].error
 
-    await wait_until(taken, "etcd takes a change of the membership", YOUNG_SECONDS)
+    await wait_until(accepted, "etcd takes a change of the membership", CHANGE_ACCEPTED_SECONDS)
     return removed[-1]
 
 
@@ -62,18 +63,18 @@ async def write_removed(node: Node, name: str) -> NaiveStep:
     status = {"conditions": [condition], "message": condition["message"], "reconcileStatus": "Success"}
     url = f"{node.api_url}/apis/etcd.k0sproject.io/v1beta1/etcdmembers/{name}/status"
     headers = {**bearer(), "Content-Type": "application/merge-patch+json"}
-    asked = _asked(url, {"status": status}, headers, "PATCH", STATUS_TIMEOUT_SECONDS)
-    return await _timed(f"write Joined=False through {node.name}'s API server", asked)
+    request = _request(url, {"status": status}, headers, "PATCH", STATUS_TIMEOUT_SECONDS)
+    return await _timed(f"write Joined=False through {node.name}'s API server", request)
 
 
-async def _timed(what: str, asked: Coroutine[None, None, str]) -> NaiveStep:
+async def _timed(what: str, request: Coroutine[None, None, str]) -> NaiveStep:
     began = time.perf_counter()
-    error = await asked
+    error = await request
     return NaiveStep(what, (time.perf_counter() - began) * 1000, error)
 
 
-async def _asked(url: str, body: dict[str, object], headers: dict[str, str], method: str, limit: float) -> str:
-    """Empty when it worked, otherwise the server's words or our own for its silence."""
+async def _request(url: str, body: dict[str, object], headers: dict[str, str], method: str, limit: float) -> str:
+    """Return an empty string on success, otherwise the error: the server's text, or ours if it does not answer."""
     try:
         status, text = await http.request(url, body, method=method, headers=headers, timeout_seconds=limit)
     except TimeoutError:

@@ -10,9 +10,9 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.lab import forwarder, http
+from etcd_handoff.lab import http, peer_proxy
+from etcd_handoff.lab.binaries.lookup import locate_toxiproxy
 from etcd_handoff.lab.nodes import HOST, Node, Role
-from etcd_handoff.lab.parts import locate_toxiproxy
 from etcd_handoff.lab.processes import Process, ProcessError
 
 if TYPE_CHECKING:
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
     from etcd_handoff.lab.ports import Ports
 
-SWALLOWED: Final = {"type": "timeout", "attributes": {"timeout": 0}}
-"""Nothing arrives any more and nobody is told, as when a cable is cut."""
+DROP_ALL: Final = {"type": "timeout", "attributes": {"timeout": 0}}
+"""The toxic of a link that drops everything and closes no connection, as when a cable is cut."""
 CONTROL_SECONDS: Final = 20.0
 """How long Toxiproxy may take for a change: it waits until what is on its way in a slow link has arrived."""
-THERE, BACK = "upstream", "downstream"
+UPSTREAM, DOWNSTREAM = "upstream", "downstream"
+"""Toxiproxy's words: towards the server, and back to the client."""
 
 
 class Network:
@@ -38,77 +39,77 @@ class Network:
     def __init__(self, ports: Ports, nodes: list[Node]) -> None:
         (self._control,) = ports.take(1)
         self._links: dict[str, tuple[int, int]] = {}
-        self._lossy: set[str] = set()
+        self._dropping: set[str] = set()
         self._routes: dict[str, dict[str, int]] = {}
-        self._exits: dict[str, int] = {}
+        self._peer_proxy_ports: dict[str, int] = {}
         for node in nodes:
-            self._links[f"etcd-{node.name}"] = (node.etcd_door, node.client_port)
-            self._links[f"api-{node.name}"] = (node.api_door, node.api_port)
-            (self._exits[node.name],) = ports.take(1)
-            ways = self._routes[str(self._exits[node.name])] = {}
+            self._links[f"etcd-{node.name}"] = (node.advertised_client_port, node.client_port)
+            self._links[f"api-{node.name}"] = (node.advertised_api_port, node.api_port)
+            (self._peer_proxy_ports[node.name],) = ports.take(1)
+            routes = self._routes[str(self._peer_proxy_ports[node.name])] = {}
             for other in nodes:
                 if other != node:
-                    (ways[str(other.peer_port)],) = ports.take(1)
-                    self._links[f"{node.name}-{other.name}"] = (ways[str(other.peer_port)], other.peer_port)
+                    (routes[str(other.peer_port)],) = ports.take(1)
+                    self._links[f"{node.name}-{other.name}"] = (routes[str(other.peer_port)], other.peer_port)
 
     def processes(self, logs: Path) -> dict[Role, Process]:
-        """What it is made of."""
+        """Return the processes that make the network: Toxiproxy and the proxy between peers."""
         proxy = [str(locate_toxiproxy()), "-host", HOST, "-port", str(self._control)]
-        exits = [sys.executable, "-I", forwarder.__file__, json.dumps(self._routes)]
+        proxies = [sys.executable, "-I", peer_proxy.__file__, json.dumps(self._routes)]
         return {
             Role.TOXIPROXY: Process("toxiproxy", proxy, logs / "toxiproxy.log"),
-            Role.FORWARDER: Process("forwarder", exits, logs / "forwarder.log"),
+            Role.PEER_PROXY: Process("peer-proxy", proxies, logs / "peer-proxy.log"),
         }
 
     def environment(self, node: str) -> dict[str, str]:
-        """What makes the etcd member of a node take its links; those to loopback addresses never do."""
-        exit_url = f"http://{HOST}:{self._exits[node]}"
-        return {"HTTP_PROXY": exit_url, "http_proxy": exit_url, "NO_PROXY": "", "no_proxy": ""}
+        """Return the environment that makes the etcd member of a node dial its peers through the links."""
+        proxy_url = f"http://{HOST}:{self._peer_proxy_ports[node]}"
+        return {"HTTP_PROXY": proxy_url, "http_proxy": proxy_url, "NO_PROXY": "", "no_proxy": ""}
 
     @property
     def version_url(self) -> str:
-        """What answers once links can be made."""
+        """URL that answers once links can be made."""
         return f"{self._url}/version"
 
     async def connect(self) -> None:
-        """All links stand."""
+        """Make all links."""
         links = [
             {"name": name, "listen": f"{HOST}:{listen}", "upstream": f"{HOST}:{port}", "enabled": True}
             for name, (listen, port) in self._links.items()
         ]
-        await self._ask("/populate", links)
+        await self._request("/populate", links)
 
-    async def cut(self, node: str) -> None:
-        """Nothing reaches the node and nothing comes from it, but on the node itself."""
-        for name in self._of(node):
-            for stream in (THERE, BACK):
-                await self._poison(name, stream, SWALLOWED)
+    async def isolate(self, node: str) -> None:
+        """Cut the node off: no link carries anything to it or from it. What runs on the node still reaches its etcd."""
+        for name in self._links_of(node):
+            for stream in (UPSTREAM, DOWNSTREAM):
+                await self._add_toxic(name, stream, DROP_ALL)
 
-    async def mute(self, node: str) -> None:
-        """Everything reaches the node, nothing comes from it."""
-        for name in self._of(node):
-            await self._poison(name, THERE if name.startswith(f"{node}-") else BACK, SWALLOWED)
+    async def drop_outgoing(self, node: str) -> None:
+        """Drop everything that the node sends; it still receives."""
+        for name in self._links_of(node):
+            await self._add_toxic(name, UPSTREAM if name.startswith(f"{node}-") else DOWNSTREAM, DROP_ALL)
 
-    async def slow(self, milliseconds: int) -> None:
-        """Every answer on every link comes so much later; so does every message between peers, either way."""
+    async def add_latency(self, milliseconds: int) -> None:
+        """Delay every answer on every link, and with that every message between peers, either way."""
         for name in self._links:
-            await self._poison(name, BACK, {"type": "latency", "attributes": {"latency": milliseconds}})
+            await self._add_toxic(name, DOWNSTREAM, {"type": "latency", "attributes": {"latency": milliseconds}})
 
-    async def mend(self) -> None:
-        """All links are as they were; what a link had swallowed breaks its connections, as no cable loses bytes."""
-        while self._lossy:
-            await self._ask(f"/proxies/{self._lossy.pop()}", {"enabled": False})
-        await self._ask("/reset", {})
+    async def heal(self) -> None:
+        """Restore all links. A link that dropped bytes closes its connections first: TCP never goes on after a gap."""
+        while self._dropping:
+            await self._request(f"/proxies/{self._dropping.pop()}", {"enabled": False})
+        await self._request("/reset", {})
 
-    def _of(self, node: str) -> list[str]:
+    def _links_of(self, node: str) -> list[str]:
         return [name for name in self._links if node in name.split("-")]
 
-    async def _poison(self, link: str, stream: str, toxic: dict[str, Any]) -> None:
-        if toxic == SWALLOWED:
-            self._lossy.add(link)
-        await self._ask(f"/proxies/{link}/toxics", {"name": stream, "stream": stream, "toxicity": 1.0, **toxic})
+    async def _add_toxic(self, link: str, stream: str, toxic: dict[str, Any]) -> None:
+        if toxic == DROP_ALL:
+            self._dropping.add(link)
+        await self._request(f"/proxies/{link}/toxics", {"name": stream, "stream": stream, "toxicity": 1.0, **toxic})
 
-    async def _ask(self, path: str, body: Any) -> None:
+    async def _request(self, path: str, body: Any) -> None:
         status, text = await http.request(f"{self._url}{path}", body, method="POST", timeout_seconds=CONTROL_SECONDS)
         if status >= 300:
             msg = f"toxiproxy {path}: {text}"

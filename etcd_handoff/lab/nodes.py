@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from etcd_handoff.lab.binaries.lookup import Binaries
     from etcd_handoff.lab.certificates import Certificates
     from etcd_handoff.lab.options import LabOptions
-    from etcd_handoff.lab.parts import Parts
     from etcd_handoff.lab.ports import Ports
 
 TOKEN: Final = "lab-admin"  # noqa: S105  # of an API server that lives for minutes on loopback
@@ -35,14 +35,14 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 
 
 class Role(StrEnum):
-    """What a process of the lab is."""
+    """Which program a process of the lab runs."""
 
     ETCD = "etcd"
     APISERVER = "apiserver"
     WORKER = "worker"
     TEMPORAL = "temporal"
     TOXIPROXY = "toxiproxy"
-    FORWARDER = "forwarder"
+    PEER_PROXY = "peer-proxy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ class Node:
         client_port: Where its etcd member listens for clients.
         peer_port: Where its etcd member listens for peers.
         api_port: Where its API server listens.
-        etcd_door: Where others reach the client port; the same port unless a network lies between.
-        api_door: Where others reach the API server.
+        advertised_client_port: Where others reach the client port; the same port unless a network lies between.
+        advertised_api_port: Where others reach the API server; likewise.
         peer_host: The host that its peer URL names.
         secure: Whether its etcd member is asked over TLS.
     """
@@ -64,8 +64,8 @@ class Node:
     client_port: int
     peer_port: int
     api_port: int
-    etcd_door: int
-    api_door: int
+    advertised_client_port: int
+    advertised_api_port: int
     peer_host: str = HOST
     secure: bool = False
 
@@ -73,9 +73,9 @@ class Node:
     def on(cls, name: str, ports: Ports, *, network: bool = False, secure: bool = False) -> Node:
         """A node on fresh ports, reached directly or through a network."""
         client_port, peer_port, api_port = ports.take(3)
-        etcd_door, api_door = ports.take(2) if network else (client_port, api_port)
+        advertised_client_port, advertised_api_port = ports.take(2) if network else (client_port, api_port)
         host = PROXIED_HOST if network else HOST
-        return cls(name, client_port, peer_port, api_port, etcd_door, api_door, host, secure)
+        return cls(name, client_port, peer_port, api_port, advertised_client_port, advertised_api_port, host, secure)
 
     @property
     def etcd_url(self) -> str:
@@ -85,7 +85,7 @@ class Node:
     @property
     def advertised_url(self) -> str:
         """Client URL of its etcd member for everybody else."""
-        return f"{self._scheme}://{HOST}:{self.etcd_door}"
+        return f"{self._scheme}://{HOST}:{self.advertised_client_port}"
 
     @property
     def peer_url(self) -> str:
@@ -100,7 +100,7 @@ class Node:
     @property
     def api_url(self) -> str:
         """URL of its API server."""
-        return f"https://{HOST}:{self.api_door}"
+        return f"https://{HOST}:{self.advertised_api_port}"
 
     @property
     def _scheme(self) -> str:
@@ -113,8 +113,8 @@ def bearer() -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
-    """How an etcd member without data begins.
+class InitialCluster:
+    """What an etcd member without data takes for its cluster (etcd's flags `--initial-cluster...`).
 
     Attributes:
         nodes: All members that there are then, itself included.
@@ -128,20 +128,20 @@ class Beginning:
 
 
 def etcd_command(
-    parts: Parts, node: Node, beginning: Beginning, folder: Path, certificates: Certificates | None = None
+    binaries: Binaries, node: Node, initial: InitialCluster, folder: Path, certificates: Certificates | None = None
 ) -> list[str]:
     """A member of a cluster."""
     command = [
-        str(parts.etcd),
+        str(binaries.etcd),
         f"--name={node.name}",
         f"--data-dir={folder / 'etcd'}",
         f"--listen-client-urls={node.etcd_url}",
         f"--advertise-client-urls={node.advertised_url}",
         f"--listen-peer-urls={node.peer_listener}",
         f"--initial-advertise-peer-urls={node.peer_url}",
-        f"--initial-cluster={','.join(f'{n.name}={n.peer_url}' for n in beginning.nodes)}",
-        f"--initial-cluster-state={beginning.state}",
-        f"--initial-cluster-token={beginning.token}",
+        f"--initial-cluster={','.join(f'{n.name}={n.peer_url}' for n in initial.nodes)}",
+        f"--initial-cluster-state={initial.state}",
+        f"--initial-cluster-token={initial.token}",
         "--log-level=info",
     ]
     if certificates is not None:
@@ -153,11 +153,11 @@ def etcd_command(
 
 
 def apiserver_command(
-    parts: Parts, node: Node, folder: Path, shared: Path, certificates: Certificates | None = None
+    binaries: Binaries, node: Node, folder: Path, shared: Path, certificates: Certificates | None = None
 ) -> list[str]:
     """An API server on this node's etcd member alone, as in k0s."""
     command = [
-        str(parts.kube_apiserver),
+        str(binaries.kube_apiserver),
         f"--etcd-servers={node.etcd_url}",
         f"--bind-address={HOST}",
         f"--secure-port={node.api_port}",
@@ -181,14 +181,14 @@ def apiserver_command(
     return command
 
 
-def temporal_command(parts: Parts, folder: Path, port: int, ui_port: int) -> list[str]:
+def temporal_command(binaries: Binaries, folder: Path, port: int, ui_port: int) -> list[str]:
     """Temporal's dev server with its Web UI, on a file, so that it survives its own restart.
 
     Left alone it reads the queue from which it hands tasks to workers 20 times a second for each history shard, and it
     has one shard: after a burst of 20 every task waits for up to 50 ms.
     """
     return [
-        str(parts.temporal),
+        str(binaries.temporal),
         "server",
         "start-dev",
         f"--db-filename={folder / 'temporal.db'}",

@@ -104,19 +104,19 @@ class Process:
             self._popen.send_signal(number)
 
     async def kill(self) -> None:
-        """SIGKILL, and gone when this returns."""
+        """Send SIGKILL and wait for the exit."""
         self.signal(signal.SIGKILL)
         await self.ended()
 
     def start_over(self) -> None:
-        """SIGKILL and start in one go: whoever waits for it does not see it end."""
+        """Kill and start it in one call, so that nobody who waits for it sees it end."""
         self.signal(signal.SIGKILL)
         if self._popen is not None:
             self._popen.wait()
         self.start()
 
     async def terminate(self) -> None:
-        """SIGTERM, and gone when this returns."""
+        """Send SIGTERM and wait for the exit."""
         self.signal(signal.SIGTERM)
         await self.ended()
 
@@ -147,13 +147,13 @@ class Process:
 
         await wait_until(alive_and_ready, f"{self.name} is ready", timeout_seconds, self.tail)
 
-    def says(self, words: str) -> bool:
-        """Whether its log has the words, counted from its last start: earlier lives said them too."""
+    def log_contains(self, text: str) -> bool:
+        """Return whether its log has the text since its last start."""
         if not self.log.exists():
             return False
         with self.log.open("rb") as log:
             log.seek(self._log_start)
-            return words.encode() in log.read()
+            return text.encode() in log.read()
 
     def tail(self) -> str:
         """The last lines of its log."""
@@ -162,7 +162,7 @@ class Process:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
 
     def error(self, what: str) -> ProcessError:
-        """An error that says what is wrong with it and how its log ends."""
+        """Return an error that says what is wrong with the process, with the last lines of its log."""
         return ProcessError(f"{self.name} {what}; the end of {self.log}:\n{self.tail()}")
 
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from etcd_handoff.lab import http
-from etcd_handoff.lab.judge import ListedMember
 from etcd_handoff.lab.nodes import HOST, ROOT, Node, bearer
+from etcd_handoff.lab.observer import ListedMember
 from etcd_handoff.lab.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def _condition(resource: dict[str, Any], kind: str) -> str:
     return next((str(c["status"]) for c in conditions if c["type"] == kind), "Unknown")
 
 
-async def joined_again(kubectl: Kubectl, context: str, name: str, member_id: str) -> None:
-    """The EtcdMember says of its node's member what k0s says of it when a controller starts: that ID, Joined=True."""
+async def write_joined(kubectl: Kubectl, context: str, name: str, member_id: str) -> None:
+    """Write the status that k0s writes when a controller starts: this member ID, Joined=True."""
     status = _resource(ListedMember(member_id, name, is_learner=False))["status"]
     patch = ("--subresource=status", "--type", "merge", "-p", json.dumps({"status": status}))
     await kubectl("patch", "etcdmember", name, *patch, context=context)

@@ -92,9 +92,9 @@ class ServiceAccount:
 
     async def accepted(self, node: Node, token: str | None = None) -> bool:
         """Whether the node's API server knows who comes with this token, by default with the present one."""
-        asked = {"kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1"}
+        review = {"kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1"}
         spec = {"token": self.token_file.read_text() if token is None else token}
         url = f"{node.api_url}/apis/authentication.k8s.io/v1/tokenreviews"
         headers = {**bearer(), "Content-Type": "application/json"}
-        _, text = await http.request(url, {**asked, "spec": spec}, headers=headers)
+        _, text = await http.request(url, {**review, "spec": spec}, headers=headers)
         return bool(json.loads(text).get("status", {}).get("authenticated"))

@@ -35,9 +35,9 @@ async def wait_until(
         raise ProcessError(msg) from None
 
 
-async def together(*works: Coroutine[None, None, None]) -> None:
-    """All have ended well; the first failure ends the others and is raised as it is, not in a group."""
-    tasks = [asyncio.ensure_future(work) for work in works]
+async def gather_all(*coroutines: Coroutine[None, None, None]) -> None:
+    """Run all at once; the first failure cancels the others and is raised as it is, not in a group."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:
         await asyncio.gather(*tasks)
     finally:

@@ -98,8 +98,8 @@ class OpenLoopWriter:
     def __init__(self, url: str, folder: Path, interval_ms: float = 4.0) -> None:
         self._file = folder / f"puts-{time.monotonic_ns()}.jsonl"
         command = [sys.executable, "-m", "etcd_handoff.lab.writer", url, str(interval_ms), str(self._file)]
-        if known := http.access(url):
-            command += [str(known.ca_file), str(known.user_cert_file)]
+        if entry := http.access(url):
+            command += [str(entry.ca_file), str(entry.user_cert_file)]
         self._process = Process("writer", command, self._file.with_suffix(".log"), cwd=ROOT)
 
     async def __aenter__(self) -> Self:
@@ -118,7 +118,7 @@ class OpenLoopWriter:
         self._process.start()
 
         async def writing() -> bool:
-            return self._process.says(READY)
+            return self._process.log_contains(READY)
 
         await self._process.ready_when(writing, 30.0)
 
@@ -142,9 +142,9 @@ async def missing(report: WriteReport, urls: Iterable[str]) -> dict[str, list[in
     that it has caught up.
     """
     lost: dict[str, list[int]] = {}
-    wanted = {p.number for p in report.acknowledged}
+    acknowledged = {p.number for p in report.acknowledged}
     for url in urls:
-        absent = wanted - await _numbers(url, report.prefix)
+        absent = acknowledged - await _numbers(url, report.prefix)
         if absent:
             lost[url] = sorted(absent)
     return lost
@@ -169,11 +169,11 @@ def _prefix(file: Path) -> str:
 
 def _channel(url: str, *options: tuple[str, int]) -> grpc.aio.Channel:
     where, all_options = url.partition("://")[2], [("grpc.enable_retries", 0), *options]
-    known = http.access(url)
-    if known is None or known.user_cert_file is None:
+    entry = http.access(url)
+    if entry is None or entry.user_cert_file is None:
         return grpc.aio.insecure_channel(where, options=all_options)
-    mine = known.user_cert_file.read_bytes()
-    credentials = grpc.ssl_channel_credentials(known.ca_file.read_bytes(), mine, mine)
+    certificate = entry.user_cert_file.read_bytes()
+    credentials = grpc.ssl_channel_credentials(entry.ca_file.read_bytes(), certificate, certificate)
     return grpc.aio.secure_channel(where, credentials, options=all_options)
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.lab.parts import ETCD_CHOICE
+from bench.source import product_hash
+from etcd_handoff.lab.binaries.catalog import ETCD_CHOICE
 from tests.chaos.cases import Case, all_cases, sample
 
 if TYPE_CHECKING:
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[2]
 RESULTS: Final = ROOT / "bench" / "results"
-PRODUCT: Final = ("worker.py", "workflows/*.py", "activities/*.py", "etcd_handoff/*.py")
-"""What the cases put to the test; the lab is in a folder of its own."""
 
 
 @dataclass
@@ -38,7 +35,7 @@ class Finding:
         gap_ms: Longest time between two acknowledged writes.
         failed_writes: Puts that were not acknowledged.
         said: What a judge said, when it is broken.
-        product: Which version of the product it was, as `product` has it.
+        product: Which version of the product it was, as `product_hash` has it.
     """
 
     name: str
@@ -50,13 +47,6 @@ class Finding:
     product: str = ""
 
 
-@cache
-def product() -> str:
-    """Short hash of the product's source: what was found of another one may no longer be so."""
-    files = sorted(path for pattern in PRODUCT for path in ROOT.glob(pattern))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
-
-
 def chosen() -> list[Case]:
     """All cases with `CHAOS=all`, those with `CHAOS=<part of a name>` in their name, else the sample.
 
@@ -66,7 +56,7 @@ def chosen() -> list[Case]:
     if wanted in ("", "sample"):
         return sample()
     with _alone():
-        found = {row.name for row in stored() if os.environ.get("CHAOS_REST") and row.product == product()}
+        found = {row.name for row in stored() if os.environ.get("CHAOS_REST") and row.product == product_hash()}
     return [case for case in all_cases() if (wanted == "all" or wanted in case.name) and case.name not in found]
 
 
@@ -104,7 +94,7 @@ def store(finding: Finding) -> None:
     """Let a finding take the place of the older one of its case; runs of other cases may do the same meanwhile."""
     if not os.environ.get("CHAOS"):
         return
-    finding.product = product()
+    finding.product = product_hash()
     path = results_path()
     with _alone():
         by_name = {row.name: row for row in [*stored(), finding]}

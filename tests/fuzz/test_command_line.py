@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from etcd_handoff import cli
-from etcd_handoff.cli import common
+from etcd_handoff.cli import connections
 from tests.fuzz.mutations import REPEATABLE, TEXTS, drawn
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def test_any_arguments_end_with_words(tmp_path: Path, monkeypatch: pytest.Monkey
         patch.chdir(tmp_path)
         patch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
         patch.delenv("ETCD_HANDOFF_CONFIG", raising=False)
-        patch.setattr(common, "CONNECT_SECONDS", 0.02)
+        patch.setattr(connections, "CONNECT_SECONDS", 0.02)
         output, errors = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace") for _ in range(2))
         patch.setattr(sys, "stdout", output)
         patch.setattr(sys, "stderr", errors)

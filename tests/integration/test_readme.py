@@ -8,9 +8,10 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.lab.parts import locate
+
 from etcd_handoff.lab import Lab, LabOptions
 from etcd_handoff.lab.nodes import ROOT
-from etcd_handoff.lab.parts import locate
 from etcd_handoff.lab.processes import run
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ async def test_commands_of_the_readme_work_with_its_configuration_in_its_order(t
     folder.mkdir()
     programs.mkdir()
     async with Lab(LabOptions(cluster="prod", tls=True, directory=tmp_path / "lab")) as lab:
-        await lab.of_age()
+        await lab.wait_for_health_interval()
         await lab.kubectl("delete", "etcdmembers", "--all", context="node0")
         reader = Reader(lab, folder, programs)
         reader.prepare_files(configuration)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -12,8 +13,12 @@ from temporalio import exceptions
 from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError, RPCStatusCode
 
-from etcd_handoff import __version__, cli, client, errors
-from etcd_handoff.cli import app, common, doctor_temporal, following, removal
+from etcd_handoff import __version__, cli, errors
+from etcd_handoff.cli import commands, configuration, doctor_temporal, remove
+from etcd_handoff.cli.errors import CommandError, status_and_text, temporal_error
+from etcd_handoff.client import connection_failure, connection_note, removal_id
+from etcd_handoff.exit_status import EXIT_BY_FAILURE
+from etcd_handoff.leave_requests import WatchRequest
 from etcd_handoff.model import FailureType, RemovalRequest
 from etcd_handoff.payloads import VersionMismatchError
 
@@ -44,14 +49,14 @@ def _nothing_configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 )
 def test_common_options_count_before_and_after_the_command(arguments: list[str]) -> None:
     """Neither place wins over the other by its defaults."""
-    given = cli.parser().parse_args(arguments)
-    assert (given.cluster, given.config, given.output, given.member) == ("prod", "f", "json", "n1")
+    args = cli.parser().parse_args(arguments)
+    assert (args.cluster, args.config, args.output, args.member) == ("prod", "f", "json", "n1")
 
 
 def test_without_options_output_is_a_table() -> None:
     """The defaults."""
-    given = cli.parser().parse_args(["status"])
-    assert (given.cluster, given.config, given.output) == (None, None, "table")
+    args = cli.parser().parse_args(["status"])
+    assert (args.cluster, args.config, args.output) == (None, None, "table")
 
 
 @pytest.mark.parametrize(
@@ -91,8 +96,28 @@ def test_help_imports_none_of_the_heavy_libraries() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("command", ["demo", "worker", "plan", "remove", "status", "watch", "doctor"])
+def test_help_of_each_command_says_what_it_does_with_an_example(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The example is a command line that the parser accepts."""
+    assert cli.run([command, "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    example = text.partition("Example: ")[2]
+    assert example.startswith(f"etcd-handoff {command} ")
+    assert callable(cli.parser().parse_args(shlex.split(example)[1:]).run)
+
+
+def test_defaults_are_those_of_the_workflows() -> None:
+    """The parser repeats two numbers, since it must not import the models."""
+    args = cli.parser().parse_args(["remove", "n1"])
+    assert args.blocked_timeout == RemovalRequest(cluster="prod", member="n1").blocked_timeout_seconds
+    args = cli.parser().parse_args(["watch", "start"])
+    assert args.resync == WatchRequest(cluster="prod").resync_seconds
+
+
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "text"),
     [
         (["-c", "b!d", "remove", "n1"], "cluster: "),
         (["-c", "prod", "remove", "a/b"], "member: "),
@@ -102,12 +127,12 @@ def test_help_imports_none_of_the_heavy_libraries() -> None:
     ],
 )
 def test_bad_input_is_told_before_anything_is_asked(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One line for each wrong field, without a connection."""
-    monkeypatch.setattr(removal, "connected", None)
+    monkeypatch.setattr(remove, "connect_temporal", None)
     assert cli.run(arguments) == 2
-    assert capsys.readouterr().err.startswith(said)
+    assert capsys.readouterr().err.startswith(text)
 
 
 @pytest.mark.parametrize("command", [["plan", "n1"], ["remove", "n1"], ["status"]])
@@ -136,23 +161,23 @@ def test_unusable_configuration_ends_with_2(
 def test_only_profile_is_the_default(tmp_path: Path) -> None:
     """Nobody has to name the only cluster there is."""
     (tmp_path / "etcd-handoff.toml").write_text(ONE)
-    assert common.profile_of(cli.parser().parse_args(["status"]))[0] == "prod"
+    assert configuration.cluster_profile(cli.parser().parse_args(["status"]))[0] == "prod"
 
 
 def test_cluster_that_only_the_workers_know_is_not_refused_here(tmp_path: Path) -> None:
     """Their configuration decides what `remove` may name; `plan` reads etcd itself and needs the profile."""
     (tmp_path / "etcd-handoff.toml").write_text(ONE)
-    given = cli.parser().parse_args(["-c", "elsewhere", "remove", "n1"])
-    assert common.cluster_name(given, common.read_config(given)) == "elsewhere"
-    with pytest.raises(common.Stop, match="no profile 'elsewhere'"):
-        common.profile_of(given)
+    args = cli.parser().parse_args(["-c", "elsewhere", "remove", "n1"])
+    assert configuration.cluster_name(args, configuration.read_config(args)) == "elsewhere"
+    with pytest.raises(CommandError, match="no profile 'elsewhere'"):
+        configuration.cluster_profile(args)
 
 
 def test_named_configuration_that_is_missing_is_an_error() -> None:
     """A file that was named is never left out silently; one that was not may be missing."""
-    assert common.read_config(cli.parser().parse_args(["remove", "n1"])) is None
+    assert configuration.read_config(cli.parser().parse_args(["remove", "n1"])) is None
     with pytest.raises(errors.ConfigError, match="no such file"):
-        common.read_config(cli.parser().parse_args(["remove", "n1", "--config", "gone.toml"]))
+        configuration.read_config(cli.parser().parse_args(["remove", "n1", "--config", "gone.toml"]))
 
 
 # --- how it ends --------------------------------------------------------------------------------------------
@@ -161,7 +186,7 @@ def test_named_configuration_that_is_missing_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("error", "status", "said"),
     [
-        (common.Stop(3, "no"), 3, "no"),
+        (CommandError(3, "no"), 3, "no"),
         (errors.ConfigError("f: wrong"), 2, "f: wrong"),
         (errors.UnknownClusterError("which"), 2, "which"),
         (errors.UnreachableError("nobody"), 4, "etcd cannot be read: nobody"),
@@ -177,7 +202,7 @@ def test_named_configuration_that_is_missing_is_an_error() -> None:
 )
 def test_every_error_has_its_exit_status(error: Exception, status: int, said: str) -> None:
     """Also those that nobody thought of."""
-    ended, text = common.explain(error)
+    ended, text = status_and_text(error)
     assert ended == status
     assert text.startswith(said)
 
@@ -196,7 +221,7 @@ def test_no_error_of_a_command_leaves_a_traceback(
     def fail(_: object) -> int:
         raise error
 
-    monkeypatch.setattr(app, "status_command", fail)
+    monkeypatch.setattr(commands, "status_command", fail)
     assert cli.run(["status"]) == status
     assert "Traceback" not in capsys.readouterr().err
 
@@ -214,10 +239,10 @@ def test_no_error_of_a_command_leaves_a_traceback(
 )
 def test_temporal_silent_is_4_wrong_namespace_2_and_its_refusal_1(code: RPCStatusCode, status: int, said: str) -> None:
     """A server that answers can be reached; the namespace is a setting."""
-    stop = common.rpc_stop(RPCError("it said so", code, b""))
-    assert stop.status == status
-    assert said in str(stop)
-    assert "it said so" in str(stop)
+    error = temporal_error(RPCError("it said so", code, b""))
+    assert error.status == status
+    assert said in str(error)
+    assert "it said so" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -246,8 +271,8 @@ def test_failure_of_the_removal_decides_the_exit_status(
     cause: BaseException, status: int, kind: str, form: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The text goes to standard error; with JSON the failure is an object on standard output too."""
-    given = cli.parser().parse_args(["-o", form, "remove", "n1"])
-    assert removal._failed(given, WorkflowFailureError(cause=cause)) == status
+    args = cli.parser().parse_args(["-o", form, "remove", "n1"])
+    assert remove._print_failure(args, WorkflowFailureError(cause=cause)) == status
     shown = capsys.readouterr()
     assert shown.err.startswith(f"{kind}: ")
     assert (json.loads(shown.out)["failure"] == kind) if form == "json" else not shown.out
@@ -255,7 +280,7 @@ def test_failure_of_the_removal_decides_the_exit_status(
 
 def test_every_failure_type_was_thought_of() -> None:
     """A new type needs a decision; PermissionDenied is 1 on purpose."""
-    assert set(FailureType) - set(following.EXIT_BY_FAILURE) == {FailureType.PERMISSION_DENIED}
+    assert set(FailureType) - set(EXIT_BY_FAILURE) == {FailureType.PERMISSION_DENIED}
 
 
 def test_connection_error_is_cut_to_its_words() -> None:
@@ -264,9 +289,9 @@ def test_connection_error_is_cut_to_its_words() -> None:
         "Failed client connect: Server connection error: tonic::transport::Error(Transport, ConnectError("
         'ConnectError("tcp connect error", 127.0.0.1:1, Os { code: 111, message: "Connection refused" })))'
     )
-    assert client.connection_note(said) == "Connection refused"
-    assert client.connection_note("Failed client connect: odd") == "odd"
-    assert client.connection_note("") == "no answer in time"
+    assert connection_note(said) == "Connection refused"
+    assert connection_note("Failed client connect: odd") == "odd"
+    assert connection_note("") == "no answer in time"
 
 
 @pytest.mark.parametrize(
@@ -299,7 +324,7 @@ def test_connection_error_is_cut_to_its_words() -> None:
 )
 def test_trouble_with_temporal_is_called_what_it_is(error: Exception, status: int, said: str) -> None:
     """Refused credentials are not a server that cannot be reached, nor is an error that has nothing to do with it."""
-    ended, text = client.connection_failure(error)
+    ended, text = connection_failure(error)
     assert (ended, said in text) == (status, True), text
     assert "cannot be reached" in said or "cannot be reached" not in text or status == 4
     assert "\n" not in text
@@ -308,8 +333,8 @@ def test_trouble_with_temporal_is_called_what_it_is(error: Exception, status: in
 def test_dry_run_has_a_workflow_id_of_its_own() -> None:
     """So that no removal joins it, and none joins a removal."""
     request = RemovalRequest(cluster="prod", member="n1")
-    assert client.removal_id(request) == "etcd-remove/prod/n1"
-    assert client.removal_id(request.model_copy(update={"dry_run": True})) == "etcd-plan/prod/n1"
+    assert removal_id(request) == "etcd-remove/prod/n1"
+    assert removal_id(request.model_copy(update={"dry_run": True})) == "etcd-plan/prod/n1"
 
 
 def test_doctor_checks_temporal_although_the_configuration_is_missing(
@@ -318,9 +343,9 @@ def test_doctor_checks_temporal_although_the_configuration_is_missing(
     """One broken part does not hide the others."""
 
     async def unreachable() -> None:
-        raise common.Stop(4, "Temporal cannot be reached")
+        raise CommandError(4, "Temporal cannot be reached")
 
-    monkeypatch.setattr(doctor_temporal, "connected", unreachable)
+    monkeypatch.setattr(doctor_temporal, "connect_temporal", unreachable)
     assert cli.run(["doctor", "-o", "json"]) == 2
     shown = json.loads(capsys.readouterr().out)
     assert [(found["check"], found["ok"]) for found in shown] == [

@@ -7,11 +7,16 @@ from typing import Any
 
 import pytest
 
-from etcd_handoff.cli import following
-from etcd_handoff.cli import output as out
-from etcd_handoff.cli.planning import Outlook, plan_lines, plan_object, planned
-from etcd_handoff.cli.records import claims_of, compare, doubt_of
-from etcd_handoff.model import HandoffState, Outcome, Progress, RemovalResult, Step, StepOutcome
+from etcd_handoff.cli.etcdmembers import claims_of, compare_resources, doubt_of
+from etcd_handoff.cli.removal_plan import PlanFacts, plan_removal
+from etcd_handoff.cli.render.members import cluster_line, cluster_object, member_rows
+from etcd_handoff.cli.render.plan import plan_lines, plan_object
+from etcd_handoff.cli.render.progress import ProgressLines, start_line
+from etcd_handoff.cli.render.result import result_exit, result_lines
+from etcd_handoff.cli.render.status import OpenRemoval, StatusReport, status_lines, status_object
+from etcd_handoff.cli.render.table import table
+from etcd_handoff.cli.status import status_exit
+from etcd_handoff.model import HandoffState, Outcome, Progress, RemovalRequest, RemovalResult, Step, StepOutcome
 from etcd_handoff.view import Alarm, ClusterView, Doubt, MemberView
 
 FOREIGN = Doubt(kind="MixedClusters", text="endpoint 3 answers for cluster def", remedy="take it out")
@@ -61,8 +66,8 @@ def result(**fields: object) -> RemovalResult:
 
 def shown(view: ClusterView, name: str, **more: Any) -> tuple[int, list[str], dict[str, Any]]:
     """Exit status, lines and JSON of `plan` for the member `name`."""
-    found = planned(Outlook(view, **more), name)
-    return found.status, plan_lines(found), plan_object(found, view)
+    plan = plan_removal(PlanFacts(view, **more), RemovalRequest(cluster="prod", member=name))
+    return plan.status, plan_lines(plan), plan_object(plan, view)
 
 
 def test_plan_of_the_leader_hands_over_first() -> None:
@@ -70,14 +75,15 @@ def test_plan_of_the_leader_hands_over_first() -> None:
     status, lines, planned_object = shown(cluster(), "n1")
     assert status == 0
     assert planned_object["decision"] == "transfer"
-    assert [line.split()[1] for line in lines[1:]] == ["hand", "wait", "remove", "record"]
+    first, _, *rest = (line.split()[1] for line in lines[1:])
+    assert (first, "majority" in lines[2], rest) == ("hand", True, ["remove", "record"])
     assert "n2" in lines[1]
     assert "2 voters remain, 0 of them may fail" in lines[3]
 
 
 def test_plan_of_a_follower_goes_through_the_leader() -> None:
     """Nothing is handed over; without Kubernetes nothing is recorded."""
-    status, lines, planned_object = shown(cluster(), "n3", records=False)
+    status, lines, planned_object = shown(cluster(), "n3", has_kubernetes=False)
     assert status == 0
     assert planned_object["decision"] == "remove"
     assert "through n1" in lines[1]
@@ -107,8 +113,11 @@ def test_unknown_and_ambiguous_members_are_answered_with_those_there_are() -> No
     """A name that is another member's ID fits two, and giving the ID again would not help."""
     status, lines, _ = shown(cluster(), "n9")
     assert (status, "n1 (1), n2 (2), n3 (3)" in lines[0]) == (2, True)
+    assert "EtcdMembers could not be read" in lines[0]
+    assert "no EtcdMember describes it" in shown(cluster(), "n9", claims=())[1][0]
+    assert "no kubernetes" in shown(cluster(), "n9", has_kubernetes=False, claims=())[1][0]
     status, lines, _ = shown(cluster(member(1), member(2), member(3, name="2", peer_urls=("http://h3:2380",))), "2")
-    assert (status, "h3:2380" in lines[0], "give the host and port of a peer URL" in lines[0]) == (2, True, True)
+    assert (status, "h3:2380" in lines[0], "host and port of its peer URL" in lines[0]) == (2, True, True)
     same = [member(n, name="default", peer_urls=(f"http://h{n}:2380",)) for n in (1, 2)]
     status, lines, _ = shown(cluster(*same, silent(3)), "default")
     assert (status, "give the ID of the one meant" in lines[0]) == (2, True)
@@ -161,8 +170,28 @@ def test_plan_says_whom_the_etcdmember_of_that_name_speaks_of() -> None:
     claims = claims_of([resource("n1", "1", "True"), resource("n2", "99", "False")])
     status, lines, found = shown(cluster(), "n2", claims=claims)
     assert status == 0
-    assert lines[0].startswith("! EtcdMember n2 speaks of member 99 (Joined=False), and not of n2 (2)")
+    assert lines[0].startswith("! EtcdMember n2 describes member 99 (Joined=False), not n2 (2)")
     assert found["warnings"] == [lines[0].removeprefix("! ")]
+
+
+@pytest.mark.parametrize(
+    ("etcdmembers", "last"),
+    [
+        ([("n2", "2", "True")], "record Joined=False on the EtcdMember of n2"),
+        ([("other", "2", "True")], "record Joined=False on the EtcdMember of n2"),
+        ([("n2", "", "Unknown")], "record Joined=False on the EtcdMember of n2"),
+        ([], "record nothing: no EtcdMember describes n2"),
+        ([("n1", "1", "True"), ("n2", "99", "False")], "record nothing: no EtcdMember describes n2"),
+        (None, "record Joined=False on the EtcdMember of n2"),
+    ],
+)
+def test_plan_promises_no_record_without_an_etcdmember(
+    etcdmembers: list[tuple[str, str, str]] | None, last: str
+) -> None:
+    """A resource of another member is left alone; where none could be read, the usual is said."""
+    claims = None if etcdmembers is None else claims_of(resource(*fields) for fields in etcdmembers)
+    _, lines, _ = shown(cluster(), "n2", claims=claims)
+    assert lines[-1].endswith(last)
 
 
 def test_plan_of_a_member_that_has_left_says_how_a_removal_would_end() -> None:
@@ -203,16 +232,16 @@ def test_plan_and_status_say_what_an_alarm_means() -> None:
     assert "nothing can be recorded" in lines[0]
     corrupt = cluster(alarms=(Alarm(kind="CORRUPT"),))
     assert shown(corrupt, "n2")[2]["reason"] == "ClusterCorrupt"
-    text = out.status_lines(out.Status("prod", corrupt, [], [], {}))
+    text = status_lines(StatusReport("prod", corrupt, [], [], {}))
     assert "! etcd has raised an alarm: the whole cluster: CORRUPT" in text
-    assert out.view_object("prod", corrupt)["alarms"] == ["the whole cluster: CORRUPT"]
+    assert cluster_object("prod", corrupt)["alarms"] == ["the whole cluster: CORRUPT"]
 
 
 def test_plan_says_when_etcdmembers_could_not_be_read() -> None:
     """It goes by etcd alone then, and says so."""
-    status, lines, _ = shown(cluster(), "n2", claims=None, unread="no answer within 2 s")
+    status, lines, _ = shown(cluster(), "n2", claims=None, claims_error="no answer within 2 s")
     assert status == 0
-    assert lines[0] == "! EtcdMembers were not read: no answer within 2 s"
+    assert lines[0] == "! EtcdMembers could not be read: no answer within 2 s"
 
 
 # --- members, EtcdMembers, removals -------------------------------------------------------------------------
@@ -220,7 +249,7 @@ def test_plan_says_when_etcdmembers_could_not_be_read() -> None:
 
 def test_table_aligns_columns() -> None:
     """Cells under their headings, no blanks at the end of a line."""
-    assert out.table(("A", "LONG"), [["wide cell", ""], ["x", "y"]]) == [
+    assert table(("A", "LONG"), [["wide cell", ""], ["x", "y"]]) == [
         "A          LONG",
         "wide cell",
         "x          y",
@@ -238,7 +267,7 @@ def test_member_rows_say_role_and_why_a_member_does_not_count() -> None:
         member(6),
         MemberView(id="7", name="", is_learner=True, note="not started"),
     )
-    assert [(row[0], row[2], row[3]) for row in out.member_rows(view)] == [
+    assert [(row[0], row[2], row[3]) for row in member_rows(view)] == [
         ("n1", "leader", "healthy"),
         ("n2", "voter", "healthy, NOSPACE"),
         ("n3", "voter", "connection refused"),
@@ -247,7 +276,7 @@ def test_member_rows_say_role_and_why_a_member_does_not_count() -> None:
         ("n6", "voter", "healthy"),
         ("(not started)", "learner", "not started"),
     ]
-    assert [m["healthy"] for m in out.view_object("prod", view)["members"]] == [
+    assert [m["healthy"] for m in cluster_object("prod", view)["members"]] == [
         *(True, True, False, False, True, True, False)
     ]
 
@@ -255,9 +284,9 @@ def test_member_rows_say_role_and_why_a_member_does_not_count() -> None:
 def test_view_without_agreed_leader_says_so() -> None:
     """One member's word makes no leader."""
     view = cluster(member(1), member(2, leader_id="2"), silent(3))
-    assert "no leader that a majority agrees on" in out.cluster_line("prod", view)
-    assert out.view_object("prod", view)["leader_id"] is None
-    assert {row[2] for row in out.member_rows(view)} == {"voter"}
+    assert "no leader that a majority agrees on" in cluster_line("prod", view)
+    assert cluster_object("prod", view)["leader_id"] is None
+    assert {row[2] for row in member_rows(view)} == {"voter"}
 
 
 @pytest.mark.parametrize(
@@ -275,61 +304,61 @@ def test_view_without_agreed_leader_says_so() -> None:
 def test_disagreement_between_etcd_and_an_etcdmember_is_marked(found: dict[str, Any], wrong: str) -> None:
     """Exactly where they disagree."""
     others = [resource("n2", "2", "True"), resource("n3", "3", "True")]
-    records = {r.name: r for r in compare(cluster(), [found, *others])}
+    records = {r.name: r for r in compare_resources(cluster(), [found, *others])}
     assert records[found["metadata"]["name"]].wrong == wrong
     assert not records["n2"].wrong
 
 
 def test_member_without_etcdmember_is_marked() -> None:
     """Whoever waits for its condition would wait for ever; unread members are not judged."""
-    records = compare(cluster(), [resource("n1", "1", "True")])
+    records = compare_resources(cluster(), [resource("n1", "1", "True")])
     assert [(r.name, bool(r.wrong)) for r in records] == [("n1", False), ("n2", True), ("n3", True)]
-    assert not any(r.wrong for r in compare(None, [resource("n1", "1", "False")]))
+    assert not any(r.wrong for r in compare_resources(None, [resource("n1", "1", "False")]))
 
 
 def test_status_says_each_missing_part_in_its_place() -> None:
     """What could be read is shown whatever else could not."""
-    seen = out.Status("prod", None, None, None, {part: f"no {part}" for part in ("etcd", "temporal")})
-    text = out.status_lines(seen)
+    seen = StatusReport("prod", None, None, None, {part: f"no {part}" for part in ("etcd", "temporal")})
+    text = status_lines(seen)
     assert text[0] == "cluster prod: no etcd"
     assert "EtcdMembers: the cluster profile has no kubernetes" in text
     assert "Removals: no temporal" in text
-    told = out.status_object(seen)
+    told = status_object(seen)
     assert (told["members"], told["etcdmembers"], told["removals"]) == (None, None, None)
 
 
 def test_status_shows_members_records_and_removals() -> None:
     """All three parts, in the table and in JSON."""
-    removal = out.OpenRemoval("etcd-remove/prod/n1", "n1", "Blocked", "2026-01-01T00:00:00+00:00")
+    removal = OpenRemoval("etcd-remove/prod/n1", "n1", "Blocked", "2026-01-01T00:00:00+00:00")
     found = [resource("n1", "1", "True"), resource("n2", "2", "False"), resource("n3", "3", "True")]
-    seen = out.Status("prod", cluster(), found, [removal], {})
-    text = "\n".join(out.status_lines(seen))
+    seen = StatusReport("prod", cluster(), found, [removal], {})
+    text = "\n".join(status_lines(seen))
     assert "! says Joined=False, but etcd has this member" in text
     assert "Blocked" in text
-    told = json.loads(json.dumps(out.status_object(seen)))
+    told = json.loads(json.dumps(status_object(seen)))
     assert [m["role"] for m in told["members"]] == ["leader", "voter", "voter"]
     assert told["etcdmembers"][1]["wrong"]
     assert told["removals"][0]["state"] == "Blocked"
-    assert out.status_exit(seen) == 0
+    assert status_exit(seen) == 0
 
 
 def test_status_judges_no_etcdmember_by_a_view_in_doubt() -> None:
     """It names the contradiction with its remedy, and ends with 1."""
     found = [resource("n1", "99", "True")]
-    seen = out.Status("prod", cluster(), found, [], {}, FOREIGN)
-    text = out.status_lines(seen)
+    seen = StatusReport("prod", cluster(), found, [], {}, FOREIGN)
+    text = status_lines(seen)
     assert "! MixedClusters: endpoint 3 answers for cluster def" in text
     assert "  remedy: take it out" in text
-    told = out.status_object(seen)
+    told = status_object(seen)
     assert told["doubt"]["kind"] == "MixedClusters"
     assert not told["etcdmembers"][0]["wrong"]
-    assert out.status_exit(seen) == 1
+    assert status_exit(seen) == 1
 
 
 @pytest.mark.parametrize(("statuses", "ended"), [((4,), 4), ((1, 4), 4), ((2, 4), 2), ((1,), 1), ((), 0)])
 def test_status_ends_with_4_when_any_server_is_away(statuses: tuple[int, ...], ended: int) -> None:
     """Whichever it is: a script must not take half of the answer for the whole."""
-    assert out.status_exit(out.Status("prod", cluster(), [], None, {"temporal": "away"}, statuses=statuses)) == ended
+    assert status_exit(StatusReport("prod", cluster(), [], None, {"temporal": "away"}, statuses=statuses)) == ended
 
 
 def test_member_that_has_left_and_still_runs_is_no_contradiction() -> None:
@@ -343,58 +372,58 @@ def test_member_that_has_left_and_still_runs_is_no_contradiction() -> None:
 def test_member_that_is_only_just_joining_is_not_wrong() -> None:
     """It has no name yet that an EtcdMember could have."""
     view = cluster(member(1), MemberView(id="7", name="", is_learner=True, note="not started"))
-    assert not any(r.wrong for r in compare(view, [resource("n1", "1", "True")]))
+    assert not any(r.wrong for r in compare_resources(view, [resource("n1", "1", "True")]))
 
 
 # --- following ----------------------------------------------------------------------------------------------
 
 
-def test_story_tells_each_step_and_each_state_once() -> None:
+def test_progress_tells_each_step_and_each_state_once() -> None:
     """Polling ten times a second repeats nothing."""
-    story = following.Story("etcd-remove/prod/n1")
+    lines = ProgressLines("etcd-remove/prod/n1")
     first = Progress(state=HandoffState.CHECKING, cluster="prod", member="n1", steps=(step(),))
-    assert story.lines(first) == ["  check_leader       12 ms on node1  observed"]
-    assert story.lines(first) == []
+    assert lines.progress(first) == ["  check_leader       12 ms on node1  observed"]
+    assert lines.progress(first) == []
     waits = first.model_copy(update={"state": HandoffState.BLOCKED, "doing": "NoQuorum: x", "waiting_for": "y"})
-    assert story.lines(waits) == ["  Blocked: NoQuorum: x", "    goes on when: y"]
-    assert story.lines(waits) == []
+    assert lines.progress(waits) == ["  Blocked: NoQuorum: x", "    goes on when: y"]
+    assert lines.progress(waits) == []
     again = waits.model_copy(update={"steps": (step(milliseconds=99.0),)})
-    assert story.lines(again) == [], "a repeated look replaces the last one"
+    assert lines.progress(again) == [], "a repeated look replaces the last one"
     removed = step("remove_member", attempts=3, outcome=StepOutcome.REMOVED, note="through n2")
-    assert story.steps((step(), removed)) == [
+    assert lines.steps((step(), removed)) == [
         "  remove_member      12 ms on node1  removed after 3 attempts: through n2"
     ]
-    assert story.steps((step(), removed)) == []
+    assert lines.steps((step(), removed)) == []
 
 
-def test_story_says_how_to_approve() -> None:
+def test_progress_says_how_to_approve() -> None:
     """The command is ready to be copied."""
     waits = Progress(state=HandoffState.AWAITING_APPROVAL, cluster="prod", member="n1", waiting_for="approve")
-    assert "-w etcd-remove/prod/n1" in following.Story("etcd-remove/prod/n1").lines(waits)[-1]
+    assert "-w etcd-remove/prod/n1" in ProgressLines("etcd-remove/prod/n1").progress(waits)[-1]
 
 
-def test_story_makes_a_remark_once() -> None:
+def test_progress_makes_a_remark_once() -> None:
     """Such as that no worker answers."""
-    story = following.Story("id")
-    assert (story.once("no worker"), story.once("no worker")) == (["  no worker"], [])
+    lines = ProgressLines("id")
+    assert (lines.remark("no worker"), lines.remark("no worker")) == (["  no worker"], [])
 
 
 def test_joined_removal_says_that_its_own_options_count() -> None:
     """Somebody who asked for a dry run must not take a real removal for one."""
-    assert following.start_line("id", joined=False) == "Started id"
-    assert "options that it was started with" in following.start_line("id", joined=True)
+    assert start_line("id", joined=False) == "Started id"
+    assert "options that it was started with" in start_line("id", joined=True)
 
 
 @pytest.mark.parametrize(
     ("ended", "status", "said"),
     [
-        (result(status_recorded=True), 0, "Its EtcdMember says so."),
-        (result(status_note="no API"), 0, "Its EtcdMember was not written: no API."),
-        (result(outcome=Outcome.ALREADY_ABSENT), 0, "n1 (1) was no member already, cluster prod."),
+        (result(status_recorded=True), 0, "Its EtcdMember is up to date."),
+        (result(status_note="no API"), 0, "Its EtcdMember could not be updated: no API."),
+        (result(outcome=Outcome.ALREADY_ABSENT), 0, "n1 (1) had already left cluster prod."),
         (
             result(was_leader=True, leader_after="2", term_before=1, term_after=2),
             0,
-            "It led; 2 took over, term 1 to 2.",
+            "It was the leader; 2 took over, term 1 to 2.",
         ),
         (result(snapshot="node1:/x"), 0, "Snapshot: node1:/x"),
         (result(outcome=Outcome.PLANNED, plan=("remove n1",)), 0, "  1. remove n1"),
@@ -408,8 +437,8 @@ def test_joined_removal_says_that_its_own_options_count() -> None:
 def test_result_is_told_in_words(ended: RemovalResult, status: int, said: str) -> None:
     """Outcome, hand-over, snapshot, record; a dry run that is blocked ends with 3, as `plan` does."""
     dry_run = ended.outcome == Outcome.PLANNED
-    assert said in following.result_lines(ended, dry_run=dry_run)
-    assert following.result_exit(ended, dry_run=dry_run) == status
+    assert said in result_lines(ended, dry_run=dry_run)
+    assert result_exit(ended, dry_run=dry_run) == status
 
 
 def test_removal_that_turns_out_to_be_a_dry_run_is_a_failure() -> None:
@@ -418,38 +447,38 @@ def test_removal_that_turns_out_to_be_a_dry_run_is_a_failure() -> None:
         result(outcome=Outcome.PLANNED, plan=("remove n1",)),
         result(outcome=Outcome.PLANNED, blocked_by="x"),
     ):
-        assert "NOT removed" in following.result_lines(ended, dry_run=False)[0]
-        assert following.result_exit(ended, dry_run=False) == 1
+        assert "NOT removed" in result_lines(ended, dry_run=False)[0]
+        assert result_exit(ended, dry_run=False) == 1
 
 
 def test_removal_after_which_no_write_is_acknowledged_is_a_failure() -> None:
     """The member is out, and the cluster needs somebody now; not tried is not failed."""
     ended = result(status_recorded=True, writes_acknowledged=False)
-    lines = following.result_lines(ended, dry_run=False)
-    assert lines[0] == "n1 (1) is out, cluster prod."
-    assert lines[-1].startswith("WARNING: the members that remain acknowledge no write")
-    assert following.result_exit(ended, dry_run=False) == 1
+    lines = result_lines(ended, dry_run=False)
+    assert lines[0] == "n1 (1) has left cluster prod."
+    assert lines[-1].startswith("WARNING: the remaining members acknowledge no write")
+    assert result_exit(ended, dry_run=False) == 1
     for well in (True, None):
         ended = result(status_recorded=True, writes_acknowledged=well)
-        assert "WARNING" not in "".join(following.result_lines(ended, dry_run=False))
-        assert following.result_exit(ended, dry_run=False) == 0
+        assert "WARNING" not in "".join(result_lines(ended, dry_run=False))
+        assert result_exit(ended, dry_run=False) == 0
 
 
 def test_outcome_of_a_newer_worker_is_no_success() -> None:
     """Nobody knows what it means."""
     ended = result(outcome="replaced")
-    assert "'replaced'" in following.result_lines(ended, dry_run=False)[0]
-    assert following.result_exit(ended, dry_run=False) == 1
-    assert following.Story("id").lines(Progress(state="Defragmenting", cluster="c", member="m", doing="x")) == [
+    assert "'replaced'" in result_lines(ended, dry_run=False)[0]
+    assert result_exit(ended, dry_run=False) == 1
+    assert ProgressLines("id").progress(Progress(state="Defragmenting", cluster="c", member="m", doing="x")) == [
         "  Defragmenting: x"
     ]
 
 
-def test_story_counts_steps_that_are_left_out() -> None:
+def test_progress_counts_steps_that_are_left_out() -> None:
     """First and last ones are told, and how many lie between; none is told twice."""
     steps = tuple(step(f"step{n}") for n in range(4))
-    story = following.Story("id")
-    assert len(story.steps(steps[:2])) == 2
-    assert [line.split()[0] for line in story.steps(steps, left_out=7)] == ["(5", "step0", "step1", "step2", "step3"]
-    assert story.steps(steps, left_out=7) == []
-    assert [line.split()[0] for line in story.steps(steps, left_out=8)] == ["step3"]
+    lines = ProgressLines("id")
+    assert len(lines.steps(steps[:2])) == 2
+    assert [line.split()[0] for line in lines.steps(steps, left_out=7)] == ["(5", "step0", "step1", "step2", "step3"]
+    assert lines.steps(steps, left_out=7) == []
+    assert [line.split()[0] for line in lines.steps(steps, left_out=8)] == ["step3"]

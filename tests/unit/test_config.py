@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from etcd_handoff.cli.certificates import kubeconfig_certificates
+from etcd_handoff.cli.doctor_certificates import kubeconfig_certificates
 from etcd_handoff.config import (
     CONFIG_VARIABLE,
     ClusterProfile,

@@ -15,8 +15,7 @@ from pydantic_core import PydanticUndefined
 
 import worker
 from etcd_handoff.cli import parser
-from etcd_handoff.cli.following import EXIT_BY_FAILURE
-from etcd_handoff.cli.output import SEARCH_ATTRIBUTES
+from etcd_handoff.cli.doctor_checks import SEARCH_ATTRIBUTES
 from etcd_handoff.client import WORKFLOW_TYPE
 from etcd_handoff.config import (
     CONFIG_VARIABLE,
@@ -27,7 +26,7 @@ from etcd_handoff.config import (
     Section,
     load_config,
 )
-from etcd_handoff.exit_status import EXIT_FAILED
+from etcd_handoff.exit_status import EXIT_BY_FAILURE, EXIT_FAILED
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.model import (
     TASK_QUEUE,

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from etcd_handoff.belief import ResourceClaim
-from etcd_handoff.cli import endpoints as ends
-from etcd_handoff.cli import findings
-from etcd_handoff.cli import output as out
-from etcd_handoff.cli.records import compare
-from etcd_handoff.cli.remedies import NOBODY, remedy_for
+from etcd_handoff.cli import doctor_checks as checks
+from etcd_handoff.cli import doctor_endpoints as endpoints
+from etcd_handoff.cli.doctor_checks import CheckResult
+from etcd_handoff.cli.etcdmembers import compare_resources, peer_addresses
+from etcd_handoff.cli.remedies import NO_ANSWER, remedy_for
+from etcd_handoff.cli.render.doctor import check_lines, check_object
+from etcd_handoff.cli.render.members import alarm_lines
+from etcd_handoff.exit_status import worst_exit
 from etcd_handoff.view import Alarm, ClusterView, Doubt, MemberView
-
-if TYPE_CHECKING:
-    from etcd_handoff.cli.findings import Finding
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 DOUBT = Doubt(kind="ListsDiffer", text="member 1 lists 1, 2; member 3 lists 3", remedy="stop the wrong one")
@@ -42,16 +42,16 @@ def cluster(*members: MemberView, alarms: tuple[Alarm, ...] = ()) -> ClusterView
 
 def failed(view: ClusterView, doubt: Doubt | None = None) -> dict[str, str]:
     """Failed checks of `view`, with their remedies."""
-    return {found.check: found.remedy for found in findings.judge_cluster(view, doubt) if found.status}
+    return {found.check: found.remedy for found in checks.check_cluster(view, doubt) if found.status}
 
 
 # --- the cluster --------------------------------------------------------------------------------------------
 
 
-def test_healthy_cluster_has_no_findings() -> None:
+def test_healthy_cluster_passes_all_checks() -> None:
     """All checks are named all the same."""
     assert failed(cluster()) == {}
-    assert len(findings.judge_cluster(cluster(), None)) == 5
+    assert len(checks.check_cluster(cluster(), None)) == 5
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_alarm_is_told_with_whose_it_is() -> None:
         member(3, alarms=("NOSPACE",)),
         alarms=(Alarm(kind="NOSPACE", member_id="3"), Alarm(kind="CORRUPT"), Alarm(kind="NOSPACE", member_id="99")),
     )
-    assert out.alarm_lines(both) == ["n3: NOSPACE", "the whole cluster: CORRUPT", "99, which has left: NOSPACE"]
+    assert alarm_lines(both) == ["n3: NOSPACE", "the whole cluster: CORRUPT", "99, which has left: NOSPACE"]
 
 
 def test_no_remedy_takes_a_member_out_that_may_live() -> None:
@@ -92,7 +92,7 @@ def test_no_remedy_takes_a_member_out_that_may_live() -> None:
     assert remedy == "start 7, which was added and has not joined yet"
     remedy = failed(cluster(member(1), member(2), silent(3)))["quorum"]
     assert "make them reachable from here" in remedy
-    records = findings.judge_records("kubernetes a", compare(cluster(), []))
+    records = checks.check_resources("kubernetes a", compare_resources(cluster(), []))
     assert records.status == 1
     assert "remove" not in records.remedy
 
@@ -100,15 +100,15 @@ def test_no_remedy_takes_a_member_out_that_may_live() -> None:
 # --- endpoints ----------------------------------------------------------------------------------------------
 
 
-def answers(number: int, *, by: int | None = None, **fields: Any) -> ends.Endpoint:
+def answers(number: int, *, by: int | None = None, **fields: Any) -> endpoints.Endpoint:
     """Endpoint `number`, at which member `by` answers, that of its own number as a rule."""
     usual: dict[str, Any] = {"cluster_id": "abc", "members": frozenset({f"{by or number:x}"}), "advertised": own_urls()}
-    return ends.Endpoint(number, f"https://10.0.0.{number}:2379", **{**usual, **fields})
+    return endpoints.Endpoint(number, f"https://10.0.0.{number}:2379", **{**usual, **fields})
 
 
-def nobody(number: int, url: str = "", error: str = "connection refused") -> ends.Endpoint:
+def nobody(number: int, url: str = "", error: str = "connection refused") -> endpoints.Endpoint:
     """Endpoint `number`, at which nobody answers."""
-    return ends.Endpoint(number, url or f"https://10.0.0.{number}:2379", error=error, status=4)
+    return endpoints.Endpoint(number, url or f"https://10.0.0.{number}:2379", error=error, status=4)
 
 
 def own_urls() -> dict[str, tuple[str, ...]]:
@@ -116,19 +116,19 @@ def own_urls() -> dict[str, tuple[str, ...]]:
     return {f"{n:x}": (f"https://10.0.0.{n}:2379",) for n in (1, 2, 3)}
 
 
-def judged(around: ends.Surroundings, *endpoints: ends.Endpoint) -> list[Finding]:
-    """The findings on these endpoints."""
-    return ends.judge_endpoints(endpoints, around)
+def results(facts: endpoints.ClusterFacts, *answers_of: endpoints.Endpoint) -> list[CheckResult]:
+    """The results of the checks on these endpoints."""
+    return endpoints.check_endpoints(answers_of, facts)
 
 
-LEFT = ends.Surroundings(
+LEFT = endpoints.ClusterFacts(
     cluster(member(1), member(2)), (ResourceClaim(name="n3", member_id="3", joined="False"),), {"n3": "10.0.0.3"}
 )
 
 
 def test_endpoints_that_answer_are_well() -> None:
     """With how many members each lists."""
-    found = judged(ends.Surroundings(cluster()), answers(1), answers(2), answers(3))
+    found = results(endpoints.ClusterFacts(cluster()), answers(1), answers(2), answers(3))
     assert [(f.status, f.remedy) for f in found] == [(0, "")] * 3
     assert found[0].detail == "https://10.0.0.1:2379 answers and lists 3 members"
 
@@ -136,8 +136,8 @@ def test_endpoints_that_answer_are_well() -> None:
 @pytest.mark.parametrize(
     ("error", "remedy"),
     [
-        ("connection refused", NOBODY),
-        ("no answer within 1 s", NOBODY),
+        ("connection refused", NO_ANSWER),
+        ("no answer within 1 s", NO_ANSWER),
         ("etcdserver: authentication failed, invalid user ID or password", "correct username, and the password"),
         ("etcdserver: user name not found", "common name"),
         ("TLS handshake failed (the certificate is for another name)", "set tls_server_name"),
@@ -145,21 +145,21 @@ def test_endpoints_that_answer_are_well() -> None:
         ("TLS handshake failed (WRONG_VERSION_NUMBER)", "write http://"),
         ("TLS handshake failed (SSLV3_ALERT_HANDSHAKE_FAILURE)", "client certificate"),
         ("TLS handshake failed (TLSV13_ALERT_CERTIFICATE_REQUIRED)", "client certificate"),
-        ("etcdserver: no leader", "bring a majority"),
+        ("etcdserver: no leader", "start enough members"),
         ("/etc/etcd/ca.pem cannot be read: Permission denied", "correct the path"),
     ],
 )
 def test_remedy_fits_the_cause(error: str, remedy: str) -> None:
     """A wrong password is not mended by starting a member."""
-    (_, _, found) = judged(ends.Surroundings(cluster()), answers(1), answers(2), nobody(3, error=error))
+    (_, _, found) = results(endpoints.ClusterFacts(cluster()), answers(1), answers(2), nobody(3, error=error))
     assert found.status == 4
     assert remedy in found.remedy
     assert remedy_for(error) == found.remedy
 
 
 def test_endpoint_of_a_member_that_has_left_is_a_hint() -> None:
-    """After a removal nothing has failed: the profile is to be tidied up."""
-    (_, _, found) = judged(LEFT, answers(1), answers(2), nobody(3))
+    """After a removal nothing has failed: the profile is to be cleaned up."""
+    (_, _, found) = results(LEFT, answers(1), answers(2), nobody(3))
     assert found.status == 0
     assert found.remedy == "take endpoint 3 out of the profile"
     assert "n3 has left" in found.detail
@@ -167,42 +167,46 @@ def test_endpoint_of_a_member_that_has_left_is_a_hint() -> None:
 
 def test_endpoint_is_nobodys_when_all_members_answer_elsewhere() -> None:
     """Also where addresses tell nothing, as on one machine, or with names in the profile."""
-    around = ends.Surroundings(cluster(member(1), member(2)))
-    (_, _, found) = judged(around, answers(1), answers(2), nobody(3, "https://etcd.example:2379"))
+    facts = endpoints.ClusterFacts(cluster(member(1), member(2)))
+    (_, _, found) = results(facts, answers(1), answers(2), nobody(3, "https://etcd.example:2379"))
     assert (found.status, found.remedy) == (0, "take endpoint 3 out of the profile")
 
 
 def test_silent_endpoint_stays_a_failure_while_it_may_be_a_members() -> None:
     """A member that is down, a view in doubt, and a node that joined again under the name of one that left."""
-    (_, _, found) = judged(
-        ends.Surroundings(cluster(member(1), member(2), silent(3))), answers(1), answers(2), nobody(3)
+    (_, _, found) = results(
+        endpoints.ClusterFacts(cluster(member(1), member(2), silent(3))), answers(1), answers(2), nobody(3)
     )
     assert found.status == 4
-    (_, _, found) = judged(ends.Surroundings(None, LEFT.claims, LEFT.addresses), answers(1), answers(2), nobody(3))
+    (_, _, found) = results(
+        endpoints.ClusterFacts(None, LEFT.claims, LEFT.addresses), answers(1), answers(2), nobody(3)
+    )
     assert found.status == 4
     again = cluster(member(1), member(2), silent(4).model_copy(update={"name": "n3"}))
-    (_, _, found) = judged(ends.Surroundings(again, LEFT.claims, LEFT.addresses), answers(1), answers(2), nobody(3))
+    (_, _, found) = results(
+        endpoints.ClusterFacts(again, LEFT.claims, LEFT.addresses), answers(1), answers(2), nobody(3)
+    )
     assert found.status == 4
 
 
 def test_removed_etcd_that_still_runs_is_to_be_stopped() -> None:
     """It answers for a member that the others do not list."""
     gone = answers(3, advertised=None, error="gives no member list: etcdserver: no leader", status=1)
-    (_, _, found) = judged(LEFT, answers(1), answers(2), gone)
+    (_, _, found) = results(LEFT, answers(1), answers(2), gone)
     assert (found.status, found.remedy) == (0, "stop that etcd, and take endpoint 3 out of the profile")
 
 
 def test_url_that_answers_for_several_members_is_a_failure() -> None:
     """A load balancer: what is meant for one member would reach another."""
     balanced = answers(1, members=frozenset({"1", "2"}))
-    (found,) = judged(ends.Surroundings(cluster()), balanced)
+    (found,) = results(endpoints.ClusterFacts(cluster()), balanced)
     assert (found.status, "n1, n2" in found.detail) == (1, True)
     assert "one URL for each member" in found.remedy
 
 
 def test_endpoints_that_lead_to_one_member_are_named() -> None:
     """Two spellings of one address, or a forwarded port."""
-    *_, found = judged(ends.Surroundings(cluster()), answers(1), answers(2, by=1), answers(3))
+    *_, found = results(endpoints.ClusterFacts(cluster()), answers(1), answers(2, by=1), answers(3))
     assert (found.status, found.detail) == (0, "endpoints 1 and 2 lead to one member, n1")
 
 
@@ -212,8 +216,8 @@ def test_endpoints_that_lead_to_one_member_are_named() -> None:
 def test_members_that_advertise_loopback_alone_are_told_what_it_takes() -> None:
     """As k0s sets them up: only the local one answers, and all advertise one URL."""
     urls = dict.fromkeys("123", ("https://127.0.0.1:2379",))
-    local = ends.Endpoint(1, "https://127.0.0.1:2379", "abc", frozenset({"1"}), urls)
-    (found,) = ends.judge_advertised([local], cluster(member(1), silent(2), silent(3)))
+    local = endpoints.Endpoint(1, "https://127.0.0.1:2379", "abc", frozenset({"1"}), urls)
+    (found,) = endpoints.check_advertised([local], cluster(member(1), silent(2), silent(3)))
     assert (found.status, found.detail.startswith("n2, n3: ")) == (1, True)
     for words in ("spec.storage.etcd.extraArgs", "listen-client-urls", 'tls_server_name = "localhost"'):
         assert words in found.remedy
@@ -223,16 +227,16 @@ def test_members_on_loopback_that_all_answer_are_well() -> None:
     """Several members on one machine, or a profile that names every member's true address."""
     urls = {n: (f"http://127.0.0.1:{n}2379",) for n in "123"}
     three = [answers(n, advertised=urls) for n in (1, 2, 3)]
-    assert ends.judge_advertised(three, cluster()) == []
+    assert endpoints.check_advertised(three, cluster()) == []
 
 
 def test_shared_advertised_url_is_a_failure_only_while_a_member_is_missing() -> None:
     """Beside one endpoint for each member in the profile it does no harm."""
     urls = dict.fromkeys("123", ("https://etcd.example:2379",))
-    (found,) = ends.judge_advertised([answers(1, advertised=urls)], cluster(member(1), silent(2), silent(3)))
+    (found,) = endpoints.check_advertised([answers(1, advertised=urls)], cluster(member(1), silent(2), silent(3)))
     assert (found.status, "n1, n2, n3 advertise one URL" in found.detail) == (1, True)
     three = [answers(n, advertised=urls) for n in (1, 2, 3)]
-    (found,) = ends.judge_advertised(three, cluster())
+    (found,) = endpoints.check_advertised(three, cluster())
     assert found.status == 0
 
 
@@ -241,26 +245,26 @@ def test_shared_advertised_url_is_a_failure_only_while_a_member_is_missing() -> 
 
 def test_api_server_of_a_member_that_has_left_is_a_hint() -> None:
     """Any other context that does not answer is a failure."""
-    found = ends.judge_departed_context("kubernetes n3", "N3", "connection refused", LEFT)
+    found = endpoints.departed_context("kubernetes n3", "N3", "connection refused", LEFT)
     assert found is not None
     assert (found.status, found.remedy) == (0, "take context N3 out of the profile")
-    assert ends.judge_departed_context("kubernetes n1", "n1", "connection refused", LEFT) is None
-    assert ends.judge_departed_context("kubernetes in-cluster", "", "connection refused", LEFT) is None
-    assert ends.unknown_context("kubernetes n1", "connection refused", 4).status == 4
+    assert endpoints.departed_context("kubernetes n1", "n1", "connection refused", LEFT) is None
+    assert endpoints.departed_context("kubernetes in-cluster", "", "connection refused", LEFT) is None
+    assert endpoints.unusable_context("kubernetes n1", "connection refused", 4).status == 4
 
 
 def test_contexts_of_another_cluster_are_named() -> None:
     """Three kubeconfigs merged into one."""
-    found = findings.judge_contexts({"b": "kube-system has another UID"})
+    found = checks.check_contexts({"b": "kube-system has another UID"})
     assert (found.status, "b: kube-system" in found.detail) == (2, True)
-    assert findings.judge_contexts({}).status == 0
+    assert checks.check_contexts({}).status == 0
 
 
 def test_address_of_an_odd_resource_is_none() -> None:
     """Another definition of the resource may let anything through."""
     odd: list[dict[str, Any]] = [{}, {"metadata": {"name": "a"}, "status": None}, {"metadata": 1, "status": {}}]
     good = {"metadata": {"name": "n1"}, "status": {"peerAddress": "10.0.0.1"}}
-    assert ends.addresses_of([*odd, good]) == {"n1": "10.0.0.1"}
+    assert peer_addresses([*odd, good]) == {"n1": "10.0.0.1"}
 
 
 # --- rights, certificates, Temporal -------------------------------------------------------------------------
@@ -268,14 +272,14 @@ def test_address_of_an_odd_resource_is_none() -> None:
 
 def test_rights_certificates_workers_and_attributes_are_judged() -> None:
     """Each says ok, or what is missing and what to do."""
-    assert findings.judge_rights("", "").status == 0
-    assert findings.judge_rights("etcdserver: permission denied", "grant it").status == 1
-    assert findings.judge_pollers("queue", []).status == 1
-    assert findings.judge_pollers("queue", ["a"]).status == 0
-    assert "--name HandoffState" in findings.judge_attributes({"EtcdCluster", "EtcdMember"}).remedy
-    assert findings.judge_attributes(out.SEARCH_ATTRIBUTES).status == 0
-    assert "remove --name HandoffState" in findings.judge_attributes(out.SEARCH_ATTRIBUTES, ["HandoffState"]).remedy
-    assert findings.judge_records("kubernetes a", []).status == 0
+    assert checks.check_rights("", "").status == 0
+    assert checks.check_rights("etcdserver: permission denied", "grant it").status == 1
+    assert checks.check_pollers("queue", []).status == 1
+    assert checks.check_pollers("queue", ["a"]).status == 0
+    assert "--name HandoffState" in checks.check_attributes({"EtcdCluster", "EtcdMember"}).remedy
+    assert checks.check_attributes(checks.SEARCH_ATTRIBUTES).status == 0
+    assert "remove --name HandoffState" in checks.check_attributes(checks.SEARCH_ATTRIBUTES, ["HandoffState"]).remedy
+    assert checks.check_resources("kubernetes a", []).status == 0
 
 
 @pytest.mark.parametrize(
@@ -289,9 +293,7 @@ def test_rights_certificates_workers_and_attributes_are_judged() -> None:
 )
 def test_certificates_are_told_before_they_end(days: list[int], status: int, words: str) -> None:
     """With date and file, a month ahead; one that has ended is a failure."""
-    found = findings.judge_certificates(
-        [(f"certificate {n}", NOW + timedelta(days=d)) for n, d in enumerate(days)], NOW
-    )
+    found = checks.check_certificates([(f"certificate {n}", NOW + timedelta(days=d)) for n, d in enumerate(days)], NOW)
     assert found.status == status
     assert words in found.detail
     assert bool(found.remedy) == (words.startswith("end"))
@@ -299,34 +301,34 @@ def test_certificates_are_told_before_they_end(days: list[int], status: int, wor
 
 def test_queue_that_nobody_serves_is_a_failure_with_a_way_out() -> None:
     """Blue and green fleets: whoever started the queue decides on which task queue it runs."""
-    found = findings.judge_queue("etcd-turns/abc", "blue", "green", [])
+    found = checks.check_queue("etcd-turns/abc", "blue", "green", [])
     assert (found.status, "waits on task queue blue" in found.detail) == (1, True)
     assert "temporal workflow terminate -w etcd-turns/abc" in found.remedy
-    served = findings.judge_queue("etcd-turns/abc", "blue", "green", ["a"])
+    served = checks.check_queue("etcd-turns/abc", "blue", "green", ["a"])
     assert (served.status, "another fleet" in served.detail, bool(served.remedy)) == (0, True, True)
-    assert findings.judge_queue("etcd-turns/abc", "green", "green", ["a"]).remedy == ""
+    assert checks.check_queue("etcd-turns/abc", "green", "green", ["a"]).remedy == ""
 
 
 # --- how it is shown ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("statuses", "ended"), [([], 0), ([0, 0], 0), ([0, 1], 1), ([1, 4, 0], 4), ([4, 2, 1], 2)])
-def test_worst_finding_decides_the_exit_status(statuses: list[int], ended: int) -> None:
+def test_worst_result_decides_the_exit_status(statuses: list[int], ended: int) -> None:
     """Configuration before servers before everything else."""
-    assert findings.findings_exit([findings.Finding("check", "", status=status) for status in statuses]) == ended
+    assert worst_exit(statuses) == ended
 
 
-def test_findings_are_lines_with_the_remedy_below() -> None:
+def test_results_are_lines_with_the_remedy_below() -> None:
     """A detail of several lines stays in its column; a hint is told apart from a failure."""
-    lines = findings.finding_lines(
+    lines = check_lines(
         [
-            findings.Finding("leader", "n1"),
-            findings.Finding("files", "a\nb", "mend", 2),
-            findings.Finding("endpoint 3", "gone", "take it out"),
+            CheckResult("leader", "n1"),
+            CheckResult("files", "a\nb", "mend", 2),
+            CheckResult("endpoint 3", "gone", "take it out"),
         ]
     )
     assert lines[0] == f"ok      leader{'':<16}n1"
     assert lines[1] == f"FAILED  files{'':<17}a"
     assert lines[2:4] == [f"{'':<30}b", f"{'':<30}remedy: mend"]
     assert lines[4:] == [f"hint    endpoint 3{'':<12}gone", f"{'':<30}hint: take it out"]
-    assert findings.finding_object(findings.Finding("endpoint 3", "gone", "take it out"))["ok"]
+    assert check_object(CheckResult("endpoint 3", "gone", "take it out"))["ok"]

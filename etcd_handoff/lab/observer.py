@@ -1,4 +1,4 @@
-"""What is true of the etcd cluster, asked over etcd's JSON gateway, without the product's own."""
+"""The true state of the etcd cluster, read through etcd's JSON gateway and not through the product's gateways."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LEADER_SECONDS: Final = 30.0
 STATUS_SECONDS: Final = 0.5
 CHANGE_SECONDS: Final = 8.0
 """Longer than etcd's own 7 s, so that it is etcd which gives up."""
-TOO_YOUNG: Final = "unhealthy cluster"
-"""What etcd says to a change of the membership in the first 5 s of its life; nothing is changed then."""
+UNHEALTHY_CLUSTER: Final = "unhealthy cluster"
+"""How etcd refuses a change of the membership in the first 5 s (`HealthInterval`); nothing is changed then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,14 @@ class ListedMember:
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """What a member holds to be true: the leader's ID, empty when it knows none, and the term."""
+    """What a member says of the leader: its ID, empty when it knows none, and the term."""
 
     leader_id: str
     term: int
 
 
 async def list_members(url: str) -> list[ListedMember]:
-    """The linearizable member list as the member at `url` gives it.
+    """Return the linearizable member list that the member at `url` gives.
 
     Raises:
         OSError: It does not answer, or there is no quorum.
@@ -55,7 +55,7 @@ async def list_members(url: str) -> list[ListedMember]:
 
 
 async def first_list(urls: Sequence[str]) -> list[ListedMember]:
-    """The linearizable member list from whoever answers first: they cannot differ.
+    """Return the linearizable member list of the member that answers first: the lists cannot differ.
 
     Raises:
         OSError: Nobody answers; the error is the last one's.
@@ -76,7 +76,7 @@ async def first_list(urls: Sequence[str]) -> list[ListedMember]:
 
 
 async def leader_and_term(urls: Mapping[str, str]) -> tuple[str, int]:
-    """Name of the member that a majority of the voters takes for the leader, and the term; waited for.
+    """Wait until a majority of the voters names one leader; return that member's name and the term.
 
     Args:
         urls: Client URL of each member, by its name.
@@ -84,33 +84,33 @@ async def leader_and_term(urls: Mapping[str, str]) -> tuple[str, int]:
     Raises:
         ProcessError: They do not agree in time; the message has what each said.
     """
-    found: list[tuple[str, int]] = []
-    said: dict[str, object] = {}
+    agreements: list[tuple[str, int]] = []
+    answers: dict[str, object] = {}
 
     async def agreed() -> bool:
         members: list[ListedMember] = []
         try:
             # First the list: it comes through a leader that is alive, so no word after it is stale.
-            said["members"] = members = await first_list(list(urls.values()))
+            answers["members"] = members = await first_list(list(urls.values()))
         except http.FAILURES as error:
-            said["members"] = f"no list: {error}"
+            answers["members"] = f"no list: {error}"
         votes = await asyncio.gather(*(_vote(url) for url in urls.values()))
-        said.update(zip(urls, votes, strict=True))
-        leader = _agreed(members, {n: v for n, v in said.items() if isinstance(v, Vote)})
-        found.extend([leader] if leader else [])
-        return bool(found)
+        answers.update(zip(urls, votes, strict=True))
+        leader = _agreed(members, {n: v for n, v in answers.items() if isinstance(v, Vote)})
+        agreements.extend([leader] if leader else [])
+        return bool(agreements)
 
     await wait_until(
         agreed,
         "a majority of the voters agrees on a leader",
         LEADER_SECONDS,
-        lambda: "; ".join(f"{name}: {word}" for name, word in said.items()),
+        lambda: "; ".join(f"{name}: {answer}" for name, answer in answers.items()),
     )
-    return found[-1]
+    return agreements[-1]
 
 
 async def serves(url: str) -> bool:
-    """Whether the member at `url` serves all that it can.
+    """Return whether the member at `url` serves all that it can.
 
     /health holds its answer back while there is no leader, hence the short time-out. A learner is never well
     to it, since it refuses linearizable reads.
@@ -124,26 +124,26 @@ async def serves(url: str) -> bool:
 
 
 async def change_members(url: str, body: dict[str, object]) -> None:
-    """A change of the membership has been made; sent again while etcd is too young to take one.
+    """Change the membership; the request is repeated while etcd refuses changes after its start.
 
     Raises:
         OSError: etcd refuses for another reason.
     """
 
-    async def made() -> bool:
+    async def changed() -> bool:
         try:
             await http.post(url, body, timeout_seconds=CHANGE_SECONDS)
         except OSError as error:
-            if TOO_YOUNG not in str(error):
+            if UNHEALTHY_CLUSTER not in str(error):
                 raise
             return False
         return True
 
-    await wait_until(made, "etcd takes a change of the membership", LEADER_SECONDS)
+    await wait_until(changed, "etcd takes a change of the membership", LEADER_SECONDS)
 
 
 def hex_id(number: str | int) -> str:
-    """A member ID as etcdctl prints it; JSON carries it as a decimal string."""
+    """Return a member ID as etcdctl prints it; JSON carries it as a decimal string."""
     return format(int(number), "x")
 
 

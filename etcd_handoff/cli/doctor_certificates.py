@@ -1,4 +1,4 @@
-"""Until when the certificates are valid that a profile names, those in its kubeconfig included."""
+"""When the certificates of a profile expire, those in its kubeconfig included."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def etcd_certificates(profile: EtcdProfile) -> Iterator[tuple[str, datetime]]:
-    """What each certificate of the profile is, and until when it is valid; broken files are left to other checks."""
+    """Yield a description and the expiry of each certificate of the profile; broken files are left to other checks."""
     for field, path in (("cert_file", profile.cert_file), ("ca_file", profile.ca_file)):
         if path is not None:
             yield from _ends(f"etcd.{field} {path}", _read(path))
 
 
 def kubeconfig_certificates(profile: KubernetesProfile) -> Iterator[tuple[str, datetime]]:
-    """As `etcd_certificates`, for the users and clusters of the contexts that the profile names."""
+    """Yield the same for the users and clusters of the contexts that the profile names."""
     import yaml
 
     if profile.kubeconfig is None:
@@ -47,14 +47,15 @@ def kubeconfig_certificates(profile: KubernetesProfile) -> Iterator[tuple[str, d
 
 
 def _named(content: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
-    """The entry of that name in a list of a kubeconfig, empty where there is none."""
+    """Return the entry of that name in a list of a kubeconfig, empty if there is none."""
     entries = content.get(kind)
-    found = [e for e in entries if isinstance(e, dict) and e.get("name") == name] if isinstance(entries, list) else []
-    return found[0] if found else {}
+    if not isinstance(entries, list):
+        return {}
+    return next((e for e in entries if isinstance(e, dict) and e.get("name") == name), {})
 
 
 def _text(entry: dict[str, Any], key: str, folder: Path) -> str:
-    """A certificate that stands in a kubeconfig itself, or in a file that it names."""
+    """Return a certificate that a kubeconfig contains, or that is in a file that it names."""
     if data := entry.get(f"{key}-data"):
         try:
             return base64.b64decode(str(data)).decode("ascii", errors="replace")
@@ -75,9 +76,9 @@ def _ends(what: str, text: str) -> Iterator[tuple[str, datetime]]:
     from etcd_handoff.pem import certificates
 
     try:
-        found = certificates(text)
+        chain = certificates(text)
     except ConfigError:
         return
-    for number, certificate in enumerate(found, 1):
-        of_several = f" ({number} of {len(found)})" if len(found) > 1 else ""
+    for number, certificate in enumerate(chain, 1):
+        of_several = f" ({number} of {len(chain)})" if len(chain) > 1 else ""
         yield f"{what}{of_several}", certificate.expires

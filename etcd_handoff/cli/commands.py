@@ -1,0 +1,192 @@
+"""All commands and their options."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.cli.demo import demo_command
+from etcd_handoff.cli.doctor import doctor_command
+from etcd_handoff.cli.plan import plan_command
+from etcd_handoff.cli.remove import remove_command
+from etcd_handoff.cli.status import status_command
+from etcd_handoff.cli.terminal import print_lines
+from etcd_handoff.cli.watch import watch_command
+from etcd_handoff.cli.worker import worker_command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+RESYNC_SECONDS: Final = 300.0
+BLOCKED_TIMEOUT_SECONDS: Final = 3600.0
+"""The defaults of the workflows, which are not imported here: `--help` answers at once, without pydantic."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands; the common options are accepted before and after the command."""
+    options = argparse.ArgumentParser(
+        prog="etcd-handoff",
+        description="Removes a member, even the leader, from a live etcd cluster safely.",
+        epilog="Exit status: 0 done, 1 failed, 2 bad usage or input, 3 refused or blocked by safety,"
+        " 4 a server cannot be reached.",
+    )
+    options.add_argument("--version", action=_Version)
+    _add_common(options, cluster=None, config=None, output="table")
+    commands = options.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_demo(commands)
+    _add_worker(commands)
+    _add_plan(commands)
+    _add_remove(commands)
+    _add_status(commands)
+    _add_watch(commands)
+    _add_doctor(commands)
+    return options
+
+
+Commands = argparse._SubParsersAction  # noqa: SLF001  # argparse has no public name for it
+
+
+def _add(
+    commands: Commands[argparse.ArgumentParser],
+    name: str,
+    function: Callable[[argparse.Namespace], int],
+    description: str,
+    example: str,
+) -> argparse.ArgumentParser:
+    """Add a command; the first sentence of its description stands in the list of commands."""
+    common = argparse.ArgumentParser(add_help=False)
+    unset = argparse.SUPPRESS
+    _add_common(common, cluster=unset, config=unset, output=unset)
+    command = commands.add_parser(
+        name,
+        parents=[common],
+        help=description.partition(".")[0],
+        description=description,
+        epilog=f"Example: {example}",
+    )
+    command.set_defaults(run=function)
+    return command
+
+
+def _add_common(options: argparse.ArgumentParser, *, cluster: str | None, config: str | None, output: str) -> None:
+    text = "cluster profile (default: the only one of the configuration)"
+    options.add_argument("-c", "--cluster", default=cluster, metavar="NAME", help=text)
+    text = "configuration file (default: $ETCD_HANDOFF_CONFIG or ./etcd-handoff.toml)"
+    options.add_argument("--config", default=config, metavar="FILE", help=text)
+    text = "format of the output (default: table)"
+    options.add_argument("-o", "--output", default=output, choices=["table", "json"], help=text)
+
+
+def _add_demo(commands: Commands[argparse.ArgumentParser]) -> None:
+    demo = _add(
+        commands,
+        "demo",
+        demo_command,
+        "Remove the leader of a real three-member cluster on this machine."
+        " Starts etcd, API servers, Temporal and workers, kills a worker on the way, and shows that no write is lost.",
+        "etcd-handoff demo --keep",
+    )
+    demo.add_argument("--keep", action="store_true", help="leave the cluster running until Ctrl-C")
+
+
+def _add_worker(commands: Commands[argparse.ArgumentParser]) -> None:
+    worker = _add(
+        commands,
+        "worker",
+        worker_command,
+        "Run a worker until SIGTERM or Ctrl-C. Run one on every node, so that a removal goes on when a node fails.",
+        "etcd-handoff worker --node node0",
+    )
+    worker.add_argument("--node", default=socket.gethostname(), help="node that it runs on (default: host name)")
+    text = "file that is kept fresh while the worker takes work, and FILE.alive while it runs; for probes"
+    worker.add_argument("--ready-file", type=Path, metavar="FILE", help=text)
+    worker.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
+
+
+def _add_plan(commands: Commands[argparse.ArgumentParser]) -> None:
+    plan = _add(
+        commands,
+        "plan",
+        plan_command,
+        "Show what a removal would do now, and change nothing."
+        " Reads etcd and the EtcdMembers from here; needs neither Temporal nor a worker.",
+        "etcd-handoff plan node2 -c prod",
+    )
+    plan.add_argument("member", metavar="MEMBER", help="member name, or member ID in hex")
+
+
+def _add_remove(commands: Commands[argparse.ArgumentParser]) -> None:
+    remove = _add(
+        commands,
+        "remove",
+        remove_command,
+        "Remove a member and show the progress."
+        " Joins the removal of this member if one is running. The workers do the work: Ctrl-C ends this command only.",
+        'etcd-handoff remove node2 -c prod --reason "replace the disk"',
+    )
+    remove.add_argument("member", metavar="MEMBER", help="member name, or member ID in hex")
+    remove.add_argument("--reason", default="", metavar="TEXT", help="why; shown in the Web UI and in the history")
+    text = "change nothing before somebody sends the update `approve`"
+    remove.add_argument("--require-approval", action="store_true", help=text)
+    text = "first store a snapshot on the worker's node"
+    remove.add_argument("--snapshot", action="store_true", help=text)
+    remove.add_argument("--hash-check", action="store_true", help="first compare the data of all voters")
+    text = "fail after waiting so long, in all, for conditions that may pass (default: 3600)"
+    remove.add_argument("--blocked-timeout", type=float, default=BLOCKED_TIMEOUT_SECONDS, metavar="SECONDS", help=text)
+    text = "let a worker plan the removal and change nothing"
+    remove.add_argument("--dry-run", action="store_true", help=text)
+    remove.add_argument("--detach", action="store_true", help="start the removal and return at once")
+
+
+def _add_status(commands: Commands[argparse.ArgumentParser]) -> None:
+    _add(
+        commands,
+        "status",
+        status_command,
+        "Show members, EtcdMembers and open removals."
+        " Marks with `!` what needs attention, such as an EtcdMember that disagrees with etcd.",
+        "etcd-handoff status -c prod",
+    )
+
+
+def _add_watch(commands: Commands[argparse.ArgumentParser]) -> None:
+    watch = _add(
+        commands,
+        "watch",
+        watch_command,
+        "Let EtcdMembers start removals, and correct what they say."
+        " `start` runs a workflow that removes each member whose EtcdMember has spec.leave set to true.",
+        "etcd-handoff watch start -c prod",
+    )
+    text = "start it, stop it, show what it sees, or compare everything now"
+    watch.add_argument("what", choices=["start", "stop", "status", "resync"], help=text)
+    text = "with start: how often to compare all EtcdMembers with the member list (default: 300)"
+    watch.add_argument("--resync", type=float, default=RESYNC_SECONDS, metavar="SECONDS", help=text)
+    text = "with resync: trust etcd's list and write it, although it contradicts many EtcdMembers"
+    watch.add_argument("--confirm", action="store_true", help=text)
+
+
+def _add_doctor(commands: Commands[argparse.ArgumentParser]) -> None:
+    _add(
+        commands,
+        "doctor",
+        doctor_command,
+        "Check all that a removal needs."
+        " Checks configuration, etcd, Kubernetes and Temporal one by one, and names the remedy for what is wrong.",
+        "etcd-handoff doctor -c prod",
+    )
+
+
+class _Version(argparse.Action):
+    """`--version`, which imports the version only if it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help="print the version")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from etcd_handoff import __version__  # noqa: PLC0415
+
+        print_lines([f"etcd-handoff {__version__}"])
+        parser.exit()

@@ -1,0 +1,81 @@
+"""What a command's options and the configuration file say together."""
+# ruff: noqa: PLC0415
+# Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from etcd_handoff.cli.errors import CommandError
+from etcd_handoff.exit_status import EXIT_USAGE
+
+if TYPE_CHECKING:
+    import argparse
+
+    from etcd_handoff.config import ClusterProfile, Config
+    from etcd_handoff.model import RemovalRequest
+
+
+def read_config(args: argparse.Namespace) -> Config | None:
+    """Return the configuration; None if none was named and there is none in this folder.
+
+    Raises:
+        ConfigError: The file was named and is missing, or it is wrong.
+    """
+    from etcd_handoff.config import CONFIG_VARIABLE, config_path, load_config
+
+    path = config_path(args.config)
+    named = args.config or os.environ.get(CONFIG_VARIABLE)
+    return load_config(path) if named or path.exists() else None
+
+
+def cluster_name(args: argparse.Namespace, config: Config | None) -> str:
+    """Return the cluster that was named, otherwise the only one of the configuration.
+
+    Raises:
+        CommandError: None was named, and the configuration does not decide it.
+    """
+    if args.cluster:
+        return str(args.cluster)
+    if config is None:
+        text = "there is no ./etcd-handoff.toml to take it from; name one with --config or $ETCD_HANDOFF_CONFIG"
+        raise CommandError(EXIT_USAGE, f"cluster: give -c NAME: {text}")
+    if len(config.clusters) > 1:
+        known = ", ".join(sorted(config.clusters))
+        raise CommandError(EXIT_USAGE, f"cluster: give -c NAME: the configuration has {known}")
+    return next(iter(config.clusters))
+
+
+def cluster_profile(args: argparse.Namespace) -> tuple[str, ClusterProfile]:
+    """Return name and profile of the cluster, for commands that read it themselves.
+
+    Raises:
+        ConfigError: There is no configuration, or it is wrong.
+        CommandError: It has no such profile.
+    """
+    from etcd_handoff.config import config_path, load_config
+
+    config = read_config(args) or load_config(config_path(args.config))
+    name = cluster_name(args, config)
+    if name not in config.clusters:
+        known = ", ".join(sorted(config.clusters))
+        raise CommandError(EXIT_USAGE, f"cluster: no profile {name!r} in the configuration; known: {known}")
+    return name, config.clusters[name]
+
+
+def removal_request(args: argparse.Namespace, cluster: str, **options: object) -> RemovalRequest:
+    """Return the checked input of a removal.
+
+    Raises:
+        CommandError: A field is wrong; one line for each.
+    """
+    from pydantic import ValidationError
+
+    from etcd_handoff.message import describe
+    from etcd_handoff.model import RemovalRequest
+
+    try:
+        return RemovalRequest.model_validate({"cluster": cluster, "member": args.member, **options})
+    except ValidationError as error:
+        raise CommandError(EXIT_USAGE, "\n".join(describe(error))) from None

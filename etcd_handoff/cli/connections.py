@@ -1,0 +1,103 @@
+"""Connections to Temporal, etcd and Kubernetes, opened for one command."""
+# ruff: noqa: PLC0415
+# Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from etcd_handoff.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from etcd_handoff.config import ClusterProfile, KubernetesProfile
+    from etcd_handoff.view import ClusterView
+
+CONNECT_SECONDS: Final = 10.0
+
+
+async def connect_temporal() -> Client:
+    """Return a client of Temporal.
+
+    Raises:
+        CommandError: Temporal cannot be reached; the text names its address.
+    """
+    import asyncio
+
+    from temporalio.runtime import Runtime, TelemetryConfig
+
+    from etcd_handoff.client import connect, connection_failure
+
+    # The SDK's own log lines about retries repeat, at length, what our texts say.
+    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=None)), error_if_already_set=False)
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            return await connect()
+    except (RuntimeError, TimeoutError, ValueError, OSError) as error:
+        raise CommandError(*connection_failure(error)) from None
+
+
+def import_clients(profile: ClusterProfile, *, temporal: bool) -> None:
+    """Import the clients of all servers that a command asks, before it asks any.
+
+    An import takes up to a second and blocks the event loop, while the deadlines of calls that have been sent run on:
+    members that answer would look silent.
+    """
+    import etcd_handoff.etcd_gateway
+
+    if profile.kubernetes is not None:
+        import etcd_handoff.kubernetes_gateway
+    if temporal:
+        import etcd_handoff.client  # noqa: F401
+
+
+async def read_view(profile: ClusterProfile) -> ClusterView:
+    """Return what etcd says now, checked against the profile's cluster ID.
+
+    Raises:
+        EtcdError: It cannot be read.
+    """
+    from etcd_handoff.etcd_gateway import EtcdGateway
+
+    gateway = EtcdGateway(profile.etcd, profile.cluster_id or "")
+    try:
+        return await gateway.observe()
+    finally:
+        await gateway.close()
+
+
+async def denial_reason(profile: ClusterProfile) -> str:
+    """Return why etcd would refuse us a change of the membership, as the first answer says; empty if it would not.
+
+    Raises:
+        EtcdError: No endpoint answers.
+    """
+    from etcd_handoff.errors import EtcdError, UnreachableError
+    from etcd_handoff.etcd_inspection import EtcdInspection
+
+    inspection, error = EtcdInspection(profile.etcd), EtcdError()
+    try:
+        for endpoint in profile.etcd.endpoints:
+            try:
+                return await inspection.why_no_change(endpoint)
+            except EtcdError as failure:
+                error = failure
+    finally:
+        await inspection.close()
+    raise UnreachableError(str(error))
+
+
+async def read_resources(profile: KubernetesProfile) -> list[dict[str, Any]]:
+    """Return all EtcdMembers.
+
+    Raises:
+        KubernetesError: They cannot be read.
+    """
+    from etcd_handoff.kubernetes_gateway import KubernetesGateway
+
+    gateway = KubernetesGateway(profile)
+    try:
+        return await gateway.list()
+    finally:
+        await gateway.close()

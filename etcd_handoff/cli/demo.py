@@ -1,0 +1,17 @@
+"""`demo`: the main job on a real cluster on this machine."""
+# ruff: noqa: PLC0415
+# Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def demo_command(args: argparse.Namespace) -> int:
+    """Print each step of the demo. Exit 0 if it went as it should, 1 otherwise."""
+    from etcd_handoff.lab.demo import run_demo
+
+    return run_demo(keep=args.keep)

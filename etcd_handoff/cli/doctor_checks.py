@@ -1,0 +1,208 @@
+"""The checks of `doctor` on etcd, Kubernetes and Temporal. Pure: each takes what was read and returns its result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.cli.render.members import alarm_lines, health
+from etcd_handoff.cli.render.table import count
+from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
+from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
+from etcd_handoff.view import quorum
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Sequence
+    from datetime import datetime
+
+    from etcd_handoff.cli.etcdmembers import ComparedResource
+    from etcd_handoff.view import ClusterView, Doubt
+
+SEARCH_ATTRIBUTES: Final = tuple(key.name for key in (CLUSTER_KEY, MEMBER_KEY, STATE_KEY))
+EXPIRY_HINT_DAYS: Final = 30
+"""So many days before it ends, a certificate becomes a hint."""
+KIND_REMEDY: Final = (
+    "k0s installs them. Without k0s run `kubectl apply --server-side -f deploy/crd.yaml`, or take kubernetes out of the"
+    " profile: removals then work without EtcdMembers"
+)
+REMEDY_OF_ALARM: Final[dict[str, str]] = {
+    "NOSPACE": "compact and defragment, then `etcdctl alarm disarm`",
+    "CORRUPT": "find the corrupt member with `etcdctl endpoint hashkv --cluster`, and replace it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """Result of one check.
+
+    Attributes:
+        check: Name of the check.
+        detail: What was found.
+        remedy: What to do about it; with status 0 a hint that can wait.
+        status: 0 if all is well, otherwise the exit status that it calls for.
+    """
+
+    check: str
+    detail: str
+    remedy: str = ""
+    status: int = EXIT_DONE
+
+
+def check_cluster(view: ClusterView, doubt: Doubt | None) -> list[CheckResult]:
+    """Check identity, leader, quorum, alarms and versions of a cluster that gave a linearizable list.
+
+    Args:
+        view: What was seen.
+        doubt: What contradicts it.
+    """
+    return [
+        _check_identity(view, doubt),
+        _check_leader(view),
+        _check_quorum(view),
+        _check_alarms(view),
+        _check_versions(view),
+    ]
+
+
+def _check_identity(view: ClusterView, doubt: Doubt | None) -> CheckResult:
+    if doubt is not None:
+        return CheckResult("one cluster", f"{doubt.kind}: {doubt.text}", doubt.remedy, EXIT_USAGE)
+    return CheckResult("one cluster", f"all members that answer belong to {view.cluster_id}")
+
+
+def _check_leader(view: ClusterView) -> CheckResult:
+    lead = view.leadership
+    if lead is None:
+        text = "no leader that a majority agrees on"
+        return CheckResult("leader", text, "read the logs of the members", EXIT_FAILED)
+    return CheckResult("leader", f"{view.label(lead.id)} at term {lead.term}")
+
+
+def _check_quorum(view: ClusterView) -> CheckResult:
+    voters, healthy = len(view.voters), len(view.healthy_voters)
+    unhealthy = [m for m in view.voters if m not in view.healthy_voters]
+    texts = [f"{m.label}: {health(view, m)}" for m in unhealthy]
+    detail = "; ".join([f"{healthy} of {count(voters, 'voter')} healthy, {quorum(voters)} needed", *texts])
+    if not unhealthy:
+        return CheckResult("quorum", detail)
+    joining = [m.label for m in unhealthy if not m.name]
+    remedy = f"start {', '.join(joining)}, which was added and has not joined yet" if joining else ""
+    if len(joining) < len(unhealthy):
+        recover = "start the unhealthy voters, or make them reachable from here; replace one that is lost for good"
+        remedy = f"{remedy}; {recover}" if remedy else recover
+    return CheckResult("quorum", detail, remedy, EXIT_FAILED)
+
+
+def _check_alarms(view: ClusterView) -> CheckResult:
+    alarms = alarm_lines(view)
+    kinds = sorted({alarm for m in view.members for alarm in m.alarms} | {alarm.kind for alarm in view.alarms})
+    if alarms:
+        remedy = "; ".join(REMEDY_OF_ALARM.get(kind, f"look up {kind} in etcd's documentation") for kind in kinds)
+        return CheckResult("alarms", ", ".join(alarms), remedy, EXIT_FAILED)
+    return CheckResult("alarms", "none")
+
+
+def _check_versions(view: ClusterView) -> CheckResult:
+    versions = sorted({m.version for m in view.members if m.version})
+    if len(versions) > 1:
+        detail = ", ".join(f"{m.label}: {m.version or 'unknown'}" for m in view.members)
+        remedy = "finish the upgrade before you remove a member, unless you remove it for the upgrade"
+        return CheckResult("version", detail, remedy, EXIT_FAILED)
+    return CheckResult("version", f"etcd {', '.join(versions) or 'unknown'}")
+
+
+def check_rights(denied: str, remedy: str) -> CheckResult:
+    """Check that we may change the membership; `denied` is etcd's text against it, empty if there is none."""
+    if denied:
+        return CheckResult("rights in etcd", f"may not change the membership: {denied}", remedy, EXIT_FAILED)
+    return CheckResult("rights in etcd", "may change the membership")
+
+
+def check_certificates(ends: Iterable[tuple[str, datetime]], now: datetime) -> CheckResult:
+    """Check that no certificate has expired or will soon.
+
+    Args:
+        ends: Each certificate with its file, and when it expires.
+        now: The time, UTC.
+    """
+    ends = sorted(ends, key=lambda end: end[1])
+    if not ends:
+        return CheckResult("certificates", "none named")
+    lines = [(f"{what} until {when:%Y-%m-%d %H:%M} UTC", (when - now).total_seconds()) for what, when in ends]
+    expired = [text for text, seconds in lines if seconds <= 0]
+    soon = [text for text, seconds in lines if 0 < seconds <= EXPIRY_HINT_DAYS * 86_400]
+    remedy = "renew them; workers read the files again when they change"
+    if expired:
+        return CheckResult("certificates", f"ended: {'; '.join([*expired, *soon])}", remedy, EXIT_FAILED)
+    if soon:
+        return CheckResult("certificates", f"end within {EXPIRY_HINT_DAYS} days: {'; '.join(soon)}", remedy)
+    return CheckResult("certificates", f"{count(len(ends), 'certificate')}; the first to end is {lines[0][0]}")
+
+
+def check_resources(check: str, compared: Sequence[ComparedResource]) -> CheckResult:
+    """Check that the EtcdMembers agree with etcd."""
+    wrong = [f"{r.name}: {r.wrong}" for r in compared if r.wrong]
+    if wrong:
+        remedy = (
+            "`etcd-handoff watch start` corrects EtcdMembers and creates missing ones; if the watcher runs already,"
+            " `etcd-handoff watch resync` does so now"
+        )
+        return CheckResult(check, "; ".join(wrong), remedy, EXIT_FAILED)
+    return CheckResult(check, f"{count(len(compared), 'EtcdMember')}, all agree with etcd")
+
+
+def check_contexts(foreign: dict[str, str]) -> CheckResult:
+    """Check that all contexts belong to one Kubernetes cluster.
+
+    Args:
+        foreign: Contexts that do not, each with the evidence.
+    """
+    if foreign:
+        detail = "; ".join(f"{context}: {why}" for context, why in foreign.items())
+        return CheckResult("one kubernetes", detail, "take contexts of other clusters out of the profile", EXIT_USAGE)
+    return CheckResult("one kubernetes", "all contexts that answer belong to one cluster")
+
+
+def check_pollers(task_queue: str, identities: Sequence[str]) -> CheckResult:
+    """Check that workers ask for work on our task queue."""
+    if not identities:
+        remedy = "start `etcd-handoff worker` on each node, with this task_queue and this Temporal"
+        return CheckResult("workers", f"no worker asks for work on task queue {task_queue}", remedy, EXIT_FAILED)
+    return CheckResult("workers", f"{count(len(identities), 'worker')} on task queue {task_queue}")
+
+
+def check_queue(name: str, task_queue: str, own_task_queue: str, identities: Sequence[str]) -> CheckResult:
+    """Check that workers serve the open queue of changes of this etcd cluster.
+
+    Args:
+        name: Its workflow ID.
+        task_queue: The task queue that it runs on, which is that of the worker that started it.
+        own_task_queue: The one of the configuration.
+        identities: Who asks for work there.
+    """
+    if not identities:
+        detail = (
+            f"{name} waits on task queue {task_queue}, where no worker asks for work: every removal waits behind it"
+        )
+        remedy = f"start its workers again, or end it: `temporal workflow terminate -w {name}`"
+        return CheckResult("queue of changes", detail, remedy, EXIT_FAILED)
+    other = "" if task_queue == own_task_queue else f"; workers of another fleet serve it on task queue {task_queue}"
+    hint = "give all workers of one etcd cluster one task_queue" if other else ""
+    return CheckResult("queue of changes", f"{name} is served by {count(len(identities), 'worker')}{other}", hint)
+
+
+def check_attributes(known: Container[str], wrong_type: Sequence[str] = ()) -> CheckResult:
+    """Check that the search attributes are registered, none of them with another type (`wrong_type`)."""
+    if wrong_type:
+        names = " --name ".join(wrong_type)
+        remedy = f"run `temporal operator search-attribute remove --name {names}`, then restart the workers"
+        return CheckResult("search attributes", f"not of type Keyword: {', '.join(wrong_type)}", remedy, EXIT_FAILED)
+    missing = [name for name in SEARCH_ATTRIBUTES if name not in known]
+    if missing:
+        names = " ".join(f"--name {name} --type Keyword" for name in missing)
+        remedy = (
+            "start a worker: it registers them if its Temporal credentials allow it; otherwise run `temporal operator"
+            f" search-attribute create {names}`, then restart the workers"
+        )
+        return CheckResult("search attributes", f"not registered: {', '.join(missing)}", remedy, EXIT_FAILED)
+    return CheckResult("search attributes", f"{', '.join(SEARCH_ATTRIBUTES)} are registered")

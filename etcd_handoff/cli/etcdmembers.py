@@ -1,0 +1,122 @@
+"""EtcdMembers compared with etcd's member list. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from etcd_handoff.belief import Binding, ResourceClaim, contradiction, witness
+from etcd_handoff.etcdmember import member_id_of, resource_name, says
+from etcd_handoff.planning import canonical_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from etcd_handoff.view import ClusterView, Doubt, MemberView
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedResource:
+    """One EtcdMember and how it differs from etcd.
+
+    Attributes:
+        name: Name of the EtcdMember, or of the member that has none.
+        joined: Its condition Joined: `True`, `False`, `Unknown`; `-` if there is no EtcdMember.
+        member_id: The member ID in its status.
+        message: Its message.
+        wrong: How it disagrees with etcd; empty if it agrees.
+    """
+
+    name: str
+    joined: str
+    member_id: str
+    message: str
+    wrong: str = ""
+
+
+def compare_resources(view: ClusterView | None, resources: Iterable[dict[str, Any]]) -> list[ComparedResource]:
+    """Compare all EtcdMembers with the member list; without a view nothing counts as wrong."""
+    by_name = sorted(resources, key=lambda resource: str(resource["metadata"]["name"]))
+    compared = [_compare(view, resource) for resource in by_name]
+    known = {r.name for r in compared} | {r.member_id for r in compared}
+    # A member that has not started has no name yet that an EtcdMember could have.
+    missing = [m for m in view.members if m.name and not {resource_name(m.name), m.id} & known] if view else []
+    return [*compared, *(ComparedResource(m.label, "-", m.id, "", "a member without an EtcdMember") for m in missing)]
+
+
+def _compare(view: ClusterView | None, resource: dict[str, Any]) -> ComparedResource:
+    name, member_id = str(resource["metadata"]["name"]), canonical_id(member_id_of(resource))
+    joined, message = says(resource), str((resource.get("status") or {}).get("message") or "")
+    wrong = _difference(view, name, member_id, joined) if view else ""
+    return ComparedResource(name, joined, member_id, message, wrong)
+
+
+def _difference(view: ClusterView, name: str, member_id: str, joined: str) -> str:
+    member = view.member(member_id)
+    namesake = next((m for m in view.members if m.name and resource_name(m.name) == name), None)
+    if member is None and namesake is not None:
+        return f"member {namesake.name} has the ID {namesake.id}"
+    if member is None and joined != "False":
+        return f"says Joined={joined}, but etcd has no such member"
+    if member is not None and joined != "True":
+        return f"says Joined={joined}, but etcd has this member"
+    return ""
+
+
+def claims_of(resources: Iterable[dict[str, Any]]) -> tuple[ResourceClaim, ...]:
+    """Return what all EtcdMembers say of who is a member, as a second witness."""
+    return tuple(
+        ResourceClaim(name=str(r["metadata"]["name"]), member_id=canonical_id(member_id_of(r)), joined=says(r))
+        for r in resources
+    )
+
+
+def claim_for(claims: Iterable[ResourceClaim], member: str) -> ResourceClaim | None:
+    """Return the EtcdMember that has this name, otherwise the one that carries this member ID."""
+    claims = tuple(claims)
+    named = next((c for c in claims if c.name == resource_name(member)), None)
+    return named or next((c for c in claims if c.member_id and c.member_id == canonical_id(member)), None)
+
+
+def is_described(claims: Iterable[ResourceClaim], target: MemberView) -> bool:
+    """Return whether an EtcdMember carries the target's ID, or has its name and no ID yet."""
+    name = resource_name(target.name) if target.name else ""
+    return any(c.member_id == target.id or (c.name == name and not c.member_id) for c in claims)
+
+
+def name_conflict(claims: Iterable[ResourceClaim], target: MemberView) -> str:
+    """Return a warning if the EtcdMember with the target's name describes another member, otherwise nothing."""
+    claim = next((c for c in claims if target.name and c.name == resource_name(target.name)), None)
+    if claim is None or claim.member_id in ("", target.id):
+        return ""
+    return (
+        f"EtcdMember {claim.name} describes member {claim.member_id} (Joined={claim.joined}), not {target.label}"
+        f" ({target.id}): this removal cannot be recorded on it; `etcd-handoff watch start` corrects it"
+    )
+
+
+def doubt_of(
+    view: ClusterView, cluster_id: str, claims: Iterable[ResourceClaim], leaving: Iterable[str] = ()
+) -> Doubt | None:
+    """Return why nothing may be concluded from a view; None if nothing contradicts it.
+
+    Args:
+        view: What was seen.
+        cluster_id: The cluster that the profile names. If it names none, EtcdMembers are the second witness.
+        claims: What EtcdMembers say.
+        leaving: Members that may still run without being listed, besides those that have left by their EtcdMembers.
+    """
+    claims = tuple(claims)
+    departed = {*leaving, *(claim.member_id for claim in claims if claim.joined == "False")}
+    doubt = contradiction(view, Binding(cluster_id=cluster_id), departed)
+    return doubt or (None if cluster_id else witness(view, claims))
+
+
+def peer_addresses(resources: Iterable[Mapping[str, object]]) -> dict[str, str]:
+    """Return the peer address in each EtcdMember, by its name; entries of another shape are left out."""
+    addresses = {}
+    for resource in resources:
+        metadata, status = resource.get("metadata"), resource.get("status")
+        if isinstance(metadata, dict) and isinstance(status, dict):
+            addresses[str(metadata.get("name"))] = str(status.get("peerAddress") or "").lower()
+    return addresses

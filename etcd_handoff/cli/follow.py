@@ -1,0 +1,85 @@
+"""Following a removal until it ends, with progress printed meanwhile."""
+# ruff: noqa: PLC0415
+# Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.cli.errors import temporal_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from etcd_handoff.cli.render.progress import ProgressLines
+    from etcd_handoff.client import Removal
+    from etcd_handoff.model import Progress, RemovalResult
+
+POLL_SECONDS: Final = 0.15
+QUERY_SECONDS: Final = 2.0
+NO_WORKER: Final = "no worker answers; Temporal keeps the removal and goes on once `etcd-handoff worker` runs"
+
+
+async def follow(
+    removal: Removal, lines: ProgressLines, print_progress: Callable[[Iterable[str]], None]
+) -> RemovalResult:
+    """Return the result of a removal, and print its progress until then.
+
+    Raises:
+        WorkflowFailureError: It failed.
+        RPCError: Temporal does not answer.
+    """
+    import asyncio
+
+    from temporalio.client import WorkflowFailureError
+
+    from etcd_handoff.model import Progress
+
+    polling = asyncio.ensure_future(_poll(removal, lines, print_progress))
+    try:
+        result = await removal.result()
+    except WorkflowFailureError:
+        if isinstance(last := await _query(removal), Progress):
+            print_progress(lines.steps(last.steps, last.steps_left_out))
+        raise
+    finally:
+        polling.cancel()
+        await asyncio.gather(polling, return_exceptions=True)
+        if not polling.cancelled() and (error := polling.exception()):
+            print_progress(lines.remark(f"progress cannot be shown: {error}"))
+    print_progress(lines.steps(result.steps, result.steps_left_out))
+    return result
+
+
+async def _poll(removal: Removal, lines: ProgressLines, print_progress: Callable[[Iterable[str]], None]) -> None:
+    """Print progress until cancelled."""
+    import asyncio
+
+    while True:
+        answer = await _query(removal)
+        print_progress(lines.remark(answer) if isinstance(answer, str) else lines.progress(answer))
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _query(removal: Removal) -> Progress | str:
+    """Return the removal's progress, or why there is none."""
+    from datetime import timedelta
+
+    from temporalio.client import WorkflowQueryFailedError
+    from temporalio.service import RPCError, RPCStatusCode
+
+    from etcd_handoff.errors import HandoffError
+    from etcd_handoff.model import Progress
+
+    limit = timedelta(seconds=QUERY_SECONDS)
+    try:
+        progress: Progress = await removal.query("progress", result_type=Progress, rpc_timeout=limit)
+    except (WorkflowQueryFailedError, HandoffError) as error:
+        return f"progress cannot be shown: {error}"
+    except RPCError as error:
+        if error.status is RPCStatusCode.UNAVAILABLE:
+            return "Temporal does not answer; the removal does not depend on this command"
+        if error.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED):
+            return f"progress cannot be shown: {temporal_error(error)}"
+        return NO_WORKER
+    return progress

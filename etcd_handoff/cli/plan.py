@@ -1,0 +1,78 @@
+"""`plan`: what a removal would do now."""
+# ruff: noqa: PLC0415
+# Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from etcd_handoff.cli.configuration import cluster_profile, removal_request
+from etcd_handoff.cli.connections import denial_reason, import_clients, read_resources, read_view
+from etcd_handoff.cli.errors import CommandError, result_or_error, status_and_text
+from etcd_handoff.cli.terminal import print_error, print_json, print_lines
+from etcd_handoff.exit_status import EXIT_USAGE
+
+if TYPE_CHECKING:
+    import argparse
+
+    from etcd_handoff.cli.removal_plan import PlanFacts
+    from etcd_handoff.config import ClusterProfile
+
+EXTRAS_SECONDS: Final = 2.0
+"""How long to wait for EtcdMembers and for our rights, which only add to the plan."""
+
+
+def plan_command(args: argparse.Namespace) -> int:
+    """Print members and steps. Exit 0; 3 if the removal would wait or be refused, 1 if etcd would not allow it."""
+    import asyncio
+
+    from etcd_handoff.cli.removal_plan import plan_removal
+    from etcd_handoff.cli.render.members import cluster_line, cluster_object, member_lines
+    from etcd_handoff.cli.render.plan import plan_lines, plan_object
+
+    name, profile = cluster_profile(args)
+    request = removal_request(args, name)
+    import_clients(profile, temporal=False)
+    facts = asyncio.run(_read_facts(profile))
+    plan = plan_removal(facts, request)
+    if args.output == "json":
+        if plan.status == EXIT_USAGE:
+            print_error(plan.text)
+        print_json(cluster_object(name, facts.view) | plan_object(plan, facts.view))
+        return plan.status
+    if plan.status == EXIT_USAGE:
+        raise CommandError(EXIT_USAGE, plan.text)
+    print_lines([cluster_line(name, facts.view), *member_lines(facts.view), ""])
+    print_lines(plan_lines(plan))
+    return plan.status
+
+
+async def _read_facts(profile: ClusterProfile) -> PlanFacts:
+    """Read etcd, EtcdMembers and our rights at once; an error is raised for etcd alone."""
+    import asyncio
+
+    from etcd_handoff.cli.etcdmembers import claims_of
+    from etcd_handoff.cli.removal_plan import PlanFacts
+
+    async def resources() -> list[dict[str, Any]]:
+        async with asyncio.timeout(EXTRAS_SECONDS):
+            return await read_resources(profile.kubernetes) if profile.kubernetes else []
+
+    async def rights() -> str:
+        async with asyncio.timeout(EXTRAS_SECONDS):
+            return await denial_reason(profile)
+
+    view, read, denied = await asyncio.gather(
+        read_view(profile), result_or_error(resources()), result_or_error(rights())
+    )
+    error = status_and_text(read)[1] if isinstance(read, Exception) else ""
+    if isinstance(read, TimeoutError):
+        error = f"no answer within {EXTRAS_SECONDS:g} s"
+    return PlanFacts(
+        view,
+        profile.cluster_id or "",
+        has_kubernetes=profile.kubernetes is not None,
+        claims=None if isinstance(read, Exception) else claims_of(read),
+        claims_error=error,
+        denied="" if isinstance(denied, Exception) else denied,
+    )

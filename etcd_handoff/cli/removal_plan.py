@@ -1,0 +1,182 @@
+"""What a removal would do now, from what etcd and EtcdMembers say. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from etcd_handoff.cli.etcdmembers import claim_for, doubt_of, is_described, name_conflict
+from etcd_handoff.cli.remedies import remedy_for
+from etcd_handoff.cli.render.members import cluster_warnings
+from etcd_handoff.cli.render.table import count
+from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
+from etcd_handoff.operation.failures import ambiguous, unknown
+from etcd_handoff.operation.texts import plan_lines
+from etcd_handoff.planning import (
+    Ambiguous,
+    Blocked,
+    MemberAbsent,
+    NotFound,
+    Refused,
+    doubted,
+    plan,
+    resolve,
+)
+from etcd_handoff.view import quorum
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from etcd_handoff.belief import ResourceClaim
+    from etcd_handoff.model import RemovalRequest
+    from etcd_handoff.planning import Decision
+    from etcd_handoff.view import ClusterView, MemberView
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFacts:
+    """What a plan is made from.
+
+    Attributes:
+        view: What etcd says.
+        cluster_id: The cluster that the profile names; empty if it names none.
+        has_kubernetes: The profile has a Kubernetes.
+        claims: What EtcdMembers say; None if they could not be read.
+        claims_error: Why they could not be read.
+        denied: Why etcd would refuse us a change of the membership; empty if it would not, or if that is unknown.
+    """
+
+    view: ClusterView
+    cluster_id: str = ""
+    has_kubernetes: bool = True
+    claims: tuple[ResourceClaim, ...] | None = None
+    claims_error: str = ""
+    denied: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """A removal would fail at once with PermissionDenied.
+
+    Attributes:
+        seen: etcd's own words.
+        remedy: What gives the right.
+    """
+
+    seen: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalPlan:
+    """What a removal would do.
+
+    Attributes:
+        member_id: ID of the member; empty if it is not clear which one is meant.
+        label: Its name for people.
+        decision: What would be done first; None if the member has left, or if it is not clear which one is meant.
+        steps: What would be done, in words.
+        warnings: What else to know before it.
+        text: What is printed in place of a decision.
+        status: Exit status.
+    """
+
+    member_id: str
+    label: str
+    decision: Decision | Denied | None
+    steps: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    text: str = ""
+    status: int = EXIT_DONE
+
+
+def plan_removal(facts: PlanFacts, request: RemovalRequest) -> RemovalPlan:
+    """Return what this removal would do now."""
+    view, claims = facts.view, facts.claims or ()
+    warnings = cluster_warnings(view)
+    if facts.claims_error:
+        warnings.append(f"EtcdMembers could not be read: {facts.claims_error}")
+    target = resolve(view, request.member)
+    if isinstance(target, NotFound | Ambiguous):
+        return _plan_without_target(facts, request, target, warnings)
+    doubt = doubt_of(view, facts.cluster_id, claims, [target.id])
+    decision: Decision | Denied = (
+        doubted(doubt) if doubt else plan(view, MemberAbsent(facts.cluster_id or view.cluster_id, target.id))
+    )
+    if facts.denied and not isinstance(decision, Blocked | Refused):
+        decision = Denied(facts.denied, remedy_for(facts.denied))
+    if conflict := name_conflict(claims, target):
+        warnings.append(conflict)
+    return _decided(facts, target.id, target.label, decision, warnings)
+
+
+def _plan_without_target(
+    facts: PlanFacts, request: RemovalRequest, target: NotFound | Ambiguous, warnings: Sequence[str]
+) -> RemovalPlan:
+    """Return the plan for a name or ID that no member has, or more than one."""
+    view, claims, member = facts.view, facts.claims or (), request.member
+    claim = claim_for(claims, member) if isinstance(target, NotFound) else None
+    if doubt := doubt_of(view, facts.cluster_id, claims, [claim.member_id] if claim else []):
+        return _decided(facts, claim.member_id if claim else "", member, doubted(doubt), warnings)
+    if claim is not None and claim.member_id and view.member(claim.member_id) is None:
+        return RemovalPlan(claim.member_id, member, None, warnings=tuple(warnings), text=_absent(member, claim))
+    text = _not_found(facts, request, target)
+    return RemovalPlan("", member, None, warnings=tuple(warnings), text=text, status=EXIT_USAGE)
+
+
+def _decided(
+    facts: PlanFacts, member_id: str, label: str, decision: Decision | Denied, warnings: Sequence[str]
+) -> RemovalPlan:
+    status = {Blocked: EXIT_REFUSED, Refused: EXIT_REFUSED, Denied: EXIT_FAILED}.get(type(decision), EXIT_DONE)
+    target = facts.view.member(member_id)
+    steps = _steps(facts, target, decision) if target else []
+    return RemovalPlan(member_id, label, decision, tuple(steps), tuple(warnings), status=status)
+
+
+def _not_found(facts: PlanFacts, request: RemovalRequest, target: NotFound | Ambiguous) -> str:
+    """Return which members there are, in the workflow's words."""
+    if isinstance(target, Ambiguous):
+        return f"{ambiguous(request.member, target).text}, or the host and port of its peer URL"
+    because = "no EtcdMember describes it"
+    if not facts.has_kubernetes:
+        because = "the cluster profile has no kubernetes with EtcdMembers to look it up in"
+    elif facts.claims is None:
+        because = "EtcdMembers could not be read"
+    return unknown(request, target, because).text
+
+
+def _absent(member: str, claim: ResourceClaim) -> str:
+    resource = (
+        "says Joined=False already" if claim.joined == "False" else f"says Joined={claim.joined} and would be corrected"
+    )
+    return (
+        f"{member} is no member any more: EtcdMember {claim.name} describes {claim.member_id}, which is not in the"
+        f" member list, and {resource}. A removal would end as already-absent."
+    )
+
+
+def _steps(facts: PlanFacts, target: MemberView, decision: Decision | Denied) -> list[str]:
+    """Return what a removal would do, in the workflow's words; empty if it is blocked, refused or denied."""
+    if isinstance(decision, Denied):
+        return []
+    steps = list(plan_lines(decision, target.label, facts.view.label))
+    if steps:
+        *before, removal, record = steps
+        record = _nothing_to_record(facts, target) or record
+        steps = [*before, f"{removal}; {_afterwards(facts.view, target)}", record]
+    return steps
+
+
+def _nothing_to_record(facts: PlanFacts, target: MemberView) -> str:
+    """Return why no EtcdMember would be written; empty if one would, or if that is unknown."""
+    if not facts.has_kubernetes:
+        return "record nothing: the cluster profile has no kubernetes"
+    if facts.claims is None or is_described(facts.claims, target):
+        return ""
+    return f"record nothing: no EtcdMember describes {target.label}"
+
+
+def _afterwards(view: ClusterView, target: MemberView) -> str:
+    voters = [m for m in view.voters if m.id != target.id]
+    spare = sum(m in view.healthy_voters for m in voters) - quorum(len(voters))
+    return f"{count(len(voters), 'voter')} remain{'s' if len(voters) == 1 else ''}, {spare} of them may fail"

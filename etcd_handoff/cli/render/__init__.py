@@ -1,0 +1,1 @@
+"""Tables and texts of the command line. Pure; nothing here prints or reads."""

@@ -1,0 +1,102 @@
+"""A cluster and its members, as a table and for JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from etcd_handoff.cli.render.table import count, table
+from etcd_handoff.planning import lag, warnings
+from etcd_handoff.view import CORRUPT
+
+if TYPE_CHECKING:
+    from etcd_handoff.view import ClusterView, MemberView
+
+HEADINGS: Final = ("NAME", "ID", "ROLE", "HEALTH", "TERM", "RAFT INDEX", "VERSION")
+
+
+def cluster_line(cluster: str, view: ClusterView) -> str:
+    """Return the cluster in one line."""
+    lead = view.leadership
+    leader = f"{view.label(lead.id)} leads at term {lead.term}" if lead else "no leader that a majority agrees on"
+    return f"cluster {cluster} (ID {view.cluster_id}): {count(len(view.members), 'member')}, {leader}"
+
+
+def member_lines(view: ClusterView) -> list[str]:
+    """Return the table of members."""
+    return table(HEADINGS, member_rows(view))
+
+
+def member_rows(view: ClusterView) -> list[list[str]]:
+    """Return one row for each member, in the columns of `HEADINGS`."""
+    return [
+        [
+            m.name or "(not started)",
+            m.id,
+            role(view, m),
+            health(view, m),
+            str(m.term) if m.reachable else "-",
+            str(m.raft_index) if m.reachable else "-",
+            m.version or "-",
+        ]
+        for m in view.members
+    ]
+
+
+def role(view: ClusterView, member: MemberView) -> str:
+    """Return `leader`, `voter` or `learner`; `leader` only if a majority says so."""
+    if member.is_learner:
+        return "learner"
+    return "leader" if view.leadership and view.leadership.id == member.id else "voter"
+
+
+def health(view: ClusterView, member: MemberView) -> str:
+    """Return `healthy` if the member counts towards the quorum, otherwise why it does not."""
+    if _is_healthy(view, member):
+        return f"healthy, {member.note}" if member.note else "healthy"
+    if member.note or not member.reachable:
+        return member.note or "no answer"
+    if not member.serves_reads and not member.is_learner:
+        return "answers, but no linearizable read"
+    return "does not follow the agreed leader" if view.leadership else "answers, but no leader is agreed"
+
+
+def _is_healthy(view: ClusterView, member: MemberView) -> bool:
+    return member in view.healthy_voters or (member.is_learner and member.reachable)
+
+
+def cluster_object(cluster: str, view: ClusterView) -> dict[str, Any]:
+    """Return the cluster for JSON."""
+    lead = view.leadership
+    return {
+        "cluster": cluster,
+        "cluster_id": view.cluster_id,
+        "leader_id": lead.id if lead else None,
+        "term": lead.term if lead else None,
+        "foreign": list(view.foreign),
+        "alarms": alarm_lines(view),
+        "members": [
+            {
+                **m.model_dump(mode="json"),
+                "role": role(view, m),
+                "healthy": _is_healthy(view, m),
+                "lag": lag(view, m) if m.reachable else None,
+            }
+            for m in view.members
+        ],
+    }
+
+
+def alarm_lines(view: ClusterView) -> list[str]:
+    """Return all alarms, those of the whole cluster and of members that have left included."""
+    alarms = [(m.label, kind) for m in view.members for kind in m.alarms]
+    for alarm in view.alarms:
+        owner = view.label(alarm.member_id) if alarm.member_id else "the whole cluster"
+        gone = alarm.member_id and view.member(alarm.member_id) is None
+        alarms.append((f"{owner}, which has left" if gone else owner, alarm.kind))
+    return [f"{owner}: {kind}" for owner, kind in dict.fromkeys(alarms)]
+
+
+def cluster_warnings(view: ClusterView) -> list[str]:
+    """Return what an operator must know of the cluster before any change."""
+    corrupt = [line for line in alarm_lines(view) if line.endswith(f": {CORRUPT}")]
+    return [*warnings(view), *(f"etcd has raised an alarm: {line}" for line in corrupt)]

