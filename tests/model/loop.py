@@ -22,6 +22,7 @@ from etcd_handoff.model import SECONDS_IN_30_DAYS, RemovalRequest
 from etcd_handoff.operation.commands import Activity, AskQueue, DescribeWorker, Fail, Finish, Wait
 from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.state import RemovalState
+from etcd_handoff.operation.step_log import within
 from tests.model.cluster import CrashError
 from tests.model.gateways import ModelGateways, claims_of, config_of, etcd_of
 from workflows.execute import CALLS
@@ -45,6 +46,7 @@ class Loop:
         outcome: How it has ended: an outcome, or the type of a failure; empty before.
         said: The text of the failure.
         recorded: The result says that the EtcdMember tells the truth.
+        continues: A new run goes on in place of the next pause, with what the one before has handed on.
     """
 
     def __init__(self, cluster: Cluster) -> None:
@@ -56,7 +58,7 @@ class Loop:
         request = RemovalRequest(cluster=CLUSTER, member=cluster.target, blocked_timeout_seconds=patience)
         state = RemovalState(run_id="model", blocked_seconds_left=patience, request=request, chain_id="model")
         self._now, self._number, self._attempt = 0.0, 0, 0
-        self.outcome, self.said, self.recorded = "", "", False
+        self.outcome, self.said, self.recorded, self.continues = "", "", False, False
         self._state, self._next = self._to_an_activity(state)
 
     async def step(self) -> None:
@@ -78,6 +80,9 @@ class Loop:
             state, command = decide(state, self._now)
             result: Any = None
             match command:
+                case Wait() if command.resumable and self.continues:
+                    state, self.continues = _handed_on(state), False
+                    continue
                 case Wait():
                     self._now += command.seconds or 0.0
                 case AskQueue():
@@ -103,6 +108,12 @@ class Loop:
         )
         holder = self._etcd if hasattr(self._etcd, name) else self._kubernetes
         return await environment.run(getattr(holder, name), command.ask)
+
+
+def _handed_on(state: RemovalState) -> RemovalState:
+    """What a new run knows of a removal."""
+    carried = RemovalState.model_validate_json(within(state).model_dump_json())
+    return carried.changed(request=state.request, chain_id=state.chain_id)
 
 
 class Leap(selectors.DefaultSelector):

@@ -138,12 +138,23 @@ class Removals(RuleBasedStateMachine):
             assert self.cluster.judge_end(ended, self.removal.said, recorded=self.removal.recorded) == []
 
 
+class RemovalsInRuns(Removals):
+    """The same, and any pause may be where a removal goes on as a new run."""
+
+    @rule()
+    @precondition(lambda self: not self.removal.outcome)
+    def continues(self) -> None:
+        """A new run goes on in place of the next pause."""
+        self.removal.continues = True
+
+
 @pytest.mark.timeout(600)
-def test_removals_end_well_in_any_order_of_events() -> None:
+@pytest.mark.parametrize("machine", [Removals, RemovalsInRuns], ids=lambda machine: machine.__name__)
+def test_removals_end_well_in_any_order_of_events(machine: type[Removals], monkeypatch: pytest.MonkeyPatch) -> None:
     """After each effect no invariant is broken; once nothing happens any more each removal ends with the truth."""
-    Removals.found = Found()
-    run_state_machine_as_test(Removals, settings=EXAMPLES)
-    Removals.found.tell("state machine")
+    monkeypatch.setattr(Removals, "found", Found())
+    run_state_machine_as_test(machine, settings=EXAMPLES)
+    Removals.found.tell(f"state machine, {machine.__name__}")
     assert {"removed", "already-absent", "RemovalRefused"} <= set(Removals.found.ends)
 
 
