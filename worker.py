@@ -17,16 +17,17 @@ from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.etcd import EtcdActivities
-from activities.kubernetes import Gateways
+from activities.interceptor import ActivityFrame
+from activities.member_status import Gateways
 from activities.registry import all_activities
-from activities.steps import ActivityFrame
-from activities.worker import WorkerActivities
+from activities.worker_info import WorkerActivities
 from etcd_handoff import __version__
-from etcd_handoff.client import connect, connection_failure, remove_temporary_files
 from etcd_handoff.config import Config, check_files, config_path, load_config
 from etcd_handoff.errors import ConfigError
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
-from etcd_handoff.temporal_setup import (
+from etcd_handoff.temporal.client import connect, connection_failure, remove_temporary_files
+from etcd_handoff.temporal.interceptors import ArgumentCheck
+from etcd_handoff.temporal.setup import (
     Readiness,
     ServerTooOldError,
     check_namespace,
@@ -35,7 +36,6 @@ from etcd_handoff.temporal_setup import (
     ensure_search_attributes,
     skip_validation,
 )
-from workflows.arguments import ArgumentCheck
 from workflows.record_status import RecordStatus
 from workflows.remove_member import RemoveMember
 from workflows.turns import ClusterTurns

@@ -15,10 +15,10 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities import snapshots
-from activities.etcd_hashes import compare_hashes
 from activities.etcd_looks import Looks, doubt, intent
 from activities.etcd_removal import Removal
-from activities.steps import ELSEWHERE, STEP_FAILS, StepClock
+from activities.interceptor import ELSEWHERE, STEP_FAILS, StepClock
+from activities.preconditions import compare_hashes
 from etcd_handoff import failpoints
 from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.errors import (
@@ -28,7 +28,7 @@ from etcd_handoff.errors import (
     NotLeaderError,
     UnreachableError,
 )
-from etcd_handoff.etcd_gateway import EtcdGateway
+from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.model import Act, AwaitElection, Look, Report, StepOutcome, WorkerTraits
 from etcd_handoff.planner import Transfer, plan
 

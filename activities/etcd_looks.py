@@ -6,14 +6,14 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from activities.steps import no_answer
+from activities.interceptor import no_answer
 from etcd_handoff.belief import contradiction
 from etcd_handoff.errors import EtcdError, EtcdPermissionError
 from etcd_handoff.planner import Intent, Remove, plan
 
 if TYPE_CHECKING:
     from etcd_handoff.config import EtcdProfile
-    from etcd_handoff.etcd_gateway import EtcdGateway
+    from etcd_handoff.etcd.gateway import EtcdGateway
     from etcd_handoff.model import Act
     from etcd_handoff.view import ClusterView
 

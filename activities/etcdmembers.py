@@ -47,9 +47,9 @@ from etcd_handoff.removal_progress import Note
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
 
-    from activities.kubernetes import Gateways
+    from activities.member_status import Gateways
     from etcd_handoff.drift import Hold
-    from etcd_handoff.kubernetes_gateway import KubernetesGateway
+    from etcd_handoff.kubernetes.gateway import KubernetesGateway
     from etcd_handoff.view import MemberView
 
 NOT_INSTALLED_SECONDS: Final = 5.0

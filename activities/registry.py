@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from activities.etcdmembers import EtcdMemberActivities
-from activities.kubernetes import Gateways, KubernetesActivities
+from activities.member_status import Gateways, KubernetesActivities
 from activities.temporal import TemporalActivities
 from activities.turns import TurnActivities
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from activities.etcd import EtcdActivities
-    from activities.worker import WorkerActivities
+    from activities.worker_info import WorkerActivities
 
 
 def all_activities(

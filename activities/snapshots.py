@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from activities.steps import report_progress
+from activities.interceptor import report_progress
 from etcd_handoff.errors import UnreachableError
 
 if TYPE_CHECKING:

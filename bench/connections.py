@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 from unittest import mock
 
 from bench import report
-from etcd_handoff import kubernetes_clients
 from etcd_handoff.config import load_config
-from etcd_handoff.kubernetes_gateway import KubernetesGateway
+from etcd_handoff.kubernetes import clients as kubernetes_clients
+from etcd_handoff.kubernetes.gateway import KubernetesGateway
 from etcd_handoff.lab import Lab, LabOptions
 
 if TYPE_CHECKING:

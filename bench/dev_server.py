@@ -15,13 +15,13 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 import worker
-from etcd_handoff.client import connect
 from etcd_handoff.config import Config
 from etcd_handoff.lab import parts
 from etcd_handoff.lab.http import answers
 from etcd_handoff.lab.nodes import HOST, TUNING, temporal_command
 from etcd_handoff.lab.ports import Ports
 from etcd_handoff.lab.processes import Process
+from etcd_handoff.temporal.client import connect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence

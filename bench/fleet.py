@@ -22,12 +22,12 @@ from bench.dev_server import DevServer, dev_server
 from bench.fleet_worker import NO_TURNS, READY
 from bench.trivial import Trivial
 from etcd_handoff.change_queue import UNDISTURBED
-from etcd_handoff.client import start_removal, start_watch
 from etcd_handoff.lab.nodes import ROOT, TUNING
 from etcd_handoff.lab.processes import Process
 from etcd_handoff.lab.waiting import wait_until
 from etcd_handoff.leave_requests import WatchRequest
 from etcd_handoff.model import TASK_QUEUE, RemovalRequest, RemovalResult
+from etcd_handoff.temporal.client import start_removal, start_watch
 from worker import leave
 
 if TYPE_CHECKING:

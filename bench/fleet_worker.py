@@ -9,14 +9,14 @@ from temporalio import activity
 
 from activities.etcd import EtcdActivities
 from activities.registry import all_activities
-from activities.worker import WorkerActivities
+from activities.worker_info import WorkerActivities
 from bench import simulated
 from bench.dev_server import our_worker
 from bench.trivial import Trivial, trivial
 from etcd_handoff.change_queue import Join, Place, Turn
-from etcd_handoff.client import connect
 from etcd_handoff.model import TASK_QUEUE
-from etcd_handoff.temporal_setup import ensure_search_attributes
+from etcd_handoff.temporal.client import connect
+from etcd_handoff.temporal.setup import ensure_search_attributes
 from worker import say
 
 READY = "fleet worker ready"

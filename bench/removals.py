@@ -29,19 +29,19 @@ from unittest import mock
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
-from activities.kubernetes import Gateways
+from activities.member_status import Gateways
 from bench import arena, report
 from bench.dev_server import our_worker
 from bench.trivial import Trivial, trivial
-from etcd_handoff.client import connect, start_removal, start_watch
 from etcd_handoff.config import load_config
 from etcd_handoff.errors import UnreachableError
-from etcd_handoff.etcd_gateway import EtcdGateway
+from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.lab import Lab, LabOptions
 from etcd_handoff.lab.naive import leave
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
 from etcd_handoff.leave_requests import WatchRequest
 from etcd_handoff.model import Act, AwaitElection, Look, RemovalRequest
+from etcd_handoff.temporal.client import connect, start_removal, start_watch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

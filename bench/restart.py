@@ -21,10 +21,10 @@ from temporalio.service import RPCError
 from bench import report, simulated
 from bench.dev_server import dev_server
 from bench.fleet import AT_ONCE, PATIENCE_SECONDS, TRIVIAL, fleet_worker, memory_kb
-from etcd_handoff.client import start_watch
 from etcd_handoff.lab.nodes import TUNING
 from etcd_handoff.lab.waiting import wait_until
 from etcd_handoff.leave_requests import WatchRequest
+from etcd_handoff.temporal.client import start_watch
 from worker import leave
 
 if TYPE_CHECKING:

@@ -9,19 +9,19 @@ import asyncio
 import hashlib
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from activities.kubernetes import Gateways
+from activities.member_status import Gateways
 from etcd_handoff.config import ClusterProfile, Config, EtcdProfile, KubernetesProfile
-from etcd_handoff.etcd_gateway import KeyspaceHash
+from etcd_handoff.etcd.gateway import KeyspaceHash
+from etcd_handoff.etcd.port import EtcdCalls, KubernetesCalls
 from etcd_handoff.etcdmember import KIND
-from etcd_handoff.gateways import EtcdCalls, KubernetesCalls
 from etcd_handoff.view import ClusterView, MemberView
 
 if TYPE_CHECKING:
     import builtins
     from collections.abc import AsyncIterator, Iterable
 
-    from etcd_handoff.etcd_gateway import EtcdGateway
-    from etcd_handoff.kubernetes_gateway import KubernetesGateway
+    from etcd_handoff.etcd.gateway import EtcdGateway
+    from etcd_handoff.kubernetes.gateway import KubernetesGateway
 
 NAMES: Final = ("node0", "node1", "node2")
 DATABASE: Final = b"all that there is" * 1000

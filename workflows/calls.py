@@ -15,8 +15,8 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.etcd import EtcdActivities
-    from activities.kubernetes import KubernetesActivities
-    from activities.worker import WorkerActivities
+    from activities.member_status import KubernetesActivities
+    from activities.worker_info import WorkerActivities
     from workflows.outcome import why_it_failed
 
 if TYPE_CHECKING:

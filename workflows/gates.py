@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 with workflow.unsafe.imports_passed_through():
     from activities.etcd import EtcdActivities
     from etcd_handoff.model import HandoffState, StepOutcome
-    from etcd_handoff.payloads import invalid_input
+    from etcd_handoff.temporal.converter import invalid_input
     from workflows import calls, outcome
     from workflows.ending import Ending
 

@@ -40,7 +40,6 @@ with workflow.unsafe.imports_passed_through():
         StepOutcome,
         WorkerTraits,
     )
-    from etcd_handoff.payloads import invalid_input
     from etcd_handoff.planner import (
         Ambiguous,
         Blocked,
@@ -56,6 +55,7 @@ with workflow.unsafe.imports_passed_through():
         plan,
         resolve,
     )
+    from etcd_handoff.temporal.converter import invalid_input
     from etcd_handoff.view import ClusterView, MemberView
     from workflows import calls, outcome
     from workflows.asking_k0s import AskingK0s

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.change_queue import Place, Recall, Ticket, Turn, heard, rejoin_after
     from etcd_handoff.model import Carried, HandoffState
-    from etcd_handoff.payloads import invalid_input
+    from etcd_handoff.temporal.converter import invalid_input
     from workflows import outcome
     from workflows.gates import Gates
     from workflows.turns import join, ticket_of

@@ -35,7 +35,7 @@ with workflow.unsafe.imports_passed_through():
         back_off,
     )
     from etcd_handoff.model import Look
-    from etcd_handoff.payloads import invalid_input
+    from etcd_handoff.temporal.converter import invalid_input
     from workflows import calls, watch_page
     from workflows.ordered_removals import HEARTBEAT, THRICE, OrderedRemovals, words_of
 

@@ -121,8 +121,8 @@ def make_request(given: argparse.Namespace, cluster: str, **options: object) -> 
     """The checked input of a removal."""
     from pydantic import ValidationError
 
-    from etcd_handoff.message import describe
     from etcd_handoff.model import RemovalRequest
+    from etcd_handoff.wire import describe
 
     try:
         return RemovalRequest.model_validate({"cluster": cluster, "member": given.member, **options})
@@ -136,7 +136,7 @@ async def connected() -> Client:
 
     from temporalio.runtime import Runtime, TelemetryConfig
 
-    from etcd_handoff.client import connect, connection_failure
+    from etcd_handoff.temporal.client import connect, connection_failure
 
     # The SDK's own log lines about retries say again, at length, what our texts say.
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=None)), error_if_already_set=False)
@@ -149,7 +149,7 @@ async def connected() -> Client:
 
 def rpc_stop(error: Any) -> Stop:
     """What Temporal's refusal or silence, an `RPCError`, means for the command."""
-    from etcd_handoff.client import rpc_failure
+    from etcd_handoff.temporal.client import rpc_failure
 
     return Stop(*rpc_failure(error))
 
@@ -160,17 +160,17 @@ def load_clients(profile: ClusterProfile, *, temporal: bool) -> None:
     An import takes up to a second and stands still the event loop, while the deadlines of calls that have been sent run
     on: members that answer would be shown as silent.
     """
-    import etcd_handoff.etcd_gateway
+    import etcd_handoff.etcd.gateway
 
     if profile.kubernetes is not None:
-        import etcd_handoff.kubernetes_gateway
+        import etcd_handoff.kubernetes.gateway
     if temporal:
-        import etcd_handoff.client  # noqa: F401
+        import etcd_handoff.temporal.client  # noqa: F401
 
 
 async def read_view(profile: ClusterProfile) -> ClusterView:
     """What etcd says now, held against the profile's cluster ID, or the gateway's error."""
-    from etcd_handoff.etcd_gateway import EtcdGateway
+    from etcd_handoff.etcd.gateway import EtcdGateway
 
     gateway = EtcdGateway(profile.etcd, profile.cluster_id or "")
     try:
@@ -186,7 +186,7 @@ async def why_no_change(profile: ClusterProfile) -> str:
         EtcdError: No endpoint tells.
     """
     from etcd_handoff.errors import EtcdError, UnreachableError
-    from etcd_handoff.etcd_inspection import EtcdInspection
+    from etcd_handoff.etcd.inspection import EtcdInspection
 
     inspection, error = EtcdInspection(profile.etcd), EtcdError()
     try:
@@ -202,7 +202,7 @@ async def why_no_change(profile: ClusterProfile) -> str:
 
 async def read_resources(profile: KubernetesProfile) -> list[dict[str, Any]]:
     """All EtcdMembers, or the gateway's error."""
-    from etcd_handoff.kubernetes_gateway import KubernetesGateway
+    from etcd_handoff.kubernetes.gateway import KubernetesGateway
 
     gateway = KubernetesGateway(profile)
     try:

@@ -151,7 +151,7 @@ async def _read_endpoint(profile: ClusterProfile, number: int) -> Endpoint:
     import asyncio
 
     from etcd_handoff.cli.endpoints import Endpoint
-    from etcd_handoff.etcd_inspection import EtcdInspection
+    from etcd_handoff.etcd.inspection import EtcdInspection
 
     url = profile.etcd.endpoints[number - 1]
     inspections = [EtcdInspection(profile.etcd) for _ in range(PROBES)]
@@ -215,7 +215,7 @@ def _context(context: str, read: list[dict[str, Any]] | Exception, around: Surro
 async def _examine_contexts(profile: ClusterProfile) -> list[Finding]:
     """Whether all contexts are of one Kubernetes cluster."""
     from etcd_handoff.cli.findings import judge_contexts
-    from etcd_handoff.kubernetes_gateway import KubernetesGateway
+    from etcd_handoff.kubernetes.gateway import KubernetesGateway
 
     if profile.kubernetes is None or len(profile.kubernetes.contexts) < 2:
         return []

@@ -52,7 +52,7 @@ async def examine_temporal(task_queue: str, cluster_id: str) -> list[Finding]:
 
 async def _server(client: Client) -> Finding:
     from etcd_handoff.cli.findings import Finding
-    from etcd_handoff.temporal_setup import check_namespace, check_server
+    from etcd_handoff.temporal.setup import check_namespace, check_server
 
     await check_server(client)
     await check_namespace(client)
@@ -107,8 +107,8 @@ async def _attributes(client: Client) -> Finding:
     from temporalio.service import RPCError
 
     from etcd_handoff.cli.findings import Finding, judge_attributes
-    from etcd_handoff.payloads import attributes_of_another_type
-    from etcd_handoff.temporal_setup import NOT_FOR_US, REGISTER, registered, unusable
+    from etcd_handoff.temporal.converter import attributes_of_another_type
+    from etcd_handoff.temporal.setup import NOT_FOR_US, REGISTER, registered, unusable
 
     try:
         known = await registered(client)

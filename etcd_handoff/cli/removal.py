@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
     from etcd_handoff.cli.following import Story
     from etcd_handoff.cli.planning import Outlook
-    from etcd_handoff.client import Removal
     from etcd_handoff.config import ClusterProfile
     from etcd_handoff.model import Progress, RemovalRequest, RemovalResult
+    from etcd_handoff.temporal.client import Removal
 
 POLL_SECONDS: Final = 0.15
 QUERY_SECONDS: Final = 2.0
@@ -102,8 +102,8 @@ def remove_command(given: argparse.Namespace) -> int:
     """`remove`."""
     import asyncio
 
-    from etcd_handoff.client import removal_id
     from etcd_handoff.model import TASK_QUEUE
+    from etcd_handoff.temporal.client import removal_id
 
     config = read_config(given)
     request = make_request(
@@ -161,7 +161,7 @@ async def _start(client: Client, request: RemovalRequest, task_queue: str) -> tu
     """The removal, and whether it ran before."""
     from temporalio.service import RPCError
 
-    from etcd_handoff.client import removal_id, start_removal
+    from etcd_handoff.temporal.client import removal_id, start_removal
 
     try:
         before = (await client.get_workflow_handle(removal_id(request)).describe()).run_id

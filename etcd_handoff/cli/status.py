@@ -79,8 +79,8 @@ async def _open_removals(cluster: str) -> list[OpenRemoval]:
     from temporalio.service import RPCError
 
     from etcd_handoff.cli.output import OpenRemoval
-    from etcd_handoff.client import WORKFLOW_TYPE
     from etcd_handoff.model import plan_id, workflow_id
+    from etcd_handoff.temporal.client import WORKFLOW_TYPE
 
     client = await connected()
     query, found = f'WorkflowType = "{WORKFLOW_TYPE}" AND ExecutionStatus = "Running"', []

@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.client import connect, start_removal
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab.cluster import Lab, LabOptions, wait_until
 from etcd_handoff.lab.naive import remove_through_itself
@@ -20,6 +19,7 @@ from etcd_handoff.lab.processes import ProcessError
 from etcd_handoff.lab.programs import MissingPartError
 from etcd_handoff.lab.writer import OpenLoopWriter, WriteReport, missing
 from etcd_handoff.model import RemovalRequest, RemovalResult
+from etcd_handoff.temporal.client import connect, start_removal
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

@@ -9,8 +9,7 @@ import pytest
 import pytest_asyncio
 from temporalio.testing import ActivityEnvironment
 
-from activities.kubernetes import Gateways, KubernetesActivities
-from etcd_handoff import kubernetes_clients, kubernetes_servers
+from activities.member_status import Gateways, KubernetesActivities
 from etcd_handoff.config import Config
 from etcd_handoff.errors import (
     ApiUnavailableError,
@@ -19,6 +18,8 @@ from etcd_handoff.errors import (
     ObjectGoneError,
     RejectedError,
 )
+from etcd_handoff.kubernetes import clients as kubernetes_clients
+from etcd_handoff.kubernetes import failover
 from etcd_handoff.lab import Role
 from etcd_handoff.lab.nodes import HOST
 from etcd_handoff.model import Record
@@ -40,7 +41,7 @@ async def street(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stre
 @pytest.fixture
 def one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next API server is asked when the one before has failed, not already when it takes its time."""
-    monkeypatch.setattr(kubernetes_servers, "HEDGE_SECONDS", 60.0)
+    monkeypatch.setattr(failover, "HEDGE_SECONDS", 60.0)
 
 
 # --- answers ------------------------------------------------------------------------------------------------

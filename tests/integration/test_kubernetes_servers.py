@@ -13,8 +13,7 @@ import pytest_asyncio
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.kubernetes import NOT_RECORDED, Gateways, KubernetesActivities
-from etcd_handoff import kubernetes_clients, kubernetes_servers
+from activities.member_status import NOT_RECORDED, Gateways, KubernetesActivities
 from etcd_handoff.config import Config
 from etcd_handoff.errors import (
     AdmissionError,
@@ -23,6 +22,8 @@ from etcd_handoff.errors import (
     KubernetesPermissionError,
     ObjectGoneError,
 )
+from etcd_handoff.kubernetes import clients as kubernetes_clients
+from etcd_handoff.kubernetes import failover
 from etcd_handoff.lab import Role
 from etcd_handoff.lab.nodes import HOST, PROXIED_HOST, TOKEN
 from etcd_handoff.lab.waiting import wait_until
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
-    from etcd_handoff.kubernetes_gateway import KubernetesGateway
+    from etcd_handoff.kubernetes.gateway import KubernetesGateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -49,7 +50,7 @@ async def street(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stre
 
 @pytest.fixture
 def _one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kubernetes_servers, "HEDGE_SECONDS", 60.0)
+    monkeypatch.setattr(failover, "HEDGE_SECONDS", 60.0)
 
 
 async def weak_token(street: Street, name: str) -> str:

@@ -22,7 +22,7 @@ import worker
 from etcd_handoff.config import CONFIG_VARIABLE, load_config
 from etcd_handoff.errors import KubernetesPermissionError
 from etcd_handoff.etcdmember import News, Truth, event_for, new_resource, status_for
-from etcd_handoff.kubernetes_gateway import KubernetesGateway
+from etcd_handoff.kubernetes.gateway import KubernetesGateway
 from etcd_handoff.lab import Lab, LabOptions, ProcessError, wait_until
 from etcd_handoff.lab.http import request
 from etcd_handoff.lab.nodes import HOST, bearer

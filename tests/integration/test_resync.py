@@ -11,7 +11,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
 from activities.etcdmembers import EtcdMemberActivities
-from activities.kubernetes import Gateways
+from activities.member_status import Gateways
 from etcd_handoff.config import load_config
 from etcd_handoff.lab import Role, http, judge, wait_until
 from etcd_handoff.lab.naive import remove_through_itself

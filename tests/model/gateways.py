@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from temporalio import activity
 
-from activities.kubernetes import Gateways
+from activities.member_status import Gateways
 from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.config import ClusterProfile, Config, EtcdProfile, KubernetesProfile
-from etcd_handoff.etcd_gateway import KeyspaceHash
+from etcd_handoff.etcd.gateway import KeyspaceHash
+from etcd_handoff.etcd.port import EtcdCalls, KubernetesCalls
 from etcd_handoff.etcdmember import member_id_of, says
-from etcd_handoff.gateways import EtcdCalls, KubernetesCalls
 
 if TYPE_CHECKING:
     import builtins
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from activities.etcd import ReadClaims
-    from etcd_handoff.etcd_gateway import EtcdGateway
-    from etcd_handoff.kubernetes_gateway import KubernetesGateway
+    from etcd_handoff.etcd.gateway import EtcdGateway
+    from etcd_handoff.kubernetes.gateway import KubernetesGateway
     from etcd_handoff.view import ClusterView
     from tests.model.cluster import Cluster
 

@@ -16,7 +16,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
-from activities.kubernetes import KubernetesActivities
+from activities.member_status import KubernetesActivities
 from etcd_handoff import belief
 from etcd_handoff.belief import Binding
 from etcd_handoff.errors import EtcdError, KubernetesError

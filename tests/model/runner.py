@@ -19,9 +19,9 @@ from temporalio.service import RPCError
 import worker
 from activities.etcd import EtcdActivities
 from activities.registry import all_activities
-from activities.worker import WorkerActivities
-from etcd_handoff.client import connect, start_removal
+from activities.worker_info import WorkerActivities
 from etcd_handoff.model import Approval, FailureType, HandoffState, RemovalRequest
+from etcd_handoff.temporal.client import connect, start_removal
 from tests.model.cluster import Cluster
 from tests.model.gateways import ModelGateways, claims_of, config_of, etcd_of
 from tests.model.members import Member, resource
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from temporalio.client import Client
 
-    from etcd_handoff.client import Removal
+    from etcd_handoff.temporal.client import Removal
     from tests.model.trouble import Trouble
 
 WHOLE: Final = bool(os.environ.get("MODEL"))

@@ -12,10 +12,11 @@ from temporalio import exceptions
 from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError, RPCStatusCode
 
-from etcd_handoff import __version__, cli, client, errors
+from etcd_handoff import __version__, cli, errors
 from etcd_handoff.cli import app, common, doctor_temporal, following, removal
 from etcd_handoff.model import FailureType, RemovalRequest
-from etcd_handoff.payloads import VersionMismatchError
+from etcd_handoff.temporal import client as temporal_client
+from etcd_handoff.temporal.converter import VersionMismatchError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -264,9 +265,9 @@ def test_connection_error_is_cut_to_its_words() -> None:
         "Failed client connect: Server connection error: tonic::transport::Error(Transport, ConnectError("
         'ConnectError("tcp connect error", 127.0.0.1:1, Os { code: 111, message: "Connection refused" })))'
     )
-    assert client.connection_note(said) == "Connection refused"
-    assert client.connection_note("Failed client connect: odd") == "odd"
-    assert client.connection_note("") == "no answer in time"
+    assert temporal_client.connection_note(said) == "Connection refused"
+    assert temporal_client.connection_note("Failed client connect: odd") == "odd"
+    assert temporal_client.connection_note("") == "no answer in time"
 
 
 @pytest.mark.parametrize(
@@ -299,7 +300,7 @@ def test_connection_error_is_cut_to_its_words() -> None:
 )
 def test_trouble_with_temporal_is_called_what_it_is(error: Exception, status: int, said: str) -> None:
     """Refused credentials are not a server that cannot be reached, nor is an error that has nothing to do with it."""
-    ended, text = client.connection_failure(error)
+    ended, text = temporal_client.connection_failure(error)
     assert (ended, said in text) == (status, True), text
     assert "cannot be reached" in said or "cannot be reached" not in text or status == 4
     assert "\n" not in text
@@ -308,8 +309,8 @@ def test_trouble_with_temporal_is_called_what_it_is(error: Exception, status: in
 def test_dry_run_has_a_workflow_id_of_its_own() -> None:
     """So that no removal joins it, and none joins a removal."""
     request = RemovalRequest(cluster="prod", member="n1")
-    assert client.removal_id(request) == "etcd-remove/prod/n1"
-    assert client.removal_id(request.model_copy(update={"dry_run": True})) == "etcd-plan/prod/n1"
+    assert temporal_client.removal_id(request) == "etcd-remove/prod/n1"
+    assert temporal_client.removal_id(request.model_copy(update={"dry_run": True})) == "etcd-plan/prod/n1"
 
 
 def test_doctor_checks_temporal_although_the_configuration_is_missing(

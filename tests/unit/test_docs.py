@@ -15,7 +15,6 @@ from pydantic_core import PydanticUndefined
 from etcd_handoff.cli import parser
 from etcd_handoff.cli.following import EXIT_BY_FAILURE
 from etcd_handoff.cli.output import SEARCH_ATTRIBUTES
-from etcd_handoff.client import WORKFLOW_TYPE
 from etcd_handoff.config import (
     CONFIG_VARIABLE,
     ClusterProfile,
@@ -39,9 +38,10 @@ from etcd_handoff.model import (
     workflow_id,
 )
 from etcd_handoff.planner import Reason
+from etcd_handoff.temporal.client import WORKFLOW_TYPE
 
 if TYPE_CHECKING:
-    from etcd_handoff.message import Message
+    from etcd_handoff.wire import Message
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

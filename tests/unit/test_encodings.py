@@ -18,8 +18,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Replayer
 
 from etcd_handoff.model import RemovalRequest, Report
-from etcd_handoff.payloads import data_converter
-from workflows.arguments import ArgumentCheck
+from etcd_handoff.temporal.converter import data_converter
+from etcd_handoff.temporal.interceptors import ArgumentCheck
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

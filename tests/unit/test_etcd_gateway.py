@@ -13,9 +13,9 @@ from grpc.aio import AioRpcError, Metadata
 
 from etcd_handoff.config import EtcdProfile
 from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnknownOutcomeError, UnreachableError
-from etcd_handoff.etcd_channel import WatchedFiles
-from etcd_handoff.etcd_connections import Connections, first_answer, translated
-from etcd_handoff.etcd_gateway import EtcdGateway
+from etcd_handoff.etcd.channel import WatchedFiles
+from etcd_handoff.etcd.connections import Connections, first_answer, translated
+from etcd_handoff.etcd.gateway import EtcdGateway
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -221,7 +221,7 @@ async def test_renewed_password_is_used_when_the_old_one_is_refused(
     renew(file, WRONG)
     server, fresh = Server(), Server()
     connections = connected(profile, server)
-    monkeypatch.setattr("etcd_handoff.etcd_connections.Channel", lambda *_: fresh)
+    monkeypatch.setattr("etcd_handoff.etcd.connections.Channel", lambda *_: fresh)
     with pytest.raises(EtcdPermissionError, match="authentication failed") as caught:
         await ask(connections)
     assert caught.value.by_files

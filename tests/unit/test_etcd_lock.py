@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from etcd_handoff.etcd_lock import LOCK_STALE_SECONDS, LockAge, LockEntry, lock_value, read_holder
+from etcd_handoff.etcd.lock import LOCK_STALE_SECONDS, LockAge, LockEntry, lock_value, read_holder
 
 
 def test_value_is_read_as_it_was_written() -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bench.simulated import LEADER, SimulatedEtcd, SimulatedKubernetes, config
-from etcd_handoff.etcd_gateway import EtcdGateway
-from etcd_handoff.gateways import EtcdCalls, KubernetesCalls
-from etcd_handoff.kubernetes_gateway import KubernetesGateway
+from etcd_handoff.etcd.gateway import EtcdGateway
+from etcd_handoff.etcd.port import EtcdCalls, KubernetesCalls
+from etcd_handoff.kubernetes.gateway import KubernetesGateway
 from etcd_handoff.planner import Intent, Transfer, plan, resolve
 from etcd_handoff.view import MemberView
 from tests.model.gateways import ModelEtcd, ModelKubernetes

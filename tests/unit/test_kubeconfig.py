@@ -18,18 +18,19 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.kubernetes import (
+from activities.member_status import (
     CONFIG_ATTEMPTS,
     NO_KUBERNETES_ATTEMPTS,
     NOT_RECORDED,
     Gateways,
     KubernetesActivities,
 )
-from activities.worker import WorkerActivities
-from etcd_handoff import kubeconfig, kubernetes_clients
+from activities.worker_info import WorkerActivities
 from etcd_handoff.config import Config
 from etcd_handoff.errors import ApiUnavailableError, ConfigError
-from etcd_handoff.kubernetes_clients import Clients, Opened, renewal
+from etcd_handoff.kubernetes import clients as kubernetes_clients
+from etcd_handoff.kubernetes import kubeconfig
+from etcd_handoff.kubernetes.clients import Clients, Opened, renewal
 from etcd_handoff.model import FoundResource, Record, Recorded, ResourceQuery
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
-from activities.steps import ActivityFrame, failure, report_progress, safe_text
+from activities.interceptor import ActivityFrame, failure, report_progress, safe_text
 from etcd_handoff.errors import (
     ApiUnavailableError,
     ConfigError,

@@ -8,7 +8,7 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcdmembers import EtcdMemberActivities, _asked, _say_held
-from activities.kubernetes import Gateways
+from activities.member_status import Gateways
 from etcd_handoff.config import Config
 from etcd_handoff.drift import Hold
 from etcd_handoff.errors import (
@@ -22,7 +22,7 @@ from etcd_handoff.leave_requests import Sync, Synced
 from tests.unit.views import A, B, C, cluster, doubt, member
 
 if TYPE_CHECKING:
-    from etcd_handoff.kubernetes_gateway import KubernetesGateway
+    from etcd_handoff.kubernetes.gateway import KubernetesGateway
 
 WRONG = {"conditions": [{"type": "Joined", "status": "False"}]}
 FORBIDDEN = [AdmissionError("403: freeze"), KubernetesPermissionError("403: x"), RejectedError("422: x")]

@@ -11,9 +11,9 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities import kubernetes as activities_kubernetes
-from activities.kubernetes import ABSENT_ATTEMPTS, NOT_RECORDED, REFUSED_ATTEMPTS, Gateways, KubernetesActivities
+from activities import member_status as activities_kubernetes
 from activities.member_resource import EVENTS_AT_ONCE, leave_written, left_alone
+from activities.member_status import ABSENT_ATTEMPTS, NOT_RECORDED, REFUSED_ATTEMPTS, Gateways, KubernetesActivities
 from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.config import Config
 from etcd_handoff.errors import (
@@ -31,7 +31,7 @@ from etcd_handoff.model import LeaveRequest, LeaveState, Record, Recorded, Resou
 from workflows.calls import ATTEMPTS, DRY_RUN_SECONDS
 
 if TYPE_CHECKING:
-    from etcd_handoff.kubernetes_gateway import KubernetesGateway
+    from etcd_handoff.kubernetes.gateway import KubernetesGateway
 
 OURS, NEXT = "c1", "d1"
 RECORD = Record(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from etcd_handoff import kubernetes_gateway
 from etcd_handoff.config import KubernetesProfile
-from etcd_handoff.kubernetes_gateway import KubernetesGateway
+from etcd_handoff.kubernetes import gateway as kubernetes_gateway
+from etcd_handoff.kubernetes.gateway import KubernetesGateway
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -22,8 +22,8 @@ from etcd_handoff.errors import (
     KubernetesPermissionError,
     UnauthenticatedError,
 )
-from etcd_handoff.kubernetes_answers import classify, texts
-from etcd_handoff.kubernetes_servers import ApiServers
+from etcd_handoff.kubernetes.errors import classify, texts
+from etcd_handoff.kubernetes.failover import ApiServers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -23,7 +23,7 @@ from etcd_handoff.errors import (
     KubernetesPermissionError,
     UnknownClusterError,
 )
-from etcd_handoff.etcd_answers import permission_remedy
+from etcd_handoff.etcd.errors import permission_remedy
 from etcd_handoff.model import FailureType, Step, StepOutcome
 
 if TYPE_CHECKING:

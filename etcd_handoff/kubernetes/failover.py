@@ -25,13 +25,13 @@ from etcd_handoff.errors import (
     UnauthenticatedError,
 )
 from etcd_handoff.etcdmember import resource_name
-from etcd_handoff.kubernetes_answers import classify, definite, together
-from etcd_handoff.kubernetes_clients import Clients
+from etcd_handoff.kubernetes.clients import Clients
+from etcd_handoff.kubernetes.errors import classify, definite, together
 
 if TYPE_CHECKING:
     from etcd_handoff.config import KubernetesProfile
     from etcd_handoff.errors import HandoffError
-    from etcd_handoff.kubernetes_clients import Opened
+    from etcd_handoff.kubernetes.clients import Opened
 
 IN_CLUSTER: Final = ""
 HEDGE_SECONDS: Final = 0.15

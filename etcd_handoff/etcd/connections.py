@@ -15,8 +15,8 @@ import grpc.aio
 from etcd3aio.errors import EtcdError as LibraryError
 
 from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnknownOutcomeError, UnreachableError
-from etcd_handoff.etcd_answers import classify, readable
-from etcd_handoff.etcd_channel import Channel, read_password, watched_files
+from etcd_handoff.etcd.channel import Channel, read_password, watched_files
+from etcd_handoff.etcd.errors import classify, readable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence

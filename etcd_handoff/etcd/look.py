@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.belief import Answer, contradictions
-from etcd_handoff.client_url import canonical_url
+from etcd_handoff.etcd.client_url import canonical_url
 from etcd_handoff.view import Alarm, ClusterView, MemberView
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff.errors import ConfigError, HandoffError
-from etcd_handoff.payloads import CLUSTER_KEY, KEYWORD, MEMBER_KEY, STATE_KEY, attributes_of_another_type
+from etcd_handoff.temporal.converter import CLUSTER_KEY, KEYWORD, MEMBER_KEY, STATE_KEY, attributes_of_another_type
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.interceptor import StepClock
 from activities.member_resource import (
     CONFLICT_TRIES,
     Resource,
@@ -19,7 +20,6 @@ from activities.member_resource import (
     send_events,
     write_status,
 )
-from activities.steps import StepClock
 from etcd_handoff import failpoints
 from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.errors import (
@@ -39,7 +39,7 @@ from etcd_handoff.etcdmember import (
     says,
     status_of,
 )
-from etcd_handoff.kubernetes_gateway import KubernetesGateway
+from etcd_handoff.kubernetes.gateway import KubernetesGateway
 from etcd_handoff.model import (
     FailureType,
     FoundResource,

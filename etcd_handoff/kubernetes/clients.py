@@ -23,8 +23,8 @@ from kubernetes.aio.config.config_exception import ConfigException
 from yaml import YAMLError
 
 from etcd_handoff.errors import ApiUnavailableError, ConfigError, HandoffError
-from etcd_handoff.kubeconfig import Loader, remove_temporary_files, what_is_wrong
-from etcd_handoff.proxies import Proxy, proxy_for
+from etcd_handoff.kubernetes.kubeconfig import Loader, remove_temporary_files, what_is_wrong
+from etcd_handoff.kubernetes.proxies import Proxy, proxy_for
 
 AGAIN_SECONDS: Final = 5.0
 """Pause between attempts to renew credentials that still hold."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.belief import LISTS_DIFFER, UNLISTED_MEMBER, expected
-from etcd_handoff.client_url import canonical_url
 from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnreachableError
-from etcd_handoff.etcd_look import (
+from etcd_handoff.etcd.client_url import canonical_url
+from etcd_handoff.etcd.look import (
     NO_ANSWER,
     MemberList,
     Reply,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from etcd_handoff.config import EtcdProfile
-    from etcd_handoff.etcd_connections import Call, Connections, T
+    from etcd_handoff.etcd.connections import Call, Connections, T
     from etcd_handoff.view import ClusterView
 
 GRACE_SECONDS: Final = 0.02

@@ -33,8 +33,8 @@ from temporalio.exceptions import ApplicationError
 from etcd_handoff.change_queue import Recall, Ticket, Turns
 from etcd_handoff.errors import HandoffError
 from etcd_handoff.leave_requests import WatchRequest
-from etcd_handoff.message import Message, Request, describe
 from etcd_handoff.model import FailureType
+from etcd_handoff.wire import Message, Request, describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.errors import EtcdError, EtcdPermissionError
-from etcd_handoff.etcd_connections import Connections
+from etcd_handoff.etcd.connections import Connections
 
 if TYPE_CHECKING:
     from etcd_handoff.config import EtcdProfile

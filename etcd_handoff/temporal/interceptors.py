@@ -17,7 +17,7 @@ from temporalio.worker import (
     WorkflowInterceptorClassInput,
 )
 
-from etcd_handoff.payloads import invalid_input
+from etcd_handoff.temporal.converter import invalid_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,7 +9,7 @@ from etcd_handoff.errors import CompactedError, EtcdError
 from etcd_handoff.model import StepOutcome
 
 if TYPE_CHECKING:
-    from etcd_handoff.etcd_gateway import EtcdGateway, KeyspaceHash
+    from etcd_handoff.etcd.gateway import EtcdGateway, KeyspaceHash
     from etcd_handoff.view import ClusterView, MemberView
 
 TRIES: Final = 5
