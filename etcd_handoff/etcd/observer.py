@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from etcd_handoff import timing
 from etcd_handoff.belief import LISTS_DIFFER, UNLISTED_MEMBER, expected
 from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnreachableError
 from etcd_handoff.etcd.client_url import canonical_url
@@ -31,11 +32,6 @@ if TYPE_CHECKING:
     from etcd_handoff.config import EtcdProfile
     from etcd_handoff.etcd.connections import Call, Connections, T
     from etcd_handoff.view import ClusterView
-
-GRACE_SECONDS: Final = 0.02
-"""What a member that did not answer the last look gets beyond the slowest of the others."""
-RELOOK_SECONDS: Final = 0.05
-"""Pause before answers that contradict each other are read once more: a membership change may just be passing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +120,7 @@ class Observer:
         """See `EtcdGateway.observe`."""
         view = await self._look(frozenset(doubtful), leaving)
         if any(doubt.kind in (LISTS_DIFFER, UNLISTED_MEMBER) for doubt in view.doubts):
-            await asyncio.sleep(RELOOK_SECONDS)
+            await asyncio.sleep(timing.ETCD.second_look_seconds)
             silent = {m.id for m in view.members if not m.reachable or not (m.serves_reads or m.is_learner)}
             with suppress(EtcdError):  # then the contradiction stands
                 view = await self._look(frozenset({*doubtful, *silent}), leaving)
@@ -192,7 +188,9 @@ class Observer:
         while pending:
             enough = self._enough(asked, doubtful)
             done, pending = await asyncio.wait(
-                pending, timeout=GRACE_SECONDS if enough else None, return_when=asyncio.FIRST_COMPLETED
+                pending,
+                timeout=timing.ETCD.late_member_seconds if enough else None,
+                return_when=asyncio.FIRST_COMPLETED,
             )
             if enough and not done:
                 return

@@ -22,24 +22,13 @@ from kubernetes.aio.config import incluster_config
 from kubernetes.aio.config.config_exception import ConfigException
 from yaml import YAMLError
 
+from etcd_handoff import timing
 from etcd_handoff.errors import ApiUnavailableError, ConfigError, HandoffError
 from etcd_handoff.kubernetes.kubeconfig import Loader, remove_temporary_files, what_is_wrong
 from etcd_handoff.kubernetes.proxies import Proxy, proxy_for
 
-AGAIN_SECONDS: Final = 5.0
-"""Pause between attempts to renew credentials that still hold."""
-KEEP_SECONDS: Final = 1.0
-"""How long an idle connection stands: the steps of a removal lie closer together, retries soon do not."""
-CHECK_SECONDS: Final = 1.0
-"""How often, at most, files are looked at for changes."""
-REFUSED_SECONDS: Final = 1.0
-"""How long after a client was opened because of a refusal another refusal opens none: its credentials are wrong."""
-RENEW_SECONDS, RENEW_SHARE = 60.0, 0.1
-"""Credentials are renewed so long before their end, or in the last tenth of their time when that is shorter."""
-FAILED_SECONDS: Final = 0.5
-"""How long the credentials of a context are not asked for again after they could not be had."""
-RETIRE_SECONDS: Final = 60.0
-"""How long a client that was replaced stays open for requests that still use it."""
+RENEW_SHARE: Final = 0.1
+"""Credentials that hold for a short time are renewed in this last part of it."""
 UNUSABLE: Final = (
     *(ConfigException, YAMLError, OSError, ValueError, TypeError, LookupError),
     *(AttributeError, ArithmeticError, RuntimeError),
@@ -59,7 +48,7 @@ class _ShortLivedConnections(aiohttp.TCPConnector):
     """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(keepalive_timeout=KEEP_SECONDS, **options)
+        super().__init__(keepalive_timeout=timing.KUBERNETES.idle_connection_seconds, **options)
 
 
 @dataclass(slots=True, eq=False)
@@ -101,7 +90,7 @@ class Opened:
 
     def stale(self, now: float) -> bool:
         """Whether a file changed since it was read; looked at once in a while."""
-        if now - self.checked < CHECK_SECONDS:
+        if now - self.checked < timing.KUBERNETES.file_check_seconds:
             return False
         self.checked = now
         return tuple(stamp(name) for name, *_ in self.files) != self.files
@@ -139,7 +128,7 @@ class Clients:
                 log.log(level, "context %s was changed and cannot be used: %s", context or "in-cluster", error)
                 opened.troubled = True
         elif opened.aging and opened.renew_at is not None:
-            opened.renew_at += AGAIN_SECONDS
+            opened.renew_at += timing.KUBERNETES.renew_again_seconds
             self._start(context)
         return opened
 
@@ -153,7 +142,10 @@ class Clients:
         opened = self._opened.get(context)
         if opened is not None and opened is not refused:
             return opened
-        if refused.after_refusal and asyncio.get_running_loop().time() - refused.opened < REFUSED_SECONDS:
+        if (
+            refused.after_refusal
+            and asyncio.get_running_loop().time() - refused.opened < timing.KUBERNETES.refused_again_seconds
+        ):
             return None
         if opened is refused:
             self._retire(self._opened.pop(context))
@@ -180,7 +172,7 @@ class Clients:
     async def _open(self, context: str) -> Opened:
         """The client that is being opened; whoever stops waiting for it leaves that to go on."""
         failed_at, text = self._failed.get(context, (0.0, ""))
-        if text and asyncio.get_running_loop().time() - failed_at < FAILED_SECONDS:
+        if text and asyncio.get_running_loop().time() - failed_at < timing.KUBERNETES.failed_again_seconds:
             raise ApiUnavailableError(text)
         return await asyncio.shield(self._start(context))
 
@@ -214,7 +206,7 @@ class Clients:
     def _retire(self, opened: Opened) -> None:
         async def later() -> None:
             try:
-                await asyncio.sleep(RETIRE_SECONDS)
+                await asyncio.sleep(timing.KUBERNETES.replaced_client_seconds)
             finally:
                 await opened.api.close()
 
@@ -287,7 +279,7 @@ def _digest(settings: client.Configuration) -> str:
 
 def renewal(now: float, ends: float) -> float:
     """When credentials are renewed that were had at `now` and end at `ends`; seconds of one clock."""
-    return ends - min(RENEW_SECONDS, max(0.0, ends - now) * RENEW_SHARE)
+    return ends - min(timing.KUBERNETES.renew_before_seconds, max(0.0, ends - now) * RENEW_SHARE)
 
 
 def stamp(name: str) -> Stamp:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import aiohttp
 from kubernetes.aio import client
 
+from etcd_handoff import timing
 from etcd_handoff.errors import (
     ApiUnavailableError,
     ConfigError,
@@ -38,11 +39,6 @@ EVENT_NAMESPACE: Final = "default"
 """Where Events about cluster-scoped objects live (Kubernetes `client-go/tools/record`)."""
 BOOKMARK: Final = "BOOKMARK"
 HTTP_GONE: Final = 410
-WATCH_SECONDS: Final = 300
-"""After so long an API server ends a watch by itself, and it is opened again."""
-SILENT_SECONDS: Final = 90.0
-"""A watch without a word for so long is dead: bookmarks come about once a minute."""
-REWATCH_SECONDS: Final = 1.0
 NOT_UNDERSTOOD: Final = (ValueError, KeyError, TypeError, AttributeError)
 """What reading an answer of another shape raises."""
 
@@ -269,7 +265,9 @@ class KubernetesGateway:
             answers = {name: answer for name, answer in unable.items() if answer is not None}
             if len(answers) == len(unable) and any(isinstance(a, KubernetesPermissionError) for a in answers.values()):
                 raise KubernetesPermissionError(texts(answers))
-            await asyncio.sleep(max(0.0, REWATCH_SECONDS - (asyncio.get_running_loop().time() - started)))
+            await asyncio.sleep(
+                max(0.0, timing.KUBERNETES.watch_again_seconds - (asyncio.get_running_loop().time() - started))
+            )
             if len(answers) == len(unable):
                 return
 
@@ -287,8 +285,8 @@ class KubernetesGateway:
                 watch=True,
                 resource_version=version,
                 allow_watch_bookmarks=True,
-                timeout_seconds=WATCH_SECONDS,
-                _request_timeout=WATCH_SECONDS + SILENT_SECONDS,
+                timeout_seconds=timing.KUBERNETES.watch_seconds,
+                _request_timeout=timing.KUBERNETES.watch_seconds + timing.KUBERNETES.watch_silence_seconds,
             )
         async with answer as stream:
             if not stream.ok:
@@ -299,7 +297,7 @@ class KubernetesGateway:
                 raise refusal
             unable[context] = None
             while True:
-                async with asyncio.timeout(SILENT_SECONDS):
+                async with asyncio.timeout(timing.KUBERNETES.watch_silence_seconds):
                     line = await stream.content.readline()
                 if not line:
                     return

@@ -28,11 +28,9 @@ from kubernetes.aio.config.dateutil import parse_rfc3339
 from kubernetes.aio.config.exec_provider import ExecProvider
 from yaml import MarkedYAMLError
 
+from etcd_handoff import timing
 from etcd_handoff.errors import ApiUnavailableError, ConfigError
 
-PLUGIN_SECONDS: Final = 30.0
-"""Time for a credential plugin; those of clouds take some seconds. Requests do not wait so long, the next finds it."""
-LEFTOVER_SECONDS: Final = 60.0
 FOLDER_PREFIX: Final = "etcd-handoff-kubernetes-"
 CREDENTIALS: Final = (
     *("token", "tokenFile", "exec", "auth-provider", "username"),
@@ -169,10 +167,10 @@ async def run_plugin(plugin: ExecProvider, folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise PluginError(f"cannot be run: {error.strerror}") from None
     try:
-        async with asyncio.timeout(PLUGIN_SECONDS):
+        async with asyncio.timeout(timing.KUBERNETES.plugin_seconds):
             output, errors = await process.communicate()
     except TimeoutError:
-        raise PluginError(f"did not end within {PLUGIN_SECONDS:g} s") from None
+        raise PluginError(f"did not end within {timing.KUBERNETES.plugin_seconds:g} s") from None
     finally:
         if process.returncode is None:
             process.kill()
@@ -257,5 +255,5 @@ def _is_left(folder: Path) -> bool:
         found = folder.lstat()
     except OSError:
         return False
-    old = time.time() - found.st_mtime >= LEFTOVER_SECONDS
+    old = time.time() - found.st_mtime >= timing.KUBERNETES.leftover_seconds
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and old

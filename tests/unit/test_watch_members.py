@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from etcd_handoff import timing
 from etcd_handoff.config import KubernetesProfile
-from etcd_handoff.kubernetes import gateway as kubernetes_gateway
 from etcd_handoff.kubernetes.gateway import KubernetesGateway
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Garbled(KubernetesGateway):
 
 async def test_answer_that_cannot_be_read_is_no_news(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is as a broken connection: watched again after a pause, from what is known."""
-    monkeypatch.setattr(kubernetes_gateway, "REWATCH_SECONDS", 0.05)
+    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, watch_again_seconds=0.05))
     gateway = Garbled(tmp_path, good_after=1000)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(gateway.changed("3"), 0.08)
