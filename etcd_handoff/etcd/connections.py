@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -14,9 +13,11 @@ import grpc
 import grpc.aio
 from etcd3aio.errors import EtcdError as LibraryError
 
+from etcd_handoff import timing
 from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnknownOutcomeError, UnreachableError
 from etcd_handoff.etcd.channel import Channel, read_password, watched_files
 from etcd_handoff.etcd.errors import classify, readable
+from etcd_handoff.hedge import first_answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -34,8 +35,6 @@ It says so before anything is proposed or applied (etcd `server/etcdserver/apply
 made again with a fresh token.
 """
 AUTH_OFF: Final = "authentication is not enabled"
-HEDGE_SECONDS: Final = 0.2
-"""How long one endpoint may be silent before the next is asked too, where any of them will do."""
 
 
 @dataclass(slots=True)
@@ -178,7 +177,7 @@ class Connections:
     async def _log_in(self, endpoint: str) -> str:
         """A token from the first member that gives one, asked from `endpoint` on."""
         others = [url for url in self._profile.endpoints if url != endpoint]
-        token = await first_answer([partial(self._authenticate, url) for url in (endpoint, *others)])
+        token = await any_answer([partial(self._authenticate, url) for url in (endpoint, *others)])
         self._use_token(token)
         return token
 
@@ -203,33 +202,26 @@ class Connections:
             channel.set_token(token)
 
 
-async def first_answer(calls: Sequence[Callable[[], Awaitable[T]]], hedge_seconds: float = HEDGE_SECONDS) -> T:
+async def any_answer(calls: Sequence[Callable[[], Awaitable[T]]]) -> T:
     """The first answer of several calls of which each will do.
 
-    The next is made once one has failed or been silent for `hedge_seconds`.
+    The next is made once one has failed or been silent for a moment.
 
     Raises:
         EtcdError: None gave one: the most telling failure.
     """
-    waiting, failures = list(calls), list[EtcdError]()
-    tasks, pending = list[asyncio.Future[T]](), set[asyncio.Future[T]]()
-    try:
-        while waiting or pending:
-            if waiting:
-                tasks.append(asyncio.ensure_future(waiting.pop(0)()))
-                pending.add(tasks[-1])
-            patience = hedge_seconds if waiting else None
-            done, pending = await asyncio.wait(pending, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                try:
-                    return task.result()
-                except EtcdError as error:
-                    failures.append(error)
-    finally:
-        for task in tasks:
-            task.cancel()
-        with suppress(Exception):
-            await asyncio.gather(*tasks, return_exceptions=True)
+    failures = list[EtcdError]()
+
+    def counts(_: int, task: asyncio.Future[T]) -> bool:
+        error = task.exception()
+        if isinstance(error, EtcdError):
+            failures.append(error)
+            return False
+        return True
+
+    answer = await first_answer(dict(enumerate(calls)), timing.ETCD.hedge_seconds, counts)
+    if answer is not None:
+        return answer.task.result()
     if not failures:
         msg = "there is nobody to ask"
         raise UnreachableError(msg)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from etcd_handoff import timing
 from etcd_handoff.config import KubernetesProfile
 from etcd_handoff.errors import (
     ApiUnavailableError,
@@ -18,7 +20,6 @@ from etcd_handoff.errors import (
     KubernetesPermissionError,
     ObjectGoneError,
 )
-from etcd_handoff.kubernetes import failover
 from etcd_handoff.kubernetes.failover import ApiServers
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Servers(ApiServers):
         self.asked.append(context)
         answer = self.answers[context]
         if answer is SILENT:
-            await asyncio.sleep(failover.HEDGE_SECONDS * 3)
+            await asyncio.sleep(timing.KUBERNETES.hedge_seconds * 3)
             raise ApiUnavailableError("no answer within 2 s")
         if isinstance(answer, HandoffError):
             raise answer
@@ -82,7 +83,7 @@ async def nothing(_api: object, _limit: float) -> str:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failover, "HEDGE_SECONDS", 0.005)
+    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, hedge_seconds=0.005))
 
 
 @pytest.mark.parametrize("first", [GONE, NO_KIND, REFUSED, BROKEN, SILENT, "", ConfigError("no such context")])
@@ -185,7 +186,7 @@ async def test_context_that_was_put_right_is_used_again(tmp_path: Path, monkeypa
     servers.uids["b"] = "1"
     assert await servers.get() == "found"
     assert servers.contexts() == ("a",)
-    monkeypatch.setattr(failover, "IDENTIFY_SECONDS", 0.0)
+    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, identify_seconds=0.0))
     assert await servers.get() == "found"
     assert servers._identifying is not None
     await servers._identifying
