@@ -25,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
         RemovalRequest,
         WorkerTraits,
     )
-    from etcd_handoff.temporal.converter import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
+    from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
     from workflows import page
     from workflows.proposal import Proposal
     from workflows.step_log import StepLog

@@ -18,6 +18,7 @@ from etcd_handoff.cli.removal import plan_command, remove_command
 from etcd_handoff.cli.status import status_command
 from etcd_handoff.cli.watch import watch_command
 from etcd_handoff.exit_status import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
+from etcd_handoff.temporal.process_exit import end_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,16 +34,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         # What the terminal cannot show is shown escaped, as on standard error, and ends no command.
         sys.stdout.reconfigure(errors="backslashreplace")
     status = run(argv)
-    if "etcd_handoff.temporal.client" in sys.modules or "etcd_handoff.kubernetes.kubeconfig" in sys.modules:
-        from etcd_handoff.temporal.client import remove_temporary_files
-
-        remove_temporary_files()
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BrokenPipeError:
-        pass
-    os._exit(status)
+    end_process(status)
 
 
 def run(argv: Sequence[str] | None = None) -> int:

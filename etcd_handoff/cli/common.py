@@ -136,7 +136,8 @@ async def connected() -> Client:
 
     from temporalio.runtime import Runtime, TelemetryConfig
 
-    from etcd_handoff.temporal.client import connect, connection_failure
+    from etcd_handoff.temporal.client import connect
+    from etcd_handoff.temporal.connection_failures import connection_failure
 
     # The SDK's own log lines about retries say again, at length, what our texts say.
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=None)), error_if_already_set=False)
@@ -149,7 +150,7 @@ async def connected() -> Client:
 
 def rpc_stop(error: Any) -> Stop:
     """What Temporal's refusal or silence, an `RPCError`, means for the command."""
-    from etcd_handoff.temporal.client import rpc_failure
+    from etcd_handoff.temporal.connection_failures import rpc_failure
 
     return Stop(*rpc_failure(error))
 

@@ -107,8 +107,8 @@ async def _attributes(client: Client) -> Finding:
     from temporalio.service import RPCError
 
     from etcd_handoff.cli.findings import Finding, judge_attributes
-    from etcd_handoff.temporal.converter import attributes_of_another_type
-    from etcd_handoff.temporal.setup import NOT_FOR_US, REGISTER, registered, unusable
+    from etcd_handoff.temporal.search_attributes import REGISTER, attributes_of_another_type, registered, unusable
+    from etcd_handoff.temporal.setup import NOT_FOR_US
 
     try:
         known = await registered(client)

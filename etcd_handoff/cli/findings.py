@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff.cli.output import REMEDY_OF_ALARM, SEARCH_ATTRIBUTES, alarm_lines, count, health, worst
+from etcd_handoff.cli.output import REMEDY_OF_ALARM, alarm_lines, count, health, worst
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
+from etcd_handoff.search_attributes import SEARCH_ATTRIBUTES
 from etcd_handoff.view import quorum
 
 if TYPE_CHECKING:

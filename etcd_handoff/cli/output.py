@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from etcd_handoff.view import ClusterView, Doubt, MemberView
 
-SEARCH_ATTRIBUTES: Final = ("EtcdCluster", "EtcdMember", "HandoffState")
-
 REMEDY_OF_ALARM: Final[dict[str, str]] = {
     "NOSPACE": "compact and defragment, then `etcdctl alarm disarm`",
     "CORRUPT": "find the corrupt member with `etcdctl endpoint hashkv --cluster`, and replace it",

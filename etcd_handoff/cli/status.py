@@ -18,6 +18,7 @@ from etcd_handoff.cli.common import (
     tell,
     tell_json,
 )
+from etcd_handoff.search_attributes import CLUSTER_ATTRIBUTE, MEMBER_ATTRIBUTE, STATE_ATTRIBUTE
 
 if TYPE_CHECKING:
     import argparse
@@ -87,10 +88,10 @@ async def _open_removals(cluster: str) -> list[OpenRemoval]:
     try:
         async for run in client.list_workflows(query):
             marks = {pair.key.name: pair.value for pair in run.typed_search_attributes}
-            ours = marks.get("EtcdCluster") == cluster or run.id.startswith(workflow_id(cluster, ""))
+            ours = marks.get(CLUSTER_ATTRIBUTE) == cluster or run.id.startswith(workflow_id(cluster, ""))
             if ours and not run.id.startswith(plan_id(cluster, "")):
-                member = str(marks.get("EtcdMember") or run.id.removeprefix(workflow_id(cluster, "")))
-                state = str(marks.get("HandoffState") or "Running")
+                member = str(marks.get(MEMBER_ATTRIBUTE) or run.id.removeprefix(workflow_id(cluster, "")))
+                state = str(marks.get(STATE_ATTRIBUTE) or "Running")
                 found.append(OpenRemoval(run.id, member, state, run.start_time.isoformat(timespec="seconds")))
     except RPCError as error:
         raise rpc_stop(error) from None

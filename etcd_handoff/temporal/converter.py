@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
-from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.common import RawValue, SearchAttributeKey
+from temporalio.common import RawValue
 from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, pydantic_data_converter
 from temporalio.converter import BinaryNullPayloadConverter, CompositePayloadConverter, JSONProtoPayloadConverter
 from temporalio.exceptions import ApplicationError
@@ -37,7 +36,7 @@ from etcd_handoff.model import FailureType
 from etcd_handoff.wire import Message, Request, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
 JSON: Final = "json/plain"
 NULL: Final = "binary/null"
@@ -153,18 +152,3 @@ def _as_json(payload: Payload, hint: object) -> Payload:
 
 data_converter = dataclasses.replace(pydantic_data_converter, payload_converter_class=HandoffPayloadConverter)
 """Give it to every client and replayer."""
-
-CLUSTER_KEY: Final = SearchAttributeKey.for_keyword("EtcdCluster")
-MEMBER_KEY: Final = SearchAttributeKey.for_keyword("EtcdMember")
-STATE_KEY: Final = SearchAttributeKey.for_keyword("HandoffState")
-"""Search attributes (contract): lists in the Web UI and the CLI select by them."""
-KEYWORD: Final = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
-
-
-def attributes_of_another_type(known: Mapping[str, int]) -> list[str]:
-    """Names of our search attributes that a namespace has, but not as Keyword; Temporal refuses values for them.
-
-    Args:
-        known: The namespace's custom search attributes, each with its `IndexedValueType`.
-    """
-    return [key.name for key in (CLUSTER_KEY, MEMBER_KEY, STATE_KEY) if known.get(key.name, KEYWORD) != KEYWORD]

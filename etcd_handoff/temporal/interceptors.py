@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-class ArgumentCheck(Interceptor):
+class ArgumentCheckInterceptor(Interceptor):
     """Counts arguments, where the SDK would hand plain JSON to handlers and fail the workflow's task for ever."""
 
     def workflow_interceptor_class(

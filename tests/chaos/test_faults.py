@@ -21,7 +21,7 @@ from etcd_handoff.lab.writer import OpenLoopWriter
 from etcd_handoff.leave_requests import WatchRequest, watch_id
 from etcd_handoff.model import HandoffState, RemovalRequest, RemovalResult, workflow_id
 from etcd_handoff.temporal.client import connect, start_removal, start_watch
-from etcd_handoff.temporal.converter import STATE_KEY
+from etcd_handoff.temporal.search_attributes import STATE_KEY
 from tests.chaos import judges
 from tests.chaos.cases import FLAGGED, NARROW, TAKES_WRITES, WATCHED
 from tests.chaos.conftest import Finding, store

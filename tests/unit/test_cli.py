@@ -16,6 +16,7 @@ from etcd_handoff import __version__, cli, errors
 from etcd_handoff.cli import app, common, doctor_temporal, following, removal
 from etcd_handoff.model import FailureType, RemovalRequest
 from etcd_handoff.temporal import client as temporal_client
+from etcd_handoff.temporal.connection_failures import connection_failure, connection_note
 from etcd_handoff.temporal.converter import VersionMismatchError
 
 if TYPE_CHECKING:
@@ -265,9 +266,9 @@ def test_connection_error_is_cut_to_its_words() -> None:
         "Failed client connect: Server connection error: tonic::transport::Error(Transport, ConnectError("
         'ConnectError("tcp connect error", 127.0.0.1:1, Os { code: 111, message: "Connection refused" })))'
     )
-    assert temporal_client.connection_note(said) == "Connection refused"
-    assert temporal_client.connection_note("Failed client connect: odd") == "odd"
-    assert temporal_client.connection_note("") == "no answer in time"
+    assert connection_note(said) == "Connection refused"
+    assert connection_note("Failed client connect: odd") == "odd"
+    assert connection_note("") == "no answer in time"
 
 
 @pytest.mark.parametrize(
@@ -300,7 +301,7 @@ def test_connection_error_is_cut_to_its_words() -> None:
 )
 def test_trouble_with_temporal_is_called_what_it_is(error: Exception, status: int, said: str) -> None:
     """Refused credentials are not a server that cannot be reached, nor is an error that has nothing to do with it."""
-    ended, text = temporal_client.connection_failure(error)
+    ended, text = connection_failure(error)
     assert (ended, said in text) == (status, True), text
     assert "cannot be reached" in said or "cannot be reached" not in text or status == 4
     assert "\n" not in text

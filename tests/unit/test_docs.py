@@ -14,7 +14,6 @@ from pydantic_core import PydanticUndefined
 
 from etcd_handoff.cli import parser
 from etcd_handoff.cli.following import EXIT_BY_FAILURE
-from etcd_handoff.cli.output import SEARCH_ATTRIBUTES
 from etcd_handoff.config import (
     CONFIG_VARIABLE,
     ClusterProfile,
@@ -38,6 +37,7 @@ from etcd_handoff.model import (
     workflow_id,
 )
 from etcd_handoff.planner import Reason
+from etcd_handoff.search_attributes import SEARCH_ATTRIBUTES
 from etcd_handoff.temporal.client import WORKFLOW_TYPE
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from etcd_handoff.cli import findings
 from etcd_handoff.cli import output as out
 from etcd_handoff.cli.records import compare
 from etcd_handoff.cli.remedies import NOBODY, remedy_for
+from etcd_handoff.search_attributes import SEARCH_ATTRIBUTES
 from etcd_handoff.view import Alarm, ClusterView, Doubt, MemberView
 
 if TYPE_CHECKING:
@@ -273,8 +274,8 @@ def test_rights_certificates_workers_and_attributes_are_judged() -> None:
     assert findings.judge_pollers("queue", []).status == 1
     assert findings.judge_pollers("queue", ["a"]).status == 0
     assert "--name HandoffState" in findings.judge_attributes({"EtcdCluster", "EtcdMember"}).remedy
-    assert findings.judge_attributes(out.SEARCH_ATTRIBUTES).status == 0
-    assert "remove --name HandoffState" in findings.judge_attributes(out.SEARCH_ATTRIBUTES, ["HandoffState"]).remedy
+    assert findings.judge_attributes(SEARCH_ATTRIBUTES).status == 0
+    assert "remove --name HandoffState" in findings.judge_attributes(SEARCH_ATTRIBUTES, ["HandoffState"]).remedy
     assert findings.judge_records("kubernetes a", []).status == 0
 
 
