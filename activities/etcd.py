@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -17,10 +16,9 @@ from temporalio.exceptions import ApplicationError
 from activities import snapshots
 from activities.etcd_looks import Looks, doubt, intent
 from activities.etcd_removal import Removal
-from activities.interceptor import ELSEWHERE, STEP_FAILS, StepClock
+from activities.interceptor import STEP_FAILS, StepClock
 from activities.preconditions import compare_hashes
-from etcd_handoff import failpoints
-from etcd_handoff.belief import ResourceClaim
+from etcd_handoff import failpoints, timing
 from etcd_handoff.errors import (
     BadTransfereeError,
     EtcdError,
@@ -28,31 +26,19 @@ from etcd_handoff.errors import (
     NotLeaderError,
     UnreachableError,
 )
-from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.model import Act, AwaitElection, Look, Report, StepOutcome, WorkerTraits
 from etcd_handoff.planner import Transfer, plan
 
 if TYPE_CHECKING:
-    from etcd_handoff.config import Config
+    from collections.abc import Awaitable, Callable
+
+    from etcd_handoff.belief import ResourceClaim
+    from etcd_handoff.config import Config, EtcdProfile
+    from etcd_handoff.etcd.port import EtcdPort
     from etcd_handoff.view import ClusterView
 
-ReadClaims = Callable[[str], Awaitable[tuple[ResourceClaim, ...] | None]]
-
-WATCH_SECONDS: Final = 0.002
-"""Pause between looks at the transferee: a transfer takes milliseconds."""
-TRANSFER_SECONDS: Final = 3.0
-"""How long a transferee is watched. etcd's leader gives a transfer up after one election time-out (1 s as it comes),
-and turns writes away until then (raft `leadTransferee`)."""
-HEAR_SECONDS: Final = 0.1
-"""How long only the other voters are asked for their leader, before the whole cluster is looked at."""
-ELECTION_SECONDS: Final = 5.0
-"""How long an election is watched before the loop plans again; two to three randomised election time-outs."""
-
-
-CLAIMS_SECONDS: Final = 0.5
-"""How long the EtcdMembers are waited for, beside the look at etcd."""
-SNAPSHOT_ELSEWHERE_ATTEMPTS: Final = 3
-"""So many attempts find a worker on another node than the one that leaves; the last of them takes the snapshot."""
+    MakeEtcd = Callable[[EtcdProfile, str], EtcdPort]
+    ReadClaims = Callable[[str], Awaitable[tuple[ResourceClaim, ...] | None]]
 
 
 class EtcdActivities:
@@ -61,9 +47,9 @@ class EtcdActivities:
     Args:
         config: Where the clusters are.
         node: The node that this worker runs on.
+        gateway: Makes the gateway of a profile; told the cluster ID that the profile names, empty when it names none.
         prepare: Told the profile and the name of a member when it leaves, since its record is written next.
         traits: What the worker knows of a profile.
-        gateway: Makes the gateway of a cluster profile.
         claims: Reads what the EtcdMembers of a profile say of who is a member; None where there are none.
     """
 
@@ -71,10 +57,10 @@ class EtcdActivities:
         self,
         config: Config,
         node: str,
+        gateway: MakeEtcd,
+        *,
         prepare: Callable[[str, str], None] | None = None,
         traits: Callable[[str], WorkerTraits] | None = None,
-        gateway: Callable[..., EtcdGateway] = EtcdGateway,
-        *,
         claims: ReadClaims | None = None,
     ) -> None:
         self._config = config
@@ -150,7 +136,7 @@ class EtcdActivities:
             outcome, note = StepOutcome.TRANSFER_FAILED, f"{name} did not take over: {error}"
         else:
             outcome = StepOutcome.MOVED if leader_id else StepOutcome.TRANSFER_FAILED
-            silent = f"{name} did not take over within {TRANSFER_SECONDS:g} s"
+            silent = f"{name} did not take over within {timing.STEPS.transfer_seconds:g} s"
             note = f"to {view.label(leader_id)}" if leader_id else silent
         # `await_election` ends with such a look too: both together cost one decision.
         view, _ = await looks.look(act.doubtful)
@@ -166,7 +152,7 @@ class EtcdActivities:
         clock, looks = StepClock(self._node), self._looks(ask.cluster)
         view, note = None, ""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(ELECTION_SECONDS):
+            async with asyncio.timeout(timing.STEPS.election_seconds):
                 while True:
                     await self._hear_of_election(looks.gateway, ask)
                     view, note = await looks.look(ask.doubtful)
@@ -176,8 +162,8 @@ class EtcdActivities:
                         self._prepare_record(ask, view)
                         said = f"{view.label(found.id)} leads at term {found.term}"
                         return Report(step=clock.step(StepOutcome.ELECTED, said), view=view)
-                    await asyncio.sleep(WATCH_SECONDS)
-        note = note or f"no majority names another leader after {ELECTION_SECONDS:g} s"
+                    await asyncio.sleep(timing.STEPS.watch_pause_seconds)
+        note = note or f"no majority names another leader after {timing.STEPS.election_seconds:g} s"
         return Report(step=clock.step(StepOutcome.NO_ELECTION, note), view=view)
 
     @activity.defn
@@ -217,9 +203,9 @@ class EtcdActivities:
             return Report(step=clock.step(StepOutcome.UNAVAILABLE, note or "no healthy voter"), view=view)
         info, target = activity.info(), view.member(act.target_id)
         leaves = target is not None and target.name.lower() == self._node.lower()
-        if leaves and info.attempt < SNAPSHOT_ELSEWHERE_ATTEMPTS:
+        if leaves and info.attempt < timing.STEPS.snapshot_elsewhere_attempts:
             text = f"{self._node} is the node that leaves: another worker is to store the snapshot"
-            raise ApplicationError(text, type=STEP_FAILS, next_retry_delay=ELSEWHERE)
+            raise ApplicationError(text, type=STEP_FAILS, next_retry_delay=timing.STEPS.elsewhere_pause)
         path = snapshots.snapshot_path(folder, act.cluster, info.workflow_run_id or "")
         try:
             async with contextlib.aclosing(looks.gateway.snapshot(source.id)) as chunks:
@@ -234,7 +220,7 @@ class EtcdActivities:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    async def _commit_probe(self, gateway: EtcdGateway) -> tuple[bool, str]:
+    async def _commit_probe(self, gateway: EtcdPort) -> tuple[bool, str]:
         """Whether an entry that changes nothing was committed, and what to say when it was not."""
         try:
             await gateway.commit_probe()
@@ -247,8 +233,7 @@ class EtcdActivities:
     def _looks(self, cluster: str) -> Looks:
         if cluster not in self._clusters:
             profile = self._config.cluster(cluster)
-            cluster_id = (profile.cluster_id,) if profile.cluster_id else ()
-            self._clusters[cluster] = Looks(self._make(profile.etcd, *cluster_id), profile.etcd)
+            self._clusters[cluster] = Looks(self._make(profile.etcd, profile.cluster_id or ""), profile.etcd)
         return self._clusters[cluster]
 
     async def _read_claims(self, cluster: str) -> tuple[ResourceClaim, ...] | None:
@@ -256,7 +241,7 @@ class EtcdActivities:
         if self._claims is None:
             return None
         try:
-            async with asyncio.timeout(CLAIMS_SECONDS):
+            async with asyncio.timeout(timing.STEPS.claims_seconds):
                 return await self._claims(cluster)
         except Exception:  # noqa: BLE001  # a second witness that is away decides nothing
             return None
@@ -266,21 +251,21 @@ class EtcdActivities:
         if self._prepare is not None and (target := view.member(act.target_id)) is not None:
             self._prepare(act.cluster, target.name)
 
-    async def _hear_of_election(self, gateway: EtcdGateway, ask: AwaitElection) -> None:
+    async def _hear_of_election(self, gateway: EtcdPort, ask: AwaitElection) -> None:
         """All others have heard of a new leader, or only a look at the whole cluster can tell."""
         with contextlib.suppress(UnreachableError, TimeoutError):
-            async with asyncio.timeout(HEAR_SECONDS):
+            async with asyncio.timeout(timing.STEPS.voters_first_seconds):
                 while True:
                     heard = await asyncio.gather(*(gateway.status_of(member_id) for member_id in ask.others))
                     if all(led not in (None, ask.target_id) and term > ask.term_before for led, term in heard):
                         return
-                    await asyncio.sleep(WATCH_SECONDS)
+                    await asyncio.sleep(timing.STEPS.watch_pause_seconds)
 
-    async def _hand_over(self, gateway: EtcdGateway, target_id: str, step: Transfer) -> str | None:
+    async def _hand_over(self, gateway: EtcdPort, target_id: str, step: Transfer) -> str | None:
         """The new leader as the transferee names it, None when it names none in time; etcd's refusals are raised."""
         moving = asyncio.ensure_future(gateway.move_leader(target_id, step.transferee_id))
         try:
-            async with asyncio.timeout(TRANSFER_SECONDS):
+            async with asyncio.timeout(timing.STEPS.transfer_seconds):
                 while True:
                     with contextlib.suppress(UnreachableError):
                         leader_id, term = await gateway.status_of(step.transferee_id)
@@ -291,7 +276,7 @@ class EtcdActivities:
                         moving.exception(), NotLeaderError | BadTransfereeError | EtcdPermissionError
                     ):
                         await moving
-                    await asyncio.sleep(WATCH_SECONDS)
+                    await asyncio.sleep(timing.STEPS.watch_pause_seconds)
         except TimeoutError:
             return None
         finally:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from activities.etcd_looks import intent
-from etcd_handoff import failpoints
+from etcd_handoff import failpoints, timing
 from etcd_handoff.errors import (
     CorruptClusterError,
     EtcdError,
@@ -36,18 +36,10 @@ if TYPE_CHECKING:
     from etcd_handoff.model import Act
     from etcd_handoff.view import ClusterView
 
-STALE_LOOK_SECONDS: Final = 1.0
-"""A look that is older when the proposal is to be sent is made again: the worker was paused meanwhile, and others may
-have had the lock."""
-LONGEST_SECONDS: Final = 60.0
-"""Nothing is proposed later than this after the attempt began, or than two of the longest looks: others may have taken
-its place long ago."""
 LOOKS: Final = 3
 """Looks before the proposal, each after a committed entry; then the workflow plans again."""
 UNWRITABLE: Final = (EtcdPermissionError, SpaceExceededError, CorruptClusterError)
 """Why the lock's key cannot be written though the cluster commits entries."""
-RELEASE_SECONDS: Final = 1.5
-"""How long a lock is given back when the step ends for another reason; after that it goes stale by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +113,10 @@ class Removal:
                 continue
             await failpoints.reach("remove_member.looked")
             usual = locked - began <= self._looks.write_seconds and ended - locked <= self._looks.usual_seconds
-            if time.monotonic() - self._started > max(LONGEST_SECONDS, 2 * self._looks.longest_seconds):
+            longest = max(timing.STEPS.latest_proposal_seconds, 2 * self._looks.longest_seconds)
+            if time.monotonic() - self._started > longest:
                 break
-            if usual and time.monotonic() - ended <= STALE_LOOK_SECONDS:
+            if usual and time.monotonic() - ended <= timing.STEPS.stale_look_seconds:
                 return await self._propose(view, step.via_id)
         note = f"no look was fresh enough, or none followed a committed write, in {LOOKS} tries"
         return Report(step=self._clock.step(StepOutcome.REPLAN, note), view=view)
@@ -215,7 +208,7 @@ class Removal:
 
     async def _give_back(self) -> None:
         with contextlib.suppress(EtcdError, TimeoutError):
-            async with asyncio.timeout(RELEASE_SECONDS):
+            async with asyncio.timeout(timing.STEPS.lock_release_seconds):
                 await self._gateway.release_lock(self._act.holder, self._locked_through)
 
     # --- small things ---------------------------------------------------------------------------------------------

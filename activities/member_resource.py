@@ -12,7 +12,7 @@ from etcd_handoff.etcdmember import News, Truth, event_for, member_id_of, resour
 from etcd_handoff.model import StepOutcome
 
 if TYPE_CHECKING:
-    from etcd_handoff.kubernetes.gateway import KubernetesGateway
+    from etcd_handoff.kubernetes.port import KubernetesPort
     from etcd_handoff.model import Record
 
 EVENTS_AT_ONCE: Final = 4
@@ -31,9 +31,7 @@ CONFLICT_TRIES: Final = 10
 Resource = dict[str, Any]
 
 
-async def write_status(
-    gateway: KubernetesGateway, record: Record, known: Resource | None
-) -> tuple[str, Resource | None]:
+async def write_status(gateway: KubernetesPort, record: Record, known: Resource | None) -> tuple[str, Resource | None]:
     """Nothing and the resource once that says what is true; otherwise why none was touched.
 
     Args:
@@ -118,7 +116,7 @@ def _status(resource: Resource, record: Record) -> dict[str, Any]:
     return status_for(resource, truth, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
-async def send_events(gateway: KubernetesGateway, resource: Resource, record: Record) -> None:
+async def send_events(gateway: KubernetesPort, resource: Resource, record: Record) -> None:
     """One Event for each of the last steps and one for the end; told again after a lost answer, they are the same."""
     news = [
         News(
@@ -142,7 +140,7 @@ async def send_events(gateway: KubernetesGateway, resource: Resource, record: Re
     await asyncio.gather(*(send(item) for item in news))
 
 
-async def member_resource(gateway: KubernetesGateway, member_name: str, member_id: str) -> Resource | None:
+async def member_resource(gateway: KubernetesPort, member_name: str, member_id: str) -> Resource | None:
     """The member's EtcdMember: by its name, unless that one speaks of another member and a third carries the ID.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -13,15 +13,13 @@ from temporalio.exceptions import ApplicationError
 from activities.interceptor import StepClock
 from activities.member_resource import (
     CONFLICT_TRIES,
-    Resource,
     generation_of,
     leave_written,
     member_resource,
     send_events,
     write_status,
 )
-from etcd_handoff import failpoints
-from etcd_handoff.belief import ResourceClaim
+from etcd_handoff import failpoints, timing
 from etcd_handoff.errors import (
     AdmissionError,
     ConfigError,
@@ -39,7 +37,6 @@ from etcd_handoff.etcdmember import (
     says,
     status_of,
 )
-from etcd_handoff.kubernetes.gateway import KubernetesGateway
 from etcd_handoff.model import (
     FailureType,
     FoundResource,
@@ -54,9 +51,8 @@ from etcd_handoff.model import (
 from etcd_handoff.planner import canonical_id
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from etcd_handoff.kubernetes.pool import KubernetesGateways
 
-    from etcd_handoff.config import Config
 
 NOT_RECORDED: Final = "NotRecorded"
 """Type of the failure of an attempt to write a status that may succeed later, or on another worker."""
@@ -67,125 +63,6 @@ WORDS: Final[dict[type[KubernetesError], str]] = {
     KindGoneError: "EtcdMembers are not installed: ",
 }
 """How to begin what is told of an error."""
-NO_KUBERNETES_ATTEMPTS, NO_KUBERNETES_PAUSE = 3, timedelta(milliseconds=50)
-"""How often it is tried to meet a worker whose cluster profile has Kubernetes."""
-CONFIG_ATTEMPTS, CONFIG_PAUSE = 15, timedelta(milliseconds=200)
-"""The same where this worker's configuration cannot be used: files differ between nodes while they are rolled out."""
-ABSENT_ATTEMPTS: Final = 12
-"""After so many attempts, some ten seconds with the workflow's retry policy, it is believed that there is nothing to
-write although not all API servers say so: one that has just been started serves resource kinds a moment later."""
-REFUSED_ATTEMPTS, REFUSED_PAUSE = 12, timedelta(seconds=1)
-"""A kube-apiserver that has just been started refuses everybody until its informers are filled
-(kubernetes/kubernetes#65785): a read is refused for good when that lasts; the workflow allows some attempts more."""
-REFUSED_RESERVE: Final = 3 * REFUSED_PAUSE
-"""With less time than this no other attempt would surely end."""
-EVENT_SECONDS: Final = 3.0
-"""Time for all Events of one removal: they are news, and nobody waits for them."""
-LET_GO_SECONDS: Final = 0.002
-"""Pause before an EtcdMember is read ahead: a TLS handshake would hold up the answer of the step that wants it read."""
-
-
-class Gateways:
-    """The gateways to the API servers of each cluster profile, opened on first use and kept.
-
-    Args:
-        config: Where the clusters are.
-        node: The node that this worker runs on.
-    """
-
-    def __init__(self, config: Config, node: str) -> None:
-        self._config = config
-        self._node = node
-        self._opened: dict[str, KubernetesGateway] = {}
-        self._prepared: dict[str, tuple[str, asyncio.Future[Resource | None]]] = {}
-        self._checking: asyncio.Task[None] | None = None
-        self._told: set[asyncio.Task[None]] = set()
-
-    def get(self, cluster: str) -> KubernetesGateway | None:
-        """The gateway of a profile; None when the profile has no Kubernetes.
-
-        Raises:
-            UnknownClusterError: There is no such profile.
-        """
-        profile = self._config.cluster(cluster).kubernetes
-        if profile is not None and cluster not in self._opened:
-            self._opened[cluster] = KubernetesGateway(profile, self._node)
-        return self._opened.get(cluster)
-
-    def require(self, cluster: str) -> KubernetesGateway:
-        """As `get`, for what makes no sense without Kubernetes.
-
-        Raises:
-            ConfigError: The profile has no Kubernetes, or there is no such profile.
-        """
-        gateway = self.get(cluster)
-        if gateway is None:
-            msg = f"clusters.{cluster}.kubernetes: is missing in this worker's configuration; add it"
-            raise ConfigError(msg)
-        return gateway
-
-    def manages(self, cluster: str) -> bool:
-        """Whether members without an EtcdMember get one."""
-        return self._config.cluster(cluster).manages_resources
-
-    def cluster_id(self, cluster: str) -> str:
-        """ID of the etcd cluster that the profile names; empty when it names none."""
-        return self._config.cluster(cluster).cluster_id or ""
-
-    async def warm(self) -> None:
-        """The clients of all profiles are open where they can be, so that the first step does not wait for it.
-
-        Whether their contexts belong together is found out beside everything else.
-        """
-        gateways = [gateway for cluster in self._config.clusters if (gateway := self.get(cluster)) is not None]
-        for gateway in gateways:
-            await gateway.warm()
-        self._checking = asyncio.create_task(_check(gateways))
-
-    def prepare(self, cluster: str, member_name: str) -> None:
-        """The EtcdMember of a member that leaves is being read, through an API server that will take its status."""
-        known = self._prepared.get(cluster, ("", None))[0] == member_name
-        if member_name and not known and (gateway := self.get(cluster)) is not None:
-            self._prepared[cluster] = (member_name, asyncio.ensure_future(_as_it_is(gateway, member_name)))
-
-    async def prepared(self, cluster: str, member_name: str) -> Resource | None:
-        """What `prepare` has read, once; None when it was not asked to, or could not."""
-        name, reading = self._prepared.pop(cluster, ("", None))
-        return await reading if reading is not None and name == member_name else None
-
-    async def claims(self, cluster: str) -> tuple[ResourceClaim, ...] | None:
-        """What EtcdMembers say of who is a member; None when they cannot be read or there is no Kubernetes."""
-        try:
-            gateway = self.get(cluster)
-            resources = await gateway.list() if gateway is not None else None
-        except (KubernetesError, ConfigError):
-            return None
-        if resources is None:
-            return None
-        claims = (
-            ResourceClaim(name=r["metadata"]["name"], member_id=member_id_of(r), joined=says(r)) for r in resources
-        )
-        return tuple(sorted(claims, key=lambda claim: claim.name))
-
-    def tell(self, telling: Coroutine[Any, Any, None]) -> None:
-        """Send Events beside everything else, for `EVENT_SECONDS` at most."""
-
-        async def in_time() -> None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(EVENT_SECONDS):
-                    await telling
-
-        task = asyncio.create_task(in_time())
-        self._told.add(task)
-        task.add_done_callback(self._told.discard)
-
-    async def close(self) -> None:
-        """Close the connections to all API servers, once the last Events are sent."""
-        if self._checking is not None:
-            self._checking.cancel()
-        await asyncio.gather(*self._told, return_exceptions=True)
-        for gateway in self._opened.values():
-            await gateway.close()
 
 
 class KubernetesActivities:
@@ -196,7 +73,7 @@ class KubernetesActivities:
         node: The node that this worker runs on.
     """
 
-    def __init__(self, gateways: Gateways, node: str) -> None:
+    def __init__(self, gateways: KubernetesGateways, node: str) -> None:
         self._gateways = gateways
         self._node = node
 
@@ -206,7 +83,7 @@ class KubernetesActivities:
         clock, gateway = StepClock(self._node), self._gateways.get(query.cluster)
         if gateway is None:
             error = ConfigError("no Kubernetes in the profile")
-            note = _in_the_end(error, NO_KUBERNETES_ATTEMPTS, NO_KUBERNETES_PAUSE)
+            note = _in_the_end(error, timing.STEPS.no_kubernetes_attempts, timing.STEPS.no_kubernetes_pause)
             return FoundResource(step=clock.step(StepOutcome.OBSERVED, note))
         try:
             resources = await gateway.list(query.member)
@@ -251,7 +128,7 @@ class KubernetesActivities:
         except RejectedError as error:
             return clock.step(StepOutcome.FAILED, _words(error))
         except ObjectGoneError as error:
-            return clock.step(StepOutcome.FAILED, _in_the_end(error, ABSENT_ATTEMPTS))
+            return clock.step(StepOutcome.FAILED, _in_the_end(error, timing.STEPS.absent_attempts))
         except KubernetesPermissionError as error:
             raise _refused(error) from error
         msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its spec was written"
@@ -264,7 +141,7 @@ class KubernetesActivities:
         try:
             resource = await member_resource(gateway, ask.member_name, ask.member_id)
         except ObjectGoneError as error:
-            return LeaveState(step=clock.step(StepOutcome.OBSERVED, _in_the_end(error, ABSENT_ATTEMPTS)))
+            return LeaveState(step=clock.step(StepOutcome.OBSERVED, _in_the_end(error, timing.STEPS.absent_attempts)))
         except KubernetesPermissionError as error:
             raise _refused(error) from error
         if resource is None or member_id_of(resource) != ask.member_id:
@@ -300,16 +177,22 @@ class KubernetesActivities:
             gateway = self._gateways.get(record.cluster)
             if gateway is None:
                 error = ConfigError("the cluster profile has no Kubernetes, so there is no EtcdMember to write")
-                attempts = CONFIG_ATTEMPTS if record.kubernetes else NO_KUBERNETES_ATTEMPTS
-                return nothing(_in_the_end(error, attempts, NO_KUBERNETES_PAUSE, final=not record.kubernetes))
+                attempts = timing.STEPS.elsewhere_attempts if record.kubernetes else timing.STEPS.no_kubernetes_attempts
+                return nothing(
+                    _in_the_end(error, attempts, timing.STEPS.no_kubernetes_pause, final=not record.kubernetes)
+                )
             known = await self._gateways.prepared(record.cluster, record.member_name)
             writing = asyncio.ensure_future(write_status(gateway, record, known))
             await failpoints.reach("update_status.during")
             note, resource = await writing
         except ConfigError as error:
-            return nothing(_in_the_end(error, CONFIG_ATTEMPTS, CONFIG_PAUSE, final=not record.kubernetes))
+            return nothing(
+                _in_the_end(
+                    error, timing.STEPS.elsewhere_attempts, timing.STEPS.elsewhere_pause, final=not record.kubernetes
+                )
+            )
         except ObjectGoneError as error:
-            return nothing(_in_the_end(error, ABSENT_ATTEMPTS))
+            return nothing(_in_the_end(error, timing.STEPS.absent_attempts))
         except RejectedError as error:
             return nothing(_words(error))
         except KubernetesError as error:
@@ -357,23 +240,9 @@ def _refused(error: KubernetesPermissionError) -> Exception:
     """The failure for a refusal: to be tried again at first, then for good."""
     info = activity.info()
     limit = info.schedule_to_close_timeout or timedelta.max  # a dry run has one: it tells what is known before its end
-    no_time = datetime.now(UTC) - info.scheduled_time >= limit - REFUSED_RESERVE
-    last = info.attempt >= REFUSED_ATTEMPTS or no_time
-    delay = None if last else REFUSED_PAUSE
+    no_time = datetime.now(UTC) - info.scheduled_time >= limit - timing.STEPS.refused_reserve_timeout
+    last = info.attempt >= timing.STEPS.refused_attempts or no_time
+    delay = None if last else timing.STEPS.refused_pause
     return ApplicationError(
         _words(error), type=FailureType.PERMISSION_DENIED, non_retryable=last, next_retry_delay=delay
     )
-
-
-async def _check(gateways: list[KubernetesGateway]) -> None:
-    """Learn of one cluster after the other to which Kubernetes cluster its contexts belong."""
-    for gateway in gateways:
-        await gateway.check_contexts()
-
-
-async def _as_it_is(gateway: KubernetesGateway, member_name: str) -> Resource | None:
-    """The EtcdMember of this name, None when it cannot be had."""
-    await asyncio.sleep(LET_GO_SECONDS)
-    with contextlib.suppress(KubernetesError, ConfigError):
-        return await gateway.get(resource_name(member_name), departing=member_name)
-    return None

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff import timing
 from etcd_handoff.errors import CompactedError, EtcdError
 from etcd_handoff.model import StepOutcome
 
 if TYPE_CHECKING:
-    from etcd_handoff.etcd.gateway import EtcdGateway, KeyspaceHash
+    from etcd_handoff.etcd.port import EtcdPort, KeyspaceHash
     from etcd_handoff.view import ClusterView, MemberView
 
 TRIES: Final = 5
 """A compaction between two hashes makes them incomparable; Kubernetes compacts every five minutes."""
-PAUSE_SECONDS: Final = 0.1
 
 
-async def compare_hashes(gateway: EtcdGateway, view: ClusterView) -> tuple[StepOutcome, str]:
+async def compare_hashes(gateway: EtcdPort, view: ClusterView) -> tuple[StepOutcome, str]:
     """Whether the voters' keyspaces are the same at one revision, and what was seen.
 
     A voter that does not answer makes the answer unknown: its copy may be the one that differs.
@@ -28,7 +28,7 @@ async def compare_hashes(gateway: EtcdGateway, view: ClusterView) -> tuple[StepO
     note = ""
     for number in range(TRIES):
         if number:
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(timing.STEPS.hash_again_seconds)
         hashes, note = await _hashes(gateway, view.voters)
         if hashes is None:
             continue
@@ -41,7 +41,7 @@ async def compare_hashes(gateway: EtcdGateway, view: ClusterView) -> tuple[StepO
     return StepOutcome.UNAVAILABLE, note
 
 
-async def _hashes(gateway: EtcdGateway, voters: tuple[MemberView, ...]) -> tuple[dict[str, KeyspaceHash] | None, str]:
+async def _hashes(gateway: EtcdPort, voters: tuple[MemberView, ...]) -> tuple[dict[str, KeyspaceHash] | None, str]:
     """Each voter's hash at one revision and a text of them all; None with the reason where one could not be had.
 
     The first one's newest revision is the one that counts: by the time that it is hashed the others have reached it,
@@ -69,7 +69,7 @@ async def _hashes(gateway: EtcdGateway, voters: tuple[MemberView, ...]) -> tuple
     return hashes, f"revision {newest.revision}: {shown}"
 
 
-async def _comparable(gateway: EtcdGateway, member_id: str, newest: KeyspaceHash) -> KeyspaceHash:
+async def _comparable(gateway: EtcdPort, member_id: str, newest: KeyspaceHash) -> KeyspaceHash:
     """The member's hash at the revision of `newest`, from the same compaction on where the member has one.
 
     At a revision that was compacted itself, etcd answers with what it hashed while it compacted, from the compaction

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from activities.etcdmembers import EtcdMemberActivities
-from activities.member_status import Gateways, KubernetesActivities
+from activities.member_status import KubernetesActivities
 from activities.temporal import TemporalActivities
 from activities.turns import TurnActivities
 
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
     from activities.etcd import EtcdActivities
     from activities.worker_info import WorkerActivities
+    from etcd_handoff.kubernetes.pool import KubernetesGateways
 
 
 def all_activities(
-    client: Client, etcd: EtcdActivities, gateways: Gateways, node: str, worker: WorkerActivities
+    client: Client, etcd: EtcdActivities, gateways: KubernetesGateways, node: str, worker: WorkerActivities
 ) -> list[Callable[..., Any]]:
     """Everything that a worker does for workflows; the caller closes `etcd` and `gateways` afterwards."""
     kubernetes, members = KubernetesActivities(gateways, node), EtcdMemberActivities(gateways)

@@ -16,7 +16,7 @@ from bench.trivial import Trivial, trivial
 from etcd_handoff.change_queue import Join, Place, Turn
 from etcd_handoff.model import TASK_QUEUE
 from etcd_handoff.temporal.client import connect
-from etcd_handoff.temporal.setup import ensure_search_attributes
+from etcd_handoff.temporal.search_attributes import ensure_search_attributes
 from worker import say
 
 READY = "fleet worker ready"
@@ -35,13 +35,13 @@ async def serve(clusters: int, *, turns: bool) -> None:
     config = simulated.config(clusters, TASK_QUEUE)
     client = await connect()
     traits = WorkerActivities(config, search_attributes=await ensure_search_attributes(client))
-    gateways = simulated.SimulatedGateways(config)
+    gateways = simulated.simulated_gateways(config)
     etcd = EtcdActivities(
         config,
         simulated.LEADER,
-        gateways.prepare,
-        traits.traits,
         simulated.simulated_etcd,
+        prepare=gateways.prepare,
+        traits=traits.traits,
         claims=gateways.claims,
     )
     ours = all_activities(client, etcd, gateways, simulated.LEADER, traits)

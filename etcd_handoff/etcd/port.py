@@ -1,21 +1,34 @@
-"""What activities ask of etcd and of API servers, as types: whatever stands in for a gateway has all of it.
+"""What activities ask of etcd, as a type: the gateway has it, and so has whatever stands in for it.
 
-The gateways themselves say what each call does and raises. Here nothing runs.
+The gateway says what each call does and raises. Here nothing runs.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    import builtins
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncGenerator, Iterable
 
-    from etcd_handoff.etcd.gateway import KeyspaceHash
     from etcd_handoff.view import ClusterView
 
 
-class EtcdCalls(Protocol):
+class KeyspaceHash(NamedTuple):
+    """A hash of a member's keyspace; two can be compared only at equal revision and equal compact revision.
+
+    Attributes:
+        hash: etcd's HashKV.
+        revision: The revision that the member stood at.
+        compact_revision: The revision up to which it had compacted: one that has compacted and one that has not yet
+            hash different keys (etcd `server/etcdserver/corrupt.go`).
+    """
+
+    hash: int
+    revision: int
+    compact_revision: int
+
+
+class EtcdPort(Protocol):
     """The calls of `etcd_handoff.etcd.gateway.EtcdGateway`."""
 
     async def close(self) -> None:
@@ -30,7 +43,7 @@ class EtcdCalls(Protocol):
     async def hash_at(self, member_id: str, revision: int) -> KeyspaceHash:
         """Hash of one member's keyspace."""
 
-    def snapshot(self, member_id: str) -> AsyncIterator[bytes]:
+    def snapshot(self, member_id: str) -> AsyncGenerator[bytes, None]:
         """Chunks of one member's backend."""
 
     async def move_leader(self, leader_id: str, transferee_id: str) -> None:
@@ -47,36 +60,3 @@ class EtcdCalls(Protocol):
 
     async def commit_probe(self, via_id: str = "") -> None:
         """Commit an entry that changes nothing."""
-
-
-class KubernetesCalls(Protocol):
-    """The calls of `etcd_handoff.kubernetes.gateway.KubernetesGateway` that removals and watchers need."""
-
-    async def close(self) -> None:
-        """Close all clients."""
-
-    async def warm(self) -> None:
-        """Open all clients ahead of use."""
-
-    async def get(self, name: str, departing: str = "") -> dict[str, Any]:
-        """One EtcdMember."""
-
-    async def list(self, departing: str = "") -> builtins.list[dict[str, Any]]:
-        """All EtcdMembers."""
-
-    async def list_at(self, departing: str = "") -> tuple[builtins.list[dict[str, Any]], str]:
-        """All EtcdMembers, and the version of the list."""
-
-    async def changed(self, version: str) -> None:
-        """Return when an EtcdMember has changed after that version."""
-
-    async def create(self, resource: dict[str, Any]) -> dict[str, Any]:
-        """Store a new EtcdMember."""
-
-    async def patch_status(
-        self, resource: dict[str, Any], status: dict[str, Any], departing: str = ""
-    ) -> dict[str, Any]:
-        """Change fields of the status, unless the EtcdMember has changed since it was read."""
-
-    async def record_event(self, event: dict[str, Any], departing: str = "") -> None:
-        """Store an Event."""

@@ -11,6 +11,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
 from etcd_handoff.config import load_config
+from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.lab import Lab, LabOptions, Role, http
 from etcd_handoff.model import Act, Look
 
@@ -25,7 +26,7 @@ async def test_compaction_between_two_hashes_is_no_difference(tmp_path: Path) ->
     """However often it is compacted meanwhile, nobody is called inconsistent; and all voters must answer."""
     async with Lab(LabOptions(kubernetes=False, temporal=False, directory=tmp_path)) as lab:
         config, run = load_config(lab.config_path), ActivityEnvironment().run
-        etcd, url = EtcdActivities(config, "node0"), lab.nodes[0].etcd_url
+        etcd, url = EtcdActivities(config, "node0", EtcdGateway), lab.nodes[0].etcd_url
 
         async def keep_compacting() -> None:
             while True:
@@ -61,7 +62,7 @@ async def test_newest_revision_that_is_compacted_can_be_compared(tmp_path: Path)
     """Nobody writes after the compaction; a voter that compacted it and one that started since are compared."""
     async with Lab(LabOptions(kubernetes=False, temporal=False, directory=tmp_path)) as lab:
         config, run = load_config(lab.config_path), ActivityEnvironment().run
-        etcd, url = EtcdActivities(config, "node0"), lab.nodes[0].etcd_url
+        etcd, url = EtcdActivities(config, "node0", EtcdGateway), lab.nodes[0].etcd_url
         try:
             view = (await run(etcd.check_leader, Look(cluster=lab.cluster))).view
             assert view is not None

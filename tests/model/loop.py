@@ -35,7 +35,7 @@ from etcd_handoff.model import (
 from etcd_handoff.planner import Blocked, Done, Intent, Refused, Remove, Transfer, plan, resolve
 from etcd_handoff.view import ClusterView, MemberView
 from tests.model.cluster import CrashError
-from tests.model.gateways import ModelGateways, claims_of, config_of, etcd_of
+from tests.model.gateways import claims_of, config_of, etcd_of, gateways_of
 from tests.model.judge import MAYBE
 from workflows import outcome
 
@@ -61,8 +61,8 @@ class Loop:
 
     def __init__(self, cluster: Cluster) -> None:
         config, clusters = config_of([CLUSTER]), {CLUSTER: cluster}
-        self._etcd = EtcdActivities(config, "model", gateway=etcd_of(clusters), claims=claims_of(clusters))
-        self._kubernetes = KubernetesActivities(ModelGateways(config, clusters), "model")
+        self._etcd = EtcdActivities(config, "model", etcd_of(clusters), claims=claims_of(clusters))
+        self._kubernetes = KubernetesActivities(gateways_of(config, clusters), "model")
         self._request = RemovalRequest(cluster=CLUSTER, member=cluster.target)
         self._view: ClusterView | None = None
         self._pinned: Pinned | None = None

@@ -22,8 +22,9 @@ from activities.registry import all_activities
 from activities.worker_info import WorkerActivities
 from etcd_handoff.model import Approval, FailureType, HandoffState, RemovalRequest
 from etcd_handoff.temporal.client import connect, start_removal
+from etcd_handoff.temporal.worker import make_worker
 from tests.model.cluster import Cluster
-from tests.model.gateways import ModelGateways, claims_of, config_of, etcd_of
+from tests.model.gateways import claims_of, config_of, etcd_of, gateways_of
 from tests.model.members import Member, resource
 from workflows.remove_member import RemoveMember
 
@@ -150,10 +151,11 @@ class Runner:
         batch = next(self._batches)
         named = {f"b{batch}-{number}": cluster for number, cluster in enumerate(clusters)}
         config, client = config_of(named, f"model-{batch}", self._folder), await connect()
-        etcd = EtcdActivities(config, "model", gateway=etcd_of(named), claims=claims_of(named))
-        gateways = ModelGateways(config, named)
+        etcd = EtcdActivities(config, "model", etcd_of(named), claims=claims_of(named))
+        gateways = gateways_of(config, named)
         traits = WorkerActivities(config, search_attributes=False)
-        async with worker.make_worker(client, config, all_activities(client, etcd, gateways, "model", traits)):
+        offered = all_activities(client, etcd, gateways, "model", traits)
+        async with make_worker(client, config.task_queue, worker.WORKFLOWS, offered, worker.INTERCEPTORS):
             yield client, config.task_queue, list(named)
 
     async def run(self, scenarios: Iterable[Scenario]) -> Found:

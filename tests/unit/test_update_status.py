@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities import member_status as activities_kubernetes
 from activities.member_resource import EVENTS_AT_ONCE, leave_written, left_alone
-from activities.member_status import ABSENT_ATTEMPTS, NOT_RECORDED, REFUSED_ATTEMPTS, Gateways, KubernetesActivities
+from activities.member_status import NOT_RECORDED, KubernetesActivities
+from etcd_handoff import timing
 from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.config import Config
 from etcd_handoff.errors import (
@@ -28,10 +28,8 @@ from etcd_handoff.errors import (
     UnauthenticatedError,
 )
 from etcd_handoff.model import LeaveRequest, LeaveState, Record, Recorded, ResourceQuery, Step
+from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
 from workflows.calls import ATTEMPTS, DRY_RUN_SECONDS
-
-if TYPE_CHECKING:
-    from etcd_handoff.kubernetes.gateway import KubernetesGateway
 
 OURS, NEXT = "c1", "d1"
 RECORD = Record(
@@ -51,76 +49,19 @@ def resource(name: str = "node2", member_id: str = OURS, **metadata: Any) -> dic
     return {"metadata": {"name": name, "uid": f"uid-{name}", "generation": 3, **metadata}, "status": status}
 
 
-class Fake:
-    """An API server's EtcdMembers.
-
-    Attributes:
-        resources: What there is.
-        trouble: What every read or patch answers instead.
-        patched: Names of what was patched.
-        events: What was told; each waits for `gate`.
-    """
-
-    def __init__(self, *resources: dict[str, Any], trouble: KubernetesError | None = None) -> None:
-        self.resources = {r["metadata"]["name"]: r for r in resources}
-        self.trouble = trouble
-        self.patched: list[str] = []
-        self.events: list[dict[str, Any]] = []
-        self.gate = asyncio.Event()
-
-    async def get(self, name: str, departing: str = "") -> dict[str, Any]:  # noqa: ARG002
-        """One of them."""
-        self._fail()
-        if name not in self.resources:
-            raise ObjectGoneError("there is none")
-        return self.resources[name]
-
-    async def list(self, departing: str = "") -> list[dict[str, Any]]:  # noqa: ARG002
-        """All of them."""
-        if self.trouble is not None and not isinstance(self.trouble, ObjectGoneError):
-            raise self.trouble
-        return [*self.resources.values()]
-
-    async def patch_status(
-        self,
-        read: dict[str, Any],
-        status: dict[str, Any],
-        departing: str = "",  # noqa: ARG002
-    ) -> dict[str, Any]:
-        """One is written."""
-        self.patched.append(read["metadata"]["name"])
-        return {**read, "status": {**read["status"], **status}}
-
-    async def record_event(self, event: dict[str, Any], departing: str = "") -> None:  # noqa: ARG002
-        """One Event."""
-        self.events.append(event)
-        await self.gate.wait()
-
-    def _fail(self) -> None:
-        if self.trouble is not None:
-            raise self.trouble
-
-
-class FakeGateways(Gateways):
+def gateways_to(fake: FakeKubernetes) -> FakeGateways:
     """Gateways to the one fake."""
-
-    def __init__(self, fake: Fake) -> None:
-        profile = {"etcd": {"endpoints": ["http://etcd:2379"]}}
-        super().__init__(Config.model_validate({"clusters": {"prod": profile}}), "node0")
-        self.fake = fake
-
-    def get(self, cluster: str) -> KubernetesGateway | None:  # noqa: ARG002
-        """The fake."""
-        return cast("KubernetesGateway", self.fake)
+    profile = {"etcd": {"endpoints": ["http://etcd:2379"]}}
+    return FakeGateways(Config.model_validate({"clusters": {"prod": profile}}), "node0", {"prod": fake})
 
 
-async def update(fake: Fake, record: Record = RECORD, attempt: int = 1) -> Recorded:
+async def update(fake: FakeKubernetes, record: Record = RECORD, attempt: int = 1) -> Recorded:
     """What `update_status` answers in this attempt."""
     environment = ActivityEnvironment()
     environment.info = replace(environment.info, attempt=attempt)
-    gateways = FakeGateways(fake)
+    gateways = gateways_to(fake)
     answer: Recorded = await environment.run(KubernetesActivities(gateways, "node0").update_status, record)
-    fake.gate.set()
+    fake.events_pass.set()
     await gateways.close()
     return answer
 
@@ -139,12 +80,12 @@ async def update(fake: Fake, record: Record = RECORD, attempt: int = 1) -> Recor
 async def test_another_members_resource_is_never_written(found: dict[str, Any], words: str) -> None:
     """Its node has joined again: the removal ends with a note, at the first attempt, and nothing is patched."""
     record = RECORD.model_copy(update={"member_name": found["metadata"]["name"]})
-    fake = Fake(found)
+    fake = FakeKubernetes(found)
     recorded = await update(fake, record)
     assert (recorded.recorded, fake.patched, fake.events) == (False, [], [])
     assert words in recorded.note
     assert recorded.note.endswith("it was left alone")
-    gateways = FakeGateways(fake)
+    gateways = gateways_to(fake)
     gateways.prepare("prod", record.member_name)  # nor is one that was read ahead
     answer: Recorded = await ActivityEnvironment().run(KubernetesActivities(gateways, "node0").update_status, record)
     assert (answer.recorded, fake.patched) == (False, [])
@@ -155,7 +96,7 @@ async def test_another_members_resource_is_never_written(found: dict[str, Any], 
 )
 async def test_resource_without_an_id_is_the_members(metadata: dict[str, Any]) -> None:
     """When it is as old as the removal, or older, and no member in the cluster has the name."""
-    fake = Fake(resource(member_id="", **metadata))
+    fake = FakeKubernetes(resource(member_id="", **metadata))
     assert (await update(fake)).recorded
     assert fake.patched == ["node2"]
 
@@ -169,7 +110,7 @@ def test_failed_removal_writes_its_own_member_though_it_is_in_the_cluster() -> N
 
 async def test_third_resource_that_carries_the_id_is_written() -> None:
     """The one that is named like the member speaks of another, and stays as it is."""
-    fake = Fake(resource(member_id=NEXT), resource("old-node2"))
+    fake = FakeKubernetes(resource(member_id=NEXT), resource("old-node2"))
     assert (await update(fake)).recorded
     assert fake.patched == ["old-node2"]
 
@@ -194,14 +135,14 @@ async def test_what_may_be_otherwise_later_is_tried_again(error: KubernetesError
     """However often it was tried: the failure says why, and Temporal repeats it, here or on another worker."""
     for attempt in (1, 1000):
         with pytest.raises(ApplicationError) as caught:
-            await update(Fake(resource(), trouble=error), attempt=attempt)
+            await update(FakeKubernetes(resource(), read_error=error), attempt=attempt)
         assert (caught.value.type, caught.value.non_retryable) == (NOT_RECORDED, False)
         assert caught.value.message.startswith(words)
 
 
 async def test_rejected_content_is_final() -> None:
     """No repetition changes what the schema does not allow."""
-    recorded = await update(Fake(trouble=RejectedError("422: x")))
+    recorded = await update(FakeKubernetes(read_error=RejectedError("422: x")))
     assert (recorded.recorded, recorded.note) == (False, "the API server does not accept it: 422: x")
 
 
@@ -216,8 +157,8 @@ def unsure() -> ObjectGoneError:
 async def test_absence_that_not_all_confirm_is_believed_in_the_end(error: KubernetesError) -> None:
     """An API server on an empty etcd, or one that has just been started, is not believed at once."""
     with pytest.raises(ApplicationError, match="404"):
-        await update(Fake(trouble=error), attempt=ABSENT_ATTEMPTS - 1)
-    assert "404" in (await update(Fake(trouble=error), attempt=ABSENT_ATTEMPTS)).note
+        await update(FakeKubernetes(read_error=error), attempt=timing.STEPS.absent_attempts - 1)
+    assert "404" in (await update(FakeKubernetes(read_error=error), attempt=timing.STEPS.absent_attempts)).note
 
 
 async def test_kind_that_some_servers_do_not_serve_is_not_missing() -> None:
@@ -225,18 +166,18 @@ async def test_kind_that_some_servers_do_not_serve_is_not_missing() -> None:
     error = KindGoneError("node0: 404; node1: no answer")
     error.certain = False
     with pytest.raises(ApplicationError, match="404"):
-        await update(Fake(trouble=error), attempt=1000)
+        await update(FakeKubernetes(read_error=error), attempt=1000)
 
 
 async def test_absence_that_all_confirm_is_believed_at_once() -> None:
     """There is nothing to write."""
-    assert (await update(Fake())).note == "there is no EtcdMember for node2"
+    assert (await update(FakeKubernetes())).note == "there is no EtcdMember for node2"
 
 
 async def test_refusal_of_a_read_is_final_when_it_lasts() -> None:
     """A kube-apiserver that has just been started refuses everybody for a moment."""
-    fake = Fake(trouble=KubernetesPermissionError("403: x"))
-    find = KubernetesActivities(FakeGateways(fake), "node0").find_resource
+    fake = FakeKubernetes(read_error=KubernetesPermissionError("403: x"))
+    find = KubernetesActivities(gateways_to(fake), "node0").find_resource
     query = ResourceQuery(cluster="prod", member="node2")
     environment = ActivityEnvironment()
     environment.info = replace(environment.info, schedule_to_close_timeout=None)
@@ -244,9 +185,9 @@ async def test_refusal_of_a_read_is_final_when_it_lasts() -> None:
         await environment.run(find, query)
     assert (caught.value.type, caught.value.non_retryable) == ("PermissionDenied", False)
     assert caught.value.next_retry_delay is not None
-    assert 10 <= (REFUSED_ATTEMPTS - 1) * caught.value.next_retry_delay.total_seconds() <= 20
-    assert REFUSED_ATTEMPTS < ATTEMPTS
-    environment.info = replace(environment.info, attempt=REFUSED_ATTEMPTS)
+    assert 10 <= (timing.STEPS.refused_attempts - 1) * caught.value.next_retry_delay.total_seconds() <= 20
+    assert timing.STEPS.refused_attempts < ATTEMPTS
+    environment.info = replace(environment.info, attempt=timing.STEPS.refused_attempts)
     with pytest.raises(ApplicationError, match="Kubernetes does not allow it: 403: x") as last:
         await environment.run(find, query)
     assert (last.value.type, last.value.non_retryable) == ("PermissionDenied", True)
@@ -255,7 +196,9 @@ async def test_refusal_of_a_read_is_final_when_it_lasts() -> None:
 @pytest.mark.parametrize(("seconds_ago", "final"), [(0.0, False), (5.0, False), (8.0, True)])
 async def test_refusal_in_a_dry_run_is_told_before_its_time_is_up(seconds_ago: float, *, final: bool) -> None:
     """It would end as one that was blocked otherwise."""
-    find = KubernetesActivities(FakeGateways(Fake(trouble=KubernetesPermissionError("403: x"))), "node0").find_resource
+    find = KubernetesActivities(
+        gateways_to(FakeKubernetes(read_error=KubernetesPermissionError("403: x"))), "node0"
+    ).find_resource
     environment = ActivityEnvironment()
     environment.info = replace(
         environment.info,
@@ -275,24 +218,26 @@ async def test_events_are_sent_after_the_answer_few_at_once() -> None:
     steps = tuple(
         Step(name=f"step_{n}", started="", milliseconds=1, attempts=1, node="n", outcome="observed") for n in range(15)
     )
-    fake = Fake(resource())
-    gateways = FakeGateways(fake)
+    fake = FakeKubernetes(resource())
+    fake.events_pass.clear()
+    gateways = gateways_to(fake)
     record = RECORD.model_copy(update={"steps": steps})
     recorded: Recorded = await ActivityEnvironment().run(KubernetesActivities(gateways, "n").update_status, record)
     assert recorded.recorded
     for _ in range(10):
         await asyncio.sleep(0)
     assert len(fake.events) == EVENTS_AT_ONCE
-    fake.gate.set()
+    fake.events_pass.set()
     await gateways.close()
     assert [event["reason"] for event in fake.events] == [*(f"Step{n}" for n in range(5, 15)), "Removed"]
 
 
 async def test_events_that_hang_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for them longer than their own time, not even a worker that stops."""
-    monkeypatch.setattr(activities_kubernetes, "EVENT_SECONDS", 0.01)
-    fake = Fake(resource())
-    gateways = FakeGateways(fake)
+    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, events_seconds=0.01))
+    fake = FakeKubernetes(resource())
+    fake.events_pass.clear()
+    gateways = gateways_to(fake)
     await ActivityEnvironment().run(KubernetesActivities(gateways, "n").update_status, RECORD)
     await gateways.close()
     assert len(fake.events) == 1
@@ -324,7 +269,7 @@ LEAVE: dict[str, Any] = {"f:spec": {"f:leave": {}}}
 async def test_who_wrote_the_order_last_is_read(entries: list[Any], who: tuple[str, str]) -> None:
     """From what the API server keeps of each field manager."""
     assert leave_written(managed(*entries)) == who
-    read = KubernetesActivities(FakeGateways(Fake(managed(*entries))), "n").read_leave
+    read = KubernetesActivities(gateways_to(FakeKubernetes(managed(*entries))), "n").read_leave
     ask = LeaveRequest(cluster="prod", member_name="node2", member_id=OURS)
     state: LeaveState = await ActivityEnvironment().run(read, ask)
     assert (state.present, state.leave, state.generation, state.manager, state.since) == (True, True, 3, *who)
@@ -343,12 +288,12 @@ def test_field_managers_of_another_shape_are_nobody(fields: object) -> None:
 
 async def test_claims_are_what_all_resources_say() -> None:
     """None when they cannot be read: no witness is not a witness of nothing."""
-    fake = Fake(resource(), resource("node0", "a1"), resource("new", ""))
-    assert await FakeGateways(fake).claims("prod") == (
+    fake = FakeKubernetes(resource(), resource("node0", "a1"), resource("new", ""))
+    assert await gateways_to(fake).claims("prod") == (
         ResourceClaim(name="new"),
         ResourceClaim(name="node0", member_id="a1", joined="True"),
         ResourceClaim(name="node2", member_id=OURS, joined="True"),
     )
-    assert await FakeGateways(Fake()).claims("prod") == ()
-    fake.trouble = ApiUnavailableError("nobody")
-    assert await FakeGateways(fake).claims("prod") is None
+    assert await gateways_to(FakeKubernetes()).claims("prod") == ()
+    fake.read_error = ApiUnavailableError("nobody")
+    assert await gateways_to(fake).claims("prod") is None
