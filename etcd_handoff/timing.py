@@ -42,7 +42,7 @@ class KubernetesTiming:
     hedge_seconds: float = 0.15
     """How long an API server may be silent before the next one is asked too; a healthy one needs some 10 ms."""
     identify_seconds: float = 60.0
-    """Pause between attempts to learn to which Kubernetes cluster a context belongs."""
+    """How often, at most, contexts are compared: a kubeconfig may be changed so that one leads to another cluster."""
     watch_seconds: int = 300
     """After so long an API server ends a watch by itself, and it is opened again."""
     watch_silence_seconds: float = 90.0

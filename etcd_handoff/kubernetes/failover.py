@@ -214,13 +214,12 @@ class ApiServers:
             return ""
 
     def _identify_later(self) -> None:
-        """Ask again, beside everything else, while a cluster is not known or another one: it may be put right."""
+        """Compare the contexts again, beside everything else: any of them may lead elsewhere by now."""
         now = asyncio.get_running_loop().time()
         if self._identified_at is None or now - self._identified_at < timing.KUBERNETES.identify_seconds:
             return
         self._identified_at = now
-        if set(self._all) - self._clusters.keys() or self._foreign():
-            self._identifying = asyncio.create_task(self.check_contexts())
+        self._identifying = asyncio.create_task(self.check_contexts())
 
 
 class _Heard(Generic[T]):

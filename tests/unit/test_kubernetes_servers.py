@@ -179,6 +179,19 @@ async def test_context_of_another_cluster_is_left_out(tmp_path: Path, uids: dict
     assert all(f"context {name} belongs to another Kubernetes cluster" in str(caught.value) for name in foreign)
 
 
+async def test_context_that_leads_elsewhere_later_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That all belonged together once is no word on what a changed kubeconfig means now."""
+    servers = Servers(tmp_path, {"a": "found", "b": "found", "c": "found"}, {"a": "1", "b": "1", "c": "1"})
+    assert await servers.check_contexts() == {}
+    servers.uids["c"] = "2"
+    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, identify_seconds=0.0))
+    assert await servers.get() == "found"
+    assert servers._identifying is not None
+    await servers._identifying
+    assert set(servers.contexts()) == {"a", "b"}
+    await servers.close()
+
+
 async def test_context_that_was_put_right_is_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is asked again beside other calls, which do not wait for that."""
     servers = Servers(tmp_path, {"a": "found", "b": "found"}, {"a": "1", "b": "2"})
