@@ -87,8 +87,12 @@ class KubernetesActivities:
             return FoundResource(step=clock.step(StepOutcome.OBSERVED, note))
         try:
             resources = await gateway.list(query.member)
-        except ObjectGoneError:
-            return FoundResource(step=clock.step(StepOutcome.OBSERVED, "EtcdMembers are not installed"))
+        except ObjectGoneError as error:
+            # An API server that has just been started does not serve the kind yet, and others may have been silent.
+            note = (
+                "EtcdMembers are not installed" if error.certain else _in_the_end(error, timing.STEPS.absent_attempts)
+            )
+            return FoundResource(step=clock.step(StepOutcome.OBSERVED, note))
         except KubernetesPermissionError as error:
             raise _refused(error) from error
         name, member_id = resource_name(query.member), canonical_id(query.member)

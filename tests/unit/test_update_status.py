@@ -27,7 +27,7 @@ from etcd_handoff.errors import (
     RejectedError,
     UnauthenticatedError,
 )
-from etcd_handoff.model import LeaveRequest, LeaveState, Record, Recorded, ResourceQuery, Step
+from etcd_handoff.model import FoundResource, LeaveRequest, LeaveState, Record, Recorded, ResourceQuery, Step
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
 from workflows.calls import ATTEMPTS, DRY_RUN_SECONDS
 
@@ -191,6 +191,19 @@ async def test_refusal_of_a_read_is_final_when_it_lasts() -> None:
     with pytest.raises(ApplicationError, match="Kubernetes does not allow it: 403: x") as last:
         await environment.run(find, query)
     assert (last.value.type, last.value.non_retryable) == ("PermissionDenied", True)
+
+
+async def test_missing_kind_is_believed_when_all_api_servers_say_so() -> None:
+    """One that has just been started serves no EtcdMembers yet, and the others may have been silent."""
+    error = KindGoneError("404: page not found")
+    find = KubernetesActivities(gateways_to(FakeKubernetes(read_error=error)), "node0").find_resource
+    query = ResourceQuery(cluster="prod", member="node2")
+    found: FoundResource = await ActivityEnvironment().run(find, query)
+    assert (found.name, found.step.note) == ("", "EtcdMembers are not installed")
+    error.certain = False
+    with pytest.raises(ApplicationError) as caught:
+        await ActivityEnvironment().run(find, query)
+    assert (caught.value.type, caught.value.non_retryable) == (NOT_RECORDED, False)
 
 
 @pytest.mark.parametrize(("seconds_ago", "final"), [(0.0, False), (5.0, False), (8.0, True)])
