@@ -68,8 +68,6 @@ class StepClock:
 
 STEP_FAILS: Final = "StepFails"
 """Type of a failure that no other type names; also the planner's word for a step that keeps failing."""
-FINAL_PERMISSION: Final = 3
-"""The same for etcd's refusal of credentials that come from files."""
 LONGEST_TEXT: Final = 200
 
 
@@ -104,7 +102,7 @@ def _known(error: Exception) -> tuple[str, FailureType, int] | None:
         return str(error), FailureType.INVALID_INPUT, timing.STEPS.elsewhere_attempts
     if isinstance(error, EtcdPermissionError):
         text = f"etcd does not allow it: {error}; {permission_remedy(str(error))}"
-        return text, FailureType.PERMISSION_DENIED, FINAL_PERMISSION if error.by_files else 1
+        return text, FailureType.PERMISSION_DENIED, timing.STEPS.elsewhere_attempts if error.by_files else 1
     if isinstance(error, KubernetesPermissionError):
         text = f"Kubernetes does not allow it: {error}; {error.remedy}"
         return text, FailureType.PERMISSION_DENIED, timing.STEPS.elsewhere_attempts

@@ -42,7 +42,7 @@ def by_files() -> EtcdPermissionError:
         (ConfigError("wrong"), "InvalidInput", 15),
         (KubernetesPermissionError("403: no"), "PermissionDenied", 15),
         (EtcdPermissionError("etcdserver: user name is empty"), "PermissionDenied", 1),
-        (by_files(), "PermissionDenied", 3),
+        (by_files(), "PermissionDenied", 15),
         (UnreachableError("no answer"), "StepFails", 4),
         (ZeroDivisionError("division by zero"), "StepFails", 4),
     ],
