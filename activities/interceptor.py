@@ -88,7 +88,8 @@ def failure(error: Exception, attempt: int) -> FailureError:
         text, kind, final = known
         last = attempt >= final
         pause = None if last else timing.STEPS.elsewhere_pause
-        return ApplicationError(text, type=kind, non_retryable=last, next_retry_delay=pause)
+        # The workflow is told the attempt: one before it may have done what this one is not allowed to.
+        return ApplicationError(text, attempt, type=kind, non_retryable=last, next_retry_delay=pause)
     text = str(error)[:LONGEST_TEXT] if isinstance(error, HandoffError) else safe_text(error)
     last = attempt >= timing.STEPS.unexpected_attempts and not isinstance(error, KubernetesError)
     return ApplicationError(text, type=STEP_FAILS, non_retryable=last)

@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.etcd import EtcdActivities
     from activities.member_status import KubernetesActivities
     from activities.worker_info import WorkerActivities
-    from workflows.outcome import why_it_failed
+    from workflows.outcome import attempts_of, why_it_failed
 
 if TYPE_CHECKING:
     import asyncio
@@ -75,11 +75,12 @@ class StepFailedError(Exception):
         step: Activity type.
         kind: Type of the failure, one of the contract's or another; empty when no attempt has answered.
         text: What is known about the cause.
+        attempts: How many attempts there were, as far as the last one has said so.
     """
 
-    def __init__(self, step: str, kind: str, text: str) -> None:
+    def __init__(self, step: str, kind: str, text: str, attempts: int = 1) -> None:
         super().__init__(f"{step}: {text}")
-        self.step, self.kind, self.text = step, kind, text
+        self.step, self.kind, self.text, self.attempts = step, kind, text, attempts
 
 
 async def look(ask: Look) -> Report:
@@ -197,7 +198,7 @@ async def _run(  # noqa: PLR0913  # each is an option of Temporal's own call
         if is_cancelled_exception(error):
             raise
         kind, text = why_it_failed(error)
-        raise StepFailedError(error.activity_type, kind, text) from error
+        raise StepFailedError(error.activity_type, kind, text, attempts_of(error)) from error
 
 
 def may_be_left(started: asyncio.Task[Any]) -> None:

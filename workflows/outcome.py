@@ -75,6 +75,13 @@ def why_it_failed(error: ActivityError) -> tuple[str, str]:
     return "", said or str(cause or error)
 
 
+def attempts_of(error: ActivityError) -> int:
+    """How many attempts an activity had; 1 where the last one has not said so."""
+    cause = error.cause
+    told = cause.details[0] if isinstance(cause, ApplicationError) and cause.details else 1
+    return told if isinstance(told, int) else 1
+
+
 def step_fails(step: str, text: str) -> Blocked:
     """An activity has failed in all its attempts."""
     return Blocked(

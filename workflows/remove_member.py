@@ -293,7 +293,8 @@ class RemoveMember(AskingK0s):
             # A second attempt may come after one that has proposed it and could not say so.
             may_be_pending = report.proposed or report.step.attempts > 1
         except calls.StepFailedError as error:
-            may_be_pending = error.kind != FailureType.PERMISSION_DENIED  # which etcd says instead of proposing it
+            # etcd denies it instead of proposing it; but an attempt before may have proposed it and died.
+            may_be_pending = error.kind != FailureType.PERMISSION_DENIED or error.attempts > 1
             raise
         finally:
             self._proposal.ended(workflow.time(), may_be_pending=may_be_pending)

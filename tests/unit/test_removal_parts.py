@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, TimeoutType  # noqa: A004  # Temporal's
 
+from activities.interceptor import failure
+from etcd_handoff.errors import EtcdPermissionError
 from etcd_handoff.model import (
     Approval,
     Carried,
@@ -18,9 +21,10 @@ from etcd_handoff.model import (
 )
 from etcd_handoff.planner import Blocked, NotFound, Reason, Remove
 from etcd_handoff.view import Alarm, ClusterView, MemberView
-from workflows import outcome
+from workflows import calls, outcome
 from workflows.asking_k0s import may_ask_again
 from workflows.proposal import SETTLE_SECONDS, Proposal
+from workflows.remove_member import RemoveMember
 from workflows.step_log import FIRST, LAST, LONGEST_NOTE, MEMO_BYTES, StepLog, bounded, within
 from workflows.waiting import LONGEST_PAUSE_SECONDS, WaitBudget
 
@@ -219,6 +223,35 @@ def test_failure_is_told_in_its_own_words() -> None:
     """The type decides, the text is for people."""
     found = outcome.why_it_failed(failed(ApplicationError("no such file: password", type="StepFails")))
     assert found == ("StepFails", "no such file: password")
+
+
+def test_denied_attempt_tells_how_many_came_before_it() -> None:
+    """An attempt before it may have proposed the removal; what does not say how many there were counts as one."""
+    denied = failure(EtcdPermissionError("permission denied"), attempt=2)
+    assert isinstance(denied, ApplicationError)
+    assert outcome.attempts_of(failed(denied)) == 2
+    assert outcome.attempts_of(failed(ApplicationError("denied", type="PermissionDenied"))) == 1
+    assert outcome.attempts_of(failed(timed_out(TimeoutType.HEARTBEAT))) == 1
+
+
+@pytest.mark.parametrize(("attempts", "pending"), [(1, False), (2, True)])
+async def test_denied_removal_may_be_pending_after_a_second_attempt(
+    monkeypatch: pytest.MonkeyPatch, attempts: int, *, pending: bool
+) -> None:
+    """The first attempt may have proposed it and died: then it ends with a look, and not with the refusal alone."""
+    removal = RemoveMember()
+
+    async def denied(*_: object) -> None:
+        kind = FailureType.PERMISSION_DENIED
+        raise calls.StepFailedError("remove_member", kind, "permission denied", attempts)
+
+    monkeypatch.setattr(workflow, "time", lambda: 1.0)
+    monkeypatch.setattr(removal, "_act", denied)
+    monkeypatch.setattr(removal, "_show", lambda *_: None)
+    monkeypatch.setattr(removal, "_label", lambda *_: "node2")
+    with pytest.raises(calls.StepFailedError):
+        await removal._take_out(Remove("a1"))
+    assert removal._proposal.point_of_no_return == pending
 
 
 @pytest.mark.parametrize(
