@@ -70,7 +70,7 @@ async def serve(config: Config, node: str, ready_file: Path | None = None) -> No
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    activities = all_activities(client, etcd, gateways, node, own)
+    activities = all_activities(client, config, node, etcd, gateways, own)
     worker = make_worker(client, config.task_queue, WORKFLOWS, activities, INTERCEPTORS)
     if not described:
         skip_validation(worker)

@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities import snapshots
-from activities.etcd_looks import Looks, doubt, intent
+from activities.etcd_looks import Looks, intent
 from activities.etcd_removal import Removal
-from activities.interceptor import STEP_FAILS, StepClock
-from activities.preconditions import compare_hashes
+from activities.interceptor import StepClock
 from etcd_handoff import failpoints, timing
 from etcd_handoff.errors import (
     BadTransfereeError,
@@ -80,13 +78,24 @@ class EtcdActivities:
         """Look at every cluster once, as far as that can be done now."""
         for cluster in self._config.clusters:
             with contextlib.suppress(EtcdError, ApplicationError):
-                await self._looks(cluster).observe()
+                await self.looks(cluster).observe()
+
+    def looks(self, cluster: str) -> Looks:
+        """Looks at the cluster of a profile, whose gateway is opened on first use and kept.
+
+        Raises:
+            UnknownClusterError: There is no such profile.
+        """
+        if cluster not in self._clusters:
+            profile = self._config.cluster(cluster)
+            self._clusters[cluster] = Looks(self._make(profile.etcd, profile.cluster_id or ""), profile.etcd)
+        return self._clusters[cluster]
 
     @activity.defn
     async def check_leader(self, look: Look) -> Report:
         """Who is a member, who leads, who is healthy; changes nothing."""
         clock, traits = StepClock(self._node), self._traits(look.cluster) if self._traits else None
-        looks, acknowledged, unwritten = self._looks(look.cluster), None, ""
+        looks, acknowledged, unwritten = self.looks(look.cluster), None, ""
         claiming = asyncio.ensure_future(self._read_claims(look.cluster)) if look.claims else None
         try:
             if look.probe:
@@ -120,7 +129,7 @@ class EtcdActivities:
         MoveLeader's own answer comes with the next 100 ms tick although the transfer takes milliseconds, so the
         transferee is watched meanwhile, and its word ends the step; `await_election` asks the others.
         """
-        clock, looks = StepClock(self._node), self._looks(act.cluster)
+        clock, looks = StepClock(self._node), self.looks(act.cluster)
         view, note = await looks.look(act.doubtful)
         step = plan(view, intent(act)) if view else None
         if view is None or not isinstance(step, Transfer):
@@ -149,7 +158,7 @@ class EtcdActivities:
         It runs beside `move_leader`. Until the others have heard of a new leader only they are asked, each for itself:
         a linearizable list would make the leader confirm itself to a majority while it hands over.
         """
-        clock, looks = StepClock(self._node), self._looks(ask.cluster)
+        clock, looks = StepClock(self._node), self.looks(ask.cluster)
         view, note = None, ""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timing.STEPS.election_seconds):
@@ -174,49 +183,9 @@ class EtcdActivities:
         anything is said about it: a lost answer is no failure, and `member not found` no success of ours.
         """
         removal = Removal(
-            self._looks(act.cluster), act, StepClock(self._node), lambda view: self._prepare_record(act, view)
+            self.looks(act.cluster), act, StepClock(self._node), lambda view: self._prepare_record(act, view)
         )
         return await removal.run()
-
-    @activity.defn
-    async def check_hash(self, act: Act) -> Report:
-        """All voters have the same keyspace at one revision (etcd's HashKV), or a note says which differ."""
-        clock, looks = StepClock(self._node), self._looks(act.cluster)
-        view, note = await looks.look()
-        if view is None or (note := doubt(view, act)):
-            return Report(step=clock.step(StepOutcome.UNAVAILABLE, note), view=view)
-        outcome, note = await compare_hashes(looks.gateway, view)
-        return Report(step=clock.step(outcome, note), view=view)
-
-    @activity.defn
-    async def take_snapshot(self, act: Act) -> Report:
-        """A snapshot, checked against the SHA-256 at its end, lies in the profile's snapshot_directory on this node."""
-        clock, looks = StepClock(self._node), self._looks(act.cluster)
-        profile = self._config.cluster(act.cluster).etcd
-        folder = profile.snapshot_directory
-        if folder is None:
-            text = f"no snapshot_directory in the profile {act.cluster!r}; set it or start without snapshot"
-            return Report(step=clock.step(StepOutcome.FAILED, text))
-        view, note = await looks.look(act.doubtful)
-        source = snapshots.source_of(view, act.target_id) if view else None
-        if view is None or source is None or (note := doubt(view, act)):
-            return Report(step=clock.step(StepOutcome.UNAVAILABLE, note or "no healthy voter"), view=view)
-        info, target = activity.info(), view.member(act.target_id)
-        leaves = target is not None and target.name.lower() == self._node.lower()
-        if leaves and info.attempt < timing.STEPS.snapshot_elsewhere_attempts:
-            text = f"{self._node} is the node that leaves: another worker is to store the snapshot"
-            raise ApplicationError(text, type=STEP_FAILS, next_retry_delay=timing.STEPS.elsewhere_pause)
-        path = snapshots.snapshot_path(folder, act.cluster, info.workflow_run_id or "")
-        try:
-            async with contextlib.aclosing(looks.gateway.snapshot(source.id)) as chunks:
-                size = await snapshots.store(chunks, path, info.attempt, source.db_size_bytes)
-            await asyncio.to_thread(snapshots.prune, folder, act.cluster, profile.snapshots_kept)
-        except (EtcdError, OSError) as error:
-            return Report(step=clock.step(StepOutcome.UNAVAILABLE, f"from {source.label}: {error}"), view=view)
-        text = f"{path} on {self._node}, {size} bytes from {source.label}"
-        if leaves:
-            text += "; this is the node that leaves: copy it before the node is wiped"
-        return Report(step=clock.step(StepOutcome.SAVED, text), view=view)
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
@@ -229,12 +198,6 @@ class EtcdActivities:
         except EtcdError as error:
             return False, f"; no write is committed: {error}"
         return True, ""
-
-    def _looks(self, cluster: str) -> Looks:
-        if cluster not in self._clusters:
-            profile = self._config.cluster(cluster)
-            self._clusters[cluster] = Looks(self._make(profile.etcd, profile.cluster_id or ""), profile.etcd)
-        return self._clusters[cluster]
 
     async def _read_claims(self, cluster: str) -> tuple[ResourceClaim, ...] | None:
         """What EtcdMembers say of who is a member; None when that cannot be had soon."""

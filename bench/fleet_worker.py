@@ -44,7 +44,7 @@ async def serve(clusters: int, *, turns: bool) -> None:
         traits=traits.traits,
         claims=gateways.claims,
     )
-    ours = all_activities(client, etcd, gateways, simulated.LEADER, traits)
+    ours = all_activities(client, config, simulated.LEADER, etcd, gateways, traits)
     if not turns:
         ours = [take_turn if method.__name__ == take_turn.__name__ else method for method in ours]
     async with our_worker(client, TASK_QUEUE, [*ours, trivial], [Trivial]):

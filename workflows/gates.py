@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from etcd_handoff.planner import Blocked
 
 with workflow.unsafe.imports_passed_through():
-    from activities.etcd import EtcdActivities
+    from activities.preconditions import PreconditionActivities
     from etcd_handoff.model import HandoffState, StepOutcome
     from etcd_handoff.temporal.converter import invalid_input
     from workflows import calls, outcome
@@ -62,7 +62,7 @@ class Gates(Ending):
 
     async def _check_hash(self) -> Blocked | None:
         step = (
-            await self._act(EtcdActivities.check_hash, "do all members hold the same data?", calls.HASH_TIMEOUT)
+            await self._act(PreconditionActivities.check_hash, "do all members hold the same data?", calls.HASH_TIMEOUT)
         ).step
         if step.outcome == StepOutcome.INCONSISTENT:
             raise outcome.inconsistent(step.note)
@@ -71,7 +71,9 @@ class Gates(Ending):
     async def _take_snapshot(self) -> Blocked | None:
         if self._snapshot:
             return None
-        step = (await self._act(EtcdActivities.take_snapshot, "store a snapshot first", calls.SNAPSHOT_TIMEOUT)).step
+        step = (
+            await self._act(PreconditionActivities.take_snapshot, "store a snapshot first", calls.SNAPSHOT_TIMEOUT)
+        ).step
         if step.outcome == StepOutcome.FAILED:
             raise invalid_input(f"snapshot: {step.note}")
         if step.outcome != StepOutcome.SAVED:

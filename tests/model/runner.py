@@ -154,7 +154,7 @@ class Runner:
         etcd = EtcdActivities(config, "model", etcd_of(named), claims=claims_of(named))
         gateways = gateways_of(config, named)
         traits = WorkerActivities(config, search_attributes=False)
-        offered = all_activities(client, etcd, gateways, "model", traits)
+        offered = all_activities(client, config, "model", etcd, gateways, traits)
         async with make_worker(client, config.task_queue, worker.WORKFLOWS, offered, worker.INTERCEPTORS):
             yield client, config.task_queue, list(named)
 
