@@ -11,7 +11,8 @@ import pytest
 
 from etcd_handoff import timing
 from etcd_handoff.config import KubernetesProfile
-from etcd_handoff.kubernetes.gateway import KubernetesGateway
+from etcd_handoff.kubernetes.failover import ApiServers
+from etcd_handoff.kubernetes.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from etcd_handoff.errors import KubernetesError
 
 
-class Garbled(KubernetesGateway):
+class Garbled(Watch):
     """Both API servers answer a watch with something that is no event; at first, or always.
 
     Attributes:
@@ -29,9 +30,8 @@ class Garbled(KubernetesGateway):
     """
 
     def __init__(self, folder: Path, good_after: int) -> None:
-        super().__init__(
-            KubernetesProfile.model_validate({"kubeconfig": folder / "k", "contexts": ["node0", "node1"]}), "node0"
-        )
+        profile = KubernetesProfile.model_validate({"kubeconfig": folder / "k", "contexts": ["node0", "node1"]})
+        super().__init__(ApiServers(profile, "node0"), profile.try_timeout_seconds)
         self.opened: list[str] = []
         self.good_after = good_after
 
