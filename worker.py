@@ -65,7 +65,7 @@ async def serve(config: Config, node: str, ready_file: Path | None = None) -> No
     own = WorkerActivities(config, search_attributes=search_attributes)
     gateways = KubernetesGateways(config, node)
     etcd = EtcdActivities(
-        config, node, EtcdGateway, prepare=gateways.prepare, traits=own.traits, claims=gateways.claims
+        config, node, EtcdGateway, prefetch=gateways.prefetch, traits=own.traits, claims=gateways.claims
     )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

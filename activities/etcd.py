@@ -57,13 +57,13 @@ class EtcdActivities:
         node: str,
         gateway: MakeEtcd,
         *,
-        prepare: Callable[[str, str], None] | None = None,
+        prefetch: Callable[[str, str], None] | None = None,
         traits: Callable[[str], WorkerTraits] | None = None,
         claims: ReadClaims | None = None,
     ) -> None:
         self._config = config
         self._node = node
-        self._prepare = prepare
+        self._prefetch = prefetch
         self._traits = traits
         self._make = gateway
         self._claims = claims
@@ -136,7 +136,7 @@ class EtcdActivities:
             return Report(step=clock.step(StepOutcome.REPLAN, note or "no transfer is needed any more"), view=view)
         name = view.label(step.transferee_id)
         try:
-            leader_id = await self._hand_over(looks.gateway, act.target_id, step)
+            leader_id = await self._transfer_leadership(looks.gateway, act.target_id, step)
         except NotLeaderError:
             return Report(step=clock.step(StepOutcome.REPLAN, "the target does not lead any more"))
         except EtcdPermissionError:
@@ -163,12 +163,12 @@ class EtcdActivities:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timing.STEPS.election_seconds):
                 while True:
-                    await self._hear_of_election(looks.gateway, ask)
+                    await self._wait_for_new_leader(looks.gateway, ask)
                     view, note = await looks.look(ask.doubtful)
                     await failpoints.reach("await_election.during")
                     found = view.leadership if view else None
                     if view and found and found.id != ask.target_id and found.term > ask.term_before:
-                        self._prepare_record(ask, view)
+                        self._prefetch_record(ask, view)
                         said = f"{view.label(found.id)} leads at term {found.term}"
                         return Report(step=clock.step(StepOutcome.ELECTED, said), view=view)
                     await asyncio.sleep(timing.STEPS.watch_pause_seconds)
@@ -183,7 +183,7 @@ class EtcdActivities:
         anything is said about it: a lost answer is no failure, and `member not found` no success of ours.
         """
         removal = Removal(
-            self.looks(act.cluster), act, StepClock(self._node), lambda view: self._prepare_record(act, view)
+            self.looks(act.cluster), act, StepClock(self._node), lambda view: self._prefetch_record(act, view)
         )
         return await removal.run()
 
@@ -209,22 +209,25 @@ class EtcdActivities:
         except Exception:  # noqa: BLE001  # a second witness that is away decides nothing
             return None
 
-    def _prepare_record(self, act: Act, view: ClusterView) -> None:
+    def _prefetch_record(self, act: Act, view: ClusterView) -> None:
         """What is written when the member is out is made ready while Temporal and etcd must be waited for anyway."""
-        if self._prepare is not None and (target := view.member(act.target_id)) is not None:
-            self._prepare(act.cluster, target.name)
+        if self._prefetch is not None and (target := view.member(act.target_id)) is not None:
+            self._prefetch(act.cluster, target.name)
 
-    async def _hear_of_election(self, gateway: EtcdPort, ask: AwaitElection) -> None:
+    async def _wait_for_new_leader(self, gateway: EtcdPort, ask: AwaitElection) -> None:
         """All others have heard of a new leader, or only a look at the whole cluster can tell."""
         with contextlib.suppress(UnreachableError, TimeoutError):
             async with asyncio.timeout(timing.STEPS.voters_first_seconds):
                 while True:
-                    heard = await asyncio.gather(*(gateway.status_of(member_id) for member_id in ask.others))
-                    if all(led not in (None, ask.target_id) and term > ask.term_before for led, term in heard):
+                    statuses = await asyncio.gather(*(gateway.status_of(member_id) for member_id in ask.others))
+                    if all(
+                        leader_id not in (None, ask.target_id) and term > ask.term_before
+                        for leader_id, term in statuses
+                    ):
                         return
                     await asyncio.sleep(timing.STEPS.watch_pause_seconds)
 
-    async def _hand_over(self, gateway: EtcdPort, target_id: str, step: Transfer) -> str | None:
+    async def _transfer_leadership(self, gateway: EtcdPort, target_id: str, step: Transfer) -> str | None:
         """The new leader as the transferee names it, None when it names none in time; etcd's refusals are raised."""
         moving = asyncio.ensure_future(gateway.move_leader(target_id, step.transferee_id))
         try:

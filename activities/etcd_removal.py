@@ -65,9 +65,9 @@ class Removal:
         prepare: Called with the view once the removal is about to be proposed.
     """
 
-    def __init__(self, looks: Looks, act: Act, clock: StepClock, prepare: Callable[[ClusterView], None]) -> None:
+    def __init__(self, looks: Looks, act: Act, clock: StepClock, prefetch: Callable[[ClusterView], None]) -> None:
         self._looks, self._gateway, self._act, self._clock = looks, looks.gateway, act, clock
-        self._prepare = prepare
+        self._prefetch = prefetch
         self._locked_through = ""
         self._proposed = False
         self._started = time.monotonic()
@@ -83,7 +83,7 @@ class Removal:
         finally:
             if self._locked_through and not self._proposed:
                 # Also when the step is cancelled: nobody is to wait for a lock behind which nothing happens.
-                await asyncio.shield(self._give_back())
+                await asyncio.shield(self._release_lock())
 
     async def _run(self) -> Report:
         view, via_id = self._looks.recent_via(self._act) if self._act.holder else (None, "")
@@ -123,7 +123,7 @@ class Removal:
 
     async def _propose(self, view: ClusterView, via_id: str) -> Report:
         via, target_id = view.label(via_id), self._act.target_id
-        self._prepare(view)
+        self._prefetch(view)
         removing = asyncio.ensure_future(self._gateway.remove_member(target_id, via_id))
         self._proposed = True
         await failpoints.reach("remove_member.during")
@@ -206,7 +206,7 @@ class Removal:
                 return True, ""
         return False, f"the survivors have acknowledged no write since: {failure}"
 
-    async def _give_back(self) -> None:
+    async def _release_lock(self) -> None:
         with contextlib.suppress(EtcdError, TimeoutError):
             async with asyncio.timeout(timing.STEPS.lock_release_seconds):
                 await self._gateway.release_lock(self._act.holder, self._locked_through)

@@ -77,7 +77,9 @@ class EtcdMemberActivities:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ask.seconds):
                 while seen[0].digest == ask.known:
-                    wait = gateway.changed(seen[1]) if seen[0].installed else asyncio.sleep(NOT_INSTALLED_SECONDS)
+                    wait = (
+                        gateway.wait_for_change(seen[1]) if seen[0].installed else asyncio.sleep(NOT_INSTALLED_SECONDS)
+                    )
                     await _unless_stopped(wait)
                     seen = await _see(gateway)
         if seen[0].digest == ask.known:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from temporalio.worker import ExecuteActivityInput
 
-BEATS: Final = 3
+HEARTBEATS_PER_TIMEOUT: Final = 3
 """Heartbeats within one heartbeat time-out. Each is a request to Temporal, and an activity that waits for hours, as one
 does for each watched cluster, makes them all the time."""
 
@@ -83,9 +83,9 @@ def failure(error: Exception, attempt: int) -> FailureError:
     """
     if isinstance(error, FailureError):
         return error
-    known = _known(error)
-    if known is not None:
-        text, kind, final = known
+    contract = _contract_failure(error)
+    if contract is not None:
+        text, kind, final = contract
         last = attempt >= final
         pause = None if last else timing.STEPS.elsewhere_pause
         # The workflow is told the attempt: one before it may have done what this one is not allowed to.
@@ -95,7 +95,7 @@ def failure(error: Exception, attempt: int) -> FailureError:
     return ApplicationError(text, type=STEP_FAILS, non_retryable=last)
 
 
-def _known(error: Exception) -> tuple[str, FailureType, int] | None:
+def _contract_failure(error: Exception) -> tuple[str, FailureType, int] | None:
     """Text, type and last attempt of a failure that the contract names."""
     if isinstance(error, UnknownClusterError):
         return str(error), FailureType.UNKNOWN_CLUSTER, timing.STEPS.elsewhere_attempts
@@ -143,16 +143,16 @@ class ActivityInterceptor(Interceptor):
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
         """Called by the SDK once for each activity execution."""
-        return _Frame(next)
+        return _ActivityInbound(next)
 
 
-class _Frame(ActivityInboundInterceptor):
+class _ActivityInbound(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
         info, progress = activity.info(), _Progress()
         _PROGRESS.set(progress)
-        beating = None if info.is_local else asyncio.create_task(_heartbeat(info.heartbeat_timeout, progress))
+        heartbeats = None if info.is_local else asyncio.create_task(_heartbeat(info.heartbeat_timeout, progress))
         try:
-            async with _bound(info.start_to_close_timeout):
+            async with _deadline(info.start_to_close_timeout):
                 await failpoints.reach(f"{info.activity_type}.before")
                 answer = await self.next.execute_activity(input)
                 await failpoints.reach(f"{info.activity_type}.after")
@@ -162,13 +162,13 @@ class _Frame(ActivityInboundInterceptor):
             # No cause goes with it: that would carry the words of libraries, and with them addresses.
             raise failure(error, info.attempt) from None
         finally:
-            if beating is not None:
-                beating.cancel()
+            if heartbeats is not None:
+                heartbeats.cancel()
         return answer
 
 
 @asynccontextmanager
-async def _bound(limit: timedelta | None) -> AsyncIterator[None]:
+async def _deadline(limit: timedelta | None) -> AsyncIterator[None]:
     """Ends an attempt before Temporal gives it up without having heard a word of it."""
     if limit is None:
         yield
@@ -191,7 +191,7 @@ async def _heartbeat(timeout: timedelta | None, progress: _Progress) -> None:
     The server looks at a heartbeat time-out with a timer, and each beat before it fires costs another timer of the
     whole length. A step that takes milliseconds is missed soonest when it never beat.
     """
-    pause = timeout.total_seconds() / BEATS if timeout else timing.STEPS.heartbeat_seconds
+    pause = timeout.total_seconds() / HEARTBEATS_PER_TIMEOUT if timeout else timing.STEPS.heartbeat_seconds
     while True:
         await asyncio.sleep(pause)
         activity.heartbeat(*progress.details)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 EVENTS_AT_ONCE: Final = 4
 EVENT_STEPS: Final = 10
 """Steps that get an Event, the last ones: the history has them all."""
-BAD: Final = (
+WARNING_OUTCOMES: Final = (
     StepOutcome.TRANSFER_FAILED,
     StepOutcome.NO_ELECTION,
     StepOutcome.REFUSED_BY_ETCD,
@@ -43,14 +43,14 @@ async def write_status(gateway: KubernetesPort, record: Record, known: Resource 
     Raises:
         ObjectGoneError: There seems to be none, but not all API servers say so, or the kind is not installed.
     """
-    if known is not None and not left_alone(known, record) and (status := _status(known, record)):
+    if known is not None and not reason_to_skip(known, record) and (status := _status(known, record)):
         with contextlib.suppress(ConflictError, ObjectGoneError):
             return "", await gateway.patch_status(known, status, departing=record.member_name)
     for _ in range(CONFLICT_TRIES):
         resource = await member_resource(gateway, record.member_name, record.member_id)
         if resource is None:
             return f"there is no EtcdMember for {record.member_name or record.member_id}", None
-        if note := left_alone(resource, record):
+        if note := reason_to_skip(resource, record):
             return note, None
         if not (status := _status(resource, record)):
             return "", resource
@@ -63,7 +63,7 @@ async def write_status(gateway: KubernetesPort, record: Record, known: Resource 
     raise ConflictError(msg)
 
 
-def left_alone(resource: Resource, record: Record) -> str:
+def reason_to_skip(resource: Resource, record: Record) -> str:
     """Why an EtcdMember is not written, though it is named like the member; empty when it is the member's.
 
     One that speaks of another member says nothing about ours, whatever its name: its node has joined again. One without
@@ -76,12 +76,12 @@ def left_alone(resource: Resource, record: Record) -> str:
         return f"EtcdMember {name} speaks of member {member_id}; it was left alone"
     if record.joined is False and name in {resource_name(present) for present in record.present_names}:
         return f"EtcdMember {name} has no member ID, and a member of that name is in the cluster; it was left alone"
-    if _younger(resource, record.since):
+    if _created_after(resource, record.since):
         return f"EtcdMember {name} has no member ID and was created after the removal began; it was left alone"
     return ""
 
 
-def _younger(resource: Resource, since: str) -> bool:
+def _created_after(resource: Resource, since: str) -> bool:
     """Whether a resource was created after a time; creation times are whole seconds, cut off."""
     try:
         created = datetime.fromisoformat(str(resource["metadata"].get("creationTimestamp") or ""))
@@ -90,7 +90,7 @@ def _younger(resource: Resource, since: str) -> bool:
         return False
 
 
-def leave_written(resource: Resource) -> tuple[str, str]:
+def last_leave_writer(resource: Resource) -> tuple[str, str]:
     """Who wrote `spec.leave` last, and when; empty where the API server does not say.
 
     An API server notes for each field manager which fields it set last (Kubernetes API concepts, "Field management").
@@ -123,7 +123,7 @@ async def send_events(gateway: KubernetesPort, resource: Resource, record: Recor
             reason="".join(part.title() for part in step.name.split("_")),
             message=f"{step.outcome} in {step.milliseconds:.0f} ms on {step.node}"
             + (f": {step.note}" * bool(step.note)),
-            warning=step.outcome in BAD,
+            warning=step.outcome in WARNING_OUTCOMES,
             once=f"{record.run_id} {number}",
         )
         for number, step in list(enumerate(record.steps))[-EVENT_STEPS:]

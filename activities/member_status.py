@@ -14,7 +14,7 @@ from activities.interceptor import StepClock
 from activities.member_resource import (
     CONFLICT_TRIES,
     generation_of,
-    leave_written,
+    last_leave_writer,
     member_resource,
     send_events,
     write_status,
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 NOT_RECORDED: Final = "NotRecorded"
 """Type of the failure of an attempt to write a status that may succeed later, or on another worker."""
-WORDS: Final[dict[type[KubernetesError], str]] = {
+ERROR_PREFIXES: Final[dict[type[KubernetesError], str]] = {
     KubernetesPermissionError: "Kubernetes does not allow it: ",
     AdmissionError: "an admission webhook or policy denies it: ",
     RejectedError: "the API server does not accept it: ",
@@ -83,18 +83,18 @@ class KubernetesActivities:
         clock, gateway = StepClock(self._node), self._gateways.get(query.cluster)
         if gateway is None:
             error = ConfigError("no Kubernetes in the profile")
-            note = _in_the_end(error, timing.STEPS.no_kubernetes_attempts, timing.STEPS.no_kubernetes_pause)
+            note = _final_note(error, timing.STEPS.no_kubernetes_attempts, timing.STEPS.no_kubernetes_pause)
             return FoundResource(step=clock.step(StepOutcome.OBSERVED, note))
         try:
             resources = await gateway.list(query.member)
         except ObjectGoneError as error:
             # An API server that has just been started does not serve the kind yet, and others may have been silent.
             note = (
-                "EtcdMembers are not installed" if error.certain else _in_the_end(error, timing.STEPS.absent_attempts)
+                "EtcdMembers are not installed" if error.certain else _final_note(error, timing.STEPS.absent_attempts)
             )
             return FoundResource(step=clock.step(StepOutcome.OBSERVED, note))
         except KubernetesPermissionError as error:
-            raise _refused(error) from error
+            raise _refusal(error) from error
         name, member_id = resource_name(query.member), canonical_id(query.member)
         found = next((r for r in resources if r["metadata"]["name"] == name), None)
         found = found or next((r for r in resources if member_id_of(r) == member_id), None)
@@ -130,11 +130,11 @@ class KubernetesActivities:
                     what = "set on" if ask.leave else "taken back from"
                     return clock.step(StepOutcome.REQUESTED, f"spec.leave is {what} EtcdMember {name}")
         except RejectedError as error:
-            return clock.step(StepOutcome.FAILED, _words(error))
+            return clock.step(StepOutcome.FAILED, _error_text(error))
         except ObjectGoneError as error:
-            return clock.step(StepOutcome.FAILED, _in_the_end(error, timing.STEPS.absent_attempts))
+            return clock.step(StepOutcome.FAILED, _final_note(error, timing.STEPS.absent_attempts))
         except KubernetesPermissionError as error:
-            raise _refused(error) from error
+            raise _refusal(error) from error
         msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its spec was written"
         raise ConflictError(msg)
 
@@ -145,13 +145,13 @@ class KubernetesActivities:
         try:
             resource = await member_resource(gateway, ask.member_name, ask.member_id)
         except ObjectGoneError as error:
-            return LeaveState(step=clock.step(StepOutcome.OBSERVED, _in_the_end(error, timing.STEPS.absent_attempts)))
+            return LeaveState(step=clock.step(StepOutcome.OBSERVED, _final_note(error, timing.STEPS.absent_attempts)))
         except KubernetesPermissionError as error:
-            raise _refused(error) from error
+            raise _refusal(error) from error
         if resource is None or member_id_of(resource) != ask.member_id:
             note = f"there is no EtcdMember for {ask.member_name or ask.member_id}"
             return LeaveState(step=clock.step(StepOutcome.OBSERVED, note))
-        manager, since = leave_written(resource)
+        manager, since = last_leave_writer(resource)
         leave, metadata = asks_to_leave(resource), resource["metadata"]
         by = f", last written by {manager}" if manager else ""
         return LeaveState(
@@ -183,39 +183,39 @@ class KubernetesActivities:
                 error = ConfigError("the cluster profile has no Kubernetes, so there is no EtcdMember to write")
                 attempts = timing.STEPS.elsewhere_attempts if record.kubernetes else timing.STEPS.no_kubernetes_attempts
                 return nothing(
-                    _in_the_end(error, attempts, timing.STEPS.no_kubernetes_pause, final=not record.kubernetes)
+                    _final_note(error, attempts, timing.STEPS.no_kubernetes_pause, final=not record.kubernetes)
                 )
-            known = await self._gateways.prepared(record.cluster, record.member_name)
+            known = await self._gateways.take_prefetched(record.cluster, record.member_name)
             writing = asyncio.ensure_future(write_status(gateway, record, known))
             await failpoints.reach("update_status.during")
             note, resource = await writing
         except ConfigError as error:
             return nothing(
-                _in_the_end(
+                _final_note(
                     error, timing.STEPS.elsewhere_attempts, timing.STEPS.elsewhere_pause, final=not record.kubernetes
                 )
             )
         except ObjectGoneError as error:
-            return nothing(_in_the_end(error, timing.STEPS.absent_attempts))
+            return nothing(_final_note(error, timing.STEPS.absent_attempts))
         except RejectedError as error:
-            return nothing(_words(error))
+            return nothing(_error_text(error))
         except KubernetesError as error:
-            raise ApplicationError(_words(error), type=NOT_RECORDED) from error
+            raise ApplicationError(_error_text(error), type=NOT_RECORDED) from error
         if resource is None:
             return nothing(note)
         step = clock.step(StepOutcome.RECORDED, record.message)
-        self._gateways.tell(send_events(gateway, resource, record))
+        self._gateways.send_later(send_events(gateway, resource, record))
         return Recorded(step=step, recorded=True)
 
 
-def _words(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     """What to say of an error, with its remedy."""
-    words = next((words for kind, words in WORDS.items() if isinstance(error, kind)), "")
+    prefix = next((prefix for kind, prefix in ERROR_PREFIXES.items() if isinstance(error, kind)), "")
     remedy = error.remedy if isinstance(error, KubernetesError) else ""
-    return f"{words}{error}" + f"; {remedy}" * bool(remedy)
+    return f"{prefix}{error}" + f"; {remedy}" * bool(remedy)
 
 
-def _in_the_end(error: Exception, attempts: int, pause: timedelta | None = None, *, final: bool = True) -> str:
+def _final_note(error: Exception, attempts: int, pause: timedelta | None = None, *, final: bool = True) -> str:
     """What to say of an error once it has been met in this attempt, the last of so many.
 
     Attempts that something else has failed count too, so it is an answer only where it may be one the first time.
@@ -233,14 +233,14 @@ def _in_the_end(error: Exception, attempts: int, pause: timedelta | None = None,
     if isinstance(error, KindGoneError):
         final = final and error.certain
     elif isinstance(error, ObjectGoneError) and error.certain:
-        return _words(error)
+        return _error_text(error)
     if attempt < attempts or not final:
         delay = pause if attempt < attempts else None
-        raise ApplicationError(_words(error), type=NOT_RECORDED, next_retry_delay=delay) from error
-    return _words(error)
+        raise ApplicationError(_error_text(error), type=NOT_RECORDED, next_retry_delay=delay) from error
+    return _error_text(error)
 
 
-def _refused(error: KubernetesPermissionError) -> Exception:
+def _refusal(error: KubernetesPermissionError) -> Exception:
     """The failure for a refusal: to be tried again at first, then for good."""
     info = activity.info()
     limit = info.schedule_to_close_timeout or timedelta.max  # a dry run has one: it tells what is known before its end
@@ -248,5 +248,5 @@ def _refused(error: KubernetesPermissionError) -> Exception:
     last = info.attempt >= timing.STEPS.refused_attempts or no_time
     delay = None if last else timing.STEPS.refused_pause
     return ApplicationError(
-        _words(error), type=FailureType.PERMISSION_DENIED, non_retryable=last, next_retry_delay=delay
+        _error_text(error), type=FailureType.PERMISSION_DENIED, non_retryable=last, next_retry_delay=delay
     )

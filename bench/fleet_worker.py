@@ -40,7 +40,7 @@ async def serve(clusters: int, *, turns: bool) -> None:
         config,
         simulated.LEADER,
         simulated.simulated_etcd,
-        prepare=gateways.prepare,
+        prefetch=gateways.prefetch,
         traits=traits.traits,
         claims=gateways.claims,
     )

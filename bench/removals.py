@@ -128,7 +128,7 @@ class Bench:
         config = load_config(lab.config_path)
         self._etcd, self._resources = EtcdGateway(config.cluster(lab.cluster).etcd), KubernetesGateways(config, "bench")
         self._kubernetes = self._resources.require(lab.cluster)
-        self._activities = EtcdActivities(config, "bench", EtcdGateway, prepare=self._resources.prepare)
+        self._activities = EtcdActivities(config, "bench", EtcdGateway, prefetch=self._resources.prefetch)
         self._window, self._steps_ms = 0.25, 0.0
         self.ways: dict[str, Callable[[Roles], Awaitable[None]]] = {
             IDLE: self.idle,
@@ -299,7 +299,8 @@ class Bench:
         )
         removed = await self._step(self._activities.remove_member, act)
         self.samples.steps[ALONE].append(covered_ms([report.step for report in (looked, *handed, removed)]))
-        await self._resources.prepared(self.lab.cluster, who.leader)  # a next removal of the same member reads it again
+        # A next removal of the same member reads it again.
+        await self._resources.take_prefetched(self.lab.cluster, who.leader)
 
     async def _step(self, activity: Callable[..., Awaitable[Report]], asked: Look) -> Report:
         return await ActivityEnvironment().run(activity, asked)

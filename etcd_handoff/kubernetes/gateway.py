@@ -99,13 +99,13 @@ class KubernetesGateway:
 
         return await self._servers.first_answer(departing, call, absent=lambda answer: not answer[0])
 
-    async def changed(self, version: str) -> None:
+    async def wait_for_change(self, version: str) -> None:
         """Return when any API server reports that an EtcdMember changed after `version`, or that it cannot tell.
 
         Raises:
             KubernetesPermissionError: No API server lets them be watched.
         """
-        await self._watch.changed(version)
+        await self._watch.wait_for_change(version)
 
     async def create(self, resource: Resource) -> Resource:
         """The EtcdMember as the API server stored it.

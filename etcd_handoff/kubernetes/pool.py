@@ -38,9 +38,9 @@ class KubernetesGateways:
         self._node = node
         self._make = make
         self._opened: dict[str, KubernetesPort] = {}
-        self._prepared: dict[str, tuple[str, asyncio.Future[Resource | None]]] = {}
+        self._prefetched: dict[str, tuple[str, asyncio.Future[Resource | None]]] = {}
         self._checking: asyncio.Task[None] | None = None
-        self._told: set[asyncio.Task[None]] = set()
+        self._sending: set[asyncio.Task[None]] = set()
 
     def get(self, cluster: str) -> KubernetesPort | None:
         """The gateway of a profile; None when the profile has no Kubernetes.
@@ -81,17 +81,17 @@ class KubernetesGateways:
         gateways = [gateway for cluster in self._config.clusters if (gateway := self.get(cluster)) is not None]
         for gateway in gateways:
             await gateway.warm()
-        self._checking = asyncio.create_task(_check(gateways))
+        self._checking = asyncio.create_task(_check_contexts(gateways))
 
-    def prepare(self, cluster: str, member_name: str) -> None:
+    def prefetch(self, cluster: str, member_name: str) -> None:
         """The EtcdMember of a member that leaves is being read, through an API server that will take its status."""
-        known = self._prepared.get(cluster, ("", None))[0] == member_name
+        known = self._prefetched.get(cluster, ("", None))[0] == member_name
         if member_name and not known and (gateway := self.get(cluster)) is not None:
-            self._prepared[cluster] = (member_name, asyncio.ensure_future(_as_it_is(gateway, member_name)))
+            self._prefetched[cluster] = (member_name, asyncio.ensure_future(_read_if_possible(gateway, member_name)))
 
-    async def prepared(self, cluster: str, member_name: str) -> Resource | None:
-        """What `prepare` has read, once; None when it was not asked to, or could not."""
-        name, reading = self._prepared.pop(cluster, ("", None))
+    async def take_prefetched(self, cluster: str, member_name: str) -> Resource | None:
+        """What `prefetch` has read, once; None when it was not asked to, or could not."""
+        name, reading = self._prefetched.pop(cluster, ("", None))
         return await reading if reading is not None and name == member_name else None
 
     async def claims(self, cluster: str) -> tuple[ResourceClaim, ...] | None:
@@ -108,34 +108,34 @@ class KubernetesGateways:
         )
         return tuple(sorted(claims, key=lambda claim: claim.name))
 
-    def tell(self, telling: Coroutine[Any, Any, None]) -> None:
+    def send_later(self, sending: Coroutine[Any, Any, None]) -> None:
         """Send Events beside everything else, for `EVENT_SECONDS` at most."""
 
         async def in_time() -> None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timing.KUBERNETES.events_seconds):
-                    await telling
+                    await sending
 
         task = asyncio.create_task(in_time())
-        self._told.add(task)
-        task.add_done_callback(self._told.discard)
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
 
     async def close(self) -> None:
         """Close the connections to all API servers, once the last Events are sent."""
         if self._checking is not None:
             self._checking.cancel()
-        await asyncio.gather(*self._told, return_exceptions=True)
+        await asyncio.gather(*self._sending, return_exceptions=True)
         for gateway in self._opened.values():
             await gateway.close()
 
 
-async def _check(gateways: list[KubernetesPort]) -> None:
+async def _check_contexts(gateways: list[KubernetesPort]) -> None:
     """Learn of one cluster after the other to which Kubernetes cluster its contexts belong."""
     for gateway in gateways:
         await gateway.check_contexts()
 
 
-async def _as_it_is(gateway: KubernetesPort, member_name: str) -> Resource | None:
+async def _read_if_possible(gateway: KubernetesPort, member_name: str) -> Resource | None:
     """The EtcdMember of this name, None when it cannot be had."""
     await asyncio.sleep(timing.KUBERNETES.prefetch_pause_seconds)
     with contextlib.suppress(KubernetesError, ConfigError):

@@ -32,7 +32,7 @@ class KubernetesPort(Protocol):
     async def list_at(self, departing: str = "") -> tuple[builtins.list[dict[str, Any]], str]:
         """All EtcdMembers, and the version of the list."""
 
-    async def changed(self, version: str) -> None:
+    async def wait_for_change(self, version: str) -> None:
         """Return when an EtcdMember has changed after that version."""
 
     async def create(self, resource: dict[str, Any]) -> dict[str, Any]:

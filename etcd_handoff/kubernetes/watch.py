@@ -48,7 +48,7 @@ class Watch:
         self._servers = servers
         self._limit = limit
 
-    async def changed(self, version: str) -> None:
+    async def wait_for_change(self, version: str) -> None:
         """Return when any API server reports that an EtcdMember changed after `version`, or that it cannot tell.
 
         All API servers are watched at once, since one that hangs on a dying node looks like one without news. A
@@ -58,8 +58,8 @@ class Watch:
         Raises:
             KubernetesPermissionError: No API server lets them be watched.
         """
-        unable: dict[str, KubernetesError | None] = dict.fromkeys(self._servers.contexts())
-        watches = [asyncio.ensure_future(self._news(context, version, unable)) for context in unable]
+        refusals: dict[str, KubernetesError | None] = dict.fromkeys(self._servers.contexts())
+        watches = [asyncio.ensure_future(self._watch_context(context, version, refusals)) for context in refusals]
         try:
             done, _ = await asyncio.wait(watches, return_when=asyncio.FIRST_COMPLETED)
             for watch in done:
@@ -69,18 +69,18 @@ class Watch:
                 watch.cancel()
             await asyncio.gather(*watches, return_exceptions=True)
 
-    async def _news(self, context: str, version: str, unable: dict[str, KubernetesError | None]) -> None:
+    async def _watch_context(self, context: str, version: str, refusals: dict[str, KubernetesError | None]) -> None:
         """Watch one API server until it has news; it is asked again for as long as it only breaks or refuses.
 
         Args:
             context: The API server.
             version: What is known.
-            unable: By context, why it cannot be watched at all; shared by all watches.
+            refusals: By context, why it cannot be watched at all; shared by all watches.
         """
         while True:
             started = asyncio.get_running_loop().time()
             try:
-                async for kind, at in self._events(context, version, unable):
+                async for kind, at in self._events(context, version, refusals):
                     if kind != BOOKMARK:
                         return
                     version = at
@@ -88,23 +88,25 @@ class Watch:
                 if error.status == HTTP_GONE:
                     return
                 answer = classify(error)
-                unable[context] = answer if isinstance(answer, KubernetesPermissionError | KindGoneError) else None
+                refusals[context] = answer if isinstance(answer, KubernetesPermissionError | KindGoneError) else None
                 log.debug("watch through %s: %s", context, answer)
             except (aiohttp.ClientError, TimeoutError, OSError, ConfigError, ApiUnavailableError) as error:
                 log.debug("watch through %s: %s", context, error)
             except NOT_UNDERSTOOD as error:  # no news: the same would be answered again at once, and without end
                 log.debug("watch through %s: not understood (%s)", context, type(error).__name__)
-            answers = {name: answer for name, answer in unable.items() if answer is not None}
-            if len(answers) == len(unable) and any(isinstance(a, KubernetesPermissionError) for a in answers.values()):
+            answers = {name: answer for name, answer in refusals.items() if answer is not None}
+            if len(answers) == len(refusals) and any(
+                isinstance(a, KubernetesPermissionError) for a in answers.values()
+            ):
                 raise KubernetesPermissionError(texts(answers))
             await asyncio.sleep(
                 max(0.0, timing.KUBERNETES.watch_again_seconds - (asyncio.get_running_loop().time() - started))
             )
-            if len(answers) == len(unable):
+            if len(answers) == len(refusals):
                 return
 
     async def _events(
-        self, context: str, version: str, unable: dict[str, KubernetesError | None]
+        self, context: str, version: str, refusals: dict[str, KubernetesError | None]
     ) -> AsyncIterator[tuple[str, str]]:
         """Type and resourceVersion of each watch event; a line that cannot be read raises one of `NOT_UNDERSTOOD`."""
         async with asyncio.timeout(self._limit):
@@ -127,7 +129,7 @@ class Watch:
                 if isinstance(classify(refusal), UnauthenticatedError):
                     await self._servers.refused(context, opened)
                 raise refusal
-            unable[context] = None
+            refusals[context] = None
             while True:
                 async with asyncio.timeout(timing.KUBERNETES.watch_silence_seconds):
                     line = await stream.content.readline()

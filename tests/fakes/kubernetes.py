@@ -85,7 +85,7 @@ class FakeKubernetes(KubernetesPort):
         await self._read(ObjectGoneError)  # of one object: a list is not about that
         return [*self.resources.values()], "1"
 
-    async def changed(self, version: str) -> None:  # noqa: ARG002
+    async def wait_for_change(self, version: str) -> None:  # noqa: ARG002
         """Nobody else changes anything."""
         await asyncio.Event().wait()
 

@@ -149,19 +149,19 @@ async def test_resource_is_read_ahead(street: Street, monkeypatch: pytest.Monkey
     async with street.gateway():
         gateways = gateways_of(street)
         try:
-            gateways.prepare("street", "node0")
-            gateways.prepare("street", "node0")
-            read = await gateways.prepared("street", "node0")
+            gateways.prefetch("street", "node0")
+            gateways.prefetch("street", "node0")
+            read = await gateways.take_prefetched("street", "node0")
             assert read is not None
             assert read["metadata"]["name"] == "node0"
-            assert await gateways.prepared("street", "node0") is None
+            assert await gateways.take_prefetched("street", "node0") is None
             await gateways.require("street").get("node0", departing="node0")
             assert street.knocks == ["node1"]
-            gateways.prepare("street", "node0")
-            assert await gateways.prepared("street", "node1") is None
+            gateways.prefetch("street", "node0")
+            assert await gateways.take_prefetched("street", "node1") is None
             for nobody in ("nosuch", ""):
-                gateways.prepare("street", nobody)
-                assert await gateways.prepared("street", nobody) is None
+                gateways.prefetch("street", nobody)
+                assert await gateways.take_prefetched("street", nobody) is None
         finally:
             await gateways.close()
 
@@ -184,8 +184,8 @@ async def test_what_was_read_ahead_is_not_believed(street: Street, before: str) 
         try:
             if before == "False":  # there is nothing to write, by what is read ahead
                 assert (await ActivityEnvironment().run(update, record)).recorded
-            gateways.prepare("street", "node0")
-            await gateways._prepared["street"][1]  # noqa: SLF001  # somebody else comes after this
+            gateways.prefetch("street", "node0")
+            await gateways._prefetched["street"][1]  # noqa: SLF001  # somebody else comes after this
             said = await gateway.get("node0")
             joined = [{**condition, "status": "True"} for condition in said["status"]["conditions"]]
             await gateway.patch_status(said, {"conditions": joined, "message": "of somebody else"})

@@ -75,7 +75,7 @@ async def test_refusal_of_one_server_is_passed_over(street: Street, rights: str)
         assert gateway.contexts() == ("node1", "node0")
         assert len(await gateway.list()) == 2
         _, version = await gateway.list_at()
-        news = asyncio.create_task(gateway.changed(version))
+        news = asyncio.create_task(gateway.wait_for_change(version))
         await gateway.patch_status(read, {"message": f"written past {rights}"})
         async with asyncio.timeout(30):
             await news
@@ -86,9 +86,9 @@ async def test_watch_that_all_refuse_is_an_error(street: Street) -> None:
     weak = {"token": await weak_token(street, "weak")}
     async with street.gateway(users={"node0": NOBODY, "node1": weak}) as gateway:
         with pytest.raises(KubernetesPermissionError, match=r"node0: 401: .*node1: 403: "):
-            await gateway.changed("1")
+            await gateway.wait_for_change("1")
     async with street.gateway("node0", "shut", users={"node0": NOBODY}) as gateway:
-        news = asyncio.create_task(gateway.changed("1"))
+        news = asyncio.create_task(gateway.wait_for_change("1"))
         await wait_until(lambda: _true(street.knocks.count("node0") > 1), "it is watched again", 30)
         assert not news.done()
         news.cancel()

@@ -300,7 +300,7 @@ async def test_every_call_of_the_gateway_is_allowed_from_within_a_pod(
         truth = Truth("abc", joined=False, message="Member removed from cluster", peer_urls=("https://10.0.0.9:2380",))
         patched = await gateway.patch_status(created, status_for(created, truth, NOW))
         assert patched["status"]["memberID"] == "abc"
-        await gateway.changed(version)
+        await gateway.wait_for_change(version)
         # It keeps a refusal to itself, so that the Event is looked for.
         event = event_for(member, News("Removed", "said"), NOW)
         await gateway.record_event(event)

@@ -184,9 +184,9 @@ async def test_watch_outlives_compaction_and_a_hanging_api_server(bench: MakeBen
             compaction = {"revision": now, "physical": True}
             await http.post(f"{b.lab.node('node1').etcd_url}/v3/kv/compaction", compaction)
             async with asyncio.timeout(30):
-                await gateway.changed(old)
-                await gateway.changed("1")
-            quiet = asyncio.ensure_future(gateway.changed(now))
+                await gateway.wait_for_change(old)
+                await gateway.wait_for_change("1")
+            quiet = asyncio.ensure_future(gateway.wait_for_change(now))
             b.lab.stop(Role.APISERVER, "node0")
             await b.lab.kubectl("annotate", "etcdmember", "node1", "number=2", "--overwrite", context="node1")
             async with asyncio.timeout(30):
@@ -196,7 +196,7 @@ async def test_watch_outlives_compaction_and_a_hanging_api_server(bench: MakeBen
             assert len(resources) == 3
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(1):
-                    await gateway.changed(later)
+                    await gateway.wait_for_change(later)
         finally:
             await gateways.close()
 

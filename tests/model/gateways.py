@@ -128,7 +128,7 @@ class ModelKubernetes(FakeKubernetes):
         """All EtcdMembers, and the version of the list."""
         return self._cluster.everything(), self._cluster.version
 
-    async def changed(self, version: str) -> None:
+    async def wait_for_change(self, version: str) -> None:
         """An EtcdMember has been written since that version; watching is no step of the script."""
         while self._cluster.version == version:  # noqa: ASYNC110  # a model tells nobody
             await asyncio.sleep(NEWS_SECONDS)

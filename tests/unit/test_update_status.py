@@ -11,7 +11,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.member_resource import EVENTS_AT_ONCE, leave_written, left_alone
+from activities.member_resource import EVENTS_AT_ONCE, last_leave_writer, reason_to_skip
 from activities.member_status import NOT_RECORDED, KubernetesActivities
 from etcd_handoff import timing
 from etcd_handoff.belief import ResourceClaim
@@ -86,7 +86,7 @@ async def test_another_members_resource_is_never_written(found: dict[str, Any], 
     assert words in recorded.note
     assert recorded.note.endswith("it was left alone")
     gateways = gateways_to(fake)
-    gateways.prepare("prod", record.member_name)  # nor is one that was read ahead
+    gateways.prefetch("prod", record.member_name)  # nor is one that was read ahead
     answer: Recorded = await ActivityEnvironment().run(KubernetesActivities(gateways, "node0").update_status, record)
     assert (answer.recorded, fake.patched) == (False, [])
 
@@ -104,8 +104,8 @@ async def test_resource_without_an_id_is_the_members(metadata: dict[str, Any]) -
 def test_failed_removal_writes_its_own_member_though_it_is_in_the_cluster() -> None:
     """The names in the cluster matter for a member that is out alone."""
     record = RECORD.model_copy(update={"joined": True, "failed": True, "present_names": ("node2",)})
-    assert left_alone(resource(member_id=""), record) == ""
-    assert left_alone(resource(member_id=NEXT), record) != ""
+    assert reason_to_skip(resource(member_id=""), record) == ""
+    assert reason_to_skip(resource(member_id=NEXT), record) != ""
 
 
 async def test_third_resource_that_carries_the_id_is_written() -> None:
@@ -281,7 +281,7 @@ LEAVE: dict[str, Any] = {"f:spec": {"f:leave": {}}}
 )  # fmt: skip
 async def test_who_wrote_the_order_last_is_read(entries: list[Any], who: tuple[str, str]) -> None:
     """From what the API server keeps of each field manager."""
-    assert leave_written(managed(*entries)) == who
+    assert last_leave_writer(managed(*entries)) == who
     read = KubernetesActivities(gateways_to(FakeKubernetes(managed(*entries))), "n").read_leave
     ask = LeaveRequest(cluster="prod", member_name="node2", member_id=OURS)
     state: LeaveState = await ActivityEnvironment().run(read, ask)
@@ -293,7 +293,7 @@ async def test_who_wrote_the_order_last_is_read(entries: list[Any], who: tuple[s
 @pytest.mark.parametrize("fields", [None, "text", [None], [{"fieldsV1": 5}], [{"fieldsV1": {"f:spec": None}}]])
 def test_field_managers_of_another_shape_are_nobody(fields: object) -> None:
     """Whatever stands there."""
-    assert leave_written(resource(managedFields=fields)) == ("", "")
+    assert last_leave_writer(resource(managedFields=fields)) == ("", "")
 
 
 # --- what EtcdMembers claim -----------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ class Garbled(Watch):
         self,
         context: str,
         version: str,
-        unable: dict[str, KubernetesError | None],  # noqa: ARG002
+        refusals: dict[str, KubernetesError | None],  # noqa: ARG002
     ) -> AsyncIterator[tuple[str, str]]:
         self.opened.append(f"{context} {version}")
         if len(self.opened) > self.good_after:
@@ -53,8 +53,8 @@ async def test_answer_that_cannot_be_read_is_no_news(tmp_path: Path, monkeypatch
     monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, watch_again_seconds=0.05))
     gateway = Garbled(tmp_path, good_after=1000)
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(gateway.changed("3"), 0.08)
+        await asyncio.wait_for(gateway.wait_for_change("3"), 0.08)
     assert sorted(gateway.opened) == ["node0 3", "node0 5", "node1 3", "node1 5"]
     gateway = Garbled(tmp_path, good_after=2)
-    await asyncio.wait_for(gateway.changed("3"), 5.0)
+    await asyncio.wait_for(gateway.wait_for_change("3"), 5.0)
     assert len(gateway.opened) >= 3
