@@ -95,11 +95,11 @@ class EtcdActivities:
     async def check_leader(self, look: Look) -> Report:
         """Who is a member, who leads, who is healthy; changes nothing."""
         clock, traits = StepClock(self._node), self._traits(look.cluster) if self._traits else None
-        looks, acknowledged, unwritten = self.looks(look.cluster), None, ""
+        looks, acknowledged, write_error = self.looks(look.cluster), None, ""
         claiming = asyncio.ensure_future(self._read_claims(look.cluster)) if look.claims else None
         try:
             if look.probe:
-                acknowledged, unwritten = await self._commit_probe(looks.gateway)
+                acknowledged, write_error = await self._commit_probe(looks.gateway)
             seeing = asyncio.ensure_future(looks.observe(look.doubtful))
             await failpoints.reach("check_leader.during")
             try:
@@ -115,7 +115,7 @@ class EtcdActivities:
         leadership = view.leadership
         leads = f"{view.label(leadership.id)} leads at term {leadership.term}" if leadership else "no leader"
         return Report(
-            step=clock.step(StepOutcome.OBSERVED, f"{leads}{unwritten}"),
+            step=clock.step(StepOutcome.OBSERVED, f"{leads}{write_error}"),
             view=view,
             traits=traits,
             claims=claims,
@@ -166,11 +166,11 @@ class EtcdActivities:
                     await self._wait_for_new_leader(looks.gateway, ask)
                     view, note = await looks.look(ask.doubtful)
                     await failpoints.reach("await_election.during")
-                    found = view.leadership if view else None
-                    if view and found and found.id != ask.target_id and found.term > ask.term_before:
+                    leadership = view.leadership if view else None
+                    if view and leadership and leadership.id != ask.target_id and leadership.term > ask.term_before:
                         self._prefetch_record(ask, view)
-                        said = f"{view.label(found.id)} leads at term {found.term}"
-                        return Report(step=clock.step(StepOutcome.ELECTED, said), view=view)
+                        leads = f"{view.label(leadership.id)} leads at term {leadership.term}"
+                        return Report(step=clock.step(StepOutcome.ELECTED, leads), view=view)
                     await asyncio.sleep(timing.STEPS.watch_pause_seconds)
         note = note or f"no majority names another leader after {timing.STEPS.election_seconds:g} s"
         return Report(step=clock.step(StepOutcome.NO_ELECTION, note), view=view)

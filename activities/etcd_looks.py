@@ -73,8 +73,8 @@ class Looks:
 
 def doubt(view: ClusterView, act: Act) -> str:
     """Why nothing may be concluded from this view; empty when nothing contradicts it."""
-    found = contradiction(view, intent(act).binding, departed=(act.target_id,))
-    return f"{found.kind}: {found.text}" if found else ""
+    against = contradiction(view, intent(act).binding, departed=(act.target_id,))
+    return f"{against.kind}: {against.text}" if against else ""
 
 
 def intent(act: Act) -> Intent:

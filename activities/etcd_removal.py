@@ -127,9 +127,9 @@ class Removal:
         removing = asyncio.ensure_future(self._gateway.remove_member(target_id, via_id))
         self._proposed = True
         await failpoints.reach("remove_member.during")
-        left, note = None, ""
+        remaining_ids, note = None, ""
         try:
-            left = await removing
+            remaining_ids = await removing
         except (UnhealthyClusterError, NotEnoughStartedError) as error:
             self._proposed = False
             return Report(step=self._clock.step(StepOutcome.REFUSED_BY_ETCD, f"{via} answers: {error}"), view=view)
@@ -145,16 +145,18 @@ class Removal:
         except EtcdError as error:
             note = f"{via} gave no definite answer: {error}"
         try:
-            after, unread = (view.only(left), "") if left is not None else await self._look(target_id)
+            after, look_error = (
+                (view.only(remaining_ids), "") if remaining_ids is not None else await self._look(target_id)
+            )
             if after is not None and after.member(target_id) is not None:
-                after, unread = await self._look()
+                after, look_error = await self._look()
         except EtcdPermissionError as error:  # whatever may be read now, the proposal was sent
-            after, unread = None, str(error)
+            after, look_error = None, str(error)
         if after is None or after.member(target_id) is not None:
-            text = note or unread or f"{via} agreed, but the member is still listed"
+            text = note or look_error or f"{via} agreed, but the member is still listed"
             return Report(step=self._clock.step(StepOutcome.REPLAN, text), view=after, proposed=True)
-        acknowledged, unwritten = await self._acknowledge(after, via_id)
-        texts = (f"through {via}", note, unwritten)
+        acknowledged, write_error = await self._acknowledge(after, via_id)
+        texts = (f"through {via}", note, write_error)
         return Report(
             step=self._clock.step(StepOutcome.REMOVED, "; ".join(text for text in texts if text)),
             view=after,
@@ -221,7 +223,7 @@ class Removal:
         if view is None or not isinstance(plan(view, intent(self._act)), Done):
             return Report(step=self._clock.step(StepOutcome.REPLAN, note or "no removal is safe any more"), view=view)
         leadership = view.leadership
-        acknowledged, unwritten = await self._acknowledge(view, leadership.id if leadership else self._locked_through)
-        text = "; ".join(text for text in ("it is not in the member list", unwritten) if text)
+        acknowledged, write_error = await self._acknowledge(view, leadership.id if leadership else self._locked_through)
+        text = "; ".join(text for text in ("it is not in the member list", write_error) if text)
         step = self._clock.step(StepOutcome.ALREADY_ABSENT, text)
         return Report(step=step, view=view, writes_acknowledged=acknowledged)

@@ -157,10 +157,10 @@ async def member_resource(gateway: KubernetesPort, member_name: str, member_id: 
     if named is not None and member_id_of(named) in ("", member_id):
         return named
     everything = await gateway.list(departing=member_name)
-    found = next((r for r in everything if member_id_of(r) == member_id), named)
-    if found is None and doubt is not None:
+    resource = next((r for r in everything if member_id_of(r) == member_id), named)
+    if resource is None and doubt is not None:
         raise doubt
-    return found
+    return resource
 
 
 def generation_of(resource: Resource) -> int:

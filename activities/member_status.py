@@ -96,19 +96,19 @@ class KubernetesActivities:
         except KubernetesPermissionError as error:
             raise _refusal(error) from error
         name, member_id = resource_name(query.member), canonical_id(query.member)
-        found = next((r for r in resources if r["metadata"]["name"] == name), None)
-        found = found or next((r for r in resources if member_id_of(r) == member_id), None)
-        if found is None:
+        resource = next((r for r in resources if r["metadata"]["name"] == name), None)
+        resource = resource or next((r for r in resources if member_id_of(r) == member_id), None)
+        if resource is None:
             return FoundResource(step=clock.step(StepOutcome.OBSERVED, "no such EtcdMember"))
         return FoundResource(
             step=clock.step(StepOutcome.OBSERVED),
-            name=found["metadata"]["name"],
-            member_id=member_id_of(found),
-            peer_address=str(status_of(found).get("peerAddress") or ""),
-            leave=asks_to_leave(found),
-            joined=says(found),
-            generation=generation_of(found),
-            uid=str(found["metadata"].get("uid") or ""),
+            name=resource["metadata"]["name"],
+            member_id=member_id_of(resource),
+            peer_address=str(status_of(resource).get("peerAddress") or ""),
+            leave=asks_to_leave(resource),
+            joined=says(resource),
+            generation=generation_of(resource),
+            uid=str(resource["metadata"].get("uid") or ""),
         )
 
     @activity.defn

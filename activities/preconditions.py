@@ -98,11 +98,11 @@ async def compare_hashes(gateway: EtcdPort, view: ClusterView) -> tuple[StepOutc
         hashes, note = await _hashes(gateway, view.voters)
         if hashes is None:
             continue
-        if len({found.compact_revision for found in hashes.values()}) > 1:
-            compacted = ", ".join(f"{name} {found.compact_revision}" for name, found in hashes.items())
+        if len({keyspace.compact_revision for keyspace in hashes.values()}) > 1:
+            compacted = ", ".join(f"{name} {keyspace.compact_revision}" for name, keyspace in hashes.items())
             note = f"members have compacted up to different revisions: {compacted}"
             continue
-        same = len({found.hash for found in hashes.values()}) == 1
+        same = len({keyspace.hash for keyspace in hashes.values()}) == 1
         return StepOutcome.CONSISTENT if same else StepOutcome.INCONSISTENT, note
     return StepOutcome.UNAVAILABLE, note
 
@@ -131,7 +131,7 @@ async def _hashes(gateway: EtcdPort, voters: tuple[MemberView, ...]) -> tuple[di
             hashes[member.label] = answer
     if missing:
         return None, "; ".join(missing)
-    shown = ", ".join(f"{name} {found.hash:08x}" for name, found in hashes.items())
+    shown = ", ".join(f"{name} {keyspace.hash:08x}" for name, keyspace in hashes.items())
     return hashes, f"revision {newest.revision}: {shown}"
 
 
@@ -142,8 +142,8 @@ async def _comparable(gateway: EtcdPort, member_id: str, newest: KeyspaceHash) -
     before on (etcd `server/storage/mvcc/hash.go`, HashByRev); the newest revision alone is always hashed anew. As long
     as nobody writes after a compaction of the newest revision, only newest hashes compare.
     """
-    found = await gateway.hash_at(member_id, newest.revision)
-    if found.compact_revision >= newest.compact_revision:
-        return found
+    keyspace = await gateway.hash_at(member_id, newest.revision)
+    if keyspace.compact_revision >= newest.compact_revision:
+        return keyspace
     anew = await gateway.hash_at(member_id, 0)
-    return anew if anew.revision == newest.revision else found
+    return anew if anew.revision == newest.revision else keyspace

@@ -119,8 +119,8 @@ class EtcdProfile(Section):
     def _pairs(self) -> Self:
         for one, other in (("cert_file", "key_file"), ("username", "password_file")):
             if (getattr(self, one) is None) != (getattr(self, other) is None):
-                given, missing = (one, other) if getattr(self, other) is None else (other, one)
-                msg = f"{given} is given without {missing}; give both or neither"
+                present, missing = (one, other) if getattr(self, other) is None else (other, one)
+                msg = f"{present} is given without {missing}; give both or neither"
                 raise ValueError(msg)
         schemes = {url.partition("://")[0] for url in self.endpoints}
         if len(schemes) > 1:
@@ -192,8 +192,8 @@ class ClusterProfile(Section):
         """Whether members without an EtcdMember get one."""
         if self.kubernetes is None:
             return False
-        wanted = self.kubernetes.manage_resources
-        return self.remover != "k0s" if wanted is None else wanted
+        manages = self.kubernetes.manage_resources
+        return self.remover != "k0s" if manages is None else manages
 
 
 class Config(Section):

@@ -149,10 +149,10 @@ def read_password(path: Path) -> str:
 def _stamp(path: Path) -> Stamp:
     """What changes whenever a file is written or replaced; None while it cannot be looked at."""
     try:
-        found = path.stat()
+        file_status = path.stat()
     except OSError:
         return None
-    return (found.st_mtime_ns, found.st_ino, found.st_size)
+    return (file_status.st_mtime_ns, file_status.st_ino, file_status.st_size)
 
 
 def _scheme(host: str) -> str:

@@ -173,13 +173,13 @@ class EtcdGateway:
         value, expect = lock_value(holder, label), ABSENT
         self._lock_values[holder] = value
         for _ in range(LOCK_TRIES):
-            ours, found = await self._put_lock(via_id, value, expect)
+            ours, stored = await self._put_lock(via_id, value, expect)
             if ours:
                 return ""
-            expect = found or ABSENT
+            expect = stored or ABSENT
             other = read_holder(expect.value)
             # Ours is written anew, so that it does not count as left behind.
-            free = found is None or other.holder == holder or self._lock_age.is_stale(found, time.monotonic())
+            free = stored is None or other.holder == holder or self._lock_age.is_stale(stored, time.monotonic())
             if not free:
                 return other.shown
         return "others, who take it in turns"
@@ -190,9 +190,9 @@ class EtcdGateway:
         Raises:
             UnknownOutcomeError: No definite answer.
         """
-        _, found = await self._delete_lock(via_id, self._lock_values.pop(holder, b""))
-        if found is not None and read_holder(found.value).holder == holder:  # another worker wrote it for the holder
-            await self._delete_lock(via_id, found.value)
+        _, stored = await self._delete_lock(via_id, self._lock_values.pop(holder, b""))
+        if stored is not None and read_holder(stored.value).holder == holder:  # another worker wrote it for the holder
+            await self._delete_lock(via_id, stored.value)
 
     async def commit_probe(self, via_id: str = "") -> None:
         """An entry that changes nothing was committed, through `via_id` or through anybody.
@@ -270,5 +270,5 @@ def _entry(answer: Any) -> tuple[bool, LockEntry | None]:
     """Whether a transaction on the lock's key took place, else what it found there."""
     if answer.succeeded:
         return True, None
-    found = answer.responses[0].response_range.kvs
-    return False, LockEntry(found[0].value, found[0].create_revision, found[0].version) if found else None
+    stored = answer.responses[0].response_range.kvs
+    return False, LockEntry(stored[0].value, stored[0].create_revision, stored[0].version) if stored else None

@@ -61,8 +61,8 @@ def lock_value(holder: str, label: str) -> bytes:
 def read_holder(value: bytes) -> Holder:
     """Who the value names; what cannot be read is somebody else's."""
     try:
-        found = json.loads(value)
-        return Holder(str(found["holder"]), str(found.get("label", "")))
+        fields = json.loads(value)
+        return Holder(str(fields["holder"]), str(fields.get("label", "")))
     except (ValueError, KeyError, TypeError, AttributeError):
         return Holder("", "somebody whose entry cannot be read")
 

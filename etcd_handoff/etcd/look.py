@@ -173,13 +173,13 @@ def choose_list(replies: Sequence[Reply], cluster_id: str, remembered: Mapping[s
     the profile belong to: never of another one because its list came first. Of several lists the one counts that most
     members gave; ties go by the order of the profile.
     """
-    wanted = meant_cluster(replies, cluster_id, remembered)
-    lists = [reply.listed for reply in replies if reply.listed and reply.listed.cluster_id == wanted]
-    given = Counter({one.member_id: one.ids for one in lists}.values())
-    return max(lists, key=lambda one: given[one.ids], default=None)
+    expected_cluster_id = expected_cluster(replies, cluster_id, remembered)
+    lists = [reply.listed for reply in replies if reply.listed and reply.listed.cluster_id == expected_cluster_id]
+    givers = Counter({one.member_id: one.ids for one in lists}.values())
+    return max(lists, key=lambda one: givers[one.ids], default=None)
 
 
-def meant_cluster(replies: Iterable[Reply], cluster_id: str, remembered: Mapping[str, str]) -> str:
+def expected_cluster(replies: Iterable[Reply], cluster_id: str, remembered: Mapping[str, str]) -> str:
     """The cluster ID that `choose_list` goes by; empty when nobody answers."""
     replies = list(replies)
     if cluster_id and any(reply.cluster_id == cluster_id for reply in replies):

@@ -187,8 +187,8 @@ class Clients:
         self._opening.pop(context, None)
         self._failed.pop(context, None)
         if not task.cancelled() and (error := task.exception()) is not None:  # maybe nobody waits for it any more
-            said = error if isinstance(error, HandoffError) else type(error).__name__
-            log.debug("context %s: %s", context or "in-cluster", said)
+            error_text = error if isinstance(error, HandoffError) else type(error).__name__
+            log.debug("context %s: %s", context or "in-cluster", error_text)
             if isinstance(error, ApiUnavailableError):
                 self._failed[context] = (asyncio.get_running_loop().time(), str(error))
 
@@ -285,7 +285,7 @@ def renewal(now: float, ends: float) -> float:
 def stamp(name: str) -> Stamp:
     """What shows that a file changed: its name, time, size and inode; zeros when there is none."""
     try:
-        found = os.stat(name)  # noqa: PTH116  # follows the symbolic links that kubelet swaps
+        file_status = os.stat(name)  # noqa: PTH116  # follows the symbolic links that kubelet swaps
     except OSError:
         return (name, 0, 0, 0)
-    return (name, found.st_mtime_ns, found.st_size, found.st_ino)
+    return (name, file_status.st_mtime_ns, file_status.st_size, file_status.st_ino)

@@ -126,20 +126,20 @@ class ApiServers:
             KubernetesError: What they answered comes to this.
             ConfigError: No context can be used.
         """
-        heard = _Heard[T](departing, absent)
+        answers = _Answers[T](departing, absent)
         calls = {context: partial(self.ask, context, call) for context in self.contexts(departing)}
         try:
-            answer = await hedge.first_answer(calls, timing.KUBERNETES.hedge_seconds, heard.counts, heard.matters)
+            answer = await hedge.first_answer(calls, timing.KUBERNETES.hedge_seconds, answers.counts, answers.matters)
         finally:
             self._identify_later()
-        self._silent.update(heard.errors)
+        self._silent.update(answers.errors)
         if answer is not None:
             self._silent.discard(answer.server)
             self._silent.update(answer.silent)
             return answer.task.result()
-        if heard.nothing:
-            return heard.nothing[0]
-        raise together({**heard.errors, **{context: ConfigError(note) for context, note in self._foreign().items()}})
+        if answers.nothing:
+            return answers.nothing[0]
+        raise together({**answers.errors, **{context: ConfigError(note) for context, note in self._foreign().items()}})
 
     async def ask(self, context: str, call: Call[T]) -> T:
         """One try at one API server, with fresh credentials where it does not accept those at hand.
@@ -178,8 +178,8 @@ class ApiServers:
         before = self._foreign()
         if len(self._all) > 1:
             self._identified_at = asyncio.get_running_loop().time()
-            found = await asyncio.gather(*(self._cluster_of(context) for context in self._all))
-            self._clusters.update({context: uid for context, uid in zip(self._all, found, strict=True) if uid})
+            uids = await asyncio.gather(*(self._cluster_of(context) for context in self._all))
+            self._clusters.update({context: uid for context, uid in zip(self._all, uids, strict=True) if uid})
         foreign = self._foreign()
         for context, note in foreign.items():
             if note != before.get(context):
@@ -222,7 +222,7 @@ class ApiServers:
         self._identifying = asyncio.create_task(self.check_contexts())
 
 
-class _Heard(Generic[T]):
+class _Answers(Generic[T]):
     """What API servers have answered so far, and what of it ends the asking.
 
     Attributes:
@@ -238,8 +238,8 @@ class _Heard(Generic[T]):
 
     def matters(self, context: str) -> bool:
         """Whether this API server may still say something that counts: not the departing node's on what is absent."""
-        told_absent = self.nothing or any(_says_absent(error) for error in self.errors.values())
-        return not (told_absent and same_node(context, self._departing))
+        absence_claimed = self.nothing or any(_says_absent(error) for error in self.errors.values())
+        return not (absence_claimed and same_node(context, self._departing))
 
     def counts(self, context: str, task: asyncio.Future[T]) -> bool:
         """Whether this answer ends the asking: it is more than one server's word."""

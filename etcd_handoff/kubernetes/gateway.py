@@ -207,5 +207,5 @@ class KubernetesGateway:
         return await self._servers.first_answer(departing, call)
 
     async def _get(self, api: client.CustomObjectsApi, name: str, limit: float) -> Resource:
-        found: Any = await api.get_cluster_custom_object(GROUP, VERSION, PLURAL, name, _request_timeout=limit)
-        return dict(found)
+        stored: Any = await api.get_cluster_custom_object(GROUP, VERSION, PLURAL, name, _request_timeout=limit)
+        return dict(stored)

@@ -30,43 +30,43 @@ def connection_failure(error: Exception) -> tuple[int, str]:
     """
     if isinstance(error, RPCError):
         return rpc_failure(error)
-    said = str(error)
-    if any(code in said for code in ("code: Unauthenticated", "code: PermissionDenied")):
-        return EXIT_FAILED, refused_note(connection_note(said))
-    connecting = said.startswith(("Failed client connect", "Server connection error")) or not said
+    error_text = str(error)
+    if any(code in error_text for code in ("code: Unauthenticated", "code: PermissionDenied")):
+        return EXIT_FAILED, refused_note(connection_note(error_text))
+    connecting = error_text.startswith(("Failed client connect", "Server connection error")) or not error_text
     if connecting or not isinstance(error, RuntimeError):
         return EXIT_UNREACHABLE, unreachable_note(error)
-    return EXIT_FAILED, f"the connection to Temporal at {temporal_address()} ended: {said.splitlines()[0][:500]}"
+    return EXIT_FAILED, f"the connection to Temporal at {temporal_address()} ended: {error_text.splitlines()[0][:500]}"
 
 
 def rpc_failure(error: RPCError) -> tuple[int, str]:
     """Exit status and text for a call that Temporal refused or did not answer."""
-    said = error.message.rstrip(".")
+    error_text = error.message.rstrip(".")
     if error.status in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
-        return EXIT_UNREACHABLE, f"Temporal at {temporal_address()} (TEMPORAL_ADDRESS) does not answer: {said}"
+        return EXIT_UNREACHABLE, f"Temporal at {temporal_address()} (TEMPORAL_ADDRESS) does not answer: {error_text}"
     if error.status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED):
-        return EXIT_FAILED, refused_note(f"{error.status.name}: {said}")
-    text = f"Temporal at {temporal_address()} refuses: {error.status.name}: {said}"
+        return EXIT_FAILED, refused_note(f"{error.status.name}: {error_text}")
+    text = f"Temporal at {temporal_address()} refuses: {error.status.name}: {error_text}"
     if error.status is RPCStatusCode.NOT_FOUND:
         return EXIT_USAGE, f"{text}; set TEMPORAL_NAMESPACE to one that it has"
     return EXIT_FAILED, text
 
 
-def refused_note(said: str) -> str:
+def refused_note(error_text: str) -> str:
     """What to say of credentials that Temporal does not take, with the remedy."""
     return (
-        f"Temporal at {temporal_address()} refuses the credentials: {said}; renew TEMPORAL_API_KEY or the client"
+        f"Temporal at {temporal_address()} refuses the credentials: {error_text}; renew TEMPORAL_API_KEY or the client"
         " certificate (TEMPORAL_TLS_*), and check that it may use the namespace"
     )
 
 
 def unreachable_note(error: Exception) -> str:
     """What to say of a connection to Temporal that failed, with the remedy."""
-    said = connection_note(str(error))
-    return f"Temporal cannot be reached at {temporal_address()}: {said}; set TEMPORAL_ADDRESS to a running server"
+    error_text = connection_note(str(error))
+    return f"Temporal cannot be reached at {temporal_address()}: {error_text}; set TEMPORAL_ADDRESS to a running server"
 
 
-def connection_note(said: str) -> str:
+def connection_note(error_text: str) -> str:
     """The part of the SDK's connection error that says something to people."""
-    found = re.findall(r'(?:message|error): "([^"]+)"', said)
-    return (found[-1] if found else said.removeprefix("Failed client connect: "))[:200] or "no answer in time"
+    quoted = re.findall(r'(?:message|error): "([^"]+)"', error_text)
+    return (quoted[-1] if quoted else error_text.removeprefix("Failed client connect: "))[:200] or "no answer in time"

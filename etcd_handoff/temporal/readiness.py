@@ -83,9 +83,9 @@ class Readiness:
 
     async def _answers(self) -> bool:
         """Whether Temporal takes what this worker asks: polls have the same address, namespace and credentials."""
-        asked = DescribeNamespaceRequest(namespace=self._client.namespace)
+        request = DescribeNamespaceRequest(namespace=self._client.namespace)
         try:
-            await self._client.workflow_service.describe_namespace(asked, timeout=timing.WORKER.probe_timeout)
+            await self._client.workflow_service.describe_namespace(request, timeout=timing.WORKER.probe_timeout)
         except RPCError as error:
             busy = error.status is RPCStatusCode.RESOURCE_EXHAUSTED
             return busy or (error.status in NOT_FOR_US and not self._may_describe)

@@ -47,10 +47,10 @@ def attributes_of_another_type(registered_types: Mapping[str, int]) -> list[str]
 
 async def ensure_search_attributes(client: Client) -> bool:
     """Whether the namespace has our search attributes; they are registered when they are missing and we may."""
-    why = await _register(client)
-    if why:
-        log.warning("running without search attributes: %s; %s", why, REGISTER)
-    return not why
+    reason = await _register(client)
+    if reason:
+        log.warning("running without search attributes: %s; %s", reason, REGISTER)
+    return not reason
 
 
 async def _register(client: Client) -> str:
@@ -68,8 +68,8 @@ async def _register(client: Client) -> str:
             return ""
         return await unusable(client) if error.status in NOT_FOR_US else error.message.rstrip(".")
     # Temporal refuses a value of another type, and with it the workflow task, again and again.
-    odd = attributes_of_another_type(known)
-    return f"not of type Keyword, to be removed first: {', '.join(odd)}" if odd else ""
+    wrong_type = attributes_of_another_type(known)
+    return f"not of type Keyword, to be removed first: {', '.join(wrong_type)}" if wrong_type else ""
 
 
 async def registered(client: Client) -> dict[str, int]:
@@ -78,8 +78,8 @@ async def registered(client: Client) -> dict[str, int]:
     Raises:
         RPCError: These credentials may not ask, or Temporal does not answer.
     """
-    asked = ListSearchAttributesRequest(namespace=client.namespace)
-    answer = await client.operator_service.list_search_attributes(asked)
+    request = ListSearchAttributesRequest(namespace=client.namespace)
+    answer = await client.operator_service.list_search_attributes(request)
     return {name: int(kind) for name, kind in answer.custom_attributes.items()}
 
 

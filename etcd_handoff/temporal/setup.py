@@ -49,8 +49,8 @@ async def check_server(client: Client) -> None:
 
 def too_old(version: str) -> bool:
     """Whether a version such as `1.24.2` is below `OLDEST_SERVER`; what cannot be read is not."""
-    found = re.match(r"v?(\d+)\.(\d+)", version)
-    return found is not None and (int(found[1]), int(found[2])) < OLDEST_SERVER
+    match = re.match(r"v?(\d+)\.(\d+)", version)
+    return match is not None and (int(match[1]), int(match[2])) < OLDEST_SERVER
 
 
 async def check_namespace(client: Client) -> bool:
