@@ -18,7 +18,8 @@ from activities.interceptor import ActivityInterceptor
 from activities.registry import all_activities
 from activities.worker_info import WorkerActivities
 from etcd_handoff import __version__
-from etcd_handoff.config import Config, check_files, config_path, load_config
+from etcd_handoff.config import Config, config_path, load_config
+from etcd_handoff.config_files import check_files
 from etcd_handoff.errors import ConfigError
 from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE

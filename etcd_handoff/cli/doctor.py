@@ -82,7 +82,7 @@ async def _examine(given: argparse.Namespace) -> list[Finding]:
 def _check_files(name: str, profile: ClusterProfile) -> Finding:
     from etcd_handoff.cli.findings import Finding
     from etcd_handoff.cli.output import count
-    from etcd_handoff.config import file_faults
+    from etcd_handoff.config_files import file_faults
 
     if faults := file_faults(name, profile):
         return Finding("files", "\n".join(faults), "correct the files that are named", EXIT_USAGE)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
@@ -29,16 +28,14 @@ from etcd_handoff.errors import (
 from etcd_handoff.etcdmember import resource_name
 from etcd_handoff.kubernetes.clients import Clients
 from etcd_handoff.kubernetes.errors import classify, definite, together
+from etcd_handoff.kubernetes.identity import IDENTITY_NAMESPACE, Identities
 
 if TYPE_CHECKING:
     from etcd_handoff.config import KubernetesProfile
     from etcd_handoff.errors import HandoffError
-    from etcd_handoff.kubernetes.clients import Opened
+    from etcd_handoff.kubernetes.client import Opened
 
 IN_CLUSTER: Final = ""
-IDENTITY_NAMESPACE: Final = "kube-system"
-"""Its UID is taken for a cluster's identity, as OpenTelemetry does (`k8s.cluster.uid`): it is there from the beginning
-and cannot be deleted."""
 TLS_ERRORS: Final = (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError)
 
 T = TypeVar("T")
@@ -61,15 +58,11 @@ class ApiServers:
         self._node = node
         self._clients = Clients(profile.kubeconfig)
         self._silent: set[str] = set()
-        self._clusters: dict[str, str] = {}
-        self._identified_at: float | None = None
-        self._identifying: asyncio.Task[dict[str, str]] | None = None
+        self._identities = Identities(self._all, self._cluster_of)
 
     async def close(self) -> None:
         """Close all clients."""
-        if self._identifying is not None:
-            self._identifying.cancel()
-            await asyncio.gather(self._identifying, return_exceptions=True)
+        await self._identities.close()
         await self._clients.close()
 
     async def warm(self) -> None:
@@ -86,7 +79,7 @@ class ApiServers:
         The local one comes first, those that did not answer their last request later, the departing node's last. Those
         of another Kubernetes cluster are left out.
         """
-        foreign = self._foreign()
+        foreign = self._identities.foreign()
         known = [context for context in self._all if context not in foreign]
 
         def order(context: str) -> tuple[bool, bool, bool]:
@@ -131,7 +124,7 @@ class ApiServers:
         try:
             answer = await hedge.first_answer(calls, timing.KUBERNETES.hedge_seconds, answers.counts, answers.matters)
         finally:
-            self._identify_later()
+            self._identities.compare_later()
         self._silent.update(answers.errors)
         if answer is not None:
             self._silent.discard(answer.server)
@@ -139,7 +132,9 @@ class ApiServers:
             return answer.task.result()
         if answers.nothing:
             return answers.nothing[0]
-        raise together({**answers.errors, **{context: ConfigError(note) for context, note in self._foreign().items()}})
+        raise together(
+            {**answers.errors, **{context: ConfigError(note) for context, note in self._identities.foreign().items()}}
+        )
 
     async def ask(self, context: str, call: Call[T]) -> T:
         """One try at one API server, with fresh credentials where it does not accept those at hand.
@@ -171,33 +166,8 @@ class ApiServers:
     # --- which Kubernetes cluster ---------------------------------------------------------------------------------
 
     async def check_contexts(self) -> dict[str, str]:
-        """Contexts that belong to another Kubernetes cluster than most of them, and what shows it.
-
-        One that may not read the UID of the namespace kube-system, or does not answer, counts as one that belongs.
-        """
-        before = self._foreign()
-        if len(self._all) > 1:
-            self._identified_at = asyncio.get_running_loop().time()
-            uids = await asyncio.gather(*(self._cluster_of(context) for context in self._all))
-            self._clusters.update({context: uid for context, uid in zip(self._all, uids, strict=True) if uid})
-        foreign = self._foreign()
-        for context, note in foreign.items():
-            if note != before.get(context):
-                log.warning("%s; it is not used", note)
-        return foreign
-
-    def _foreign(self) -> dict[str, str]:
-        """Contexts of another cluster than most; where two are as many, than the first of the profile."""
-        known = [self._clusters[context] for context in self._all if context in self._clusters]
-        if len(set(known)) <= 1:
-            return {}
-        most = Counter(known).most_common(1)[0][0]  # in order of the profile where as many
-        return {
-            context: f"context {context} belongs to another Kubernetes cluster than the others: the UID of namespace"
-            f" {IDENTITY_NAMESPACE} is {uid} there, and {most} elsewhere"
-            for context, uid in self._clusters.items()
-            if uid != most
-        }
+        """Contexts that belong to another Kubernetes cluster than most of them, and what shows it."""
+        return await self._identities.compare()
 
     async def _cluster_of(self, context: str) -> str:
         """UID of the Kubernetes cluster behind a context; empty when it does not say."""
@@ -212,14 +182,6 @@ class ApiServers:
         except (KubernetesError, ConfigError) as error:
             log.debug("context %s does not tell its cluster: %s", context, error)
             return ""
-
-    def _identify_later(self) -> None:
-        """Compare the contexts again, beside everything else: any of them may lead elsewhere by now."""
-        now = asyncio.get_running_loop().time()
-        if self._identified_at is None or now - self._identified_at < timing.KUBERNETES.identify_seconds:
-            return
-        self._identified_at = now
-        self._identifying = asyncio.create_task(self.check_contexts())
 
 
 class _Answers(Generic[T]):

@@ -24,7 +24,8 @@ from etcd_handoff import timing
 from etcd_handoff.config import Config
 from etcd_handoff.errors import ApiUnavailableError, ConfigError
 from etcd_handoff.kubernetes import kubeconfig
-from etcd_handoff.kubernetes.clients import Clients, Opened, renewal
+from etcd_handoff.kubernetes.client import Opened, renewal
+from etcd_handoff.kubernetes.clients import Clients
 from etcd_handoff.kubernetes.gateway import KubernetesGateway
 from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.model import FoundResource, Record, Recorded, ResourceQuery

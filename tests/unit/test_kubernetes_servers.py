@@ -186,8 +186,8 @@ async def test_context_that_leads_elsewhere_later_is_left_out(tmp_path: Path, mo
     servers.uids["c"] = "2"
     monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, identify_seconds=0.0))
     assert await servers.get() == "found"
-    assert servers._identifying is not None
-    await servers._identifying
+    assert servers._identities.comparing is not None
+    await servers._identities.comparing
     assert set(servers.contexts()) == {"a", "b"}
     await servers.close()
 
@@ -201,7 +201,7 @@ async def test_context_that_was_put_right_is_used_again(tmp_path: Path, monkeypa
     assert servers.contexts() == ("a",)
     monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, identify_seconds=0.0))
     assert await servers.get() == "found"
-    assert servers._identifying is not None
-    await servers._identifying
+    assert servers._identities.comparing is not None
+    await servers._identities.comparing
     assert set(servers.contexts()) == {"a", "b"}
     await servers.close()
