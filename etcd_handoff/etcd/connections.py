@@ -9,14 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
-import grpc
-import grpc.aio
-from etcd3aio.errors import EtcdError as LibraryError
-
 from etcd_handoff import timing
-from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnknownOutcomeError, UnreachableError
+from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnreachableError
 from etcd_handoff.etcd.channel import Channel, read_password, watched_files
-from etcd_handoff.etcd.errors import classify, readable
+from etcd_handoff.etcd.translation import code_of, translated
 from etcd_handoff.hedge import first_answer
 
 if TYPE_CHECKING:
@@ -27,7 +23,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Call = Callable[[Channel, float], Awaitable[T]]
 
-FAILURES: Final = (LibraryError, grpc.aio.AioRpcError, TimeoutError)
 STALE_TOKEN: Final = ("invalid auth token", "revision of auth store is old", "user name is empty")
 """What etcd says to a token that it forgot, that an auth change has overtaken, or that it does not see as one.
 
@@ -131,7 +126,7 @@ class Connections:
         A connection that was cut without a word looks open for a quarter of an hour, and after the network is back
         until its next retransmission.
         """
-        if _code(error) != "DEADLINE_EXCEEDED":
+        if code_of(error) != "DEADLINE_EXCEEDED":
             channel.heard_seconds = time.monotonic()
         elif not change and channel.heard_seconds < began and self._channels.get(endpoint) is channel:
             del self._channels[endpoint]
@@ -233,41 +228,3 @@ def _weight(error: EtcdError) -> int:
     if not isinstance(error, EtcdPermissionError):
         return 1
     return 2 if AUTH_OFF in str(error) else 0
-
-
-def translated(error: BaseException, *, change: bool, timeout_seconds: float | None = None) -> EtcdError:
-    """Our error for any exception; the message has no endpoint in it, since messages reach workflow histories.
-
-    Args:
-        error: What was raised.
-        change: Whether the call was to change something and may have been sent.
-        timeout_seconds: The call's deadline.
-    """
-    if isinstance(error, EtcdError):
-        return error
-    if isinstance(error, FAILURES):
-        words, code = _words(error), _code(error)
-        return classify(words, code, change=change)(readable(words, code, timeout_seconds))
-    kind = UnknownOutcomeError if change else UnreachableError
-    if isinstance(error, OSError):
-        why = error.strerror or type(error).__name__
-        return kind(f"{error.filename} cannot be read: {why}" if error.filename else f"no connection: {why}")
-    return kind(f"the call could not be made ({type(error).__name__})")
-
-
-def _source(error: BaseException) -> grpc.aio.AioRpcError | None:
-    source = error if isinstance(error, grpc.aio.AioRpcError) else error.__cause__
-    return source if isinstance(source, grpc.aio.AioRpcError) else None
-
-
-def _words(error: BaseException) -> str:
-    """The server's or gRPC's own words."""
-    source = _source(error)
-    return (source.details() or "") if source else str(error)
-
-
-def _code(error: BaseException) -> str:
-    source = _source(error)
-    if source is not None:
-        return str(source.code().name)
-    return "DEADLINE_EXCEEDED" if isinstance(error, TimeoutError) else "UNKNOWN"

@@ -16,9 +16,9 @@ from etcd_handoff import timing
 from etcd_handoff.errors import EtcdError, UnknownOutcomeError, UnreachableError
 from etcd_handoff.etcd.connections import Call, Connections, any_answer
 from etcd_handoff.etcd.lock import ABSENT, LOCK_KEY, LockAge, LockEntry, lock_value, read_holder
-from etcd_handoff.etcd.look import hex_id
 from etcd_handoff.etcd.observer import Observer, Route
 from etcd_handoff.etcd.port import KeyspaceHash
+from etcd_handoff.etcd.replies import hex_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable

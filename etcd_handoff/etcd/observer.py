@@ -14,17 +14,8 @@ from etcd_handoff import timing
 from etcd_handoff.belief import LISTS_DIFFER, UNLISTED_MEMBER, expected
 from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnreachableError
 from etcd_handoff.etcd.client_url import canonical_url
-from etcd_handoff.etcd.look import (
-    NO_ANSWER,
-    MemberList,
-    Reply,
-    Status,
-    choose_list,
-    expected_cluster,
-    read_list,
-    read_status,
-    view_of,
-)
+from etcd_handoff.etcd.look import choose_list, expected_cluster, view_of
+from etcd_handoff.etcd.replies import NO_ANSWER, MemberList, Reply, Status, read_list, read_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -16,8 +16,9 @@ from etcd_handoff import timing
 from etcd_handoff.config import EtcdProfile
 from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnknownOutcomeError, UnreachableError
 from etcd_handoff.etcd.channel import WatchedFiles
-from etcd_handoff.etcd.connections import Connections, any_answer, translated
+from etcd_handoff.etcd.connections import Connections, any_answer
 from etcd_handoff.etcd.gateway import EtcdGateway
+from etcd_handoff.etcd.translation import translated
 
 if TYPE_CHECKING:
     from pathlib import Path
