@@ -103,6 +103,8 @@ class StepTiming:
     """Pause between hashes that could not be compared: a compaction lay between them."""
     unfinished_snapshot_seconds: float = 2 * 3600.0
     """An unfinished file that has not been written for so long belongs to nobody any more."""
+    failpoint_poll_seconds: float = 0.01
+    """Pause between looks for the file that lets a process go that a test holds at a failpoint."""
 
     heartbeat_seconds: float = 0.25
     """Pause between heartbeats that nobody would miss; they bring cancellations."""
