@@ -89,10 +89,8 @@ class KubernetesActivities:
             resources = await gateway.list(query.member)
         except ObjectGoneError as error:
             # An API server that has just been started does not serve the kind yet, and others may have been silent.
-            note = (
-                "EtcdMembers are not installed" if error.certain else _final_note(error, timing.STEPS.absent_attempts)
-            )
-            return FoundResource(step=clock.step(StepOutcome.OBSERVED, note))
+            note = "" if error.certain else _final_note(error, timing.STEPS.absent_attempts)
+            return FoundResource(step=clock.step(StepOutcome.OBSERVED, note or "EtcdMembers are not installed"))
         except KubernetesPermissionError as error:
             raise _refusal(error) from error
         name, member_id = resource_name(query.member), canonical_id(query.member)
@@ -172,7 +170,7 @@ class KubernetesActivities:
         What may be otherwise later, or on another worker, fails the attempt, so that Temporal tries again for as long
         as the workflow has patience; the failure says why.
         """
-        clock = StepClock(self._node)
+        clock, times = StepClock(self._node), timing.STEPS
 
         def nothing(note: str) -> Recorded:
             return Recorded(step=clock.step(StepOutcome.NOT_RECORDED, note), recorded=False, note=note)
@@ -181,20 +179,15 @@ class KubernetesActivities:
             gateway = self._gateways.get(record.cluster)
             if gateway is None:
                 error = ConfigError("the cluster profile has no Kubernetes, so there is no EtcdMember to write")
-                attempts = timing.STEPS.elsewhere_attempts if record.kubernetes else timing.STEPS.no_kubernetes_attempts
-                return nothing(
-                    _final_note(error, attempts, timing.STEPS.no_kubernetes_pause, final=not record.kubernetes)
-                )
+                attempts = times.elsewhere_attempts if record.kubernetes else times.no_kubernetes_attempts
+                return nothing(_final_note(error, attempts, times.no_kubernetes_pause, final=not record.kubernetes))
             known = await self._gateways.take_prefetched(record.cluster, record.member_name)
             writing = asyncio.ensure_future(write_status(gateway, record, known))
             await failpoints.reach("update_status.during")
             note, resource = await writing
         except ConfigError as error:
-            return nothing(
-                _final_note(
-                    error, timing.STEPS.elsewhere_attempts, timing.STEPS.elsewhere_pause, final=not record.kubernetes
-                )
-            )
+            attempts, pause = times.elsewhere_attempts, times.elsewhere_pause
+            return nothing(_final_note(error, attempts, pause, final=not record.kubernetes))
         except ObjectGoneError as error:
             return nothing(_final_note(error, timing.STEPS.absent_attempts))
         except RejectedError as error:
