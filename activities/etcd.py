@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
+from etcd_handoff.planning import Transfer, plan
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -25,7 +26,6 @@ from etcd_handoff.errors import (
     UnreachableError,
 )
 from etcd_handoff.model import Act, AwaitElection, Look, Report, StepOutcome, WorkerTraits
-from etcd_handoff.planner import Transfer, plan
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

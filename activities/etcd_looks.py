@@ -6,11 +6,12 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+from etcd_handoff.planning import MemberAbsent, Remove, plan
+
 from activities.interceptor import no_answer
 from etcd_handoff import timing
 from etcd_handoff.belief import contradiction
 from etcd_handoff.errors import EtcdError, EtcdPermissionError
-from etcd_handoff.planner import Intent, Remove, plan
 
 if TYPE_CHECKING:
     from etcd_handoff.config import EtcdProfile
@@ -77,6 +78,6 @@ def doubt(view: ClusterView, act: Act) -> str:
     return f"{against.kind}: {against.text}" if against else ""
 
 
-def intent(act: Act) -> Intent:
+def intent(act: Act) -> MemberAbsent:
     """What an activity is to bring about, for the planner."""
-    return Intent(act.cluster_id, act.target_id, frozenset(act.avoid), act.seen_term, act.seen_index)
+    return MemberAbsent(act.cluster_id, act.target_id, frozenset(act.avoid), act.seen_term, act.seen_index)

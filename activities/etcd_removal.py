@@ -13,6 +13,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.planning import Done, Remove, plan
+
 from activities.etcd_looks import intent
 from etcd_handoff import failpoints, timing
 from etcd_handoff.errors import (
@@ -26,7 +28,6 @@ from etcd_handoff.errors import (
     UnreachableError,
 )
 from etcd_handoff.model import Report, StepOutcome
-from etcd_handoff.planner import Done, Remove, plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,6 +7,7 @@ import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.planning import canonical_id
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -48,7 +49,6 @@ from etcd_handoff.model import (
     Step,
     StepOutcome,
 )
-from etcd_handoff.planner import canonical_id
 
 if TYPE_CHECKING:
     from etcd_handoff.kubernetes.pool import KubernetesGateways

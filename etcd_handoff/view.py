@@ -38,7 +38,7 @@ class Doubt(Message):
     """A contradiction between the answers of one look: nothing may be concluded from it.
 
     Attributes:
-        kind: One word, also a `planner.Reason`.
+        kind: One word, also a `planning.Reason`.
         text: What contradicts what, with both sides named.
         remedy: What would settle it.
         member_id: The member that it is about, where it is about one.

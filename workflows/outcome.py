@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.planning import Blocked, Reason, Refused, Remove, Transfer, warnings
 from temporalio import exceptions
 from temporalio.exceptions import ApplicationError, TimeoutType
 
 from etcd_handoff.model import FailureType, Pinned
-from etcd_handoff.planner import Blocked, Reason, Refused, Remove, Transfer, warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from etcd_handoff.planning import Ambiguous, Decision, NotFound
     from temporalio.exceptions import ActivityError
 
     from etcd_handoff.model import RemovalRequest, Step
-    from etcd_handoff.planner import Ambiguous, Decision, NotFound
     from etcd_handoff.view import ClusterView, MemberView
 
 SAFE_BEFORE_PINNED: Final = frozenset({FailureType.UNKNOWN_CLUSTER, FailureType.INVALID_INPUT})

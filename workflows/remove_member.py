@@ -1,6 +1,6 @@
 """The workflow `RemoveMember`: observe, plan, do one step, plan again, until the member is gone and its record is true.
 
-The decisions are `etcd_handoff.planner`'s, the effects are the activities'. Here stand the order, the waiting and the
+The decisions are `etcd_handoff.planning`'s, the effects are the activities'. Here stand the order, the waiting and the
 point of no return; the classes below it hold what a removal does on the way, one concern each:
 
     Desk         what people see and say              workflows/desk.py
@@ -23,6 +23,22 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from etcd_handoff.planning import (
+        Ambiguous,
+        Blocked,
+        Decision,
+        Done,
+        NotFound,
+        Refused,
+        Remove,
+        Transfer,
+        canonical_id,
+        doubted,
+        is_member_id,
+        plan,
+        resolve,
+    )
+
     from activities.etcd import EtcdActivities
     from etcd_handoff import belief
     from etcd_handoff.belief import Binding
@@ -39,21 +55,6 @@ with workflow.unsafe.imports_passed_through():
         ResourceQuery,
         StepOutcome,
         WorkerTraits,
-    )
-    from etcd_handoff.planner import (
-        Ambiguous,
-        Blocked,
-        Decision,
-        Done,
-        NotFound,
-        Refused,
-        Remove,
-        Transfer,
-        canonical_id,
-        doubted,
-        is_member_id,
-        plan,
-        resolve,
     )
     from etcd_handoff.temporal.converter import invalid_input
     from etcd_handoff.view import ClusterView, MemberView

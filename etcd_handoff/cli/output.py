@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.cli.records import RECORD_HEADINGS, compare, record_rows
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE
-from etcd_handoff.planner import lag, warnings
+from etcd_handoff.planning import lag, warnings
 from etcd_handoff.view import CORRUPT
 
 if TYPE_CHECKING:

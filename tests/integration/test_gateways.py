@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import pytest_asyncio
+from etcd_handoff.lab.binaries.lookup import locate_binaries
+from etcd_handoff.planning import Blocked, MemberAbsent, Reason, plan
 
 from etcd_handoff.config import EtcdProfile
 from etcd_handoff.errors import (
@@ -37,11 +39,10 @@ from etcd_handoff.errors import (
 from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.etcd.lock import LockAge
 from etcd_handoff.etcd.observer import Route
-from etcd_handoff.lab import Lab, LabOptions, Role, http, parts, wait_until
-from etcd_handoff.lab.nodes import HOST, Beginning, Node, etcd_command
+from etcd_handoff.lab import Lab, LabOptions, Role, http, wait_until
+from etcd_handoff.lab.nodes import HOST, InitialCluster, Node, etcd_command
 from etcd_handoff.lab.ports import Ports
 from etcd_handoff.lab.processes import Process, run
-from etcd_handoff.planner import Blocked, Intent, Reason, plan
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
@@ -234,7 +235,7 @@ async def test_corruption_of_the_whole_cluster_is_seen_and_blocks(cluster: Clust
             await refused(gateway.acquire_lock("run-1", "test", leader), CorruptClusterError, said="corrupt cluster")
             await gateway.commit_probe(leader)
         assert [(a.kind, a.member_id) for a in view.alarms] == [("CORRUPT", "")]
-        decision = plan(view, Intent(view.cluster_id, target))
+        decision = plan(view, MemberAbsent(view.cluster_id, target))
         assert isinstance(decision, Blocked)
         assert decision.reason is Reason.CLUSTER_CORRUPT
         assert (await gateway.observe()).alarms == ()
@@ -326,7 +327,7 @@ async def test_foreign_cluster_in_the_profile_is_not_believed(cluster: Cluster, 
                 assert (view.cluster_id, len(view.members)) == (cluster_id, 4)
                 assert [d.kind for d in view.doubts] == ["MixedClusters"]
                 assert f"endpoint {number} of the profile answers for cluster {foreign.cluster_id}" in view.foreign[0]
-                decision = plan(view, Intent(cluster_id, UNKNOWN_ID))
+                decision = plan(view, MemberAbsent(cluster_id, UNKNOWN_ID))
                 assert isinstance(decision, Blocked), "an absent member is no reason to believe it"
                 return view
 
@@ -510,7 +511,7 @@ async def single(folder: Path, scheme: str = "http", flags: tuple[str, ...] = ()
     ports = Ports(HOST)
     node = Node.on("node0", ports)
     url = f"{scheme}://{HOST}:{node.client_port}"
-    command = etcd_command(parts.locate(), node, Beginning([node]), folder)
+    command = etcd_command(locate_binaries(), node, InitialCluster([node]), folder)
     clients = [f"--listen-client-urls={url}", f"--advertise-client-urls={url}"]
     etcd = Process("etcd", [*command, *clients, *flags], folder / "etcd.log")
     etcd.start()
@@ -656,7 +657,7 @@ async def test_user_and_password(tmp_path: Path) -> None:
         return {"username": name, "password_file": tmp_path / (file or name)}
 
     async with single(tmp_path) as (url, etcd):
-        etcdctl = [str(parts.locate().etcdctl), f"--endpoints={url}"]
+        etcdctl = [str(locate_binaries().etcdctl), f"--endpoints={url}"]
         async with gateway_to(url) as gateway:
             (member,) = (await serving(gateway, etcd)).members
         async with gateway_to(url, **user("root")) as gateway:

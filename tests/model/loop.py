@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from etcd_handoff.planning import Blocked, Done, MemberAbsent, Refused, Remove, Transfer, plan, resolve
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -32,7 +33,6 @@ from etcd_handoff.model import (
     ResourceQuery,
     StepOutcome,
 )
-from etcd_handoff.planner import Blocked, Done, Intent, Refused, Remove, Transfer, plan, resolve
 from etcd_handoff.view import ClusterView, MemberView
 from tests.model.cluster import CrashError
 from tests.model.gateways import claims_of, config_of, etcd_of, gateways_of
@@ -40,8 +40,9 @@ from tests.model.judge import MAYBE
 from workflows import outcome
 
 if TYPE_CHECKING:
+    from etcd_handoff.planning import Decision
+
     from etcd_handoff.belief import ResourceClaim
-    from etcd_handoff.planner import Decision
     from tests.model.cluster import Cluster
 
 CLUSTER: Final = "model"
@@ -207,10 +208,12 @@ class Loop:
             "holder_label": "the model's removal",
         }
 
-    def _intent(self) -> Intent:
+    def _intent(self) -> MemberAbsent:
         pinned = self._pin_or_fail()
         seen = self._binding
-        return Intent(pinned.cluster_id, pinned.member_id, self._avoid, seen_term=seen.term, seen_index=seen.raft_index)
+        return MemberAbsent(
+            pinned.cluster_id, pinned.member_id, self._avoid, seen_term=seen.term, seen_index=seen.raft_index
+        )
 
     def _pin_or_fail(self) -> Pinned:
         if self._pinned is None:

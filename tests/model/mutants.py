@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from etcd_handoff.planning import Blocked, Done, MemberAbsent, Reason, Refused, Remove, Transfer
 from temporalio import workflow
 
 import activities.etcd
@@ -14,10 +15,9 @@ import activities.member_resource
 import tests.model.loop
 import workflows.remove_member
 from activities.etcd_removal import Removal
-from etcd_handoff import belief, planner
+from etcd_handoff import belief, planning
 from etcd_handoff.errors import UnknownOutcomeError
 from etcd_handoff.model import Approval
-from etcd_handoff.planner import Blocked, Done, Intent, Reason, Refused, Remove, Transfer
 from tests.model.gateways import ModelEtcd, who
 from tests.model.runner import Scenario
 from tests.model.trouble import Trouble
@@ -27,91 +27,91 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import pytest
+    from etcd_handoff.planning import Decision
 
-    from etcd_handoff.planner import Decision
     from etcd_handoff.view import ClusterView
 
 
-def without_quorum_check(view: ClusterView, intent: Intent) -> Decision:
+def without_quorum_check(view: ClusterView, intent: MemberAbsent) -> Decision:
     """Goes on where only a minority would remain."""
-    said = planner.plan(view, intent)
+    said = planning.plan(view, intent)
     risky = isinstance(said, Blocked) and said.reason is Reason.QUORUM_AT_RISK
     leads = view.leadership and view.leadership.id == intent.target_id
     return Remove(via_id=view.leadership.id) if risky and view.leadership and not leads else said
 
 
-def takes_the_last(view: ClusterView, intent: Intent) -> Decision:
+def takes_the_last(view: ClusterView, intent: MemberAbsent) -> Decision:
     """Sees no difference between the last voter and others."""
-    said = planner.plan(view, intent)
+    said = planning.plan(view, intent)
     return Remove(via_id=intent.target_id) if isinstance(said, Refused) else said
 
 
-def never_transfers(view: ClusterView, intent: Intent) -> Decision:
+def never_transfers(view: ClusterView, intent: MemberAbsent) -> Decision:
     """Removes the leader as it is."""
-    said = planner.plan(view, intent)
+    said = planning.plan(view, intent)
     return Remove(via_id=said.transferee_id) if isinstance(said, Transfer) else said
 
 
-def through_itself(view: ClusterView, intent: Intent) -> Decision:
+def through_itself(view: ClusterView, intent: MemberAbsent) -> Decision:
     """Asks the member that leaves."""
-    said = planner.plan(view, intent)
+    said = planning.plan(view, intent)
     return Remove(via_id=intent.target_id) if isinstance(said, Remove) else said
 
 
-def takes_silence_for_absence(view: ClusterView, intent: Intent) -> Decision:
+def takes_silence_for_absence(view: ClusterView, intent: MemberAbsent) -> Decision:
     """Calls a member out that does not answer."""
     target = view.member(intent.target_id)
-    return Done() if target is not None and not target.reachable else planner.plan(view, intent)
+    return Done() if target is not None and not target.reachable else planning.plan(view, intent)
 
 
-def offers_it_to_anybody(view: ClusterView, intent: Intent) -> Decision:
+def offers_it_to_anybody(view: ClusterView, intent: MemberAbsent) -> Decision:
     """Picks a transferee without a look at its health."""
-    said = planner.plan(view, intent)
+    said = planning.plan(view, intent)
     others = [m for m in view.members if m.id != intent.target_id]
     return replace(said, transferee_id=others[-1].id) if isinstance(said, Transfer) else said
 
 
-def means_whoever_has_the_name(self: RemoveMember) -> Intent:
+def means_whoever_has_the_name(self: RemoveMember) -> MemberAbsent:
     """Resolves the name anew at each step."""
     pinned = self._pin_or_fail()
     named = [m.id for m in self._view.members if m.name == self._request.member] if self._view else []
-    return Intent(pinned.cluster_id, named[0] if named else pinned.member_id)
+    return MemberAbsent(pinned.cluster_id, named[0] if named else pinned.member_id)
 
 
-def ignores_the_term(view: ClusterView, intent: Intent) -> Decision:
+def ignores_the_term(view: ClusterView, intent: MemberAbsent) -> Decision:
     """Believes the status of a member that names the right leader at a term of the past."""
     newest = max(m.term for m in view.members)
     members = tuple(m.model_copy(update={"term": newest}) if m.reachable else m for m in view.members)
     return counts_who_hangs(view.model_copy(update={"members": members}), intent)
 
 
-def counts_who_hangs(view: ClusterView, intent: Intent) -> Decision:
+def counts_who_hangs(view: ClusterView, intent: MemberAbsent) -> Decision:
     """Takes a status from memory for a sign that a voter takes part."""
     members = tuple(m.model_copy(update={"serves_reads": m.reachable and not m.is_learner}) for m in view.members)
-    return planner.plan(view.model_copy(update={"members": members}), intent)
+    return planning.plan(view.model_copy(update={"members": members}), intent)
 
 
-def counts_who_lags(view: ClusterView, intent: Intent) -> Decision:
+def counts_who_lags(view: ClusterView, intent: MemberAbsent) -> Decision:
     """Looks at no raft index."""
     furthest = max(m.raft_index for m in view.members)
     members = tuple(m.model_copy(update={"raft_index": furthest}) for m in view.members)
-    return planner.plan(view.model_copy(update={"members": members}), intent)
+    return planning.plan(view.model_copy(update={"members": members}), intent)
 
 
-def believes_whoever_lists(view: ClusterView, intent: Intent) -> Decision:
+def believes_whoever_lists(view: ClusterView, intent: MemberAbsent) -> Decision:
     """Takes the list as it comes, whosever it is."""
-    return planner.plan(view.model_copy(update={"doubts": ()}), replace(intent, cluster_id=view.cluster_id))
+    return planning.plan(view.model_copy(update={"doubts": ()}), replace(intent, cluster_id=view.cluster_id))
 
 
-def believes_one_half(view: ClusterView, intent: Intent) -> Decision:
+def believes_one_half(view: ClusterView, intent: MemberAbsent) -> Decision:
     """Holds no list against another, as long as it is of the same cluster."""
     doubts = tuple(d for d in view.doubts if d.kind == Reason.MIXED_CLUSTERS)
-    return planner.plan(view.model_copy(update={"doubts": doubts}), intent)
+    return planning.plan(view.model_copy(update={"doubts": doubts}), intent)
 
 
-def forgets_how_far_it_was(view: ClusterView, intent: Intent) -> Decision:
+def forgets_how_far_it_was(view: ClusterView, intent: MemberAbsent) -> Decision:
     """Knows a cluster by its ID alone."""
-    return planner.plan(view, replace(intent, seen_term=0, seen_index=0))
+    return planning.plan(view, replace(intent, seen_term=0, seen_index=0))
 
 
 def asks_no_witness(_view: ClusterView, _claims: object) -> None:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from etcd_handoff.planning import Reason
 
 from etcd_handoff.etcdmember import asks_to_leave, member_id_of, status_of
 from etcd_handoff.leave_requests import WatchRequest
-from etcd_handoff.planner import Reason
 from etcd_handoff.temporal.client import start_watch
 from tests.model.judge import lies, untold
 from tests.model.runner import END_SECONDS, WHOLE, Scenario

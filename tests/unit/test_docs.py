@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from etcd_handoff.planning import Reason
 from pydantic_core import PydanticUndefined
 
 from etcd_handoff.cli import parser
@@ -36,7 +37,6 @@ from etcd_handoff.model import (
     StepOutcome,
     workflow_id,
 )
-from etcd_handoff.planner import Reason
 from etcd_handoff.search_attributes import SEARCH_ATTRIBUTES
 from etcd_handoff.temporal.client import WORKFLOW_TYPE
 

@@ -7,13 +7,13 @@ import inspect
 from typing import TYPE_CHECKING
 
 import pytest
+from etcd_handoff.planning import MemberAbsent, Transfer, plan, resolve
 
 from bench.simulated import LEADER, config, simulated_etcd
 from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.etcd.port import EtcdPort
 from etcd_handoff.kubernetes.gateway import KubernetesGateway
 from etcd_handoff.kubernetes.port import KubernetesPort
-from etcd_handoff.planner import Intent, Transfer, plan, resolve
 from etcd_handoff.view import MemberView
 from tests.fakes.etcd import FakeEtcd
 from tests.fakes.kubernetes import FakeKubernetes
@@ -63,6 +63,6 @@ def test_simulated_cluster_is_one_that_the_planner_takes() -> None:
         view = await simulated_etcd(profile.etcd).observe()
         member = resolve(view, LEADER)
         assert isinstance(member, MemberView)
-        assert isinstance(plan(view, Intent(view.cluster_id, member.id)), Transfer)
+        assert isinstance(plan(view, MemberAbsent(view.cluster_id, member.id)), Transfer)
 
     asyncio.run(look())
