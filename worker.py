@@ -5,78 +5,43 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import os
 import signal
 import socket
 import sys
-from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from temporalio.service import RPCError
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.etcd import EtcdActivities
-from activities.kubernetes import Gateways
+from activities.interceptor import ActivityInterceptor
 from activities.registry import all_activities
-from activities.steps import ActivityFrame
-from activities.worker import WorkerActivities
+from activities.worker_info import WorkerActivities
 from etcd_handoff import __version__
-from etcd_handoff.client import connect, connection_failure, remove_temporary_files
-from etcd_handoff.config import Config, check_files, config_path, load_config
+from etcd_handoff.config import Config, config_path, load_config
+from etcd_handoff.config_files import check_files
 from etcd_handoff.errors import ConfigError
+from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
-from etcd_handoff.temporal_setup import (
-    Readiness,
-    ServerTooOldError,
-    check_namespace,
-    check_ready_file,
-    check_server,
-    ensure_search_attributes,
-    skip_validation,
-)
-from workflows.arguments import ArgumentCheck
+from etcd_handoff.kubernetes.pool import KubernetesGateways
+from etcd_handoff.temporal.client import connect
+from etcd_handoff.temporal.connection_failures import connection_failure
+from etcd_handoff.temporal.interceptors import ArgumentCheckInterceptor
+from etcd_handoff.temporal.process_exit import end_process
+from etcd_handoff.temporal.readiness import Readiness, check_ready_file
+from etcd_handoff.temporal.search_attributes import ensure_search_attributes
+from etcd_handoff.temporal.setup import ServerTooOldError, check_namespace, check_server
+from etcd_handoff.temporal.worker import make_worker, skip_validation
 from workflows.record_status import RecordStatus
 from workflows.remove_member import RemoveMember
 from workflows.turns import ClusterTurns
 from workflows.watch import WatchEtcdMembers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from temporalio.client import Client
-
-STICKY_TIMEOUT: Final = timedelta(milliseconds=100)
-"""How long the next decision waits for the worker that made the last one: after `kill -9` another takes over then."""
-GRACE: Final = timedelta(seconds=3)
-"""How long activities under way may finish after SIGTERM."""
-MOST_ACTIVITIES: Final = 5_000
-"""Activities at once. Each watched cluster and each open removal keeps one that only waits, so the SDK's 100 would let
-waiting ones keep working ones out."""
-HEARTBEAT_THROTTLE: Final = timedelta(milliseconds=250)
-"""Heartbeats leave at once, so that cancellations reach an activity quickly: the SDK would hold them for 30 to 60 s."""
+    from collections.abc import Sequence
 
 WORKFLOWS: Final = (RemoveMember, RecordStatus, ClusterTurns, WatchEtcdMembers)
-INTERCEPTORS: Final = (ActivityFrame(), ArgumentCheck())
-
-
-def make_worker(client: Client, config: Config, activities: Sequence[Callable[..., Any]]) -> Worker:
-    """A worker for all workflows and these activities; the caller runs it."""
-    return Worker(
-        client,
-        task_queue=config.task_queue,
-        workflows=WORKFLOWS,
-        activities=activities,
-        interceptors=INTERCEPTORS,
-        # The sandbox loads the workflows anew for each run and proxies every call, which costs more than all decisions
-        # of a removal together. What it guards against, the replay tests find: they run in it.
-        workflow_runner=UnsandboxedWorkflowRunner(),
-        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
-        graceful_shutdown_timeout=GRACE,
-        max_concurrent_activities=MOST_ACTIVITIES,
-        max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
-        default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
-    )
+INTERCEPTORS: Final = (ActivityInterceptor(), ArgumentCheckInterceptor())
 
 
 async def serve(config: Config, node: str, ready_file: Path | None = None) -> None:
@@ -99,12 +64,15 @@ async def serve(config: Config, node: str, ready_file: Path | None = None) -> No
     ready = Readiness(ready_file, client, may_describe=described)
     search_attributes = await ensure_search_attributes(client)
     own = WorkerActivities(config, search_attributes=search_attributes)
-    gateways = Gateways(config, node)
-    etcd = EtcdActivities(config, node, gateways.prepare, own.traits, claims=gateways.claims)
+    gateways = KubernetesGateways(config, node)
+    etcd = EtcdActivities(
+        config, node, EtcdGateway, prefetch=gateways.prefetch, traits=own.traits, claims=gateways.claims
+    )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    worker = make_worker(client, config, all_activities(client, etcd, gateways, node, own))
+    activities = all_activities(client, config, node, etcd, gateways, own)
+    worker = make_worker(client, config.task_queue, WORKFLOWS, activities, INTERCEPTORS)
     if not described:
         skip_validation(worker)
     try:
@@ -162,18 +130,10 @@ def run(config_file: str | None, node: str, log_level: str = "INFO", ready_file:
     return status
 
 
-def leave(status: int) -> None:
-    """End the process at once: the interpreter's own exit can abort after a worker ran (temporalio sdk-python#300)."""
-    remove_temporary_files()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse, serve, leave."""
-    given = parser().parse_args(arguments)
-    leave(run(given.config, given.node, given.log_level, given.ready_file))
+    """Parse the options, serve, end the process."""
+    options = parser().parse_args(arguments)
+    end_process(run(options.config, options.node, options.log_level, options.ready_file))
 
 
 if __name__ == "__main__":

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities import snapshots
-from activities.etcd_hashes import compare_hashes
-from activities.etcd_looks import Looks, doubt, intent
+from activities.etcd_looks import Looks, intent
 from activities.etcd_removal import Removal
-from activities.steps import ELSEWHERE, STEP_FAILS, StepClock
-from etcd_handoff import failpoints
-from etcd_handoff.belief import ResourceClaim
+from activities.interceptor import StepClock
+from etcd_handoff import failpoints, timing
 from etcd_handoff.errors import (
     BadTransfereeError,
     EtcdError,
@@ -28,31 +24,19 @@ from etcd_handoff.errors import (
     NotLeaderError,
     UnreachableError,
 )
-from etcd_handoff.etcd_gateway import EtcdGateway
 from etcd_handoff.model import Act, AwaitElection, Look, Report, StepOutcome, WorkerTraits
 from etcd_handoff.planning import Transfer, plan
 
 if TYPE_CHECKING:
-    from etcd_handoff.config import Config
+    from collections.abc import Awaitable, Callable
+
+    from etcd_handoff.belief import ResourceClaim
+    from etcd_handoff.config import Config, EtcdProfile
+    from etcd_handoff.etcd.port import EtcdPort
     from etcd_handoff.view import ClusterView
 
-ReadClaims = Callable[[str], Awaitable[tuple[ResourceClaim, ...] | None]]
-
-WATCH_SECONDS: Final = 0.002
-"""Pause between looks at the transferee: a transfer takes milliseconds."""
-TRANSFER_SECONDS: Final = 3.0
-"""How long a transferee is watched. etcd's leader gives a transfer up after one election time-out (1 s as it comes),
-and turns writes away until then (raft `leadTransferee`)."""
-HEAR_SECONDS: Final = 0.1
-"""How long only the other voters are asked for their leader, before the whole cluster is looked at."""
-ELECTION_SECONDS: Final = 5.0
-"""How long an election is watched before the loop plans again; two to three randomised election time-outs."""
-
-
-CLAIMS_SECONDS: Final = 0.5
-"""How long the EtcdMembers are waited for, beside the look at etcd."""
-SNAPSHOT_ELSEWHERE_ATTEMPTS: Final = 3
-"""So many attempts find a worker on another node than the one that leaves; the last of them takes the snapshot."""
+    MakeEtcd = Callable[[EtcdProfile, str], EtcdPort]
+    ReadClaims = Callable[[str], Awaitable[tuple[ResourceClaim, ...] | None]]
 
 
 class EtcdActivities:
@@ -61,9 +45,9 @@ class EtcdActivities:
     Args:
         config: Where the clusters are.
         node: The node that this worker runs on.
+        gateway: Makes the gateway of a profile; told the cluster ID that the profile names, empty when it names none.
         prepare: Told the profile and the name of a member when it leaves, since its record is written next.
         traits: What the worker knows of a profile.
-        gateway: Makes the gateway of a cluster profile.
         claims: Reads what the EtcdMembers of a profile say of who is a member; None where there are none.
     """
 
@@ -71,15 +55,15 @@ class EtcdActivities:
         self,
         config: Config,
         node: str,
-        prepare: Callable[[str, str], None] | None = None,
-        traits: Callable[[str], WorkerTraits] | None = None,
-        gateway: Callable[..., EtcdGateway] = EtcdGateway,
+        gateway: MakeEtcd,
         *,
+        prefetch: Callable[[str, str], None] | None = None,
+        traits: Callable[[str], WorkerTraits] | None = None,
         claims: ReadClaims | None = None,
     ) -> None:
         self._config = config
         self._node = node
-        self._prepare = prepare
+        self._prefetch = prefetch
         self._traits = traits
         self._make = gateway
         self._claims = claims
@@ -94,17 +78,28 @@ class EtcdActivities:
         """Look at every cluster once, as far as that can be done now."""
         for cluster in self._config.clusters:
             with contextlib.suppress(EtcdError, ApplicationError):
-                await self._looks(cluster).observe()
+                await self.looks(cluster).observe()
+
+    def looks(self, cluster: str) -> Looks:
+        """Looks at the cluster of a profile, whose gateway is opened on first use and kept.
+
+        Raises:
+            UnknownClusterError: There is no such profile.
+        """
+        if cluster not in self._clusters:
+            profile = self._config.cluster(cluster)
+            self._clusters[cluster] = Looks(self._make(profile.etcd, profile.cluster_id or ""), profile.etcd)
+        return self._clusters[cluster]
 
     @activity.defn
     async def check_leader(self, look: Look) -> Report:
         """Who is a member, who leads, who is healthy; changes nothing."""
         clock, traits = StepClock(self._node), self._traits(look.cluster) if self._traits else None
-        looks, acknowledged, unwritten = self._looks(look.cluster), None, ""
+        looks, acknowledged, write_error = self.looks(look.cluster), None, ""
         claiming = asyncio.ensure_future(self._read_claims(look.cluster)) if look.claims else None
         try:
             if look.probe:
-                acknowledged, unwritten = await self._commit_probe(looks.gateway)
+                acknowledged, write_error = await self._commit_probe(looks.gateway)
             seeing = asyncio.ensure_future(looks.observe(look.doubtful))
             await failpoints.reach("check_leader.during")
             try:
@@ -120,7 +115,7 @@ class EtcdActivities:
         leadership = view.leadership
         leads = f"{view.label(leadership.id)} leads at term {leadership.term}" if leadership else "no leader"
         return Report(
-            step=clock.step(StepOutcome.OBSERVED, f"{leads}{unwritten}"),
+            step=clock.step(StepOutcome.OBSERVED, f"{leads}{write_error}"),
             view=view,
             traits=traits,
             claims=claims,
@@ -134,14 +129,14 @@ class EtcdActivities:
         MoveLeader's own answer comes with the next 100 ms tick although the transfer takes milliseconds, so the
         transferee is watched meanwhile, and its word ends the step; `await_election` asks the others.
         """
-        clock, looks = StepClock(self._node), self._looks(act.cluster)
+        clock, looks = StepClock(self._node), self.looks(act.cluster)
         view, note = await looks.look(act.doubtful)
         step = plan(view, intent(act)) if view else None
         if view is None or not isinstance(step, Transfer):
             return Report(step=clock.step(StepOutcome.REPLAN, note or "no transfer is needed any more"), view=view)
         name = view.label(step.transferee_id)
         try:
-            leader_id = await self._hand_over(looks.gateway, act.target_id, step)
+            leader_id = await self._transfer_leadership(looks.gateway, act.target_id, step)
         except NotLeaderError:
             return Report(step=clock.step(StepOutcome.REPLAN, "the target does not lead any more"))
         except EtcdPermissionError:
@@ -150,7 +145,7 @@ class EtcdActivities:
             outcome, note = StepOutcome.TRANSFER_FAILED, f"{name} did not take over: {error}"
         else:
             outcome = StepOutcome.MOVED if leader_id else StepOutcome.TRANSFER_FAILED
-            silent = f"{name} did not take over within {TRANSFER_SECONDS:g} s"
+            silent = f"{name} did not take over within {timing.STEPS.transfer_seconds:g} s"
             note = f"to {view.label(leader_id)}" if leader_id else silent
         # `await_election` ends with such a look too: both together cost one decision.
         view, _ = await looks.look(act.doubtful)
@@ -163,21 +158,21 @@ class EtcdActivities:
         It runs beside `move_leader`. Until the others have heard of a new leader only they are asked, each for itself:
         a linearizable list would make the leader confirm itself to a majority while it hands over.
         """
-        clock, looks = StepClock(self._node), self._looks(ask.cluster)
+        clock, looks = StepClock(self._node), self.looks(ask.cluster)
         view, note = None, ""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(ELECTION_SECONDS):
+            async with asyncio.timeout(timing.STEPS.election_seconds):
                 while True:
-                    await self._hear_of_election(looks.gateway, ask)
+                    await self._wait_for_new_leader(looks.gateway, ask)
                     view, note = await looks.look(ask.doubtful)
                     await failpoints.reach("await_election.during")
-                    found = view.leadership if view else None
-                    if view and found and found.id != ask.target_id and found.term > ask.term_before:
-                        self._prepare_record(ask, view)
-                        said = f"{view.label(found.id)} leads at term {found.term}"
-                        return Report(step=clock.step(StepOutcome.ELECTED, said), view=view)
-                    await asyncio.sleep(WATCH_SECONDS)
-        note = note or f"no majority names another leader after {ELECTION_SECONDS:g} s"
+                    leadership = view.leadership if view else None
+                    if view and leadership and leadership.id != ask.target_id and leadership.term > ask.term_before:
+                        self._prefetch_record(ask, view)
+                        leads = f"{view.label(leadership.id)} leads at term {leadership.term}"
+                        return Report(step=clock.step(StepOutcome.ELECTED, leads), view=view)
+                    await asyncio.sleep(timing.STEPS.watch_pause_seconds)
+        note = note or f"no majority names another leader after {timing.STEPS.election_seconds:g} s"
         return Report(step=clock.step(StepOutcome.NO_ELECTION, note), view=view)
 
     @activity.defn
@@ -188,53 +183,13 @@ class EtcdActivities:
         anything is said about it: a lost answer is no failure, and `member not found` no success of ours.
         """
         removal = Removal(
-            self._looks(act.cluster), act, StepClock(self._node), lambda view: self._prepare_record(act, view)
+            self.looks(act.cluster), act, StepClock(self._node), lambda view: self._prefetch_record(act, view)
         )
         return await removal.run()
 
-    @activity.defn
-    async def check_hash(self, act: Act) -> Report:
-        """All voters have the same keyspace at one revision (etcd's HashKV), or a note says which differ."""
-        clock, looks = StepClock(self._node), self._looks(act.cluster)
-        view, note = await looks.look()
-        if view is None or (note := doubt(view, act)):
-            return Report(step=clock.step(StepOutcome.UNAVAILABLE, note), view=view)
-        outcome, note = await compare_hashes(looks.gateway, view)
-        return Report(step=clock.step(outcome, note), view=view)
-
-    @activity.defn
-    async def take_snapshot(self, act: Act) -> Report:
-        """A snapshot, checked against the SHA-256 at its end, lies in the profile's snapshot_directory on this node."""
-        clock, looks = StepClock(self._node), self._looks(act.cluster)
-        profile = self._config.cluster(act.cluster).etcd
-        folder = profile.snapshot_directory
-        if folder is None:
-            text = f"no snapshot_directory in the profile {act.cluster!r}; set it or start without snapshot"
-            return Report(step=clock.step(StepOutcome.FAILED, text))
-        view, note = await looks.look(act.doubtful)
-        source = snapshots.source_of(view, act.target_id) if view else None
-        if view is None or source is None or (note := doubt(view, act)):
-            return Report(step=clock.step(StepOutcome.UNAVAILABLE, note or "no healthy voter"), view=view)
-        info, target = activity.info(), view.member(act.target_id)
-        leaves = target is not None and target.name.lower() == self._node.lower()
-        if leaves and info.attempt < SNAPSHOT_ELSEWHERE_ATTEMPTS:
-            text = f"{self._node} is the node that leaves: another worker is to store the snapshot"
-            raise ApplicationError(text, type=STEP_FAILS, next_retry_delay=ELSEWHERE)
-        path = snapshots.snapshot_path(folder, act.cluster, info.workflow_run_id or "")
-        try:
-            async with contextlib.aclosing(looks.gateway.snapshot(source.id)) as chunks:
-                size = await snapshots.store(chunks, path, info.attempt, source.db_size_bytes)
-            await asyncio.to_thread(snapshots.prune, folder, act.cluster, profile.snapshots_kept)
-        except (EtcdError, OSError) as error:
-            return Report(step=clock.step(StepOutcome.UNAVAILABLE, f"from {source.label}: {error}"), view=view)
-        text = f"{path} on {self._node}, {size} bytes from {source.label}"
-        if leaves:
-            text += "; this is the node that leaves: copy it before the node is wiped"
-        return Report(step=clock.step(StepOutcome.SAVED, text), view=view)
-
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    async def _commit_probe(self, gateway: EtcdGateway) -> tuple[bool, str]:
+    async def _commit_probe(self, gateway: EtcdPort) -> tuple[bool, str]:
         """Whether an entry that changes nothing was committed, and what to say when it was not."""
         try:
             await gateway.commit_probe()
@@ -244,43 +199,39 @@ class EtcdActivities:
             return False, f"; no write is committed: {error}"
         return True, ""
 
-    def _looks(self, cluster: str) -> Looks:
-        if cluster not in self._clusters:
-            profile = self._config.cluster(cluster)
-            cluster_id = (profile.cluster_id,) if profile.cluster_id else ()
-            self._clusters[cluster] = Looks(self._make(profile.etcd, *cluster_id), profile.etcd)
-        return self._clusters[cluster]
-
     async def _read_claims(self, cluster: str) -> tuple[ResourceClaim, ...] | None:
         """What EtcdMembers say of who is a member; None when that cannot be had soon."""
         if self._claims is None:
             return None
         try:
-            async with asyncio.timeout(CLAIMS_SECONDS):
+            async with asyncio.timeout(timing.STEPS.claims_seconds):
                 return await self._claims(cluster)
         except Exception:  # noqa: BLE001  # a second witness that is away decides nothing
             return None
 
-    def _prepare_record(self, act: Act, view: ClusterView) -> None:
+    def _prefetch_record(self, act: Act, view: ClusterView) -> None:
         """What is written when the member is out is made ready while Temporal and etcd must be waited for anyway."""
-        if self._prepare is not None and (target := view.member(act.target_id)) is not None:
-            self._prepare(act.cluster, target.name)
+        if self._prefetch is not None and (target := view.member(act.target_id)) is not None:
+            self._prefetch(act.cluster, target.name)
 
-    async def _hear_of_election(self, gateway: EtcdGateway, ask: AwaitElection) -> None:
+    async def _wait_for_new_leader(self, gateway: EtcdPort, ask: AwaitElection) -> None:
         """All others have heard of a new leader, or only a look at the whole cluster can tell."""
         with contextlib.suppress(UnreachableError, TimeoutError):
-            async with asyncio.timeout(HEAR_SECONDS):
+            async with asyncio.timeout(timing.STEPS.voters_first_seconds):
                 while True:
-                    heard = await asyncio.gather(*(gateway.status_of(member_id) for member_id in ask.others))
-                    if all(led not in (None, ask.target_id) and term > ask.term_before for led, term in heard):
+                    statuses = await asyncio.gather(*(gateway.status_of(member_id) for member_id in ask.others))
+                    if all(
+                        leader_id not in (None, ask.target_id) and term > ask.term_before
+                        for leader_id, term in statuses
+                    ):
                         return
-                    await asyncio.sleep(WATCH_SECONDS)
+                    await asyncio.sleep(timing.STEPS.watch_pause_seconds)
 
-    async def _hand_over(self, gateway: EtcdGateway, target_id: str, step: Transfer) -> str | None:
+    async def _transfer_leadership(self, gateway: EtcdPort, target_id: str, step: Transfer) -> str | None:
         """The new leader as the transferee names it, None when it names none in time; etcd's refusals are raised."""
         moving = asyncio.ensure_future(gateway.move_leader(target_id, step.transferee_id))
         try:
-            async with asyncio.timeout(TRANSFER_SECONDS):
+            async with asyncio.timeout(timing.STEPS.transfer_seconds):
                 while True:
                     with contextlib.suppress(UnreachableError):
                         leader_id, term = await gateway.status_of(step.transferee_id)
@@ -291,7 +242,7 @@ class EtcdActivities:
                         moving.exception(), NotLeaderError | BadTransfereeError | EtcdPermissionError
                     ):
                         await moving
-                    await asyncio.sleep(WATCH_SECONDS)
+                    await asyncio.sleep(timing.STEPS.watch_pause_seconds)
         except TimeoutError:
             return None
         finally:

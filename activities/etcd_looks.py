@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from activities.steps import no_answer
+from activities.interceptor import no_answer
+from etcd_handoff import timing
 from etcd_handoff.belief import contradiction
 from etcd_handoff.errors import EtcdError, EtcdPermissionError
 from etcd_handoff.planning import MemberAbsent, Remove, plan
 
 if TYPE_CHECKING:
     from etcd_handoff.config import EtcdProfile
-    from etcd_handoff.etcd_gateway import EtcdGateway
+    from etcd_handoff.etcd.port import EtcdPort
     from etcd_handoff.model import Act
     from etcd_handoff.view import ClusterView
-
-RECENT_SECONDS: Final = 10.0
-"""For so long a view says through whom a removal may begin; whether it may go on, a fresh look decides."""
 
 
 class Looks:
@@ -29,7 +27,7 @@ class Looks:
         profile: Its profile, from which the longest time of a look follows.
     """
 
-    def __init__(self, gateway: EtcdGateway, profile: EtcdProfile) -> None:
+    def __init__(self, gateway: EtcdPort, profile: EtcdProfile) -> None:
         self.gateway = gateway
         self.longest_seconds = 2 * profile.call_timeout_seconds + profile.change_timeout_seconds + 2
         self.usual_seconds = 2 * profile.call_timeout_seconds + 1
@@ -67,7 +65,7 @@ class Looks:
     def recent_via(self, act: Act) -> tuple[ClusterView | None, str]:
         """The view of a moment ago and whom it would remove the target through; nothing when it is not so clear."""
         view = self._last
-        if view is None or time.monotonic() - self._seen_seconds > RECENT_SECONDS:
+        if view is None or time.monotonic() - self._seen_seconds > timing.STEPS.recent_look_seconds:
             return None, ""
         step = plan(view, intent(act))
         return (view, step.via_id) if isinstance(step, Remove) else (None, "")
@@ -75,8 +73,8 @@ class Looks:
 
 def doubt(view: ClusterView, act: Act) -> str:
     """Why nothing may be concluded from this view; empty when nothing contradicts it."""
-    found = contradiction(view, intent(act).binding, departed=(act.target_id,))
-    return f"{found.kind}: {found.text}" if found else ""
+    against = contradiction(view, intent(act).binding, departed=(act.target_id,))
+    return f"{against.kind}: {against.text}" if against else ""
 
 
 def intent(act: Act) -> MemberAbsent:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from activities.etcd_looks import intent
-from etcd_handoff import failpoints
+from etcd_handoff import failpoints, timing
 from etcd_handoff.errors import (
     CorruptClusterError,
     EtcdError,
@@ -32,22 +32,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from activities.etcd_looks import Looks
-    from activities.steps import StepClock
+    from activities.interceptor import StepClock
     from etcd_handoff.model import Act
     from etcd_handoff.view import ClusterView
 
-STALE_LOOK_SECONDS: Final = 1.0
-"""A look that is older when the proposal is to be sent is made again: the worker was paused meanwhile, and others may
-have had the lock."""
-LONGEST_SECONDS: Final = 60.0
-"""Nothing is proposed later than this after the attempt began, or than two of the longest looks: others may have taken
-its place long ago."""
 LOOKS: Final = 3
 """Looks before the proposal, each after a committed entry; then the workflow plans again."""
 UNWRITABLE: Final = (EtcdPermissionError, SpaceExceededError, CorruptClusterError)
 """Why the lock's key cannot be written though the cluster commits entries."""
-RELEASE_SECONDS: Final = 1.5
-"""How long a lock is given back when the step ends for another reason; after that it goes stale by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +65,9 @@ class Removal:
         prepare: Called with the view once the removal is about to be proposed.
     """
 
-    def __init__(self, looks: Looks, act: Act, clock: StepClock, prepare: Callable[[ClusterView], None]) -> None:
+    def __init__(self, looks: Looks, act: Act, clock: StepClock, prefetch: Callable[[ClusterView], None]) -> None:
         self._looks, self._gateway, self._act, self._clock = looks, looks.gateway, act, clock
-        self._prepare = prepare
+        self._prefetch = prefetch
         self._locked_through = ""
         self._proposed = False
         self._started = time.monotonic()
@@ -91,7 +83,7 @@ class Removal:
         finally:
             if self._locked_through and not self._proposed:
                 # Also when the step is cancelled: nobody is to wait for a lock behind which nothing happens.
-                await asyncio.shield(self._give_back())
+                await asyncio.shield(self._release_lock())
 
     async def _run(self) -> Report:
         view, via_id = self._looks.recent_via(self._act) if self._act.holder else (None, "")
@@ -121,22 +113,23 @@ class Removal:
                 continue
             await failpoints.reach("remove_member.looked")
             usual = locked - began <= self._looks.write_seconds and ended - locked <= self._looks.usual_seconds
-            if time.monotonic() - self._started > max(LONGEST_SECONDS, 2 * self._looks.longest_seconds):
+            longest = max(timing.STEPS.latest_proposal_seconds, 2 * self._looks.longest_seconds)
+            if time.monotonic() - self._started > longest:
                 break
-            if usual and time.monotonic() - ended <= STALE_LOOK_SECONDS:
+            if usual and time.monotonic() - ended <= timing.STEPS.stale_look_seconds:
                 return await self._propose(view, step.via_id)
         note = f"no look was fresh enough, or none followed a committed write, in {LOOKS} tries"
         return Report(step=self._clock.step(StepOutcome.REPLAN, note), view=view)
 
     async def _propose(self, view: ClusterView, via_id: str) -> Report:
         via, target_id = view.label(via_id), self._act.target_id
-        self._prepare(view)
+        self._prefetch(view)
         removing = asyncio.ensure_future(self._gateway.remove_member(target_id, via_id))
         self._proposed = True
         await failpoints.reach("remove_member.during")
-        left, note = None, ""
+        remaining_ids, note = None, ""
         try:
-            left = await removing
+            remaining_ids = await removing
         except (UnhealthyClusterError, NotEnoughStartedError) as error:
             self._proposed = False
             return Report(step=self._clock.step(StepOutcome.REFUSED_BY_ETCD, f"{via} answers: {error}"), view=view)
@@ -152,16 +145,18 @@ class Removal:
         except EtcdError as error:
             note = f"{via} gave no definite answer: {error}"
         try:
-            after, unread = (view.only(left), "") if left is not None else await self._look(target_id)
+            after, look_error = (
+                (view.only(remaining_ids), "") if remaining_ids is not None else await self._look(target_id)
+            )
             if after is not None and after.member(target_id) is not None:
-                after, unread = await self._look()
+                after, look_error = await self._look()
         except EtcdPermissionError as error:  # whatever may be read now, the proposal was sent
-            after, unread = None, str(error)
+            after, look_error = None, str(error)
         if after is None or after.member(target_id) is not None:
-            text = note or unread or f"{via} agreed, but the member is still listed"
+            text = note or look_error or f"{via} agreed, but the member is still listed"
             return Report(step=self._clock.step(StepOutcome.REPLAN, text), view=after, proposed=True)
-        acknowledged, unwritten = await self._acknowledge(after, via_id)
-        texts = (f"through {via}", note, unwritten)
+        acknowledged, write_error = await self._acknowledge(after, via_id)
+        texts = (f"through {via}", note, write_error)
         return Report(
             step=self._clock.step(StepOutcome.REMOVED, "; ".join(text for text in texts if text)),
             view=after,
@@ -213,9 +208,9 @@ class Removal:
                 return True, ""
         return False, f"the survivors have acknowledged no write since: {failure}"
 
-    async def _give_back(self) -> None:
+    async def _release_lock(self) -> None:
         with contextlib.suppress(EtcdError, TimeoutError):
-            async with asyncio.timeout(RELEASE_SECONDS):
+            async with asyncio.timeout(timing.STEPS.lock_release_seconds):
                 await self._gateway.release_lock(self._act.holder, self._locked_through)
 
     # --- small things ---------------------------------------------------------------------------------------------
@@ -228,7 +223,7 @@ class Removal:
         if view is None or not isinstance(plan(view, intent(self._act)), Done):
             return Report(step=self._clock.step(StepOutcome.REPLAN, note or "no removal is safe any more"), view=view)
         leadership = view.leadership
-        acknowledged, unwritten = await self._acknowledge(view, leadership.id if leadership else self._locked_through)
-        text = "; ".join(text for text in ("it is not in the member list", unwritten) if text)
+        acknowledged, write_error = await self._acknowledge(view, leadership.id if leadership else self._locked_through)
+        text = "; ".join(text for text in ("it is not in the member list", write_error) if text)
         step = self._clock.step(StepOutcome.ALREADY_ABSENT, text)
         return Report(step=step, view=view, writes_acknowledged=acknowledged)

@@ -47,9 +47,9 @@ from etcd_handoff.removal_progress import Note
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
 
-    from activities.kubernetes import Gateways
     from etcd_handoff.drift import Hold
-    from etcd_handoff.kubernetes_gateway import KubernetesGateway
+    from etcd_handoff.kubernetes.pool import KubernetesGateways
+    from etcd_handoff.kubernetes.port import KubernetesPort
     from etcd_handoff.view import MemberView
 
 NOT_INSTALLED_SECONDS: Final = 5.0
@@ -66,7 +66,7 @@ class EtcdMemberActivities:
         gateways: Gateways to the API servers of each cluster profile.
     """
 
-    def __init__(self, gateways: Gateways) -> None:
+    def __init__(self, gateways: KubernetesGateways) -> None:
         self._gateways = gateways
 
     @activity.defn
@@ -77,7 +77,9 @@ class EtcdMemberActivities:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ask.seconds):
                 while seen[0].digest == ask.known:
-                    wait = gateway.changed(seen[1]) if seen[0].installed else asyncio.sleep(NOT_INSTALLED_SECONDS)
+                    wait = (
+                        gateway.wait_for_change(seen[1]) if seen[0].installed else asyncio.sleep(NOT_INSTALLED_SECONDS)
+                    )
                     await _unless_stopped(wait)
                     seen = await _see(gateway)
         if seen[0].digest == ask.known:
@@ -139,7 +141,7 @@ class EtcdMemberActivities:
         return "it changed all the time"
 
 
-async def _put_right(gateway: KubernetesGateway, resource: dict[str, Any], sync: Sync) -> list[str]:
+async def _put_right(gateway: KubernetesPort, resource: dict[str, Any], sync: Sync) -> list[str]:
     """What was put right of an EtcdMember, in a sentence.
 
     Raises:
@@ -191,7 +193,7 @@ def _words_are_wrong(resource: dict[str, Any], truth: Truth, *, bound: bool) -> 
     return truth.joined is True and message != truth.message and (bound or message.startswith(STANDING))
 
 
-async def _say_held(gateway: KubernetesGateway, resource: dict[str, Any], sync: Sync, held: Hold) -> list[str]:
+async def _say_held(gateway: KubernetesPort, resource: dict[str, Any], sync: Sync, held: Hold) -> list[str]:
     """What was written of an EtcdMember that is held back: its message, while its condition stays as it is."""
     fields = noted(resource, held.message, failed=True)
     if not fields or _asked(resource).digest != sync.before.get(resource["metadata"]["name"]):
@@ -217,7 +219,7 @@ def _why_not(resource: dict[str, Any], note: Note) -> str:
     return ""
 
 
-async def _see(gateway: KubernetesGateway) -> tuple[Seen, str]:
+async def _see(gateway: KubernetesPort) -> tuple[Seen, str]:
     """All EtcdMembers, and the resourceVersion of the list."""
     try:
         resources, version = await gateway.list_at()
@@ -249,7 +251,7 @@ def _claim(resource: dict[str, Any], members: Sequence[MemberView]) -> ResourceC
 
 
 async def _create_missing(
-    gateway: KubernetesGateway,
+    gateway: KubernetesPort,
     members: Sequence[MemberView],
     resources: Mapping[str, Any],
     changed: list[str],

@@ -12,13 +12,13 @@ from etcd_handoff.etcdmember import News, Truth, event_for, member_id_of, resour
 from etcd_handoff.model import StepOutcome
 
 if TYPE_CHECKING:
-    from etcd_handoff.kubernetes_gateway import KubernetesGateway
+    from etcd_handoff.kubernetes.port import KubernetesPort
     from etcd_handoff.model import Record
 
 EVENTS_AT_ONCE: Final = 4
 EVENT_STEPS: Final = 10
 """Steps that get an Event, the last ones: the history has them all."""
-BAD: Final = (
+WARNING_OUTCOMES: Final = (
     StepOutcome.TRANSFER_FAILED,
     StepOutcome.NO_ELECTION,
     StepOutcome.REFUSED_BY_ETCD,
@@ -31,9 +31,7 @@ CONFLICT_TRIES: Final = 10
 Resource = dict[str, Any]
 
 
-async def write_status(
-    gateway: KubernetesGateway, record: Record, known: Resource | None
-) -> tuple[str, Resource | None]:
+async def write_status(gateway: KubernetesPort, record: Record, known: Resource | None) -> tuple[str, Resource | None]:
     """Nothing and the resource once that says what is true; otherwise why none was touched.
 
     Args:
@@ -45,14 +43,14 @@ async def write_status(
     Raises:
         ObjectGoneError: There seems to be none, but not all API servers say so, or the kind is not installed.
     """
-    if known is not None and not left_alone(known, record) and (status := _status(known, record)):
+    if known is not None and not reason_to_skip(known, record) and (status := _status(known, record)):
         with contextlib.suppress(ConflictError, ObjectGoneError):
             return "", await gateway.patch_status(known, status, departing=record.member_name)
     for _ in range(CONFLICT_TRIES):
         resource = await member_resource(gateway, record.member_name, record.member_id)
         if resource is None:
             return f"there is no EtcdMember for {record.member_name or record.member_id}", None
-        if note := left_alone(resource, record):
+        if note := reason_to_skip(resource, record):
             return note, None
         if not (status := _status(resource, record)):
             return "", resource
@@ -65,7 +63,7 @@ async def write_status(
     raise ConflictError(msg)
 
 
-def left_alone(resource: Resource, record: Record) -> str:
+def reason_to_skip(resource: Resource, record: Record) -> str:
     """Why an EtcdMember is not written, though it is named like the member; empty when it is the member's.
 
     One that speaks of another member says nothing about ours, whatever its name: its node has joined again. One without
@@ -78,12 +76,12 @@ def left_alone(resource: Resource, record: Record) -> str:
         return f"EtcdMember {name} speaks of member {member_id}; it was left alone"
     if record.joined is False and name in {resource_name(present) for present in record.present_names}:
         return f"EtcdMember {name} has no member ID, and a member of that name is in the cluster; it was left alone"
-    if _younger(resource, record.since):
+    if _created_after(resource, record.since):
         return f"EtcdMember {name} has no member ID and was created after the removal began; it was left alone"
     return ""
 
 
-def _younger(resource: Resource, since: str) -> bool:
+def _created_after(resource: Resource, since: str) -> bool:
     """Whether a resource was created after a time; creation times are whole seconds, cut off."""
     try:
         created = datetime.fromisoformat(str(resource["metadata"].get("creationTimestamp") or ""))
@@ -92,7 +90,7 @@ def _younger(resource: Resource, since: str) -> bool:
         return False
 
 
-def leave_written(resource: Resource) -> tuple[str, str]:
+def last_leave_writer(resource: Resource) -> tuple[str, str]:
     """Who wrote `spec.leave` last, and when; empty where the API server does not say.
 
     An API server notes for each field manager which fields it set last (Kubernetes API concepts, "Field management").
@@ -118,14 +116,14 @@ def _status(resource: Resource, record: Record) -> dict[str, Any]:
     return status_for(resource, truth, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
-async def send_events(gateway: KubernetesGateway, resource: Resource, record: Record) -> None:
+async def send_events(gateway: KubernetesPort, resource: Resource, record: Record) -> None:
     """One Event for each of the last steps and one for the end; told again after a lost answer, they are the same."""
     news = [
         News(
             reason="".join(part.title() for part in step.name.split("_")),
             message=f"{step.outcome} in {step.milliseconds:.0f} ms on {step.node}"
             + (f": {step.note}" * bool(step.note)),
-            warning=step.outcome in BAD,
+            warning=step.outcome in WARNING_OUTCOMES,
             once=f"{record.run_id} {number}",
         )
         for number, step in list(enumerate(record.steps))[-EVENT_STEPS:]
@@ -142,7 +140,7 @@ async def send_events(gateway: KubernetesGateway, resource: Resource, record: Re
     await asyncio.gather(*(send(item) for item in news))
 
 
-async def member_resource(gateway: KubernetesGateway, member_name: str, member_id: str) -> Resource | None:
+async def member_resource(gateway: KubernetesPort, member_name: str, member_id: str) -> Resource | None:
     """The member's EtcdMember: by its name, unless that one speaks of another member and a third carries the ID.
 
     Raises:
@@ -159,10 +157,10 @@ async def member_resource(gateway: KubernetesGateway, member_name: str, member_i
     if named is not None and member_id_of(named) in ("", member_id):
         return named
     everything = await gateway.list(departing=member_name)
-    found = next((r for r in everything if member_id_of(r) == member_id), named)
-    if found is None and doubt is not None:
+    resource = next((r for r in everything if member_id_of(r) == member_id), named)
+    if resource is None and doubt is not None:
         raise doubt
-    return found
+    return resource
 
 
 def generation_of(resource: Resource) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from activities.etcdmembers import EtcdMemberActivities
-from activities.kubernetes import Gateways, KubernetesActivities
+from activities.member_status import KubernetesActivities
+from activities.preconditions import PreconditionActivities
 from activities.temporal import TemporalActivities
 from activities.turns import TurnActivities
 
@@ -15,22 +16,30 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from activities.etcd import EtcdActivities
-    from activities.worker import WorkerActivities
+    from activities.worker_info import WorkerActivities
+    from etcd_handoff.config import Config
+    from etcd_handoff.kubernetes.pool import KubernetesGateways
 
 
-def all_activities(
-    client: Client, etcd: EtcdActivities, gateways: Gateways, node: str, worker: WorkerActivities
+def all_activities(  # noqa: PLR0913, PLR0917  # all that activities stand on
+    client: Client,
+    config: Config,
+    node: str,
+    etcd: EtcdActivities,
+    gateways: KubernetesGateways,
+    worker: WorkerActivities,
 ) -> list[Callable[..., Any]]:
     """Everything that a worker does for workflows; the caller closes `etcd` and `gateways` afterwards."""
     kubernetes, members = KubernetesActivities(gateways, node), EtcdMemberActivities(gateways)
+    preconditions = PreconditionActivities(config, node, etcd.looks)
     temporal, turns = TemporalActivities(client), TurnActivities(client)
     return [
         etcd.check_leader,
         etcd.move_leader,
         etcd.await_election,
         etcd.remove_member,
-        etcd.check_hash,
-        etcd.take_snapshot,
+        preconditions.check_hash,
+        preconditions.take_snapshot,
         kubernetes.find_resource,
         kubernetes.request_leave,
         kubernetes.read_leave,

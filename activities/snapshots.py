@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from activities.steps import report_progress
+from activities.interceptor import report_progress
+from etcd_handoff import timing
 from etcd_handoff.errors import UnreachableError
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ CHECKSUM_BYTES: Final = 32
 READ_BYTES: Final = 1 << 20
 SPARE: Final = 1.05
 """The free space that is asked for, as a part of the database's size: the database may grow meanwhile."""
-PART_SECONDS: Final = 2 * 3600.0
-"""An unfinished file that has not been written for so long belongs to nobody any more."""
 
 
 def source_of(view: ClusterView, target_id: str) -> MemberView | None:
@@ -95,7 +94,8 @@ def prune(folder: Path, cluster: str, keep: int) -> list[str]:
     dead = [
         entry
         for entry in entries
-        if is_part(entry.name, cluster) and entry.stat(follow_symlinks=False).st_mtime < time.time() - PART_SECONDS
+        if is_part(entry.name, cluster)
+        and entry.stat(follow_symlinks=False).st_mtime < time.time() - timing.STEPS.unfinished_snapshot_seconds
     ]
     for entry in (old := [*stored[keep:], *dead]):
         Path(entry.path).unlink(missing_ok=True)

@@ -15,8 +15,8 @@ from temporalio.service import RPCError
 
 from activities.turns import describe
 from etcd_handoff.model import PASSING, HandoffState, Progress, RemovalResult
-from etcd_handoff.payloads import STATE_KEY
 from etcd_handoff.removal_progress import Follow, Followed
+from etcd_handoff.temporal.search_attributes import STATE_KEY
 
 if TYPE_CHECKING:
     from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse

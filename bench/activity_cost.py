@@ -18,7 +18,7 @@ from bench.dev_server import dev_server, our_worker
 from bench.report import write
 from bench.trivial import Trivial, trivial
 from etcd_handoff.lab.nodes import READS, WRITE_AHEAD
-from worker import leave
+from etcd_handoff.temporal.process_exit import end_process
 
 if TYPE_CHECKING:
     from temporalio.api.history.v1 import HistoryEvent
@@ -41,7 +41,7 @@ NOTES: Final = (
     f"{REPETITIONS} workflows of {ACTIVITIES} activities each, after {WARMING} that do not count.",
     "Ours and the bare worker run in one process on the same dev server, by turns.",
     "A sample is the time from ActivityTaskScheduled to the next WorkflowTaskStarted in the history.",
-    "Ours: worker.make_worker and our data converter; bare: temporalio's Worker and Client with no settings.",
+    "Ours: temporal.worker.make_worker and our data converter; bare: temporalio's Worker and Client with no settings.",
     (
         "The server reads each history shard's queue of tasks for workers at most 20 times a second "
         "(history.transferProcessorMaxPollRPS), and the dev server has one shard. After a burst of 20 each workflow "
@@ -130,7 +130,7 @@ async def measure_all() -> None:
 def main() -> None:
     """Measure and write the results."""
     asyncio.run(measure_all())
-    leave(0)
+    end_process(0)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import worker
+from etcd_handoff import timing
 from workflows import execute
 
 if __name__ == "__main__":
     execute.HEARTBEAT_TIMEOUT = None  # type: ignore[assignment,misc]  # the default of the SDK
-    worker.STICKY_TIMEOUT = timedelta(seconds=10)  # type: ignore[misc]
+    timing.WORKER = replace(timing.WORKER, sticky_timeout=timedelta(seconds=10))  # type: ignore[misc]
     worker.main()

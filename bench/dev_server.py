@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
 from temporalio.client import Client
-from temporalio.worker import Worker
 
 import worker
-from etcd_handoff.client import connect
-from etcd_handoff.config import Config
 from etcd_handoff.lab.binaries.lookup import locate_binaries
 from etcd_handoff.lab.http import answers
 from etcd_handoff.lab.nodes import HOST, TUNING, temporal_command
 from etcd_handoff.lab.ports import Ports
 from etcd_handoff.lab.processes import Process
+from etcd_handoff.temporal.client import connect
+from etcd_handoff.temporal.worker import make_worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
+
+    from temporalio.worker import Worker
 
 READY_SECONDS: Final = 60.0
 
@@ -80,11 +81,5 @@ async def dev_server(*flags: str, in_memory: bool = False) -> AsyncIterator[DevS
 def our_worker(
     client: Client, task_queue: str, activities: Sequence[Callable[..., Any]], workflows: Sequence[type]
 ) -> Worker:
-    """`worker.make_worker` with all its settings, and these workflows beside its own."""
-
-    def with_more(*arguments: Any, **settings: Any) -> Worker:
-        return Worker(*arguments, **{**settings, "workflows": [*settings["workflows"], *workflows]})
-
-    with mock.patch.object(worker, "Worker", with_more):
-        config = Config.model_construct(task_queue=task_queue, clusters={})
-        return worker.make_worker(client, config, activities)
+    """Our worker with all its settings, and these workflows beside its own."""
+    return make_worker(client, task_queue, [*worker.WORKFLOWS, *workflows], activities, worker.INTERCEPTORS)

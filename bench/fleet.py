@@ -22,13 +22,13 @@ from bench.dev_server import DevServer, dev_server
 from bench.fleet_worker import NO_TURNS, READY
 from bench.trivial import Trivial
 from etcd_handoff.change_queue import UNDISTURBED
-from etcd_handoff.client import start_removal, start_watch
 from etcd_handoff.lab.nodes import ROOT, TUNING
 from etcd_handoff.lab.processes import Process
 from etcd_handoff.lab.waiting import wait_until
 from etcd_handoff.leave_requests import WatchRequest
 from etcd_handoff.model import TASK_QUEUE, RemovalRequest, RemovalResult
-from worker import leave
+from etcd_handoff.temporal.client import start_removal, start_watch
+from etcd_handoff.temporal.process_exit import end_process
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -203,4 +203,4 @@ if __name__ == "__main__":
     wanted = [int(word) for word in sys.argv[1:]]
     sizes = (wanted[0] if wanted else 2, wanted[1] if len(wanted) > 1 else 1000)
     tell(*sizes, *asyncio.run(run(*sizes)))
-    leave(0)
+    end_process(0)

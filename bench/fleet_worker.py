@@ -9,14 +9,14 @@ from temporalio import activity
 
 from activities.etcd import EtcdActivities
 from activities.registry import all_activities
-from activities.worker import WorkerActivities
+from activities.worker_info import WorkerActivities
 from bench import simulated
 from bench.dev_server import our_worker
 from bench.trivial import Trivial, trivial
 from etcd_handoff.change_queue import Join, Place, Turn
-from etcd_handoff.client import connect
 from etcd_handoff.model import TASK_QUEUE
-from etcd_handoff.temporal_setup import ensure_search_attributes
+from etcd_handoff.temporal.client import connect
+from etcd_handoff.temporal.search_attributes import ensure_search_attributes
 from worker import say
 
 READY = "fleet worker ready"
@@ -35,16 +35,16 @@ async def serve(clusters: int, *, turns: bool) -> None:
     config = simulated.config(clusters, TASK_QUEUE)
     client = await connect()
     traits = WorkerActivities(config, search_attributes=await ensure_search_attributes(client))
-    gateways = simulated.SimulatedGateways(config)
+    gateways = simulated.simulated_gateways(config)
     etcd = EtcdActivities(
         config,
         simulated.LEADER,
-        gateways.prepare,
-        traits.traits,
         simulated.simulated_etcd,
+        prefetch=gateways.prefetch,
+        traits=traits.traits,
         claims=gateways.claims,
     )
-    ours = all_activities(client, etcd, gateways, simulated.LEADER, traits)
+    ours = all_activities(client, config, simulated.LEADER, etcd, gateways, traits)
     if not turns:
         ours = [take_turn if method.__name__ == take_turn.__name__ else method for method in ours]
     async with our_worker(client, TASK_QUEUE, [*ours, trivial], [Trivial]):

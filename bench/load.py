@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Final
 from unittest import mock
 
 from bench import arena, report
-from etcd_handoff.client import connect, start_removal
 from etcd_handoff.lab import Lab, LabOptions, http
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
 from etcd_handoff.model import RemovalRequest
+from etcd_handoff.temporal.client import connect, start_removal
 
 if TYPE_CHECKING:
     from temporalio.client import Client

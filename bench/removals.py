@@ -29,15 +29,14 @@ from unittest import mock
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
-from activities.kubernetes import Gateways
 from bench import arena, report
 from bench.dev_server import our_worker
 from bench.trivial import Trivial, trivial
 from etcd_handoff.change_queue import Place, Turn
-from etcd_handoff.client import connect, start_removal, start_watch
 from etcd_handoff.config import load_config
 from etcd_handoff.errors import UnreachableError
-from etcd_handoff.etcd_gateway import EtcdGateway
+from etcd_handoff.etcd.gateway import EtcdGateway
+from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.lab import Lab, LabOptions
 from etcd_handoff.lab.naive import leave
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
@@ -53,6 +52,7 @@ from etcd_handoff.operation.commands import (
 )
 from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.state import RemovalState
+from etcd_handoff.temporal.client import connect, start_removal, start_watch
 from workflows.execute import CALLS
 
 if TYPE_CHECKING:
@@ -138,9 +138,9 @@ class Bench:
     def __init__(self, lab: Lab, client: Client, samples: Samples, part: str = "") -> None:
         self.lab, self.client, self.samples, self.part = lab, client, samples, part
         config = load_config(lab.config_path)
-        self._etcd, self._resources = EtcdGateway(config.cluster(lab.cluster).etcd), Gateways(config, "bench")
+        self._etcd, self._resources = EtcdGateway(config.cluster(lab.cluster).etcd), KubernetesGateways(config, "bench")
         self._kubernetes = self._resources.require(lab.cluster)
-        self._activities = EtcdActivities(config, "bench", self._resources.prepare)
+        self._activities = EtcdActivities(config, "bench", EtcdGateway, prefetch=self._resources.prefetch)
         self._window, self._steps_ms = 0.25, 0.0
         self._electing: asyncio.Future[Any] | None = None
         self.ways: dict[str, Callable[[Roles], Awaitable[None]]] = {
@@ -308,7 +308,9 @@ class Bench:
             msg = f"the removal does not go on: {state.doing}"
             raise TypeError(msg)
         self.samples.steps[ALONE].append(covered_ms(state.steps))
-        await self._resources.prepared(self.lab.cluster, who.leader)  # a next removal of the same member reads it again
+        await self._resources.take_prefetched(
+            self.lab.cluster, who.leader
+        )  # a next removal of the same member reads it again
 
     async def _result_of(self, state: RemovalState, command: Activity | AskQueue | DescribeWorker) -> Any:
         """What a command comes to; the election is awaited beside the transfer."""

@@ -21,11 +21,11 @@ from temporalio.service import RPCError
 from bench import report, simulated
 from bench.dev_server import dev_server
 from bench.fleet import AT_ONCE, PATIENCE_SECONDS, TRIVIAL, fleet_worker, memory_kb
-from etcd_handoff.client import start_watch
 from etcd_handoff.lab.nodes import TUNING
 from etcd_handoff.lab.waiting import wait_until
 from etcd_handoff.leave_requests import WatchRequest
-from worker import leave
+from etcd_handoff.temporal.client import start_watch
+from etcd_handoff.temporal.process_exit import end_process
 
 if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
@@ -114,4 +114,4 @@ async def run(clusters: int, seconds: float) -> None:
 if __name__ == "__main__":
     wanted = [int(word) for word in sys.argv[1:]]
     asyncio.run(run(wanted[0] if wanted else 1000, wanted[1] if len(wanted) > 1 else 300))
-    leave(0)
+    end_process(0)

@@ -17,7 +17,7 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from bench import report
-from etcd_handoff.payloads import data_converter
+from etcd_handoff.temporal.converter import data_converter
 from worker import INTERCEPTORS, WORKFLOWS
 
 HISTORIES: Final = Path(__file__).resolve().parents[1] / "tests" / "replay" / "histories"

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final
 from unittest import mock
 
 from bench import arena, report
-from etcd_handoff.client import connect, start_removal
 from etcd_handoff.config import load_config
-from etcd_handoff.etcd_gateway import EtcdGateway
+from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.lab import Lab, LabOptions, Role
 from etcd_handoff.model import RemovalRequest
+from etcd_handoff.temporal.client import connect, start_removal
 
 if TYPE_CHECKING:
     from temporalio.client import Client

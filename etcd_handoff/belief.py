@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.message import Message
 from etcd_handoff.view import MIXED_CLUSTERS, Doubt
+from etcd_handoff.wire import Message
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterable, Sequence

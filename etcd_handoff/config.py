@@ -6,7 +6,6 @@ Temporal's environment configuration (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMP
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import tomllib
@@ -16,15 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Final, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from etcd_handoff import pem
-from etcd_handoff.client_url import canonical_url
 from etcd_handoff.errors import ConfigError, UnknownClusterError
-from etcd_handoff.message import ClusterName, describe, in_words
+from etcd_handoff.etcd.client_url import canonical_url
 from etcd_handoff.model import TASK_QUEUE, Remover
+from etcd_handoff.wire import ClusterName, describe, in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from pydantic_core import ErrorDetails
 
 CONFIG_VARIABLE: Final = "ETCD_HANDOFF_CONFIG"
@@ -119,8 +115,8 @@ class EtcdProfile(Section):
     def _pairs(self) -> Self:
         for one, other in (("cert_file", "key_file"), ("username", "password_file")):
             if (getattr(self, one) is None) != (getattr(self, other) is None):
-                given, missing = (one, other) if getattr(self, other) is None else (other, one)
-                msg = f"{given} is given without {missing}; give both or neither"
+                present, missing = (one, other) if getattr(self, other) is None else (other, one)
+                msg = f"{present} is given without {missing}; give both or neither"
                 raise ValueError(msg)
         schemes = {url.partition("://")[0] for url in self.endpoints}
         if len(schemes) > 1:
@@ -192,8 +188,8 @@ class ClusterProfile(Section):
         """Whether members without an EtcdMember get one."""
         if self.kubernetes is None:
             return False
-        wanted = self.kubernetes.manage_resources
-        return self.remover != "k0s" if wanted is None else wanted
+        manages = self.kubernetes.manage_resources
+        return self.remover != "k0s" if manages is None else manages
 
 
 class Config(Section):
@@ -257,73 +253,6 @@ def load_config(path: Path) -> Config:
     except ValidationError as error:
         raise ConfigError("\n".join(f"{path}: {line}" for line in describe(error, _in_words))) from None
     return _absolute(config, path.parent.resolve())
-
-
-def check_files(config: Config) -> None:
-    """Return when every file that the configuration names can be used.
-
-    Raises:
-        ConfigError: One cannot be; the message has one line for each, with the field and the remedy.
-    """
-    if faults := [line for name, profile in config.clusters.items() for line in file_faults(name, profile)]:
-        raise ConfigError("\n".join(faults))
-
-
-def file_faults(name: str, profile: ClusterProfile) -> list[str]:
-    """What is wrong with the files that a profile names, one line for each: field, file, fault, remedy."""
-    lines = []
-    for field, path, check, remedy in _files(profile):
-        try:
-            check(path)
-        except ConfigError as error:
-            fault = str(error)
-            lines.append(f"clusters.{name}.{field}: {path} {fault}{'' if '; ' in fault else f'; {remedy}'}")
-    return lines
-
-
-def _files(profile: ClusterProfile) -> Iterator[tuple[str, Path, Callable[[Path], None], str]]:
-    """Field, file, what checks it, and what to do where that does not tell it."""
-    etcd = profile.etcd
-    if etcd.ca_file:
-        remedy = "name the certificate of the authority that signed the members' certificates"
-        yield "etcd.ca_file", etcd.ca_file, pem.check_authorities, remedy
-    if etcd.cert_file and etcd.key_file:
-        yield "etcd.cert_file", etcd.cert_file, pem.check_certificate, _certificate_remedy(etcd.cert_file)
-        key = functools.partial(pem.check_key, certificate=etcd.cert_file)
-        if _usable(etcd.cert_file):
-            yield "etcd.key_file", etcd.key_file, key, "name the private key of the client certificate"
-    if etcd.password_file:
-        yield "etcd.password_file", etcd.password_file, _check_password, "write the password into its first line"
-    if profile.kubernetes and profile.kubernetes.kubeconfig:
-        yield "kubernetes.kubeconfig", profile.kubernetes.kubeconfig, _check_readable, "name a kubeconfig"
-
-
-def _certificate_remedy(path: Path) -> str:
-    try:
-        swapped = bool(pem.KEY.search(pem.read(path)))
-    except ConfigError:
-        swapped = False
-    return "are cert_file and key_file swapped?" if swapped else "name the client certificate"
-
-
-def _usable(certificate: Path) -> bool:
-    try:
-        pem.check_certificate(certificate)
-    except ConfigError:
-        return False
-    return True
-
-
-def _check_password(path: Path) -> None:
-    if not pem.read(path).partition("\n")[0].strip():
-        msg = "has no password in its first line"
-        raise ConfigError(msg)
-
-
-def _check_readable(path: Path) -> None:
-    if not (path.is_file() and os.access(path, os.R_OK)):
-        msg = "cannot be read; correct the path or its permissions"
-        raise ConfigError(msg)
 
 
 REMEDIES: Final = {

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 TOO_MANY_ABSENT: Final = "TooManyAbsent"
 CONFIRM: Final = "etcd-handoff watch resync --confirm"
+CONFIRMABLE: Final = frozenset({belief.CLUSTER_CHANGED, belief.CLUSTER_RESTORED})
+"""Doubts about a list that a confirmation settles: it says that this is the cluster that is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,13 @@ class Hold:
     def message(self) -> str:
         """The sentence for these EtcdMembers."""
         return f"{HELD_BACK}etcd's list does not have this member, and {self.doubt.text}; {self.doubt.remedy}"
+
+
+def remedy_for(doubt: Doubt) -> str:
+    """What to do about a doubt of the watcher's, with the confirmation where one settles it."""
+    if doubt.kind not in CONFIRMABLE:
+        return doubt.remedy
+    return f"{doubt.remedy}; when this is right, run `{CONFIRM}`"
 
 
 def hold(

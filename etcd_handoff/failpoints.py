@@ -15,9 +15,10 @@ import signal
 from pathlib import Path
 from typing import Final
 
+from etcd_handoff import timing
+
 FAILPOINTS_VARIABLE: Final = "ETCD_HANDOFF_FAILPOINTS"
 FOLDER_VARIABLE: Final = "ETCD_HANDOFF_FAILPOINTS_DIR"
-HOLD_POLL_SECONDS: Final = 0.01
 
 
 def armed() -> dict[str, str]:
@@ -41,4 +42,4 @@ async def reach(point: str) -> None:
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     while action == "hold" and not (Path(folder) / f"{point}.release").exists():  # noqa: ASYNC110  # another process
-        await asyncio.sleep(HOLD_POLL_SECONDS)
+        await asyncio.sleep(timing.STEPS.failpoint_poll_seconds)

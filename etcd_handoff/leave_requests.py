@@ -9,8 +9,8 @@ from typing import Final
 from pydantic import Field
 
 from etcd_handoff.belief import Binding
-from etcd_handoff.message import ClusterName, Message, Request
 from etcd_handoff.view import ClusterView, Doubt
+from etcd_handoff.wire import ClusterName, Message, Request
 
 RESYNC_SECONDS: Final = 300.0
 LATEST: Final = 253_402_300_799

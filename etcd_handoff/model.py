@@ -13,8 +13,8 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from etcd_handoff.belief import ResourceClaim
-from etcd_handoff.message import ClusterName, MemberId, MemberName, Message, Request
 from etcd_handoff.view import ClusterView
+from etcd_handoff.wire import ClusterName, MemberId, MemberName, Message, Request
 
 TASK_QUEUE: Final = "etcd-handoff"
 """Default task queue; setting `task_queue`."""

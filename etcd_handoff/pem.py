@@ -46,7 +46,7 @@ def certificates(text: str) -> list[Certificate]:
         ConfigError: One of them is broken.
     """
     try:
-        return [_certificate(base64.b64decode(found, validate=False)) for found in CERTIFICATE.findall(text)]
+        return [_certificate(base64.b64decode(block, validate=False)) for block in CERTIFICATE.findall(text)]
     except (ValueError, IndexError):
         msg = "has a broken certificate"
         raise ConfigError(msg) from None
@@ -60,7 +60,7 @@ def check_authorities(path: Path) -> None:
     """
     text = read(path)
     _require_certificates(text)
-    bare = "\n".join(found.group() for found in CERTIFICATE.finditer(text))
+    bare = "\n".join(block.group() for block in CERTIFICATE.finditer(text))
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=bare)
     except (ssl.SSLError, ValueError):
@@ -123,8 +123,8 @@ def _instead(text: str) -> str:
     """What a PEM text holds in place of what it should."""
     if not text.strip():
         return ": it is empty"
-    found = sorted(set(re.findall(r"-----BEGIN ([A-Z0-9 ]+)-----", text)))
-    return f", but: {', '.join(kind.lower() for kind in found)}" if found else ": it is no PEM file"
+    kinds = sorted(set(re.findall(r"-----BEGIN ([A-Z0-9 ]+)-----", text)))
+    return f", but: {', '.join(kind.lower() for kind in kinds)}" if kinds else ": it is no PEM file"
 
 
 def _certificate(der: bytes) -> Certificate:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from etcd_handoff.message import Message
 from etcd_handoff.model import HandoffState
+from etcd_handoff.wire import Message
 
 
 class Follow(Message):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.message import MemberId, Message
+from etcd_handoff.wire import MemberId, Message
 
 if TYPE_CHECKING:
     from collections.abc import Container

@@ -14,9 +14,9 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from activities.kubernetes import KubernetesActivities
+    from activities.member_status import KubernetesActivities
     from etcd_handoff.model import Record, Recorded
-    from etcd_handoff.payloads import invalid_input
+    from etcd_handoff.temporal.converter import invalid_input
     from workflows.failures import why_it_failed
 
 PATIENCE: Final = timedelta(days=7)

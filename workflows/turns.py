@@ -44,8 +44,8 @@ with workflow.unsafe.imports_passed_through():
         with_note,
     )
     from etcd_handoff.etcdmember import resource_name
-    from etcd_handoff.payloads import invalid_input
     from etcd_handoff.removal_progress import Follow, Followed, Note, last_sentence, sentence
+    from etcd_handoff.temporal.converter import invalid_input
 
 if TYPE_CHECKING:
     from etcd_handoff.model import Pinned

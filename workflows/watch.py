@@ -35,7 +35,7 @@ with workflow.unsafe.imports_passed_through():
         back_off,
     )
     from etcd_handoff.model import Look
-    from etcd_handoff.payloads import invalid_input
+    from etcd_handoff.temporal.converter import invalid_input
     from workflows import execute, watch_page
     from workflows.ordered_removals import HEARTBEAT, THRICE, OrderedRemovals, words_of
 
@@ -209,8 +209,7 @@ class WatchEtcdMembers(OrderedRemovals):
             return
         doubt = self._doubt(view, seen, confirmed=confirmed)
         if doubt is not None:
-            remedy = f"{doubt.remedy}; when this is right, run `{drift.CONFIRM}`" if doubt.lasting else doubt.remedy
-            self._in_trouble(f"{doubt.kind}: {doubt.text}; {remedy}")
+            self._in_trouble(f"{doubt.kind}: {doubt.text}; {drift.remedy_for(doubt)}")
             return
         if not seen.installed:
             self._binding = belief.bound(self._binding, view)

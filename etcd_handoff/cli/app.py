@@ -11,6 +11,7 @@ from etcd_handoff.cli.commands import parser
 from etcd_handoff.cli.errors import status_and_text
 from etcd_handoff.cli.terminal import print_error
 from etcd_handoff.exit_status import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
+from etcd_handoff.temporal.process_exit import end_process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,16 +27,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         # What the terminal cannot show is escaped, as on standard error, and ends no command.
         sys.stdout.reconfigure(errors="backslashreplace")
     status = run(argv)
-    if "etcd_handoff.client" in sys.modules or "etcd_handoff.kubeconfig" in sys.modules:
-        from etcd_handoff.client import remove_temporary_files  # noqa: PLC0415  # not for `--help`
-
-        remove_temporary_files()
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BrokenPipeError:
-        pass
-    os._exit(status)
+    end_process(status)
 
 
 def run(argv: Sequence[str] | None = None) -> int:

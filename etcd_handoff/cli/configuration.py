@@ -72,8 +72,8 @@ def removal_request(args: argparse.Namespace, cluster: str, **options: object) -
     """
     from pydantic import ValidationError
 
-    from etcd_handoff.message import describe
     from etcd_handoff.model import RemovalRequest
+    from etcd_handoff.wire import describe
 
     try:
         return RemovalRequest.model_validate({"cluster": cluster, "member": args.member, **options})

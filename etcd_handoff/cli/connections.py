@@ -27,7 +27,8 @@ async def connect_temporal() -> Client:
 
     from temporalio.runtime import Runtime, TelemetryConfig
 
-    from etcd_handoff.client import connect, connection_failure
+    from etcd_handoff.temporal.client import connect
+    from etcd_handoff.temporal.connection_failures import connection_failure
 
     # The SDK's own log lines about retries repeat, at length, what our texts say.
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=None)), error_if_already_set=False)
@@ -44,12 +45,12 @@ def import_clients(profile: ClusterProfile, *, temporal: bool) -> None:
     An import takes up to a second and blocks the event loop, while the deadlines of calls that have been sent run on:
     members that answer would look silent.
     """
-    import etcd_handoff.etcd_gateway
+    import etcd_handoff.etcd.gateway
 
     if profile.kubernetes is not None:
-        import etcd_handoff.kubernetes_gateway
+        import etcd_handoff.kubernetes.gateway
     if temporal:
-        import etcd_handoff.client  # noqa: F401
+        import etcd_handoff.temporal.client  # noqa: F401
 
 
 async def read_view(profile: ClusterProfile) -> ClusterView:
@@ -58,7 +59,7 @@ async def read_view(profile: ClusterProfile) -> ClusterView:
     Raises:
         EtcdError: It cannot be read.
     """
-    from etcd_handoff.etcd_gateway import EtcdGateway
+    from etcd_handoff.etcd.gateway import EtcdGateway
 
     gateway = EtcdGateway(profile.etcd, profile.cluster_id or "")
     try:
@@ -74,7 +75,7 @@ async def denial_reason(profile: ClusterProfile) -> str:
         EtcdError: No endpoint answers.
     """
     from etcd_handoff.errors import EtcdError, UnreachableError
-    from etcd_handoff.etcd_inspection import EtcdInspection
+    from etcd_handoff.etcd.inspection import EtcdInspection
 
     inspection, error = EtcdInspection(profile.etcd), EtcdError()
     try:
@@ -94,7 +95,7 @@ async def read_resources(profile: KubernetesProfile) -> list[dict[str, Any]]:
     Raises:
         KubernetesError: They cannot be read.
     """
-    from etcd_handoff.kubernetes_gateway import KubernetesGateway
+    from etcd_handoff.kubernetes.gateway import KubernetesGateway
 
     gateway = KubernetesGateway(profile)
     try:

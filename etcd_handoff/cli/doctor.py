@@ -74,7 +74,7 @@ async def _run_checks(args: argparse.Namespace) -> list[CheckResult]:
 def _check_files(name: str, profile: ClusterProfile) -> CheckResult:
     from etcd_handoff.cli.doctor_checks import CheckResult
     from etcd_handoff.cli.render.table import count
-    from etcd_handoff.config import file_faults
+    from etcd_handoff.config_files import file_faults
 
     if faults := file_faults(name, profile):
         return CheckResult("files", "\n".join(faults), "correct the files that are named", EXIT_USAGE)
@@ -143,7 +143,7 @@ async def _read_endpoint(profile: ClusterProfile, number: int) -> Endpoint:
     import asyncio
 
     from etcd_handoff.cli.doctor_endpoints import Endpoint
-    from etcd_handoff.etcd_inspection import EtcdInspection
+    from etcd_handoff.etcd.inspection import EtcdInspection
 
     url = profile.etcd.endpoints[number - 1]
     inspections = [EtcdInspection(profile.etcd) for _ in range(CONNECTIONS_PER_ENDPOINT)]
@@ -205,7 +205,7 @@ def _check_context(context: str, read: list[dict[str, Any]] | Exception, facts: 
 async def _check_contexts(profile: ClusterProfile) -> list[CheckResult]:
     """Check that all contexts belong to one Kubernetes cluster."""
     from etcd_handoff.cli.doctor_checks import check_contexts
-    from etcd_handoff.kubernetes_gateway import KubernetesGateway
+    from etcd_handoff.kubernetes.gateway import KubernetesGateway
 
     if profile.kubernetes is None or len(profile.kubernetes.contexts) < 2:
         return []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from etcd_handoff.cli.render.members import alarm_lines, health
 from etcd_handoff.cli.render.table import count
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
-from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
+from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
 from etcd_handoff.view import quorum
 
 if TYPE_CHECKING:

@@ -53,7 +53,7 @@ async def check_temporal(task_queue: str, cluster_id: str) -> list[CheckResult]:
 
 async def _check_server(client: Client) -> CheckResult:
     from etcd_handoff.cli.doctor_checks import CheckResult
-    from etcd_handoff.temporal_setup import check_namespace, check_server
+    from etcd_handoff.temporal.setup import check_namespace, check_server
 
     await check_server(client)
     await check_namespace(client)
@@ -108,8 +108,8 @@ async def _check_attributes(client: Client) -> CheckResult:
     from temporalio.service import RPCError
 
     from etcd_handoff.cli.doctor_checks import CheckResult, check_attributes
-    from etcd_handoff.payloads import attributes_of_another_type
-    from etcd_handoff.temporal_setup import NOT_FOR_US, REGISTER, registered, unusable
+    from etcd_handoff.temporal.search_attributes import REGISTER, attributes_of_another_type, registered, unusable
+    from etcd_handoff.temporal.setup import NOT_FOR_US
 
     try:
         known = await registered(client)

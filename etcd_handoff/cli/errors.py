@@ -25,7 +25,7 @@ class CommandError(Exception):
 
 def temporal_error(error: Any) -> CommandError:
     """Return the command's error for an `RPCError`: Temporal refused a call or did not answer."""
-    from etcd_handoff.client import rpc_failure
+    from etcd_handoff.temporal.connection_failures import rpc_failure
 
     return CommandError(*rpc_failure(error))
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from etcd_handoff.cli.render.progress import ProgressLines
-    from etcd_handoff.client import Removal
     from etcd_handoff.model import Progress, RemovalResult
+    from etcd_handoff.temporal.client import Removal
 
 POLL_SECONDS: Final = 0.15
 QUERY_SECONDS: Final = 2.0

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
     from temporalio.client import Client, WorkflowFailureError
 
-    from etcd_handoff.client import Removal
     from etcd_handoff.model import RemovalRequest
+    from etcd_handoff.temporal.client import Removal
 
 
 def remove_command(args: argparse.Namespace) -> int:
     """Print progress and the result. Exit 0 if the member has left, otherwise as the failure says; 130 on Ctrl-C."""
     import asyncio
 
-    from etcd_handoff.client import removal_id
     from etcd_handoff.model import TASK_QUEUE
+    from etcd_handoff.temporal.client import removal_id
 
     config = read_config(args)
     request = removal_request(
@@ -84,7 +84,7 @@ async def _start(client: Client, request: RemovalRequest, task_queue: str) -> tu
     """Return the removal, and whether it was already running."""
     from temporalio.service import RPCError
 
-    from etcd_handoff.client import removal_id, start_removal
+    from etcd_handoff.temporal.client import removal_id, start_removal
 
     try:
         before = (await client.get_workflow_handle(removal_id(request)).describe()).run_id

@@ -11,6 +11,7 @@ from etcd_handoff.cli.connections import connect_temporal, import_clients, read_
 from etcd_handoff.cli.errors import result_or_error, status_and_text, temporal_error
 from etcd_handoff.cli.terminal import print_json, print_lines
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, worst_exit
+from etcd_handoff.search_attributes import CLUSTER_ATTRIBUTE, MEMBER_ATTRIBUTE, STATE_ATTRIBUTE
 
 if TYPE_CHECKING:
     import argparse
@@ -82,19 +83,18 @@ async def _open_removals(cluster: str) -> list[OpenRemoval]:
     from temporalio.service import RPCError
 
     from etcd_handoff.cli.render.status import OpenRemoval
-    from etcd_handoff.client import WORKFLOW_TYPE
     from etcd_handoff.model import plan_id, workflow_id
-    from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
+    from etcd_handoff.temporal.client import WORKFLOW_TYPE
 
     client = await connect_temporal()
     query, removals = f'WorkflowType = "{WORKFLOW_TYPE}" AND ExecutionStatus = "Running"', []
     try:
         async for run in client.list_workflows(query):
             values = {pair.key.name: pair.value for pair in run.typed_search_attributes}
-            ours = values.get(CLUSTER_KEY.name) == cluster or run.id.startswith(workflow_id(cluster, ""))
+            ours = values.get(CLUSTER_ATTRIBUTE) == cluster or run.id.startswith(workflow_id(cluster, ""))
             if ours and not run.id.startswith(plan_id(cluster, "")):
-                member = str(values.get(MEMBER_KEY.name) or run.id.removeprefix(workflow_id(cluster, "")))
-                state = str(values.get(STATE_KEY.name) or "Running")
+                member = str(values.get(MEMBER_ATTRIBUTE) or run.id.removeprefix(workflow_id(cluster, "")))
+                state = str(values.get(STATE_ATTRIBUTE) or "Running")
                 removals.append(OpenRemoval(run.id, member, state, run.start_time.isoformat(timespec="seconds")))
     except RPCError as error:
         raise temporal_error(error) from None

@@ -15,9 +15,9 @@ from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
 if TYPE_CHECKING:
     import argparse
 
-    from etcd_handoff.client import Watcher
     from etcd_handoff.config import Config
     from etcd_handoff.leave_requests import Asked, Watching
+    from etcd_handoff.temporal.client import Watcher
 
 QUERY_SECONDS: Final = 3.0
 UPDATE_SECONDS: Final = 10.0
@@ -54,10 +54,10 @@ def watch_command(args: argparse.Namespace) -> int:
 async def _start(args: argparse.Namespace, cluster: str, config: Config | None) -> int:
     from pydantic import ValidationError
 
-    from etcd_handoff.client import start_watch
     from etcd_handoff.leave_requests import WatchRequest
-    from etcd_handoff.message import describe
     from etcd_handoff.model import TASK_QUEUE
+    from etcd_handoff.temporal.client import start_watch
+    from etcd_handoff.wire import describe
 
     try:
         request = WatchRequest(cluster=cluster, resync_seconds=args.resync)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from etcd_handoff.message import Message
 from etcd_handoff.model import (
     Act,
     AwaitElection,
@@ -18,6 +17,7 @@ from etcd_handoff.model import (
     RemovalResult,
     ResourceQuery,
 )
+from etcd_handoff.wire import Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from etcd_handoff.message import Message
 from etcd_handoff.model import Record, Recorded
 from etcd_handoff.operation.commands import Failure
+from etcd_handoff.wire import Message
 
 
 class LookDue(StrEnum):

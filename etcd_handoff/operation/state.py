@@ -11,7 +11,6 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 from pydantic import Field
 
 from etcd_handoff.belief import Binding, ResourceClaim
-from etcd_handoff.message import Message
 from etcd_handoff.model import (
     Approval,
     FoundResource,
@@ -26,6 +25,7 @@ from etcd_handoff.operation.commands import AwaitNewLeader, Command, Failure, Un
 from etcd_handoff.operation.phases import Ending, EndPhase, LeaveStep, LookDue
 from etcd_handoff.planning import Blocked
 from etcd_handoff.view import ClusterView
+from etcd_handoff.wire import Message
 
 T = TypeVar("T")
 Own = Annotated[T, Field(exclude=True)]

@@ -15,13 +15,13 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from etcd_handoff.client import connect, start_removal, start_watch
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter
 from etcd_handoff.leave_requests import WatchRequest, watch_id
 from etcd_handoff.model import HandoffState, RemovalRequest, RemovalResult, workflow_id
-from etcd_handoff.payloads import STATE_KEY
+from etcd_handoff.temporal.client import connect, start_removal, start_watch
+from etcd_handoff.temporal.search_attributes import STATE_KEY
 from tests.chaos import judges
 from tests.chaos.cases import FLAGGED, NARROW, TAKES_WRITES, WATCHED
 from tests.chaos.conftest import Finding, store
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from temporalio.client import Client
 
-    from etcd_handoff.client import Removal
     from etcd_handoff.lab import ListedMember
     from etcd_handoff.lab.writer import WriteReport
+    from etcd_handoff.temporal.client import Removal
     from tests.chaos.cases import Case
 
 WORKERS: Final = ("node0", "node1", "node2")

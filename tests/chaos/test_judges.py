@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from etcd_handoff.client import connect
 from etcd_handoff.lab import Lab, LabOptions, ListedMember, Role, disasters, http, observer, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter, Put, WriteReport
+from etcd_handoff.temporal.client import connect
 from tests.chaos import cases, faults, judges
 
 if TYPE_CHECKING:

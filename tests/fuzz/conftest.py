@@ -9,7 +9,7 @@ import pytest_asyncio
 from temporalio.client import Client
 
 from etcd_handoff.lab import Lab, LabOptions, http
-from etcd_handoff.payloads import data_converter
+from etcd_handoff.temporal.converter import data_converter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -27,7 +27,7 @@ from etcd_handoff.etcdmember import (
     status_for,
     truth_of,
 )
-from etcd_handoff.kubernetes_answers import classify
+from etcd_handoff.kubernetes.errors import classify
 from etcd_handoff.leave_requests import Seen
 from etcd_handoff.view import ClusterView, MemberView
 from tests.fuzz.mutations import REPEATABLE, TEXTS, alike, mutated, texts, values

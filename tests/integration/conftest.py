@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from etcd_handoff.client import connect, start_removal
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter, WriteReport, missing
 from etcd_handoff.leave_requests import WatchRequest, watch_id
 from etcd_handoff.model import TASK_QUEUE, RemovalRequest, RemovalResult
-from etcd_handoff.payloads import STATE_KEY
+from etcd_handoff.temporal.client import connect, start_removal
+from etcd_handoff.temporal.search_attributes import STATE_KEY
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.config import KubernetesProfile
-from etcd_handoff.kubernetes_gateway import KubernetesGateway
+from etcd_handoff.kubernetes.gateway import KubernetesGateway
 from etcd_handoff.lab import Lab, LabOptions
 from etcd_handoff.lab.nodes import HOST, TOKEN
 

@@ -9,7 +9,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import CancelledError, TerminatedError
 
 from etcd_handoff.lab import Role, wait_until
-from etcd_handoff.payloads import STATE_KEY
+from etcd_handoff.temporal.search_attributes import STATE_KEY
 from tests.integration.conftest import in_state
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from etcd_handoff.lab import Role, http, wait_until
-from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
+from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
 from tests.integration.conftest import SHORT_HISTORIES, another_run, in_state
 
 if TYPE_CHECKING:

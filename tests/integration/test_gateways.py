@@ -34,9 +34,9 @@ from etcd_handoff.errors import (
     UnknownOutcomeError,
     UnreachableError,
 )
-from etcd_handoff.etcd_gateway import EtcdGateway
-from etcd_handoff.etcd_lock import LockAge
-from etcd_handoff.etcd_observer import Route
+from etcd_handoff.etcd.gateway import EtcdGateway
+from etcd_handoff.etcd.lock import LockAge
+from etcd_handoff.etcd.observer import Route
 from etcd_handoff.lab import Lab, LabOptions, Role, http, wait_until
 from etcd_handoff.lab.binaries.lookup import locate_binaries
 from etcd_handoff.lab.nodes import HOST, InitialCluster, Node, etcd_command

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
+from activities.preconditions import PreconditionActivities
 from etcd_handoff.config import load_config
+from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.lab import Lab, LabOptions, Role, http
 from etcd_handoff.model import Act, Look
 
@@ -25,7 +27,8 @@ async def test_compaction_between_two_hashes_is_no_difference(tmp_path: Path) ->
     """However often it is compacted meanwhile, nobody is called inconsistent; and all voters must answer."""
     async with Lab(LabOptions(kubernetes=False, temporal=False, directory=tmp_path)) as lab:
         config, run = load_config(lab.config_path), ActivityEnvironment().run
-        etcd, url = EtcdActivities(config, "node0"), lab.nodes[0].etcd_url
+        etcd, url = EtcdActivities(config, "node0", EtcdGateway), lab.nodes[0].etcd_url
+        hashes = PreconditionActivities(config, "node0", etcd.looks)
 
         async def keep_compacting() -> None:
             while True:
@@ -38,20 +41,20 @@ async def test_compaction_between_two_hashes_is_no_difference(tmp_path: Path) ->
             assert view is not None
             act = Act(cluster=lab.cluster, cluster_id=view.cluster_id, target_id=view.members[0].id)
             compacting = asyncio.create_task(keep_compacting())
-            outcomes = [(await run(etcd.check_hash, act)).step for _ in range(CHECKS)]
+            outcomes = [(await run(hashes.check_hash, act)).step for _ in range(CHECKS)]
             assert not compacting.done(), compacting.exception()
             compacting.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await compacting
             assert {step.outcome for step in outcomes} <= {"consistent", "unavailable"}, outcomes
             assert any(step.outcome == "consistent" for step in outcomes), outcomes
-            still = (await run(etcd.check_hash, act)).step
+            still = (await run(hashes.check_hash, act)).step
             assert still.outcome == "consistent"
             assert all(node.name in still.note for node in lab.nodes)
 
             down = lab.others(await lab.leader())[0].name
             await lab.kill(Role.ETCD, down)
-            unknown = (await run(etcd.check_hash, act)).step
+            unknown = (await run(hashes.check_hash, act)).step
             assert (unknown.outcome, f"{down} does not answer" in unknown.note) == ("unavailable", True)
         finally:
             await etcd.close()
@@ -61,7 +64,8 @@ async def test_newest_revision_that_is_compacted_can_be_compared(tmp_path: Path)
     """Nobody writes after the compaction; a voter that compacted it and one that started since are compared."""
     async with Lab(LabOptions(kubernetes=False, temporal=False, directory=tmp_path)) as lab:
         config, run = load_config(lab.config_path), ActivityEnvironment().run
-        etcd, url = EtcdActivities(config, "node0"), lab.nodes[0].etcd_url
+        etcd, url = EtcdActivities(config, "node0", EtcdGateway), lab.nodes[0].etcd_url
+        hashes = PreconditionActivities(config, "node0", etcd.looks)
         try:
             view = (await run(etcd.check_leader, Look(cluster=lab.cluster))).view
             assert view is not None
@@ -70,9 +74,9 @@ async def test_newest_revision_that_is_compacted_can_be_compared(tmp_path: Path)
                 for _ in range(3):
                     put = await http.post(f"{url}/v3/kv/put", {"key": KEY, "value": KEY})
                 await http.post(f"{url}/v3/kv/compaction", {"revision": put["header"]["revision"], "physical": True})
-            steps = [(await run(etcd.check_hash, act)).step]
+            steps = [(await run(hashes.check_hash, act)).step]
             await lab.restart(Role.ETCD, lab.others(await lab.leader())[0].name)
-            steps.append((await run(etcd.check_hash, act)).step)
+            steps.append((await run(hashes.check_hash, act)).step)
             assert [step.outcome for step in steps] == ["consistent"] * 2, steps
         finally:
             await etcd.close()

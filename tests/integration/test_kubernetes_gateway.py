@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
 from temporalio.testing import ActivityEnvironment
 
-from activities.kubernetes import Gateways, KubernetesActivities
-from etcd_handoff import kubernetes_clients, kubernetes_servers
+from activities.member_status import KubernetesActivities
+from etcd_handoff import timing
 from etcd_handoff.config import Config
 from etcd_handoff.errors import (
     ApiUnavailableError,
@@ -19,6 +20,7 @@ from etcd_handoff.errors import (
     ObjectGoneError,
     RejectedError,
 )
+from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.lab import Role
 from etcd_handoff.lab.nodes import HOST
 from etcd_handoff.model import Record
@@ -40,7 +42,7 @@ async def street(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stre
 @pytest.fixture
 def one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next API server is asked when the one before has failed, not already when it takes its time."""
-    monkeypatch.setattr(kubernetes_servers, "HEDGE_SECONDS", 60.0)
+    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, hedge_seconds=60.0))
 
 
 # --- answers ------------------------------------------------------------------------------------------------
@@ -124,42 +126,42 @@ async def test_connection_serves_what_comes_soon(
     street: Street, monkeypatch: pytest.MonkeyPatch, keep_seconds: float, knocks: int
 ) -> None:
     """The requests of one step share a connection; after a pause one to a dying API server is not met again."""
-    monkeypatch.setattr(kubernetes_clients, "KEEP_SECONDS", keep_seconds)
+    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, idle_connection_seconds=keep_seconds))
     async with street.gateway("node0") as gateway:
         for _ in range(3):
             await gateway.get("node0")
         assert street.knocks == ["node0"] * knocks
 
 
-def gateways_of(street: Street) -> Gateways:
+def gateways_of(street: Street) -> KubernetesGateways:
     """Those of a worker on node0."""
     profile = {
         "etcd": {"endpoints": ["http://127.0.0.1:1"]},
         "kubernetes": {"kubeconfig": street.folder / "kubeconfig", "contexts": ["node0", "node1"]},
     }
-    return Gateways(Config.model_validate({"clusters": {"street": profile}}), "node0")
+    return KubernetesGateways(Config.model_validate({"clusters": {"street": profile}}), "node0")
 
 
 @pytest.mark.usefixtures("one_after_another")
 async def test_resource_is_read_ahead(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once, past the departing node, over a connection that then stands; what cannot be had is nothing."""
-    monkeypatch.setattr(kubernetes_clients, "KEEP_SECONDS", 60.0)
+    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, idle_connection_seconds=60.0))
     async with street.gateway():
         gateways = gateways_of(street)
         try:
-            gateways.prepare("street", "node0")
-            gateways.prepare("street", "node0")
-            read = await gateways.prepared("street", "node0")
+            gateways.prefetch("street", "node0")
+            gateways.prefetch("street", "node0")
+            read = await gateways.take_prefetched("street", "node0")
             assert read is not None
             assert read["metadata"]["name"] == "node0"
-            assert await gateways.prepared("street", "node0") is None
+            assert await gateways.take_prefetched("street", "node0") is None
             await gateways.require("street").get("node0", departing="node0")
             assert street.knocks == ["node1"]
-            gateways.prepare("street", "node0")
-            assert await gateways.prepared("street", "node1") is None
+            gateways.prefetch("street", "node0")
+            assert await gateways.take_prefetched("street", "node1") is None
             for nobody in ("nosuch", ""):
-                gateways.prepare("street", nobody)
-                assert await gateways.prepared("street", nobody) is None
+                gateways.prefetch("street", nobody)
+                assert await gateways.take_prefetched("street", nobody) is None
         finally:
             await gateways.close()
 
@@ -182,8 +184,8 @@ async def test_what_was_read_ahead_is_not_believed(street: Street, before: str) 
         try:
             if before == "False":  # there is nothing to write, by what is read ahead
                 assert (await ActivityEnvironment().run(update, record)).recorded
-            gateways.prepare("street", "node0")
-            await gateways._prepared["street"][1]  # noqa: SLF001  # somebody else comes after this
+            gateways.prefetch("street", "node0")
+            await gateways._prefetched["street"][1]  # noqa: SLF001  # somebody else comes after this
             said = await gateway.get("node0")
             joined = [{**condition, "status": "True"} for condition in said["status"]["conditions"]]
             await gateway.patch_status(said, {"conditions": joined, "message": "of somebody else"})

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,8 +14,8 @@ import pytest_asyncio
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.kubernetes import NOT_RECORDED, Gateways, KubernetesActivities
-from etcd_handoff import kubernetes_clients, kubernetes_servers
+from activities.member_status import NOT_RECORDED, KubernetesActivities
+from etcd_handoff import timing
 from etcd_handoff.config import Config
 from etcd_handoff.errors import (
     AdmissionError,
@@ -23,6 +24,8 @@ from etcd_handoff.errors import (
     KubernetesPermissionError,
     ObjectGoneError,
 )
+from etcd_handoff.kubernetes.gateway import KubernetesGateway
+from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.lab import Role
 from etcd_handoff.lab.nodes import HOST, PROXIED_HOST, TOKEN
 from etcd_handoff.lab.waiting import wait_until
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
-    from etcd_handoff.kubernetes_gateway import KubernetesGateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -49,7 +51,7 @@ async def street(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stre
 
 @pytest.fixture
 def _one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kubernetes_servers, "HEDGE_SECONDS", 60.0)
+    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, hedge_seconds=60.0))
 
 
 async def weak_token(street: Street, name: str) -> str:
@@ -73,7 +75,7 @@ async def test_refusal_of_one_server_is_passed_over(street: Street, rights: str)
         assert gateway.contexts() == ("node1", "node0")
         assert len(await gateway.list()) == 2
         _, version = await gateway.list_at()
-        news = asyncio.create_task(gateway.changed(version))
+        news = asyncio.create_task(gateway.wait_for_change(version))
         await gateway.patch_status(read, {"message": f"written past {rights}"})
         async with asyncio.timeout(30):
             await news
@@ -84,9 +86,9 @@ async def test_watch_that_all_refuse_is_an_error(street: Street) -> None:
     weak = {"token": await weak_token(street, "weak")}
     async with street.gateway(users={"node0": NOBODY, "node1": weak}) as gateway:
         with pytest.raises(KubernetesPermissionError, match=r"node0: 401: .*node1: 403: "):
-            await gateway.changed("1")
+            await gateway.wait_for_change("1")
     async with street.gateway("node0", "shut", users={"node0": NOBODY}) as gateway:
-        news = asyncio.create_task(gateway.changed("1"))
+        news = asyncio.create_task(gateway.wait_for_change("1"))
         await wait_until(lambda: _true(street.knocks.count("node0") > 1), "it is watched again", 30)
         assert not news.done()
         news.cancel()
@@ -99,11 +101,11 @@ async def _true(answer: bool) -> bool:  # noqa: FBT001
 # --- a restart while the record is written --------------------------------------------------------------------
 
 
-def activities_of(street: Street, *contexts: str) -> tuple[Gateways, KubernetesActivities]:
+def activities_of(street: Street, *contexts: str) -> tuple[KubernetesGateways, KubernetesActivities]:
     """Those of a worker on node0."""
     kubernetes = {"kubeconfig": street.folder / "kubeconfig", "contexts": contexts}
     profile = {"etcd": {"endpoints": ["http://127.0.0.1:1"]}, "kubernetes": kubernetes}
-    gateways = Gateways(Config.model_validate({"clusters": {"street": profile}}), "node0")
+    gateways = KubernetesGateways(Config.model_validate({"clusters": {"street": profile}}), "node0")
     return gateways, KubernetesActivities(gateways, "node0")
 
 
@@ -280,7 +282,9 @@ async def test_server_of_another_cluster_is_found_out(street: Street, stranger: 
     gateways, _ = activities_of(street, "node0", "node1", "stranger")
     await gateways.warm()
     try:
-        compared = gateways.require("street").contexts
+        watched = gateways.require("street")
+        assert isinstance(watched, KubernetesGateway)
+        compared = watched.contexts
         await wait_until(lambda: _true("stranger" not in compared()), "a worker that starts finds it out", 30)
     finally:
         await gateways.close()
@@ -293,7 +297,7 @@ async def test_renewed_token_is_used_by_the_request_that_meets_the_old_ones_end(
     street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file is read again on 401, whenever it was looked at last."""
-    monkeypatch.setattr(kubernetes_clients, "CHECK_SECONDS", 3600.0)
+    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, file_check_seconds=3600.0))
     file = street.folder / "token"
     file.write_text("ended\n")
     async with street.gateway("node0", users={"node0": {"tokenFile": str(file)}}) as gateway:
@@ -306,7 +310,7 @@ async def test_renewed_token_is_used_by_the_request_that_meets_the_old_ones_end(
 
 async def test_renewed_kubeconfig_is_used(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
     """A living gateway takes it up, also for watching, and goes on with the one before while it cannot be read."""
-    monkeypatch.setattr(kubernetes_clients, "CHECK_SECONDS", 0.0)
+    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, file_check_seconds=0.0))
     async with street.gateway("node0") as gateway:
         await gateway.list()
         kubeconfig = street.folder / "kubeconfig"

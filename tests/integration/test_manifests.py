@@ -19,10 +19,11 @@ import yaml
 from kubernetes.aio.config import incluster_config
 
 import worker
+from etcd_handoff import timing
 from etcd_handoff.config import CONFIG_VARIABLE, load_config
 from etcd_handoff.errors import KubernetesPermissionError
 from etcd_handoff.etcdmember import News, Truth, event_for, new_resource, status_for
-from etcd_handoff.kubernetes_gateway import KubernetesGateway
+from etcd_handoff.kubernetes.gateway import KubernetesGateway
 from etcd_handoff.lab import Lab, LabOptions, ProcessError, wait_until
 from etcd_handoff.lab.http import request
 from etcd_handoff.lab.nodes import HOST, bearer
@@ -299,7 +300,7 @@ async def test_every_call_of_the_gateway_is_allowed_from_within_a_pod(
         truth = Truth("abc", joined=False, message="Member removed from cluster", peer_urls=("https://10.0.0.9:2380",))
         patched = await gateway.patch_status(created, status_for(created, truth, NOW))
         assert patched["status"]["memberID"] == "abc"
-        await gateway.changed(version)
+        await gateway.wait_for_change(version)
         # It keeps a refusal to itself, so that the Event is looked for.
         event = event_for(member, News("Removed", "said"), NOW)
         await gateway.record_event(event)
@@ -382,7 +383,7 @@ async def test_worker_understands_its_options_and_finds_its_files(tmp_path: Path
     for path in (profile.etcd.ca_file, profile.etcd.cert_file, profile.etcd.key_file):
         assert PurePosixPath(str(path)).parent in mounts
     assert container["securityContext"]["readOnlyRootFilesystem"]
-    assert spec["terminationGracePeriodSeconds"] > worker.GRACE.total_seconds()
+    assert spec["terminationGracePeriodSeconds"] > timing.WORKER.shutdown_grace.total_seconds()
 
 
 @pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])

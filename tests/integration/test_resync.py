@@ -11,8 +11,9 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
 from activities.etcdmembers import EtcdMemberActivities
-from activities.kubernetes import Gateways
 from etcd_handoff.config import load_config
+from etcd_handoff.etcd.gateway import EtcdGateway
+from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.lab import Role, http, observer, wait_until
 from etcd_handoff.lab.naive import remove_through_itself
 from etcd_handoff.leave_requests import Sync, Watch
@@ -71,7 +72,11 @@ async def test_old_list_never_overwrites_a_newer_word(bench: MakeBench) -> None:
         leader = await b.lab.leader()
         one, other = (node.name for node in b.lab.others(leader))
         config = load_config(b.lab.config_path)
-        gateways, etcd, run = Gateways(config, other), EtcdActivities(config, other), ActivityEnvironment().run
+        gateways, etcd, run = (
+            KubernetesGateways(config, other),
+            EtcdActivities(config, other, EtcdGateway),
+            ActivityEnvironment().run,
+        )
         members = EtcdMemberActivities(gateways)
         look = Watch(cluster=b.lab.cluster, seconds=1)
         try:
@@ -170,7 +175,7 @@ async def test_misread_ids_and_names_are_said_and_put_right(front_door: MakeFron
 async def test_watch_outlives_compaction_and_a_hanging_api_server(bench: MakeBench) -> None:
     """An expired resourceVersion is news, and what one API server does not tell, another one does."""
     async with bench(workers=()) as b:
-        gateways = Gateways(load_config(b.lab.config_path), "node0")
+        gateways = KubernetesGateways(load_config(b.lab.config_path), "node0")
         gateway = gateways.require(b.lab.cluster)
         try:
             _, old = await gateway.list_at()
@@ -179,9 +184,9 @@ async def test_watch_outlives_compaction_and_a_hanging_api_server(bench: MakeBen
             compaction = {"revision": now, "physical": True}
             await http.post(f"{b.lab.node('node1').etcd_url}/v3/kv/compaction", compaction)
             async with asyncio.timeout(30):
-                await gateway.changed(old)
-                await gateway.changed("1")
-            quiet = asyncio.ensure_future(gateway.changed(now))
+                await gateway.wait_for_change(old)
+                await gateway.wait_for_change("1")
+            quiet = asyncio.ensure_future(gateway.wait_for_change(now))
             b.lab.stop(Role.APISERVER, "node0")
             await b.lab.kubectl("annotate", "etcdmember", "node1", "number=2", "--overwrite", context="node1")
             async with asyncio.timeout(30):
@@ -191,7 +196,7 @@ async def test_watch_outlives_compaction_and_a_hanging_api_server(bench: MakeBen
             assert len(resources) == 3
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(1):
-                    await gateway.changed(later)
+                    await gateway.wait_for_change(later)
         finally:
             await gateways.close()
 

@@ -17,8 +17,8 @@ from activities.temporal import TemporalActivities
 from etcd_handoff.change_queue import Ticket, Turn, Turns, rejoin_after, turns_id
 from etcd_handoff.lab import Role, http, wait_until
 from etcd_handoff.model import RemovalResult, workflow_id
-from etcd_handoff.payloads import STATE_KEY
 from etcd_handoff.removal_progress import Follow
+from etcd_handoff.temporal.search_attributes import STATE_KEY
 from tests.integration.conftest import SHORT_HISTORIES
 
 if TYPE_CHECKING:

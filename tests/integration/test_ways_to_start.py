@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio.client import WorkflowExecutionStatus
 
-from etcd_handoff import client
-from etcd_handoff.client import start_removal
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.nodes import ROOT
 from etcd_handoff.lab.processes import run
 from etcd_handoff.model import RemovalRequest
+from etcd_handoff.temporal import client as temporal_client
+from etcd_handoff.temporal.client import start_removal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ def _shown_script() -> str:
     """The lines of Python that the README shows, which are those of the module's docstring."""
     blocks: list[str] = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     script = next(block for block in blocks if "start_removal" in block)
-    lines = (client.__doc__ or "").strip().splitlines()[2:]
+    lines = (temporal_client.__doc__ or "").strip().splitlines()[2:]
     assert lines
     assert {line.strip() for line in lines} <= {line.strip() for line in script.splitlines()}
     return script

@@ -14,7 +14,7 @@ from etcd_handoff import __version__
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.nodes import ROOT
 from etcd_handoff.lab.processes import Process, run
-from etcd_handoff.temporal_setup import ensure_search_attributes, unusable
+from etcd_handoff.temporal.search_attributes import ensure_search_attributes, unusable
 from tests.integration.temporal_proxy import door_to
 
 if TYPE_CHECKING:

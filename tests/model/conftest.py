@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
 
-import activities.etcd
+from etcd_handoff import timing
 from etcd_handoff.lab import Lab, LabOptions
 from etcd_handoff.operation import waiting
 from tests.model.runner import Runner
@@ -26,8 +27,7 @@ async def runner(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Runn
         with pytest.MonkeyPatch.context() as patch:
             for name, value in lab.environment.items():
                 patch.setitem(os.environ, name, value)
-            patch.setattr(activities.etcd, "TRANSFER_SECONDS", 0.1)
-            patch.setattr(activities.etcd, "ELECTION_SECONDS", 0.1)
+            patch.setattr(timing, "STEPS", replace(timing.STEPS, transfer_seconds=0.1, election_seconds=0.1))
             patch.setattr(waiting, "FIRST_PAUSE_SECONDS", 0.02)
             patch.setattr(waiting, "LONGEST_PAUSE_SECONDS", 0.2)
             yield Runner(folder)
@@ -46,5 +46,4 @@ def no_failure_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 @pytest.fixture
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few looks are enough: what a model does not do at once it never does."""
-    monkeypatch.setattr(activities.etcd, "TRANSFER_SECONDS", 0.01)
-    monkeypatch.setattr(activities.etcd, "ELECTION_SECONDS", 0.01)
+    monkeypatch.setattr(timing, "STEPS", replace(timing.STEPS, transfer_seconds=0.01, election_seconds=0.01))

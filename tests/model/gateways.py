@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from temporalio import activity
 
-from activities.kubernetes import Gateways
 from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.config import ClusterProfile, Config, EtcdProfile, KubernetesProfile
-from etcd_handoff.etcd_gateway import KeyspaceHash
+from etcd_handoff.etcd.port import EtcdPort, KeyspaceHash
 from etcd_handoff.etcdmember import member_id_of, says
-from etcd_handoff.gateways import EtcdCalls, KubernetesCalls
+from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncGenerator, Iterable
     from pathlib import Path
 
-    from activities.etcd import ReadClaims
-    from etcd_handoff.etcd_gateway import EtcdGateway
-    from etcd_handoff.kubernetes_gateway import KubernetesGateway
+    from activities.etcd import MakeEtcd, ReadClaims
+    from etcd_handoff.kubernetes.pool import KubernetesGateways
     from etcd_handoff.view import ClusterView
     from tests.model.cluster import Cluster
 
@@ -41,12 +39,11 @@ def config_of(names: Iterable[str], task_queue: str = "model", snapshots: Path |
     return Config(task_queue=task_queue, clusters=profiles)
 
 
-def etcd_of(clusters: dict[str, Cluster]) -> Callable[[EtcdProfile], EtcdGateway]:
+def etcd_of(clusters: dict[str, Cluster]) -> MakeEtcd:
     """Makes the gateway of a profile."""
 
-    def make(profile: EtcdProfile, cluster_id: str = "") -> EtcdGateway:  # noqa: ARG001  # no profile names one
-        name = profile.endpoints[0].removeprefix("http://").removesuffix(":2379")
-        return cast("EtcdGateway", ModelEtcd(clusters[name]))
+    def make(profile: EtcdProfile, cluster_id: str) -> EtcdPort:  # noqa: ARG001  # no profile names one
+        return ModelEtcd(clusters[profile.endpoints[0].removeprefix("http://").removesuffix(":2379")])
 
     return make
 
@@ -62,19 +59,12 @@ def claims_of(clusters: dict[str, Cluster]) -> ReadClaims:
     return read
 
 
-class ModelGateways(Gateways):
+def gateways_of(config: Config, clusters: dict[str, Cluster]) -> KubernetesGateways:
     """Gateways to the models' EtcdMembers."""
-
-    def __init__(self, config: Config, clusters: dict[str, Cluster]) -> None:
-        super().__init__(config, "model")
-        self._clusters = clusters
-
-    def get(self, cluster: str) -> KubernetesGateway | None:
-        """The gateway of a model."""
-        return cast("KubernetesGateway", ModelKubernetes(self._clusters[cluster]))
+    return FakeGateways(config, "model", {name: ModelKubernetes(cluster) for name, cluster in clusters.items()})
 
 
-class ModelEtcd(EtcdCalls):
+class ModelEtcd(EtcdPort):
     """The gateway to the etcd of a model."""
 
     def __init__(self, cluster: Cluster) -> None:
@@ -97,7 +87,7 @@ class ModelEtcd(EtcdCalls):
         found, at = self.cluster.hash_of(who(), member_id)
         return KeyspaceHash(found, at, 1)
 
-    async def snapshot(self, member_id: str) -> AsyncIterator[bytes]:
+    async def snapshot(self, member_id: str) -> AsyncGenerator[bytes, None]:
         """One member's data, in one piece."""
         yield self.cluster.snapshot(member_id)
 
@@ -123,31 +113,22 @@ class ModelEtcd(EtcdCalls):
         return frozenset(self.cluster.members)
 
 
-class ModelKubernetes(KubernetesCalls):
+class ModelKubernetes(FakeKubernetes):
     """The gateway to the API servers of a model."""
 
     def __init__(self, cluster: Cluster) -> None:
+        super().__init__()
         self._cluster = cluster
-
-    async def close(self) -> None:
-        """Nothing is open."""
-
-    async def warm(self) -> None:
-        """Nothing to open."""
 
     async def get(self, name: str, departing: str = "") -> dict[str, Any]:  # noqa: ARG002
         """One EtcdMember."""
         return self._cluster.get(name)
 
-    async def list(self, departing: str = "") -> builtins.list[dict[str, Any]]:  # noqa: ARG002
-        """All EtcdMembers."""
-        return self._cluster.everything()
-
     async def list_at(self, departing: str = "") -> tuple[builtins.list[dict[str, Any]], str]:  # noqa: ARG002
         """All EtcdMembers, and the version of the list."""
         return self._cluster.everything(), self._cluster.version
 
-    async def changed(self, version: str) -> None:
+    async def wait_for_change(self, version: str) -> None:
         """An EtcdMember has been written since that version; watching is no step of the script."""
         while self._cluster.version == version:  # noqa: ASYNC110  # a model tells nobody
             await asyncio.sleep(NEWS_SECONDS)

@@ -14,8 +14,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
-from activities.kubernetes import KubernetesActivities
-from activities.worker import WorkerActivities
+from activities.member_status import KubernetesActivities
+from activities.worker_info import WorkerActivities
 from etcd_handoff.change_queue import Place, Turn
 from etcd_handoff.errors import EtcdError, KubernetesError
 from etcd_handoff.model import SECONDS_IN_30_DAYS, RemovalRequest
@@ -24,7 +24,7 @@ from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.state import RemovalState
 from etcd_handoff.operation.step_log import within
 from tests.model.cluster import CrashError
-from tests.model.gateways import ModelGateways, claims_of, config_of, etcd_of
+from tests.model.gateways import claims_of, config_of, etcd_of, gateways_of
 from workflows.execute import CALLS
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ class Loop:
 
     def __init__(self, cluster: Cluster) -> None:
         config, clusters = config_of([CLUSTER]), {CLUSTER: cluster}
-        self._etcd = EtcdActivities(config, "model", gateway=etcd_of(clusters), claims=claims_of(clusters))
-        self._kubernetes = KubernetesActivities(ModelGateways(config, clusters), "model")
+        self._etcd = EtcdActivities(config, "model", etcd_of(clusters), claims=claims_of(clusters))
+        self._kubernetes = KubernetesActivities(gateways_of(config, clusters), "model")
         self._worker = WorkerActivities(config, search_attributes=False)
         patience = float(SECONDS_IN_30_DAYS)
         request = RemovalRequest(cluster=CLUSTER, member=cluster.target, blocked_timeout_seconds=patience)

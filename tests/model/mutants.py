@@ -179,7 +179,7 @@ PLACES: Final[dict[Callable[..., Any], tuple[tuple[object, str], ...]]] = {
     commits_nothing_before_it_looks: ((ModelEtcd, "acquire_lock"),),
     heeds_no_lock: ((ModelEtcd, "acquire_lock"),),
     keeps_the_lock: ((Removal, "_acknowledge"),),
-    writes_over_whoever_has_the_name: ((activities.member_resource, "left_alone"),),
+    writes_over_whoever_has_the_name: ((activities.member_resource, "reason_to_skip"),),
     trusts_an_old_look: ((ModelEtcd, "observe"),),
     proposes_blindly: ((ModelEtcd, "remove_member"),),
     skips_the_gates: ((gates, "passes"),),

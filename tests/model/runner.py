@@ -19,11 +19,12 @@ from temporalio.service import RPCError
 import worker
 from activities.etcd import EtcdActivities
 from activities.registry import all_activities
-from activities.worker import WorkerActivities
-from etcd_handoff.client import connect, start_removal
+from activities.worker_info import WorkerActivities
 from etcd_handoff.model import Approval, FailureType, HandoffState, RemovalRequest
+from etcd_handoff.temporal.client import connect, start_removal
+from etcd_handoff.temporal.worker import make_worker
 from tests.model.cluster import Cluster
-from tests.model.gateways import ModelGateways, claims_of, config_of, etcd_of
+from tests.model.gateways import claims_of, config_of, etcd_of, gateways_of
 from tests.model.members import Member, resource
 from workflows.remove_member import RemoveMember
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from temporalio.client import Client
 
-    from etcd_handoff.client import Removal
+    from etcd_handoff.temporal.client import Removal
     from tests.model.trouble import Trouble
 
 WHOLE: Final = bool(os.environ.get("MODEL"))
@@ -150,10 +151,11 @@ class Runner:
         batch = next(self._batches)
         named = {f"b{batch}-{number}": cluster for number, cluster in enumerate(clusters)}
         config, client = config_of(named, f"model-{batch}", self._folder), await connect()
-        etcd = EtcdActivities(config, "model", gateway=etcd_of(named), claims=claims_of(named))
-        gateways = ModelGateways(config, named)
+        etcd = EtcdActivities(config, "model", etcd_of(named), claims=claims_of(named))
+        gateways = gateways_of(config, named)
         traits = WorkerActivities(config, search_attributes=False)
-        async with worker.make_worker(client, config, all_activities(client, etcd, gateways, "model", traits)):
+        offered = all_activities(client, config, "model", etcd, gateways, traits)
+        async with make_worker(client, config.task_queue, worker.WORKFLOWS, offered, worker.INTERCEPTORS):
             yield client, config.task_queue, list(named)
 
     async def run(self, scenarios: Iterable[Scenario]) -> Found:

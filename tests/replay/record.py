@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any, Final
 from temporalio.client import WorkflowFailureError
 
 from etcd_handoff.change_queue import turns_id
-from etcd_handoff.client import connect, start_removal, start_watch
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.k0s import K0sStandIn
 from etcd_handoff.leave_requests import WatchRequest
 from etcd_handoff.model import RemovalRequest, record_id, workflow_id
+from etcd_handoff.temporal.client import connect, start_removal, start_watch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

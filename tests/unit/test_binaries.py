@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from etcd_handoff.lab.binaries import __main__, build, envtest, lookup
-from etcd_handoff.lab.binaries.catalog import ETCDCTL, KUBE_APISERVER, MissingBinaryError, chosen_etcd
+from etcd_handoff.lab.binaries.catalog import (
+    ETCDCTL,
+    KUBE_APISERVER,
+    MissingBinaryError,
+    chosen_etcd,
+)
 from etcd_handoff.lab.binaries.lookup import Binaries, cached, locate_binaries, platform_name
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kubernetes.aio.client import ApiException
 
-from etcd_handoff import errors, kubernetes_answers
+from etcd_handoff import errors
 from etcd_handoff.errors import (
     ApiUnavailableError,
     BadTransfereeError,
@@ -33,7 +33,8 @@ from etcd_handoff.errors import (
     UnknownOutcomeError,
     UnreachableError,
 )
-from etcd_handoff.etcd_answers import classify, readable
+from etcd_handoff.etcd.errors import classify, readable
+from etcd_handoff.kubernetes import errors as kubernetes_errors
 
 DEFINITE = [
     ("etcdserver: member not found", "NOT_FOUND", MemberNotFoundError),
@@ -249,7 +250,7 @@ def answer(status: int, body: object = None, reason: str = "because") -> Kuberne
     """Our error for an HTTP answer with this body."""
     error = ApiException(status=status, reason=reason)
     error.body = body if body is None or isinstance(body, str) else json.dumps(body)
-    return kubernetes_answers.classify(error)
+    return kubernetes_errors.classify(error)
 
 
 @pytest.mark.parametrize(

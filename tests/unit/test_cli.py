@@ -16,11 +16,12 @@ from temporalio.service import RPCError, RPCStatusCode
 from etcd_handoff import __version__, cli, errors
 from etcd_handoff.cli import commands, configuration, doctor_temporal, remove
 from etcd_handoff.cli.errors import CommandError, status_and_text, temporal_error
-from etcd_handoff.client import connection_failure, connection_note, removal_id
 from etcd_handoff.exit_status import EXIT_BY_FAILURE
 from etcd_handoff.leave_requests import WatchRequest
 from etcd_handoff.model import FailureType, RemovalRequest
-from etcd_handoff.payloads import VersionMismatchError
+from etcd_handoff.temporal import client as temporal_client
+from etcd_handoff.temporal.connection_failures import connection_failure, connection_note
+from etcd_handoff.temporal.converter import VersionMismatchError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -333,8 +334,8 @@ def test_trouble_with_temporal_is_called_what_it_is(error: Exception, status: in
 def test_dry_run_has_a_workflow_id_of_its_own() -> None:
     """So that no removal joins it, and none joins a removal."""
     request = RemovalRequest(cluster="prod", member="n1")
-    assert removal_id(request) == "etcd-remove/prod/n1"
-    assert removal_id(request.model_copy(update={"dry_run": True})) == "etcd-plan/prod/n1"
+    assert temporal_client.removal_id(request) == "etcd-remove/prod/n1"
+    assert temporal_client.removal_id(request.model_copy(update={"dry_run": True})) == "etcd-plan/prod/n1"
 
 
 def test_doctor_checks_temporal_although_the_configuration_is_missing(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import _thread
 import threading
 
-from etcd_handoff.client import let_native_threads_leave
+from etcd_handoff.temporal.process_exit import let_native_threads_leave
 
 
 def test_end_waits_for_threads_from_outside_but_not_for_ever() -> None:

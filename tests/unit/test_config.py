@@ -18,11 +18,10 @@ from etcd_handoff.config import (
     Config,
     EtcdProfile,
     KubernetesProfile,
-    check_files,
     config_path,
-    file_faults,
     load_config,
 )
+from etcd_handoff.config_files import check_files, file_faults
 from etcd_handoff.errors import ConfigError, UnknownClusterError
 from etcd_handoff.pem import certificates
 

@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic_core import PydanticUndefined
 
-import worker
+from etcd_handoff import timing
 from etcd_handoff.cli import parser
-from etcd_handoff.cli.doctor_checks import SEARCH_ATTRIBUTES
-from etcd_handoff.client import WORKFLOW_TYPE
 from etcd_handoff.config import (
     CONFIG_VARIABLE,
     ClusterProfile,
@@ -40,9 +38,11 @@ from etcd_handoff.model import (
     workflow_id,
 )
 from etcd_handoff.planning import Reason
+from etcd_handoff.search_attributes import SEARCH_ATTRIBUTES
+from etcd_handoff.temporal.client import WORKFLOW_TYPE
 
 if TYPE_CHECKING:
-    from etcd_handoff.message import Message
+    from etcd_handoff.wire import Message
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -217,7 +217,7 @@ def test_example_service_starts_a_worker_with_options_that_it_takes() -> None:
     given = parser().parse_args(arguments)
     assert (Path(program).name, given.run.__name__) == ("etcd-handoff", "worker_command")
     assert given.ready_file.parent == Path("/run") / settings["RuntimeDirectory"]
-    assert float(settings["TimeoutStopSec"]) > worker.GRACE.total_seconds()
+    assert float(settings["TimeoutStopSec"]) > timing.WORKER.shutdown_grace.total_seconds()
 
 
 def test_configuration_in_the_readme_loads(tmp_path: Path) -> None:

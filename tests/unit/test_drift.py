@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from etcd_handoff import drift
-from etcd_handoff.belief import RESOURCES_DISAGREE, ResourceClaim
+from etcd_handoff.belief import CLUSTER_CHANGED, CLUSTER_RESTORED, OLD_ETCD, RESOURCES_DISAGREE, ResourceClaim
 from etcd_handoff.etcdmember import HELD_BACK, spoken_of
-from etcd_handoff.view import ClusterView, MemberView, quorum
+from etcd_handoff.view import ClusterView, Doubt, MemberView, quorum
 
 
 def view(*members: tuple[str, str], cluster_id: str = "cafe") -> ClusterView:
@@ -119,3 +120,13 @@ def test_list_that_fits_all_is_never_held(seen: ClusterView, claims: list[Resour
     """The brake does not get in the way of a true list."""
     fitting = [c for c in claims if c.joined != "True" or seen.member(c.member_id) is not None]
     assert drift.hold(seen, fitting) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "confirmable"), [(CLUSTER_CHANGED, True), (CLUSTER_RESTORED, True), (OLD_ETCD, False)]
+)
+def test_confirmation_is_named_only_where_it_settles_the_doubt(kind: str, *, confirmable: bool) -> None:
+    """No confirmation makes an etcd newer, although that doubt lasts as well."""
+    remedy = drift.remedy_for(Doubt(kind=kind, text="two sides", remedy="upgrade etcd first", lasting=True))
+    assert remedy.startswith("upgrade etcd first")
+    assert (drift.CONFIRM in remedy) == confirmable

@@ -18,8 +18,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Replayer
 
 from etcd_handoff.model import RemovalRequest, Report
-from etcd_handoff.payloads import data_converter
-from workflows.arguments import ArgumentCheck
+from etcd_handoff.temporal.converter import data_converter
+from etcd_handoff.temporal.interceptors import ArgumentCheckInterceptor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -258,7 +258,7 @@ async def test_signal_with_a_wrong_number_of_arguments_is_dropped(name: str, wor
         (begun[0], begun[1], {"scheduledEventId": 3}),
         (done[0], done[1], {"scheduledEventId": 3, "startedEventId": 4}),
     ]
-    checked = Replayer(workflows=[Hears], data_converter=data_converter, interceptors=[ArgumentCheck()])
+    checked = Replayer(workflows=[Hears], data_converter=data_converter, interceptors=[ArgumentCheckInterceptor()])
     await checked.replay_workflow(recorded("hears", events))
     unchecked = Replayer(workflows=[Hears], data_converter=data_converter)
     with pytest.raises(RuntimeError):

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
 from grpc.aio import AioRpcError, Metadata
 
+from etcd_handoff import timing
 from etcd_handoff.config import EtcdProfile
 from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnknownOutcomeError, UnreachableError
-from etcd_handoff.etcd_channel import WatchedFiles
-from etcd_handoff.etcd_connections import Connections, first_answer, translated
-from etcd_handoff.etcd_gateway import EtcdGateway
+from etcd_handoff.etcd.channel import WatchedFiles
+from etcd_handoff.etcd.connections import Connections, any_answer
+from etcd_handoff.etcd.gateway import EtcdGateway
+from etcd_handoff.etcd.translation import translated
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -221,7 +224,7 @@ async def test_renewed_password_is_used_when_the_old_one_is_refused(
     renew(file, WRONG)
     server, fresh = Server(), Server()
     connections = connected(profile, server)
-    monkeypatch.setattr("etcd_handoff.etcd_connections.Channel", lambda *_: fresh)
+    monkeypatch.setattr("etcd_handoff.etcd.connections.Channel", lambda *_: fresh)
     with pytest.raises(EtcdPermissionError, match="authentication failed") as caught:
         await ask(connections)
     assert caught.value.by_files
@@ -319,8 +322,9 @@ async def test_change_that_was_never_sent_changed_nothing(tmp_path: Path) -> Non
         await ask(connections, "https://etcd:2379")
 
 
-async def test_first_answer_does_not_wait_for_the_silent() -> None:
+async def test_any_answer_does_not_wait_for_the_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next is asked when one has been silent for a moment, at once when it has failed."""
+    monkeypatch.setattr(timing, "ETCD", replace(timing.ETCD, hedge_seconds=0.001))
     began = list[str]()
 
     async def never() -> str:
@@ -337,7 +341,7 @@ async def test_first_answer_does_not_wait_for_the_silent() -> None:
         began.append("answers")
         return "here"
 
-    assert await first_answer([never, fails, answers], 0.001) == "here"
+    assert await any_answer([never, fails, answers]) == "here"
     assert began == ["never", "fails", "answers"]
     with pytest.raises(UnreachableError, match="down"):
-        await first_answer([fails, fails], 60)
+        await any_answer([fails, fails])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd_looks import Looks
 from activities.etcd_removal import Removal
-from activities.steps import StepClock
+from activities.interceptor import StepClock
 from etcd_handoff.config import EtcdProfile
 from etcd_handoff.errors import (
     CorruptClusterError,
@@ -23,76 +23,28 @@ from etcd_handoff.errors import (
     UnreachableError,
 )
 from etcd_handoff.model import Act, Report
-from etcd_handoff.view import ClusterView, MemberView
+from tests.fakes.etcd import FakeEtcd
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from etcd_handoff.etcd_gateway import EtcdGateway
 
 ACT = Act(cluster="demo", cluster_id="c", target_id="3", holder="run-1", holder_label="removal of node3")
+THREE = {"1": "node1", "2": "node2", "3": "node3"}
 UNKNOWN = UnknownOutcomeError("no answer within 1 s")
 
 
-class Script:
-    """A gateway to three voters, of which node1 leads, that notes what is asked of it.
-
-    Args:
-        failures: What a call answers instead, by name, in order; None for what it answers as a rule.
-        locked_by: Who else has the lock.
-    """
-
-    def __init__(self, locked_by: str = "", **failures: Iterable[EtcdError | None]) -> None:
-        self.calls = list[str]()
-        self.listed, self.reads = ["1", "2", "3"], {"1", "2", "3"}
-        self._failures = {name: list(errors) for name, errors in failures.items()}
-        self._locked_by = locked_by
-
-    def _note(self, name: str, via: str = "") -> None:
-        self.calls.append(f"{name} {via}".strip())
-        if (left := self._failures.get(name)) and (error := left.pop(0)) is not None:
-            raise error
-
-    async def observe(self, doubtful: object = (), leaving: str = "") -> ClusterView:
-        """A look."""
-        del doubtful, leaving
-        self._note("look")
-        members = tuple(
-            MemberView(
-                id=i, name=f"node{i}", reachable=True, serves_reads=i in self.reads, leader_id="1", term=2, raft_index=9
-            )
-            for i in self.listed
-        )
-        return ClusterView(cluster_id="c", members=members)
-
-    async def acquire_lock(self, holder: str, label: str, via_id: str) -> str:
-        """The lock."""
-        del holder, label
-        self._note("acquire", via_id)
-        return self._locked_by
-
-    async def release_lock(self, holder: str, via_id: str) -> None:
-        """The lock is free."""
-        del holder
-        self._note("release", via_id)
-
-    async def commit_probe(self, via_id: str = "") -> None:
-        """An entry."""
-        self._note("probe", via_id)
-
-    async def remove_member(self, member_id: str, via_id: str) -> frozenset[str]:
-        """The removal."""
-        self._note("remove", via_id)
-        self.listed = [i for i in self.listed if i != member_id]
-        return frozenset(self.listed)
+def three(locked_by: str = "", **failures: Iterable[EtcdError | None]) -> FakeEtcd:
+    """Three voters, of which node1 leads."""
+    return FakeEtcd(THREE, locked_by=locked_by, failures=failures)
 
 
-def looks_at(script: Script) -> Looks:
+def looks_at(script: FakeEtcd) -> Looks:
     """Looks at such a cluster."""
-    return Looks(cast("EtcdGateway", script), EtcdProfile.model_validate({"endpoints": ["http://etcd:2379"]}))
+    return Looks(script, EtcdProfile.model_validate({"endpoints": ["http://etcd:2379"]}))
 
 
-async def removed(script: Script, act: Act = ACT, looks: Looks | None = None) -> Report:
+async def removed(script: FakeEtcd, act: Act = ACT, looks: Looks | None = None) -> Report:
     """One attempt."""
 
     async def run() -> Report:
@@ -104,47 +56,47 @@ async def removed(script: Script, act: Act = ACT, looks: Looks | None = None) ->
 
 async def test_entry_then_look_then_proposal_then_write() -> None:
     """The look that decides is made after the entry was committed, and a write follows the removal."""
-    script = Script()
+    script = three()
     report = await removed(script)
-    assert script.calls == ["look", "acquire 1", "look", "remove 1", "release 1"]
+    assert script.calls == ["observe", "acquire_lock 1", "observe", "remove_member 1", "release_lock 1"]
     assert (report.step.outcome, report.proposed, report.writes_acknowledged) == ("removed", True, True)
 
 
 async def test_view_of_a_moment_ago_saves_the_first_look() -> None:
     """It says through whom the entry goes; the deciding look is made all the same."""
-    script = Script()
+    script = three()
     looks = looks_at(script)
     await looks.observe()
     script.calls.clear()
     await removed(script, looks=looks)
-    assert script.calls == ["acquire 1", "look", "remove 1", "release 1"]
+    assert script.calls == ["acquire_lock 1", "observe", "remove_member 1", "release_lock 1"]
 
 
 async def test_without_a_holder_there_is_no_lock() -> None:
     """Who names no holder gets the look and the removal alone."""
-    script = Script()
+    script = three()
     report = await removed(script, ACT.model_copy(update={"holder": ""}))
-    assert script.calls == ["look", "remove 1"]
+    assert script.calls == ["observe", "remove_member 1"]
     assert report.writes_acknowledged is None
 
 
 async def test_voter_that_hangs_is_seen_after_the_entry() -> None:
     """Idle, it answered; with the entry in its log it does not: nothing is proposed and the lock is given back."""
-    script = Script()
+    script = three()
     looks = looks_at(script)
     await looks.observe()
-    script.reads.discard("2")
+    script.hanging.add("2")
     report = await removed(script, looks=looks)
-    assert "remove 1" not in script.calls
-    assert script.calls[-1] == "release 1"
+    assert "remove_member 1" not in script.calls
+    assert script.calls[-1] == "release_lock 1"
     assert (report.step.outcome, report.proposed) == ("replan", False)
 
 
 async def test_lock_of_another_holder_ends_the_step() -> None:
     """It is named; nothing of ours is left, nothing is proposed, and the other's lock is not touched."""
-    script = Script(locked_by="removal of node2 in staging")
+    script = three(locked_by="removal of node2 in staging")
     report = await removed(script)
-    assert script.calls == ["look", "acquire 1"]
+    assert script.calls == ["observe", "acquire_lock 1"]
     assert report.step.outcome == "locked"
     assert "removal of node2 in staging" in report.step.note
     assert report.view is not None
@@ -157,102 +109,117 @@ async def test_lock_of_another_holder_ends_the_step() -> None:
 )
 async def test_key_that_cannot_be_written_is_replaced_by_a_probe(error: EtcdError) -> None:
     """An entry is committed all the same before the look."""
-    script = Script(acquire=[error], release=[type(error)(str(error))])
+    script = three(acquire_lock=[error], release_lock=[type(error)(str(error))])
     report = await removed(script)
-    assert script.calls == ["look", "acquire 1", "probe 1", "look", "remove 1", "release 1", "probe 1"]
+    assert script.calls == [
+        "observe",
+        "acquire_lock 1",
+        "commit_probe 1",
+        "observe",
+        "remove_member 1",
+        "release_lock 1",
+        "commit_probe 1",
+    ]
     assert report.writes_acknowledged is True
 
 
 async def test_silence_is_no_commit() -> None:
     """Where no entry is committed nothing is proposed, and what may have become ours is given back."""
-    script = Script(acquire=[UNKNOWN])
+    script = three(acquire_lock=[UNKNOWN])
     report = await removed(script)
-    assert script.calls == ["look", "acquire 1", "look", "release 1"]
+    assert script.calls == ["observe", "acquire_lock 1", "observe", "release_lock 1"]
     assert (report.step.outcome, report.proposed) == ("replan", False)
     assert "no write was committed through node1: no answer within 1 s" in report.step.note
 
 
 async def test_writes_that_fail_after_the_removal_are_told() -> None:
     """The member is out, and those that remain acknowledge nothing: that is no success without a word."""
-    script = Script(release=[UNKNOWN, UNKNOWN])
+    script = three(release_lock=[UNKNOWN, UNKNOWN])
     report = await removed(script)
-    assert script.calls[-3:] == ["remove 1", "release 1", "release 2"]
+    assert script.calls[-3:] == ["remove_member 1", "release_lock 1", "release_lock 2"]
     assert (report.step.outcome, report.writes_acknowledged) == ("removed", False)
     assert "the survivors have acknowledged no write since: no answer within 1 s" in report.step.note
 
 
 async def test_one_silent_survivor_is_not_all_of_them() -> None:
     """Another one is asked before it is said that nothing is acknowledged."""
-    script = Script(release=[UNKNOWN])
+    script = three(release_lock=[UNKNOWN])
     assert (await removed(script)).writes_acknowledged is True
 
 
 @pytest.mark.parametrize("error", [UnhealthyClusterError("unhealthy cluster"), UnreachableError("connection refused")])
 async def test_lock_is_given_back_when_nothing_was_proposed(error: EtcdError) -> None:
     """A refusal, or a call that never left."""
-    script = Script(remove=[error])
+    script = three(remove_member=[error])
     report = await removed(script)
-    assert script.calls[-1] == "release 1"
+    assert script.calls[-1] == "release_lock 1"
     assert not report.proposed
 
 
 async def test_lock_is_given_back_when_the_user_may_not() -> None:
     """The failure is raised, and nobody has to wait for the lock."""
-    script = Script(remove=[EtcdPermissionError("permission denied")])
+    script = three(remove_member=[EtcdPermissionError("permission denied")])
     with pytest.raises(EtcdPermissionError):
         await removed(script)
-    assert script.calls[-1] == "release 1"
+    assert script.calls[-1] == "release_lock 1"
 
 
 async def test_lock_stays_when_the_outcome_is_unknown() -> None:
     """The entry may still be applied: others keep away until the next attempt, or until the lock is stale."""
-    script = Script(remove=[UNKNOWN])
+    script = three(remove_member=[UNKNOWN])
     report = await removed(script)
-    assert "release 1" not in script.calls
+    assert "release_lock 1" not in script.calls
     assert (report.step.outcome, report.proposed) == ("replan", True)
 
 
 async def test_next_attempt_gives_back_what_a_dead_one_left() -> None:
     """It finds the member absent: the lock is released, which shows that writes are acknowledged."""
-    script = Script()
-    script.listed.remove("3")
+    script = three()
+    del script.members["3"]
     report = await removed(script)
-    assert script.calls == ["look", "release 1"]
+    assert script.calls == ["observe", "release_lock 1"]
     assert (report.step.outcome, report.writes_acknowledged) == ("already-absent", True)
 
 
 async def test_member_that_is_gone_meanwhile_counts_as_removed() -> None:
     """`member not found` is read again before anything is said."""
 
-    class Gone(Script):
+    class Gone(FakeEtcd):
         async def remove_member(self, member_id: str, via_id: str) -> frozenset[str]:
-            self.listed = [i for i in self.listed if i != member_id]
-            self._note("remove", via_id)
-            return frozenset()
+            del self.members[member_id]
+            return await super().remove_member(member_id, via_id)
 
-    script = Gone(remove=[MemberNotFoundError("member not found")])
+    script = Gone(THREE, failures={"remove_member": [MemberNotFoundError("member not found")]})
     report = await removed(script)
-    assert script.calls[-3:] == ["remove 1", "look", "release 1"]
+    assert script.calls[-3:] == ["remove_member 1", "observe", "release_lock 1"]
     assert report.step.outcome == "removed"
 
 
 async def test_worker_that_was_paused_looks_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A look that is older than a second decides nothing: lock and look are made anew."""
-    script, clock = Script(), [0.0]
+    script, clock = three(), [0.0]
 
     async def pause(point: str) -> None:
-        if point == "remove_member.looked" and script.calls.count("look") == 2:
+        if point == "remove_member.looked" and script.calls.count("observe") == 2:
             clock[0] += 1.5
 
     monkeypatch.setattr("activities.etcd_removal.time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr("activities.etcd_removal.failpoints.reach", pause)
     await removed(script)
-    assert script.calls == ["look", "acquire 1", "look", "acquire 1", "look", "remove 1", "release 1"]
+    assert script.calls == [
+        "observe",
+        "acquire_lock 1",
+        "observe",
+        "acquire_lock 1",
+        "observe",
+        "remove_member 1",
+        "release_lock 1",
+    ]
 
 
 async def test_worker_that_is_paused_again_and_again_proposes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a few looks the workflow plans anew."""
-    script, clock = Script(), [0.0]
+    script, clock = three(), [0.0]
 
     async def pause(point: str, *_: Any) -> None:
         clock[0] += 1.5 if point == "remove_member.looked" else 0
@@ -260,4 +227,4 @@ async def test_worker_that_is_paused_again_and_again_proposes_nothing(monkeypatc
     monkeypatch.setattr("activities.etcd_removal.time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr("activities.etcd_removal.failpoints.reach", pause)
     report = await removed(script)
-    assert (report.step.outcome, report.proposed, script.calls[-1]) == ("replan", False, "release 1")
+    assert (report.step.outcome, report.proposed, script.calls[-1]) == ("replan", False, "release_lock 1")

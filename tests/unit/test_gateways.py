@@ -8,21 +8,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.simulated import LEADER, SimulatedEtcd, SimulatedKubernetes, config
-from etcd_handoff.etcd_gateway import EtcdGateway
-from etcd_handoff.gateways import EtcdCalls, KubernetesCalls
-from etcd_handoff.kubernetes_gateway import KubernetesGateway
+from bench.simulated import LEADER, config, simulated_etcd
+from etcd_handoff.etcd.gateway import EtcdGateway
+from etcd_handoff.etcd.port import EtcdPort
+from etcd_handoff.kubernetes.gateway import KubernetesGateway
+from etcd_handoff.kubernetes.port import KubernetesPort
 from etcd_handoff.planning import MemberAbsent, Transfer, plan, resolve
 from etcd_handoff.view import MemberView
-from tests.model.gateways import ModelEtcd, ModelKubernetes
+from tests.fakes.etcd import FakeEtcd
+from tests.fakes.kubernetes import FakeKubernetes
+from tests.model.gateways import ModelEtcd
 
 if TYPE_CHECKING:
 
-    def etcd_calls(gateway: EtcdGateway) -> EtcdCalls:
+    def etcd_calls(gateway: EtcdGateway) -> EtcdPort:
         """The type checker says whether the gateway has all calls."""
         return gateway
 
-    def kubernetes_calls(gateway: KubernetesGateway) -> KubernetesCalls:
+    def kubernetes_calls(gateway: KubernetesGateway) -> KubernetesPort:
         """The type checker says whether the gateway has all calls."""
         return gateway
 
@@ -39,16 +42,15 @@ def calls_of(kind: type) -> dict[str, list[str]]:
 @pytest.mark.parametrize(
     ("surface", "kind"),
     [
-        (EtcdCalls, EtcdGateway),
-        (EtcdCalls, ModelEtcd),
-        (EtcdCalls, SimulatedEtcd),
-        (KubernetesCalls, KubernetesGateway),
-        (KubernetesCalls, ModelKubernetes),
-        (KubernetesCalls, SimulatedKubernetes),
+        (EtcdPort, EtcdGateway),
+        (EtcdPort, ModelEtcd),
+        (EtcdPort, FakeEtcd),
+        (KubernetesPort, KubernetesGateway),
+        (KubernetesPort, FakeKubernetes),
     ],
 )
 def test_calls_have_the_same_parameters_everywhere(surface: type, kind: type) -> None:
-    """A call of the activities fits the gateway, the model and the simulation, by position and by name."""
+    """A call of the activities fits the gateway, the model and the fakes, by position and by name."""
     there = calls_of(kind)
     assert calls_of(surface) == {name: there.get(name) for name in calls_of(surface)}
 
@@ -58,7 +60,7 @@ def test_simulated_cluster_is_one_that_the_planner_takes() -> None:
 
     async def look() -> None:
         (profile,) = config(1, "queue").clusters.values()
-        view = await SimulatedEtcd(profile.etcd).observe()
+        view = await simulated_etcd(profile.etcd).observe()
         member = resolve(view, LEADER)
         assert isinstance(member, MemberView)
         assert isinstance(plan(view, MemberAbsent(view.cluster_id, member.id)), Transfer)

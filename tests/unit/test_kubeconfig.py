@@ -18,18 +18,16 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.kubernetes import (
-    CONFIG_ATTEMPTS,
-    NO_KUBERNETES_ATTEMPTS,
-    NOT_RECORDED,
-    Gateways,
-    KubernetesActivities,
-)
-from activities.worker import WorkerActivities
-from etcd_handoff import kubeconfig, kubernetes_clients
+from activities.member_status import NOT_RECORDED, KubernetesActivities
+from activities.worker_info import WorkerActivities
+from etcd_handoff import timing
 from etcd_handoff.config import Config
 from etcd_handoff.errors import ApiUnavailableError, ConfigError
-from etcd_handoff.kubernetes_clients import Clients, Opened, renewal
+from etcd_handoff.kubernetes import kubeconfig
+from etcd_handoff.kubernetes.client import Opened, renewal
+from etcd_handoff.kubernetes.clients import Clients
+from etcd_handoff.kubernetes.gateway import KubernetesGateway
+from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.model import FoundResource, Record, Recorded, ResourceQuery
 
 if TYPE_CHECKING:
@@ -58,13 +56,15 @@ UNUSABLE = {
 }
 
 
-def gateways(folder: Path, text: str | None) -> Gateways:
+def gateways(folder: Path, text: str | None) -> KubernetesGateways:
     """Gateways of the cluster `prod`, whose kubeconfig says `text`."""
     if text is not None:
         (folder / "kubeconfig").write_text(text)
     kubernetes = {"kubeconfig": folder / "kubeconfig", "contexts": ["node0"]}
     etcd = {"endpoints": ["http://etcd:2379"]}
-    return Gateways(Config.model_validate({"clusters": {"prod": {"etcd": etcd, "kubernetes": kubernetes}}}), "node1")
+    return KubernetesGateways(
+        Config.model_validate({"clusters": {"prod": {"etcd": etcd, "kubernetes": kubernetes}}}), "node1"
+    )
 
 
 @pytest.mark.parametrize("kind", UNUSABLE)
@@ -90,9 +90,9 @@ async def test_removal_that_happened_is_not_failed_by_it(tmp_path: Path, kind: s
     update = KubernetesActivities(gateways(tmp_path, UNUSABLE[kind]), "node1").update_status
     record = Record(cluster=cluster, member_name="node0", member_id="1f", joined=False, message="gone")
     with pytest.raises(ApplicationError, match=r"correct kubeconfig|no profile 'unknown'") as caught:
-        await at_attempt(CONFIG_ATTEMPTS - 1).run(update, record)
+        await at_attempt(timing.STEPS.elsewhere_attempts - 1).run(update, record)
     assert (caught.value.type, caught.value.non_retryable) == (NOT_RECORDED, False)
-    recorded = await at_attempt(CONFIG_ATTEMPTS).run(update, record)
+    recorded = await at_attempt(timing.STEPS.elsewhere_attempts).run(update, record)
     assert isinstance(recorded, Recorded)
     assert (recorded.recorded, recorded.step.outcome) == (False, "not-recorded")
     assert "correct kubeconfig" in recorded.note or "no profile 'unknown'" in recorded.note
@@ -101,41 +101,41 @@ async def test_removal_that_happened_is_not_failed_by_it(tmp_path: Path, kind: s
 async def test_worker_without_kubernetes_lets_others_try() -> None:
     """Profiles differ while they are rolled out; when some workers in a row have none, there is none."""
     profile = {"etcd": {"endpoints": ["http://etcd:2379"]}}
-    opened = Gateways(Config.model_validate({"clusters": {"prod": profile}}), "node1")
+    opened = KubernetesGateways(Config.model_validate({"clusters": {"prod": profile}}), "node1")
     update = KubernetesActivities(opened, "node1").update_status
     record = Record(cluster="prod", member_name="node0", member_id="1f", joined=False, message="gone")
-    for number in range(1, NO_KUBERNETES_ATTEMPTS):
+    for number in range(1, timing.STEPS.no_kubernetes_attempts):
         with pytest.raises(ApplicationError, match="has no Kubernetes"):
             await at_attempt(number).run(update, record)
-    recorded = await at_attempt(NO_KUBERNETES_ATTEMPTS).run(update, record)
+    recorded = await at_attempt(timing.STEPS.no_kubernetes_attempts).run(update, record)
     assert isinstance(recorded, Recorded)
     assert not recorded.recorded
     assert await opened.claims("prod") is None
 
 
-@pytest.mark.parametrize("attempt", [NO_KUBERNETES_ATTEMPTS, CONFIG_ATTEMPTS, 1000])
+@pytest.mark.parametrize("attempt", [timing.STEPS.no_kubernetes_attempts, timing.STEPS.elsewhere_attempts, 1000])
 @pytest.mark.parametrize("table", [True, False])
 async def test_what_another_worker_can_write_is_never_given_up(tmp_path: Path, attempt: int, *, table: bool) -> None:
     """Attempts that an outage has failed count too: one worker with the wrong files must not end it after them."""
     profile = {"etcd": {"endpoints": ["http://etcd:2379"]}}
-    bare = Gateways(Config.model_validate({"clusters": {"prod": profile}}), "node1")
+    bare = KubernetesGateways(Config.model_validate({"clusters": {"prod": profile}}), "node1")
     update = KubernetesActivities(gateways(tmp_path, "a: [") if table else bare, "node1").update_status
     record = Record(cluster="prod", member_name="node0", member_id="1f", joined=False, message="gone", kubernetes=True)
     with pytest.raises(ApplicationError) as caught:
         await at_attempt(attempt).run(update, record)
     assert (caught.value.type, caught.value.non_retryable) == (NOT_RECORDED, False)
-    assert (caught.value.next_retry_delay is None) == (attempt >= CONFIG_ATTEMPTS)
+    assert (caught.value.next_retry_delay is None) == (attempt >= timing.STEPS.elsewhere_attempts)
 
 
 async def test_lookup_without_kubernetes_lets_others_try(tmp_path: Path) -> None:
     """As a record does; the worker's traits say whether it has any."""
     profile = {"etcd": {"endpoints": ["http://etcd:2379"]}}
     config = Config.model_validate({"clusters": {"prod": profile}})
-    find = KubernetesActivities(Gateways(config, "node1"), "node1").find_resource
+    find = KubernetesActivities(KubernetesGateways(config, "node1"), "node1").find_resource
     query = ResourceQuery(cluster="prod", member="node0")
     with pytest.raises(ApplicationError, match="no Kubernetes in the profile"):
-        await at_attempt(NO_KUBERNETES_ATTEMPTS - 1).run(find, query)
-    found = await at_attempt(NO_KUBERNETES_ATTEMPTS).run(find, query)
+        await at_attempt(timing.STEPS.no_kubernetes_attempts - 1).run(find, query)
+    found = await at_attempt(timing.STEPS.no_kubernetes_attempts).run(find, query)
     assert isinstance(found, FoundResource)
     assert (found.name, found.step.note) == ("", "no Kubernetes in the profile")
     with_kubernetes = {"prod": {**profile, "kubernetes": {"kubeconfig": tmp_path / "kubeconfig"}}}
@@ -149,7 +149,9 @@ async def test_warm_opens_what_can_be_opened(tmp_path: Path) -> None:
     """The client is there before the first call, and that call uses it."""
     opened = gateways(tmp_path, content(server="https://h:1"))
     await opened.warm()
-    clients = opened.require("prod")._servers._clients
+    gateway = opened.require("prod")
+    assert isinstance(gateway, KubernetesGateway)
+    clients = gateway._servers._clients
     client = await clients.get("node0")
     await opened.warm()
     assert await clients.get("node0") is client
@@ -224,8 +226,10 @@ async def test_nothing_of_a_kubeconfig_is_told(tmp_path: Path, caplog: pytest.Lo
     await opened.warm()
     with pytest.raises((ConfigError, ApiUnavailableError)) as caught:
         await opened.require("prod").list()
+    gateway = opened.require("prod")
+    assert isinstance(gateway, KubernetesGateway)
     with pytest.raises((ConfigError, ApiUnavailableError)) as one:
-        await opened.require("prod")._servers._clients.get("node0")
+        await gateway._servers._clients.get("node0")
     await opened.close()
     assert "node0" in str(caught.value)
     assert "WITHHELD" not in chain(caught.value) + chain(one.value) + caplog.text
@@ -374,7 +378,7 @@ async def test_user_that_is_not_there_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("changed", ["token", "kubeconfig"])
 async def test_changed_file_gives_another_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str) -> None:
     """A renewed token is used, a kubeconfig that is half written is not: the client from before still serves."""
-    monkeypatch.setattr(kubernetes_clients, "CHECK_SECONDS", 0.0)
+    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, file_check_seconds=0.0))
     (tmp_path / "token").write_text("one\n")
     opened = clients(tmp_path, {"tokenFile": "token"})
     first = await opened.get("node0")

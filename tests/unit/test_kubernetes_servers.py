@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from etcd_handoff import kubernetes_servers
+from etcd_handoff import timing
 from etcd_handoff.config import KubernetesProfile
 from etcd_handoff.errors import (
     ApiUnavailableError,
@@ -19,13 +20,13 @@ from etcd_handoff.errors import (
     KubernetesPermissionError,
     ObjectGoneError,
 )
-from etcd_handoff.kubernetes_servers import ApiServers
+from etcd_handoff.kubernetes.failover import ApiServers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from etcd_handoff.kubernetes_servers import Call
+    from etcd_handoff.kubernetes.failover import Call
 
 Answer = str | HandoffError | None
 """What a server says; None is silence."""
@@ -64,7 +65,7 @@ class Servers(ApiServers):
         self.asked.append(context)
         answer = self.answers[context]
         if answer is SILENT:
-            await asyncio.sleep(kubernetes_servers.HEDGE_SECONDS * 3)
+            await asyncio.sleep(timing.KUBERNETES.hedge_seconds * 3)
             raise ApiUnavailableError("no answer within 2 s")
         if isinstance(answer, HandoffError):
             raise answer
@@ -82,7 +83,7 @@ async def nothing(_api: object, _limit: float) -> str:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kubernetes_servers, "HEDGE_SECONDS", 0.005)
+    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, hedge_seconds=0.005))
 
 
 @pytest.mark.parametrize("first", [GONE, NO_KIND, REFUSED, BROKEN, SILENT, "", ConfigError("no such context")])
@@ -178,6 +179,19 @@ async def test_context_of_another_cluster_is_left_out(tmp_path: Path, uids: dict
     assert all(f"context {name} belongs to another Kubernetes cluster" in str(caught.value) for name in foreign)
 
 
+async def test_context_that_leads_elsewhere_later_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That all belonged together once is no word on what a changed kubeconfig means now."""
+    servers = Servers(tmp_path, {"a": "found", "b": "found", "c": "found"}, {"a": "1", "b": "1", "c": "1"})
+    assert await servers.check_contexts() == {}
+    servers.uids["c"] = "2"
+    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, identify_seconds=0.0))
+    assert await servers.get() == "found"
+    assert servers._identities.comparing is not None
+    await servers._identities.comparing
+    assert set(servers.contexts()) == {"a", "b"}
+    await servers.close()
+
+
 async def test_context_that_was_put_right_is_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is asked again beside other calls, which do not wait for that."""
     servers = Servers(tmp_path, {"a": "found", "b": "found"}, {"a": "1", "b": "2"})
@@ -185,9 +199,9 @@ async def test_context_that_was_put_right_is_used_again(tmp_path: Path, monkeypa
     servers.uids["b"] = "1"
     assert await servers.get() == "found"
     assert servers.contexts() == ("a",)
-    monkeypatch.setattr(kubernetes_servers, "IDENTIFY_SECONDS", 0.0)
+    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, identify_seconds=0.0))
     assert await servers.get() == "found"
-    assert servers._identifying is not None
-    await servers._identifying
+    assert servers._identities.comparing is not None
+    await servers._identities.comparing
     assert set(servers.contexts()) == {"a", "b"}
     await servers.close()

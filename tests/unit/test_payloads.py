@@ -17,7 +17,6 @@ from temporalio.exceptions import ApplicationError
 from etcd_handoff import model
 from etcd_handoff.change_queue import Turns
 from etcd_handoff.leave_requests import WatchRequest
-from etcd_handoff.message import Message, Request
 from etcd_handoff.model import (
     Act,
     Approval,
@@ -36,8 +35,9 @@ from etcd_handoff.model import (
     StepOutcome,
 )
 from etcd_handoff.operation.state import RemovalState
-from etcd_handoff.payloads import VersionMismatchError, data_converter, invalid_input
+from etcd_handoff.temporal.converter import VersionMismatchError, data_converter, invalid_input
 from etcd_handoff.view import Alarm, ClusterView, MemberView
+from etcd_handoff.wire import Message, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -438,8 +438,8 @@ def test_answer_in_another_encoding_is_left_to_another_worker_too() -> None:
         CONVERTER.from_payloads([odd], [Report])
 
 
-@pytest.mark.parametrize("hint", [WatchRequest, Turns, RemovalRequest])
-def test_input_of_a_workflow_is_invalid_input(hint: type[Message]) -> None:
+@pytest.mark.parametrize("hint", [WatchRequest, Turns, RemovalRequest, Record | None])
+def test_input_of_a_workflow_is_invalid_input(hint: object) -> None:
     """Whoever starts one by hand with something else is answered."""
     assert "Field required" in complaint(b"{}", hint)
 
@@ -474,6 +474,17 @@ def test_request_for_the_next_run_is_left_to_a_worker_that_knows_it(monkeypatch:
         CONVERTER.from_payloads([sent], [RemovalRequest])
     (sent,) = CONVERTER.to_payloads([NewRequest(cluster="prod", member="m")])
     assert CONVERTER.from_payloads([sent], [RemovalRequest]) == [RemovalRequest(cluster="prod", member="m")]
+
+
+def test_record_that_a_removal_hands_over_is_left_to_a_worker_that_knows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What people start the workflow with fails it at once; what a removal has written must not be lost."""
+    monkeypatch.setattr(workflow, "in_workflow", lambda: True)
+    (sent,) = CONVERTER.to_payloads(
+        [Record(cluster="prod", member_name="n", member_id="a1", joined=False, message="x")]
+    )
+    sent.data = b"{}"
+    with pytest.raises(VersionMismatchError):
+        CONVERTER.from_payloads([sent], [Record | None])  # type: ignore[list-item]  # a union is a hint too
 
 
 def test_every_model_is_either_written_by_people_or_ignores_what_it_does_not_know() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from etcd_handoff.proxies import Proxy, proxy_for, uses_proxy
+from etcd_handoff.kubernetes.proxies import Proxy, proxy_for, uses_proxy
 
 PORT = 6443
 

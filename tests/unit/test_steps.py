@@ -14,7 +14,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
-from activities.steps import ActivityFrame, failure, report_progress, safe_text
+from activities.interceptor import ActivityInterceptor, failure, report_progress, safe_text
 from etcd_handoff.errors import (
     ApiUnavailableError,
     ConfigError,
@@ -42,7 +42,7 @@ def by_files() -> EtcdPermissionError:
         (ConfigError("wrong"), "InvalidInput", 15),
         (KubernetesPermissionError("403: no"), "PermissionDenied", 15),
         (EtcdPermissionError("etcdserver: user name is empty"), "PermissionDenied", 1),
-        (by_files(), "PermissionDenied", 3),
+        (by_files(), "PermissionDenied", 15),
         (UnreachableError("no answer"), "StepFails", 4),
         (ZeroDivisionError("division by zero"), "StepFails", 4),
     ],
@@ -130,7 +130,7 @@ async def framed(body: Callable[[], Awaitable[Any]], beat: Callable[..., None] =
     environment = ActivityEnvironment()
     environment.info = dataclasses.replace(environment.info, **info)
     environment.on_heartbeat = beat
-    frame = ActivityFrame().intercept_activity(Innermost())
+    frame = ActivityInterceptor().intercept_activity(Innermost())
 
     async def run() -> Any:
         return await frame.execute_activity(ExecuteActivityInput(fn=body, args=[], executor=None, headers={}))

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
-
 import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcdmembers import EtcdMemberActivities, _asked, _say_held
-from activities.kubernetes import Gateways
 from etcd_handoff.config import Config
 from etcd_handoff.drift import Hold
 from etcd_handoff.errors import (
@@ -19,71 +16,40 @@ from etcd_handoff.errors import (
     RejectedError,
 )
 from etcd_handoff.leave_requests import Sync, Synced
+from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
 from tests.unit.views import A, B, C, cluster, doubt, member
-
-if TYPE_CHECKING:
-    from etcd_handoff.kubernetes_gateway import KubernetesGateway
 
 WRONG = {"conditions": [{"type": "Joined", "status": "False"}]}
 FORBIDDEN = [AdmissionError("403: freeze"), KubernetesPermissionError("403: x"), RejectedError("422: x")]
 
 
-class Fake:
-    """EtcdMembers of all members that say they are out; one of them may not be written.
-
-    Attributes:
-        error: What a patch of the first one is answered with.
-        patched: Names of the others that were patched.
-    """
-
-    def __init__(self, error: KubernetesError) -> None:
-        self.error = error
-        self.patched: list[str] = []
-        self.resources: list[dict[str, Any]] = [
-            {
-                "metadata": {"name": f"node{n}", "uid": f"u{n}", "resourceVersion": "1", "generation": 1},
-                "status": {"memberID": member_id, "peerAddress": "h", **WRONG},
-            }
-            for n, member_id in enumerate((A, B, C))
-        ]
-
-    async def list(self) -> list[dict[str, Any]]:
-        """All of them."""
-        return self.resources
-
-    async def patch_status(self, read: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
-        """One is written."""
-        if read["metadata"]["name"] == "node0":
-            raise self.error
-        self.patched.append(read["metadata"]["name"])
-        return {**read, "status": {**read["status"], **status}}
-
-    async def record_event(self, event: dict[str, Any]) -> None:
-        """One Event, which nobody reads."""
+def all_wrong(error: KubernetesError) -> FakeKubernetes:
+    """EtcdMembers of all members that say they are out; the first one may not be written."""
+    resources = (
+        {
+            "metadata": {"name": f"node{n}", "uid": f"u{n}", "resourceVersion": "1", "generation": 1},
+            "status": {"memberID": member_id, "peerAddress": "h", **WRONG},
+        }
+        for n, member_id in enumerate((A, B, C))
+    )
+    return FakeKubernetes(*resources, write_errors={"node0": error})
 
 
-class FakeGateways(Gateways):
+def gateways_to(fake: FakeKubernetes) -> FakeGateways:
     """Gateways to the one fake."""
-
-    def __init__(self, fake: Fake) -> None:
-        profile = {"etcd": {"endpoints": ["http://etcd:2379"]}}
-        super().__init__(Config.model_validate({"clusters": {"prod": profile}}), "node0")
-        self.fake = fake
-
-    def get(self, cluster: str) -> KubernetesGateway | None:  # noqa: ARG002
-        """The fake."""
-        return cast("KubernetesGateway", self.fake)
+    profile = {"etcd": {"endpoints": ["http://etcd:2379"]}}
+    return FakeGateways(Config.model_validate({"clusters": {"prod": profile}}), "node0", {"prod": fake})
 
 
-async def sync(fake: Fake) -> Synced:
+async def sync(fake: FakeKubernetes) -> Synced:
     """What `sync_members` answers for the cluster of all three."""
-    answer: Synced = await ActivityEnvironment().run(EtcdMemberActivities(FakeGateways(fake)).sync_members, asked(fake))
+    answer: Synced = await ActivityEnvironment().run(EtcdMemberActivities(gateways_to(fake)).sync_members, asked(fake))
     return answer
 
 
-def asked(fake: Fake) -> Sync:
+def asked(fake: FakeKubernetes) -> Sync:
     """The request: all three are members, and nothing has been said since."""
-    before = {r["metadata"]["name"]: _asked(r).digest for r in fake.resources}
+    before = {r["metadata"]["name"]: _asked(r).digest for r in fake.resources.values()}
     view = cluster(member(A), member(B), member(C))
     return Sync(cluster="prod", before=before, view=view, confirmed=True)
 
@@ -91,7 +57,7 @@ def asked(fake: Fake) -> Sync:
 @pytest.mark.parametrize("error", FORBIDDEN)
 async def test_one_that_is_forbidden_does_not_stop_the_others(error: KubernetesError) -> None:
     """It is told why."""
-    fake = Fake(error)
+    fake = all_wrong(error)
     synced = await sync(fake)
     assert fake.patched == ["node1", "node2"]
     assert synced.note == f"EtcdMember node0 could not be put right: {error}"
@@ -102,20 +68,19 @@ async def test_one_that_is_forbidden_does_not_stop_the_others(error: KubernetesE
 async def test_no_answer_is_tried_again() -> None:
     """By Temporal, from the beginning."""
     with pytest.raises(ApiUnavailableError):
-        await sync(Fake(ApiUnavailableError("no API server answered")))
+        await sync(all_wrong(ApiUnavailableError("no API server answered")))
 
 
 @pytest.mark.parametrize("error", FORBIDDEN)
 async def test_message_that_is_forbidden_does_not_stop_the_others(error: KubernetesError) -> None:
     """The doubt is told by the watcher anyway."""
-    fake, held = Fake(error), Hold(doubt("TooManyAbsent")[0], ("node0",))
-    gateway = cast("KubernetesGateway", fake)
-    for resource in fake.resources:
+    fake, held = all_wrong(error), Hold(doubt("TooManyAbsent")[0], ("node0",))
+    for resource in fake.resources.values():
         resource["status"] = {**resource["status"], "conditions": [{"type": "Joined", "status": "True"}]}
     request = asked(fake)
-    for resource in fake.resources:
-        assert await _say_held(gateway, resource, request, held) == []
+    for resource in fake.resources.values():
+        assert await _say_held(fake, resource, request, held) == []
     assert fake.patched == ["node1", "node2"]
-    fake.error = ApiUnavailableError("no API server answered")
+    fake.write_errors["node0"] = ApiUnavailableError("no API server answered")
     with pytest.raises(ApiUnavailableError):
-        await _say_held(gateway, fake.resources[0], request, held)
+        await _say_held(fake, fake.resources["node0"], request, held)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities import kubernetes as activities_kubernetes
-from activities.kubernetes import ABSENT_ATTEMPTS, NOT_RECORDED, REFUSED_ATTEMPTS, Gateways, KubernetesActivities
-from activities.member_resource import EVENTS_AT_ONCE, leave_written, left_alone
+from activities.member_resource import EVENTS_AT_ONCE, last_leave_writer, reason_to_skip
+from activities.member_status import NOT_RECORDED, KubernetesActivities
+from etcd_handoff import timing
 from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.config import Config
 from etcd_handoff.errors import (
@@ -27,12 +27,10 @@ from etcd_handoff.errors import (
     RejectedError,
     UnauthenticatedError,
 )
-from etcd_handoff.model import LeaveRequest, LeaveState, Record, Recorded, ResourceQuery, Step
+from etcd_handoff.model import FoundResource, LeaveRequest, LeaveState, Record, Recorded, ResourceQuery, Step
 from etcd_handoff.operation.identity import DRY_RUN_SECONDS
+from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
 from workflows.execute import ATTEMPTS
-
-if TYPE_CHECKING:
-    from etcd_handoff.kubernetes_gateway import KubernetesGateway
 
 OURS, NEXT = "c1", "d1"
 RECORD = Record(
@@ -52,76 +50,19 @@ def resource(name: str = "node2", member_id: str = OURS, **metadata: Any) -> dic
     return {"metadata": {"name": name, "uid": f"uid-{name}", "generation": 3, **metadata}, "status": status}
 
 
-class Fake:
-    """An API server's EtcdMembers.
-
-    Attributes:
-        resources: What there is.
-        trouble: What every read or patch answers instead.
-        patched: Names of what was patched.
-        events: What was told; each waits for `gate`.
-    """
-
-    def __init__(self, *resources: dict[str, Any], trouble: KubernetesError | None = None) -> None:
-        self.resources = {r["metadata"]["name"]: r for r in resources}
-        self.trouble = trouble
-        self.patched: list[str] = []
-        self.events: list[dict[str, Any]] = []
-        self.gate = asyncio.Event()
-
-    async def get(self, name: str, departing: str = "") -> dict[str, Any]:  # noqa: ARG002
-        """One of them."""
-        self._fail()
-        if name not in self.resources:
-            raise ObjectGoneError("there is none")
-        return self.resources[name]
-
-    async def list(self, departing: str = "") -> list[dict[str, Any]]:  # noqa: ARG002
-        """All of them."""
-        if self.trouble is not None and not isinstance(self.trouble, ObjectGoneError):
-            raise self.trouble
-        return [*self.resources.values()]
-
-    async def patch_status(
-        self,
-        read: dict[str, Any],
-        status: dict[str, Any],
-        departing: str = "",  # noqa: ARG002
-    ) -> dict[str, Any]:
-        """One is written."""
-        self.patched.append(read["metadata"]["name"])
-        return {**read, "status": {**read["status"], **status}}
-
-    async def record_event(self, event: dict[str, Any], departing: str = "") -> None:  # noqa: ARG002
-        """One Event."""
-        self.events.append(event)
-        await self.gate.wait()
-
-    def _fail(self) -> None:
-        if self.trouble is not None:
-            raise self.trouble
-
-
-class FakeGateways(Gateways):
+def gateways_to(fake: FakeKubernetes) -> FakeGateways:
     """Gateways to the one fake."""
-
-    def __init__(self, fake: Fake) -> None:
-        profile = {"etcd": {"endpoints": ["http://etcd:2379"]}}
-        super().__init__(Config.model_validate({"clusters": {"prod": profile}}), "node0")
-        self.fake = fake
-
-    def get(self, cluster: str) -> KubernetesGateway | None:  # noqa: ARG002
-        """The fake."""
-        return cast("KubernetesGateway", self.fake)
+    profile = {"etcd": {"endpoints": ["http://etcd:2379"]}}
+    return FakeGateways(Config.model_validate({"clusters": {"prod": profile}}), "node0", {"prod": fake})
 
 
-async def update(fake: Fake, record: Record = RECORD, attempt: int = 1) -> Recorded:
+async def update(fake: FakeKubernetes, record: Record = RECORD, attempt: int = 1) -> Recorded:
     """What `update_status` answers in this attempt."""
     environment = ActivityEnvironment()
     environment.info = replace(environment.info, attempt=attempt)
-    gateways = FakeGateways(fake)
+    gateways = gateways_to(fake)
     answer: Recorded = await environment.run(KubernetesActivities(gateways, "node0").update_status, record)
-    fake.gate.set()
+    fake.events_pass.set()
     await gateways.close()
     return answer
 
@@ -140,13 +81,13 @@ async def update(fake: Fake, record: Record = RECORD, attempt: int = 1) -> Recor
 async def test_another_members_resource_is_never_written(found: dict[str, Any], words: str) -> None:
     """Its node has joined again: the removal ends with a note, at the first attempt, and nothing is patched."""
     record = RECORD.model_copy(update={"member_name": found["metadata"]["name"]})
-    fake = Fake(found)
+    fake = FakeKubernetes(found)
     recorded = await update(fake, record)
     assert (recorded.recorded, fake.patched, fake.events) == (False, [], [])
     assert words in recorded.note
     assert recorded.note.endswith("it was left alone")
-    gateways = FakeGateways(fake)
-    gateways.prepare("prod", record.member_name)  # nor is one that was read ahead
+    gateways = gateways_to(fake)
+    gateways.prefetch("prod", record.member_name)  # nor is one that was read ahead
     answer: Recorded = await ActivityEnvironment().run(KubernetesActivities(gateways, "node0").update_status, record)
     assert (answer.recorded, fake.patched) == (False, [])
 
@@ -156,7 +97,7 @@ async def test_another_members_resource_is_never_written(found: dict[str, Any], 
 )
 async def test_resource_without_an_id_is_the_members(metadata: dict[str, Any]) -> None:
     """When it is as old as the removal, or older, and no member in the cluster has the name."""
-    fake = Fake(resource(member_id="", **metadata))
+    fake = FakeKubernetes(resource(member_id="", **metadata))
     assert (await update(fake)).recorded
     assert fake.patched == ["node2"]
 
@@ -164,13 +105,13 @@ async def test_resource_without_an_id_is_the_members(metadata: dict[str, Any]) -
 def test_failed_removal_writes_its_own_member_though_it_is_in_the_cluster() -> None:
     """The names in the cluster matter for a member that is out alone."""
     record = RECORD.model_copy(update={"joined": True, "failed": True, "present_names": ("node2",)})
-    assert left_alone(resource(member_id=""), record) == ""
-    assert left_alone(resource(member_id=NEXT), record) != ""
+    assert reason_to_skip(resource(member_id=""), record) == ""
+    assert reason_to_skip(resource(member_id=NEXT), record) != ""
 
 
 async def test_third_resource_that_carries_the_id_is_written() -> None:
     """The one that is named like the member speaks of another, and stays as it is."""
-    fake = Fake(resource(member_id=NEXT), resource("old-node2"))
+    fake = FakeKubernetes(resource(member_id=NEXT), resource("old-node2"))
     assert (await update(fake)).recorded
     assert fake.patched == ["old-node2"]
 
@@ -195,14 +136,14 @@ async def test_what_may_be_otherwise_later_is_tried_again(error: KubernetesError
     """However often it was tried: the failure says why, and Temporal repeats it, here or on another worker."""
     for attempt in (1, 1000):
         with pytest.raises(ApplicationError) as caught:
-            await update(Fake(resource(), trouble=error), attempt=attempt)
+            await update(FakeKubernetes(resource(), read_error=error), attempt=attempt)
         assert (caught.value.type, caught.value.non_retryable) == (NOT_RECORDED, False)
         assert caught.value.message.startswith(words)
 
 
 async def test_rejected_content_is_final() -> None:
     """No repetition changes what the schema does not allow."""
-    recorded = await update(Fake(trouble=RejectedError("422: x")))
+    recorded = await update(FakeKubernetes(read_error=RejectedError("422: x")))
     assert (recorded.recorded, recorded.note) == (False, "the API server does not accept it: 422: x")
 
 
@@ -217,8 +158,8 @@ def unsure() -> ObjectGoneError:
 async def test_absence_that_not_all_confirm_is_believed_in_the_end(error: KubernetesError) -> None:
     """An API server on an empty etcd, or one that has just been started, is not believed at once."""
     with pytest.raises(ApplicationError, match="404"):
-        await update(Fake(trouble=error), attempt=ABSENT_ATTEMPTS - 1)
-    assert "404" in (await update(Fake(trouble=error), attempt=ABSENT_ATTEMPTS)).note
+        await update(FakeKubernetes(read_error=error), attempt=timing.STEPS.absent_attempts - 1)
+    assert "404" in (await update(FakeKubernetes(read_error=error), attempt=timing.STEPS.absent_attempts)).note
 
 
 async def test_kind_that_some_servers_do_not_serve_is_not_missing() -> None:
@@ -226,18 +167,18 @@ async def test_kind_that_some_servers_do_not_serve_is_not_missing() -> None:
     error = KindGoneError("node0: 404; node1: no answer")
     error.certain = False
     with pytest.raises(ApplicationError, match="404"):
-        await update(Fake(trouble=error), attempt=1000)
+        await update(FakeKubernetes(read_error=error), attempt=1000)
 
 
 async def test_absence_that_all_confirm_is_believed_at_once() -> None:
     """There is nothing to write."""
-    assert (await update(Fake())).note == "there is no EtcdMember for node2"
+    assert (await update(FakeKubernetes())).note == "there is no EtcdMember for node2"
 
 
 async def test_refusal_of_a_read_is_final_when_it_lasts() -> None:
     """A kube-apiserver that has just been started refuses everybody for a moment."""
-    fake = Fake(trouble=KubernetesPermissionError("403: x"))
-    find = KubernetesActivities(FakeGateways(fake), "node0").find_resource
+    fake = FakeKubernetes(read_error=KubernetesPermissionError("403: x"))
+    find = KubernetesActivities(gateways_to(fake), "node0").find_resource
     query = ResourceQuery(cluster="prod", member="node2")
     environment = ActivityEnvironment()
     environment.info = replace(environment.info, schedule_to_close_timeout=None)
@@ -245,18 +186,33 @@ async def test_refusal_of_a_read_is_final_when_it_lasts() -> None:
         await environment.run(find, query)
     assert (caught.value.type, caught.value.non_retryable) == ("PermissionDenied", False)
     assert caught.value.next_retry_delay is not None
-    assert 10 <= (REFUSED_ATTEMPTS - 1) * caught.value.next_retry_delay.total_seconds() <= 20
-    assert REFUSED_ATTEMPTS < ATTEMPTS
-    environment.info = replace(environment.info, attempt=REFUSED_ATTEMPTS)
+    assert 10 <= (timing.STEPS.refused_attempts - 1) * caught.value.next_retry_delay.total_seconds() <= 20
+    assert timing.STEPS.refused_attempts < ATTEMPTS
+    environment.info = replace(environment.info, attempt=timing.STEPS.refused_attempts)
     with pytest.raises(ApplicationError, match="Kubernetes does not allow it: 403: x") as last:
         await environment.run(find, query)
     assert (last.value.type, last.value.non_retryable) == ("PermissionDenied", True)
 
 
+async def test_missing_kind_is_believed_when_all_api_servers_say_so() -> None:
+    """One that has just been started serves no EtcdMembers yet, and the others may have been silent."""
+    error = KindGoneError("404: page not found")
+    find = KubernetesActivities(gateways_to(FakeKubernetes(read_error=error)), "node0").find_resource
+    query = ResourceQuery(cluster="prod", member="node2")
+    found: FoundResource = await ActivityEnvironment().run(find, query)
+    assert (found.name, found.step.note) == ("", "EtcdMembers are not installed")
+    error.certain = False
+    with pytest.raises(ApplicationError) as caught:
+        await ActivityEnvironment().run(find, query)
+    assert (caught.value.type, caught.value.non_retryable) == (NOT_RECORDED, False)
+
+
 @pytest.mark.parametrize(("seconds_ago", "final"), [(0.0, False), (5.0, False), (8.0, True)])
 async def test_refusal_in_a_dry_run_is_told_before_its_time_is_up(seconds_ago: float, *, final: bool) -> None:
     """It would end as one that was blocked otherwise."""
-    find = KubernetesActivities(FakeGateways(Fake(trouble=KubernetesPermissionError("403: x"))), "node0").find_resource
+    find = KubernetesActivities(
+        gateways_to(FakeKubernetes(read_error=KubernetesPermissionError("403: x"))), "node0"
+    ).find_resource
     environment = ActivityEnvironment()
     environment.info = replace(
         environment.info,
@@ -276,24 +232,26 @@ async def test_events_are_sent_after_the_answer_few_at_once() -> None:
     steps = tuple(
         Step(name=f"step_{n}", started="", milliseconds=1, attempts=1, node="n", outcome="observed") for n in range(15)
     )
-    fake = Fake(resource())
-    gateways = FakeGateways(fake)
+    fake = FakeKubernetes(resource())
+    fake.events_pass.clear()
+    gateways = gateways_to(fake)
     record = RECORD.model_copy(update={"steps": steps})
     recorded: Recorded = await ActivityEnvironment().run(KubernetesActivities(gateways, "n").update_status, record)
     assert recorded.recorded
     for _ in range(10):
         await asyncio.sleep(0)
     assert len(fake.events) == EVENTS_AT_ONCE
-    fake.gate.set()
+    fake.events_pass.set()
     await gateways.close()
     assert [event["reason"] for event in fake.events] == [*(f"Step{n}" for n in range(5, 15)), "Removed"]
 
 
 async def test_events_that_hang_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for them longer than their own time, not even a worker that stops."""
-    monkeypatch.setattr(activities_kubernetes, "EVENT_SECONDS", 0.01)
-    fake = Fake(resource())
-    gateways = FakeGateways(fake)
+    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, events_seconds=0.01))
+    fake = FakeKubernetes(resource())
+    fake.events_pass.clear()
+    gateways = gateways_to(fake)
     await ActivityEnvironment().run(KubernetesActivities(gateways, "n").update_status, RECORD)
     await gateways.close()
     assert len(fake.events) == 1
@@ -324,8 +282,8 @@ LEAVE: dict[str, Any] = {"f:spec": {"f:leave": {}}}
 )  # fmt: skip
 async def test_who_wrote_the_order_last_is_read(entries: list[Any], who: tuple[str, str]) -> None:
     """From what the API server keeps of each field manager."""
-    assert leave_written(managed(*entries)) == who
-    read = KubernetesActivities(FakeGateways(Fake(managed(*entries))), "n").read_leave
+    assert last_leave_writer(managed(*entries)) == who
+    read = KubernetesActivities(gateways_to(FakeKubernetes(managed(*entries))), "n").read_leave
     ask = LeaveRequest(cluster="prod", member_name="node2", member_id=OURS)
     state: LeaveState = await ActivityEnvironment().run(read, ask)
     assert (state.present, state.leave, state.generation, state.manager, state.since) == (True, True, 3, *who)
@@ -336,7 +294,7 @@ async def test_who_wrote_the_order_last_is_read(entries: list[Any], who: tuple[s
 @pytest.mark.parametrize("fields", [None, "text", [None], [{"fieldsV1": 5}], [{"fieldsV1": {"f:spec": None}}]])
 def test_field_managers_of_another_shape_are_nobody(fields: object) -> None:
     """Whatever stands there."""
-    assert leave_written(resource(managedFields=fields)) == ("", "")
+    assert last_leave_writer(resource(managedFields=fields)) == ("", "")
 
 
 # --- what EtcdMembers claim -----------------------------------------------------------------------------------
@@ -344,12 +302,12 @@ def test_field_managers_of_another_shape_are_nobody(fields: object) -> None:
 
 async def test_claims_are_what_all_resources_say() -> None:
     """None when they cannot be read: no witness is not a witness of nothing."""
-    fake = Fake(resource(), resource("node0", "a1"), resource("new", ""))
-    assert await FakeGateways(fake).claims("prod") == (
+    fake = FakeKubernetes(resource(), resource("node0", "a1"), resource("new", ""))
+    assert await gateways_to(fake).claims("prod") == (
         ResourceClaim(name="new"),
         ResourceClaim(name="node0", member_id="a1", joined="True"),
         ResourceClaim(name="node2", member_id=OURS, joined="True"),
     )
-    assert await FakeGateways(Fake()).claims("prod") == ()
-    fake.trouble = ApiUnavailableError("nobody")
-    assert await FakeGateways(fake).claims("prod") is None
+    assert await gateways_to(FakeKubernetes()).claims("prod") == ()
+    fake.read_error = ApiUnavailableError("nobody")
+    assert await gateways_to(fake).claims("prod") is None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from etcd_handoff import kubernetes_gateway
+from etcd_handoff import timing
 from etcd_handoff.config import KubernetesProfile
-from etcd_handoff.kubernetes_gateway import KubernetesGateway
+from etcd_handoff.kubernetes.failover import ApiServers
+from etcd_handoff.kubernetes.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from etcd_handoff.errors import KubernetesError
 
 
-class Garbled(KubernetesGateway):
+class Garbled(Watch):
     """Both API servers answer a watch with something that is no event; at first, or always.
 
     Attributes:
@@ -28,9 +30,8 @@ class Garbled(KubernetesGateway):
     """
 
     def __init__(self, folder: Path, good_after: int) -> None:
-        super().__init__(
-            KubernetesProfile.model_validate({"kubeconfig": folder / "k", "contexts": ["node0", "node1"]}), "node0"
-        )
+        profile = KubernetesProfile.model_validate({"kubeconfig": folder / "k", "contexts": ["node0", "node1"]})
+        super().__init__(ApiServers(profile, "node0"), profile.try_timeout_seconds)
         self.opened: list[str] = []
         self.good_after = good_after
 
@@ -38,7 +39,7 @@ class Garbled(KubernetesGateway):
         self,
         context: str,
         version: str,
-        unable: dict[str, KubernetesError | None],  # noqa: ARG002
+        refusals: dict[str, KubernetesError | None],  # noqa: ARG002
     ) -> AsyncIterator[tuple[str, str]]:
         self.opened.append(f"{context} {version}")
         if len(self.opened) > self.good_after:
@@ -49,11 +50,11 @@ class Garbled(KubernetesGateway):
 
 async def test_answer_that_cannot_be_read_is_no_news(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is as a broken connection: watched again after a pause, from what is known."""
-    monkeypatch.setattr(kubernetes_gateway, "REWATCH_SECONDS", 0.05)
+    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, watch_again_seconds=0.05))
     gateway = Garbled(tmp_path, good_after=1000)
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(gateway.changed("3"), 0.08)
+        await asyncio.wait_for(gateway.wait_for_change("3"), 0.08)
     assert sorted(gateway.opened) == ["node0 3", "node0 5", "node1 3", "node1 5"]
     gateway = Garbled(tmp_path, good_after=2)
-    await asyncio.wait_for(gateway.changed("3"), 5.0)
+    await asyncio.wait_for(gateway.wait_for_change("3"), 5.0)
     assert len(gateway.opened) >= 3

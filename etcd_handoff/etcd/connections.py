@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
-import grpc
-import grpc.aio
-from etcd3aio.errors import EtcdError as LibraryError
-
-from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnknownOutcomeError, UnreachableError
-from etcd_handoff.etcd_answers import classify, readable
-from etcd_handoff.etcd_channel import Channel, read_password, watched_files
+from etcd_handoff import timing
+from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnreachableError
+from etcd_handoff.etcd.channel import Channel, read_password, watched_files
+from etcd_handoff.etcd.translation import code_of, translated
+from etcd_handoff.hedge import first_answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Call = Callable[[Channel, float], Awaitable[T]]
 
-FAILURES: Final = (LibraryError, grpc.aio.AioRpcError, TimeoutError)
 STALE_TOKEN: Final = ("invalid auth token", "revision of auth store is old", "user name is empty")
 """What etcd says to a token that it forgot, that an auth change has overtaken, or that it does not see as one.
 
@@ -34,8 +30,6 @@ It says so before anything is proposed or applied (etcd `server/etcdserver/apply
 made again with a fresh token.
 """
 AUTH_OFF: Final = "authentication is not enabled"
-HEDGE_SECONDS: Final = 0.2
-"""How long one endpoint may be silent before the next is asked too, where any of them will do."""
 
 
 @dataclass(slots=True)
@@ -132,7 +126,7 @@ class Connections:
         A connection that was cut without a word looks open for a quarter of an hour, and after the network is back
         until its next retransmission.
         """
-        if _code(error) != "DEADLINE_EXCEEDED":
+        if code_of(error) != "DEADLINE_EXCEEDED":
             channel.heard_seconds = time.monotonic()
         elif not change and channel.heard_seconds < began and self._channels.get(endpoint) is channel:
             del self._channels[endpoint]
@@ -178,7 +172,7 @@ class Connections:
     async def _log_in(self, endpoint: str) -> str:
         """A token from the first member that gives one, asked from `endpoint` on."""
         others = [url for url in self._profile.endpoints if url != endpoint]
-        token = await first_answer([partial(self._authenticate, url) for url in (endpoint, *others)])
+        token = await any_answer([partial(self._authenticate, url) for url in (endpoint, *others)])
         self._use_token(token)
         return token
 
@@ -203,33 +197,26 @@ class Connections:
             channel.set_token(token)
 
 
-async def first_answer(calls: Sequence[Callable[[], Awaitable[T]]], hedge_seconds: float = HEDGE_SECONDS) -> T:
+async def any_answer(calls: Sequence[Callable[[], Awaitable[T]]]) -> T:
     """The first answer of several calls of which each will do.
 
-    The next is made once one has failed or been silent for `hedge_seconds`.
+    The next is made once one has failed or been silent for a moment.
 
     Raises:
         EtcdError: None gave one: the most telling failure.
     """
-    waiting, failures = list(calls), list[EtcdError]()
-    tasks, pending = list[asyncio.Future[T]](), set[asyncio.Future[T]]()
-    try:
-        while waiting or pending:
-            if waiting:
-                tasks.append(asyncio.ensure_future(waiting.pop(0)()))
-                pending.add(tasks[-1])
-            patience = hedge_seconds if waiting else None
-            done, pending = await asyncio.wait(pending, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                try:
-                    return task.result()
-                except EtcdError as error:
-                    failures.append(error)
-    finally:
-        for task in tasks:
-            task.cancel()
-        with suppress(Exception):
-            await asyncio.gather(*tasks, return_exceptions=True)
+    failures = list[EtcdError]()
+
+    def counts(_: int, task: asyncio.Future[T]) -> bool:
+        error = task.exception()
+        if isinstance(error, EtcdError):
+            failures.append(error)
+            return False
+        return True
+
+    answer = await first_answer(dict(enumerate(calls)), timing.ETCD.hedge_seconds, counts)
+    if answer is not None:
+        return answer.task.result()
     if not failures:
         msg = "there is nobody to ask"
         raise UnreachableError(msg)
@@ -241,41 +228,3 @@ def _weight(error: EtcdError) -> int:
     if not isinstance(error, EtcdPermissionError):
         return 1
     return 2 if AUTH_OFF in str(error) else 0
-
-
-def translated(error: BaseException, *, change: bool, timeout_seconds: float | None = None) -> EtcdError:
-    """Our error for any exception; the message has no endpoint in it, since messages reach workflow histories.
-
-    Args:
-        error: What was raised.
-        change: Whether the call was to change something and may have been sent.
-        timeout_seconds: The call's deadline.
-    """
-    if isinstance(error, EtcdError):
-        return error
-    if isinstance(error, FAILURES):
-        words, code = _words(error), _code(error)
-        return classify(words, code, change=change)(readable(words, code, timeout_seconds))
-    kind = UnknownOutcomeError if change else UnreachableError
-    if isinstance(error, OSError):
-        why = error.strerror or type(error).__name__
-        return kind(f"{error.filename} cannot be read: {why}" if error.filename else f"no connection: {why}")
-    return kind(f"the call could not be made ({type(error).__name__})")
-
-
-def _source(error: BaseException) -> grpc.aio.AioRpcError | None:
-    source = error if isinstance(error, grpc.aio.AioRpcError) else error.__cause__
-    return source if isinstance(source, grpc.aio.AioRpcError) else None
-
-
-def _words(error: BaseException) -> str:
-    """The server's or gRPC's own words."""
-    source = _source(error)
-    return (source.details() or "") if source else str(error)
-
-
-def _code(error: BaseException) -> str:
-    source = _source(error)
-    if source is not None:
-        return str(source.code().name)
-    return "DEADLINE_EXCEEDED" if isinstance(error, TimeoutError) else "UNKNOWN"

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import aiohttp
 from kubernetes.aio import client
 
+from etcd_handoff import hedge, timing
 from etcd_handoff.errors import (
     ApiUnavailableError,
     ConfigError,
@@ -25,22 +26,16 @@ from etcd_handoff.errors import (
     UnauthenticatedError,
 )
 from etcd_handoff.etcdmember import resource_name
-from etcd_handoff.kubernetes_answers import classify, definite, together
-from etcd_handoff.kubernetes_clients import Clients
+from etcd_handoff.kubernetes.clients import Clients
+from etcd_handoff.kubernetes.errors import classify, definite, together
+from etcd_handoff.kubernetes.identity import IDENTITY_NAMESPACE, Identities
 
 if TYPE_CHECKING:
     from etcd_handoff.config import KubernetesProfile
     from etcd_handoff.errors import HandoffError
-    from etcd_handoff.kubernetes_clients import Opened
+    from etcd_handoff.kubernetes.client import Opened
 
 IN_CLUSTER: Final = ""
-HEDGE_SECONDS: Final = 0.15
-"""How long an API server may be silent before the next one is asked too; a healthy one needs some 10 ms."""
-IDENTITY_NAMESPACE: Final = "kube-system"
-"""Its UID is taken for a cluster's identity, as OpenTelemetry does (`k8s.cluster.uid`): it is there from the beginning
-and cannot be deleted."""
-IDENTIFY_SECONDS: Final = 60.0
-"""Pause between attempts to learn to which Kubernetes cluster a context belongs."""
 TLS_ERRORS: Final = (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError)
 
 T = TypeVar("T")
@@ -63,15 +58,11 @@ class ApiServers:
         self._node = node
         self._clients = Clients(profile.kubeconfig)
         self._silent: set[str] = set()
-        self._clusters: dict[str, str] = {}
-        self._identified_at: float | None = None
-        self._identifying: asyncio.Task[dict[str, str]] | None = None
+        self._identities = Identities(self._all, self._cluster_of)
 
     async def close(self) -> None:
         """Close all clients."""
-        if self._identifying is not None:
-            self._identifying.cancel()
-            await asyncio.gather(self._identifying, return_exceptions=True)
+        await self._identities.close()
         await self._clients.close()
 
     async def warm(self) -> None:
@@ -88,7 +79,7 @@ class ApiServers:
         The local one comes first, those that did not answer their last request later, the departing node's last. Those
         of another Kubernetes cluster are left out.
         """
-        foreign = self._foreign()
+        foreign = self._identities.foreign()
         known = [context for context in self._all if context not in foreign]
 
         def order(context: str) -> tuple[bool, bool, bool]:
@@ -112,8 +103,8 @@ class ApiServers:
     async def first_answer(self, departing: str, call: Call[T], absent: Callable[[T], bool] = lambda _: False) -> T:
         """The first answer of any API server that is more than one server's word.
 
-        They are asked in turn, the next one as soon as the last has failed or been silent for `HEDGE_SECONDS`: one on a
-        dying node would cost its whole time-out each time. Asking two is safe for patches, which carry the
+        They are asked in turn, the next one as soon as the last has failed or been silent for a moment: one on a dying
+        node would cost its whole time-out each time. Asking two is safe for patches, which carry the
         resourceVersion that they were made from; the second ends as a conflict.
 
         That there is nothing is believed once the other API servers have had the time to say otherwise: one on an
@@ -128,29 +119,22 @@ class ApiServers:
             KubernetesError: What they answered comes to this.
             ConfigError: No context can be used.
         """
-        asking = _Round[T](list(self.contexts(departing)), departing, absent)
+        answers = _Answers[T](departing, absent)
+        calls = {context: partial(self.ask, context, call) for context in self.contexts(departing)}
         try:
-            while asking.open():
-                if asking.left:
-                    context = asking.left.pop(0)
-                    asking.asked[asyncio.ensure_future(self.ask(context, call))] = context
-                patience = HEDGE_SECONDS if asking.left else None
-                done, _ = await asyncio.wait(asking.asked, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    context = asking.asked.pop(task)
-                    if asking.settles(context, task):
-                        self._silent.discard(context)
-                        self._silent.update(asking.asked.values(), asking.heard)
-                        return task.result()
+            answer = await hedge.first_answer(calls, timing.KUBERNETES.hedge_seconds, answers.counts, answers.matters)
         finally:
-            for task in asking.asked:
-                task.cancel()
-            await asyncio.gather(*asking.asked, return_exceptions=True)
-            self._identify_later()
-        self._silent.update(asking.heard)
-        if asking.nothing:
-            return asking.nothing[0]
-        raise together({**asking.heard, **{context: ConfigError(note) for context, note in self._foreign().items()}})
+            self._identities.compare_later()
+        self._silent.update(answers.errors)
+        if answer is not None:
+            self._silent.discard(answer.server)
+            self._silent.update(answer.silent)
+            return answer.task.result()
+        if answers.nothing:
+            return answers.nothing[0]
+        raise together(
+            {**answers.errors, **{context: ConfigError(note) for context, note in self._identities.foreign().items()}}
+        )
 
     async def ask(self, context: str, call: Call[T]) -> T:
         """One try at one API server, with fresh credentials where it does not accept those at hand.
@@ -182,33 +166,8 @@ class ApiServers:
     # --- which Kubernetes cluster ---------------------------------------------------------------------------------
 
     async def check_contexts(self) -> dict[str, str]:
-        """Contexts that belong to another Kubernetes cluster than most of them, and what shows it.
-
-        One that may not read the UID of the namespace kube-system, or does not answer, counts as one that belongs.
-        """
-        before = self._foreign()
-        if len(self._all) > 1:
-            self._identified_at = asyncio.get_running_loop().time()
-            found = await asyncio.gather(*(self._cluster_of(context) for context in self._all))
-            self._clusters.update({context: uid for context, uid in zip(self._all, found, strict=True) if uid})
-        foreign = self._foreign()
-        for context, note in foreign.items():
-            if note != before.get(context):
-                log.warning("%s; it is not used", note)
-        return foreign
-
-    def _foreign(self) -> dict[str, str]:
-        """Contexts of another cluster than most; where two are as many, than the first of the profile."""
-        known = [self._clusters[context] for context in self._all if context in self._clusters]
-        if len(set(known)) <= 1:
-            return {}
-        most = Counter(known).most_common(1)[0][0]  # in order of the profile where as many
-        return {
-            context: f"context {context} belongs to another Kubernetes cluster than the others: the UID of namespace"
-            f" {IDENTITY_NAMESPACE} is {uid} there, and {most} elsewhere"
-            for context, uid in self._clusters.items()
-            if uid != most
-        }
+        """Contexts that belong to another Kubernetes cluster than most of them, and what shows it."""
+        return await self._identities.compare()
 
     async def _cluster_of(self, context: str) -> str:
         """UID of the Kubernetes cluster behind a context; empty when it does not say."""
@@ -224,43 +183,28 @@ class ApiServers:
             log.debug("context %s does not tell its cluster: %s", context, error)
             return ""
 
-    def _identify_later(self) -> None:
-        """Ask again, beside everything else, while a cluster is not known or another one: it may be put right."""
-        now = asyncio.get_running_loop().time()
-        if self._identified_at is None or now - self._identified_at < IDENTIFY_SECONDS:
-            return
-        self._identified_at = now
-        if set(self._all) - self._clusters.keys() or self._foreign():
-            self._identifying = asyncio.create_task(self.check_contexts())
 
-
-class _Round(Generic[T]):
-    """What is known while API servers are asked for one thing.
+class _Answers(Generic[T]):
+    """What API servers have answered so far, and what of it ends the asking.
 
     Attributes:
-        left: Contexts that have not been asked yet.
-        asked: Requests under way, and their contexts.
-        heard: Errors so far.
-        nothing: Answers so far that there is nothing.
+        errors: By context.
+        nothing: Answers that there is nothing.
     """
 
-    def __init__(self, left: list[str], departing: str, absent: Callable[[T], bool]) -> None:
-        self.left = left
-        self.asked: dict[asyncio.Future[T], str] = {}
-        self.heard: dict[str, HandoffError] = {}
+    def __init__(self, departing: str, absent: Callable[[T], bool]) -> None:
+        self.errors: dict[str, HandoffError] = {}
         self.nothing: list[T] = []
         self._departing = departing
         self._absent = absent
 
-    def open(self) -> bool:
-        """Whether anybody may still say something that counts."""
-        if self.nothing or any(_says_absent(error) for error in self.heard.values()):
-            self.left = [context for context in self.left if not same_node(context, self._departing)]
-            return bool(self.left) or any(not same_node(c, self._departing) for c in self.asked.values())
-        return bool(self.left or self.asked)
+    def matters(self, context: str) -> bool:
+        """Whether this API server may still say something that counts: not the departing node's on what is absent."""
+        absence_claimed = self.nothing or any(_says_absent(error) for error in self.errors.values())
+        return not (absence_claimed and same_node(context, self._departing))
 
-    def settles(self, context: str, task: asyncio.Future[T]) -> bool:
-        """Whether this answer ends the round; its result is the answer, or raises it."""
+    def counts(self, context: str, task: asyncio.Future[T]) -> bool:
+        """Whether this answer ends the asking: it is more than one server's word."""
         error = task.exception()
         if error is None:
             if not self._absent(task.result()):
@@ -268,7 +212,7 @@ class _Round(Generic[T]):
             self.nothing.append(task.result())
             return False
         if isinstance(error, KubernetesError | ConfigError) and not definite(error):
-            self.heard[context] = error
+            self.errors[context] = error
             return False
         return True
 

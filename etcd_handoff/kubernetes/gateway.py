@@ -6,45 +6,24 @@ so that an old answer can never overwrite a newer state.
 
 from __future__ import annotations
 
-import asyncio
-import json
 import logging
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
-import aiohttp
 from kubernetes.aio import client
 
-from etcd_handoff.errors import (
-    ApiUnavailableError,
-    ConfigError,
-    KindGoneError,
-    KubernetesError,
-    KubernetesPermissionError,
-    UnauthenticatedError,
-)
-from etcd_handoff.kubernetes_answers import classify, texts
-from etcd_handoff.kubernetes_servers import ApiServers
+from etcd_handoff.errors import ConfigError, KubernetesError
+from etcd_handoff.etcdmember import GROUP, VERSION
+from etcd_handoff.kubernetes.failover import ApiServers
+from etcd_handoff.kubernetes.watch import PLURAL, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
     from etcd_handoff.config import KubernetesProfile
 
-GROUP: Final = "etcd.k0sproject.io"
-VERSION: Final = "v1beta1"
-PLURAL: Final = "etcdmembers"
 FIELD_MANAGER: Final = "etcd-handoff"
 EVENT_NAMESPACE: Final = "default"
 """Where Events about cluster-scoped objects live (Kubernetes `client-go/tools/record`)."""
-BOOKMARK: Final = "BOOKMARK"
-HTTP_GONE: Final = 410
-WATCH_SECONDS: Final = 300
-"""After so long an API server ends a watch by itself, and it is opened again."""
-SILENT_SECONDS: Final = 90.0
-"""A watch without a word for so long is dead: bookmarks come about once a minute."""
-REWATCH_SECONDS: Final = 1.0
-NOT_UNDERSTOOD: Final = (ValueError, KeyError, TypeError, AttributeError)
-"""What reading an answer of another shape raises."""
 
 Resource = dict[str, Any]
 Resources = list[Resource]
@@ -60,8 +39,8 @@ class KubernetesGateway:
     """
 
     def __init__(self, profile: KubernetesProfile, node: str = "") -> None:
-        self._limit = profile.try_timeout_seconds
         self._servers = ApiServers(profile, node)
+        self._watch = Watch(self._servers, profile.try_timeout_seconds)
 
     async def close(self) -> None:
         """Close all clients."""
@@ -115,32 +94,18 @@ class KubernetesGateway:
         """
 
         async def call(api: client.CustomObjectsApi, limit: float) -> tuple[Resources, str]:
-            answer = await api.list_cluster_custom_object(GROUP, VERSION, PLURAL, _request_timeout=limit)
-            listed = cast("dict[str, Any]", answer)
-            return listed["items"], str(listed["metadata"]["resourceVersion"])
+            listed: Any = await api.list_cluster_custom_object(GROUP, VERSION, PLURAL, _request_timeout=limit)
+            return list(listed["items"]), str(listed["metadata"]["resourceVersion"])
 
         return await self._servers.first_answer(departing, call, absent=lambda answer: not answer[0])
 
-    async def changed(self, version: str) -> None:
+    async def wait_for_change(self, version: str) -> None:
         """Return when any API server reports that an EtcdMember changed after `version`, or that it cannot tell.
-
-        All API servers are watched at once, since one that hangs on a dying node looks like one without news. A
-        connection that ends is opened again from the last version that came over it, which bookmarks keep fresh. One
-        that refuses, or does not serve the kind, is asked again and has no news either, as long as others may have.
 
         Raises:
             KubernetesPermissionError: No API server lets them be watched.
         """
-        unable: dict[str, KubernetesError | None] = dict.fromkeys(self.contexts())
-        watches = [asyncio.ensure_future(self._news(context, version, unable)) for context in unable]
-        try:
-            done, _ = await asyncio.wait(watches, return_when=asyncio.FIRST_COMPLETED)
-            for watch in done:
-                watch.result()  # what was not foreseen is no news: taken for some, it would be met again at once
-        finally:
-            for watch in watches:
-                watch.cancel()
-            await asyncio.gather(*watches, return_exceptions=True)
+        await self._watch.wait_for_change(version)
 
     async def create(self, resource: Resource) -> Resource:
         """The EtcdMember as the API server stored it.
@@ -153,10 +118,10 @@ class KubernetesGateway:
         """
 
         async def call(api: client.CustomObjectsApi, limit: float) -> Resource:
-            stored = await api.create_cluster_custom_object(
+            stored: Any = await api.create_cluster_custom_object(
                 GROUP, VERSION, PLURAL, resource, field_manager=FIELD_MANAGER, _request_timeout=limit
             )
-            return cast("Resource", stored)
+            return dict(stored)
 
         return await self._servers.first_answer("", call)
 
@@ -226,7 +191,7 @@ class KubernetesGateway:
         body = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, **part}
 
         async def call(api: client.CustomObjectsApi, limit: float) -> Resource:
-            stored = await write(
+            stored: Any = await write(
                 api,
                 GROUP,
                 VERSION,
@@ -237,76 +202,10 @@ class KubernetesGateway:
                 _content_type="application/merge-patch+json",
                 _request_timeout=limit,
             )
-            return cast("Resource", stored)
+            return dict(stored)
 
         return await self._servers.first_answer(departing, call)
 
-    async def _news(self, context: str, version: str, unable: dict[str, KubernetesError | None]) -> None:
-        """Watch one API server until it has news; it is asked again for as long as it only breaks or refuses.
-
-        Args:
-            context: The API server.
-            version: What is known.
-            unable: By context, why it cannot be watched at all; shared by all watches.
-        """
-        while True:
-            started = asyncio.get_running_loop().time()
-            try:
-                async for kind, at in self._events(context, version, unable):
-                    if kind != BOOKMARK:
-                        return
-                    version = at
-            except client.ApiException as error:
-                if error.status == HTTP_GONE:
-                    return
-                answer = classify(error)
-                unable[context] = answer if isinstance(answer, KubernetesPermissionError | KindGoneError) else None
-                log.debug("watch through %s: %s", context, answer)
-            except (aiohttp.ClientError, TimeoutError, OSError, ConfigError, ApiUnavailableError) as error:
-                log.debug("watch through %s: %s", context, error)
-            except NOT_UNDERSTOOD as error:  # no news: the same would be answered again at once, and without end
-                log.debug("watch through %s: not understood (%s)", context, type(error).__name__)
-            answers = {name: answer for name, answer in unable.items() if answer is not None}
-            if len(answers) == len(unable) and any(isinstance(a, KubernetesPermissionError) for a in answers.values()):
-                raise KubernetesPermissionError(texts(answers))
-            await asyncio.sleep(max(0.0, REWATCH_SECONDS - (asyncio.get_running_loop().time() - started)))
-            if len(answers) == len(unable):
-                return
-
-    async def _events(
-        self, context: str, version: str, unable: dict[str, KubernetesError | None]
-    ) -> AsyncIterator[tuple[str, str]]:
-        """Type and resourceVersion of each watch event; a line that cannot be read raises one of `NOT_UNDERSTOOD`."""
-        async with asyncio.timeout(self._limit):
-            opened = await self._servers.client(context)
-            api = client.CustomObjectsApi(opened.api)
-            answer = await api.list_cluster_custom_object_without_preload_content(
-                GROUP,
-                VERSION,
-                PLURAL,
-                watch=True,
-                resource_version=version,
-                allow_watch_bookmarks=True,
-                timeout_seconds=WATCH_SECONDS,
-                _request_timeout=WATCH_SECONDS + SILENT_SECONDS,
-            )
-        async with answer as stream:
-            if not stream.ok:
-                refusal = client.ApiException(status=stream.status, reason=stream.reason)
-                refusal.body = await stream.text()
-                if isinstance(classify(refusal), UnauthenticatedError):
-                    await self._servers.refused(context, opened)
-                raise refusal
-            unable[context] = None
-            while True:
-                async with asyncio.timeout(SILENT_SECONDS):
-                    line = await stream.content.readline()
-                if not line:
-                    return
-                event = json.loads(line)
-                metadata = event["object"].get("metadata") or {}
-                yield event["type"], str(metadata.get("resourceVersion") or version)
-
     async def _get(self, api: client.CustomObjectsApi, name: str, limit: float) -> Resource:
-        found = await api.get_cluster_custom_object(GROUP, VERSION, PLURAL, name, _request_timeout=limit)
-        return cast("Resource", found)
+        stored: Any = await api.get_cluster_custom_object(GROUP, VERSION, PLURAL, name, _request_timeout=limit)
+        return dict(stored)

@@ -16,6 +16,7 @@ from etcd3aio.cluster import ClusterService
 from etcd3aio.kv import KVService
 from etcd3aio.maintenance import MaintenanceService
 
+from etcd_handoff import timing
 from etcd_handoff.errors import UnreachableError
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ CHANNEL_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.keepalive_timeout_ms", 3_000),
     ("grpc.http2.max_pings_without_data", 0),  # no limit while a call waits
 )
-CHECK_SECONDS: Final = 1.0
-"""How often files are looked at for a change, at most."""
 
 Stamp = tuple[int, int, int] | None
 
@@ -121,7 +120,7 @@ class WatchedFiles:
 
         A file that is away for a moment is no change: what was read from it goes on being used until it is back.
         """
-        if not self._paths or (not now and self._clock() - self._looked_seconds < CHECK_SECONDS):
+        if not self._paths or (not now and self._clock() - self._looked_seconds < timing.ETCD.file_check_seconds):
             return False
         self._looked_seconds, stamps = self._clock(), self._look()
         if None in stamps or stamps == self._stamps:
@@ -150,10 +149,10 @@ def read_password(path: Path) -> str:
 def _stamp(path: Path) -> Stamp:
     """What changes whenever a file is written or replaced; None while it cannot be looked at."""
     try:
-        found = path.stat()
+        file_status = path.stat()
     except OSError:
         return None
-    return (found.st_mtime_ns, found.st_ino, found.st_size)
+    return (file_status.st_mtime_ns, file_status.st_ino, file_status.st_size)
 
 
 def _scheme(host: str) -> str:

@@ -2,163 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from etcd_handoff.belief import Answer, contradictions
-from etcd_handoff.client_url import canonical_url
-from etcd_handoff.view import Alarm, ClusterView, MemberView
+from etcd_handoff.etcd.client_url import canonical_url
+from etcd_handoff.etcd.replies import NO_ANSWER, READS_HANG, ListedMember, MemberList, Reply, Status
+from etcd_handoff.view import ClusterView, MemberView
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
-
-NO_LEADER: Final = "etcdserver: no leader"
-"""The one text among `Status.errors` that is no alarm (etcd `server/etcdserver/api/v3rpc/maintenance.go`, Status)."""
-FIELD: Final = re.compile(r"(\w+):\s*(\S+)")
-LONGEST_ALARM: Final = 100
-NO_ANSWER: Final = "no answer"
-READS_HANG: Final = "answers, but no linearizable read"
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """A member's own word, from its memory.
-
-    Attributes:
-        cluster_id: Cluster ID in the header.
-        member_id: Member that answered, by the header.
-        leader_id: The leader that it names; None when it knows none.
-        term: Its raft term.
-        raft_index: Its committed raft index.
-        version: Its etcd version.
-        db_size_bytes: Size of its backend file.
-        is_learner: Whether it has no vote.
-        alarms: All alarms that it knows of, those of others included.
-    """
-
-    cluster_id: str
-    member_id: str
-    leader_id: str | None = None
-    term: int = 0
-    raft_index: int = 0
-    version: str = ""
-    db_size_bytes: int = 0
-    is_learner: bool = False
-    alarms: tuple[Alarm, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ListedMember:
-    """One member as a list has it."""
-
-    id: str
-    name: str = ""
-    peer_urls: tuple[str, ...] = ()
-    client_urls: tuple[str, ...] = ()
-    is_learner: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class MemberList:
-    """A linearizable member list, and which member gave it."""
-
-    cluster_id: str
-    member_id: str
-    members: tuple[ListedMember, ...]
-
-    @property
-    def ids(self) -> frozenset[str]:
-        """Who is a member."""
-        return frozenset(m.id for m in self.members)
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What one endpoint gave within a look.
-
-    Attributes:
-        endpoint: How to speak of it without its address.
-        url: Its URL in canonical form.
-        advertised_by: ID of the member that advertises it; empty for an endpoint of the profile.
-        status: Status of the member that answered, None when none came.
-        status_note: Why none came.
-        listed: Its linearizable member list, None when none came.
-        list_note: Why none came.
-    """
-
-    endpoint: str
-    url: str
-    advertised_by: str = ""
-    status: Status | None = None
-    status_note: str = NO_ANSWER
-    listed: MemberList | None = None
-    list_note: str = NO_ANSWER
-
-    @property
-    def cluster_id(self) -> str:
-        """The cluster that it answered for; empty when it gave no answer."""
-        answer = self.status or self.listed
-        return answer.cluster_id if answer else ""
-
-    @property
-    def member_id(self) -> str:
-        """The member that answered; empty when none did."""
-        answer = self.status or self.listed
-        return answer.member_id if answer else ""
-
-
-def hex_id(number: int) -> str:
-    """A member or cluster ID as we write it."""
-    return format(number, "x")
-
-
-def read_status(answer: Any) -> Status:
-    """Read a StatusResponse (etcd `api/etcdserverpb/rpc.proto`)."""
-    return Status(
-        cluster_id=hex_id(answer.header.cluster_id),
-        member_id=hex_id(answer.header.member_id),
-        leader_id=hex_id(answer.leader) if answer.leader else None,
-        term=answer.raftTerm,
-        raft_index=answer.raftIndex,
-        version=answer.version,
-        db_size_bytes=answer.dbSize,
-        is_learner=answer.isLearner,
-        alarms=tuple(alarm for text in answer.errors if (alarm := read_alarm(text))),
-    )
-
-
-def read_list(answer: Any) -> MemberList:
-    """Read a MemberListResponse (etcd `api/etcdserverpb/rpc.proto`)."""
-    return MemberList(
-        cluster_id=hex_id(answer.header.cluster_id),
-        member_id=hex_id(answer.header.member_id),
-        members=tuple(
-            ListedMember(hex_id(m.ID), m.name, tuple(m.peerURLs), tuple(m.clientURLs), m.isLearner)
-            for m in answer.members
-        ),
-    )
-
-
-def read_alarm(text: str) -> Alarm | None:
-    """One text of `Status.errors`, such as `memberID:123 alarm:NOSPACE `; None for what is no alarm.
-
-    Protobuf's text form leaves a field out that is zero, so an alarm of member 0, which is the whole cluster (etcd
-    `server/etcdserver/corrupt.go`, checkPeerHashes), reads `alarm:CORRUPT `. A text of another form counts as an alarm
-    of that name: what nobody understands must not be left out.
-
-    Asking for alarms with the Alarm call would put an entry into the raft log for every look (etcd
-    `server/etcdserver/v3_server.go`, Alarm), while Status knows them for free.
-    """
-    words = " ".join(text.split())
-    if not words or words == NO_LEADER:
-        return None
-    fields = dict(FIELD.findall(words))
-    kind, member = fields.get("alarm", ""), fields.get("memberID", "0")
-    if not kind or not member.isdecimal():
-        return Alarm(kind=words[:LONGEST_ALARM])
-    return Alarm(kind=kind[:LONGEST_ALARM], member_id="" if int(member) == 0 else hex_id(int(member)))
 
 
 def choose_list(replies: Sequence[Reply], cluster_id: str, remembered: Mapping[str, str]) -> MemberList | None:
@@ -173,13 +26,13 @@ def choose_list(replies: Sequence[Reply], cluster_id: str, remembered: Mapping[s
     the profile belong to: never of another one because its list came first. Of several lists the one counts that most
     members gave; ties go by the order of the profile.
     """
-    wanted = meant_cluster(replies, cluster_id, remembered)
-    lists = [reply.listed for reply in replies if reply.listed and reply.listed.cluster_id == wanted]
-    given = Counter({one.member_id: one.ids for one in lists}.values())
-    return max(lists, key=lambda one: given[one.ids], default=None)
+    expected_cluster_id = expected_cluster(replies, cluster_id, remembered)
+    lists = [reply.listed for reply in replies if reply.listed and reply.listed.cluster_id == expected_cluster_id]
+    givers = Counter({one.member_id: one.ids for one in lists}.values())
+    return max(lists, key=lambda one: givers[one.ids], default=None)
 
 
-def meant_cluster(replies: Iterable[Reply], cluster_id: str, remembered: Mapping[str, str]) -> str:
+def expected_cluster(replies: Iterable[Reply], cluster_id: str, remembered: Mapping[str, str]) -> str:
     """The cluster ID that `choose_list` goes by; empty when nobody answers."""
     replies = list(replies)
     if cluster_id and any(reply.cluster_id == cluster_id for reply in replies):

@@ -81,7 +81,7 @@ TLS_CAUSE: Final = re.compile(r"CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER|[
 
 def permission_remedy(words: str) -> str:
     """What an operator can do about a refusal that reads like this."""
-    return next((remedy for said, remedy in REMEDIES if said in words), ROOT_REMEDY)
+    return next((remedy for server_text, remedy in REMEDIES if server_text in words), ROOT_REMEDY)
 
 
 def classify(message: str, code: str, *, change: bool) -> type[EtcdError]:
@@ -100,16 +100,16 @@ def classify(message: str, code: str, *, change: bool) -> type[EtcdError]:
     return UnknownOutcomeError if change else UnreachableError
 
 
-def readable(said: str, code: str, timeout_seconds: float | None = None) -> str:
-    """`said` in words that are known to hold no host and no address, else no more than the code's name."""
+def readable(server_text: str, code: str, timeout_seconds: float | None = None) -> str:
+    """`server_text` in words that are known to hold no host and no address, else no more than the code's name."""
     if code == "DEADLINE_EXCEEDED":
         return f"no answer within {timeout_seconds:g} s" if timeout_seconds else "no answer in time"
-    if SERVER_WORDS.fullmatch(said):
-        return said
+    if SERVER_WORDS.fullmatch(server_text):
+        return server_text
     for words, ours in GRPC_WORDS:
-        if words in said:
+        if words in server_text:
             return ours
-    if "handshake" in said or "SSL" in said:
-        cause = TLS_CAUSE.search(said)
+    if "handshake" in server_text or "SSL" in server_text:
+        cause = TLS_CAUSE.search(server_text)
         return f"TLS handshake failed{f' ({cause[0]})' if cause else ''}"
     return code.lower().replace("_", " ")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.errors import EtcdError, EtcdPermissionError
-from etcd_handoff.etcd_connections import Connections
+from etcd_handoff.etcd.connections import Connections
 
 if TYPE_CHECKING:
     from etcd_handoff.config import EtcdProfile
@@ -53,13 +53,13 @@ class EtcdInspection:
             EtcdPermissionError: The credentials are wrong.
         """
         status = await self._ask(endpoint, lambda c, t: c.maintenance.status(timeout=t))
-        found = Inhabitant(format(status.header.cluster_id, "x"), format(status.header.member_id, "x"))
+        inhabitant = Inhabitant(format(status.header.cluster_id, "x"), format(status.header.member_id, "x"))
         try:
             listed = await self._ask(endpoint, lambda c, t: c.cluster.member_list(linearizable=True, timeout=t))
         except EtcdError as error:
-            return Inhabitant(found.cluster_id, found.member_id, note=str(error))
+            return Inhabitant(inhabitant.cluster_id, inhabitant.member_id, note=str(error))
         advertised = {format(m.ID, "x"): tuple(m.clientURLs) for m in listed.members}
-        return Inhabitant(found.cluster_id, found.member_id, advertised)
+        return Inhabitant(inhabitant.cluster_id, inhabitant.member_id, advertised)
 
     async def why_no_change(self, endpoint: str) -> str:
         """Why we may not change the membership; empty when we may.

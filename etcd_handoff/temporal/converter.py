@@ -1,9 +1,9 @@
 """How data crosses Temporal: JSON by pydantic, and what becomes of a payload that does not fit its model.
 
-What people write (`message.Request`, the input of a workflow) becomes `InvalidInput`: a failure of the workflow or of
+What people write (`wire.Request`, the input of a workflow) becomes `InvalidInput`: a failure of the workflow or of
 the update that they can read, where the SDK would retry the workflow's task for ever.
 
-What workers tell each other (every other `message.Message`) becomes `VersionMismatchError`, since it means that workers
+What workers tell each other (every other `wire.Message`) becomes `VersionMismatchError`, since it means that workers
 of two versions run side by side, as they do while an update is rolled out. Then another worker has to take the work:
 
 - A workflow reads an activity's answer, or what it carried into a new run: the SDK fails the workflow *task*, and the
@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
-from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.common import RawValue, SearchAttributeKey
+from temporalio.common import RawValue
 from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, pydantic_data_converter
 from temporalio.converter import BinaryNullPayloadConverter, CompositePayloadConverter, JSONProtoPayloadConverter
 from temporalio.exceptions import ApplicationError
@@ -33,19 +32,19 @@ from temporalio.exceptions import ApplicationError
 from etcd_handoff.change_queue import Recall, Ticket, Turns
 from etcd_handoff.errors import HandoffError
 from etcd_handoff.leave_requests import WatchRequest
-from etcd_handoff.message import Message, Request, describe
-from etcd_handoff.model import FailureType
+from etcd_handoff.model import FailureType, Record
+from etcd_handoff.wire import Message, Request, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
 JSON: Final = "json/plain"
 NULL: Final = "binary/null"
 DEFAULTS: Final = "etcd-handoff-defaults"
 """Key of a payload's metadata: which fields of a request have the value that they have when they are left out."""
 CONTINUED: Final = "etcd-handoff-continued"
-"""Key of a payload's metadata: a workflow wrote this request, for its own next run."""
-WRITTEN_BY_PEOPLE: Final = (Request, WatchRequest, Turns, Ticket, Recall)
+"""Key of a payload's metadata: a workflow wrote this, for its own next run or for a workflow that it starts."""
+WRITTEN_BY_PEOPLE: Final = (Request, WatchRequest, Turns, Ticket, Recall, Record)
 """What people write, and inputs of workflows and updates that have no other way to say that they cannot read it."""
 
 
@@ -61,8 +60,8 @@ class _ReadableErrors(PydanticJSONPlainPayloadConverter):
         if payload is not None and isinstance(value, Request | WatchRequest):
             unused = [name for name, field in type(value).model_fields.items() if getattr(value, name) == field.default]
             payload.metadata[DEFAULTS] = ",".join(unused).encode()
-            if workflow.in_workflow():
-                payload.metadata[CONTINUED] = b"true"
+        if payload is not None and isinstance(value, Request | WatchRequest | Record) and workflow.in_workflow():
+            payload.metadata[CONTINUED] = b"true"
         return payload
 
     def from_payload(self, payload: Payload, type_hint: type[Any] | None = None) -> Any:
@@ -153,18 +152,3 @@ def _as_json(payload: Payload, hint: object) -> Payload:
 
 data_converter = dataclasses.replace(pydantic_data_converter, payload_converter_class=HandoffPayloadConverter)
 """Give it to every client and replayer."""
-
-CLUSTER_KEY: Final = SearchAttributeKey.for_keyword("EtcdCluster")
-MEMBER_KEY: Final = SearchAttributeKey.for_keyword("EtcdMember")
-STATE_KEY: Final = SearchAttributeKey.for_keyword("HandoffState")
-"""Search attributes (contract): lists in the Web UI and the CLI select by them."""
-KEYWORD: Final = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
-
-
-def attributes_of_another_type(known: Mapping[str, int]) -> list[str]:
-    """Names of our search attributes that a namespace has, but not as Keyword; Temporal refuses values for them.
-
-    Args:
-        known: The namespace's custom search attributes, each with its `IndexedValueType`.
-    """
-    return [key.name for key in (CLUSTER_KEY, MEMBER_KEY, STATE_KEY) if known.get(key.name, KEYWORD) != KEYWORD]

@@ -8,34 +8,21 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from etcd_handoff import timing
 from etcd_handoff.belief import LISTS_DIFFER, UNLISTED_MEMBER, expected
-from etcd_handoff.client_url import canonical_url
 from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnreachableError
-from etcd_handoff.etcd_look import (
-    NO_ANSWER,
-    MemberList,
-    Reply,
-    Status,
-    choose_list,
-    meant_cluster,
-    read_list,
-    read_status,
-    view_of,
-)
+from etcd_handoff.etcd.client_url import canonical_url
+from etcd_handoff.etcd.look import choose_list, expected_cluster, view_of
+from etcd_handoff.etcd.replies import NO_ANSWER, MemberList, Reply, Status, read_list, read_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from etcd_handoff.config import EtcdProfile
-    from etcd_handoff.etcd_connections import Call, Connections, T
+    from etcd_handoff.etcd.connections import Call, Connections, T
     from etcd_handoff.view import ClusterView
-
-GRACE_SECONDS: Final = 0.02
-"""What a member that did not answer the last look gets beyond the slowest of the others."""
-RELOOK_SECONDS: Final = 0.05
-"""Pause before answers that contradict each other are read once more: a membership change may just be passing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +34,7 @@ class Route:
 
 
 @dataclass(slots=True)
-class _Asked:
+class _Query:
     """An endpoint within a look: its status and its list, asked side by side."""
 
     endpoint: str
@@ -124,7 +111,7 @@ class Observer:
         """See `EtcdGateway.observe`."""
         view = await self._look(frozenset(doubtful), leaving)
         if any(doubt.kind in (LISTS_DIFFER, UNLISTED_MEMBER) for doubt in view.doubts):
-            await asyncio.sleep(RELOOK_SECONDS)
+            await asyncio.sleep(timing.ETCD.second_look_seconds)
             silent = {m.id for m in view.members if not m.reachable or not (m.serves_reads or m.is_learner)}
             with suppress(EtcdError):  # then the contradiction stands
                 view = await self._look(frozenset({*doubtful, *silent}), leaving)
@@ -153,31 +140,31 @@ class Observer:
         raise UnreachableError(_no_list([str(error) for error in failures]))
 
     async def _look(self, doubtful: frozenset[str], leaving: str) -> ClusterView:
-        spared = self._routes[leaving].url if leaving in self._routes else ""
-        asked = [
+        leaving_url = self._routes[leaving].url if leaving in self._routes else ""
+        queries = [
             self._ask(f"endpoint {number} of the profile", url)
             for number, url in enumerate(self._profile.endpoints, start=1)
-            if url != spared
+            if url != leaving_url
         ]
         try:
-            await self._until_heard(asked, doubtful | {leaving})
-            chosen = self._chosen(asked)
+            await self._wait_for_answers(queries, doubtful | {leaving})
+            chosen = self._chosen_list(queries)
             if chosen is None:
-                raise await self._why_no_list(asked)
-            more = self._advertised(chosen, asked, doubtful | {leaving})
-            asked += more
-            await _wait(more)
-            chosen = self._chosen(asked) or chosen
+                raise await self._error_without_list(queries)
+            further = self._query_advertised(chosen, queries, doubtful | {leaving})
+            queries += further
+            await _wait(further)
+            chosen = self._chosen_list(queries) or chosen
         finally:
-            await _end([task for one in asked for task in one.tasks])
-        replies = [one.reply() for one in asked]
+            await _end([task for query in queries for task in query.tasks])
+        replies = [query.reply() for query in queries]
         self._remember(replies, chosen)
         routes = {member_id: route.url for member_id, route in self._routes.items()}
         return view_of(chosen, replies, routes, {leaving})
 
-    def _ask(self, endpoint: str, url: str, advertised_by: str = "") -> _Asked:
+    def _ask(self, endpoint: str, url: str, advertised_by: str = "") -> _Query:
         status, listing = asyncio.create_task(self._status(url)), asyncio.create_task(self._list(url))
-        return _Asked(endpoint, url, advertised_by, status, listing)
+        return _Query(endpoint, url, advertised_by, status, listing)
 
     async def _status(self, url: str) -> Status:
         return read_status(await self._read(url, lambda c, t: c.maintenance.status(timeout=t)))
@@ -186,57 +173,61 @@ class Observer:
         answer = await self._read(url, lambda c, t: c.cluster.member_list(linearizable=linearizable, timeout=t))
         return read_list(answer)
 
-    async def _until_heard(self, asked: Sequence[_Asked], doubtful: frozenset[str]) -> None:
+    async def _wait_for_answers(self, queries: Sequence[_Query], doubtful: frozenset[str]) -> None:
         """All have answered but those in doubt, and these had a short grace."""
-        pending = {task for one in asked for task in one.tasks}
+        pending = {task for query in queries for task in query.tasks}
         while pending:
-            enough = self._enough(asked, doubtful)
+            enough = self._enough(queries, doubtful)
             done, pending = await asyncio.wait(
-                pending, timeout=GRACE_SECONDS if enough else None, return_when=asyncio.FIRST_COMPLETED
+                pending,
+                timeout=timing.ETCD.late_member_seconds if enough else None,
+                return_when=asyncio.FIRST_COMPLETED,
             )
             if enough and not done:
                 return
 
-    def _enough(self, asked: Sequence[_Asked], doubtful: frozenset[str]) -> bool:
+    def _enough(self, queries: Sequence[_Query], doubtful: frozenset[str]) -> bool:
         """Every member that is not in doubt has given all that it gives, and most endpoints speak of this cluster.
 
         Without the latter a foreign cluster that answers first, and lists nobody but itself, would be all that is seen.
         """
-        chosen = self._chosen(asked)
+        chosen = self._chosen_list(queries)
         if chosen is None:
             return False
-        heard, members = 0, set[str]()
-        for one in asked:
-            cluster_id, owner = self._owners.get(one.url, ("", ""))
-            reply = one.reply()
-            if one.settled:
+        answered, members = 0, set[str]()
+        for query in queries:
+            cluster_id, owner = self._owners.get(query.url, ("", ""))
+            reply = query.reply()
+            if query.settled:
                 members.add(reply.member_id or owner)
-                heard += reply.cluster_id == chosen.cluster_id
+                answered += reply.cluster_id == chosen.cluster_id
             else:
-                heard += cluster_id == chosen.cluster_id and owner in doubtful
-        return 2 * heard > len(asked) and chosen.ids - doubtful <= members
+                answered += cluster_id == chosen.cluster_id and owner in doubtful
+        return 2 * answered > len(queries) and chosen.ids - doubtful <= members
 
-    def _chosen(self, asked: Sequence[_Asked]) -> MemberList | None:
-        return choose_list([one.reply() for one in asked], self._cluster_id, self._remembered)
+    def _chosen_list(self, queries: Sequence[_Query]) -> MemberList | None:
+        return choose_list([query.reply() for query in queries], self._cluster_id, self._remembered)
 
     @property
     def _remembered(self) -> dict[str, str]:
         return {url: cluster_id for url, (cluster_id, _) in self._owners.items()}
 
-    def _advertised(self, chosen: MemberList, asked: Sequence[_Asked], doubtful: frozenset[str]) -> list[_Asked]:
+    def _query_advertised(
+        self, chosen: MemberList, queries: Sequence[_Query], doubtful: frozenset[str]
+    ) -> list[_Query]:
         """Members of whom nothing has been heard, asked where they advertise."""
-        heard = {reply.member_id for one in asked if (reply := one.reply()).cluster_id == chosen.cluster_id}
+        answered = {reply.member_id for query in queries if (reply := query.reply()).cluster_id == chosen.cluster_id}
         known = {*self._profile.endpoints}
-        more: dict[str, _Asked] = {}
+        further: dict[str, _Query] = {}
         for member in chosen.members:
-            if member.id in doubtful | heard:
+            if member.id in doubtful | answered:
                 continue
             for url in (canonical_url(text) for text in member.client_urls):
                 # A member may advertise plain HTTP, over which no token or password goes that has TLS elsewhere.
-                fit = url.startswith("https://") or (url and not self._profile.secure)
-                if fit and url not in known and url not in more:
-                    more[url] = self._ask(f"the advertised URL of {member.name or member.id}", url, member.id)
-        return [*more.values()]
+                usable = url.startswith("https://") or (url and not self._profile.secure)
+                if usable and url not in known and url not in further:
+                    further[url] = self._ask(f"the advertised URL of {member.name or member.id}", url, member.id)
+        return [*further.values()]
 
     def _remember(self, replies: Iterable[Reply], chosen: MemberList) -> None:
         """Where each member answered: an advertised URL, which may lead to anybody, never replaces an endpoint."""
@@ -249,18 +240,22 @@ class Observer:
                 routes.setdefault(reply.status.member_id, Route(reply.url, cluster_id))
         self._routes = {i: route for i, route in (self._routes | routes).items() if i in chosen.ids}
 
-    async def _why_no_list(self, asked: Sequence[_Asked]) -> EtcdError:
+    async def _error_without_list(self, queries: Sequence[_Query]) -> EtcdError:
         """Why nobody gave a list that counts."""
-        replies = [one.reply() for one in asked]
-        wanted = meant_cluster(replies, self._cluster_id, self._remembered)
-        own = [(one, reply) for one, reply in zip(asked, replies, strict=True) if reply.cluster_id in ("", wanted)]
-        for one, _ in own:
-            if one.refusal is not None:
-                return one.refusal
+        replies = [query.reply() for query in queries]
+        expected_cluster_id = expected_cluster(replies, self._cluster_id, self._remembered)
+        own = [
+            (query, reply)
+            for query, reply in zip(queries, replies, strict=True)
+            if reply.cluster_id in ("", expected_cluster_id)
+        ]
+        for query, _ in own:
+            if query.refusal is not None:
+                return query.refusal
         foreign = [
             f"{reply.endpoint} answers for another cluster ({reply.cluster_id})"
             for reply in replies
-            if reply.cluster_id not in ("", wanted)
+            if reply.cluster_id not in ("", expected_cluster_id)
         ]
         unstarted = await self._unstarted([reply.url for _, reply in own if reply.status])
         nobody = _no_list([reply.list_note for reply in replies if not reply.listed])
@@ -269,7 +264,7 @@ class Observer:
     async def _unstarted(self, urls: Sequence[str]) -> list[str]:
         """Members that have not started yet, by anybody's own memory: each of them counts towards the quorum."""
         lists = await asyncio.gather(*(self._list(url, linearizable=False) for url in urls), return_exceptions=True)
-        members = {m.id: m for one in lists if isinstance(one, MemberList) for m in one.members}
+        members = {m.id: m for query in lists if isinstance(query, MemberList) for m in query.members}
         return [
             f"member {m.id} is listed and has not started, and counts towards the majority that is needed"
             for m in members.values()
@@ -293,8 +288,8 @@ def _outcome(task: asyncio.Task[T]) -> tuple[T | None, str]:
     return (None, str(error)) if error is not None else (task.result(), "")
 
 
-async def _wait(asked: Iterable[_Asked]) -> None:
-    await asyncio.gather(*(task for one in asked for task in one.tasks), return_exceptions=True)
+async def _wait(queries: Iterable[_Query]) -> None:
+    await asyncio.gather(*(task for query in queries for task in query.tasks), return_exceptions=True)
 
 
 async def _end(tasks: Sequence[asyncio.Future[Any]]) -> None:

@@ -13,7 +13,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.worker import ActivityInboundInterceptor, Interceptor
 
-from etcd_handoff import failpoints
+from etcd_handoff import failpoints, timing
 from etcd_handoff.errors import (
     ADDRESS,
     ConfigError,
@@ -23,7 +23,7 @@ from etcd_handoff.errors import (
     KubernetesPermissionError,
     UnknownClusterError,
 )
-from etcd_handoff.etcd_answers import permission_remedy
+from etcd_handoff.etcd.errors import permission_remedy
 from etcd_handoff.model import FailureType, Step, StepOutcome
 
 if TYPE_CHECKING:
@@ -31,11 +31,9 @@ if TYPE_CHECKING:
 
     from temporalio.worker import ExecuteActivityInput
 
-BEATS: Final = 3
+HEARTBEATS_PER_TIMEOUT: Final = 3
 """Heartbeats within one heartbeat time-out. Each is a request to Temporal, and an activity that waits for hours, as one
 does for each watched cluster, makes them all the time."""
-HEARTBEAT_SECONDS: Final = 0.25
-"""Pause between heartbeats that nobody would miss; they bring cancellations."""
 
 
 def now() -> str:
@@ -70,17 +68,7 @@ class StepClock:
 
 STEP_FAILS: Final = "StepFails"
 """Type of a failure that no other type names; also the planner's word for a step that keeps failing."""
-ELSEWHERE: Final = timedelta(milliseconds=200)
-"""Pause before a step is tried again that another worker may be able to do: one with the profile, or other files."""
-FINAL_ELSEWHERE: Final = 15
-"""From this attempt on it counts that no worker can do it."""
-FINAL_PERMISSION: Final = 3
-"""The same for etcd's refusal of credentials that come from files."""
-FINAL_UNEXPECTED: Final = 4
-"""From this attempt on a failure that nobody foresaw is the step's end; the workflow is Blocked by it."""
 LONGEST_TEXT: Final = 200
-MARGIN_SECONDS: Final = 1.0
-"""How long before Temporal gives an attempt up it ends by itself, at most: what it says then is read."""
 
 
 def failure(error: Exception, attempt: int) -> FailureError:
@@ -95,28 +83,30 @@ def failure(error: Exception, attempt: int) -> FailureError:
     """
     if isinstance(error, FailureError):
         return error
-    known = _known(error)
-    if known is not None:
-        text, kind, final = known
+    contract = _contract_failure(error)
+    if contract is not None:
+        text, kind, final = contract
         last = attempt >= final
-        return ApplicationError(text, type=kind, non_retryable=last, next_retry_delay=None if last else ELSEWHERE)
+        pause = None if last else timing.STEPS.elsewhere_pause
+        # The workflow is told the attempt: one before it may have done what this one is not allowed to.
+        return ApplicationError(text, attempt, type=kind, non_retryable=last, next_retry_delay=pause)
     text = str(error)[:LONGEST_TEXT] if isinstance(error, HandoffError) else safe_text(error)
-    last = attempt >= FINAL_UNEXPECTED and not isinstance(error, KubernetesError)
+    last = attempt >= timing.STEPS.unexpected_attempts and not isinstance(error, KubernetesError)
     return ApplicationError(text, type=STEP_FAILS, non_retryable=last)
 
 
-def _known(error: Exception) -> tuple[str, FailureType, int] | None:
+def _contract_failure(error: Exception) -> tuple[str, FailureType, int] | None:
     """Text, type and last attempt of a failure that the contract names."""
     if isinstance(error, UnknownClusterError):
-        return str(error), FailureType.UNKNOWN_CLUSTER, FINAL_ELSEWHERE
+        return str(error), FailureType.UNKNOWN_CLUSTER, timing.STEPS.elsewhere_attempts
     if isinstance(error, ConfigError):
-        return str(error), FailureType.INVALID_INPUT, FINAL_ELSEWHERE
+        return str(error), FailureType.INVALID_INPUT, timing.STEPS.elsewhere_attempts
     if isinstance(error, EtcdPermissionError):
         text = f"etcd does not allow it: {error}; {permission_remedy(str(error))}"
-        return text, FailureType.PERMISSION_DENIED, FINAL_PERMISSION if error.by_files else 1
+        return text, FailureType.PERMISSION_DENIED, timing.STEPS.elsewhere_attempts if error.by_files else 1
     if isinstance(error, KubernetesPermissionError):
         text = f"Kubernetes does not allow it: {error}; {error.remedy}"
-        return text, FailureType.PERMISSION_DENIED, FINAL_ELSEWHERE
+        return text, FailureType.PERMISSION_DENIED, timing.STEPS.elsewhere_attempts
     return None
 
 
@@ -128,7 +118,7 @@ def safe_text(error: Exception) -> str:
 
 def no_answer(seconds: float) -> ApplicationError:
     """The failure of a step that has used up its time."""
-    last = activity.in_activity() and activity.info().attempt >= FINAL_UNEXPECTED
+    last = activity.in_activity() and activity.info().attempt >= timing.STEPS.unexpected_attempts
     return ApplicationError(f"gave no answer within {seconds:g} s", type=STEP_FAILS, non_retryable=last)
 
 
@@ -148,21 +138,21 @@ def report_progress(*details: object) -> None:
         progress.details = details
 
 
-class ActivityFrame(Interceptor):
+class ActivityInterceptor(Interceptor):
     """Puts heartbeat, failpoints and the translation of failures round every activity."""
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
         """Called by the SDK once for each activity execution."""
-        return _Frame(next)
+        return _ActivityInbound(next)
 
 
-class _Frame(ActivityInboundInterceptor):
+class _ActivityInbound(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
         info, progress = activity.info(), _Progress()
         _PROGRESS.set(progress)
-        beating = None if info.is_local else asyncio.create_task(_heartbeat(info.heartbeat_timeout, progress))
+        heartbeats = None if info.is_local else asyncio.create_task(_heartbeat(info.heartbeat_timeout, progress))
         try:
-            async with _bound(info.start_to_close_timeout):
+            async with _deadline(info.start_to_close_timeout):
                 await failpoints.reach(f"{info.activity_type}.before")
                 answer = await self.next.execute_activity(input)
                 await failpoints.reach(f"{info.activity_type}.after")
@@ -172,19 +162,19 @@ class _Frame(ActivityInboundInterceptor):
             # No cause goes with it: that would carry the words of libraries, and with them addresses.
             raise failure(error, info.attempt) from None
         finally:
-            if beating is not None:
-                beating.cancel()
+            if heartbeats is not None:
+                heartbeats.cancel()
         return answer
 
 
 @asynccontextmanager
-async def _bound(limit: timedelta | None) -> AsyncIterator[None]:
+async def _deadline(limit: timedelta | None) -> AsyncIterator[None]:
     """Ends an attempt before Temporal gives it up without having heard a word of it."""
     if limit is None:
         yield
         return
     seconds = limit.total_seconds()
-    seconds -= min(MARGIN_SECONDS, seconds / 10)
+    seconds -= min(timing.STEPS.deadline_margin_seconds, seconds / 10)
     ends = asyncio.timeout(seconds)
     try:
         async with ends:
@@ -201,7 +191,7 @@ async def _heartbeat(timeout: timedelta | None, progress: _Progress) -> None:
     The server looks at a heartbeat time-out with a timer, and each beat before it fires costs another timer of the
     whole length. A step that takes milliseconds is missed soonest when it never beat.
     """
-    pause = timeout.total_seconds() / BEATS if timeout else HEARTBEAT_SECONDS
+    pause = timeout.total_seconds() / HEARTBEATS_PER_TIMEOUT if timeout else timing.STEPS.heartbeat_seconds
     while True:
         await asyncio.sleep(pause)
         activity.heartbeat(*progress.details)

@@ -28,11 +28,9 @@ from kubernetes.aio.config.dateutil import parse_rfc3339
 from kubernetes.aio.config.exec_provider import ExecProvider
 from yaml import MarkedYAMLError
 
+from etcd_handoff import timing
 from etcd_handoff.errors import ApiUnavailableError, ConfigError
 
-PLUGIN_SECONDS: Final = 30.0
-"""Time for a credential plugin; those of clouds take some seconds. Requests do not wait so long, the next finds it."""
-LEFTOVER_SECONDS: Final = 60.0
 FOLDER_PREFIX: Final = "etcd-handoff-kubernetes-"
 CREDENTIALS: Final = (
     *("token", "tokenFile", "exec", "auth-provider", "username"),
@@ -169,17 +167,17 @@ async def run_plugin(plugin: ExecProvider, folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise PluginError(f"cannot be run: {error.strerror}") from None
     try:
-        async with asyncio.timeout(PLUGIN_SECONDS):
+        async with asyncio.timeout(timing.KUBERNETES.plugin_seconds):
             output, errors = await process.communicate()
     except TimeoutError:
-        raise PluginError(f"did not end within {PLUGIN_SECONDS:g} s") from None
+        raise PluginError(f"did not end within {timing.KUBERNETES.plugin_seconds:g} s") from None
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     if process.returncode:
-        said = f"ended with {process.returncode} and {len(errors)} bytes on its standard error; run it by hand"
-        log.warning("credential plugin %s %s", Path(command).name, said)  # what it prints may be a secret
+        outcome = f"ended with {process.returncode} and {len(errors)} bytes on its standard error; run it by hand"
+        log.warning("credential plugin %s %s", Path(command).name, outcome)  # what it prints may be a secret
         raise PluginError(f"ended with {process.returncode}")
     answer = json.loads(output)
     if answer["apiVersion"] != plugin.api_version:
@@ -197,8 +195,8 @@ def what_is_wrong(error: Exception) -> str:
         note = f"a certificate or key in it cannot be read ({error.reason or 'no reason given'})"
     elif isinstance(error, OSError) and error.errno:
         note = os.strerror(error.errno)
-    elif isinstance(error, ConfigException) and (found := MISSING.search(str(error))):
-        key = found[1] or found[2]
+    elif isinstance(error, ConfigException) and (match := MISSING.search(str(error))):
+        key = match[1] or match[2]
         note = f"it lacks `{key}`" if key in KEYS else ""
     elif isinstance(error, ConfigException) and "File does not exist" in str(error):
         note = "it names a file that is not there"
@@ -254,8 +252,8 @@ def _runs(pid: int) -> bool:
 def _is_left(folder: Path) -> bool:
     """Whether nobody will use a folder any more: those of other containers' processes are used for moments."""
     try:
-        found = folder.lstat()
+        folder_status = folder.lstat()
     except OSError:
         return False
-    old = time.time() - found.st_mtime >= LEFTOVER_SECONDS
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and old
+    old = time.time() - folder_status.st_mtime >= timing.KUBERNETES.leftover_seconds
+    return stat.S_ISDIR(folder_status.st_mode) and folder_status.st_uid == os.getuid() and old

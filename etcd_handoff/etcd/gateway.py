@@ -10,21 +10,15 @@ from __future__ import annotations
 import time
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from etcd_handoff import timing
 from etcd_handoff.errors import EtcdError, UnknownOutcomeError, UnreachableError
-from etcd_handoff.etcd_connections import Call, Connections, first_answer
-from etcd_handoff.etcd_lock import (
-    ABSENT,
-    LOCK_KEY,
-    LOCK_STALE_SECONDS,
-    LockAge,
-    LockEntry,
-    lock_value,
-    read_holder,
-)
-from etcd_handoff.etcd_look import hex_id
-from etcd_handoff.etcd_observer import Observer, Route
+from etcd_handoff.etcd.connections import Call, Connections, any_answer
+from etcd_handoff.etcd.lock import ABSENT, LOCK_KEY, LockAge, LockEntry, lock_value, read_holder
+from etcd_handoff.etcd.observer import Observer, Route
+from etcd_handoff.etcd.port import KeyspaceHash
+from etcd_handoff.etcd.replies import hex_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
@@ -32,27 +26,8 @@ if TYPE_CHECKING:
     from etcd_handoff.config import EtcdProfile
     from etcd_handoff.view import ClusterView
 
-LOCK_CALL_SECONDS: Final = 1.0
-"""Deadline, at least, of a write that only shows that writes are committed: more would hold the removal up."""
 LOCK_TRIES: Final = 3
 """Writes of the lock's key until it is ours: it may be released, or prove to be ours, between two of them."""
-SNAPSHOT_IDLE_SECONDS: Final = 30.0
-"""How long a snapshot's stream may bring nothing; a connection that went dark says nothing for a quarter of an hour."""
-
-
-class KeyspaceHash(NamedTuple):
-    """A hash of a member's keyspace; two can be compared only at equal revision and equal compact revision.
-
-    Attributes:
-        hash: etcd's HashKV.
-        revision: The revision that the member stood at.
-        compact_revision: The revision up to which it had compacted: one that has compacted and one that has not yet
-            hash different keys (etcd `server/etcdserver/corrupt.go`).
-    """
-
-    hash: int
-    revision: int
-    compact_revision: int
 
 
 class EtcdGateway:
@@ -72,7 +47,7 @@ class EtcdGateway:
         self._lock_values: dict[str, bytes] = {}
         # As long as its holder may take: to write the key, to look, to look again after a pause, and to propose.
         longest = 2 * profile.call_timeout_seconds + 2 * profile.change_timeout_seconds
-        self._lock_age = LockAge(max(LOCK_STALE_SECONDS, longest + 6))
+        self._lock_age = LockAge(max(timing.ETCD.lock_stale_seconds, longest + 6))
 
     async def close(self) -> None:
         """Close all connections."""
@@ -136,7 +111,7 @@ class EtcdGateway:
             UnreachableError: The stream broke; what was yielded is worthless.
         """
         url = self._observer.route(member_id).url
-        async with aclosing(self._connections.stream(url, SNAPSHOT_IDLE_SECONDS)) as chunks:
+        async with aclosing(self._connections.stream(url, timing.ETCD.snapshot_idle_seconds)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
@@ -198,13 +173,13 @@ class EtcdGateway:
         value, expect = lock_value(holder, label), ABSENT
         self._lock_values[holder] = value
         for _ in range(LOCK_TRIES):
-            ours, found = await self._put_lock(via_id, value, expect)
+            ours, stored = await self._put_lock(via_id, value, expect)
             if ours:
                 return ""
-            expect = found or ABSENT
+            expect = stored or ABSENT
             other = read_holder(expect.value)
             # Ours is written anew, so that it does not count as left behind.
-            free = found is None or other.holder == holder or self._lock_age.is_stale(found, time.monotonic())
+            free = stored is None or other.holder == holder or self._lock_age.is_stale(stored, time.monotonic())
             if not free:
                 return other.shown
         return "others, who take it in turns"
@@ -215,9 +190,9 @@ class EtcdGateway:
         Raises:
             UnknownOutcomeError: No definite answer.
         """
-        _, found = await self._delete_lock(via_id, self._lock_values.pop(holder, b""))
-        if found is not None and read_holder(found.value).holder == holder:  # another worker wrote it for the holder
-            await self._delete_lock(via_id, found.value)
+        _, stored = await self._delete_lock(via_id, self._lock_values.pop(holder, b""))
+        if stored is not None and read_holder(stored.value).holder == holder:  # another worker wrote it for the holder
+            await self._delete_lock(via_id, stored.value)
 
     async def commit_probe(self, via_id: str = "") -> None:
         """An entry that changes nothing was committed, through `via_id` or through anybody.
@@ -231,7 +206,7 @@ class EtcdGateway:
         if not via_id and not self._observer.members:
             await self.observe()
         members = (via_id,) if via_id else self._observer.members
-        await first_answer([partial(self._probe, member_id) for member_id in members])
+        await any_answer([partial(self._probe, member_id) for member_id in members])
 
     # --- inside: calls --------------------------------------------------------------------------------------------
 
@@ -258,7 +233,7 @@ class EtcdGateway:
 
     @property
     def _write_seconds(self) -> float:
-        return max(LOCK_CALL_SECONDS, self._profile.call_timeout_seconds)
+        return max(timing.ETCD.lock_call_seconds, self._profile.call_timeout_seconds)
 
     async def _probe(self, member_id: str) -> None:
         await self._read_at(member_id, lambda c, t: c.maintenance.alarms(timeout=t), self._write_seconds)
@@ -295,5 +270,5 @@ def _entry(answer: Any) -> tuple[bool, LockEntry | None]:
     """Whether a transaction on the lock's key took place, else what it found there."""
     if answer.succeeded:
         return True, None
-    found = answer.responses[0].response_range.kvs
-    return False, LockEntry(found[0].value, found[0].create_revision, found[0].version) if found else None
+    stored = answer.responses[0].response_range.kvs
+    return False, LockEntry(stored[0].value, stored[0].create_revision, stored[0].version) if stored else None

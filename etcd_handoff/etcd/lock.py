@@ -11,10 +11,9 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
+from etcd_handoff import timing
+
 LOCK_KEY: Final = "/etcd-handoff/change"
-LOCK_STALE_SECONDS: Final = 20.0
-"""After so long without a new revision the lock counts as left behind. A removal holds it for one look and one change,
-each within its time-out, and takes it anew after every pause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +61,8 @@ def lock_value(holder: str, label: str) -> bytes:
 def read_holder(value: bytes) -> Holder:
     """Who the value names; what cannot be read is somebody else's."""
     try:
-        found = json.loads(value)
-        return Holder(str(found["holder"]), str(found.get("label", "")))
+        fields = json.loads(value)
+        return Holder(str(fields["holder"]), str(fields.get("label", "")))
     except (ValueError, KeyError, TypeError, AttributeError):
         return Holder("", "somebody whose entry cannot be read")
 
@@ -71,7 +70,7 @@ def read_holder(value: bytes) -> Holder:
 class LockAge:
     """For how long one revision of the key has been seen, by the reader's own monotonic clock."""
 
-    def __init__(self, stale_seconds: float = LOCK_STALE_SECONDS) -> None:
+    def __init__(self, stale_seconds: float = timing.ETCD.lock_stale_seconds) -> None:
         """Nothing has been seen."""
         self._stale_seconds = stale_seconds
         self._seen: LockEntry | None = None

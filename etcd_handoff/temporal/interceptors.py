@@ -17,13 +17,13 @@ from temporalio.worker import (
     WorkflowInterceptorClassInput,
 )
 
-from etcd_handoff.payloads import invalid_input
+from etcd_handoff.temporal.converter import invalid_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-class ArgumentCheck(Interceptor):
+class ArgumentCheckInterceptor(Interceptor):
     """Counts arguments, where the SDK would hand plain JSON to handlers and fail the workflow's task for ever."""
 
     def workflow_interceptor_class(

@@ -8,11 +8,6 @@ print((await removal.result()).outcome)
 from __future__ import annotations
 
 import atexit
-import os
-import re
-import sys
-import threading
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 from temporalio.client import Client, WorkflowHandle
@@ -26,7 +21,6 @@ from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff.errors import ConfigError
-from etcd_handoff.exit_status import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE
 from etcd_handoff.leave_requests import WATCH_TASK_TIMEOUT, WatchRequest, watch_id
 from etcd_handoff.model import (
     TASK_QUEUE,
@@ -37,7 +31,10 @@ from etcd_handoff.model import (
     plan_id,
     workflow_id,
 )
-from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY, data_converter
+from etcd_handoff.temporal.connection_failures import DEFAULT_ADDRESS
+from etcd_handoff.temporal.converter import data_converter
+from etcd_handoff.temporal.process_exit import let_native_threads_leave
+from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
 
 if TYPE_CHECKING:
     from temporalio.client import Interceptor
@@ -45,13 +42,10 @@ if TYPE_CHECKING:
 WORKFLOW_TYPE: Final = "RemoveMember"
 WATCH_TYPE: Final = "WatchEtcdMembers"
 
-DEFAULT_ADDRESS: Final = "localhost:7233"
-
-EXIT_SECONDS: Final = 1.0
-"""How long a script's end waits for the SDK's own threads."""
-
 Removal = WorkflowHandle[Any, RemovalResult]
 Watcher = WorkflowHandle[Any, None]
+
+atexit.register(let_native_threads_leave)
 
 
 async def connect(interceptors: tuple[Interceptor, ...] = ()) -> Client:
@@ -76,7 +70,7 @@ async def start_removal(client: Client, request: RemovalRequest, task_queue: str
     A dry run has a workflow ID of its own (`plan_id`), so that no removal ever takes the end of one for its own.
 
     Args:
-        client: From `connect`, or any client with `etcd_handoff.payloads.data_converter`.
+        client: From `connect`, or any client with `etcd_handoff.temporal.converter.data_converter`.
         request: What to remove.
         task_queue: Task queue of the workers.
 
@@ -120,7 +114,7 @@ async def start_watch(client: Client, request: WatchRequest, task_queue: str = T
     """Start watching the EtcdMembers of a cluster, or join the watcher that runs already.
 
     Args:
-        client: From `connect`, or any client with `etcd_handoff.payloads.data_converter`.
+        client: From `connect`, or any client with `etcd_handoff.temporal.converter.data_converter`.
         request: What to watch.
         task_queue: Task queue of the workers.
 
@@ -138,85 +132,3 @@ async def start_watch(client: Client, request: WatchRequest, task_queue: str = T
         static_summary=f"Do what EtcdMembers of cluster {request.cluster} ask for, and keep them true",
     )
     return handle
-
-
-def remove_temporary_files() -> None:
-    """Remove what the Kubernetes client wrote for itself, where one was used: keys must not stay behind.
-
-    A program that ends by `os._exit` calls this before: nothing that the interpreter does at its exit is done then.
-    """
-    if (kubeconfig := sys.modules.get("etcd_handoff.kubeconfig")) is not None:
-        kubeconfig.remove_temporary_files()
-
-
-@atexit.register
-def let_native_threads_leave(most_seconds: float = EXIT_SECONDS) -> None:
-    """Return when no thread from outside Python runs Python code any more, or when time is up.
-
-    The SDK's own threads hand answers to the event loop. A script that ends while one of them is about to return from
-    there is killed by SIGABRT or SIGSEGV after its work is done (temporalio sdk-python#300), and its caller takes a
-    removal that went well for one that failed.
-    """
-    end = time.monotonic() + most_seconds
-    # All that run Python code, but those that Python's `threading` knows: these it has waited for, or need no waiting.
-    while sys._current_frames().keys() - {thread.ident for thread in threading.enumerate()}:  # noqa: SLF001
-        if time.monotonic() >= end:
-            return
-        time.sleep(0.001)
-
-
-def temporal_address() -> str:
-    """Where Temporal is looked for, for messages."""
-    try:
-        return ClientConfig.load_client_connect_config().get("target_host") or DEFAULT_ADDRESS
-    except (RuntimeError, ValueError, OSError):
-        return os.environ.get("TEMPORAL_ADDRESS", "an address that the environment does not tell")
-
-
-def connection_failure(error: Exception) -> tuple[int, str]:
-    """Exit status and text for a connection to Temporal that could not be made, or that broke.
-
-    The SDK's own errors of a connection are RuntimeErrors with all their causes in one text.
-    """
-    if isinstance(error, RPCError):
-        return rpc_failure(error)
-    said = str(error)
-    if any(code in said for code in ("code: Unauthenticated", "code: PermissionDenied")):
-        return EXIT_FAILED, refused_note(connection_note(said))
-    connecting = said.startswith(("Failed client connect", "Server connection error")) or not said
-    if connecting or not isinstance(error, RuntimeError):
-        return EXIT_UNREACHABLE, unreachable_note(error)
-    return EXIT_FAILED, f"the connection to Temporal at {temporal_address()} ended: {said.splitlines()[0][:500]}"
-
-
-def rpc_failure(error: RPCError) -> tuple[int, str]:
-    """Exit status and text for a call that Temporal refused or did not answer."""
-    said = error.message.rstrip(".")
-    if error.status in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
-        return EXIT_UNREACHABLE, f"Temporal at {temporal_address()} (TEMPORAL_ADDRESS) does not answer: {said}"
-    if error.status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED):
-        return EXIT_FAILED, refused_note(f"{error.status.name}: {said}")
-    text = f"Temporal at {temporal_address()} refuses: {error.status.name}: {said}"
-    if error.status is RPCStatusCode.NOT_FOUND:
-        return EXIT_USAGE, f"{text}; set TEMPORAL_NAMESPACE to one that it has"
-    return EXIT_FAILED, text
-
-
-def refused_note(said: str) -> str:
-    """What to say of credentials that Temporal does not take, with the remedy."""
-    return (
-        f"Temporal at {temporal_address()} refuses the credentials: {said}; renew TEMPORAL_API_KEY or the client"
-        " certificate (TEMPORAL_TLS_*), and check that it may use the namespace"
-    )
-
-
-def unreachable_note(error: Exception) -> str:
-    """What to say of a connection to Temporal that failed, with the remedy."""
-    said = connection_note(str(error))
-    return f"Temporal cannot be reached at {temporal_address()}: {said}; set TEMPORAL_ADDRESS to a running server"
-
-
-def connection_note(said: str) -> str:
-    """The part of the SDK's connection error that says something to people."""
-    found = re.findall(r'(?:message|error): "([^"]+)"', said)
-    return (found[-1] if found else said.removeprefix("Failed client connect: "))[:200] or "no answer in time"

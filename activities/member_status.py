@@ -1,0 +1,245 @@
+"""Effects on EtcdMember resources: the truth about a member, written where it survives the member."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.interceptor import StepClock
+from activities.member_resource import (
+    CONFLICT_TRIES,
+    generation_of,
+    last_leave_writer,
+    member_resource,
+    send_events,
+    write_status,
+)
+from etcd_handoff import failpoints, timing
+from etcd_handoff.errors import (
+    AdmissionError,
+    ConfigError,
+    ConflictError,
+    KindGoneError,
+    KubernetesError,
+    KubernetesPermissionError,
+    ObjectGoneError,
+    RejectedError,
+)
+from etcd_handoff.etcdmember import (
+    asks_to_leave,
+    member_id_of,
+    resource_name,
+    says,
+    status_of,
+)
+from etcd_handoff.model import (
+    FailureType,
+    FoundResource,
+    LeaveRequest,
+    LeaveState,
+    Record,
+    Recorded,
+    ResourceQuery,
+    Step,
+    StepOutcome,
+)
+from etcd_handoff.planning import canonical_id
+
+if TYPE_CHECKING:
+    from etcd_handoff.kubernetes.pool import KubernetesGateways
+
+
+NOT_RECORDED: Final = "NotRecorded"
+"""Type of the failure of an attempt to write a status that may succeed later, or on another worker."""
+ERROR_PREFIXES: Final[dict[type[KubernetesError], str]] = {
+    KubernetesPermissionError: "Kubernetes does not allow it: ",
+    AdmissionError: "an admission webhook or policy denies it: ",
+    RejectedError: "the API server does not accept it: ",
+    KindGoneError: "EtcdMembers are not installed: ",
+}
+"""How to begin what is told of an error."""
+
+
+class KubernetesActivities:
+    """The activities on the EtcdMember of a member that leaves.
+
+    Args:
+        gateways: Gateways to the API servers of each cluster profile.
+        node: The node that this worker runs on.
+    """
+
+    def __init__(self, gateways: KubernetesGateways, node: str) -> None:
+        self._gateways = gateways
+        self._node = node
+
+    @activity.defn
+    async def find_resource(self, query: ResourceQuery) -> FoundResource:
+        """The EtcdMember that has this name or carries this member ID, for a member that etcd does not list."""
+        clock, gateway = StepClock(self._node), self._gateways.get(query.cluster)
+        if gateway is None:
+            error = ConfigError("no Kubernetes in the profile")
+            note = _final_note(error, timing.STEPS.no_kubernetes_attempts, timing.STEPS.no_kubernetes_pause)
+            return FoundResource(step=clock.step(StepOutcome.OBSERVED, note))
+        try:
+            resources = await gateway.list(query.member)
+        except ObjectGoneError as error:
+            # An API server that has just been started does not serve the kind yet, and others may have been silent.
+            note = "" if error.certain else _final_note(error, timing.STEPS.absent_attempts)
+            return FoundResource(step=clock.step(StepOutcome.OBSERVED, note or "EtcdMembers are not installed"))
+        except KubernetesPermissionError as error:
+            raise _refusal(error) from error
+        name, member_id = resource_name(query.member), canonical_id(query.member)
+        resource = next((r for r in resources if r["metadata"]["name"] == name), None)
+        resource = resource or next((r for r in resources if member_id_of(r) == member_id), None)
+        if resource is None:
+            return FoundResource(step=clock.step(StepOutcome.OBSERVED, "no such EtcdMember"))
+        return FoundResource(
+            step=clock.step(StepOutcome.OBSERVED),
+            name=resource["metadata"]["name"],
+            member_id=member_id_of(resource),
+            peer_address=str(status_of(resource).get("peerAddress") or ""),
+            leave=asks_to_leave(resource),
+            joined=says(resource),
+            generation=generation_of(resource),
+            uid=str(resource["metadata"].get("uid") or ""),
+        )
+
+    @activity.defn
+    async def request_leave(self, ask: LeaveRequest) -> Step:
+        """`spec.leave` of the member's EtcdMember is true, so that k0s takes the member out; or false again."""
+        clock, gateway = StepClock(self._node), self._gateways.require(ask.cluster)
+        try:
+            for _ in range(CONFLICT_TRIES):
+                resource = await member_resource(gateway, ask.member_name, ask.member_id)
+                if resource is None or member_id_of(resource) != ask.member_id:
+                    note = f"there is no EtcdMember for {ask.member_name or ask.member_id}"
+                    return clock.step(StepOutcome.FAILED, note)
+                name = resource["metadata"]["name"]
+                if asks_to_leave(resource) is ask.leave:
+                    asks = "asks" if ask.leave else "does not ask"
+                    return clock.step(StepOutcome.REQUESTED, f"EtcdMember {name} {asks} to leave already")
+                with contextlib.suppress(ConflictError):
+                    await gateway.patch_spec(resource, {"leave": ask.leave}, departing=ask.member_name)
+                    what = "set on" if ask.leave else "taken back from"
+                    return clock.step(StepOutcome.REQUESTED, f"spec.leave is {what} EtcdMember {name}")
+        except RejectedError as error:
+            return clock.step(StepOutcome.FAILED, _error_text(error))
+        except ObjectGoneError as error:
+            return clock.step(StepOutcome.FAILED, _final_note(error, timing.STEPS.absent_attempts))
+        except KubernetesPermissionError as error:
+            raise _refusal(error) from error
+        msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its spec was written"
+        raise ConflictError(msg)
+
+    @activity.defn
+    async def read_leave(self, ask: LeaveRequest) -> LeaveState:
+        """Whether the member's EtcdMember still asks to leave, and who said so last."""
+        clock, gateway = StepClock(self._node), self._gateways.require(ask.cluster)
+        try:
+            resource = await member_resource(gateway, ask.member_name, ask.member_id)
+        except ObjectGoneError as error:
+            return LeaveState(step=clock.step(StepOutcome.OBSERVED, _final_note(error, timing.STEPS.absent_attempts)))
+        except KubernetesPermissionError as error:
+            raise _refusal(error) from error
+        if resource is None or member_id_of(resource) != ask.member_id:
+            note = f"there is no EtcdMember for {ask.member_name or ask.member_id}"
+            return LeaveState(step=clock.step(StepOutcome.OBSERVED, note))
+        manager, since = last_leave_writer(resource)
+        leave, metadata = asks_to_leave(resource), resource["metadata"]
+        by = f", last written by {manager}" if manager else ""
+        return LeaveState(
+            step=clock.step(StepOutcome.OBSERVED, f"spec.leave is {str(leave).lower()}{by}"),
+            present=True,
+            name=metadata["name"],
+            leave=leave,
+            generation=generation_of(resource),
+            manager=manager,
+            since=since,
+            uid=str(metadata.get("uid") or ""),
+        )
+
+    @activity.defn
+    async def update_status(self, record: Record) -> Recorded:
+        """The member's EtcdMember says what `record` says, written through an API server that outlives the member.
+
+        What may be otherwise later, or on another worker, fails the attempt, so that Temporal tries again for as long
+        as the workflow has patience; the failure says why.
+        """
+        clock, times = StepClock(self._node), timing.STEPS
+
+        def nothing(note: str) -> Recorded:
+            return Recorded(step=clock.step(StepOutcome.NOT_RECORDED, note), recorded=False, note=note)
+
+        try:
+            gateway = self._gateways.get(record.cluster)
+            if gateway is None:
+                error = ConfigError("the cluster profile has no Kubernetes, so there is no EtcdMember to write")
+                attempts = times.elsewhere_attempts if record.kubernetes else times.no_kubernetes_attempts
+                return nothing(_final_note(error, attempts, times.no_kubernetes_pause, final=not record.kubernetes))
+            known = await self._gateways.take_prefetched(record.cluster, record.member_name)
+            writing = asyncio.ensure_future(write_status(gateway, record, known))
+            await failpoints.reach("update_status.during")
+            note, resource = await writing
+        except ConfigError as error:
+            attempts, pause = times.elsewhere_attempts, times.elsewhere_pause
+            return nothing(_final_note(error, attempts, pause, final=not record.kubernetes))
+        except ObjectGoneError as error:
+            return nothing(_final_note(error, timing.STEPS.absent_attempts))
+        except RejectedError as error:
+            return nothing(_error_text(error))
+        except KubernetesError as error:
+            raise ApplicationError(_error_text(error), type=NOT_RECORDED) from error
+        if resource is None:
+            return nothing(note)
+        step = clock.step(StepOutcome.RECORDED, record.message)
+        self._gateways.send_later(send_events(gateway, resource, record))
+        return Recorded(step=step, recorded=True)
+
+
+def _error_text(error: Exception) -> str:
+    """What to say of an error, with its remedy."""
+    prefix = next((prefix for kind, prefix in ERROR_PREFIXES.items() if isinstance(error, kind)), "")
+    remedy = error.remedy if isinstance(error, KubernetesError) else ""
+    return f"{prefix}{error}" + f"; {remedy}" * bool(remedy)
+
+
+def _final_note(error: Exception, attempts: int, pause: timedelta | None = None, *, final: bool = True) -> str:
+    """What to say of an error once it has been met in this attempt, the last of so many.
+
+    Attempts that something else has failed count too, so it is an answer only where it may be one the first time.
+
+    Args:
+        error: What was met.
+        attempts: How many there are.
+        pause: Between them; the one of the workflow's retry policy where it is None, and after them.
+        final: There is a last attempt at all.
+
+    Raises:
+        ApplicationError: There are attempts left.
+    """
+    attempt = activity.info().attempt
+    if isinstance(error, KindGoneError):
+        final = final and error.certain
+    elif isinstance(error, ObjectGoneError) and error.certain:
+        return _error_text(error)
+    if attempt < attempts or not final:
+        delay = pause if attempt < attempts else None
+        raise ApplicationError(_error_text(error), type=NOT_RECORDED, next_retry_delay=delay) from error
+    return _error_text(error)
+
+
+def _refusal(error: KubernetesPermissionError) -> Exception:
+    """The failure for a refusal: to be tried again at first, then for good."""
+    info = activity.info()
+    limit = info.schedule_to_close_timeout or timedelta.max  # a dry run has one: it tells what is known before its end
+    no_time = datetime.now(UTC) - info.scheduled_time >= limit - timing.STEPS.refused_reserve_timeout
+    last = info.attempt >= timing.STEPS.refused_attempts or no_time
+    delay = None if last else timing.STEPS.refused_pause
+    return ApplicationError(
+        _error_text(error), type=FailureType.PERMISSION_DENIED, non_retryable=last, next_retry_delay=delay
+    )

@@ -1,0 +1,149 @@
+"""What was asked to be true before anything is changed: all voters hold the same data, and a snapshot is stored."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities import snapshots
+from activities.etcd_looks import doubt
+from activities.interceptor import STEP_FAILS, StepClock
+from etcd_handoff import timing
+from etcd_handoff.errors import CompactedError, EtcdError
+from etcd_handoff.model import Act, Report, StepOutcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from activities.etcd_looks import Looks
+    from etcd_handoff.config import Config
+    from etcd_handoff.etcd.port import EtcdPort, KeyspaceHash
+    from etcd_handoff.view import ClusterView, MemberView
+
+TRIES: Final = 5
+"""A compaction between two hashes makes them incomparable; Kubernetes compacts every five minutes."""
+
+
+class PreconditionActivities:
+    """The activities that only read, and store what they have read.
+
+    Args:
+        config: Where the clusters are, and where their snapshots go.
+        node: The node that this worker runs on.
+        looks_at: The looks at the cluster of a profile.
+    """
+
+    def __init__(self, config: Config, node: str, looks_at: Callable[[str], Looks]) -> None:
+        self._config = config
+        self._node = node
+        self._looks_at = looks_at
+
+    @activity.defn
+    async def check_hash(self, act: Act) -> Report:
+        """All voters have the same keyspace at one revision (etcd's HashKV), or a note says which differ."""
+        clock, looks = StepClock(self._node), self._looks_at(act.cluster)
+        view, note = await looks.look()
+        if view is None or (note := doubt(view, act)):
+            return Report(step=clock.step(StepOutcome.UNAVAILABLE, note), view=view)
+        outcome, note = await compare_hashes(looks.gateway, view)
+        return Report(step=clock.step(outcome, note), view=view)
+
+    @activity.defn
+    async def take_snapshot(self, act: Act) -> Report:
+        """A snapshot, checked against the SHA-256 at its end, lies in the profile's snapshot_directory on this node."""
+        clock, looks = StepClock(self._node), self._looks_at(act.cluster)
+        profile = self._config.cluster(act.cluster).etcd
+        folder = profile.snapshot_directory
+        if folder is None:
+            text = f"no snapshot_directory in the profile {act.cluster!r}; set it or start without snapshot"
+            return Report(step=clock.step(StepOutcome.FAILED, text))
+        view, note = await looks.look(act.doubtful)
+        source = snapshots.source_of(view, act.target_id) if view else None
+        if view is None or source is None or (note := doubt(view, act)):
+            return Report(step=clock.step(StepOutcome.UNAVAILABLE, note or "no healthy voter"), view=view)
+        info, target = activity.info(), view.member(act.target_id)
+        leaves = target is not None and target.name.lower() == self._node.lower()
+        if leaves and info.attempt < timing.STEPS.snapshot_elsewhere_attempts:
+            text = f"{self._node} is the node that leaves: another worker is to store the snapshot"
+            raise ApplicationError(text, type=STEP_FAILS, next_retry_delay=timing.STEPS.elsewhere_pause)
+        path = snapshots.snapshot_path(folder, act.cluster, info.workflow_run_id or "")
+        try:
+            async with contextlib.aclosing(looks.gateway.snapshot(source.id)) as chunks:
+                size = await snapshots.store(chunks, path, info.attempt, source.db_size_bytes)
+            await asyncio.to_thread(snapshots.prune, folder, act.cluster, profile.snapshots_kept)
+        except (EtcdError, OSError) as error:
+            return Report(step=clock.step(StepOutcome.UNAVAILABLE, f"from {source.label}: {error}"), view=view)
+        text = f"{path} on {self._node}, {size} bytes from {source.label}"
+        if leaves:
+            text += "; this is the node that leaves: copy it before the node is wiped"
+        return Report(step=clock.step(StepOutcome.SAVED, text), view=view)
+
+
+async def compare_hashes(gateway: EtcdPort, view: ClusterView) -> tuple[StepOutcome, str]:
+    """Whether the voters' keyspaces are the same at one revision, and what was seen.
+
+    A voter that does not answer makes the answer unknown: its copy may be the one that differs.
+    """
+    silent = [f"{m.label} does not answer ({m.note})" for m in view.voters if not m.reachable]
+    if silent:
+        return StepOutcome.UNAVAILABLE, ", ".join(silent)
+    note = ""
+    for number in range(TRIES):
+        if number:
+            await asyncio.sleep(timing.STEPS.hash_again_seconds)
+        hashes, note = await _hashes(gateway, view.voters)
+        if hashes is None:
+            continue
+        if len({keyspace.compact_revision for keyspace in hashes.values()}) > 1:
+            compacted = ", ".join(f"{name} {keyspace.compact_revision}" for name, keyspace in hashes.items())
+            note = f"members have compacted up to different revisions: {compacted}"
+            continue
+        same = len({keyspace.hash for keyspace in hashes.values()}) == 1
+        return StepOutcome.CONSISTENT if same else StepOutcome.INCONSISTENT, note
+    return StepOutcome.UNAVAILABLE, note
+
+
+async def _hashes(gateway: EtcdPort, voters: tuple[MemberView, ...]) -> tuple[dict[str, KeyspaceHash] | None, str]:
+    """Each voter's hash at one revision and a text of them all; None with the reason where one could not be had.
+
+    The first one's newest revision is the one that counts: by the time that it is hashed the others have reached it,
+    and nobody has to hash the whole keyspace twice.
+    """
+    first, *others = voters
+    try:
+        newest = await gateway.hash_at(first.id, 0)
+    except EtcdError as error:
+        return None, f"{first.label} gave no hash: {error}"
+    answers = await asyncio.gather(*(_comparable(gateway, m.id, newest) for m in others), return_exceptions=True)
+    hashes, missing = {first.label: newest}, list[str]()
+    for member, answer in zip(others, answers, strict=True):
+        if isinstance(answer, CompactedError):
+            missing.append(f"no common revision: {member.label} answers: {answer}")
+        elif isinstance(answer, EtcdError):
+            missing.append(f"{member.label} gave no hash: {answer}")
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            hashes[member.label] = answer
+    if missing:
+        return None, "; ".join(missing)
+    shown = ", ".join(f"{name} {keyspace.hash:08x}" for name, keyspace in hashes.items())
+    return hashes, f"revision {newest.revision}: {shown}"
+
+
+async def _comparable(gateway: EtcdPort, member_id: str, newest: KeyspaceHash) -> KeyspaceHash:
+    """The member's hash at the revision of `newest`, from the same compaction on where the member has one.
+
+    At a revision that was compacted itself, etcd answers with what it hashed while it compacted, from the compaction
+    before on (etcd `server/storage/mvcc/hash.go`, HashByRev); the newest revision alone is always hashed anew. As long
+    as nobody writes after a compaction of the newest revision, only newest hashes compare.
+    """
+    keyspace = await gateway.hash_at(member_id, newest.revision)
+    if keyspace.compact_revision >= newest.compact_revision:
+        return keyspace
+    anew = await gateway.hash_at(member_id, 0)
+    return anew if anew.revision == newest.revision else keyspace

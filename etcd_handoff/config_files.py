@@ -1,0 +1,83 @@
+"""Whether the files that a configuration names can be used: certificates, keys, passwords, kubeconfigs."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import TYPE_CHECKING
+
+from etcd_handoff import pem
+from etcd_handoff.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from etcd_handoff.config import ClusterProfile, Config
+
+
+def check_files(config: Config) -> None:
+    """Return when every file that the configuration names can be used.
+
+    Raises:
+        ConfigError: One cannot be; the message has one line for each, with the field and the remedy.
+    """
+    if faults := [line for name, profile in config.clusters.items() for line in file_faults(name, profile)]:
+        raise ConfigError("\n".join(faults))
+
+
+def file_faults(name: str, profile: ClusterProfile) -> list[str]:
+    """What is wrong with the files that a profile names, one line for each: field, file, fault, remedy."""
+    lines = []
+    for field, path, check, remedy in _files(profile):
+        try:
+            check(path)
+        except ConfigError as error:
+            fault = str(error)
+            lines.append(f"clusters.{name}.{field}: {path} {fault}{'' if '; ' in fault else f'; {remedy}'}")
+    return lines
+
+
+def _files(profile: ClusterProfile) -> Iterator[tuple[str, Path, Callable[[Path], None], str]]:
+    """Field, file, what checks it, and what to do where that does not tell it."""
+    etcd = profile.etcd
+    if etcd.ca_file:
+        remedy = "name the certificate of the authority that signed the members' certificates"
+        yield "etcd.ca_file", etcd.ca_file, pem.check_authorities, remedy
+    if etcd.cert_file and etcd.key_file:
+        yield "etcd.cert_file", etcd.cert_file, pem.check_certificate, _certificate_remedy(etcd.cert_file)
+        key = functools.partial(pem.check_key, certificate=etcd.cert_file)
+        if _usable(etcd.cert_file):
+            yield "etcd.key_file", etcd.key_file, key, "name the private key of the client certificate"
+    if etcd.password_file:
+        yield "etcd.password_file", etcd.password_file, _check_password, "write the password into its first line"
+    if profile.kubernetes and profile.kubernetes.kubeconfig:
+        yield "kubernetes.kubeconfig", profile.kubernetes.kubeconfig, _check_readable, "name a kubeconfig"
+
+
+def _certificate_remedy(path: Path) -> str:
+    try:
+        swapped = bool(pem.KEY.search(pem.read(path)))
+    except ConfigError:
+        swapped = False
+    return "are cert_file and key_file swapped?" if swapped else "name the client certificate"
+
+
+def _usable(certificate: Path) -> bool:
+    try:
+        pem.check_certificate(certificate)
+    except ConfigError:
+        return False
+    return True
+
+
+def _check_password(path: Path) -> None:
+    if not pem.read(path).partition("\n")[0].strip():
+        msg = "has no password in its first line"
+        raise ConfigError(msg)
+
+
+def _check_readable(path: Path) -> None:
+    if not (path.is_file() and os.access(path, os.R_OK)):
+        msg = "cannot be read; correct the path or its permissions"
+        raise ConfigError(msg)

@@ -1,0 +1,143 @@
+"""Clients of API servers that stay good: opened on first use, and again when what they stand on has changed.
+
+The library reads a kubeconfig once and keeps what it found for ever. Here a client is opened again when a file that it
+was made from changed, when its credentials end, and when an API server does not accept them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from etcd_handoff import timing
+from etcd_handoff.errors import ApiUnavailableError, ConfigError, HandoffError
+from etcd_handoff.kubernetes.client import UNUSABLE, Opened, open_client, open_in_cluster
+from etcd_handoff.kubernetes.kubeconfig import remove_temporary_files, what_is_wrong
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from etcd_handoff.kubernetes.proxies import Proxy
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Clients:
+    """The clients of one profile's contexts, opened on first use.
+
+    Attributes:
+        kubeconfig: The file; None for the in-cluster configuration.
+    """
+
+    kubeconfig: Path | None
+    _opened: dict[str, Opened] = field(default_factory=dict)
+    _opening: dict[str, asyncio.Task[Opened]] = field(default_factory=dict)
+    _retiring: set[asyncio.Task[None]] = field(default_factory=set)
+    _failed: dict[str, tuple[float, str]] = field(default_factory=dict)
+
+    async def get(self, context: str) -> Opened:
+        """The client of a context, with credentials that are good as far as one can tell.
+
+        Raises:
+            ConfigError: The kubeconfig, or the context in it, cannot be used.
+            ApiUnavailableError: Its credentials cannot be had now.
+        """
+        opened = self._opened.get(context)
+        if opened is None or opened.over:
+            return await self._open(context)
+        if opened.stale(asyncio.get_running_loop().time()):
+            try:
+                return await self._open(context)
+            except (ConfigError, ApiUnavailableError) as error:  # somebody is just writing it: the old one may do
+                level = logging.DEBUG if opened.troubled else logging.WARNING
+                log.log(level, "context %s was changed and cannot be used: %s", context or "in-cluster", error)
+                opened.troubled = True
+        elif opened.aging and opened.renew_at is not None:
+            opened.renew_at += timing.KUBERNETES.renew_again_seconds
+            self._start(context)
+        return opened
+
+    async def renewed(self, context: str, refused: Opened) -> Opened | None:
+        """Another client than the one that was refused; None when there is none with other credentials.
+
+        Raises:
+            ConfigError: The kubeconfig, or the context in it, cannot be used any more.
+            ApiUnavailableError: Its credentials cannot be had now.
+        """
+        opened = self._opened.get(context)
+        if opened is not None and opened is not refused:
+            return opened
+        if (
+            refused.after_refusal
+            and asyncio.get_running_loop().time() - refused.opened < timing.KUBERNETES.refused_again_seconds
+        ):
+            return None
+        if opened is refused:
+            self._retire(self._opened.pop(context))
+        opened = await self._open(context)
+        opened.after_refusal = True
+        return opened if opened.material != refused.material else None
+
+    def proxy(self, context: str) -> Proxy | None:
+        """The proxy that a context is reached through."""
+        opened = self._opened.get(context)
+        return opened.proxy if opened else None
+
+    async def close(self) -> None:
+        """Close all clients; no file of ours is left."""
+        tasks = [*self._opening.values(), *self._retiring]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for opened in self._opened.values():
+            await opened.api.close()
+        self._opened.clear()
+        remove_temporary_files()
+
+    async def _open(self, context: str) -> Opened:
+        """The client that is being opened; whoever stops waiting for it leaves that to go on."""
+        failed_at, text = self._failed.get(context, (0.0, ""))
+        if text and asyncio.get_running_loop().time() - failed_at < timing.KUBERNETES.failed_again_seconds:
+            raise ApiUnavailableError(text)
+        return await asyncio.shield(self._start(context))
+
+    def _start(self, context: str) -> asyncio.Task[Opened]:
+        if context not in self._opening:
+            task = asyncio.create_task(self._replace(context))
+            self._opening[context] = task
+            task.add_done_callback(lambda done: self._ended(context, done))
+        return self._opening[context]
+
+    def _ended(self, context: str, task: asyncio.Task[Opened]) -> None:
+        self._opening.pop(context, None)
+        self._failed.pop(context, None)
+        if not task.cancelled() and (error := task.exception()) is not None:  # maybe nobody waits for it any more
+            error_text = error if isinstance(error, HandoffError) else type(error).__name__
+            log.debug("context %s: %s", context or "in-cluster", error_text)
+            if isinstance(error, ApiUnavailableError):
+                self._failed[context] = (asyncio.get_running_loop().time(), str(error))
+
+    async def _replace(self, context: str) -> Opened:
+        try:
+            opened = await (open_client(self.kubeconfig, context) if self.kubeconfig else open_in_cluster())
+        except UNUSABLE as error:
+            source = "kubeconfig" if self.kubeconfig else "in-cluster configuration"
+            raise ConfigError(f"the {source} cannot be used for it: {what_is_wrong(error)}") from None
+        before, self._opened[context] = self._opened.get(context), opened
+        if before is not None:
+            self._retire(before)
+        return opened
+
+    def _retire(self, opened: Opened) -> None:
+        async def later() -> None:
+            try:
+                await asyncio.sleep(timing.KUBERNETES.replaced_client_seconds)
+            finally:
+                await opened.api.close()
+
+        task = asyncio.create_task(later())
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)

@@ -1,0 +1,143 @@
+"""The gateways to API servers that a worker holds: one for each cluster profile, and what was read ahead through it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from etcd_handoff import timing
+from etcd_handoff.belief import ResourceClaim
+from etcd_handoff.errors import ConfigError, KubernetesError
+from etcd_handoff.etcdmember import member_id_of, resource_name, says
+from etcd_handoff.kubernetes.gateway import KubernetesGateway
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from etcd_handoff.config import Config, KubernetesProfile
+    from etcd_handoff.kubernetes.port import KubernetesPort
+
+
+Resource = dict[str, Any]
+
+
+class KubernetesGateways:
+    """The gateways to the API servers of each cluster profile, opened on first use and kept.
+
+    Args:
+        config: Where the clusters are.
+        node: The node that this worker runs on.
+        make: Makes the gateway of a profile, for the node.
+    """
+
+    def __init__(
+        self, config: Config, node: str, make: Callable[[KubernetesProfile, str], KubernetesPort] = KubernetesGateway
+    ) -> None:
+        self._config = config
+        self._node = node
+        self._make = make
+        self._opened: dict[str, KubernetesPort] = {}
+        self._prefetched: dict[str, tuple[str, asyncio.Future[Resource | None]]] = {}
+        self._checking: asyncio.Task[None] | None = None
+        self._sending: set[asyncio.Task[None]] = set()
+
+    def get(self, cluster: str) -> KubernetesPort | None:
+        """The gateway of a profile; None when the profile has no Kubernetes.
+
+        Raises:
+            UnknownClusterError: There is no such profile.
+        """
+        profile = self._config.cluster(cluster).kubernetes
+        if profile is not None and cluster not in self._opened:
+            self._opened[cluster] = self._make(profile, self._node)
+        return self._opened.get(cluster)
+
+    def require(self, cluster: str) -> KubernetesPort:
+        """As `get`, for what makes no sense without Kubernetes.
+
+        Raises:
+            ConfigError: The profile has no Kubernetes, or there is no such profile.
+        """
+        gateway = self.get(cluster)
+        if gateway is None:
+            msg = f"clusters.{cluster}.kubernetes: is missing in this worker's configuration; add it"
+            raise ConfigError(msg)
+        return gateway
+
+    def manages(self, cluster: str) -> bool:
+        """Whether members without an EtcdMember get one."""
+        return self._config.cluster(cluster).manages_resources
+
+    def cluster_id(self, cluster: str) -> str:
+        """ID of the etcd cluster that the profile names; empty when it names none."""
+        return self._config.cluster(cluster).cluster_id or ""
+
+    async def warm(self) -> None:
+        """The clients of all profiles are open where they can be, so that the first step does not wait for it.
+
+        Whether their contexts belong together is found out beside everything else.
+        """
+        gateways = [gateway for cluster in self._config.clusters if (gateway := self.get(cluster)) is not None]
+        for gateway in gateways:
+            await gateway.warm()
+        self._checking = asyncio.create_task(_check_contexts(gateways))
+
+    def prefetch(self, cluster: str, member_name: str) -> None:
+        """The EtcdMember of a member that leaves is being read, through an API server that will take its status."""
+        known = self._prefetched.get(cluster, ("", None))[0] == member_name
+        if member_name and not known and (gateway := self.get(cluster)) is not None:
+            self._prefetched[cluster] = (member_name, asyncio.ensure_future(_read_if_possible(gateway, member_name)))
+
+    async def take_prefetched(self, cluster: str, member_name: str) -> Resource | None:
+        """What `prefetch` has read, once; None when it was not asked to, or could not."""
+        name, reading = self._prefetched.pop(cluster, ("", None))
+        return await reading if reading is not None and name == member_name else None
+
+    async def claims(self, cluster: str) -> tuple[ResourceClaim, ...] | None:
+        """What EtcdMembers say of who is a member; None when they cannot be read or there is no Kubernetes."""
+        try:
+            gateway = self.get(cluster)
+            resources = await gateway.list() if gateway is not None else None
+        except (KubernetesError, ConfigError):
+            return None
+        if resources is None:
+            return None
+        claims = (
+            ResourceClaim(name=r["metadata"]["name"], member_id=member_id_of(r), joined=says(r)) for r in resources
+        )
+        return tuple(sorted(claims, key=lambda claim: claim.name))
+
+    def send_later(self, sending: Coroutine[Any, Any, None]) -> None:
+        """Send Events beside everything else, for `EVENT_SECONDS` at most."""
+
+        async def in_time() -> None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timing.KUBERNETES.events_seconds):
+                    await sending
+
+        task = asyncio.create_task(in_time())
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def close(self) -> None:
+        """Close the connections to all API servers, once the last Events are sent."""
+        if self._checking is not None:
+            self._checking.cancel()
+        await asyncio.gather(*self._sending, return_exceptions=True)
+        for gateway in self._opened.values():
+            await gateway.close()
+
+
+async def _check_contexts(gateways: list[KubernetesPort]) -> None:
+    """Learn of one cluster after the other to which Kubernetes cluster its contexts belong."""
+    for gateway in gateways:
+        await gateway.check_contexts()
+
+
+async def _read_if_possible(gateway: KubernetesPort, member_name: str) -> Resource | None:
+    """The EtcdMember of this name, None when it cannot be had."""
+    await asyncio.sleep(timing.KUBERNETES.prefetch_pause_seconds)
+    with contextlib.suppress(KubernetesError, ConfigError):
+        return await gateway.get(resource_name(member_name), departing=member_name)
+    return None

@@ -1,0 +1,140 @@
+"""Waiting for news of EtcdMembers from any API server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+from kubernetes.aio import client
+
+from etcd_handoff import timing
+from etcd_handoff.errors import (
+    ApiUnavailableError,
+    ConfigError,
+    KindGoneError,
+    KubernetesError,
+    KubernetesPermissionError,
+    UnauthenticatedError,
+)
+from etcd_handoff.etcdmember import GROUP, VERSION
+from etcd_handoff.kubernetes.errors import classify, texts
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from etcd_handoff.kubernetes.failover import ApiServers
+
+PLURAL: Final = "etcdmembers"
+BOOKMARK: Final = "BOOKMARK"
+HTTP_GONE: Final = 410
+NOT_UNDERSTOOD: Final = (ValueError, KeyError, TypeError, AttributeError)
+"""What reading an answer of another shape raises."""
+
+log = logging.getLogger(__name__)
+
+
+class Watch:
+    """Watches on all API servers at once.
+
+    Args:
+        servers: The API servers.
+        limit: Seconds within which an API server has to open a watch.
+    """
+
+    def __init__(self, servers: ApiServers, limit: float) -> None:
+        self._servers = servers
+        self._limit = limit
+
+    async def wait_for_change(self, version: str) -> None:
+        """Return when any API server reports that an EtcdMember changed after `version`, or that it cannot tell.
+
+        All API servers are watched at once, since one that hangs on a dying node looks like one without news. A
+        connection that ends is opened again from the last version that came over it, which bookmarks keep fresh. One
+        that refuses, or does not serve the kind, is asked again and has no news either, as long as others may have.
+
+        Raises:
+            KubernetesPermissionError: No API server lets them be watched.
+        """
+        refusals: dict[str, KubernetesError | None] = dict.fromkeys(self._servers.contexts())
+        watches = [asyncio.ensure_future(self._watch_context(context, version, refusals)) for context in refusals]
+        try:
+            done, _ = await asyncio.wait(watches, return_when=asyncio.FIRST_COMPLETED)
+            for watch in done:
+                watch.result()  # what was not foreseen is no news: taken for some, it would be met again at once
+        finally:
+            for watch in watches:
+                watch.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
+
+    async def _watch_context(self, context: str, version: str, refusals: dict[str, KubernetesError | None]) -> None:
+        """Watch one API server until it has news; it is asked again for as long as it only breaks or refuses.
+
+        Args:
+            context: The API server.
+            version: What is known.
+            refusals: By context, why it cannot be watched at all; shared by all watches.
+        """
+        while True:
+            started = asyncio.get_running_loop().time()
+            try:
+                async for kind, at in self._events(context, version, refusals):
+                    if kind != BOOKMARK:
+                        return
+                    version = at
+            except client.ApiException as error:
+                if error.status == HTTP_GONE:
+                    return
+                answer = classify(error)
+                refusals[context] = answer if isinstance(answer, KubernetesPermissionError | KindGoneError) else None
+                log.debug("watch through %s: %s", context, answer)
+            except (aiohttp.ClientError, TimeoutError, OSError, ConfigError, ApiUnavailableError) as error:
+                log.debug("watch through %s: %s", context, error)
+            except NOT_UNDERSTOOD as error:  # no news: the same would be answered again at once, and without end
+                log.debug("watch through %s: not understood (%s)", context, type(error).__name__)
+            answers = {name: answer for name, answer in refusals.items() if answer is not None}
+            if len(answers) == len(refusals) and any(
+                isinstance(a, KubernetesPermissionError) for a in answers.values()
+            ):
+                raise KubernetesPermissionError(texts(answers))
+            await asyncio.sleep(
+                max(0.0, timing.KUBERNETES.watch_again_seconds - (asyncio.get_running_loop().time() - started))
+            )
+            if len(answers) == len(refusals):
+                return
+
+    async def _events(
+        self, context: str, version: str, refusals: dict[str, KubernetesError | None]
+    ) -> AsyncIterator[tuple[str, str]]:
+        """Type and resourceVersion of each watch event; a line that cannot be read raises one of `NOT_UNDERSTOOD`."""
+        async with asyncio.timeout(self._limit):
+            opened = await self._servers.client(context)
+            api = client.CustomObjectsApi(opened.api)
+            answer = await api.list_cluster_custom_object_without_preload_content(
+                GROUP,
+                VERSION,
+                PLURAL,
+                watch=True,
+                resource_version=version,
+                allow_watch_bookmarks=True,
+                timeout_seconds=timing.KUBERNETES.watch_seconds,
+                _request_timeout=timing.KUBERNETES.watch_seconds + timing.KUBERNETES.watch_silence_seconds,
+            )
+        async with answer as stream:
+            if not stream.ok:
+                refusal = client.ApiException(status=stream.status, reason=stream.reason)
+                refusal.body = await stream.text()
+                if isinstance(classify(refusal), UnauthenticatedError):
+                    await self._servers.refused(context, opened)
+                raise refusal
+            refusals[context] = None
+            while True:
+                async with asyncio.timeout(timing.KUBERNETES.watch_silence_seconds):
+                    line = await stream.content.readline()
+                if not line:
+                    return
+                event = json.loads(line)
+                metadata = event["object"].get("metadata") or {}
+                yield event["type"], str(metadata.get("resourceVersion") or version)

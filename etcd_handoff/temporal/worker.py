@@ -1,0 +1,54 @@
+"""A worker with the settings that make another one take over quickly when this one dies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from etcd_handoff import timing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from temporalio.client import Client
+    from temporalio.worker import Interceptor
+
+MOST_ACTIVITIES: Final = 5_000
+"""Activities at once. Each watched cluster and each open removal keeps one that only waits, so the SDK's 100 would let
+waiting ones keep working ones out."""
+
+
+def make_worker(
+    client: Client,
+    task_queue: str,
+    workflows: Sequence[type],
+    activities: Sequence[Callable[..., Any]],
+    interceptors: Sequence[Interceptor],
+) -> Worker:
+    """A worker for these workflows and activities; the caller runs it."""
+    settings = timing.WORKER
+    return Worker(
+        client,
+        task_queue=task_queue,
+        workflows=workflows,
+        activities=activities,
+        interceptors=interceptors,
+        # The sandbox loads the workflows anew for each run and proxies every call, which costs more than all decisions
+        # of a removal together. What it guards against, the replay tests find: they run in it.
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        sticky_queue_schedule_to_start_timeout=settings.sticky_timeout,
+        graceful_shutdown_timeout=settings.shutdown_grace,
+        max_concurrent_activities=MOST_ACTIVITIES,
+        max_heartbeat_throttle_interval=settings.heartbeat_throttle,
+        default_heartbeat_throttle_interval=settings.heartbeat_throttle,
+    )
+
+
+def skip_validation(worker: Worker) -> None:
+    """Let a worker start although its credentials may not describe the namespace, for which the SDK would end it."""
+
+    async def nothing() -> Any:
+        return None
+
+    worker._bridge_worker.validate = nothing  # type: ignore[method-assign]  # noqa: SLF001  # it has no option for it
