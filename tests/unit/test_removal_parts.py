@@ -24,7 +24,7 @@ from etcd_handoff.operation.state import RemovalState
 from etcd_handoff.operation.step_log import FIRST, LAST, LONGEST_NOTE, MEMO_BYTES, bounded, within
 from etcd_handoff.planner import Blocked, NotFound, Reason, Remove
 from etcd_handoff.view import Alarm, ClusterView, MemberView
-from workflows.failures import TIME_OUTS, why_it_failed
+from workflows.failures import TIME_OUTS, attempts_of, why_it_failed
 
 MONTH_SECONDS = 30 * 24 * 3600.0
 
@@ -260,6 +260,13 @@ def test_failure_is_told_in_its_own_words() -> None:
     """The type decides, the text is for people."""
     found = why_it_failed(failed(ApplicationError("no such file: password", type="StepFails")))
     assert found == ("StepFails", "no such file: password")
+
+
+def test_denied_attempt_tells_how_many_came_before_it() -> None:
+    """An attempt before it may have proposed the removal; what does not say how many there were counts as one."""
+    assert attempts_of(failed(ApplicationError("denied", 2, type="PermissionDenied"))) == 2
+    assert attempts_of(failed(ApplicationError("denied", type="PermissionDenied"))) == 1
+    assert attempts_of(failed(timed_out(TimeoutType.HEARTBEAT))) == 1
 
 
 @pytest.mark.parametrize(
