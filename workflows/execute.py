@@ -31,7 +31,7 @@ with workflow.unsafe.imports_passed_through():
         TransferLeadership,
         WriteStatus,
     )
-    from workflows.failures import why_it_failed
+    from workflows.failures import attempts_of, why_it_failed
     from workflows.record_status import RecordStatus
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ async def activity(command: Activity) -> Any:
         if is_cancelled_exception(error):
             raise
         kind, text = why_it_failed(error)
-        return StepFailure(error.activity_type, kind, text)
+        return StepFailure(error.activity_type, kind, text, attempts_of(error))
 
 
 async def describe_worker(cluster: str) -> WorkerTraits:

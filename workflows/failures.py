@@ -1,4 +1,4 @@
-"""What a failed activity says: the type and the words of the failure that ended it."""
+"""What a failed activity says: the type and the words of the failure that ended it, and how often it was tried."""
 
 from __future__ import annotations
 
@@ -31,3 +31,10 @@ def why_it_failed(error: ActivityError) -> tuple[str, str]:
     if isinstance(cause, ApplicationError):
         return cause.type or "", f"{time_out}; before that: {cause.message}" if time_out else cause.message
     return "", time_out or str(cause or error)
+
+
+def attempts_of(error: ActivityError) -> int:
+    """How many attempts an activity had; 1 where the last one has not said so."""
+    cause = error.cause
+    attempts = cause.details[0] if isinstance(cause, ApplicationError) and cause.details else 1
+    return attempts if isinstance(attempts, int) else 1

@@ -212,11 +212,13 @@ class StepFailure:
         step: Activity type.
         kind: Type of the failure, one of the contract's or another; empty when no attempt has answered.
         text: What is known about the cause.
+        attempts: How many attempts there were, as far as the last one has said so.
     """
 
     step: str
     kind: str
     text: str
+    attempts: int = 1
 
 
 Change = TransferLeadership | AwaitNewLeader | RemoveTarget | ReadLeave | RequestLeave | WriteStatus | HandRecordOver

@@ -90,8 +90,8 @@ def removed(state: RemovalState, report: Report, now: float) -> RemovalState:
 
 def not_removed(state: RemovalState, failure: StepFailure, now: float) -> RemovalState:
     """The state after the activity that removes the target has failed, which it may have done after proposing it."""
-    # Etcd says that instead of proposing it.
-    denied = failure.kind == FailureType.PERMISSION_DENIED
+    # Etcd denies it instead of proposing it; but an attempt before may have proposed it and died.
+    denied = failure.kind == FailureType.PERMISSION_DENIED and failure.attempts == 1
     return proposal.ended(state, now, may_be_pending=not denied)
 
 

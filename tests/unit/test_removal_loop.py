@@ -134,11 +134,14 @@ def test_removal_is_past_the_point_of_no_return_from_the_moment_it_is_proposed()
     assert not removal.result(refused).cannot_be_undone()
 
 
-@pytest.mark.parametrize(("kind", "pending"), [("", True), (FailureType.PERMISSION_DENIED, False)])
-def test_attempt_that_failed_may_have_proposed_it(kind: str, *, pending: bool) -> None:
-    """Only what etcd says instead of proposing it is certain."""
-    removal = removing().do(to.RemoveTarget, StepFailure("remove_member", kind, "why"))
-    assert removal.cannot_be_undone() is pending
+@pytest.mark.parametrize(
+    ("kind", "attempts", "pending"),
+    [("", 1, True), (FailureType.PERMISSION_DENIED, 1, False), (FailureType.PERMISSION_DENIED, 2, True)],
+)
+def test_attempt_that_failed_may_have_proposed_it(kind: str, attempts: int, *, pending: bool) -> None:
+    """Only what etcd says instead of proposing it is certain, and only of the first attempt."""
+    removal = removing().do(to.RemoveTarget, StepFailure("remove_member", kind, "why", attempts))
+    assert removal.state.point_of_no_return is pending
 
 
 def test_removal_that_waits_gives_its_turn_to_others_and_looks_again() -> None:
