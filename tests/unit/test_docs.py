@@ -281,7 +281,6 @@ def test_troubleshooting_leads_from_every_reason_and_failure_to_what_to_do() -> 
     assert not missing, f"docs/troubleshooting.md lacks {missing}"
 
 
-@pytest.mark.xfail(reason="the files that the checklists name are on their way", strict=True)
 def test_checklists_name_files_that_there_are() -> None:
     """Every path in docs/contributing.md is a file or folder of the repository."""
     page = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
