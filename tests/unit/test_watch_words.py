@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.cli import run
-from etcd_handoff.cli.render.status import StatusReport, status_lines, status_object
+from etcd_handoff.cli.render import status as out
 from etcd_handoff.cli.watch import _lines
 from etcd_handoff.leave_requests import Asked, LeaveOrder, Retry, Watching
 from workflows import watch_page
@@ -69,9 +69,9 @@ def test_page_tells_the_same() -> None:
 
 def test_status_tells_the_watchers_trouble() -> None:
     """Beside the EtcdMembers, for people and as JSON."""
-    report = StatusReport("prod", None, None, None, {}, watcher_trouble=TROUBLE)
-    assert any(TROUBLE in line for line in status_lines(report))
-    assert status_object(report)["watcher_trouble"] == TROUBLE
+    seen = out.StatusReport("prod", None, None, None, {}, watcher_trouble=TROUBLE)
+    assert any(TROUBLE in line for line in out.status_lines(seen))
+    assert out.status_object(seen)["watcher_trouble"] == TROUBLE
 
 
 def test_confirmation_belongs_to_resync_alone(capsys: pytest.CaptureFixture[str]) -> None:
