@@ -36,10 +36,10 @@ from etcd_handoff.temporal_setup import (
     skip_validation,
 )
 from workflows.arguments import ArgumentCheck
+from workflows.change_queue import ChangeQueue
+from workflows.reconcile_members import ReconcileEtcdMembers
 from workflows.record_status import RecordStatus
 from workflows.remove_member import RemoveMember
-from workflows.turns import ClusterTurns
-from workflows.watch import WatchEtcdMembers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,7 +56,7 @@ waiting ones keep working ones out."""
 HEARTBEAT_THROTTLE: Final = timedelta(milliseconds=250)
 """Heartbeats leave at once, so that cancellations reach an activity quickly: the SDK would hold them for 30 to 60 s."""
 
-WORKFLOWS: Final = (RemoveMember, RecordStatus, ClusterTurns, WatchEtcdMembers)
+WORKFLOWS: Final = (RemoveMember, RecordStatus, ChangeQueue, ReconcileEtcdMembers)
 INTERCEPTORS: Final = (ActivityFrame(), ArgumentCheck())
 
 

@@ -14,14 +14,12 @@ from activities.member_resource import (
     CONFLICT_TRIES,
     Resource,
     generation_of,
-    leave_written,
     member_resource,
     send_events,
     write_status,
 )
 from activities.steps import StepClock
 from etcd_handoff import failpoints
-from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.errors import (
     AdmissionError,
     ConfigError,
@@ -34,12 +32,13 @@ from etcd_handoff.errors import (
 )
 from etcd_handoff.etcdmember import (
     asks_to_leave,
+    joined_condition,
     member_id_of,
     resource_name,
-    says,
     status_of,
 )
 from etcd_handoff.kubernetes_gateway import KubernetesGateway
+from etcd_handoff.managed_fields import SPEC_LEAVE, last_write
 from etcd_handoff.model import (
     FailureType,
     FoundResource,
@@ -51,11 +50,13 @@ from etcd_handoff.model import (
     Step,
     StepOutcome,
 )
+from etcd_handoff.operation.matching import claim_of, resource_asked_for
 from etcd_handoff.planner import canonical_id
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from etcd_handoff.belief import ResourceClaim
     from etcd_handoff.config import Config
 
 NOT_RECORDED: Final = "NotRecorded"
@@ -162,10 +163,7 @@ class Gateways:
             return None
         if resources is None:
             return None
-        claims = (
-            ResourceClaim(name=r["metadata"]["name"], member_id=member_id_of(r), joined=says(r)) for r in resources
-        )
-        return tuple(sorted(claims, key=lambda claim: claim.name))
+        return tuple(sorted(map(claim_of, resources), key=lambda claim: claim.name))
 
     def tell(self, telling: Coroutine[Any, Any, None]) -> None:
         """Send Events beside everything else, for `EVENT_SECONDS` at most."""
@@ -214,9 +212,8 @@ class KubernetesActivities:
             return FoundResource(step=clock.step(StepOutcome.OBSERVED, "EtcdMembers are not installed"))
         except KubernetesPermissionError as error:
             raise _refused(error) from error
-        name, member_id = resource_name(query.member), canonical_id(query.member)
-        found = next((r for r in resources if r["metadata"]["name"] == name), None)
-        found = found or next((r for r in resources if member_id_of(r) == member_id), None)
+        claim = resource_asked_for(query.member, canonical_id(query.member), map(claim_of, resources))
+        found = next((r for r in resources if claim and r["metadata"]["name"] == claim.name), None)
         if found is None:
             return FoundResource(step=clock.step(StepOutcome.OBSERVED, "no such EtcdMember"))
         return FoundResource(
@@ -225,7 +222,7 @@ class KubernetesActivities:
             member_id=member_id_of(found),
             peer_address=str(status_of(found).get("peerAddress") or ""),
             leave=asks_to_leave(found),
-            joined=says(found),
+            joined=joined_condition(found),
             generation=generation_of(found),
             uid=str(found["metadata"].get("uid") or ""),
         )
@@ -270,17 +267,17 @@ class KubernetesActivities:
         if resource is None or member_id_of(resource) != ask.member_id:
             note = f"there is no EtcdMember for {ask.member_name or ask.member_id}"
             return LeaveState(step=clock.step(StepOutcome.OBSERVED, note))
-        manager, since = leave_written(resource)
+        written = last_write(resource, SPEC_LEAVE)
         leave, metadata = asks_to_leave(resource), resource["metadata"]
-        by = f", last written by {manager}" if manager else ""
+        by = f", last written by {written.manager}" if written.manager else ""
         return LeaveState(
             step=clock.step(StepOutcome.OBSERVED, f"spec.leave is {str(leave).lower()}{by}"),
             present=True,
             name=metadata["name"],
             leave=leave,
             generation=generation_of(resource),
-            manager=manager,
-            since=since,
+            manager=written.manager,
+            since=written.time,
             uid=str(metadata.get("uid") or ""),
         )
 

@@ -40,8 +40,8 @@ from etcd_handoff.etcd_gateway import EtcdGateway
 from etcd_handoff.lab import Lab, LabOptions
 from etcd_handoff.lab.naive import leave
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
-from etcd_handoff.leave_requests import WatchRequest
 from etcd_handoff.model import Act, AwaitElection, Look, RemovalRequest
+from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -333,8 +333,8 @@ class Bench:
         return seen == leader_id
 
     async def _watcher(self) -> Any:
-        handle = await start_watch(self.client, WatchRequest(cluster=self.lab.cluster))
-        while len((await handle.query("watching"))["members"]) < len(self.lab.nodes):  # noqa: ASYNC110  # elsewhere
+        handle = await start_watch(self.client, ReconcileEtcdMembersRequest(cluster=self.lab.cluster))
+        while len((await handle.query("status"))["members"]) < len(self.lab.nodes):  # noqa: ASYNC110  # elsewhere
             await asyncio.sleep(0.05)
         return handle
 

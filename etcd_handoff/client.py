@@ -27,7 +27,6 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff.errors import ConfigError
 from etcd_handoff.exit_status import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE
-from etcd_handoff.leave_requests import WATCH_TASK_TIMEOUT, WatchRequest, watch_id
 from etcd_handoff.model import (
     TASK_QUEUE,
     TASK_TIMEOUT,
@@ -37,13 +36,14 @@ from etcd_handoff.model import (
     plan_id,
     workflow_id,
 )
+from etcd_handoff.operation.reconciler_state import WATCH_TASK_TIMEOUT, ReconcileEtcdMembersRequest, watch_id
 from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY, data_converter
 
 if TYPE_CHECKING:
     from temporalio.client import Interceptor
 
 WORKFLOW_TYPE: Final = "RemoveMember"
-WATCH_TYPE: Final = "WatchEtcdMembers"
+RECONCILER_TYPE: Final = "ReconcileEtcdMembers"
 
 DEFAULT_ADDRESS: Final = "localhost:7233"
 
@@ -116,8 +116,10 @@ def removal_id(request: RemovalRequest) -> str:
     return name(request.cluster, request.member)
 
 
-async def start_watch(client: Client, request: WatchRequest, task_queue: str = TASK_QUEUE) -> Watcher:
-    """Start watching the EtcdMembers of a cluster, or join the watcher that runs already.
+async def start_watch(
+    client: Client, request: ReconcileEtcdMembersRequest, task_queue: str = TASK_QUEUE
+) -> Watcher:
+    """Start the watcher of a cluster: the workflow that reconciles its EtcdMembers.
 
     Args:
         client: From `connect`, or any client with `etcd_handoff.payloads.data_converter`.
@@ -125,17 +127,17 @@ async def start_watch(client: Client, request: WatchRequest, task_queue: str = T
         task_queue: Task queue of the workers.
 
     Returns:
-        The handle; its query `watching` tells what it sees, and cancelling it ends the watch but no removal.
+        The handle; its query `status` tells what it sees, and cancelling it ends the watch but no removal.
     """
     handle: Watcher = await client.start_workflow(
-        WATCH_TYPE,
+        RECONCILER_TYPE,
         request,
         id=watch_id(request.cluster),
         task_queue=task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         task_timeout=WATCH_TASK_TIMEOUT,
-        static_summary=f"Do what EtcdMembers of cluster {request.cluster} ask for, and keep them true",
+        static_summary=f"Do what EtcdMembers of cluster {request.cluster} ask for, and keep what they say true",
     )
     return handle
 

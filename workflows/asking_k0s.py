@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.model import HandoffState, LeaveRequest, StepOutcome
+    from etcd_handoff.operation.leave_orders import FIELD_MANAGER, may_ask_again
     from etcd_handoff.planner import Reason
     from workflows import calls, outcome
     from workflows.turn_taking import TurnTaking
 
-OURS: Final = "etcd-handoff"
-"""Our name as a field manager."""
 UNSAFE: Final = frozenset(
     {
         Reason.QUORUM_AT_RISK,
@@ -38,15 +37,6 @@ UNSAFE: Final = frozenset(
     }
 )
 """Reasons why the member must not leave now, and not only why nobody can tell."""
-
-
-def may_ask_again(manager: str) -> bool:
-    """Whether an order that is gone was lost, and not taken back by somebody.
-
-    Args:
-        manager: Who wrote `spec.leave` last, as a field manager calls itself; empty when that is not known.
-    """
-    return manager in ("", OURS) or manager.startswith("k0s")
 
 
 class AskingK0s(TurnTaking):
@@ -100,7 +90,7 @@ class AskingK0s(TurnTaking):
         self._proposal.ended(workflow.time(), may_be_pending=True)
         try:
             order = await calls.read_leave(self._leave_request())
-            if order.leave and order.manager == OURS:
+            if order.leave and order.manager == FIELD_MANAGER:
                 self._log.append(await calls.request_leave(self._leave_request(leave=False)))
             elif order.leave:
                 return  # it was somebody else's order before

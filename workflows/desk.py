@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.belief import Binding
-    from etcd_handoff.change_queue import Turn, heard
     from etcd_handoff.model import (
         PASSING,
         Approval,
@@ -25,6 +24,8 @@ with workflow.unsafe.imports_passed_through():
         RemovalRequest,
         WorkerTraits,
     )
+    from etcd_handoff.operation.change_queue import latest_position
+    from etcd_handoff.operation.queue_state import QueuePosition
     from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
     from workflows import page
     from workflows.proposal import Proposal
@@ -52,7 +53,7 @@ class Desk:
         self._proposal = Proposal()
         self._approval: Approval | None = None
         self._recheck = False
-        self._turn = Turn(granted=False)
+        self._turn = QueuePosition(granted=False)
         self._turn_request = 0
         self._turn_news = False
         self._listed = False
@@ -95,10 +96,10 @@ class Desk:
         )
 
     @workflow.signal
-    def your_turn(self, turn: Turn) -> None:
+    def your_turn(self, turn: QueuePosition) -> None:
         """What the cluster's queue tells: that this removal may change the cluster, or who is before it."""
         before, chain_id = self._turn, workflow.info().first_execution_run_id
-        self._turn = heard(before, turn, chain_id, self._turn_request)
+        self._turn = latest_position(before, turn, chain_id, self._turn_request)
         self._turn_news = self._turn_news or self._turn is not before
 
     def _show(self, state: HandoffState, doing: str, waiting_for: str = "") -> None:

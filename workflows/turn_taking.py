@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from etcd_handoff.planner import Blocked
 
 with workflow.unsafe.imports_passed_through():
-    from etcd_handoff.change_queue import Place, Recall, Ticket, Turn, heard, rejoin_after
     from etcd_handoff.model import Carried, HandoffState
+    from etcd_handoff.operation.change_queue import latest_position, rejoin_pause
+    from etcd_handoff.operation.queue_state import QueueEntry, QueuePosition, RecallEntriesInput, TakeTurnResult
     from etcd_handoff.payloads import invalid_input
     from workflows import outcome
     from workflows.gates import Gates
-    from workflows.turns import join, ticket_of
+    from workflows.queue_entry import entry_of, take_turn
 
 CARRIED_MEMO: Final = "etcd-handoff-carried"
 LONGEST_HISTORY: Final = 2_000
@@ -48,7 +49,7 @@ class TurnTaking(Gates):
             with contextlib.suppress(TimeoutError):
                 await workflow.wait_condition(
                     lambda: self._turn_news or self._recheck,
-                    timeout=rejoin_after(times),
+                    timeout=rejoin_pause(times),
                     timeout_summary="is it still in the queue?",
                 )
             if not self._turn_news:
@@ -71,24 +72,26 @@ class TurnTaking(Gates):
             place = await self._join(waits=False, wakes=wakes)
             self._queue_knows = not place.silent  # else it is told again at the next pause
 
-    async def _join(self, *, waits: bool = True, wakes: bool = True) -> Place:
+    async def _join(self, *, waits: bool = True, wakes: bool = True) -> TakeTurnResult:
         """Tell the queue whether a turn is wanted; what it answers to anything said before counts no more."""
         self._turn_request, self._queue_knows = self._turn_request + 1, True
-        self._turn, self._turn_wanted = Turn(granted=False), waits
-        place = await join(self._request.cluster, self._pin_or_fail(), self._turn_request, waits=waits, wakes=wakes)
-        self._turn = heard(self._turn, place.turn, workflow.info().first_execution_run_id, self._turn_request)
+        self._turn, self._turn_wanted = QueuePosition(granted=False), waits
+        place = await take_turn(
+            self._request.cluster, self._pin_or_fail(), self._turn_request, waits=waits, wakes=wakes
+        )
+        self._turn = latest_position(self._turn, place.turn, workflow.info().first_execution_run_id, self._turn_request)
         return place
 
     @workflow.update(description="For queues: a new one asks whether this removal has or wants a turn.")
-    def rejoin(self, recall: Recall) -> Ticket:  # noqa: ARG002  # which the validator has looked at
+    def rejoin(self, recall: RecallEntriesInput) -> QueueEntry:  # noqa: ARG002  # which the validator has looked at
         """The removal's place, from now on in the queue that asks."""
         self._turn_request += 1
         self._turn = self._turn.model_copy(update={"request": self._turn_request})
-        ticket = ticket_of(self._request.cluster, self._pin_or_fail(), self._turn_request, waits=self._turn_wanted)
-        return ticket.model_copy(update={"holds": self._turn.granted})
+        entry = entry_of(self._request.cluster, self._pin_or_fail(), self._turn_request, waits=self._turn_wanted)
+        return entry.model_copy(update={"holds": self._turn.granted})
 
     @rejoin.validator
-    def _may_rejoin(self, recall: Recall) -> None:
+    def _may_rejoin(self, recall: RecallEntriesInput) -> None:
         if self._pinned is None or self._pinned.cluster_id != recall.cluster_id or not self._turn_request:
             text = f"the removal of {self._label()} stands in no queue of cluster {recall.cluster_id}"
             raise invalid_input(text)
@@ -97,7 +100,7 @@ class TurnTaking(Gates):
         """The queue knows a removal by its first run, so a later run has the place of the one before."""
         self._turn_request, self._turn_wanted = carried.turn_request, carried.wants_turn
         chain_id = workflow.info().first_execution_run_id
-        self._turn = Turn(granted=carried.holds_turn, chain_id=chain_id, request=carried.turn_request)
+        self._turn = QueuePosition(granted=carried.holds_turn, chain_id=chain_id, request=carried.turn_request)
 
     # --- continuing as a new run ----------------------------------------------------------------------------------
 

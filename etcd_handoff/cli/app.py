@@ -99,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
     text = "start it, stop it, say what it sees, or compare everything now"
     watch.add_argument("what", choices=["start", "stop", "status", "resync"], help=text)
     text = "how often to compare all EtcdMembers with the member list though nothing changed (default: 300)"
-    watch.add_argument("--resync", type=float, default=300.0, metavar="SECONDS", help=text)
+    watch.add_argument("--resync", type=float, metavar="SECONDS", help=text)
     text = "with resync: etcd's list is right, write it though it contradicts many EtcdMembers"
     watch.add_argument("--confirm", action="store_true", help=text)
     add("doctor", doctor_command, "Check configuration, etcd, Kubernetes and Temporal one by one")

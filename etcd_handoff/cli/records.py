@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.belief import Binding, ResourceClaim, contradiction, witness
-from etcd_handoff.etcdmember import member_id_of, resource_name, says
+from etcd_handoff.etcdmember import joined_condition, member_id_of, resource_name
+from etcd_handoff.operation.matching import claim_of, member_of, resource_asked_for, without_resource
 from etcd_handoff.planner import canonical_id
 
 if TYPE_CHECKING:
@@ -47,23 +48,20 @@ def compare(view: ClusterView | None, resources: Iterable[dict[str, Any]]) -> li
     """All EtcdMembers against the member list; without a view nothing counts as wrong."""
     found = sorted(resources, key=lambda resource: str(resource["metadata"]["name"]))
     records = [_record(view, resource) for resource in found]
-    named = {record.name for record in records} | {record.member_id for record in records}
-    # One that has not started has no name yet that an EtcdMember could have.
-    missing = [m for m in view.members if m.name and not {resource_name(m.name), m.id} & named] if view else []
+    missing = without_resource(view.members, claims_of(found)) if view else []
     return [*records, *(Record(m.label, "-", m.id, "", "a member without an EtcdMember") for m in missing)]
 
 
 def _record(view: ClusterView | None, resource: dict[str, Any]) -> Record:
-    name, member_id = str(resource["metadata"]["name"]), canonical_id(member_id_of(resource))
-    joined, message = says(resource), str((resource.get("status") or {}).get("message") or "")
+    name, member_id = str(resource["metadata"]["name"]), member_id_of(resource)
+    joined, message = joined_condition(resource), str((resource.get("status") or {}).get("message") or "")
     return Record(name, joined, member_id, message, _wrong(view, name, member_id, joined) if view else "")
 
 
 def _wrong(view: ClusterView, name: str, member_id: str, joined: str) -> str:
-    member = view.member(member_id)
-    namesake = next((m for m in view.members if m.name and resource_name(m.name) == name), None)
-    if member is None and namesake is not None:
-        return f"member {namesake.name} has the ID {namesake.id}"
+    member = member_of(name, member_id, view.members)
+    if member is not None and member.id != member_id:
+        return f"member {member.name} has the ID {member.id}"
     if member is None and joined != "False":
         return f"says Joined={joined}, but etcd has no such member"
     if member is not None and joined != "True":
@@ -73,17 +71,12 @@ def _wrong(view: ClusterView, name: str, member_id: str, joined: str) -> str:
 
 def claims_of(resources: Iterable[dict[str, Any]]) -> tuple[ResourceClaim, ...]:
     """What all EtcdMembers say of who is a member, as a second witness."""
-    return tuple(
-        ResourceClaim(name=str(r["metadata"]["name"]), member_id=canonical_id(member_id_of(r)), joined=says(r))
-        for r in resources
-    )
+    return tuple(map(claim_of, resources))
 
 
 def claim_for(claims: Iterable[ResourceClaim], wanted: str) -> ResourceClaim | None:
     """The EtcdMember that has this name, or carries this member ID."""
-    claims = tuple(claims)
-    named = next((c for c in claims if c.name == resource_name(wanted)), None)
-    return named or next((c for c in claims if c.member_id and c.member_id == canonical_id(wanted)), None)
+    return resource_asked_for(wanted, canonical_id(wanted), claims)
 
 
 def other_subject(claims: Iterable[ResourceClaim], target: MemberView) -> str:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from etcd_handoff.client import Watcher
     from etcd_handoff.config import Config
-    from etcd_handoff.leave_requests import Asked, Watching
+    from etcd_handoff.operation.member_resources import MemberResource
+    from etcd_handoff.operation.reconciler_state import ReconcilerStatus
 
 QUERY_SECONDS: Final = 3.0
 UPDATE_SECONDS: Final = 10.0
@@ -43,40 +44,54 @@ def watch_command(given: argparse.Namespace) -> int:
 
     config = read_config(given)
     cluster = cluster_name(given, config)
-    if config is not None and cluster not in config.clusters:
-        known = ", ".join(sorted(config.clusters))
-        raise Stop(EXIT_USAGE, f"cluster: no profile {cluster!r} in the configuration; known: {known}")
-    if config is not None and config.clusters[cluster].kubernetes is None:
-        text = f"clusters.{cluster}.kubernetes: is missing, so there are no EtcdMembers to watch; add it"
-        raise Stop(EXIT_USAGE, text)
-    if given.confirm and given.what != "resync":
-        raise Stop(EXIT_USAGE, "--confirm: belongs to `watch resync`")
-    work = {"start": _start, "stop": _stop, "status": _status, "resync": _resync}[given.what]
+    _check(given, cluster, config)
+    command = {"start": _start, "stop": _stop, "status": _status, "resync": _resync}[given.what]
     try:
-        return asyncio.run(work(given, cluster, config))
+        return asyncio.run(command(given, cluster, config))
     except RPCError as error:
         raise rpc_stop(error) from None
+
+
+def _check(given: argparse.Namespace, cluster: str, config: Config | None) -> None:
+    """Refuse what cannot be meant, before anything is asked.
+
+    Raises:
+        Stop: An option belongs to another command, or the profile is missing or cannot be watched.
+    """
+    if given.confirm and given.what != "resync":
+        raise Stop(EXIT_USAGE, "--confirm: belongs to `watch resync`")
+    if config is None:
+        return
+    if cluster not in config.clusters:
+        known = ", ".join(sorted(config.clusters))
+        raise Stop(EXIT_USAGE, f"cluster: no profile {cluster!r} in the configuration; known: {known}")
+    if config.clusters[cluster].kubernetes is None:
+        text = f"clusters.{cluster}.kubernetes: is missing, so there are no EtcdMembers to watch; add it"
+        raise Stop(EXIT_USAGE, text)
 
 
 async def _start(given: argparse.Namespace, cluster: str, config: Config | None) -> int:
     from pydantic import ValidationError
 
     from etcd_handoff.client import start_watch
-    from etcd_handoff.leave_requests import WatchRequest
     from etcd_handoff.message import describe
     from etcd_handoff.model import TASK_QUEUE
+    from etcd_handoff.operation.reconciler_state import RESYNC_SECONDS, ReconcileEtcdMembersRequest
 
+    seconds = RESYNC_SECONDS if given.resync is None else given.resync
     try:
-        request = WatchRequest(cluster=cluster, resync_seconds=given.resync)
+        request = ReconcileEtcdMembersRequest(cluster=cluster, resync_seconds=seconds)
     except ValidationError as error:
         raise Stop(EXIT_USAGE, "\n".join(describe(error))) from None
-    handle = await start_watch(await connected(), request, config.task_queue if config else TASK_QUEUE)
-    said = {"workflow_id": handle.id, "run_id": handle.result_run_id or handle.first_execution_run_id}
-    k0s_acts = config is not None and config.clusters[cluster].remover == "k0s"
+    task_queue = config.task_queue if config else TASK_QUEUE
+    watcher = await start_watch(await connected(), request, task_queue)
+    note = f"watching the EtcdMembers of cluster {cluster}: workflow {watcher.id}"
+    warning = K0S_ACTS if config is not None and config.clusters[cluster].remover == "k0s" else ""
     if given.output == "json":
-        tell_json({**said, "warning": K0S_ACTS if k0s_acts else ""})
+        run_id = watcher.result_run_id or watcher.first_execution_run_id
+        tell_json({"workflow_id": watcher.id, "run_id": run_id, "note": note, "warning": warning})
     else:
-        tell([f"watching the EtcdMembers of cluster {cluster}: workflow {handle.id}", *[K0S_ACTS] * k0s_acts])
+        tell(text for text in (note, warning) if text)
     return EXIT_DONE
 
 
@@ -85,7 +100,7 @@ async def _watcher(cluster: str) -> Watcher:
     from temporalio.client import WorkflowExecutionStatus
     from temporalio.service import RPCError, RPCStatusCode
 
-    from etcd_handoff.leave_requests import watch_id
+    from etcd_handoff.operation.reconciler_state import watch_id
 
     handle = (await connected()).get_workflow_handle(watch_id(cluster))
     try:
@@ -115,10 +130,14 @@ async def _resync(given: argparse.Namespace, cluster: str, _: Config | None) -> 
 
     from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 
-    from etcd_handoff.leave_requests import ResyncRequest
+    from etcd_handoff.operation.reconciler_state import ResyncRequest
 
     watcher = await _watcher(cluster)
-    request = ResyncRequest(confirm=given.confirm, reason="command line")
+    doubt = (await _status_of(watcher)).doubt if given.confirm else None
+    if given.confirm and doubt is None:
+        raise Stop(EXIT_FAILED, "nothing is held back, so there is nothing to confirm; see `etcd-handoff watch status`")
+    kind = doubt.kind if doubt is not None else ""
+    request = ResyncRequest(confirm=given.confirm, doubt=kind, reason="command line")
     try:
         async with asyncio.timeout(UPDATE_SECONDS):
             answer = await watcher.execute_update("resync", request, result_type=str)
@@ -127,7 +146,7 @@ async def _resync(given: argparse.Namespace, cluster: str, _: Config | None) -> 
     except WorkflowUpdateFailedError as error:
         raise Stop(EXIT_FAILED, f"the watcher refuses: {error.cause}") from None
     if given.output == "json":
-        tell_json({"workflow_id": watcher.id, "confirmed": given.confirm, "answer": answer})
+        tell_json({"workflow_id": watcher.id, "confirmed": given.confirm, "doubt": kind, "answer": answer})
     else:
         tell([answer])
     return EXIT_DONE
@@ -146,12 +165,12 @@ async def trouble_of(cluster: str) -> str:
             return ""
         raise
     try:
-        return (await _watching(watcher)).trouble
+        return (await _status_of(watcher)).trouble
     except Stop as stop:
         return str(stop)
 
 
-async def _watching(watcher: Watcher) -> Watching:
+async def _status_of(watcher: Watcher) -> ReconcilerStatus:
     """What the watcher sees.
 
     Raises:
@@ -159,50 +178,50 @@ async def _watching(watcher: Watcher) -> Watching:
     """
     import asyncio
 
-    from etcd_handoff.leave_requests import Watching
+    from etcd_handoff.operation.reconciler_state import ReconcilerStatus
 
     try:
         async with asyncio.timeout(QUERY_SECONDS):
-            seen: Watching = await watcher.query("watching", result_type=Watching)
+            status: ReconcilerStatus = await watcher.query("status", result_type=ReconcilerStatus)
     except TimeoutError:
         raise Stop(EXIT_FAILED, NOBODY_ANSWERS) from None
-    return seen
+    return status
 
 
 async def _status(given: argparse.Namespace, cluster: str, _: Config | None) -> int:
-    seen = await _watching(await _watcher(cluster))
+    status = await _status_of(await _watcher(cluster))
     if given.output == "json":
-        tell_json(seen.model_dump(mode="json"))
+        tell_json(status.model_dump(mode="json"))
     else:
-        tell(_lines(seen))
+        tell(_lines(status))
     return EXIT_DONE
 
 
-def _lines(seen: Watching) -> list[str]:
+def _lines(status: ReconcilerStatus) -> list[str]:
     from etcd_handoff.cli.output import table
 
-    lines = [f"cluster {seen.cluster} is watched"]
-    if seen.trouble:
-        lines.append(f"trouble: {seen.trouble}")
-    failures = {retry.uid: retry.failures for retry in seen.retries}
+    lines = [f"cluster {status.cluster} is watched, every {status.resync_seconds:g} s"]
+    if status.trouble:
+        lines.append(f"trouble: {status.trouble}")
+    failures = {retry.uid: retry.failures for retry in status.retries}
     rows = [
         [
-            asked.name,
-            asked.member_id or "-",
-            asked.joined,
-            _wish(seen, asked),
-            f"failed {failures[asked.uid]} times, tried again" if asked.uid in failures else "",
+            resource.name,
+            resource.member_id or "-",
+            resource.joined,
+            _request(status, resource),
+            f"failed {failures[resource.uid]} times, tried again" if resource.uid in failures else "",
         ]
-        for asked in seen.members
+        for resource in status.members
     ]
-    if rows or not seen.trouble:
+    if rows or not status.trouble:
         lines += table(("ETCDMEMBER", "MEMBER ID", "JOINED", "ASKED", ""), rows)
-    return [*lines, *(f"put right: {text}" for text in seen.repaired)]
+    return [*lines, *(f"corrected: {text}" for text in status.repaired)]
 
 
-def _wish(seen: Watching, asked: Asked) -> str:
+def _request(status: ReconcilerStatus, resource: MemberResource) -> str:
     """What an EtcdMember asks for."""
-    if not asked.leave:
+    if not resource.leave:
         return ""
-    about = next((order.member_id for order in seen.orders if order.uid == asked.uid), asked.member_id)
-    return "asked to leave" if about == asked.member_id else f"old request for {about or 'nobody'}"
+    about = next((order.member_id for order in status.orders if order.uid == resource.uid), resource.member_id)
+    return "asked to leave" if about == resource.member_id else f"old request for {about or 'nobody'}"

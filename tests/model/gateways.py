@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from temporalio import activity
 
 from activities.kubernetes import Gateways
-from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.config import ClusterProfile, Config, EtcdProfile, KubernetesProfile
 from etcd_handoff.etcd_gateway import KeyspaceHash
-from etcd_handoff.etcdmember import member_id_of, says
 from etcd_handoff.gateways import EtcdCalls, KubernetesCalls
+from etcd_handoff.operation.matching import claim_of
 
 if TYPE_CHECKING:
     import builtins
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from activities.etcd import ReadClaims
+    from etcd_handoff.belief import ResourceClaim
     from etcd_handoff.etcd_gateway import EtcdGateway
     from etcd_handoff.kubernetes_gateway import KubernetesGateway
     from etcd_handoff.view import ClusterView
@@ -56,8 +56,8 @@ def claims_of(clusters: dict[str, Cluster]) -> ReadClaims:
 
     async def read(name: str) -> tuple[ResourceClaim, ...] | None:
         await asyncio.sleep(0)
-        resources = clusters[name].resources.items()
-        return tuple(ResourceClaim(name=name, member_id=member_id_of(r), joined=says(r)) for name, r in resources)
+        resources = clusters[name].resources.values()
+        return tuple(map(claim_of, resources))
 
     return read
 

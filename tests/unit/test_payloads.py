@@ -15,8 +15,6 @@ from temporalio.api.common.v1 import Payload
 from temporalio.exceptions import ApplicationError
 
 from etcd_handoff import model
-from etcd_handoff.change_queue import Turns
-from etcd_handoff.leave_requests import WatchRequest
 from etcd_handoff.message import Message, Request
 from etcd_handoff.model import (
     Act,
@@ -35,6 +33,8 @@ from etcd_handoff.model import (
     Step,
     StepOutcome,
 )
+from etcd_handoff.operation.queue_state import ChangeQueueState
+from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
 from etcd_handoff.payloads import VersionMismatchError, data_converter, invalid_input
 from etcd_handoff.view import Alarm, ClusterView, MemberView
 
@@ -437,7 +437,7 @@ def test_answer_in_another_encoding_is_left_to_another_worker_too() -> None:
         CONVERTER.from_payloads([odd], [Report])
 
 
-@pytest.mark.parametrize("hint", [WatchRequest, Turns, RemovalRequest])
+@pytest.mark.parametrize("hint", [ReconcileEtcdMembersRequest, ChangeQueueState, RemovalRequest])
 def test_input_of_a_workflow_is_invalid_input(hint: type[Message]) -> None:
     """Whoever starts one by hand with something else is answered."""
     assert "Field required" in complaint(b"{}", hint)

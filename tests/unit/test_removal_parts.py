@@ -19,7 +19,6 @@ from etcd_handoff.model import (
 from etcd_handoff.planner import Blocked, NotFound, Reason, Remove
 from etcd_handoff.view import Alarm, ClusterView, MemberView
 from workflows import outcome
-from workflows.asking_k0s import may_ask_again
 from workflows.proposal import SETTLE_SECONDS, Proposal
 from workflows.step_log import FIRST, LAST, LONGEST_NOTE, MEMO_BYTES, StepLog, bounded, within
 from workflows.waiting import LONGEST_PAUSE_SECONDS, WaitBudget
@@ -318,15 +317,6 @@ def test_lost_writes_are_said_only_when_they_are_known_to_be_lost() -> None:
     """None means that nobody has tried."""
     assert "WARNING" in outcome.no_writes(False)  # noqa: FBT003
     assert outcome.no_writes(None) == outcome.no_writes(True) == ""  # noqa: FBT003
-
-
-@pytest.mark.parametrize(
-    ("manager", "again"),
-    [("k0s", True), ("k0s-controller", True), ("etcd-handoff", True), ("", True), ("kubectl-patch", False)],
-)
-def test_order_to_k0s_is_given_again_unless_somebody_took_it_back(manager: str, again: bool) -> None:  # noqa: FBT001
-    """k0s loses the order when it restarts; what a person takes back stays taken back."""
-    assert may_ask_again(manager) is again
 
 
 def test_record_of_a_member_has_one_workflow() -> None:

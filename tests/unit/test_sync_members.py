@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.etcdmembers import EtcdMemberActivities, _asked, _say_held
+from activities.etcdmember_repairs import note_held_back, to_member_resource
+from activities.etcdmembers import EtcdMemberActivities
 from activities.kubernetes import Gateways
 from etcd_handoff.config import Config
-from etcd_handoff.drift import Hold
 from etcd_handoff.errors import (
     AdmissionError,
     ApiUnavailableError,
@@ -18,7 +18,8 @@ from etcd_handoff.errors import (
     KubernetesPermissionError,
     RejectedError,
 )
-from etcd_handoff.leave_requests import Sync, Synced
+from etcd_handoff.operation.drift import Hold
+from etcd_handoff.operation.member_resources import SyncMembersInput, SyncMembersResult
 from tests.unit.views import A, B, C, cluster, doubt, member
 
 if TYPE_CHECKING:
@@ -75,17 +76,19 @@ class FakeGateways(Gateways):
         return cast("KubernetesGateway", self.fake)
 
 
-async def sync(fake: Fake) -> Synced:
+async def sync(fake: Fake) -> SyncMembersResult:
     """What `sync_members` answers for the cluster of all three."""
-    answer: Synced = await ActivityEnvironment().run(EtcdMemberActivities(FakeGateways(fake)).sync_members, asked(fake))
+    answer: SyncMembersResult = await ActivityEnvironment().run(
+        EtcdMemberActivities(FakeGateways(fake)).sync_members, asked(fake)
+    )
     return answer
 
 
-def asked(fake: Fake) -> Sync:
+def asked(fake: Fake) -> SyncMembersInput:
     """The request: all three are members, and nothing has been said since."""
-    before = {r["metadata"]["name"]: _asked(r).digest for r in fake.resources}
+    digests = {r["metadata"]["name"]: to_member_resource(r).status_digest for r in fake.resources}
     view = cluster(member(A), member(B), member(C))
-    return Sync(cluster="prod", before=before, view=view, confirmed=True)
+    return SyncMembersInput(cluster="prod", status_digests=digests, view=view)
 
 
 @pytest.mark.parametrize("error", FORBIDDEN)
@@ -94,9 +97,9 @@ async def test_one_that_is_forbidden_does_not_stop_the_others(error: KubernetesE
     fake = Fake(error)
     synced = await sync(fake)
     assert fake.patched == ["node1", "node2"]
-    assert synced.note == f"EtcdMember node0 could not be put right: {error}"
-    assert len(synced.changed) == 2
-    assert not synced.again
+    assert synced.note == f"EtcdMember node0 could not be corrected: {error}"
+    assert len(synced.repairs) == 2
+    assert not synced.retry_soon
 
 
 async def test_no_answer_is_tried_again() -> None:
@@ -114,8 +117,8 @@ async def test_message_that_is_forbidden_does_not_stop_the_others(error: Kuberne
         resource["status"] = {**resource["status"], "conditions": [{"type": "Joined", "status": "True"}]}
     request = asked(fake)
     for resource in fake.resources:
-        assert await _say_held(gateway, resource, request, held) == []
+        await note_held_back(gateway, resource, request, held)
     assert fake.patched == ["node1", "node2"]
     fake.error = ApiUnavailableError("no API server answered")
     with pytest.raises(ApiUnavailableError):
-        await _say_held(gateway, fake.resources[0], request, held)
+        await note_held_back(gateway, fake.resources[0], request, held)

@@ -13,7 +13,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities import kubernetes as activities_kubernetes
 from activities.kubernetes import ABSENT_ATTEMPTS, NOT_RECORDED, REFUSED_ATTEMPTS, Gateways, KubernetesActivities
-from activities.member_resource import EVENTS_AT_ONCE, leave_written, left_alone
+from activities.member_resource import EVENTS_AT_ONCE, left_alone
 from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.config import Config
 from etcd_handoff.errors import (
@@ -27,6 +27,7 @@ from etcd_handoff.errors import (
     RejectedError,
     UnauthenticatedError,
 )
+from etcd_handoff.managed_fields import SPEC_LEAVE, Write, last_write
 from etcd_handoff.model import LeaveRequest, LeaveState, Record, Recorded, ResourceQuery, Step
 from workflows.calls import ATTEMPTS, DRY_RUN_SECONDS
 
@@ -323,7 +324,7 @@ LEAVE: dict[str, Any] = {"f:spec": {"f:leave": {}}}
 )  # fmt: skip
 async def test_who_wrote_the_order_last_is_read(entries: list[Any], who: tuple[str, str]) -> None:
     """From what the API server keeps of each field manager."""
-    assert leave_written(managed(*entries)) == who
+    assert last_write(managed(*entries), SPEC_LEAVE) == Write(time=who[1], manager=who[0])
     read = KubernetesActivities(FakeGateways(Fake(managed(*entries))), "n").read_leave
     ask = LeaveRequest(cluster="prod", member_name="node2", member_id=OURS)
     state: LeaveState = await ActivityEnvironment().run(read, ask)
@@ -335,7 +336,7 @@ async def test_who_wrote_the_order_last_is_read(entries: list[Any], who: tuple[s
 @pytest.mark.parametrize("fields", [None, "text", [None], [{"fieldsV1": 5}], [{"fieldsV1": {"f:spec": None}}]])
 def test_field_managers_of_another_shape_are_nobody(fields: object) -> None:
     """Whatever stands there."""
-    assert leave_written(resource(managedFields=fields)) == ("", "")
+    assert last_write(resource(managedFields=fields), SPEC_LEAVE) == Write("", "")
 
 
 # --- what EtcdMembers claim -----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What is done through Temporal for a cluster's queue: a removal stands in it, and a new queue asks who has a turn."""
+"""The calls to Temporal for a cluster's queue: a removal takes its turn, and a new queue asks who has one."""
 
 from __future__ import annotations
 
@@ -18,32 +18,43 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from etcd_handoff.change_queue import LOST, Join, Place, Recall, Recalled, Ticket, Turn, Turns, keeps_still, turns_id
 from etcd_handoff.model import QUEUE_TASK_TIMEOUT, FailureType, HandoffState
+from etcd_handoff.operation.change_queue import start_delay
+from etcd_handoff.operation.queue_state import (
+    LOST_HOLDER,
+    ChangeQueueState,
+    QueueEntry,
+    QueuePosition,
+    RecallEntriesInput,
+    RecallEntriesResult,
+    TakeTurnInput,
+    TakeTurnResult,
+    change_queue_id,
+)
 from etcd_handoff.payloads import CLUSTER_KEY, STATE_KEY
 
 if TYPE_CHECKING:
     from temporalio.client import Client, WorkflowHandle
     from temporalio.client import WorkflowExecution as Listed
 
-TURNS_TYPE: Final = "ClusterTurns"
+QUEUE_TYPE: Final = "ChangeQueue"
 OPEN_REMOVALS: Final = "WorkflowType = 'RemoveMember' AND CloseTime IS NULL"
-"""Not by their status, since one that somebody has paused is open too, and may have a turn."""
-LATELY_SECONDS: Final = 10.0
-"""Removals that have begun within that time are under way as a rule, where there are many."""
-JOIN, POSITION, REJOIN = "join", "position", "rejoin"
-ASK_SECONDS: Final = (1.0, 3.0, 8.0)
+"""Not by their status, since one that somebody has paused is open too, and may have the turn."""
+RECENT_SECONDS: Final = 10.0
+"""Most removals that began within that time are still under way, where there are many."""
+ENQUEUE, STEP_ASIDE, POSITION, REJOIN = "enqueue", "step_aside", "position", "rejoin"
+POSITION_SECONDS: Final = (1.0, 3.0, 8.0)
 """How long a queue may take to answer each time that it is asked. Together more than `QUEUE_TASK_TIMEOUT`, after which
 another worker goes on where one was killed."""
 WAKE_SECONDS: Final = 0.5
-RECALL_SECONDS: Final = 5.0
-"""How long a removal may take to say whether it has a turn."""
-RECALLED_AT_ONCE: Final = 50
-WITHOUT_TURN: Final = frozenset({HandoffState.QUEUED, HandoffState.AWAITING_APPROVAL})
-"""States in which a removal has no turn, whatever else it does."""
+REJOIN_SECONDS: Final = 5.0
+"""How long a removal may take to say whether it has the turn."""
+CONCURRENT_REJOINS: Final = 50
+STATES_WITHOUT_TURN: Final = frozenset({HandoffState.QUEUED, HandoffState.AWAITING_APPROVAL})
+"""States in which a removal never has the turn."""
 
 
-class TurnActivities:
+class ChangeQueueActivities:
     """The activities of the queue.
 
     Args:
@@ -52,47 +63,51 @@ class TurnActivities:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._begun: deque[float] = deque()
+        self._starts: deque[float] = deque()
 
     @activity.defn
-    async def take_turn(self, join: Join) -> Place:
-        """A removal stands in its cluster's queue, or gives its turn back.
+    async def take_turn(self, turn: TakeTurnInput) -> TakeTurnResult:
+        """A removal stands in its cluster's queue, or gives its turn up.
 
         Without a queue it starts one, which gives it the turn, unless the last queue did not end by itself: then others
-        may have a turn from it, and the new queue asks them first. Done again after a lost answer, it finds the queue
-        that it started itself and joins it, which changes nothing but makes the queue tell whose turn it is.
+        may have the turn from it, and the new queue asks them first. Done again after a lost answer, it finds the queue
+        that it started itself and enters it, which changes nothing but makes the queue answer.
         """
-        ticket, queue = join.ticket, self._client.get_workflow_handle(turns_id(join.cluster_id))
-        still = keeps_still(self._begun_lately()) if ticket.waits else None
-        if not (ticket.waits or join.wakes):
-            # A turn is given back beside the queue's start delay, which nobody is to end for that.
-            return await self._joined(queue, join) or Place(turn=_unknown(ticket))
+        entry, queue = turn.entry, self._client.get_workflow_handle(change_queue_id(turn.cluster_id))
+        delay = start_delay(self._recent_starts()) if entry.waits else None
+        if not (entry.waits or turn.wakes):
+            # Nobody ends the queue's start delay only to give a turn up.
+            return await self._enter(queue, turn) or TakeTurnResult(turn=_not_granted(entry))
         while True:
             # ALLOW_DUPLICATE would start it in any case: how the last one ended has to be asked before.
             last = await describe(self._client, queue.id)
             if last is not None and not last.workflow_execution_info.HasField("close_time"):
-                if (place := await self._joined(queue, join)) is not None:
-                    return place
+                if (result := await self._enter(queue, turn)) is not None:
+                    return result
                 continue  # it ended in between
             lost = last is not None and last.workflow_execution_info.status != COMPLETED
-            if not await self._started(queue.id, join, None if lost else still, doubtful=(LOST,) if lost else ()):
-                continue  # somebody else was quicker
+            state = ChangeQueueState(
+                cluster_id=turn.cluster_id, entries=(entry,), possible_holders=(LOST_HOLDER,) if lost else ()
+            )
+            if not await self._start(queue.id, state, None if lost else delay):
+                continue  # another removal was quicker
             if lost:
-                return Place(turn=_unknown(ticket, LOST))
-            return Place(turn=Turn(granted=ticket.waits, chain_id=ticket.chain_id, request=ticket.request))
+                return TakeTurnResult(turn=_not_granted(entry, LOST_HOLDER))
+            position = QueuePosition(granted=entry.waits, chain_id=entry.chain_id, request=entry.request)
+            return TakeTurnResult(turn=position)
 
     @activity.defn
-    async def recall_tickets(self, recall: Recall) -> Recalled:
-        """Who of the open removals stands in the queue of an etcd cluster, and who has the turn.
+    async def recall_entries(self, recall: RecallEntriesInput) -> RecallEntriesResult:
+        """Which open removals stand in the queue of an etcd cluster, and which of them has the turn.
 
         Asking makes a removal count its request up: what an earlier queue granted and is still on its way counts no
         more.
         """
-        slots = asyncio.Semaphore(RECALLED_AT_ONCE)
+        slots = asyncio.Semaphore(CONCURRENT_REJOINS)
 
-        async def one(workflow_id: str, *, matters: bool) -> Ticket | str | None:
+        async def one(workflow_id: str, *, matters: bool) -> QueueEntry | str | None:
             async with slots:
-                answer = await self._recall(workflow_id, recall)
+                answer = await self._rejoin(workflow_id, recall)
                 return None if isinstance(answer, str) and not matters else answer
 
         removals = [(workflow_id, True) for workflow_id in recall.only]
@@ -101,60 +116,60 @@ class TurnActivities:
             listed.sort(key=lambda removal: (removal.start_time, removal.id))
             removals = [(removal.id, _may_hold(removal, recall.profiles)) for removal in listed]
         answers = await asyncio.gather(*(one(workflow_id, matters=matters) for workflow_id, matters in removals))
-        return Recalled(
-            tickets=tuple(answer for answer in answers if isinstance(answer, Ticket)),
+        return RecallEntriesResult(
+            entries=tuple(answer for answer in answers if isinstance(answer, QueueEntry)),
             silent=tuple(answer for answer in answers if isinstance(answer, str)),
         )
 
-    async def _started(self, queue_id: str, join: Join, still: timedelta | None, doubtful: tuple[str, ...]) -> bool:
-        """Whether there was no queue, so that it could be started."""
+    async def _start(self, queue_id: str, state: ChangeQueueState, delay: timedelta | None) -> bool:
+        """Start the queue; False when one runs already."""
         try:
             await self._client.start_workflow(
-                TURNS_TYPE,
-                Turns(cluster_id=join.cluster_id, tickets=(join.ticket,), doubtful=doubtful),
+                QUEUE_TYPE,
+                state,
                 id=queue_id,
                 task_queue=activity.info().task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 task_timeout=QUEUE_TASK_TIMEOUT,
-                start_delay=still,
-                static_summary=f"One change at a time to etcd cluster {join.cluster_id}",
+                start_delay=delay,
+                static_summary=f"One change at a time to etcd cluster {state.cluster_id}",
             )
         except WorkflowAlreadyStartedError:
             return False
         return True
 
-    async def _joined(self, queue: WorkflowHandle[Any, Any], join: Join) -> Place | None:
-        """The place in a queue that runs; None when it has ended.
+    async def _enter(self, queue: WorkflowHandle[Any, Any], turn: TakeTurnInput) -> TakeTurnResult | None:
+        """Put the entry into a queue that runs; None when it has ended.
 
-        The signal is kept until somebody works for the queue, which keeps the place; the update brings the answer.
+        Temporal keeps the signal until a worker serves the queue, which keeps the place; the update brings the answer.
         """
-        ticket = join.ticket
+        entry = turn.entry
         try:
-            await queue.signal(JOIN, ticket)
-            if ticket.waits:
-                return await self._ask(queue, ticket)
+            await queue.signal(ENQUEUE if entry.waits else STEP_ASIDE, entry)
+            if entry.waits:
+                return await self._ask_position(queue, entry)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
             return None
-        if join.wakes:
+        if turn.wakes:
             # A signal alone does not end a start delay (seen on Temporal Server 1.32), an update does.
             with contextlib.suppress(RPCError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError):
-                await _position(queue, ticket, WAKE_SECONDS)
-        return Place(turn=_unknown(ticket))
+                await _position(queue, entry, WAKE_SECONDS)
+        return TakeTurnResult(turn=_not_granted(entry))
 
-    async def _ask(self, queue: WorkflowHandle[Any, Any], ticket: Ticket) -> Place:
+    async def _ask_position(self, queue: WorkflowHandle[Any, Any], entry: QueueEntry) -> TakeTurnResult:
         """What the queue answers, or why it does not.
 
         Raises:
             RPCError: NOT_FOUND when it has ended.
         """
-        for seconds in ASK_SECONDS:
+        for seconds in POSITION_SECONDS:
             try:
-                return Place(turn=await _position(queue, ticket, seconds))
+                return TakeTurnResult(turn=await _position(queue, entry, seconds))
             except WorkflowUpdateFailedError:  # a worker of another version, where the signal has to do
-                return Place(turn=_unknown(ticket))
+                return TakeTurnResult(turn=_not_granted(entry))
             except WorkflowUpdateRPCTimeoutOrCancelledError:
                 if activity.is_cancelled():  # which the SDK calls by the same name
                     raise asyncio.CancelledError from None
@@ -162,14 +177,14 @@ class TurnActivities:
                 if error.status is RPCStatusCode.NOT_FOUND:
                     raise
         text = why_silent(await describe(self._client, queue.id), activity.info().task_queue)
-        return Place(turn=_unknown(ticket), silent=f"the queue {queue.id} does not answer: {text}")
+        return TakeTurnResult(turn=_not_granted(entry), silent=f"the queue {queue.id} does not answer: {text}")
 
-    async def _recall(self, workflow_id: str, recall: Recall) -> Ticket | str | None:
-        """The ticket of a removal; None when it has none for this etcd cluster, its ID when it does not answer."""
+    async def _rejoin(self, workflow_id: str, recall: RecallEntriesInput) -> QueueEntry | str | None:
+        """The entry of a removal; None when it has none for this etcd cluster, its ID when it does not answer."""
         removal = self._client.get_workflow_handle(workflow_id)
         try:
-            ticket: Ticket = await removal.execute_update(
-                REJOIN, recall, result_type=Ticket, rpc_timeout=timedelta(seconds=RECALL_SECONDS)
+            entry: QueueEntry = await removal.execute_update(
+                REJOIN, recall, result_type=QueueEntry, rpc_timeout=timedelta(seconds=REJOIN_SECONDS)
             )
         except WorkflowUpdateFailedError as error:
             refused = isinstance(error.cause, ApplicationError) and error.cause.type == FailureType.INVALID_INPUT
@@ -178,15 +193,15 @@ class TurnActivities:
             return workflow_id
         except RPCError as error:
             return None if error.status is RPCStatusCode.NOT_FOUND else workflow_id
-        return ticket
+        return entry
 
-    def _begun_lately(self) -> int:
-        """How many removals have begun here of late, but for the one that begins now."""
+    def _recent_starts(self) -> int:
+        """Count the removals that began on this worker within `RECENT_SECONDS`, without the one that begins now."""
         now = time.monotonic()
-        while self._begun and self._begun[0] < now - LATELY_SECONDS:
-            self._begun.popleft()
-        self._begun.append(now)
-        return len(self._begun) - 1
+        while self._starts and self._starts[0] < now - RECENT_SECONDS:
+            self._starts.popleft()
+        self._starts.append(now)
+        return len(self._starts) - 1
 
 
 COMPLETED: Final = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_COMPLETED
@@ -230,25 +245,25 @@ def why_silent(described: DescribeWorkflowExecutionResponse | None, ours: str) -
     return f"no worker serves its task queue {theirs}: a workflow task has waited there since {when}{apart}"
 
 
-async def _position(queue: WorkflowHandle[Any, Any], ticket: Ticket, seconds: float) -> Turn:
+async def _position(queue: WorkflowHandle[Any, Any], entry: QueueEntry, seconds: float) -> QueuePosition:
     """The queue's answer; asked again it is the same question, since Temporal takes only ten at once."""
-    turn: Turn = await queue.execute_update(
+    position: QueuePosition = await queue.execute_update(
         POSITION,
-        ticket,
-        id=f"{ticket.chain_id}/{ticket.request}",
-        result_type=Turn,
+        entry,
+        id=f"{entry.chain_id}/{entry.request}",
+        result_type=QueuePosition,
         rpc_timeout=timedelta(seconds=seconds),
     )
-    return turn
+    return position
 
 
-def _unknown(ticket: Ticket, *behind: str) -> Turn:
-    """Not granted, and the queue says when it is."""
-    return Turn(granted=False, behind=behind, chain_id=ticket.chain_id, request=ticket.request)
+def _not_granted(entry: QueueEntry, *behind: str) -> QueuePosition:
+    """The removal does not have the turn, and the queue will say when it does."""
+    return QueuePosition(granted=False, behind=behind, chain_id=entry.chain_id, request=entry.request)
 
 
 def _may_hold(removal: Listed, profiles: tuple[str, ...]) -> bool:
-    """Whether a removal that does not answer may have a turn in this etcd cluster, as far as lists tell."""
+    """Whether a removal that does not answer may have the turn in this etcd cluster, as far as lists tell."""
     cluster = removal.typed_search_attributes.get(CLUSTER_KEY)
     state = removal.typed_search_attributes.get(STATE_KEY)
-    return state not in WITHOUT_TURN and (cluster is None or cluster in profiles)
+    return state not in STATES_WITHOUT_TURN and (cluster is None or cluster in profiles)
