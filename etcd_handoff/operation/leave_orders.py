@@ -12,6 +12,8 @@ other EtcdMember has its ID.
 | another generation                | out, Joined=False | the namesake if its status was the same when it was read   |
 |                                   |                   | last, or if the flag is younger than that condition        |
 | another generation                | out, otherwise    | the ID that is out: that one was described                 |
+| nothing, created with the flag    | any               | nobody: whoever created it had seen no status of it, as    |
+|                                   |                   | when it was deleted and applied again from a file          |
 | nothing                           | listed            | the member that it carries, or nobody if the flag is not   |
 |                                   |                   | younger than its Joined=True, which is another member's    |
 |                                   |                   | flag then, or if a message that is not older than the flag |
@@ -47,6 +49,7 @@ FIELD_MANAGER: Final = "etcd-handoff"
 """Our name as a field manager."""
 K0S_MANAGERS: Final = "k0s"
 """How k0s's names as a field manager begin."""
+FIRST_GENERATION: Final = 1
 
 Orders = dict[str, LeaveOrder]
 """By UID; an EtcdMember that does not ask to leave has an order about nobody, which shows that it was seen."""
@@ -152,6 +155,8 @@ def _described_member(
     before: LeaveOrder | None, resource: MemberResource, resources: Sequence[MemberResource], view: ClusterView
 ) -> str:
     """The member that an order is about which was not known yet; see the table above."""
+    if before is None and resource.generation <= FIRST_GENERATION:
+        return ""
     member_id = as_listed(resource.member_id, view.members)
     if not member_id:
         return _namesake(resource, resources, view)

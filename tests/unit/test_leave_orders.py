@@ -80,6 +80,11 @@ SAID_OUT = UNFLAGGED.model_copy(update={"status_digest": resource("node2", "a2",
         (None, resource("node2", "a2", leave_since=EARLY, **OUT), REJOINED, "a2"),
         (None, resource("node2", "a2", leave_since=LATE), REJOINED, "a2"),
         (None, resource("node2"), THREE, "a2"),
+        # Created with the flag, as from a file: whoever did that has seen no status of it.
+        (None, resource("node2", generation=1), THREE, ""),
+        (None, resource("node2", "a2", generation=1, leave_since=LATE), THREE, ""),
+        (None, resource("node2", "a2", generation=1, **OUT), REJOINED, ""),
+        (UNFLAGGED, resource("node2", "a2", generation=3), THREE, "a2"),
     ],
 )
 def test_order_is_about_the_member_that_was_described(
