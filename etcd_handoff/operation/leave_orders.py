@@ -26,7 +26,9 @@ Where there is no namesake, it is about the ID that is out, or about nobody. Aft
 change of the cluster that was confirmed, all standing orders are about nobody. An order about nobody, or about a member
 that is out, starts no removal.
 
-An order ends when somebody clears `spec.leave`.
+An order ends when somebody clears `spec.leave`. k0s clears it whenever a controller starts, and a removal that asks k0s
+clears it for as long as the member must not leave: neither is taking the order back (`may_ask_again`), so a removal
+that is under way goes on.
 """
 
 from __future__ import annotations
@@ -95,7 +97,7 @@ def withdrawn(before: Mapping[str, LeaveOrder], resources: Sequence[MemberResour
     """All orders without those that were taken back; for this no member list is needed."""
     by_uid = {resource.uid: resource for resource in resources}
     return {
-        uid: order if by_uid[uid].leave else _about_member(by_uid[uid])
+        uid: order if by_uid[uid].leave else _cleared(order, by_uid[uid])
         for uid, order in before.items()
         if uid in by_uid
     }
@@ -141,11 +143,20 @@ def _about_member(resource: MemberResource, member_id: str = "") -> LeaveOrder:
     )
 
 
+def _cleared(before: LeaveOrder, resource: MemberResource) -> LeaveOrder:
+    """The order of an EtcdMember that does not ask to leave any more; nobody's, unless it is only lost.
+
+    When nobody knows who cleared it, it counts as taken back: the member stays, which can be mended.
+    """
+    lost = bool(resource.leave_manager) and may_ask_again(resource.leave_manager)
+    return _about_member(resource, before.member_id if lost else "")
+
+
 def _order(
     before: LeaveOrder | None, resource: MemberResource, resources: Sequence[MemberResource], view: ClusterView
 ) -> LeaveOrder:
     if not resource.leave:
-        return _about_member(resource)
+        return _about_member(resource) if before is None else _cleared(before, resource)
     if before is not None and before.generation == resource.generation:
         return _about_member(resource, before.member_id)
     return _about_member(resource, _described_member(before, resource, resources, view))

@@ -179,6 +179,21 @@ def test_order_to_k0s_is_given_again_unless_somebody_took_it_back(manager: str, 
     assert leave_orders.may_ask_again(manager) is again
 
 
+@pytest.mark.parametrize(
+    ("manager", "member_id"), [("k0s", "a2"), ("etcd-handoff", "a2"), ("kubectl-patch", ""), ("", "")]
+)
+def test_flag_that_k0s_clears_is_not_taken_back(manager: str, member_id: str) -> None:
+    """The removal that runs goes on, and nothing new starts; when nobody knows who cleared it, the member stays."""
+    before = {"uid-node2": LeaveOrder(uid="uid-node2", generation=2, member_id="a2")}
+    cleared = resource("node2", "a2", leave=False, generation=3, leave_manager=manager)
+    orders = leave_orders.withdrawn(before, [cleared])
+    assert orders["uid-node2"].member_id == member_id
+    assert leave_orders.updated(orders, [cleared], THREE) == orders
+    assert leave_orders.member_to_remove(orders["uid-node2"], cleared, THREE) is None
+    taken_back = cleared.model_copy(update={"generation": 5, "leave_manager": "kubectl-patch"})
+    assert leave_orders.withdrawn(orders, [taken_back])["uid-node2"].member_id == ""
+
+
 # --- every sequence of events ----------------------------------------------------------------------------------------
 
 
