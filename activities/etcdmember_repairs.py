@@ -26,7 +26,7 @@ from etcd_handoff.etcdmember import (
     status_of,
 )
 from etcd_handoff.events import EventSpec, event_for
-from etcd_handoff.managed_fields import SPEC_LEAVE, last_write, value_since
+from etcd_handoff.managed_fields import SPEC_LEAVE, STATUS_MESSAGE, last_write, value_since
 from etcd_handoff.operation.matching import desired_status, without_resource
 from etcd_handoff.operation.member_resources import MemberResource, WatchMembersResult
 
@@ -65,16 +65,18 @@ def to_member_resource(resource: dict[str, Any]) -> MemberResource:
         leave=leave,
         leave_since=leave_since,
         leave_manager="" if leave else last_write(resource, SPEC_LEAVE).manager,
-        old_request=leave and _called_old(resource),
+        old_request=leave and _called_old(resource, leave_since),
         member_id=member_id_of(resource),
         joined=joined_condition(resource),
         joined_since=str(next(joined_since, "") or ""),
     )
 
 
-def _called_old(resource: dict[str, Any]) -> bool:
-    """Whether the message calls the flag an old request."""
-    return str(status_of(resource).get("message")).startswith(OLD_REQUEST)
+def _called_old(resource: dict[str, Any], leave_since: str) -> bool:
+    """Whether the message calls this very flag an old request: one that is set after the message is a new request."""
+    called = str(status_of(resource).get("message")).startswith(OLD_REQUEST)
+    written = last_write(resource, STATUS_MESSAGE).time
+    return called and not (written and leave_since > written)
 
 
 async def correct(gateway: KubernetesGateway, resource: dict[str, Any], sync: SyncMembersInput) -> list[str]:

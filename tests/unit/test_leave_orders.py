@@ -210,6 +210,7 @@ class Stored:
         joined: What it says.
         since: Since when.
         called_old: Its message calls the flag an old request.
+        called_at: Since when it does.
     """
 
     member_id: str = "d1"
@@ -220,6 +221,7 @@ class Stored:
     joined: bool = True
     since: int = 1
     called_old: bool = False
+    called_at: int = 0
 
 
 @dataclass(frozen=True)
@@ -265,7 +267,7 @@ class World:
             generation=now.generation,
             leave=now.leave,
             leave_since=f"{now.leave_since:04}" if now.leave else "",
-            old_request=now.called_old and now.leave,
+            old_request=now.called_old and now.leave and now.leave_since <= now.called_at,
             member_id=now.told_id,
             joined=str(now.joined),
             joined_since=f"{now.since:04}",
@@ -281,7 +283,7 @@ class World:
     def key(self) -> tuple[object, ...]:
         """What tells worlds apart: times, generations and IDs count by their order alone."""
         stored = [s for s in (self.now, self.backup) if s]
-        times = sorted({t for s in stored for t in (s.leave_since, s.since)} | {self.clock})
+        times = sorted({t for s in stored for t in (s.leave_since, s.since, s.called_at)} | {self.clock})
         orders = self.orders or ()
         generations = sorted({s.generation for s in stored} | {o.generation for o in orders})
         ids = sorted({i for s in stored for i in (s.member_id, s.told_id)} | {o.member_id for o in orders} | self.meant)
@@ -297,6 +299,7 @@ class World:
                 place(s.leave_since),
                 s.joined,
                 place(s.since),
+                place(s.called_at) if s.called_old else -1,
             )
 
         known: object = None
@@ -322,7 +325,10 @@ def flag(w: World) -> World:
         return w
     now = w.now
     meant = now.told_id if now.joined else now.member_id
-    known = w.orders is not None and (w.clock > now.since or w.orders[0].status_digest == w.resource.status_digest)
+    if w.orders is None:
+        known = w.clock > now.since and not (now.called_old and w.clock <= now.called_at)
+    else:
+        known = w.clock > now.since or w.orders[0].status_digest == w.resource.status_digest
     must = meant if meant == now.member_id and known and not w.restored else ""
     w = replace(w, meant=frozenset({meant} - {""}), open_ended=not now.joined, must=must)
     return w.set(leave=True, generation=now.generation + 1, leave_since=w.clock)
@@ -367,7 +373,10 @@ def look(w: World, *, recorded: bool = True) -> World:
     assert target is None or target.member_id in w.meant, "a member is removed that nobody asked to leave"
     assert not w.must or target == MemberToRemove(w.must, "node2"), "an order is not carried out"
     w = replace(w, orders=tuple(orders.values()), must="")
-    w = w.set(called_old="node2" in leave_orders.standing_messages(orders, [w.resource], w.view))
+    called_old = "node2" in leave_orders.standing_messages(orders, [w.resource], w.view)
+    if called_old and not w.now.called_old:
+        w = w.set(called_at=w.clock)
+    w = w.set(called_old=called_old)
     told = member_of("node2", w.now.told_id, w.view.members)
     if told is None and w.now.joined:
         w = replace(w.set(joined=False, since=w.clock), open_ended=False)
