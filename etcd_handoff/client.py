@@ -117,7 +117,7 @@ def removal_id(request: RemovalRequest) -> str:
 
 
 async def start_watch(
-    client: Client, request: ReconcileEtcdMembersRequest, task_queue: str = TASK_QUEUE
+    client: Client, request: ReconcileEtcdMembersRequest, task_queue: str = TASK_QUEUE, *, join: bool = True
 ) -> Watcher:
     """Start the watcher of a cluster: the workflow that reconciles its EtcdMembers.
 
@@ -125,16 +125,20 @@ async def start_watch(
         client: From `connect`, or any client with `etcd_handoff.payloads.data_converter`.
         request: What to watch.
         task_queue: Task queue of the workers.
+        join: Whether a watcher that runs already will do, whatever its settings are.
 
     Returns:
         The handle; its query `status` tells what it sees, and cancelling it ends the watch but no removal.
+
+    Raises:
+        WorkflowAlreadyStartedError: One runs already, and `join` is False.
     """
     handle: Watcher = await client.start_workflow(
         RECONCILER_TYPE,
         request,
         id=watch_id(request.cluster),
         task_queue=task_queue,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING if join else WorkflowIDConflictPolicy.FAIL,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         task_timeout=WATCH_TASK_TIMEOUT,
         static_summary=f"Do what EtcdMembers of cluster {request.cluster} ask for, and keep what they say true",

@@ -18,6 +18,7 @@ from etcd_handoff.cli.common import (
     tell,
     tell_json,
 )
+from etcd_handoff.exit_status import EXIT_REFUSED
 
 if TYPE_CHECKING:
     import argparse
@@ -37,7 +38,7 @@ K0S_ACTS: Final = (
 
 
 def watch_command(given: argparse.Namespace) -> int:
-    """`watch start|stop|status|resync`."""
+    """`watch start|stop|status|resync`; the exit status, 3 when `status` shows that a doubt holds corrections back."""
     import asyncio
 
     from temporalio.service import RPCError
@@ -60,18 +61,21 @@ def _check(given: argparse.Namespace, cluster: str, config: Config | None) -> No
     """
     if given.confirm and given.what != "resync":
         raise Stop(EXIT_USAGE, "--confirm: belongs to `watch resync`")
+    if given.resync is not None and given.what != "start":
+        raise Stop(EXIT_USAGE, "--resync: belongs to `watch start`")
     if config is None:
         return
     if cluster not in config.clusters:
         known = ", ".join(sorted(config.clusters))
         raise Stop(EXIT_USAGE, f"cluster: no profile {cluster!r} in the configuration; known: {known}")
-    if config.clusters[cluster].kubernetes is None:
+    if given.what == "start" and config.clusters[cluster].kubernetes is None:
         text = f"clusters.{cluster}.kubernetes: is missing, so there are no EtcdMembers to watch; add it"
         raise Stop(EXIT_USAGE, text)
 
 
 async def _start(given: argparse.Namespace, cluster: str, config: Config | None) -> int:
     from pydantic import ValidationError
+    from temporalio.exceptions import WorkflowAlreadyStartedError
 
     from etcd_handoff.client import start_watch
     from etcd_handoff.message import describe
@@ -84,15 +88,43 @@ async def _start(given: argparse.Namespace, cluster: str, config: Config | None)
     except ValidationError as error:
         raise Stop(EXIT_USAGE, "\n".join(describe(error))) from None
     task_queue = config.task_queue if config else TASK_QUEUE
-    watcher = await start_watch(await connected(), request, task_queue)
-    note = f"watching the EtcdMembers of cluster {cluster}: workflow {watcher.id}"
+    try:
+        watcher = await start_watch(await connected(), request, task_queue, join=False)
+    except WorkflowAlreadyStartedError:
+        watcher, note = await _running(cluster, given.resync)
+    else:
+        note = f"watching the EtcdMembers of cluster {cluster}, every {seconds:g} s: workflow {watcher.id}"
     warning = K0S_ACTS if config is not None and config.clusters[cluster].remover == "k0s" else ""
     if given.output == "json":
-        run_id = watcher.result_run_id or watcher.first_execution_run_id
+        run_id = watcher.result_run_id or (await watcher.describe()).run_id
         tell_json({"workflow_id": watcher.id, "run_id": run_id, "note": note, "warning": warning})
     else:
         tell(text for text in (note, warning) if text)
     return EXIT_DONE
+
+
+async def _running(cluster: str, resync_seconds: float | None) -> tuple[Watcher, str]:
+    """The watcher that runs already, and what to say of it.
+
+    Args:
+        cluster: Cluster profile.
+        resync_seconds: The interval that was asked for; None when none was.
+
+    Raises:
+        Stop: It has another interval, or does not say which.
+    """
+    watcher = await _watcher(cluster)
+    try:
+        seconds = (await _status_of(watcher)).resync_seconds
+    except Stop:
+        if resync_seconds is not None:
+            raise
+        return watcher, f"cluster {cluster} is watched already: workflow {watcher.id}; {NOBODY_ANSWERS}"
+    note = f"cluster {cluster} is watched already, every {seconds:g} s: workflow {watcher.id}"
+    if resync_seconds not in (None, seconds):
+        remedy = f"to change that, run `etcd-handoff watch stop`, then `watch start --resync {resync_seconds:g}` again"
+        raise Stop(EXIT_FAILED, f"{note}; {remedy}")
+    return watcher, note
 
 
 async def _watcher(cluster: str) -> Watcher:
@@ -194,7 +226,14 @@ async def _status(given: argparse.Namespace, cluster: str, _: Config | None) -> 
         tell_json(status.model_dump(mode="json"))
     else:
         tell(_lines(status))
-    return EXIT_DONE
+    return _exit_status(status)
+
+
+def _exit_status(status: ReconcilerStatus) -> int:
+    """3 when a doubt holds corrections back, 1 when anything else is wrong."""
+    if status.doubt is not None:
+        return EXIT_REFUSED
+    return EXIT_FAILED if status.trouble else EXIT_DONE
 
 
 def _lines(status: ReconcilerStatus) -> list[str]:
