@@ -6,18 +6,17 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from datetime import UTC, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from temporalio import activity
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import PendingWorkflowTaskState, WorkflowExecutionStatus
-from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse
+from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.workflow_descriptions import describe, why_silent
 from etcd_handoff.model import QUEUE_TASK_TIMEOUT, FailureType, HandoffState
 from etcd_handoff.operation.change_queue import start_delay
 from etcd_handoff.operation.queue_state import (
@@ -47,6 +46,7 @@ POSITION_SECONDS: Final = (1.0, 3.0, 8.0)
 """How long a queue may take to answer each time that it is asked. Together more than `QUEUE_TASK_TIMEOUT`, after which
 another worker goes on where one was killed."""
 WAKE_SECONDS: Final = 0.5
+COMPLETED: Final = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_COMPLETED
 REJOIN_SECONDS: Final = 5.0
 """How long a removal may take to say whether it has the turn."""
 CONCURRENT_REJOINS: Final = 50
@@ -202,47 +202,6 @@ class ChangeQueueActivities:
             self._starts.popleft()
         self._starts.append(now)
         return len(self._starts) - 1
-
-
-COMPLETED: Final = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_COMPLETED
-
-
-async def describe(client: Client, workflow_id: str, run_id: str = "") -> DescribeWorkflowExecutionResponse | None:
-    """What Temporal knows of the last run under an ID, or of the given one; None when it knows none.
-
-    The SDK's own description cannot be read for a status that it does not know, such as paused.
-    """
-    request = DescribeWorkflowExecutionRequest(
-        namespace=client.namespace, execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id)
-    )
-    try:
-        return await client.workflow_service.describe_workflow_execution(request, retry=True)
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            return None
-        raise
-
-
-def why_silent(described: DescribeWorkflowExecutionResponse | None, ours: str) -> str:
-    """What keeps a queue from answering, as far as Temporal tells.
-
-    Args:
-        described: The queue.
-        ours: Task queue of the removal that asks.
-    """
-    if described is None:
-        return "Temporal does not know it any more"
-    theirs, task = described.execution_config.task_queue.name, described.pending_workflow_task
-    apart = "" if theirs == ours else f", while this removal runs on task queue {ours}"
-    if not described.HasField("pending_workflow_task"):
-        return f"it has nothing to do by Temporal's word, on task queue {theirs}{apart}"
-    since = task.original_scheduled_time if task.HasField("original_scheduled_time") else task.scheduled_time
-    when = since.ToDatetime(UTC).isoformat(timespec="seconds")
-    if task.attempt > 1:
-        return f"its last workflow task failed, attempt {task.attempt} of it is due on task queue {theirs}{apart}"
-    if task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_STARTED:
-        return f"a worker on task queue {theirs} has its workflow task since {when} and does not end it{apart}"
-    return f"no worker serves its task queue {theirs}: a workflow task has waited there since {when}{apart}"
 
 
 async def _position(queue: WorkflowHandle[Any, Any], entry: QueueEntry, seconds: float) -> QueuePosition:

@@ -1,4 +1,4 @@
-"""A removal looked at from outside, through Temporal itself."""
+"""The activity that follows a removal from outside, through Temporal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from temporalio.converter import decode_typed_search_attributes
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError
 from temporalio.service import RPCError
 
-from activities.change_queue import describe
+from activities.workflow_descriptions import describe
 from etcd_handoff.model import PASSING, HandoffState, Progress, RemovalResult
 from etcd_handoff.operation.removal_progress import FollowRemovalInput, FollowRemovalResult
 from etcd_handoff.payloads import STATE_KEY
@@ -52,29 +52,18 @@ class RemovalProgressActivities:
                 described = await describe(self._client, follow.workflow_id)
                 if described is None:
                     return _unknown_end("Temporal does not know the removal any more")
-                if (followed := await self._ended(follow, described)) is not None:
-                    return followed
-                run = described.workflow_execution_info
-                state = decode_typed_search_attributes(run.search_attributes).get(STATE_KEY)
-                # As long as nothing was told yet, what is done in a passing state is told when it lasts.
-                passing = state in PASSING and not follow.doing
+                if (end := await self._ended(follow, described)) is not None:
+                    return end
+                state = decode_typed_search_attributes(described.workflow_execution_info.search_attributes).get(
+                    STATE_KEY
+                )
+                polls += 1
                 if follow.to_the_end:
                     activity.heartbeat(state or "")
-                elif (
-                    state is None
-                    or (state != follow.state and not passing)
-                    or polls % POLLS_PER_QUERY == POLLS_PER_QUERY - 1
-                ):
+                elif _may_have_changed(follow, state, polls):
                     progress = await _progress(handle, ended)
                     if progress is not None and (progress.state, progress.doing) != (follow.state, follow.doing):
-                        return FollowRemovalResult(
-                            open=True,
-                            state=progress.state,
-                            doing=progress.doing,
-                            waiting_for=progress.waiting_for,
-                            member_id=progress.member_id,
-                        )
-                polls += 1
+                        return _under_way(progress)
                 if ended.done():  # only the description counts, and by that it runs
                     ended = _result(handle)
                 await asyncio.wait({ended, stopping}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
@@ -123,6 +112,30 @@ class RemovalProgressActivities:
             outcome=result.outcome,
             member_id=result.member_id,
         )
+
+
+def _may_have_changed(follow: FollowRemovalInput, state: str | None, polls: int) -> bool:
+    """Whether the removal is worth a query.
+
+    Args:
+        follow: What is known.
+        state: Its search attribute; None where there are none.
+        polls: How often it has been polled.
+    """
+    # Nothing is told yet of a removal in a passing state: that is told when it lasts.
+    passing = state in PASSING and not follow.doing
+    return state is None or (state != follow.state and not passing) or polls % POLLS_PER_QUERY == 0
+
+
+def _under_way(progress: Progress) -> FollowRemovalResult:
+    """What a removal that runs does now."""
+    return FollowRemovalResult(
+        open=True,
+        state=progress.state,
+        doing=progress.doing,
+        waiting_for=progress.waiting_for,
+        member_id=progress.member_id,
+    )
 
 
 def _unknown_end(doing: str) -> FollowRemovalResult:

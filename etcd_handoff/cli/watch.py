@@ -18,14 +18,12 @@ from etcd_handoff.cli.common import (
     tell,
     tell_json,
 )
-from etcd_handoff.exit_status import EXIT_REFUSED
 
 if TYPE_CHECKING:
     import argparse
 
     from etcd_handoff.client import Watcher
     from etcd_handoff.config import Config
-    from etcd_handoff.operation.member_resources import MemberResource
     from etcd_handoff.operation.reconciler_state import ReconcilerStatus
 
 QUERY_SECONDS: Final = 3.0
@@ -221,46 +219,11 @@ async def _status_of(watcher: Watcher) -> ReconcilerStatus:
 
 
 async def _status(given: argparse.Namespace, cluster: str, _: Config | None) -> int:
+    from etcd_handoff.cli.watch_status import status_exit, status_lines
+
     status = await _status_of(await _watcher(cluster))
     if given.output == "json":
         tell_json(status.model_dump(mode="json"))
     else:
-        tell(_lines(status))
-    return _exit_status(status)
-
-
-def _exit_status(status: ReconcilerStatus) -> int:
-    """3 when a doubt holds corrections back, 1 when anything else is wrong."""
-    if status.doubt is not None:
-        return EXIT_REFUSED
-    return EXIT_FAILED if status.trouble else EXIT_DONE
-
-
-def _lines(status: ReconcilerStatus) -> list[str]:
-    from etcd_handoff.cli.output import table
-
-    lines = [f"cluster {status.cluster} is watched, every {status.resync_seconds:g} s"]
-    if status.trouble:
-        lines.append(f"trouble: {status.trouble}")
-    failures = {retry.uid: retry.failures for retry in status.retries}
-    rows = [
-        [
-            resource.name,
-            resource.member_id or "-",
-            resource.joined,
-            _request(status, resource),
-            f"failed {failures[resource.uid]} times, tried again" if resource.uid in failures else "",
-        ]
-        for resource in status.members
-    ]
-    if rows or not status.trouble:
-        lines += table(("ETCDMEMBER", "MEMBER ID", "JOINED", "ASKED", ""), rows)
-    return [*lines, *(f"corrected: {text}" for text in status.repaired)]
-
-
-def _request(status: ReconcilerStatus, resource: MemberResource) -> str:
-    """What an EtcdMember asks for."""
-    if not resource.leave:
-        return ""
-    about = next((order.member_id for order in status.orders if order.uid == resource.uid), resource.member_id)
-    return "asked to leave" if about == resource.member_id else f"old request for {about or 'nobody'}"
+        tell(status_lines(status))
+    return status_exit(status)

@@ -138,7 +138,7 @@ def test_workflow_id_is_the_contract() -> None:
     assert change_queue_id(CLUSTER_ID) == "etcd-turns/cafe"
 
 
-def test_queue_keeps_still_longer_where_many_removals_are_under_way() -> None:
+def test_start_delay_is_longer_where_many_removals_are_under_way() -> None:
     """From 2 s, which is what a single removal never needs, up to a minute."""
     still = [start_delay(others).total_seconds() for others in (0, 1, 2, 20, 116, 117, 5_000)]
     assert still == [2, 2.5, 3, 12, 60, 60, 60]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.cli import output as out
 from etcd_handoff.cli import run
-from etcd_handoff.cli.watch import _lines
+from etcd_handoff.cli.watch_status import status_lines
 from etcd_handoff.operation import reconciler_details
 from etcd_handoff.operation.member_resources import MemberResource
 from etcd_handoff.operation.reconciler_state import LeaveOrder, ReconcilerStatus, RemovalRetry
@@ -43,7 +43,7 @@ STATUS = ReconcilerStatus(
 
 def test_watch_status_tells_trouble_orders_and_retries() -> None:
     """Trouble comes before the table; an old request is told from one that counts."""
-    lines = _lines(STATUS)
+    lines = status_lines(STATUS)
     assert lines[1] == f"trouble: {TROUBLE}"
     rows = {line.split()[0]: line for line in lines[2:]}
     assert "asked to leave" in rows["node1"]
@@ -56,7 +56,7 @@ def test_watch_status_tells_trouble_orders_and_retries() -> None:
 
 def test_watch_status_of_a_watcher_that_sees_nothing_shows_no_empty_table() -> None:
     """What is wrong is all that there is to say."""
-    assert _lines(ReconcilerStatus(cluster="prod", trouble=TROUBLE)) == [
+    assert status_lines(ReconcilerStatus(cluster="prod", trouble=TROUBLE)) == [
         "cluster prod is watched, every 300 s",
         f"trouble: {TROUBLE}",
     ]
