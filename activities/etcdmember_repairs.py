@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -96,9 +97,7 @@ async def correct(gateway: KubernetesGateway, resource: dict[str, Any], sync: Sy
         if desired is None:
             return []
         if standing is not None and desired.joined:
-            desired = DesiredStatus(
-                desired.member_id, desired.joined, standing.message, standing.failed, desired.peer_urls
-            )
+            desired = replace(desired, message=standing.message, failed=standing.failed)
         wrong = differs(resource, desired)
         if not wrong and not _has_wrong_message(resource, desired, standing):
             return []
