@@ -58,7 +58,7 @@ class Watched:
         cluster = Scenario(self.voters, "leader", self.script, learner=True).cluster(number)
         asked = {name: resource for name, resource in cluster.resources.items() if name in self.flagged}
         for resource in asked.values():
-            resource["spec"] = {"leave": True}
+            resource["spec"], resource["metadata"]["generation"] = {"leave": True}, 2
         cluster.target, cluster.meant = self.flagged[0], frozenset(map(member_id_of, asked.values()))
         return cluster
 
