@@ -7,6 +7,7 @@ import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from etcd_handoff.planning import canonical_id
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -51,7 +52,6 @@ from etcd_handoff.model import (
     StepOutcome,
 )
 from etcd_handoff.operation.matching import claim_of, resource_asked_for
-from etcd_handoff.planner import canonical_id
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

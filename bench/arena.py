@@ -16,8 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from etcd_handoff.lab import Lab, Role, http, judge, parts
-from etcd_handoff.lab.cluster import YOUNG_SECONDS
+from etcd_handoff.lab.binaries.lookup import locate_binaries
+
+from etcd_handoff.lab import Lab, Role, http, observer
+from etcd_handoff.lab.cluster import HEALTH_INTERVAL_SECONDS
 from etcd_handoff.lab.nodes import bearer
 from etcd_handoff.lab.waiting import ProcessError, wait_until
 
@@ -60,7 +62,7 @@ class Watch:
     @classmethod
     async def of(cls, lab: Lab, member: str, context: str) -> Self:
         """It has shown what is now: Joined=True."""
-        found = parts.locate()
+        found = locate_binaries()
         show = 'jsonpath={.status.conditions[?(@.type=="Joined")].status}{"\\n"}'
         process = await asyncio.create_subprocess_exec(
             str(found.kubectl),
@@ -159,7 +161,7 @@ def _logged(lab: Lab, name: str, words: re.Pattern[str]) -> list[float]:
 
 
 async def settle(lab: Lab) -> None:
-    """All members have a leader, all peers are connected, and etcd takes changes of its membership (`Lab.of_age`)."""
+    """All members have a leader, all peers are connected, and etcd takes changes of its membership."""
     await asyncio.gather(*(lab.ready(Role.ETCD, node.name) for node in lab.nodes))
     await lab.leader()
     wanted, counts = len(lab.nodes) - 1, [0]
@@ -169,7 +171,7 @@ async def settle(lab: Lab) -> None:
         return min(counts) >= wanted
 
     await wait_until(connected, f"all have {wanted} peers", 30, lambda: f"they have {counts}")
-    await asyncio.sleep(YOUNG_SECONDS)
+    await asyncio.sleep(HEALTH_INTERVAL_SECONDS)
 
 
 async def bring_back(lab: Lab, name: str) -> None:
@@ -177,7 +179,7 @@ async def bring_back(lab: Lab, name: str) -> None:
     await lab.kill(Role.ETCD, name)
     node, via = lab.node(name), lab.others(name)[0]
     await lab.leader()
-    await judge.change_members(f"{via.etcd_url}/v3/cluster/member/add", {"peerURLs": [node.peer_url]})
+    await observer.change_members(f"{via.etcd_url}/v3/cluster/member/add", {"peerURLs": [node.peer_url]})
     await asyncio.to_thread(shutil.rmtree, lab.directory / name / "etcd")
     process = lab.process(Role.ETCD, name)
     if "--initial-cluster-state=existing" not in process.command:
@@ -234,7 +236,7 @@ async def etcdctl(lab: Lab, *arguments: str, endpoints: list[str]) -> Any:
     """
     urls = ",".join(lab.node(name).etcd_url for name in endpoints)
     process = await asyncio.create_subprocess_exec(
-        str(parts.locate().etcdctl),
+        str(locate_binaries().etcdctl),
         *("--endpoints", urls, "--write-out", "json", *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
+from etcd_handoff.lab.binaries.lookup import locate_binaries
 from temporalio.client import Client
 from temporalio.worker import Worker
 
 import worker
 from etcd_handoff.client import connect
 from etcd_handoff.config import Config
-from etcd_handoff.lab import parts
 from etcd_handoff.lab.http import answers
 from etcd_handoff.lab.nodes import HOST, TUNING, temporal_command
 from etcd_handoff.lab.ports import Ports
@@ -58,7 +58,7 @@ async def dev_server(*flags: str, in_memory: bool = False) -> AsyncIterator[DevS
     """A dev server on a database file, as the lab's, or in memory; it ends with the block."""
     folder, ports = Path(tempfile.mkdtemp(prefix="etcd-handoff-bench-")), Ports(HOST)
     port, ui_port = ports.take(2)
-    ours = temporal_command(parts.locate(), folder, port, ui_port)
+    ours = temporal_command(locate_binaries(), folder, port, ui_port)
     command = [word for word in ours if word not in TUNING]
     if in_memory:
         command = [word for word in command if not word.startswith("--db-filename")]

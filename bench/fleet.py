@@ -166,7 +166,7 @@ async def fleet_worker(server: DevServer, clusters: int, kind: str) -> AsyncIter
     process.start()
 
     async def ready() -> bool:
-        return process.says(READY)
+        return process.log_contains(READY)
 
     await process.ready_when(ready, READY_SECONDS)
     try:

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Final
 from temporalio import workflow
 
 if TYPE_CHECKING:
-    from etcd_handoff.planner import Blocked
+    from etcd_handoff.planning import Blocked
 
 with workflow.unsafe.imports_passed_through():
+    from etcd_handoff.planning import Reason
+
     from etcd_handoff.model import HandoffState, LeaveRequest, StepOutcome
     from etcd_handoff.operation.leave_orders import FIELD_MANAGER, may_ask_again
-    from etcd_handoff.planner import Reason
     from workflows import calls, outcome
     from workflows.turn_taking import TurnTaking
 

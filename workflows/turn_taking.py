@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from temporalio import workflow
 
 if TYPE_CHECKING:
-    from etcd_handoff.planner import Blocked
+    from etcd_handoff.planning import Blocked
 
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.model import Carried, HandoffState

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from etcd_handoff.belief import Binding, ResourceClaim, contradiction, witness
 from etcd_handoff.etcdmember import joined_condition, member_id_of, resource_name
 from etcd_handoff.operation.matching import claim_of, member_of, resource_asked_for, without_resource
-from etcd_handoff.planner import canonical_id
+from etcd_handoff.planning import canonical_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,7 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.lab.parts import ETCD_CHOICE
+from etcd_handoff.lab.binaries.catalog import ETCD_CHOICE
+
 from tests.chaos.cases import Case, all_cases, sample
 
 if TYPE_CHECKING:

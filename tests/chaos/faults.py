@@ -7,15 +7,15 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.lab import Role, disasters, http, judge
-from etcd_handoff.lab.resources import joined_again
+from etcd_handoff.lab import Role, disasters, http, observer
+from etcd_handoff.lab.resources import write_joined
 from etcd_handoff.lab.waiting import ProcessError, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from etcd_handoff.lab import Lab
-    from etcd_handoff.lab.credentials import Whose
+    from etcd_handoff.lab.credentials import CertificateGroup
 
 
 HALT_SECONDS: Final = 0.09
@@ -126,7 +126,7 @@ async def _remove_target_by_hand(scene: Scene) -> None:
     members = {m.name: m.id for m in await scene.lab.members()}
     if scene.target in members:
         url = f"{scene.lab.node(scene.writer).etcd_url}/v3/cluster/member/remove"
-        await judge.change_members(url, {"ID": str(int(members[scene.target], 16))})
+        await observer.change_members(url, {"ID": str(int(members[scene.target], 16))})
 
 
 def _slow_disk(who: str) -> Fault:
@@ -160,7 +160,7 @@ async def _halting(lab: Lab, node: str) -> None:
 
 def _link(strike: Callable[[Scene], Awaitable[None]]) -> Fault:
     async def mend(scene: Scene) -> None:
-        await scene.lab.network.mend()
+        await scene.lab.network.heal()
 
     return Fault(strike, mend, {"network": True})
 
@@ -172,7 +172,7 @@ def _hang_disk(who: str) -> Fault:
 
     async def mend(scene: Scene) -> None:
         for node in scene.lab.nodes:
-            disasters.mend_disk(scene.lab, node.name)
+            disasters.heal_disk(scene.lab, node.name)
 
     return Fault(strike, mend, {"hanging_disks": True})
 
@@ -194,7 +194,7 @@ async def _rejoin(scene: Scene) -> None:
 
     await wait_until(is_out, f"{scene.target} is out", OUT_SECONDS)
     member_id = await disasters.rejoin(lab, scene.target)
-    await joined_again(lab.kubectl, scene.writer, scene.target, member_id)
+    await write_joined(lab.kubectl, scene.writer, scene.target, member_id)
 
 
 async def _restart_api_servers(scene: Scene) -> None:
@@ -205,7 +205,7 @@ async def _renew_token(scene: Scene) -> None:
     await scene.lab.credentials.account.renew(scene.lab.kubectl, scene.lab.node(scene.writer))
 
 
-def _renew_certificates(whose: Whose) -> Fault:
+def _renew_certificates(whose: CertificateGroup) -> Fault:
     async def strike(scene: Scene) -> None:
         await disasters.renew_certificates(scene.lab, whose)
 
@@ -247,10 +247,10 @@ FAULTS: Final[dict[str, Fault]] = {
     "remove-target-by-hand": Fault(_remove_target_by_hand, _nothing),
     "slow-disk-leader": _slow_disk("leader"),
     "slow-disk-other": _slow_disk("other"),
-    "cut-target": _link(lambda scene: scene.lab.network.cut(scene.target)),
-    "cut-other": _link(lambda scene: scene.lab.network.cut(scene.other)),
-    "mute-target": _link(lambda scene: scene.lab.network.mute(scene.target)),
-    "slow-links": _link(lambda scene: scene.lab.network.slow(LINK_MS)),
+    "cut-target": _link(lambda scene: scene.lab.network.isolate(scene.target)),
+    "cut-other": _link(lambda scene: scene.lab.network.isolate(scene.other)),
+    "mute-target": _link(lambda scene: scene.lab.network.drop_outgoing(scene.target)),
+    "slow-links": _link(lambda scene: scene.lab.network.add_latency(LINK_MS)),
     "hang-disk-other": _hang_disk("other"),
     "hang-disk-leader": _hang_disk("leader"),
     "hang-disk-target": _hang_disk("target"),

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from etcd_handoff.lab import ProcessError, http, judge, wait_until
+from etcd_handoff.lab import ProcessError, http, observer, wait_until
 from etcd_handoff.lab.resources import joined
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
 from etcd_handoff.model import FailureType
@@ -57,7 +57,7 @@ async def quorum_is_kept(url: str, target: str, seconds: float = QUORUM_SECONDS)
     async def kept() -> bool:
         with contextlib.suppress(*http.FAILURES):
             own = await http.post(f"{url}/v3/cluster/member/list", {})
-            return target in {m.get("name") for m in own["members"]} or bool(await judge.list_members(url))
+            return target in {m.get("name") for m in own["members"]} or bool(await observer.list_members(url))
         return False
 
     await _becomes(kept, f"those that remain without {target} have a quorum", seconds)

@@ -71,7 +71,7 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
     async with Lab(options) as lab, AsyncExitStack() as stack:
         for name, value in lab.environment.items():
             monkeypatch.setitem(os.environ, name, value)
-        await lab.of_age()
+        await lab.wait_for_health_interval()
         target, other, writer_node = await _cast(case, lab)
         before = await lab.members()
         client = await connect()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from etcd_handoff.client import connect
-from etcd_handoff.lab import Lab, LabOptions, ListedMember, Role, disasters, http, judge, wait_until
+from etcd_handoff.lab import Lab, LabOptions, ListedMember, Role, disasters, http, observer, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter, Put, WriteReport
 from tests.chaos import cases, faults, judges
 
@@ -198,7 +198,7 @@ async def test_quorum_that_a_removal_takes_is_caught(tmp_path: Path) -> None:
                 await judges.hashes_agree([node.etcd_url for node in lab.nodes])
         await lab.kill(Role.ETCD, dead)
         await judges.quorum_is_kept(url, target, seconds=5)
-        await judge.change_members(f"{url}/v3/cluster/member/remove", {"ID": str(int(target_id, 16))})
+        await observer.change_members(f"{url}/v3/cluster/member/remove", {"ID": str(int(target_id, 16))})
         with pytest.raises(AssertionError, match=f"without {target} have a quorum"):
             await judges.quorum_is_kept(url, target, seconds=5)
         await lab.start(Role.ETCD, dead)

@@ -142,7 +142,7 @@ async def open_bench(
         with pytest.MonkeyPatch.context() as patch:
             for name, value in lab.environment.items():
                 patch.setitem(os.environ, name, value)
-            await lab.of_age()
+            await lab.wait_for_health_interval()
             async with AsyncExitStack() as stack:
                 yield Bench(lab, await connect(), folder, stack)
 

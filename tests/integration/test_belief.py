@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from etcd_handoff.lab import Role, disasters, http, judge, wait_until
-from etcd_handoff.lab.resources import joined_again
+from etcd_handoff.lab import Role, disasters, http, observer, wait_until
+from etcd_handoff.lab.resources import write_joined
 from etcd_handoff.model import TASK_QUEUE, RemovalRequest
 from tests.chaos import judges
 from tests.integration.conftest import FrontDoor, in_state, start_watch
@@ -69,10 +69,10 @@ async def nobody_is_denied(b: Bench, via: str) -> None:
 
 async def remove_by_hand(lab: Lab, node: str, via: str) -> str:
     """Somebody else removes the node's member; its ID."""
-    await lab.of_age()
+    await lab.wait_for_health_interval()
     member_id = await lab.member_id(node)
     url = f"{lab.node(via).etcd_url}/v3/cluster/member/remove"
-    await judge.change_members(url, {"ID": str(int(member_id, 16))})
+    await observer.change_members(url, {"ID": str(int(member_id, 16))})
     return member_id
 
 
@@ -113,7 +113,7 @@ async def watched(b: Bench) -> FrontDoor:
 async def test_foreign_endpoint_makes_no_etcdmember_lie(bench: MakeBench, place: str) -> None:
     """A cluster of one that is in the profile by mistake: the watcher writes nothing, and no removal ends well."""
     async with bench(workers=()) as b:
-        stranger = await disasters.found_stranger(b.lab)
+        stranger = await disasters.start_foreign_cluster(b.lab)
         ours = [node.etcd_url for node in b.lab.nodes]
         foreign = [stranger.etcd_url]
         use_endpoints(b.lab, foreign + ours if place == "first" else ours + foreign)
@@ -196,7 +196,7 @@ async def test_voter_whose_disk_hangs_does_not_count(bench: MakeBench) -> None:
         assert {m.name for m in await b.lab.members(leader)} == {leader, sick, target}
         removal = await b.start(target)
         await in_state(removal, "Blocked")
-        disasters.mend_disk(b.lab, sick)
+        disasters.heal_disk(b.lab, sick)
         assert (await removal.result()).outcome == "removed"
         report = await writer.stop()
         assert report.longest_gap_ms() < 5_000, "writes stopped while the removal waited"
@@ -314,7 +314,7 @@ async def test_node_that_joins_again_under_a_standing_flag_stays(front_door: Mak
         await door.out(target, via=leader)
         new = await disasters.rejoin(b.lab, target)
         if writer == "k0s":
-            await joined_again(b.lab.kubectl, leader, target, new)
+            await write_joined(b.lab.kubectl, leader, target, new)
         await says_joined(b, target, new, via=leader)
         await door.says(target, old, via=leader)
         async with judges.Memory(b.lab, leader) as memory:
@@ -337,7 +337,7 @@ async def test_record_of_a_removal_leaves_the_node_that_joined_again_alone(bench
         removal = await b.start(target)
         await b.reached("update_status.before")
         new = await disasters.rejoin(b.lab, target)
-        await joined_again(b.lab.kubectl, leader, target, new)
+        await write_joined(b.lab.kubectl, leader, target, new)
         b.release("update_status.before")
         assert (await removal.result()).outcome == "removed"
         resource = (await b.lab.etcdmembers(leader))[target]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from etcd_handoff.config import load_config
-from etcd_handoff.lab import Lab, LabOptions, Role, disasters, http, judge, wait_until
+from etcd_handoff.lab import Lab, LabOptions, Role, disasters, http, observer, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
 
 if TYPE_CHECKING:
@@ -60,13 +60,13 @@ async def test_hanging_disk_leaves_a_member_that_answers_and_takes_nothing(lab: 
     assert (said["leader"], int(said["raftTerm"])) == (leads["leader"], term)
     assert int(said["raftIndex"]) < int(leads["raftIndex"])
     with pytest.raises(OSError, match=r"timed out|deadline"):
-        await judge.list_members(lab.node(sick).etcd_url)
-    await judge.list_members(lab.node(other).etcd_url)
+        await observer.list_members(lab.node(sick).etcd_url)
+    await observer.list_members(lab.node(other).etcd_url)
 
     await lab.kill(Role.ETCD, other)
     with pytest.raises(OSError, match=r"timed out|deadline|no leader|stopped"):
         await put(lab, leader, seconds=2)
-    disasters.mend_disk(lab, sick)
+    disasters.heal_disk(lab, sick)
     await lab.leader()
     await put(lab, sick)
 
@@ -102,7 +102,7 @@ async def test_foreign_cluster_answers_at_a_members_address_until_it_comes_back(
     ours, member_id = await cluster_id(lab, leader), await lab.member_id(node)
     await disasters.become_foreign(lab, node)
     assert await cluster_id(lab, node) != ours
-    listed = await judge.list_members(lab.node(node).etcd_url)
+    listed = await observer.list_members(lab.node(node).etcd_url)
     assert [m.name for m in listed] == [node]
     assert listed[0].id != member_id
     assert {m.name for m in await lab.members(other)} == {leader, node, other}
@@ -111,7 +111,7 @@ async def test_foreign_cluster_answers_at_a_members_address_until_it_comes_back(
     assert await cluster_id(lab, node) == ours
     assert await put(lab, node) == revision + 1
 
-    stranger = await disasters.found_stranger(lab)
+    stranger = await disasters.start_foreign_cluster(lab)
     assert await cluster_id(lab, stranger.name) not in ("", ours)
     assert stranger not in lab.nodes
     assert len(await lab.members()) == 3
@@ -124,12 +124,12 @@ async def test_forced_new_cluster_is_half_of_the_old_one(lab: Lab) -> None:
     ours, member_id = await cluster_id(lab, leader), await lab.member_id(node)
     await disasters.force_new_cluster(lab, node)
     assert await cluster_id(lab, node) == ours
-    assert [(m.name, m.id) for m in await judge.list_members(lab.node(node).etcd_url)] == [(node, member_id)]
+    assert [(m.name, m.id) for m in await observer.list_members(lab.node(node).etcd_url)] == [(node, member_id)]
     await put(lab, node)
     await put(lab, leader)
     assert {m.name for m in await lab.members(other)} == {leader, node, other}
     await disasters.come_back(lab, node)
-    assert len(await judge.list_members(lab.node(node).etcd_url)) == 3
+    assert len(await observer.list_members(lab.node(node).etcd_url)) == 3
     assert await put(lab, node) == int((await status(lab, leader))["header"]["revision"])
 
 
@@ -138,11 +138,11 @@ async def test_node_joins_again_under_its_name_with_another_id(lab: Lab) -> None
     leader = await lab.leader()
     node = lab.others(leader)[0].name
     old = await lab.member_id(node)
-    await lab.of_age()
-    await judge.change_members(f"{lab.node(leader).etcd_url}/v3/cluster/member/remove", {"ID": str(int(old, 16))})
+    await lab.wait_for_health_interval()
+    await observer.change_members(f"{lab.node(leader).etcd_url}/v3/cluster/member/remove", {"ID": str(int(old, 16))})
     new = await disasters.rejoin(lab, node)
     assert new == await lab.member_id(node) != old
-    assert len(await judge.list_members(lab.node(node).etcd_url)) == 3
+    assert len(await observer.list_members(lab.node(node).etcd_url)) == 3
     await put(lab, node)
 
 
@@ -153,12 +153,12 @@ async def test_restored_cluster_is_the_old_one_at_an_earlier_time(lab: Lab) -> N
     ours, ids = await cluster_id(lab, leader), {m.name: m.id for m in await lab.members()}
     await put(lab, leader)
     backup = await disasters.back_up(lab)
-    await lab.of_age()
+    await lab.wait_for_health_interval()
     for _ in range(50):
         revision = await put(lab, leader)
     before = int((await status(lab, leader))["raftIndex"])
     body: dict[str, object] = {"ID": str(int(ids[node], 16))}
-    await judge.change_members(f"{lab.node(leader).etcd_url}/v3/cluster/member/remove", body)
+    await observer.change_members(f"{lab.node(leader).etcd_url}/v3/cluster/member/remove", body)
     await disasters.restore(lab, backup)
     assert await cluster_id(lab, node) == ours
     assert {m.name: m.id for m in await lab.members(node)} == ids
@@ -195,7 +195,7 @@ async def test_every_link_has_tls_and_old_certificates_are_refused(tmp_path: Pat
             http.grant(url, access)
             try:
                 with pytest.raises((ssl.SSLError, urllib.error.URLError, ConnectionError)):
-                    await judge.list_members(url)
+                    await observer.list_members(url)
             finally:
                 http.grant(url, known)
 
@@ -206,7 +206,7 @@ async def test_every_link_has_tls_and_old_certificates_are_refused(tmp_path: Pat
             (tmp_path / "old-cert", known.cert_file.read_text()),
         ):
             path.write_text(text)
-        await judge.list_members(url)
+        await observer.list_members(url)
         await disasters.renew_certificates(lab, "clients")
         assert len(await lab.members()) == 2
         await refused(http.Access(known.ca_file, old.cert_file))

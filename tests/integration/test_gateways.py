@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import pytest_asyncio
+from etcd_handoff.lab.binaries.lookup import locate_binaries
 
 from etcd_handoff.config import EtcdProfile
 from etcd_handoff.errors import (
@@ -37,8 +38,8 @@ from etcd_handoff.errors import (
 from etcd_handoff.etcd_gateway import EtcdGateway
 from etcd_handoff.etcd_lock import LockAge
 from etcd_handoff.etcd_observer import Route
-from etcd_handoff.lab import Lab, LabOptions, Role, http, parts, wait_until
-from etcd_handoff.lab.nodes import HOST, Beginning, Node, etcd_command
+from etcd_handoff.lab import Lab, LabOptions, Role, http, wait_until
+from etcd_handoff.lab.nodes import HOST, InitialCluster, Node, etcd_command
 from etcd_handoff.lab.ports import Ports
 from etcd_handoff.lab.processes import Process, run
 from etcd_handoff.planner import Blocked, Intent, Reason, plan
@@ -510,7 +511,7 @@ async def single(folder: Path, scheme: str = "http", flags: tuple[str, ...] = ()
     ports = Ports(HOST)
     node = Node.on("node0", ports)
     url = f"{scheme}://{HOST}:{node.client_port}"
-    command = etcd_command(parts.locate(), node, Beginning([node]), folder)
+    command = etcd_command(locate_binaries(), node, InitialCluster([node]), folder)
     clients = [f"--listen-client-urls={url}", f"--advertise-client-urls={url}"]
     etcd = Process("etcd", [*command, *clients, *flags], folder / "etcd.log")
     etcd.start()
@@ -656,7 +657,7 @@ async def test_user_and_password(tmp_path: Path) -> None:
         return {"username": name, "password_file": tmp_path / (file or name)}
 
     async with single(tmp_path) as (url, etcd):
-        etcdctl = [str(parts.locate().etcdctl), f"--endpoints={url}"]
+        etcdctl = [str(locate_binaries().etcdctl), f"--endpoints={url}"]
         async with gateway_to(url) as gateway:
             (member,) = (await serving(gateway, etcd)).members
         async with gateway_to(url, **user("root")) as gateway:

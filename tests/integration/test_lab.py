@@ -13,10 +13,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from etcd_handoff.lab.supervisor import IP_REPAIR_FAILED
 
 from etcd_handoff.config import load_config
 from etcd_handoff.lab import Lab, LabOptions, ProcessError, Role, wait_until
-from etcd_handoff.lab.cluster import GIVEN_UP
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ async def test_api_server_that_will_never_be_ready_starts_over(tmp_path: Path) -
         server = lab.process(Role.APISERVER, "node0")
         first = server.pid
         with server.log.open("a") as log:
-            log.write(f"{GIVEN_UP}\n")
+            log.write(f"{IP_REPAIR_FAILED}\n")
         await asyncio.gather(lab.ready(Role.APISERVER, "node0"), lab.ready(Role.APISERVER, "node0"))
         assert server.pid not in (first, None)
         assert await lab.etcdmembers("node0")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from etcd_handoff.lab import Lab, LabOptions, http, judge, wait_until
+from etcd_handoff.lab import Lab, LabOptions, http, observer, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -48,50 +48,50 @@ async def test_cut_node_is_alone_until_the_network_mends(lab: Lab) -> None:
     cut = await lab.leader()
     stay = [node.name for node in lab.others(cut)]
     before = await put(lab, stay[0])
-    await lab.network.cut(cut)
+    await lab.network.isolate(cut)
     assert await lab.leader() in stay
     after = await put(lab, stay[0])
     assert after == before + 1
     assert await revision_at(lab, cut) == before
     with pytest.raises(OSError, match="timed out"):
-        await judge.list_members(lab.node(cut).advertised_url)
+        await observer.list_members(lab.node(cut).advertised_url)
     with pytest.raises(OSError, match=r"deadline exceeded|timed out"):
         await put(lab, cut)
-    await lab.network.mend()
+    await lab.network.heal()
     assert await lab.leader() in stay
 
     async def caught_up() -> bool:
         return await revision_at(lab, cut) >= after
 
     await wait_until(caught_up, "it catches up", 30)
-    assert len(await judge.list_members(lab.node(cut).advertised_url)) == 3
+    assert len(await observer.list_members(lab.node(cut).advertised_url)) == 3
 
 
 async def test_mute_leader_hears_that_it_lost(lab: Lab) -> None:
     """Its heartbeats do not arrive, so the others elect; it follows the new leader, whose messages do arrive."""
     mute = await lab.leader()
     before = await leader_at(lab, mute)
-    await lab.network.mute(mute)
+    await lab.network.drop_outgoing(mute)
 
     async def heard() -> bool:
         return await leader_at(lab, mute) not in (0, before)
 
     await wait_until(heard, "it follows another leader", 30)
-    await lab.network.mend()
+    await lab.network.heal()
     assert await lab.leader() != mute
 
 
 async def test_slow_links_delay_peers_and_clients(lab: Lab) -> None:
     """A write waits for a peer's answer, there and back; a look at a member waits for its own link."""
     leader = await lab.leader()
-    await lab.network.slow(LINK_MS)
+    await lab.network.add_latency(LINK_MS)
     began = time.perf_counter()
     await put(lab, leader)
     assert (time.perf_counter() - began) * 1000 >= 2 * LINK_MS
     began = time.perf_counter()
     await http.post(f"{lab.node(leader).advertised_url}/v3/maintenance/status", {})
     assert (time.perf_counter() - began) * 1000 >= LINK_MS
-    await lab.network.mend()
+    await lab.network.heal()
     await put(lab, leader)
 
 

@@ -13,7 +13,7 @@ from activities.etcd import EtcdActivities
 from activities.etcdmembers import EtcdMemberActivities
 from activities.kubernetes import Gateways
 from etcd_handoff.config import load_config
-from etcd_handoff.lab import Role, http, judge, wait_until
+from etcd_handoff.lab import Role, http, observer, wait_until
 from etcd_handoff.lab.naive import remove_through_itself
 from etcd_handoff.model import Look
 from etcd_handoff.operation.member_resources import SyncMembersInput, WatchMembersInput
@@ -123,7 +123,7 @@ async def test_mass_correction_waits_for_a_confirmation(front_door: MakeFrontDoo
             b.lab.stop(Role.WORKER, name)
         for name in gone:
             body: dict[str, object] = {"ID": str(int(await b.lab.member_id(name), 16))}
-            await judge.change_members(f"{b.lab.node(last).etcd_url}/v3/cluster/member/remove", body)
+            await observer.change_members(f"{b.lab.node(last).etcd_url}/v3/cluster/member/remove", body)
         for name in ("node0", "node1", "node2"):
             b.lab.resume(Role.WORKER, name)
         await door.watch.execute_update("resync")

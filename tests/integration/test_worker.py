@@ -32,7 +32,7 @@ async def test_start_line_search_attributes_and_a_graceful_end(bench: MakeBench)
     async with bench(workers=("node0",), failpoints="move_leader.after=hold") as b:
         process = b.lab.process(Role.WORKER, "node0")
         for words in ("node node0", "task queue etcd-handoff", "clusters demo", f"build {__version__}"):
-            assert process.says(words), words
+            assert process.log_contains(words), words
         status, shown, _ = await b.lab.temporal("operator", "search-attribute", "list")
         assert status == 0
         for name in ("EtcdCluster", "EtcdMember", "HandoffState"):
@@ -43,7 +43,7 @@ async def test_start_line_search_attributes_and_a_graceful_end(bench: MakeBench)
         await b.lab.start_worker("node1", {})
         await b.lab.terminate(Role.WORKER, "node0")
         assert process.exit_status == 0
-        assert process.says("worker stopped")
+        assert process.log_contains("worker stopped")
         assert (await removal.result()).outcome == "removed"
         await b.judge({leader})
 
@@ -67,7 +67,7 @@ async def test_search_attributes_that_cannot_be_had_do_not_hinder_a_removal(
         await b.lab.start_worker("node0")
         process = b.lab.process(Role.WORKER, "node0")
         for words in (", without search attributes", said, "temporal operator search-attribute create"):
-            assert process.says(words), process.tail()
+            assert process.log_contains(words), process.tail()
         status, shown, _ = await b.lab.handoff("doctor", "-o", "json")
         finding = next(f for f in json.loads(shown) if f["check"] == "search attributes")
         assert (status, finding["ok"]) == (1, False)
@@ -91,8 +91,8 @@ async def test_credentials_that_may_do_little_are_no_hindrance(bench: MakeBench,
         door.refused = {"OperatorService": refused, "DescribeNamespace": refused}
         await b.lab.start_worker("node0", {"TEMPORAL_ADDRESS": door.address})
         process = b.lab.process(Role.WORKER, "node0")
-        assert process.says(", without search attributes") == (not registered), process.tail()
-        assert process.says("in the console of a managed Temporal") == (not registered)
+        assert process.log_contains(", without search attributes") == (not registered), process.tail()
+        assert process.log_contains("in the console of a managed Temporal") == (not registered)
         checks = await doctor(b.lab, door.address)
         assert checks["temporal"]["ok"]
         assert checks["search attributes"]["ok"] == registered
@@ -222,4 +222,4 @@ async def test_unknown_namespace_ends_it_and_ctrl_c_does_without_temporal(tmp_pa
         process = lab.process(Role.WORKER, "node0")
         process.signal(signal.SIGINT)
         assert await process.ended() == 0
-        assert process.says("worker stopped")
+        assert process.log_contains("worker stopped")

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from etcd_handoff.planning import Reason
 
 from etcd_handoff.client import start_watch
 from etcd_handoff.etcdmember import asks_to_leave, member_id_of, status_of
 from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
-from etcd_handoff.planner import Reason
 from tests.model.judge import lies, untold
 from tests.model.runner import END_SECONDS, WHOLE, Scenario
 from tests.model.trouble import Trouble

@@ -174,7 +174,7 @@ RECORDINGS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
 async def at(lab: Lab) -> Client:
     """A client of the lab's Temporal, when its members let themselves be removed."""
     os.environ.update(lab.environment)
-    await lab.of_age()
+    await lab.wait_for_health_interval()
     return await connect()
 
 

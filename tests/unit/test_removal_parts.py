@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from etcd_handoff.planning import Blocked, NotFound, Reason, Remove
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, TimeoutType  # noqa: A004  # Temporal's
 
 from etcd_handoff.model import (
@@ -16,7 +17,6 @@ from etcd_handoff.model import (
     WorkerTraits,
     record_id,
 )
-from etcd_handoff.planner import Blocked, NotFound, Reason, Remove
 from etcd_handoff.view import Alarm, ClusterView, MemberView
 from workflows import outcome
 from workflows.proposal import SETTLE_SECONDS, Proposal
