@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.errors import ConflictError, KindGoneError, ObjectGoneError
-from etcd_handoff.etcdmember import News, Truth, event_for, member_id_of, resource_name, status_for
+from etcd_handoff.etcdmember import DesiredStatus, member_id_of, resource_name, status_for
+from etcd_handoff.events import EventSpec, event_for
 from etcd_handoff.model import StepOutcome
+from etcd_handoff.operation.matching import claim_of, resource_of
 
 if TYPE_CHECKING:
     from etcd_handoff.kubernetes.port import KubernetesPort
@@ -90,36 +92,16 @@ def _created_after(resource: Resource, since: str) -> bool:
         return False
 
 
-def last_leave_writer(resource: Resource) -> tuple[str, str]:
-    """Who wrote `spec.leave` last, and when; empty where the API server does not say.
-
-    An API server notes for each field manager which fields it set last (Kubernetes API concepts, "Field management").
-    """
-    entries = resource["metadata"].get("managedFields")
-    written = [
-        (str(entry.get("time") or ""), str(entry.get("manager") or ""))
-        for entry in (entries if isinstance(entries, list) else [])
-        if isinstance(entry, dict) and _owns_leave(entry.get("fieldsV1"))
-    ]
-    time, manager = max(written, default=("", ""))
-    return manager, time
-
-
-def _owns_leave(fields: object) -> bool:
-    spec = fields.get("f:spec") if isinstance(fields, dict) else None
-    return isinstance(spec, dict) and "f:leave" in spec
-
-
 def _status(resource: Resource, record: Record) -> dict[str, Any]:
     """The status fields to set so that the EtcdMember says what `record` says; empty when it does already."""
-    truth = Truth(record.member_id, record.joined, record.message, record.failed, record.peer_urls)
+    truth = DesiredStatus(record.member_id, record.joined, record.message, record.failed, record.peer_urls)
     return status_for(resource, truth, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
 async def send_events(gateway: KubernetesPort, resource: Resource, record: Record) -> None:
     """One Event for each of the last steps and one for the end; told again after a lost answer, they are the same."""
     news = [
-        News(
+        EventSpec(
             reason="".join(part.title() for part in step.name.split("_")),
             message=f"{step.outcome} in {step.milliseconds:.0f} ms on {step.node}"
             + (f": {step.note}" * bool(step.note)),
@@ -129,11 +111,11 @@ async def send_events(gateway: KubernetesPort, resource: Resource, record: Recor
         for number, step in list(enumerate(record.steps))[-EVENT_STEPS:]
     ]
     end = "NotRemoved" if record.failed else "Removed"
-    news.append(News(reason=end, message=record.message, warning=record.failed, once=record.run_id))
+    news.append(EventSpec(reason=end, message=record.message, warning=record.failed, once=record.run_id))
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     gate = asyncio.Semaphore(EVENTS_AT_ONCE)
 
-    async def send(item: News) -> None:
+    async def send(item: EventSpec) -> None:
         async with gate:
             await gateway.record_event(event_for(resource, item, now), departing=record.member_name)
 
@@ -141,7 +123,7 @@ async def send_events(gateway: KubernetesPort, resource: Resource, record: Recor
 
 
 async def member_resource(gateway: KubernetesPort, member_name: str, member_id: str) -> Resource | None:
-    """The member's EtcdMember: by its name, unless that one speaks of another member and a third carries the ID.
+    """The member's EtcdMember (`etcd_handoff.operation.matching`), or else the one of its name, which is another's.
 
     Raises:
         ObjectGoneError: None was found, and not all API servers say that there is none; or the kind is not installed.
@@ -154,13 +136,14 @@ async def member_resource(gateway: KubernetesPort, member_name: str, member_id: 
             raise
         except ObjectGoneError as error:
             doubt = None if error.certain else error
-    if named is not None and member_id_of(named) in ("", member_id):
+    if named is not None and resource_of(member_name, member_id, [claim_of(named)]) is not None:
         return named
-    everything = await gateway.list(departing=member_name)
-    resource = next((r for r in everything if member_id_of(r) == member_id), named)
-    if resource is None and doubt is not None:
+    resources = {r["metadata"]["name"]: r for r in await gateway.list(departing=member_name)}
+    claim = resource_of(member_name, member_id, map(claim_of, resources.values()))
+    found = resources[claim.name] if claim is not None else named
+    if found is None and doubt is not None:
         raise doubt
-    return resource
+    return found
 
 
 def generation_of(resource: Resource) -> int:

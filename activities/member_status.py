@@ -14,7 +14,6 @@ from activities.interceptor import StepClock
 from activities.member_resource import (
     CONFLICT_TRIES,
     generation_of,
-    last_leave_writer,
     member_resource,
     send_events,
     write_status,
@@ -32,11 +31,11 @@ from etcd_handoff.errors import (
 )
 from etcd_handoff.etcdmember import (
     asks_to_leave,
+    joined_condition,
     member_id_of,
-    resource_name,
-    says,
     status_of,
 )
+from etcd_handoff.managed_fields import SPEC_LEAVE, last_write
 from etcd_handoff.model import (
     FailureType,
     FoundResource,
@@ -48,6 +47,7 @@ from etcd_handoff.model import (
     Step,
     StepOutcome,
 )
+from etcd_handoff.operation.matching import claim_of, resource_asked_for
 from etcd_handoff.planning import canonical_id
 
 if TYPE_CHECKING:
@@ -93,9 +93,8 @@ class KubernetesActivities:
             return FoundResource(step=clock.step(StepOutcome.OBSERVED, note or "EtcdMembers are not installed"))
         except KubernetesPermissionError as error:
             raise _refusal(error) from error
-        name, member_id = resource_name(query.member), canonical_id(query.member)
-        resource = next((r for r in resources if r["metadata"]["name"] == name), None)
-        resource = resource or next((r for r in resources if member_id_of(r) == member_id), None)
+        claim = resource_asked_for(query.member, canonical_id(query.member), map(claim_of, resources))
+        resource = next((r for r in resources if claim and r["metadata"]["name"] == claim.name), None)
         if resource is None:
             return FoundResource(step=clock.step(StepOutcome.OBSERVED, "no such EtcdMember"))
         return FoundResource(
@@ -104,7 +103,7 @@ class KubernetesActivities:
             member_id=member_id_of(resource),
             peer_address=str(status_of(resource).get("peerAddress") or ""),
             leave=asks_to_leave(resource),
-            joined=says(resource),
+            joined=joined_condition(resource),
             generation=generation_of(resource),
             uid=str(resource["metadata"].get("uid") or ""),
         )
@@ -149,17 +148,17 @@ class KubernetesActivities:
         if resource is None or member_id_of(resource) != ask.member_id:
             note = f"there is no EtcdMember for {ask.member_name or ask.member_id}"
             return LeaveState(step=clock.step(StepOutcome.OBSERVED, note))
-        manager, since = last_leave_writer(resource)
+        written = last_write(resource, SPEC_LEAVE)
         leave, metadata = asks_to_leave(resource), resource["metadata"]
-        by = f", last written by {manager}" if manager else ""
+        by = f", last written by {written.manager}" if written.manager else ""
         return LeaveState(
             step=clock.step(StepOutcome.OBSERVED, f"spec.leave is {str(leave).lower()}{by}"),
             present=True,
             name=metadata["name"],
             leave=leave,
             generation=generation_of(resource),
-            manager=manager,
-            since=since,
+            manager=written.manager,
+            since=written.time,
             uid=str(metadata.get("uid") or ""),
         )
 

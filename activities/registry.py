@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from activities.change_queue import ChangeQueueActivities
 from activities.etcdmembers import EtcdMemberActivities
 from activities.member_status import KubernetesActivities
 from activities.preconditions import PreconditionActivities
-from activities.temporal import TemporalActivities
-from activities.turns import TurnActivities
+from activities.removal_progress import RemovalProgressActivities
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ def all_activities(  # noqa: PLR0913, PLR0917  # all that activities stand on
     """Everything that a worker does for workflows; the caller closes `etcd` and `gateways` afterwards."""
     kubernetes, members = KubernetesActivities(gateways, node), EtcdMemberActivities(gateways)
     preconditions = PreconditionActivities(config, node, etcd.looks)
-    temporal, turns = TemporalActivities(client), TurnActivities(client)
+    progress, queue = RemovalProgressActivities(client), ChangeQueueActivities(client)
     return [
         etcd.check_leader,
         etcd.move_leader,
@@ -47,8 +47,8 @@ def all_activities(  # noqa: PLR0913, PLR0917  # all that activities stand on
         members.watch_members,
         members.sync_members,
         members.note_progress,
-        turns.take_turn,
-        turns.recall_tickets,
-        temporal.follow_removal,
+        queue.take_turn,
+        queue.recall_entries,
+        progress.follow_removal,
         worker.describe_worker,
     ]

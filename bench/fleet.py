@@ -21,12 +21,12 @@ from bench import report, simulated
 from bench.dev_server import DevServer, dev_server
 from bench.fleet_worker import NO_TURNS, READY
 from bench.trivial import Trivial
-from etcd_handoff.change_queue import UNDISTURBED
 from etcd_handoff.lab.nodes import ROOT, TUNING
 from etcd_handoff.lab.processes import Process
 from etcd_handoff.lab.waiting import wait_until
-from etcd_handoff.leave_requests import WatchRequest
 from etcd_handoff.model import TASK_QUEUE, RemovalRequest, RemovalResult
+from etcd_handoff.operation.change_queue import START_DELAY
+from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
 from etcd_handoff.temporal.client import start_removal, start_watch
 from etcd_handoff.temporal.process_exit import end_process
 
@@ -111,10 +111,10 @@ def memory_kb(pid: int) -> float:
 async def watched(client: Client, worker: int, names: list[str]) -> float:
     """Resident memory of the worker for each watched cluster, in kB."""
     before = memory_kb(worker)
-    handles = [await start_watch(client, WatchRequest(cluster=name)) for name in names]
+    handles = [await start_watch(client, ReconcileEtcdMembersRequest(cluster=name)) for name in names]
 
     async def all_watch() -> bool:
-        seen = [await handle.query("watching") for handle in handles]
+        seen = [await handle.query("status") for handle in handles]
         return all(len(found["members"]) == len(simulated.NAMES) for found in seen)
 
     await wait_until(all_watch, "all are watched", PATIENCE_SECONDS)
@@ -138,7 +138,7 @@ async def run(rounds: int, clusters: int) -> tuple[dict[str, list[Burst]], float
         async def paired(name: str) -> WorkflowHandle[Any, Any]:
             nothing, empty_id = list[float](), f"empty/{name}"
             await client.start_workflow(
-                Trivial.run, nothing, id=empty_id, task_queue=TASK_QUEUE, start_delay=UNDISTURBED
+                Trivial.run, nothing, id=empty_id, task_queue=TASK_QUEUE, start_delay=START_DELAY
             )
             return await trivial(name)
 

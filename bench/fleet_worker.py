@@ -13,8 +13,8 @@ from activities.worker_info import WorkerActivities
 from bench import simulated
 from bench.dev_server import our_worker
 from bench.trivial import Trivial, trivial
-from etcd_handoff.change_queue import Join, Place, Turn
 from etcd_handoff.model import TASK_QUEUE
+from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnInput, TakeTurnResult
 from etcd_handoff.temporal.client import connect
 from etcd_handoff.temporal.search_attributes import ensure_search_attributes
 from worker import say
@@ -24,10 +24,11 @@ NO_TURNS = "no-turns"
 
 
 @activity.defn
-async def take_turn(join: Join) -> Place:
+async def take_turn(turn: TakeTurnInput) -> TakeTurnResult:
     """The turn is given to everybody."""
-    ticket = join.ticket
-    return Place(turn=Turn(granted=ticket.waits, chain_id=ticket.chain_id, request=ticket.request))
+    entry = turn.entry
+    position = QueuePosition(granted=entry.waits, chain_id=entry.chain_id, request=entry.request)
+    return TakeTurnResult(turn=position)
 
 
 async def serve(clusters: int, *, turns: bool) -> None:

@@ -32,7 +32,6 @@ from activities.etcd import EtcdActivities
 from bench import arena, report
 from bench.dev_server import our_worker
 from bench.trivial import Trivial, trivial
-from etcd_handoff.change_queue import Place, Turn
 from etcd_handoff.config import load_config
 from etcd_handoff.errors import UnreachableError
 from etcd_handoff.etcd.gateway import EtcdGateway
@@ -40,7 +39,6 @@ from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.lab import Lab, LabOptions
 from etcd_handoff.lab.naive import leave
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
-from etcd_handoff.leave_requests import WatchRequest
 from etcd_handoff.model import RemovalRequest, WorkerTraits
 from etcd_handoff.operation.commands import (
     Activity,
@@ -51,6 +49,8 @@ from etcd_handoff.operation.commands import (
     WriteStatus,
 )
 from etcd_handoff.operation.loop import apply, decide
+from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
 from etcd_handoff.operation.state import RemovalState
 from etcd_handoff.temporal.client import connect, start_removal, start_watch
 from workflows.execute import CALLS
@@ -316,7 +316,9 @@ class Bench:
         """What a command comes to; the election is awaited beside the transfer."""
         match command:
             case AskQueue():
-                return Place(turn=Turn(granted=True, chain_id=state.chain_id, request=state.turn_request))
+                return TakeTurnResult(
+                    turn=QueuePosition(granted=True, chain_id=state.chain_id, request=state.turn_request)
+                )
             case DescribeWorker():
                 return WorkerTraits(search_attributes=False)
             case TransferLeadership():
@@ -359,8 +361,8 @@ class Bench:
         return seen == leader_id
 
     async def _watcher(self) -> Any:
-        handle = await start_watch(self.client, WatchRequest(cluster=self.lab.cluster))
-        while len((await handle.query("watching"))["members"]) < len(self.lab.nodes):  # noqa: ASYNC110  # elsewhere
+        handle = await start_watch(self.client, ReconcileEtcdMembersRequest(cluster=self.lab.cluster))
+        while len((await handle.query("status"))["members"]) < len(self.lab.nodes):  # noqa: ASYNC110  # elsewhere
             await asyncio.sleep(0.05)
         return handle
 

@@ -23,7 +23,7 @@ from bench.dev_server import dev_server
 from bench.fleet import AT_ONCE, PATIENCE_SECONDS, TRIVIAL, fleet_worker, memory_kb
 from etcd_handoff.lab.nodes import TUNING
 from etcd_handoff.lab.waiting import wait_until
-from etcd_handoff.leave_requests import WatchRequest
+from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
 from etcd_handoff.temporal.client import start_watch
 from etcd_handoff.temporal.process_exit import end_process
 
@@ -41,7 +41,7 @@ async def answers(handle: WorkflowHandle[Any, Any]) -> bool:
     """Whether the watcher answers a query."""
     try:
         async with asyncio.timeout(QUERY_SECONDS):
-            await handle.query("watching")
+            await handle.query("status")
     except (RPCError, TimeoutError):
         return False
     return True
@@ -76,7 +76,8 @@ async def run(clusters: int, seconds: float) -> None:
         client = await server.our_client()
         pid = await first.enter_async_context(fleet_worker(server, clusters, TRIVIAL))
         handles = [
-            await start_watch(client, WatchRequest(cluster=name, resync_seconds=RESYNC_SECONDS)) for name in names
+            await start_watch(client, ReconcileEtcdMembersRequest(cluster=name, resync_seconds=RESYNC_SECONDS))
+            for name in names
         ]
         await until_all_answer(handles, time.monotonic())
 

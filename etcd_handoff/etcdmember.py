@@ -8,9 +8,8 @@ another member: that one has not joined before.
 
 from __future__ import annotations
 
-import hashlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -39,11 +38,11 @@ LARGEST_ID: Final = 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
-    """What is to be recorded about one member.
+class DesiredStatus:
+    """What the status of an EtcdMember should say about its member.
 
     Attributes:
-        member_id: The member that it is true of.
+        member_id: The member.
         joined: Whether it is in the linearizable member list; None when that is not known, and then the condition
             Joined stays as it is.
         message: The sentence for people.
@@ -75,13 +74,13 @@ def status_of(resource: dict[str, Any]) -> dict[str, Any]:
 
 
 def conditions_of(resource: dict[str, Any]) -> list[dict[str, Any]]:
-    """The conditions, as far as they are any."""
+    """`status.conditions`, without entries that are no objects."""
     conditions = status_of(resource).get("conditions")
     return [c for c in conditions if isinstance(c, dict)] if isinstance(conditions, list) else []
 
 
 def asks_to_leave(resource: dict[str, Any]) -> bool:
-    """Whether `spec.leave` is true, and not only looks like it."""
+    """Whether `spec.leave` is the boolean true."""
     spec = resource.get("spec")
     return isinstance(spec, dict) and spec.get("leave") is True
 
@@ -123,27 +122,27 @@ def _decimal_id(resource: dict[str, Any]) -> str:
     return format(int(text), "x") if known else ""
 
 
-def status_for(resource: dict[str, Any], truth: Truth, now: str) -> dict[str, Any]:
-    """The status fields to set so that `resource` says `truth`; empty when it says so already.
+def status_for(resource: dict[str, Any], desired: DesiredStatus, now: str) -> dict[str, Any]:
+    """The status fields to set so that `resource` says `desired`; empty when it says so already.
 
     Args:
         resource: The object as read; conditions of other types and unknown fields are kept.
-        truth: What it should say.
+        desired: What it should say.
         now: Time of a transition, RFC 3339 in UTC.
     """
     old = status_of(resource)
-    same_member = truth.member_id in (member_id_of(resource), _decimal_id(resource)) or not member_id_of(resource)
-    wanted: dict[str, Any] = {
-        "memberID": truth.member_id,
-        "peerAddress": _address(old, truth),
-        "reconcileStatus": "Failed" if truth.failed else "Success",
-        "message": truth.message,
-        "conditions": _conditions(conditions_of(resource), truth, now, same_member=same_member),
+    same_member = desired.member_id in (member_id_of(resource), _decimal_id(resource)) or not member_id_of(resource)
+    fields: dict[str, Any] = {
+        "memberID": desired.member_id,
+        "peerAddress": _address(old, desired),
+        "reconcileStatus": "Failed" if desired.failed else "Success",
+        "message": desired.message,
+        "conditions": _conditions(conditions_of(resource), desired, now, same_member=same_member),
     }
-    return {key: value for key, value in wanted.items() if old.get(key) != value}
+    return {key: value for key, value in fields.items() if old.get(key) != value}
 
 
-def says(resource: dict[str, Any]) -> str:
+def joined_condition(resource: dict[str, Any]) -> str:
     """`True`, `False` or `Unknown`: the status of the condition Joined."""
     for condition in conditions_of(resource):
         if condition.get("type") == JOINED:
@@ -151,21 +150,23 @@ def says(resource: dict[str, Any]) -> str:
     return "Unknown"
 
 
-def _conditions(old: list[dict[str, Any]], truth: Truth, now: str, *, same_member: bool) -> list[dict[str, Any]]:
-    if truth.joined is None:
+def _conditions(
+    old: list[dict[str, Any]], desired: DesiredStatus, now: str, *, same_member: bool
+) -> list[dict[str, Any]]:
+    if desired.joined is None:
         return old
-    status = "True" if truth.joined else "False"
+    status = "True" if desired.joined else "False"
     before = next((c for c in old if c.get("type") == JOINED), {})
     since = before.get("lastTransitionTime") if before.get("status") == status and same_member else now
-    word = MESSAGE_JOINED if truth.joined else truth.message
+    word = MESSAGE_JOINED if desired.joined else desired.message
     joined = {**before, "type": JOINED, "status": status, "lastTransitionTime": since or now, "message": word}
     return [joined if c is before else c for c in old] if before else [*old, joined]
 
 
-def _address(old: dict[str, Any], truth: Truth) -> str:
+def _address(old: dict[str, Any], desired: DesiredStatus) -> str:
     """The address in etcd's list while the member is in it; of one that is out, what stood there last."""
-    listed, last = _peer_address(truth.peer_urls), str(old.get("peerAddress") or "")
-    return (last or listed) if truth.joined is False else (listed or last)
+    listed, last = _peer_address(desired.peer_urls), str(old.get("peerAddress") or "")
+    return (last or listed) if desired.joined is False else (listed or last)
 
 
 def _peer_address(peer_urls: tuple[str, ...]) -> str:
@@ -173,42 +174,12 @@ def _peer_address(peer_urls: tuple[str, ...]) -> str:
     return (urlsplit(peer_urls[0]).hostname or "") if peer_urls else ""
 
 
-def spoken_of(name: str, member_id: str, members: Sequence[MemberView]) -> MemberView | None:
-    """The present member that an EtcdMember of this name and ID speaks of.
-
-    The only member of its name: k0s names an EtcdMember after its node. Otherwise the one whose ID it carries.
-    """
-    namesakes = [m for m in members if m.name and resource_name(m.name) == name]
-    if len(namesakes) == 1:
-        return namesakes[0]
-    return next((m for m in members if m.id == member_id), None)
-
-
-def truth_of(resource: dict[str, Any], members: Sequence[MemberView]) -> Truth | None:
-    """What etcd's list says of the member that `resource` speaks of; None when it speaks of none.
-
-    A member ID is never used twice, so an ID that is not in the list is out for good. A member that joined again under
-    the same name has a new ID: the resource takes it on, also while it asks to leave, since it is a member all the
-    same; whether the request is about that member is another question (`etcd_handoff.leave_orders`).
-    """
-    member_id = member_id_of(resource, members)
-    member = spoken_of(resource["metadata"]["name"], member_id, members)
-    if member is not None:
-        return Truth(member.id, joined=True, message=MESSAGE_JOINED, peer_urls=member.peer_urls)
-    return Truth(member_id, joined=False, message=MESSAGE_REMOVED) if member_id else None
-
-
-def disagrees(resource: dict[str, Any], truth: Truth) -> bool:
-    """Whether `resource` says something else than `truth` about who the member is, where, and whether it is in."""
+def differs(resource: dict[str, Any], desired: DesiredStatus) -> bool:
+    """Whether `resource` says something else than `desired` about who the member is, where, and whether it is in."""
     status = status_of(resource)
-    moved = str(status.get("peerAddress") or "") != _address(status, truth)
-    other = truth.joined is not None and says(resource) != str(truth.joined)
-    return _hex_id(resource) != truth.member_id or other or moved
-
-
-def with_message(truth: Truth, message: str, *, failed: bool) -> Truth:
-    """The same truth of a present member in other words."""
-    return replace(truth, message=message, failed=failed)
+    moved = str(status.get("peerAddress") or "") != _address(status, desired)
+    other = desired.joined is not None and joined_condition(resource) != str(desired.joined)
+    return _hex_id(resource) != desired.member_id or other or moved
 
 
 def old_request(member_id: str) -> str:
@@ -221,16 +192,16 @@ def old_request(member_id: str) -> str:
     return f"{OLD_REQUEST}{whom}: take it back, and set it again to remove this member"
 
 
-def noted(resource: dict[str, Any], message: str, *, failed: bool) -> dict[str, Any]:
-    """The status fields to set so that `resource` carries a sentence; empty when it needs or bears none.
+def message_fields(resource: dict[str, Any], message: str, *, failed: bool) -> dict[str, Any]:
+    """The status fields to set so that `resource` carries a message; empty when it has it already, or must not get it.
 
-    What is said of a member that is out stays; a resource without an ID cannot bear a status yet (the CRD requires it).
+    The message about a member that is out stays. A resource without an ID can have no status yet (the CRD requires it).
     """
     status = status_of(resource)
-    if says(resource) == "False" or not status.get("memberID") or not status.get("peerAddress"):
+    if joined_condition(resource) == "False" or not status.get("memberID") or not status.get("peerAddress"):
         return {}
-    wanted = {"message": message, **({"reconcileStatus": "Failed"} if failed else {})}
-    return {key: value for key, value in wanted.items() if status.get(key) != value}
+    fields = {"message": message, **({"reconcileStatus": "Failed"} if failed else {})}
+    return {key: value for key, value in fields.items() if status.get(key) != value}
 
 
 def new_resource(name: str) -> dict[str, Any]:
@@ -240,53 +211,4 @@ def new_resource(name: str) -> dict[str, Any]:
         "kind": KIND,
         "metadata": {"name": name, "labels": {"app.kubernetes.io/managed-by": "etcd-handoff"}},
         "spec": {"leave": False},
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class News:
-    """What an Event tells.
-
-    Attributes:
-        reason: One word in UpperCamelCase (Kubernetes API conventions, "Events").
-        message: The sentence; cut to the 1024 characters that an Event holds.
-        warning: Whether it is one.
-        once: What makes it the same Event when it is told again; empty, it is always another.
-    """
-
-    reason: str
-    message: str
-    warning: bool = False
-    once: str = ""
-
-
-def event_for(resource: dict[str, Any], news: News, now: str) -> dict[str, Any]:
-    """An Event about an EtcdMember, as `kubectl describe` and `kubectl get events` show it.
-
-    Args:
-        resource: The EtcdMember.
-        news: What to tell.
-        now: RFC 3339 with microseconds, UTC.
-    """
-    metadata = resource["metadata"]
-    told = hashlib.sha256(f"{metadata['uid']} {news.reason} {news.message} {news.once or now}".encode()).hexdigest()[
-        :16
-    ]
-    return {
-        "apiVersion": "events.k8s.io/v1",
-        "kind": "Event",
-        "metadata": {"name": f"{metadata['name']}.{told}", "namespace": "default"},
-        "regarding": {
-            "apiVersion": f"{GROUP}/{VERSION}",
-            "kind": KIND,
-            "name": metadata["name"],
-            "uid": metadata["uid"],
-        },
-        "type": "Warning" if news.warning else "Normal",
-        "reason": news.reason,
-        "action": news.reason,
-        "note": news.message[:1024],
-        "eventTime": now,
-        "reportingController": "etcd-handoff",
-        "reportingInstance": "etcd-handoff",
     }

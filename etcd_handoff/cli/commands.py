@@ -19,9 +19,8 @@ from etcd_handoff.cli.worker import worker_command
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-RESYNC_SECONDS: Final = 300.0
 BLOCKED_TIMEOUT_SECONDS: Final = 3600.0
-"""The defaults of the workflows, which are not imported here: `--help` answers at once, without pydantic."""
+"""The default of the workflow, which is not imported here: `--help` answers at once, without pydantic."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -163,7 +162,7 @@ def _add_watch(commands: Commands[argparse.ArgumentParser]) -> None:
     text = "start it, stop it, show what it sees, or compare everything now"
     watch.add_argument("what", choices=["start", "stop", "status", "resync"], help=text)
     text = "with start: how often to compare all EtcdMembers with the member list (default: 300)"
-    watch.add_argument("--resync", type=float, default=RESYNC_SECONDS, metavar="SECONDS", help=text)
+    watch.add_argument("--resync", type=float, metavar="SECONDS", help=text)
     text = "with resync: trust etcd's list and write it, although it contradicts many EtcdMembers"
     watch.add_argument("--confirm", action="store_true", help=text)
 

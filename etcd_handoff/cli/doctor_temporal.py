@@ -87,12 +87,12 @@ async def _check_queue(client: Client, own_task_queue: str, cluster_id: str) -> 
     from temporalio.client import WorkflowExecutionStatus
     from temporalio.service import RPCError, RPCStatusCode
 
-    from etcd_handoff.change_queue import turns_id
     from etcd_handoff.cli.doctor_checks import check_queue
+    from etcd_handoff.operation.queue_state import change_queue_id
 
     if not cluster_id:
         return None
-    name = turns_id(cluster_id)
+    name = change_queue_id(cluster_id)
     try:
         described = await client.get_workflow_handle(name).describe()
     except RPCError as error:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff.belief import Binding, ResourceClaim, contradiction, witness
-from etcd_handoff.etcdmember import member_id_of, resource_name, says
+from etcd_handoff.belief import Binding, contradiction, witness
+from etcd_handoff.etcdmember import joined_condition, member_id_of, resource_name
+from etcd_handoff.operation.matching import claim_of, member_of, resource_asked_for, without_resource
 from etcd_handoff.planning import canonical_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from etcd_handoff.belief import ResourceClaim
     from etcd_handoff.view import ClusterView, Doubt, MemberView
 
 
@@ -38,24 +40,21 @@ def compare_resources(view: ClusterView | None, resources: Iterable[dict[str, An
     """Compare all EtcdMembers with the member list; without a view nothing counts as wrong."""
     by_name = sorted(resources, key=lambda resource: str(resource["metadata"]["name"]))
     compared = [_compare(view, resource) for resource in by_name]
-    known = {r.name for r in compared} | {r.member_id for r in compared}
-    # A member that has not started has no name yet that an EtcdMember could have.
-    missing = [m for m in view.members if m.name and not {resource_name(m.name), m.id} & known] if view else []
+    missing = without_resource(view.members, claims_of(by_name)) if view else []
     return [*compared, *(ComparedResource(m.label, "-", m.id, "", "a member without an EtcdMember") for m in missing)]
 
 
 def _compare(view: ClusterView | None, resource: dict[str, Any]) -> ComparedResource:
-    name, member_id = str(resource["metadata"]["name"]), canonical_id(member_id_of(resource))
-    joined, message = says(resource), str((resource.get("status") or {}).get("message") or "")
+    name, member_id = str(resource["metadata"]["name"]), member_id_of(resource)
+    joined, message = joined_condition(resource), str((resource.get("status") or {}).get("message") or "")
     wrong = _difference(view, name, member_id, joined) if view else ""
     return ComparedResource(name, joined, member_id, message, wrong)
 
 
 def _difference(view: ClusterView, name: str, member_id: str, joined: str) -> str:
-    member = view.member(member_id)
-    namesake = next((m for m in view.members if m.name and resource_name(m.name) == name), None)
-    if member is None and namesake is not None:
-        return f"member {namesake.name} has the ID {namesake.id}"
+    member = member_of(name, member_id, view.members)
+    if member is not None and member.id != member_id:
+        return f"member {member.name} has the ID {member.id}"
     if member is None and joined != "False":
         return f"says Joined={joined}, but etcd has no such member"
     if member is not None and joined != "True":
@@ -65,17 +64,12 @@ def _difference(view: ClusterView, name: str, member_id: str, joined: str) -> st
 
 def claims_of(resources: Iterable[dict[str, Any]]) -> tuple[ResourceClaim, ...]:
     """Return what all EtcdMembers say of who is a member, as a second witness."""
-    return tuple(
-        ResourceClaim(name=str(r["metadata"]["name"]), member_id=canonical_id(member_id_of(r)), joined=says(r))
-        for r in resources
-    )
+    return tuple(map(claim_of, resources))
 
 
 def claim_for(claims: Iterable[ResourceClaim], member: str) -> ResourceClaim | None:
     """Return the EtcdMember that has this name, otherwise the one that carries this member ID."""
-    claims = tuple(claims)
-    named = next((c for c in claims if c.name == resource_name(member)), None)
-    return named or next((c for c in claims if c.member_id and c.member_id == canonical_id(member)), None)
+    return resource_asked_for(member, canonical_id(member), claims)
 
 
 def is_described(claims: Iterable[ResourceClaim], target: MemberView) -> bool:

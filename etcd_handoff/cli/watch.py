@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import argparse
 
     from etcd_handoff.config import Config
-    from etcd_handoff.leave_requests import Asked, Watching
+    from etcd_handoff.operation.reconciler_state import ReconcilerStatus
     from etcd_handoff.temporal.client import Watcher
 
 QUERY_SECONDS: Final = 3.0
@@ -29,48 +29,93 @@ K0S_ACTS: Final = (
 
 
 def watch_command(args: argparse.Namespace) -> int:
-    """`watch start|stop|status|resync`."""
+    """`watch start|stop|status|resync`; the exit status, 3 when `status` shows that a doubt holds corrections back."""
     import asyncio
 
     from temporalio.service import RPCError
 
     config = read_config(args)
     cluster = cluster_name(args, config)
-    if config is not None and cluster not in config.clusters:
-        known = ", ".join(sorted(config.clusters))
-        raise CommandError(EXIT_USAGE, f"cluster: no profile {cluster!r} in the configuration; known: {known}")
-    if config is not None and config.clusters[cluster].kubernetes is None:
-        text = f"clusters.{cluster}.kubernetes: is missing, so there are no EtcdMembers to watch; add it"
-        raise CommandError(EXIT_USAGE, text)
-    if args.confirm and args.what != "resync":
-        raise CommandError(EXIT_USAGE, "--confirm: belongs to `watch resync`")
-    work = {"start": _start, "stop": _stop, "status": _status, "resync": _resync}[args.what]
+    _check(args, cluster, config)
+    command = {"start": _start, "stop": _stop, "status": _status, "resync": _resync}[args.what]
     try:
-        return asyncio.run(work(args, cluster, config))
+        return asyncio.run(command(args, cluster, config))
     except RPCError as error:
         raise temporal_error(error) from None
 
 
+def _check(args: argparse.Namespace, cluster: str, config: Config | None) -> None:
+    """Refuse what cannot be meant, before anything is asked.
+
+    Raises:
+        CommandError: An option belongs to another command, or the profile is missing or cannot be watched.
+    """
+    if args.confirm and args.what != "resync":
+        raise CommandError(EXIT_USAGE, "--confirm: belongs to `watch resync`")
+    if args.resync is not None and args.what != "start":
+        raise CommandError(EXIT_USAGE, "--resync: belongs to `watch start`")
+    if config is None:
+        return
+    if cluster not in config.clusters:
+        known = ", ".join(sorted(config.clusters))
+        raise CommandError(EXIT_USAGE, f"cluster: no profile {cluster!r} in the configuration; known: {known}")
+    if args.what == "start" and config.clusters[cluster].kubernetes is None:
+        text = f"clusters.{cluster}.kubernetes: is missing, so there are no EtcdMembers to watch; add it"
+        raise CommandError(EXIT_USAGE, text)
+
+
 async def _start(args: argparse.Namespace, cluster: str, config: Config | None) -> int:
     from pydantic import ValidationError
+    from temporalio.exceptions import WorkflowAlreadyStartedError
 
-    from etcd_handoff.leave_requests import WatchRequest
     from etcd_handoff.model import TASK_QUEUE
+    from etcd_handoff.operation.reconciler_state import RESYNC_SECONDS, ReconcileEtcdMembersRequest
     from etcd_handoff.temporal.client import start_watch
     from etcd_handoff.wire import describe
 
+    seconds = RESYNC_SECONDS if args.resync is None else args.resync
     try:
-        request = WatchRequest(cluster=cluster, resync_seconds=args.resync)
+        request = ReconcileEtcdMembersRequest(cluster=cluster, resync_seconds=seconds)
     except ValidationError as error:
         raise CommandError(EXIT_USAGE, "\n".join(describe(error))) from None
-    handle = await start_watch(await connect_temporal(), request, config.task_queue if config else TASK_QUEUE)
-    said = {"workflow_id": handle.id, "run_id": handle.result_run_id or handle.first_execution_run_id}
-    k0s_acts = config is not None and config.clusters[cluster].remover == "k0s"
-    if args.output == "json":
-        print_json({**said, "warning": K0S_ACTS if k0s_acts else ""})
+    task_queue = config.task_queue if config else TASK_QUEUE
+    try:
+        watcher = await start_watch(await connect_temporal(), request, task_queue, join=False)
+    except WorkflowAlreadyStartedError:
+        watcher, note = await _running(cluster, args.resync)
     else:
-        print_lines([f"watching the EtcdMembers of cluster {cluster}: workflow {handle.id}", *[K0S_ACTS] * k0s_acts])
+        note = f"watching the EtcdMembers of cluster {cluster}, every {seconds:g} s: workflow {watcher.id}"
+    warning = K0S_ACTS if config is not None and config.clusters[cluster].remover == "k0s" else ""
+    if args.output == "json":
+        run_id = watcher.result_run_id or (await watcher.describe()).run_id
+        print_json({"workflow_id": watcher.id, "run_id": run_id, "note": note, "warning": warning})
+    else:
+        print_lines(text for text in (note, warning) if text)
     return EXIT_DONE
+
+
+async def _running(cluster: str, resync_seconds: float | None) -> tuple[Watcher, str]:
+    """The watcher that runs already, and what to say of it.
+
+    Args:
+        cluster: Cluster profile.
+        resync_seconds: The interval that was asked for; None when none was.
+
+    Raises:
+        CommandError: It has another interval, or does not say which.
+    """
+    watcher = await _watcher(cluster)
+    try:
+        seconds = (await _status_of(watcher)).resync_seconds
+    except CommandError:
+        if resync_seconds is not None:
+            raise
+        return watcher, f"cluster {cluster} is watched already: workflow {watcher.id}; {NOBODY_ANSWERS}"
+    note = f"cluster {cluster} is watched already, every {seconds:g} s: workflow {watcher.id}"
+    if resync_seconds not in (None, seconds):
+        remedy = f"to change that, run `etcd-handoff watch stop`, then `watch start --resync {resync_seconds:g}` again"
+        raise CommandError(EXIT_FAILED, f"{note}; {remedy}")
+    return watcher, note
 
 
 async def _watcher(cluster: str) -> Watcher:
@@ -78,7 +123,7 @@ async def _watcher(cluster: str) -> Watcher:
     from temporalio.client import WorkflowExecutionStatus
     from temporalio.service import RPCError, RPCStatusCode
 
-    from etcd_handoff.leave_requests import watch_id
+    from etcd_handoff.operation.reconciler_state import watch_id
 
     handle = (await connect_temporal()).get_workflow_handle(watch_id(cluster))
     try:
@@ -108,10 +153,16 @@ async def _resync(args: argparse.Namespace, cluster: str, _: Config | None) -> i
 
     from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 
-    from etcd_handoff.leave_requests import ResyncRequest
+    from etcd_handoff.operation.reconciler_state import ResyncRequest
 
     watcher = await _watcher(cluster)
-    request = ResyncRequest(confirm=args.confirm, reason="command line")
+    doubt = (await _status_of(watcher)).doubt if args.confirm else None
+    if args.confirm and doubt is None:
+        raise CommandError(
+            EXIT_FAILED, "nothing is held back, so there is nothing to confirm; see `etcd-handoff watch status`"
+        )
+    kind = doubt.kind if doubt is not None else ""
+    request = ResyncRequest(confirm=args.confirm, doubt=kind, reason="command line")
     try:
         async with asyncio.timeout(UPDATE_SECONDS):
             answer = await watcher.execute_update("resync", request, result_type=str)
@@ -120,7 +171,7 @@ async def _resync(args: argparse.Namespace, cluster: str, _: Config | None) -> i
     except WorkflowUpdateFailedError as error:
         raise CommandError(EXIT_FAILED, f"the watcher refuses: {error.cause}") from None
     if args.output == "json":
-        print_json({"workflow_id": watcher.id, "confirmed": args.confirm, "answer": answer})
+        print_json({"workflow_id": watcher.id, "confirmed": args.confirm, "doubt": kind, "answer": answer})
     else:
         print_lines([answer])
     return EXIT_DONE
@@ -139,12 +190,12 @@ async def trouble_of(cluster: str) -> str:
             return ""
         raise
     try:
-        return (await _watching(watcher)).trouble
+        return (await _status_of(watcher)).trouble
     except CommandError as error:
         return str(error)
 
 
-async def _watching(watcher: Watcher) -> Watching:
+async def _status_of(watcher: Watcher) -> ReconcilerStatus:
     """What the watcher sees.
 
     Raises:
@@ -152,50 +203,22 @@ async def _watching(watcher: Watcher) -> Watching:
     """
     import asyncio
 
-    from etcd_handoff.leave_requests import Watching
+    from etcd_handoff.operation.reconciler_state import ReconcilerStatus
 
     try:
         async with asyncio.timeout(QUERY_SECONDS):
-            seen: Watching = await watcher.query("watching", result_type=Watching)
+            status: ReconcilerStatus = await watcher.query("status", result_type=ReconcilerStatus)
     except TimeoutError:
         raise CommandError(EXIT_FAILED, NOBODY_ANSWERS) from None
-    return seen
+    return status
 
 
 async def _status(args: argparse.Namespace, cluster: str, _: Config | None) -> int:
-    seen = await _watching(await _watcher(cluster))
+    from etcd_handoff.cli.render.watch import status_exit, status_lines
+
+    status = await _status_of(await _watcher(cluster))
     if args.output == "json":
-        print_json(seen.model_dump(mode="json"))
+        print_json(status.model_dump(mode="json"))
     else:
-        print_lines(_lines(seen))
-    return EXIT_DONE
-
-
-def _lines(seen: Watching) -> list[str]:
-    from etcd_handoff.cli.render.table import table
-
-    lines = [f"cluster {seen.cluster} is watched"]
-    if seen.trouble:
-        lines.append(f"trouble: {seen.trouble}")
-    failures = {retry.uid: retry.failures for retry in seen.retries}
-    rows = [
-        [
-            asked.name,
-            asked.member_id or "-",
-            asked.joined,
-            _wish(seen, asked),
-            f"failed {failures[asked.uid]} times, tried again" if asked.uid in failures else "",
-        ]
-        for asked in seen.members
-    ]
-    if rows or not seen.trouble:
-        lines += table(("ETCDMEMBER", "MEMBER ID", "JOINED", "ASKED", ""), rows)
-    return [*lines, *(f"put right: {text}" for text in seen.repaired)]
-
-
-def _wish(seen: Watching, asked: Asked) -> str:
-    """What an EtcdMember asks for."""
-    if not asked.leave:
-        return ""
-    about = next((order.member_id for order in seen.orders if order.uid == asked.uid), asked.member_id)
-    return "asked to leave" if about == asked.member_id else f"old request for {about or 'nobody'}"
+        print_lines(status_lines(status))
+    return status_exit(status)

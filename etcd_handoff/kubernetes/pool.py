@@ -7,14 +7,15 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from etcd_handoff import timing
-from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.errors import ConfigError, KubernetesError
-from etcd_handoff.etcdmember import member_id_of, resource_name, says
+from etcd_handoff.etcdmember import resource_name
 from etcd_handoff.kubernetes.gateway import KubernetesGateway
+from etcd_handoff.operation.matching import claim_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from etcd_handoff.belief import ResourceClaim
     from etcd_handoff.config import Config, KubernetesProfile
     from etcd_handoff.kubernetes.port import KubernetesPort
 
@@ -103,10 +104,7 @@ class KubernetesGateways:
             return None
         if resources is None:
             return None
-        claims = (
-            ResourceClaim(name=r["metadata"]["name"], member_id=member_id_of(r), joined=says(r)) for r in resources
-        )
-        return tuple(sorted(claims, key=lambda claim: claim.name))
+        return tuple(sorted(map(claim_of, resources), key=lambda claim: claim.name))
 
     def send_later(self, sending: Coroutine[Any, Any, None]) -> None:
         """Send Events beside everything else, for `EVENT_SECONDS` at most."""

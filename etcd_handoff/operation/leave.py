@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from etcd_handoff.model import HandoffState, LeaveRequest, StepOutcome
 from etcd_handoff.operation import failures, proposal, texts
 from etcd_handoff.operation.commands import ReadLeave, RequestLeave
+from etcd_handoff.operation.leave_orders import FIELD_MANAGER, may_ask_again
 from etcd_handoff.operation.phases import LeaveStep
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import Reason
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.state import RemovalState
     from etcd_handoff.planning import Blocked
 
-OURS: Final = "etcd-handoff"
-"""Our name as a field manager."""
 UNSAFE: Final = frozenset(
     {
         Reason.QUORUM_AT_RISK,
@@ -39,15 +38,6 @@ UNSAFE: Final = frozenset(
     }
 )
 """Reasons why the member must not leave now, and not only why nobody can tell."""
-
-
-def may_ask_again(manager: str) -> bool:
-    """Whether an order that is gone was lost, and not revoked by somebody.
-
-    Args:
-        manager: Who wrote `spec.leave` last, as a field manager calls itself; empty when that is not known.
-    """
-    return manager in ("", OURS) or manager.startswith("k0s")
 
 
 def begin(state: RemovalState) -> RemovalState:
@@ -83,7 +73,7 @@ def decide(state: RemovalState, now: float) -> Decided:
 def read(state: RemovalState, order: LeaveState) -> RemovalState:
     """The state once the order has been read."""
     if state.leave_step is LeaveStep.WITHDRAW:
-        if order.leave and order.manager == OURS:
+        if order.leave and order.manager == FIELD_MANAGER:
             return state.changed(leave_step=LeaveStep.REVOKE)
         # What stands may be somebody else's order from before.
         return state.changed(leave_step=LeaveStep.NONE) if order.leave else _revoked(state)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etcd_handoff.change_queue import Turn, heard, rejoin_after
 from etcd_handoff.model import HandoffState
 from etcd_handoff.operation import texts
+from etcd_handoff.operation.change_queue import latest_position, rejoin_pause
 from etcd_handoff.operation.commands import AskQueue, Until, Wait
 from etcd_handoff.operation.phases import LookDue
+from etcd_handoff.operation.queue_state import QueuePosition
 from etcd_handoff.operation.state import Decided
 
 if TYPE_CHECKING:
-    from etcd_handoff.change_queue import Place
+    from etcd_handoff.operation.queue_state import TakeTurnResult
     from etcd_handoff.operation.state import RemovalState
 
 
@@ -27,7 +28,7 @@ def acquire(state: RemovalState) -> Decided | RemovalState:
     behind = ", ".join(state.behind) or "another removal"
     doing = f"waiting for its turn behind {behind}"
     state = state.showing(HandoffState.QUEUED, doing, "they have ended or are blocked").changed(turn_news=False)
-    seconds = rejoin_after(state.rejoins).total_seconds()
+    seconds = rejoin_pause(state.rejoins).total_seconds()
     return Decided(state, Wait(until=Until.TURN, seconds=seconds, summary="is it still in the queue?"))
 
 
@@ -50,7 +51,7 @@ def ask(state: RemovalState, *, waits: bool, wakes: bool = True) -> Decided:
     return Decided(state, AskQueue(waits=waits, wakes=wakes))
 
 
-def answered(state: RemovalState, command: AskQueue, place: Place) -> RemovalState:
+def answered(state: RemovalState, command: AskQueue, place: TakeTurnResult) -> RemovalState:
     """The state once the queue has answered."""
     state = told(state, place.turn)
     if not command.waits:
@@ -60,10 +61,12 @@ def answered(state: RemovalState, command: AskQueue, place: Place) -> RemovalSta
     return state.changed(queue_silent=place.silent, queueing=not (state.holds_turn and not state.rejoins))
 
 
-def told(state: RemovalState, turn: Turn) -> RemovalState:
+def told(state: RemovalState, turn: QueuePosition) -> RemovalState:
     """The state once the queue has told something, in a signal or in an answer."""
-    known = Turn(granted=state.holds_turn, behind=state.behind, chain_id=state.chain_id, request=state.turn_request)
-    now = heard(known, turn, state.chain_id, state.turn_request)
+    known = QueuePosition(
+        granted=state.holds_turn, behind=state.behind, chain_id=state.chain_id, request=state.turn_request
+    )
+    now = latest_position(known, turn, state.chain_id, state.turn_request)
     if now is known:
         return state
     return state.changed(holds_turn=now.granted, behind=now.behind, turn_news=True)

@@ -21,7 +21,6 @@ from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff.errors import ConfigError
-from etcd_handoff.leave_requests import WATCH_TASK_TIMEOUT, WatchRequest, watch_id
 from etcd_handoff.model import (
     TASK_QUEUE,
     TASK_TIMEOUT,
@@ -31,6 +30,7 @@ from etcd_handoff.model import (
     plan_id,
     workflow_id,
 )
+from etcd_handoff.operation.reconciler_state import WATCH_TASK_TIMEOUT, ReconcileEtcdMembersRequest, watch_id
 from etcd_handoff.temporal.connection_failures import DEFAULT_ADDRESS
 from etcd_handoff.temporal.converter import data_converter
 from etcd_handoff.temporal.process_exit import let_native_threads_leave
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from temporalio.client import Interceptor
 
 WORKFLOW_TYPE: Final = "RemoveMember"
-WATCH_TYPE: Final = "WatchEtcdMembers"
+RECONCILER_TYPE: Final = "ReconcileEtcdMembers"
 
 Removal = WorkflowHandle[Any, RemovalResult]
 Watcher = WorkflowHandle[Any, None]
@@ -110,25 +110,31 @@ def removal_id(request: RemovalRequest) -> str:
     return name(request.cluster, request.member)
 
 
-async def start_watch(client: Client, request: WatchRequest, task_queue: str = TASK_QUEUE) -> Watcher:
-    """Start watching the EtcdMembers of a cluster, or join the watcher that runs already.
+async def start_watch(
+    client: Client, request: ReconcileEtcdMembersRequest, task_queue: str = TASK_QUEUE, *, join: bool = True
+) -> Watcher:
+    """Start the watcher of a cluster: the workflow that reconciles its EtcdMembers.
 
     Args:
         client: From `connect`, or any client with `etcd_handoff.temporal.converter.data_converter`.
         request: What to watch.
         task_queue: Task queue of the workers.
+        join: Whether a watcher that runs already will do, whatever its settings are.
 
     Returns:
-        The handle; its query `watching` tells what it sees, and cancelling it ends the watch but no removal.
+        The handle; its query `status` tells what it sees, and cancelling it ends the watch but no removal.
+
+    Raises:
+        WorkflowAlreadyStartedError: One runs already, and `join` is False.
     """
     handle: Watcher = await client.start_workflow(
-        WATCH_TYPE,
+        RECONCILER_TYPE,
         request,
         id=watch_id(request.cluster),
         task_queue=task_queue,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING if join else WorkflowIDConflictPolicy.FAIL,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         task_timeout=WATCH_TASK_TIMEOUT,
-        static_summary=f"Do what EtcdMembers of cluster {request.cluster} ask for, and keep them true",
+        static_summary=f"Do what EtcdMembers of cluster {request.cluster} ask for, and keep what they say true",
     )
     return handle

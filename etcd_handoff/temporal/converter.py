@@ -29,10 +29,10 @@ from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, pydan
 from temporalio.converter import BinaryNullPayloadConverter, CompositePayloadConverter, JSONProtoPayloadConverter
 from temporalio.exceptions import ApplicationError
 
-from etcd_handoff.change_queue import Recall, Ticket, Turns
 from etcd_handoff.errors import HandoffError
-from etcd_handoff.leave_requests import WatchRequest
 from etcd_handoff.model import FailureType, Record
+from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry, RecallEntriesInput
+from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
 from etcd_handoff.wire import Message, Request, describe
 
 if TYPE_CHECKING:
@@ -44,7 +44,14 @@ DEFAULTS: Final = "etcd-handoff-defaults"
 """Key of a payload's metadata: which fields of a request have the value that they have when they are left out."""
 CONTINUED: Final = "etcd-handoff-continued"
 """Key of a payload's metadata: a workflow wrote this, for its own next run or for a workflow that it starts."""
-WRITTEN_BY_PEOPLE: Final = (Request, WatchRequest, Turns, Ticket, Recall, Record)
+WRITTEN_BY_PEOPLE: Final = (
+    Request,
+    ReconcileEtcdMembersRequest,
+    ChangeQueueState,
+    QueueEntry,
+    RecallEntriesInput,
+    Record,
+)
 """What people write, and inputs of workflows and updates that have no other way to say that they cannot read it."""
 
 
@@ -57,10 +64,10 @@ class _ReadableErrors(PydanticJSONPlainPayloadConverter):
 
     def to_payload(self, value: Any) -> Payload | None:
         payload = super().to_payload(value)
-        if payload is not None and isinstance(value, Request | WatchRequest):
+        if payload is not None and isinstance(value, Request):
             unused = [name for name, field in type(value).model_fields.items() if getattr(value, name) == field.default]
             payload.metadata[DEFAULTS] = ",".join(unused).encode()
-        if payload is not None and isinstance(value, Request | WatchRequest | Record) and workflow.in_workflow():
+        if payload is not None and isinstance(value, Request | Record) and workflow.in_workflow():
             payload.metadata[CONTINUED] = b"true"
         return payload
 

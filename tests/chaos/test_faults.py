@@ -18,8 +18,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter
-from etcd_handoff.leave_requests import WatchRequest, watch_id
 from etcd_handoff.model import HandoffState, RemovalRequest, RemovalResult, workflow_id
+from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, watch_id
 from etcd_handoff.temporal.client import connect, start_removal, start_watch
 from etcd_handoff.temporal.search_attributes import STATE_KEY
 from tests.chaos import judges
@@ -79,7 +79,7 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
             await lab.kill(Role.ETCD, target)
         memory = None
         if case.fault in WATCHED:
-            await start_watch(client, WatchRequest(cluster=lab.cluster, resync_seconds=RESYNC_SECONDS))
+            await start_watch(client, ReconcileEtcdMembersRequest(cluster=lab.cluster, resync_seconds=RESYNC_SECONDS))
             memory = await stack.enter_async_context(judges.Memory(lab, writer_node))
         async with OpenLoopWriter(lab.node(writer_node).etcd_url, folder) as writer:
             removal = await _begin(case, lab, client, target, writer_node)

@@ -214,7 +214,7 @@ async def test_whatever_goes_on_running_is_caught(tmp_path: Path, monkeypatch: p
             monkeypatch.setitem(os.environ, name, value)
         client = await connect()
         await judges.nothing_runs(client)
-        forgotten = await client.start_workflow("ClusterTurns", id="forgotten", task_queue="nobody's")
+        forgotten = await client.start_workflow("ChangeQueue", id="forgotten", task_queue="nobody's")
 
         async def listed() -> bool:
             return (await client.count_workflows("ExecutionStatus = 'Running'")).count == 1

@@ -11,24 +11,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kubernetes.aio.client import ApiException
 
-from activities.etcdmembers import _asked
-from etcd_handoff import leave_orders
+from activities.etcdmember_repairs import to_member_resource
 from etcd_handoff.errors import KubernetesError
 from etcd_handoff.etcdmember import (
     JOINED,
     MESSAGE_REMOVED,
-    News,
-    Truth,
-    disagrees,
-    event_for,
+    DesiredStatus,
+    differs,
+    joined_condition,
     member_id_of,
-    noted,
-    says,
+    message_fields,
     status_for,
-    truth_of,
 )
+from etcd_handoff.events import EventSpec, event_for
 from etcd_handoff.kubernetes.errors import classify
-from etcd_handoff.leave_requests import Seen
+from etcd_handoff.operation import leave_orders
+from etcd_handoff.operation.matching import desired_status
+from etcd_handoff.operation.member_resources import WatchMembersResult
 from etcd_handoff.view import ClusterView, MemberView
 from tests.fuzz.mutations import REPEATABLE, TEXTS, alike, mutated, texts, values
 
@@ -61,7 +60,7 @@ MEMBERS: Final = (
 )
 VIEW: Final = ClusterView(cluster_id="1", members=MEMBERS)
 truths = st.builds(
-    Truth,
+    DesiredStatus,
     st.sampled_from(["ab1f", "1", "f" * 16]),
     joined=st.booleans(),
     message=st.sampled_from([MESSAGE_REMOVED, *TEXTS]).filter(lambda text: text.isprintable()),
@@ -85,27 +84,27 @@ def merge(resource: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
     return {**resource, "status": {**(old if isinstance(old, dict) else {}), **status}}
 
 
-def judge(resource: dict[str, Any], truth: Truth, kind: str) -> None:
+def judge(resource: dict[str, Any], truth: DesiredStatus, kind: str) -> None:
     """All that is read from, and written to, an EtcdMember."""
     tried[kind] = tried.get(kind, 0) + 1
     before = copy.deepcopy(resource)
-    asked = _asked(resource)
+    seen = to_member_resource(resource)
     spec = resource.get("spec")
-    assert asked.leave == (isinstance(spec, dict) and spec.get("leave") is True)
-    orders = leave_orders.updated({}, [asked], VIEW)
-    target = leave_orders.target(orders[asked.uid], asked, VIEW)
-    assert target is None or (asked.leave and target.label in ("node0", "1"))
-    words = leave_orders.standing(orders, [asked], VIEW)
+    assert seen.leave == (isinstance(spec, dict) and spec.get("leave") is True)
+    orders = leave_orders.updated({}, [seen], VIEW)
+    target = leave_orders.member_to_remove(orders[seen.uid], seen, VIEW)
+    assert target is None or (seen.leave and target.label in ("node0", "1"))
+    words = leave_orders.standing_messages(orders, [seen], VIEW)
     assert not (words and target)
-    assert Seen(members=(asked,)).digest == Seen(members=(asked,)).digest
+    assert WatchMembersResult(resources=(seen,)).digest == WatchMembersResult(resources=(seen,)).digest
     for members in ((), MEMBERS):
         assert re.fullmatch(r"([0-9a-f]{1,16})?", member_id_of(resource, members)), "neither an ID nor none"
 
     patch = status_for(resource, truth, NOW)
     told = merge(resource, patch)
     assert status_for(told, truth, "2027-01-01T00:00:00Z") == {}, "saying it once is not enough"
-    assert says(told) == str(truth.joined)
-    assert not disagrees(told, truth) or not truth.member_id
+    assert joined_condition(told) == str(truth.joined)
+    assert not differs(told, truth) or not truth.member_id
     kept = {k: v for k, v in before.items() if k != "status"}
     assert {k: v for k, v in told.items() if k != "status"} == kept
     old, new = before.get("status"), told["status"]
@@ -114,13 +113,13 @@ def judge(resource: dict[str, Any], truth: Truth, kind: str) -> None:
         k: v for k, v in (old if isinstance(old, dict) else {}).items() if k not in ours
     }
 
-    found = truth_of(resource, MEMBERS)
+    found = desired_status(resource, MEMBERS)
     assert found is None or found.joined == (found.member_id in {m.id for m in MEMBERS})
     if found is not None:
-        disagrees(resource, found)
-    note = noted(resource, "words", failed=True)
-    assert note == {} or says(merge(resource, note)) == says(resource)
-    event = event_for(resource, News("Progress", truth.message), NOW)
+        differs(resource, found)
+    note = message_fields(resource, "words", failed=True)
+    assert note == {} or joined_condition(merge(resource, note)) == joined_condition(resource)
+    event = event_for(resource, EventSpec("Progress", truth.message), NOW)
     assert len(event["note"]) <= 1024
     assert resource == before, "what was read has been changed"
 
@@ -134,14 +133,14 @@ def judge(resource: dict[str, Any], truth: Truth, kind: str) -> None:
     | st.lists(st.dictionaries(st.sampled_from(["type", "status", "lastTransitionTime", "extra"]), st.none() | texts)),
     truth=truths,
 )
-def test_contents_of_the_right_shape(status: Any, spec: Any, conditions: Any, truth: Truth) -> None:
+def test_contents_of_the_right_shape(status: Any, spec: Any, conditions: Any, truth: DesiredStatus) -> None:
     """Objects and lists where the resource definition has them, and anything in them."""
     judge({**GOOD, "spec": spec, "status": {**status, "conditions": conditions}}, truth, "right shape")
 
 
 @settings(REPEATABLE, max_examples=250)
 @given(part=mutated({"spec": GOOD["spec"], "status": GOOD["status"]}), truth=truths)
-def test_contents_of_any_shape(part: Any, truth: Truth) -> None:
+def test_contents_of_any_shape(part: Any, truth: DesiredStatus) -> None:
     """What another definition of the resource lets through: texts for objects, numbers for texts, nothing at all."""
     judge({**GOOD, "spec": None, "status": None, **part}, truth, "any shape")
 
@@ -152,11 +151,11 @@ def test_managed_fields_of_any_shape(fields: Any) -> None:
     """When the flag was set is read where it stands, and is unknown otherwise; nothing else is."""
     tried["managed"] = tried.get("managed", 0) + 1
     metadata = {**GOOD["metadata"], **(fields if isinstance(fields, dict) else {})}
-    asked = _asked({**GOOD, "metadata": {**metadata, "name": "node0", "uid": "1-2-3", "generation": 2}})
-    assert isinstance(asked.leave_since, str)
+    seen = to_member_resource({**GOOD, "metadata": {**metadata, "name": "node0", "uid": "1-2-3", "generation": 2}})
+    assert isinstance(seen.leave_since, str)
     good = {**GOOD["metadata"], "managedFields": MANAGED}
-    assert _asked({**GOOD, "metadata": good}).leave_since == NOW
-    assert not _asked({**GOOD, "metadata": good, "spec": {"leave": False}}).leave_since
+    assert to_member_resource({**GOOD, "metadata": good}).leave_since == NOW
+    assert not to_member_resource({**GOOD, "metadata": good, "spec": {"leave": False}}).leave_since
 
 
 @settings(REPEATABLE, max_examples=100)
@@ -164,10 +163,10 @@ def test_managed_fields_of_any_shape(fields: Any) -> None:
 def test_only_true_asks_to_leave(leave: Any) -> None:
     """Neither a text nor a number that looks like it."""
     tried["leave"] = tried.get("leave", 0) + 1
-    asked = _asked({**GOOD, "spec": {"leave": leave}})
-    assert asked.leave is (leave is True)
-    orders = leave_orders.updated({}, [asked], VIEW)
-    assert bool(leave_orders.target(orders[asked.uid], asked, VIEW)) is (leave is True)
+    seen = to_member_resource({**GOOD, "spec": {"leave": leave}})
+    assert seen.leave is (leave is True)
+    orders = leave_orders.updated({}, [seen], VIEW)
+    assert bool(leave_orders.member_to_remove(orders[seen.uid], seen, VIEW)) is (leave is True)
 
 
 @settings(REPEATABLE, max_examples=150)

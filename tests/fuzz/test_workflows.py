@@ -43,7 +43,7 @@ CHANGES: Final = frozenset({"move_leader", "remove_member", "request_leave", "up
 PLAN: Final = {"cluster": "demo", "member": "node0", "reason": "fuzz", "hash_check": False, "dry_run": True}
 ABSENT: Final = {"cluster": "demo", "member": "not-a-member-at-all", "require_approval": True, "snapshot": True}
 SILENT: Final = {"cluster": GONE, "member": "0x1f", "blocked_timeout_seconds": 0.2}
-TICKET: Final = {
+ENTRY: Final = {
     "workflow_id": "etcd-remove/demo/ended",
     "chain_id": "0192f0c1-0000-7000-8000-000000000000",
     "cluster": "demo",
@@ -53,9 +53,9 @@ TICKET: Final = {
     "request": 1,
     "holds": False,
 }
-TURNS: Final = {"cluster_id": "cdf818194e3a8c32", "tickets": [TICKET], "holder": ""}
+QUEUE: Final = {"cluster_id": "cdf818194e3a8c32", "entries": [ENTRY], "holder": ""}
 RETRY: Final = {"uid": "1", "generation": 1, "failures": 1, "at_seconds": 1.5e9}
-WATCH: Final = {"cluster": "demo", "resync_seconds": 300, "state": {"retries": [RETRY]}}
+WATCH: Final = {"cluster": "demo", "resync_seconds": 300, "state": {"retries": {"1": RETRY}}}
 
 
 def harmless(thing: Any) -> Any:
@@ -71,8 +71,8 @@ def harmless(thing: Any) -> Any:
 
 STARTS: Final = {
     "RemoveMember": (360, sent((mutated(PLAN, ABSENT, SILENT) | mutated(PLAN) | mutated(PLAN) | values).map(harmless))),
-    "WatchEtcdMembers": (80, sent(mutated(WATCH) | mutated(WATCH) | values)),
-    "ClusterTurns": (120, sent(mutated(TURNS) | mutated(TURNS) | values)),
+    "ReconcileEtcdMembers": (80, sent(mutated(WATCH) | mutated(WATCH) | values)),
+    "ChangeQueue": (120, sent(mutated(QUEUE) | mutated(QUEUE) | values)),
 }
 """Workflow type, how many starts, and with what."""
 
@@ -122,7 +122,7 @@ async def test_every_start_is_answered_and_changes_nothing(target: Target, kind:
     """It ends well or with a failure of the contract; only watchers, which wait for more, may go on."""
     count, inputs = STARTS[kind]
     before, cases = await target.members(), drawn(inputs, count)
-    watches, slots = kind == "WatchEtcdMembers", asyncio.Semaphore(40)
+    watches, slots = kind == "ReconcileEtcdMembers", asyncio.Semaphore(40)
 
     async def one(number: int, given: Sent) -> str:
         async with slots:
@@ -156,21 +156,21 @@ UPDATES: Final = {
     "approve": (40, sent(mutated(APPROVAL) | mutated(APPROVAL) | values)),
     "recheck": (40, sent(mutated({"reason": "node1 is up"}) | values)),
     "resync": (30, sent(values)),
-    "position": (60, sent(mutated(TICKET) | mutated(TICKET) | values)),
+    "position": (60, sent(mutated(ENTRY) | mutated(ENTRY) | values)),
     "rejoin": (40, sent(mutated(RECALL) | values)),
 }
 SIGNALS: Final = {
     "your_turn": (60, sent(mutated(TURN) | mutated(TURN) | values)),
-    "join": (80, sent(mutated(TICKET) | mutated(TICKET) | values)),
+    "enqueue": (80, sent(mutated(ENTRY) | mutated(ENTRY) | values)),
 }
-QUERIES: Final = {"progress": (25, sent(values)), "watching": (25, sent(values)), "turns": (25, sent(values))}
+QUERIES: Final = {"progress": (25, sent(values)), "status": (25, sent(values)), "state": (25, sent(values))}
 LISTENER: Final = {"approve": "removal", "recheck": "removal", "resync": "watcher", "your_turn": "removal"} | {
-    "join": "queue",
+    "enqueue": "queue",
     "position": "queue",
     "rejoin": "removal",
     "progress": "removal",
-    "watching": "watcher",
-    "turns": "queue",
+    "status": "watcher",
+    "state": "queue",
 }
 """Which workflow takes what."""
 
@@ -180,9 +180,9 @@ async def listeners(target: Target) -> AsyncIterator[dict[str, WorkflowHandle[An
     """A removal that stays blocked, a watcher that stays in trouble, and a queue with that removal in it."""
     blocked = {"cluster": GONE, "member": "node0"}
     removal = await start(target, "RemoveMember", "fuzz/listens/removal", Sent((as_json(blocked),)))
-    watcher = await start(target, "WatchEtcdMembers", "fuzz/listens/watcher", Sent((as_json(WATCH),)))
-    ticket = {**TICKET, "workflow_id": removal.id, "chain_id": removal.first_execution_run_id}
-    queue = await start(target, "ClusterTurns", "fuzz/listens/queue", Sent((as_json({**TURNS, "tickets": [ticket]}),)))
+    watcher = await start(target, "ReconcileEtcdMembers", "fuzz/listens/watcher", Sent((as_json(WATCH),)))
+    entry = {**ENTRY, "workflow_id": removal.id, "chain_id": removal.first_execution_run_id}
+    queue = await start(target, "ChangeQueue", "fuzz/listens/queue", Sent((as_json({**QUEUE, "entries": [entry]}),)))
     yield {"removal": removal, "watcher": watcher, "queue": queue}
     for handle in (removal, watcher, queue):
         await handle.terminate()
@@ -242,7 +242,7 @@ async def test_every_message_is_answered_and_stops_nobody(target: Target) -> Non
         assert not wrong, "\n".join(str(end)[:600] for end in wrong)
         for name, handle in handles.items():
             # A query is answered only by a workflow whose last task went well.
-            await query(handle, {"removal": "progress", "watcher": "watching", "queue": "turns"}[name], Sent(()))
+            await query(handle, {"removal": "progress", "watcher": "status", "queue": "state"}[name], Sent(()))
             events = [event async for event in handle.fetch_history_events()]
             assert [e.workflow_task_failed_event_attributes.failure.message for e in events if stuck(e)] == []
             assert (await handle.describe()).status is WorkflowExecutionStatus.RUNNING

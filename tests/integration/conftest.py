@@ -15,8 +15,8 @@ import pytest
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter, WriteReport, missing
-from etcd_handoff.leave_requests import WatchRequest, watch_id
 from etcd_handoff.model import TASK_QUEUE, RemovalRequest, RemovalResult
+from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, watch_id
 from etcd_handoff.temporal.client import connect, start_removal
 from etcd_handoff.temporal.search_attributes import STATE_KEY
 
@@ -197,7 +197,7 @@ class FrontDoor:
 
     async def watching(self) -> dict[str, Any]:
         """What the watcher tells of itself."""
-        told: dict[str, Any] = await self.watch.query("watching")
+        told: dict[str, Any] = await self.watch.query("status")
         return told
 
 
@@ -219,9 +219,9 @@ def front_door(bench: MakeBench) -> Callable[..., AbstractAsyncContextManager[Fr
 
 async def start_watch(b: Bench, resync_seconds: float = 300) -> WorkflowHandle[object, object]:
     """The watcher of the bench's cluster."""
-    request = WatchRequest(cluster=b.lab.cluster, resync_seconds=resync_seconds)
+    request = ReconcileEtcdMembersRequest(cluster=b.lab.cluster, resync_seconds=resync_seconds)
     handle: WorkflowHandle[object, object] = await b.client.start_workflow(
-        "WatchEtcdMembers", request, id=watch_id(b.lab.cluster), task_queue=TASK_QUEUE
+        "ReconcileEtcdMembers", request, id=watch_id(b.lab.cluster), task_queue=TASK_QUEUE
     )
     return handle
 

@@ -22,7 +22,8 @@ import worker
 from etcd_handoff import timing
 from etcd_handoff.config import CONFIG_VARIABLE, load_config
 from etcd_handoff.errors import KubernetesPermissionError
-from etcd_handoff.etcdmember import News, Truth, event_for, new_resource, status_for
+from etcd_handoff.etcdmember import DesiredStatus, new_resource, status_for
+from etcd_handoff.events import EventSpec, event_for
 from etcd_handoff.kubernetes.gateway import KubernetesGateway
 from etcd_handoff.lab import Lab, LabOptions, ProcessError, wait_until
 from etcd_handoff.lab.http import request
@@ -297,12 +298,14 @@ async def test_every_call_of_the_gateway_is_allowed_from_within_a_pod(
         assert member in await gateway.list()
         _, version = await gateway.list_at()
         created = await gateway.create(new_resource("another"))
-        truth = Truth("abc", joined=False, message="Member removed from cluster", peer_urls=("https://10.0.0.9:2380",))
+        truth = DesiredStatus(
+            "abc", joined=False, message="Member removed from cluster", peer_urls=("https://10.0.0.9:2380",)
+        )
         patched = await gateway.patch_status(created, status_for(created, truth, NOW))
         assert patched["status"]["memberID"] == "abc"
         await gateway.wait_for_change(version)
         # It keeps a refusal to itself, so that the Event is looked for.
-        event = event_for(member, News("Removed", "said"), NOW)
+        event = event_for(member, EventSpec("Removed", "said"), NOW)
         await gateway.record_event(event)
         await site.kubectl("get", "events.events.k8s.io", event["metadata"]["name"], "--namespace", "default")
         with pytest.raises(KubernetesPermissionError):

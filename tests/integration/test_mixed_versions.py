@@ -34,11 +34,11 @@ def newer_tree(folder: Path) -> Path:
     for source in SOURCES:
         copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
         copy(ROOT / source, tree / source)
-    model, queue = tree / "etcd_handoff" / "model.py", tree / "etcd_handoff" / "change_queue.py"
+    model, queue = tree / "etcd_handoff" / "model.py", tree / "etcd_handoff" / "operation" / "queue_state.py"
     for kind in ("Look", "Act", "Step", "Report", "RemovalRequest"):
         add_field(model, kind)
     add_field(tree / "etcd_handoff" / "operation" / "state.py", "RemovalState")
-    for kind in ("Ticket", "Turn", "Turns"):
+    for kind in ("QueueEntry", "QueuePosition", "ChangeQueueState"):
         add_field(queue, kind)
     text = model.read_text(encoding="utf-8")
     assert '    OBSERVED = "observed"\n' in text

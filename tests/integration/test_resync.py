@@ -16,9 +16,9 @@ from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.lab import Role, http, observer, wait_until
 from etcd_handoff.lab.naive import remove_through_itself
-from etcd_handoff.leave_requests import Sync, Watch
 from etcd_handoff.model import Look
-from etcd_handoff.removal_progress import Note
+from etcd_handoff.operation.member_resources import SyncMembersInput, WatchMembersInput
+from etcd_handoff.operation.removal_progress import NoteProgressInput
 from tests.integration.conftest import LONG_AGO, joined_condition
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ async def test_old_list_never_overwrites_a_newer_word(bench: MakeBench) -> None:
             ActivityEnvironment().run,
         )
         members = EtcdMemberActivities(gateways)
-        look = Watch(cluster=b.lab.cluster, seconds=1)
+        look = WatchMembersInput(cluster=b.lab.cluster, seconds=1)
         try:
             seen = await run(members.watch_members, look)
             view = (await run(etcd.check_leader, Look(cluster=b.lab.cluster))).view
@@ -87,24 +87,30 @@ async def test_old_list_never_overwrites_a_newer_word(bench: MakeBench) -> None:
             await b.lie(
                 one, {"conditions": [joined_condition("False")]}, via=other
             )  # as if it had been removed meanwhile
-            before = {asked.name: asked.digest for asked in seen.members}
-            synced = await run(members.sync_members, Sync(cluster=b.lab.cluster, before=before, view=view))
-            assert (synced.changed, synced.again) == ((), True)
+            digests = {resource.name: resource.status_digest for resource in seen.resources}
+            synced = await run(
+                members.sync_members, SyncMembersInput(cluster=b.lab.cluster, status_digests=digests, view=view)
+            )
+            assert (synced.repairs, synced.retry_soon) == ((), True)
             assert await b.lab.joined(one, leader) == "False"
-            note = Note(cluster=b.lab.cluster, resource=one, member_id=member_id, message="late")
+            note = NoteProgressInput(cluster=b.lab.cluster, resource=one, member_id=member_id, message="late")
             assert "is out" in await run(members.note_progress, note)
-            note = Note(cluster=b.lab.cluster, resource=other, member_id=member_id, message="of another")
+            note = NoteProgressInput(cluster=b.lab.cluster, resource=other, member_id=member_id, message="of another")
             assert "speaks of" in await run(members.note_progress, note)
 
-            known = Watch(cluster=b.lab.cluster, known=seen.digest, seconds=10)
+            known = WatchMembersInput(cluster=b.lab.cluster, known_digest=seen.digest, seconds=10)
             seen = await run(members.watch_members, known)
             assert not seen.unchanged
-            before = {asked.name: asked.digest for asked in seen.members}
-            synced = await run(members.sync_members, Sync(cluster=b.lab.cluster, before=before, view=view))
-            assert (len(synced.changed), synced.again) == (1, False)
+            digests = {resource.name: resource.status_digest for resource in seen.resources}
+            synced = await run(
+                members.sync_members, SyncMembersInput(cluster=b.lab.cluster, status_digests=digests, view=view)
+            )
+            assert (len(synced.repairs), synced.retry_soon) == (1, False)
             seen = await run(members.watch_members, look)
-            again = await run(members.watch_members, Watch(cluster=b.lab.cluster, known=seen.digest, seconds=1))
-            assert (again.unchanged, again.members) == (True, ())
+            again = await run(
+                members.watch_members, WatchMembersInput(cluster=b.lab.cluster, known_digest=seen.digest, seconds=1)
+            )
+            assert (again.unchanged, again.resources) == (True, ())
             await b.judge(set())
         finally:
             await gateways.close()

@@ -13,11 +13,12 @@ from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment
 
-from activities.temporal import TemporalActivities
-from etcd_handoff.change_queue import Ticket, Turn, Turns, rejoin_after, turns_id
+from activities.removal_progress import RemovalProgressActivities
 from etcd_handoff.lab import Role, http, wait_until
 from etcd_handoff.model import RemovalResult, workflow_id
-from etcd_handoff.removal_progress import Follow
+from etcd_handoff.operation.change_queue import rejoin_pause
+from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry, QueuePosition, change_queue_id
+from etcd_handoff.operation.removal_progress import FollowRemovalInput
 from etcd_handoff.temporal.search_attributes import STATE_KEY
 from tests.integration.conftest import SHORT_HISTORIES
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import Bench, MakeBench, MakeFrontDoor
 
-QUEUES: Final = "WorkflowType = 'ClusterTurns'"
+QUEUES: Final = "WorkflowType = 'ChangeQueue'"
 SHORT_HISTORY: Final = 30
 """More than enough updates for a queue to continue as new under `SHORT_HISTORIES`."""
 MOST_EVENTS: Final = 4_000
@@ -91,7 +92,7 @@ async def test_three_members_from_three_front_doors_leave_one_after_another(fron
         cluster_id = results[0].cluster_id
 
         async def over() -> bool:
-            described = await b.client.get_workflow_handle(turns_id(cluster_id)).describe()
+            described = await b.client.get_workflow_handle(change_queue_id(cluster_id)).describe()
             return described.close_time is not None
 
         await wait_until(over, "the queue ends with its last removal", 20)
@@ -154,14 +155,14 @@ async def test_turn_that_was_granted_for_an_older_request_is_none(bench: MakeBen
         await b.reached("remove_member.before")
         waiting = await b.start(second)
         await queued(b, second)
-        ticket = await ticket_in(await queue_of(b), waiting)
+        entry = await entry_in(await queue_of(b), waiting)
         await waiting.execute_update("recheck")  # it asks once more
 
         async def asked_again() -> bool:
-            return (await ticket_in(await queue_of(b), waiting)).request > ticket.request
+            return (await entry_in(await queue_of(b), waiting)).request > entry.request
 
         await wait_until(asked_again, "the queue has its next request", 20)
-        late = Turn(granted=True, chain_id=ticket.chain_id, request=ticket.request)
+        late = QueuePosition(granted=True, chain_id=entry.chain_id, request=entry.request)
         for grant in (late, late.model_copy(update={"chain_id": "another"}), late.model_copy(update={"chain_id": ""})):
             await waiting.signal("your_turn", grant)
         assert (await waiting.query("progress"))["state"] == "Queued"
@@ -175,7 +176,7 @@ async def test_waiting_for_a_day_costs_a_few_thousand_events(bench: MakeBench) -
     """Each time that a removal asks again it adds some events to its history and to the queue's: counted for a day."""
     day, asks, times = timedelta(), 0, 20
     while day < timedelta(days=1):
-        day, asks = day + rejoin_after(asks), asks + 1
+        day, asks = day + rejoin_pause(asks), asks + 1
     async with bench(failpoints="remove_member.before=hold") as b:
         leader = await b.lab.leader()
         first, second = (node.name for node in b.lab.others(leader))
@@ -186,11 +187,11 @@ async def test_waiting_for_a_day_costs_a_few_thousand_events(bench: MakeBench) -
         queue = await queue_of(b)
         before = [(await handle.describe()).history_length for handle in (waiting, queue)]
         for _ in range(times):
-            request = (await ticket_in(queue, waiting)).request
+            request = (await entry_in(queue, waiting)).request
             await waiting.execute_update("recheck")
 
             async def asked_again(request: int = request) -> bool:
-                return (await ticket_in(queue, waiting)).request > request
+                return (await entry_in(queue, waiting)).request > request
 
             await wait_until(asked_again, "the queue has its next request", 20)
         after = [(await handle.describe()).history_length for handle in (waiting, queue)]
@@ -206,10 +207,10 @@ async def test_queue_on_a_task_queue_that_nobody_serves(bench: MakeBench) -> Non
     async with bench() as b:
         leader = await b.lab.leader()
         target = b.lab.others(leader)[0].name
-        queue_id = turns_id(await cluster_id_of(b, leader))
-        other = Ticket(workflow_id="etcd-remove/x/y", chain_id="x", cluster="x", member_name="y", member_id="1")
-        turns = Turns(cluster_id=queue_id.rpartition("/")[2], tickets=(other,))
-        queue = await b.client.start_workflow("ClusterTurns", turns, id=queue_id, task_queue="blue")
+        queue_id = change_queue_id(await cluster_id_of(b, leader))
+        other = QueueEntry(workflow_id="etcd-remove/x/y", chain_id="x", cluster="x", member_name="y", member_id="1")
+        turns = ChangeQueueState(cluster_id=queue_id.rpartition("/")[2], entries=(other,))
+        queue = await b.client.start_workflow("ChangeQueue", turns, id=queue_id, task_queue="blue")
         removal = await b.start(target)
         words = ("QueueSilent", queue_id, "no worker serves its task queue blue", "task queue etcd-handoff")
         await told_by(removal, *words)
@@ -229,7 +230,7 @@ async def test_words_of_a_removal_that_was_stopped_do_not_stay(bench: MakeBench)
         queue = await queue_of(b)
         first = (await queue.describe()).run_id
         for _ in range(SHORT_HISTORY):
-            await queue.execute_update("position", await ticket_in(queue, blocked))
+            await queue.execute_update("position", await entry_in(queue, blocked))
 
         async def continued() -> bool:
             return (await queue.describe()).run_id != first
@@ -258,20 +259,23 @@ async def test_blocked_removal_lets_the_one_pass_that_unblocks_it(bench: MakeBen
 async def test_end_of_a_removal_is_told_with_what_is_known_of_it(bench: MakeBench) -> None:
     """How it ended and which member it was about; that nothing is known of it is no success."""
     async with bench(nodes=2, workers=("node0",)) as b:
-        follow = TemporalActivities(b.client).follow_removal
+        follow = RemovalProgressActivities(b.client).follow_removal
         planned = await b.start("node0", dry_run=True)
         result = await planned.result()
-        told = await ActivityEnvironment().run(follow, Follow(workflow_id=planned.id))
+        told = await ActivityEnvironment().run(follow, FollowRemovalInput(workflow_id=planned.id))
         assert (told.outcome, told.member_id, told.failed) == ("planned", result.member_id, False)
         first = planned.first_execution_run_id or ""
         await b.remove("node1")
         refused = await b.start("node0")
         with pytest.raises(WorkflowFailureError):
             await refused.result()
-        told = await ActivityEnvironment().run(follow, Follow(workflow_id=refused.id))
+        told = await ActivityEnvironment().run(follow, FollowRemovalInput(workflow_id=refused.id))
         assert (told.outcome, told.member_id, told.failed) == ("", result.member_id, True)
         assert "LastVoter" in told.doing
-        for ask in (Follow(workflow_id=refused.id, chain_id=first), Follow(workflow_id="etcd-remove/demo/never")):
+        for ask in (
+            FollowRemovalInput(workflow_id=refused.id, chain_id=first),
+            FollowRemovalInput(workflow_id="etcd-remove/demo/never"),
+        ):
             told = await ActivityEnvironment().run(follow, ask)
             assert (told.open, told.unknown, told.failed, told.cancelled) == (False, True, False, False)
             assert told.outcome == told.member_id == ""
@@ -288,10 +292,10 @@ async def queue_of(b: Bench) -> WorkflowHandle[Any, Any]:
     return b.client.get_workflow_handle(newest.id)
 
 
-async def ticket_in(queue: WorkflowHandle[Any, Any], removal: WorkflowHandle[Any, Any]) -> Ticket:
-    """A removal's ticket, as its queue has it."""
-    turns: Turns = await queue.query("turns", result_type=Turns)
-    return next(ticket for ticket in turns.tickets if ticket.workflow_id == removal.id)
+async def entry_in(queue: WorkflowHandle[Any, Any], removal: WorkflowHandle[Any, Any]) -> QueueEntry:
+    """A removal's entry, as its queue has it."""
+    turns: ChangeQueueState = await queue.query("state", result_type=ChangeQueueState)
+    return next(entry for entry in turns.entries if entry.workflow_id == removal.id)
 
 
 async def holds(b: Bench, removal: WorkflowHandle[Any, Any]) -> None:
@@ -299,10 +303,10 @@ async def holds(b: Bench, removal: WorkflowHandle[Any, Any]) -> None:
 
     async def has_it() -> bool:
         try:
-            turns: Turns = await (await queue_of(b)).query("turns", result_type=Turns)
+            turns: ChangeQueueState = await (await queue_of(b)).query("state", result_type=ChangeQueueState)
         except RPCError:  # the one that was terminated is the last as long as nobody has started another
             return False
-        return [t.workflow_id for t in turns.tickets if t.chain_id == turns.holder] == [removal.id]
+        return [t.workflow_id for t in turns.entries if t.chain_id == turns.holder] == [removal.id]
 
     await wait_until(has_it, f"the queue knows that {removal.id} has the turn", 20)
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio.service import RPCError, RPCStatusCode
 
-from etcd_handoff.change_queue import turns_id
 from etcd_handoff.lab import Role, http, wait_until
 from etcd_handoff.model import workflow_id
+from etcd_handoff.operation.queue_state import change_queue_id
 from tests.integration.conftest import SHORT_HISTORIES, another_run, in_state, joined_condition, start_watch
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ async def test_renamed_member_is_not_taken_by_its_old_name(front_door: MakeFront
         await wait_until(listed, "etcd lists the new name", 20)
         await b.lab.restart(Role.APISERVER, one)  # it does not get over the loss of its etcd in all cases
         await door.flag(one, via=leader)
-        message = await door.says(one, "speaks of renamed", member_id, via=leader)
+        message = await door.says(one, "carries the ID of renamed", member_id, via=leader)
         assert f"etcd-handoff remove {member_id}" in message
         await door.flag(one, via=leader, leave=False)
         await door.says(one, "Member joined", via=leader)
@@ -106,7 +106,7 @@ async def test_watcher_and_queue_outgrow_their_histories(front_door: MakeFrontDo
         await wait_until(lambda: exists(waiting), "the second removal has begun", 20)
         await in_state(waiting, "Queued")
         answer = await http.post(f"{b.lab.node(last).etcd_url}/v3/kv/range", {"key": "Lg=="})
-        await another_run(b, turns_id(f"{int(answer['header']['cluster_id']):x}"), "the queue")
+        await another_run(b, change_queue_id(f"{int(answer['header']['cluster_id']):x}"), "the queue")
         b.release("move_leader.before")
         await door.out(leader, follower, via=last)
         await b.judge({leader, follower})

@@ -10,7 +10,8 @@ from temporalio import activity
 from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.config import ClusterProfile, Config, EtcdProfile, KubernetesProfile
 from etcd_handoff.etcd.port import EtcdPort, KeyspaceHash
-from etcd_handoff.etcdmember import member_id_of, says
+from etcd_handoff.kubernetes.pool import KubernetesGateways
+from etcd_handoff.operation.matching import claim_of
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from activities.etcd import MakeEtcd, ReadClaims
+    from etcd_handoff.belief import ResourceClaim
     from etcd_handoff.kubernetes.pool import KubernetesGateways
     from etcd_handoff.view import ClusterView
     from tests.model.cluster import Cluster
@@ -53,8 +55,8 @@ def claims_of(clusters: dict[str, Cluster]) -> ReadClaims:
 
     async def read(name: str) -> tuple[ResourceClaim, ...] | None:
         await asyncio.sleep(0)
-        resources = clusters[name].resources.items()
-        return tuple(ResourceClaim(name=name, member_id=member_id_of(r), joined=says(r)) for name, r in resources)
+        resources = clusters[name].resources.values()
+        return tuple(map(claim_of, resources))
 
     return read
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.etcdmember import member_id_of, says
+from etcd_handoff.etcdmember import joined_condition, member_id_of
 from etcd_handoff.model import FailureType
 from etcd_handoff.planning import Reason
 from tests.model.looks import FOREIGN
@@ -124,8 +124,8 @@ class Judge:
             self.wrong.append(f"status: an EtcdMember that speaks of {old_id} was written for {new_id}")
         if activity == "update_status" and new_id not in (cluster.meant or ()):
             self.wrong.append(f"status: an EtcdMember of {new_id} was written, and {cluster.meant} are meant")
-        turned = (old_id, says(before)) != (new_id, says(after))
-        if turned and says(after) == "False" and new_id in cluster.members:
+        turned = (old_id, joined_condition(before)) != (new_id, joined_condition(after))
+        if turned and joined_condition(after) == "False" and new_id in cluster.members:
             self.wrong.append(f"status: Joined=False was written for {new_id}, which is {OUT}")
 
     # --- the end --------------------------------------------------------------------------------------------------
@@ -191,13 +191,13 @@ class Judge:
             for name, r in cluster.resources.items()
             if member_id_of(r) in meant or (recorded and name == cluster.target)
         ]
-        if not all(says(r) == "False" for r in named):
+        if not all(joined_condition(r) == "False" for r in named):
             yield f"it says that the member is out, and an EtcdMember says something else: {named}"
 
 
 def lies(cluster: Cluster) -> list[str]:
     """What EtcdMembers say that is not true."""
-    found = [(name, member_id_of(r), says(r) == "True") for name, r in cluster.resources.items()]
+    found = [(name, member_id_of(r), joined_condition(r) == "True") for name, r in cluster.resources.items()]
     wrong = [(name, i, joined) for name, i, joined in found if joined != (i in cluster.members)]
     return [f"EtcdMember {name} says that {i} is {'in' if joined else OUT}" for name, i, joined in wrong]
 

@@ -16,11 +16,11 @@ from temporalio.testing import ActivityEnvironment
 from activities.etcd import EtcdActivities
 from activities.member_status import KubernetesActivities
 from activities.worker_info import WorkerActivities
-from etcd_handoff.change_queue import Place, Turn
 from etcd_handoff.errors import EtcdError, KubernetesError
 from etcd_handoff.model import SECONDS_IN_30_DAYS, RemovalRequest
 from etcd_handoff.operation.commands import Activity, AskQueue, DescribeWorker, Fail, Finish, Wait
 from etcd_handoff.operation.loop import apply, decide
+from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import RemovalState
 from etcd_handoff.operation.step_log import within
 from tests.model.cluster import CrashError
@@ -86,8 +86,8 @@ class Loop:
                 case Wait():
                     self._now += command.seconds or 0.0
                 case AskQueue():
-                    turn = Turn(granted=command.waits, chain_id=state.chain_id, request=state.turn_request)
-                    result = Place(turn=turn)
+                    turn = QueuePosition(granted=command.waits, chain_id=state.chain_id, request=state.turn_request)
+                    result = TakeTurnResult(turn=turn)
                 case DescribeWorker():
                     result = self._worker.traits(command.cluster)
                 case Finish():

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
 
-import activities.turns
-from etcd_handoff.change_queue import UNDISTURBED
+import activities.change_queue
 from etcd_handoff.model import FailureType
 from etcd_handoff.operation import queueing
+from etcd_handoff.operation.change_queue import START_DELAY
 from tests.model.mutants import ALL_MUTANTS, break_it
 from tests.model.runner import WHOLE, Scenario, starts
 from tests.model.test_pairs import HARD
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from temporalio.client import WorkflowHandle
 
-    from etcd_handoff.change_queue import Ticket, Turn
+    from etcd_handoff.operation.queue_state import QueueEntry, QueuePosition
     from tests.model.runner import Runner
 
 pytestmark = pytest.mark.integration
@@ -106,28 +106,28 @@ class Unwoken:
     """Asks the queue as a removal does, but for the call that is only to wake it: no worker takes that in time."""
 
     def __init__(self) -> None:
-        self._position = activities.turns._position  # noqa: SLF001  # this stands in its place
+        self._position = activities.change_queue._position  # noqa: SLF001  # this stands in its place
         self.unheard = 0
 
-    async def __call__(self, queue: WorkflowHandle[Any, Any], ticket: Ticket, seconds: float) -> Turn:
+    async def __call__(self, queue: WorkflowHandle[Any, Any], entry: QueueEntry, seconds: float) -> QueuePosition:
         """The queue's answer."""
-        if ticket.waits:
-            return await self._position(queue, ticket, seconds)
+        if entry.waits:
+            return await self._position(queue, entry, seconds)
         self.unheard += 1
         raise WorkflowUpdateRPCTimeoutOrCancelledError
 
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("woken", [True, False])
-async def test_queue_that_keeps_still_hears_who_joins(
+async def test_queue_in_its_start_delay_takes_new_entries(
     runner: Runner, monkeypatch: pytest.MonkeyPatch, *, woken: bool
 ) -> None:
     """A removal that gives its turn back, and soon wants it again, waits for the queue alone, which can be woken."""
-    monkeypatch.setattr(queueing, "rejoin_after", lambda _: timedelta(hours=1))
-    monkeypatch.setattr(activities.turns, "keeps_still", lambda _: timedelta(hours=1) if woken else UNDISTURBED)
+    monkeypatch.setattr(queueing, "rejoin_pause", lambda _: timedelta(hours=1))
+    monkeypatch.setattr(activities.change_queue, "start_delay", lambda _: timedelta(hours=1) if woken else START_DELAY)
     unwoken = Unwoken()
     if not woken:
-        monkeypatch.setattr(activities.turns, "_position", unwoken)
+        monkeypatch.setattr(activities.change_queue, "_position", unwoken)
     found = await runner.run([Scenario(3, "leader", ((1, Trouble.OTHER_DIES),))])
     assert (found.wrong, dict(found.ends)) == ([], {"removed": 1})
     assert woken or unwoken.unheard, "its turn was not given back"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from etcd_handoff.etcdmember import asks_to_leave, member_id_of, status_of
-from etcd_handoff.leave_requests import WatchRequest
+from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
 from etcd_handoff.planning import Reason
 from etcd_handoff.temporal.client import start_watch
 from tests.model.judge import lies, untold
@@ -58,7 +58,7 @@ class Watched:
         cluster = Scenario(self.voters, "leader", self.script, learner=True).cluster(number)
         asked = {name: resource for name, resource in cluster.resources.items() if name in self.flagged}
         for resource in asked.values():
-            resource["spec"] = {"leave": True}
+            resource["spec"], resource["metadata"]["generation"] = {"leave": True}, 2
         cluster.target, cluster.meant = self.flagged[0], frozenset(map(member_id_of, asked.values()))
         return cluster
 
@@ -88,7 +88,7 @@ def to_do(cluster: Cluster) -> str:
 
 async def watch(client: Client, task_queue: str, name: str, cluster: Cluster) -> None:
     """Nothing is left to do, or the time is over."""
-    watcher = await start_watch(client, WatchRequest(cluster=name, resync_seconds=1), task_queue)
+    watcher = await start_watch(client, ReconcileEtcdMembersRequest(cluster=name, resync_seconds=1), task_queue)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(END_SECONDS):
             while to_do(cluster):  # noqa: ASYNC110  # a model tells nobody

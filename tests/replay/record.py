@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from temporalio.client import WorkflowFailureError
 
-from etcd_handoff.change_queue import turns_id
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.k0s import K0sStandIn
-from etcd_handoff.leave_requests import WatchRequest
 from etcd_handoff.model import RemovalRequest, record_id, workflow_id
+from etcd_handoff.operation.queue_state import change_queue_id
+from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
 from etcd_handoff.temporal.client import connect, start_removal, start_watch
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ async def without_surprises() -> None:
         leader = await lab.leader()
         removal = await remove(client, lab, leader, reason="to be replayed")
         result = await removal.result()
-        turns = client.get_workflow_handle(turns_id(result.cluster_id))
-        await turns.result()
-        of_leader, of_turns = await history(removal), await history(turns)
+        queue = client.get_workflow_handle(change_queue_id(result.cluster_id))
+        await queue.result()
+        of_leader, of_queue = await history(removal), await history(queue)
         successor = await lab.leader()
         follower = next(node.name for node in lab.nodes if node.name not in (leader, successor))
         removal = await remove(client, lab, follower, reason="to be replayed")
@@ -57,11 +57,11 @@ async def without_surprises() -> None:
             sys.exit("leadership moved by itself meanwhile: start it again")
         of_follower = await history(removal)
         write(HISTORIES / "leader.json", of_leader)
-        write(HISTORIES / "turns.json", of_turns)
+        write(HISTORIES / "queue.json", of_queue)
         write(HISTORIES / "follower.json", of_follower)
         write(HISTORIES / "newer.json", newer(of_follower))
         last = next(node.name for node in lab.nodes if node.name not in (leader, successor, follower))
-        watch = await start_watch(client, WatchRequest(cluster=lab.cluster))
+        watch = await start_watch(client, ReconcileEtcdMembersRequest(cluster=lab.cluster))
         patch = ["--type", "merge", "-p", json.dumps({"spec": {"leave": True}})]
         await lab.kubectl("patch", "etcdmember", last, *patch, context=successor)
         condition = ["--for", "condition=Joined=False", "--timeout=60s"]
@@ -71,7 +71,7 @@ async def without_surprises() -> None:
         await watch.cancel()
         with contextlib.suppress(WorkflowFailureError):
             await watch.result()
-        write(HISTORIES / "watch.json", await history(watch))
+        write(HISTORIES / "reconciler.json", await history(watch))
     write(DIVERGED / "removal_before_election.json", diverged(of_leader))
 
 

@@ -106,7 +106,7 @@ def leaks(history: dict[str, Any]) -> list[str]:
 
 def test_histories_are_present() -> None:
     """An empty folder must not look like a pass."""
-    assert {path.stem for path in HISTORIES} >= {"leader", "follower", "turns", "watch", *SHOWS}
+    assert {path.stem for path in HISTORIES} >= {"leader", "follower", "queue", "reconciler", *SHOWS}
     assert DIVERGED
 
 

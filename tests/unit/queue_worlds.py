@@ -12,8 +12,14 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff import change_queue as q
-from etcd_handoff.change_queue import LOST, Recalled, Ticket, Turn, Turns
+from etcd_handoff.operation import change_queue as q
+from etcd_handoff.operation.queue_state import (
+    LOST_HOLDER,
+    ChangeQueueState,
+    QueueEntry,
+    QueuePosition,
+    RecallEntriesResult,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +29,7 @@ CLUSTER_ID: Final = "cafe"
 
 @dataclass(frozen=True, slots=True)
 class Says:
-    """A ticket, in short: comparing thousands of worlds with the real ones would take most of the time."""
+    """A entry, in short: comparing thousands of worlds with the real ones would take most of the time."""
 
     chain: str
     waits: bool
@@ -31,9 +37,9 @@ class Says:
     holds: bool = False
 
     @property
-    def ticket(self) -> Ticket:
+    def entry(self) -> QueueEntry:
         """The real one."""
-        return Ticket(
+        return QueueEntry(
             workflow_id=f"etcd-remove/demo/{self.chain}",
             chain_id=self.chain,
             cluster="demo",
@@ -54,9 +60,9 @@ class Grant:
     granted: bool
 
     @property
-    def turn(self) -> Turn:
+    def turn(self) -> QueuePosition:
         """The real one."""
-        return Turn(granted=self.granted, chain_id=self.chain, request=self.request)
+        return QueuePosition(granted=self.granted, chain_id=self.chain, request=self.request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +81,8 @@ class Removal:
 
     def hears(self, grant: Grant) -> Removal:
         """It is told something."""
-        now = Turn(granted=self.granted, chain_id=self.chain, request=self.request)
-        return replace(self, granted=q.heard(now, grant.turn, self.chain, self.request).granted)
+        now = QueuePosition(granted=self.granted, chain_id=self.chain, request=self.request)
+        return replace(self, granted=q.latest_position(now, grant.turn, self.chain, self.request).granted)
 
     def rejoins(self) -> Removal:
         """A new queue asks it by the update `rejoin`."""
@@ -84,7 +90,7 @@ class Removal:
 
     @property
     def says(self) -> Says:
-        """Its latest ticket."""
+        """Its latest entry."""
         return Says(self.chain, self.waits, self.request, self.granted)
 
 
@@ -96,7 +102,7 @@ class World:
         removals: All there are.
         queue: Number of the queue's state in `STATES`; None while there is no queue.
         to_queue: Tickets that were sent.
-        to_removals: Turns that were sent.
+        to_removals: ChangeQueueState that were sent.
         asked: Answers to a new queue that asks who has the turn; None unless it asks.
         terminations: How often the queue may still be terminated.
         lost: The last queue was terminated.
@@ -121,54 +127,56 @@ class World:
         return replace(self, queue=queue, to_removals=self.to_removals | told, lost=lost)
 
 
-STATES: Final[list[Turns]] = []
-NUMBERS: Final[dict[Turns, int]] = {}
+STATES: Final[list[ChangeQueueState]] = []
+NUMBERS: Final[dict[ChangeQueueState, int]] = {}
 
 
-def served(turns: Turns, *answers: Turn) -> tuple[int | None, frozenset[Grant]]:
+def served(state: ChangeQueueState, *answers: QueuePosition) -> tuple[int | None, frozenset[Grant]]:
     """The queue's state once it has told what is news, and all that was told; it ends when nobody stands in it."""
-    turns, told = q.granted(turns), [*answers]
-    for _, turn in q.news(turns):
-        turns = q.answered(turns, turn)
+    state, told = q.grant(state), [*answers]
+    for _, turn in q.changed_positions(state):
+        state = q.with_position(state, turn)
         told.append(turn)
     grants = frozenset(Grant(turn.chain_id, turn.request, turn.granted) for turn in told)
-    if not turns.tickets and not turns.doubtful:
+    if not state.entries and not state.possible_holders:
         return None, grants
-    number = NUMBERS.setdefault(turns, len(STATES))
+    number = NUMBERS.setdefault(state, len(STATES))
     if number == len(STATES):
-        STATES.append(turns)
+        STATES.append(state)
     return number, grants
 
 
 @cache
 def started(by: Says, *, lost: bool) -> tuple[int | None, frozenset[Grant]]:
     """A removal starts the queue, which is its turn unless the last queue was terminated."""
-    turns = Turns(cluster_id=CLUSTER_ID, tickets=(by.ticket,), doubtful=(LOST,) if lost else ())
-    answer = Turn(granted=not lost, chain_id=by.chain, request=by.request)
-    return served(q.begun(turns), answer)
+    state = ChangeQueueState(
+        cluster_id=CLUSTER_ID, entries=(by.entry,), possible_holders=(LOST_HOLDER,) if lost else ()
+    )
+    answer = QueuePosition(granted=not lost, chain_id=by.chain, request=by.request)
+    return served(q.start(state), answer)
 
 
 @cache
 def asked_by(queue: int, message: Says, *, answers: bool) -> tuple[int | None, frozenset[Grant]]:
-    """The update `position`, or the signal `join`, which is not answered."""
-    turns = q.granted(q.joined(STATES[queue], message.ticket))
+    """The update `position`, or a signal, which is not answered."""
+    state = q.grant(q.enqueue(STATES[queue], message.entry))
     if not answers:
-        return served(turns)
-    turn = q.turn_of(turns, message.chain)
-    return served(q.answered(turns, turn), turn)
+        return served(state)
+    turn = q.position_of(state, message.chain)
+    return served(q.with_position(state, turn), turn)
 
 
 @cache
 def left_by(queue: int, chain: str) -> tuple[int | None, frozenset[Grant]]:
     """The queue learns that a removal has ended."""
-    return served(q.left(STATES[queue], chain))
+    return served(q.dequeue(STATES[queue], chain))
 
 
 @cache
 def recalled_in(queue: int, answers: frozenset[Says]) -> tuple[int | None, frozenset[Grant]]:
     """All have said who has the turn."""
-    tickets = tuple(answer.ticket for answer in sorted(answers, key=lambda answer: answer.chain))
-    return served(q.recalled(STATES[queue], Recalled(tickets=tickets)))
+    entries = tuple(answer.entry for answer in sorted(answers, key=lambda answer: answer.chain))
+    return served(q.recall(STATES[queue], RecallEntriesResult(entries=entries)))
 
 
 def after(world: World, most_requests: int) -> Iterator[World]:
@@ -176,7 +184,7 @@ def after(world: World, most_requests: int) -> Iterator[World]:
     for removal in world.removals:
         if removal.open:
             yield from _by_removal(world, removal, most_requests)
-        elif world.queue is not None and any(t.chain_id == removal.chain for t in STATES[world.queue].tickets):
+        elif world.queue is not None and any(t.chain_id == removal.chain for t in STATES[world.queue].entries):
             yield world.with_queue(left_by(world.queue, removal.chain))
     yield from _by_queue(world)
 
@@ -219,11 +227,11 @@ def wrong(world: World) -> str:
         return "two have the turn"
     if world.queue is None:
         return ""
-    turns = STATES[world.queue]
+    state = STATES[world.queue]
     for removal in world.removals:
-        if turns.holder != removal.chain or not removal.open or removal.granted:
+        if state.holder != removal.chain or not removal.open or removal.granted:
             continue
-        known = next(t for t in turns.tickets if t.chain_id == removal.chain)
+        known = next(t for t in state.entries if t.chain_id == removal.chain)
         grant = Grant(removal.chain, removal.request, granted=True)
         if known.request == removal.request and grant not in world.to_removals:
             return "it holds the turn and nobody tells it"

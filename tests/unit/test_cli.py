@@ -17,7 +17,6 @@ from etcd_handoff import __version__, cli, errors
 from etcd_handoff.cli import commands, configuration, doctor_temporal, remove
 from etcd_handoff.cli.errors import CommandError, status_and_text, temporal_error
 from etcd_handoff.exit_status import EXIT_BY_FAILURE
-from etcd_handoff.leave_requests import WatchRequest
 from etcd_handoff.model import FailureType, RemovalRequest
 from etcd_handoff.temporal import client as temporal_client
 from etcd_handoff.temporal.connection_failures import connection_failure, connection_note
@@ -109,12 +108,10 @@ def test_help_of_each_command_says_what_it_does_with_an_example(
     assert callable(cli.parser().parse_args(shlex.split(example)[1:]).run)
 
 
-def test_defaults_are_those_of_the_workflows() -> None:
-    """The parser repeats two numbers, since it must not import the models."""
+def test_default_is_that_of_the_workflow() -> None:
+    """The parser repeats a number, since it must not import the models."""
     args = cli.parser().parse_args(["remove", "n1"])
     assert args.blocked_timeout == RemovalRequest(cluster="prod", member="n1").blocked_timeout_seconds
-    args = cli.parser().parse_args(["watch", "start"])
-    assert args.resync == WatchRequest(cluster="prod").resync_seconds
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etcd_handoff import drift
-from etcd_handoff.belief import CLUSTER_CHANGED, CLUSTER_RESTORED, OLD_ETCD, RESOURCES_DISAGREE, ResourceClaim
-from etcd_handoff.etcdmember import HELD_BACK, spoken_of
+from etcd_handoff.belief import (
+    CLUSTER_CHANGED,
+    CLUSTER_RESTORED,
+    LISTS_DIFFER,
+    OLD_ETCD,
+    RESOURCES_DISAGREE,
+    ResourceClaim,
+)
+from etcd_handoff.etcdmember import HELD_BACK
+from etcd_handoff.operation import drift
+from etcd_handoff.operation.matching import member_of
 from etcd_handoff.view import ClusterView, Doubt, MemberView, quorum
 
 
@@ -85,6 +93,27 @@ def test_no_etcdmembers_hold_nothing() -> None:
     assert drift.hold(only(0, 1, 2), [claim("node0", "", "True")]) is None
 
 
+def test_confirmation_is_of_the_doubt_that_stands() -> None:
+    """Nothing else can be confirmed: not nothing, not what ends by itself, and no doubt of another kind."""
+    held = drift.hold(only(0), full(3))
+    assert held is not None
+    for kind in ("", drift.TOO_MANY_ABSENT):
+        assert drift.why_not_confirm(held.doubt, kind) == ""
+    assert "2 of 3 EtcdMembers" in drift.why_not_confirm(held.doubt, RESOURCES_DISAGREE)
+    assert "nothing is held back" in drift.why_not_confirm(None, "")
+    passing = Doubt(kind=LISTS_DIFFER, text="t", remedy="wait")
+    assert "ListsDiffer ends by itself" in drift.why_not_confirm(passing, "")
+
+
+def test_doubt_that_a_confirmation_settles_says_so_once() -> None:
+    """With the command; one that ends by itself names none."""
+    held = drift.hold(only(0), full(3))
+    assert held is not None
+    assert drift.in_words(held.doubt).count(drift.CONFIRM) == 1
+    assert drift.in_words(Doubt(kind=CLUSTER_RESTORED, text="t", remedy="r")).count(drift.CONFIRM) == 1
+    assert drift.CONFIRM not in drift.in_words(Doubt(kind=LISTS_DIFFER, text="t", remedy="wait"))
+
+
 ids = st.sampled_from([f"a{n}" for n in range(6)])
 claims_ = st.lists(
     st.builds(
@@ -110,7 +139,7 @@ def test_never_more_turn_than_quorum_allows(
         return
     joined = [c for c in claims if c.joined == "True"]
     surprising = [c for c in joined if c.member_id and c.member_id not in explained]
-    turning = [c for c in surprising if spoken_of(c.name, c.member_id, seen.members) is None]
+    turning = [c for c in surprising if member_of(c.name, c.member_id, seen.members) is None]
     assert len(turning) <= max(1, len(joined) - quorum(len(joined)))
     assert not surprising or any(seen.member(c.member_id) for c in surprising)
 

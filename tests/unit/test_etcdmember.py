@@ -12,27 +12,26 @@ from hypothesis import strategies as st
 from etcd_handoff.etcdmember import (
     MESSAGE_JOINED,
     MESSAGE_REMOVED,
-    News,
-    Truth,
+    DesiredStatus,
     as_listed,
-    disagrees,
-    event_for,
+    differs,
     is_object_name,
+    joined_condition,
     member_id_of,
-    noted,
+    message_fields,
     old_request,
     resource_name,
-    says,
     status_for,
-    truth_of,
 )
+from etcd_handoff.events import EventSpec, event_for
+from etcd_handoff.operation.matching import desired_status
 from etcd_handoff.view import MemberView
 
 ID = "8211f1d0f64f3269"
 BEFORE, NOW, LATER = "2026-01-01T00:00:00Z", "2026-02-03T04:05:06Z", "2026-02-03T04:05:07Z"
-REMOVED = Truth(ID, joined=False, message=MESSAGE_REMOVED)
-FAILED = Truth(ID, joined=True, message="Not removed: node2 does not answer", failed=True)
-JOINED = Truth(ID, joined=True, message=MESSAGE_JOINED)
+REMOVED = DesiredStatus(ID, joined=False, message=MESSAGE_REMOVED)
+FAILED = DesiredStatus(ID, joined=True, message="Not removed: node2 does not answer", failed=True)
+JOINED = DesiredStatus(ID, joined=True, message=MESSAGE_JOINED)
 Resource = dict[str, Any]
 
 
@@ -87,10 +86,10 @@ def test_failed_removal_says_what_is_true() -> None:
 
 def test_what_is_not_known_leaves_the_condition_alone() -> None:
     """Nobody could say whether the member is in: the sentence is written, and the condition neither made nor turned."""
-    unknown = Truth(ID, joined=None, message="Nobody can say whether it is a member", failed=True)
+    unknown = DesiredStatus(ID, joined=None, message="Nobody can say whether it is a member", failed=True)
     assert status_for(resource(), unknown, NOW) == {"reconcileStatus": "Failed", "message": unknown.message}
     assert status_for({"metadata": {}}, unknown, NOW)["conditions"] == []
-    assert not disagrees(resource(), unknown)
+    assert not differs(resource(), unknown)
 
 
 def test_removal_after_a_failed_one_clears_the_failure() -> None:
@@ -99,7 +98,7 @@ def test_removal_after_a_failed_one_clears_the_failure() -> None:
     after = patched(before, status_for(before, REMOVED, LATER))
     assert after["status"]["reconcileStatus"] == "Success"
     assert after["status"]["message"] == MESSAGE_REMOVED
-    assert says(after) == "False"
+    assert joined_condition(after) == "False"
 
 
 def test_member_that_is_back_is_joined_again() -> None:
@@ -111,7 +110,9 @@ def test_member_that_is_back_is_joined_again() -> None:
 @pytest.mark.parametrize("status", [None, {}])
 def test_resource_without_a_status_gets_a_whole_one(status: dict[str, Any] | None) -> None:
     """All that the schema requires is written, the peer address without scheme and port."""
-    truth = Truth(ID, joined=True, message=MESSAGE_JOINED, peer_urls=("https://10.0.0.1:2380", "https://10.1.0.1:2380"))
+    truth = DesiredStatus(
+        ID, joined=True, message=MESSAGE_JOINED, peer_urls=("https://10.0.0.1:2380", "https://10.1.0.1:2380")
+    )
     bare_ones: tuple[Resource, ...] = ({"metadata": {}, "status": status}, {"metadata": {}})
     for bare in bare_ones:
         patch = status_for(bare, truth, NOW)
@@ -131,21 +132,21 @@ def test_resource_without_a_status_gets_a_whole_one(status: dict[str, Any] | Non
 )
 def test_peer_address_is_bare(url: str, address: str) -> None:
     """A host alone, as k0s writes it: no scheme, no port, no brackets."""
-    truth = Truth(ID, joined=True, message=MESSAGE_JOINED, peer_urls=(url,))
+    truth = DesiredStatus(ID, joined=True, message=MESSAGE_JOINED, peer_urls=(url,))
     assert status_for({"metadata": {}}, truth, NOW)["peerAddress"] == address
-    assert not disagrees(resource(peerAddress=address), truth)
+    assert not differs(resource(peerAddress=address), truth)
 
 
 def test_peer_address_of_a_member_that_is_out_is_kept() -> None:
     """It says where the member was; there is nobody left to ask for a better one."""
-    truth = Truth(ID, joined=False, message=MESSAGE_REMOVED, peer_urls=("https://10.9.9.9:2380",))
+    truth = DesiredStatus(ID, joined=False, message=MESSAGE_REMOVED, peer_urls=("https://10.9.9.9:2380",))
     assert "peerAddress" not in status_for(resource(), truth, NOW)
 
 
 def test_peer_address_follows_a_member_that_moved() -> None:
     """While it is a member, etcd's list is right about it."""
-    truth = Truth(ID, joined=True, message=MESSAGE_JOINED, peer_urls=("https://10.9.9.9:2380",))
-    assert disagrees(resource(), truth)
+    truth = DesiredStatus(ID, joined=True, message=MESSAGE_JOINED, peer_urls=("https://10.9.9.9:2380",))
+    assert differs(resource(), truth)
     assert status_for(resource(), truth, NOW)["peerAddress"] == "10.9.9.9"
 
 
@@ -223,20 +224,20 @@ RESOURCES = st.fixed_dictionaries(
 )
 
 
-MOVED = Truth(ID, joined=True, message=MESSAGE_JOINED, peer_urls=("https://10.9.9.9:2380",))
-GONE = Truth(ID, joined=False, message=MESSAGE_REMOVED, peer_urls=("https://10.9.9.9:2380",))
+MOVED = DesiredStatus(ID, joined=True, message=MESSAGE_JOINED, peer_urls=("https://10.9.9.9:2380",))
+GONE = DesiredStatus(ID, joined=False, message=MESSAGE_REMOVED, peer_urls=("https://10.9.9.9:2380",))
 
 
 @given(RESOURCES, st.sampled_from([REMOVED, FAILED, JOINED, MOVED, GONE]))
-def test_status_is_true_after_one_patch_and_the_second_is_empty(before: Resource, truth: Truth) -> None:
+def test_status_is_true_after_one_patch_and_the_second_is_empty(before: Resource, truth: DesiredStatus) -> None:
     """Whatever stood there: one patch tells the truth, a second has nothing to write, the rest stays."""
     kept = copy.deepcopy(before)
     patch = status_for(before, truth, NOW)
     after = patched(before, patch)
     assert before == kept
     assert status_for(after, truth, LATER) == {}
-    assert not disagrees(after, truth)
-    assert says(after) == str(truth.joined)
+    assert not differs(after, truth)
+    assert joined_condition(after) == str(truth.joined)
     assert member_id_of(after) == truth.member_id
     assert after["status"]["message"] == truth.message
     old = before.get("status") or {}
@@ -267,13 +268,13 @@ def test_member_id_is_read_in_one_form(written: str | None, read: str) -> None:
 def test_resource_without_a_status_knows_nothing(without: Resource) -> None:
     """No member ID, and Joined is Unknown."""
     assert member_id_of(without) == ""
-    assert says(without) == "Unknown"
+    assert joined_condition(without) == "Unknown"
 
 
 def test_says_reads_the_condition_joined_alone() -> None:
     """Other conditions say nothing about membership."""
-    assert says(resource(conditions=[{"type": "Ready", "status": "True"}])) == "Unknown"
-    assert says(resource(conditions=[{"type": "Ready", "status": "True"}, condition("False")])) == "False"
+    assert joined_condition(resource(conditions=[{"type": "Ready", "status": "True"}])) == "Unknown"
+    assert joined_condition(resource(conditions=[{"type": "Ready", "status": "True"}, condition("False")])) == "False"
 
 
 def test_resource_is_named_like_its_node() -> None:
@@ -330,13 +331,13 @@ THREE = members(("1", "node1"), ("2", "node2"), ("3", "node3"), ("e0000000000000
 )
 def test_truth_of_a_resource(told: Resource, truth: tuple[str, bool] | None) -> None:
     """The only member of its name, else the one whose ID it carries; otherwise that ID is out for good."""
-    found = truth_of(told, THREE)
+    found = desired_status(told, THREE)
     assert (found and (found.member_id, found.joined)) == truth
 
 
 def test_name_of_two_members_says_nothing() -> None:
     """Which of the two is meant cannot be known."""
-    assert truth_of(etcdmember("twin"), members(("1", "twin"), ("2", "twin"))) is None
+    assert desired_status(etcdmember("twin"), members(("1", "twin"), ("2", "twin"))) is None
 
 
 @pytest.mark.parametrize(
@@ -356,35 +357,35 @@ def test_name_of_two_members_says_nothing() -> None:
 )
 def test_lie_is_put_right_by_one_patch(told: Resource, wrong: bool) -> None:  # noqa: FBT001  # a column of the table
     """What disagrees with the list agrees after the patch; unknown fields stay, the time moves with the condition."""
-    truth = truth_of(told, THREE)
+    truth = desired_status(told, THREE)
     assert truth is not None
-    assert disagrees(told, truth) is wrong
+    assert differs(told, truth) is wrong
     patch = status_for(told, truth, NOW)
     after = {**told, "status": {**told.get("status", {}), **patch}}
-    assert not disagrees(after, truth)
-    assert says(after) == str(truth.joined)
+    assert not differs(after, truth)
+    assert joined_condition(after) == str(truth.joined)
     (condition,) = after["status"]["conditions"]
     if "status" in told:
         assert after["status"]["novelty"] == 2
         assert condition["novelty"] == 1
-        same = says(told) == says(after) and member_id_of(told) == truth.member_id
+        same = joined_condition(told) == joined_condition(after) and member_id_of(told) == truth.member_id
         assert condition["lastTransitionTime"] == (BEFORE if same else NOW)
 
 
 def test_note_is_written_only_where_it_is_news_and_true() -> None:
     """One that is out, or has no ID yet, bears none; conditions and other fields are never touched."""
     present = etcdmember("node2", "2", message="old")
-    assert noted(present, "new", failed=False) == {"message": "new"}
-    assert noted(present, "new", failed=True) == {"message": "new", "reconcileStatus": "Failed"}
-    assert noted(present, "old", failed=False) == {}
-    assert noted(etcdmember("node2", "2", joined="False"), "new", failed=True) == {}
-    assert noted(etcdmember("node2"), "new", failed=False) == {}
-    assert noted(etcdmember("node2", "2", peerAddress=""), "new", failed=False) == {}
+    assert message_fields(present, "new", failed=False) == {"message": "new"}
+    assert message_fields(present, "new", failed=True) == {"message": "new", "reconcileStatus": "Failed"}
+    assert message_fields(present, "old", failed=False) == {}
+    assert message_fields(etcdmember("node2", "2", joined="False"), "new", failed=True) == {}
+    assert message_fields(etcdmember("node2"), "new", failed=False) == {}
+    assert message_fields(etcdmember("node2", "2", peerAddress=""), "new", failed=False) == {}
 
 
 def test_event_names_its_resource_and_fits() -> None:
     """`kubectl describe` finds it by kind, name and UID; the note is cut to what an Event holds."""
-    event = event_for(etcdmember("node2", "2"), News("Failed", "x" * 2000, warning=True), NOW)
+    event = event_for(etcdmember("node2", "2"), EventSpec("Failed", "x" * 2000, warning=True), NOW)
     assert event["regarding"]["kind"] == "EtcdMember"
     assert (event["regarding"]["name"], event["regarding"]["uid"]) == ("node2", "uid-node2")
     assert (event["type"], event["reason"], len(event["note"])) == ("Warning", "Failed", 1024)
@@ -393,13 +394,13 @@ def test_event_names_its_resource_and_fits() -> None:
 def test_event_told_again_is_the_same_event() -> None:
     """With the same `once` the name is the same at any time; without it, or for another resource, never."""
     told = [etcdmember("node2", "2"), etcdmember("node3", "3")]
-    once = News("Removed", "gone", once="run 1")
+    once = EventSpec("Removed", "gone", once="run 1")
     names = [
         event_for(told[0], once, NOW)["metadata"]["name"],
         event_for(told[1], once, NOW)["metadata"]["name"],
-        event_for(told[0], News("Removed", "gone", once="run 2"), NOW)["metadata"]["name"],
-        event_for(told[0], News("Removed", "gone"), NOW)["metadata"]["name"],
-        event_for(told[0], News("Removed", "gone"), BEFORE)["metadata"]["name"],
+        event_for(told[0], EventSpec("Removed", "gone", once="run 2"), NOW)["metadata"]["name"],
+        event_for(told[0], EventSpec("Removed", "gone"), NOW)["metadata"]["name"],
+        event_for(told[0], EventSpec("Removed", "gone"), BEFORE)["metadata"]["name"],
     ]
     assert len(set(names)) == len(names)
     assert event_for(told[0], once, BEFORE)["metadata"]["name"] == names[0]
@@ -408,9 +409,9 @@ def test_event_told_again_is_the_same_event() -> None:
 def test_decimal_id_is_corrected_to_hex() -> None:
     """The member is the same, so its condition keeps its time."""
     told = etcdmember("other-name", "16140901064495857664", peerAddress="")
-    truth = truth_of(told, THREE)
+    truth = desired_status(told, THREE)
     assert truth is not None
-    assert disagrees(told, truth)
+    assert differs(told, truth)
     patch = status_for(told, truth, NOW)
     assert patch["memberID"] == "e000000000000000"
     assert patch["conditions"][0]["lastTransitionTime"] == BEFORE
@@ -426,7 +427,7 @@ def test_decimal_id_counts_only_where_no_member_has_it_in_hex() -> None:
 def test_condition_of_another_member_has_a_new_time() -> None:
     """A node that joined again has not been a member since its predecessor joined."""
     told = etcdmember("node2", "7")
-    truth = truth_of(told, THREE)
+    truth = desired_status(told, THREE)
     assert truth is not None
     assert status_for(told, truth, NOW)["conditions"][0]["lastTransitionTime"] == NOW
 

@@ -7,10 +7,12 @@ from typing import Any, Final
 
 import pytest
 
-from etcd_handoff import leave_orders
-from etcd_handoff.etcdmember import OLD_REQUEST, spoken_of
-from etcd_handoff.leave_orders import Target
-from etcd_handoff.leave_requests import Asked, LeaveOrder
+from etcd_handoff.etcdmember import OLD_REQUEST
+from etcd_handoff.operation import leave_orders
+from etcd_handoff.operation.leave_orders import MemberToRemove
+from etcd_handoff.operation.matching import member_of
+from etcd_handoff.operation.member_resources import MemberResource
+from etcd_handoff.operation.reconciler_state import LeaveOrder
 from etcd_handoff.view import ClusterView, MemberView
 
 EARLY, LATE = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
@@ -21,13 +23,13 @@ def view(*members: tuple[str, str]) -> ClusterView:
     return ClusterView(cluster_id="cafe", members=tuple(MemberView(id=i, name=name) for i, name in members))
 
 
-def asked(name: str, member_id: str = "", *, leave: bool = True, **fields: object) -> Asked:
+def resource(name: str, member_id: str = "", *, leave: bool = True, **fields: object) -> MemberResource:
     """An EtcdMember that says that its member has joined."""
-    usual = {"uid": f"uid-{name}", "generation": 2, "joined": "True" if member_id else "Unknown", "since": EARLY}
-    return Asked.model_validate({"name": name, "member_id": member_id, "leave": leave, **usual, **fields})
+    usual = {"uid": f"uid-{name}", "generation": 2, "joined": "True" if member_id else "Unknown", "joined_since": EARLY}
+    return MemberResource.model_validate({"name": name, "member_id": member_id, "leave": leave, **usual, **fields})
 
 
-def about(one: Asked, seen: ClusterView, before: LeaveOrder | None = None, *others: Asked) -> str:
+def about(one: MemberResource, seen: ClusterView, before: LeaveOrder | None = None, *others: MemberResource) -> str:
     """Whom the order of this EtcdMember is about."""
     known = {before.uid: before} if before else {}
     return leave_orders.updated(known, [one, *others], seen)[one.uid].member_id
@@ -38,50 +40,55 @@ REJOINED = view(("a1", "node1"), ("b2", "node2"), ("a3", "node3"))
 GONE = view(("a1", "node1"), ("a3", "node3"))
 TWINS = view(("b2", "node2"), ("c2", "node2"))
 UNFLAGGED = LeaveOrder(uid="uid-node2", generation=1)
-OUT: Final[dict[str, Any]] = {"joined": "False", "since": EARLY}
-SAID_OUT = UNFLAGGED.model_copy(update={"said": asked("node2", "a2", leave=False, **OUT).digest})
+OUT: Final[dict[str, Any]] = {"joined": "False", "joined_since": EARLY}
+SAID_OUT = UNFLAGGED.model_copy(update={"status_digest": resource("node2", "a2", leave=False, **OUT).status_digest})
 
 
 @pytest.mark.parametrize(
     ("before", "one", "seen", "member_id"),
     [
         # The same generation keeps whom it is about, whatever has happened since.
-        (LeaveOrder(uid="uid-node2", generation=2, member_id="a2"), asked("node2", "b2"), REJOINED, "a2"),
-        (LeaveOrder(uid="uid-node2", generation=2), asked("node2", "a2"), THREE, ""),
+        (LeaveOrder(uid="uid-node2", generation=2, member_id="a2"), resource("node2", "b2"), REJOINED, "a2"),
+        (LeaveOrder(uid="uid-node2", generation=2), resource("node2", "a2"), THREE, ""),
         # A new one is about whom the EtcdMember carries while that one is a member.
-        (UNFLAGGED, asked("node2", "a2"), THREE, "a2"),
-        (UNFLAGGED, asked("node2", "a3"), THREE, "a3"),
+        (UNFLAGGED, resource("node2", "a2"), THREE, "a2"),
+        (UNFLAGGED, resource("node2", "a3"), THREE, "a3"),
         # Said to be out when it was ordered, and the node is back: the one that is there.
-        (SAID_OUT, asked("node2", "a2", **OUT), REJOINED, "b2"),
-        (SAID_OUT, asked("node2", "a2", **OUT), GONE, "a2"),
-        (SAID_OUT, asked("node2", "a2", **OUT), TWINS, "a2"),
-        (UNFLAGGED, asked("node2", "a2", leave_since=LATE, **OUT), REJOINED, "b2"),
+        (SAID_OUT, resource("node2", "a2", **OUT), REJOINED, "b2"),
+        (SAID_OUT, resource("node2", "a2", **OUT), GONE, "a2"),
+        (SAID_OUT, resource("node2", "a2", **OUT), TWINS, "a2"),
+        (UNFLAGGED, resource("node2", "a2", leave_since=LATE, **OUT), REJOINED, "b2"),
         # Said to be out, but only since it was ordered, or nobody can tell.
-        (UNFLAGGED, asked("node2", "a2", **OUT), REJOINED, "a2"),
-        (UNFLAGGED, asked("node2", "a2", leave_since=EARLY, **OUT), REJOINED, "a2"),
+        (UNFLAGGED, resource("node2", "a2", **OUT), REJOINED, "a2"),
+        (UNFLAGGED, resource("node2", "a2", leave_since=EARLY, **OUT), REJOINED, "a2"),
         # Said to be in when it was ordered, and out by now: never its successor.
-        (UNFLAGGED, asked("node2", "a2"), REJOINED, "a2"),
+        (UNFLAGGED, resource("node2", "a2"), REJOINED, "a2"),
         # Without an ID, the only one of the name.
-        (UNFLAGGED, asked("node2"), THREE, "a2"),
-        (UNFLAGGED, asked("node2"), TWINS, ""),
-        (UNFLAGGED, asked("node2"), view(("a2", "Node2")), "a2"),
+        (UNFLAGGED, resource("node2"), THREE, "a2"),
+        (UNFLAGGED, resource("node2"), TWINS, ""),
+        (UNFLAGGED, resource("node2"), view(("a2", "Node2")), "a2"),
         # Taken back.
-        (LeaveOrder(uid="uid-node2", generation=1, member_id="a2"), asked("node2", "a2", leave=False), THREE, ""),
+        (LeaveOrder(uid="uid-node2", generation=1, member_id="a2"), resource("node2", "a2", leave=False), THREE, ""),
         # Seen for the first time.
-        (None, asked("node2", "a2"), THREE, "a2"),
-        (None, asked("node2", "a2", leave_since=LATE), THREE, "a2"),
-        (None, asked("node2", "b2", leave_since=EARLY, since=LATE), REJOINED, ""),
-        (None, asked("node2", "b2", leave_since=LATE, since=LATE), REJOINED, ""),
-        (None, asked("node2", "b2", leave_since=LATE, called_old=True), REJOINED, ""),
-        (None, asked("node2", "a2", **OUT), REJOINED, "a2"),
-        (None, asked("node2", "a2", leave_since=LATE, **OUT), REJOINED, "b2"),
-        (None, asked("node2", "a2", leave_since=EARLY, **OUT), REJOINED, "a2"),
-        (None, asked("node2", "a2", leave_since=LATE), REJOINED, "a2"),
-        (None, asked("node2"), THREE, "a2"),
+        (None, resource("node2", "a2"), THREE, "a2"),
+        (None, resource("node2", "a2", leave_since=LATE), THREE, "a2"),
+        (None, resource("node2", "b2", leave_since=EARLY, joined_since=LATE), REJOINED, ""),
+        (None, resource("node2", "b2", leave_since=LATE, joined_since=LATE), REJOINED, ""),
+        (None, resource("node2", "b2", leave_since=LATE, old_request=True), REJOINED, ""),
+        (None, resource("node2", "a2", **OUT), REJOINED, "a2"),
+        (None, resource("node2", "a2", leave_since=LATE, **OUT), REJOINED, "b2"),
+        (None, resource("node2", "a2", leave_since=EARLY, **OUT), REJOINED, "a2"),
+        (None, resource("node2", "a2", leave_since=LATE), REJOINED, "a2"),
+        (None, resource("node2"), THREE, "a2"),
+        # Created with the flag, as from a file: whoever did that has seen no status of it.
+        (None, resource("node2", generation=1), THREE, ""),
+        (None, resource("node2", "a2", generation=1, leave_since=LATE), THREE, ""),
+        (None, resource("node2", "a2", generation=1, **OUT), REJOINED, ""),
+        (UNFLAGGED, resource("node2", "a2", generation=3), THREE, "a2"),
     ],
 )
 def test_order_is_about_the_member_that_was_described(
-    before: LeaveOrder | None, one: Asked, seen: ClusterView, member_id: str
+    before: LeaveOrder | None, one: MemberResource, seen: ClusterView, member_id: str
 ) -> None:
     """Each row of the module's table."""
     assert about(one, seen, before) == member_id
@@ -89,65 +96,65 @@ def test_order_is_about_the_member_that_was_described(
 
 def test_namesake_that_another_etcdmember_speaks_of_is_nobody_s() -> None:
     """Whoever has an EtcdMember of its own leaves by that one."""
-    other = asked("node2-new", "b2", leave=False)
-    assert about(asked("node2", "a2", **OUT), REJOINED, SAID_OUT, other) == "a2"
+    other = resource("node2-new", "b2", leave=False)
+    assert about(resource("node2", "a2", **OUT), REJOINED, SAID_OUT, other) == "a2"
 
 
 def test_decimal_id_is_read_as_what_it_is() -> None:
     """Where a listed member has it and none has it in hex."""
     decimal = view(("4d2", "node2"), ("a3", "node3"))
-    assert about(asked("node2", "1234"), decimal) == "4d2"
-    assert about(asked("node2", "1234"), view(("4d2", "node3"), ("1234", "node2"))) == "1234"
+    assert about(resource("node2", "1234"), decimal) == "4d2"
+    assert about(resource("node2", "1234"), view(("4d2", "node3"), ("1234", "node2"))) == "1234"
 
 
 @pytest.mark.parametrize(
     ("one", "member_id", "seen", "started"),
     [
-        (asked("node2", "a2"), "a2", THREE, Target("a2", "node2")),
-        (asked("node2", "a2"), "a2", view(("a2", "Node2")), Target("a2", "Node2")),
-        (asked("node2", "a2"), "a2", view(("a2", "")), Target("a2", "a2")),
-        (asked("node2", "b2"), "b2", TWINS, Target("b2", "b2")),
-        (asked("node2", "a2"), "", THREE, None),
-        (asked("node2", "a2"), "a2", GONE, None),
-        (asked("node2", "b2"), "a2", REJOINED, None),
-        (asked("node2", "a3"), "a3", THREE, None),
-        (asked("node2", "a2"), "a2", view(("a2", "renamed")), None),
-        (asked("node2", "a2", leave=False), "a2", THREE, None),
+        (resource("node2", "a2"), "a2", THREE, MemberToRemove("a2", "node2")),
+        (resource("node2", "a2"), "a2", view(("a2", "Node2")), MemberToRemove("a2", "Node2")),
+        (resource("node2", "a2"), "a2", view(("a2", "")), MemberToRemove("a2", "a2")),
+        (resource("node2", "b2"), "b2", TWINS, MemberToRemove("b2", "b2")),
+        (resource("node2", "a2"), "", THREE, None),
+        (resource("node2", "a2"), "a2", GONE, None),
+        (resource("node2", "b2"), "a2", REJOINED, None),
+        (resource("node2", "a3"), "a3", THREE, None),
+        (resource("node2", "a2"), "a2", view(("a2", "renamed")), None),
+        (resource("node2", "a2", leave=False), "a2", THREE, None),
     ],
 )
 def test_removal_is_of_the_member_that_the_order_is_about(
-    one: Asked, member_id: str, seen: ClusterView, started: Target | None
+    one: MemberResource, member_id: str, seen: ClusterView, started: MemberToRemove | None
 ) -> None:
     """By its ID, called by its name where that is its own; a name never takes a member of another name."""
     order = LeaveOrder(uid=one.uid, generation=one.generation, member_id=member_id)
-    assert leave_orders.target(order, one, seen) == started
+    assert leave_orders.member_to_remove(order, one, seen) == started
 
 
 def test_present_member_says_why_its_flag_starts_nothing() -> None:
     """An old request is named as old, with whom it was for; a wrong ID is refused; a good order needs no words."""
 
-    def said(one: Asked, member_id: str, seen: ClusterView) -> str:
+    def said(one: MemberResource, member_id: str, seen: ClusterView) -> str:
         order = LeaveOrder(uid=one.uid, generation=one.generation, member_id=member_id)
-        found = leave_orders.standing({one.uid: order}, [one], seen)
+        found = leave_orders.standing_messages({one.uid: order}, [one], seen)
         return found[one.name].message if found else ""
 
-    old = said(asked("node2", "a2", **OUT), "a2", REJOINED)
+    old = said(resource("node2", "a2", **OUT), "a2", REJOINED)
     assert old.startswith(OLD_REQUEST)
     assert "for member a2: take it back, and set it again" in old
-    assert said(asked("node2", "a2"), "", THREE).startswith(f"{OLD_REQUEST}: take it back")
+    assert said(resource("node2", "a2"), "", THREE).startswith(f"{OLD_REQUEST}: take it back")
     renamed = view(("a2", "renamed"))
-    assert "speaks of renamed (ID a2)" in said(asked("node2", "a2"), "a2", renamed)
-    assert said(asked("node2", "a2"), "a2", THREE) == ""
-    assert said(asked("node2", "a2", leave=False), "", THREE) == ""
-    assert said(asked("node2", "a2", **OUT), "a2", GONE) == ""
+    assert "carries the ID of renamed (a2)" in said(resource("node2", "a2"), "a2", renamed)
+    assert said(resource("node2", "a2"), "a2", THREE) == ""
+    assert said(resource("node2", "a2", leave=False), "", THREE) == ""
+    assert said(resource("node2", "a2", **OUT), "a2", GONE) == ""
 
 
 def test_void_orders_are_about_nobody_until_the_spec_changes() -> None:
     """After a restore no generation that stands counts; the next one does."""
-    one = asked("node2", "a2")
+    one = resource("node2", "a2")
     orders = leave_orders.void([one])
     assert leave_orders.updated(orders, [one], THREE) == orders
-    again = asked("node2", "a2", generation=4)
+    again = resource("node2", "a2", generation=4)
     assert leave_orders.updated(orders, [again], THREE)[one.uid].member_id == "a2"
 
 
@@ -155,12 +162,36 @@ def test_order_that_was_taken_back_ends_without_a_look_at_etcd() -> None:
     """A removal can be cancelled while etcd does not answer; an EtcdMember that was deleted asks for nothing."""
     numbers = (1, 2, 3)
     orders = {f"uid-node{n}": LeaveOrder(uid=f"uid-node{n}", generation=2, member_id=f"a{n}") for n in numbers}
-    taken_back = asked("node2", "a2", leave=False, generation=3)
-    left = leave_orders.withdrawn(orders, [asked("node1", "a1"), taken_back])
+    taken_back = resource("node2", "a2", leave=False, generation=3)
+    left = leave_orders.withdrawn(orders, [resource("node1", "a1"), taken_back])
     assert left == {
         "uid-node1": orders["uid-node1"],
-        "uid-node2": LeaveOrder(uid="uid-node2", generation=3, said=taken_back.digest),
+        "uid-node2": LeaveOrder(uid="uid-node2", generation=3, status_digest=taken_back.status_digest),
     }
+
+
+@pytest.mark.parametrize(
+    ("manager", "again"),
+    [("k0s", True), ("k0s-controller", True), ("etcd-handoff", True), ("", True), ("kubectl-patch", False)],
+)
+def test_order_to_k0s_is_given_again_unless_somebody_took_it_back(manager: str, again: bool) -> None:  # noqa: FBT001
+    """k0s loses the order when it restarts; what a person takes back stays taken back."""
+    assert leave_orders.may_ask_again(manager) is again
+
+
+@pytest.mark.parametrize(
+    ("manager", "member_id"), [("k0s", "a2"), ("etcd-handoff", "a2"), ("kubectl-patch", ""), ("", "")]
+)
+def test_flag_that_k0s_clears_is_not_taken_back(manager: str, member_id: str) -> None:
+    """The removal that runs goes on, and nothing new starts; when nobody knows who cleared it, the member stays."""
+    before = {"uid-node2": LeaveOrder(uid="uid-node2", generation=2, member_id="a2")}
+    cleared = resource("node2", "a2", leave=False, generation=3, leave_manager=manager)
+    orders = leave_orders.withdrawn(before, [cleared])
+    assert orders["uid-node2"].member_id == member_id
+    assert leave_orders.updated(orders, [cleared], THREE) == orders
+    assert leave_orders.member_to_remove(orders["uid-node2"], cleared, THREE) is None
+    taken_back = cleared.model_copy(update={"generation": 5, "leave_manager": "kubectl-patch"})
+    assert leave_orders.withdrawn(orders, [taken_back])["uid-node2"].member_id == ""
 
 
 # --- every sequence of events ----------------------------------------------------------------------------------------
@@ -179,6 +210,7 @@ class Stored:
         joined: What it says.
         since: Since when.
         called_old: Its message calls the flag an old request.
+        called_at: Since when it does.
     """
 
     member_id: str = "d1"
@@ -189,6 +221,7 @@ class Stored:
     joined: bool = True
     since: int = 1
     called_old: bool = False
+    called_at: int = 0
 
 
 @dataclass(frozen=True)
@@ -225,19 +258,19 @@ class World:
         return replace(self, now=replace(self.now, **fields))  # type: ignore[arg-type]
 
     @property
-    def resource(self) -> Asked:
+    def resource(self) -> MemberResource:
         """The EtcdMember as a watcher reads it."""
         now = self.now
-        return Asked(
+        return MemberResource(
             name="node2",
             uid="u",
             generation=now.generation,
             leave=now.leave,
             leave_since=f"{now.leave_since:04}" if now.leave else "",
-            called_old=now.called_old and now.leave,
+            old_request=now.called_old and now.leave and now.leave_since <= now.called_at,
             member_id=now.told_id,
             joined=str(now.joined),
-            since=f"{now.since:04}",
+            joined_since=f"{now.since:04}",
         )
 
     @property
@@ -250,7 +283,7 @@ class World:
     def key(self) -> tuple[object, ...]:
         """What tells worlds apart: times, generations and IDs count by their order alone."""
         stored = [s for s in (self.now, self.backup) if s]
-        times = sorted({t for s in stored for t in (s.leave_since, s.since)} | {self.clock})
+        times = sorted({t for s in stored for t in (s.leave_since, s.since, s.called_at)} | {self.clock})
         orders = self.orders or ()
         generations = sorted({s.generation for s in stored} | {o.generation for o in orders})
         ids = sorted({i for s in stored for i in (s.member_id, s.told_id)} | {o.member_id for o in orders} | self.meant)
@@ -266,11 +299,12 @@ class World:
                 place(s.leave_since),
                 s.joined,
                 place(s.since),
+                place(s.called_at) if s.called_old else -1,
             )
 
         known: object = None
         if self.orders is not None:
-            fresh = [o.said == self.resource.digest for o in orders]
+            fresh = [o.status_digest == self.resource.status_digest for o in orders]
             known = [(generations.index(o.generation), o.member_id) for o in orders], fresh
         told = [short(s) for s in stored]
         rest = (
@@ -291,7 +325,10 @@ def flag(w: World) -> World:
         return w
     now = w.now
     meant = now.told_id if now.joined else now.member_id
-    known = w.orders is not None and (w.clock > now.since or w.orders[0].said == w.resource.digest)
+    if w.orders is None:
+        known = w.clock > now.since and not (now.called_old and w.clock <= now.called_at)
+    else:
+        known = w.clock > now.since or w.orders[0].status_digest == w.resource.status_digest
     must = meant if meant == now.member_id and known and not w.restored else ""
     w = replace(w, meant=frozenset({meant} - {""}), open_ended=not now.joined, must=must)
     return w.set(leave=True, generation=now.generation + 1, leave_since=w.clock)
@@ -332,12 +369,15 @@ def look(w: World, *, recorded: bool = True) -> World:
         return w
     known = leave_orders.withdrawn({o.uid: o for o in w.orders or ()}, [w.resource])
     orders = leave_orders.updated(known, [w.resource], w.view)
-    target = leave_orders.target(orders["u"], w.resource, w.view)
+    target = leave_orders.member_to_remove(orders["u"], w.resource, w.view)
     assert target is None or target.member_id in w.meant, "a member is removed that nobody asked to leave"
-    assert not w.must or target == Target(w.must, "node2"), "an order is not carried out"
+    assert not w.must or target == MemberToRemove(w.must, "node2"), "an order is not carried out"
     w = replace(w, orders=tuple(orders.values()), must="")
-    w = w.set(called_old="node2" in leave_orders.standing(orders, [w.resource], w.view))
-    told = spoken_of("node2", w.now.told_id, w.view.members)
+    called_old = "node2" in leave_orders.standing_messages(orders, [w.resource], w.view)
+    if called_old and not w.now.called_old:
+        w = w.set(called_at=w.clock)
+    w = w.set(called_old=called_old)
+    told = member_of("node2", w.now.told_id, w.view.members)
     if told is None and w.now.joined:
         w = replace(w.set(joined=False, since=w.clock), open_ended=False)
     elif told is not None and (told.id, True) != (w.now.told_id, w.now.joined):

@@ -15,8 +15,6 @@ from temporalio.api.common.v1 import Payload
 from temporalio.exceptions import ApplicationError
 
 from etcd_handoff import model
-from etcd_handoff.change_queue import Turns
-from etcd_handoff.leave_requests import WatchRequest
 from etcd_handoff.model import (
     Act,
     Approval,
@@ -34,6 +32,8 @@ from etcd_handoff.model import (
     Step,
     StepOutcome,
 )
+from etcd_handoff.operation.queue_state import ChangeQueueState
+from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
 from etcd_handoff.operation.state import RemovalState
 from etcd_handoff.temporal.converter import VersionMismatchError, data_converter, invalid_input
 from etcd_handoff.view import Alarm, ClusterView, MemberView
@@ -438,7 +438,7 @@ def test_answer_in_another_encoding_is_left_to_another_worker_too() -> None:
         CONVERTER.from_payloads([odd], [Report])
 
 
-@pytest.mark.parametrize("hint", [WatchRequest, Turns, RemovalRequest, Record | None])
+@pytest.mark.parametrize("hint", [ReconcileEtcdMembersRequest, ChangeQueueState, RemovalRequest, Record | None])
 def test_input_of_a_workflow_is_invalid_input(hint: object) -> None:
     """Whoever starts one by hand with something else is answered."""
     assert "Field required" in complaint(b"{}", hint)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from etcd_handoff.change_queue import Place, Turn
 from etcd_handoff.model import (
     FailureType,
     HandoffState,
@@ -25,6 +24,7 @@ from etcd_handoff.operation import ending
 from etcd_handoff.operation.commands import StepFailure, Until
 from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.proposal import SETTLE_SECONDS
+from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.recording import CALL_SECONDS, FIRST_CALL_SECONDS
 from etcd_handoff.operation.state import RemovalState
 from tests.unit.views import A, B, C, cluster, down, member
@@ -89,7 +89,9 @@ class Drive:
     def turn(self) -> Drive:
         """The queue gives the turn."""
         self.next(to.AskQueue)
-        return self.result(Place(turn=Turn(granted=True, chain_id="chain", request=self.state.turn_request)))
+        return self.result(
+            TakeTurnResult(turn=QueuePosition(granted=True, chain_id="chain", request=self.state.turn_request))
+        )
 
 
 def begin(**options: Any) -> Drive:
@@ -149,7 +151,7 @@ def test_removal_that_waits_gives_its_turn_to_others_and_looks_again() -> None:
     removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, RISKY))
     asked = removal.next(to.AskQueue)
     assert (asked.waits, asked.wakes) == (False, True)
-    removal.result(Place(turn=Turn(granted=False)))
+    removal.result(TakeTurnResult(turn=QueuePosition(granted=False)))
     pause = removal.next(to.Wait)
     assert (pause.until, pause.resumable, pause.seconds) == (Until.RECHECK, True, 0.25)
     assert not removal.state.is_over(pause.until)
@@ -228,7 +230,7 @@ def test_status_that_nobody_takes_is_tried_in_longer_calls_with_the_turn_given_b
     removal.result(FAILED, after=FIRST_CALL_SECONDS)
     asked = removal.next(to.AskQueue)
     assert (asked.waits, asked.wakes) == (False, False)
-    removal.result(Place(turn=Turn(granted=False)))
+    removal.result(TakeTurnResult(turn=QueuePosition(granted=False)))
     second = removal.next(to.WriteStatus)
     assert (second.most_seconds, second.resumable, second.ask) == (CALL_SECONDS, True, first.ask)
     removal.state = removal.state.changed(cancel_requested=True)
@@ -243,7 +245,7 @@ def test_status_that_nobody_takes_is_tried_in_longer_calls_with_the_turn_given_b
 def test_call_that_fails_before_its_time_is_not_repeated_at_once() -> None:
     """As on a worker whose configuration is wrong."""
     removal = removing().do(to.RemoveTarget, REMOVED).do(to.WriteStatus, FAILED, after=0.5)
-    removal.do(to.AskQueue, Place(turn=Turn(granted=False)))
+    removal.do(to.AskQueue, TakeTurnResult(turn=QueuePosition(granted=False)))
     rest = removal.next(to.Wait)
     assert (rest.until, rest.seconds) == (Until.TIME, 1.5)
     removal.result(after=1.5).next(to.WriteStatus)
@@ -253,7 +255,7 @@ def test_turn_that_comes_late_is_used_on_a_fresh_look_alone() -> None:
     """Others have changed the cluster meanwhile; a turn that is free is used on the look before it."""
     removal = begin().do(to.Observe, OBSERVED_B)
     removal.next(to.AskQueue)
-    removal.result(Place(turn=Turn(granted=False, behind=("another",), chain_id="chain", request=1)))
+    removal.result(TakeTurnResult(turn=QueuePosition(granted=False, behind=("another",), chain_id="chain", request=1)))
     wait = removal.next(to.Wait)
     assert wait.until is Until.TURN
     assert "another" in removal.state.doing

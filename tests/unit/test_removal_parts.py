@@ -18,7 +18,6 @@ from etcd_handoff.model import (
     record_id,
 )
 from etcd_handoff.operation import failures, proposal, texts, waiting
-from etcd_handoff.operation.leave import may_ask_again
 from etcd_handoff.operation.proposal import SETTLE_SECONDS
 from etcd_handoff.operation.state import RemovalState
 from etcd_handoff.operation.step_log import FIRST, LAST, LONGEST_NOTE, MEMO_BYTES, bounded, within
@@ -365,15 +364,6 @@ def test_lost_writes_are_said_only_when_they_are_known_to_be_lost() -> None:
     """None means that nobody has tried."""
     assert "WARNING" in texts.no_writes(False)  # noqa: FBT003
     assert texts.no_writes(None) == texts.no_writes(True) == ""  # noqa: FBT003
-
-
-@pytest.mark.parametrize(
-    ("manager", "again"),
-    [("k0s", True), ("k0s-controller", True), ("etcd-handoff", True), ("", True), ("kubectl-patch", False)],
-)
-def test_order_to_k0s_is_given_again_unless_somebody_took_it_back(manager: str, again: bool) -> None:  # noqa: FBT001
-    """k0s loses the order when it restarts; what a person takes back stays taken back."""
-    assert may_ask_again(manager) is again
 
 
 def test_record_of_a_member_has_one_workflow() -> None:

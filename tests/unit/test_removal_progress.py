@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from etcd_handoff.model import HandoffState
-from etcd_handoff.removal_progress import Followed, last_sentence, sentence
+from etcd_handoff.operation.removal_progress import FollowRemovalResult, last_sentence, sentence
 
 
 @pytest.mark.parametrize(
@@ -20,18 +20,18 @@ from etcd_handoff.removal_progress import Followed, last_sentence, sentence
 )
 def test_sentence_for_an_etcdmember(state: str, doing: str, waiting_for: str, text: str) -> None:
     """It says what is done, why it waits, and what would let it go on."""
-    assert sentence(Followed(open=True, state=state, doing=doing, waiting_for=waiting_for)) == text
+    assert sentence(FollowRemovalResult(open=True, state=state, doing=doing, waiting_for=waiting_for)) == text
 
 
 @pytest.mark.parametrize(
     ("followed", "text"),
     [
-        (Followed(open=False, state="Done", doing="removed", outcome="removed"), ""),
-        (Followed(open=False, state="Failed", doing="x", failed=True), "Not removed: x"),
-        (Followed(open=False, state="Failed", doing="x", failed=True, cancelled=True), "Ended: x"),
-        (Followed(open=False, state="", doing="x", unknown=True), "Ended: x"),
+        (FollowRemovalResult(open=False, state="Done", doing="removed", outcome="removed"), ""),
+        (FollowRemovalResult(open=False, state="Failed", doing="x", failed=True), "Not removed: x"),
+        (FollowRemovalResult(open=False, state="Failed", doing="x", failed=True, cancelled=True), "Ended: x"),
+        (FollowRemovalResult(open=False, state="", doing="x", unknown=True), "Ended: x"),
     ],
 )
-def test_last_sentence_claims_no_more_than_is_known(followed: Followed, text: str) -> None:
+def test_last_sentence_claims_no_more_than_is_known(followed: FollowRemovalResult, text: str) -> None:
     """Only a failure says that the member was not removed: who was stopped or forgotten may have removed it."""
     assert last_sentence(followed) == text

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.etcdmembers import EtcdMemberActivities, _asked, _say_held
+from activities.etcdmember_repairs import note_held_back, to_member_resource
+from activities.etcdmembers import EtcdMemberActivities
 from etcd_handoff.config import Config
-from etcd_handoff.drift import Hold
 from etcd_handoff.errors import (
     AdmissionError,
     ApiUnavailableError,
@@ -15,7 +15,8 @@ from etcd_handoff.errors import (
     KubernetesPermissionError,
     RejectedError,
 )
-from etcd_handoff.leave_requests import Sync, Synced
+from etcd_handoff.operation.drift import Hold
+from etcd_handoff.operation.member_resources import SyncMembersInput, SyncMembersResult
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
 from tests.unit.views import A, B, C, cluster, doubt, member
 
@@ -41,17 +42,19 @@ def gateways_to(fake: FakeKubernetes) -> FakeGateways:
     return FakeGateways(Config.model_validate({"clusters": {"prod": profile}}), "node0", {"prod": fake})
 
 
-async def sync(fake: FakeKubernetes) -> Synced:
+async def sync(fake: FakeKubernetes) -> SyncMembersResult:
     """What `sync_members` answers for the cluster of all three."""
-    answer: Synced = await ActivityEnvironment().run(EtcdMemberActivities(gateways_to(fake)).sync_members, asked(fake))
+    answer: SyncMembersResult = await ActivityEnvironment().run(
+        EtcdMemberActivities(gateways_to(fake)).sync_members, asked(fake)
+    )
     return answer
 
 
-def asked(fake: FakeKubernetes) -> Sync:
+def asked(fake: FakeKubernetes) -> SyncMembersInput:
     """The request: all three are members, and nothing has been said since."""
-    before = {r["metadata"]["name"]: _asked(r).digest for r in fake.resources.values()}
+    digests = {r["metadata"]["name"]: to_member_resource(r).status_digest for r in fake.resources.values()}
     view = cluster(member(A), member(B), member(C))
-    return Sync(cluster="prod", before=before, view=view, confirmed=True)
+    return SyncMembersInput(cluster="prod", status_digests=digests, view=view)
 
 
 @pytest.mark.parametrize("error", FORBIDDEN)
@@ -60,9 +63,9 @@ async def test_one_that_is_forbidden_does_not_stop_the_others(error: KubernetesE
     fake = all_wrong(error)
     synced = await sync(fake)
     assert fake.patched == ["node1", "node2"]
-    assert synced.note == f"EtcdMember node0 could not be put right: {error}"
-    assert len(synced.changed) == 2
-    assert not synced.again
+    assert synced.note == f"EtcdMember node0 could not be corrected: {error}"
+    assert len(synced.repairs) == 2
+    assert not synced.retry_soon
 
 
 async def test_no_answer_is_tried_again() -> None:
@@ -79,8 +82,8 @@ async def test_message_that_is_forbidden_does_not_stop_the_others(error: Kuberne
         resource["status"] = {**resource["status"], "conditions": [{"type": "Joined", "status": "True"}]}
     request = asked(fake)
     for resource in fake.resources.values():
-        assert await _say_held(fake, resource, request, held) == []
+        await note_held_back(fake, resource, request, held)
     assert fake.patched == ["node1", "node2"]
     fake.write_errors["node0"] = ApiUnavailableError("no API server answered")
     with pytest.raises(ApiUnavailableError):
-        await _say_held(fake, fake.resources["node0"], request, held)
+        await note_held_back(fake, fake.resources["node0"], request, held)

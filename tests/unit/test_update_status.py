@@ -11,7 +11,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.member_resource import EVENTS_AT_ONCE, last_leave_writer, reason_to_skip
+from activities.member_resource import EVENTS_AT_ONCE, reason_to_skip
 from activities.member_status import NOT_RECORDED, KubernetesActivities
 from etcd_handoff import timing
 from etcd_handoff.belief import ResourceClaim
@@ -27,6 +27,7 @@ from etcd_handoff.errors import (
     RejectedError,
     UnauthenticatedError,
 )
+from etcd_handoff.managed_fields import SPEC_LEAVE, Write, last_write
 from etcd_handoff.model import FoundResource, LeaveRequest, LeaveState, Record, Recorded, ResourceQuery, Step
 from etcd_handoff.operation.identity import DRY_RUN_SECONDS
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
@@ -282,7 +283,7 @@ LEAVE: dict[str, Any] = {"f:spec": {"f:leave": {}}}
 )  # fmt: skip
 async def test_who_wrote_the_order_last_is_read(entries: list[Any], who: tuple[str, str]) -> None:
     """From what the API server keeps of each field manager."""
-    assert last_leave_writer(managed(*entries)) == who
+    assert last_write(managed(*entries), SPEC_LEAVE) == Write(time=who[1], manager=who[0])
     read = KubernetesActivities(gateways_to(FakeKubernetes(managed(*entries))), "n").read_leave
     ask = LeaveRequest(cluster="prod", member_name="node2", member_id=OURS)
     state: LeaveState = await ActivityEnvironment().run(read, ask)
@@ -294,7 +295,7 @@ async def test_who_wrote_the_order_last_is_read(entries: list[Any], who: tuple[s
 @pytest.mark.parametrize("fields", [None, "text", [None], [{"fieldsV1": 5}], [{"fieldsV1": {"f:spec": None}}]])
 def test_field_managers_of_another_shape_are_nobody(fields: object) -> None:
     """Whatever stands there."""
-    assert last_leave_writer(resource(managedFields=fields)) == ("", "")
+    assert last_write(resource(managedFields=fields), SPEC_LEAVE) == Write("", "")
 
 
 # --- what EtcdMembers claim -----------------------------------------------------------------------------------

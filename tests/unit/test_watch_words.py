@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.cli import run
 from etcd_handoff.cli.render import status as out
-from etcd_handoff.cli.watch import _lines
-from etcd_handoff.leave_requests import Asked, LeaveOrder, Retry, Watching
-from workflows import watch_page
+from etcd_handoff.cli.render.watch import status_lines
+from etcd_handoff.operation import reconciler_details
+from etcd_handoff.operation.member_resources import MemberResource
+from etcd_handoff.operation.reconciler_state import LeaveOrder, ReconcilerStatus, RemovalRetry
 
 if TYPE_CHECKING:
     import pytest
@@ -16,25 +17,25 @@ if TYPE_CHECKING:
 TROUBLE = "ResourcesDisagree: two sides; run `etcd-handoff watch resync --confirm`"
 
 
-def asked(name: str, member_id: str, *, leave: bool) -> Asked:
+def resource(name: str, member_id: str, *, leave: bool) -> MemberResource:
     """An EtcdMember of a member that has joined."""
-    return Asked(name=name, uid=f"u-{name}", generation=2, leave=leave, member_id=member_id, joined="True")
+    return MemberResource(name=name, uid=f"u-{name}", generation=2, leave=leave, member_id=member_id, joined="True")
 
 
-WATCHING = Watching(
+STATUS = ReconcilerStatus(
     cluster="prod",
     members=(
-        asked("node1", "a1", leave=True),
-        asked("node2", "b2", leave=True),
-        asked("node3", "a3", leave=True),
-        asked("node4", "a4", leave=False),
+        resource("node1", "a1", leave=True),
+        resource("node2", "b2", leave=True),
+        resource("node3", "a3", leave=True),
+        resource("node4", "a4", leave=False),
     ),
     orders=(
         LeaveOrder(uid="u-node1", generation=2, member_id="a1"),
         LeaveOrder(uid="u-node2", generation=2, member_id="a2"),
         LeaveOrder(uid="u-node3", generation=2),
     ),
-    retries=(Retry(uid="u-node1", generation=2, failures=3, at_seconds=1.0),),
+    retries=(RemovalRetry(uid="u-node1", generation=2, failures=3, at_seconds=1.0),),
     trouble=TROUBLE,
     repaired=("node4: created",),
 )
@@ -42,7 +43,7 @@ WATCHING = Watching(
 
 def test_watch_status_tells_trouble_orders_and_retries() -> None:
     """Trouble comes before the table; an old request is told from one that counts."""
-    lines = _lines(WATCHING)
+    lines = status_lines(STATUS)
     assert lines[1] == f"trouble: {TROUBLE}"
     rows = {line.split()[0]: line for line in lines[2:]}
     assert "asked to leave" in rows["node1"]
@@ -50,21 +51,24 @@ def test_watch_status_tells_trouble_orders_and_retries() -> None:
     assert "old request for a2" in rows["node2"]
     assert "old request for nobody" in rows["node3"]
     assert "leave" not in rows["node4"]
-    assert lines[-1] == "put right: node4: created"
+    assert lines[-1] == "corrected: node4: created"
 
 
 def test_watch_status_of_a_watcher_that_sees_nothing_shows_no_empty_table() -> None:
     """What is wrong is all that there is to say."""
-    assert _lines(Watching(cluster="prod", trouble=TROUBLE)) == ["cluster prod is watched", f"trouble: {TROUBLE}"]
+    assert status_lines(ReconcilerStatus(cluster="prod", trouble=TROUBLE)) == [
+        "cluster prod is watched, every 300 s",
+        f"trouble: {TROUBLE}",
+    ]
 
 
 def test_page_tells_the_same() -> None:
     """Trouble first, then each EtcdMember with its order."""
-    page = watch_page.details(WATCHING, installed=True)
+    page = reconciler_details.details(STATUS, installed=True)
     assert page.index(TROUBLE) < page.index("node1")
     for words in ("asked to leave", "an old request for a2", "an old request for nobody", "- node4: created"):
         assert words in page
-    assert "deploy/crd.yaml" in watch_page.details(Watching(cluster="prod"), installed=False)
+    assert "deploy/crd.yaml" in reconciler_details.details(ReconcilerStatus(cluster="prod"), installed=False)
 
 
 def test_status_tells_the_watchers_trouble() -> None:

@@ -1,4 +1,4 @@
-"""The brake on mass corrections: when a member list contradicts too many EtcdMembers, nothing is written. Pure.
+"""Holding back mass corrections: when a member list contradicts too many EtcdMembers, nothing is written. Pure.
 
 EtcdMembers are what other people's scripts act on, and a list can be wrong in ways that no answer of etcd's shows: the
 endpoints may be another cluster's, or the contexts may be. So EtcdMembers count as a second witness.
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import belief
-from etcd_handoff.etcdmember import HELD_BACK, spoken_of
+from etcd_handoff.etcdmember import HELD_BACK
+from etcd_handoff.operation.matching import member_of
 from etcd_handoff.view import Doubt, quorum
 
 if TYPE_CHECKING:
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
 TOO_MANY_ABSENT: Final = "TooManyAbsent"
 CONFIRM: Final = "etcd-handoff watch resync --confirm"
-CONFIRMABLE: Final = frozenset({belief.CLUSTER_CHANGED, belief.CLUSTER_RESTORED})
-"""Doubts about a list that a confirmation settles: it says that this is the cluster that is meant."""
+CONFIRMABLE: Final = frozenset(
+    {belief.CLUSTER_CHANGED, belief.CLUSTER_RESTORED, belief.RESOURCES_DISAGREE, TOO_MANY_ABSENT}
+)
+"""Kinds of doubt that a confirmation settles: what etcd answers may be right all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def hold(
     doubt = belief.witness(view, surprising)
     if doubt is not None and cluster_id != view.cluster_id:
         return Hold(doubt)
-    turning = [claim.name for claim in surprising if _turns(view, claim)]
+    turning = sorted(claim.name for claim in surprising if _turns(view, claim))
     members = sum(claim.joined == "True" for claim in claims)
     most = max(1, members - quorum(members))
     if len(turning) <= most:
@@ -82,5 +85,27 @@ def hold(
 
 def _turns(view: ClusterView, claim: ResourceClaim) -> bool:
     """Whether the EtcdMember says True, and would say False after the list."""
-    absent = spoken_of(claim.name, claim.member_id, view.members) is None
+    absent = member_of(claim.name, claim.member_id, view.members) is None
     return claim.joined == "True" and bool(claim.member_id) and absent
+
+
+def in_words(doubt: Doubt) -> str:
+    """A doubt for people, with its remedy."""
+    confirm = doubt.kind in CONFIRMABLE and CONFIRM not in doubt.remedy
+    return f"{doubt.kind}: {doubt.text}; {doubt.remedy}" + f"; when this is right, run `{CONFIRM}`" * confirm
+
+
+def why_not_confirm(doubt: Doubt | None, kind: str) -> str:
+    """Why a confirmation is refused; empty when it is not.
+
+    Args:
+        doubt: What holds corrections back now.
+        kind: The kind of doubt that somebody confirms; empty for whichever stands.
+    """
+    if doubt is None:
+        return "confirm: nothing is held back, so there is nothing to confirm"
+    if doubt.kind not in CONFIRMABLE:
+        return f"confirm: {doubt.kind} ends by itself, and with no confirmation; {doubt.remedy}"
+    if kind not in ("", doubt.kind):
+        return f"confirm: {kind} holds nothing back now, but {in_words(doubt)}"
+    return ""

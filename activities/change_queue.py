@@ -1,0 +1,228 @@
+"""The calls to Temporal for a cluster's queue: a removal takes its turn, and a new queue asks who has one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from temporalio import activity
+from temporalio.api.enums.v1 import WorkflowExecutionStatus
+from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.workflow_descriptions import describe, why_silent
+from etcd_handoff.model import QUEUE_TASK_TIMEOUT, FailureType, HandoffState
+from etcd_handoff.operation.change_queue import start_delay
+from etcd_handoff.operation.queue_state import (
+    LOST_HOLDER,
+    ChangeQueueState,
+    QueueEntry,
+    QueuePosition,
+    RecallEntriesInput,
+    RecallEntriesResult,
+    TakeTurnInput,
+    TakeTurnResult,
+    change_queue_id,
+)
+from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, STATE_KEY
+
+if TYPE_CHECKING:
+    from temporalio.client import Client, WorkflowHandle
+    from temporalio.client import WorkflowExecution as Listed
+
+QUEUE_TYPE: Final = "ChangeQueue"
+OPEN_REMOVALS: Final = "WorkflowType = 'RemoveMember' AND CloseTime IS NULL"
+"""Not by their status, since one that somebody has paused is open too, and may have the turn."""
+RECENT_SECONDS: Final = 10.0
+"""Most removals that began within that time are still under way, where there are many."""
+ENQUEUE, STEP_ASIDE, POSITION, REJOIN = "enqueue", "step_aside", "position", "rejoin"
+POSITION_SECONDS: Final = (1.0, 3.0, 8.0)
+"""How long a queue may take to answer each time that it is asked. Together more than `QUEUE_TASK_TIMEOUT`, after which
+another worker goes on where one was killed."""
+WAKE_SECONDS: Final = 0.5
+COMPLETED: Final = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_COMPLETED
+REJOIN_SECONDS: Final = 5.0
+"""How long a removal may take to say whether it has the turn."""
+CONCURRENT_REJOINS: Final = 50
+STATES_WITHOUT_TURN: Final = frozenset({HandoffState.QUEUED, HandoffState.AWAITING_APPROVAL})
+"""States in which a removal never has the turn."""
+
+
+class ChangeQueueActivities:
+    """The activities of the queue.
+
+    Args:
+        client: Connected to the server that the worker works for.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._starts: deque[float] = deque()
+
+    @activity.defn
+    async def take_turn(self, turn: TakeTurnInput) -> TakeTurnResult:
+        """A removal stands in its cluster's queue, or gives its turn up.
+
+        Without a queue it starts one, which gives it the turn, unless the last queue did not end by itself: then others
+        may have the turn from it, and the new queue asks them first. Done again after a lost answer, it finds the queue
+        that it started itself and enters it, which changes nothing but makes the queue answer.
+        """
+        entry, queue = turn.entry, self._client.get_workflow_handle(change_queue_id(turn.cluster_id))
+        delay = start_delay(self._recent_starts()) if entry.waits else None
+        if not (entry.waits or turn.wakes):
+            # Nobody ends the queue's start delay only to give a turn up.
+            return await self._enter(queue, turn) or TakeTurnResult(turn=_not_granted(entry))
+        while True:
+            # ALLOW_DUPLICATE would start it in any case: how the last one ended has to be asked before.
+            last = await describe(self._client, queue.id)
+            if last is not None and not last.workflow_execution_info.HasField("close_time"):
+                if (result := await self._enter(queue, turn)) is not None:
+                    return result
+                continue  # it ended in between
+            lost = last is not None and last.workflow_execution_info.status != COMPLETED
+            state = ChangeQueueState(
+                cluster_id=turn.cluster_id, entries=(entry,), possible_holders=(LOST_HOLDER,) if lost else ()
+            )
+            if not await self._start(queue.id, state, None if lost else delay):
+                continue  # another removal was quicker
+            if lost:
+                return TakeTurnResult(turn=_not_granted(entry, LOST_HOLDER))
+            position = QueuePosition(granted=entry.waits, chain_id=entry.chain_id, request=entry.request)
+            return TakeTurnResult(turn=position)
+
+    @activity.defn
+    async def recall_entries(self, recall: RecallEntriesInput) -> RecallEntriesResult:
+        """Which open removals stand in the queue of an etcd cluster, and which of them has the turn.
+
+        Asking makes a removal count its request up: what an earlier queue granted and is still on its way counts no
+        more.
+        """
+        slots = asyncio.Semaphore(CONCURRENT_REJOINS)
+
+        async def one(workflow_id: str, *, matters: bool) -> QueueEntry | str | None:
+            async with slots:
+                answer = await self._rejoin(workflow_id, recall)
+                return None if isinstance(answer, str) and not matters else answer
+
+        removals = [(workflow_id, True) for workflow_id in recall.only]
+        if not removals:
+            listed = [removal async for removal in self._client.list_workflows(OPEN_REMOVALS)]
+            listed.sort(key=lambda removal: (removal.start_time, removal.id))
+            removals = [(removal.id, _may_hold(removal, recall.profiles)) for removal in listed]
+        answers = await asyncio.gather(*(one(workflow_id, matters=matters) for workflow_id, matters in removals))
+        return RecallEntriesResult(
+            entries=tuple(answer for answer in answers if isinstance(answer, QueueEntry)),
+            silent=tuple(answer for answer in answers if isinstance(answer, str)),
+        )
+
+    async def _start(self, queue_id: str, state: ChangeQueueState, delay: timedelta | None) -> bool:
+        """Start the queue; False when one runs already."""
+        try:
+            await self._client.start_workflow(
+                QUEUE_TYPE,
+                state,
+                id=queue_id,
+                task_queue=activity.info().task_queue,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                task_timeout=QUEUE_TASK_TIMEOUT,
+                start_delay=delay,
+                static_summary=f"One change at a time to etcd cluster {state.cluster_id}",
+            )
+        except WorkflowAlreadyStartedError:
+            return False
+        return True
+
+    async def _enter(self, queue: WorkflowHandle[Any, Any], turn: TakeTurnInput) -> TakeTurnResult | None:
+        """Put the entry into a queue that runs; None when it has ended.
+
+        Temporal keeps the signal until a worker serves the queue, which keeps the place; the update brings the answer.
+        """
+        entry = turn.entry
+        try:
+            await queue.signal(ENQUEUE if entry.waits else STEP_ASIDE, entry)
+            if entry.waits:
+                return await self._ask_position(queue, entry)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return None
+        if turn.wakes:
+            # A signal alone does not end a start delay (seen on Temporal Server 1.32), an update does.
+            with contextlib.suppress(RPCError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError):
+                await _position(queue, entry, WAKE_SECONDS)
+        return TakeTurnResult(turn=_not_granted(entry))
+
+    async def _ask_position(self, queue: WorkflowHandle[Any, Any], entry: QueueEntry) -> TakeTurnResult:
+        """What the queue answers, or why it does not.
+
+        Raises:
+            RPCError: NOT_FOUND when it has ended.
+        """
+        for seconds in POSITION_SECONDS:
+            try:
+                return TakeTurnResult(turn=await _position(queue, entry, seconds))
+            except WorkflowUpdateFailedError:  # a worker of another version, where the signal has to do
+                return TakeTurnResult(turn=_not_granted(entry))
+            except WorkflowUpdateRPCTimeoutOrCancelledError:
+                if activity.is_cancelled():  # which the SDK calls by the same name
+                    raise asyncio.CancelledError from None
+            except RPCError as error:
+                if error.status is RPCStatusCode.NOT_FOUND:
+                    raise
+        text = why_silent(await describe(self._client, queue.id), activity.info().task_queue)
+        return TakeTurnResult(turn=_not_granted(entry), silent=f"the queue {queue.id} does not answer: {text}")
+
+    async def _rejoin(self, workflow_id: str, recall: RecallEntriesInput) -> QueueEntry | str | None:
+        """The entry of a removal; None when it has none for this etcd cluster, its ID when it does not answer."""
+        removal = self._client.get_workflow_handle(workflow_id)
+        try:
+            entry: QueueEntry = await removal.execute_update(
+                REJOIN, recall, result_type=QueueEntry, rpc_timeout=timedelta(seconds=REJOIN_SECONDS)
+            )
+        except WorkflowUpdateFailedError as error:
+            refused = isinstance(error.cause, ApplicationError) and error.cause.type == FailureType.INVALID_INPUT
+            return None if refused else workflow_id
+        except WorkflowUpdateRPCTimeoutOrCancelledError:
+            return workflow_id
+        except RPCError as error:
+            return None if error.status is RPCStatusCode.NOT_FOUND else workflow_id
+        return entry
+
+    def _recent_starts(self) -> int:
+        """Count the removals that began on this worker within `RECENT_SECONDS`, without the one that begins now."""
+        now = time.monotonic()
+        while self._starts and self._starts[0] < now - RECENT_SECONDS:
+            self._starts.popleft()
+        self._starts.append(now)
+        return len(self._starts) - 1
+
+
+async def _position(queue: WorkflowHandle[Any, Any], entry: QueueEntry, seconds: float) -> QueuePosition:
+    """The queue's answer; asked again it is the same question, since Temporal takes only ten at once."""
+    position: QueuePosition = await queue.execute_update(
+        POSITION,
+        entry,
+        id=f"{entry.chain_id}/{entry.request}",
+        result_type=QueuePosition,
+        rpc_timeout=timedelta(seconds=seconds),
+    )
+    return position
+
+
+def _not_granted(entry: QueueEntry, *behind: str) -> QueuePosition:
+    """The removal does not have the turn, and the queue will say when it does."""
+    return QueuePosition(granted=False, behind=behind, chain_id=entry.chain_id, request=entry.request)
+
+
+def _may_hold(removal: Listed, profiles: tuple[str, ...]) -> bool:
+    """Whether a removal that does not answer may have the turn in this etcd cluster, as far as lists tell."""
+    cluster = removal.typed_search_attributes.get(CLUSTER_KEY)
+    state = removal.typed_search_attributes.get(STATE_KEY)
+    return state not in STATES_WITHOUT_TURN and (cluster is None or cluster in profiles)

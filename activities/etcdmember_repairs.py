@@ -1,0 +1,183 @@
+"""Reading and correcting EtcdMembers for the reconciler."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from etcd_handoff.errors import ApiUnavailableError, ConflictError, KubernetesError, ObjectGoneError
+from etcd_handoff.etcdmember import (
+    JOINED,
+    MESSAGE_JOINED,
+    OLD_REQUEST,
+    STANDING,
+    DesiredStatus,
+    asks_to_leave,
+    conditions_of,
+    differs,
+    is_object_name,
+    joined_condition,
+    member_id_of,
+    message_fields,
+    new_resource,
+    resource_name,
+    status_for,
+    status_of,
+)
+from etcd_handoff.events import EventSpec, event_for
+from etcd_handoff.managed_fields import SPEC_LEAVE, STATUS_MESSAGE, last_write, value_since
+from etcd_handoff.operation.matching import desired_status, without_resource
+from etcd_handoff.operation.member_resources import MemberResource, WatchMembersResult
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from etcd_handoff.belief import ResourceClaim
+    from etcd_handoff.kubernetes.port import KubernetesPort
+    from etcd_handoff.operation.drift import Hold
+    from etcd_handoff.operation.member_resources import StandingMessage, SyncMembersInput
+    from etcd_handoff.view import MemberView
+
+CONFLICT_TRIES: Final = 5
+"""How often an EtcdMember is read again after a conflict."""
+
+
+async def list_resources(gateway: KubernetesPort) -> tuple[WatchMembersResult, str]:
+    """All EtcdMembers, and the resourceVersion of the list."""
+    try:
+        resources, version = await gateway.list_at()
+    except ObjectGoneError:
+        return WatchMembersResult(installed=False), ""
+    members = tuple(sorted(map(to_member_resource, resources), key=lambda resource: resource.name))
+    return WatchMembersResult(resources=members), version
+
+
+def to_member_resource(resource: dict[str, Any]) -> MemberResource:
+    """An EtcdMember as the reconciler sees it."""
+    metadata, leave = resource["metadata"], asks_to_leave(resource)
+    leave_since = value_since(resource, SPEC_LEAVE) if leave else ""
+    joined_since = (c.get("lastTransitionTime") for c in conditions_of(resource) if c.get("type") == JOINED)
+    return MemberResource(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        generation=int(metadata.get("generation") or 0),
+        leave=leave,
+        leave_since=leave_since,
+        leave_manager="" if leave else last_write(resource, SPEC_LEAVE).manager,
+        old_request=leave and _called_old(resource, leave_since),
+        member_id=member_id_of(resource),
+        joined=joined_condition(resource),
+        joined_since=str(next(joined_since, "") or ""),
+    )
+
+
+def _called_old(resource: dict[str, Any], leave_since: str) -> bool:
+    """Whether the message calls this very flag an old request: one that is set after the message is a new request."""
+    called = str(status_of(resource).get("message")).startswith(OLD_REQUEST)
+    written = last_write(resource, STATUS_MESSAGE).time
+    return called and not (written and leave_since > written)
+
+
+async def correct(gateway: KubernetesPort, resource: dict[str, Any], sync: SyncMembersInput) -> list[str]:
+    """Write what is true to an EtcdMember; what was corrected, in a sentence.
+
+    Raises:
+        ConflictError: It says something else than before the list was read, or changes all the time.
+        ObjectGoneError: It was deleted meanwhile.
+        KubernetesError: The API server refuses the write.
+    """
+    name = resource["metadata"]["name"]
+    for _ in range(CONFLICT_TRIES):
+        seen = to_member_resource(resource)
+        if seen.status_digest != sync.status_digests.get(name):
+            break
+        desired, standing = desired_status(resource, sync.view.members), _standing(sync, seen)
+        if desired is None:
+            return []
+        if standing is not None and desired.joined:
+            desired = replace(desired, message=standing.message, failed=standing.failed)
+        wrong = differs(resource, desired)
+        if not wrong and not _has_wrong_message(resource, desired, standing):
+            return []
+        try:
+            await gateway.patch_status(resource, status_for(resource, desired, _seconds()))
+        except ConflictError:
+            resource = await gateway.get(name)
+            continue
+        if not wrong:
+            spec = EventSpec("Request", desired.message, warning=standing is not None)
+            await gateway.record_event(event_for(resource, spec, microseconds()))
+            return []
+        spec = EventSpec("Repaired", f"Joined is {desired.joined}: etcd's own list says so")
+        await gateway.record_event(event_for(resource, spec, microseconds()))
+        return [f"{name}: Joined={desired.joined}, was {joined_condition(resource)}"]
+    msg = f"EtcdMember {name} changed meanwhile"
+    raise ConflictError(msg)
+
+
+def _standing(sync: SyncMembersInput, seen: MemberResource) -> StandingMessage | None:
+    """The message that the EtcdMember must have, as long as its spec is the one that the message is about."""
+    standing = sync.standing.get(seen.name)
+    return standing if standing is not None and standing.generation == seen.generation and seen.leave else None
+
+
+def _has_wrong_message(resource: dict[str, Any], desired: DesiredStatus, standing: StandingMessage | None) -> bool:
+    """Whether the message has to be another one, though all the rest is true.
+
+    Without a standing message any message will do, but one whose cause is gone.
+    """
+    message = str(status_of(resource).get("message") or "")
+    outdated = standing is not None or message.startswith(STANDING)
+    return desired.joined is True and message != desired.message and outdated
+
+
+async def note_held_back(gateway: KubernetesPort, resource: dict[str, Any], sync: SyncMembersInput, held: Hold) -> None:
+    """Write to an EtcdMember why it is not corrected, while its condition stays as it is."""
+    fields = message_fields(resource, held.message, failed=True)
+    known = sync.status_digests.get(resource["metadata"]["name"])
+    if not fields or to_member_resource(resource).status_digest != known:
+        return
+    try:
+        await gateway.patch_status(resource, fields)
+    except ApiUnavailableError:
+        raise
+    except KubernetesError:  # what forbids one of them must not stop the others
+        return
+    spec = EventSpec("NotCorrected", held.message, warning=True)
+    await gateway.record_event(event_for(resource, spec, microseconds()))
+
+
+async def create_missing(
+    gateway: KubernetesPort, members: Sequence[MemberView], claims: Sequence[ResourceClaim]
+) -> tuple[list[str], list[str]]:
+    """Create an EtcdMember for each member that has none: which were created, and why others were not."""
+    created, notes = list[str](), list[str]()
+    times = Counter(resource_name(member.name) for member in members)
+    for member in without_resource(members, claims):
+        name = resource_name(member.name)
+        if times[name] > 1 or not is_object_name(name):
+            why = "another member has that name" if times[name] > 1 else "no object can have that name"
+            text = f"member {member.name} ({member.id}) gets no EtcdMember: {why}; restart it with another --name"
+            notes.append(text)
+            continue
+        try:
+            resource = await gateway.create(new_resource(name))
+            desired = DesiredStatus(member.id, joined=True, message=MESSAGE_JOINED, peer_urls=member.peer_urls)
+            await gateway.patch_status(resource, status_for(resource, desired, _seconds()))
+        except KubernetesError as error:
+            notes.append(f"EtcdMember {name} could not be created: {error}")
+        else:
+            created.append(f"{name}: created")
+    return created, notes
+
+
+def _seconds() -> str:
+    """Now, as conditions have it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def microseconds() -> str:
+    """Now, as Events have it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,48 @@
+"""What `watch status` says of a watcher. Pure; it prints nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etcd_handoff.cli.render.table import table
+from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED
+
+if TYPE_CHECKING:
+    from etcd_handoff.operation.member_resources import MemberResource
+    from etcd_handoff.operation.reconciler_state import ReconcilerStatus
+
+
+def status_exit(status: ReconcilerStatus) -> int:
+    """3 when a doubt holds corrections back, 1 when anything else is wrong."""
+    if status.doubt is not None:
+        return EXIT_REFUSED
+    return EXIT_FAILED if status.trouble else EXIT_DONE
+
+
+def status_lines(status: ReconcilerStatus) -> list[str]:
+    """Trouble first, then all EtcdMembers, then what was corrected."""
+    lines = [f"cluster {status.cluster} is watched, every {status.resync_seconds:g} s"]
+    if status.trouble:
+        lines.append(f"trouble: {status.trouble}")
+    failures = {retry.uid: retry.failures for retry in status.retries}
+    rows = [
+        [
+            resource.name,
+            resource.member_id or "-",
+            resource.joined,
+            _request(status, resource),
+            f"failed {failures[resource.uid]} times, tried again" if resource.uid in failures else "",
+        ]
+        for resource in status.members
+    ]
+    if rows or not status.trouble:
+        lines += table(("ETCDMEMBER", "MEMBER ID", "JOINED", "ASKED", ""), rows)
+    return [*lines, *(f"corrected: {text}" for text in status.repaired)]
+
+
+def _request(status: ReconcilerStatus, resource: MemberResource) -> str:
+    """What an EtcdMember asks for."""
+    if not resource.leave:
+        return ""
+    about = next((order.member_id for order in status.orders if order.uid == resource.uid), resource.member_id)
+    return "asked to leave" if about == resource.member_id else f"old request for {about or 'nobody'}"

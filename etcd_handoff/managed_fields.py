@@ -1,0 +1,62 @@
+"""Who wrote a field of a Kubernetes object, and when, as `metadata.managedFields` tells. Pure.
+
+An API server notes for each field manager which fields it set last, and when it last changed one of them (Kubernetes
+API concepts, "Server-Side Apply", "Field management"). Times are whole seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+SPEC_LEAVE: Final = ("f:spec", "f:leave")
+STATUS_MESSAGE: Final = ("f:status", "f:message")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Write:
+    """One manager's ownership of a field.
+
+    Attributes:
+        time: When the manager last changed a field of its own, RFC 3339 in UTC; empty when that is not known.
+        manager: Its name.
+    """
+
+    time: str
+    manager: str
+
+
+def writes(resource: dict[str, Any], field: tuple[str, ...]) -> list[Write]:
+    """All owners of a field.
+
+    Args:
+        resource: The object.
+        field: Path of the field in `fieldsV1`.
+    """
+    entries = resource["metadata"].get("managedFields")
+    return [
+        Write(str(entry.get("time") or ""), str(entry.get("manager") or ""))
+        for entry in (entries if isinstance(entries, list) else [])
+        if isinstance(entry, dict) and _owns(entry.get("fieldsV1"), field)
+    ]
+
+
+def last_write(resource: dict[str, Any], field: tuple[str, ...]) -> Write:
+    """The latest owner of a field; both parts are empty when there is none."""
+    return max(writes(resource, field), default=Write("", ""))
+
+
+def value_since(resource: dict[str, Any], field: tuple[str, ...]) -> str:
+    """Since when a field has its value; empty when that is not known.
+
+    A manager that sets a field to the value that it has becomes a further owner, so the earliest time counts.
+    """
+    return min((write.time for write in writes(resource, field) if write.time), default="")
+
+
+def _owns(fields: object, field: tuple[str, ...]) -> bool:
+    for part in field:
+        if not isinstance(fields, dict) or part not in fields:
+            return False
+        fields = fields[part]
+    return True

@@ -1,0 +1,167 @@
+"""One change at a time per etcd cluster: what the queue does with a message, and a removal with an answer. Pure."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.operation.queue_state import LOST_HOLDER, KnownProgress, QueuePosition
+
+if TYPE_CHECKING:
+    from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry, RecallEntriesResult
+
+START_DELAY, START_DELAY_PER_REMOVAL = timedelta(seconds=2), timedelta(seconds=0.5)
+LONGEST_START_DELAY: Final = timedelta(seconds=60)
+FIRST_REJOIN_PAUSE, LONGEST_REJOIN_PAUSE = timedelta(seconds=10), timedelta(minutes=10)
+KEPT_SENTENCES: Final = 5
+"""Sentences of a removal that the queue remembers. Its EtcdMember may carry one of them when the removal ends."""
+
+
+# --- the queue --------------------------------------------------------------------------------------------------------
+
+
+def start(state: ChangeQueueState) -> ChangeQueueState:
+    """The queue at its start. The removal that started it has the turn, and knows that without being told."""
+    state = grant(state)
+    return with_position(state, position_of(state, state.holder)) if state.holder else state
+
+
+def enqueue(state: ChangeQueueState, entry: QueueEntry) -> ChangeQueueState:
+    """The queue with `entry`: at its old place when it waited already, else at the end.
+
+    An entry that a later one of the same removal has overtaken changes nothing. An entry says nothing of other removals
+    under the same workflow ID: only Temporal tells that one of them has ended.
+    """
+    before = next((e for e in state.entries if e.chain_id == entry.chain_id), None)
+    if before is not None and before.request > entry.request:
+        return state
+    if before is not None and before.waits == entry.waits:
+        entries = tuple(entry if e is before else e for e in state.entries)
+    else:
+        entries = (*(e for e in state.entries if e is not before), entry)
+    holder = "" if state.holder == entry.chain_id and not entry.waits else state.holder
+    return state.model_copy(update={"entries": entries, "holder": holder})
+
+
+def dequeue(state: ChangeQueueState, chain_id: str) -> ChangeQueueState:
+    """The queue without a removal that has ended."""
+    return state.model_copy(
+        update={
+            "entries": tuple(e for e in state.entries if e.chain_id != chain_id),
+            "holder": "" if state.holder == chain_id else state.holder,
+            "positions": tuple(p for p in state.positions if p.chain_id != chain_id),
+            "progress": tuple(p for p in state.progress if p.chain_id != chain_id),
+        }
+    )
+
+
+def grant(state: ChangeQueueState) -> ChangeQueueState:
+    """The queue after the free turn went to the first waiter, or to one that has it from the queue before."""
+    if state.holder or state.possible_holders:
+        return state
+    waiters = state.waiters
+    first = next((entry for entry in waiters if entry.holds), waiters[0] if waiters else None)
+    return state.model_copy(update={"holder": first.chain_id}) if first else state
+
+
+def recall(state: ChangeQueueState, answer: RecallEntriesResult) -> ChangeQueueState:
+    """The queue after it asked the open removals: those that had the turn or waited in the queue before still do."""
+    for entry in answer.entries:
+        state = enqueue(state, entry)
+    state = grant(state.model_copy(update={"possible_holders": answer.silent}))
+    for entry in state.entries:
+        if entry.holds and state.holder == entry.chain_id:
+            state = with_position(state, position_of(state, entry.chain_id))
+    return state
+
+
+def position_of(state: ChangeQueueState, chain_id: str) -> QueuePosition:
+    """Where a removal stands."""
+    request = next((e.request for e in state.entries if e.chain_id == chain_id), 0)
+    if state.holder == chain_id:
+        return QueuePosition(granted=True, chain_id=chain_id, request=request)
+    before = [e for e in state.entries if e.chain_id == state.holder]
+    for entry in state.waiters:
+        if entry.chain_id == chain_id:
+            break
+        before.append(entry)
+    behind = (*map(holder_label, state.possible_holders), *(e.label for e in before))
+    return QueuePosition(granted=False, behind=behind, chain_id=chain_id, request=request)
+
+
+def holder_label(name: str) -> str:
+    """One of `possible_holders`, for people."""
+    return name if name == LOST_HOLDER else f"{name}, which does not say whether it has the turn"
+
+
+def changed_positions(state: ChangeQueueState) -> tuple[tuple[QueueEntry, QueuePosition], ...]:
+    """The removals that have to be told their position: the turn is theirs, for their latest request, or they moved."""
+    last = {position.chain_id: position for position in state.positions}
+    changed: list[tuple[QueueEntry, QueuePosition]] = []
+    for entry in state.entries:
+        position, before = position_of(state, entry.chain_id), last.get(entry.chain_id)
+        known = before is not None and (position.granted, position.behind) == (before.granted, before.behind)
+        same_request = before is not None and position.request == before.request
+        if entry.waits and not (known and (same_request or not position.granted)):
+            changed.append((entry, position))
+    return tuple(changed)
+
+
+def with_position(state: ChangeQueueState, position: QueuePosition) -> ChangeQueueState:
+    """The queue after a removal was told this position."""
+    others = (p for p in state.positions if p.chain_id != position.chain_id)
+    return state.model_copy(update={"positions": (*others, position)})
+
+
+def progress_of(state: ChangeQueueState, chain_id: str) -> KnownProgress:
+    """What is known of a removal's progress."""
+    return next((p for p in state.progress if p.chain_id == chain_id), KnownProgress(chain_id=chain_id))
+
+
+def with_progress(state: ChangeQueueState, progress: KnownProgress) -> ChangeQueueState:
+    """The queue with what is now known of a removal, if that is still in the queue."""
+    if all(entry.chain_id != progress.chain_id for entry in state.entries):
+        return state
+    others = (p for p in state.progress if p.chain_id != progress.chain_id)
+    kept = progress.model_copy(update={"sentences": progress.sentences[-KEPT_SENTENCES:]})
+    return state.model_copy(update={"progress": (*others, kept)})
+
+
+# --- a removal --------------------------------------------------------------------------------------------------------
+
+
+def latest_position(known: QueuePosition, received: QueuePosition, chain_id: str, request: int) -> QueuePosition:
+    """The position that counts for a removal after its queue has told it one.
+
+    Args:
+        known: What the removal knew.
+        received: What the queue says, in a signal or in an answer.
+        chain_id: The removal's own chain.
+        request: The removal's last request. An answer to an older one does not count: the turn was given up, or asked
+            for again, since. A granted turn stays granted until the removal makes another request.
+    """
+    other = received.chain_id != chain_id or received.request != request
+    return known if other or (known.granted and known.request == request) else received
+
+
+def rejoin_pause(times: int) -> timedelta:
+    """How long a removal waits for news before it checks that it is still in the queue.
+
+    Each check costs events in both histories, and a history may not grow for ever.
+
+    Args:
+        times: How many checks it has made since it began to wait.
+    """
+    return min(FIRST_REJOIN_PAUSE * (1 << min(times, 10)), LONGEST_REJOIN_PAUSE)
+
+
+def start_delay(others: int) -> timedelta:
+    """Start delay of the queue workflow.
+
+    Its start alone gives the turn. Most removals end within the delay, and a queue that works meanwhile would only slow
+    them down. The next removal that asks for the turn ends the delay.
+
+    Args:
+        others: Removals that began lately on the same worker: the more there are, the later each ends.
+    """
+    return min(START_DELAY + others * START_DELAY_PER_REMOVAL, LONGEST_START_DELAY)

@@ -1,0 +1,136 @@
+"""EtcdMembers as the reconciler sees them, and what its activities take and answer."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from pydantic import Field
+
+from etcd_handoff.view import ClusterView, Doubt
+from etcd_handoff.wire import Message
+
+DIGEST_DIGITS: Final = 16
+
+
+class MemberResource(Message):
+    """One EtcdMember.
+
+    Attributes:
+        name: Name of the resource.
+        uid: Identity of the resource: a new one with the same name has another.
+        generation: Counts changes of its spec; 1 means that the spec is as it was created.
+        leave: `spec.leave`.
+        leave_since: When `spec.leave` was set, as its `metadata.managedFields` tell (RFC 3339, UTC); empty when it is
+            not set, or they do not tell.
+        leave_manager: Field manager that cleared `spec.leave`; empty when it is set, or when that is not known.
+        old_request: `spec.leave` is set, and a message that is not older than it calls it an old request.
+        member_id: `status.memberID`, in our form; empty when it has none.
+        joined: Condition `Joined`: `True`, `False` or `Unknown`.
+        joined_since: `lastTransitionTime` of that condition.
+    """
+
+    name: str
+    uid: str
+    generation: int
+    leave: bool
+    leave_since: str = ""
+    leave_manager: str = ""
+    old_request: bool = False
+    member_id: str = ""
+    joined: str = "Unknown"
+    joined_since: str = ""
+
+    @property
+    def status_digest(self) -> str:
+        """Digest of what it says of its member; its spec and its message do not count."""
+        return _digest(self.uid, self.member_id, self.joined, self.joined_since)
+
+
+class WatchMembersInput(Message):
+    """Input of `watch_members`.
+
+    Attributes:
+        cluster: Cluster profile.
+        known_digest: Digest of the last answer: the activity ends when there is something else, or when its time is
+            over. Empty for an answer at once.
+        seconds: How long to watch at most.
+    """
+
+    cluster: str
+    known_digest: str = ""
+    seconds: float
+
+
+class WatchMembersResult(Message):
+    """Answer of `watch_members`: all EtcdMembers at one moment.
+
+    Attributes:
+        installed: The API serves EtcdMembers.
+        unchanged: They are as the digest in the question says; `resources` is left empty.
+        resources: The EtcdMembers, by name.
+    """
+
+    installed: bool = True
+    unchanged: bool = False
+    resources: tuple[MemberResource, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Digest of all that starts a new round when it changes: not of messages and other fields of a status."""
+        return _digest(str(self.installed), *(resource.model_dump_json() for resource in self.resources))
+
+
+class StandingMessage(Message):
+    """What a present member's EtcdMember has to say as long as its `spec.leave` starts no removal.
+
+    Attributes:
+        generation: Of the EtcdMember: the message may be wrong after a change of the spec.
+        message: The sentence.
+        failed: Whether it says that a request was refused.
+    """
+
+    generation: int
+    message: str
+    failed: bool = False
+
+
+class SyncMembersInput(Message):
+    """Input of `sync_members`: make every EtcdMember agree with a linearizable member list.
+
+    Attributes:
+        cluster: Cluster profile.
+        status_digests: Digest of each EtcdMember's status before the list was read, by its name. One that says
+            something else since is left for the next round, because the list may be older than its status.
+        view: The list.
+        explained: IDs of members that removals of ours have taken out.
+        standing: Messages of EtcdMembers whose `spec.leave` starts no removal, by their names.
+        confirmed: The doubt that somebody has confirmed not to matter; None when there is none.
+    """
+
+    cluster: str
+    status_digests: dict[str, str]
+    view: ClusterView
+    explained: tuple[str, ...] = ()
+    standing: dict[str, StandingMessage] = Field(default_factory=dict)
+    confirmed: Doubt | None = None
+
+
+class SyncMembersResult(Message):
+    """Answer of `sync_members`.
+
+    Attributes:
+        repairs: What was corrected, one sentence each.
+        retry_soon: Something could not be judged now.
+        doubt: Why nothing was corrected (`etcd_handoff.operation.drift`); None when nothing was held back.
+        note: What was not corrected, and why; empty when all agree.
+    """
+
+    repairs: tuple[str, ...] = ()
+    retry_soon: bool = False
+    doubt: Doubt | None = None
+    note: str = ""
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()[:DIGEST_DIGITS]

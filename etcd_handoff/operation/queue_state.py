@@ -1,0 +1,161 @@
+"""The queue of one etcd cluster: its state, and what removals and their queue tell each other.
+
+"The turn" is the right to change the cluster. One removal at a time has it: the holder.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import Field
+
+from etcd_handoff.wire import MemberId, Message
+
+LOST_HOLDER: Final = "whoever had the turn in the queue that was ended"
+"""Stands in `possible_holders` until a new queue has asked the open removals for the first time."""
+
+
+class QueueEntry(Message):
+    """One removal in the queue of its etcd cluster.
+
+    Attributes:
+        workflow_id: The removal's workflow ID.
+        chain_id: Run ID of the first run of its chain: a later start under the same workflow ID is another removal.
+        cluster: Its cluster profile; two profiles may name one etcd cluster.
+        member_name: Name of the member that leaves.
+        member_id: ID of the member that leaves.
+        waits: It wants the turn; False while something else blocks it, or when its member is out.
+        request: Counts up with each message of the removal to its queue. Messages may overtake each other, and the
+            highest number counts.
+        holds: It has the turn already, from a queue that was ended.
+    """
+
+    workflow_id: str = Field(min_length=1)  # Temporal fails the task that signals a workflow without ID
+    chain_id: str
+    cluster: str
+    member_name: str
+    member_id: MemberId
+    waits: bool = True
+    request: int = 0
+    holds: bool = False
+
+    @property
+    def label(self) -> str:
+        """The removal, for people."""
+        return f"the removal of {self.member_name or self.member_id}"
+
+
+class QueuePosition(Message):
+    """Where a removal stands in its queue: answer of the update `position`, and payload of the signal `your_turn`.
+
+    Attributes:
+        granted: The removal has the turn.
+        behind: Who is before it, in order.
+        chain_id: The removal. A signal reaches whichever run has the workflow ID, and that may be a later removal than
+            the one in the queue.
+        request: The request that this answers. The removal ignores answers to older requests.
+    """
+
+    granted: bool
+    behind: tuple[str, ...] = ()
+    chain_id: str = ""
+    request: int = 0
+
+
+class KnownProgress(Message):
+    """What a queue knows of the progress of a removal that it follows.
+
+    Attributes:
+        chain_id: The removal.
+        state: Its last known state.
+        doing: Its last known words.
+        sentences: What the queue wrote to its EtcdMember, newest last.
+    """
+
+    chain_id: str
+    state: str = ""
+    doing: str = ""
+    sentences: tuple[str, ...] = ()
+
+
+class ChangeQueueState(Message):
+    """State of the workflow `ChangeQueue`, and its input: who has the turn, and who waits for it.
+
+    Attributes:
+        cluster_id: The etcd cluster's own ID.
+        entries: Open removals, first come first served.
+        holder: Chain ID of the removal that has the turn; empty when nobody has it.
+        positions: The position that each removal was told last.
+        progress: What is known of each removal's progress.
+        possible_holders: Who may have the turn from an earlier queue that was ended: workflow IDs of removals, or
+            `LOST_HOLDER`. While there is one, nobody gets the turn.
+    """
+
+    cluster_id: MemberId
+    entries: tuple[QueueEntry, ...] = ()
+    holder: str = ""
+    positions: tuple[QueuePosition, ...] = ()
+    progress: tuple[KnownProgress, ...] = ()
+    possible_holders: tuple[str, ...] = ()
+
+    @property
+    def waiters(self) -> tuple[QueueEntry, ...]:
+        """Removals that want the turn and do not have it, in order."""
+        return tuple(entry for entry in self.entries if entry.waits and entry.chain_id != self.holder)
+
+
+class TakeTurnInput(Message):
+    """Input of `take_turn`: a removal asks its queue for the turn, or gives it up.
+
+    Attributes:
+        cluster_id: The etcd cluster's own ID.
+        entry: The removal.
+        wakes: Whether a queue in its start delay goes on at once. It does in any case when it is asked for the turn.
+    """
+
+    cluster_id: MemberId
+    entry: QueueEntry
+    wakes: bool = True
+
+
+class TakeTurnResult(Message):
+    """Answer of `take_turn`.
+
+    Attributes:
+        turn: Where the removal stands in the queue.
+        silent: Why the queue does not answer, in words; empty when it does.
+    """
+
+    turn: QueuePosition
+    silent: str = ""
+
+
+class RecallEntriesInput(Message):
+    """Input of `recall_entries`, and of a removal's update `rejoin`: a new queue asks who has or wants the turn.
+
+    Attributes:
+        cluster_id: The etcd cluster's own ID.
+        profiles: Cluster profiles that are known to name it.
+        only: Workflow IDs of the removals to ask; empty for all that are open.
+    """
+
+    cluster_id: MemberId
+    profiles: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+
+
+class RecallEntriesResult(Message):
+    """Answer of `recall_entries`.
+
+    Attributes:
+        entries: The removals in the queue of this etcd cluster, in the order in which they were started.
+        silent: Workflow IDs of removals that do not answer.
+    """
+
+    entries: tuple[QueueEntry, ...] = ()
+    silent: tuple[str, ...] = ()
+
+
+def change_queue_id(cluster_id: str) -> str:
+    """The workflow ID of a cluster's queue (contract)."""
+    return f"etcd-turns/{cluster_id}"

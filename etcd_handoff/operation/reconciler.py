@@ -1,0 +1,230 @@
+"""What the reconciler of EtcdMembers concludes from its state, its EtcdMembers and a look at etcd. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff import belief
+from etcd_handoff.belief import Binding, ResourceClaim
+from etcd_handoff.etcdmember import as_listed
+from etcd_handoff.model import workflow_id
+from etcd_handoff.operation import leave_orders
+from etcd_handoff.operation.member_resources import SyncMembersInput
+from etcd_handoff.operation.reconciler_state import (
+    LAST_EPOCH_SECOND,
+    ReconcilerStatus,
+    RemovalRetry,
+    RunningRemoval,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from etcd_handoff.operation.member_resources import MemberResource
+    from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, ReconcilerState
+    from etcd_handoff.view import ClusterView, Doubt
+
+FIRST_RETRY_SECONDS: Final = 15.0
+LONGEST_RETRY_SECONDS: Final = 600.0
+FIRST_BACK_OFF_SECONDS: Final = 1.0
+LONGEST_BACK_OFF_SECONDS: Final = 60.0
+PAUSE_GROWTH: Final = 2.0
+MOST_DOUBLINGS: Final = 30
+"""Beyond the longest pause, and far from what a float can hold."""
+RESYNC_SOON_SECONDS: Final = 1.0
+KEPT_REPAIRS: Final = 20
+
+
+def retry_after(failures: int) -> float:
+    """Seconds until a removal that failed so often in a row is tried again."""
+    return min(FIRST_RETRY_SECONDS * PAUSE_GROWTH ** _doublings(failures), LONGEST_RETRY_SECONDS)
+
+
+def back_off(failed_rounds: int) -> float:
+    """Seconds until a round is repeated after so many in a row that could not be done."""
+    return min(FIRST_BACK_OFF_SECONDS * PAUSE_GROWTH ** _doublings(failed_rounds), LONGEST_BACK_OFF_SECONDS)
+
+
+def seconds_to_next_round(state: ReconcilerState, resync_seconds: float, now: float, *, soon: bool) -> float:
+    """Seconds until all EtcdMembers are compared again though nothing has changed.
+
+    Args:
+        state: What is known.
+        resync_seconds: The longest pause.
+        now: Seconds since the epoch.
+        soon: The last round left something to be done.
+    """
+    pauses = [resync_seconds]
+    pauses += [back_off(state.failed_rounds)] * bool(state.failed_rounds) + [RESYNC_SOON_SECONDS] * soon
+    pauses += [retry.at_seconds - now for retry in state.retries.values() if retry.at_seconds > now]
+    return min(pauses)
+
+
+def list_doubt(state: ReconcilerState, resources: Sequence[MemberResource], view: ClusterView) -> Doubt | None:
+    """Why nothing may be concluded from a member list, whatever was known before; no confirmation settles it."""
+    return belief.contradiction(view, Binding(), _departed(state, resources))
+
+
+def cluster_doubt(state: ReconcilerState, resources: Sequence[MemberResource], view: ClusterView) -> Doubt | None:
+    """Why the cluster seems to be another one than was known, or an older state of it; a confirmation settles it.
+
+    That it was restored lasts, though the restored cluster grows beyond what was known of the old one.
+    """
+    return state.restored or belief.contradiction(view, state.binding, _departed(state, resources))
+
+
+def after_change_of_cluster(state: ReconcilerState, resources: Sequence[MemberResource]) -> ReconcilerState:
+    """The state once somebody has confirmed that the cluster has changed or was restored: all standing orders end."""
+    orders = leave_orders.void(resources)
+    return state.model_copy(
+        update={"binding": Binding(), "restored": None, "orders": orders, "retries": {}, "removed": {}}
+    )
+
+
+def with_orders(state: ReconcilerState, resources: Sequence[MemberResource], view: ClusterView) -> ReconcilerState:
+    """The state with the orders of these EtcdMembers, and without what is needed no more.
+
+    That is: retries of orders that have ended, and removals whose EtcdMember says Joined=False.
+    """
+    orders = leave_orders.updated(state.orders, resources, view)
+    retries = {uid: r for uid, r in state.retries.items() if uid in orders and orders[uid].member_id}
+    unrecorded = {resource.member_id for resource in resources if resource.joined != "False"}
+    removed = {member_id: look for member_id, look in state.removed.items() if member_id in unrecorded}
+    return state.model_copy(update={"orders": orders, "retries": retries, "removed": removed})
+
+
+def removals_to_start(
+    state: ReconcilerState, cluster: str, resources: Sequence[MemberResource], view: ClusterView, now: float
+) -> tuple[ReconcilerState, tuple[RunningRemoval, ...]]:
+    """The removals that orders ask for and that do not run yet.
+
+    Args:
+        state: What is known; the new state schedules a retry where a removed member is listed still.
+        cluster: Cluster profile.
+        resources: All EtcdMembers.
+        view: The member list of the look with the number `state.looks`.
+        now: Seconds since the epoch.
+    """
+    removals: list[RunningRemoval] = []
+    for resource in resources:
+        member = leave_orders.member_to_remove(state.orders.get(resource.uid), resource, view)
+        if member is None or resource.uid in state.running or _pauses(state, resource, now):
+            continue
+        removed_at = state.removed.get(member.member_id)
+        if removed_at is not None:
+            if removed_at < state.looks:  # else the list was read before the removal ended
+                removed = {key: look for key, look in state.removed.items() if key != member.member_id}
+                state = with_retry(state, resource.uid, resource.generation, now)
+                state = state.model_copy(update={"removed": removed})
+            continue
+        removals.append(
+            RunningRemoval(
+                uid=resource.uid,
+                resource=resource.name,
+                generation=resource.generation,
+                member_id=member.member_id,
+                label=member.label,
+                workflow_id=workflow_id(cluster, member.label),
+            )
+        )
+    return state, tuple(removals)
+
+
+def with_retry(state: ReconcilerState, uid: str, generation: int, now: float) -> ReconcilerState:
+    """The state in which a removal that failed now is tried again later.
+
+    Args:
+        state: What is known.
+        uid: The EtcdMember that asks for it.
+        generation: Its generation.
+        now: Seconds since the epoch.
+    """
+    before = state.retries.get(uid)
+    failures = before.failures + 1 if before is not None and before.generation == generation else 1
+    at_seconds = min(now + retry_after(failures), LAST_EPOCH_SECOND)
+    retry = RemovalRetry(uid=uid, generation=generation, failures=failures, at_seconds=at_seconds)
+    return state.model_copy(update={"retries": {**state.retries, uid: retry}})
+
+
+def is_ordered(state: ReconcilerState, removal: RunningRemoval) -> bool:
+    """Whether the order for this removal stands."""
+    order = state.orders.get(removal.uid)
+    return order is not None and order.member_id == removal.member_id
+
+
+def with_repairs(state: ReconcilerState, repairs: Sequence[str]) -> ReconcilerState:
+    """The state with these corrections among the last ones."""
+    return state.model_copy(update={"repairs": (*state.repairs, *repairs)[-KEPT_REPAIRS:]})
+
+
+def claims(resources: Sequence[MemberResource], view: ClusterView) -> list[ResourceClaim]:
+    """What EtcdMembers say of who is a member."""
+    return [
+        ResourceClaim(name=r.name, member_id=as_listed(r.member_id, view.members), joined=r.joined) for r in resources
+    ]
+
+
+def sync_input(
+    state: ReconcilerState, cluster: str, resources: Sequence[MemberResource], view: ClusterView
+) -> SyncMembersInput:
+    """What `sync_members` is to do.
+
+    Args:
+        state: What is known.
+        cluster: Cluster profile.
+        resources: All EtcdMembers, read before the member list.
+        view: The member list.
+    """
+    return SyncMembersInput(
+        cluster=cluster,
+        status_digests={resource.name: resource.status_digest for resource in resources},
+        view=view,
+        explained=tuple(state.removed),
+        standing=leave_orders.standing_messages(state.orders, resources, view),
+        confirmed=state.confirmed,
+    )
+
+
+def status(
+    request: ReconcileEtcdMembersRequest,
+    state: ReconcilerState,
+    resources: tuple[MemberResource, ...],
+    follow_errors: Iterable[str],
+) -> ReconcilerStatus:
+    """What the query `status` answers.
+
+    Args:
+        request: What is reconciled.
+        state: What is known.
+        resources: All EtcdMembers as seen last.
+        follow_errors: Why removals that are under way cannot be followed.
+    """
+    flagged = {resource.uid for resource in resources if resource.leave}
+    return ReconcilerStatus(
+        cluster=request.cluster,
+        cluster_id=state.binding.cluster_id,
+        resync_seconds=request.resync_seconds,
+        members=resources,
+        orders=tuple(order for order in state.orders.values() if order.uid in flagged),
+        removing=tuple(state.running),
+        retries=tuple(state.retries.values()),
+        doubt=state.doubt,
+        trouble="; ".join(text for text in (state.trouble, *follow_errors) if text),
+        repaired=state.repairs,
+    )
+
+
+def _departed(state: ReconcilerState, resources: Sequence[MemberResource]) -> set[str]:
+    """Members that are known to leave or to have left."""
+    left = {resource.member_id for resource in resources if resource.joined == "False"} | state.removed.keys()
+    return left | {removal.member_id for removal in state.running.values()}
+
+
+def _pauses(state: ReconcilerState, resource: MemberResource, now: float) -> bool:
+    """Whether its removal failed lately, and nobody has changed the EtcdMember's spec since."""
+    retry = state.retries.get(resource.uid)
+    return retry is not None and retry.generation == resource.generation and retry.at_seconds > now
+
+
+def _doublings(times: int) -> int:
+    return max(0, min(times - 1, MOST_DOUBLINGS))

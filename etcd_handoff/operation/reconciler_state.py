@@ -1,0 +1,167 @@
+"""State of the workflow `ReconcileEtcdMembers`, and what people ask it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from pydantic import Field
+
+from etcd_handoff.belief import Binding
+from etcd_handoff.operation.member_resources import MemberResource
+from etcd_handoff.view import Doubt
+from etcd_handoff.wire import ClusterName, Message, Request
+
+RESYNC_SECONDS: Final = 300.0
+LAST_EPOCH_SECOND: Final = 253_402_300_799
+"""The end of the year 9999: no timer can be set beyond it."""
+WATCH_TASK_TIMEOUT: Final = timedelta(seconds=10)
+"""Another worker must be able to replay the longest history of a reconciler within it, also when it is busy."""
+
+
+class LeaveOrder(Message):
+    """Which member an EtcdMember's present `spec` asks to leave.
+
+    Attributes:
+        uid: The EtcdMember.
+        generation: Its generation: a change of its spec is another order.
+        member_id: The member that is to leave; empty for nobody.
+        status_digest: Digest of the EtcdMember's status when it was read last.
+    """
+
+    uid: str
+    generation: int
+    member_id: str = ""
+    status_digest: str = ""
+
+
+class RunningRemoval(Message):
+    """A removal that was started, or joined, for an EtcdMember.
+
+    Attributes:
+        uid: The EtcdMember.
+        resource: Its name.
+        generation: Its generation then.
+        member_id: The member that is to leave.
+        label: The member, for people.
+        workflow_id: The removal.
+        joined: It ran already, and may be about another member.
+    """
+
+    uid: str
+    resource: str
+    generation: int
+    member_id: str
+    label: str
+    workflow_id: str
+    joined: bool = False
+
+
+class RemovalRetry(Message):
+    """A removal that failed and will be tried again.
+
+    Attributes:
+        uid: The EtcdMember that asks for it.
+        generation: Its generation when it failed: a change of its spec is tried at once.
+        failures: How often in a row.
+        at_seconds: When it is tried again, in seconds of workflow time since the epoch.
+    """
+
+    uid: str
+    generation: int
+    failures: int = Field(ge=1)
+    at_seconds: float = Field(ge=0, le=LAST_EPOCH_SECOND, allow_inf_nan=False)
+
+
+class ReconcilerState(Message):
+    """All that a reconciler knows; it goes along when the workflow continues as new.
+
+    Attributes:
+        binding: The etcd cluster that is meant.
+        doubt: Why the last complete round wrote nothing; None when it wrote.
+        restored: The doubt that the cluster was restored, which only a confirmation ends.
+        confirmed: The doubt that somebody has confirmed: it holds nothing back any more. Any other doubt does.
+        orders: Which member each EtcdMember asks to leave, by UID.
+        retries: Removals that failed, by UID of the EtcdMember.
+        running: Removals under way, by UID of the EtcdMember.
+        removed: Members that removals of ours have taken out, as long as an EtcdMember says something else; each with
+            the number of the last look at etcd that had begun then.
+        looks: How many looks at etcd have begun.
+        repairs: What was corrected lately.
+        trouble: What is wrong with the last round; empty when nothing is.
+        failed_rounds: How many rounds in a row could not be done.
+    """
+
+    binding: Binding = Field(default_factory=Binding)
+    doubt: Doubt | None = None
+    restored: Doubt | None = None
+    confirmed: Doubt | None = None
+    orders: dict[str, LeaveOrder] = Field(default_factory=dict)
+    retries: dict[str, RemovalRetry] = Field(default_factory=dict)
+    running: dict[str, RunningRemoval] = Field(default_factory=dict)
+    removed: dict[str, int] = Field(default_factory=dict)
+    looks: int = 0
+    repairs: tuple[str, ...] = ()
+    trouble: str = ""
+    failed_rounds: int = 0
+
+
+class ReconcileEtcdMembersRequest(Request):
+    """Input of the workflow `ReconcileEtcdMembers`.
+
+    Attributes:
+        cluster: Cluster profile.
+        resync_seconds: How often all EtcdMembers are compared with the member list though nothing has changed.
+        state: Carried from run to run; leave it out.
+    """
+
+    cluster: ClusterName
+    resync_seconds: float = Field(default=RESYNC_SECONDS, ge=1, le=86400, allow_inf_nan=False)
+    state: ReconcilerState | None = None
+
+
+class ResyncRequest(Request):
+    """Input of the update `resync`.
+
+    Attributes:
+        confirm: What etcd answers now is right, though a doubt holds corrections back. It counts for that doubt alone.
+        doubt: Kind of the doubt that is confirmed: another one is refused. Empty for whichever stands.
+        reason: Free text for the people who read the history.
+    """
+
+    confirm: bool = False
+    doubt: str = Field(default="", max_length=100)
+    reason: str = Field(default="", max_length=1000)
+
+
+class ReconcilerStatus(Message):
+    """Answer of the query `status`.
+
+    Attributes:
+        cluster: Cluster profile.
+        cluster_id: The etcd cluster; empty until one has been seen and not been contradicted.
+        resync_seconds: How often all EtcdMembers are compared though nothing has changed.
+        members: All EtcdMembers as seen last.
+        orders: Which member each of them asks to leave.
+        removing: UIDs of those whose removal is under way.
+        retries: Removals that failed and are tried again.
+        doubt: Why nothing is written; None when nothing is held back.
+        trouble: What is wrong with the last round, in words; empty when nothing is.
+        repaired: What was corrected lately.
+    """
+
+    cluster: str
+    cluster_id: str = ""
+    resync_seconds: float = RESYNC_SECONDS
+    members: tuple[MemberResource, ...] = ()
+    orders: tuple[LeaveOrder, ...] = ()
+    removing: tuple[str, ...] = ()
+    retries: tuple[RemovalRetry, ...] = ()
+    doubt: Doubt | None = None
+    trouble: str = ""
+    repaired: tuple[str, ...] = ()
+
+
+def watch_id(cluster: str) -> str:
+    """The workflow ID of a cluster's reconciler (contract)."""
+    return f"etcd-watch/{cluster}"

@@ -1,0 +1,90 @@
+"""How a removal goes, as seen from outside, and what its EtcdMember says of it. Pure."""
+
+from __future__ import annotations
+
+from etcd_handoff.model import HandoffState
+from etcd_handoff.wire import Message
+
+
+class FollowRemovalInput(Message):
+    """Input of `follow_removal`.
+
+    Attributes:
+        workflow_id: The removal.
+        chain_id: Its chain; empty for whichever runs.
+        state: The known state; the activity ends when there is another.
+        doing: The known words; the activity ends when there are others.
+        to_the_end: End only when the removal has ended.
+    """
+
+    workflow_id: str
+    chain_id: str = ""
+    state: str = ""
+    doing: str = ""
+    to_the_end: bool = False
+
+
+class FollowRemovalResult(Message):
+    """Answer of `follow_removal`: what is new about a removal.
+
+    Attributes:
+        open: It runs; False once it has ended.
+        state: Its state, in the words of the search attribute.
+        doing: What it does, or why it failed.
+        waiting_for: What would unblock it.
+        failed: It has ended without doing what was asked for.
+        cancelled: It has ended because somebody cancelled or terminated it.
+        unknown: It has ended, and nobody knows how: Temporal has forgotten it, or another removal runs in its place.
+        outcome: How it ended well: `removed`, `already-absent` or `planned`; empty while it runs, or when it failed.
+        member_id: The member that it was about; empty when that is not known.
+    """
+
+    open: bool
+    state: str
+    doing: str = ""
+    waiting_for: str = ""
+    failed: bool = False
+    cancelled: bool = False
+    unknown: bool = False
+    outcome: str = ""
+    member_id: str = ""
+
+
+class NoteProgressInput(Message):
+    """Input of `note_progress`: a sentence for a member's EtcdMember.
+
+    Attributes:
+        cluster: Cluster profile.
+        resource: Name of the EtcdMember.
+        member_id: The member's ID: an EtcdMember that carries another one is left alone.
+        message: The sentence.
+        failed: Whether what was tried has failed.
+        instead_of: When given, an EtcdMember with any other message is left alone: somebody else has written it since.
+    """
+
+    cluster: str
+    resource: str
+    member_id: str
+    message: str
+    failed: bool = False
+    instead_of: tuple[str, ...] = ()
+
+
+def sentence(progress: FollowRemovalResult) -> str:
+    """What an EtcdMember says while its removal is under way."""
+    doing = progress.doing[:1].upper() + progress.doing[1:]
+    if progress.state == HandoffState.BLOCKED:
+        return f"Blocked: {progress.doing}; goes on when: {progress.waiting_for}"
+    if progress.waiting_for and progress.state != HandoffState.CHECKING:
+        return f"{doing}; goes on when: {progress.waiting_for}"
+    return doing
+
+
+def last_sentence(progress: FollowRemovalResult) -> str:
+    """What an EtcdMember says once its removal has ended; empty when it ended well and the removal wrote the status.
+
+    A removal that was cancelled, terminated or forgotten cannot say whether the member was out already.
+    """
+    if progress.cancelled or progress.unknown:
+        return f"Ended: {progress.doing}"
+    return f"Not removed: {progress.doing}" if progress.failed else ""

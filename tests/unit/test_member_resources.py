@@ -1,0 +1,55 @@
+"""An EtcdMember as the reconciler sees it, and who wrote its fields."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from activities.etcdmember_repairs import to_member_resource
+from etcd_handoff.etcdmember import old_request
+from etcd_handoff.managed_fields import SPEC_LEAVE, Write, last_write, value_since
+
+EARLY, NOON, LATE = "2026-01-01T08:00:00Z", "2026-01-01T12:00:00Z", "2026-01-01T18:00:00Z"
+LEAVE: dict[str, Any] = {"f:spec": {"f:leave": {}}}
+MESSAGE: dict[str, Any] = {"f:status": {"f:message": {}, "f:memberID": {}}}
+
+
+def resource(*writes: tuple[str, str, dict[str, Any]], leave: bool = True, message: str = "") -> dict[str, Any]:
+    """An EtcdMember with these field managers: who, when, which fields."""
+    fields = [{"manager": who, "time": when, "fieldsV1": what} for who, when, what in writes]
+    condition = {"type": "Joined", "status": "True", "lastTransitionTime": EARLY}
+    return {
+        "metadata": {"name": "node0", "uid": "u", "generation": 2, "managedFields": fields},
+        "spec": {"leave": leave},
+        "status": {"memberID": "a1", "message": message, "conditions": [condition]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("flagged", "called", "old"),
+    [(EARLY, NOON, True), (NOON, NOON, True), (LATE, NOON, False), (LATE, "", True), ("", NOON, True)],
+)
+def test_message_calls_old_only_the_flag_that_was_set_before_it(flagged: str, called: str, old: bool) -> None:  # noqa: FBT001
+    """A flag that was taken back and set again while nothing watched is a new request, whatever the message says."""
+    read = resource(("kubectl", flagged, LEAVE), ("etcd-handoff", called, MESSAGE), message=old_request("b2"))
+    assert to_member_resource(read).old_request is old
+    assert not to_member_resource({**read, "spec": {"leave": False}}).old_request
+    assert not to_member_resource(resource(("kubectl", flagged, LEAVE), message="Member joined")).old_request
+
+
+def test_manager_that_cleared_the_flag_is_read() -> None:
+    """It tells an order that was taken back from one that k0s has lost; of a flag that stands it tells nothing."""
+    writes = [("kubectl", EARLY, LEAVE), ("k0s", LATE, LEAVE), ("etcd-handoff", LATE, MESSAGE)]
+    assert to_member_resource(resource(*writes, leave=False)).leave_manager == "k0s"
+    flagged = to_member_resource(resource(*writes))
+    assert (flagged.leave_manager, flagged.leave_since, flagged.joined_since) == ("", EARLY, EARLY)
+
+
+def test_owners_of_a_field() -> None:
+    """The first owner tells since when it has its value, the last one who wrote it last; without one nobody knows."""
+    read = resource(("kubectl", NOON, LEAVE), ("k0s", EARLY, LEAVE), ("x", "", LEAVE), ("y", LATE, MESSAGE))
+    assert value_since(read, SPEC_LEAVE) == EARLY
+    assert last_write(read, SPEC_LEAVE) == Write(NOON, "kubectl")
+    assert value_since(resource(), SPEC_LEAVE) == ""
+    assert last_write(resource(), SPEC_LEAVE) == Write("", "")

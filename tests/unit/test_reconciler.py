@@ -1,0 +1,223 @@
+"""What the reconciler concludes: which removals start, and what a confirmation is for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from etcd_handoff.belief import Binding
+from etcd_handoff.operation import drift, reconciler
+from etcd_handoff.operation.member_resources import MemberResource
+from etcd_handoff.operation.reconciler_state import (
+    LeaveOrder,
+    ReconcileEtcdMembersRequest,
+    ReconcilerState,
+    RemovalRetry,
+    ResyncRequest,
+    RunningRemoval,
+)
+from etcd_handoff.operation.removal_progress import FollowRemovalResult
+from etcd_handoff.view import Doubt
+from tests.unit.views import A, B, C, cluster, member
+from workflows import requested_removals
+from workflows.reconcile_members import ReconcileEtcdMembers
+from workflows.requested_removals import RequestedRemovals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+NOW = 1_000.0
+VIEW = cluster(member(A), member(B), member(C))
+ORDER = LeaveOrder(uid="u", generation=2, member_id=B)
+REMOVAL = RunningRemoval(uid="u", resource="node1", generation=2, member_id=B, label="node1", workflow_id="w")
+
+
+def flagged(**fields: object) -> MemberResource:
+    """The EtcdMember of node1, which is asked to leave."""
+    usual = {"name": "node1", "uid": "u", "generation": 2, "leave": True, "member_id": B, "joined": "True"}
+    return MemberResource.model_validate({**usual, **fields})
+
+
+def to_start(state: ReconcilerState, resource: MemberResource) -> tuple[ReconcilerState, list[str]]:
+    """The state afterwards, and the IDs of removals that start."""
+    state, removals = reconciler.removals_to_start(state, "prod", [resource], VIEW, NOW)
+    assert all(removal.workflow_id == f"etcd-remove/prod/{removal.label}" for removal in removals)
+    return state, [removal.member_id for removal in removals]
+
+
+@pytest.mark.parametrize(
+    ("fields", "starts"),
+    [
+        ({}, [B]),
+        ({"orders": {}}, []),
+        ({"running": {"u": REMOVAL}}, []),
+        ({"retries": {"u": RemovalRetry(uid="u", generation=2, failures=1, at_seconds=NOW + 1)}}, []),
+        ({"retries": {"u": RemovalRetry(uid="u", generation=2, failures=1, at_seconds=NOW)}}, [B]),
+        ({"retries": {"u": RemovalRetry(uid="u", generation=1, failures=1, at_seconds=NOW + 1)}}, [B]),
+        ({"removed": {B: 5}, "looks": 5}, []),
+        ({"removed": {B: 4}, "looks": 5}, []),
+    ],
+)
+def test_removal_starts_once_for_an_order(fields: dict[str, Any], starts: list[str]) -> None:
+    """Not while it runs, pauses after a failure, or has just ended."""
+    state = ReconcilerState(orders={"u": ORDER}).model_copy(update=fields)
+    assert to_start(state, flagged())[1] == starts
+
+
+def test_member_that_is_listed_again_after_its_removal_is_tried_later() -> None:
+    """A list that was read before the removal ended proves nothing; a later one that has it still is a failure."""
+    state = ReconcilerState(orders={"u": ORDER}, removed={B: 5}, looks=5)
+    assert to_start(state, flagged())[0] == state
+    later = to_start(state.model_copy(update={"looks": 6}), flagged())[0]
+    assert (later.removed, later.retries["u"].at_seconds) == ({}, NOW + reconciler.FIRST_RETRY_SECONDS)
+
+
+def test_pause_until_the_next_round_is_the_shortest_that_something_asks_for() -> None:
+    """A retry that is due, a failed round, something that is left to do; else the interval."""
+    retry = RemovalRetry(uid="u", generation=2, failures=1, at_seconds=NOW + 7)
+    assert reconciler.seconds_to_next_round(ReconcilerState(), 300, NOW, soon=False) == 300
+    assert reconciler.seconds_to_next_round(ReconcilerState(retries={"u": retry}), 300, NOW, soon=False) == 7
+    assert reconciler.seconds_to_next_round(ReconcilerState(failed_rounds=3), 300, NOW, soon=False) == 4
+    assert reconciler.seconds_to_next_round(ReconcilerState(), 300, NOW, soon=True) == 1
+
+
+def test_confirmed_change_of_the_cluster_voids_what_was_ordered() -> None:
+    """Orders, retries and removed members of the other cluster count no more, and the binding is a new one."""
+    state = ReconcilerState(binding=Binding(cluster_id="beef"), orders={"u": ORDER}, removed={C: 1})
+    doubt = reconciler.cluster_doubt(state, [flagged()], VIEW)
+    assert doubt is not None
+    assert doubt.kind in drift.CONFIRMABLE
+    after = reconciler.after_change_of_cluster(state, [flagged()])
+    assert reconciler.cluster_doubt(after, [flagged()], VIEW) is None
+    assert (after.orders["u"].member_id, after.removed) == ("", {})
+
+
+# --- confirmations ----------------------------------------------------------------------------------------------------
+
+
+def held(text: str = "2 of 3", kind: str = drift.TOO_MANY_ABSENT) -> Doubt:
+    """A doubt that holds corrections back."""
+    return Doubt(kind=kind, text=text, remedy="look")
+
+
+def test_confirmation_counts_for_the_doubt_that_it_was_given_for() -> None:
+    """It stays through rounds that fail, also into the next run; another doubt, or more of the same, ends it."""
+    watcher = ReconcileEtcdMembers()
+    resync: Any = watcher.resync  # whose type is that of an update
+    watcher._hold_back(held())
+    answer = resync(ResyncRequest(confirm=True))
+    assert "TooManyAbsent: 2 of 3" in answer
+    watcher._round_failed("no API server answers")
+    assert ReconcilerState.model_validate_json(watcher._state.model_dump_json()).confirmed == held()
+    watcher._hold_back(held())
+    assert watcher._state.confirmed == held()
+    watcher._hold_back(held("3 of 3"))
+    assert watcher._state == ReconcilerState.model_validate(
+        {**vars(watcher._state), "confirmed": None, "doubt": held("3 of 3")}
+    )
+
+
+@pytest.mark.parametrize(
+    ("doubt", "request_", "refused"),
+    [
+        (None, ResyncRequest(confirm=True), True),
+        (held(), ResyncRequest(confirm=True), False),
+        (held(), ResyncRequest(confirm=True, doubt=drift.TOO_MANY_ABSENT), False),
+        (held(), ResyncRequest(confirm=True, doubt="ClusterRestored"), True),
+        (held(kind="ListsDiffer"), ResyncRequest(confirm=True), True),
+        (None, ResyncRequest(), False),
+        (None, None, False),
+    ],
+)
+def test_confirmation_of_nothing_or_of_another_doubt_is_refused(
+    doubt: Doubt | None,
+    request_: ResyncRequest | None,
+    refused: bool,  # noqa: FBT001
+) -> None:
+    """Whoever confirms has to mean what stands now."""
+    watcher = ReconcileEtcdMembers()
+    watcher._update(doubt=doubt)
+    if not refused:
+        watcher._may_resync(request_)
+        return
+    with pytest.raises(ApplicationError, match="confirm"):
+        watcher._may_resync(request_)
+
+
+# --- a flag that is taken back ----------------------------------------------------------------------------------------
+
+
+class FakeWorkflow:
+    """What a removal's supervisor asks of Temporal: the removal is open until it is cancelled.
+
+    Attributes:
+        unanswered: How many questions about the removal fail.
+        cancelled: Whether the removal was cancelled.
+        pauses: How often it was waited between two attempts.
+    """
+
+    def __init__(self, unanswered: int) -> None:
+        self.unanswered, self.cancelled, self.pauses = unanswered, asyncio.Event(), 0
+        self.logger = logging.getLogger("test")
+
+    def start_activity_method(self, *_: object, **__: object) -> asyncio.Task[FollowRemovalResult]:
+        """It is followed to its end."""
+
+        async def follow() -> FollowRemovalResult:
+            await self.cancelled.wait()
+            return FollowRemovalResult(open=False, state="", cancelled=True, member_id=B)
+
+        return asyncio.ensure_future(follow())
+
+    async def execute_activity_method(self, *_: object, **__: object) -> FollowRemovalResult:
+        """Which member it is about."""
+        self.unanswered -= 1
+        if self.unanswered >= 0:
+            raise ActivityError(
+                "no answer",
+                scheduled_event_id=1,
+                started_event_id=2,
+                identity="",
+                activity_type="follow_removal",
+                activity_id="1",
+                retry_state=None,
+            )
+        return FollowRemovalResult(open=True, state="", member_id=B)
+
+    async def wait_condition(self, condition: Callable[[], bool], **_: object) -> None:
+        """It holds at once here, or once the removal has ended."""
+        while not condition():  # noqa: ASYNC110  # nobody tells
+            await asyncio.sleep(0)
+
+    async def sleep(self, *_: object, **__: object) -> None:
+        """A pause."""
+        self.pauses += 1
+        await asyncio.sleep(0)
+
+    def get_external_workflow_handle(self, _: str) -> Any:
+        """The removal."""
+
+        async def cancel() -> None:
+            self.cancelled.set()
+
+        return SimpleNamespace(cancel=cancel)
+
+
+async def test_flag_that_was_taken_back_cancels_the_removal_however_often_the_question_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A removal that was joined is asked first which member it is about, until it answers."""
+    fake, supervisor = FakeWorkflow(unanswered=3), RequestedRemovals()
+    monkeypatch.setattr(requested_removals, "workflow", fake)
+    supervisor._request = ReconcileEtcdMembersRequest(cluster="prod")
+    joined = REMOVAL.model_copy(update={"joined": True})
+    removing: Coroutine[Any, Any, FollowRemovalResult] = supervisor._remove(joined, resumed=True)
+    async with asyncio.timeout(5):
+        end = await removing
+    assert fake.cancelled.is_set()
+    assert (end.cancelled, fake.pauses) == (True, 3)

@@ -1,0 +1,153 @@
+"""`watch start|stop|status|resync`, without a server."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from etcd_handoff.cli import run, watch
+from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
+from etcd_handoff.operation.drift import TOO_MANY_ABSENT
+from etcd_handoff.operation.reconciler_state import ReconcilerStatus, watch_id
+from etcd_handoff.view import Doubt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DOUBT = Doubt(kind=TOO_MANY_ABSENT, text="2 of 3 are absent", remedy="look")
+
+
+class FakeTemporal:
+    """A Temporal in which one watcher runs, or none.
+
+    Attributes:
+        status: What the watcher answers; None where none runs.
+        cancelled: The watcher was stopped.
+        updates: What it was asked to do.
+    """
+
+    def __init__(self, status: ReconcilerStatus | None) -> None:
+        self.status, self.cancelled, self.updates = status, False, list[Any]()
+        self.id, self.result_run_id = watch_id("prod"), "run"
+
+    def get_workflow_handle(self, _: str) -> FakeTemporal:
+        """The watcher."""
+        return self
+
+    async def start_workflow(self, name: str, *_: object, **__: object) -> FakeTemporal:
+        """It starts unless one runs."""
+        if self.status is not None:
+            raise WorkflowAlreadyStartedError(self.id, name)
+        return self
+
+    async def describe(self) -> SimpleNamespace:
+        """Whether it runs."""
+        status = WorkflowExecutionStatus.RUNNING if self.status else WorkflowExecutionStatus.CANCELED
+        return SimpleNamespace(status=status, run_id="run")
+
+    async def query(self, _: str, **__: object) -> ReconcilerStatus | None:
+        """What it sees."""
+        return self.status
+
+    async def cancel(self) -> None:
+        """It is stopped."""
+        self.cancelled = True
+
+    async def execute_update(self, _: str, request: Any, **__: object) -> str:
+        """It does what it is asked."""
+        self.updates.append(request)
+        return "confirmed: TooManyAbsent"
+
+
+@pytest.fixture
+def watching(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Runs `watch` against a fake: the exit status, and the fake afterwards."""
+
+    def command(status: ReconcilerStatus | None, *arguments: str, kubernetes: bool = True) -> tuple[int, FakeTemporal]:
+        fake = FakeTemporal(status)
+
+        async def connected() -> FakeTemporal:
+            return fake
+
+        monkeypatch.setattr(watch, "connect_temporal", connected)
+        config = tmp_path / "etcd-handoff.toml"
+        text = '[clusters.prod.etcd]\nendpoints = ["http://etcd:2379"]\n'
+        config.write_text(text + "[clusters.prod.kubernetes]\n" * kubernetes)
+        return run(["watch", *arguments, "--config", str(config)]), fake
+
+    return command
+
+
+def status(**fields: Any) -> ReconcilerStatus:
+    """What a watcher answers."""
+    return ReconcilerStatus(cluster="prod", **fields)
+
+
+def test_watcher_of_a_profile_without_kubernetes_can_be_stopped_and_looked_at(
+    watching: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The profile may have lost it since; starting one makes no sense."""
+    assert watching(status(), "status", kubernetes=False)[0] == EXIT_DONE
+    exit_status, fake = watching(status(), "stop", kubernetes=False)
+    assert (exit_status, fake.cancelled) == (EXIT_DONE, True)
+    assert watching(None, "start", kubernetes=False)[0] == EXIT_USAGE
+    assert "clusters.prod.kubernetes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("running", "arguments", "expected"),
+    [
+        (None, ("start", "--resync", "60"), (EXIT_DONE, "watching the EtcdMembers of cluster prod, every 60 s")),
+        (None, ("start",), (EXIT_DONE, "every 300 s")),
+        (60.0, ("start",), (EXIT_DONE, "is watched already, every 60 s")),
+        (60.0, ("start", "--resync", "60"), (EXIT_DONE, "is watched already, every 60 s")),
+        (60.0, ("start", "--resync", "30"), (EXIT_FAILED, "`watch start --resync 30` again")),
+        (60.0, ("status", "--resync", "30"), (EXIT_USAGE, "belongs to `watch start`")),
+        (None, ("start", "--resync", "0"), (EXIT_USAGE, "resync_seconds")),
+    ],
+)
+def test_interval_of_a_watcher_is_never_ignored_silently(
+    watching: Any,
+    capsys: pytest.CaptureFixture[str],
+    running: float | None,
+    arguments: tuple[str, ...],
+    expected: tuple[int, str],
+) -> None:
+    """One that runs already is joined, and says how often it compares; it does not change that."""
+    known = status(resync_seconds=running) if running else None
+    exit_status, words = expected
+    assert watching(known, *arguments)[0] == exit_status
+    captured = capsys.readouterr()
+    assert words in captured.out + captured.err
+
+
+@pytest.mark.parametrize(
+    ("known", "exit_status"),
+    [
+        (status(), EXIT_DONE),
+        (status(trouble="no API server answers"), EXIT_FAILED),
+        (status(trouble="TooManyAbsent: 2 of 3 are absent", doubt=DOUBT), EXIT_REFUSED),
+        (None, EXIT_FAILED),
+    ],
+)
+def test_exit_status_tells_a_watcher_in_trouble(watching: Any, known: ReconcilerStatus, exit_status: int) -> None:
+    """3 when a doubt holds corrections back, 1 when anything else is wrong or nothing watches."""
+    assert watching(known, "status")[0] == exit_status
+    assert watching(known, "status", "-o", "json")[0] == exit_status
+
+
+def test_confirmation_names_the_doubt_that_the_watcher_has(watching: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """So that it cannot be taken for a confirmation of another one; without a doubt there is none."""
+    exit_status, fake = watching(status(doubt=DOUBT), "resync", "--confirm", "-o", "json")
+    assert exit_status == EXIT_DONE
+    assert [(update.confirm, update.doubt) for update in fake.updates] == [(True, TOO_MANY_ABSENT)]
+    assert json.loads(capsys.readouterr().out)["doubt"] == TOO_MANY_ABSENT
+    exit_status, fake = watching(status(), "resync", "--confirm")
+    assert (exit_status, fake.updates) == (EXIT_FAILED, [])
+    exit_status, fake = watching(status(), "resync")
+    assert [(update.confirm, update.doubt) for update in fake.updates] == [(False, "")]

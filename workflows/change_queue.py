@@ -1,0 +1,233 @@
+"""The workflow `ChangeQueue`: one change at a time per etcd cluster, first come first served.
+
+A removal takes the free turn by *starting* this workflow with its entry: Temporal lets only one run per workflow ID,
+so the start itself is the lock; a local activity does it within the removal's own workflow task. When the queue runs
+already, the activity sends the signal `enqueue` and the update `position` instead, and the removal awaits the signal
+`your_turn`. No removal has to give its turn back: the queue follows every removal to its end, however that comes about.
+With the last entry the workflow ends. When it ended otherwise, the next queue first asks all open removals who has the
+turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Final
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.change_queue import ChangeQueueActivities
+    from activities.removal_progress import RemovalProgressActivities
+    from etcd_handoff.etcdmember import resource_name
+    from etcd_handoff.operation import change_queue as queue
+    from etcd_handoff.operation.queue_state import (
+        LOST_HOLDER,
+        ChangeQueueState,
+        KnownProgress,
+        QueueEntry,
+        QueuePosition,
+        RecallEntriesInput,
+    )
+    from etcd_handoff.operation.removal_progress import (
+        FollowRemovalInput,
+        FollowRemovalResult,
+        NoteProgressInput,
+        last_sentence,
+        sentence,
+    )
+    from etcd_handoff.temporal.converter import invalid_input
+    from workflows import execute
+    from workflows.progress_notes import note_progress
+
+FOLLOW_TIMEOUT: Final = timedelta(hours=1)
+FOLLOW_PAUSE: Final = timedelta(seconds=5)
+"""Pause after a removal could not be followed in several attempts, or not for longer than one attempt may last."""
+FOLLOW_RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=5))
+HEARTBEAT_TIMEOUT: Final = timedelta(seconds=5)
+RECALL_TIMEOUT: Final = timedelta(minutes=1)
+RECALL_RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=4)
+NOTE_TIMEOUT: Final = timedelta(seconds=5)
+NOTE_ATTEMPTS: Final = 1
+LONGEST_HISTORY: Final = 4_000
+"""Events after which it continues as new in any case: a worker must replay them within a workflow task."""
+YOUR_TURN: Final = "your_turn"
+
+
+@workflow.defn
+class ChangeQueue:
+    """Which removal may change one etcd cluster; the contract is in docs/reference.md."""
+
+    def __init__(self) -> None:
+        self._state = ChangeQueueState.model_construct(cluster_id="")
+        self._started = False
+        self._following: dict[str, asyncio.Task[None]] = {}
+        self._changed = True
+
+    @workflow.run
+    async def run(self, state: ChangeQueueState | None = None) -> None:
+        """Serve until the last removal has ended."""
+        if state is None:
+            raise invalid_input("input: missing; removals start this workflow themselves")
+        again = workflow.info().continued_run_id is not None
+        self._state, self._started = queue.grant(state) if again else queue.start(state), True
+        recalling = asyncio.create_task(self._recall())
+        while self._state.entries or self._following or self._state.possible_holders:
+            for entry in self._state.entries:
+                if entry.chain_id not in self._following:
+                    self._following[entry.chain_id] = asyncio.create_task(self._follow(entry))
+            self._changed = False
+            await self._send_positions()
+            await workflow.wait_condition(lambda: self._changed or self._should_continue_as_new())
+            if self._should_continue_as_new():
+                workflow.continue_as_new(self._state)
+        await recalling
+
+    @workflow.signal
+    async def enqueue(self, entry: QueueEntry) -> None:
+        """A removal wants the turn."""
+        await self._take_in(entry.model_copy(update={"waits": True}))
+
+    @workflow.signal
+    async def step_aside(self, entry: QueueEntry) -> None:
+        """A removal gives the turn up, or wants it no more for now; the queue goes on following it."""
+        await self._take_in(entry.model_copy(update={"waits": False}))
+
+    @workflow.update(description="For removals: takes an entry as the signals do, and answers where it stands.")
+    async def position(self, entry: QueueEntry) -> QueuePosition:
+        """Whether this removal has the turn, or who is before it."""
+        await self._take_in(entry)
+        position = queue.position_of(self._state, entry.chain_id)
+        self._state = queue.with_position(self._state, position)
+        return position
+
+    @workflow.query
+    def state(self) -> ChangeQueueState:
+        """Who has the turn and who waits."""
+        return self._state
+
+    async def _take_in(self, entry: QueueEntry) -> None:
+        """Put an entry into the queue; the removal that started the queue comes first.
+
+        Temporal runs the handlers of messages that are there already before `run`.
+        """
+        await workflow.wait_condition(lambda: self._started)
+        self._change(queue.enqueue(self._state, entry))
+
+    async def _send_positions(self) -> None:
+        """Tell every removal its position if that has changed."""
+        for entry, position in queue.changed_positions(self._state):
+            if entry not in self._state.entries or queue.position_of(self._state, entry.chain_id) != position:
+                continue  # it changed while another removal was told; the next round tells it
+            self._state = queue.with_position(self._state, position)
+            handle = workflow.get_external_workflow_handle(entry.workflow_id)
+            try:
+                await handle.signal(YOUR_TURN, position)
+            except ApplicationError:
+                # The removal has ended; following it says so too.
+                self._change(queue.dequeue(self._state, entry.chain_id))
+        workflow.set_current_details(details(self._state))
+
+    async def _recall(self) -> None:
+        """Ask open removals who has the turn from an earlier queue, until each has answered."""
+        times = 0
+        while self._state.possible_holders:
+            only = () if LOST_HOLDER in self._state.possible_holders else self._state.possible_holders
+            profiles = tuple(dict.fromkeys(entry.cluster for entry in self._state.entries))
+            try:
+                answer = await workflow.execute_activity_method(
+                    ChangeQueueActivities.recall_entries,
+                    RecallEntriesInput(cluster_id=self._state.cluster_id, profiles=profiles, only=only),
+                    start_to_close_timeout=RECALL_TIMEOUT,
+                    heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                    retry_policy=RECALL_RETRY,
+                    summary="ask open removals who has the turn",
+                )
+            except ActivityError as error:
+                if is_cancelled_exception(error):
+                    raise
+                workflow.logger.warning("open removals could not be asked who has the turn: %s", error.cause)
+            else:
+                self._change(queue.recall(self._state, answer))
+            if self._state.possible_holders:
+                await workflow.sleep(queue.rejoin_pause(times), summary="ask those again that did not answer")
+            times += 1
+
+    async def _follow(self, entry: QueueEntry) -> None:
+        """Write what the removal does to its EtcdMember until it has ended; then free its place."""
+        known, writing = queue.progress_of(self._state, entry.chain_id), asyncio.create_task(asyncio.sleep(0))
+        while True:
+            progress = await self._next_progress(entry, known)
+            if not progress.open:
+                break
+            # An older message is of no use any more, and an API server that hangs must not delay the next one.
+            writing.cancel()
+            sentences = (*known.sentences, sentence(progress))
+            known = KnownProgress(
+                chain_id=entry.chain_id, state=progress.state, doing=progress.doing, sentences=sentences
+            )
+            self._state = queue.with_progress(self._state, known)
+            writing = asyncio.create_task(_note(entry, sentences[-1], progress))
+            execute.may_be_left(writing)
+        self._change(queue.dequeue(self._state, entry.chain_id))
+        await workflow.wait([writing])
+        if known.sentences and (last := last_sentence(progress)):
+            await _note(entry, last, progress, known.sentences)
+        self._following.pop(entry.chain_id, None)
+        self._changed = True
+
+    async def _next_progress(self, entry: QueueEntry, known: KnownProgress) -> FollowRemovalResult:
+        """What is new about a removal. Without end: the turn is free only when Temporal says that its holder ended."""
+        follow = FollowRemovalInput(
+            workflow_id=entry.workflow_id, chain_id=entry.chain_id, state=known.state, doing=known.doing
+        )
+        while True:
+            try:
+                return await workflow.execute_activity_method(
+                    RemovalProgressActivities.follow_removal,
+                    follow,
+                    start_to_close_timeout=FOLLOW_TIMEOUT,
+                    heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                    retry_policy=FOLLOW_RETRY,
+                    summary=entry.label,
+                )
+            except ActivityError as error:
+                if is_cancelled_exception(error):
+                    raise
+                workflow.logger.warning("%s is not followed for a moment: %s", entry.label, error.cause)
+                await workflow.sleep(FOLLOW_PAUSE, summary=f"follow {entry.label} again")
+
+    def _change(self, state: ChangeQueueState) -> None:
+        self._state, self._changed = queue.grant(state), True
+
+    def _should_continue_as_new(self) -> bool:
+        """When its history is long, unless the last message about a removal that has ended is still to be written."""
+        info = workflow.info()
+        long = info.is_continue_as_new_suggested() or info.get_current_history_length() > LONGEST_HISTORY
+        ending = self._following.keys() - {entry.chain_id for entry in self._state.entries}
+        return long and not ending and workflow.all_handlers_finished()
+
+
+async def _note(
+    entry: QueueEntry, message: str, progress: FollowRemovalResult, instead_of: tuple[str, ...] = ()
+) -> None:
+    """Write to the EtcdMember what the removal does."""
+    note = NoteProgressInput(
+        cluster=entry.cluster,
+        resource=resource_name(entry.member_name),
+        member_id=entry.member_id,
+        message=message,
+        failed=progress.failed and not progress.cancelled,
+        instead_of=instead_of,
+    )
+    await note_progress(note, entry.label, timeout=NOTE_TIMEOUT, attempts=NOTE_ATTEMPTS)
+
+
+def details(state: ChangeQueueState) -> str:
+    """What the Web UI shows."""
+    holder = next((e for e in state.entries if e.chain_id == state.holder), None)
+    lines = [f"**Turn:** {holder.label if holder else 'nobody'}", ""]
+    lines += [f"- may have it: {queue.holder_label(name)}" for name in state.possible_holders]
+    return "\n".join([*lines, *(f"- waits: {entry.label}" for entry in state.waiters)])

@@ -1,0 +1,45 @@
+"""How workflows write the progress of a removal to the member's EtcdMember."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.etcdmembers import EtcdMemberActivities
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from etcd_handoff.operation.removal_progress import NoteProgressInput
+
+SUMMARY_LETTERS: Final = 80
+
+
+async def note_progress(note: NoteProgressInput, label: str, *, timeout: timedelta, attempts: int) -> None:
+    """Write a sentence to an EtcdMember if that can be done in time: a message is worth no more than that.
+
+    Args:
+        note: What to write.
+        label: The removal, for the timeline in the Web UI.
+        timeout: How long the activity may take, all its attempts together.
+        attempts: How often it is tried.
+
+    Raises:
+        ActivityError: It was cancelled.
+    """
+    try:
+        await workflow.execute_activity_method(
+            EtcdMemberActivities.note_progress,
+            note,
+            schedule_to_close_timeout=timeout,
+            retry_policy=RetryPolicy(maximum_attempts=attempts),
+            summary=f"{label}: {note.message[:SUMMARY_LETTERS]}",
+        )
+    except ActivityError as error:
+        if is_cancelled_exception(error):
+            raise
+        workflow.logger.warning("no message was written to EtcdMember %s: %s", note.resource, error.cause)

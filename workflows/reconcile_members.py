@@ -1,0 +1,243 @@
+"""The workflow `ReconcileEtcdMembers`: do what EtcdMembers ask for, and keep what they say true.
+
+Level-triggered: each round takes all EtcdMembers as they are now, and nothing depends on having seen every change. A
+round reads the EtcdMembers first and etcd's list second, so that a patch that carries the resourceVersion of the first
+can only store what the second knew (invariant 5). Nothing is concluded from a list before `etcd_handoff.belief` and
+`etcd_handoff.operation.drift` have no objection (invariant 9). Removals are workflows of their own and live on without
+this one.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+if TYPE_CHECKING:
+    from etcd_handoff.view import ClusterView, Doubt
+
+with workflow.unsafe.imports_passed_through():
+    from activities.etcd import EtcdActivities
+    from activities.etcdmembers import EtcdMemberActivities
+    from etcd_handoff import belief
+    from etcd_handoff.model import Look
+    from etcd_handoff.operation import drift, leave_orders, reconciler, reconciler_details
+    from etcd_handoff.operation.member_resources import SyncMembersResult, WatchMembersInput, WatchMembersResult
+    from etcd_handoff.operation.reconciler_state import (
+        ReconcileEtcdMembersRequest,
+        ReconcilerState,
+        ReconcilerStatus,
+        ResyncRequest,
+    )
+    from etcd_handoff.temporal.converter import invalid_input
+    from workflows import execute
+    from workflows.requested_removals import HEARTBEAT_TIMEOUT, THREE_ATTEMPTS, RequestedRemovals, error_text
+
+LOOK_TIMEOUT: Final = timedelta(minutes=4)
+"""As of a removal: an attempt ends by itself, in a time that follows from the profile."""
+SYNC_TIMEOUT: Final = timedelta(seconds=60)
+LONGEST_HISTORY: Final = 4_000
+"""Events after which it continues as new; to replay so many takes about a second of computing."""
+LARGEST_HISTORY: Final = 8 << 20
+"""Bytes after which it continues as new; the server ends a run at 50 MB."""
+
+
+@workflow.defn
+class ReconcileEtcdMembers(RequestedRemovals):
+    """Reconciles the EtcdMembers of one cluster profile; the contract is in docs/reference.md."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: WatchMembersResult | None = None
+
+    @workflow.run
+    async def run(self, request: ReconcileEtcdMembersRequest | None = None) -> None:
+        """Reconcile until cancelled; a default, since a start without input would fail its task for ever."""
+        if request is None:
+            raise invalid_input('input: missing; give {"cluster": "<profile>"}')
+        self._request, self._state = request, request.state or ReconcilerState()
+        for removal in self._state.running.values():
+            self._supervise(removal, resumed=True)
+        while not self._is_long():
+            await self._reconcile_once()
+        await workflow.wait_condition(lambda: not self._starting and workflow.all_handlers_finished())
+        next_run = request.model_copy(update={"state": self._state})
+        for task in self._tasks.values():
+            task.cancel()
+        workflow.continue_as_new(next_run)
+
+    @workflow.query
+    def status(self) -> ReconcilerStatus:
+        """What EtcdMembers ask for, what failed, what was corrected, and what is wrong."""
+        resources = self._seen.resources if self._seen else ()
+        return reconciler.status(self._request, self._state, resources, self._follow_errors.values())
+
+    @workflow.update(
+        description="Compare all EtcdMembers with etcd's list at once. With confirm, write what etcd says although a"
+        ' doubt holds it back. Example: {"confirm": true, "doubt": "TooManyAbsent", "reason": "three nodes were lost"}'
+    )
+    def resync(self, request: ResyncRequest | None = None) -> str:
+        """Compare all EtcdMembers with etcd's member list at once."""
+        self._resync = True
+        doubt = self._state.doubt if request is not None and request.confirm else None
+        if doubt is None:
+            return "all EtcdMembers are compared with the member list"
+        self._update(confirmed=doubt)
+        return f"confirmed, and written in the next round unless something else comes up: {doubt.kind}: {doubt.text}"
+
+    @resync.validator
+    def _may_resync(self, request: ResyncRequest | None = None) -> None:
+        if request is not None and request.confirm and (why := drift.why_not_confirm(self._state.doubt, request.doubt)):
+            raise invalid_input(why)
+
+    def _is_long(self) -> bool:
+        """Whether it is time to continue as new; the next run follows removals that are under way."""
+        info = workflow.info()
+        return (
+            info.is_continue_as_new_suggested()
+            or info.get_current_history_length() > LONGEST_HISTORY
+            or info.get_current_history_size() > LARGEST_HISTORY
+        )
+
+    # --- one round ------------------------------------------------------------------------------------------------
+
+    async def _reconcile_once(self) -> None:
+        """See what is asked for, start what is to be started, correct what is not true."""
+        seen = await self._watch()
+        if seen is None:
+            return
+        if seen.installed:  # else nobody has taken anything back
+            self._update(orders=leave_orders.withdrawn(self._state.orders, seen.resources))
+        try:
+            await self._compare(seen)
+        except ActivityError as error:
+            self._round_failed(error)
+        self._show()
+
+    async def _watch(self) -> WatchMembersResult | None:
+        """All EtcdMembers, when one has changed or it is time to compare them again; None when it is neither."""
+        known = self._seen.digest if self._seen is not None and not self._resync else ""
+        seconds = reconciler.seconds_to_next_round(
+            self._state, self._request.resync_seconds, workflow.now().timestamp(), soon=self._resync_soon
+        )
+        self._resync = False
+        watching = workflow.start_activity_method(
+            EtcdMemberActivities.watch_members,
+            WatchMembersInput(cluster=self._request.cluster, known_digest=known, seconds=seconds),
+            start_to_close_timeout=timedelta(seconds=seconds) + SYNC_TIMEOUT,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=THREE_ATTEMPTS,
+            summary="wait for a change of an EtcdMember",
+        )
+        execute.may_be_left(watching)
+        await workflow.wait_condition(lambda: watching.done() or self._resync or self._is_long())
+        if not watching.done():
+            watching.cancel()
+            return None
+        try:
+            seen = await watching
+        except ActivityError as error:
+            self._round_failed(error)
+            self._show()
+            await self._pause(timedelta(seconds=reconciler.back_off(self._state.failed_rounds)))
+            return None
+        if not seen.unchanged or self._seen is None:
+            self._seen = seen
+        return self._seen
+
+    async def _compare(self, seen: WatchMembersResult) -> None:
+        """Compare etcd's list with everything that is known, then act on it."""
+        self._update(looks=self._state.looks + 1)
+        report = await workflow.execute_activity_method(
+            EtcdActivities.check_leader,
+            Look(cluster=self._request.cluster),
+            start_to_close_timeout=LOOK_TIMEOUT,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=THREE_ATTEMPTS,
+            summary="etcd's own member list",
+        )
+        view = report.view
+        if view is None:
+            self._round_failed(report.step.note)
+        elif (doubt := self._doubt(view, seen)) is not None:
+            self._hold_back(doubt)
+        elif not seen.installed:
+            self._round_done(view, "EtcdMembers are not installed; install deploy/crd.yaml")
+        else:
+            await self._act_on(view, seen)
+
+    async def _act_on(self, view: ClusterView, seen: WatchMembersResult) -> None:
+        """Start removals, and correct EtcdMembers, by a list that nothing contradicts."""
+        self._state = reconciler.with_orders(self._state, seen.resources, view)
+        # A removal waits for no correction where it is clear already that nothing is held back.
+        held = drift.hold(view, reconciler.claims(seen.resources, view), self._state.removed)
+        if held is None or held.doubt == self._state.confirmed:
+            self._update(binding=belief.bound(self._state.binding, view))
+            self._start_requested_removals(seen.resources, view)
+        result = await self._sync(seen, view)
+        self._state = reconciler.with_repairs(self._state, result.repairs)
+        if result.doubt is not None:
+            self._hold_back(result.doubt)
+            return
+        self._round_done(view, result.note)
+        self._resync_soon = result.retry_soon
+        self._start_requested_removals(seen.resources, view)
+
+    def _doubt(self, view: ClusterView, seen: WatchMembersResult) -> Doubt | None:
+        """Why nothing may be concluded from the list; a confirmation settles doubts about the cluster."""
+        doubt = reconciler.list_doubt(self._state, seen.resources, view)
+        if doubt is not None:
+            return doubt
+        doubt = reconciler.cluster_doubt(self._state, seen.resources, view)
+        if doubt is None:
+            return None
+        if doubt != self._state.confirmed:
+            self._update(restored=doubt if doubt.kind == belief.CLUSTER_RESTORED else None)
+            return doubt
+        self._state = reconciler.after_change_of_cluster(self._state, seen.resources)
+        return None
+
+    async def _sync(self, seen: WatchMembersResult, view: ClusterView) -> SyncMembersResult:
+        return await workflow.execute_activity_method(
+            EtcdMemberActivities.sync_members,
+            reconciler.sync_input(self._state, self._request.cluster, seen.resources, view),
+            start_to_close_timeout=SYNC_TIMEOUT,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=THREE_ATTEMPTS,
+            summary="make all EtcdMembers agree with it",
+        )
+
+    # --- how a round ended ------------------------------------------------------------------------------------------
+
+    def _hold_back(self, doubt: Doubt) -> None:
+        """Nothing is written because of a doubt. A confirmation of another doubt has lapsed."""
+        confirmed = self._state.confirmed if self._state.confirmed == doubt else None
+        self._update(doubt=doubt, confirmed=confirmed)
+        self._round_failed(drift.in_words(doubt))
+
+    def _round_failed(self, why: str | ActivityError) -> None:
+        """The round could not be done; the next one waits a little longer each time."""
+        if isinstance(why, ActivityError):
+            if is_cancelled_exception(why):
+                raise why
+            why = error_text(why)
+        self._update(trouble=why, failed_rounds=self._state.failed_rounds + 1)
+        self._resync_soon = False
+
+    def _round_done(self, view: ClusterView, note: str) -> None:
+        """The round is done, and no doubt is left."""
+        binding = belief.bound(self._state.binding, view)
+        self._update(binding=binding, doubt=None, confirmed=None, trouble=note, failed_rounds=0)
+        self._resync_soon = False
+
+    async def _pause(self, pause: timedelta) -> None:
+        try:
+            await workflow.wait_condition(lambda: self._resync, timeout=pause, timeout_summary="after a failed round")
+        except TimeoutError:
+            return
+
+    def _show(self) -> None:
+        installed = self._seen is None or self._seen.installed
+        workflow.set_current_details(reconciler_details.details(self.status(), installed=installed))

@@ -1,0 +1,241 @@
+"""The removals that a reconciler has started or joined: begun by an order, followed to their end, tried again.
+
+The rounds are `workflows.reconcile_members`'s; `etcd_handoff.operation.leave_orders` says which member an order is
+about. A removal is a workflow of its own and lives on without the reconciler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    FailureError,
+    WorkflowAlreadyStartedError,
+    is_cancelled_exception,
+)
+from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from etcd_handoff.operation.member_resources import MemberResource
+    from etcd_handoff.operation.reconciler_state import RunningRemoval
+    from etcd_handoff.view import ClusterView
+
+with workflow.unsafe.imports_passed_through():
+    from activities.removal_progress import RemovalProgressActivities
+    from etcd_handoff.model import TASK_TIMEOUT, Outcome, RemovalRequest
+    from etcd_handoff.operation import reconciler
+    from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, ReconcilerState
+    from etcd_handoff.operation.removal_progress import FollowRemovalInput, FollowRemovalResult, NoteProgressInput
+    from workflows import execute
+    from workflows.progress_notes import note_progress
+    from workflows.remove_member import BOUND_MEMO, RemoveMember
+
+HEARTBEAT_TIMEOUT: Final = timedelta(seconds=5)
+NOTE_TIMEOUT: Final = timedelta(minutes=1)
+NOTE_ATTEMPTS: Final = 3
+QUESTION_TIMEOUT: Final = timedelta(seconds=30)
+FOLLOW_TIMEOUT: Final = timedelta(days=7)
+FOLLOW_PAUSE: Final = timedelta(seconds=30)
+"""Pause after a removal could not be followed in several attempts."""
+FOLLOW_RETRY: Final = RetryPolicy(
+    initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=5), maximum_attempts=20
+)
+THREE_ATTEMPTS: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=3)
+
+
+class RequestedRemovals:
+    """The part of a reconciler that carries orders out; the workflow that stands on it gives them."""
+
+    def __init__(self) -> None:
+        self._request = ReconcileEtcdMembersRequest.model_construct(cluster="")
+        self._state = ReconcilerState()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._starting: set[str] = set()
+        self._follow_errors: dict[str, str] = {}
+        """Why a removal that is under way cannot be followed, by UID of its EtcdMember."""
+        self._resync = self._resync_soon = False
+
+    def _show(self) -> None:
+        """Bring the page in the Web UI up to date."""
+
+    def _update(self, **fields: object) -> None:
+        """Change the state."""
+        self._state = self._state.model_copy(update=fields)
+
+    def _start_requested_removals(self, resources: Sequence[MemberResource], view: ClusterView) -> None:
+        """Start a removal for each present member that an order is about.
+
+        Not while nobody is agreed to lead: only its leader shows whether the cluster was restored.
+        """
+        if view.leadership is None:
+            self._resync_soon = True
+            return
+        now = workflow.now().timestamp()
+        self._state, removals = reconciler.removals_to_start(self._state, self._request.cluster, resources, view, now)
+        for removal in removals:
+            self._supervise(removal)
+
+    def _supervise(self, removal: RunningRemoval, *, resumed: bool = False) -> None:
+        """Follow the removal to its end, beside the rounds."""
+        self._update(running={**self._state.running, removal.uid: removal})
+        self._tasks[removal.uid] = asyncio.create_task(self._run_to_its_end(removal, resumed=resumed))
+
+    async def _run_to_its_end(self, removal: RunningRemoval, *, resumed: bool) -> None:
+        try:
+            end = await self._remove(removal, resumed=resumed)
+            await self._judge_end(removal, end)
+        except FailureError as error:
+            if is_cancelled_exception(error):
+                raise
+            await self._failed(removal, FollowRemovalResult(open=False, state="", doing=error_text(error), failed=True))
+        finally:
+            self._follow_errors.pop(removal.uid, None)
+            self._update(running={uid: r for uid, r in self._state.running.items() if uid != removal.uid})
+            self._tasks.pop(removal.uid, None)
+            self._starting.discard(removal.uid)
+            self._resync = True
+
+    async def _remove(self, removal: RunningRemoval, *, resumed: bool) -> FollowRemovalResult:
+        """How the removal ended; it is cancelled when it is no longer ordered and that is still in time."""
+        if not resumed:
+            removal = await self._begin(removal)
+        while True:
+            following = workflow.start_activity_method(
+                RemovalProgressActivities.follow_removal,
+                FollowRemovalInput(workflow_id=removal.workflow_id, to_the_end=True),
+                start_to_close_timeout=FOLLOW_TIMEOUT,
+                heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                retry_policy=FOLLOW_RETRY,
+                summary=f"the removal of {removal.label}",
+            )
+            execute.may_be_left(following)
+            try:
+                await workflow.wait_condition(
+                    lambda: following.done() or not reconciler.is_ordered(self._state, removal)  # noqa: B023
+                )
+                if not following.done() and not await self._cancel(removal):
+                    following.cancel()
+                    return FollowRemovalResult(open=True, state="", member_id="")
+                return await following
+            except ActivityError as error:
+                if is_cancelled_exception(error):
+                    raise
+                # An order that was taken back stays so: the removal is asked again whom it is about, and cancelled.
+                following.cancel()
+                text = f"the removal of {removal.label} cannot be followed: {error_text(error)}"
+                self._follow_errors[removal.uid] = text
+                self._show()
+                await workflow.sleep(FOLLOW_PAUSE, summary="follow it again")
+
+    async def _begin(self, removal: RunningRemoval) -> RunningRemoval:
+        """Start the removal, or join the one that runs."""
+        request = RemovalRequest(
+            cluster=self._request.cluster,
+            member=removal.member_id,  # a name may have passed to another member by the removal's first look
+            reason=f"spec.leave of EtcdMember {removal.resource}",
+        )
+        self._starting.add(removal.uid)
+        try:
+            started = await workflow.start_child_workflow(
+                RemoveMember.run,
+                request,
+                id=removal.workflow_id,
+                cancellation_type=ChildWorkflowCancellationType.ABANDON,
+                parent_close_policy=ParentClosePolicy.ABANDON,
+                task_timeout=TASK_TIMEOUT,
+                static_summary=f"Take member {removal.label} out of etcd cluster {request.cluster}",
+                static_details=request.reason,
+                memo={BOUND_MEMO: self._state.binding},
+            )
+            execute.may_be_left(started)  # the activity that follows it says how it ended, whoever started it
+        except WorkflowAlreadyStartedError:
+            workflow.logger.info("joined the removal of %s that runs", removal.label)
+            removal = removal.model_copy(update={"joined": True})
+            self._update(running={**self._state.running, removal.uid: removal})
+        finally:
+            self._starting.discard(removal.uid)
+        return removal
+
+    async def _cancel(self, removal: RunningRemoval) -> bool:
+        """Cancel the removal; False when it is about another member, and so nothing of ours.
+
+        Raises:
+            ActivityError: It does not say which member it is about.
+        """
+        if removal.joined:
+            about = await workflow.execute_activity_method(
+                RemovalProgressActivities.follow_removal,
+                FollowRemovalInput(workflow_id=removal.workflow_id, doing="?"),
+                start_to_close_timeout=QUESTION_TIMEOUT,
+                heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                retry_policy=THREE_ATTEMPTS,
+                summary=f"which member the removal of {removal.label} is about",
+            )
+            if about.member_id not in ("", removal.member_id):
+                return False
+        try:
+            await workflow.get_external_workflow_handle(removal.workflow_id).cancel()
+        except ApplicationError:
+            workflow.logger.info("the removal of %s had ended already", removal.label)
+        return True
+
+    async def _judge_end(self, removal: RunningRemoval, end: FollowRemovalResult) -> None:
+        """Only a removal of this very member that is known to have ended well is a success."""
+        if end.open:
+            return  # it is about another member, and goes on
+        well = end.outcome in (Outcome.REMOVED, Outcome.ALREADY_ABSENT) and not end.failed
+        if well and end.member_id == removal.member_id:
+            retries = {uid: retry for uid, retry in self._state.retries.items() if uid != removal.uid}
+            removed = {**self._state.removed, removal.member_id: self._state.looks}
+            self._update(retries=retries, removed=removed)
+        elif not reconciler.is_ordered(self._state, removal):
+            await self._note_withdrawal(removal, end)
+        elif end.outcome == Outcome.PLANNED or end.member_id not in ("", removal.member_id):
+            workflow.logger.info("what ran as the removal of %s was another one", removal.label)
+        else:
+            await self._failed(removal, end)
+
+    async def _note_withdrawal(self, removal: RunningRemoval, end: FollowRemovalResult) -> None:
+        """Write that the order was taken back while its removal ran."""
+        if end.failed or end.cancelled:
+            text = "Leave was taken back; the member stays" if end.cancelled else f"Not removed: {end.doing}"
+            await self._note(removal, text, failed=False)
+
+    async def _failed(self, removal: RunningRemoval, end: FollowRemovalResult) -> None:
+        """Write to the EtcdMember that its removal failed, and when it is tried again."""
+        # Whoever was terminated or forgotten cannot tell whether the member was out already.
+        text = f"{'Not removed' if end.failed and not end.cancelled else 'Ended'}: {end.doing}"
+        order = self._state.orders.get(removal.uid)
+        if order is None:
+            return
+        if order.generation != removal.generation:  # its spec has changed since: there is nothing to wait for
+            await self._note(removal, text, failed=False)
+            return
+        self._state = reconciler.with_retry(self._state, removal.uid, order.generation, workflow.now().timestamp())
+        pause = reconciler.retry_after(self._state.retries[removal.uid].failures)
+        text += f"; it is tried again in {pause:g} s, or at once when the spec changes"
+        await self._note(removal, text, failed=True)
+
+    async def _note(self, removal: RunningRemoval, message: str, *, failed: bool) -> None:
+        note = NoteProgressInput(
+            cluster=self._request.cluster,
+            resource=removal.resource,
+            member_id=removal.member_id,
+            message=message,
+            failed=failed,
+        )
+        await note_progress(note, removal.label, timeout=NOTE_TIMEOUT, attempts=NOTE_ATTEMPTS)
+
+
+def error_text(error: FailureError) -> str:
+    """What failed, and why."""
+    what = f"{error.activity_type}: " if isinstance(error, ActivityError) else ""
+    return f"{what}{error.cause or error}"
