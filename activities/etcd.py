@@ -17,6 +17,8 @@ from activities.etcd_looks import Looks, intent
 from activities.etcd_removal import Removal
 from activities.interceptor import StepClock
 from etcd_handoff import failpoints, timing
+from etcd_handoff.activity_io import AwaitElectionInput, CheckLeaderInput, StepInput, StepResult, WorkerInfo
+from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import (
     BadTransfereeError,
     EtcdError,
@@ -24,16 +26,15 @@ from etcd_handoff.errors import (
     NotLeaderError,
     UnreachableError,
 )
-from etcd_handoff.model import Act, AwaitElection, Look, Report, StepOutcome, WorkerTraits
 from etcd_handoff.planning import Transfer, plan
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from etcd_handoff.belief import ResourceClaim
+    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.config import Config, EtcdProfile
     from etcd_handoff.etcd.port import EtcdPort
-    from etcd_handoff.view import ClusterView
 
     MakeEtcd = Callable[[EtcdProfile, str], EtcdPort]
     ReadClaims = Callable[[str], Awaitable[tuple[ResourceClaim, ...] | None]]
@@ -58,7 +59,7 @@ class EtcdActivities:
         gateway: MakeEtcd,
         *,
         prefetch: Callable[[str, str], None] | None = None,
-        traits: Callable[[str], WorkerTraits] | None = None,
+        traits: Callable[[str], WorkerInfo] | None = None,
         claims: ReadClaims | None = None,
     ) -> None:
         self._config = config
@@ -92,7 +93,7 @@ class EtcdActivities:
         return self._clusters[cluster]
 
     @activity.defn
-    async def check_leader(self, look: Look) -> Report:
+    async def check_leader(self, look: CheckLeaderInput) -> StepResult:
         """Who is a member, who leads, who is healthy; changes nothing."""
         clock, traits = StepClock(self._node), self._traits(look.cluster) if self._traits else None
         looks, acknowledged, write_error = self.looks(look.cluster), None, ""
@@ -107,14 +108,14 @@ class EtcdActivities:
             except EtcdPermissionError:
                 raise
             except EtcdError as error:
-                return Report(step=clock.step(StepOutcome.UNAVAILABLE, str(error)), traits=traits)
+                return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, str(error)), traits=traits)
             claims = await claiming if claiming else None
         finally:
             if claiming is not None:
                 claiming.cancel()
         leadership = view.leadership
         leads = f"{view.label(leadership.id)} leads at term {leadership.term}" if leadership else "no leader"
-        return Report(
+        return StepResult(
             step=clock.step(StepOutcome.OBSERVED, f"{leads}{write_error}"),
             view=view,
             traits=traits,
@@ -123,7 +124,7 @@ class EtcdActivities:
         )
 
     @activity.defn
-    async def move_leader(self, act: Act) -> Report:
+    async def move_leader(self, act: StepInput) -> StepResult:
         """The leading target has handed leadership to the best transferee, or a fresh view says why not.
 
         MoveLeader's own answer comes with the next 100 ms tick although the transfer takes milliseconds, so the
@@ -133,12 +134,12 @@ class EtcdActivities:
         view, note = await looks.look(act.doubtful)
         step = plan(view, intent(act)) if view else None
         if view is None or not isinstance(step, Transfer):
-            return Report(step=clock.step(StepOutcome.REPLAN, note or "no transfer is needed any more"), view=view)
+            return StepResult(step=clock.step(StepOutcome.REPLAN, note or "no transfer is needed any more"), view=view)
         name = view.label(step.transferee_id)
         try:
             leader_id = await self._transfer_leadership(looks.gateway, act.target_id, step)
         except NotLeaderError:
-            return Report(step=clock.step(StepOutcome.REPLAN, "the target does not lead any more"))
+            return StepResult(step=clock.step(StepOutcome.REPLAN, "the target does not lead any more"))
         except EtcdPermissionError:
             raise
         except EtcdError as error:
@@ -149,10 +150,10 @@ class EtcdActivities:
             note = f"to {view.label(leader_id)}" if leader_id else silent
         # `await_election` ends with such a look too: both together cost one decision.
         view, _ = await looks.look(act.doubtful)
-        return Report(step=clock.step(outcome, note), view=view, transferee_id=step.transferee_id)
+        return StepResult(step=clock.step(outcome, note), view=view, transferee_id=step.transferee_id)
 
     @activity.defn
-    async def await_election(self, ask: AwaitElection) -> Report:
+    async def await_election(self, ask: AwaitElectionInput) -> StepResult:
         """A majority of the voters names a current voter other than the target as leader, at a higher term.
 
         It runs beside `move_leader`. Until the others have heard of a new leader only they are asked, each for itself:
@@ -170,13 +171,13 @@ class EtcdActivities:
                     if view and leadership and leadership.id != ask.target_id and leadership.term > ask.term_before:
                         self._prefetch_record(ask, view)
                         leads = f"{view.label(leadership.id)} leads at term {leadership.term}"
-                        return Report(step=clock.step(StepOutcome.ELECTED, leads), view=view)
+                        return StepResult(step=clock.step(StepOutcome.ELECTED, leads), view=view)
                     await asyncio.sleep(timing.STEPS.watch_pause_seconds)
         note = note or f"no majority names another leader after {timing.STEPS.election_seconds:g} s"
-        return Report(step=clock.step(StepOutcome.NO_ELECTION, note), view=view)
+        return StepResult(step=clock.step(StepOutcome.NO_ELECTION, note), view=view)
 
     @activity.defn
-    async def remove_member(self, act: Act) -> Report:
+    async def remove_member(self, act: StepInput) -> StepResult:
         """The target is not in the linearizable member list, or a fresh view says why it still is.
 
         etcd's own answer is the membership without the target. After any other answer the state is read again before
@@ -209,12 +210,12 @@ class EtcdActivities:
         except Exception:  # noqa: BLE001  # a second witness that is away decides nothing
             return None
 
-    def _prefetch_record(self, act: Act, view: ClusterView) -> None:
+    def _prefetch_record(self, act: StepInput, view: ClusterView) -> None:
         """What is written when the member is out is made ready while Temporal and etcd must be waited for anyway."""
         if self._prefetch is not None and (target := view.member(act.target_id)) is not None:
             self._prefetch(act.cluster, target.name)
 
-    async def _wait_for_new_leader(self, gateway: EtcdPort, ask: AwaitElection) -> None:
+    async def _wait_for_new_leader(self, gateway: EtcdPort, ask: AwaitElectionInput) -> None:
         """All others have heard of a new leader, or only a look at the whole cluster can tell."""
         with contextlib.suppress(UnreachableError, TimeoutError):
             async with asyncio.timeout(timing.STEPS.voters_first_seconds):

@@ -13,10 +13,10 @@ from etcd_handoff.errors import EtcdError, EtcdPermissionError
 from etcd_handoff.planning import MemberAbsent, Remove, plan
 
 if TYPE_CHECKING:
+    from etcd_handoff.activity_io import StepInput
+    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.config import EtcdProfile
     from etcd_handoff.etcd.port import EtcdPort
-    from etcd_handoff.model import Act
-    from etcd_handoff.view import ClusterView
 
 
 class Looks:
@@ -62,7 +62,7 @@ class Looks:
         except EtcdError as error:
             return None, str(error)
 
-    def recent_via(self, act: Act) -> tuple[ClusterView | None, str]:
+    def recent_via(self, act: StepInput) -> tuple[ClusterView | None, str]:
         """The view of a moment ago and whom it would remove the target through; nothing when it is not so clear."""
         view = self._last
         if view is None or time.monotonic() - self._seen_seconds > timing.STEPS.recent_look_seconds:
@@ -71,12 +71,12 @@ class Looks:
         return (view, step.via_id) if isinstance(step, Remove) else (None, "")
 
 
-def doubt(view: ClusterView, act: Act) -> str:
+def doubt(view: ClusterView, act: StepInput) -> str:
     """Why nothing may be concluded from this view; empty when nothing contradicts it."""
     against = contradiction(view, intent(act).binding, departed=(act.target_id,))
     return f"{against.kind}: {against.text}" if against else ""
 
 
-def intent(act: Act) -> MemberAbsent:
+def intent(act: StepInput) -> MemberAbsent:
     """What an activity is to bring about, for the planner."""
     return MemberAbsent(act.cluster_id, act.target_id, frozenset(act.avoid), act.seen_term, act.seen_index)

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from activities.etcd_looks import intent
 from etcd_handoff import failpoints, timing
+from etcd_handoff.activity_io import StepResult
+from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import (
     CorruptClusterError,
     EtcdError,
@@ -25,7 +27,6 @@ from etcd_handoff.errors import (
     UnhealthyClusterError,
     UnreachableError,
 )
-from etcd_handoff.model import Report, StepOutcome
 from etcd_handoff.planning import Done, Remove, plan
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
     from activities.etcd_looks import Looks
     from activities.interceptor import StepClock
-    from etcd_handoff.model import Act
-    from etcd_handoff.view import ClusterView
+    from etcd_handoff.activity_io import StepInput
+    from etcd_handoff.cluster_view import ClusterView
 
 LOOKS: Final = 3
 """Looks before the proposal, each after a committed entry; then the workflow plans again."""
@@ -65,14 +66,14 @@ class Removal:
         prepare: Called with the view once the removal is about to be proposed.
     """
 
-    def __init__(self, looks: Looks, act: Act, clock: StepClock, prefetch: Callable[[ClusterView], None]) -> None:
+    def __init__(self, looks: Looks, act: StepInput, clock: StepClock, prefetch: Callable[[ClusterView], None]) -> None:
         self._looks, self._gateway, self._act, self._clock = looks, looks.gateway, act, clock
         self._prefetch = prefetch
         self._locked_through = ""
         self._proposed = False
         self._started = time.monotonic()
 
-    async def run(self) -> Report:
+    async def run(self) -> StepResult:
         """The target is not in the linearizable member list, or a fresh view says why it still is.
 
         Raises:
@@ -85,7 +86,7 @@ class Removal:
                 # Also when the step is cancelled: nobody is to wait for a lock behind which nothing happens.
                 await asyncio.shield(self._release_lock())
 
-    async def _run(self) -> Report:
+    async def _run(self) -> StepResult:
         view, via_id = self._looks.recent_via(self._act) if self._act.holder else (None, "")
         if self._act.holder and not via_id:
             view, note = await self._look()
@@ -98,7 +99,7 @@ class Removal:
             committed = await self._commit(via_id) if self._act.holder else _Commit()
             if committed.holder:
                 note = f"{committed.holder} changes this etcd cluster and has the lock in etcd"
-                return Report(step=self._clock.step(StepOutcome.LOCKED, note), view=view)
+                return StepResult(step=self._clock.step(StepOutcome.LOCKED, note), view=view)
             locked = time.monotonic()
             view, note = await self._look()
             ended = time.monotonic()
@@ -108,7 +109,7 @@ class Removal:
             if committed.silence:
                 if step.via_id == via_id:
                     note = f"no write was committed through {view.label(via_id)}: {committed.silence}"
-                    return Report(step=self._clock.step(StepOutcome.REPLAN, note), view=view)
+                    return StepResult(step=self._clock.step(StepOutcome.REPLAN, note), view=view)
                 via_id = step.via_id
                 continue
             await failpoints.reach("remove_member.looked")
@@ -119,9 +120,9 @@ class Removal:
             if usual and time.monotonic() - ended <= timing.STEPS.stale_look_seconds:
                 return await self._propose(view, step.via_id)
         note = f"no look was fresh enough, or none followed a committed write, in {LOOKS} tries"
-        return Report(step=self._clock.step(StepOutcome.REPLAN, note), view=view)
+        return StepResult(step=self._clock.step(StepOutcome.REPLAN, note), view=view)
 
-    async def _propose(self, view: ClusterView, via_id: str) -> Report:
+    async def _propose(self, view: ClusterView, via_id: str) -> StepResult:
         via, target_id = view.label(via_id), self._act.target_id
         self._prefetch(view)
         removing = asyncio.ensure_future(self._gateway.remove_member(target_id, via_id))
@@ -132,14 +133,14 @@ class Removal:
             remaining_ids = await removing
         except (UnhealthyClusterError, NotEnoughStartedError) as error:
             self._proposed = False
-            return Report(step=self._clock.step(StepOutcome.REFUSED_BY_ETCD, f"{via} answers: {error}"), view=view)
+            return StepResult(step=self._clock.step(StepOutcome.REFUSED_BY_ETCD, f"{via} answers: {error}"), view=view)
         except EtcdPermissionError:
             self._proposed = False
             raise
         except UnreachableError as error:  # it was not sent
             self._proposed = False
             note = f"{via} could not be asked: {error}"
-            return Report(step=self._clock.step(StepOutcome.REPLAN, note), view=(await self._look())[0])
+            return StepResult(step=self._clock.step(StepOutcome.REPLAN, note), view=(await self._look())[0])
         except MemberNotFoundError:
             note = f"{via} does not know the member"
         except EtcdError as error:
@@ -154,10 +155,10 @@ class Removal:
             after, look_error = None, str(error)
         if after is None or after.member(target_id) is not None:
             text = note or look_error or f"{via} agreed, but the member is still listed"
-            return Report(step=self._clock.step(StepOutcome.REPLAN, text), view=after, proposed=True)
+            return StepResult(step=self._clock.step(StepOutcome.REPLAN, text), view=after, proposed=True)
         acknowledged, write_error = await self._acknowledge(after, via_id)
         texts = (f"through {via}", note, write_error)
-        return Report(
+        return StepResult(
             step=self._clock.step(StepOutcome.REMOVED, "; ".join(text for text in texts if text)),
             view=after,
             proposed=True,
@@ -218,12 +219,14 @@ class Removal:
     async def _look(self, leaving: str = "") -> tuple[ClusterView | None, str]:
         return await self._looks.look(self._act.doubtful, leaving)
 
-    async def _nothing_to_do(self, view: ClusterView | None, note: str) -> Report:
+    async def _nothing_to_do(self, view: ClusterView | None, note: str) -> StepResult:
         """The step's end when the planner does not want the removal now."""
         if view is None or not isinstance(plan(view, intent(self._act)), Done):
-            return Report(step=self._clock.step(StepOutcome.REPLAN, note or "no removal is safe any more"), view=view)
+            return StepResult(
+                step=self._clock.step(StepOutcome.REPLAN, note or "no removal is safe any more"), view=view
+            )
         leadership = view.leadership
         acknowledged, write_error = await self._acknowledge(view, leadership.id if leadership else self._locked_through)
         text = "; ".join(text for text in ("it is not in the member list", write_error) if text)
         step = self._clock.step(StepOutcome.ALREADY_ABSENT, text)
-        return Report(step=step, view=view, writes_acknowledged=acknowledged)
+        return StepResult(step=step, view=view, writes_acknowledged=acknowledged)

@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from etcd_handoff.belief import ResourceClaim
+    from etcd_handoff.cluster_view import MemberView
     from etcd_handoff.kubernetes.port import KubernetesPort
     from etcd_handoff.operation.drift import Hold
     from etcd_handoff.operation.member_resources import StandingMessage, SyncMembersInput
-    from etcd_handoff.view import MemberView
 
 CONFLICT_TRIES: Final = 5
 """How often an EtcdMember is read again after a conflict."""

@@ -14,6 +14,7 @@ from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.worker import ActivityInboundInterceptor, Interceptor
 
 from etcd_handoff import failpoints, timing
+from etcd_handoff.contract import FailureType, Step, StepOutcome
 from etcd_handoff.errors import (
     ADDRESS,
     ConfigError,
@@ -24,7 +25,6 @@ from etcd_handoff.errors import (
     UnknownClusterError,
 )
 from etcd_handoff.etcd.errors import permission_remedy
-from etcd_handoff.model import FailureType, Step, StepOutcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -7,15 +7,15 @@ import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import ConflictError, KindGoneError, ObjectGoneError
 from etcd_handoff.etcdmember import DesiredStatus, member_id_of, resource_name, status_for
 from etcd_handoff.events import EventSpec, event_for
-from etcd_handoff.model import StepOutcome
 from etcd_handoff.operation.matching import claim_of, resource_of
 
 if TYPE_CHECKING:
+    from etcd_handoff.activity_io import UpdateStatusInput
     from etcd_handoff.kubernetes.port import KubernetesPort
-    from etcd_handoff.model import Record
 
 EVENTS_AT_ONCE: Final = 4
 EVENT_STEPS: Final = 10
@@ -33,7 +33,9 @@ CONFLICT_TRIES: Final = 10
 Resource = dict[str, Any]
 
 
-async def write_status(gateway: KubernetesPort, record: Record, known: Resource | None) -> tuple[str, Resource | None]:
+async def write_status(
+    gateway: KubernetesPort, record: UpdateStatusInput, known: Resource | None
+) -> tuple[str, Resource | None]:
     """Nothing and the resource once that says what is true; otherwise why none was touched.
 
     Args:
@@ -65,7 +67,7 @@ async def write_status(gateway: KubernetesPort, record: Record, known: Resource 
     raise ConflictError(msg)
 
 
-def reason_to_skip(resource: Resource, record: Record) -> str:
+def reason_to_skip(resource: Resource, record: UpdateStatusInput) -> str:
     """Why an EtcdMember is not written, though it is named like the member; empty when it is the member's.
 
     One that speaks of another member says nothing about ours, whatever its name: its node has joined again. One without
@@ -92,13 +94,13 @@ def _created_after(resource: Resource, since: str) -> bool:
         return False
 
 
-def _status(resource: Resource, record: Record) -> dict[str, Any]:
+def _status(resource: Resource, record: UpdateStatusInput) -> dict[str, Any]:
     """The status fields to set so that the EtcdMember says what `record` says; empty when it does already."""
     truth = DesiredStatus(record.member_id, record.joined, record.message, record.failed, record.peer_urls)
     return status_for(resource, truth, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
-async def send_events(gateway: KubernetesPort, resource: Resource, record: Record) -> None:
+async def send_events(gateway: KubernetesPort, resource: Resource, record: UpdateStatusInput) -> None:
     """One Event for each of the last steps and one for the end; told again after a lost answer, they are the same."""
     news = [
         EventSpec(

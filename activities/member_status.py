@@ -19,6 +19,15 @@ from activities.member_resource import (
     write_status,
 )
 from etcd_handoff import failpoints, timing
+from etcd_handoff.activity_io import (
+    FindResourceInput,
+    FindResourceResult,
+    LeaveInput,
+    ReadLeaveResult,
+    UpdateStatusInput,
+    UpdateStatusResult,
+)
+from etcd_handoff.contract import FailureType, Step, StepOutcome
 from etcd_handoff.errors import (
     AdmissionError,
     ConfigError,
@@ -36,17 +45,6 @@ from etcd_handoff.etcdmember import (
     status_of,
 )
 from etcd_handoff.managed_fields import SPEC_LEAVE, last_write
-from etcd_handoff.model import (
-    FailureType,
-    FoundResource,
-    LeaveRequest,
-    LeaveState,
-    Record,
-    Recorded,
-    ResourceQuery,
-    Step,
-    StepOutcome,
-)
 from etcd_handoff.operation.matching import claim_of, resource_asked_for
 from etcd_handoff.planning import canonical_id
 
@@ -78,26 +76,26 @@ class KubernetesActivities:
         self._node = node
 
     @activity.defn
-    async def find_resource(self, query: ResourceQuery) -> FoundResource:
+    async def find_resource(self, query: FindResourceInput) -> FindResourceResult:
         """The EtcdMember that has this name or carries this member ID, for a member that etcd does not list."""
         clock, gateway = StepClock(self._node), self._gateways.get(query.cluster)
         if gateway is None:
             error = ConfigError("no Kubernetes in the profile")
             note = _final_note(error, timing.STEPS.no_kubernetes_attempts, timing.STEPS.no_kubernetes_pause)
-            return FoundResource(step=clock.step(StepOutcome.OBSERVED, note))
+            return FindResourceResult(step=clock.step(StepOutcome.OBSERVED, note))
         try:
             resources = await gateway.list(query.member)
         except ObjectGoneError as error:
             # An API server that has just been started does not serve the kind yet, and others may have been silent.
             note = "" if error.certain else _final_note(error, timing.STEPS.absent_attempts)
-            return FoundResource(step=clock.step(StepOutcome.OBSERVED, note or "EtcdMembers are not installed"))
+            return FindResourceResult(step=clock.step(StepOutcome.OBSERVED, note or "EtcdMembers are not installed"))
         except KubernetesPermissionError as error:
             raise _refusal(error) from error
         claim = resource_asked_for(query.member, canonical_id(query.member), map(claim_of, resources))
         resource = next((r for r in resources if claim and r["metadata"]["name"] == claim.name), None)
         if resource is None:
-            return FoundResource(step=clock.step(StepOutcome.OBSERVED, "no such EtcdMember"))
-        return FoundResource(
+            return FindResourceResult(step=clock.step(StepOutcome.OBSERVED, "no such EtcdMember"))
+        return FindResourceResult(
             step=clock.step(StepOutcome.OBSERVED),
             name=resource["metadata"]["name"],
             member_id=member_id_of(resource),
@@ -109,7 +107,7 @@ class KubernetesActivities:
         )
 
     @activity.defn
-    async def request_leave(self, ask: LeaveRequest) -> Step:
+    async def request_leave(self, ask: LeaveInput) -> Step:
         """`spec.leave` of the member's EtcdMember is true, so that k0s takes the member out; or false again."""
         clock, gateway = StepClock(self._node), self._gateways.require(ask.cluster)
         try:
@@ -136,22 +134,24 @@ class KubernetesActivities:
         raise ConflictError(msg)
 
     @activity.defn
-    async def read_leave(self, ask: LeaveRequest) -> LeaveState:
+    async def read_leave(self, ask: LeaveInput) -> ReadLeaveResult:
         """Whether the member's EtcdMember still asks to leave, and who said so last."""
         clock, gateway = StepClock(self._node), self._gateways.require(ask.cluster)
         try:
             resource = await member_resource(gateway, ask.member_name, ask.member_id)
         except ObjectGoneError as error:
-            return LeaveState(step=clock.step(StepOutcome.OBSERVED, _final_note(error, timing.STEPS.absent_attempts)))
+            return ReadLeaveResult(
+                step=clock.step(StepOutcome.OBSERVED, _final_note(error, timing.STEPS.absent_attempts))
+            )
         except KubernetesPermissionError as error:
             raise _refusal(error) from error
         if resource is None or member_id_of(resource) != ask.member_id:
             note = f"there is no EtcdMember for {ask.member_name or ask.member_id}"
-            return LeaveState(step=clock.step(StepOutcome.OBSERVED, note))
+            return ReadLeaveResult(step=clock.step(StepOutcome.OBSERVED, note))
         written = last_write(resource, SPEC_LEAVE)
         leave, metadata = asks_to_leave(resource), resource["metadata"]
         by = f", last written by {written.manager}" if written.manager else ""
-        return LeaveState(
+        return ReadLeaveResult(
             step=clock.step(StepOutcome.OBSERVED, f"spec.leave is {str(leave).lower()}{by}"),
             present=True,
             name=metadata["name"],
@@ -163,7 +163,7 @@ class KubernetesActivities:
         )
 
     @activity.defn
-    async def update_status(self, record: Record) -> Recorded:
+    async def update_status(self, record: UpdateStatusInput) -> UpdateStatusResult:
         """The member's EtcdMember says what `record` says, written through an API server that outlives the member.
 
         What may be otherwise later, or on another worker, fails the attempt, so that Temporal tries again for as long
@@ -171,8 +171,8 @@ class KubernetesActivities:
         """
         clock, times = StepClock(self._node), timing.STEPS
 
-        def nothing(note: str) -> Recorded:
-            return Recorded(step=clock.step(StepOutcome.NOT_RECORDED, note), recorded=False, note=note)
+        def nothing(note: str) -> UpdateStatusResult:
+            return UpdateStatusResult(step=clock.step(StepOutcome.NOT_RECORDED, note), recorded=False, note=note)
 
         try:
             gateway = self._gateways.get(record.cluster)
@@ -197,7 +197,7 @@ class KubernetesActivities:
             return nothing(note)
         step = clock.step(StepOutcome.RECORDED, record.message)
         self._gateways.send_later(send_events(gateway, resource, record))
-        return Recorded(step=step, recorded=True)
+        return UpdateStatusResult(step=step, recorded=True)
 
 
 def _error_text(error: Exception) -> str:

@@ -13,16 +13,17 @@ from activities import snapshots
 from activities.etcd_looks import doubt
 from activities.interceptor import STEP_FAILS, StepClock
 from etcd_handoff import timing
+from etcd_handoff.activity_io import StepInput, StepResult
+from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import CompactedError, EtcdError
-from etcd_handoff.model import Act, Report, StepOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from activities.etcd_looks import Looks
+    from etcd_handoff.cluster_view import ClusterView, MemberView
     from etcd_handoff.config import Config
     from etcd_handoff.etcd.port import EtcdPort, KeyspaceHash
-    from etcd_handoff.view import ClusterView, MemberView
 
 TRIES: Final = 5
 """A compaction between two hashes makes them incomparable; Kubernetes compacts every five minutes."""
@@ -43,28 +44,28 @@ class PreconditionActivities:
         self._looks_at = looks_at
 
     @activity.defn
-    async def check_hash(self, act: Act) -> Report:
+    async def check_hash(self, act: StepInput) -> StepResult:
         """All voters have the same keyspace at one revision (etcd's HashKV), or a note says which differ."""
         clock, looks = StepClock(self._node), self._looks_at(act.cluster)
         view, note = await looks.look()
         if view is None or (note := doubt(view, act)):
-            return Report(step=clock.step(StepOutcome.UNAVAILABLE, note), view=view)
+            return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, note), view=view)
         outcome, note = await compare_hashes(looks.gateway, view)
-        return Report(step=clock.step(outcome, note), view=view)
+        return StepResult(step=clock.step(outcome, note), view=view)
 
     @activity.defn
-    async def take_snapshot(self, act: Act) -> Report:
+    async def take_snapshot(self, act: StepInput) -> StepResult:
         """A snapshot, checked against the SHA-256 at its end, lies in the profile's snapshot_directory on this node."""
         clock, looks = StepClock(self._node), self._looks_at(act.cluster)
         profile = self._config.cluster(act.cluster).etcd
         folder = profile.snapshot_directory
         if folder is None:
             text = f"no snapshot_directory in the profile {act.cluster!r}; set it or start without snapshot"
-            return Report(step=clock.step(StepOutcome.FAILED, text))
+            return StepResult(step=clock.step(StepOutcome.FAILED, text))
         view, note = await looks.look(act.doubtful)
         source = snapshots.source_of(view, act.target_id) if view else None
         if view is None or source is None or (note := doubt(view, act)):
-            return Report(step=clock.step(StepOutcome.UNAVAILABLE, note or "no healthy voter"), view=view)
+            return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, note or "no healthy voter"), view=view)
         info, target = activity.info(), view.member(act.target_id)
         leaves = target is not None and target.name.lower() == self._node.lower()
         if leaves and info.attempt < timing.STEPS.snapshot_elsewhere_attempts:
@@ -76,11 +77,11 @@ class PreconditionActivities:
                 size = await snapshots.store(chunks, path, info.attempt, source.db_size_bytes)
             await asyncio.to_thread(snapshots.prune, folder, act.cluster, profile.snapshots_kept)
         except (EtcdError, OSError) as error:
-            return Report(step=clock.step(StepOutcome.UNAVAILABLE, f"from {source.label}: {error}"), view=view)
+            return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, f"from {source.label}: {error}"), view=view)
         text = f"{path} on {self._node}, {size} bytes from {source.label}"
         if leaves:
             text += "; this is the node that leaves: copy it before the node is wiped"
-        return Report(step=clock.step(StepOutcome.SAVED, text), view=view)
+        return StepResult(step=clock.step(StepOutcome.SAVED, text), view=view)
 
 
 async def compare_hashes(gateway: EtcdPort, view: ClusterView) -> tuple[StepOutcome, str]:

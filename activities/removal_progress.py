@@ -13,7 +13,7 @@ from temporalio.exceptions import ApplicationError, CancelledError, TerminatedEr
 from temporalio.service import RPCError
 
 from activities.workflow_descriptions import describe
-from etcd_handoff.model import PASSING, HandoffState, Progress, RemovalResult
+from etcd_handoff.contract import PASSING, HandoffState, Progress, RemovalResult
 from etcd_handoff.operation.removal_progress import FollowRemovalInput, FollowRemovalResult
 from etcd_handoff.temporal.search_attributes import STATE_KEY
 

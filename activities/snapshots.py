@@ -18,7 +18,7 @@ from etcd_handoff.errors import UnreachableError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from etcd_handoff.view import ClusterView, MemberView
+    from etcd_handoff.cluster_view import ClusterView, MemberView
 
 RUN_ID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 CHECKSUM_BYTES: Final = 32

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from etcd_handoff.model import WorkerTraits
+from etcd_handoff.activity_io import WorkerInfo
 
 if TYPE_CHECKING:
     from etcd_handoff.config import Config
@@ -25,14 +25,14 @@ class WorkerActivities:
         self._search_attributes = search_attributes
 
     @activity.defn
-    async def describe_worker(self, cluster: str) -> WorkerTraits:
+    async def describe_worker(self, cluster: str) -> WorkerInfo:
         """As `traits`, for a removal whose first look did not tell; run as a local activity."""
         return self.traits(cluster)
 
-    def traits(self, cluster: str) -> WorkerTraits:
+    def traits(self, cluster: str) -> WorkerInfo:
         """What this worker knows of `cluster`."""
         profile = self._config.clusters.get(cluster)
-        return WorkerTraits(
+        return WorkerInfo(
             search_attributes=self._search_attributes,
             remover=profile.remover if profile else "etcd",
             cluster_id=(profile.cluster_id or "") if profile else "",

@@ -21,10 +21,10 @@ from bench import report, simulated
 from bench.dev_server import DevServer, dev_server
 from bench.fleet_worker import NO_TURNS, READY
 from bench.trivial import Trivial
+from etcd_handoff.contract import TASK_QUEUE, RemovalRequest, RemovalResult
 from etcd_handoff.lab.nodes import ROOT, TUNING
 from etcd_handoff.lab.processes import Process
 from etcd_handoff.lab.waiting import wait_until
-from etcd_handoff.model import TASK_QUEUE, RemovalRequest, RemovalResult
 from etcd_handoff.operation.change_queue import START_DELAY
 from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
 from etcd_handoff.temporal.client import start_removal, start_watch

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Final
 from unittest import mock
 
 from bench import arena, report
+from etcd_handoff.contract import RemovalRequest
 from etcd_handoff.lab import Lab, LabOptions, http
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
-from etcd_handoff.model import RemovalRequest
 from etcd_handoff.temporal.client import connect, start_removal
 
 if TYPE_CHECKING:

@@ -32,14 +32,15 @@ from activities.etcd import EtcdActivities
 from bench import arena, report
 from bench.dev_server import our_worker
 from bench.trivial import Trivial, trivial
+from etcd_handoff.activity_io import WorkerInfo
 from etcd_handoff.config import load_config
+from etcd_handoff.contract import RemovalRequest
 from etcd_handoff.errors import UnreachableError
 from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.lab import Lab, LabOptions
 from etcd_handoff.lab.naive import leave
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
-from etcd_handoff.model import RemovalRequest, WorkerTraits
 from etcd_handoff.operation.commands import (
     Activity,
     AskQueue,
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from bench.arena import Roles
-    from etcd_handoff.model import Step
+    from etcd_handoff.contract import Step
 
 INTERVAL_MS: Final = 2.0
 WARMING_ROUNDS: Final = 2
@@ -320,7 +321,7 @@ class Bench:
                     turn=QueuePosition(granted=True, chain_id=state.chain_id, request=state.turn_request)
                 )
             case DescribeWorker():
-                return WorkerTraits(search_attributes=False)
+                return WorkerInfo(search_attributes=False)
             case TransferLeadership():
                 self._electing = asyncio.ensure_future(self._step(command.election))
             case AwaitNewLeader() if self._electing is not None:

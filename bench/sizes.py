@@ -16,9 +16,9 @@ from unittest import mock
 
 from bench import arena, report
 from etcd_handoff.config import load_config
+from etcd_handoff.contract import RemovalRequest
 from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.lab import Lab, LabOptions, Role
-from etcd_handoff.model import RemovalRequest
 from etcd_handoff.temporal.client import connect, start_removal
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
 from bench import arena, report
+from etcd_handoff.contract import RemovalRequest
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, Role
 from etcd_handoff.lab.nodes import ROOT
-from etcd_handoff.model import RemovalRequest
 from etcd_handoff.temporal.client import connect, start_removal
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.view import MIXED_CLUSTERS, Doubt
+from etcd_handoff.cluster_view import MIXED_CLUSTERS, Doubt
 from etcd_handoff.wire import Message
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterable, Sequence
 
-    from etcd_handoff.view import ClusterView
+    from etcd_handoff.cluster_view import ClusterView
 
 WRONG_CLUSTER: Final = "WrongCluster"
 LISTS_DIFFER: Final = "ListsDiffer"

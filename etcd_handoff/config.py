@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Final, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from etcd_handoff.contract import TASK_QUEUE, Remover
 from etcd_handoff.errors import ConfigError, UnknownClusterError
 from etcd_handoff.etcd.client_url import canonical_url
-from etcd_handoff.model import TASK_QUEUE, Remover
 from etcd_handoff.wire import ClusterName, describe, in_words
 
 if TYPE_CHECKING:

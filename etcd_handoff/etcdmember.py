@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from etcd_handoff.view import MemberView
+    from etcd_handoff.cluster_view import MemberView
 
 GROUP: Final = "etcd.k0sproject.io"
 VERSION: Final = "v1beta1"

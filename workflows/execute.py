@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from etcd_handoff.model import WorkerTraits
+    from etcd_handoff.activity_io import WorkerInfo
     from etcd_handoff.operation.commands import Activity, HandRecordOver
 
 HEARTBEAT_TIMEOUT: Final = timedelta(milliseconds=700)
@@ -129,7 +129,7 @@ async def activity(command: Activity) -> Any:
         return StepFailure(error.activity_type, kind, text, attempts_of(error))
 
 
-async def describe_worker(cluster: str) -> WorkerTraits:
+async def describe_worker(cluster: str) -> WorkerInfo:
     """What the worker that runs this knows of a cluster profile, as a local activity."""
     return await workflow.execute_local_activity_method(
         WorkerActivities.describe_worker, cluster, start_to_close_timeout=DESCRIBE_TIMEOUT

@@ -15,7 +15,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from etcd_handoff.model import PASSING, Approval, FailureType, HandoffState, Progress, Recheck, StepOutcome
+    from etcd_handoff.contract import PASSING, Approval, FailureType, HandoffState, Progress, Recheck, StepOutcome
     from etcd_handoff.operation import current_details, ending, queueing
     from etcd_handoff.operation.commands import (
         Activity,
@@ -40,7 +40,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.queue_entry import entry_of, take_turn
 
 if TYPE_CHECKING:
-    from etcd_handoff.model import RemovalResult
+    from etcd_handoff.contract import RemovalResult
     from etcd_handoff.operation.commands import Effect
 
 LASTS: Final = timedelta(seconds=1)

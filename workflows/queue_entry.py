@@ -14,14 +14,14 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation.queue_state import QueueEntry, QueuePosition, TakeTurnInput, TakeTurnResult
 
 if TYPE_CHECKING:
-    from etcd_handoff.model import Pinned
+    from etcd_handoff.activity_io import Target
 
 TAKE_TURN_TIMEOUT: Final = timedelta(seconds=20)
 """Longer than the activity goes on asking a queue that does not answer."""
 TAKE_TURN_RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=4)
 
 
-def entry_of(cluster: str, pinned: Pinned, request: int, *, waits: bool = True) -> QueueEntry:
+def entry_of(cluster: str, pinned: Target, request: int, *, waits: bool = True) -> QueueEntry:
     """The queue entry of the removal that runs this.
 
     Args:
@@ -43,7 +43,7 @@ def entry_of(cluster: str, pinned: Pinned, request: int, *, waits: bool = True) 
 
 
 async def take_turn(
-    cluster: str, pinned: Pinned, request: int, *, waits: bool = True, wakes: bool = True
+    cluster: str, pinned: Target, request: int, *, waits: bool = True, wakes: bool = True
 ) -> TakeTurnResult:
     """Ask the queue of an etcd cluster for the turn, or give it up; for removals.
 

@@ -16,13 +16,13 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 if TYPE_CHECKING:
-    from etcd_handoff.view import ClusterView, Doubt
+    from etcd_handoff.cluster_view import ClusterView, Doubt
 
 with workflow.unsafe.imports_passed_through():
     from activities.etcd import EtcdActivities
     from activities.etcdmembers import EtcdMemberActivities
     from etcd_handoff import belief
-    from etcd_handoff.model import Look
+    from etcd_handoff.activity_io import CheckLeaderInput
     from etcd_handoff.operation import drift, leave_orders, reconciler, reconciler_details
     from etcd_handoff.operation.member_resources import SyncMembersResult, WatchMembersInput, WatchMembersResult
     from etcd_handoff.operation.reconciler_state import (
@@ -152,7 +152,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         self._update(looks=self._state.looks + 1)
         report = await workflow.execute_activity_method(
             EtcdActivities.check_leader,
-            Look(cluster=self._request.cluster),
+            CheckLeaderInput(cluster=self._request.cluster),
             start_to_close_timeout=LOOK_TIMEOUT,
             heartbeat_timeout=HEARTBEAT_TIMEOUT,
             retry_policy=THREE_ATTEMPTS,

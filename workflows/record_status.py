@@ -15,7 +15,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 with workflow.unsafe.imports_passed_through():
     from activities.member_status import KubernetesActivities
-    from etcd_handoff.model import Record, Recorded
+    from etcd_handoff.activity_io import UpdateStatusInput, UpdateStatusResult
     from etcd_handoff.temporal.converter import invalid_input
     from workflows.failures import why_it_failed
 
@@ -39,7 +39,7 @@ class RecordStatus:
         self._text = ""
 
     @workflow.run
-    async def run(self, record: Record | None = None) -> Recorded:
+    async def run(self, record: UpdateStatusInput | None = None) -> UpdateStatusResult:
         """Write what `record` says; without a default, a start without input would fail its task for ever."""
         if record is None:
             raise invalid_input("input: missing; removals start this workflow themselves")
@@ -63,7 +63,7 @@ class RecordStatus:
         text += f"run the removal of {member} again"
         raise ApplicationError(text, type=NOT_RECORDED, non_retryable=True)
 
-    async def _write(self, record: Record, most: timedelta) -> Recorded:
+    async def _write(self, record: UpdateStatusInput, most: timedelta) -> UpdateStatusResult:
         return await workflow.execute_activity_method(
             KubernetesActivities.update_status,
             record,

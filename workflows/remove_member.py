@@ -12,7 +12,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.belief import Binding
-    from etcd_handoff.model import RemovalRequest, RemovalResult
+    from etcd_handoff.contract import RemovalRequest, RemovalResult
     from etcd_handoff.operation.state import RemovalState
     from etcd_handoff.temporal.converter import invalid_input
     from workflows.operation import Operation

@@ -24,13 +24,13 @@ from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.member_resources import MemberResource
     from etcd_handoff.operation.reconciler_state import RunningRemoval
-    from etcd_handoff.view import ClusterView
 
 with workflow.unsafe.imports_passed_through():
     from activities.removal_progress import RemovalProgressActivities
-    from etcd_handoff.model import TASK_TIMEOUT, Outcome, RemovalRequest
+    from etcd_handoff.contract import TASK_TIMEOUT, Outcome, RemovalRequest
     from etcd_handoff.operation import reconciler
     from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, ReconcilerState
     from etcd_handoff.operation.removal_progress import FollowRemovalInput, FollowRemovalResult, NoteProgressInput

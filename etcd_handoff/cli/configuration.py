@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import argparse
 
     from etcd_handoff.config import ClusterProfile, Config
-    from etcd_handoff.model import RemovalRequest
+    from etcd_handoff.contract import RemovalRequest
 
 
 def read_config(args: argparse.Namespace) -> Config | None:
@@ -72,7 +72,7 @@ def removal_request(args: argparse.Namespace, cluster: str, **options: object) -
     """
     from pydantic import ValidationError
 
-    from etcd_handoff.model import RemovalRequest
+    from etcd_handoff.contract import RemovalRequest
     from etcd_handoff.wire import describe
 
     try:

@@ -11,8 +11,8 @@ from etcd_handoff.cli.errors import CommandError
 if TYPE_CHECKING:
     from temporalio.client import Client
 
+    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.config import ClusterProfile, KubernetesProfile
-    from etcd_handoff.view import ClusterView
 
 CONNECT_SECONDS: Final = 10.0
 

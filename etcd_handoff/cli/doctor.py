@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from etcd_handoff.cli.doctor_checks import CheckResult
     from etcd_handoff.cli.doctor_endpoints import ClusterFacts, Endpoint
+    from etcd_handoff.cluster_view import ClusterView, Doubt
     from etcd_handoff.config import ClusterProfile
-    from etcd_handoff.view import ClusterView, Doubt
 
 CONNECTIONS_PER_ENDPOINT: Final = 3
 """Behind a load balancer some of them reach other members."""
@@ -46,7 +46,7 @@ async def _run_checks(args: argparse.Namespace) -> list[CheckResult]:
 
     from etcd_handoff.cli.doctor_checks import CheckResult
     from etcd_handoff.cli.doctor_temporal import check_temporal
-    from etcd_handoff.model import TASK_QUEUE
+    from etcd_handoff.contract import TASK_QUEUE
 
     try:
         name, profile = cluster_profile(args)

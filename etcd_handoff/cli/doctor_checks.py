@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cli.render.members import alarm_lines, health
 from etcd_handoff.cli.render.table import count
+from etcd_handoff.cluster_view import quorum
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
 from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
-from etcd_handoff.view import quorum
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
     from datetime import datetime
 
     from etcd_handoff.cli.etcdmembers import ComparedResource
-    from etcd_handoff.view import ClusterView, Doubt
+    from etcd_handoff.cluster_view import ClusterView, Doubt
 
 SEARCH_ATTRIBUTES: Final = tuple(key.name for key in (CLUSTER_KEY, MEMBER_KEY, STATE_KEY))
 EXPIRY_HINT_DAYS: Final = 30

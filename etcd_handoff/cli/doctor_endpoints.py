@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from etcd_handoff.belief import ResourceClaim
-    from etcd_handoff.view import ClusterView, MemberView
+    from etcd_handoff.cluster_view import ClusterView, MemberView
 
 LOOPBACK_REMEDY: Final = (
     "let each member listen on an address that the workers reach, advertise it (--advertise-client-urls), and name it"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from etcd_handoff.belief import ResourceClaim
-    from etcd_handoff.view import ClusterView, Doubt, MemberView
+    from etcd_handoff.cluster_view import ClusterView, Doubt, MemberView
 
 
 @dataclass(frozen=True, slots=True)

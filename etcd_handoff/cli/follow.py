@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from etcd_handoff.cli.render.progress import ProgressLines
-    from etcd_handoff.model import Progress, RemovalResult
+    from etcd_handoff.contract import Progress, RemovalResult
     from etcd_handoff.temporal.client import Removal
 
 POLL_SECONDS: Final = 0.15
@@ -33,7 +33,7 @@ async def follow(
 
     from temporalio.client import WorkflowFailureError
 
-    from etcd_handoff.model import Progress
+    from etcd_handoff.contract import Progress
 
     polling = asyncio.ensure_future(_poll(removal, lines, print_progress))
     try:
@@ -68,8 +68,8 @@ async def _query(removal: Removal) -> Progress | str:
     from temporalio.client import WorkflowQueryFailedError
     from temporalio.service import RPCError, RPCStatusCode
 
+    from etcd_handoff.contract import Progress
     from etcd_handoff.errors import HandoffError
-    from etcd_handoff.model import Progress
 
     limit = timedelta(seconds=QUERY_SECONDS)
     try:

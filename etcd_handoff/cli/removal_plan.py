@@ -9,6 +9,7 @@ from etcd_handoff.cli.etcdmembers import claim_for, doubt_of, is_described, name
 from etcd_handoff.cli.remedies import remedy_for
 from etcd_handoff.cli.render.members import cluster_warnings
 from etcd_handoff.cli.render.table import count
+from etcd_handoff.cluster_view import quorum
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
 from etcd_handoff.operation.failures import ambiguous, unknown
 from etcd_handoff.operation.texts import plan_lines
@@ -22,15 +23,14 @@ from etcd_handoff.planning import (
     plan,
     resolve,
 )
-from etcd_handoff.view import quorum
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from etcd_handoff.belief import ResourceClaim
-    from etcd_handoff.model import RemovalRequest
+    from etcd_handoff.cluster_view import ClusterView, MemberView
+    from etcd_handoff.contract import RemovalRequest
     from etcd_handoff.planning import Decision
-    from etcd_handoff.view import ClusterView, MemberView
 
 
 @dataclass(frozen=True, slots=True)

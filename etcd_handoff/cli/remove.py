@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from temporalio.client import Client, WorkflowFailureError
 
-    from etcd_handoff.model import RemovalRequest
+    from etcd_handoff.contract import RemovalRequest
     from etcd_handoff.temporal.client import Removal
 
 
@@ -26,7 +26,7 @@ def remove_command(args: argparse.Namespace) -> int:
     """Print progress and the result. Exit 0 if the member has left, otherwise as the failure says; 130 on Ctrl-C."""
     import asyncio
 
-    from etcd_handoff.model import TASK_QUEUE
+    from etcd_handoff.contract import TASK_QUEUE
     from etcd_handoff.temporal.client import removal_id
 
     config = read_config(args)

@@ -83,7 +83,7 @@ async def _open_removals(cluster: str) -> list[OpenRemoval]:
     from temporalio.service import RPCError
 
     from etcd_handoff.cli.render.status import OpenRemoval
-    from etcd_handoff.model import plan_id, workflow_id
+    from etcd_handoff.contract import plan_id, workflow_id
     from etcd_handoff.temporal.client import WORKFLOW_TYPE
 
     client = await connect_temporal()

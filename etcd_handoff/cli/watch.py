@@ -68,7 +68,7 @@ async def _start(args: argparse.Namespace, cluster: str, config: Config | None) 
     from pydantic import ValidationError
     from temporalio.exceptions import WorkflowAlreadyStartedError
 
-    from etcd_handoff.model import TASK_QUEUE
+    from etcd_handoff.contract import TASK_QUEUE
     from etcd_handoff.operation.reconciler_state import RESYNC_SECONDS, ReconcileEtcdMembersRequest
     from etcd_handoff.temporal.client import start_watch
     from etcd_handoff.wire import describe

@@ -23,8 +23,8 @@ from etcd_handoff.etcd.replies import hex_id
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
+    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.config import EtcdProfile
-    from etcd_handoff.view import ClusterView
 
 LOCK_TRIES: Final = 3
 """Writes of the lock's key until it is ours: it may be released, or prove to be ours, between two of them."""

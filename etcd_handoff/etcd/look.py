@@ -6,9 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from etcd_handoff.belief import Answer, contradictions
+from etcd_handoff.cluster_view import ClusterView, MemberView
 from etcd_handoff.etcd.client_url import canonical_url
 from etcd_handoff.etcd.replies import NO_ANSWER, READS_HANG, ListedMember, MemberList, Reply, Status
-from etcd_handoff.view import ClusterView, MemberView
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence

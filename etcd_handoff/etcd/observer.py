@@ -20,9 +20,9 @@ from etcd_handoff.etcd.replies import NO_ANSWER, MemberList, Reply, Status, read
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.config import EtcdProfile
     from etcd_handoff.etcd.connections import Call, Connections, T
-    from etcd_handoff.view import ClusterView
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from etcd_handoff.view import Alarm
+from etcd_handoff.cluster_view import Alarm
 
 NO_LEADER: Final = "etcdserver: no leader"
 """The one text among `Status.errors` that is no alarm (etcd `server/etcdserver/api/v3rpc/maintenance.go`, Status)."""

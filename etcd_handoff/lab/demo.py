@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.contract import RemovalRequest, RemovalResult
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab.binaries.build import ensure_binaries
@@ -19,7 +20,6 @@ from etcd_handoff.lab.naive import remove_through_itself
 from etcd_handoff.lab.nodes import Role
 from etcd_handoff.lab.processes import ProcessError
 from etcd_handoff.lab.writer import OpenLoopWriter, WriteReport, missing
-from etcd_handoff.model import RemovalRequest, RemovalResult
 from etcd_handoff.temporal.client import connect, start_removal
 
 if TYPE_CHECKING:

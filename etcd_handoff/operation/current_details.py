@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etcd_handoff.model import Progress
+from etcd_handoff.contract import Progress
 from etcd_handoff.planning import warnings
 
 if TYPE_CHECKING:
-    from etcd_handoff.model import Pinned, RemovalRequest
+    from etcd_handoff.activity_io import Target
+    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.contract import RemovalRequest
     from etcd_handoff.operation.state import RemovalState
-    from etcd_handoff.view import ClusterView
 
 
 def summary(request: RemovalRequest) -> str:
@@ -58,7 +59,7 @@ def details(state: RemovalState) -> str:
     return "\n".join(lines)
 
 
-def _members(view: ClusterView, pinned: Pinned | None) -> list[str]:
+def _members(view: ClusterView, pinned: Target | None) -> list[str]:
     leader = view.leadership
     rows = [
         f"**Members of cluster `{view.cluster_id}`**",

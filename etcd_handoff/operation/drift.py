@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import belief
+from etcd_handoff.cluster_view import Doubt, quorum
 from etcd_handoff.etcdmember import HELD_BACK
 from etcd_handoff.operation.matching import member_of
-from etcd_handoff.view import Doubt, quorum
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
     from etcd_handoff.belief import ResourceClaim
-    from etcd_handoff.view import ClusterView
+    from etcd_handoff.cluster_view import ClusterView
 
 TOO_MANY_ABSENT: Final = "TooManyAbsent"
 CONFIRM: Final = "etcd-handoff watch resync --confirm"

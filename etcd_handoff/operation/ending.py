@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etcd_handoff.model import FailureType, HandoffState, Outcome, Recorded, RemovalResult
+from etcd_handoff.activity_io import UpdateStatusResult
+from etcd_handoff.contract import FailureType, HandoffState, Outcome, RemovalResult
 from etcd_handoff.operation import failures, leave, observation, proposal, recording, texts
 from etcd_handoff.operation.commands import Cancel, DescribeWorker, Fail, Finish, Until, Wait
 from etcd_handoff.operation.phases import Ending, EndPhase, LeaveStep
@@ -54,7 +55,7 @@ def planned(state: RemovalState, decision: Decision) -> Decided:
     lines = texts.plan_lines(decision, state.label, state.label_of, state.view)
     blocked = texts.in_words(decision) if isinstance(decision, Blocked) else ""
     state = state.showing(HandoffState.DONE, f"dry run: {blocked or '; '.join(lines)}")
-    unwritten = Recorded(step=state.steps[-1], recorded=False, note="dry run: nothing was written")
+    unwritten = UpdateStatusResult(step=state.steps[-1], recorded=False, note="dry run: nothing was written")
     result = _result(state, Outcome.PLANNED, unwritten).model_copy(update={"plan": lines, "blocked_by": blocked})
     return Decided(state, Finish(result=result))
 
@@ -122,7 +123,7 @@ def _tell(state: RemovalState, end: Ending, now: float) -> Decided:
     return Decided(state, Finish(result=_result(state, outcome, recorded)))
 
 
-def _result(state: RemovalState, outcome: Outcome, recorded: Recorded) -> RemovalResult:
+def _result(state: RemovalState, outcome: Outcome, recorded: UpdateStatusResult) -> RemovalResult:
     pinned, view = state.pinned, state.view
     leadership = view.leadership if view else None
     return RemovalResult(

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.model import HandoffState, LeaveRequest, StepOutcome
+from etcd_handoff.activity_io import LeaveInput
+from etcd_handoff.contract import HandoffState, StepOutcome
 from etcd_handoff.operation import failures, proposal, texts
 from etcd_handoff.operation.commands import ReadLeave, RequestLeave
 from etcd_handoff.operation.leave_orders import FIELD_MANAGER, may_ask_again
@@ -21,7 +22,8 @@ from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import Reason
 
 if TYPE_CHECKING:
-    from etcd_handoff.model import LeaveState, Step
+    from etcd_handoff.activity_io import ReadLeaveResult
+    from etcd_handoff.contract import Step
     from etcd_handoff.operation.state import RemovalState
     from etcd_handoff.planning import Blocked
 
@@ -70,7 +72,7 @@ def decide(state: RemovalState, now: float) -> Decided:
     return Decided(state, ReadLeave(ask=ask, summary=f"does the EtcdMember of {state.label} ask to leave?"))
 
 
-def read(state: RemovalState, order: LeaveState) -> RemovalState:
+def read(state: RemovalState, order: ReadLeaveResult) -> RemovalState:
     """The state once the order has been read."""
     if state.leave_step is LeaveStep.WITHDRAW:
         if order.leave and order.manager == FIELD_MANAGER:
@@ -115,8 +117,8 @@ def _request(state: RemovalState, *, leave: bool) -> Decided:
     return Decided(state, RequestLeave(ask=_ask(state, leave=leave), summary=f"{what} {state.label}"))
 
 
-def _ask(state: RemovalState, *, leave: bool) -> LeaveRequest:
+def _ask(state: RemovalState, *, leave: bool) -> LeaveInput:
     target = state.target
-    return LeaveRequest(
+    return LeaveInput(
         cluster=state.request.cluster, member_name=target.member_name, member_id=target.member_id, leave=leave
     )

@@ -44,8 +44,8 @@ from etcd_handoff.operation.reconciler_state import LeaveOrder
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from etcd_handoff.cluster_view import ClusterView, MemberView
     from etcd_handoff.operation.member_resources import MemberResource
-    from etcd_handoff.view import ClusterView, MemberView
 
 FIELD_MANAGER: Final = "etcd-handoff"
 """Our name as a field manager."""

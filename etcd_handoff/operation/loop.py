@@ -61,9 +61,9 @@ from etcd_handoff.planning import Blocked, Done, Refused, Remove, Transfer, plan
 if TYPE_CHECKING:
     from typing import Any
 
+    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.commands import Change, Effect
     from etcd_handoff.planning import RemovalDecision
-    from etcd_handoff.view import ClusterView
 
 
 def decide(state: RemovalState, now: float) -> Decided:

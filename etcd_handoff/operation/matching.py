@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
-    from etcd_handoff.view import MemberView
+    from etcd_handoff.cluster_view import MemberView
 
 
 def claim_of(resource: dict[str, Any], members: Sequence[MemberView] = ()) -> ResourceClaim:

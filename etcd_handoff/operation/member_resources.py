@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import Field
 
-from etcd_handoff.view import ClusterView, Doubt
+from etcd_handoff.cluster_view import ClusterView, Doubt
 from etcd_handoff.wire import Message
 
 DIGEST_DIGITS: Final = 16

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from etcd_handoff.model import Record, Recorded
+from etcd_handoff.activity_io import UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.operation.commands import Failure
 from etcd_handoff.wire import Message
 
@@ -58,10 +58,10 @@ class Ending(Message):
     phase: EndPhase = EndPhase.WITHDRAW
     failure: Failure | None = None
     proposed: bool = False
-    record: Record | None = None
+    record: UpdateStatusInput | None = None
     call_seconds: float = 0.0
     rest_seconds: float = 0.0
     error: str | None = None
     given_up: bool = False
-    recorded: Recorded | None = None
+    recorded: UpdateStatusResult | None = None
     looked: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etcd_handoff.model import HandoffState
+from etcd_handoff.contract import HandoffState
 from etcd_handoff.operation import texts
 from etcd_handoff.operation.change_queue import latest_position, rejoin_pause
 from etcd_handoff.operation.commands import AskQueue, Until, Wait

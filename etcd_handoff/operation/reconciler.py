@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import belief
 from etcd_handoff.belief import Binding, ResourceClaim
+from etcd_handoff.contract import workflow_id
 from etcd_handoff.etcdmember import as_listed
-from etcd_handoff.model import workflow_id
 from etcd_handoff.operation import leave_orders
 from etcd_handoff.operation.member_resources import SyncMembersInput
 from etcd_handoff.operation.reconciler_state import (
@@ -20,9 +20,9 @@ from etcd_handoff.operation.reconciler_state import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from etcd_handoff.cluster_view import ClusterView, Doubt
     from etcd_handoff.operation.member_resources import MemberResource
     from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, ReconcilerState
-    from etcd_handoff.view import ClusterView, Doubt
 
 FIRST_RETRY_SECONDS: Final = 15.0
 LONGEST_RETRY_SECONDS: Final = 600.0

@@ -8,8 +8,8 @@ from typing import Final
 from pydantic import Field
 
 from etcd_handoff.belief import Binding
+from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.operation.member_resources import MemberResource
-from etcd_handoff.view import Doubt
 from etcd_handoff.wire import ClusterName, Message, Request
 
 RESYNC_SECONDS: Final = 300.0

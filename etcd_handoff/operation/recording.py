@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.activity_io import UpdateStatusInput, UpdateStatusResult
+from etcd_handoff.contract import HandoffState, Step, StepOutcome, record_id
 from etcd_handoff.etcdmember import MESSAGE_REMOVED
-from etcd_handoff.model import HandoffState, Record, Recorded, Step, StepOutcome, record_id
 from etcd_handoff.operation import queueing
 from etcd_handoff.operation.commands import HandRecordOver, Until, Wait, WriteStatus
 from etcd_handoff.operation.phases import EndPhase
@@ -58,7 +59,7 @@ def decide(state: RemovalState, end: Ending, now: float) -> Decided | RemovalSta
     return Decided(state.at_end(call_seconds=most), command)
 
 
-def written(state: RemovalState, recorded: Recorded) -> RemovalState:
+def written(state: RemovalState, recorded: UpdateStatusResult) -> RemovalState:
     """The state once the EtcdMember has been written, or left alone for a reason."""
     return _recorded(state.with_step(recorded.step), recorded)
 
@@ -89,10 +90,10 @@ def handed_over(state: RemovalState, command: HandRecordOver, now: float) -> Rem
     return _unwritten(state, f"{state.end.error}; it goes on: workflow {command.workflow_id}", now)
 
 
-def record_of(state: RemovalState, *, joined: bool | None, message: str, failed: bool = False) -> Record:
+def record_of(state: RemovalState, *, joined: bool | None, message: str, failed: bool = False) -> UpdateStatusInput:
     """What is true of the member that leaves."""
     target, view = state.target, state.view
-    return Record(
+    return UpdateStatusInput(
         cluster=state.request.cluster,
         member_name=target.member_name,
         member_id=target.member_id,
@@ -114,13 +115,13 @@ def _begin(state: RemovalState) -> RemovalState:
     return state.at_end(record=record_of(state, joined=False, message=MESSAGE_REMOVED))
 
 
-def _patience(state: RemovalState, record: Record) -> float:
+def _patience(state: RemovalState, record: UpdateStatusInput) -> float:
     """How long the status is tried in all."""
     out = record.joined is False
     return max(RECORD_AT_LEAST_SECONDS, state.request.blocked_timeout_seconds) if out else RECORD_AT_LEAST_SECONDS
 
 
-def _give_up(state: RemovalState, record: Record, now: float) -> Decided | RemovalState:
+def _give_up(state: RemovalState, record: UpdateStatusInput, now: float) -> Decided | RemovalState:
     """Another workflow goes on with it where the member is out, while this one ends."""
     if record.joined is not False:
         return _unwritten(state, state.end.error or "", now)
@@ -145,8 +146,8 @@ def _unwritten(state: RemovalState, text: str, now: float) -> RemovalState:
         outcome=StepOutcome.FAILED,
         note=note,
     )
-    return _recorded(state.with_step(step), Recorded(step=step, recorded=False, note=note))
+    return _recorded(state.with_step(step), UpdateStatusResult(step=step, recorded=False, note=note))
 
 
-def _recorded(state: RemovalState, recorded: Recorded) -> RemovalState:
+def _recorded(state: RemovalState, recorded: UpdateStatusResult) -> RemovalState:
     return state.at_end(recorded=recorded, phase=EndPhase.TELL)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etcd_handoff.model import AwaitElection, FailureType, HandoffState, StepOutcome
+from etcd_handoff.activity_io import AwaitElectionInput
+from etcd_handoff.contract import FailureType, HandoffState, StepOutcome
 from etcd_handoff.operation import leave, proposal, texts
 from etcd_handoff.operation.commands import AwaitNewLeader, RemoveTarget, StepFailure, TransferLeadership
 from etcd_handoff.operation.observation import act_input, seen
@@ -13,7 +14,7 @@ from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import Remove, Transfer
 
 if TYPE_CHECKING:
-    from etcd_handoff.model import Report
+    from etcd_handoff.activity_io import StepResult
     from etcd_handoff.operation.state import RemovalState
 
 
@@ -34,7 +35,7 @@ def _transfer(state: RemovalState, step: Transfer) -> Decided:
     transferee = state.label_of(step.transferee_id)
     act = act_input(state)
     voters = state.view.healthy_voters if state.view else ()
-    election = AwaitElection(
+    election = AwaitElectionInput(
         **dict(act),
         term_before=step.term,
         others=tuple(m.id for m in voters if m.id != act.target_id),
@@ -48,7 +49,7 @@ def _transfer(state: RemovalState, step: Transfer) -> Decided:
     return Decided(state.showing(HandoffState.TRANSFERRING, doing), command)
 
 
-def transferred(state: RemovalState, command: TransferLeadership, report: Report) -> RemovalState:
+def transferred(state: RemovalState, command: TransferLeadership, report: StepResult) -> RemovalState:
     """The state after a transfer: an election is to be awaited, or the planner decides anew."""
     state = state.with_step(report.step)
     if report.step.outcome == StepOutcome.TRANSFER_FAILED:
@@ -60,7 +61,7 @@ def transferred(state: RemovalState, command: TransferLeadership, report: Report
     return seen(state, report.view)
 
 
-def elected(state: RemovalState, report: Report) -> RemovalState:
+def elected(state: RemovalState, report: StepResult) -> RemovalState:
     """The state after an election was awaited."""
     return _looking(seen(state.with_step(report.step).changed(election=None), report.view))
 
@@ -73,7 +74,7 @@ def _remove(state: RemovalState, step: Remove) -> Decided:
     return Decided(state.changed(in_flight=True), command)
 
 
-def removed(state: RemovalState, report: Report, now: float) -> RemovalState:
+def removed(state: RemovalState, report: StepResult, now: float) -> RemovalState:
     """The state after an attempt to remove the target."""
     # A second attempt may come after one that has proposed it and could not say so.
     may_be_pending = report.proposed or report.step.attempts > 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from etcd_handoff.model import HandoffState
+from etcd_handoff.contract import HandoffState
 from etcd_handoff.wire import Message
 
 

@@ -9,9 +9,9 @@ from etcd_handoff.planning import Blocked, Reason, Refused, Remove, Transfer, wa
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from etcd_handoff.model import Step
+    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.contract import Step
     from etcd_handoff.planning import Decision
-    from etcd_handoff.view import ClusterView
 
 STEPS_WITHOUT_PAUSE: Final = 8
 """After so many steps that did not end it, the cluster is left alone for a moment before the next."""

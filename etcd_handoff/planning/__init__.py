@@ -51,7 +51,7 @@ from etcd_handoff.planning.leadership import CAUGHT_UP_ENTRIES, lag
 from etcd_handoff.planning.removal import warnings
 
 if TYPE_CHECKING:
-    from etcd_handoff.view import ClusterView
+    from etcd_handoff.cluster_view import ClusterView
 
 __all__ = [
     "CAUGHT_UP_ENTRIES",

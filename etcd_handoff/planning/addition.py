@@ -8,9 +8,9 @@ from etcd_handoff.planning import joining, leadership, safety
 from etcd_handoff.planning.decisions import AddLearner, Done, PromoteLearner
 
 if TYPE_CHECKING:
+    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.planning.decisions import AdditionDecision
     from etcd_handoff.planning.goals import MemberPresent
-    from etcd_handoff.view import ClusterView
 
 
 def plan(view: ClusterView, goal: MemberPresent) -> AdditionDecision:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from etcd_handoff import belief
 
 if TYPE_CHECKING:
-    from etcd_handoff.view import Doubt
+    from etcd_handoff.cluster_view import Doubt
 
 
 class Reason(StrEnum):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from etcd_handoff.belief import Binding
 
 if TYPE_CHECKING:
-    from etcd_handoff.view import ClusterView, MemberView
+    from etcd_handoff.cluster_view import ClusterView, MemberView
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from etcd_handoff.view import ClusterView, MemberView
+    from etcd_handoff.cluster_view import ClusterView, MemberView
 
 ID_DIGITS: Final = 16
 """Hex digits of a uint64."""

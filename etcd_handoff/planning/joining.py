@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.cluster_view import NOSPACE
 from etcd_handoff.planning.decisions import Blocked, Reason, Refused
 from etcd_handoff.planning.leadership import CAUGHT_UP_ENTRIES, lag
 from etcd_handoff.planning.wording import names
-from etcd_handoff.view import NOSPACE
 
 if TYPE_CHECKING:
+    from etcd_handoff.cluster_view import ClusterView, MemberView
     from etcd_handoff.planning.goals import MemberPresent
-    from etcd_handoff.view import ClusterView, MemberView
 
 LEARNER_READY_RATIO: Final = 0.9
 """From this part of the leader's raft index on etcd takes a learner for ready (etcd `server/etcdserver/server.go`,

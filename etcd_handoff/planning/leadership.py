@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from etcd_handoff.view import ClusterView, MemberView
+    from etcd_handoff.cluster_view import ClusterView, MemberView
 
 CAUGHT_UP_ENTRIES: Final = 5_000
 """Largest lag, in raft log entries, of a transferee, of a learner that gets a vote, and of the voters that make up the

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from etcd_handoff.cluster_view import quorum
 from etcd_handoff.planning import leadership
-from etcd_handoff.view import quorum
 
 if TYPE_CHECKING:
-    from etcd_handoff.view import ClusterView, MemberView
+    from etcd_handoff.cluster_view import ClusterView, MemberView
 
 
 @dataclass(frozen=True, slots=True)

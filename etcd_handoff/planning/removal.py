@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etcd_handoff.cluster_view import CORRUPT, NOSPACE
 from etcd_handoff.planning import leadership, safety
 from etcd_handoff.planning.decisions import Blocked, Done, Reason, Remove, Transfer
 from etcd_handoff.planning.leadership import CAUGHT_UP_ENTRIES
 from etcd_handoff.planning.wording import lags, names
-from etcd_handoff.view import CORRUPT, NOSPACE
 
 if TYPE_CHECKING:
+    from etcd_handoff.cluster_view import ClusterView, MemberView
     from etcd_handoff.planning.decisions import RemovalDecision
     from etcd_handoff.planning.goals import MemberAbsent
-    from etcd_handoff.view import ClusterView, MemberView
 
 
 def plan(view: ClusterView, goal: MemberAbsent) -> RemovalDecision:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etcd_handoff.cluster_view import CORRUPT
 from etcd_handoff.planning import joining, leadership
 from etcd_handoff.planning.decisions import (
     AddLearner,
@@ -25,12 +26,11 @@ from etcd_handoff.planning.goals import MemberAbsent
 from etcd_handoff.planning.leadership import CAUGHT_UP_ENTRIES
 from etcd_handoff.planning.projection import after
 from etcd_handoff.planning.wording import ailments, lags, names
-from etcd_handoff.view import CORRUPT
 
 if TYPE_CHECKING:
+    from etcd_handoff.cluster_view import ClusterView, MemberView
     from etcd_handoff.planning.goals import Goal, MemberPresent
     from etcd_handoff.planning.projection import Projection
-    from etcd_handoff.view import ClusterView, MemberView
 
 # --- what forbids a change of the members --------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from etcd_handoff.planning.leadership import lag
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-    from etcd_handoff.view import ClusterView, MemberView
+    from etcd_handoff.cluster_view import ClusterView, MemberView
 
 
 def names(members: Iterable[MemberView]) -> str:

@@ -20,8 +20,7 @@ from temporalio.common import (
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError, RPCStatusCode
 
-from etcd_handoff.errors import ConfigError
-from etcd_handoff.model import (
+from etcd_handoff.contract import (
     TASK_QUEUE,
     TASK_TIMEOUT,
     HandoffState,
@@ -30,6 +29,7 @@ from etcd_handoff.model import (
     plan_id,
     workflow_id,
 )
+from etcd_handoff.errors import ConfigError
 from etcd_handoff.operation.reconciler_state import WATCH_TASK_TIMEOUT, ReconcileEtcdMembersRequest, watch_id
 from etcd_handoff.temporal.connection_failures import DEFAULT_ADDRESS
 from etcd_handoff.temporal.converter import data_converter
@@ -76,7 +76,7 @@ async def start_removal(client: Client, request: RemovalRequest, task_queue: str
 
     Returns:
         The handle; its `result()` is a `RemovalResult`, or raises `WorkflowFailureError` whose cause is an
-        `ApplicationError` with one of the types in `etcd_handoff.model.FailureType`.
+        `ApplicationError` with one of the types in `etcd_handoff.contract.FailureType`.
     """
     what = "Plan to take" if request.dry_run else "Take"
 

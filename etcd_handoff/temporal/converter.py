@@ -29,8 +29,9 @@ from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, pydan
 from temporalio.converter import BinaryNullPayloadConverter, CompositePayloadConverter, JSONProtoPayloadConverter
 from temporalio.exceptions import ApplicationError
 
+from etcd_handoff.activity_io import UpdateStatusInput
+from etcd_handoff.contract import FailureType
 from etcd_handoff.errors import HandoffError
-from etcd_handoff.model import FailureType, Record
 from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry, RecallEntriesInput
 from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
 from etcd_handoff.wire import Message, Request, describe
@@ -50,7 +51,7 @@ WRITTEN_BY_PEOPLE: Final = (
     ChangeQueueState,
     QueueEntry,
     RecallEntriesInput,
-    Record,
+    UpdateStatusInput,
 )
 """What people write, and inputs of workflows and updates that have no other way to say that they cannot read it."""
 
@@ -67,7 +68,7 @@ class _ReadableErrors(PydanticJSONPlainPayloadConverter):
         if payload is not None and isinstance(value, Request):
             unused = [name for name, field in type(value).model_fields.items() if getattr(value, name) == field.default]
             payload.metadata[DEFAULTS] = ",".join(unused).encode()
-        if payload is not None and isinstance(value, Request | Record) and workflow.in_workflow():
+        if payload is not None and isinstance(value, Request | UpdateStatusInput) and workflow.in_workflow():
             payload.metadata[CONTINUED] = b"true"
         return payload
 
@@ -109,7 +110,7 @@ def _unreadable(text: str, payload: Payload, type_hint: object) -> ApplicationEr
 
 
 def _types(hint: object) -> Iterator[type]:
-    """The classes in a type hint such as `Report`, `RemovalState | None` or `list[Step]`."""
+    """The classes in a type hint such as `StepResult`, `RemovalState | None` or `list[Step]`."""
     if parts := get_args(hint):
         for part in parts:
             yield from _types(part)

@@ -9,10 +9,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from etcd_handoff.contract import FailureType
 from etcd_handoff.lab import ProcessError, http, observer, wait_until
 from etcd_handoff.lab.resources import joined
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
-from etcd_handoff.model import FailureType
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Container, Iterable, Mapping

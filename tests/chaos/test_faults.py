@@ -15,10 +15,10 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from etcd_handoff.contract import HandoffState, RemovalRequest, RemovalResult, workflow_id
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter
-from etcd_handoff.model import HandoffState, RemovalRequest, RemovalResult, workflow_id
 from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, watch_id
 from etcd_handoff.temporal.client import connect, start_removal, start_watch
 from etcd_handoff.temporal.search_attributes import STATE_KEY

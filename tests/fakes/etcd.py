@@ -10,8 +10,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.cluster_view import ClusterView, MemberView
 from etcd_handoff.etcd.port import EtcdPort, KeyspaceHash
-from etcd_handoff.view import ClusterView, MemberView
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kubernetes.aio.client import ApiException
 
 from activities.etcdmember_repairs import to_member_resource
+from etcd_handoff.cluster_view import ClusterView, MemberView
 from etcd_handoff.errors import KubernetesError
 from etcd_handoff.etcdmember import (
     JOINED,
@@ -28,7 +29,6 @@ from etcd_handoff.kubernetes.errors import classify
 from etcd_handoff.operation import leave_orders
 from etcd_handoff.operation.matching import desired_status
 from etcd_handoff.operation.member_resources import WatchMembersResult
-from etcd_handoff.view import ClusterView, MemberView
 from tests.fuzz.mutations import REPEATABLE, TEXTS, alike, mutated, texts, values
 
 if TYPE_CHECKING:

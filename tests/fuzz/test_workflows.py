@@ -20,8 +20,8 @@ from temporalio.client import (
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
+from etcd_handoff.contract import TASK_QUEUE, Approval, FailureType
 from etcd_handoff.lab import wait_until
-from etcd_handoff.model import TASK_QUEUE, Approval, FailureType
 from tests.fuzz.conftest import BARE, GONE, Target
 from tests.fuzz.mutations import Sent, as_json, drawn, mutated, sent, values
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from etcd_handoff.contract import TASK_QUEUE, RemovalRequest, RemovalResult
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter, WriteReport, missing
-from etcd_handoff.model import TASK_QUEUE, RemovalRequest, RemovalResult
 from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, watch_id
 from etcd_handoff.temporal.client import connect, start_removal
 from etcd_handoff.temporal.search_attributes import STATE_KEY

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from etcd_handoff.contract import TASK_QUEUE, RemovalRequest
 from etcd_handoff.lab import Role, disasters, http, observer, wait_until
 from etcd_handoff.lab.resources import write_joined
-from etcd_handoff.model import TASK_QUEUE, RemovalRequest
 from tests.chaos import judges
 from tests.integration.conftest import FrontDoor, in_state, start_watch
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from etcd_handoff.contract import TASK_QUEUE, RemovalRequest, workflow_id
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
-from etcd_handoff.model import TASK_QUEUE, RemovalRequest, workflow_id
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
 from etcd_handoff.config import CONFIG_VARIABLE
+from etcd_handoff.contract import record_id
 from etcd_handoff.lab import Role, wait_until
-from etcd_handoff.model import record_id
 from tests.integration.conftest import SHORT_HISTORIES, another_run, in_state
 
 if TYPE_CHECKING:

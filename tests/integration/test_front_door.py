@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from etcd_handoff.contract import workflow_id
 from etcd_handoff.lab import Role, http, wait_until
 from etcd_handoff.lab.nodes import bearer
-from etcd_handoff.model import workflow_id
 from tests.integration.conftest import joined_condition
 
 if TYPE_CHECKING:

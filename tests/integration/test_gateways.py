@@ -47,7 +47,7 @@ from etcd_handoff.planning import Blocked, MemberAbsent, Reason, plan
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
 
-    from etcd_handoff.view import ClusterView
+    from etcd_handoff.cluster_view import ClusterView
 
 UNKNOWN_ID: Final = "abad1dea"
 REVISION: Final = 10**9

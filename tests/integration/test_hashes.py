@@ -11,10 +11,10 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
 from activities.preconditions import PreconditionActivities
+from etcd_handoff.activity_io import CheckLeaderInput, StepInput
 from etcd_handoff.config import load_config
 from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.lab import Lab, LabOptions, Role, http
-from etcd_handoff.model import Act, Look
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,9 +37,9 @@ async def test_compaction_between_two_hashes_is_no_difference(tmp_path: Path) ->
                 await http.post(f"{url}/v3/kv/compaction", {"revision": put["header"]["revision"]})
 
         try:
-            view = (await run(etcd.check_leader, Look(cluster=lab.cluster))).view
+            view = (await run(etcd.check_leader, CheckLeaderInput(cluster=lab.cluster))).view
             assert view is not None
-            act = Act(cluster=lab.cluster, cluster_id=view.cluster_id, target_id=view.members[0].id)
+            act = StepInput(cluster=lab.cluster, cluster_id=view.cluster_id, target_id=view.members[0].id)
             compacting = asyncio.create_task(keep_compacting())
             outcomes = [(await run(hashes.check_hash, act)).step for _ in range(CHECKS)]
             assert not compacting.done(), compacting.exception()
@@ -67,9 +67,9 @@ async def test_newest_revision_that_is_compacted_can_be_compared(tmp_path: Path)
         etcd, url = EtcdActivities(config, "node0", EtcdGateway), lab.nodes[0].etcd_url
         hashes = PreconditionActivities(config, "node0", etcd.looks)
         try:
-            view = (await run(etcd.check_leader, Look(cluster=lab.cluster))).view
+            view = (await run(etcd.check_leader, CheckLeaderInput(cluster=lab.cluster))).view
             assert view is not None
-            act = Act(cluster=lab.cluster, cluster_id=view.cluster_id, target_id=view.members[0].id)
+            act = StepInput(cluster=lab.cluster, cluster_id=view.cluster_id, target_id=view.members[0].id)
             for _ in range(2):  # only from the second one on is there a compaction before it
                 for _ in range(3):
                     put = await http.post(f"{url}/v3/kv/put", {"key": KEY, "value": KEY})

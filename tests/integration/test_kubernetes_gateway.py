@@ -12,6 +12,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.member_status import KubernetesActivities
 from etcd_handoff import timing
+from etcd_handoff.activity_io import UpdateStatusInput
 from etcd_handoff.config import Config
 from etcd_handoff.errors import (
     ApiUnavailableError,
@@ -23,7 +24,6 @@ from etcd_handoff.errors import (
 from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.lab import Role
 from etcd_handoff.lab.nodes import HOST
-from etcd_handoff.model import Record
 from tests.integration.street import Street, street_of
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ async def test_what_was_read_ahead_is_not_believed(street: Street, before: str) 
     """Whatever somebody wrote since then, the record says the truth, and fields that are not ours stay."""
     async with street.gateway() as gateway:
         resource = await gateway.get("node0")
-        record = Record(
+        record = UpdateStatusInput(
             cluster="street",
             member_name="node0",
             member_id=resource["status"]["memberID"],

@@ -16,6 +16,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.member_status import NOT_RECORDED, KubernetesActivities
 from etcd_handoff import timing
+from etcd_handoff.activity_io import LeaveInput, ReadLeaveResult, UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.config import Config
 from etcd_handoff.errors import (
     AdmissionError,
@@ -29,7 +30,6 @@ from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.lab import Role
 from etcd_handoff.lab.nodes import HOST, PROXIED_HOST, TOKEN
 from etcd_handoff.lab.waiting import wait_until
-from etcd_handoff.model import LeaveRequest, LeaveState, Record, Recorded
 from tests.integration.street import Street, relay, street_of
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def activities_of(street: Street, *contexts: str) -> tuple[KubernetesGateways, K
     return gateways, KubernetesActivities(gateways, "node0")
 
 
-async def attempts(do: Callable[[], Awaitable[Recorded]], said: list[str]) -> Recorded:
+async def attempts(do: Callable[[], Awaitable[UpdateStatusResult]], said: list[str]) -> UpdateStatusResult:
     """What an activity answers when it is repeated as Temporal does it; what attempts failed with goes to `said`."""
     while True:
         try:
@@ -132,14 +132,14 @@ async def test_status_is_written_though_the_only_server_is_restarted(street: Str
     street.write_kubeconfig(token=(await lab.kubectl("create", "token", "writer", context="node0")).strip())
     gateways, activities = activities_of(street, "node0")
     before = (await lab.etcdmembers("node1"))["node1"]
-    record = Record(
+    record = UpdateStatusInput(
         cluster="street", member_name="node1", member_id=before["status"]["memberID"], joined=False, message="restarted"
     )
     try:
         await lab.kill(Role.APISERVER, "node0")
 
-        async def write() -> Recorded:
-            answer: Recorded = await ActivityEnvironment().run(activities.update_status, record)
+        async def write() -> UpdateStatusResult:
+            answer: UpdateStatusResult = await ActivityEnvironment().run(activities.update_status, record)
             return answer
 
         async def has_failed() -> bool:
@@ -418,10 +418,10 @@ async def test_order_to_leave_can_be_read_back(street: Street) -> None:
     street.write_kubeconfig()
     gateways, activities = activities_of(street, "node0", "node1")
     before = (await street.lab.etcdmembers("node0"))["node1"]
-    ask = LeaveRequest(cluster="street", member_name="node1", member_id=before["status"]["memberID"])
+    ask = LeaveInput(cluster="street", member_name="node1", member_id=before["status"]["memberID"])
 
-    async def read() -> LeaveState:
-        state: LeaveState = await ActivityEnvironment().run(activities.read_leave, ask)
+    async def read() -> ReadLeaveResult:
+        state: ReadLeaveResult = await ActivityEnvironment().run(activities.read_leave, ask)
         return state
 
     try:

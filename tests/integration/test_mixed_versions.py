@@ -19,12 +19,21 @@ if TYPE_CHECKING:
 
     from temporalio.client import WorkflowHandle
 
-    from etcd_handoff.model import RemovalResult
+    from etcd_handoff.contract import RemovalResult
     from tests.integration.conftest import Bench, MakeBench
 
 SOURCES: Final = ("worker.py", "etcd_handoff", "activities", "workflows")
 FIELD: Final = '    zone: str = "b"\n'
 REMOVALS, MORE_PLANS = 5, 8
+
+
+WITH_NEW_FIELDS: Final = {
+    "contract.py": ("RemovalRequest", "Step"),
+    "activity_io.py": ("CheckLeaderInput", "StepInput", "StepResult"),
+    "operation/state.py": ("RemovalState",),
+    "operation/queue_state.py": ("QueueEntry", "QueuePosition", "ChangeQueueState"),
+}
+"""Files of the package `etcd_handoff`, and their classes that a newer version adds a field to."""
 
 
 def newer_tree(folder: Path) -> Path:
@@ -34,15 +43,16 @@ def newer_tree(folder: Path) -> Path:
     for source in SOURCES:
         copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
         copy(ROOT / source, tree / source)
-    model, queue = tree / "etcd_handoff" / "model.py", tree / "etcd_handoff" / "operation" / "queue_state.py"
-    for kind in ("Look", "Act", "Step", "Report", "RemovalRequest"):
-        add_field(model, kind)
-    add_field(tree / "etcd_handoff" / "operation" / "state.py", "RemovalState")
-    for kind in ("QueueEntry", "QueuePosition", "ChangeQueueState"):
-        add_field(queue, kind)
-    text = model.read_text(encoding="utf-8")
+    package = tree / "etcd_handoff"
+    for file, kinds in WITH_NEW_FIELDS.items():
+        for kind in kinds:
+            add_field(package / file, kind)
+    contract = package / "contract.py"
+    text = contract.read_text(encoding="utf-8")
     assert '    OBSERVED = "observed"\n' in text
-    model.write_text(text.replace('    OBSERVED = "observed"\n', '    OBSERVED = "observed-anew"\n'), encoding="utf-8")
+    contract.write_text(
+        text.replace('    OBSERVED = "observed"\n', '    OBSERVED = "observed-anew"\n'), encoding="utf-8"
+    )
     return tree
 
 

@@ -12,8 +12,8 @@ from temporalio.client import WorkflowFailureError
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
+from etcd_handoff.contract import TASK_QUEUE
 from etcd_handoff.lab import Role, wait_until
-from etcd_handoff.model import TASK_QUEUE
 from tests.integration.conftest import open_bench
 
 if TYPE_CHECKING:

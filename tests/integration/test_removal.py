@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from temporalio.api.enums.v1 import EventType
 
+from etcd_handoff.contract import StepOutcome
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.naive import remove_through_itself
 from etcd_handoff.lab.writer import OpenLoopWriter
-from etcd_handoff.model import StepOutcome
 
 if TYPE_CHECKING:
     from pathlib import Path

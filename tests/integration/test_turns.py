@@ -14,8 +14,8 @@ from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment
 
 from activities.removal_progress import RemovalProgressActivities
+from etcd_handoff.contract import RemovalResult, workflow_id
 from etcd_handoff.lab import Role, http, wait_until
-from etcd_handoff.model import RemovalResult, workflow_id
 from etcd_handoff.operation.change_queue import rejoin_pause
 from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry, QueuePosition, change_queue_id
 from etcd_handoff.operation.removal_progress import FollowRemovalInput

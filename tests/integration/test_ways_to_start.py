@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio.client import WorkflowExecutionStatus
 
+from etcd_handoff.contract import RemovalRequest
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.nodes import ROOT
 from etcd_handoff.lab.processes import run
-from etcd_handoff.model import RemovalRequest
 from etcd_handoff.temporal import client as temporal_client
 from etcd_handoff.temporal.client import start_removal
 

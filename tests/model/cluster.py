@@ -29,7 +29,7 @@ from tests.model.trouble import Trouble
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from etcd_handoff.view import ClusterView
+    from etcd_handoff.cluster_view import ClusterView
 
 CALMS_AFTER: Final = 4
 """Calls after the script's last entry until everything is mended."""

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from activities.etcd import MakeEtcd, ReadClaims
     from etcd_handoff.belief import ResourceClaim
+    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.kubernetes.pool import KubernetesGateways
-    from etcd_handoff.view import ClusterView
     from tests.model.cluster import Cluster
 
 NEWS_SECONDS: Final = 0.05

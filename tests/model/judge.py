@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from etcd_handoff.contract import FailureType
 from etcd_handoff.etcdmember import joined_condition, member_id_of
-from etcd_handoff.model import FailureType
 from etcd_handoff.planning import Reason
 from tests.model.looks import FOREIGN
 from tests.model.members import most

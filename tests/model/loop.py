@@ -16,8 +16,8 @@ from temporalio.testing import ActivityEnvironment
 from activities.etcd import EtcdActivities
 from activities.member_status import KubernetesActivities
 from activities.worker_info import WorkerActivities
+from etcd_handoff.contract import SECONDS_IN_30_DAYS, RemovalRequest
 from etcd_handoff.errors import EtcdError, KubernetesError
-from etcd_handoff.model import SECONDS_IN_30_DAYS, RemovalRequest
 from etcd_handoff.operation.commands import Activity, AskQueue, DescribeWorker, Fail, Finish, Wait
 from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.state import RemovalState
     from etcd_handoff.planning import Decision
-    from etcd_handoff.view import ClusterView
 
 
 def without_quorum_check(view: ClusterView, intent: MemberAbsent) -> Decision:

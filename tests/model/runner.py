@@ -20,7 +20,7 @@ import worker
 from activities.etcd import EtcdActivities
 from activities.registry import all_activities
 from activities.worker_info import WorkerActivities
-from etcd_handoff.model import Approval, FailureType, HandoffState, RemovalRequest
+from etcd_handoff.contract import Approval, FailureType, HandoffState, RemovalRequest
 from etcd_handoff.temporal.client import connect, start_removal
 from etcd_handoff.temporal.worker import make_worker
 from tests.model.cluster import Cluster

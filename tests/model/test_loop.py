@@ -16,7 +16,7 @@ import pytest
 from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
 
 import activities.change_queue
-from etcd_handoff.model import FailureType
+from etcd_handoff.contract import FailureType
 from etcd_handoff.operation import queueing
 from etcd_handoff.operation.change_queue import START_DELAY
 from tests.model.mutants import ALL_MUTANTS, break_it

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from temporalio.client import WorkflowFailureError
 
+from etcd_handoff.contract import RemovalRequest, record_id, workflow_id
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.k0s import K0sStandIn
-from etcd_handoff.model import RemovalRequest, record_id, workflow_id
 from etcd_handoff.operation.queue_state import change_queue_id
 from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
 from etcd_handoff.temporal.client import connect, start_removal, start_watch

@@ -14,7 +14,7 @@ from tests.unit.planner_judge import CAUGHT_UP, believable, corrupt, count, lags
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from etcd_handoff.view import ClusterView, MemberView
+    from etcd_handoff.cluster_view import ClusterView, MemberView
 
 
 def wanted_in(view: ClusterView, goal: MemberPresent) -> MemberView | None:

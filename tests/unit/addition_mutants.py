@@ -10,9 +10,9 @@ from etcd_handoff.planning.goals import MemberPresent
 from etcd_handoff.planning.projection import after
 
 if TYPE_CHECKING:
+    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.planning import Decision
     from etcd_handoff.planning.projection import Projection
-    from etcd_handoff.view import ClusterView
 
 REAL_PLAN = addition.plan
 

@@ -16,7 +16,7 @@ from etcd_handoff.planning import Blocked, Decision, Done, Goal, MemberAbsent, R
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from etcd_handoff.view import ClusterView
+    from etcd_handoff.cluster_view import ClusterView
 
 CAUGHT_UP: Final = 5_000
 FALLEN_BACK: Final = 10_000

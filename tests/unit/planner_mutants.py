@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from etcd_handoff import belief, planning
+from etcd_handoff.cluster_view import ClusterView, Leadership, MemberView
 from etcd_handoff.planning import (
     Blocked,
     Decision,
@@ -20,7 +21,6 @@ from etcd_handoff.planning import (
     removal,
     safety,
 )
-from etcd_handoff.view import ClusterView, Leadership, MemberView
 
 REAL_OBSTACLE, REAL_STEP, REAL_PLAN, REAL_LAG = safety.obstacle, removal._step, planning.plan, leadership.lag
 

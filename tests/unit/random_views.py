@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Final
 
-from etcd_handoff.view import Alarm, Doubt, MemberView
+from etcd_handoff.cluster_view import Alarm, Doubt, MemberView
 from tests.unit.planner_judge import CAUGHT_UP
 
 IDS: Final = ("1", "f", "10", "8211f1d0f64f3269", "91bc3c398fb3c146", "fd422379fda50e48", "ffffffffffffffff")

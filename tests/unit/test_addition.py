@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from etcd_handoff.cluster_view import Alarm, MemberView
 from etcd_handoff.planning import (
     CAUGHT_UP_ENTRIES,
     AddLearner,
@@ -15,7 +16,6 @@ from etcd_handoff.planning import (
     Remove,
     plan,
 )
-from etcd_handoff.view import Alarm, MemberView
 from tests.unit.views import CLUSTER, INDEX, A, B, C, D, E, blocked, cluster, doubt, down, hangs, leave, member, refused
 
 URL = "https://10.0.0.9:2380"

@@ -13,6 +13,7 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
+from etcd_handoff.cluster_view import Alarm, ClusterView, MemberView
 from etcd_handoff.planning import (
     AddLearner,
     Blocked,
@@ -24,7 +25,6 @@ from etcd_handoff.planning import (
     Refused,
     plan,
 )
-from etcd_handoff.view import Alarm, ClusterView, MemberView
 from tests.unit.addition_judge import judge
 from tests.unit.addition_mutants import MUTANTS, ON_GENERATED_VIEWS
 from tests.unit.planner_judge import CAUGHT_UP

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from etcd_handoff import belief, planning
 from etcd_handoff.belief import Answer, Binding, ResourceClaim, bound, contradiction, contradictions, expected, witness
-from etcd_handoff.view import ClusterView, Doubt
+from etcd_handoff.cluster_view import ClusterView, Doubt
 from tests.unit.views import CLUSTER, INDEX, A, B, C, D, cluster, doubt, down, member
 
 OTHER: Final = "1"

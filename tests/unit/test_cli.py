@@ -16,8 +16,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from etcd_handoff import __version__, cli, errors
 from etcd_handoff.cli import commands, configuration, doctor_temporal, remove
 from etcd_handoff.cli.errors import CommandError, status_and_text, temporal_error
+from etcd_handoff.contract import FailureType, RemovalRequest
 from etcd_handoff.exit_status import EXIT_BY_FAILURE
-from etcd_handoff.model import FailureType, RemovalRequest
 from etcd_handoff.temporal import client as temporal_client
 from etcd_handoff.temporal.connection_failures import connection_failure, connection_note
 from etcd_handoff.temporal.converter import VersionMismatchError

@@ -16,8 +16,8 @@ from etcd_handoff.cli.render.result import result_exit, result_lines
 from etcd_handoff.cli.render.status import OpenRemoval, StatusReport, status_lines, status_object
 from etcd_handoff.cli.render.table import table
 from etcd_handoff.cli.status import status_exit
-from etcd_handoff.model import HandoffState, Outcome, Progress, RemovalRequest, RemovalResult, Step, StepOutcome
-from etcd_handoff.view import Alarm, ClusterView, Doubt, MemberView
+from etcd_handoff.cluster_view import Alarm, ClusterView, Doubt, MemberView
+from etcd_handoff.contract import HandoffState, Outcome, Progress, RemovalRequest, RemovalResult, Step, StepOutcome
 
 FOREIGN = Doubt(kind="MixedClusters", text="endpoint 3 answers for cluster def", remedy="take it out")
 

@@ -24,9 +24,7 @@ from etcd_handoff.config import (
     Section,
     load_config,
 )
-from etcd_handoff.exit_status import EXIT_BY_FAILURE, EXIT_FAILED
-from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
-from etcd_handoff.model import (
+from etcd_handoff.contract import (
     TASK_QUEUE,
     FailureType,
     HandoffState,
@@ -37,6 +35,8 @@ from etcd_handoff.model import (
     StepOutcome,
     workflow_id,
 )
+from etcd_handoff.exit_status import EXIT_BY_FAILURE, EXIT_FAILED
+from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.planning import Reason
 from etcd_handoff.search_attributes import SEARCH_ATTRIBUTES
 from etcd_handoff.temporal.client import WORKFLOW_TYPE

@@ -15,8 +15,8 @@ from etcd_handoff.cli.etcdmembers import compare_resources, peer_addresses
 from etcd_handoff.cli.remedies import NO_ANSWER, remedy_for
 from etcd_handoff.cli.render.doctor import check_lines, check_object
 from etcd_handoff.cli.render.members import alarm_lines
+from etcd_handoff.cluster_view import Alarm, ClusterView, Doubt, MemberView
 from etcd_handoff.exit_status import worst_exit
-from etcd_handoff.view import Alarm, ClusterView, Doubt, MemberView
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 DOUBT = Doubt(kind="ListsDiffer", text="member 1 lists 1, 2; member 3 lists 3", remedy="stop the wrong one")

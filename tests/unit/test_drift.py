@@ -14,10 +14,10 @@ from etcd_handoff.belief import (
     RESOURCES_DISAGREE,
     ResourceClaim,
 )
+from etcd_handoff.cluster_view import ClusterView, Doubt, MemberView, quorum
 from etcd_handoff.etcdmember import HELD_BACK
 from etcd_handoff.operation import drift
 from etcd_handoff.operation.matching import member_of
-from etcd_handoff.view import ClusterView, Doubt, MemberView, quorum
 
 
 def view(*members: tuple[str, str], cluster_id: str = "cafe") -> ClusterView:

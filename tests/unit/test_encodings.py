@@ -17,7 +17,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Replayer
 
-from etcd_handoff.model import RemovalRequest, Report
+from etcd_handoff.activity_io import StepResult
+from etcd_handoff.contract import RemovalRequest
 from etcd_handoff.temporal.converter import data_converter
 from etcd_handoff.temporal.interceptors import ArgumentCheckInterceptor
 
@@ -105,7 +106,9 @@ class Looks:
     async def run(self) -> str:
         """What the step did."""
         timeout = timedelta(seconds=10)
-        report: Report = await workflow.execute_activity("look", start_to_close_timeout=timeout, result_type=Report)
+        report: StepResult = await workflow.execute_activity(
+            "look", start_to_close_timeout=timeout, result_type=StepResult
+        )
         return report.step.name
 
 

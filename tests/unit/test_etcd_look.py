@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from etcd_handoff.cluster_view import Alarm, ClusterView
 from etcd_handoff.etcd.client_url import canonical_url
 from etcd_handoff.etcd.look import choose_list, view_of
 from etcd_handoff.etcd.replies import ListedMember, MemberList, Reply, Status, read_alarm
-from etcd_handoff.view import Alarm, ClusterView
 
 OURS, FOREIGN = "c1", "f1"
 MEMBERS = tuple(

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from etcd_handoff.cluster_view import MemberView
 from etcd_handoff.etcdmember import (
     MESSAGE_JOINED,
     MESSAGE_REMOVED,
@@ -25,7 +26,6 @@ from etcd_handoff.etcdmember import (
 )
 from etcd_handoff.events import EventSpec, event_for
 from etcd_handoff.operation.matching import desired_status
-from etcd_handoff.view import MemberView
 
 ID = "8211f1d0f64f3269"
 BEFORE, NOW, LATER = "2026-01-01T00:00:00Z", "2026-02-03T04:05:06Z", "2026-02-03T04:05:07Z"

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bench.simulated import LEADER, config, simulated_etcd
+from etcd_handoff.cluster_view import MemberView
 from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.etcd.port import EtcdPort
 from etcd_handoff.kubernetes.gateway import KubernetesGateway
 from etcd_handoff.kubernetes.port import KubernetesPort
 from etcd_handoff.planning import MemberAbsent, Transfer, plan, resolve
-from etcd_handoff.view import MemberView
 from tests.fakes.etcd import FakeEtcd
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.model.gateways import ModelEtcd

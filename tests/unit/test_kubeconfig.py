@@ -21,6 +21,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.member_status import NOT_RECORDED, KubernetesActivities
 from activities.worker_info import WorkerActivities
 from etcd_handoff import timing
+from etcd_handoff.activity_io import FindResourceInput, FindResourceResult, UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.config import Config
 from etcd_handoff.errors import ApiUnavailableError, ConfigError
 from etcd_handoff.kubernetes import kubeconfig
@@ -28,7 +29,6 @@ from etcd_handoff.kubernetes.client import Opened, renewal
 from etcd_handoff.kubernetes.clients import Clients
 from etcd_handoff.kubernetes.gateway import KubernetesGateway
 from etcd_handoff.kubernetes.pool import KubernetesGateways
-from etcd_handoff.model import FoundResource, Record, Recorded, ResourceQuery
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,12 +88,12 @@ def at_attempt(number: int) -> ActivityEnvironment:
 async def test_removal_that_happened_is_not_failed_by_it(tmp_path: Path, kind: str, cluster: str) -> None:
     """The member is out whatever the configuration says: other workers are tried, then the step ends with a note."""
     update = KubernetesActivities(gateways(tmp_path, UNUSABLE[kind]), "node1").update_status
-    record = Record(cluster=cluster, member_name="node0", member_id="1f", joined=False, message="gone")
+    record = UpdateStatusInput(cluster=cluster, member_name="node0", member_id="1f", joined=False, message="gone")
     with pytest.raises(ApplicationError, match=r"correct kubeconfig|no profile 'unknown'") as caught:
         await at_attempt(timing.STEPS.elsewhere_attempts - 1).run(update, record)
     assert (caught.value.type, caught.value.non_retryable) == (NOT_RECORDED, False)
     recorded = await at_attempt(timing.STEPS.elsewhere_attempts).run(update, record)
-    assert isinstance(recorded, Recorded)
+    assert isinstance(recorded, UpdateStatusResult)
     assert (recorded.recorded, recorded.step.outcome) == (False, "not-recorded")
     assert "correct kubeconfig" in recorded.note or "no profile 'unknown'" in recorded.note
 
@@ -103,12 +103,12 @@ async def test_worker_without_kubernetes_lets_others_try() -> None:
     profile = {"etcd": {"endpoints": ["http://etcd:2379"]}}
     opened = KubernetesGateways(Config.model_validate({"clusters": {"prod": profile}}), "node1")
     update = KubernetesActivities(opened, "node1").update_status
-    record = Record(cluster="prod", member_name="node0", member_id="1f", joined=False, message="gone")
+    record = UpdateStatusInput(cluster="prod", member_name="node0", member_id="1f", joined=False, message="gone")
     for number in range(1, timing.STEPS.no_kubernetes_attempts):
         with pytest.raises(ApplicationError, match="has no Kubernetes"):
             await at_attempt(number).run(update, record)
     recorded = await at_attempt(timing.STEPS.no_kubernetes_attempts).run(update, record)
-    assert isinstance(recorded, Recorded)
+    assert isinstance(recorded, UpdateStatusResult)
     assert not recorded.recorded
     assert await opened.claims("prod") is None
 
@@ -120,7 +120,9 @@ async def test_what_another_worker_can_write_is_never_given_up(tmp_path: Path, a
     profile = {"etcd": {"endpoints": ["http://etcd:2379"]}}
     bare = KubernetesGateways(Config.model_validate({"clusters": {"prod": profile}}), "node1")
     update = KubernetesActivities(gateways(tmp_path, "a: [") if table else bare, "node1").update_status
-    record = Record(cluster="prod", member_name="node0", member_id="1f", joined=False, message="gone", kubernetes=True)
+    record = UpdateStatusInput(
+        cluster="prod", member_name="node0", member_id="1f", joined=False, message="gone", kubernetes=True
+    )
     with pytest.raises(ApplicationError) as caught:
         await at_attempt(attempt).run(update, record)
     assert (caught.value.type, caught.value.non_retryable) == (NOT_RECORDED, False)
@@ -132,11 +134,11 @@ async def test_lookup_without_kubernetes_lets_others_try(tmp_path: Path) -> None
     profile = {"etcd": {"endpoints": ["http://etcd:2379"]}}
     config = Config.model_validate({"clusters": {"prod": profile}})
     find = KubernetesActivities(KubernetesGateways(config, "node1"), "node1").find_resource
-    query = ResourceQuery(cluster="prod", member="node0")
+    query = FindResourceInput(cluster="prod", member="node0")
     with pytest.raises(ApplicationError, match="no Kubernetes in the profile"):
         await at_attempt(timing.STEPS.no_kubernetes_attempts - 1).run(find, query)
     found = await at_attempt(timing.STEPS.no_kubernetes_attempts).run(find, query)
-    assert isinstance(found, FoundResource)
+    assert isinstance(found, FindResourceResult)
     assert (found.name, found.step.note) == ("", "no Kubernetes in the profile")
     with_kubernetes = {"prod": {**profile, "kubernetes": {"kubeconfig": tmp_path / "kubeconfig"}}}
     configs = (config, Config.model_validate({"clusters": with_kubernetes}))

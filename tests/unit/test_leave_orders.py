@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import pytest
 
+from etcd_handoff.cluster_view import ClusterView, MemberView
 from etcd_handoff.etcdmember import OLD_REQUEST
 from etcd_handoff.operation import leave_orders
 from etcd_handoff.operation.leave_orders import MemberToRemove
 from etcd_handoff.operation.matching import member_of
 from etcd_handoff.operation.member_resources import MemberResource
 from etcd_handoff.operation.reconciler_state import LeaveOrder
-from etcd_handoff.view import ClusterView, MemberView
 
 EARLY, LATE = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from etcd_handoff.belief import ResourceClaim
+from etcd_handoff.cluster_view import MemberView
 from etcd_handoff.operation.matching import (
     claim_of,
     desired_status,
@@ -16,7 +17,6 @@ from etcd_handoff.operation.matching import (
     resource_of,
     without_resource,
 )
-from etcd_handoff.view import MemberView
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

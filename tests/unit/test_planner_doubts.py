@@ -15,7 +15,7 @@ from etcd_handoff.planning import (
 from tests.unit.views import A, B, C, D, blocked, doubt, down, leave, member, refused
 
 if TYPE_CHECKING:
-    from etcd_handoff.view import MemberView
+    from etcd_handoff.cluster_view import MemberView
 
 # --- doubts -----------------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from etcd_handoff.cluster_view import Alarm
 from etcd_handoff.planning import (
     CAUGHT_UP_ENTRIES,
     MemberAbsent,
@@ -13,7 +14,6 @@ from etcd_handoff.planning import (
     plan,
     warnings,
 )
-from etcd_handoff.view import Alarm
 from tests.unit.views import CLUSTER, INDEX, A, B, C, D, E, blocked, cluster, down, hangs, leave, member
 
 # --- who works --------------------------------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
 from etcd_handoff import planning
+from etcd_handoff.cluster_view import ClusterView, MemberView
 from etcd_handoff.planning import Blocked, Decision, Done, MemberAbsent, Reason, Refused, Remove, Transfer
-from etcd_handoff.view import ClusterView, MemberView
 from tests.unit.planner_judge import CAUGHT_UP, judge
 from tests.unit.planner_mutants import IN_SMALL_WORLDS, MUTANTS
 from tests.unit.random_views import IDS, KINDS, LEARNER, OF_THE_PAST, SEEN, WHOLE_CLUSTER, ailing_member, doubts_about

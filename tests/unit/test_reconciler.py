@@ -11,6 +11,7 @@ import pytest
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from etcd_handoff.belief import Binding
+from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.operation import drift, reconciler
 from etcd_handoff.operation.member_resources import MemberResource
 from etcd_handoff.operation.reconciler_state import (
@@ -22,7 +23,6 @@ from etcd_handoff.operation.reconciler_state import (
     RunningRemoval,
 )
 from etcd_handoff.operation.removal_progress import FollowRemovalResult
-from etcd_handoff.view import Doubt
 from tests.unit.views import A, B, C, cluster, member
 from workflows import requested_removals
 from workflows.reconcile_members import ReconcileEtcdMembers

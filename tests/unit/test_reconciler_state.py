@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from etcd_handoff.belief import Binding
+from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.operation.member_resources import MemberResource, WatchMembersResult
 from etcd_handoff.operation.reconciler import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, back_off, retry_after
 from etcd_handoff.operation.reconciler_state import (
@@ -17,7 +18,6 @@ from etcd_handoff.operation.reconciler_state import (
     RunningRemoval,
     watch_id,
 )
-from etcd_handoff.view import Doubt
 
 
 def resource(name: str, member_id: str = "", **fields: object) -> MemberResource:

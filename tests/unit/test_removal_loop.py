@@ -7,18 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from etcd_handoff.model import (
-    FailureType,
-    HandoffState,
-    LeaveState,
-    Outcome,
-    Recorded,
-    RemovalRequest,
-    Report,
-    Step,
-    StepOutcome,
-    WorkerTraits,
-)
+from etcd_handoff.activity_io import ReadLeaveResult, StepResult, UpdateStatusResult, WorkerInfo
+from etcd_handoff.contract import FailureType, HandoffState, Outcome, RemovalRequest, Step, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import ending
 from etcd_handoff.operation.commands import StepFailure, Until
@@ -30,7 +20,7 @@ from etcd_handoff.operation.state import RemovalState
 from tests.unit.views import A, B, C, cluster, down, member
 
 if TYPE_CHECKING:
-    from etcd_handoff.view import ClusterView
+    from etcd_handoff.cluster_view import ClusterView
 
 LED_BY_A = cluster(member(A), member(B), member(C))
 LED_BY_B = cluster(member(A, B, term=8), member(B, B, term=8), member(C, B, term=8))
@@ -43,10 +33,10 @@ def step(name: str, outcome: StepOutcome, note: str = "") -> Step:
     return Step(name=name, started="", milliseconds=1, attempts=1, node="node0", outcome=outcome, note=note)
 
 
-def report(outcome: StepOutcome, view: ClusterView | None, **fields: Any) -> Report:
+def report(outcome: StepOutcome, view: ClusterView | None, **fields: Any) -> StepResult:
     """What an activity of etcd's answers."""
-    traits = WorkerTraits(search_attributes=True, kubernetes=True, **fields.pop("traits", {}))
-    return Report(step=step("check_leader", outcome), view=view, traits=traits, **fields)
+    traits = WorkerInfo(search_attributes=True, kubernetes=True, **fields.pop("traits", {}))
+    return StepResult(step=step("check_leader", outcome), view=view, traits=traits, **fields)
 
 
 OBSERVED_B = report(StepOutcome.OBSERVED, LED_BY_B)
@@ -111,7 +101,7 @@ def test_leader_hands_over_before_it_is_removed() -> None:
     removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_A)).turn()
     removal.do(to.TransferLeadership, report(StepOutcome.MOVED, None))
     removal.do(to.AwaitNewLeader, report(StepOutcome.ELECTED, LED_BY_B)).do(to.RemoveTarget, REMOVED)
-    recorded = Recorded(step=step("update_status", StepOutcome.RECORDED), recorded=True)
+    recorded = UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True)
     removal.do(to.WriteStatus, recorded)
     result = removal.next(to.Finish).result
     assert (result.outcome, result.was_leader, result.leader_after) == (Outcome.REMOVED, True, B)
@@ -180,7 +170,7 @@ def test_time_for_waiting_that_is_used_up_is_told_with_what_it_was_for() -> None
     assert (record.joined, record.failed) == (True, True)
     assert record.message.startswith("Not removed: QuorumAtRisk: ")
     assert "waited" not in record.message
-    removal.result(Recorded(step=step("update_status", StepOutcome.RECORDED), recorded=True))
+    removal.result(UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True))
     failure = removal.next(to.Fail).failure
     assert failure.kind == FailureType.BLOCKED_TOO_LONG
     assert "waited 0 s for: bring node2 back" in failure.text
@@ -189,7 +179,7 @@ def test_time_for_waiting_that_is_used_up_is_told_with_what_it_was_for() -> None
 def test_failure_before_any_look_still_knows_what_the_worker_can_show() -> None:
     """A cluster that no worker knows ends it at once, after the worker was asked."""
     removal = begin().do(to.Observe, StepFailure("check_leader", FailureType.UNKNOWN_CLUSTER, "no such profile"))
-    removal.do(to.DescribeWorker, WorkerTraits(search_attributes=True))
+    removal.do(to.DescribeWorker, WorkerInfo(search_attributes=True))
     assert removal.next(to.Fail).failure.text == "no such profile"
     assert removal.state.handoff_state is HandoffState.FAILED
 
@@ -211,7 +201,9 @@ def test_cancelled_removal_revokes_its_order_and_waits_for_what_may_still_happen
     removal.result(ORDER)
     assert not removal.cannot_be_undone()
     removal.state = ending.cancelled(removal.state)
-    stands = LeaveState(step=step("read_leave", StepOutcome.OBSERVED), present=True, leave=True, manager="etcd-handoff")
+    stands = ReadLeaveResult(
+        step=step("read_leave", StepOutcome.OBSERVED), present=True, leave=True, manager="etcd-handoff"
+    )
     removal.do(to.ReadLeave, stands)
     assert removal.next(to.RequestLeave).ask.leave is False
     removal.result(ORDER)

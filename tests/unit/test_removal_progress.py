@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from etcd_handoff.model import HandoffState
+from etcd_handoff.contract import HandoffState
 from etcd_handoff.operation.removal_progress import FollowRemovalResult, last_sentence, sentence
 
 

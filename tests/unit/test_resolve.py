@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from etcd_handoff.cluster_view import MemberView
 from etcd_handoff.planning import (
     Ambiguous,
     NotFound,
@@ -11,7 +12,6 @@ from etcd_handoff.planning import (
     is_member_id,
     resolve,
 )
-from etcd_handoff.view import MemberView
 from tests.unit.views import A, B, C, D, cluster, down, member
 
 # --- resolve ----------------------------------------------------------------------------------------------------------

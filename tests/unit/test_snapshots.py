@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from activities import snapshots
+from etcd_handoff.cluster_view import ClusterView, MemberView
 from etcd_handoff.errors import UnreachableError
-from etcd_handoff.view import ClusterView, MemberView
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

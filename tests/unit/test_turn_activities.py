@@ -10,7 +10,7 @@ from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
 from activities.change_queue import POSITION_SECONDS
 from activities.workflow_descriptions import why_silent
-from etcd_handoff.model import QUEUE_TASK_TIMEOUT
+from etcd_handoff.contract import QUEUE_TASK_TIMEOUT
 from workflows.queue_entry import TAKE_TURN_TIMEOUT
 
 SCHEDULED, STARTED = (

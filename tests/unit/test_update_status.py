@@ -14,8 +14,17 @@ from temporalio.testing import ActivityEnvironment
 from activities.member_resource import EVENTS_AT_ONCE, reason_to_skip
 from activities.member_status import NOT_RECORDED, KubernetesActivities
 from etcd_handoff import timing
+from etcd_handoff.activity_io import (
+    FindResourceInput,
+    FindResourceResult,
+    LeaveInput,
+    ReadLeaveResult,
+    UpdateStatusInput,
+    UpdateStatusResult,
+)
 from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.config import Config
+from etcd_handoff.contract import Step
 from etcd_handoff.errors import (
     AdmissionError,
     ApiUnavailableError,
@@ -28,13 +37,12 @@ from etcd_handoff.errors import (
     UnauthenticatedError,
 )
 from etcd_handoff.managed_fields import SPEC_LEAVE, Write, last_write
-from etcd_handoff.model import FoundResource, LeaveRequest, LeaveState, Record, Recorded, ResourceQuery, Step
 from etcd_handoff.operation.identity import DRY_RUN_SECONDS
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
 from workflows.execute import ATTEMPTS
 
 OURS, NEXT = "c1", "d1"
-RECORD = Record(
+RECORD = UpdateStatusInput(
     cluster="prod",
     member_name="node2",
     member_id=OURS,
@@ -57,12 +65,12 @@ def gateways_to(fake: FakeKubernetes) -> FakeGateways:
     return FakeGateways(Config.model_validate({"clusters": {"prod": profile}}), "node0", {"prod": fake})
 
 
-async def update(fake: FakeKubernetes, record: Record = RECORD, attempt: int = 1) -> Recorded:
+async def update(fake: FakeKubernetes, record: UpdateStatusInput = RECORD, attempt: int = 1) -> UpdateStatusResult:
     """What `update_status` answers in this attempt."""
     environment = ActivityEnvironment()
     environment.info = replace(environment.info, attempt=attempt)
     gateways = gateways_to(fake)
-    answer: Recorded = await environment.run(KubernetesActivities(gateways, "node0").update_status, record)
+    answer: UpdateStatusResult = await environment.run(KubernetesActivities(gateways, "node0").update_status, record)
     fake.events_pass.set()
     await gateways.close()
     return answer
@@ -89,7 +97,9 @@ async def test_another_members_resource_is_never_written(found: dict[str, Any], 
     assert recorded.note.endswith("it was left alone")
     gateways = gateways_to(fake)
     gateways.prefetch("prod", record.member_name)  # nor is one that was read ahead
-    answer: Recorded = await ActivityEnvironment().run(KubernetesActivities(gateways, "node0").update_status, record)
+    answer: UpdateStatusResult = await ActivityEnvironment().run(
+        KubernetesActivities(gateways, "node0").update_status, record
+    )
     assert (answer.recorded, fake.patched) == (False, [])
 
 
@@ -180,7 +190,7 @@ async def test_refusal_of_a_read_is_final_when_it_lasts() -> None:
     """A kube-apiserver that has just been started refuses everybody for a moment."""
     fake = FakeKubernetes(read_error=KubernetesPermissionError("403: x"))
     find = KubernetesActivities(gateways_to(fake), "node0").find_resource
-    query = ResourceQuery(cluster="prod", member="node2")
+    query = FindResourceInput(cluster="prod", member="node2")
     environment = ActivityEnvironment()
     environment.info = replace(environment.info, schedule_to_close_timeout=None)
     with pytest.raises(ApplicationError) as caught:
@@ -199,8 +209,8 @@ async def test_missing_kind_is_believed_when_all_api_servers_say_so() -> None:
     """One that has just been started serves no EtcdMembers yet, and the others may have been silent."""
     error = KindGoneError("404: page not found")
     find = KubernetesActivities(gateways_to(FakeKubernetes(read_error=error)), "node0").find_resource
-    query = ResourceQuery(cluster="prod", member="node2")
-    found: FoundResource = await ActivityEnvironment().run(find, query)
+    query = FindResourceInput(cluster="prod", member="node2")
+    found: FindResourceResult = await ActivityEnvironment().run(find, query)
     assert (found.name, found.step.note) == ("", "EtcdMembers are not installed")
     error.certain = False
     with pytest.raises(ApplicationError) as caught:
@@ -221,7 +231,7 @@ async def test_refusal_in_a_dry_run_is_told_before_its_time_is_up(seconds_ago: f
         scheduled_time=datetime.now(UTC) - timedelta(seconds=seconds_ago),
     )
     with pytest.raises(ApplicationError) as caught:
-        await environment.run(find, ResourceQuery(cluster="prod", member="node2"))
+        await environment.run(find, FindResourceInput(cluster="prod", member="node2"))
     assert (caught.value.type, caught.value.non_retryable) == ("PermissionDenied", final)
 
 
@@ -237,7 +247,9 @@ async def test_events_are_sent_after_the_answer_few_at_once() -> None:
     fake.events_pass.clear()
     gateways = gateways_to(fake)
     record = RECORD.model_copy(update={"steps": steps})
-    recorded: Recorded = await ActivityEnvironment().run(KubernetesActivities(gateways, "n").update_status, record)
+    recorded: UpdateStatusResult = await ActivityEnvironment().run(
+        KubernetesActivities(gateways, "n").update_status, record
+    )
     assert recorded.recorded
     for _ in range(10):
         await asyncio.sleep(0)
@@ -285,10 +297,10 @@ async def test_who_wrote_the_order_last_is_read(entries: list[Any], who: tuple[s
     """From what the API server keeps of each field manager."""
     assert last_write(managed(*entries), SPEC_LEAVE) == Write(time=who[1], manager=who[0])
     read = KubernetesActivities(gateways_to(FakeKubernetes(managed(*entries))), "n").read_leave
-    ask = LeaveRequest(cluster="prod", member_name="node2", member_id=OURS)
-    state: LeaveState = await ActivityEnvironment().run(read, ask)
+    ask = LeaveInput(cluster="prod", member_name="node2", member_id=OURS)
+    state: ReadLeaveResult = await ActivityEnvironment().run(read, ask)
     assert (state.present, state.leave, state.generation, state.manager, state.since) == (True, True, 3, *who)
-    other: LeaveState = await ActivityEnvironment().run(read, ask.model_copy(update={"member_id": NEXT}))
+    other: ReadLeaveResult = await ActivityEnvironment().run(read, ask.model_copy(update={"member_id": NEXT}))
     assert (other.present, other.leave) == (False, False)
 
 

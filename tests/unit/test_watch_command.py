@@ -11,10 +11,10 @@ from temporalio.client import WorkflowExecutionStatus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from etcd_handoff.cli import run, watch
+from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
 from etcd_handoff.operation.drift import TOO_MANY_ABSENT
 from etcd_handoff.operation.reconciler_state import ReconcilerStatus, watch_id
-from etcd_handoff.view import Doubt
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from etcd_handoff.cluster_view import ClusterView, Doubt, MemberView
 from etcd_handoff.planning import Blocked, Decision, MemberAbsent, Reason, Refused, plan
-from etcd_handoff.view import ClusterView, Doubt, MemberView
 
 CLUSTER = "cdf818194e3a8c32"
 A, B, C, D, E = (

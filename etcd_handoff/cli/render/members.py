@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.cli.render.table import count, table
+from etcd_handoff.cluster_view import CORRUPT
 from etcd_handoff.planning import lag, warnings
-from etcd_handoff.view import CORRUPT
 
 if TYPE_CHECKING:
-    from etcd_handoff.view import ClusterView, MemberView
+    from etcd_handoff.cluster_view import ClusterView, MemberView
 
 HEADINGS: Final = ("NAME", "ID", "ROLE", "HEALTH", "TERM", "RAFT INDEX", "VERSION")
 

@@ -9,7 +9,7 @@ from etcd_handoff.planning import Blocked, Refused
 
 if TYPE_CHECKING:
     from etcd_handoff.cli.removal_plan import RemovalPlan
-    from etcd_handoff.view import ClusterView
+    from etcd_handoff.cluster_view import ClusterView
 
 
 def plan_lines(plan: RemovalPlan) -> list[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.model import HandoffState
+from etcd_handoff.contract import HandoffState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from etcd_handoff.model import Progress, Step
+    from etcd_handoff.contract import Progress, Step
 
 STATES_WITHOUT_LINE: Final = (HandoffState.CHECKING, HandoffState.DONE, HandoffState.REFUSED, HandoffState.FAILED)
 """Steps, or the end of the removal, say as much as these states."""

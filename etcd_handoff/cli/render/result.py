@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etcd_handoff.contract import Outcome
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED
-from etcd_handoff.model import Outcome
 
 if TYPE_CHECKING:
-    from etcd_handoff.model import RemovalResult
+    from etcd_handoff.contract import RemovalResult
 
 
 def result_lines(result: RemovalResult, *, dry_run: bool) -> list[str]:

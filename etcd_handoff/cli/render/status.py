@@ -12,7 +12,7 @@ from etcd_handoff.cli.render.table import table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from etcd_handoff.view import ClusterView, Doubt
+    from etcd_handoff.cluster_view import ClusterView, Doubt
 
 RESOURCE_HEADINGS: Final = ("ETCDMEMBER", "JOINED", "MEMBER ID", "MESSAGE", "")
 REMOVAL_HEADINGS: Final = ("OPEN REMOVAL", "MEMBER", "STATE", "STARTED")

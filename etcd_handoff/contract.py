@@ -1,4 +1,4 @@
-"""The data that travels: what is asked, what was done, how it ended. No behaviour beyond reading itself.
+"""What users and other programs see: requests, results, progress, names of states and failures, IDs.
 
 Everything here is immutable and fits a Temporal payload. Nothing here holds an endpoint or a secret, because all of it
 ends in workflow histories.
@@ -12,9 +12,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from etcd_handoff.belief import ResourceClaim
-from etcd_handoff.view import ClusterView
-from etcd_handoff.wire import ClusterName, MemberId, MemberName, Message, Request
+from etcd_handoff.wire import ClusterName, MemberName, Message, Request
 
 TASK_QUEUE: Final = "etcd-handoff"
 """Default task queue; setting `task_queue`."""
@@ -22,13 +20,8 @@ TASK_TIMEOUT: Final = timedelta(seconds=2)
 """A worker that is killed while it decides what comes next is given up after this, not after Temporal's 10 s."""
 QUEUE_TASK_TIMEOUT: Final = timedelta(seconds=10)
 """The same for workflows that live long: what they have to replay takes its time."""
-
 Remover = Literal["etcd", "k0s"]
-
 SECONDS_IN_30_DAYS: Final = 30 * 24 * 3600
-
-
-# --- what is asked ------------------------------------------------------------------------------------------------
 
 
 class RemovalRequest(Request):
@@ -83,9 +76,6 @@ def plan_id(cluster: str, member: str) -> str:
     return f"etcd-plan/{cluster}/{member}"
 
 
-# --- what was done ------------------------------------------------------------------------------------------------
-
-
 class StepOutcome(StrEnum):
     """How an activity ended, as the operator reads it."""
 
@@ -133,239 +123,6 @@ class Step(Message):
     node: str
     outcome: Known
     note: str = ""
-
-
-class Look(Message):
-    """Input of `check_leader`.
-
-    Attributes:
-        cluster: Cluster profile.
-        doubtful: IDs of members that did not answer the last look; they are not waited for.
-        claims: EtcdMembers are read too, as a second witness of which cluster this is.
-        probe: An entry is committed first, so that whatever was proposed before has taken place or never will.
-    """
-
-    cluster: str
-    doubtful: tuple[MemberId, ...] = ()
-    claims: bool = False
-    probe: bool = False
-
-
-class Act(Look):
-    """Input of the activities that change or check the pinned cluster.
-
-    Attributes:
-        cluster_id: The cluster that the removal was planned in.
-        target_id: The member that leaves.
-        avoid: Transferees that were tried since the last wait and did not take over.
-        seen_term: Highest term at which the cluster has been seen.
-        seen_index: Highest index of a leader that has been seen.
-        holder: Who changes the cluster: the first run's ID of the removal, for the lock in etcd.
-        holder_label: The same for people.
-    """
-
-    cluster_id: MemberId
-    target_id: MemberId
-    avoid: tuple[MemberId, ...] = ()
-    seen_term: int = 0
-    seen_index: int = 0
-    holder: str = ""
-    holder_label: str = ""
-
-
-class AwaitElection(Act):
-    """Input of `await_election`.
-
-    Attributes:
-        term_before: The term at which the target led.
-        others: IDs of the other healthy voters, who are asked for their leader until each names a new one.
-    """
-
-    term_before: int
-    others: tuple[MemberId, ...] = ()
-
-
-class WorkerTraits(Message):
-    """What the worker that takes a removal up knows; read once, so that replay on another worker sees the same.
-
-    Attributes:
-        search_attributes: The namespace has our search attributes.
-        remover: Who takes members out: `etcd`, this project itself, or `k0s`, which is only asked to.
-        cluster_id: The profile's `cluster_id`; empty when it names none, and then EtcdMembers are the second witness.
-        kubernetes: The profile has Kubernetes.
-    """
-
-    search_attributes: bool
-    remover: Remover = "etcd"
-    cluster_id: str = ""
-    kubernetes: bool = False
-
-
-class Report(Message):
-    """What an etcd activity answers.
-
-    Attributes:
-        step: How it went.
-        view: What it saw last; None when nobody gave a linearizable member list.
-        transferee_id: Whom leadership was offered to; empty when to nobody.
-        proposed: A removal was sent and not turned down: it may have taken effect.
-        traits: What `check_leader`'s worker knows.
-        claims: What EtcdMembers say of who is a member; None when they were not asked for or could not be read.
-        writes_acknowledged: After a removal: whether a write was committed through those that remain; None when that
-            was not tried.
-    """
-
-    step: Step
-    view: ClusterView | None = None
-    transferee_id: str = ""
-    proposed: bool = False
-    traits: WorkerTraits | None = None
-    claims: tuple[ResourceClaim, ...] | None = None
-    writes_acknowledged: bool | None = None
-
-
-class ResourceQuery(Message):
-    """Input of `find_resource`: an EtcdMember by its name, or by the member ID it carries."""
-
-    cluster: str
-    member: str
-
-
-class LeaveRequest(Message):
-    """Input of `request_leave` and `read_leave`: the EtcdMember whose `spec.leave` is to be set, or read.
-
-    Attributes:
-        cluster: Cluster profile.
-        member_name: Name that the member has.
-        member_id: Its ID; an EtcdMember that speaks of another one is left alone.
-        leave: What is to be set: True asks k0s for the removal, False takes that back.
-    """
-
-    cluster: str
-    member_name: str
-    member_id: MemberId
-    leave: bool = True
-
-
-class FoundResource(Message):
-    """Answer of `find_resource`; `member_id` is empty when there is no such EtcdMember.
-
-    Attributes:
-        step: How it went.
-        name: Name of the EtcdMember.
-        member_id: The ID in its status.
-        peer_address: Its peer address; k0s writes a bare host or IP address.
-        leave: Its `spec.leave`.
-        joined: Its condition Joined: `True`, `False` or `Unknown`.
-        generation: Its `metadata.generation`, which rises with every change of its spec.
-        uid: Its UID.
-    """
-
-    step: Step
-    name: str = ""
-    member_id: str = ""
-    peer_address: str = ""
-    leave: bool = False
-    joined: str = "Unknown"
-    generation: int = 0
-    uid: str = ""
-
-
-class LeaveState(Message):
-    """Answer of `read_leave`: whether the order to leave stands that was given to a member's EtcdMember.
-
-    Attributes:
-        step: How it went.
-        present: There is an EtcdMember that speaks of this member.
-        name: Its name.
-        leave: Its `spec.leave`.
-        generation: Its `metadata.generation`, which rises with every change of its spec.
-        manager: Who wrote `spec.leave` last, by field manager (`metadata.managedFields`): `etcd-handoff`,
-            `kubectl-patch`, `k0s`; empty when nobody did or the API server does not say.
-        since: When that was, RFC 3339 in UTC; empty when it is not known.
-        uid: Its UID.
-    """
-
-    step: Step
-    present: bool = False
-    name: str = ""
-    leave: bool = False
-    generation: int = 0
-    manager: str = ""
-    since: str = ""
-    uid: str = ""
-
-
-class Record(Message):
-    """Input of `update_status`: what is true of a member.
-
-    Attributes:
-        cluster: Cluster profile.
-        member_name: Name that the member had.
-        member_id: The pinned member ID.
-        peer_urls: Its peer URLs.
-        joined: Whether it is in the linearizable member list; None when that is not known: the condition Joined stays
-            as it is then, and only the sentence is written.
-        members: IDs of that list.
-        present_names: Names in that list: an EtcdMember without an ID that is named like one of them is not written.
-        since: When the removal began, ISO 8601 in UTC: an EtcdMember without an ID that is younger is not written.
-        message: The sentence for people.
-        failed: Whether the removal failed.
-        run_id: The removal's run, which makes its Events its own.
-        steps: What was done; each becomes an Event.
-        kubernetes: The worker that looked first has Kubernetes in its profile: there is something to write, whatever
-            the configuration of another worker says.
-    """
-
-    cluster: str
-    member_name: str
-    member_id: MemberId
-    peer_urls: tuple[str, ...] = ()
-    joined: bool | None
-    members: tuple[MemberId, ...] = ()
-    present_names: tuple[str, ...] = ()
-    since: str = ""
-    message: str
-    failed: bool = False
-    run_id: str = ""
-    steps: tuple[Step, ...] = ()
-    kubernetes: bool = False
-
-
-class Recorded(Message):
-    """Answer of `update_status`.
-
-    Attributes:
-        step: How it went.
-        recorded: The EtcdMember says what is true.
-        note: Why it does not, or what else to know.
-    """
-
-    step: Step
-    recorded: bool
-    note: str = ""
-
-
-class Pinned(Message):
-    """The member that leaves, pinned at the first look: names are never resolved again.
-
-    Attributes:
-        cluster_id: Cluster that it was found in.
-        member_id: Its ID.
-        member_name: Its name then.
-        peer_urls: Its peer URLs then.
-        present: Whether it was in the member list then.
-        leader_before: Who led then.
-        term_before: The raft term then.
-    """
-
-    cluster_id: MemberId
-    member_id: MemberId
-    member_name: str
-    peer_urls: tuple[str, ...] = ()
-    present: bool = True
-    leader_before: MemberId | None = None
-    term_before: int = 0
 
 
 class Outcome(StrEnum):
