@@ -322,7 +322,7 @@ async def test_every_call_of_the_gateway_is_allowed_from_within_a_pod(
         "list_at",
         "create",
         "patch_status",
-        "changed",
+        "wait_for_change",
         "record_event",
         "patch_spec",
         "close",
