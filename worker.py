@@ -35,6 +35,7 @@ from etcd_handoff.temporal_setup import (
     ensure_search_attributes,
     skip_validation,
 )
+from workflows.add_member import AddMember
 from workflows.arguments import ArgumentCheck
 from workflows.record_status import RecordStatus
 from workflows.remove_member import RemoveMember
@@ -56,7 +57,7 @@ waiting ones keep working ones out."""
 HEARTBEAT_THROTTLE: Final = timedelta(milliseconds=250)
 """Heartbeats leave at once, so that cancellations reach an activity quickly: the SDK would hold them for 30 to 60 s."""
 
-WORKFLOWS: Final = (RemoveMember, RecordStatus, ClusterTurns, WatchEtcdMembers)
+WORKFLOWS: Final = (RemoveMember, AddMember, RecordStatus, ClusterTurns, WatchEtcdMembers)
 INTERCEPTORS: Final = (ActivityFrame(), ArgumentCheck())
 
 

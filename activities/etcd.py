@@ -15,6 +15,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities import snapshots
+from activities.etcd_addition import LearnerStep
 from activities.etcd_hashes import compare_hashes
 from activities.etcd_looks import Looks, doubt, intent
 from activities.etcd_removal import Removal
@@ -29,8 +30,8 @@ from etcd_handoff.errors import (
     UnreachableError,
 )
 from etcd_handoff.etcd_gateway import EtcdGateway
-from etcd_handoff.model import Act, AwaitElection, Look, Report, StepOutcome, WorkerTraits
-from etcd_handoff.planning import Transfer, plan
+from etcd_handoff.model import Act, Addition, AwaitElection, Look, Report, StepOutcome, WorkerTraits
+from etcd_handoff.planning import AddLearner, PromoteLearner, Transfer, plan
 
 if TYPE_CHECKING:
     from etcd_handoff.config import Config
@@ -191,6 +192,16 @@ class EtcdActivities:
             self._looks(act.cluster), act, StepClock(self._node), lambda view: self._prepare_record(act, view)
         )
         return await removal.run()
+
+    @activity.defn
+    async def add_learner(self, ask: Addition) -> Report:
+        """A member with the wanted peer URLs is in the member list, or a fresh view says why not."""
+        return await LearnerStep(self._looks(ask.cluster), ask, StepClock(self._node), AddLearner).run()
+
+    @activity.defn
+    async def promote_member(self, ask: Addition) -> Report:
+        """The learner with the wanted peer URLs has a vote, or a fresh view says why not."""
+        return await LearnerStep(self._looks(ask.cluster), ask, StepClock(self._node), PromoteLearner).run()
 
     @activity.defn
     async def check_hash(self, act: Act) -> Report:

@@ -31,6 +31,8 @@ def all_activities(
         etcd.remove_member,
         etcd.check_hash,
         etcd.take_snapshot,
+        etcd.add_learner,
+        etcd.promote_member,
         kubernetes.find_resource,
         kubernetes.request_leave,
         kubernetes.read_leave,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from temporalio.client import WorkflowExecution as Listed
 
 TURNS_TYPE: Final = "ClusterTurns"
-OPEN_REMOVALS: Final = "WorkflowType = 'RemoveMember' AND CloseTime IS NULL"
+OPEN_REMOVALS: Final = "WorkflowType IN ('RemoveMember', 'AddMember') AND CloseTime IS NULL"
 """Not by their status, since one that somebody has paused is open too, and may have a turn."""
 LATELY_SECONDS: Final = 10.0
 """Removals that have begun within that time are under way as a rule, where there are many."""

@@ -122,6 +122,14 @@ class SimulatedEtcd(EtcdCalls):
         self._members.pop(member_id, None)
         return frozenset(self._members)
 
+    async def add_learner(self, peer_urls: Iterable[str], via_id: str) -> str:
+        """Nobody joins."""
+        raise NotImplementedError
+
+    async def promote_member(self, member_id: str, via_id: str) -> None:
+        """Nobody joins."""
+        raise NotImplementedError
+
 
 class SimulatedKubernetes(KubernetesCalls):
     """The gateway to the API servers of one cluster, with an EtcdMember for each member."""

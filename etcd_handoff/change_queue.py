@@ -11,6 +11,8 @@ from etcd_handoff.message import MemberId, Message
 
 UNDISTURBED, UNDISTURBED_EACH, LONGEST_UNDISTURBED = timedelta(seconds=2), timedelta(seconds=0.5), timedelta(seconds=60)
 FIRST_REJOIN, LONGEST_REJOIN = timedelta(seconds=10), timedelta(minutes=10)
+NO_MEMBER: Final = "0"
+"""An ID that etcd gives to nobody."""
 LOST: Final = "whoever had the turn in the queue that was ended"
 """In place of names, as long as a new queue has not asked yet."""
 MOST_SENTENCES: Final = 5
@@ -25,7 +27,9 @@ class Ticket(Message):
         chain_id: Run ID of the first run of its chain: a later start under the same workflow ID is another removal.
         cluster: Its cluster profile; two profiles may name one etcd cluster.
         member_name: Name of the member that leaves.
-        member_id: ID of the member that leaves.
+        member_id: ID of the member that leaves; `NO_MEMBER` for one that joins, since the queue tells EtcdMembers of
+            removals alone.
+        noun: What people call the operation.
         waits: It wants a turn; False while it is blocked by something else, or when its member is out.
         request: Counts up each time that the removal says something to its queue. Messages may overtake each other,
             and the highest number is what counts.
@@ -40,11 +44,12 @@ class Ticket(Message):
     waits: bool = True
     request: int = 0
     holds: bool = False
+    noun: str = "removal"
 
     @property
     def label(self) -> str:
         """How people speak of it."""
-        return f"the removal of {self.member_name or self.member_id}"
+        return f"the {self.noun} of {self.member_name or self.member_id}"
 
 
 class Turn(Message):

@@ -13,7 +13,7 @@ import re
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import (
@@ -31,9 +31,12 @@ from etcd_handoff.leave_requests import WATCH_TASK_TIMEOUT, WatchRequest, watch_
 from etcd_handoff.model import (
     TASK_QUEUE,
     TASK_TIMEOUT,
+    AdditionRequest,
+    AdditionResult,
     HandoffState,
     RemovalRequest,
     RemovalResult,
+    addition_id,
     plan_id,
     workflow_id,
 )
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from temporalio.client import Interceptor
 
 WORKFLOW_TYPE: Final = "RemoveMember"
+ADDITION_TYPE: Final = "AddMember"
 WATCH_TYPE: Final = "WatchEtcdMembers"
 
 DEFAULT_ADDRESS: Final = "localhost:7233"
@@ -50,7 +54,9 @@ DEFAULT_ADDRESS: Final = "localhost:7233"
 EXIT_SECONDS: Final = 1.0
 """How long a script's end waits for the SDK's own threads."""
 
+ResultT = TypeVar("ResultT", RemovalResult, AdditionResult)
 Removal = WorkflowHandle[Any, RemovalResult]
+Addition = WorkflowHandle[Any, AdditionResult]
 Watcher = WorkflowHandle[Any, None]
 
 
@@ -85,19 +91,54 @@ async def start_removal(client: Client, request: RemovalRequest, task_queue: str
         `ApplicationError` with one of the types in `etcd_handoff.model.FailureType`.
     """
     what = "Plan to take" if request.dry_run else "Take"
+    summary = f"{what} member {request.member} out of etcd cluster {request.cluster}"
+    return await _start(client, WORKFLOW_TYPE, request, RemovalResult, removal_id(request), summary, task_queue)
 
-    async def start(attributes: TypedSearchAttributes) -> Removal:
+
+async def start_addition(client: Client, request: AdditionRequest, task_queue: str = TASK_QUEUE) -> Addition:
+    """Start the addition, or join the one of this name that runs already.
+
+    Args:
+        client: From `connect`, or any client with `etcd_handoff.payloads.data_converter`.
+        request: What to add.
+        task_queue: Task queue of the workers.
+
+    Returns:
+        The handle; its `result()` is an `AdditionResult`, or raises as that of a removal does.
+    """
+    what = "Plan to add" if request.dry_run else "Add"
+    summary = f"{what} member {request.name} to etcd cluster {request.cluster}"
+    name = addition_start_id(request)
+    return await _start(client, ADDITION_TYPE, request, AdditionResult, name, summary, task_queue)
+
+
+def addition_start_id(request: AdditionRequest) -> str:
+    """The workflow ID under which `start_addition` starts the request; a dry run has one of its own."""
+    running = addition_id(request.cluster, request.name)
+    return f"etcd-plan-add/{request.cluster}/{request.name}" if request.dry_run else running
+
+
+async def _start(  # noqa: PLR0913, PLR0917  # all that tells one start from another
+    client: Client,
+    workflow_type: str,
+    request: RemovalRequest | AdditionRequest,
+    result_type: type[ResultT],
+    name: str,
+    summary: str,
+    task_queue: str,
+) -> WorkflowHandle[Any, ResultT]:
+    async def start(attributes: TypedSearchAttributes) -> WorkflowHandle[Any, ResultT]:
         return await client.start_workflow(
-            WORKFLOW_TYPE,
+            workflow_type,
             request,
-            id=removal_id(request),
+            id=name,
             task_queue=task_queue,
-            result_type=RemovalResult,
+            result_type=result_type,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             task_timeout=TASK_TIMEOUT,
             search_attributes=attributes,
-            static_summary=f"{what} member {request.member} out of etcd cluster {request.cluster}",
+            static_summary=summary,
             static_details=request.reason or "No reason was given.",
         )
 

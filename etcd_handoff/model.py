@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from etcd_handoff.belief import ResourceClaim
-from etcd_handoff.message import ClusterName, MemberId, MemberName, Message, Request
+from etcd_handoff.message import ClusterName, MemberId, MemberName, Message, NewMemberName, PeerUrl, Request
 from etcd_handoff.view import ClusterView
 
 TASK_QUEUE: Final = "etcd-handoff"
@@ -31,28 +31,53 @@ SECONDS_IN_30_DAYS: Final = 30 * 24 * 3600
 # --- what is asked ------------------------------------------------------------------------------------------------
 
 
-class RemovalRequest(Request):
-    """Input of the workflow `RemoveMember`.
+class OperationRequest(Request):
+    """What the input of every operation on a cluster has.
 
     Attributes:
         cluster: Name of a cluster profile in the workers' configuration.
-        member: Member name, or member ID in hex.
         reason: Free text for the people who read the history.
         require_approval: Wait for the update `approve` before anything is changed.
-        snapshot: Store a snapshot of the keyspace on the worker's node before anything is changed.
-        hash_check: Compare the hash of all members' keyspaces at one revision before anything is changed.
-        blocked_timeout_seconds: How long, in all, the removal waits for what may pass by itself.
+        blocked_timeout_seconds: How long, in all, the operation waits for what may pass by itself.
         dry_run: Look, plan, and end with outcome `planned`; nothing is changed.
     """
 
     cluster: ClusterName
-    member: MemberName
     reason: str = Field(default="", max_length=1000)
     require_approval: bool = False
-    snapshot: bool = False
-    hash_check: bool = False
     blocked_timeout_seconds: float = Field(default=3600, ge=0, le=SECONDS_IN_30_DAYS, allow_inf_nan=False)
     dry_run: bool = False
+
+
+class RemovalRequest(OperationRequest):
+    """Input of the workflow `RemoveMember`.
+
+    Attributes:
+        member: Member name, or member ID in hex.
+        snapshot: Store a snapshot of the keyspace on the worker's node before anything is changed.
+        hash_check: Compare the hash of all members' keyspaces at one revision before anything is changed.
+    """
+
+    member: MemberName
+    snapshot: bool = False
+    hash_check: bool = False
+
+
+class AdditionRequest(OperationRequest):
+    """Input of the workflow `AddMember`.
+
+    Attributes:
+        name: Name that the member will have; it is to be started with this name.
+        peer_urls: All its peer URLs; etcd gives none of them to two members.
+    """
+
+    name: NewMemberName
+    peer_urls: tuple[PeerUrl, ...] = Field(min_length=1, max_length=16)
+
+    @property
+    def member(self) -> str:
+        """The member as it was asked for."""
+        return self.name
 
 
 class Approval(Request):
@@ -71,6 +96,11 @@ class Recheck(Request):
 def workflow_id(cluster: str, member: str) -> str:
     """The workflow ID of a removal: one at a time for each member (contract)."""
     return f"etcd-remove/{cluster}/{member}"
+
+
+def addition_id(cluster: str, name: str) -> str:
+    """The workflow ID of an addition: one at a time for each name (contract)."""
+    return f"etcd-add/{cluster}/{name}"
 
 
 def record_id(cluster: str, member_id: str) -> str:
@@ -98,6 +128,8 @@ class StepOutcome(StrEnum):
     NO_ELECTION = "no-election"
     REMOVED = "removed"
     ALREADY_ABSENT = "already-absent"
+    ADDED = "added"
+    PROMOTED = "promoted"
     REFUSED_BY_ETCD = "refused-by-etcd"
     LOCKED = "locked"
     RECORDED = "recorded"
@@ -151,26 +183,46 @@ class Look(Message):
     probe: bool = False
 
 
-class Act(Look):
-    """Input of the activities that change or check the pinned cluster.
+class Change(Look):
+    """What the input of every activity has that changes the pinned cluster.
 
     Attributes:
-        cluster_id: The cluster that the removal was planned in.
-        target_id: The member that leaves.
-        avoid: Transferees that were tried since the last wait and did not take over.
+        cluster_id: The cluster that the operation was planned in.
         seen_term: Highest term at which the cluster has been seen.
         seen_index: Highest index of a leader that has been seen.
-        holder: Who changes the cluster: the first run's ID of the removal, for the lock in etcd.
+        holder: Who changes the cluster: ID of the operation's first run, for the lock in etcd.
         holder_label: The same for people.
     """
 
     cluster_id: MemberId
-    target_id: MemberId
-    avoid: tuple[MemberId, ...] = ()
     seen_term: int = 0
     seen_index: int = 0
     holder: str = ""
     holder_label: str = ""
+
+
+class Act(Change):
+    """Input of the activities of a removal that change or check the pinned cluster.
+
+    Attributes:
+        target_id: The member that leaves.
+        avoid: Transferees that were tried since the last wait and did not take over.
+    """
+
+    target_id: MemberId
+    avoid: tuple[MemberId, ...] = ()
+
+
+class Addition(Change):
+    """Input of the activities that add a learner and promote it.
+
+    Attributes:
+        name: Name that the member will have.
+        peer_urls: All its peer URLs.
+    """
+
+    name: str
+    peer_urls: tuple[str, ...]
 
 
 class AwaitElection(Act):
@@ -208,7 +260,8 @@ class Report(Message):
         step: How it went.
         view: What it saw last; None when nobody gave a linearizable member list.
         transferee_id: Whom leadership was offered to; empty when to nobody.
-        proposed: A removal was sent and not turned down: it may have taken effect.
+        added_id: ID that etcd has given to the learner; empty when it has not said so.
+        proposed: A change was sent and not turned down: it may have taken effect.
         traits: What `check_leader`'s worker knows.
         claims: What EtcdMembers say of who is a member; None when they were not asked for or could not be read.
         writes_acknowledged: After a removal: whether a write was committed through those that remain; None when that
@@ -218,6 +271,7 @@ class Report(Message):
     step: Step
     view: ClusterView | None = None
     transferee_id: str = ""
+    added_id: str = ""
     proposed: bool = False
     traits: WorkerTraits | None = None
     claims: tuple[ResourceClaim, ...] | None = None
@@ -347,20 +401,20 @@ class Recorded(Message):
 
 
 class Pinned(Message):
-    """The member that leaves, pinned at the first look: names are never resolved again.
+    """The member that an operation is about, pinned at the first look: names are never resolved again.
 
     Attributes:
         cluster_id: Cluster that it was found in.
-        member_id: Its ID.
+        member_id: Its ID; empty for a member that joins, until etcd has given it one.
         member_name: Its name then.
         peer_urls: Its peer URLs then.
-        present: Whether it was in the member list then.
+        present: Whether it was a member then; one that joins counts from its promotion on.
         leader_before: Who led then.
         term_before: The raft term then.
     """
 
     cluster_id: MemberId
-    member_id: MemberId
+    member_id: MemberId | Literal[""]
     member_name: str
     peer_urls: tuple[str, ...] = ()
     present: bool = True
@@ -369,10 +423,12 @@ class Pinned(Message):
 
 
 class Outcome(StrEnum):
-    """How a removal ended well."""
+    """How an operation ended well."""
 
     REMOVED = "removed"
     ALREADY_ABSENT = "already-absent"
+    ADDED = "added"
+    ALREADY_PRESENT = "already-present"
     PLANNED = "planned"
 
 
@@ -427,6 +483,46 @@ class RemovalResult(Message):
     snapshot: str = ""
 
 
+class AdditionResult(Message):
+    """Result of the workflow `AddMember` (contract).
+
+    Attributes:
+        outcome: `added`, `already-present`, or `planned` for a dry run.
+        cluster: Cluster profile.
+        cluster_id: Cluster ID that etcd reports.
+        member_id: ID that etcd has given to the member; empty while it has none.
+        member_name: The member's name.
+        peer_urls: The member's peer URLs.
+        leader_before: Leader's ID at the first look, None when there was none.
+        leader_after: Leader's ID at the last look.
+        term_before: Raft term at the first look.
+        term_after: Raft term at the last look.
+        status_recorded: True when the EtcdMember says what is true.
+        status_note: Why it does not, or anything else to know about the resource.
+        steps: The activities in order: the first 20 and the last 50.
+        steps_left_out: How many activities between those are left out.
+        plan: What the addition would do, in words; for a dry run alone.
+        blocked_by: Dry run only: what the addition would have to wait for; empty when nothing.
+    """
+
+    outcome: KnownOutcome
+    cluster: str
+    cluster_id: str
+    member_id: str
+    member_name: str
+    peer_urls: tuple[str, ...] = ()
+    leader_before: str | None = None
+    leader_after: str | None = None
+    term_before: int = 0
+    term_after: int = 0
+    status_recorded: bool = False
+    status_note: str = ""
+    steps: tuple[Step, ...] = ()
+    steps_left_out: int = 0
+    plan: tuple[str, ...] = ()
+    blocked_by: str = ""
+
+
 class HandoffState(StrEnum):
     """Value of the search attribute `HandoffState` (contract)."""
 
@@ -436,6 +532,8 @@ class HandoffState(StrEnum):
     BLOCKED = "Blocked"
     TRANSFERRING = "Transferring"
     REMOVING = "Removing"
+    ADDING = "Adding"
+    PROMOTING = "Promoting"
     RECORDING = "Recording"
     DONE = "Done"
     REFUSED = "Refused"
@@ -443,15 +541,23 @@ class HandoffState(StrEnum):
 
 
 PASSING: Final = frozenset(
-    {HandoffState.CHECKING, HandoffState.TRANSFERRING, HandoffState.REMOVING, HandoffState.RECORDING}
+    {
+        HandoffState.CHECKING,
+        HandoffState.TRANSFERRING,
+        HandoffState.REMOVING,
+        HandoffState.ADDING,
+        HandoffState.PROMOTING,
+        HandoffState.RECORDING,
+    }
 )
 """States that last some milliseconds as a rule, so that nobody could read them."""
 
 
 class FailureType(StrEnum):
-    """Type of the `ApplicationError` that a removal fails with (contract)."""
+    """Type of the `ApplicationError` that an operation fails with (contract)."""
 
     REMOVAL_REFUSED = "RemovalRefused"
+    CHANGE_REFUSED = "ChangeRefused"
     BLOCKED_TOO_LONG = "BlockedTooLong"
     INVALID_INPUT = "InvalidInput"
     UNKNOWN_CLUSTER = "UnknownCluster"
@@ -473,7 +579,9 @@ class Progress(Message):
         member_id: The pinned member ID; empty before the first look.
         doing: What is happening now, in words.
         waiting_for: What would unblock it; empty when nothing blocks.
-        point_of_no_return: True once the removal may have been proposed: it only rolls forward from there.
+        point_of_no_return: True once the change may have been proposed: it only rolls forward from there.
+        join_configuration: What etcd is to be started with, by environment variable, as long as a member that was
+            added has not started.
         steps: Activities that have ended: the first 20 and the last 50.
         steps_left_out: How many activities between those are left out.
     """
@@ -485,5 +593,6 @@ class Progress(Message):
     doing: str = ""
     waiting_for: str = ""
     point_of_no_return: bool = False
+    join_configuration: dict[str, str] = Field(default_factory=dict)
     steps: tuple[Step, ...] = ()
     steps_left_out: int = 0

@@ -18,10 +18,12 @@ with workflow.unsafe.imports_passed_through():
     from activities.kubernetes import KubernetesActivities
     from activities.worker import WorkerActivities
     from etcd_handoff.operation.commands import (
+        AddTarget,
         AwaitNewLeader,
         CheckHash,
         FindResource,
         Observe,
+        PromoteTarget,
         ReadLeave,
         RemoveTarget,
         RequestLeave,
@@ -92,6 +94,8 @@ CALLS: Final[dict[type[Activity], Call]] = {
     TakeSnapshot: Call(EtcdActivities.take_snapshot, SNAPSHOT_TIMEOUT, takes_minutes=True, retry=RETRY_LONG),
     TransferLeadership: Call(EtcdActivities.move_leader, CHANGE_TIMEOUT),
     AwaitNewLeader: Call(EtcdActivities.await_election, CHANGE_TIMEOUT),
+    AddTarget: Call(EtcdActivities.add_learner, CHANGE_TIMEOUT),
+    PromoteTarget: Call(EtcdActivities.promote_member, CHANGE_TIMEOUT),
     RemoveTarget: Call(EtcdActivities.remove_member, CHANGE_TIMEOUT),
     FindResource: Call(KubernetesActivities.find_resource, RECORD_TIMEOUT),
     ReadLeave: Call(KubernetesActivities.read_leave, RECORD_TIMEOUT),

@@ -39,7 +39,6 @@ with workflow.unsafe.imports_passed_through():
     from workflows.turns import join, ticket_of
 
 if TYPE_CHECKING:
-    from etcd_handoff.model import RemovalResult
     from etcd_handoff.operation.commands import Effect
 
 LASTS: Final = timedelta(seconds=1)
@@ -57,8 +56,11 @@ class Operation:
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
-    async def _drive(self, state: RemovalState) -> RemovalResult:
+    async def _drive(self, state: RemovalState) -> Any:
         """Carry out one command after the other until the operation has ended.
+
+        Returns:
+            The operation's result.
 
         Raises:
             ApplicationError: It has failed.
@@ -122,7 +124,9 @@ class Operation:
 
     async def _ask_queue(self, command: AskQueue) -> Place:
         state, waits, wakes = self._state, command.waits, command.wakes
-        return await join(state.request.cluster, state.target, state.turn_request, waits=waits, wakes=wakes)
+        return await join(
+            state.request.cluster, state.target, state.turn_request, noun=state.noun, waits=waits, wakes=wakes
+        )
 
     async def _wait(self, command: Wait) -> None:
         seconds = command.seconds
@@ -168,17 +172,20 @@ class Operation:
         """Where the operation stands."""
         return current_details.progress(self._state)
 
-    @workflow.update(description='Let a removal that waits for approval go on. Example: {"by": "ann", "comment": "ok"}')
+    @workflow.update(
+        description='Let an operation that waits for approval go on. Example: {"by": "ann", "comment": "ok"}'
+    )
     def approve(self, approval: Approval | None = None) -> str:
         """Let the operation go on."""
         self._state = self._state.changed(approval=approval or Approval())
-        return f"approved; member {self._state.request.member} is going to be removed"
+        done = "added" if self._state.adds else "removed"
+        return f"approved; member {self._state.request.member} is going to be {done}"
 
     @approve.validator
     def _may_approve(self, approval: Approval | None = None) -> None:  # noqa: ARG002  # the state alone decides
         state = self._state
         if state.handoff_state is not HandoffState.AWAITING_APPROVAL:
-            text = f"the removal does not wait for an approval, it is {state.handoff_state}: {state.doing}"
+            text = f"the {state.noun} does not wait for an approval, it is {state.handoff_state}: {state.doing}"
             raise ApplicationError(text, type=FailureType.INVALID_INPUT)
 
     @workflow.update(
@@ -200,14 +207,16 @@ class Operation:
         """The removal's place, from now on in the queue that asks."""
         self._state = queueing.rejoined(self._state)
         state = self._state
-        ticket = ticket_of(state.request.cluster, state.target, state.turn_request, waits=state.wants_turn)
+        ticket = ticket_of(
+            state.request.cluster, state.target, state.turn_request, noun=state.noun, waits=state.wants_turn
+        )
         return ticket.model_copy(update={"holds": state.holds_turn})
 
     @rejoin.validator
     def _may_rejoin(self, recall: Recall) -> None:
         state = self._state
         if state.pinned is None or state.pinned.cluster_id != recall.cluster_id or not state.turn_request:
-            text = f"the removal of {state.label} stands in no queue of cluster {recall.cluster_id}"
+            text = f"the {state.noun} of {state.label} stands in no queue of cluster {recall.cluster_id}"
             raise invalid_input(text)
 
     # --- what people see ----------------------------------------------------------------------------------------------

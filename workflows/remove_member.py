@@ -40,4 +40,5 @@ class RemoveMember(Operation):
             blocked_seconds_left=request.blocked_timeout_seconds,
             binding=workflow.memo_value(BOUND_MEMO, Binding(), type_hint=Binding),
         )
-        return await self._drive(state)
+        result: RemovalResult = await self._drive(state)
+        return result

@@ -23,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.turns import TurnActivities
     from etcd_handoff.change_queue import (
         LOST,
+        NO_MEMBER,
         Join,
         Noted,
         Place,
@@ -233,13 +234,14 @@ def page(turns: Turns) -> str:
     return "\n".join([*lines, *(f"- waits: {label}" for label in waiting)])
 
 
-def ticket_of(cluster: str, pinned: Pinned, request: int, *, waits: bool = True) -> Ticket:
-    """The ticket of the removal that runs this.
+def ticket_of(cluster: str, pinned: Pinned, request: int, *, noun: str = "removal", waits: bool = True) -> Ticket:
+    """The ticket of the operation that runs this.
 
     Args:
         cluster: Cluster profile.
-        pinned: The member that leaves.
-        request: Higher than in every ticket of this removal before.
+        pinned: The member that it is about.
+        request: Higher than in every ticket of this operation before.
+        noun: What people call the operation.
         waits: Whether a turn is wanted.
     """
     me = workflow.info()
@@ -248,19 +250,23 @@ def ticket_of(cluster: str, pinned: Pinned, request: int, *, waits: bool = True)
         chain_id=me.first_execution_run_id,
         cluster=cluster,
         member_name=pinned.member_name,
-        member_id=pinned.member_id,
+        member_id=pinned.member_id if noun == "removal" else NO_MEMBER,
+        noun=noun,
         waits=waits,
         request=request,
     )
 
 
-async def join(cluster: str, pinned: Pinned, request: int, *, waits: bool = True, wakes: bool = True) -> Place:
-    """Stand in the queue of an etcd cluster; for removals.
+async def join(  # noqa: PLR0913  # all that the queue is told
+    cluster: str, pinned: Pinned, request: int, *, noun: str = "removal", waits: bool = True, wakes: bool = True
+) -> Place:
+    """Stand in the queue of an etcd cluster; for operations.
 
     Args:
         cluster: Cluster profile.
-        pinned: The member that leaves.
+        pinned: The member that it is about.
         request: Higher than in every call before; what answers an older one is nothing.
+        noun: What people call the operation.
         waits: Whether a turn is wanted; False gives it up.
         wakes: Whether the queue is to hear of a turn that is given up at once, though nobody waits for it, so that it
             tells the EtcdMember why. Not when the removal is about to end.
@@ -268,7 +274,7 @@ async def join(cluster: str, pinned: Pinned, request: int, *, waits: bool = True
     Returns:
         Granted, or who is before this removal, and `your_turn` tells the rest; or why the queue does not answer.
     """
-    ticket = ticket_of(cluster, pinned, request, waits=waits)
+    ticket = ticket_of(cluster, pinned, request, noun=noun, waits=waits)
     try:
         return await workflow.execute_local_activity_method(
             TurnActivities.take_turn,

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from etcd_handoff.cli.add import add_command
 from etcd_handoff.cli.common import explain, tell, tell_error
 from etcd_handoff.cli.doctor import doctor_command
 from etcd_handoff.cli.removal import plan_command, remove_command
@@ -93,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     worker.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     plan = add("plan", plan_command, "Say what a removal would do now; reads etcd, changes nothing")
     plan.add_argument("member", metavar="MEMBER", help="member name, or member ID in hex")
+    _add_addition(add("add", add_command, "Add a member as a learner and promote it, or follow its addition"))
     _add_removal(add("remove", remove_command, "Remove a member, or follow its removal that runs already"))
     add("status", status_command, "Show members, what their EtcdMembers say, and open removals")
     watch = add("watch", watch_command, "Let EtcdMembers start removals (spec.leave), and keep what they say true")
@@ -128,6 +130,20 @@ def _add_removal(remove: argparse.ArgumentParser) -> None:
     text = "look, plan and end; like `plan`, as a worker sees it"
     remove.add_argument("--dry-run", action=flag, help=text)
     remove.add_argument("--detach", action=flag, help="start the removal and do not follow it")
+
+
+def _add_addition(addition: argparse.ArgumentParser) -> None:
+    flag: Final = "store_true"
+    addition.add_argument("name", metavar="NAME", help="name that the member will have")
+    text = "peer URL that the member will have; give the option once for each"
+    addition.add_argument("--peer-url", action="append", default=[], metavar="URL", required=True, help=text)
+    addition.add_argument("--reason", default="", metavar="TEXT", help="for the people who read the history")
+    text = "wait for the update `approve` before anything is changed"
+    addition.add_argument("--require-approval", action=flag, help=text)
+    text = "how long, in all, to wait for what may pass by itself, the member's start included (default: 3600)"
+    addition.add_argument("--blocked-timeout", type=float, default=3600.0, metavar="SECONDS", help=text)
+    addition.add_argument("--dry-run", action=flag, help="look, plan and end")
+    addition.add_argument("--detach", action=flag, help="start the addition and do not follow it")
 
 
 class _Version(argparse.Action):

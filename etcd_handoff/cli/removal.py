@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable
 
-    from temporalio.client import Client, WorkflowFailureError
+    from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
     from etcd_handoff.cli.following import Story
     from etcd_handoff.cli.planning import Outlook
-    from etcd_handoff.client import Removal
+    from etcd_handoff.client import Removal, ResultT
     from etcd_handoff.config import ClusterProfile
-    from etcd_handoff.model import Progress, RemovalRequest, RemovalResult
+    from etcd_handoff.model import Progress, RemovalRequest
 
 POLL_SECONDS: Final = 0.15
 QUERY_SECONDS: Final = 2.0
@@ -140,7 +140,7 @@ async def _remove(given: argparse.Namespace, request: RemovalRequest, task_queue
             if given.output == "json":
                 tell_json({"workflow_id": removal.id, "run_id": removal.first_execution_run_id, "joined": joined})
             return EXIT_DONE
-        result = await _follow(removal, out.Story(removal.id), say)
+        result = await follow(removal, out.Story(removal.id), say)
     except WorkflowFailureError as failure:
         return _failed(given, failure)
     except RPCError as error:
@@ -171,8 +171,8 @@ async def _start(client: Client, request: RemovalRequest, task_queue: str) -> tu
     return removal, removal.first_execution_run_id == before
 
 
-async def _follow(removal: Removal, story: Story, say: Callable[[Iterable[str]], None]) -> RemovalResult:
-    """The result, with progress told meanwhile."""
+async def follow(removal: WorkflowHandle[Any, ResultT], story: Story, say: Callable[[Iterable[str]], None]) -> ResultT:
+    """The result of a removal or an addition, with progress told meanwhile."""
     import asyncio
 
     from temporalio.client import WorkflowFailureError
@@ -195,7 +195,7 @@ async def _follow(removal: Removal, story: Story, say: Callable[[Iterable[str]],
     return result
 
 
-async def _watch(removal: Removal, story: Story, say: Callable[[Iterable[str]], None]) -> None:
+async def _watch(removal: WorkflowHandle[Any, Any], story: Story, say: Callable[[Iterable[str]], None]) -> None:
     """Tell progress until cancelled."""
     import asyncio
 
@@ -205,7 +205,7 @@ async def _watch(removal: Removal, story: Story, say: Callable[[Iterable[str]], 
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _ask(removal: Removal) -> Progress | str:
+async def _ask(removal: WorkflowHandle[Any, Any]) -> Progress | str:
     """The removal's progress, or why there is none."""
     from datetime import timedelta
 

@@ -11,6 +11,8 @@ from enum import StrEnum
 from etcd_handoff.message import Message
 from etcd_handoff.model import (
     Act,
+    Addition,
+    AdditionResult,
     AwaitElection,
     LeaveRequest,
     Look,
@@ -107,6 +109,18 @@ class RemoveTarget(Activity):
     ask: Act
 
 
+class AddTarget(Activity):
+    """Add the target as a learner; the result is a `Report`."""
+
+    ask: Addition
+
+
+class PromoteTarget(Activity):
+    """Give the learner a vote; the result is a `Report`."""
+
+    ask: Addition
+
+
 class ReadLeave(Activity):
     """Read whether the order to k0s stands; the result is a `LeaveState`."""
 
@@ -190,7 +204,7 @@ class HandRecordOver(Message):
 class Finish(Message):
     """The operation has ended well."""
 
-    result: RemovalResult
+    result: RemovalResult | AdditionResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +233,17 @@ class StepFailure:
     text: str
 
 
-Change = TransferLeadership | AwaitNewLeader | RemoveTarget | ReadLeave | RequestLeave | WriteStatus | HandRecordOver
+Change = (
+    TransferLeadership
+    | AwaitNewLeader
+    | RemoveTarget
+    | AddTarget
+    | PromoteTarget
+    | ReadLeave
+    | RequestLeave
+    | WriteStatus
+    | HandRecordOver
+)
 """Commands that make a change, or record it."""
 Effect = Observe | FindResource | CheckHash | TakeSnapshot | DescribeWorker | AskQueue | Wait | Change
 """Commands that have a result."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etcd_handoff.model import Progress
+from etcd_handoff.model import AdditionRequest, Progress
+from etcd_handoff.operation import join
 from etcd_handoff.planning import warnings
 
 if TYPE_CHECKING:
@@ -13,8 +14,10 @@ if TYPE_CHECKING:
     from etcd_handoff.view import ClusterView
 
 
-def summary(request: RemovalRequest) -> str:
+def summary(request: RemovalRequest | AdditionRequest) -> str:
     """One line on what the workflow is for."""
+    if isinstance(request, AdditionRequest):
+        return f"Add member {request.name} to etcd cluster {request.cluster}"
     return f"Take member {request.member} out of etcd cluster {request.cluster}"
 
 
@@ -28,6 +31,7 @@ def progress(state: RemovalState) -> Progress:
         doing=state.doing,
         waiting_for=state.waiting_for,
         point_of_no_return=state.point_of_no_return,
+        join_configuration=join.configuration(state),
         steps=state.steps,
         steps_left_out=state.steps_left_out,
     )
@@ -42,10 +46,12 @@ def details(state: RemovalState) -> str:
     if request.reason:
         lines += ["", f"**Reason given:** {request.reason}"]
     if state.point_of_no_return:
-        lines += ["", "The removal has been proposed: from here it only rolls forward."]
+        lines += ["", f"The {state.noun} has been proposed: from here it only rolls forward."]
+    if settings := join.configuration(state):
+        lines += ["", "**Start etcd with**", "", *(f"- `{name}={value}`" for name, value in settings.items())]
     if view is not None:
         lines += [line for warning in warnings(view) for line in ("", f"**Warning:** {warning}")]
-        lines += ["", *_members(view, state.pinned)]
+        lines += ["", *_members(view, state.pinned, "joins" if state.adds else "leaves")]
     if state.steps:
         left_out = f" (without {state.steps_left_out} in between)" if state.steps_left_out else ""
         lines += ["", f"**Steps**{left_out}", ""]
@@ -58,7 +64,7 @@ def details(state: RemovalState) -> str:
     return "\n".join(lines)
 
 
-def _members(view: ClusterView, pinned: Pinned | None) -> list[str]:
+def _members(view: ClusterView, pinned: Pinned | None, moves: str) -> list[str]:
     leader = view.leadership
     rows = [
         f"**Members of cluster `{view.cluster_id}`**",
@@ -68,7 +74,7 @@ def _members(view: ClusterView, pinned: Pinned | None) -> list[str]:
     ]
     for m in view.members:
         role = "learner" if m.is_learner else ("leader" if leader and leader.id == m.id else "voter")
-        leaving = " (leaves)" if pinned and pinned.member_id == m.id else ""
+        leaving = f" ({moves})" if pinned and pinned.member_id == m.id else ""
         state = "healthy" if m in view.healthy_voters else (m.note or ("answers" if m.reachable else "no answer"))
         rows.append(f"| **{_cell(m.label)}**{leaving} | `{m.id}` | {role} | {_cell(state)} | {m.raft_index} |")
     return rows

@@ -14,15 +14,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etcd_handoff.model import FailureType, HandoffState, Outcome, Recorded, RemovalResult
-from etcd_handoff.operation import failures, leave, observation, proposal, recording, texts
-from etcd_handoff.operation.commands import Cancel, DescribeWorker, Fail, Finish, Until, Wait
+from etcd_handoff.model import FailureType, HandoffState, Outcome, Recorded
+from etcd_handoff.operation import failures, leave, observation, proposal, recording, strategy, texts
+from etcd_handoff.operation.commands import Cancel, DescribeWorker, Fail, Failure, Finish, Until, Wait
 from etcd_handoff.operation.phases import Ending, EndPhase, LeaveStep
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import Blocked
 
 if TYPE_CHECKING:
-    from etcd_handoff.operation.commands import Failure
     from etcd_handoff.operation.state import RemovalState
     from etcd_handoff.planning import Decision
 
@@ -51,11 +50,15 @@ def cancelled(state: RemovalState) -> RemovalState:
 
 def planned(state: RemovalState, decision: Decision) -> Decided:
     """What a dry run answers: the steps in words, or what it would have to wait for."""
-    lines = texts.plan_lines(decision, state.label, state.label_of, state.view)
+    lines = strategy.of(state).plan_lines(state, decision)
     blocked = texts.in_words(decision) if isinstance(decision, Blocked) else ""
     state = state.showing(HandoffState.DONE, f"dry run: {blocked or '; '.join(lines)}")
     unwritten = Recorded(step=state.steps[-1], recorded=False, note="dry run: nothing was written")
-    result = _result(state, Outcome.PLANNED, unwritten).model_copy(update={"plan": lines, "blocked_by": blocked})
+    result = (
+        strategy.of(state)
+        .result(state, Outcome.PLANNED, unwritten)
+        .model_copy(update={"plan": lines, "blocked_by": blocked})
+    )
     return Decided(state, Finish(result=result))
 
 
@@ -73,13 +76,14 @@ def _settle(state: RemovalState, now: float) -> Decided | RemovalState:
 def _judge(state: RemovalState, end: Ending) -> Decided | RemovalState:
     """Whether the member is out after all; else what is true of it is written where it may have been touched."""
     failure = end.failure
-    if state.absent and (failure or end.proposed) and state.pinned is not None:
+    if strategy.of(state).is_reached(state) and (failure or end.proposed) and state.pinned is not None:
         return state.finishing()
     if failure is None:
-        stands = f", but spec.leave of {state.label} stands: k0s may still remove it" if state.leave_asked else ""
-        doing = f"cancelled before anything was removed{stands}"
-        return Decided(state.showing(HandoffState.FAILED, doing), Cancel())
+        return Decided(state.showing(HandoffState.FAILED, strategy.of(state).cancelled(state)), Cancel())
     waited = failure.kind == FailureType.BLOCKED_TOO_LONG and state.view is not None and not state.request.dry_run
+    if state.adds:  # it is told alone: nobody reads the EtcdMember of a member that has not joined
+        left = strategy.of(state).remains(state)
+        return _fail(state, Failure(failure.kind, f"{failure.text}; {left}" if left else failure.text))
     if state.pinned is None or not (end.proposed or waited):
         return _fail(state, failure)
     pending = state.pending_since is not None
@@ -93,7 +97,7 @@ def _judge(state: RemovalState, end: Ending) -> Decided | RemovalState:
 def _fail(state: RemovalState, failure: Failure) -> Decided:
     if state.traits is None:
         return Decided(state, DescribeWorker(cluster=state.request.cluster))
-    refused = failure.kind in (FailureType.REMOVAL_REFUSED, FailureType.UNKNOWN_MEMBER)
+    refused = failure.kind in (FailureType.REMOVAL_REFUSED, FailureType.CHANGE_REFUSED, FailureType.UNKNOWN_MEMBER)
     state = state.showing(HandoffState.REFUSED if refused else HandoffState.FAILED, failure.text)
     return Decided(state, Fail(failure))
 
@@ -110,37 +114,11 @@ def _tell(state: RemovalState, end: Ending, now: float) -> Decided:
     if recorded is None:
         msg = "the status is to be recorded before the result is told"
         raise RuntimeError(msg)
-    if not recorded.recorded:
+    if not recorded.recorded and not state.adds:
         if state.writes_acknowledged is None and not end.looked:
             return observation.look(state.at_end(phase=EndPhase.TELL, looked=True), now, patient=True, probe=True)
         note = f"{recorded.note}{texts.alarmed(state.view)}"
         recorded = recorded.model_copy(update={"note": note})
     written = "its EtcdMember says so" if recorded.recorded else recorded.note
-    lost = texts.no_writes(state.writes_acknowledged)
-    state = state.showing(HandoffState.DONE, f"{state.label} is out; {written}{lost}")
-    outcome = Outcome.REMOVED if state.target.present else Outcome.ALREADY_ABSENT
-    return Decided(state, Finish(result=_result(state, outcome, recorded)))
-
-
-def _result(state: RemovalState, outcome: Outcome, recorded: Recorded) -> RemovalResult:
-    pinned, view = state.pinned, state.view
-    leadership = view.leadership if view else None
-    return RemovalResult(
-        outcome=outcome,
-        cluster=state.request.cluster,
-        cluster_id=pinned.cluster_id if pinned else (view.cluster_id if view else ""),
-        member_id=pinned.member_id if pinned else "",
-        member_name=pinned.member_name if pinned else state.request.member,
-        peer_urls=pinned.peer_urls if pinned else (),
-        was_leader=state.was_leader,
-        leader_before=pinned.leader_before if pinned else None,
-        leader_after=leadership.id if leadership else None,
-        term_before=pinned.term_before if pinned else 0,
-        term_after=leadership.term if leadership else 0,
-        status_recorded=recorded.recorded,
-        status_note=recorded.note,
-        steps=state.steps,
-        steps_left_out=state.steps_left_out,
-        writes_acknowledged=state.writes_acknowledged,
-        snapshot=state.snapshot,
-    )
+    state = state.showing(HandoffState.DONE, strategy.of(state).ended(state, written))
+    return Decided(state, Finish(result=strategy.of(state).result(state, None, recorded)))

@@ -9,7 +9,7 @@ from etcd_handoff.operation.commands import Failure
 from etcd_handoff.planning import Reason
 
 if TYPE_CHECKING:
-    from etcd_handoff.model import RemovalRequest
+    from etcd_handoff.model import AdditionRequest, RemovalRequest
     from etcd_handoff.planning import Ambiguous, Blocked, NotFound, Refused
     from etcd_handoff.view import MemberView
 
@@ -17,10 +17,10 @@ SAFE_BEFORE_PINNED: Final = frozenset({FailureType.UNKNOWN_CLUSTER, FailureType.
 """What a start may simply have wrong. Once a worker knew the profile, it is only another worker that does not."""
 
 
-def refusal(refused: Refused) -> Failure:
+def refusal(refused: Refused, kind: FailureType = FailureType.REMOVAL_REFUSED) -> Failure:
     """The contract's failure for what will never be safe."""
     text = f"{refused.reason}: {refused.seen}; {refused.remedy}"
-    return Failure(FailureType.REMOVAL_REFUSED, text)
+    return Failure(kind, text)
 
 
 def failed_step(kind: str, text: str, *, pinned: bool) -> Failure | None:
@@ -85,7 +85,7 @@ def ambiguous(wanted: str, found: Ambiguous) -> Failure:
     return Failure(FailureType.UNKNOWN_MEMBER, text)
 
 
-def unknown(request: RemovalRequest, found: NotFound, because: str) -> Failure:
+def unknown(request: RemovalRequest | AdditionRequest, found: NotFound, because: str) -> Failure:
     """The contract's failure for a member that neither etcd nor an EtcdMember knows."""
     hint = f"; {found.hint}" if found.hint else ""
     text = (

@@ -56,9 +56,9 @@ def decide(state: RemovalState, view: ClusterView) -> Decided | RemovalState | B
         target = _remembered(state, state.resource, view, fit)
         if isinstance(target, Pinned) and not target.present:
             departed = (target.member_id,)
-    if doubt := _doubt(state, view, departed):
-        return doubt
-    return state.failing(target) if isinstance(target, Failure) else _pin(state, view, target)
+    if found := doubt(state, view, departed):
+        return found
+    return state.failing(target) if isinstance(target, Failure) else pin(state, view, target)
 
 
 def resource_found(state: RemovalState, resource: FoundResource) -> RemovalState:
@@ -68,12 +68,20 @@ def resource_found(state: RemovalState, resource: FoundResource) -> RemovalState
 
 def pinned(view: ClusterView, member: MemberView) -> Pinned:
     """The member that leaves, as it was seen first."""
+    return pinned_as(view, member.id, member.name, member.peer_urls)
+
+
+def pinned_as(
+    view: ClusterView, member_id: str, name: str, peer_urls: tuple[str, ...], *, present: bool = True
+) -> Pinned:
+    """The member that an operation is about, and who led when it was seen first."""
     leadership = view.leadership
     return Pinned(
         cluster_id=view.cluster_id,
-        member_id=member.id,
-        member_name=member.name,
-        peer_urls=member.peer_urls,
+        member_id=member_id,
+        member_name=name,
+        peer_urls=peer_urls,
+        present=present,
         leader_before=leadership.id if leadership else None,
         term_before=leadership.term if leadership else 0,
     )
@@ -106,18 +114,19 @@ def _remembered(state: RemovalState, resource: FoundResource, view: ClusterView,
     return pinned(view, absent).model_copy(update={"present": False})
 
 
-def _doubt(state: RemovalState, view: ClusterView, departed: Sequence[str]) -> Blocked | Refused | None:
+def doubt(state: RemovalState, view: ClusterView, departed: Sequence[str] = ()) -> Blocked | Refused | None:
     """What stands against believing the view that a member is to be pinned in."""
-    doubt = belief.contradiction(view, state.binding, departed)
-    if doubt is None and state.traits is not None and not state.traits.cluster_id:
-        doubt = belief.witness(view, state.claims or ())
-    return doubted(doubt) if doubt else None
+    found = belief.contradiction(view, state.binding, departed)
+    if found is None and state.traits is not None and not state.traits.cluster_id:
+        found = belief.witness(view, state.claims or ())
+    return doubted(found) if found else None
 
 
-def _pin(state: RemovalState, view: ClusterView, target: Pinned) -> RemovalState:
+def pin(state: RemovalState, view: ClusterView, target: Pinned) -> RemovalState:
+    """The operation is about this member from now on."""
     known = state.binding if state.binding.cluster_id else Binding(cluster_id=view.cluster_id)
     state = state.changed(pinned=target, binding=belief.bound(known, view))
-    if target.present:
+    if target.present or state.adds:
         return state
     # It may have joined after the list was read, and before its EtcdMember was.
     return state.changed(look_due=LookDue.QUICK)

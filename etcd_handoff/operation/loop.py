@@ -10,13 +10,15 @@ concern has its own module:
     observation   looking, and what is learned from a look
     gates         approval, hash check, snapshot
     queueing      the turn to change the cluster
-    removal       the steps: transfer, election, removal
+    removal       the steps of a removal: transfer, election, removal
+    addition      the steps of an addition: learner, promotion
+    strategy      which of these two it is
     leave         the order to k0s, where k0s removes members
     waiting       pauses, and giving up
     ending        cancelling, failing, the result
     recording     writing the EtcdMember
 
-Another operation has its own goal, its own steps in place of `removal`, and shares the rest.
+Another operation has its own goal, its own steps beside `removal` and `addition`, and shares the rest.
 """
 
 from __future__ import annotations
@@ -24,19 +26,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.operation import (
+    addition,
     ending,
     failures,
     gates,
     identity,
     leave,
     observation,
+    proposal,
     queueing,
     recording,
     removal,
+    strategy,
     texts,
     waiting,
 )
 from etcd_handoff.operation.commands import (
+    AddTarget,
     AskQueue,
     AwaitNewLeader,
     CheckHash,
@@ -44,6 +50,7 @@ from etcd_handoff.operation.commands import (
     FindResource,
     HandRecordOver,
     Observe,
+    PromoteTarget,
     ReadLeave,
     RemoveTarget,
     RequestLeave,
@@ -56,13 +63,13 @@ from etcd_handoff.operation.commands import (
 )
 from etcd_handoff.operation.phases import LeaveStep, LookDue
 from etcd_handoff.operation.state import Decided, RemovalState
-from etcd_handoff.planning import Blocked, Done, Refused, Remove, Transfer, plan
+from etcd_handoff.planning import Blocked, Done, Refused, plan
 
 if TYPE_CHECKING:
     from typing import Any
 
     from etcd_handoff.operation.commands import Change, Effect
-    from etcd_handoff.planning import RemovalDecision
+    from etcd_handoff.planning import Decision
     from etcd_handoff.view import ClusterView
 
 
@@ -117,36 +124,33 @@ def _afresh(state: RemovalState, now: float) -> Decided | RemovalState:
 
 def _plan(state: RemovalState, view: ClusterView, now: float) -> Decided | RemovalState:
     """What follows from the last view; a name is resolved before that, once."""
-    pinned = state.pinned
-    if pinned is None:
-        answer = identity.decide(state, view)
+    answer = strategy.of(state).resolve(state, view)
+    if answer is not None:
         return answer if isinstance(answer, Decided | RemovalState) else _follow(state, answer, now)
-    if not pinned.present and observation.undoubted(state) and view.member(pinned.member_id):
-        return state.failing(failures.joined_since(state.request.member, pinned.member_id))
-    leads = view.leadership is not None and view.leadership.id == pinned.member_id
+    leads = view.leadership is not None and view.leadership.id == state.target.member_id
     state = state.changed(was_leader=state.was_leader or leads)
-    return _follow(state, plan(view, observation.intent(state)), now)
+    return _follow(state, plan(view, strategy.of(state).goal(state)), now)
 
 
-def _follow(state: RemovalState, decision: RemovalDecision, now: float) -> Decided | RemovalState:
+def _follow(state: RemovalState, decision: Decision, now: float) -> Decided | RemovalState:
     """What the planner's decision means for the operation."""
     if isinstance(decision, Refused):
-        return state.failing(failures.refusal(decision))
+        return state.failing(failures.refusal(decision, strategy.of(state).REFUSAL))
     if state.request.dry_run:
         return ending.planned(state, decision)
     if isinstance(decision, Blocked):
-        return leave.withdraw_unsafe(state.blocked_by(decision), decision)
+        return strategy.of(state).blocked(state, decision)
     return state.finishing() if isinstance(decision, Done) else _advance(state, decision, now)
 
 
-def _advance(state: RemovalState, step: Transfer | Remove, now: float) -> Decided | RemovalState:
+def _advance(state: RemovalState, step: object, now: float) -> Decided | RemovalState:
     """What has to come before the step, or the step."""
     state = gates.lapsed(state, now)
     if gates.awaits_approval(state):
         return gates.await_approval(state)
     if not state.holds_turn:
         return queueing.acquire(state)
-    return gates.passes(state) or removal.decide(state, step)
+    return gates.passes(state) or strategy.of(state).decide(state, step)
 
 
 def apply(state: RemovalState, command: Effect, result: Any, now: float) -> RemovalState:
@@ -189,6 +193,8 @@ def _acted(state: RemovalState, command: Change, result: Any, now: float) -> Rem
             after = removal.elected(state, result)
         case RemoveTarget():
             after = removal.removed(state, result, now)
+        case AddTarget() | PromoteTarget():
+            after = addition.changed(state, result, now)
         case ReadLeave():
             after = leave.read(state, result)
         case RequestLeave():
@@ -218,8 +224,8 @@ def _failed(state: RemovalState, command: Effect, failure: StepFailure, now: flo
         return recording.not_written(state, failure, now)
     if isinstance(command, Observe):
         state = state.changed(view=None)  # what was seen before is no word on what is true now
-    if isinstance(command, RemoveTarget):
-        state = removal.not_removed(state, failure, now)
+    if isinstance(command, RemoveTarget | AddTarget | PromoteTarget):
+        state = proposal.failed(state, failure.kind, now)
     waits = state.ending is None
     if isinstance(command, ReadLeave | RequestLeave):
         state, waits = leave.failed(state)

@@ -10,10 +10,10 @@ from etcd_handoff.operation import proposal
 from etcd_handoff.operation.commands import Observe
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
-from etcd_handoff.planning import MemberAbsent
+from etcd_handoff.planning import MemberAbsent, MemberPresent
 
 if TYPE_CHECKING:
-    from etcd_handoff.model import Report
+    from etcd_handoff.model import Pinned, Report
     from etcd_handoff.operation.state import RemovalState
     from etcd_handoff.view import ClusterView
 
@@ -53,8 +53,9 @@ def observed(state: RemovalState, command: Observe, report: Report) -> RemovalSt
     if not proposal.wants_probe(state, state.since):
         return state
     view = undoubted(state)
-    listed = view is not None and view.member(state.target.member_id) is not None
-    return proposal.settled(state, acknowledged=acknowledged, still_listed=listed)
+    # Whatever the list shows of a member that was to join or to be promoted, after that entry it stays so.
+    shows = view is not None and (state.adds or view.member(state.target.member_id) is not None)
+    return proposal.settled(state, acknowledged=acknowledged, unchanged=shows)
 
 
 def seen(state: RemovalState, view: ClusterView | None) -> RemovalState:
@@ -63,15 +64,29 @@ def seen(state: RemovalState, view: ClusterView | None) -> RemovalState:
     believed = undoubted(state)
     if believed is None or state.pinned is None:
         return state
-    absent = state.absent or believed.member(state.pinned.member_id) is None
-    return state.changed(binding=belief.bound(state.binding, believed), absent=absent)
+    pinned, state = state.pinned, state.changed(binding=belief.bound(state.binding, believed))
+    if state.adds:
+        return _joining(state, pinned, believed)
+    return state.changed(absent=state.absent or believed.member(pinned.member_id) is None)
+
+
+def _joining(state: RemovalState, pinned: Pinned, view: ClusterView) -> RemovalState:
+    """The member that joins is found by its peer URLs once, then by its ID; what is seen of it is not pending."""
+    if not pinned.member_id:
+        wanted = MemberPresent(pinned.cluster_id, pinned.member_name, pinned.peer_urls)
+        found = wanted.member_in(view)
+        if found is None:
+            return state
+        return state.changed(pinned=pinned.model_copy(update={"member_id": found.id}), pending_since=None)
+    member = view.member(pinned.member_id)
+    return state if member is None or member.is_learner else state.changed(pending_since=None)
 
 
 def undoubted(state: RemovalState) -> ClusterView | None:
     """The last view; None when there is none, or when something contradicts it."""
     if state.view is None or state.pinned is None:
         return None
-    departed = (state.pinned.member_id,)
+    departed = () if state.adds else (state.pinned.member_id,)
     return None if belief.contradiction(state.view, state.binding, departed) else state.view
 
 

@@ -22,6 +22,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.model import FailureType
+
 if TYPE_CHECKING:
     from etcd_handoff.operation.state import RemovalState
 
@@ -50,12 +52,24 @@ def wants_probe(state: RemovalState, now: float) -> bool:
     return state.pending_since is not None and seconds_to_settle(state, now) <= 0
 
 
-def settled(state: RemovalState, *, acknowledged: bool | None, still_listed: bool) -> RemovalState:
+def failed(state: RemovalState, kind: str, now: float) -> RemovalState:
+    """The state after the activity of a change has failed, which it may have done after proposing it.
+
+    Args:
+        state: The state before.
+        kind: Type of the failure.
+        now: Workflow time in seconds.
+    """
+    # Etcd says that instead of proposing it.
+    return ended(state, now, may_be_pending=kind != FailureType.PERMISSION_DENIED)
+
+
+def settled(state: RemovalState, *, acknowledged: bool | None, unchanged: bool) -> RemovalState:
     """The state after a look with a probe, which may have shown that nothing is pending.
 
     Args:
         state: The state before.
         acknowledged: The entry was committed.
-        still_listed: The list that was read after it, and that nothing contradicts, shows the member.
+        unchanged: The list that was read after it, and that nothing contradicts, shows that it has not taken place.
     """
-    return state.changed(pending_since=None) if acknowledged is True and still_listed else state
+    return state.changed(pending_since=None) if acknowledged is True and unchanged else state

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.etcdmember import MESSAGE_REMOVED
+from etcd_handoff.etcdmember import MESSAGE_JOINED, MESSAGE_REMOVED
 from etcd_handoff.model import HandoffState, Record, Recorded, Step, StepOutcome, record_id
 from etcd_handoff.operation import queueing
 from etcd_handoff.operation.commands import HandRecordOver, Until, Wait, WriteStatus
@@ -37,7 +37,7 @@ def decide(state: RemovalState, end: Ending, now: float) -> Decided | RemovalSta
     """
     if end.record is None:
         return _begin(state)
-    record, out = end.record, end.record.joined is False
+    record, out = end.record, end.record.joined is state.adds
     if end.given_up:
         return _give_up(state, record, now)
     if end.error is not None:
@@ -69,7 +69,7 @@ def not_written(state: RemovalState, failure: StepFailure, now: float) -> Remova
     took, most = now - state.since, end.call_seconds
     state = state.changed(recording_seconds=state.recording_seconds + min(max(took, 0.1), most))
     record = end.record
-    out = record is not None and record.joined is False
+    out = record is not None and record.joined is state.adds
     over = record is None or state.recording_seconds >= _patience(state, record)
     return state.at_end(
         error=failure.text,
@@ -90,7 +90,7 @@ def handed_over(state: RemovalState, command: HandRecordOver, now: float) -> Rem
 
 
 def record_of(state: RemovalState, *, joined: bool | None, message: str, failed: bool = False) -> Record:
-    """What is true of the member that leaves."""
+    """What is true of the member."""
     target, view = state.target, state.view
     return Record(
         cluster=state.request.cluster,
@@ -110,13 +110,14 @@ def record_of(state: RemovalState, *, joined: bool | None, message: str, failed:
 
 
 def _begin(state: RemovalState) -> RemovalState:
-    state = state.showing(HandoffState.RECORDING, f"recording that {state.label} is not a member any more")
-    return state.at_end(record=record_of(state, joined=False, message=MESSAGE_REMOVED))
+    what, message = ("is a member", MESSAGE_JOINED) if state.adds else ("is not a member any more", MESSAGE_REMOVED)
+    state = state.showing(HandoffState.RECORDING, f"recording that {state.label} {what}")
+    return state.at_end(record=record_of(state, joined=state.adds, message=message))
 
 
 def _patience(state: RemovalState, record: Record) -> float:
     """How long the status is tried in all."""
-    out = record.joined is False
+    out = record.joined is state.adds
     return max(RECORD_AT_LEAST_SECONDS, state.request.blocked_timeout_seconds) if out else RECORD_AT_LEAST_SECONDS
 
 

@@ -2,28 +2,57 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.model import AwaitElection, FailureType, HandoffState, StepOutcome
-from etcd_handoff.operation import leave, proposal, texts
-from etcd_handoff.operation.commands import AwaitNewLeader, RemoveTarget, StepFailure, TransferLeadership
+from etcd_handoff.model import AwaitElection, FailureType, HandoffState, Outcome, RemovalResult, StepOutcome
+from etcd_handoff.operation import failures, identity, leave, observation, proposal, texts
+from etcd_handoff.operation.commands import AwaitNewLeader, RemoveTarget, TransferLeadership
 from etcd_handoff.operation.observation import act_input, seen
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import Remove, Transfer
 
 if TYPE_CHECKING:
-    from etcd_handoff.model import Report
+    from etcd_handoff.model import Recorded, Report
     from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.planning import Blocked, Decision, MemberAbsent, Refused
+    from etcd_handoff.view import ClusterView
 
 
-def decide(state: RemovalState, step: Transfer | Remove) -> Decided | RemovalState:
+REFUSAL: Final = FailureType.REMOVAL_REFUSED
+"""Type of the failure for what will never be safe."""
+
+
+def resolve(state: RemovalState, view: ClusterView) -> Decided | RemovalState | Blocked | Refused | None:
+    """Pin the member that leaves, once; None when that is done and nobody has joined under its name since."""
+    pinned = state.pinned
+    if pinned is None:
+        return identity.decide(state, view)
+    if not pinned.present and observation.undoubted(state) and view.member(pinned.member_id):
+        return state.failing(failures.joined_since(state.request.member, pinned.member_id))
+    return None
+
+
+def goal(state: RemovalState) -> MemberAbsent:
+    """What is wanted, for the planner."""
+    return observation.intent(state)
+
+
+def blocked(state: RemovalState, decision: Blocked) -> RemovalState:
+    """It waits; an order to k0s is revoked while the member must not go."""
+    return leave.withdraw_unsafe(state.blocked_by(decision), decision)
+
+
+def decide(state: RemovalState, step: object) -> Decided | RemovalState:
     """The step that the planner has answered with; too many in a row are a reason to wait."""
     if state.steps_since_pause >= texts.STEPS_WITHOUT_PAUSE:
         return state.blocked_by(texts.unsettled(state.steps))
     state = state.changed(steps_since_pause=state.steps_since_pause + 1)
     if isinstance(step, Transfer):
         return _transfer(state, step)
+    if not isinstance(step, Remove):
+        msg = f"{step} is no step of a removal"
+        raise TypeError(msg)
     if state.traits is not None and state.traits.remover == "k0s":
         return leave.begin(state)
     return _remove(state, step)
@@ -88,11 +117,61 @@ def removed(state: RemovalState, report: Report, now: float) -> RemovalState:
     return _looking(state)
 
 
-def not_removed(state: RemovalState, failure: StepFailure, now: float) -> RemovalState:
-    """The state after the activity that removes the target has failed, which it may have done after proposing it."""
-    # Etcd says that instead of proposing it.
-    denied = failure.kind == FailureType.PERMISSION_DENIED
-    return proposal.ended(state, now, may_be_pending=not denied)
+def plan_lines(state: RemovalState, decision: Decision) -> tuple[str, ...]:
+    """The steps that lie before the removal, in words; none while it is blocked."""
+    return texts.plan_lines(decision, state.label, state.label_of, state.view)
+
+
+def is_reached(state: RemovalState) -> bool:
+    """The member is out for good."""
+    return state.absent
+
+
+def remains(state: RemovalState) -> str:  # noqa: ARG001  # the EtcdMember says it
+    """What a removal leaves behind that has failed: nothing that its failure has to tell."""
+    return ""
+
+
+def cancelled(state: RemovalState) -> str:
+    """What is true of a removal that was cancelled, in words."""
+    stands = f", but spec.leave of {state.label} stands: k0s may still remove it" if state.leave_asked else ""
+    return f"cancelled before anything was removed{stands}"
+
+
+def ended(state: RemovalState, written: str) -> str:
+    """How it ended well, in words."""
+    return f"{state.label} is out; {written}{texts.no_writes(state.writes_acknowledged)}"
+
+
+def result(state: RemovalState, outcome: Outcome | None, recorded: Recorded) -> RemovalResult:
+    """The result.
+
+    Args:
+        state: The state at the end.
+        outcome: How it ended; None for what follows from the state.
+        recorded: How it was recorded.
+    """
+    pinned, view = state.pinned, state.view
+    leadership = view.leadership if view else None
+    return RemovalResult(
+        outcome=outcome or (Outcome.REMOVED if state.target.present else Outcome.ALREADY_ABSENT),
+        cluster=state.request.cluster,
+        cluster_id=pinned.cluster_id if pinned else (view.cluster_id if view else ""),
+        member_id=pinned.member_id if pinned else "",
+        member_name=pinned.member_name if pinned else state.request.member,
+        peer_urls=pinned.peer_urls if pinned else (),
+        was_leader=state.was_leader,
+        leader_before=pinned.leader_before if pinned else None,
+        leader_after=leadership.id if leadership else None,
+        term_before=pinned.term_before if pinned else 0,
+        term_after=leadership.term if leadership else 0,
+        status_recorded=recorded.recorded,
+        status_note=recorded.note,
+        steps=state.steps,
+        steps_left_out=state.steps_left_out,
+        writes_acknowledged=state.writes_acknowledged,
+        snapshot=state.snapshot,
+    )
 
 
 def _looking(state: RemovalState) -> RemovalState:

@@ -13,6 +13,7 @@ from pydantic import Field
 from etcd_handoff.belief import Binding, ResourceClaim
 from etcd_handoff.message import Message
 from etcd_handoff.model import (
+    AdditionRequest,
     Approval,
     FoundResource,
     HandoffState,
@@ -116,7 +117,7 @@ class RemovalState(Message):
     leave_stored: bool = False
     cancel_requested: bool = False
 
-    request: Own[RemovalRequest] = RemovalRequest.model_construct(cluster="", member="")
+    request: Own[RemovalRequest | AdditionRequest] = RemovalRequest.model_construct(cluster="", member="")
     chain_id: Own[str] = ""
     namespace: Own[str] = ""
     handoff_state: Own[HandoffState] = HandoffState.CHECKING
@@ -146,8 +147,18 @@ class RemovalState(Message):
     # --- what follows from it -----------------------------------------------------------------------------------------
 
     @property
+    def adds(self) -> bool:
+        """It adds a member, and does not take one out."""
+        return isinstance(self.request, AdditionRequest)
+
+    @property
+    def noun(self) -> str:
+        """What people call it."""
+        return "addition" if self.adds else "removal"
+
+    @property
     def target(self) -> Pinned:
-        """The member that leaves.
+        """The member that it is about.
 
         Raises:
             RuntimeError: It is not pinned yet.

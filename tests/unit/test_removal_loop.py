@@ -86,6 +86,10 @@ class Drive:
         """It is past the point of no return."""
         return self.state.point_of_no_return
 
+    def shown(self) -> str:
+        """Where it stands, as lists show it."""
+        return str(self.state.handoff_state)
+
     def turn(self) -> Drive:
         """The queue gives the turn."""
         self.next(to.AskQueue)

@@ -214,8 +214,8 @@ def test_ambiguous_attempt_stays_pending_until_both_proofs_are_there() -> None:
     assert proposal.seconds_to_settle(removal, 103) == SETTLE_SECONDS - 3
     assert proposal.wants_probe(removal, 100 + SETTLE_SECONDS)
     for acknowledged, listed in ((None, True), (False, True), (True, False)):
-        assert proposal.settled(removal, acknowledged=acknowledged, still_listed=listed).point_of_no_return
-    assert not proposal.settled(removal, acknowledged=True, still_listed=True).point_of_no_return
+        assert proposal.settled(removal, acknowledged=acknowledged, unchanged=listed).point_of_no_return
+    assert not proposal.settled(removal, acknowledged=True, unchanged=True).point_of_no_return
 
 
 def test_later_attempt_that_proposed_nothing_does_not_clear_an_earlier_one() -> None:

@@ -1,0 +1,169 @@
+"""`add`: start the addition of a member, or attach to the one that runs, and follow it."""
+# ruff: noqa: PLC0415
+# Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etcd_handoff.cli.common import Stop, cluster_name, connected, read_config, rpc_stop, tell, tell_error, tell_json
+from etcd_handoff.exit_status import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_REFUSED,
+    EXIT_UNREACHABLE,
+    EXIT_USAGE,
+)
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
+    from temporalio.client import Client, WorkflowFailureError
+
+    from etcd_handoff.client import Addition
+    from etcd_handoff.model import AdditionRequest, AdditionResult
+
+
+def add_command(given: argparse.Namespace) -> int:
+    """Print progress and the result. Exit 0 if the member has a vote, otherwise as the failure says; 130 on Ctrl-C."""
+    import asyncio
+
+    from etcd_handoff.client import addition_start_id
+    from etcd_handoff.model import TASK_QUEUE
+
+    config = read_config(given)
+    request = _request(given, cluster_name(given, config))
+    try:
+        return asyncio.run(_add(given, request, config.task_queue if config else TASK_QUEUE))
+    except KeyboardInterrupt:
+        tell_error("\nThis command has stopped following. An addition that was started goes on; to cancel it, run:")
+        tell_error(f"  temporal workflow cancel -w {addition_start_id(request)}")
+        return EXIT_INTERRUPTED
+
+
+def _request(given: argparse.Namespace, cluster: str) -> AdditionRequest:
+    """The checked input."""
+    from pydantic import ValidationError
+
+    from etcd_handoff.message import describe
+    from etcd_handoff.model import AdditionRequest
+
+    options = {
+        "cluster": cluster,
+        "name": given.name,
+        "peer_urls": tuple(given.peer_url),
+        "reason": given.reason,
+        "require_approval": given.require_approval,
+        "blocked_timeout_seconds": given.blocked_timeout,
+        "dry_run": given.dry_run,
+    }
+    try:
+        return AdditionRequest.model_validate(options)
+    except ValidationError as error:
+        raise Stop(EXIT_USAGE, "\n".join(describe(error))) from None
+
+
+async def _add(given: argparse.Namespace, request: AdditionRequest, task_queue: str) -> int:
+    from temporalio.client import WorkflowFailureError
+    from temporalio.service import RPCError
+
+    from etcd_handoff.cli import following as out
+    from etcd_handoff.cli.removal import follow
+
+    say = _to_stderr if given.output == "json" else tell
+    client = await connected()
+    try:
+        addition, joined = await _start(client, request, task_queue)
+        say([out.start_line(addition.id, joined=joined)])
+        if given.detach:
+            if given.output == "json":
+                tell_json({"workflow_id": addition.id, "run_id": addition.first_execution_run_id, "joined": joined})
+            return EXIT_DONE
+        result = await follow(addition, out.Story(addition.id), say)
+    except WorkflowFailureError as failure:
+        return _print_failure(given, failure)
+    except RPCError as error:
+        stop = rpc_stop(error)
+        text = f"{stop}\nAn addition that was started goes on; run the same command again to follow it."
+        raise Stop(stop.status, text if stop.status == EXIT_UNREACHABLE else str(stop)) from None
+    status = result_exit(result, dry_run=request.dry_run)
+    if given.output == "json":
+        tell_json(result.model_dump(mode="json"))
+    if given.output != "json" or status:
+        say(result_lines(result, dry_run=request.dry_run))
+    return status
+
+
+async def _start(client: Client, request: AdditionRequest, task_queue: str) -> tuple[Addition, bool]:
+    """The addition, and whether it was already running."""
+    from temporalio.service import RPCError
+
+    from etcd_handoff.client import addition_start_id, start_addition
+
+    try:
+        before = (await client.get_workflow_handle(addition_start_id(request)).describe()).run_id
+    except RPCError:
+        before = ""  # not found, most of the time; the start reports any other error
+    addition = await start_addition(client, request, task_queue)
+    return addition, addition.first_execution_run_id == before
+
+
+def result_lines(result: AdditionResult, *, dry_run: bool) -> list[str]:
+    """How an addition ended.
+
+    Args:
+        result: Its result.
+        dry_run: Whether no more than a dry run was asked for.
+    """
+    from etcd_handoff.model import Outcome
+
+    who = f"{result.member_name} ({result.member_id})" if result.member_id else result.member_name
+    if result.outcome == Outcome.PLANNED:
+        if not dry_run:
+            return [f"WARNING: {who} was NOT added: the workflow that was joined is a dry run. Run the command again."]
+        if result.blocked_by:
+            return [f"Dry run, nothing was changed. An addition of {who} would wait now: {result.blocked_by}"]
+        steps = (f"  {i}. {step}" for i, step in enumerate(result.plan, 1))
+        return [f"Dry run, nothing was changed. An addition of {who} would:", *steps]
+    was = "was a voter already" if result.outcome == Outcome.ALREADY_PRESENT else "is a voter now"
+    recorded = "says so" if result.status_recorded else f"was not written: {result.status_note}"
+    return [f"{who} {was}, cluster {result.cluster}.", f"Its EtcdMember {recorded}."]
+
+
+def result_exit(result: AdditionResult, *, dry_run: bool) -> int:
+    """3 for a dry run that found the addition blocked; 1 where a member was only planned for."""
+    from etcd_handoff.model import Outcome
+
+    if result.outcome == Outcome.PLANNED and dry_run:
+        return EXIT_REFUSED if result.blocked_by else EXIT_DONE
+    return EXIT_DONE if result.outcome in (Outcome.ADDED, Outcome.ALREADY_PRESENT) else EXIT_FAILED
+
+
+def _print_failure(given: argparse.Namespace, failure: WorkflowFailureError) -> int:
+    """Print how the addition failed; its exit status."""
+    from temporalio import exceptions
+
+    from etcd_handoff.cli import following as out
+
+    cause, seen = failure.cause, "`etcd-handoff status` shows what is there: a learner has no vote and can be removed"
+    if isinstance(cause, exceptions.ApplicationError):
+        kind, text = cause.type or "Failed", cause.message
+    elif isinstance(cause, exceptions.CancelledError):
+        kind, text = "Cancelled", f"the addition was cancelled before the member had a vote; {seen}"
+    elif isinstance(cause, exceptions.TerminatedError):
+        kind, text = "Terminated", f"the addition was terminated; {seen}"
+    elif isinstance(cause, exceptions.TimeoutError):
+        kind, text = "TimedOut", f"the addition timed out; {seen}"
+    else:
+        kind, text = "Failed", str(cause)
+    if given.output == "json":
+        tell_json({"failure": kind, "message": text})
+    tell_error(f"{kind}: {text}")
+    return out.failure_exit(kind)
+
+
+def _to_stderr(lines: Iterable[str]) -> None:
+    for line in lines:
+        tell_error(line)

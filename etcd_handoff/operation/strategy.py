@@ -1,0 +1,62 @@
+"""What tells one operation from another: how its member is found, its goal, its steps, how it ends.
+
+Another operation has a module of these functions, and its request here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from etcd_handoff.model import AdditionRequest
+from etcd_handoff.operation import addition, removal
+
+if TYPE_CHECKING:
+    from etcd_handoff.model import AdditionResult, FailureType, Outcome, Recorded, RemovalResult
+    from etcd_handoff.operation.state import Decided, RemovalState
+    from etcd_handoff.planning import Blocked, Decision, Goal, Refused
+    from etcd_handoff.view import ClusterView
+
+
+class Strategy(Protocol):
+    """The functions of such a module; each is pure."""
+
+    @property
+    def REFUSAL(self) -> FailureType:  # noqa: N802  # a constant of the module
+        """Type of the failure for what will never be safe."""
+
+    def resolve(self, state: RemovalState, view: ClusterView, /) -> Decided | RemovalState | Blocked | Refused | None:
+        """Find the member that is meant, once; None when it is known and nothing stands against it."""
+
+    def goal(self, state: RemovalState, /) -> Goal:
+        """What is wanted, for the planner."""
+
+    def blocked(self, state: RemovalState, decision: Blocked, /) -> RemovalState:
+        """It waits for this."""
+
+    def decide(self, state: RemovalState, step: object, /) -> Decided | RemovalState:
+        """Carry out the step that the planner has answered with."""
+
+    def plan_lines(self, state: RemovalState, decision: Decision, /) -> tuple[str, ...]:
+        """What lies before its end, in words; none while it is blocked."""
+
+    def is_reached(self, state: RemovalState, /) -> bool:
+        """What nothing contradicts shows that the goal is reached."""
+
+    def remains(self, state: RemovalState, /) -> str:
+        """What its failure has to tell of what it leaves behind, in words; empty when that is nothing."""
+
+    def cancelled(self, state: RemovalState, /) -> str:
+        """What is true when it was cancelled, in words."""
+
+    def ended(self, state: RemovalState, written: str, /) -> str:
+        """How it ended well, in words."""
+
+    def result(
+        self, state: RemovalState, outcome: Outcome | None, recorded: Recorded, /
+    ) -> RemovalResult | AdditionResult:
+        """Its result."""
+
+
+def of(state: RemovalState) -> Strategy:
+    """The strategy of an operation."""
+    return addition if isinstance(state.request, AdditionRequest) else removal
