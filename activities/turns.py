@@ -19,7 +19,7 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff.change_queue import LOST, Join, Place, Recall, Recalled, Ticket, Turn, Turns, keeps_still, turns_id
-from etcd_handoff.model import QUEUE_TASK_TIMEOUT, FailureType, HandoffState
+from etcd_handoff.model import OPERATIONS, QUEUE_TASK_TIMEOUT, FailureType, HandoffState
 from etcd_handoff.payloads import CLUSTER_KEY, STATE_KEY
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from temporalio.client import WorkflowExecution as Listed
 
 TURNS_TYPE: Final = "ClusterTurns"
-OPEN_REMOVALS: Final = "WorkflowType IN ('RemoveMember', 'AddMember') AND CloseTime IS NULL"
+TYPES: Final = ", ".join(f"'{request.workflow_type}'" for request in OPERATIONS)
+OPEN_REMOVALS: Final = f"WorkflowType IN ({TYPES}) AND CloseTime IS NULL"
 """Not by their status, since one that somebody has paused is open too, and may have a turn."""
 LATELY_SECONDS: Final = 10.0
 """Removals that have begun within that time are under way as a rule, where there are many."""

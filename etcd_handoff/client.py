@@ -31,22 +31,18 @@ from etcd_handoff.leave_requests import WATCH_TASK_TIMEOUT, WatchRequest, watch_
 from etcd_handoff.model import (
     TASK_QUEUE,
     TASK_TIMEOUT,
-    AdditionRequest,
-    AdditionResult,
     HandoffState,
+    OperationRequest,
+    OperationResult,
     RemovalRequest,
     RemovalResult,
-    addition_id,
-    plan_id,
-    workflow_id,
 )
 from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY, data_converter
 
 if TYPE_CHECKING:
     from temporalio.client import Interceptor
 
-WORKFLOW_TYPE: Final = "RemoveMember"
-ADDITION_TYPE: Final = "AddMember"
+WORKFLOW_TYPE: Final = RemovalRequest.workflow_type
 WATCH_TYPE: Final = "WatchEtcdMembers"
 
 DEFAULT_ADDRESS: Final = "localhost:7233"
@@ -54,9 +50,8 @@ DEFAULT_ADDRESS: Final = "localhost:7233"
 EXIT_SECONDS: Final = 1.0
 """How long a script's end waits for the SDK's own threads."""
 
-ResultT = TypeVar("ResultT", RemovalResult, AdditionResult)
+ResultT = TypeVar("ResultT", bound=OperationResult)
 Removal = WorkflowHandle[Any, RemovalResult]
-Addition = WorkflowHandle[Any, AdditionResult]
 Watcher = WorkflowHandle[Any, None]
 
 
@@ -90,48 +85,30 @@ async def start_removal(client: Client, request: RemovalRequest, task_queue: str
         The handle; its `result()` is a `RemovalResult`, or raises `WorkflowFailureError` whose cause is an
         `ApplicationError` with one of the types in `etcd_handoff.model.FailureType`.
     """
-    what = "Plan to take" if request.dry_run else "Take"
-    summary = f"{what} member {request.member} out of etcd cluster {request.cluster}"
-    return await _start(client, WORKFLOW_TYPE, request, RemovalResult, removal_id(request), summary, task_queue)
+    return await start_operation(client, request, RemovalResult, task_queue)
 
 
-async def start_addition(client: Client, request: AdditionRequest, task_queue: str = TASK_QUEUE) -> Addition:
-    """Start the addition, or join the one of this name that runs already.
+async def start_operation(
+    client: Client, request: OperationRequest, result_type: type[ResultT], task_queue: str = TASK_QUEUE
+) -> WorkflowHandle[Any, ResultT]:
+    """Start any operation on a cluster, or join the one of this member that runs already.
 
     Args:
         client: From `connect`, or any client with `etcd_handoff.payloads.data_converter`.
-        request: What to add.
+        request: What to do.
+        result_type: The result that its workflow has.
         task_queue: Task queue of the workers.
 
     Returns:
-        The handle; its `result()` is an `AdditionResult`, or raises as that of a removal does.
+        The handle, as `start_removal` does.
     """
-    what = "Plan to add" if request.dry_run else "Add"
-    summary = f"{what} member {request.name} to etcd cluster {request.cluster}"
-    name = addition_start_id(request)
-    return await _start(client, ADDITION_TYPE, request, AdditionResult, name, summary, task_queue)
+    summary = f"Plan to {request.summary[0].lower()}{request.summary[1:]}" if request.dry_run else request.summary
 
-
-def addition_start_id(request: AdditionRequest) -> str:
-    """The workflow ID under which `start_addition` starts the request; a dry run has one of its own."""
-    running = addition_id(request.cluster, request.name)
-    return f"etcd-plan-add/{request.cluster}/{request.name}" if request.dry_run else running
-
-
-async def _start(  # noqa: PLR0913, PLR0917  # all that tells one start from another
-    client: Client,
-    workflow_type: str,
-    request: RemovalRequest | AdditionRequest,
-    result_type: type[ResultT],
-    name: str,
-    summary: str,
-    task_queue: str,
-) -> WorkflowHandle[Any, ResultT]:
     async def start(attributes: TypedSearchAttributes) -> WorkflowHandle[Any, ResultT]:
         return await client.start_workflow(
-            workflow_type,
+            request.workflow_type,
             request,
-            id=name,
+            id=request.start_id,
             task_queue=task_queue,
             result_type=result_type,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
@@ -142,7 +119,7 @@ async def _start(  # noqa: PLR0913, PLR0917  # all that tells one start from ano
             static_details=request.reason or "No reason was given.",
         )
 
-    values = {CLUSTER_KEY: request.cluster, MEMBER_KEY: request.member, STATE_KEY: HandoffState.CHECKING.value}
+    values = {CLUSTER_KEY: request.cluster, MEMBER_KEY: request.subject, STATE_KEY: HandoffState.CHECKING.value}
     try:
         return await start(TypedSearchAttributes([SearchAttributePair(key, value) for key, value in values.items()]))
     except RPCError as error:
@@ -153,8 +130,7 @@ async def _start(  # noqa: PLR0913, PLR0917  # all that tells one start from ano
 
 def removal_id(request: RemovalRequest) -> str:
     """The workflow ID under which `start_removal` starts the request."""
-    name = plan_id if request.dry_run else workflow_id
-    return name(request.cluster, request.member)
+    return request.start_id
 
 
 async def start_watch(client: Client, request: WatchRequest, task_queue: str = TASK_QUEUE) -> Watcher:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -40,13 +40,35 @@ class OperationRequest(Request):
         require_approval: Wait for the update `approve` before anything is changed.
         blocked_timeout_seconds: How long, in all, the operation waits for what may pass by itself.
         dry_run: Look, plan, and end with outcome `planned`; nothing is changed.
+        workflow_type: The workflow that carries it out.
+        noun: What people call it.
+        adds: It makes something a member, and does not take a member out.
     """
+
+    workflow_type: ClassVar[str]
+    noun: ClassVar[str]
+    adds: ClassVar[bool] = False
 
     cluster: ClusterName
     reason: str = Field(default="", max_length=1000)
     require_approval: bool = False
     blocked_timeout_seconds: float = Field(default=3600, ge=0, le=SECONDS_IN_30_DAYS, allow_inf_nan=False)
     dry_run: bool = False
+
+    @property
+    def subject(self) -> str:
+        """The member as it was asked for."""
+        raise NotImplementedError
+
+    @property
+    def summary(self) -> str:
+        """One line on what it is for."""
+        raise NotImplementedError
+
+    @property
+    def start_id(self) -> str:
+        """The workflow ID under which our client starts it; no start joins a dry run and takes its end for its own."""
+        raise NotImplementedError
 
 
 class RemovalRequest(OperationRequest):
@@ -58,9 +80,28 @@ class RemovalRequest(OperationRequest):
         hash_check: Compare the hash of all members' keyspaces at one revision before anything is changed.
     """
 
+    workflow_type = "RemoveMember"
+    noun = "removal"
+
     member: MemberName
     snapshot: bool = False
     hash_check: bool = False
+
+    @property
+    def subject(self) -> str:
+        """The member as it was asked for."""
+        return self.member
+
+    @property
+    def summary(self) -> str:
+        """One line on what it is for."""
+        return f"Take member {self.member} out of etcd cluster {self.cluster}"
+
+    @property
+    def start_id(self) -> str:
+        """The workflow ID of the removal, or of its dry run."""
+        name = plan_id if self.dry_run else workflow_id
+        return name(self.cluster, self.member)
 
 
 class AdditionRequest(OperationRequest):
@@ -71,13 +112,31 @@ class AdditionRequest(OperationRequest):
         peer_urls: All its peer URLs; etcd gives none of them to two members.
     """
 
+    workflow_type = "AddMember"
+    noun = "addition"
+    adds = True
+
     name: NewMemberName
     peer_urls: tuple[PeerUrl, ...] = Field(min_length=1, max_length=16)
 
     @property
-    def member(self) -> str:
+    def subject(self) -> str:
         """The member as it was asked for."""
         return self.name
+
+    @property
+    def summary(self) -> str:
+        """One line on what it is for."""
+        return f"Add member {self.name} to etcd cluster {self.cluster}"
+
+    @property
+    def start_id(self) -> str:
+        """The workflow ID of the addition (contract), or of its dry run: one at a time for each name."""
+        return f"{'etcd-plan-add' if self.dry_run else 'etcd-add'}/{self.cluster}/{self.name}"
+
+
+OPERATIONS: Final = (RemovalRequest, AdditionRequest)
+"""All that takes a turn to change a cluster."""
 
 
 class Approval(Request):
@@ -96,11 +155,6 @@ class Recheck(Request):
 def workflow_id(cluster: str, member: str) -> str:
     """The workflow ID of a removal: one at a time for each member (contract)."""
     return f"etcd-remove/{cluster}/{member}"
-
-
-def addition_id(cluster: str, name: str) -> str:
-    """The workflow ID of an addition: one at a time for each name (contract)."""
-    return f"etcd-add/{cluster}/{name}"
 
 
 def record_id(cluster: str, member_id: str) -> str:
@@ -436,61 +490,14 @@ KnownOutcome = Annotated[Outcome | str, Field(union_mode="left_to_right")]
 """How a removal ended well; what a newer worker knows and this one does not is text."""
 
 
-class RemovalResult(Message):
-    """Result of the workflow `RemoveMember` (contract).
+class OperationResult(Message):
+    """What the result of every operation has (contract).
 
     Attributes:
-        outcome: `removed`, `already-absent`, or `planned` for a dry run.
+        outcome: How it ended; `planned` for a dry run.
         cluster: Cluster profile.
         cluster_id: Cluster ID that etcd reports.
-        member_id: The removed member's ID.
-        member_name: The removed member's name.
-        peer_urls: The removed member's peer URLs.
-        was_leader: True when the member led at any look of this run.
-        leader_before: Leader's ID at the first look, None when there was none.
-        leader_after: Leader's ID at the last look.
-        term_before: Raft term at the first look.
-        term_after: Raft term at the last look.
-        status_recorded: True when the EtcdMember says what is true.
-        status_note: Why it does not, or anything else to know about the resource.
-        steps: The activities in order: the first 20 and the last 50.
-        steps_left_out: How many activities between those are left out.
-        writes_acknowledged: Whether a write was committed by the members that remain, after the removal; None when that
-            was not tried.
-        plan: What the removal would do, in words; for a dry run alone.
-        blocked_by: Dry run only: what the removal would have to wait for; empty when nothing.
-        snapshot: Where a requested snapshot was stored: node and file.
-    """
-
-    outcome: KnownOutcome
-    cluster: str
-    cluster_id: str
-    member_id: str
-    member_name: str
-    peer_urls: tuple[str, ...] = ()
-    was_leader: bool = False
-    leader_before: str | None = None
-    leader_after: str | None = None
-    term_before: int = 0
-    term_after: int = 0
-    status_recorded: bool = False
-    status_note: str = ""
-    steps: tuple[Step, ...] = ()
-    steps_left_out: int = 0
-    writes_acknowledged: bool | None = None
-    plan: tuple[str, ...] = ()
-    blocked_by: str = ""
-    snapshot: str = ""
-
-
-class AdditionResult(Message):
-    """Result of the workflow `AddMember` (contract).
-
-    Attributes:
-        outcome: `added`, `already-present`, or `planned` for a dry run.
-        cluster: Cluster profile.
-        cluster_id: Cluster ID that etcd reports.
-        member_id: ID that etcd has given to the member; empty while it has none.
+        member_id: The member's ID; empty for one that was to be added and has none yet.
         member_name: The member's name.
         peer_urls: The member's peer URLs.
         leader_before: Leader's ID at the first look, None when there was none.
@@ -501,8 +508,8 @@ class AdditionResult(Message):
         status_note: Why it does not, or anything else to know about the resource.
         steps: The activities in order: the first 20 and the last 50.
         steps_left_out: How many activities between those are left out.
-        plan: What the addition would do, in words; for a dry run alone.
-        blocked_by: Dry run only: what the addition would have to wait for; empty when nothing.
+        plan: What it would do, in words; for a dry run alone.
+        blocked_by: Dry run only: what it would have to wait for; empty when nothing.
     """
 
     outcome: KnownOutcome
@@ -521,6 +528,25 @@ class AdditionResult(Message):
     steps_left_out: int = 0
     plan: tuple[str, ...] = ()
     blocked_by: str = ""
+
+
+class RemovalResult(OperationResult):
+    """Result of the workflow `RemoveMember` (contract): `removed` or `already-absent`.
+
+    Attributes:
+        was_leader: True when the member led at any look of this run.
+        writes_acknowledged: Whether a write was committed by the members that remain, after the removal; None when that
+            was not tried.
+        snapshot: Where a requested snapshot was stored: node and file.
+    """
+
+    was_leader: bool = False
+    writes_acknowledged: bool | None = None
+    snapshot: str = ""
+
+
+class AdditionResult(OperationResult):
+    """Result of the workflow `AddMember` (contract): `added` or `already-present`."""
 
 
 class HandoffState(StrEnum):

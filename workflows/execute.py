@@ -17,13 +17,12 @@ with workflow.unsafe.imports_passed_through():
     from activities.etcd import EtcdActivities
     from activities.kubernetes import KubernetesActivities
     from activities.worker import WorkerActivities
+    from etcd_handoff.operation.addition import AddTarget, PromoteTarget
     from etcd_handoff.operation.commands import (
-        AddTarget,
         AwaitNewLeader,
         CheckHash,
         FindResource,
         Observe,
-        PromoteTarget,
         ReadLeave,
         RemoveTarget,
         RequestLeave,

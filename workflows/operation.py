@@ -125,7 +125,7 @@ class Operation:
     async def _ask_queue(self, command: AskQueue) -> Place:
         state, waits, wakes = self._state, command.waits, command.wakes
         return await join(
-            state.request.cluster, state.target, state.turn_request, noun=state.noun, waits=waits, wakes=wakes
+            state.request.cluster, state.target, state.turn_request, noun=state.request.noun, waits=waits, wakes=wakes
         )
 
     async def _wait(self, command: Wait) -> None:
@@ -178,14 +178,14 @@ class Operation:
     def approve(self, approval: Approval | None = None) -> str:
         """Let the operation go on."""
         self._state = self._state.changed(approval=approval or Approval())
-        done = "added" if self._state.adds else "removed"
-        return f"approved; member {self._state.request.member} is going to be {done}"
+        done = "added" if self._state.request.adds else "removed"
+        return f"approved; member {self._state.request.subject} is going to be {done}"
 
     @approve.validator
     def _may_approve(self, approval: Approval | None = None) -> None:  # noqa: ARG002  # the state alone decides
         state = self._state
         if state.handoff_state is not HandoffState.AWAITING_APPROVAL:
-            text = f"the {state.noun} does not wait for an approval, it is {state.handoff_state}: {state.doing}"
+            text = f"the {state.request.noun} does not wait for an approval, it is {state.handoff_state}: {state.doing}"
             raise ApplicationError(text, type=FailureType.INVALID_INPUT)
 
     @workflow.update(
@@ -208,7 +208,7 @@ class Operation:
         self._state = queueing.rejoined(self._state)
         state = self._state
         ticket = ticket_of(
-            state.request.cluster, state.target, state.turn_request, noun=state.noun, waits=state.wants_turn
+            state.request.cluster, state.target, state.turn_request, noun=state.request.noun, waits=state.wants_turn
         )
         return ticket.model_copy(update={"holds": state.holds_turn})
 
@@ -216,7 +216,7 @@ class Operation:
     def _may_rejoin(self, recall: Recall) -> None:
         state = self._state
         if state.pinned is None or state.pinned.cluster_id != recall.cluster_id or not state.turn_request:
-            text = f"the {state.noun} of {state.label} stands in no queue of cluster {recall.cluster_id}"
+            text = f"the {state.request.noun} of {state.label} stands in no queue of cluster {recall.cluster_id}"
             raise invalid_input(text)
 
     # --- what people see ----------------------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ class Operation:
         state, known = self._state, workflow.info().typed_search_attributes
         # Whoever started it with some knows that the namespace has them, though the worker may not.
         if known.get(STATE_KEY) or (state.traits is not None and state.traits.search_attributes):
-            member = (state.pinned.member_name if state.pinned else "") or state.request.member
+            member = (state.pinned.member_name if state.pinned else "") or state.request.subject
             values = {CLUSTER_KEY: state.request.cluster, MEMBER_KEY: member, STATE_KEY: state.handoff_state.value}
             updates = [key.value_set(value) for key, value in values.items() if known.get(key) != value]
             if updates:

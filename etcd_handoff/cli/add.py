@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.cli.common import Stop, cluster_name, connected, read_config, rpc_stop, tell, tell_error, tell_json
 from etcd_handoff.exit_status import (
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
-    from temporalio.client import Client, WorkflowFailureError
+    from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
-    from etcd_handoff.client import Addition
     from etcd_handoff.model import AdditionRequest, AdditionResult
 
 
@@ -30,7 +29,6 @@ def add_command(given: argparse.Namespace) -> int:
     """Print progress and the result. Exit 0 if the member has a vote, otherwise as the failure says; 130 on Ctrl-C."""
     import asyncio
 
-    from etcd_handoff.client import addition_start_id
     from etcd_handoff.model import TASK_QUEUE
 
     config = read_config(given)
@@ -39,7 +37,7 @@ def add_command(given: argparse.Namespace) -> int:
         return asyncio.run(_add(given, request, config.task_queue if config else TASK_QUEUE))
     except KeyboardInterrupt:
         tell_error("\nThis command has stopped following. An addition that was started goes on; to cancel it, run:")
-        tell_error(f"  temporal workflow cancel -w {addition_start_id(request)}")
+        tell_error(f"  temporal workflow cancel -w {request.start_id}")
         return EXIT_INTERRUPTED
 
 
@@ -96,17 +94,20 @@ async def _add(given: argparse.Namespace, request: AdditionRequest, task_queue: 
     return status
 
 
-async def _start(client: Client, request: AdditionRequest, task_queue: str) -> tuple[Addition, bool]:
+async def _start(
+    client: Client, request: AdditionRequest, task_queue: str
+) -> tuple[WorkflowHandle[Any, AdditionResult], bool]:
     """The addition, and whether it was already running."""
     from temporalio.service import RPCError
 
-    from etcd_handoff.client import addition_start_id, start_addition
+    from etcd_handoff.client import start_operation
+    from etcd_handoff.model import AdditionResult
 
     try:
-        before = (await client.get_workflow_handle(addition_start_id(request)).describe()).run_id
+        before = (await client.get_workflow_handle(request.start_id).describe()).run_id
     except RPCError:
         before = ""  # not found, most of the time; the start reports any other error
-    addition = await start_addition(client, request, task_queue)
+    addition = await start_operation(client, request, AdditionResult, task_queue)
     return addition, addition.first_execution_run_id == before
 
 

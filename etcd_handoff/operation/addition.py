@@ -19,7 +19,7 @@ from etcd_handoff.model import (
     StepOutcome,
 )
 from etcd_handoff.operation import identity, join, observation, proposal, texts
-from etcd_handoff.operation.commands import AddTarget, Failure, PromoteTarget
+from etcd_handoff.operation.commands import Activity, Failure
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import AddLearner, Blocked, MemberPresent, PromoteLearner, Reason, Refused
@@ -29,6 +29,23 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.state import RemovalState
     from etcd_handoff.planning import Decision
     from etcd_handoff.view import ClusterView
+
+
+class AddTarget(Activity):
+    """Add the target as a learner; the result is a `Report`."""
+
+    proposes = True
+
+    ask: Addition
+
+
+class PromoteTarget(Activity):
+    """Give the learner a vote; the result is a `Report`."""
+
+    proposes = True
+
+    ask: Addition
+
 
 REFUSAL: Final = FailureType.CHANGE_REFUSED
 """Type of the failure for what will never be safe."""
@@ -82,7 +99,7 @@ def decide(state: RemovalState, step: object) -> Decided | RemovalState:
     raise TypeError(msg)
 
 
-def changed(state: RemovalState, report: Report, now: float) -> RemovalState:
+def applied(state: RemovalState, command: Activity, report: Report, now: float) -> RemovalState:  # noqa: ARG001  # both steps end alike
     """The state after an attempt to add the learner, or to promote it."""
     step = report.step
     done = step.outcome in (StepOutcome.ADDED, StepOutcome.PROMOTED)

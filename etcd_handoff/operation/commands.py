@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 from etcd_handoff.message import Message
 from etcd_handoff.model import (
     Act,
-    Addition,
-    AdditionResult,
     AwaitElection,
     LeaveRequest,
     Look,
+    OperationResult,
     Record,
-    RemovalResult,
     ResourceQuery,
 )
 
@@ -41,10 +40,13 @@ class Activity(Message):
     """Base of what an activity does.
 
     Attributes:
+        proposes: It proposes a change of the membership: until it has said what became of that, it may be pending.
         ask: The activity's input.
         summary: One line for people.
-        resumable: A new run of the removal may begin in place of this command.
+        resumable: A new run of the operation may begin in place of this command.
     """
+
+    proposes: ClassVar[bool] = False
 
     ask: Message
     summary: str
@@ -106,19 +108,9 @@ class TransferLeadership(Activity):
 class RemoveTarget(Activity):
     """Remove the target from the membership; the result is a `Report`."""
 
+    proposes = True
+
     ask: Act
-
-
-class AddTarget(Activity):
-    """Add the target as a learner; the result is a `Report`."""
-
-    ask: Addition
-
-
-class PromoteTarget(Activity):
-    """Give the learner a vote; the result is a `Report`."""
-
-    ask: Addition
 
 
 class ReadLeave(Activity):
@@ -204,7 +196,7 @@ class HandRecordOver(Message):
 class Finish(Message):
     """The operation has ended well."""
 
-    result: RemovalResult | AdditionResult
+    result: OperationResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,19 +225,7 @@ class StepFailure:
     text: str
 
 
-Change = (
-    TransferLeadership
-    | AwaitNewLeader
-    | RemoveTarget
-    | AddTarget
-    | PromoteTarget
-    | ReadLeave
-    | RequestLeave
-    | WriteStatus
-    | HandRecordOver
-)
-"""Commands that make a change, or record it."""
-Effect = Observe | FindResource | CheckHash | TakeSnapshot | DescribeWorker | AskQueue | Wait | Change
+Effect = Activity | DescribeWorker | AskQueue | Wait | HandRecordOver
 """Commands that have a result."""
 End = Finish | Fail | Cancel
 """Commands after which there is nothing to do."""

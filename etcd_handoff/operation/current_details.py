@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etcd_handoff.model import AdditionRequest, Progress
+from etcd_handoff.model import Progress
 from etcd_handoff.operation import join
 from etcd_handoff.planning import warnings
 
 if TYPE_CHECKING:
-    from etcd_handoff.model import Pinned, RemovalRequest
+    from etcd_handoff.model import Pinned
     from etcd_handoff.operation.state import RemovalState
     from etcd_handoff.view import ClusterView
-
-
-def summary(request: RemovalRequest | AdditionRequest) -> str:
-    """One line on what the workflow is for."""
-    if isinstance(request, AdditionRequest):
-        return f"Add member {request.name} to etcd cluster {request.cluster}"
-    return f"Take member {request.member} out of etcd cluster {request.cluster}"
 
 
 def progress(state: RemovalState) -> Progress:
@@ -26,7 +19,7 @@ def progress(state: RemovalState) -> Progress:
     return Progress(
         state=state.handoff_state,
         cluster=state.request.cluster,
-        member=state.request.member,
+        member=state.request.subject,
         member_id=state.pinned.member_id if state.pinned else "",
         doing=state.doing,
         waiting_for=state.waiting_for,
@@ -40,18 +33,18 @@ def progress(state: RemovalState) -> Progress:
 def details(state: RemovalState) -> str:
     """The page: what is happening, why, the members, the steps so far."""
     request, view = state.request, state.view
-    lines = [f"### {summary(request)}", "", f"**{state.handoff_state}**: {state.doing}"]
+    lines = [f"### {request.summary}", "", f"**{state.handoff_state}**: {state.doing}"]
     if state.waiting_for:
         lines += ["", f"**Goes on when:** {state.waiting_for}"]
     if request.reason:
         lines += ["", f"**Reason given:** {request.reason}"]
     if state.point_of_no_return:
-        lines += ["", f"The {state.noun} has been proposed: from here it only rolls forward."]
+        lines += ["", f"The {state.request.noun} has been proposed: from here it only rolls forward."]
     if settings := join.configuration(state):
         lines += ["", "**Start etcd with**", "", *(f"- `{name}={value}`" for name, value in settings.items())]
     if view is not None:
         lines += [line for warning in warnings(view) for line in ("", f"**Warning:** {warning}")]
-        lines += ["", *_members(view, state.pinned, "joins" if state.adds else "leaves")]
+        lines += ["", *_members(view, state.pinned, "joins" if state.request.adds else "leaves")]
     if state.steps:
         left_out = f" (without {state.steps_left_out} in between)" if state.steps_left_out else ""
         lines += ["", f"**Steps**{left_out}", ""]

@@ -81,7 +81,7 @@ def _judge(state: RemovalState, end: Ending) -> Decided | RemovalState:
     if failure is None:
         return Decided(state.showing(HandoffState.FAILED, strategy.of(state).cancelled(state)), Cancel())
     waited = failure.kind == FailureType.BLOCKED_TOO_LONG and state.view is not None and not state.request.dry_run
-    if state.adds:  # it is told alone: nobody reads the EtcdMember of a member that has not joined
+    if state.request.adds:  # it is told alone: nobody reads the EtcdMember of a member that has not joined
         left = strategy.of(state).remains(state)
         return _fail(state, Failure(failure.kind, f"{failure.text}; {left}" if left else failure.text))
     if state.pinned is None or not (end.proposed or waited):
@@ -114,7 +114,7 @@ def _tell(state: RemovalState, end: Ending, now: float) -> Decided:
     if recorded is None:
         msg = "the status is to be recorded before the result is told"
         raise RuntimeError(msg)
-    if not recorded.recorded and not state.adds:
+    if not recorded.recorded and not state.request.adds:
         if state.writes_acknowledged is None and not end.looked:
             return observation.look(state.at_end(phase=EndPhase.TELL, looked=True), now, patient=True, probe=True)
         note = f"{recorded.note}{texts.alarmed(state.view)}"

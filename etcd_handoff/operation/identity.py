@@ -42,14 +42,14 @@ def decide(state: RemovalState, view: ClusterView) -> Decided | RemovalState | B
         A command that is needed for that, the state once the member is pinned or the operation fails, or what stands
         against believing this view; then nothing is pinned.
     """
-    fit = resolve(view, state.request.member)
+    fit = resolve(view, state.request.subject)
     departed: Sequence[str] = ()
     target: Pinned | Failure
     if isinstance(fit, MemberView):
         target = pinned(view, fit)
         departed = belief.silent_outsiders(view)  # they forbid a change, and leave no doubt about who has the name
     elif isinstance(fit, Ambiguous):
-        target = failures.ambiguous(state.request.member, fit)
+        target = failures.ambiguous(state.request.subject, fit)
     elif state.resource is None:
         return _find(state)
     else:
@@ -88,7 +88,7 @@ def pinned_as(
 
 
 def _find(state: RemovalState) -> Decided:
-    member = state.request.member
+    member = state.request.subject
     return Decided(
         state,
         FindResource(
@@ -101,7 +101,7 @@ def _find(state: RemovalState) -> Decided:
 
 def _remembered(state: RemovalState, resource: FoundResource, view: ClusterView, fit: NotFound) -> Pinned | Failure:
     """The member that no list shows, as its EtcdMember remembers it."""
-    member = state.request.member
+    member = state.request.subject
     member_id = canonical_id(resource.member_id)
     if not is_member_id(member_id):
         return failures.unknown(state.request, fit, resource.step.note or "its EtcdMember has no member ID")
@@ -126,7 +126,7 @@ def pin(state: RemovalState, view: ClusterView, target: Pinned) -> RemovalState:
     """The operation is about this member from now on."""
     known = state.binding if state.binding.cluster_id else Binding(cluster_id=view.cluster_id)
     state = state.changed(pinned=target, binding=belief.bound(known, view))
-    if target.present or state.adds:
+    if target.present or state.request.adds:
         return state
     # It may have joined after the list was read, and before its EtcdMember was.
     return state.changed(look_due=LookDue.QUICK)

@@ -26,7 +26,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.operation import (
-    addition,
     ending,
     failures,
     gates,
@@ -36,27 +35,22 @@ from etcd_handoff.operation import (
     proposal,
     queueing,
     recording,
-    removal,
     strategy,
     texts,
     waiting,
 )
 from etcd_handoff.operation.commands import (
-    AddTarget,
+    Activity,
     AskQueue,
-    AwaitNewLeader,
     CheckHash,
     DescribeWorker,
     FindResource,
     HandRecordOver,
     Observe,
-    PromoteTarget,
     ReadLeave,
-    RemoveTarget,
     RequestLeave,
     StepFailure,
     TakeSnapshot,
-    TransferLeadership,
     Until,
     Wait,
     WriteStatus,
@@ -68,7 +62,7 @@ from etcd_handoff.planning import Blocked, Done, Refused, plan
 if TYPE_CHECKING:
     from typing import Any
 
-    from etcd_handoff.operation.commands import Change, Effect
+    from etcd_handoff.operation.commands import Effect
     from etcd_handoff.planning import Decision
     from etcd_handoff.view import ClusterView
 
@@ -184,17 +178,9 @@ def apply(state: RemovalState, command: Effect, result: Any, now: float) -> Remo
     return after
 
 
-def _acted(state: RemovalState, command: Change, result: Any, now: float) -> RemovalState:
+def _acted(state: RemovalState, command: Activity | HandRecordOver, result: Any, now: float) -> RemovalState:
     """The state after a change was made, or its effect recorded."""
     match command:
-        case TransferLeadership():
-            after = removal.transferred(state, command, result)
-        case AwaitNewLeader():
-            after = removal.elected(state, result)
-        case RemoveTarget():
-            after = removal.removed(state, result, now)
-        case AddTarget() | PromoteTarget():
-            after = addition.changed(state, result, now)
         case ReadLeave():
             after = leave.read(state, result)
         case RequestLeave():
@@ -203,6 +189,8 @@ def _acted(state: RemovalState, command: Change, result: Any, now: float) -> Rem
             after = recording.written(state, result)
         case HandRecordOver():
             after = recording.handed_over(state, command, now)
+        case _:
+            after = strategy.of(state).applied(state, command, result, now)
     return after
 
 
@@ -224,7 +212,7 @@ def _failed(state: RemovalState, command: Effect, failure: StepFailure, now: flo
         return recording.not_written(state, failure, now)
     if isinstance(command, Observe):
         state = state.changed(view=None)  # what was seen before is no word on what is true now
-    if isinstance(command, RemoveTarget | AddTarget | PromoteTarget):
+    if isinstance(command, Activity) and command.proposes:
         state = proposal.failed(state, failure.kind, now)
     waits = state.ending is None
     if isinstance(command, ReadLeave | RequestLeave):

@@ -54,7 +54,7 @@ def observed(state: RemovalState, command: Observe, report: Report) -> RemovalSt
         return state
     view = undoubted(state)
     # Whatever the list shows of a member that was to join or to be promoted, after that entry it stays so.
-    shows = view is not None and (state.adds or view.member(state.target.member_id) is not None)
+    shows = view is not None and (state.request.adds or view.member(state.target.member_id) is not None)
     return proposal.settled(state, acknowledged=acknowledged, unchanged=shows)
 
 
@@ -65,7 +65,7 @@ def seen(state: RemovalState, view: ClusterView | None) -> RemovalState:
     if believed is None or state.pinned is None:
         return state
     pinned, state = state.pinned, state.changed(binding=belief.bound(state.binding, believed))
-    if state.adds:
+    if state.request.adds:
         return _joining(state, pinned, believed)
     return state.changed(absent=state.absent or believed.member(pinned.member_id) is None)
 
@@ -86,7 +86,7 @@ def undoubted(state: RemovalState) -> ClusterView | None:
     """The last view; None when there is none, or when something contradicts it."""
     if state.view is None or state.pinned is None:
         return None
-    departed = () if state.adds else (state.pinned.member_id,)
+    departed = () if state.request.adds else (state.pinned.member_id,)
     return None if belief.contradiction(state.view, state.binding, departed) else state.view
 
 

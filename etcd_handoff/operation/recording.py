@@ -37,7 +37,7 @@ def decide(state: RemovalState, end: Ending, now: float) -> Decided | RemovalSta
     """
     if end.record is None:
         return _begin(state)
-    record, out = end.record, end.record.joined is state.adds
+    record, out = end.record, end.record.joined is state.request.adds
     if end.given_up:
         return _give_up(state, record, now)
     if end.error is not None:
@@ -69,7 +69,7 @@ def not_written(state: RemovalState, failure: StepFailure, now: float) -> Remova
     took, most = now - state.since, end.call_seconds
     state = state.changed(recording_seconds=state.recording_seconds + min(max(took, 0.1), most))
     record = end.record
-    out = record is not None and record.joined is state.adds
+    out = record is not None and record.joined is state.request.adds
     over = record is None or state.recording_seconds >= _patience(state, record)
     return state.at_end(
         error=failure.text,
@@ -110,14 +110,16 @@ def record_of(state: RemovalState, *, joined: bool | None, message: str, failed:
 
 
 def _begin(state: RemovalState) -> RemovalState:
-    what, message = ("is a member", MESSAGE_JOINED) if state.adds else ("is not a member any more", MESSAGE_REMOVED)
+    what, message = (
+        ("is a member", MESSAGE_JOINED) if state.request.adds else ("is not a member any more", MESSAGE_REMOVED)
+    )
     state = state.showing(HandoffState.RECORDING, f"recording that {state.label} {what}")
-    return state.at_end(record=record_of(state, joined=state.adds, message=message))
+    return state.at_end(record=record_of(state, joined=state.request.adds, message=message))
 
 
 def _patience(state: RemovalState, record: Record) -> float:
     """How long the status is tried in all."""
-    out = record.joined is state.adds
+    out = record.joined is state.request.adds
     return max(RECORD_AT_LEAST_SECONDS, state.request.blocked_timeout_seconds) if out else RECORD_AT_LEAST_SECONDS
 
 

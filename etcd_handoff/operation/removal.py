@@ -14,6 +14,7 @@ from etcd_handoff.planning import Remove, Transfer
 
 if TYPE_CHECKING:
     from etcd_handoff.model import Recorded, Report
+    from etcd_handoff.operation.commands import Activity
     from etcd_handoff.operation.state import RemovalState
     from etcd_handoff.planning import Blocked, Decision, MemberAbsent, Refused
     from etcd_handoff.view import ClusterView
@@ -29,7 +30,7 @@ def resolve(state: RemovalState, view: ClusterView) -> Decided | RemovalState | 
     if pinned is None:
         return identity.decide(state, view)
     if not pinned.present and observation.undoubted(state) and view.member(pinned.member_id):
-        return state.failing(failures.joined_since(state.request.member, pinned.member_id))
+        return state.failing(failures.joined_since(state.request.subject, pinned.member_id))
     return None
 
 
@@ -56,6 +57,16 @@ def decide(state: RemovalState, step: object) -> Decided | RemovalState:
     if state.traits is not None and state.traits.remover == "k0s":
         return leave.begin(state)
     return _remove(state, step)
+
+
+def applied(state: RemovalState, command: Activity, report: Report, now: float) -> RemovalState:
+    """The state after a step."""
+    match command:
+        case TransferLeadership():
+            return transferred(state, command, report)
+        case AwaitNewLeader():
+            return elected(state, report)
+    return removed(state, report, now)
 
 
 def _transfer(state: RemovalState, step: Transfer) -> Decided:
@@ -158,7 +169,7 @@ def result(state: RemovalState, outcome: Outcome | None, recorded: Recorded) -> 
         cluster=state.request.cluster,
         cluster_id=pinned.cluster_id if pinned else (view.cluster_id if view else ""),
         member_id=pinned.member_id if pinned else "",
-        member_name=pinned.member_name if pinned else state.request.member,
+        member_name=pinned.member_name if pinned else state.request.subject,
         peer_urls=pinned.peer_urls if pinned else (),
         was_leader=state.was_leader,
         leader_before=pinned.leader_before if pinned else None,

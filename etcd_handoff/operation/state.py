@@ -13,10 +13,10 @@ from pydantic import Field
 from etcd_handoff.belief import Binding, ResourceClaim
 from etcd_handoff.message import Message
 from etcd_handoff.model import (
-    AdditionRequest,
     Approval,
     FoundResource,
     HandoffState,
+    OperationRequest,
     Pinned,
     RemovalRequest,
     Step,
@@ -117,7 +117,7 @@ class RemovalState(Message):
     leave_stored: bool = False
     cancel_requested: bool = False
 
-    request: Own[RemovalRequest | AdditionRequest] = RemovalRequest.model_construct(cluster="", member="")
+    request: Own[OperationRequest] = RemovalRequest.model_construct(cluster="", member="")
     chain_id: Own[str] = ""
     namespace: Own[str] = ""
     handoff_state: Own[HandoffState] = HandoffState.CHECKING
@@ -147,16 +147,6 @@ class RemovalState(Message):
     # --- what follows from it -----------------------------------------------------------------------------------------
 
     @property
-    def adds(self) -> bool:
-        """It adds a member, and does not take one out."""
-        return isinstance(self.request, AdditionRequest)
-
-    @property
-    def noun(self) -> str:
-        """What people call it."""
-        return "addition" if self.adds else "removal"
-
-    @property
     def target(self) -> Pinned:
         """The member that it is about.
 
@@ -183,7 +173,7 @@ class RemovalState(Message):
     @property
     def label(self) -> str:
         """How people speak of the member that leaves."""
-        return (self.pinned.member_name or self.pinned.member_id) if self.pinned else self.request.member
+        return (self.pinned.member_name or self.pinned.member_id) if self.pinned else self.request.subject
 
     @property
     def point_of_no_return(self) -> bool:

@@ -11,7 +11,8 @@ from etcd_handoff.model import AdditionRequest
 from etcd_handoff.operation import addition, removal
 
 if TYPE_CHECKING:
-    from etcd_handoff.model import AdditionResult, FailureType, Outcome, Recorded, RemovalResult
+    from etcd_handoff.model import FailureType, OperationResult, Outcome, Recorded, Report
+    from etcd_handoff.operation.commands import Activity
     from etcd_handoff.operation.state import Decided, RemovalState
     from etcd_handoff.planning import Blocked, Decision, Goal, Refused
     from etcd_handoff.view import ClusterView
@@ -36,6 +37,9 @@ class Strategy(Protocol):
     def decide(self, state: RemovalState, step: object, /) -> Decided | RemovalState:
         """Carry out the step that the planner has answered with."""
 
+    def applied(self, state: RemovalState, command: Activity, report: Report, now: float, /) -> RemovalState:
+        """The state after such a step has been carried out."""
+
     def plan_lines(self, state: RemovalState, decision: Decision, /) -> tuple[str, ...]:
         """What lies before its end, in words; none while it is blocked."""
 
@@ -51,9 +55,7 @@ class Strategy(Protocol):
     def ended(self, state: RemovalState, written: str, /) -> str:
         """How it ended well, in words."""
 
-    def result(
-        self, state: RemovalState, outcome: Outcome | None, recorded: Recorded, /
-    ) -> RemovalResult | AdditionResult:
+    def result(self, state: RemovalState, outcome: Outcome | None, recorded: Recorded, /) -> OperationResult:
         """Its result."""
 
 

@@ -25,7 +25,9 @@ def decide(state: RemovalState, blocked: Blocked) -> Decided | RemovalState:
     """Pause, with the turn given to others; fail when the time for waiting is used up."""
     state = state.showing(HandoffState.BLOCKED, f"{blocked.reason}: {blocked.seen}", blocked.unblocks)
     if state.blocked_seconds_left <= 0:
-        return state.failing(failures.blocked_too_long(blocked, state.request.blocked_timeout_seconds))
+        return state.failing(
+            failures.blocked_too_long(blocked, state.request.blocked_timeout_seconds, state.request.noun)
+        )
     silent = state.pinned is None or state.change_pending or state.released
     if not silent and (state.holds_turn or not state.queue_knows):
         # What it waits for may be the very removal that stands behind it; and the queue tells the EtcdMember.

@@ -10,7 +10,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
-from etcd_handoff.client import start_addition
+from etcd_handoff.client import start_operation
 from etcd_handoff.lab import Role, wait_until
 from etcd_handoff.lab.nodes import Beginning
 from etcd_handoff.model import AdditionRequest, AdditionResult, Progress
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 async def add(b: Bench, node: Node, **options: Any) -> WorkflowHandle[Any, AdditionResult]:
     """Start an addition."""
     given = {"cluster": b.lab.cluster, "name": node.name, "peer_urls": (node.peer_url,), **options}
-    return await start_addition(b.client, AdditionRequest.model_validate(given))
+    return await start_operation(b.client, AdditionRequest.model_validate(given), AdditionResult)
 
 
 async def blocked(addition: WorkflowHandle[Any, AdditionResult], reason: str) -> Progress:

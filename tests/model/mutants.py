@@ -70,7 +70,7 @@ def offers_it_to_anybody(view: ClusterView, intent: MemberAbsent) -> Decision:
 def means_whoever_has_the_name(state: RemovalState) -> MemberAbsent:
     """Resolves the name anew at each step."""
     target = state.target
-    named = [m.id for m in state.view.members if m.name == state.request.member] if state.view else []
+    named = [m.id for m in state.view.members if m.name == state.request.subject] if state.view else []
     return MemberAbsent(target.cluster_id, named[0] if named else target.member_id)
 
 

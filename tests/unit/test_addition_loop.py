@@ -10,6 +10,7 @@ from etcd_handoff.change_queue import Place, Turn
 from etcd_handoff.model import AdditionRequest, FailureType, HandoffState, Outcome, Recorded, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, ending
+from etcd_handoff.operation.addition import AddTarget, PromoteTarget
 from etcd_handoff.operation.commands import StepFailure, Until
 from etcd_handoff.operation.proposal import SETTLE_SECONDS
 from etcd_handoff.operation.state import RemovalState
@@ -55,7 +56,7 @@ def observed(view: ClusterView | None, **fields: Any) -> Any:
 
 def added() -> Drive:
     """An addition whose learner has been added, and which waits for its start."""
-    addition = adding().do(to.AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
+    addition = adding().do(AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
     return gives_turn_up(addition)
 
 
@@ -86,14 +87,14 @@ def ends_well(addition: Drive) -> Any:
 def test_member_is_added_started_promoted_and_recorded() -> None:
     """Look, turn, learner, wait for its start, turn, promotion, record."""
     addition = begin().do(to.Observe, observed(THREE)).turn()
-    ask = addition.next(to.AddTarget).ask
+    ask = addition.next(AddTarget).ask
     assert (ask.name, ask.peer_urls, ask.holder) == ("node3", (URL,), "chain")
     assert "addition of node3" in ask.holder_label
     assert addition.shown() == "Adding"
     addition.result(report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
     gives_turn_up(addition)
     looks_again(addition, IN_SYNC).turn()
-    addition.next(to.PromoteTarget)
+    addition.next(PromoteTarget)
     assert addition.shown() == "Promoting"
     addition.result(report(StepOutcome.PROMOTED, VOTER, added_id=D, proposed=True))
     assert ends_well(addition).outcome == Outcome.ADDED
@@ -122,7 +123,7 @@ def test_wait_for_the_start_says_what_to_start_etcd_with() -> None:
 
 def test_lost_answer_of_the_addition_is_found_again_by_the_peer_url() -> None:
     """Nothing is added twice, and what was seen is not pending any more."""
-    addition = adding().do(to.AddTarget, report(StepOutcome.REPLAN, None, proposed=True))
+    addition = adding().do(AddTarget, report(StepOutcome.REPLAN, None, proposed=True))
     assert addition.cannot_be_undone()
     addition.do(to.Observe, observed(UNSTARTED))
     assert not addition.cannot_be_undone()
@@ -133,20 +134,20 @@ def test_lost_answer_of_the_addition_is_found_again_by_the_peer_url() -> None:
 
 def test_addition_that_never_took_place_stays_pending_until_etcd_has_given_it_up() -> None:
     """It is proposed again at once: etcd gives a peer URL to one member alone."""
-    addition = adding().do(to.AddTarget, StepFailure("add_learner", "", "the worker fell silent"))
+    addition = adding().do(AddTarget, StepFailure("add_learner", "", "the worker fell silent"))
     assert addition.cannot_be_undone()
     assert addition.next(to.Wait).until is Until.RECHECK
     addition.result(after=SETTLE_SECONDS)
     assert addition.next(to.Observe).ask.probe
     addition.result(observed(THREE, writes_acknowledged=True))
     assert not addition.cannot_be_undone()
-    addition.next(to.AddTarget)
+    addition.next(AddTarget)
 
 
 def test_lost_answer_of_the_promotion_is_read() -> None:
     """A voter in the list is a promotion that took place, whoever has proposed it."""
     addition = looks_again(added(), IN_SYNC).turn()
-    addition.do(to.PromoteTarget, report(StepOutcome.REPLAN, None, proposed=True))
+    addition.do(PromoteTarget, report(StepOutcome.REPLAN, None, proposed=True))
     assert addition.cannot_be_undone()
     addition.do(to.Observe, observed(VOTER))
     assert ends_well(addition).outcome == Outcome.ADDED
@@ -154,7 +155,7 @@ def test_lost_answer_of_the_promotion_is_read() -> None:
 
 def test_learner_that_nobody_starts_ends_the_addition_with_what_is_left() -> None:
     """The failure says how to start it, how to take it out, and that a new start goes on."""
-    addition = adding(blocked_timeout_seconds=0).do(to.AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D))
+    addition = adding(blocked_timeout_seconds=0).do(AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D))
     failure = addition.next(to.Fail).failure
     assert failure.kind == FailureType.BLOCKED_TOO_LONG
     assert "LearnerNotStarted" in failure.text
@@ -185,7 +186,7 @@ def test_learner_of_somebody_else_is_waited_for_and_left_alone() -> None:
 def test_learner_with_the_peer_url_from_an_earlier_start_is_gone_on_with() -> None:
     """Nothing is added."""
     addition = begin().do(to.Observe, observed(IN_SYNC)).turn()
-    addition.do(to.PromoteTarget, report(StepOutcome.PROMOTED, VOTER, added_id=D, proposed=True))
+    addition.do(PromoteTarget, report(StepOutcome.PROMOTED, VOTER, added_id=D, proposed=True))
     assert ends_well(addition).outcome == Outcome.ADDED
 
 
@@ -238,7 +239,7 @@ def test_addition_that_is_approved_goes_on() -> None:
     addition = begin(require_approval=True).do(to.Observe, observed(THREE))
     assert addition.next(to.Wait).until is Until.APPROVAL
     addition.state = addition.state.changed(approval={"by": "ann"})
-    addition.result().do(to.Observe, observed(THREE)).turn().next(to.AddTarget)
+    addition.result().do(to.Observe, observed(THREE)).turn().next(AddTarget)
 
 
 def test_next_run_goes_on_with_the_learner_that_was_added() -> None:
@@ -263,7 +264,7 @@ def test_dry_run_says_the_steps_or_what_it_would_wait_for() -> None:
 def test_etcd_that_refuses_for_now_is_asked_again_after_a_pause() -> None:
     """Its own measure of being in sync is another one."""
     addition = looks_again(added(), IN_SYNC).turn()
-    addition.do(to.PromoteTarget, report(StepOutcome.REFUSED_BY_ETCD, IN_SYNC))
+    addition.do(PromoteTarget, report(StepOutcome.REFUSED_BY_ETCD, IN_SYNC))
     assert not addition.cannot_be_undone()
     assert gives_turn_up(addition).next(to.Wait).summary == "blocked: RefusedByEtcd"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from etcd_handoff.model import HandoffState, Pinned, RemovalRequest, Step, StepOutcome
-from etcd_handoff.operation.current_details import details, summary
+from etcd_handoff.operation.current_details import details
 from etcd_handoff.operation.state import RemovalState
 from etcd_handoff.view import Alarm, ClusterView, MemberView
 
@@ -67,7 +67,7 @@ def row(text: str, member_id: str) -> str:
 
 def test_summary_names_member_and_cluster() -> None:
     """One line says what the workflow is for."""
-    assert summary(REQUEST) == "Take member node1 out of etcd cluster prod"
+    assert REQUEST.summary == "Take member node1 out of etcd cluster prod"
 
 
 def test_page_before_the_first_look_has_no_members_and_no_steps() -> None:
