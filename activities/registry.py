@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from activities.etcdmembers import EtcdMemberActivities
 from activities.kubernetes import Gateways, KubernetesActivities
@@ -18,30 +18,19 @@ if TYPE_CHECKING:
     from activities.worker import WorkerActivities
 
 
+MARK: Final = "__temporal_activity_definition"
+
+
 def all_activities(
     client: Client, etcd: EtcdActivities, gateways: Gateways, node: str, worker: WorkerActivities
 ) -> list[Callable[..., Any]]:
     """Everything that a worker does for workflows; the caller closes `etcd` and `gateways` afterwards."""
     kubernetes, members = KubernetesActivities(gateways, node), EtcdMemberActivities(gateways)
     temporal, turns = TemporalActivities(client), TurnActivities(client)
-    return [
-        etcd.check_leader,
-        etcd.move_leader,
-        etcd.await_election,
-        etcd.remove_member,
-        etcd.check_hash,
-        etcd.take_snapshot,
-        etcd.add_learner,
-        etcd.promote_member,
-        kubernetes.find_resource,
-        kubernetes.request_leave,
-        kubernetes.read_leave,
-        kubernetes.update_status,
-        members.watch_members,
-        members.sync_members,
-        members.note_progress,
-        turns.take_turn,
-        turns.recall_tickets,
-        temporal.follow_removal,
-        worker.describe_worker,
-    ]
+    return [activity for owner in (etcd, kubernetes, members, turns, temporal, worker) for activity in _of(owner)]
+
+
+def _of(owner: object) -> list[Callable[..., Any]]:
+    """The activities of an object, by the mark that `activity.defn` leaves (temporalio `activity.py`, _Definition)."""
+    kind = type(owner)
+    return [getattr(owner, name) for name in dir(kind) if hasattr(getattr(kind, name), MARK)]
