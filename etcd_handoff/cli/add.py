@@ -128,6 +128,8 @@ def result_lines(result: AdditionResult, *, dry_run: bool) -> list[str]:
             return [f"Dry run, nothing was changed. An addition of {who} would wait now: {result.blocked_by}"]
         steps = (f"  {i}. {step}" for i, step in enumerate(result.plan, 1))
         return [f"Dry run, nothing was changed. An addition of {who} would:", *steps]
+    if result.outcome not in (Outcome.ADDED, Outcome.ALREADY_PRESENT):
+        return [f"WARNING: the addition of {who} ended as {result.outcome!r}, which this version does not know."]
     was = "was a voter already" if result.outcome == Outcome.ALREADY_PRESENT else "is a voter now"
     recorded = "says so" if result.status_recorded else f"was not written: {result.status_note}"
     return [f"{who} {was}, cluster {result.cluster}.", f"Its EtcdMember {recorded}."]

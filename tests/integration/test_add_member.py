@@ -61,6 +61,9 @@ async def test_member_that_left_joins_again_with_what_progress_shows(bench: Make
     async with bench() as b:
         leader = await b.lab.leader()
         node = await leave(b, b.lab.others(leader)[0].name)
+        by_hand = ("add", node.name, "--peer-url", node.peer_url, "-c", b.lab.cluster)
+        status, out, _ = await b.lab.handoff(*by_hand, "--dry-run")
+        assert (status, "Dry run" in out, f"promote {node.name}" in out) == (0, True, True)
         addition = await add(b, node)
         progress = await blocked(addition, "LearnerNotStarted")
         settings = progress.join_configuration
@@ -78,8 +81,10 @@ async def test_member_that_left_joins_again_with_what_progress_shows(bench: Make
         writer = await b.writer(node.name)
         await b.judge(set(), await writer.stop())
         assert (await b.lab.etcdmembers(leader))[node.name]["status"]["memberID"] == result.member_id
-        again = await (await add(b, node)).result()
-        assert (again.outcome, again.member_id, again.status_recorded) == ("already-present", result.member_id, True)
+        status, out, _ = await b.lab.handoff(*by_hand, "-o", "json")
+        again = AdditionResult.model_validate_json(out)
+        assert (status, again.outcome, again.member_id) == (0, "already-present", result.member_id)
+        assert again.status_recorded
 
 
 async def test_cancelled_addition_leaves_a_learner_that_a_removal_takes_out(bench: MakeBench) -> None:
