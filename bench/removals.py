@@ -52,7 +52,7 @@ from etcd_handoff.operation.commands import (
     WriteStatus,
 )
 from etcd_handoff.operation.loop import apply, decide
-from etcd_handoff.operation.state import RemovalState
+from etcd_handoff.operation.state import OperationState
 from workflows.execute import CALLS
 
 if TYPE_CHECKING:
@@ -299,7 +299,7 @@ class Bench:
     async def alone(self, who: Roles) -> None:
         """What the workflow decides and a worker runs, one step straight after the other, and without Temporal."""
         request = RemovalRequest(cluster=self.lab.cluster, member=who.leader)
-        state = RemovalState(run_id="bench", blocked_seconds_left=0, request=request, chain_id="bench")
+        state = OperationState(run_id="bench", blocked_seconds_left=0, request=request, chain_id="bench")
         state, command = decide(state, time.time())
         while isinstance(command, Activity | AskQueue | DescribeWorker) and not isinstance(command, WriteStatus):
             state = apply(state, command, await self._result_of(state, command), time.time())
@@ -310,7 +310,7 @@ class Bench:
         self.samples.steps[ALONE].append(covered_ms(state.steps))
         await self._resources.prepared(self.lab.cluster, who.leader)  # a next removal of the same member reads it again
 
-    async def _result_of(self, state: RemovalState, command: Activity | AskQueue | DescribeWorker) -> Any:
+    async def _result_of(self, state: OperationState, command: Activity | AskQueue | DescribeWorker) -> Any:
         """What a command comes to; the election is awaited beside the transfer."""
         match command:
             case AskQueue():

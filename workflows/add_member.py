@@ -10,7 +10,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.model import AdditionRequest, AdditionResult
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
     from etcd_handoff.payloads import invalid_input
     from workflows.operation import Operation
 
@@ -26,7 +26,7 @@ class AddMember(Operation):
             text = 'input: missing; give {"cluster": "<profile>", "name": "<name>", "peer_urls": ["<URL>"]}'
             raise invalid_input(text)
         info = workflow.info()
-        state = RemovalState(
+        state = OperationState(
             run_id=info.run_id,
             request=request,
             chain_id=info.first_execution_run_id,

@@ -33,7 +33,7 @@ with workflow.unsafe.imports_passed_through():
         Wait,
     )
     from etcd_handoff.operation.loop import apply, decide
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
     from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY, invalid_input
     from workflows import continuation, execute
     from workflows.turns import join, ticket_of
@@ -50,13 +50,13 @@ class Operation:
 
     def __init__(self) -> None:
         """Nothing is known yet."""
-        self._state = RemovalState(run_id="", blocked_seconds_left=0)
+        self._state = OperationState(run_id="", blocked_seconds_left=0)
         self._listed = False
         self._election: asyncio.Task[Any] | None = None
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
-    async def _drive(self, state: RemovalState) -> Any:
+    async def _drive(self, state: OperationState) -> Any:
         """Carry out one command after the other until the operation has ended.
 
         Returns:

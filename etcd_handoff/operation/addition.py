@@ -26,7 +26,7 @@ from etcd_handoff.planning import AddLearner, Blocked, MemberPresent, PromoteLea
 
 if TYPE_CHECKING:
     from etcd_handoff.model import Recorded, Report
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
     from etcd_handoff.planning import Decision
     from etcd_handoff.view import ClusterView
 
@@ -51,7 +51,7 @@ REFUSAL: Final = FailureType.CHANGE_REFUSED
 """Type of the failure for what will never be safe."""
 
 
-def resolve(state: RemovalState, view: ClusterView) -> RemovalState | Blocked | Refused | None:
+def resolve(state: OperationState, view: ClusterView) -> OperationState | Blocked | Refused | None:
     """Pin the cluster, and the member's ID once it has one; None when there is nothing to do about it."""
     if state.pinned is None:
         if doubt := identity.doubt(state, view):
@@ -72,19 +72,19 @@ def resolve(state: RemovalState, view: ClusterView) -> RemovalState | Blocked | 
     return None
 
 
-def goal(state: RemovalState) -> MemberPresent:
+def goal(state: OperationState) -> MemberPresent:
     """What is wanted, for the planner."""
     return _wanted(state, state.target.cluster_id)
 
 
-def blocked(state: RemovalState, decision: Blocked) -> RemovalState:
+def blocked(state: OperationState, decision: Blocked) -> OperationState:
     """It waits, and says how to start the member when that is what it waits for."""
     if decision.reason is Reason.LEARNER_NOT_STARTED and (settings := join.configuration(state)):
         decision = Blocked(decision.reason, decision.seen, join.in_words(settings))
     return state.blocked_by(decision)
 
 
-def decide(state: RemovalState, step: object) -> Decided | RemovalState:
+def decide(state: OperationState, step: object) -> Decided | OperationState:
     """The step that the planner has answered with; too many in a row are a reason to wait."""
     if state.steps_since_pause >= texts.STEPS_WITHOUT_PAUSE:
         return state.blocked_by(texts.unsettled(state.steps))
@@ -99,7 +99,7 @@ def decide(state: RemovalState, step: object) -> Decided | RemovalState:
     raise TypeError(msg)
 
 
-def applied(state: RemovalState, command: Activity, report: Report, now: float) -> RemovalState:  # noqa: ARG001  # both steps end alike
+def applied(state: OperationState, command: Activity, report: Report, now: float) -> OperationState:  # noqa: ARG001  # both steps end alike
     """The state after an attempt to add the learner, or to promote it."""
     step = report.step
     done = step.outcome in (StepOutcome.ADDED, StepOutcome.PROMOTED)
@@ -118,7 +118,7 @@ def applied(state: RemovalState, command: Activity, report: Report, now: float) 
     return state.changed(look_due=LookDue.QUICK) if state.view is None else state
 
 
-def plan_lines(state: RemovalState, decision: Decision) -> tuple[str, ...]:
+def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
     """The steps of an addition in words; none while it is blocked."""
     if isinstance(decision, Blocked | Refused):
         return ()
@@ -133,14 +133,14 @@ def plan_lines(state: RemovalState, decision: Decision) -> tuple[str, ...]:
     return (*lines, f"record Joined=True on the EtcdMember of {state.label}")
 
 
-def is_reached(state: RemovalState) -> bool:
+def is_reached(state: OperationState) -> bool:
     """The last view, which nothing contradicts, shows the member with a vote."""
     view = observation.undoubted(state)
     member = view.member(state.pinned.member_id) if view and state.pinned else None
     return member is not None and bool(member.name) and not member.is_learner
 
 
-def remains(state: RemovalState) -> str:
+def remains(state: OperationState) -> str:
     """What an addition leaves behind that ends without its goal, in words; empty when that is nothing."""
     if state.pending_since is not None:
         return "a change was proposed before that and may have taken place: `etcd-handoff status` shows the members"
@@ -153,18 +153,18 @@ def remains(state: RemovalState) -> str:
     )
 
 
-def cancelled(state: RemovalState) -> str:
+def cancelled(state: OperationState) -> str:
     """What is true of an addition that was cancelled, in words."""
     left = remains(state)
     return f"cancelled before {state.label} had a vote" + (f"; {left}" if left else "")
 
 
-def ended(state: RemovalState, written: str) -> str:
+def ended(state: OperationState, written: str) -> str:
     """How it ended well, in words."""
     return f"{state.label} is a voter; {written}"
 
 
-def result(state: RemovalState, outcome: Outcome | None, recorded: Recorded) -> AdditionResult:
+def result(state: OperationState, outcome: Outcome | None, recorded: Recorded) -> AdditionResult:
     """The result.
 
     Args:
@@ -192,19 +192,19 @@ def result(state: RemovalState, outcome: Outcome | None, recorded: Recorded) -> 
     )
 
 
-def _request(state: RemovalState) -> AdditionRequest:
+def _request(state: OperationState) -> AdditionRequest:
     if not isinstance(state.request, AdditionRequest):
         msg = f"{state.request} asks for no addition"
         raise TypeError(msg)
     return state.request
 
 
-def _wanted(state: RemovalState, cluster_id: str) -> MemberPresent:
+def _wanted(state: OperationState, cluster_id: str) -> MemberPresent:
     request, seen = _request(state), state.binding
     return MemberPresent(cluster_id, request.name, request.peer_urls, seen.term, seen.raft_index)
 
 
-def _ask(state: RemovalState) -> Addition:
+def _ask(state: OperationState) -> Addition:
     wanted = goal(state)
     return Addition(
         cluster=state.request.cluster,

@@ -10,11 +10,11 @@ from etcd_handoff.planning import warnings
 
 if TYPE_CHECKING:
     from etcd_handoff.model import Pinned
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
     from etcd_handoff.view import ClusterView
 
 
-def progress(state: RemovalState) -> Progress:
+def progress(state: OperationState) -> Progress:
     """Answer of the query `progress`."""
     return Progress(
         state=state.handoff_state,
@@ -30,7 +30,7 @@ def progress(state: RemovalState) -> Progress:
     )
 
 
-def details(state: RemovalState) -> str:
+def details(state: OperationState) -> str:
     """The page: what is happening, why, the members, the steps so far."""
     request, view = state.request, state.view
     lines = [f"### {request.summary}", "", f"**{state.handoff_state}**: {state.doing}"]

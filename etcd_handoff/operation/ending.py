@@ -22,11 +22,11 @@ from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import Blocked
 
 if TYPE_CHECKING:
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
     from etcd_handoff.planning import Decision
 
 
-def decide(state: RemovalState, end: Ending, now: float) -> Decided | RemovalState:
+def decide(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
     """What is next until it has ended."""
     match end.phase:
         case EndPhase.WITHDRAW:
@@ -43,12 +43,12 @@ def decide(state: RemovalState, end: Ending, now: float) -> Decided | RemovalSta
             return _tell_failure(state, end.failure, end) if end.failure else _tell(state, end, now)
 
 
-def cancelled(state: RemovalState) -> RemovalState:
+def cancelled(state: OperationState) -> OperationState:
     """Somebody has cancelled it: it ends, unless it turns out that k0s, which was asked, has taken the member out."""
     return state.changed(ending=Ending(), released=False, leave_step=LeaveStep.NONE)
 
 
-def planned(state: RemovalState, decision: Decision) -> Decided:
+def planned(state: OperationState, decision: Decision) -> Decided:
     """What a dry run answers: the steps in words, or what it would have to wait for."""
     lines = strategy.of(state).plan_lines(state, decision)
     blocked = texts.in_words(decision) if isinstance(decision, Blocked) else ""
@@ -62,7 +62,7 @@ def planned(state: RemovalState, decision: Decision) -> Decided:
     return Decided(state, Finish(result=result))
 
 
-def _settle(state: RemovalState, now: float) -> Decided | RemovalState:
+def _settle(state: OperationState, now: float) -> Decided | OperationState:
     """Wait until a look can tell whether what was proposed can still take place."""
     if state.pending_since is None:
         return state.at_end(phase=EndPhase.JUDGE)
@@ -73,7 +73,7 @@ def _settle(state: RemovalState, now: float) -> Decided | RemovalState:
     return Decided(state, Wait(until=Until.TIME, seconds=seconds, summary=summary, resumable=False))
 
 
-def _judge(state: RemovalState, end: Ending) -> Decided | RemovalState:
+def _judge(state: OperationState, end: Ending) -> Decided | OperationState:
     """Whether the member is out after all; else what is true of it is written where it may have been touched."""
     failure = end.failure
     if strategy.of(state).is_reached(state) and (failure or end.proposed) and state.pinned is not None:
@@ -94,7 +94,7 @@ def _judge(state: RemovalState, end: Ending) -> Decided | RemovalState:
     return state.at_end(phase=EndPhase.RECORD, record=record)
 
 
-def _fail(state: RemovalState, failure: Failure) -> Decided:
+def _fail(state: OperationState, failure: Failure) -> Decided:
     if state.traits is None:
         return Decided(state, DescribeWorker(cluster=state.request.cluster))
     refused = failure.kind in (FailureType.REMOVAL_REFUSED, FailureType.CHANGE_REFUSED, FailureType.UNKNOWN_MEMBER)
@@ -102,13 +102,13 @@ def _fail(state: RemovalState, failure: Failure) -> Decided:
     return Decided(state, Fail(failure))
 
 
-def _tell_failure(state: RemovalState, failure: Failure, end: Ending) -> Decided:
+def _tell_failure(state: OperationState, failure: Failure, end: Ending) -> Decided:
     recorded = end.recorded
     unwritten = recorded.note if recorded is not None and recorded.step.attempts == 0 else ""
     return _fail(state, failures.ended(failure, pending=state.pending_since is not None, unwritten=unwritten))
 
 
-def _tell(state: RemovalState, end: Ending, now: float) -> Decided:
+def _tell(state: OperationState, end: Ending, now: float) -> Decided:
     """The result; before it, whether the members that remain commit anything, where nothing could be recorded."""
     recorded = end.recorded
     if recorded is None:

@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from etcd_handoff.model import FoundResource
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
     from etcd_handoff.view import ClusterView
 
 DRY_RUN_SECONDS: Final = 10.0
 """How long a dry run looks for an EtcdMember."""
 
 
-def decide(state: RemovalState, view: ClusterView) -> Decided | RemovalState | Blocked | Refused:
+def decide(state: OperationState, view: ClusterView) -> Decided | OperationState | Blocked | Refused:
     """Pin the member that is to leave, as etcd lists it or as an EtcdMember remembers it.
 
     Returns:
@@ -61,7 +61,7 @@ def decide(state: RemovalState, view: ClusterView) -> Decided | RemovalState | B
     return state.failing(target) if isinstance(target, Failure) else pin(state, view, target)
 
 
-def resource_found(state: RemovalState, resource: FoundResource) -> RemovalState:
+def resource_found(state: OperationState, resource: FoundResource) -> OperationState:
     """The state once the EtcdMember was looked for."""
     return state.with_step(resource.step).changed(resource=resource)
 
@@ -87,7 +87,7 @@ def pinned_as(
     )
 
 
-def _find(state: RemovalState) -> Decided:
+def _find(state: OperationState) -> Decided:
     member = state.request.subject
     return Decided(
         state,
@@ -99,7 +99,7 @@ def _find(state: RemovalState) -> Decided:
     )
 
 
-def _remembered(state: RemovalState, resource: FoundResource, view: ClusterView, fit: NotFound) -> Pinned | Failure:
+def _remembered(state: OperationState, resource: FoundResource, view: ClusterView, fit: NotFound) -> Pinned | Failure:
     """The member that no list shows, as its EtcdMember remembers it."""
     member = state.request.subject
     member_id = canonical_id(resource.member_id)
@@ -114,7 +114,7 @@ def _remembered(state: RemovalState, resource: FoundResource, view: ClusterView,
     return pinned(view, absent).model_copy(update={"present": False})
 
 
-def doubt(state: RemovalState, view: ClusterView, departed: Sequence[str] = ()) -> Blocked | Refused | None:
+def doubt(state: OperationState, view: ClusterView, departed: Sequence[str] = ()) -> Blocked | Refused | None:
     """What stands against believing the view that a member is to be pinned in."""
     found = belief.contradiction(view, state.binding, departed)
     if found is None and state.traits is not None and not state.traits.cluster_id:
@@ -122,7 +122,7 @@ def doubt(state: RemovalState, view: ClusterView, departed: Sequence[str] = ()) 
     return doubted(found) if found else None
 
 
-def pin(state: RemovalState, view: ClusterView, target: Pinned) -> RemovalState:
+def pin(state: OperationState, view: ClusterView, target: Pinned) -> OperationState:
     """The operation is about this member from now on."""
     known = state.binding if state.binding.cluster_id else Binding(cluster_id=view.cluster_id)
     state = state.changed(pinned=target, binding=belief.bound(known, view))

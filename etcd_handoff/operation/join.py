@@ -10,13 +10,13 @@ from etcd_handoff.message import NEW_MEMBER_NAME
 from etcd_handoff.model import AdditionRequest
 
 if TYPE_CHECKING:
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
     from etcd_handoff.view import ClusterView
 
 SAFE_NAME: Final = re.compile(NEW_MEMBER_NAME)
 
 
-def configuration(state: RemovalState) -> dict[str, str]:
+def configuration(state: OperationState) -> dict[str, str]:
     """Environment variables of etcd, as `etcdctl member add` prints them.
 
     Returns:

@@ -56,7 +56,7 @@ from etcd_handoff.operation.commands import (
     WriteStatus,
 )
 from etcd_handoff.operation.phases import LeaveStep, LookDue
-from etcd_handoff.operation.state import Decided, RemovalState
+from etcd_handoff.operation.state import Decided, OperationState
 from etcd_handoff.planning import Blocked, Done, Refused, plan
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from etcd_handoff.view import ClusterView
 
 
-def decide(state: RemovalState, now: float) -> Decided:
+def decide(state: OperationState, now: float) -> Decided:
     """What is done next.
 
     Args:
@@ -78,18 +78,18 @@ def decide(state: RemovalState, now: float) -> Decided:
         The command, and the state that holds while it is carried out: what may be true from its first moment on, such
         as that the removal may have been proposed, and what people are shown.
     """
-    following: Decided | RemovalState = state.changed(since=now)
-    while isinstance(following, RemovalState):
+    following: Decided | OperationState = state.changed(since=now)
+    while isinstance(following, OperationState):
         following = _decide(following, now)
     return following
 
 
-def _decide(state: RemovalState, now: float) -> Decided | RemovalState:
+def _decide(state: OperationState, now: float) -> Decided | OperationState:
     """A command, or the state after something that needs none."""
     return _under_way(state, now) or _afresh(state, now)
 
 
-def _under_way(state: RemovalState, now: float) -> Decided | RemovalState | None:
+def _under_way(state: OperationState, now: float) -> Decided | OperationState | None:
     """What goes on with something that has begun; None when nothing has."""
     if state.leave_step is not LeaveStep.NONE:
         return leave.decide(state, now)
@@ -102,7 +102,7 @@ def _under_way(state: RemovalState, now: float) -> Decided | RemovalState | None
     return queueing.acquired(state) if state.queueing and state.holds_turn else None
 
 
-def _afresh(state: RemovalState, now: float) -> Decided | RemovalState:
+def _afresh(state: OperationState, now: float) -> Decided | OperationState:
     """What begins: a look where one is due, or what follows from the last one."""
     if state.look_due is not LookDue.NO:
         return observation.look(state, now, patient=state.look_due is LookDue.PATIENT)
@@ -116,17 +116,17 @@ def _afresh(state: RemovalState, now: float) -> Decided | RemovalState:
     return _plan(state, state.view, now)
 
 
-def _plan(state: RemovalState, view: ClusterView, now: float) -> Decided | RemovalState:
+def _plan(state: OperationState, view: ClusterView, now: float) -> Decided | OperationState:
     """What follows from the last view; a name is resolved before that, once."""
     answer = strategy.of(state).resolve(state, view)
     if answer is not None:
-        return answer if isinstance(answer, Decided | RemovalState) else _follow(state, answer, now)
+        return answer if isinstance(answer, Decided | OperationState) else _follow(state, answer, now)
     leads = view.leadership is not None and view.leadership.id == state.target.member_id
     state = state.changed(was_leader=state.was_leader or leads)
     return _follow(state, plan(view, strategy.of(state).goal(state)), now)
 
 
-def _follow(state: RemovalState, decision: Decision, now: float) -> Decided | RemovalState:
+def _follow(state: OperationState, decision: Decision, now: float) -> Decided | OperationState:
     """What the planner's decision means for the operation."""
     if isinstance(decision, Refused):
         return state.failing(failures.refusal(decision, strategy.of(state).REFUSAL))
@@ -137,7 +137,7 @@ def _follow(state: RemovalState, decision: Decision, now: float) -> Decided | Re
     return state.finishing() if isinstance(decision, Done) else _advance(state, decision, now)
 
 
-def _advance(state: RemovalState, step: object, now: float) -> Decided | RemovalState:
+def _advance(state: OperationState, step: object, now: float) -> Decided | OperationState:
     """What has to come before the step, or the step."""
     state = gates.lapsed(state, now)
     if gates.awaits_approval(state):
@@ -147,7 +147,7 @@ def _advance(state: RemovalState, step: object, now: float) -> Decided | Removal
     return gates.passes(state) or strategy.of(state).decide(state, step)
 
 
-def apply(state: RemovalState, command: Effect, result: Any, now: float) -> RemovalState:
+def apply(state: OperationState, command: Effect, result: Any, now: float) -> OperationState:
     """The state after a command has been carried out.
 
     Args:
@@ -178,7 +178,7 @@ def apply(state: RemovalState, command: Effect, result: Any, now: float) -> Remo
     return after
 
 
-def _acted(state: RemovalState, command: Activity | HandRecordOver, result: Any, now: float) -> RemovalState:
+def _acted(state: OperationState, command: Activity | HandRecordOver, result: Any, now: float) -> OperationState:
     """The state after a change was made, or its effect recorded."""
     match command:
         case ReadLeave():
@@ -194,7 +194,7 @@ def _acted(state: RemovalState, command: Activity | HandRecordOver, result: Any,
     return after
 
 
-def _waited(state: RemovalState, until: Until, now: float) -> RemovalState:
+def _waited(state: OperationState, until: Until, now: float) -> OperationState:
     match until:
         case Until.APPROVAL:
             return gates.approved(state)
@@ -206,7 +206,7 @@ def _waited(state: RemovalState, until: Until, now: float) -> RemovalState:
             return recording.rested(state)
 
 
-def _failed(state: RemovalState, command: Effect, failure: StepFailure, now: float) -> RemovalState:
+def _failed(state: OperationState, command: Effect, failure: StepFailure, now: float) -> OperationState:
     """The state after an activity has failed in all its attempts: it is waited for like anything else."""
     if isinstance(command, WriteStatus):
         return recording.not_written(state, failure, now)

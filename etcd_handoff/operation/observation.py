@@ -14,11 +14,11 @@ from etcd_handoff.planning import MemberAbsent, MemberPresent
 
 if TYPE_CHECKING:
     from etcd_handoff.model import Pinned, Report
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
     from etcd_handoff.view import ClusterView
 
 
-def look(state: RemovalState, now: float, *, patient: bool = False, probe: bool = False) -> Decided:
+def look(state: OperationState, now: float, *, patient: bool = False, probe: bool = False) -> Decided:
     """A fresh view.
 
     Args:
@@ -40,7 +40,7 @@ def look(state: RemovalState, now: float, *, patient: bool = False, probe: bool 
     return Decided(state.changed(look_due=LookDue.NO), Observe(ask=ask, patient=patient, summary=summary))
 
 
-def observed(state: RemovalState, command: Observe, report: Report) -> RemovalState:
+def observed(state: OperationState, command: Observe, report: Report) -> OperationState:
     """The state after a look."""
     # A removal that is blocked for hours looks hundreds of times; the last look says it all.
     state = state.with_step(report.step, instead_of_last=command.patient)
@@ -58,7 +58,7 @@ def observed(state: RemovalState, command: Observe, report: Report) -> RemovalSt
     return proposal.settled(state, acknowledged=acknowledged, unchanged=shows)
 
 
-def seen(state: RemovalState, view: ClusterView | None) -> RemovalState:
+def seen(state: OperationState, view: ClusterView | None) -> OperationState:
     """The state once this was seen last; what nothing contradicts says how far the cluster has come."""
     state = state.changed(view=view)
     believed = undoubted(state)
@@ -70,7 +70,7 @@ def seen(state: RemovalState, view: ClusterView | None) -> RemovalState:
     return state.changed(absent=state.absent or believed.member(pinned.member_id) is None)
 
 
-def _joining(state: RemovalState, pinned: Pinned, view: ClusterView) -> RemovalState:
+def _joining(state: OperationState, pinned: Pinned, view: ClusterView) -> OperationState:
     """The member that joins is found by its peer URLs once, then by its ID; what is seen of it is not pending."""
     if not pinned.member_id:
         wanted = MemberPresent(pinned.cluster_id, pinned.member_name, pinned.peer_urls)
@@ -82,7 +82,7 @@ def _joining(state: RemovalState, pinned: Pinned, view: ClusterView) -> RemovalS
     return state if member is None or member.is_learner else state.changed(pending_since=None)
 
 
-def undoubted(state: RemovalState) -> ClusterView | None:
+def undoubted(state: OperationState) -> ClusterView | None:
     """The last view; None when there is none, or when something contradicts it."""
     if state.view is None or state.pinned is None:
         return None
@@ -90,14 +90,14 @@ def undoubted(state: RemovalState) -> ClusterView | None:
     return None if belief.contradiction(state.view, state.binding, departed) else state.view
 
 
-def doubtful(state: RemovalState) -> tuple[str, ...]:
+def doubtful(state: OperationState) -> tuple[str, ...]:
     """Members that gave no full answer to the last look: one that hangs would cost its time-out in every look."""
     if state.view is None:
         return ()
     return tuple(m.id for m in state.view.members if not m.reachable or not (m.serves_reads or m.is_learner))
 
 
-def intent(state: RemovalState) -> MemberAbsent:
+def intent(state: OperationState) -> MemberAbsent:
     """What is wanted, for the planner."""
     return MemberAbsent(
         state.target.cluster_id,
@@ -108,7 +108,7 @@ def intent(state: RemovalState) -> MemberAbsent:
     )
 
 
-def act_input(state: RemovalState) -> Act:
+def act_input(state: OperationState) -> Act:
     """What every activity is told that changes or checks the cluster."""
     wanted = intent(state)
     return Act(

@@ -25,13 +25,13 @@ from typing import TYPE_CHECKING, Final
 from etcd_handoff.model import FailureType
 
 if TYPE_CHECKING:
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
 
 SETTLE_SECONDS: Final = 8.0
 """Longer than etcd itself goes on with a proposal."""
 
 
-def ended(state: RemovalState, now: float, *, may_be_pending: bool) -> RemovalState:
+def ended(state: OperationState, now: float, *, may_be_pending: bool) -> OperationState:
     """The state after an attempt to propose the removal; one before it may be pending all the same.
 
     Args:
@@ -42,17 +42,17 @@ def ended(state: RemovalState, now: float, *, may_be_pending: bool) -> RemovalSt
     return state.changed(in_flight=False, pending_since=now if may_be_pending else state.pending_since)
 
 
-def seconds_to_settle(state: RemovalState, now: float) -> float:
+def seconds_to_settle(state: OperationState, now: float) -> float:
     """How long to wait until a look with a probe can show that nothing is pending; 0 when it can already."""
     return 0.0 if state.pending_since is None else max(0.0, state.pending_since + SETTLE_SECONDS - now)
 
 
-def wants_probe(state: RemovalState, now: float) -> bool:
+def wants_probe(state: OperationState, now: float) -> bool:
     """Whether the next look is to commit an entry first."""
     return state.pending_since is not None and seconds_to_settle(state, now) <= 0
 
 
-def failed(state: RemovalState, kind: str, now: float) -> RemovalState:
+def failed(state: OperationState, kind: str, now: float) -> OperationState:
     """The state after the activity of a change has failed, which it may have done after proposing it.
 
     Args:
@@ -64,7 +64,7 @@ def failed(state: RemovalState, kind: str, now: float) -> RemovalState:
     return ended(state, now, may_be_pending=kind != FailureType.PERMISSION_DENIED)
 
 
-def settled(state: RemovalState, *, acknowledged: bool | None, unchanged: bool) -> RemovalState:
+def settled(state: OperationState, *, acknowledged: bool | None, unchanged: bool) -> OperationState:
     """The state after a look with a probe, which may have shown that nothing is pending.
 
     Args:

@@ -15,7 +15,7 @@ from etcd_handoff.operation.state import Decided
 if TYPE_CHECKING:
     from etcd_handoff.operation.commands import StepFailure
     from etcd_handoff.operation.phases import Ending
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
 
 RECORD_AT_LEAST_SECONDS: Final = 60.0
 """How long at least the status is tried to be recorded, when blocked_timeout_seconds is shorter."""
@@ -30,7 +30,7 @@ LONGEST_REST_SECONDS: Final = 5.0
 """Longest pause after a call that failed before its time, as one does on a worker whose configuration is wrong."""
 
 
-def decide(state: RemovalState, end: Ending, now: float) -> Decided | RemovalState:
+def decide(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
     """Write the EtcdMember; one that cannot be written in time ends as a note, as etcd's word is true anyway.
 
     The time counts only while it is tried: a call that no worker takes costs no more than its own length.
@@ -58,12 +58,12 @@ def decide(state: RemovalState, end: Ending, now: float) -> Decided | RemovalSta
     return Decided(state.at_end(call_seconds=most), command)
 
 
-def written(state: RemovalState, recorded: Recorded) -> RemovalState:
+def written(state: OperationState, recorded: Recorded) -> OperationState:
     """The state once the EtcdMember has been written, or left alone for a reason."""
     return _recorded(state.with_step(recorded.step), recorded)
 
 
-def not_written(state: RemovalState, failure: StepFailure, now: float) -> RemovalState:
+def not_written(state: OperationState, failure: StepFailure, now: float) -> OperationState:
     """The state after a call that has failed."""
     end = state.end
     took, most = now - state.since, end.call_seconds
@@ -79,17 +79,17 @@ def not_written(state: RemovalState, failure: StepFailure, now: float) -> Remova
     )
 
 
-def rested(state: RemovalState) -> RemovalState:
+def rested(state: OperationState) -> OperationState:
     """The state after a pause between two calls."""
     return state.at_end(rest_seconds=0.0)
 
 
-def handed_over(state: RemovalState, command: HandRecordOver, now: float) -> RemovalState:
+def handed_over(state: OperationState, command: HandRecordOver, now: float) -> OperationState:
     """The state once another workflow goes on with it."""
     return _unwritten(state, f"{state.end.error}; it goes on: workflow {command.workflow_id}", now)
 
 
-def record_of(state: RemovalState, *, joined: bool | None, message: str, failed: bool = False) -> Record:
+def record_of(state: OperationState, *, joined: bool | None, message: str, failed: bool = False) -> Record:
     """What is true of the member."""
     target, view = state.target, state.view
     return Record(
@@ -109,7 +109,7 @@ def record_of(state: RemovalState, *, joined: bool | None, message: str, failed:
     )
 
 
-def _begin(state: RemovalState) -> RemovalState:
+def _begin(state: OperationState) -> OperationState:
     what, message = (
         ("is a member", MESSAGE_JOINED) if state.request.adds else ("is not a member any more", MESSAGE_REMOVED)
     )
@@ -117,13 +117,13 @@ def _begin(state: RemovalState) -> RemovalState:
     return state.at_end(record=record_of(state, joined=state.request.adds, message=message))
 
 
-def _patience(state: RemovalState, record: Record) -> float:
+def _patience(state: OperationState, record: Record) -> float:
     """How long the status is tried in all."""
     out = record.joined is state.request.adds
     return max(RECORD_AT_LEAST_SECONDS, state.request.blocked_timeout_seconds) if out else RECORD_AT_LEAST_SECONDS
 
 
-def _give_up(state: RemovalState, record: Record, now: float) -> Decided | RemovalState:
+def _give_up(state: OperationState, record: Record, now: float) -> Decided | OperationState:
     """Another workflow goes on with it where the member is out, while this one ends."""
     if record.joined is not False:
         return _unwritten(state, state.end.error or "", now)
@@ -137,7 +137,7 @@ def _give_up(state: RemovalState, record: Record, now: float) -> Decided | Remov
     )
 
 
-def _unwritten(state: RemovalState, text: str, now: float) -> RemovalState:
+def _unwritten(state: OperationState, text: str, now: float) -> OperationState:
     note = f"the EtcdMember could not be written within {state.recording_seconds:.0f} s: {text}"
     step = Step(
         name="update_status",
@@ -151,5 +151,5 @@ def _unwritten(state: RemovalState, text: str, now: float) -> RemovalState:
     return _recorded(state.with_step(step), Recorded(step=step, recorded=False, note=note))
 
 
-def _recorded(state: RemovalState, recorded: Recorded) -> RemovalState:
+def _recorded(state: OperationState, recorded: Recorded) -> OperationState:
     return state.at_end(recorded=recorded, phase=EndPhase.TELL)

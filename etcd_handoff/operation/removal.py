@@ -15,7 +15,7 @@ from etcd_handoff.planning import Remove, Transfer
 if TYPE_CHECKING:
     from etcd_handoff.model import Recorded, Report
     from etcd_handoff.operation.commands import Activity
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
     from etcd_handoff.planning import Blocked, Decision, MemberAbsent, Refused
     from etcd_handoff.view import ClusterView
 
@@ -24,7 +24,7 @@ REFUSAL: Final = FailureType.REMOVAL_REFUSED
 """Type of the failure for what will never be safe."""
 
 
-def resolve(state: RemovalState, view: ClusterView) -> Decided | RemovalState | Blocked | Refused | None:
+def resolve(state: OperationState, view: ClusterView) -> Decided | OperationState | Blocked | Refused | None:
     """Pin the member that leaves, once; None when that is done and nobody has joined under its name since."""
     pinned = state.pinned
     if pinned is None:
@@ -34,17 +34,17 @@ def resolve(state: RemovalState, view: ClusterView) -> Decided | RemovalState | 
     return None
 
 
-def goal(state: RemovalState) -> MemberAbsent:
+def goal(state: OperationState) -> MemberAbsent:
     """What is wanted, for the planner."""
     return observation.intent(state)
 
 
-def blocked(state: RemovalState, decision: Blocked) -> RemovalState:
+def blocked(state: OperationState, decision: Blocked) -> OperationState:
     """It waits; an order to k0s is revoked while the member must not go."""
     return leave.withdraw_unsafe(state.blocked_by(decision), decision)
 
 
-def decide(state: RemovalState, step: object) -> Decided | RemovalState:
+def decide(state: OperationState, step: object) -> Decided | OperationState:
     """The step that the planner has answered with; too many in a row are a reason to wait."""
     if state.steps_since_pause >= texts.STEPS_WITHOUT_PAUSE:
         return state.blocked_by(texts.unsettled(state.steps))
@@ -59,7 +59,7 @@ def decide(state: RemovalState, step: object) -> Decided | RemovalState:
     return _remove(state, step)
 
 
-def applied(state: RemovalState, command: Activity, report: Report, now: float) -> RemovalState:
+def applied(state: OperationState, command: Activity, report: Report, now: float) -> OperationState:
     """The state after a step."""
     match command:
         case TransferLeadership():
@@ -69,7 +69,7 @@ def applied(state: RemovalState, command: Activity, report: Report, now: float) 
     return removed(state, report, now)
 
 
-def _transfer(state: RemovalState, step: Transfer) -> Decided:
+def _transfer(state: OperationState, step: Transfer) -> Decided:
     """Leadership moves from the target to another voter, and a majority says so."""
     transferee = state.label_of(step.transferee_id)
     act = act_input(state)
@@ -88,7 +88,7 @@ def _transfer(state: RemovalState, step: Transfer) -> Decided:
     return Decided(state.showing(HandoffState.TRANSFERRING, doing), command)
 
 
-def transferred(state: RemovalState, command: TransferLeadership, report: Report) -> RemovalState:
+def transferred(state: OperationState, command: TransferLeadership, report: Report) -> OperationState:
     """The state after a transfer: an election is to be awaited, or the planner decides anew."""
     state = state.with_step(report.step)
     if report.step.outcome == StepOutcome.TRANSFER_FAILED:
@@ -100,12 +100,12 @@ def transferred(state: RemovalState, command: TransferLeadership, report: Report
     return seen(state, report.view)
 
 
-def elected(state: RemovalState, report: Report) -> RemovalState:
+def elected(state: OperationState, report: Report) -> OperationState:
     """The state after an election was awaited."""
     return _looking(seen(state.with_step(report.step).changed(election=None), report.view))
 
 
-def _remove(state: RemovalState, step: Remove) -> Decided:
+def _remove(state: OperationState, step: Remove) -> Decided:
     """The target leaves the membership: the point of no return, unless it turns out that nothing was proposed."""
     whom = f"{state.label} through {state.label_of(step.via_id)}"
     state = state.showing(HandoffState.REMOVING, f"removing {whom}{texts.alarmed(state.view)}")
@@ -113,7 +113,7 @@ def _remove(state: RemovalState, step: Remove) -> Decided:
     return Decided(state.changed(in_flight=True), command)
 
 
-def removed(state: RemovalState, report: Report, now: float) -> RemovalState:
+def removed(state: OperationState, report: Report, now: float) -> OperationState:
     """The state after an attempt to remove the target."""
     # A second attempt may come after one that has proposed it and could not say so.
     may_be_pending = report.proposed or report.step.attempts > 1
@@ -128,33 +128,33 @@ def removed(state: RemovalState, report: Report, now: float) -> RemovalState:
     return _looking(state)
 
 
-def plan_lines(state: RemovalState, decision: Decision) -> tuple[str, ...]:
+def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
     """The steps that lie before the removal, in words; none while it is blocked."""
     return texts.plan_lines(decision, state.label, state.label_of, state.view)
 
 
-def is_reached(state: RemovalState) -> bool:
+def is_reached(state: OperationState) -> bool:
     """The member is out for good."""
     return state.absent
 
 
-def remains(state: RemovalState) -> str:  # noqa: ARG001  # the EtcdMember says it
+def remains(state: OperationState) -> str:  # noqa: ARG001  # the EtcdMember says it
     """What a removal leaves behind that has failed: nothing that its failure has to tell."""
     return ""
 
 
-def cancelled(state: RemovalState) -> str:
+def cancelled(state: OperationState) -> str:
     """What is true of a removal that was cancelled, in words."""
     stands = f", but spec.leave of {state.label} stands: k0s may still remove it" if state.leave_asked else ""
     return f"cancelled before anything was removed{stands}"
 
 
-def ended(state: RemovalState, written: str) -> str:
+def ended(state: OperationState, written: str) -> str:
     """How it ended well, in words."""
     return f"{state.label} is out; {written}{texts.no_writes(state.writes_acknowledged)}"
 
 
-def result(state: RemovalState, outcome: Outcome | None, recorded: Recorded) -> RemovalResult:
+def result(state: OperationState, outcome: Outcome | None, recorded: Recorded) -> RemovalResult:
     """The result.
 
     Args:
@@ -185,6 +185,6 @@ def result(state: RemovalState, outcome: Outcome | None, recorded: Recorded) -> 
     )
 
 
-def _looking(state: RemovalState) -> RemovalState:
+def _looking(state: OperationState) -> OperationState:
     """A look is due where an activity has seen nothing."""
     return state.changed(look_due=LookDue.QUICK) if state.view is None else state

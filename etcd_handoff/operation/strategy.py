@@ -13,7 +13,7 @@ from etcd_handoff.operation import addition, removal
 if TYPE_CHECKING:
     from etcd_handoff.model import FailureType, OperationResult, Outcome, Recorded, Report
     from etcd_handoff.operation.commands import Activity
-    from etcd_handoff.operation.state import Decided, RemovalState
+    from etcd_handoff.operation.state import Decided, OperationState
     from etcd_handoff.planning import Blocked, Decision, Goal, Refused
     from etcd_handoff.view import ClusterView
 
@@ -25,40 +25,42 @@ class Strategy(Protocol):
     def REFUSAL(self) -> FailureType:  # noqa: N802  # a constant of the module
         """Type of the failure for what will never be safe."""
 
-    def resolve(self, state: RemovalState, view: ClusterView, /) -> Decided | RemovalState | Blocked | Refused | None:
+    def resolve(
+        self, state: OperationState, view: ClusterView, /
+    ) -> Decided | OperationState | Blocked | Refused | None:
         """Find the member that is meant, once; None when it is known and nothing stands against it."""
 
-    def goal(self, state: RemovalState, /) -> Goal:
+    def goal(self, state: OperationState, /) -> Goal:
         """What is wanted, for the planner."""
 
-    def blocked(self, state: RemovalState, decision: Blocked, /) -> RemovalState:
+    def blocked(self, state: OperationState, decision: Blocked, /) -> OperationState:
         """It waits for this."""
 
-    def decide(self, state: RemovalState, step: object, /) -> Decided | RemovalState:
+    def decide(self, state: OperationState, step: object, /) -> Decided | OperationState:
         """Carry out the step that the planner has answered with."""
 
-    def applied(self, state: RemovalState, command: Activity, report: Report, now: float, /) -> RemovalState:
+    def applied(self, state: OperationState, command: Activity, report: Report, now: float, /) -> OperationState:
         """The state after such a step has been carried out."""
 
-    def plan_lines(self, state: RemovalState, decision: Decision, /) -> tuple[str, ...]:
+    def plan_lines(self, state: OperationState, decision: Decision, /) -> tuple[str, ...]:
         """What lies before its end, in words; none while it is blocked."""
 
-    def is_reached(self, state: RemovalState, /) -> bool:
+    def is_reached(self, state: OperationState, /) -> bool:
         """What nothing contradicts shows that the goal is reached."""
 
-    def remains(self, state: RemovalState, /) -> str:
+    def remains(self, state: OperationState, /) -> str:
         """What its failure has to tell of what it leaves behind, in words; empty when that is nothing."""
 
-    def cancelled(self, state: RemovalState, /) -> str:
+    def cancelled(self, state: OperationState, /) -> str:
         """What is true when it was cancelled, in words."""
 
-    def ended(self, state: RemovalState, written: str, /) -> str:
+    def ended(self, state: OperationState, written: str, /) -> str:
         """How it ended well, in words."""
 
-    def result(self, state: RemovalState, outcome: Outcome | None, recorded: Recorded, /) -> OperationResult:
+    def result(self, state: OperationState, outcome: Outcome | None, recorded: Recorded, /) -> OperationResult:
         """Its result."""
 
 
-def of(state: RemovalState) -> Strategy:
+def of(state: OperationState) -> Strategy:
     """The strategy of an operation."""
     return addition if isinstance(state.request, AdditionRequest) else removal

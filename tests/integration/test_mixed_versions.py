@@ -37,7 +37,7 @@ def newer_tree(folder: Path) -> Path:
     model, queue = tree / "etcd_handoff" / "model.py", tree / "etcd_handoff" / "change_queue.py"
     for kind in ("Look", "Act", "Step", "Report", "RemovalRequest"):
         add_field(model, kind)
-    add_field(tree / "etcd_handoff" / "operation" / "state.py", "RemovalState")
+    add_field(tree / "etcd_handoff" / "operation" / "state.py", "OperationState")
     for kind in ("Ticket", "Turn", "Turns"):
         add_field(queue, kind)
     text = model.read_text(encoding="utf-8")

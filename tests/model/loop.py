@@ -21,7 +21,7 @@ from etcd_handoff.errors import EtcdError, KubernetesError
 from etcd_handoff.model import SECONDS_IN_30_DAYS, RemovalRequest
 from etcd_handoff.operation.commands import Activity, AskQueue, DescribeWorker, Fail, Finish, Wait
 from etcd_handoff.operation.loop import apply, decide
-from etcd_handoff.operation.state import RemovalState
+from etcd_handoff.operation.state import OperationState
 from tests.model.cluster import CrashError
 from tests.model.gateways import ModelGateways, claims_of, config_of, etcd_of
 from workflows.execute import CALLS
@@ -54,7 +54,7 @@ class Loop:
         self._worker = WorkerActivities(config, search_attributes=False)
         patience = float(SECONDS_IN_30_DAYS)
         request = RemovalRequest(cluster=CLUSTER, member=cluster.target, blocked_timeout_seconds=patience)
-        state = RemovalState(run_id="model", blocked_seconds_left=patience, request=request, chain_id="model")
+        state = OperationState(run_id="model", blocked_seconds_left=patience, request=request, chain_id="model")
         self._now, self._number, self._attempt = 0.0, 0, 0
         self.outcome, self.said, self.recorded = "", "", False
         self._state, self._next = self._to_an_activity(state)
@@ -72,7 +72,7 @@ class Loop:
         self._number, self._attempt = self._number + 1, 0
         self._state, self._next = self._to_an_activity(apply(self._state, command, result, self._now))
 
-    def _to_an_activity(self, state: RemovalState) -> tuple[RemovalState, Command]:
+    def _to_an_activity(self, state: OperationState) -> tuple[OperationState, Command]:
         """Carry out whatever is no activity; ends with one, or when the removal has ended."""
         while True:
             state, command = decide(state, self._now)

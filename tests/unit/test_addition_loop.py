@@ -13,7 +13,7 @@ from etcd_handoff.operation import current_details, ending
 from etcd_handoff.operation.addition import AddTarget, PromoteTarget
 from etcd_handoff.operation.commands import StepFailure, Until
 from etcd_handoff.operation.proposal import SETTLE_SECONDS
-from etcd_handoff.operation.state import RemovalState
+from etcd_handoff.operation.state import OperationState
 from tests.unit.test_removal_loop import Drive, report, step
 from tests.unit.views import INDEX, A, B, C, D, cluster, down, member
 
@@ -41,7 +41,7 @@ def begin(**options: Any) -> Drive:
     """An addition that has just begun."""
     request = AdditionRequest(cluster="prod", name="node3", peer_urls=(URL,), **options)
     patience = request.blocked_timeout_seconds
-    return Drive(RemovalState(run_id="run", chain_id="chain", request=request, blocked_seconds_left=patience))
+    return Drive(OperationState(run_id="run", chain_id="chain", request=request, blocked_seconds_left=patience))
 
 
 def adding(**options: Any) -> Drive:
@@ -246,7 +246,7 @@ def test_next_run_goes_on_with_the_learner_that_was_added() -> None:
     """What is carried is enough: the ID, and that it was not there at first."""
     addition = added()
     addition.next(to.Wait)
-    carried = RemovalState.model_validate_json(addition.state.model_dump_json())
+    carried = OperationState.model_validate_json(addition.state.model_dump_json())
     after = Drive(carried.changed(request=addition.state.request, chain_id="chain"))
     after.do(to.Observe, observed(VOTER))
     assert ends_well(after).outcome == Outcome.ADDED

@@ -21,7 +21,7 @@ from etcd_handoff.errors import ChangeRefusedError, EtcdError, UnknownOutcomeErr
 from etcd_handoff.model import AdditionRequest, AdditionResult, Recorded, StepOutcome, WorkerTraits
 from etcd_handoff.operation.commands import Activity, AskQueue, DescribeWorker, Fail, Finish, Wait, WriteStatus
 from etcd_handoff.operation.loop import apply, decide
-from etcd_handoff.operation.state import RemovalState
+from etcd_handoff.operation.state import OperationState
 from etcd_handoff.view import ClusterView, MemberView
 from tests.model.gateways import config_of
 from tests.unit.test_removal_loop import step
@@ -161,7 +161,7 @@ async def run(world: World) -> AdditionResult | str:
     """The result of the addition, or why it has failed."""
     activities = EtcdActivities(config_of(["demo"]), "node1", gateway=lambda *_: cast("EtcdGateway", world))
     request = AdditionRequest(cluster="demo", name="node4", peer_urls=(URL,))
-    state = RemovalState(run_id="run", chain_id="chain", request=request, blocked_seconds_left=3600)
+    state = OperationState(run_id="run", chain_id="chain", request=request, blocked_seconds_left=3600)
     now = 0.0
     for number in range(MOST_COMMANDS):
         state, command = decide(state, now)
@@ -177,7 +177,7 @@ async def run(world: World) -> AdditionResult | str:
     return f"it goes round in circles: {state.doing}"
 
 
-async def result_of(activities: EtcdActivities, command: Command, number: int, state: RemovalState) -> Any:
+async def result_of(activities: EtcdActivities, command: Command, number: int, state: OperationState) -> Any:
     """What a command comes to; a worker that dies leaves the activity to another one."""
     match command:
         case AskQueue():

@@ -6,7 +6,7 @@ from typing import Any
 
 from etcd_handoff.model import HandoffState, Pinned, RemovalRequest, Step, StepOutcome
 from etcd_handoff.operation.current_details import details
-from etcd_handoff.operation.state import RemovalState
+from etcd_handoff.operation.state import OperationState
 from etcd_handoff.view import Alarm, ClusterView, MemberView
 
 A, B, C, D = "8211f1d0f64f3269", "91bc3c398fb3c146", "fd422379fda50e48", "c0ffee"
@@ -53,10 +53,10 @@ def step(name: str, outcome: StepOutcome, *, attempts: int = 1, note: str = "") 
     )
 
 
-def state(**fields: Any) -> RemovalState:
+def state(**fields: Any) -> OperationState:
     """A removal of node1 that looks at the cluster, with these fields."""
     known = {"request": REQUEST, "doing": "looking", "pinned": PINNED, "view": VIEW}
-    return RemovalState(run_id="r", blocked_seconds_left=60).changed(**{**known, **fields})
+    return OperationState(run_id="r", blocked_seconds_left=60).changed(**{**known, **fields})
 
 
 def row(text: str, member_id: str) -> str:

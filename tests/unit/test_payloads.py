@@ -35,7 +35,7 @@ from etcd_handoff.model import (
     Step,
     StepOutcome,
 )
-from etcd_handoff.operation.state import RemovalState
+from etcd_handoff.operation.state import OperationState
 from etcd_handoff.payloads import VersionMismatchError, data_converter, invalid_input
 from etcd_handoff.view import Alarm, ClusterView, MemberView
 
@@ -423,7 +423,7 @@ def test_word_that_only_a_newer_worker_knows_is_text(message: Message, field: st
     assert getattr(found, field) == value
 
 
-@pytest.mark.parametrize("hint", [Report, Report | None, list[Report], tuple[Report, ...], RemovalState, model.Look])
+@pytest.mark.parametrize("hint", [Report, Report | None, list[Report], tuple[Report, ...], OperationState, model.Look])
 @pytest.mark.parametrize("data", [b"{}", b"7", b"nope", b'{"step": 1, "cluster": 2}'])
 def test_what_workers_tell_each_other_never_fails_a_workflow_for_good(hint: object, data: bytes) -> None:
     """Answers, inputs of activities and what a run carries into the next: unreadable here is readable elsewhere."""
