@@ -42,6 +42,7 @@ class LearnerStep(MemberChange):
     def __init__(self, looks: Looks, ask: Addition, clock: StepClock, kind: type[AddLearner | PromoteLearner]) -> None:
         super().__init__(looks, ask, clock)
         self._goal = MemberPresent(ask.cluster_id, ask.name, ask.peer_urls, ask.seen_term, ask.seen_index)
+        self._learner_id = ask.learner_id
         self._kind = kind
 
     def _holds_lock(self) -> bool:
@@ -82,6 +83,8 @@ class LearnerStep(MemberChange):
         if view is None:
             return None, None, note
         step = plan(view, self._goal)
+        if isinstance(step, PromoteLearner) and step.learner_id != self._learner_id:
+            return view, None, f"learner {step.learner_id} has its peer URLs, and {self._learner_id} was added"
         if isinstance(step, self._kind):
             return view, step, ""
         return view, None, "the planner wants no such step any more"

@@ -273,10 +273,12 @@ class Addition(Change):
     Attributes:
         name: Name that the member will have.
         peer_urls: All its peer URLs.
+        learner_id: ID of the learner that was added; empty before. No other one is promoted.
     """
 
     name: str
     peer_urls: tuple[str, ...]
+    learner_id: MemberId | Literal[""] = ""
 
 
 class AwaitElection(Act):

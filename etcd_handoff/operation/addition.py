@@ -211,6 +211,7 @@ def _ask(state: OperationState) -> Addition:
         cluster_id=wanted.cluster_id,
         name=wanted.name,
         peer_urls=wanted.peer_urls,
+        learner_id=state.target.member_id,
         doubtful=observation.doubtful(state),
         seen_term=wanted.seen_term,
         seen_index=wanted.seen_index,

@@ -85,11 +85,12 @@ async def added(script: Joining) -> Report:
     return report
 
 
-async def promoted(script: Joining) -> Report:
+async def promoted(script: Joining, learner_id: str = "4") -> Report:
     """One attempt to promote it."""
 
     async def run() -> Report:
-        return await LearnerStep(looks_at(script), ASK, StepClock("node1"), PromoteLearner).run()
+        ask = ASK.model_copy(update={"learner_id": learner_id})
+        return await LearnerStep(looks_at(script), ask, StepClock("node1"), PromoteLearner).run()
 
     report: Report = await ActivityEnvironment().run(run)
     return report
@@ -162,6 +163,13 @@ async def test_learner_is_not_promoted_when_a_voter_hangs_after_the_entry() -> N
     script.reads = {"1", "2"}
     assert (await promoted(script)).step.outcome == "replan"
     assert not any(call.startswith("promote") for call in script.calls)
+
+
+async def test_learner_of_somebody_else_with_its_peer_url_is_not_promoted() -> None:
+    """Ours was removed, and another one added in its place."""
+    script = Joining(learner=True)
+    assert (await promoted(script, learner_id="5")).step.outcome == "replan"
+    assert script.calls == ["look"]
 
 
 async def test_permission_that_is_missing_is_told_and_gives_the_lock_back() -> None:
