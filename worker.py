@@ -17,26 +17,23 @@ from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.etcd import EtcdActivities
-from activities.kubernetes import Gateways
+from etcd_handoff.kubernetes.pool import KubernetesGateways
 from activities.registry import all_activities
-from activities.steps import ActivityFrame
-from activities.worker import WorkerActivities
+from activities.interceptor import ActivityInterceptor
+from activities.worker_info import WorkerActivities
 from etcd_handoff import __version__
-from etcd_handoff.client import connect, connection_failure, remove_temporary_files
-from etcd_handoff.config import Config, check_files, config_path, load_config
+from etcd_handoff.temporal.client import connect
+from etcd_handoff.temporal.connection_failures import connection_failure
+from etcd_handoff.temporal.process_exit import remove_temporary_files
+from etcd_handoff.config import Config, config_path, load_config
+from etcd_handoff.config_files import check_files
 from etcd_handoff.errors import ConfigError
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
-from etcd_handoff.temporal_setup import (
-    Readiness,
-    ServerTooOldError,
-    check_namespace,
-    check_ready_file,
-    check_server,
-    ensure_search_attributes,
-    skip_validation,
-)
+from etcd_handoff.temporal.readiness import Readiness, check_ready_file
+from etcd_handoff.temporal.setup import ServerTooOldError, check_namespace, check_server, skip_validation
+from etcd_handoff.temporal.search_attributes import ensure_search_attributes
 from workflows.add_member import AddMember
-from workflows.arguments import ArgumentCheck
+from etcd_handoff.temporal.interceptors import ArgumentCheckInterceptor
 from workflows.record_status import RecordStatus
 from workflows.remove_member import RemoveMember
 from workflows.turns import ClusterTurns
@@ -58,7 +55,7 @@ HEARTBEAT_THROTTLE: Final = timedelta(milliseconds=250)
 """Heartbeats leave at once, so that cancellations reach an activity quickly: the SDK would hold them for 30 to 60 s."""
 
 WORKFLOWS: Final = (RemoveMember, AddMember, RecordStatus, ClusterTurns, WatchEtcdMembers)
-INTERCEPTORS: Final = (ActivityFrame(), ArgumentCheck())
+INTERCEPTORS: Final = (ActivityInterceptor(), ArgumentCheckInterceptor())
 
 
 def make_worker(client: Client, config: Config, activities: Sequence[Callable[..., Any]]) -> Worker:
@@ -100,7 +97,7 @@ async def serve(config: Config, node: str, ready_file: Path | None = None) -> No
     ready = Readiness(ready_file, client, may_describe=described)
     search_attributes = await ensure_search_attributes(client)
     own = WorkerActivities(config, search_attributes=search_attributes)
-    gateways = Gateways(config, node)
+    gateways = KubernetesGateways(config, node)
     etcd = EtcdActivities(config, node, gateways.prepare, own.traits, claims=gateways.claims)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -16,10 +16,10 @@ from temporalio.exceptions import ApplicationError
 
 from activities import snapshots
 from activities.etcd_addition import LearnerStep
-from activities.etcd_hashes import compare_hashes
+from activities.preconditions import compare_hashes
 from activities.etcd_looks import Looks, doubt, intent
 from activities.etcd_removal import Removal
-from activities.steps import ELSEWHERE, STEP_FAILS, StepClock
+from activities.interceptor import ELSEWHERE, STEP_FAILS, StepClock
 from etcd_handoff import failpoints
 from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.errors import (
@@ -29,7 +29,7 @@ from etcd_handoff.errors import (
     NotLeaderError,
     UnreachableError,
 )
-from etcd_handoff.etcd_gateway import EtcdGateway
+from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.model import Act, Addition, AwaitElection, Look, Report, StepOutcome, WorkerTraits
 from etcd_handoff.planning import AddLearner, PromoteLearner, Transfer, plan
 

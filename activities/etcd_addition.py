@@ -24,7 +24,7 @@ from etcd_handoff.planning import AddLearner, MemberPresent, PromoteLearner, pla
 
 if TYPE_CHECKING:
     from activities.etcd_looks import Looks
-    from activities.steps import StepClock
+    from activities.interceptor import StepClock
     from etcd_handoff.model import Addition
     from etcd_handoff.view import ClusterView, MemberView
 

@@ -13,7 +13,7 @@ from etcd_handoff.errors import CorruptClusterError, EtcdError, EtcdPermissionEr
 
 if TYPE_CHECKING:
     from activities.etcd_looks import Looks
-    from activities.steps import StepClock
+    from activities.interceptor import StepClock
     from etcd_handoff.model import Change, Report
 
 STALE_LOOK_SECONDS: Final = 1.0

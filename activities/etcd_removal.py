@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from activities.etcd_looks import Looks
-    from activities.steps import StepClock
+    from activities.interceptor import StepClock
     from etcd_handoff.model import Act
     from etcd_handoff.view import ClusterView
 

@@ -12,7 +12,7 @@ from etcd_handoff.etcdmember import News, Truth, event_for, member_id_of, resour
 from etcd_handoff.model import StepOutcome
 
 if TYPE_CHECKING:
-    from etcd_handoff.kubernetes_gateway import KubernetesGateway
+    from etcd_handoff.kubernetes.gateway import KubernetesGateway
     from etcd_handoff.model import Record
 
 EVENTS_AT_ONCE: Final = 4

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from activities.etcdmembers import EtcdMemberActivities
-from activities.kubernetes import Gateways, KubernetesActivities
+from etcd_handoff.kubernetes.pool import KubernetesGateways
+from activities.member_status import KubernetesActivities
 from activities.temporal import TemporalActivities
 from activities.turns import TurnActivities
 
@@ -15,14 +16,14 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from activities.etcd import EtcdActivities
-    from activities.worker import WorkerActivities
+    from activities.worker_info import WorkerActivities
 
 
 MARK: Final = "__temporal_activity_definition"
 
 
 def all_activities(
-    client: Client, etcd: EtcdActivities, gateways: Gateways, node: str, worker: WorkerActivities
+    client: Client, etcd: EtcdActivities, gateways: KubernetesGateways, node: str, worker: WorkerActivities
 ) -> list[Callable[..., Any]]:
     """Everything that a worker does for workflows; the caller closes `etcd` and `gateways` afterwards."""
     kubernetes, members = KubernetesActivities(gateways, node), EtcdMemberActivities(gateways)

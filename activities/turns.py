@@ -20,7 +20,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff.change_queue import LOST, Join, Place, Recall, Recalled, Ticket, Turn, Turns, keeps_still, turns_id
 from etcd_handoff.model import OPERATIONS, QUEUE_TASK_TIMEOUT, FailureType, HandoffState
-from etcd_handoff.payloads import CLUSTER_KEY, STATE_KEY
+from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, STATE_KEY
 
 if TYPE_CHECKING:
     from temporalio.client import Client, WorkflowHandle

@@ -29,15 +29,15 @@ from unittest import mock
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
-from activities.kubernetes import Gateways
+from etcd_handoff.kubernetes.pool import KubernetesGateways
 from bench import arena, report
 from bench.dev_server import our_worker
 from bench.trivial import Trivial, trivial
 from etcd_handoff.change_queue import Place, Turn
-from etcd_handoff.client import connect, start_removal, start_watch
+from etcd_handoff.temporal.client import connect, start_removal, start_watch
 from etcd_handoff.config import load_config
 from etcd_handoff.errors import UnreachableError
-from etcd_handoff.etcd_gateway import EtcdGateway
+from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.lab import Lab, LabOptions
 from etcd_handoff.lab.naive import leave
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
@@ -138,7 +138,7 @@ class Bench:
     def __init__(self, lab: Lab, client: Client, samples: Samples, part: str = "") -> None:
         self.lab, self.client, self.samples, self.part = lab, client, samples, part
         config = load_config(lab.config_path)
-        self._etcd, self._resources = EtcdGateway(config.cluster(lab.cluster).etcd), Gateways(config, "bench")
+        self._etcd, self._resources = EtcdGateway(config.cluster(lab.cluster).etcd), KubernetesGateways(config, "bench")
         self._kubernetes = self._resources.require(lab.cluster)
         self._activities = EtcdActivities(config, "bench", self._resources.prepare)
         self._window, self._steps_ms = 0.25, 0.0

@@ -9,19 +9,20 @@ import asyncio
 import hashlib
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from activities.kubernetes import Gateways
+from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.config import ClusterProfile, Config, EtcdProfile, KubernetesProfile
-from etcd_handoff.etcd_gateway import KeyspaceHash
+from etcd_handoff.etcd.port import KeyspaceHash
 from etcd_handoff.etcdmember import KIND
-from etcd_handoff.gateways import EtcdCalls, KubernetesCalls
+from etcd_handoff.etcd.port import EtcdPort
+from etcd_handoff.kubernetes.port import KubernetesPort
 from etcd_handoff.view import ClusterView, MemberView
 
 if TYPE_CHECKING:
     import builtins
     from collections.abc import AsyncIterator, Iterable
 
-    from etcd_handoff.etcd_gateway import EtcdGateway
-    from etcd_handoff.kubernetes_gateway import KubernetesGateway
+    from etcd_handoff.etcd.gateway import EtcdGateway
+    from etcd_handoff.kubernetes.gateway import KubernetesGateway
 
 NAMES: Final = ("node0", "node1", "node2")
 DATABASE: Final = b"all that there is" * 1000
@@ -51,7 +52,7 @@ def _member_id(cluster: str, name: str) -> str:
     return f"{int(cluster[1:]) + 1:x}{NAMES.index(name) + 1:04x}"
 
 
-class SimulatedEtcd(EtcdCalls):
+class SimulatedEtcd(EtcdPort):
     """The gateway of one cluster of three members."""
 
     def __init__(self, profile: EtcdProfile) -> None:
@@ -131,7 +132,7 @@ class SimulatedEtcd(EtcdCalls):
         raise NotImplementedError
 
 
-class SimulatedKubernetes(KubernetesCalls):
+class SimulatedKubernetes(KubernetesPort):
     """The gateway to the API servers of one cluster, with an EtcdMember for each member."""
 
     def __init__(self, cluster: str) -> None:
@@ -200,7 +201,7 @@ class SimulatedKubernetes(KubernetesCalls):
         await asyncio.sleep(PATCH_SECONDS)
 
 
-class SimulatedGateways(Gateways):
+class SimulatedGateways(KubernetesGateways):
     """Gateways to API servers that are not there."""
 
     def __init__(self, of: Config) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import Field
 
-from etcd_handoff.message import MemberId, Message
+from etcd_handoff.wire import MemberId, Message
 
 UNDISTURBED, UNDISTURBED_EACH, LONGEST_UNDISTURBED = timedelta(seconds=2), timedelta(seconds=0.5), timedelta(seconds=60)
 FIRST_REJOIN, LONGEST_REJOIN = timedelta(seconds=10), timedelta(minutes=10)

@@ -37,7 +37,8 @@ from etcd_handoff.model import (
     RemovalRequest,
     RemovalResult,
 )
-from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY, data_converter
+from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
+from etcd_handoff.temporal.converter import data_converter
 
 if TYPE_CHECKING:
     from temporalio.client import Interceptor
@@ -77,7 +78,7 @@ async def start_removal(client: Client, request: RemovalRequest, task_queue: str
     A dry run has a workflow ID of its own (`plan_id`), so that no removal ever takes the end of one for its own.
 
     Args:
-        client: From `connect`, or any client with `etcd_handoff.payloads.data_converter`.
+        client: From `connect`, or any client with `etcd_handoff.temporal.converter.data_converter`.
         request: What to remove.
         task_queue: Task queue of the workers.
 
@@ -94,7 +95,7 @@ async def start_operation(
     """Start any operation on a cluster, or join the one of this member that runs already.
 
     Args:
-        client: From `connect`, or any client with `etcd_handoff.payloads.data_converter`.
+        client: From `connect`, or any client with `etcd_handoff.temporal.converter.data_converter`.
         request: What to do.
         result_type: The result that its workflow has.
         task_queue: Task queue of the workers.
@@ -137,7 +138,7 @@ async def start_watch(client: Client, request: WatchRequest, task_queue: str = T
     """Start watching the EtcdMembers of a cluster, or join the watcher that runs already.
 
     Args:
-        client: From `connect`, or any client with `etcd_handoff.payloads.data_converter`.
+        client: From `connect`, or any client with `etcd_handoff.temporal.converter.data_converter`.
         request: What to watch.
         task_queue: Task queue of the workers.
 
@@ -162,7 +163,7 @@ def remove_temporary_files() -> None:
 
     A program that ends by `os._exit` calls this before: nothing that the interpreter does at its exit is done then.
     """
-    if (kubeconfig := sys.modules.get("etcd_handoff.kubeconfig")) is not None:
+    if (kubeconfig := sys.modules.get("etcd_handoff.kubernetes.kubeconfig")) is not None:
         kubeconfig.remove_temporary_files()
 
 

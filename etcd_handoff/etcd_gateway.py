@@ -13,18 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from etcd_handoff.errors import EtcdError, UnknownOutcomeError, UnreachableError
-from etcd_handoff.etcd_connections import Call, Connections, first_answer
-from etcd_handoff.etcd_lock import (
-    ABSENT,
-    LOCK_KEY,
-    LOCK_STALE_SECONDS,
-    LockAge,
-    LockEntry,
-    lock_value,
-    read_holder,
-)
-from etcd_handoff.etcd_look import hex_id
-from etcd_handoff.etcd_observer import Observer, Route
+from etcd_handoff.etcd.connections import Call, Connections, first_answer
+from etcd_handoff.etcd.lock import ABSENT, LOCK_KEY, LOCK_STALE_SECONDS, LockAge, LockEntry, lock_value, read_holder
+from etcd_handoff.etcd.replies import hex_id
+from etcd_handoff.etcd.observer import Observer, Route
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable

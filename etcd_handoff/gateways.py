@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     import builtins
     from collections.abc import AsyncIterator, Iterable
 
-    from etcd_handoff.etcd_gateway import KeyspaceHash
+    from etcd_handoff.etcd.port import KeyspaceHash
     from etcd_handoff.view import ClusterView
 
 
-class EtcdCalls(Protocol):
-    """The calls of `etcd_handoff.etcd_gateway.EtcdGateway`."""
+class EtcdPort(Protocol):
+    """The calls of `etcd_handoff.etcd.gateway.EtcdGateway`."""
 
     async def close(self) -> None:
         """Close all connections."""
@@ -55,8 +55,8 @@ class EtcdCalls(Protocol):
         """Commit an entry that changes nothing."""
 
 
-class KubernetesCalls(Protocol):
-    """The calls of `etcd_handoff.kubernetes_gateway.KubernetesGateway` that removals and watchers need."""
+class KubernetesPort(Protocol):
+    """The calls of `etcd_handoff.kubernetes.gateway.KubernetesGateway` that removals and watchers need."""
 
     async def close(self) -> None:
         """Close all clients."""

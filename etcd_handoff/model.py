@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field
 
 from etcd_handoff.belief import ResourceClaim
-from etcd_handoff.message import ClusterName, MemberId, MemberName, Message, NewMemberName, PeerUrl, Request
+from etcd_handoff.wire import ClusterName, MemberId, MemberName, Message, NewMemberName, PeerUrl, Request
 from etcd_handoff.view import ClusterView
 
 TASK_QUEUE: Final = "etcd-handoff"

@@ -33,7 +33,7 @@ from temporalio.exceptions import ApplicationError
 from etcd_handoff.change_queue import Recall, Ticket, Turns
 from etcd_handoff.errors import HandoffError
 from etcd_handoff.leave_requests import WatchRequest
-from etcd_handoff.message import Message, Request, describe
+from etcd_handoff.wire import Message, Request, describe
 from etcd_handoff.model import FailureType
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.model import AdditionRequest, AdditionResult
     from etcd_handoff.operation.state import OperationState
-    from etcd_handoff.payloads import invalid_input
+    from etcd_handoff.temporal.converter import invalid_input
     from workflows.operation import Operation
 
 

@@ -34,7 +34,8 @@ with workflow.unsafe.imports_passed_through():
     )
     from etcd_handoff.operation.loop import apply, decide
     from etcd_handoff.operation.state import OperationState
-    from etcd_handoff.payloads import CLUSTER_KEY, MEMBER_KEY, STATE_KEY, invalid_input
+    from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
+    from etcd_handoff.temporal.converter import invalid_input
     from workflows import continuation, execute
     from workflows.turns import join, ticket_of
 

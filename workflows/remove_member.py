@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.belief import Binding
     from etcd_handoff.model import RemovalRequest, RemovalResult
     from etcd_handoff.operation.state import OperationState
-    from etcd_handoff.payloads import invalid_input
+    from etcd_handoff.temporal.converter import invalid_input
     from workflows.operation import Operation
 
 BOUND_MEMO: Final = "etcd-handoff-bound"

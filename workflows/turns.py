@@ -45,7 +45,7 @@ with workflow.unsafe.imports_passed_through():
         with_note,
     )
     from etcd_handoff.etcdmember import resource_name
-    from etcd_handoff.payloads import invalid_input
+    from etcd_handoff.temporal.converter import invalid_input
     from etcd_handoff.removal_progress import Follow, Followed, Note, last_sentence, sentence
 
 if TYPE_CHECKING:

@@ -45,7 +45,7 @@ def _request(given: argparse.Namespace, cluster: str) -> AdditionRequest:
     """The checked input."""
     from pydantic import ValidationError
 
-    from etcd_handoff.message import describe
+    from etcd_handoff.wire import describe
     from etcd_handoff.model import AdditionRequest
 
     options = {
@@ -100,7 +100,7 @@ async def _start(
     """The addition, and whether it was already running."""
     from temporalio.service import RPCError
 
-    from etcd_handoff.client import start_operation
+    from etcd_handoff.temporal.client import start_operation
     from etcd_handoff.model import AdditionResult
 
     try:

@@ -34,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         # What the terminal cannot show is shown escaped, as on standard error, and ends no command.
         sys.stdout.reconfigure(errors="backslashreplace")
     status = run(argv)
-    if "etcd_handoff.client" in sys.modules or "etcd_handoff.kubeconfig" in sys.modules:
-        from etcd_handoff.client import remove_temporary_files
+    if "etcd_handoff.temporal.client" in sys.modules or "etcd_handoff.kubernetes.kubeconfig" in sys.modules:
+        from etcd_handoff.temporal.process_exit import remove_temporary_files
 
         remove_temporary_files()
     try:

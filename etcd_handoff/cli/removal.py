@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from etcd_handoff.cli.following import Story
     from etcd_handoff.cli.planning import Outlook
-    from etcd_handoff.client import Removal, ResultT
+    from etcd_handoff.temporal.client import Removal, ResultT
     from etcd_handoff.config import ClusterProfile
     from etcd_handoff.model import Progress, RemovalRequest
 
@@ -102,7 +102,7 @@ def remove_command(given: argparse.Namespace) -> int:
     """`remove`."""
     import asyncio
 
-    from etcd_handoff.client import removal_id
+    from etcd_handoff.temporal.client import removal_id
     from etcd_handoff.model import TASK_QUEUE
 
     config = read_config(given)
@@ -161,7 +161,7 @@ async def _start(client: Client, request: RemovalRequest, task_queue: str) -> tu
     """The removal, and whether it ran before."""
     from temporalio.service import RPCError
 
-    from etcd_handoff.client import removal_id, start_removal
+    from etcd_handoff.temporal.client import removal_id, start_removal
 
     try:
         before = (await client.get_workflow_handle(removal_id(request)).describe()).run_id

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
-from etcd_handoff.message import Message
+from etcd_handoff.wire import Message
 from etcd_handoff.model import (
     Act,
     AwaitElection,

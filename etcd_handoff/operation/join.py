@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.message import NEW_MEMBER_NAME
+from etcd_handoff.wire import NEW_MEMBER_NAME
 from etcd_handoff.model import AdditionRequest
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 from pydantic import Field
 
 from etcd_handoff.belief import Binding, ResourceClaim
-from etcd_handoff.message import Message
+from etcd_handoff.wire import Message
 from etcd_handoff.model import (
     Approval,
     FoundResource,

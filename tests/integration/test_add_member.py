@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from etcd_handoff.temporal.client import start_operation
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
-from etcd_handoff.client import start_operation
 from etcd_handoff.lab import Role, wait_until
-from etcd_handoff.lab.nodes import Beginning
+from etcd_handoff.lab.nodes import InitialCluster
 from etcd_handoff.model import AdditionRequest, AdditionResult, Progress
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ def beginning(b: Bench, settings: dict[str, str]) -> Beginning:
     """How etcd begins with these variables, and with nothing else."""
     by_url = {node.peer_url: node for node in b.lab.nodes}
     pairs = [pair.split("=", 1) for pair in settings["ETCD_INITIAL_CLUSTER"].split(",")]
-    return Beginning([replace(by_url[url], name=name) for name, url in pairs], settings["ETCD_INITIAL_CLUSTER_STATE"])
+    return InitialCluster(
+        [replace(by_url[url], name=name) for name, url in pairs], settings["ETCD_INITIAL_CLUSTER_STATE"]
+    )
 
 
 async def test_member_that_left_joins_again_with_what_progress_shows(bench: MakeBench) -> None:

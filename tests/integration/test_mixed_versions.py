@@ -65,7 +65,7 @@ async def task_failures(handle: WorkflowHandle[object, RemovalResult]) -> list[s
 
 async def says(process: Process, words: str) -> bool:
     """Its log has these words."""
-    return process.says(words)
+    return process.log_contains(words)
 
 
 async def start_all(b: Bench) -> list[WorkflowHandle[object, RemovalResult]]:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from temporalio import activity
 
-from activities.kubernetes import Gateways
+from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.config import ClusterProfile, Config, EtcdProfile, KubernetesProfile
-from etcd_handoff.etcd_gateway import KeyspaceHash
+from etcd_handoff.etcd.port import KeyspaceHash
 from etcd_handoff.etcdmember import member_id_of, says
-from etcd_handoff.gateways import EtcdCalls, KubernetesCalls
+from etcd_handoff.etcd.port import EtcdPort
+from etcd_handoff.kubernetes.port import KubernetesPort
 
 if TYPE_CHECKING:
     import builtins
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from activities.etcd import ReadClaims
-    from etcd_handoff.etcd_gateway import EtcdGateway
-    from etcd_handoff.kubernetes_gateway import KubernetesGateway
+    from etcd_handoff.etcd.gateway import EtcdGateway
+    from etcd_handoff.kubernetes.gateway import KubernetesGateway
     from etcd_handoff.view import ClusterView
     from tests.model.cluster import Cluster
 
@@ -62,7 +63,7 @@ def claims_of(clusters: dict[str, Cluster]) -> ReadClaims:
     return read
 
 
-class ModelGateways(Gateways):
+class ModelGateways(KubernetesGateways):
     """Gateways to the models' EtcdMembers."""
 
     def __init__(self, config: Config, clusters: dict[str, Cluster]) -> None:
@@ -74,7 +75,7 @@ class ModelGateways(Gateways):
         return cast("KubernetesGateway", ModelKubernetes(self._clusters[cluster]))
 
 
-class ModelEtcd(EtcdCalls):
+class ModelEtcd(EtcdPort):
     """The gateway to the etcd of a model."""
 
     def __init__(self, cluster: Cluster) -> None:
@@ -131,7 +132,7 @@ class ModelEtcd(EtcdCalls):
         raise NotImplementedError
 
 
-class ModelKubernetes(KubernetesCalls):
+class ModelKubernetes(KubernetesPort):
     """The gateway to the API servers of a model."""
 
     def __init__(self, cluster: Cluster) -> None:

@@ -14,8 +14,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
-from activities.kubernetes import KubernetesActivities
-from activities.worker import WorkerActivities
+from activities.member_status import KubernetesActivities
+from activities.worker_info import WorkerActivities
 from etcd_handoff.change_queue import Place, Turn
 from etcd_handoff.errors import EtcdError, KubernetesError
 from etcd_handoff.model import SECONDS_IN_30_DAYS, RemovalRequest

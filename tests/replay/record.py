@@ -19,14 +19,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from etcd_handoff.temporal.client import connect, start_operation, start_removal, start_watch
 from temporalio.client import WorkflowFailureError
 
 from etcd_handoff.change_queue import turns_id
-from etcd_handoff.client import connect, start_operation, start_removal, start_watch
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.k0s import K0sStandIn
-from etcd_handoff.lab.nodes import Beginning
+from etcd_handoff.lab.nodes import InitialCluster
 from etcd_handoff.leave_requests import WatchRequest
 from etcd_handoff.model import AdditionRequest, AdditionResult, RemovalRequest, record_id, workflow_id
 
@@ -183,7 +183,7 @@ async def joining() -> None:
         )
         addition = await start_operation(client, request, AdditionResult)
         await stands(addition, "Blocked", "LearnerNotStarted")
-        await lab.start_etcd(node, Beginning(lab.nodes, "existing"))
+        await lab.start_etcd(node, InitialCluster(lab.nodes, "existing"))
         await addition.execute_update("recheck", {"reason": "it is started"})
         await addition.result()
         write(HISTORIES / "addition.json", await history(addition))
@@ -197,7 +197,7 @@ RECORDINGS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
 async def at(lab: Lab) -> Client:
     """A client of the lab's Temporal, when its members let themselves be removed."""
     os.environ.update(lab.environment)
-    await lab.of_age()
+    await lab.wait_for_health_interval()
     return await connect()
 
 

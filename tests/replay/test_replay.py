@@ -16,7 +16,7 @@ from temporalio.workflow import NondeterminismError
 
 from etcd_handoff.lab.nodes import TOKEN
 from etcd_handoff.model import StepOutcome
-from etcd_handoff.payloads import data_converter
+from etcd_handoff.temporal.converter import data_converter
 from tests.replay.record import UNKNOWN
 from worker import INTERCEPTORS, WORKFLOWS
 

@@ -30,7 +30,7 @@ from workflows.execute import CALLS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from etcd_handoff.etcd_gateway import EtcdGateway
+    from etcd_handoff.etcd.gateway import EtcdGateway
     from etcd_handoff.operation.commands import Command
 
 URL: Final = "http://node4:2380"

@@ -8,7 +8,7 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd_addition import LearnerStep
-from activities.steps import StepClock
+from activities.interceptor import StepClock
 from etcd_handoff.errors import ChangeRefusedError, EtcdPermissionError, UnhealthyClusterError, UnreachableError
 from etcd_handoff.model import Addition, Report
 from etcd_handoff.planning import AddLearner, PromoteLearner

@@ -10,7 +10,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.etcd_looks import Looks
 from activities.etcd_removal import Removal
-from activities.steps import StepClock
+from activities.interceptor import StepClock
 from etcd_handoff.config import EtcdProfile
 from etcd_handoff.errors import (
     CorruptClusterError,
@@ -28,7 +28,7 @@ from etcd_handoff.view import ClusterView, MemberView
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from etcd_handoff.etcd_gateway import EtcdGateway
+    from etcd_handoff.etcd.gateway import EtcdGateway
 
 ACT = Act(cluster="demo", cluster_id="c", target_id="3", holder="run-1", holder_label="removal of node3")
 UNKNOWN = UnknownOutcomeError("no answer within 1 s")

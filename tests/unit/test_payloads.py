@@ -17,7 +17,7 @@ from temporalio.exceptions import ApplicationError
 from etcd_handoff import model
 from etcd_handoff.change_queue import Turns
 from etcd_handoff.leave_requests import WatchRequest
-from etcd_handoff.message import Message, Request
+from etcd_handoff.wire import Message, Request
 from etcd_handoff.model import (
     Act,
     Approval,
@@ -36,7 +36,7 @@ from etcd_handoff.model import (
     StepOutcome,
 )
 from etcd_handoff.operation.state import OperationState
-from etcd_handoff.payloads import VersionMismatchError, data_converter, invalid_input
+from etcd_handoff.temporal.converter import VersionMismatchError, data_converter, invalid_input
 from etcd_handoff.view import Alarm, ClusterView, MemberView
 
 if TYPE_CHECKING:
