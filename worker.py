@@ -13,27 +13,27 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from activities.interceptor import ActivityInterceptor
+from activities.worker_info import WorkerActivities
+from etcd_handoff.config_files import check_files
+from etcd_handoff.kubernetes.pool import KubernetesGateways
+from etcd_handoff.temporal.client import connect
+from etcd_handoff.temporal.connection_failures import connection_failure
+from etcd_handoff.temporal.interceptors import ArgumentCheckInterceptor
+from etcd_handoff.temporal.process_exit import remove_temporary_files
+from etcd_handoff.temporal.readiness import Readiness, check_ready_file
+from etcd_handoff.temporal.search_attributes import ensure_search_attributes
+from etcd_handoff.temporal.setup import ServerTooOldError, check_namespace, check_server, skip_validation
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.etcd import EtcdActivities
-from etcd_handoff.kubernetes.pool import KubernetesGateways
 from activities.registry import all_activities
-from activities.interceptor import ActivityInterceptor
-from activities.worker_info import WorkerActivities
 from etcd_handoff import __version__
-from etcd_handoff.temporal.client import connect
-from etcd_handoff.temporal.connection_failures import connection_failure
-from etcd_handoff.temporal.process_exit import remove_temporary_files
 from etcd_handoff.config import Config, config_path, load_config
-from etcd_handoff.config_files import check_files
 from etcd_handoff.errors import ConfigError
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
-from etcd_handoff.temporal.readiness import Readiness, check_ready_file
-from etcd_handoff.temporal.setup import ServerTooOldError, check_namespace, check_server, skip_validation
-from etcd_handoff.temporal.search_attributes import ensure_search_attributes
 from workflows.add_member import AddMember
-from etcd_handoff.temporal.interceptors import ArgumentCheckInterceptor
 from workflows.record_status import RecordStatus
 from workflows.remove_member import RemoveMember
 from workflows.turns import ClusterTurns

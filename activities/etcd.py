@@ -11,15 +11,25 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.activity_io import (
+    AdditionInput,
+    AwaitElectionInput,
+    CheckLeaderInput,
+    StepInput,
+    StepResult,
+    WorkerInfo,
+)
+from etcd_handoff.contract import StepOutcome
+from etcd_handoff.etcd.gateway import EtcdGateway
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities import snapshots
 from activities.etcd_addition import LearnerStep
-from activities.preconditions import compare_hashes
 from activities.etcd_looks import Looks, doubt, intent
 from activities.etcd_removal import Removal
 from activities.interceptor import ELSEWHERE, STEP_FAILS, StepClock
+from activities.preconditions import compare_hashes
 from etcd_handoff import failpoints
 from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.errors import (
@@ -29,13 +39,12 @@ from etcd_handoff.errors import (
     NotLeaderError,
     UnreachableError,
 )
-from etcd_handoff.etcd.gateway import EtcdGateway
-from etcd_handoff.model import Act, Addition, AwaitElection, Look, Report, StepOutcome, WorkerTraits
 from etcd_handoff.planning import AddLearner, PromoteLearner, Transfer, plan
 
 if TYPE_CHECKING:
+    from etcd_handoff.cluster_view import ClusterView
+
     from etcd_handoff.config import Config
-    from etcd_handoff.view import ClusterView
 
 ReadClaims = Callable[[str], Awaitable[tuple[ResourceClaim, ...] | None]]
 
@@ -73,7 +82,7 @@ class EtcdActivities:
         config: Config,
         node: str,
         prepare: Callable[[str, str], None] | None = None,
-        traits: Callable[[str], WorkerTraits] | None = None,
+        traits: Callable[[str], WorkerInfo] | None = None,
         gateway: Callable[..., EtcdGateway] = EtcdGateway,
         *,
         claims: ReadClaims | None = None,
@@ -98,7 +107,7 @@ class EtcdActivities:
                 await self._looks(cluster).observe()
 
     @activity.defn
-    async def check_leader(self, look: Look) -> Report:
+    async def check_leader(self, look: CheckLeaderInput) -> StepResult:
         """Who is a member, who leads, who is healthy; changes nothing."""
         clock, traits = StepClock(self._node), self._traits(look.cluster) if self._traits else None
         looks, acknowledged, unwritten = self._looks(look.cluster), None, ""
@@ -113,14 +122,14 @@ class EtcdActivities:
             except EtcdPermissionError:
                 raise
             except EtcdError as error:
-                return Report(step=clock.step(StepOutcome.UNAVAILABLE, str(error)), traits=traits)
+                return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, str(error)), traits=traits)
             claims = await claiming if claiming else None
         finally:
             if claiming is not None:
                 claiming.cancel()
         leadership = view.leadership
         leads = f"{view.label(leadership.id)} leads at term {leadership.term}" if leadership else "no leader"
-        return Report(
+        return StepResult(
             step=clock.step(StepOutcome.OBSERVED, f"{leads}{unwritten}"),
             view=view,
             traits=traits,
@@ -129,7 +138,7 @@ class EtcdActivities:
         )
 
     @activity.defn
-    async def move_leader(self, act: Act) -> Report:
+    async def move_leader(self, act: StepInput) -> StepResult:
         """The leading target has handed leadership to the best transferee, or a fresh view says why not.
 
         MoveLeader's own answer comes with the next 100 ms tick although the transfer takes milliseconds, so the
@@ -139,12 +148,12 @@ class EtcdActivities:
         view, note = await looks.look(act.doubtful)
         step = plan(view, intent(act)) if view else None
         if view is None or not isinstance(step, Transfer):
-            return Report(step=clock.step(StepOutcome.REPLAN, note or "no transfer is needed any more"), view=view)
+            return StepResult(step=clock.step(StepOutcome.REPLAN, note or "no transfer is needed any more"), view=view)
         name = view.label(step.transferee_id)
         try:
             leader_id = await self._hand_over(looks.gateway, act.target_id, step)
         except NotLeaderError:
-            return Report(step=clock.step(StepOutcome.REPLAN, "the target does not lead any more"))
+            return StepResult(step=clock.step(StepOutcome.REPLAN, "the target does not lead any more"))
         except EtcdPermissionError:
             raise
         except EtcdError as error:
@@ -155,10 +164,10 @@ class EtcdActivities:
             note = f"to {view.label(leader_id)}" if leader_id else silent
         # `await_election` ends with such a look too: both together cost one decision.
         view, _ = await looks.look(act.doubtful)
-        return Report(step=clock.step(outcome, note), view=view, transferee_id=step.transferee_id)
+        return StepResult(step=clock.step(outcome, note), view=view, transferee_id=step.transferee_id)
 
     @activity.defn
-    async def await_election(self, ask: AwaitElection) -> Report:
+    async def await_election(self, ask: AwaitElectionInput) -> StepResult:
         """A majority of the voters names a current voter other than the target as leader, at a higher term.
 
         It runs beside `move_leader`. Until the others have heard of a new leader only they are asked, each for itself:
@@ -176,13 +185,13 @@ class EtcdActivities:
                     if view and found and found.id != ask.target_id and found.term > ask.term_before:
                         self._prepare_record(ask, view)
                         said = f"{view.label(found.id)} leads at term {found.term}"
-                        return Report(step=clock.step(StepOutcome.ELECTED, said), view=view)
+                        return StepResult(step=clock.step(StepOutcome.ELECTED, said), view=view)
                     await asyncio.sleep(WATCH_SECONDS)
         note = note or f"no majority names another leader after {ELECTION_SECONDS:g} s"
-        return Report(step=clock.step(StepOutcome.NO_ELECTION, note), view=view)
+        return StepResult(step=clock.step(StepOutcome.NO_ELECTION, note), view=view)
 
     @activity.defn
-    async def remove_member(self, act: Act) -> Report:
+    async def remove_member(self, act: StepInput) -> StepResult:
         """The target is not in the linearizable member list, or a fresh view says why it still is.
 
         etcd's own answer is the membership without the target. After any other answer the state is read again before
@@ -194,38 +203,38 @@ class EtcdActivities:
         return await removal.run()
 
     @activity.defn
-    async def add_learner(self, ask: Addition) -> Report:
+    async def add_learner(self, ask: AdditionInput) -> StepResult:
         """A member with the wanted peer URLs is in the member list, or a fresh view says why not."""
         return await LearnerStep(self._looks(ask.cluster), ask, StepClock(self._node), AddLearner).run()
 
     @activity.defn
-    async def promote_member(self, ask: Addition) -> Report:
+    async def promote_member(self, ask: AdditionInput) -> StepResult:
         """The learner with the wanted peer URLs has a vote, or a fresh view says why not."""
         return await LearnerStep(self._looks(ask.cluster), ask, StepClock(self._node), PromoteLearner).run()
 
     @activity.defn
-    async def check_hash(self, act: Act) -> Report:
+    async def check_hash(self, act: StepInput) -> StepResult:
         """All voters have the same keyspace at one revision (etcd's HashKV), or a note says which differ."""
         clock, looks = StepClock(self._node), self._looks(act.cluster)
         view, note = await looks.look()
         if view is None or (note := doubt(view, act)):
-            return Report(step=clock.step(StepOutcome.UNAVAILABLE, note), view=view)
+            return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, note), view=view)
         outcome, note = await compare_hashes(looks.gateway, view)
-        return Report(step=clock.step(outcome, note), view=view)
+        return StepResult(step=clock.step(outcome, note), view=view)
 
     @activity.defn
-    async def take_snapshot(self, act: Act) -> Report:
+    async def take_snapshot(self, act: StepInput) -> StepResult:
         """A snapshot, checked against the SHA-256 at its end, lies in the profile's snapshot_directory on this node."""
         clock, looks = StepClock(self._node), self._looks(act.cluster)
         profile = self._config.cluster(act.cluster).etcd
         folder = profile.snapshot_directory
         if folder is None:
             text = f"no snapshot_directory in the profile {act.cluster!r}; set it or start without snapshot"
-            return Report(step=clock.step(StepOutcome.FAILED, text))
+            return StepResult(step=clock.step(StepOutcome.FAILED, text))
         view, note = await looks.look(act.doubtful)
         source = snapshots.source_of(view, act.target_id) if view else None
         if view is None or source is None or (note := doubt(view, act)):
-            return Report(step=clock.step(StepOutcome.UNAVAILABLE, note or "no healthy voter"), view=view)
+            return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, note or "no healthy voter"), view=view)
         info, target = activity.info(), view.member(act.target_id)
         leaves = target is not None and target.name.lower() == self._node.lower()
         if leaves and info.attempt < SNAPSHOT_ELSEWHERE_ATTEMPTS:
@@ -237,11 +246,11 @@ class EtcdActivities:
                 size = await snapshots.store(chunks, path, info.attempt, source.db_size_bytes)
             await asyncio.to_thread(snapshots.prune, folder, act.cluster, profile.snapshots_kept)
         except (EtcdError, OSError) as error:
-            return Report(step=clock.step(StepOutcome.UNAVAILABLE, f"from {source.label}: {error}"), view=view)
+            return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, f"from {source.label}: {error}"), view=view)
         text = f"{path} on {self._node}, {size} bytes from {source.label}"
         if leaves:
             text += "; this is the node that leaves: copy it before the node is wiped"
-        return Report(step=clock.step(StepOutcome.SAVED, text), view=view)
+        return StepResult(step=clock.step(StepOutcome.SAVED, text), view=view)
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
@@ -272,18 +281,20 @@ class EtcdActivities:
         except Exception:  # noqa: BLE001  # a second witness that is away decides nothing
             return None
 
-    def _prepare_record(self, act: Act, view: ClusterView) -> None:
+    def _prepare_record(self, act: StepInput, view: ClusterView) -> None:
         """What is written when the member is out is made ready while Temporal and etcd must be waited for anyway."""
         if self._prepare is not None and (target := view.member(act.target_id)) is not None:
             self._prepare(act.cluster, target.name)
 
-    async def _hear_of_election(self, gateway: EtcdGateway, ask: AwaitElection) -> None:
+    async def _hear_of_election(self, gateway: EtcdGateway, ask: AwaitElectionInput) -> None:
         """All others have heard of a new leader, or only a look at the whole cluster can tell."""
         with contextlib.suppress(UnreachableError, TimeoutError):
             async with asyncio.timeout(HEAR_SECONDS):
                 while True:
-                    heard = await asyncio.gather(*(gateway.status_of(member_id) for member_id in ask.others))
-                    if all(led not in (None, ask.target_id) and term > ask.term_before for led, term in heard):
+                    latest_position = await asyncio.gather(*(gateway.status_of(member_id) for member_id in ask.others))
+                    if all(
+                        led not in (None, ask.target_id) and term > ask.term_before for led, term in latest_position
+                    ):
                         return
                     await asyncio.sleep(WATCH_SECONDS)
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etcd_handoff.activity_io import StepResult
+from etcd_handoff.contract import StepOutcome
+
 from activities.etcd_change import LOOKS, Commit, MemberChange
 from etcd_handoff import failpoints
 from etcd_handoff.errors import (
@@ -19,14 +22,14 @@ from etcd_handoff.errors import (
     UnhealthyClusterError,
     UnreachableError,
 )
-from etcd_handoff.model import Report, StepOutcome
 from etcd_handoff.planning import AddLearner, MemberPresent, PromoteLearner, plan
 
 if TYPE_CHECKING:
+    from etcd_handoff.activity_io import AdditionInput
+    from etcd_handoff.cluster_view import ClusterView, MemberView
+
     from activities.etcd_looks import Looks
     from activities.interceptor import StepClock
-    from etcd_handoff.model import Addition
-    from etcd_handoff.view import ClusterView, MemberView
 
 
 class LearnerStep(MemberChange):
@@ -39,7 +42,9 @@ class LearnerStep(MemberChange):
         kind: The step that the planner must answer with; with anything else nothing is changed.
     """
 
-    def __init__(self, looks: Looks, ask: Addition, clock: StepClock, kind: type[AddLearner | PromoteLearner]) -> None:
+    def __init__(
+        self, looks: Looks, ask: AdditionInput, clock: StepClock, kind: type[AddLearner | PromoteLearner]
+    ) -> None:
         super().__init__(looks, ask, clock)
         self._goal = MemberPresent(ask.cluster_id, ask.name, ask.peer_urls, ask.seen_term, ask.seen_index)
         self._learner_id = ask.learner_id
@@ -48,7 +53,7 @@ class LearnerStep(MemberChange):
     def _holds_lock(self) -> bool:
         return bool(self._locked_through)
 
-    async def _run(self) -> Report:
+    async def _run(self) -> StepResult:
         view, step, note = await self._plan()
         if view is None or step is None:
             return self._replan(view, note)
@@ -58,7 +63,7 @@ class LearnerStep(MemberChange):
             committed = await self._commit(via_id) if self._change.holder else Commit()
             if committed.holder:
                 note = f"{committed.holder} changes this etcd cluster and has the lock in etcd"
-                return Report(step=self._clock.step(StepOutcome.LOCKED, note), view=view)
+                return StepResult(step=self._clock.step(StepOutcome.LOCKED, note), view=view)
             locked = self._now()
             view, step, note = await self._plan()
             ended = self._now()
@@ -89,7 +94,7 @@ class LearnerStep(MemberChange):
             return view, step, ""
         return view, None, "the planner wants no such step any more"
 
-    async def _propose(self, view: ClusterView, step: AddLearner | PromoteLearner) -> Report:
+    async def _propose(self, view: ClusterView, step: AddLearner | PromoteLearner) -> StepResult:
         via, added_id, note, refused = view.label(step.via_id), "", "", False
         try:
             if isinstance(step, AddLearner):
@@ -113,11 +118,11 @@ class LearnerStep(MemberChange):
             outcome = StepOutcome.ADDED if self._kind is AddLearner else StepOutcome.PROMOTED
             text = "; ".join(text for text in (f"through {via}", note) if text)
             member_id = added_id or (member.id if member else "")
-            return Report(step=self._clock.step(outcome, text), view=after, added_id=member_id, proposed=True)
+            return StepResult(step=self._clock.step(outcome, text), view=after, added_id=member_id, proposed=True)
         if refused:
-            return Report(step=self._clock.step(StepOutcome.REFUSED_BY_ETCD, note), view=after)
+            return StepResult(step=self._clock.step(StepOutcome.REFUSED_BY_ETCD, note), view=after)
         text = note or unread or f"{via} agreed, but the member list does not show it"
-        return Report(
+        return StepResult(
             step=self._clock.step(StepOutcome.REPLAN, text), view=after, added_id=added_id, proposed=self._proposed
         )
 
@@ -130,5 +135,5 @@ class LearnerStep(MemberChange):
     def _is_done(self, member: MemberView | None) -> bool:
         return member is not None and (self._kind is AddLearner or not member.is_learner)
 
-    def _replan(self, view: ClusterView | None, note: str) -> Report:
-        return Report(step=self._clock.step(StepOutcome.REPLAN, note), view=view)
+    def _replan(self, view: ClusterView | None, note: str) -> StepResult:
+        return StepResult(step=self._clock.step(StepOutcome.REPLAN, note), view=view)

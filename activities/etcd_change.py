@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 from etcd_handoff.errors import CorruptClusterError, EtcdError, EtcdPermissionError, SpaceExceededError
 
 if TYPE_CHECKING:
+    from etcd_handoff.activity_io import ChangeInput, StepResult
+
     from activities.etcd_looks import Looks
     from activities.interceptor import StepClock
-    from etcd_handoff.model import Change, Report
 
 STALE_LOOK_SECONDS: Final = 1.0
 """A look that is older when the proposal is to be sent is made again: the worker was paused meanwhile, and others may
@@ -52,13 +53,13 @@ class MemberChange(ABC):
         clock: Times the step.
     """
 
-    def __init__(self, looks: Looks, change: Change, clock: StepClock) -> None:
+    def __init__(self, looks: Looks, change: ChangeInput, clock: StepClock) -> None:
         self._looks, self._gateway, self._change, self._clock = looks, looks.gateway, change, clock
         self._locked_through = ""
         self._proposed = False
         self._started = self._now()
 
-    async def run(self) -> Report:
+    async def run(self) -> StepResult:
         """The change is in the linearizable member list, or a fresh view says why it is not.
 
         Raises:
@@ -72,7 +73,7 @@ class MemberChange(ABC):
                 await asyncio.shield(self._give_back())
 
     @abstractmethod
-    async def _run(self) -> Report:
+    async def _run(self) -> StepResult:
         """The attempt itself."""
 
     @abstractmethod

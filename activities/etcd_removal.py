@@ -10,6 +10,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from etcd_handoff.activity_io import StepResult
+from etcd_handoff.contract import StepOutcome
+
 from activities.etcd_change import LOOKS, UNWRITABLE, Commit, MemberChange
 from activities.etcd_looks import intent
 from etcd_handoff import failpoints
@@ -21,16 +24,16 @@ from etcd_handoff.errors import (
     UnhealthyClusterError,
     UnreachableError,
 )
-from etcd_handoff.model import Report, StepOutcome
 from etcd_handoff.planning import Done, Remove, plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from etcd_handoff.activity_io import StepInput
+    from etcd_handoff.cluster_view import ClusterView
+
     from activities.etcd_looks import Looks
     from activities.interceptor import StepClock
-    from etcd_handoff.model import Act
-    from etcd_handoff.view import ClusterView
 
 
 class Removal(MemberChange):
@@ -43,7 +46,7 @@ class Removal(MemberChange):
         prepare: Called with the view once the removal is about to be proposed.
     """
 
-    def __init__(self, looks: Looks, act: Act, clock: StepClock, prepare: Callable[[ClusterView], None]) -> None:
+    def __init__(self, looks: Looks, act: StepInput, clock: StepClock, prepare: Callable[[ClusterView], None]) -> None:
         super().__init__(looks, act, clock)
         self._act = act
         self._prepare = prepare
@@ -51,7 +54,7 @@ class Removal(MemberChange):
     def _holds_lock(self) -> bool:
         return bool(self._locked_through) and not self._proposed
 
-    async def _run(self) -> Report:
+    async def _run(self) -> StepResult:
         view, via_id = self._looks.recent_via(self._act) if self._act.holder else (None, "")
         if self._act.holder and not via_id:
             view, note = await self._look()
@@ -64,7 +67,7 @@ class Removal(MemberChange):
             committed = await self._commit(via_id) if self._act.holder else Commit()
             if committed.holder:
                 note = f"{committed.holder} changes this etcd cluster and has the lock in etcd"
-                return Report(step=self._clock.step(StepOutcome.LOCKED, note), view=view)
+                return StepResult(step=self._clock.step(StepOutcome.LOCKED, note), view=view)
             locked = self._now()
             view, note = await self._look()
             ended = self._now()
@@ -74,7 +77,7 @@ class Removal(MemberChange):
             if committed.silence:
                 if step.via_id == via_id:
                     note = f"no write was committed through {view.label(via_id)}: {committed.silence}"
-                    return Report(step=self._clock.step(StepOutcome.REPLAN, note), view=view)
+                    return StepResult(step=self._clock.step(StepOutcome.REPLAN, note), view=view)
                 via_id = step.via_id
                 continue
             await failpoints.reach("remove_member.looked")
@@ -83,9 +86,9 @@ class Removal(MemberChange):
             if self._is_fresh(began, locked, ended):
                 return await self._propose(view, step.via_id)
         note = f"no look was fresh enough, or none followed a committed write, in {LOOKS} tries"
-        return Report(step=self._clock.step(StepOutcome.REPLAN, note), view=view)
+        return StepResult(step=self._clock.step(StepOutcome.REPLAN, note), view=view)
 
-    async def _propose(self, view: ClusterView, via_id: str) -> Report:
+    async def _propose(self, view: ClusterView, via_id: str) -> StepResult:
         via, target_id = view.label(via_id), self._act.target_id
         self._prepare(view)
         removing = asyncio.ensure_future(self._gateway.remove_member(target_id, via_id))
@@ -96,14 +99,14 @@ class Removal(MemberChange):
             left = await removing
         except (UnhealthyClusterError, NotEnoughStartedError) as error:
             self._proposed = False
-            return Report(step=self._clock.step(StepOutcome.REFUSED_BY_ETCD, f"{via} answers: {error}"), view=view)
+            return StepResult(step=self._clock.step(StepOutcome.REFUSED_BY_ETCD, f"{via} answers: {error}"), view=view)
         except EtcdPermissionError:
             self._proposed = False
             raise
         except UnreachableError as error:  # it was not sent
             self._proposed = False
             note = f"{via} could not be asked: {error}"
-            return Report(step=self._clock.step(StepOutcome.REPLAN, note), view=(await self._look())[0])
+            return StepResult(step=self._clock.step(StepOutcome.REPLAN, note), view=(await self._look())[0])
         except MemberNotFoundError:
             note = f"{via} does not know the member"
         except EtcdError as error:
@@ -116,10 +119,10 @@ class Removal(MemberChange):
             after, unread = None, str(error)
         if after is None or after.member(target_id) is not None:
             text = note or unread or f"{via} agreed, but the member is still listed"
-            return Report(step=self._clock.step(StepOutcome.REPLAN, text), view=after, proposed=True)
+            return StepResult(step=self._clock.step(StepOutcome.REPLAN, text), view=after, proposed=True)
         acknowledged, unwritten = await self._acknowledge(after, via_id)
         texts = (f"through {via}", note, unwritten)
-        return Report(
+        return StepResult(
             step=self._clock.step(StepOutcome.REMOVED, "; ".join(text for text in texts if text)),
             view=after,
             proposed=True,
@@ -155,12 +158,14 @@ class Removal(MemberChange):
     async def _look(self, leaving: str = "") -> tuple[ClusterView | None, str]:
         return await self._looks.look(self._act.doubtful, leaving)
 
-    async def _nothing_to_do(self, view: ClusterView | None, note: str) -> Report:
+    async def _nothing_to_do(self, view: ClusterView | None, note: str) -> StepResult:
         """The step's end when the planner does not want the removal now."""
         if view is None or not isinstance(plan(view, intent(self._act)), Done):
-            return Report(step=self._clock.step(StepOutcome.REPLAN, note or "no removal is safe any more"), view=view)
+            return StepResult(
+                step=self._clock.step(StepOutcome.REPLAN, note or "no removal is safe any more"), view=view
+            )
         leadership = view.leadership
         acknowledged, unwritten = await self._acknowledge(view, leadership.id if leadership else self._locked_through)
         text = "; ".join(text for text in ("it is not in the member list", unwritten) if text)
         step = self._clock.step(StepOutcome.ALREADY_ABSENT, text)
-        return Report(step=step, view=view, writes_acknowledged=acknowledged)
+        return StepResult(step=step, view=view, writes_acknowledged=acknowledged)

@@ -7,13 +7,14 @@ import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from etcd_handoff.contract import StepOutcome
+
 from etcd_handoff.errors import ConflictError, KindGoneError, ObjectGoneError
 from etcd_handoff.etcdmember import News, Truth, event_for, member_id_of, resource_name, status_for
-from etcd_handoff.model import StepOutcome
 
 if TYPE_CHECKING:
+    from etcd_handoff.activity_io import UpdateStatusInput
     from etcd_handoff.kubernetes.gateway import KubernetesGateway
-    from etcd_handoff.model import Record
 
 EVENTS_AT_ONCE: Final = 4
 EVENT_STEPS: Final = 10
@@ -32,7 +33,7 @@ Resource = dict[str, Any]
 
 
 async def write_status(
-    gateway: KubernetesGateway, record: Record, known: Resource | None
+    gateway: KubernetesGateway, record: UpdateStatusInput, known: Resource | None
 ) -> tuple[str, Resource | None]:
     """Nothing and the resource once that says what is true; otherwise why none was touched.
 
@@ -45,14 +46,14 @@ async def write_status(
     Raises:
         ObjectGoneError: There seems to be none, but not all API servers say so, or the kind is not installed.
     """
-    if known is not None and not left_alone(known, record) and (status := _status(known, record)):
+    if known is not None and not reason_to_skip(known, record) and (status := _status(known, record)):
         with contextlib.suppress(ConflictError, ObjectGoneError):
             return "", await gateway.patch_status(known, status, departing=record.member_name)
     for _ in range(CONFLICT_TRIES):
         resource = await member_resource(gateway, record.member_name, record.member_id)
         if resource is None:
             return f"there is no EtcdMember for {record.member_name or record.member_id}", None
-        if note := left_alone(resource, record):
+        if note := reason_to_skip(resource, record):
             return note, None
         if not (status := _status(resource, record)):
             return "", resource
@@ -65,7 +66,7 @@ async def write_status(
     raise ConflictError(msg)
 
 
-def left_alone(resource: Resource, record: Record) -> str:
+def reason_to_skip(resource: Resource, record: UpdateStatusInput) -> str:
     """Why an EtcdMember is not written, though it is named like the member; empty when it is the member's.
 
     One that speaks of another member says nothing about ours, whatever its name: its node has joined again. One without
@@ -114,13 +115,13 @@ def _owns_leave(fields: object) -> bool:
     return isinstance(spec, dict) and "f:leave" in spec
 
 
-def _status(resource: Resource, record: Record) -> dict[str, Any]:
+def _status(resource: Resource, record: UpdateStatusInput) -> dict[str, Any]:
     """The status fields to set so that the EtcdMember says what `record` says; empty when it does already."""
     truth = Truth(record.member_id, record.joined, record.message, record.failed, record.peer_urls)
     return status_for(resource, truth, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
-async def send_events(gateway: KubernetesGateway, resource: Resource, record: Record) -> None:
+async def send_events(gateway: KubernetesGateway, resource: Resource, record: UpdateStatusInput) -> None:
     """One Event for each of the last steps and one for the end; told again after a lost answer, they are the same."""
     news = [
         News(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from activities.etcdmembers import EtcdMemberActivities
 from etcd_handoff.kubernetes.pool import KubernetesGateways
+
+from activities.etcdmembers import EtcdMemberActivities
 from activities.member_status import KubernetesActivities
 from activities.temporal import TemporalActivities
 from activities.turns import TurnActivities

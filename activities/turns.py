@@ -9,6 +9,20 @@ from collections import deque
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from etcd_handoff.contract import OPERATIONS, QUEUE_TASK_TIMEOUT, FailureType, HandoffState
+from etcd_handoff.operation.queue_state import (
+    LOST,
+    ChangeQueueState,
+    Join,
+    QueueEntry,
+    QueuePosition,
+    Recalled,
+    RecallEntriesInput,
+    TakeTurnResult,
+    change_queue_id,
+    start_delay,
+)
+from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, STATE_KEY
 from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import PendingWorkflowTaskState, WorkflowExecutionStatus
@@ -17,10 +31,6 @@ from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeou
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
-
-from etcd_handoff.change_queue import LOST, Join, Place, Recall, Recalled, Ticket, Turn, Turns, keeps_still, turns_id
-from etcd_handoff.model import OPERATIONS, QUEUE_TASK_TIMEOUT, FailureType, HandoffState
-from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, STATE_KEY
 
 if TYPE_CHECKING:
     from temporalio.client import Client, WorkflowHandle
@@ -56,18 +66,18 @@ class TurnActivities:
         self._begun: deque[float] = deque()
 
     @activity.defn
-    async def take_turn(self, join: Join) -> Place:
+    async def take_turn(self, join: Join) -> TakeTurnResult:
         """A removal stands in its cluster's queue, or gives its turn back.
 
         Without a queue it starts one, which gives it the turn, unless the last queue did not end by itself: then others
         may have a turn from it, and the new queue asks them first. Done again after a lost answer, it finds the queue
         that it started itself and joins it, which changes nothing but makes the queue tell whose turn it is.
         """
-        ticket, queue = join.ticket, self._client.get_workflow_handle(turns_id(join.cluster_id))
-        still = keeps_still(self._begun_lately()) if ticket.waits else None
+        ticket, queue = join.ticket, self._client.get_workflow_handle(change_queue_id(join.cluster_id))
+        still = start_delay(self._begun_lately()) if ticket.waits else None
         if not (ticket.waits or join.wakes):
             # A turn is given back beside the queue's start delay, which nobody is to end for that.
-            return await self._joined(queue, join) or Place(turn=_unknown(ticket))
+            return await self._joined(queue, join) or TakeTurnResult(turn=_unknown(ticket))
         while True:
             # ALLOW_DUPLICATE would start it in any case: how the last one ended has to be asked before.
             last = await describe(self._client, queue.id)
@@ -79,11 +89,13 @@ class TurnActivities:
             if not await self._started(queue.id, join, None if lost else still, doubtful=(LOST,) if lost else ()):
                 continue  # somebody else was quicker
             if lost:
-                return Place(turn=_unknown(ticket, LOST))
-            return Place(turn=Turn(granted=ticket.waits, chain_id=ticket.chain_id, request=ticket.request))
+                return TakeTurnResult(turn=_unknown(ticket, LOST))
+            return TakeTurnResult(
+                turn=QueuePosition(granted=ticket.waits, chain_id=ticket.chain_id, request=ticket.request)
+            )
 
     @activity.defn
-    async def recall_tickets(self, recall: Recall) -> Recalled:
+    async def recall_tickets(self, recall: RecallEntriesInput) -> Recalled:
         """Who of the open removals stands in the queue of an etcd cluster, and who has the turn.
 
         Asking makes a removal count its request up: what an earlier queue granted and is still on its way counts no
@@ -91,7 +103,7 @@ class TurnActivities:
         """
         slots = asyncio.Semaphore(RECALLED_AT_ONCE)
 
-        async def one(workflow_id: str, *, matters: bool) -> Ticket | str | None:
+        async def one(workflow_id: str, *, matters: bool) -> QueueEntry | str | None:
             async with slots:
                 answer = await self._recall(workflow_id, recall)
                 return None if isinstance(answer, str) and not matters else answer
@@ -103,7 +115,7 @@ class TurnActivities:
             removals = [(removal.id, _may_hold(removal, recall.profiles)) for removal in listed]
         answers = await asyncio.gather(*(one(workflow_id, matters=matters) for workflow_id, matters in removals))
         return Recalled(
-            tickets=tuple(answer for answer in answers if isinstance(answer, Ticket)),
+            tickets=tuple(answer for answer in answers if isinstance(answer, QueueEntry)),
             silent=tuple(answer for answer in answers if isinstance(answer, str)),
         )
 
@@ -112,7 +124,7 @@ class TurnActivities:
         try:
             await self._client.start_workflow(
                 TURNS_TYPE,
-                Turns(cluster_id=join.cluster_id, tickets=(join.ticket,), doubtful=doubtful),
+                ChangeQueueState(cluster_id=join.cluster_id, tickets=(join.ticket,), doubtful=doubtful),
                 id=queue_id,
                 task_queue=activity.info().task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
@@ -125,7 +137,7 @@ class TurnActivities:
             return False
         return True
 
-    async def _joined(self, queue: WorkflowHandle[Any, Any], join: Join) -> Place | None:
+    async def _joined(self, queue: WorkflowHandle[Any, Any], join: Join) -> TakeTurnResult | None:
         """The place in a queue that runs; None when it has ended.
 
         The signal is kept until somebody works for the queue, which keeps the place; the update brings the answer.
@@ -143,9 +155,9 @@ class TurnActivities:
             # A signal alone does not end a start delay (seen on Temporal Server 1.32), an update does.
             with contextlib.suppress(RPCError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError):
                 await _position(queue, ticket, WAKE_SECONDS)
-        return Place(turn=_unknown(ticket))
+        return TakeTurnResult(turn=_unknown(ticket))
 
-    async def _ask(self, queue: WorkflowHandle[Any, Any], ticket: Ticket) -> Place:
+    async def _ask(self, queue: WorkflowHandle[Any, Any], ticket: QueueEntry) -> TakeTurnResult:
         """What the queue answers, or why it does not.
 
         Raises:
@@ -153,9 +165,9 @@ class TurnActivities:
         """
         for seconds in ASK_SECONDS:
             try:
-                return Place(turn=await _position(queue, ticket, seconds))
+                return TakeTurnResult(turn=await _position(queue, ticket, seconds))
             except WorkflowUpdateFailedError:  # a worker of another version, where the signal has to do
-                return Place(turn=_unknown(ticket))
+                return TakeTurnResult(turn=_unknown(ticket))
             except WorkflowUpdateRPCTimeoutOrCancelledError:
                 if activity.is_cancelled():  # which the SDK calls by the same name
                     raise asyncio.CancelledError from None
@@ -163,14 +175,14 @@ class TurnActivities:
                 if error.status is RPCStatusCode.NOT_FOUND:
                     raise
         text = why_silent(await describe(self._client, queue.id), activity.info().task_queue)
-        return Place(turn=_unknown(ticket), silent=f"the queue {queue.id} does not answer: {text}")
+        return TakeTurnResult(turn=_unknown(ticket), silent=f"the queue {queue.id} does not answer: {text}")
 
-    async def _recall(self, workflow_id: str, recall: Recall) -> Ticket | str | None:
+    async def _recall(self, workflow_id: str, recall: RecallEntriesInput) -> QueueEntry | str | None:
         """The ticket of a removal; None when it has none for this etcd cluster, its ID when it does not answer."""
         removal = self._client.get_workflow_handle(workflow_id)
         try:
-            ticket: Ticket = await removal.execute_update(
-                REJOIN, recall, result_type=Ticket, rpc_timeout=timedelta(seconds=RECALL_SECONDS)
+            ticket: QueueEntry = await removal.execute_update(
+                REJOIN, recall, result_type=QueueEntry, rpc_timeout=timedelta(seconds=RECALL_SECONDS)
             )
         except WorkflowUpdateFailedError as error:
             refused = isinstance(error.cause, ApplicationError) and error.cause.type == FailureType.INVALID_INPUT
@@ -231,21 +243,21 @@ def why_silent(described: DescribeWorkflowExecutionResponse | None, ours: str) -
     return f"no worker serves its task queue {theirs}: a workflow task has waited there since {when}{apart}"
 
 
-async def _position(queue: WorkflowHandle[Any, Any], ticket: Ticket, seconds: float) -> Turn:
+async def _position(queue: WorkflowHandle[Any, Any], ticket: QueueEntry, seconds: float) -> QueuePosition:
     """The queue's answer; asked again it is the same question, since Temporal takes only ten at once."""
-    turn: Turn = await queue.execute_update(
+    turn: QueuePosition = await queue.execute_update(
         POSITION,
         ticket,
         id=f"{ticket.chain_id}/{ticket.request}",
-        result_type=Turn,
+        result_type=QueuePosition,
         rpc_timeout=timedelta(seconds=seconds),
     )
     return turn
 
 
-def _unknown(ticket: Ticket, *behind: str) -> Turn:
+def _unknown(ticket: QueueEntry, *behind: str) -> QueuePosition:
     """Not granted, and the queue says when it is."""
-    return Turn(granted=False, behind=behind, chain_id=ticket.chain_id, request=ticket.request)
+    return QueuePosition(granted=False, behind=behind, chain_id=ticket.chain_id, request=ticket.request)
 
 
 def _may_hold(removal: Listed, profiles: tuple[str, ...]) -> bool:

@@ -26,23 +26,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
+from etcd_handoff.activity_io import WorkerInfo
+from etcd_handoff.contract import RemovalRequest
+from etcd_handoff.etcd.gateway import EtcdGateway
+from etcd_handoff.kubernetes.pool import KubernetesGateways
+from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
+from etcd_handoff.temporal.client import connect, start_removal, start_watch
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
-from etcd_handoff.kubernetes.pool import KubernetesGateways
 from bench import arena, report
 from bench.dev_server import our_worker
 from bench.trivial import Trivial, trivial
-from etcd_handoff.change_queue import Place, Turn
-from etcd_handoff.temporal.client import connect, start_removal, start_watch
 from etcd_handoff.config import load_config
 from etcd_handoff.errors import UnreachableError
-from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.lab import Lab, LabOptions
 from etcd_handoff.lab.naive import leave
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
-from etcd_handoff.leave_requests import WatchRequest
-from etcd_handoff.model import RemovalRequest, WorkerTraits
 from etcd_handoff.operation.commands import (
     Activity,
     AskQueue,
@@ -58,10 +59,10 @@ from workflows.execute import CALLS
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from etcd_handoff.contract import Step
     from temporalio.client import Client
 
     from bench.arena import Roles
-    from etcd_handoff.model import Step
 
 INTERVAL_MS: Final = 2.0
 WARMING_ROUNDS: Final = 2
@@ -193,9 +194,9 @@ class Bench:
         self.samples.gap[way].append(written.longest_gap_ms(since, until))
         self.samples.failed[way].append(sum(put.sent >= since for put in written.failed))
         if way in MOVES:
-            began, heard = arena.transfer(self.lab, who)
-            self.samples.dropping[way].append((heard - began) * 1000)
-            self.samples.moving[way].append(written.longest_gap_ms(began, heard))
+            began, latest_position = arena.transfer(self.lab, who)
+            self.samples.dropping[way].append((latest_position - began) * 1000)
+            self.samples.moving[way].append(written.longest_gap_ms(began, latest_position))
         left = [node.etcd_url for node in self.lab.nodes if way == IDLE or node.name != who.leader]
         self.samples.lost += sum(map(len, (await missing(written, left)).values()))
         if way != IDLE:
@@ -314,9 +315,11 @@ class Bench:
         """What a command comes to; the election is awaited beside the transfer."""
         match command:
             case AskQueue():
-                return Place(turn=Turn(granted=True, chain_id=state.chain_id, request=state.turn_request))
+                return TakeTurnResult(
+                    turn=QueuePosition(granted=True, chain_id=state.chain_id, request=state.turn_request)
+                )
             case DescribeWorker():
-                return WorkerTraits(search_attributes=False)
+                return WorkerInfo(search_attributes=False)
             case TransferLeadership():
                 self._electing = asyncio.ensure_future(self._step(command.election))
             case AwaitNewLeader() if self._electing is not None:
@@ -357,7 +360,7 @@ class Bench:
         return seen == leader_id
 
     async def _watcher(self) -> Any:
-        handle = await start_watch(self.client, WatchRequest(cluster=self.lab.cluster))
+        handle = await start_watch(self.client, ReconcileEtcdMembersRequest(cluster=self.lab.cluster))
         while len((await handle.query("watching"))["members"]) < len(self.lab.nodes):  # noqa: ASYNC110  # elsewhere
             await asyncio.sleep(0.05)
         return handle

@@ -9,13 +9,13 @@ import asyncio
 import hashlib
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from etcd_handoff.cluster_view import ClusterView, MemberView
+from etcd_handoff.etcd.port import EtcdPort, KeyspaceHash
 from etcd_handoff.kubernetes.pool import KubernetesGateways
-from etcd_handoff.config import ClusterProfile, Config, EtcdProfile, KubernetesProfile
-from etcd_handoff.etcd.port import KeyspaceHash
-from etcd_handoff.etcdmember import KIND
-from etcd_handoff.etcd.port import EtcdPort
 from etcd_handoff.kubernetes.port import KubernetesPort
-from etcd_handoff.view import ClusterView, MemberView
+
+from etcd_handoff.config import ClusterProfile, Config, EtcdProfile, KubernetesProfile
+from etcd_handoff.etcdmember import KIND
 
 if TYPE_CHECKING:
     import builtins

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from etcd_handoff.wire import MemberId, Message
 
-UNDISTURBED, UNDISTURBED_EACH, LONGEST_UNDISTURBED = timedelta(seconds=2), timedelta(seconds=0.5), timedelta(seconds=60)
+START_DELAY, UNDISTURBED_EACH, LONGEST_UNDISTURBED = timedelta(seconds=2), timedelta(seconds=0.5), timedelta(seconds=60)
 FIRST_REJOIN, LONGEST_REJOIN = timedelta(seconds=10), timedelta(minutes=10)
 NO_MEMBER: Final = "0"
 """An ID that etcd gives to nobody."""
@@ -19,7 +19,7 @@ MOST_SENTENCES: Final = 5
 """Sentences of a removal that are remembered, of which its EtcdMember may carry one when the removal ends."""
 
 
-class Ticket(Message):
+class QueueEntry(Message):
     """One removal in the queue of its etcd cluster.
 
     Attributes:
@@ -52,7 +52,7 @@ class Ticket(Message):
         return f"the {self.noun} of {self.member_name or self.member_id}"
 
 
-class Turn(Message):
+class QueuePosition(Message):
     """Signal `your_turn` to a removal: the turn is its own now, or who is before it; also the answer when it asks.
 
     Attributes:
@@ -85,7 +85,7 @@ class Noted(Message):
     sentences: tuple[str, ...] = ()
 
 
-class Turns(Message):
+class ChangeQueueState(Message):
     """Input of the workflow `ClusterTurns`: who has the turn, who wants it, first come first served.
 
     Attributes:
@@ -99,9 +99,9 @@ class Turns(Message):
     """
 
     cluster_id: MemberId
-    tickets: tuple[Ticket, ...] = ()
+    tickets: tuple[QueueEntry, ...] = ()
     holder: str = ""
-    answered: tuple[Turn, ...] = ()
+    answered: tuple[QueuePosition, ...] = ()
     noted: tuple[Noted, ...] = ()
     doubtful: tuple[str, ...] = ()
 
@@ -116,11 +116,11 @@ class Join(Message):
     """
 
     cluster_id: MemberId
-    ticket: Ticket
+    ticket: QueueEntry
     wakes: bool = True
 
 
-class Place(Message):
+class TakeTurnResult(Message):
     """Answer of `take_turn`.
 
     Attributes:
@@ -128,11 +128,11 @@ class Place(Message):
         silent: Why the queue does not answer, in words; empty when it does.
     """
 
-    turn: Turn
+    turn: QueuePosition
     silent: str = ""
 
 
-class Recall(Message):
+class RecallEntriesInput(Message):
     """Input of `recall_tickets`, and of the update `rejoin` of a removal: a new queue asks who has or wants a turn.
 
     Attributes:
@@ -154,11 +154,11 @@ class Recalled(Message):
         silent: Workflow IDs of those that do not answer.
     """
 
-    tickets: tuple[Ticket, ...] = ()
+    tickets: tuple[QueueEntry, ...] = ()
     silent: tuple[str, ...] = ()
 
 
-def turns_id(cluster_id: str) -> str:
+def change_queue_id(cluster_id: str) -> str:
     """The workflow ID of a cluster's queue."""
     return f"etcd-turns/{cluster_id}"
 
@@ -166,13 +166,13 @@ def turns_id(cluster_id: str) -> str:
 # --- what the queue does ----------------------------------------------------------------------------------------------
 
 
-def begun(turns: Turns) -> Turns:
+def begun(turns: ChangeQueueState) -> ChangeQueueState:
     """A queue at its start: whoever started it has the turn, and knows so by that alone."""
     turns = granted(turns)
     return answered(turns, turn_of(turns, turns.holder)) if turns.holder else turns
 
 
-def joined(turns: Turns, ticket: Ticket) -> Turns:
+def joined(turns: ChangeQueueState, ticket: QueueEntry) -> ChangeQueueState:
     """`ticket` stands in the queue: at its old place if it waited already, else at the end.
 
     A ticket that a later one of the same removal has overtaken changes nothing. Nor does it tell anything about other
@@ -189,7 +189,7 @@ def joined(turns: Turns, ticket: Ticket) -> Turns:
     return turns.model_copy(update={"tickets": tickets, "holder": holder})
 
 
-def left(turns: Turns, chain_id: str) -> Turns:
+def left(turns: ChangeQueueState, chain_id: str) -> ChangeQueueState:
     """The removal of this chain has ended: it neither holds nor waits."""
     return turns.model_copy(
         update={
@@ -201,7 +201,7 @@ def left(turns: Turns, chain_id: str) -> Turns:
     )
 
 
-def granted(turns: Turns) -> Turns:
+def granted(turns: ChangeQueueState) -> ChangeQueueState:
     """Somebody has the turn, if anybody wants it and nobody else may have it: first whoever has it already."""
     if turns.holder or turns.doubtful:
         return turns
@@ -210,7 +210,7 @@ def granted(turns: Turns) -> Turns:
     return turns.model_copy(update={"holder": first.chain_id}) if first else turns
 
 
-def recalled(turns: Turns, found: Recalled) -> Turns:
+def recalled(turns: ChangeQueueState, found: Recalled) -> ChangeQueueState:
     """The queue after those were asked who stood in the one before it: they keep what they have."""
     for ticket in found.tickets:
         turns = joined(turns, ticket)
@@ -221,11 +221,11 @@ def recalled(turns: Turns, found: Recalled) -> Turns:
     return turns
 
 
-def turn_of(turns: Turns, chain_id: str) -> Turn:
+def turn_of(turns: ChangeQueueState, chain_id: str) -> QueuePosition:
     """What a removal is to be told."""
     request = next((t.request for t in turns.tickets if t.chain_id == chain_id), 0)
     if turns.holder == chain_id:
-        return Turn(granted=True, chain_id=chain_id, request=request)
+        return QueuePosition(granted=True, chain_id=chain_id, request=request)
     waiting = [t for t in turns.tickets if t.waits and t.chain_id != turns.holder]
     before = [t for t in turns.tickets if t.chain_id == turns.holder]
     for ticket in waiting:
@@ -233,7 +233,7 @@ def turn_of(turns: Turns, chain_id: str) -> Turn:
             break
         before.append(ticket)
     behind = (*map(in_doubt, turns.doubtful), *(t.label for t in before))
-    return Turn(granted=False, behind=behind, chain_id=chain_id, request=request)
+    return QueuePosition(granted=False, behind=behind, chain_id=chain_id, request=request)
 
 
 def in_doubt(name: str) -> str:
@@ -241,10 +241,10 @@ def in_doubt(name: str) -> str:
     return name if name == LOST else f"{name}, which does not say whether it has the turn"
 
 
-def news(turns: Turns) -> tuple[tuple[Ticket, Turn], ...]:
+def news(turns: ChangeQueueState) -> tuple[tuple[QueueEntry, QueuePosition], ...]:
     """Who has to be told what: a turn that is granted, for its latest request, or another place in the queue."""
     last = {turn.chain_id: turn for turn in turns.answered}
-    fresh = list[tuple[Ticket, Turn]]()
+    fresh = list[tuple[QueueEntry, QueuePosition]]()
     for ticket in turns.tickets:
         turn, before = turn_of(turns, ticket.chain_id), last.get(ticket.chain_id)
         known = before is not None and (turn.granted, turn.behind) == (before.granted, before.behind)
@@ -254,18 +254,18 @@ def news(turns: Turns) -> tuple[tuple[Ticket, Turn], ...]:
     return tuple(fresh)
 
 
-def answered(turns: Turns, turn: Turn) -> Turns:
+def answered(turns: ChangeQueueState, turn: QueuePosition) -> ChangeQueueState:
     """The queue once a removal has been told `turn`."""
     others = (a for a in turns.answered if a.chain_id != turn.chain_id)
     return turns.model_copy(update={"answered": (*others, turn)})
 
 
-def noted_of(turns: Turns, chain_id: str) -> Noted:
+def noted_of(turns: ChangeQueueState, chain_id: str) -> Noted:
     """What is known of a removal's progress."""
     return next((n for n in turns.noted if n.chain_id == chain_id), Noted(chain_id=chain_id))
 
 
-def with_note(turns: Turns, noted: Noted) -> Turns:
+def with_note(turns: ChangeQueueState, noted: Noted) -> ChangeQueueState:
     """The queue once it knows this of a removal that stands in it."""
     if all(t.chain_id != noted.chain_id for t in turns.tickets):
         return turns
@@ -277,7 +277,7 @@ def with_note(turns: Turns, noted: Noted) -> Turns:
 # --- what a removal does ----------------------------------------------------------------------------------------------
 
 
-def heard(now: Turn, told: Turn, chain_id: str, request: int) -> Turn:
+def latest_position(now: QueuePosition, told: QueuePosition, chain_id: str, request: int) -> QueuePosition:
     """What a removal knows of its turn, after its queue has told it something.
 
     Args:
@@ -292,7 +292,7 @@ def heard(now: Turn, told: Turn, chain_id: str, request: int) -> Turn:
     return told
 
 
-def rejoin_after(times: int) -> timedelta:
+def rejoin_pause(times: int) -> timedelta:
     """How long a removal that waits does without news before it makes sure that it still stands in the queue.
 
     Each time costs events in both histories, and a history may not grow for ever.
@@ -303,7 +303,7 @@ def rejoin_after(times: int) -> timedelta:
     return min(FIRST_REJOIN * (1 << min(times, 10)), LONGEST_REJOIN)
 
 
-def keeps_still(others: int) -> timedelta:
+def start_delay(others: int) -> timedelta:
     """How long a queue does nothing but keep the place of whom its start gave the turn.
 
     As a rule that removal ends within a moment, and whatever the queue did then would only slow it down. Whoever joins
@@ -312,4 +312,4 @@ def keeps_still(others: int) -> timedelta:
     Args:
         others: Removals that have begun lately on the same worker: the more there are, the later each ends.
     """
-    return min(UNDISTURBED + others * UNDISTURBED_EACH, LONGEST_UNDISTURBED)
+    return min(START_DELAY + others * UNDISTURBED_EACH, LONGEST_UNDISTURBED)

@@ -25,10 +25,7 @@ from temporalio.common import (
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError, RPCStatusCode
 
-from etcd_handoff.errors import ConfigError
-from etcd_handoff.exit_status import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE
-from etcd_handoff.leave_requests import WATCH_TASK_TIMEOUT, WatchRequest, watch_id
-from etcd_handoff.model import (
+from etcd_handoff.contract import (
     TASK_QUEUE,
     TASK_TIMEOUT,
     HandoffState,
@@ -37,8 +34,11 @@ from etcd_handoff.model import (
     RemovalRequest,
     RemovalResult,
 )
-from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
+from etcd_handoff.errors import ConfigError
+from etcd_handoff.exit_status import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE
+from etcd_handoff.operation.reconciler_state import WATCH_TASK_TIMEOUT, ReconcileEtcdMembersRequest, watch_id
 from etcd_handoff.temporal.converter import data_converter
+from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
 
 if TYPE_CHECKING:
     from temporalio.client import Interceptor
@@ -134,7 +134,7 @@ def removal_id(request: RemovalRequest) -> str:
     return request.start_id
 
 
-async def start_watch(client: Client, request: WatchRequest, task_queue: str = TASK_QUEUE) -> Watcher:
+async def start_watch(client: Client, request: ReconcileEtcdMembersRequest, task_queue: str = TASK_QUEUE) -> Watcher:
     """Start watching the EtcdMembers of a cluster, or join the watcher that runs already.
 
     Args:

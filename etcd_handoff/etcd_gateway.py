@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from etcd_handoff.errors import EtcdError, UnknownOutcomeError, UnreachableError
 from etcd_handoff.etcd.connections import Call, Connections, first_answer
 from etcd_handoff.etcd.lock import ABSENT, LOCK_KEY, LOCK_STALE_SECONDS, LockAge, LockEntry, lock_value, read_holder
-from etcd_handoff.etcd.replies import hex_id
 from etcd_handoff.etcd.observer import Observer, Route
+from etcd_handoff.etcd.replies import hex_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
+    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.config import EtcdProfile
-    from etcd_handoff.view import ClusterView
 
 LOCK_CALL_SECONDS: Final = 1.0
 """Deadline, at least, of a write that only shows that writes are committed: more would hold the removal up."""

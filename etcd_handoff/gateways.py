@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import builtins
     from collections.abc import AsyncIterator, Iterable
 
+    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.etcd.port import KeyspaceHash
-    from etcd_handoff.view import ClusterView
 
 
 class EtcdPort(Protocol):

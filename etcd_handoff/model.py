@@ -13,8 +13,8 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field
 
 from etcd_handoff.belief import ResourceClaim
+from etcd_handoff.cluster_view import ClusterView
 from etcd_handoff.wire import ClusterName, MemberId, MemberName, Message, NewMemberName, PeerUrl, Request
-from etcd_handoff.view import ClusterView
 
 TASK_QUEUE: Final = "etcd-handoff"
 """Default task queue; setting `task_queue`."""
@@ -221,7 +221,7 @@ class Step(Message):
     note: str = ""
 
 
-class Look(Message):
+class CheckLeaderInput(Message):
     """Input of `check_leader`.
 
     Attributes:
@@ -237,7 +237,7 @@ class Look(Message):
     probe: bool = False
 
 
-class Change(Look):
+class ChangeInput(CheckLeaderInput):
     """What the input of every activity has that changes the pinned cluster.
 
     Attributes:
@@ -255,7 +255,7 @@ class Change(Look):
     holder_label: str = ""
 
 
-class Act(Change):
+class StepInput(ChangeInput):
     """Input of the activities of a removal that change or check the pinned cluster.
 
     Attributes:
@@ -267,7 +267,7 @@ class Act(Change):
     avoid: tuple[MemberId, ...] = ()
 
 
-class Addition(Change):
+class AdditionInput(ChangeInput):
     """Input of the activities that add a learner and promote it.
 
     Attributes:
@@ -281,7 +281,7 @@ class Addition(Change):
     learner_id: MemberId | Literal[""] = ""
 
 
-class AwaitElection(Act):
+class AwaitElectionInput(StepInput):
     """Input of `await_election`.
 
     Attributes:
@@ -293,7 +293,7 @@ class AwaitElection(Act):
     others: tuple[MemberId, ...] = ()
 
 
-class WorkerTraits(Message):
+class WorkerInfo(Message):
     """What the worker that takes a removal up knows; read once, so that replay on another worker sees the same.
 
     Attributes:
@@ -309,7 +309,7 @@ class WorkerTraits(Message):
     kubernetes: bool = False
 
 
-class Report(Message):
+class StepResult(Message):
     """What an etcd activity answers.
 
     Attributes:
@@ -329,19 +329,19 @@ class Report(Message):
     transferee_id: str = ""
     added_id: str = ""
     proposed: bool = False
-    traits: WorkerTraits | None = None
+    traits: WorkerInfo | None = None
     claims: tuple[ResourceClaim, ...] | None = None
     writes_acknowledged: bool | None = None
 
 
-class ResourceQuery(Message):
+class FindResourceInput(Message):
     """Input of `find_resource`: an EtcdMember by its name, or by the member ID it carries."""
 
     cluster: str
     member: str
 
 
-class LeaveRequest(Message):
+class LeaveInput(Message):
     """Input of `request_leave` and `read_leave`: the EtcdMember whose `spec.leave` is to be set, or read.
 
     Attributes:
@@ -357,7 +357,7 @@ class LeaveRequest(Message):
     leave: bool = True
 
 
-class FoundResource(Message):
+class FindResourceResult(Message):
     """Answer of `find_resource`; `member_id` is empty when there is no such EtcdMember.
 
     Attributes:
@@ -381,7 +381,7 @@ class FoundResource(Message):
     uid: str = ""
 
 
-class LeaveState(Message):
+class ReadLeaveResult(Message):
     """Answer of `read_leave`: whether the order to leave stands that was given to a member's EtcdMember.
 
     Attributes:
@@ -406,7 +406,7 @@ class LeaveState(Message):
     uid: str = ""
 
 
-class Record(Message):
+class UpdateStatusInput(Message):
     """Input of `update_status`: what is true of a member.
 
     Attributes:
@@ -442,7 +442,7 @@ class Record(Message):
     kubernetes: bool = False
 
 
-class Recorded(Message):
+class UpdateStatusResult(Message):
     """Answer of `update_status`.
 
     Attributes:
@@ -456,7 +456,7 @@ class Recorded(Message):
     note: str = ""
 
 
-class Pinned(Message):
+class Target(Message):
     """The member that an operation is about, pinned at the first look: names are never resolved again.
 
     Attributes:

@@ -30,11 +30,11 @@ from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, pydan
 from temporalio.converter import BinaryNullPayloadConverter, CompositePayloadConverter, JSONProtoPayloadConverter
 from temporalio.exceptions import ApplicationError
 
-from etcd_handoff.change_queue import Recall, Ticket, Turns
+from etcd_handoff.contract import FailureType
 from etcd_handoff.errors import HandoffError
-from etcd_handoff.leave_requests import WatchRequest
+from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry, RecallEntriesInput
+from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
 from etcd_handoff.wire import Message, Request, describe
-from etcd_handoff.model import FailureType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +45,7 @@ DEFAULTS: Final = "etcd-handoff-defaults"
 """Key of a payload's metadata: which fields of a request have the value that they have when they are left out."""
 CONTINUED: Final = "etcd-handoff-continued"
 """Key of a payload's metadata: a workflow wrote this request, for its own next run."""
-WRITTEN_BY_PEOPLE: Final = (Request, WatchRequest, Turns, Ticket, Recall)
+WRITTEN_BY_PEOPLE: Final = (Request, ReconcileEtcdMembersRequest, ChangeQueueState, QueueEntry, RecallEntriesInput)
 """What people write, and inputs of workflows and updates that have no other way to say that they cannot read it."""
 
 
@@ -58,7 +58,7 @@ class _ReadableErrors(PydanticJSONPlainPayloadConverter):
 
     def to_payload(self, value: Any) -> Payload | None:
         payload = super().to_payload(value)
-        if payload is not None and isinstance(value, Request | WatchRequest):
+        if payload is not None and isinstance(value, Request | ReconcileEtcdMembersRequest):
             unused = [name for name, field in type(value).model_fields.items() if getattr(value, name) == field.default]
             payload.metadata[DEFAULTS] = ",".join(unused).encode()
             if workflow.in_workflow():
@@ -103,7 +103,7 @@ def _unreadable(text: str, payload: Payload, type_hint: object) -> ApplicationEr
 
 
 def _types(hint: object) -> Iterator[type]:
-    """The classes in a type hint such as `Report`, `OperationState | None` or `list[Step]`."""
+    """The classes in a type hint such as `StepResult`, `OperationState | None` or `list[Step]`."""
     if parts := get_args(hint):
         for part in parts:
             yield from _types(part)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from etcd_handoff.model import AdditionRequest, AdditionResult
-    from etcd_handoff.operation.state import OperationState
+    from etcd_handoff.contract import AdditionRequest, AdditionResult
     from etcd_handoff.temporal.converter import invalid_input
+
+    from etcd_handoff.operation.state import OperationState
     from workflows.operation import Operation
 
 

@@ -14,9 +14,10 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, WorkflowAlreadyStartedError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from activities.etcd import EtcdActivities
     from activities.member_status import KubernetesActivities
     from activities.worker_info import WorkerActivities
+
+    from activities.etcd import EtcdActivities
     from etcd_handoff.operation.addition import AddTarget, PromoteTarget
     from etcd_handoff.operation.commands import (
         AwaitNewLeader,
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from etcd_handoff.model import WorkerTraits
+    from etcd_handoff.activity_io import WorkerInfo
+
     from etcd_handoff.operation.commands import Activity, HandRecordOver
 
 HEARTBEAT_TIMEOUT: Final = timedelta(milliseconds=700)
@@ -131,7 +133,7 @@ async def activity(command: Activity) -> Any:
         return StepFailure(error.activity_type, kind, text)
 
 
-async def describe_worker(cluster: str) -> WorkerTraits:
+async def describe_worker(cluster: str) -> WorkerInfo:
     """What the worker that runs this knows of a cluster profile, as a local activity."""
     return await workflow.execute_local_activity_method(
         WorkerActivities.describe_worker, cluster, start_to_close_timeout=DESCRIBE_TIMEOUT

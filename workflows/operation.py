@@ -15,8 +15,11 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from etcd_handoff.change_queue import Place, Recall, Ticket, Turn
-    from etcd_handoff.model import PASSING, Approval, FailureType, HandoffState, Progress, Recheck, StepOutcome
+    from etcd_handoff.contract import PASSING, Approval, FailureType, HandoffState, Progress, Recheck, StepOutcome
+    from etcd_handoff.operation.queue_state import QueueEntry, QueuePosition, RecallEntriesInput, TakeTurnResult
+    from etcd_handoff.temporal.converter import invalid_input
+    from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
+
     from etcd_handoff.operation import current_details, ending, queueing
     from etcd_handoff.operation.commands import (
         Activity,
@@ -34,10 +37,8 @@ with workflow.unsafe.imports_passed_through():
     )
     from etcd_handoff.operation.loop import apply, decide
     from etcd_handoff.operation.state import OperationState
-    from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
-    from etcd_handoff.temporal.converter import invalid_input
     from workflows import continuation, execute
-    from workflows.turns import join, ticket_of
+    from workflows.queue_entry import entry_of, take_turn
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.commands import Effect
@@ -123,7 +124,7 @@ class Operation:
                 result = await execute.activity(command)
         return result
 
-    async def _ask_queue(self, command: AskQueue) -> Place:
+    async def _ask_queue(self, command: AskQueue) -> TakeTurnResult:
         state, waits, wakes = self._state, command.waits, command.wakes
         return await join(
             state.request.cluster, state.target, state.turn_request, noun=state.request.noun, waits=waits, wakes=wakes
@@ -199,22 +200,22 @@ class Operation:
         return f"was {state}; looking again" if state is HandoffState.BLOCKED else f"is {state} already"
 
     @workflow.signal
-    def your_turn(self, turn: Turn) -> None:
+    def your_turn(self, turn: QueuePosition) -> None:
         """What the cluster's queue tells: that this removal may change the cluster, or who is before it."""
         self._state = queueing.told(self._state, turn)
 
     @workflow.update(description="For queues: a new one asks whether this removal has or wants a turn.")
-    def rejoin(self, recall: Recall) -> Ticket:  # noqa: ARG002  # which the validator has looked at
+    def rejoin(self, recall: RecallEntriesInput) -> QueueEntry:  # noqa: ARG002  # which the validator has looked at
         """The removal's place, from now on in the queue that asks."""
         self._state = queueing.rejoined(self._state)
         state = self._state
-        ticket = ticket_of(
+        ticket = entry_of(
             state.request.cluster, state.target, state.turn_request, noun=state.request.noun, waits=state.wants_turn
         )
         return ticket.model_copy(update={"holds": state.holds_turn})
 
     @rejoin.validator
-    def _may_rejoin(self, recall: Recall) -> None:
+    def _may_rejoin(self, recall: RecallEntriesInput) -> None:
         state = self._state
         if state.pinned is None or state.pinned.cluster_id != recall.cluster_id or not state.turn_request:
             text = f"the {state.request.noun} of {state.label} stands in no queue of cluster {recall.cluster_id}"

@@ -11,10 +11,11 @@ from typing import Final
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from etcd_handoff.belief import Binding
-    from etcd_handoff.model import RemovalRequest, RemovalResult
-    from etcd_handoff.operation.state import OperationState
+    from etcd_handoff.contract import RemovalRequest, RemovalResult
     from etcd_handoff.temporal.converter import invalid_input
+
+    from etcd_handoff.belief import Binding
+    from etcd_handoff.operation.state import OperationState
     from workflows.operation import Operation
 
 BOUND_MEMO: Final = "etcd-handoff-bound"

@@ -18,19 +18,16 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from activities.etcdmembers import EtcdMemberActivities
-    from activities.temporal import TemporalActivities
-    from activities.turns import TurnActivities
-    from etcd_handoff.change_queue import (
+    from etcd_handoff.operation.queue_state import (
         LOST,
         NO_MEMBER,
+        ChangeQueueState,
         Join,
         Noted,
-        Place,
-        Recall,
-        Ticket,
-        Turn,
-        Turns,
+        QueueEntry,
+        QueuePosition,
+        RecallEntriesInput,
+        TakeTurnResult,
         answered,
         begun,
         granted,
@@ -40,16 +37,20 @@ with workflow.unsafe.imports_passed_through():
         news,
         noted_of,
         recalled,
-        rejoin_after,
+        rejoin_pause,
         turn_of,
         with_note,
     )
-    from etcd_handoff.etcdmember import resource_name
     from etcd_handoff.temporal.converter import invalid_input
+
+    from activities.etcdmembers import EtcdMemberActivities
+    from activities.temporal import TemporalActivities
+    from activities.turns import TurnActivities
+    from etcd_handoff.etcdmember import resource_name
     from etcd_handoff.removal_progress import Follow, Followed, Note, last_sentence, sentence
 
 if TYPE_CHECKING:
-    from etcd_handoff.model import Pinned
+    from etcd_handoff.activity_io import Target
 
 FOLLOW_TIMEOUT: Final = timedelta(hours=1)
 FOLLOW_AGAIN: Final = timedelta(seconds=5)
@@ -73,13 +74,13 @@ class ClusterTurns:
 
     def __init__(self) -> None:
         """Nobody stands in it yet."""
-        self._turns = Turns.model_construct(cluster_id="")
+        self._turns = ChangeQueueState.model_construct(cluster_id="")
         self._begun = False
         self._following: dict[str, asyncio.Task[None]] = {}
         self._news = True
 
     @workflow.run
-    async def run(self, turns: Turns | None = None) -> None:
+    async def run(self, turns: ChangeQueueState | None = None) -> None:
         """Serve until the last removal has ended."""
         if turns is None:
             raise invalid_input("input: missing; removals start this workflow themselves")
@@ -98,13 +99,13 @@ class ClusterTurns:
         await recalling
 
     @workflow.signal
-    async def join(self, ticket: Ticket) -> None:
+    async def join(self, ticket: QueueEntry) -> None:
         """A removal wants a turn, or wants it no more for now."""
         await workflow.wait_condition(lambda: self._begun)
         self._change(joined(self._turns, ticket))
 
     @workflow.update(description="For removals: joins as the signal `join` does, and answers whose turn it is.")
-    async def position(self, ticket: Ticket) -> Turn:
+    async def position(self, ticket: QueueEntry) -> QueuePosition:
         """Whether this removal has the turn, or who is before it."""
         # Whoever started the queue comes first, though an update is handled before its run begins.
         await workflow.wait_condition(lambda: self._begun)
@@ -114,7 +115,7 @@ class ClusterTurns:
         return turn
 
     @workflow.query
-    def turns(self) -> Turns:
+    def turns(self) -> ChangeQueueState:
         """Who has the turn and who waits."""
         return self._turns
 
@@ -141,7 +142,7 @@ class ClusterTurns:
             try:
                 found = await workflow.execute_activity_method(
                     TurnActivities.recall_tickets,
-                    Recall(cluster_id=self._turns.cluster_id, profiles=profiles, only=only),
+                    RecallEntriesInput(cluster_id=self._turns.cluster_id, profiles=profiles, only=only),
                     start_to_close_timeout=RECALL_TIMEOUT,
                     heartbeat_timeout=HEARTBEAT_TIMEOUT,
                     retry_policy=FEW,
@@ -154,10 +155,10 @@ class ClusterTurns:
             else:
                 self._change(recalled(self._turns, found))
             if self._turns.doubtful:
-                await workflow.sleep(rejoin_after(times), summary="until those are asked again that did not answer")
+                await workflow.sleep(rejoin_pause(times), summary="until those are asked again that did not answer")
             times += 1
 
-    async def _follow(self, ticket: Ticket) -> None:
+    async def _follow(self, ticket: QueueEntry) -> None:
         """Until the removal has ended, its EtcdMember says what it does; then its place is free."""
         noted, writing = noted_of(self._turns, ticket.chain_id), asyncio.create_task(asyncio.sleep(0))
         while True:
@@ -193,7 +194,9 @@ class ClusterTurns:
         self._following.pop(ticket.chain_id, None)
         self._news = True
 
-    async def _note(self, ticket: Ticket, message: str, followed: Followed, instead_of: tuple[str, ...] = ()) -> None:
+    async def _note(
+        self, ticket: QueueEntry, message: str, followed: Followed, instead_of: tuple[str, ...] = ()
+    ) -> None:
         """The EtcdMember carries what the removal does now, as well as that can be had."""
         note = Note(
             cluster=ticket.cluster,
@@ -214,7 +217,7 @@ class ClusterTurns:
         except ActivityError as error:
             workflow.logger.info("progress was not noted: %s", error.cause)
 
-    def _change(self, turns: Turns) -> None:
+    def _change(self, turns: ChangeQueueState) -> None:
         self._turns, self._news = granted(turns), True
 
     def _should_continue_as_new(self) -> bool:
@@ -225,7 +228,7 @@ class ClusterTurns:
         return long and not ending and workflow.all_handlers_finished()
 
 
-def page(turns: Turns) -> str:
+def page(turns: ChangeQueueState) -> str:
     """What the Web UI shows."""
     holder = next((t for t in turns.tickets if t.chain_id == turns.holder), None)
     waiting = [t.label for t in turns.tickets if t.waits and t is not holder]
@@ -234,7 +237,7 @@ def page(turns: Turns) -> str:
     return "\n".join([*lines, *(f"- waits: {label}" for label in waiting)])
 
 
-def ticket_of(cluster: str, pinned: Pinned, request: int, *, noun: str = "removal", waits: bool = True) -> Ticket:
+def entry_of(cluster: str, pinned: Target, request: int, *, noun: str = "removal", waits: bool = True) -> QueueEntry:
     """The ticket of the operation that runs this.
 
     Args:
@@ -245,7 +248,7 @@ def ticket_of(cluster: str, pinned: Pinned, request: int, *, noun: str = "remova
         waits: Whether a turn is wanted.
     """
     me = workflow.info()
-    return Ticket(
+    return QueueEntry(
         workflow_id=me.workflow_id,
         chain_id=me.first_execution_run_id,
         cluster=cluster,
@@ -258,8 +261,8 @@ def ticket_of(cluster: str, pinned: Pinned, request: int, *, noun: str = "remova
 
 
 async def join(  # noqa: PLR0913  # all that the queue is told
-    cluster: str, pinned: Pinned, request: int, *, noun: str = "removal", waits: bool = True, wakes: bool = True
-) -> Place:
+    cluster: str, pinned: Target, request: int, *, noun: str = "removal", waits: bool = True, wakes: bool = True
+) -> TakeTurnResult:
     """Stand in the queue of an etcd cluster; for operations.
 
     Args:
@@ -274,7 +277,7 @@ async def join(  # noqa: PLR0913  # all that the queue is told
     Returns:
         Granted, or who is before this removal, and `your_turn` tells the rest; or why the queue does not answer.
     """
-    ticket = ticket_of(cluster, pinned, request, noun=noun, waits=waits)
+    ticket = entry_of(cluster, pinned, request, noun=noun, waits=waits)
     try:
         return await workflow.execute_local_activity_method(
             TurnActivities.take_turn,
@@ -285,5 +288,5 @@ async def join(  # noqa: PLR0913  # all that the queue is told
     except ActivityError as error:
         if is_cancelled_exception(error):
             raise
-        turn = Turn(granted=False, chain_id=ticket.chain_id, request=request)
-        return Place(turn=turn, silent=f"the cluster's queue cannot be asked: {error.cause or error}")
+        turn = QueuePosition(granted=False, chain_id=ticket.chain_id, request=request)
+        return TakeTurnResult(turn=turn, silent=f"the cluster's queue cannot be asked: {error.cause or error}")

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
     from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
-    from etcd_handoff.model import AdditionRequest, AdditionResult
+    from etcd_handoff.contract import AdditionRequest, AdditionResult
 
 
 def add_command(given: argparse.Namespace) -> int:
     """Print progress and the result. Exit 0 if the member has a vote, otherwise as the failure says; 130 on Ctrl-C."""
     import asyncio
 
-    from etcd_handoff.model import TASK_QUEUE
+    from etcd_handoff.contract import TASK_QUEUE
 
     config = read_config(given)
     request = _request(given, cluster_name(given, config))
@@ -45,8 +45,8 @@ def _request(given: argparse.Namespace, cluster: str) -> AdditionRequest:
     """The checked input."""
     from pydantic import ValidationError
 
+    from etcd_handoff.contract import AdditionRequest
     from etcd_handoff.wire import describe
-    from etcd_handoff.model import AdditionRequest
 
     options = {
         "cluster": cluster,
@@ -100,8 +100,8 @@ async def _start(
     """The addition, and whether it was already running."""
     from temporalio.service import RPCError
 
+    from etcd_handoff.contract import AdditionResult
     from etcd_handoff.temporal.client import start_operation
-    from etcd_handoff.model import AdditionResult
 
     try:
         before = (await client.get_workflow_handle(request.start_id).describe()).run_id
@@ -118,7 +118,7 @@ def result_lines(result: AdditionResult, *, dry_run: bool) -> list[str]:
         result: Its result.
         dry_run: Whether no more than a dry run was asked for.
     """
-    from etcd_handoff.model import Outcome
+    from etcd_handoff.contract import Outcome
 
     who = f"{result.member_name} ({result.member_id})" if result.member_id else result.member_name
     if result.outcome == Outcome.PLANNED:
@@ -137,7 +137,7 @@ def result_lines(result: AdditionResult, *, dry_run: bool) -> list[str]:
 
 def result_exit(result: AdditionResult, *, dry_run: bool) -> int:
     """3 for a dry run that found the addition blocked; 1 where a member was only planned for."""
-    from etcd_handoff.model import Outcome
+    from etcd_handoff.contract import Outcome
 
     if result.outcome == Outcome.PLANNED and dry_run:
         return EXIT_REFUSED if result.blocked_by else EXIT_DONE

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.contract import FailureType, HandoffState, Outcome
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
-from etcd_handoff.model import FailureType, HandoffState, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from etcd_handoff.model import Progress, RemovalResult, Step
+    from etcd_handoff.contract import Progress, RemovalResult, Step
 
 EXIT_BY_FAILURE: Final[dict[str, int]] = {
     FailureType.REMOVAL_REFUSED: EXIT_REFUSED,

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
     from etcd_handoff.cli.following import Story
     from etcd_handoff.cli.planning import Outlook
-    from etcd_handoff.temporal.client import Removal, ResultT
     from etcd_handoff.config import ClusterProfile
-    from etcd_handoff.model import Progress, RemovalRequest
+    from etcd_handoff.contract import Progress, RemovalRequest
+    from etcd_handoff.temporal.client import Removal, ResultT
 
 POLL_SECONDS: Final = 0.15
 QUERY_SECONDS: Final = 2.0
@@ -102,8 +102,8 @@ def remove_command(given: argparse.Namespace) -> int:
     """`remove`."""
     import asyncio
 
+    from etcd_handoff.contract import TASK_QUEUE
     from etcd_handoff.temporal.client import removal_id
-    from etcd_handoff.model import TASK_QUEUE
 
     config = read_config(given)
     request = make_request(
@@ -177,7 +177,7 @@ async def follow(removal: WorkflowHandle[Any, ResultT], story: Story, say: Calla
 
     from temporalio.client import WorkflowFailureError
 
-    from etcd_handoff.model import Progress
+    from etcd_handoff.contract import Progress
 
     watch = asyncio.ensure_future(_watch(removal, story, say))
     try:
@@ -212,8 +212,8 @@ async def _ask(removal: WorkflowHandle[Any, Any]) -> Progress | str:
     from temporalio.client import WorkflowQueryFailedError
     from temporalio.service import RPCError, RPCStatusCode
 
+    from etcd_handoff.contract import Progress
     from etcd_handoff.errors import HandoffError
-    from etcd_handoff.model import Progress
 
     limit = timedelta(seconds=QUERY_SECONDS)
     try:

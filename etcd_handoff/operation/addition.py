@@ -9,15 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.model import (
-    Addition,
-    AdditionRequest,
-    AdditionResult,
-    FailureType,
-    HandoffState,
-    Outcome,
-    StepOutcome,
-)
+from etcd_handoff.activity_io import AdditionInput
+from etcd_handoff.contract import AdditionRequest, AdditionResult, FailureType, HandoffState, Outcome, StepOutcome
 from etcd_handoff.operation import identity, join, observation, proposal, texts
 from etcd_handoff.operation.commands import Activity, Failure
 from etcd_handoff.operation.phases import LookDue
@@ -25,26 +18,26 @@ from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import AddLearner, Blocked, MemberPresent, PromoteLearner, Reason, Refused
 
 if TYPE_CHECKING:
-    from etcd_handoff.model import Recorded, Report
+    from etcd_handoff.activity_io import StepResult, UpdateStatusResult
+    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.state import OperationState
     from etcd_handoff.planning import Decision
-    from etcd_handoff.view import ClusterView
 
 
 class AddTarget(Activity):
-    """Add the target as a learner; the result is a `Report`."""
+    """Add the target as a learner; the result is a `StepResult`."""
 
     proposes = True
 
-    ask: Addition
+    ask: AdditionInput
 
 
 class PromoteTarget(Activity):
-    """Give the learner a vote; the result is a `Report`."""
+    """Give the learner a vote; the result is a `StepResult`."""
 
     proposes = True
 
-    ask: Addition
+    ask: AdditionInput
 
 
 REFUSAL: Final = FailureType.CHANGE_REFUSED
@@ -99,7 +92,7 @@ def decide(state: OperationState, step: object) -> Decided | OperationState:
     raise TypeError(msg)
 
 
-def applied(state: OperationState, command: Activity, report: Report, now: float) -> OperationState:  # noqa: ARG001  # both steps end alike
+def applied(state: OperationState, command: Activity, report: StepResult, now: float) -> OperationState:  # noqa: ARG001  # both steps end alike
     """The state after an attempt to add the learner, or to promote it."""
     step = report.step
     done = step.outcome in (StepOutcome.ADDED, StepOutcome.PROMOTED)
@@ -164,7 +157,7 @@ def ended(state: OperationState, written: str) -> str:
     return f"{state.label} is a voter; {written}"
 
 
-def result(state: OperationState, outcome: Outcome | None, recorded: Recorded) -> AdditionResult:
+def result(state: OperationState, outcome: Outcome | None, recorded: UpdateStatusResult) -> AdditionResult:
     """The result.
 
     Args:
@@ -204,9 +197,9 @@ def _wanted(state: OperationState, cluster_id: str) -> MemberPresent:
     return MemberPresent(cluster_id, request.name, request.peer_urls, seen.term, seen.raft_index)
 
 
-def _ask(state: OperationState) -> Addition:
+def _ask(state: OperationState) -> AdditionInput:
     wanted = goal(state)
-    return Addition(
+    return AdditionInput(
         cluster=state.request.cluster,
         cluster_id=wanted.cluster_id,
         name=wanted.name,

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
-from etcd_handoff.wire import Message
-from etcd_handoff.model import (
-    Act,
-    AwaitElection,
-    LeaveRequest,
-    Look,
-    OperationResult,
-    Record,
-    ResourceQuery,
+from etcd_handoff.activity_io import (
+    AwaitElectionInput,
+    CheckLeaderInput,
+    FindResourceInput,
+    LeaveInput,
+    StepInput,
+    UpdateStatusInput,
 )
+from etcd_handoff.contract import OperationResult
+from etcd_handoff.wire import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,96 +54,96 @@ class Activity(Message):
 
 
 class Observe(Activity):
-    """Look at the cluster; the result is a `Report`.
+    """Look at the cluster; the result is a `StepResult`.
 
     Attributes:
         patient: It is the look that ends a wait.
     """
 
-    ask: Look
+    ask: CheckLeaderInput
     patient: bool = False
 
 
 class FindResource(Activity):
-    """Find the EtcdMember of a member that no list shows; the result is a `FoundResource`.
+    """Find the EtcdMember of a member that no list shows; the result is a `FindResourceResult`.
 
     Attributes:
         most_seconds: How long it is tried in all; None for no bound but that of its attempts.
     """
 
-    ask: ResourceQuery
+    ask: FindResourceInput
     most_seconds: float | None = None
 
 
 class CheckHash(Activity):
-    """Compare the members' data; the result is a `Report`."""
+    """Compare the members' data; the result is a `StepResult`."""
 
-    ask: Act
+    ask: StepInput
 
 
 class TakeSnapshot(Activity):
-    """Store a snapshot; the result is a `Report`."""
+    """Store a snapshot; the result is a `StepResult`."""
 
-    ask: Act
+    ask: StepInput
 
 
 class AwaitNewLeader(Activity):
-    """Wait until a majority follows a new leader; the result is a `Report`."""
+    """Wait until a majority follows a new leader; the result is a `StepResult`."""
 
-    ask: AwaitElection
+    ask: AwaitElectionInput
 
 
 class TransferLeadership(Activity):
-    """Move leadership away from the target; the result is a `Report`.
+    """Move leadership away from the target; the result is a `StepResult`.
 
     Attributes:
         election: The command that follows when leadership has moved. Whoever drives the operation may begin it
             beside the transfer, which saves a round trip.
     """
 
-    ask: Act
+    ask: StepInput
     election: AwaitNewLeader
 
 
 class RemoveTarget(Activity):
-    """Remove the target from the membership; the result is a `Report`."""
+    """Remove the target from the membership; the result is a `StepResult`."""
 
     proposes = True
 
-    ask: Act
+    ask: StepInput
 
 
 class ReadLeave(Activity):
-    """Read whether the order to k0s stands; the result is a `LeaveState`."""
+    """Read whether the order to k0s stands; the result is a `ReadLeaveResult`."""
 
-    ask: LeaveRequest
+    ask: LeaveInput
 
 
 class RequestLeave(Activity):
     """Order the removal from k0s, or revoke the order; the result is a `Step`."""
 
-    ask: LeaveRequest
+    ask: LeaveInput
 
 
 class WriteStatus(Activity):
-    """Write the EtcdMember; the result is a `Recorded`.
+    """Write the EtcdMember; the result is a `UpdateStatusResult`.
 
     Attributes:
         most_seconds: How long it is tried in all.
     """
 
-    ask: Record
+    ask: UpdateStatusInput
     most_seconds: float
 
 
 class DescribeWorker(Message):
-    """Ask this worker what it knows of the cluster profile; the result is a `WorkerTraits`."""
+    """Ask this worker what it knows of the cluster profile; the result is a `WorkerInfo`."""
 
     cluster: str
 
 
 class AskQueue(Message):
-    """Tell the queue of the cluster whether a turn is wanted; the result is a `Place`.
+    """Tell the queue of the cluster whether a turn is wanted; the result is a `TakeTurnResult`.
 
     Attributes:
         waits: A turn is wanted; False gives it up.
@@ -189,7 +189,7 @@ class HandRecordOver(Message):
     """
 
     workflow_id: str
-    record: Record
+    record: UpdateStatusInput
     summary: str
 
 

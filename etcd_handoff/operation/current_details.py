@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etcd_handoff.model import Progress
+from etcd_handoff.contract import Progress
 from etcd_handoff.operation import join
 from etcd_handoff.planning import warnings
 
 if TYPE_CHECKING:
-    from etcd_handoff.model import Pinned
+    from etcd_handoff.activity_io import Target
+    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.state import OperationState
-    from etcd_handoff.view import ClusterView
 
 
 def progress(state: OperationState) -> Progress:
@@ -57,7 +57,7 @@ def details(state: OperationState) -> str:
     return "\n".join(lines)
 
 
-def _members(view: ClusterView, pinned: Pinned | None, moves: str) -> list[str]:
+def _members(view: ClusterView, pinned: Target | None, moves: str) -> list[str]:
     leader = view.leadership
     rows = [
         f"**Members of cluster `{view.cluster_id}`**",

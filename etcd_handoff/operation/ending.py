@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etcd_handoff.model import FailureType, HandoffState, Outcome, Recorded
+from etcd_handoff.activity_io import UpdateStatusResult
+from etcd_handoff.contract import FailureType, HandoffState, Outcome
 from etcd_handoff.operation import failures, leave, observation, proposal, recording, strategy, texts
 from etcd_handoff.operation.commands import Cancel, DescribeWorker, Fail, Failure, Finish, Until, Wait
 from etcd_handoff.operation.phases import Ending, EndPhase, LeaveStep
@@ -53,7 +54,7 @@ def planned(state: OperationState, decision: Decision) -> Decided:
     lines = strategy.of(state).plan_lines(state, decision)
     blocked = texts.in_words(decision) if isinstance(decision, Blocked) else ""
     state = state.showing(HandoffState.DONE, f"dry run: {blocked or '; '.join(lines)}")
-    unwritten = Recorded(step=state.steps[-1], recorded=False, note="dry run: nothing was written")
+    unwritten = UpdateStatusResult(step=state.steps[-1], recorded=False, note="dry run: nothing was written")
     result = (
         strategy.of(state)
         .result(state, Outcome.PLANNED, unwritten)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.model import FailureType
+from etcd_handoff.contract import FailureType
 from etcd_handoff.operation.commands import Failure
 from etcd_handoff.planning import Reason
 
 if TYPE_CHECKING:
-    from etcd_handoff.model import OperationRequest
+    from etcd_handoff.cluster_view import MemberView
+    from etcd_handoff.contract import OperationRequest
     from etcd_handoff.planning import Ambiguous, Blocked, NotFound, Refused
-    from etcd_handoff.view import MemberView
 
 SAFE_BEFORE_PINNED: Final = frozenset({FailureType.UNKNOWN_CLUSTER, FailureType.INVALID_INPUT})
 """What a start may simply have wrong. Once a worker knew the profile, it is only another worker that does not."""

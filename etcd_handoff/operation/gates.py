@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.model import FailureType, HandoffState, RemovalRequest, StepOutcome
+from etcd_handoff.contract import FailureType, HandoffState, RemovalRequest, StepOutcome
 from etcd_handoff.operation import failures, texts
 from etcd_handoff.operation.commands import CheckHash, Failure, TakeSnapshot, Until, Wait
 from etcd_handoff.operation.observation import act_input
@@ -12,7 +12,7 @@ from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
 
 if TYPE_CHECKING:
-    from etcd_handoff.model import Report
+    from etcd_handoff.activity_io import StepResult
     from etcd_handoff.operation.state import OperationState
 
 GATES_LAST_SECONDS: Final = 3600.0
@@ -55,7 +55,7 @@ def passes(state: OperationState) -> Decided | None:
     return None
 
 
-def hash_checked(state: OperationState, report: Report, now: float) -> OperationState:
+def hash_checked(state: OperationState, report: StepResult, now: float) -> OperationState:
     """The state after a hash check."""
     step = report.step
     state = state.with_step(step)
@@ -66,7 +66,7 @@ def hash_checked(state: OperationState, report: Report, now: float) -> Operation
     return _passed(state.changed(hash_checked=True), now)
 
 
-def snapshot_taken(state: OperationState, report: Report, now: float) -> OperationState:
+def snapshot_taken(state: OperationState, report: StepResult, now: float) -> OperationState:
     """The state after a snapshot."""
     step = report.step
     state = state.with_step(step)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import belief
+from etcd_handoff.activity_io import FindResourceInput, Target
 from etcd_handoff.belief import Binding
+from etcd_handoff.cluster_view import MemberView
 from etcd_handoff.etcdmember import resource_name
-from etcd_handoff.model import Pinned, ResourceQuery
 from etcd_handoff.operation import failures
 from etcd_handoff.operation.commands import Failure, FindResource
 from etcd_handoff.operation.phases import LookDue
@@ -22,14 +23,13 @@ from etcd_handoff.planning import (
     is_member_id,
     resolve,
 )
-from etcd_handoff.view import MemberView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from etcd_handoff.model import FoundResource
+    from etcd_handoff.activity_io import FindResourceResult
+    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.state import OperationState
-    from etcd_handoff.view import ClusterView
 
 DRY_RUN_SECONDS: Final = 10.0
 """How long a dry run looks for an EtcdMember."""
@@ -44,7 +44,7 @@ def decide(state: OperationState, view: ClusterView) -> Decided | OperationState
     """
     fit = resolve(view, state.request.subject)
     departed: Sequence[str] = ()
-    target: Pinned | Failure
+    target: Target | Failure
     if isinstance(fit, MemberView):
         target = pinned(view, fit)
         departed = belief.silent_outsiders(view)  # they forbid a change, and leave no doubt about who has the name
@@ -54,29 +54,29 @@ def decide(state: OperationState, view: ClusterView) -> Decided | OperationState
         return _find(state)
     else:
         target = _remembered(state, state.resource, view, fit)
-        if isinstance(target, Pinned) and not target.present:
+        if isinstance(target, Target) and not target.present:
             departed = (target.member_id,)
     if found := doubt(state, view, departed):
         return found
     return state.failing(target) if isinstance(target, Failure) else pin(state, view, target)
 
 
-def resource_found(state: OperationState, resource: FoundResource) -> OperationState:
+def resource_found(state: OperationState, resource: FindResourceResult) -> OperationState:
     """The state once the EtcdMember was looked for."""
     return state.with_step(resource.step).changed(resource=resource)
 
 
-def pinned(view: ClusterView, member: MemberView) -> Pinned:
+def pinned(view: ClusterView, member: MemberView) -> Target:
     """The member that leaves, as it was seen first."""
     return pinned_as(view, member.id, member.name, member.peer_urls)
 
 
 def pinned_as(
     view: ClusterView, member_id: str, name: str, peer_urls: tuple[str, ...], *, present: bool = True
-) -> Pinned:
+) -> Target:
     """The member that an operation is about, and who led when it was seen first."""
     leadership = view.leadership
-    return Pinned(
+    return Target(
         cluster_id=view.cluster_id,
         member_id=member_id,
         member_name=name,
@@ -92,14 +92,16 @@ def _find(state: OperationState) -> Decided:
     return Decided(
         state,
         FindResource(
-            ask=ResourceQuery(cluster=state.request.cluster, member=member),
+            ask=FindResourceInput(cluster=state.request.cluster, member=member),
             most_seconds=DRY_RUN_SECONDS if state.request.dry_run else None,
             summary=f"does an EtcdMember remember {member}?",
         ),
     )
 
 
-def _remembered(state: OperationState, resource: FoundResource, view: ClusterView, fit: NotFound) -> Pinned | Failure:
+def _remembered(
+    state: OperationState, resource: FindResourceResult, view: ClusterView, fit: NotFound
+) -> Target | Failure:
     """The member that no list shows, as its EtcdMember remembers it."""
     member = state.request.subject
     member_id = canonical_id(resource.member_id)
@@ -122,7 +124,7 @@ def doubt(state: OperationState, view: ClusterView, departed: Sequence[str] = ()
     return doubted(found) if found else None
 
 
-def pin(state: OperationState, view: ClusterView, target: Pinned) -> OperationState:
+def pin(state: OperationState, view: ClusterView, target: Target) -> OperationState:
     """The operation is about this member from now on."""
     known = state.binding if state.binding.cluster_id else Binding(cluster_id=view.cluster_id)
     state = state.changed(pinned=target, binding=belief.bound(known, view))

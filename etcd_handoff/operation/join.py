@@ -6,12 +6,12 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.contract import AdditionRequest
 from etcd_handoff.wire import NEW_MEMBER_NAME
-from etcd_handoff.model import AdditionRequest
 
 if TYPE_CHECKING:
+    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.state import OperationState
-    from etcd_handoff.view import ClusterView
 
 SAFE_NAME: Final = re.compile(NEW_MEMBER_NAME)
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.model import HandoffState, LeaveRequest, StepOutcome
+from etcd_handoff.activity_io import LeaveInput
+from etcd_handoff.contract import HandoffState, StepOutcome
 from etcd_handoff.operation import failures, proposal, texts
 from etcd_handoff.operation.commands import ReadLeave, RequestLeave
 from etcd_handoff.operation.phases import LeaveStep
@@ -20,7 +21,8 @@ from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import Reason
 
 if TYPE_CHECKING:
-    from etcd_handoff.model import LeaveState, Step
+    from etcd_handoff.activity_io import ReadLeaveResult
+    from etcd_handoff.contract import Step
     from etcd_handoff.operation.state import OperationState
     from etcd_handoff.planning import Blocked
 
@@ -80,7 +82,7 @@ def decide(state: OperationState, now: float) -> Decided:
     return Decided(state, ReadLeave(ask=ask, summary=f"does the EtcdMember of {state.label} ask to leave?"))
 
 
-def read(state: OperationState, order: LeaveState) -> OperationState:
+def read(state: OperationState, order: ReadLeaveResult) -> OperationState:
     """The state once the order has been read."""
     if state.leave_step is LeaveStep.WITHDRAW:
         if order.leave and order.manager == OURS:
@@ -125,8 +127,8 @@ def _request(state: OperationState, *, leave: bool) -> Decided:
     return Decided(state, RequestLeave(ask=_ask(state, leave=leave), summary=f"{what} {state.label}"))
 
 
-def _ask(state: OperationState, *, leave: bool) -> LeaveRequest:
+def _ask(state: OperationState, *, leave: bool) -> LeaveInput:
     target = state.target
-    return LeaveRequest(
+    return LeaveInput(
         cluster=state.request.cluster, member_name=target.member_name, member_id=target.member_id, leave=leave
     )

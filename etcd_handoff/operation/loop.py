@@ -62,9 +62,9 @@ from etcd_handoff.planning import Blocked, Done, Refused, plan
 if TYPE_CHECKING:
     from typing import Any
 
+    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.commands import Effect
     from etcd_handoff.planning import Decision
-    from etcd_handoff.view import ClusterView
 
 
 def decide(state: OperationState, now: float) -> Decided:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff import belief
-from etcd_handoff.model import Act, HandoffState, Look
+from etcd_handoff.activity_io import CheckLeaderInput, StepInput
+from etcd_handoff.contract import HandoffState
 from etcd_handoff.operation import proposal
 from etcd_handoff.operation.commands import Observe
 from etcd_handoff.operation.phases import LookDue
@@ -13,9 +14,9 @@ from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import MemberAbsent, MemberPresent
 
 if TYPE_CHECKING:
-    from etcd_handoff.model import Pinned, Report
+    from etcd_handoff.activity_io import StepResult, Target
+    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.state import OperationState
-    from etcd_handoff.view import ClusterView
 
 
 def look(state: OperationState, now: float, *, patient: bool = False, probe: bool = False) -> Decided:
@@ -28,7 +29,7 @@ def look(state: OperationState, now: float, *, patient: bool = False, probe: boo
         probe: An entry is committed first, also when nothing can be pending.
     """
     cluster = state.request.cluster
-    ask = Look(
+    ask = CheckLeaderInput(
         cluster=cluster,
         doubtful=() if patient else doubtful(state),
         claims=state.pinned is None,
@@ -40,7 +41,7 @@ def look(state: OperationState, now: float, *, patient: bool = False, probe: boo
     return Decided(state.changed(look_due=LookDue.NO), Observe(ask=ask, patient=patient, summary=summary))
 
 
-def observed(state: OperationState, command: Observe, report: Report) -> OperationState:
+def observed(state: OperationState, command: Observe, report: StepResult) -> OperationState:
     """The state after a look."""
     # A removal that is blocked for hours looks hundreds of times; the last look says it all.
     state = state.with_step(report.step, instead_of_last=command.patient)
@@ -70,7 +71,7 @@ def seen(state: OperationState, view: ClusterView | None) -> OperationState:
     return state.changed(absent=state.absent or believed.member(pinned.member_id) is None)
 
 
-def _joining(state: OperationState, pinned: Pinned, view: ClusterView) -> OperationState:
+def _joining(state: OperationState, pinned: Target, view: ClusterView) -> OperationState:
     """The member that joins is found by its peer URLs once, then by its ID; what is seen of it is not pending."""
     if not pinned.member_id:
         wanted = MemberPresent(pinned.cluster_id, pinned.member_name, pinned.peer_urls)
@@ -108,10 +109,10 @@ def intent(state: OperationState) -> MemberAbsent:
     )
 
 
-def act_input(state: OperationState) -> Act:
+def act_input(state: OperationState) -> StepInput:
     """What every activity is told that changes or checks the cluster."""
     wanted = intent(state)
-    return Act(
+    return StepInput(
         cluster=state.request.cluster,
         cluster_id=wanted.cluster_id,
         target_id=wanted.target_id,

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.model import FailureType
+from etcd_handoff.contract import FailureType
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etcd_handoff.change_queue import Turn, heard, rejoin_after
-from etcd_handoff.model import HandoffState
+from etcd_handoff.contract import HandoffState
 from etcd_handoff.operation import texts
 from etcd_handoff.operation.commands import AskQueue, Until, Wait
 from etcd_handoff.operation.phases import LookDue
+from etcd_handoff.operation.queue_state import QueuePosition, latest_position, rejoin_pause
 from etcd_handoff.operation.state import Decided
 
 if TYPE_CHECKING:
-    from etcd_handoff.change_queue import Place
+    from etcd_handoff.operation.queue_state import TakeTurnResult
     from etcd_handoff.operation.state import OperationState
 
 
@@ -27,7 +27,7 @@ def acquire(state: OperationState) -> Decided | OperationState:
     behind = ", ".join(state.behind) or "another removal"
     doing = f"waiting for its turn behind {behind}"
     state = state.showing(HandoffState.QUEUED, doing, "they have ended or are blocked").changed(turn_news=False)
-    seconds = rejoin_after(state.rejoins).total_seconds()
+    seconds = rejoin_pause(state.rejoins).total_seconds()
     return Decided(state, Wait(until=Until.TURN, seconds=seconds, summary="is it still in the queue?"))
 
 
@@ -50,7 +50,7 @@ def ask(state: OperationState, *, waits: bool, wakes: bool = True) -> Decided:
     return Decided(state, AskQueue(waits=waits, wakes=wakes))
 
 
-def answered(state: OperationState, command: AskQueue, place: Place) -> OperationState:
+def answered(state: OperationState, command: AskQueue, place: TakeTurnResult) -> OperationState:
     """The state once the queue has answered."""
     state = told(state, place.turn)
     if not command.waits:
@@ -60,10 +60,12 @@ def answered(state: OperationState, command: AskQueue, place: Place) -> Operatio
     return state.changed(queue_silent=place.silent, queueing=not (state.holds_turn and not state.rejoins))
 
 
-def told(state: OperationState, turn: Turn) -> OperationState:
+def told(state: OperationState, turn: QueuePosition) -> OperationState:
     """The state once the queue has told something, in a signal or in an answer."""
-    known = Turn(granted=state.holds_turn, behind=state.behind, chain_id=state.chain_id, request=state.turn_request)
-    now = heard(known, turn, state.chain_id, state.turn_request)
+    known = QueuePosition(
+        granted=state.holds_turn, behind=state.behind, chain_id=state.chain_id, request=state.turn_request
+    )
+    now = latest_position(known, turn, state.chain_id, state.turn_request)
     if now is known:
         return state
     return state.changed(holds_turn=now.granted, behind=now.behind, turn_news=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.activity_io import UpdateStatusInput, UpdateStatusResult
+from etcd_handoff.contract import HandoffState, Step, StepOutcome, record_id
 from etcd_handoff.etcdmember import MESSAGE_JOINED, MESSAGE_REMOVED
-from etcd_handoff.model import HandoffState, Record, Recorded, Step, StepOutcome, record_id
 from etcd_handoff.operation import queueing
 from etcd_handoff.operation.commands import HandRecordOver, Until, Wait, WriteStatus
 from etcd_handoff.operation.phases import EndPhase
@@ -58,7 +59,7 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
     return Decided(state.at_end(call_seconds=most), command)
 
 
-def written(state: OperationState, recorded: Recorded) -> OperationState:
+def written(state: OperationState, recorded: UpdateStatusResult) -> OperationState:
     """The state once the EtcdMember has been written, or left alone for a reason."""
     return _recorded(state.with_step(recorded.step), recorded)
 
@@ -89,10 +90,10 @@ def handed_over(state: OperationState, command: HandRecordOver, now: float) -> O
     return _unwritten(state, f"{state.end.error}; it goes on: workflow {command.workflow_id}", now)
 
 
-def record_of(state: OperationState, *, joined: bool | None, message: str, failed: bool = False) -> Record:
+def record_of(state: OperationState, *, joined: bool | None, message: str, failed: bool = False) -> UpdateStatusInput:
     """What is true of the member."""
     target, view = state.target, state.view
-    return Record(
+    return UpdateStatusInput(
         cluster=state.request.cluster,
         member_name=target.member_name,
         member_id=target.member_id,
@@ -117,13 +118,13 @@ def _begin(state: OperationState) -> OperationState:
     return state.at_end(record=record_of(state, joined=state.request.adds, message=message))
 
 
-def _patience(state: OperationState, record: Record) -> float:
+def _patience(state: OperationState, record: UpdateStatusInput) -> float:
     """How long the status is tried in all."""
     out = record.joined is state.request.adds
     return max(RECORD_AT_LEAST_SECONDS, state.request.blocked_timeout_seconds) if out else RECORD_AT_LEAST_SECONDS
 
 
-def _give_up(state: OperationState, record: Record, now: float) -> Decided | OperationState:
+def _give_up(state: OperationState, record: UpdateStatusInput, now: float) -> Decided | OperationState:
     """Another workflow goes on with it where the member is out, while this one ends."""
     if record.joined is not False:
         return _unwritten(state, state.end.error or "", now)
@@ -148,8 +149,8 @@ def _unwritten(state: OperationState, text: str, now: float) -> OperationState:
         outcome=StepOutcome.FAILED,
         note=note,
     )
-    return _recorded(state.with_step(step), Recorded(step=step, recorded=False, note=note))
+    return _recorded(state.with_step(step), UpdateStatusResult(step=step, recorded=False, note=note))
 
 
-def _recorded(state: OperationState, recorded: Recorded) -> OperationState:
+def _recorded(state: OperationState, recorded: UpdateStatusResult) -> OperationState:
     return state.at_end(recorded=recorded, phase=EndPhase.TELL)

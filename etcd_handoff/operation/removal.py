@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.model import AwaitElection, FailureType, HandoffState, Outcome, RemovalResult, StepOutcome
+from etcd_handoff.activity_io import AwaitElectionInput
+from etcd_handoff.contract import FailureType, HandoffState, Outcome, RemovalResult, StepOutcome
 from etcd_handoff.operation import failures, identity, leave, observation, proposal, texts
 from etcd_handoff.operation.commands import AwaitNewLeader, RemoveTarget, TransferLeadership
 from etcd_handoff.operation.observation import act_input, seen
@@ -13,11 +14,11 @@ from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import Remove, Transfer
 
 if TYPE_CHECKING:
-    from etcd_handoff.model import Recorded, Report
+    from etcd_handoff.activity_io import StepResult, UpdateStatusResult
+    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.commands import Activity
     from etcd_handoff.operation.state import OperationState
     from etcd_handoff.planning import Blocked, Decision, MemberAbsent, Refused
-    from etcd_handoff.view import ClusterView
 
 
 REFUSAL: Final = FailureType.REMOVAL_REFUSED
@@ -59,7 +60,7 @@ def decide(state: OperationState, step: object) -> Decided | OperationState:
     return _remove(state, step)
 
 
-def applied(state: OperationState, command: Activity, report: Report, now: float) -> OperationState:
+def applied(state: OperationState, command: Activity, report: StepResult, now: float) -> OperationState:
     """The state after a step."""
     match command:
         case TransferLeadership():
@@ -74,7 +75,7 @@ def _transfer(state: OperationState, step: Transfer) -> Decided:
     transferee = state.label_of(step.transferee_id)
     act = act_input(state)
     voters = state.view.healthy_voters if state.view else ()
-    election = AwaitElection(
+    election = AwaitElectionInput(
         **dict(act),
         term_before=step.term,
         others=tuple(m.id for m in voters if m.id != act.target_id),
@@ -88,7 +89,7 @@ def _transfer(state: OperationState, step: Transfer) -> Decided:
     return Decided(state.showing(HandoffState.TRANSFERRING, doing), command)
 
 
-def transferred(state: OperationState, command: TransferLeadership, report: Report) -> OperationState:
+def transferred(state: OperationState, command: TransferLeadership, report: StepResult) -> OperationState:
     """The state after a transfer: an election is to be awaited, or the planner decides anew."""
     state = state.with_step(report.step)
     if report.step.outcome == StepOutcome.TRANSFER_FAILED:
@@ -100,7 +101,7 @@ def transferred(state: OperationState, command: TransferLeadership, report: Repo
     return seen(state, report.view)
 
 
-def elected(state: OperationState, report: Report) -> OperationState:
+def elected(state: OperationState, report: StepResult) -> OperationState:
     """The state after an election was awaited."""
     return _looking(seen(state.with_step(report.step).changed(election=None), report.view))
 
@@ -113,7 +114,7 @@ def _remove(state: OperationState, step: Remove) -> Decided:
     return Decided(state.changed(in_flight=True), command)
 
 
-def removed(state: OperationState, report: Report, now: float) -> OperationState:
+def removed(state: OperationState, report: StepResult, now: float) -> OperationState:
     """The state after an attempt to remove the target."""
     # A second attempt may come after one that has proposed it and could not say so.
     may_be_pending = report.proposed or report.step.attempts > 1
@@ -154,7 +155,7 @@ def ended(state: OperationState, written: str) -> str:
     return f"{state.label} is out; {written}{texts.no_writes(state.writes_acknowledged)}"
 
 
-def result(state: OperationState, outcome: Outcome | None, recorded: Recorded) -> RemovalResult:
+def result(state: OperationState, outcome: Outcome | None, recorded: UpdateStatusResult) -> RemovalResult:
     """The result.
 
     Args:

@@ -10,23 +10,15 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import Field
 
+from etcd_handoff.activity_io import FindResourceResult, Target, WorkerInfo
 from etcd_handoff.belief import Binding, ResourceClaim
-from etcd_handoff.wire import Message
-from etcd_handoff.model import (
-    Approval,
-    FoundResource,
-    HandoffState,
-    OperationRequest,
-    Pinned,
-    RemovalRequest,
-    Step,
-    WorkerTraits,
-)
+from etcd_handoff.cluster_view import ClusterView
+from etcd_handoff.contract import Approval, HandoffState, OperationRequest, RemovalRequest, Step
 from etcd_handoff.operation import step_log
 from etcd_handoff.operation.commands import AwaitNewLeader, Command, Failure, Until
 from etcd_handoff.operation.phases import Ending, EndPhase, LeaveStep, LookDue
 from etcd_handoff.planning import Blocked
-from etcd_handoff.view import ClusterView
+from etcd_handoff.wire import Message
 
 T = TypeVar("T")
 Own = Annotated[T, Field(exclude=True)]
@@ -94,8 +86,8 @@ class OperationState(Message):
     run_id: str
     blocked_seconds_left: float
     began: str = ""
-    traits: WorkerTraits | None = None
-    pinned: Pinned | None = None
+    traits: WorkerInfo | None = None
+    pinned: Target | None = None
     binding: Binding = Binding()
     steps: tuple[Step, ...] = ()
     steps_left_out: int = 0
@@ -127,7 +119,7 @@ class OperationState(Message):
     look_due: Own[LookDue] = LookDue.QUICK
     view: Own[ClusterView | None] = None
     claims: Own[tuple[ResourceClaim, ...] | None] = None
-    resource: Own[FoundResource | None] = None
+    resource: Own[FindResourceResult | None] = None
     blocked: Own[Blocked | None] = None
     released: Own[bool] = False
     behind: Own[tuple[str, ...]] = ()
@@ -147,7 +139,7 @@ class OperationState(Message):
     # --- what follows from it -----------------------------------------------------------------------------------------
 
     @property
-    def target(self) -> Pinned:
+    def target(self) -> Target:
         """The member that it is about.
 
         Raises:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from etcd_handoff.model import Step
+    from etcd_handoff.contract import Step
     from etcd_handoff.operation.state import OperationState
 
 FIRST: Final = 20

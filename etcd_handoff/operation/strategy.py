@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from etcd_handoff.model import AdditionRequest
+from etcd_handoff.contract import AdditionRequest
 from etcd_handoff.operation import addition, removal
 
 if TYPE_CHECKING:
-    from etcd_handoff.model import FailureType, OperationResult, Outcome, Recorded, Report
+    from etcd_handoff.activity_io import StepResult, UpdateStatusResult
+    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.contract import FailureType, OperationResult, Outcome
     from etcd_handoff.operation.commands import Activity
     from etcd_handoff.operation.state import Decided, OperationState
     from etcd_handoff.planning import Blocked, Decision, Goal, Refused
-    from etcd_handoff.view import ClusterView
 
 
 class Strategy(Protocol):
@@ -39,7 +40,7 @@ class Strategy(Protocol):
     def decide(self, state: OperationState, step: object, /) -> Decided | OperationState:
         """Carry out the step that the planner has answered with."""
 
-    def applied(self, state: OperationState, command: Activity, report: Report, now: float, /) -> OperationState:
+    def applied(self, state: OperationState, command: Activity, report: StepResult, now: float, /) -> OperationState:
         """The state after such a step has been carried out."""
 
     def plan_lines(self, state: OperationState, decision: Decision, /) -> tuple[str, ...]:
@@ -57,7 +58,9 @@ class Strategy(Protocol):
     def ended(self, state: OperationState, written: str, /) -> str:
         """How it ended well, in words."""
 
-    def result(self, state: OperationState, outcome: Outcome | None, recorded: Recorded, /) -> OperationResult:
+    def result(
+        self, state: OperationState, outcome: Outcome | None, recorded: UpdateStatusResult, /
+    ) -> OperationResult:
         """Its result."""
 
 

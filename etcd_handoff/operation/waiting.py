@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.model import HandoffState
+from etcd_handoff.contract import HandoffState
 from etcd_handoff.operation import failures, queueing
 from etcd_handoff.operation.commands import Until, Wait
 from etcd_handoff.operation.phases import LookDue

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from etcd_handoff.contract import AdditionRequest, AdditionResult, Progress
 from etcd_handoff.temporal.client import start_operation
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
 from etcd_handoff.lab import Role, wait_until
 from etcd_handoff.lab.nodes import InitialCluster
-from etcd_handoff.model import AdditionRequest, AdditionResult, Progress
 
 if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle

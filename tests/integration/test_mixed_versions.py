@@ -17,9 +17,9 @@ from etcd_handoff.lab.processes import Process
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from etcd_handoff.contract import RemovalResult
     from temporalio.client import WorkflowHandle
 
-    from etcd_handoff.model import RemovalResult
     from tests.integration.conftest import Bench, MakeBench
 
 SOURCES: Final = ("worker.py", "etcd_handoff", "activities", "workflows")

@@ -5,25 +5,25 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from etcd_handoff.etcd.port import EtcdPort, KeyspaceHash
+from etcd_handoff.kubernetes.pool import KubernetesGateways
+from etcd_handoff.kubernetes.port import KubernetesPort
 from temporalio import activity
 
-from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.config import ClusterProfile, Config, EtcdProfile, KubernetesProfile
-from etcd_handoff.etcd.port import KeyspaceHash
 from etcd_handoff.etcdmember import member_id_of, says
-from etcd_handoff.etcd.port import EtcdPort
-from etcd_handoff.kubernetes.port import KubernetesPort
 
 if TYPE_CHECKING:
     import builtins
     from collections.abc import AsyncIterator, Callable, Iterable
     from pathlib import Path
 
-    from activities.etcd import ReadClaims
+    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.etcd.gateway import EtcdGateway
     from etcd_handoff.kubernetes.gateway import KubernetesGateway
-    from etcd_handoff.view import ClusterView
+
+    from activities.etcd import ReadClaims
     from tests.model.cluster import Cluster
 
 NEWS_SECONDS: Final = 0.05

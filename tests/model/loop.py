@@ -10,15 +10,15 @@ import selectors
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from activities.member_status import KubernetesActivities
+from activities.worker_info import WorkerActivities
+from etcd_handoff.contract import SECONDS_IN_30_DAYS, RemovalRequest
+from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
-from activities.member_status import KubernetesActivities
-from activities.worker_info import WorkerActivities
-from etcd_handoff.change_queue import Place, Turn
 from etcd_handoff.errors import EtcdError, KubernetesError
-from etcd_handoff.model import SECONDS_IN_30_DAYS, RemovalRequest
 from etcd_handoff.operation.commands import Activity, AskQueue, DescribeWorker, Fail, Finish, Wait
 from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.state import OperationState
@@ -81,8 +81,8 @@ class Loop:
                 case Wait():
                     self._now += command.seconds or 0.0
                 case AskQueue():
-                    turn = Turn(granted=command.waits, chain_id=state.chain_id, request=state.turn_request)
-                    result = Place(turn=turn)
+                    turn = QueuePosition(granted=command.waits, chain_id=state.chain_id, request=state.turn_request)
+                    result = TakeTurnResult(turn=turn)
                 case DescribeWorker():
                     result = self._worker.traits(command.cluster)
                 case Finish():

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import pytest
+    from etcd_handoff.cluster_view import ClusterView
 
     from etcd_handoff.operation.state import OperationState
     from etcd_handoff.planning import Decision
-    from etcd_handoff.view import ClusterView
 
 
 def without_quorum_check(view: ClusterView, intent: MemberAbsent) -> Decision:

@@ -19,16 +19,16 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from etcd_handoff.contract import AdditionRequest, AdditionResult, RemovalRequest, record_id, workflow_id
+from etcd_handoff.operation.queue_state import change_queue_id
+from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
 from etcd_handoff.temporal.client import connect, start_operation, start_removal, start_watch
 from temporalio.client import WorkflowFailureError
 
-from etcd_handoff.change_queue import turns_id
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.k0s import K0sStandIn
 from etcd_handoff.lab.nodes import InitialCluster
-from etcd_handoff.leave_requests import WatchRequest
-from etcd_handoff.model import AdditionRequest, AdditionResult, RemovalRequest, record_id, workflow_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -49,7 +49,7 @@ async def without_surprises() -> None:
         leader = await lab.leader()
         removal = await remove(client, lab, leader, reason="to be replayed")
         result = await removal.result()
-        turns = client.get_workflow_handle(turns_id(result.cluster_id))
+        turns = client.get_workflow_handle(change_queue_id(result.cluster_id))
         await turns.result()
         of_leader, of_turns = await history(removal), await history(turns)
         successor = await lab.leader()
@@ -63,7 +63,7 @@ async def without_surprises() -> None:
         write(HISTORIES / "follower.json", of_follower)
         write(HISTORIES / "newer.json", newer(of_follower))
         last = next(node.name for node in lab.nodes if node.name not in (leader, successor, follower))
-        watch = await start_watch(client, WatchRequest(cluster=lab.cluster))
+        watch = await start_watch(client, ReconcileEtcdMembersRequest(cluster=lab.cluster))
         patch = ["--type", "merge", "-p", json.dumps({"spec": {"leave": True}})]
         await lab.kubectl("patch", "etcdmember", last, *patch, context=successor)
         condition = ["--for", "condition=Joined=False", "--timeout=60s"]

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from etcd_handoff.contract import StepOutcome
+from etcd_handoff.temporal.converter import data_converter
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from etcd_handoff.lab.nodes import TOKEN
-from etcd_handoff.model import StepOutcome
-from etcd_handoff.temporal.converter import data_converter
 from tests.replay.record import UNKNOWN
 from worker import INTERCEPTORS, WORKFLOWS
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from etcd_handoff.activity_io import UpdateStatusResult
+from etcd_handoff.contract import AdditionRequest, FailureType, HandoffState, Outcome, StepOutcome
+from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 
-from etcd_handoff.change_queue import Place, Turn
-from etcd_handoff.model import AdditionRequest, FailureType, HandoffState, Outcome, Recorded, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, ending
 from etcd_handoff.operation.addition import AddTarget, PromoteTarget
@@ -18,7 +19,7 @@ from tests.unit.test_removal_loop import Drive, report, step
 from tests.unit.views import INDEX, A, B, C, D, cluster, down, member
 
 if TYPE_CHECKING:
-    from etcd_handoff.view import ClusterView
+    from etcd_handoff.cluster_view import ClusterView
 
 URL = "http://node3:2380"
 OTHERS = tuple(member(m, peer_urls=(f"http://node{i}:2380",)) for i, m in enumerate((A, B, C)))
@@ -34,7 +35,7 @@ UNSTARTED = with_it(name="", reachable=False, leader_id=None, term=0, raft_index
 IN_SYNC = with_it()
 LAGS = with_it(raft_index=INDEX // 2)
 VOTER = with_it(is_learner=False, serves_reads=True)
-RECORDED = Recorded(step=step("update_status", StepOutcome.RECORDED), recorded=True)
+RECORDED = UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True)
 
 
 def begin(**options: Any) -> Drive:
@@ -64,7 +65,7 @@ def gives_turn_up(addition: Drive) -> Drive:
     """It is blocked, so others may change the cluster."""
     asked = addition.next(to.AskQueue)
     assert not asked.waits
-    return addition.result(Place(turn=Turn(granted=False)))
+    return addition.result(TakeTurnResult(turn=QueuePosition(granted=False)))
 
 
 def looks_again(addition: Drive, view: ClusterView) -> Drive:

@@ -12,17 +12,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
+from etcd_handoff.activity_io import UpdateStatusResult, WorkerInfo
+from etcd_handoff.cluster_view import ClusterView, MemberView
+from etcd_handoff.contract import AdditionRequest, AdditionResult, StepOutcome
+from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
 from etcd_handoff import planning
-from etcd_handoff.change_queue import Place, Turn
 from etcd_handoff.errors import ChangeRefusedError, EtcdError, UnknownOutcomeError, UnreachableError
-from etcd_handoff.model import AdditionRequest, AdditionResult, Recorded, StepOutcome, WorkerTraits
 from etcd_handoff.operation.commands import Activity, AskQueue, DescribeWorker, Fail, Finish, Wait, WriteStatus
 from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.state import OperationState
-from etcd_handoff.view import ClusterView, MemberView
 from tests.model.gateways import config_of
 from tests.unit.test_removal_loop import step
 from workflows.execute import CALLS
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from etcd_handoff.etcd.gateway import EtcdGateway
+
     from etcd_handoff.operation.commands import Command
 
 URL: Final = "http://node4:2380"
@@ -181,11 +183,13 @@ async def result_of(activities: EtcdActivities, command: Command, number: int, s
     """What a command comes to; a worker that dies leaves the activity to another one."""
     match command:
         case AskQueue():
-            return Place(turn=Turn(granted=command.waits, chain_id="chain", request=state.turn_request))
+            return TakeTurnResult(
+                turn=QueuePosition(granted=command.waits, chain_id="chain", request=state.turn_request)
+            )
         case DescribeWorker():
-            return WorkerTraits(search_attributes=False)
+            return WorkerInfo(search_attributes=False)
         case WriteStatus():
-            return Recorded(step=step("update_status", StepOutcome.RECORDED), recorded=True)
+            return UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True)
         case Activity():
             for attempt in itertools.count(1):
                 environment = ActivityEnvironment()

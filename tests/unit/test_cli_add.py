@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from etcd_handoff.contract import AdditionResult, Outcome
 
 from etcd_handoff.cli import app
 from etcd_handoff.cli.add import result_exit, result_lines
-from etcd_handoff.model import AdditionResult, Outcome
 
 if TYPE_CHECKING:
     from pathlib import Path

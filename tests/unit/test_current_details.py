@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from etcd_handoff.model import HandoffState, Pinned, RemovalRequest, Step, StepOutcome
+from etcd_handoff.activity_io import Target
+from etcd_handoff.cluster_view import Alarm, ClusterView, MemberView
+from etcd_handoff.contract import HandoffState, RemovalRequest, Step, StepOutcome
+
 from etcd_handoff.operation.current_details import details
 from etcd_handoff.operation.state import OperationState
-from etcd_handoff.view import Alarm, ClusterView, MemberView
 
 A, B, C, D = "8211f1d0f64f3269", "91bc3c398fb3c146", "fd422379fda50e48", "c0ffee"
 REQUEST = RemovalRequest(cluster="prod", member="node1", reason="new disk")
-PINNED = Pinned(cluster_id="cdf818194e3a8c32", member_id=B, member_name="node1")
+PINNED = Target(cluster_id="cdf818194e3a8c32", member_id=B, member_name="node1")
 
 
 def member(member_id: str, name: str, *, reachable: bool = True, learner: bool = False, note: str = "") -> MemberView:

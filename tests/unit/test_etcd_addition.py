@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from activities.interceptor import StepClock
+from etcd_handoff.activity_io import AdditionInput, StepResult
+from etcd_handoff.cluster_view import ClusterView, MemberView
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd_addition import LearnerStep
-from activities.interceptor import StepClock
 from etcd_handoff.errors import ChangeRefusedError, EtcdPermissionError, UnhealthyClusterError, UnreachableError
-from etcd_handoff.model import Addition, Report
 from etcd_handoff.planning import AddLearner, PromoteLearner
-from etcd_handoff.view import ClusterView, MemberView
 from tests.unit.test_etcd_removal import UNKNOWN, Script, looks_at
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from etcd_handoff.errors import EtcdError
 
 URL = "http://node4:2380"
-ASK = Addition(cluster="demo", cluster_id="c", name="node4", peer_urls=(URL,), holder="run-1", holder_label="addition")
+ASK = AdditionInput(
+    cluster="demo", cluster_id="c", name="node4", peer_urls=(URL,), holder="run-1", holder_label="addition"
+)
 
 
 class Joining(Script):
@@ -75,24 +77,24 @@ class Joining(Script):
         self.state = state
 
 
-async def added(script: Joining) -> Report:
+async def added(script: Joining) -> StepResult:
     """One attempt to add the learner."""
 
-    async def run() -> Report:
+    async def run() -> StepResult:
         return await LearnerStep(looks_at(script), ASK, StepClock("node1"), AddLearner).run()
 
-    report: Report = await ActivityEnvironment().run(run)
+    report: StepResult = await ActivityEnvironment().run(run)
     return report
 
 
-async def promoted(script: Joining, learner_id: str = "4") -> Report:
+async def promoted(script: Joining, learner_id: str = "4") -> StepResult:
     """One attempt to promote it."""
 
-    async def run() -> Report:
+    async def run() -> StepResult:
         ask = ASK.model_copy(update={"learner_id": learner_id})
         return await LearnerStep(looks_at(script), ask, StepClock("node1"), PromoteLearner).run()
 
-    report: Report = await ActivityEnvironment().run(run)
+    report: StepResult = await ActivityEnvironment().run(run)
     return report
 
 

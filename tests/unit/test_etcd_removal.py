@@ -6,11 +6,13 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from activities.interceptor import StepClock
+from etcd_handoff.activity_io import StepInput, StepResult
+from etcd_handoff.cluster_view import ClusterView, MemberView
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd_looks import Looks
 from activities.etcd_removal import Removal
-from activities.interceptor import StepClock
 from etcd_handoff.config import EtcdProfile
 from etcd_handoff.errors import (
     CorruptClusterError,
@@ -22,15 +24,13 @@ from etcd_handoff.errors import (
     UnknownOutcomeError,
     UnreachableError,
 )
-from etcd_handoff.model import Act, Report
-from etcd_handoff.view import ClusterView, MemberView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from etcd_handoff.etcd.gateway import EtcdGateway
 
-ACT = Act(cluster="demo", cluster_id="c", target_id="3", holder="run-1", holder_label="removal of node3")
+ACT = StepInput(cluster="demo", cluster_id="c", target_id="3", holder="run-1", holder_label="removal of node3")
 UNKNOWN = UnknownOutcomeError("no answer within 1 s")
 
 
@@ -92,13 +92,13 @@ def looks_at(script: Script) -> Looks:
     return Looks(cast("EtcdGateway", script), EtcdProfile.model_validate({"endpoints": ["http://etcd:2379"]}))
 
 
-async def removed(script: Script, act: Act = ACT, looks: Looks | None = None) -> Report:
+async def removed(script: Script, act: StepInput = ACT, looks: Looks | None = None) -> StepResult:
     """One attempt."""
 
-    async def run() -> Report:
+    async def run() -> StepResult:
         return await Removal(looks or looks_at(script), act, StepClock("node1"), lambda _: None).run()
 
-    report: Report = await ActivityEnvironment().run(run)
+    report: StepResult = await ActivityEnvironment().run(run)
     return report
 
 

@@ -7,6 +7,30 @@ import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+from etcd_handoff.activity_io import (
+    AwaitElectionInput,
+    StepInput,
+    StepResult,
+    Target,
+    UpdateStatusInput,
+    UpdateStatusResult,
+)
+from etcd_handoff.cluster_view import Alarm, ClusterView, MemberView
+from etcd_handoff.contract import (
+    Approval,
+    HandoffState,
+    Outcome,
+    Progress,
+    Recheck,
+    RemovalRequest,
+    RemovalResult,
+    Step,
+    StepOutcome,
+)
+from etcd_handoff.operation.queue_state import ChangeQueueState
+from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
+from etcd_handoff.temporal.converter import VersionMismatchError, data_converter, invalid_input
+from etcd_handoff.wire import Message, Request
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -15,29 +39,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.exceptions import ApplicationError
 
 from etcd_handoff import model
-from etcd_handoff.change_queue import Turns
-from etcd_handoff.leave_requests import WatchRequest
-from etcd_handoff.wire import Message, Request
-from etcd_handoff.model import (
-    Act,
-    Approval,
-    AwaitElection,
-    HandoffState,
-    Outcome,
-    Pinned,
-    Progress,
-    Recheck,
-    Record,
-    Recorded,
-    RemovalRequest,
-    RemovalResult,
-    Report,
-    Step,
-    StepOutcome,
-)
 from etcd_handoff.operation.state import OperationState
-from etcd_handoff.temporal.converter import VersionMismatchError, data_converter, invalid_input
-from etcd_handoff.view import Alarm, ClusterView, MemberView
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -269,7 +271,7 @@ STEPS = st.builds(
     note=TEXT,
 )
 PINS = st.builds(
-    Pinned, cluster_id=IDS, member_id=IDS, member_name=TEXT, leader_before=st.none() | IDS, term_before=COUNT
+    Target, cluster_id=IDS, member_id=IDS, member_name=TEXT, leader_before=st.none() | IDS, term_before=COUNT
 )
 ACT = {"cluster": TEXT, "cluster_id": IDS, "target_id": IDS, "avoid": st.lists(IDS, max_size=2).map(tuple)}
 MESSAGES: st.SearchStrategy[Message] = st.one_of(
@@ -287,11 +289,11 @@ MESSAGES: st.SearchStrategy[Message] = st.one_of(
     VIEWS,
     STEPS,
     PINS,
-    st.builds(Act, **ACT),
-    st.builds(AwaitElection, **ACT, term_before=COUNT),
-    st.builds(Report, step=STEPS, view=st.none() | VIEWS, transferee_id=IDS, proposed=st.booleans()),
+    st.builds(StepInput, **ACT),
+    st.builds(AwaitElectionInput, **ACT, term_before=COUNT),
+    st.builds(StepResult, step=STEPS, view=st.none() | VIEWS, transferee_id=IDS, proposed=st.booleans()),
     st.builds(
-        Record,
+        UpdateStatusInput,
         cluster=TEXT,
         member_name=TEXT,
         member_id=IDS,
@@ -299,7 +301,7 @@ MESSAGES: st.SearchStrategy[Message] = st.one_of(
         message=TEXT,
         members=st.lists(IDS, max_size=3).map(tuple),
     ),
-    st.builds(Recorded, step=STEPS, recorded=st.booleans(), note=TEXT),
+    st.builds(UpdateStatusResult, step=STEPS, recorded=st.booleans(), note=TEXT),
     st.builds(Progress, state=st.sampled_from(HandoffState), cluster=TEXT, member=TEXT, member_id=IDS),
     st.builds(
         RemovalResult,
@@ -360,7 +362,7 @@ def test_whole_seconds_may_be_written_without_a_point() -> None:
 # --- two versions side by side ------------------------------------------------------------------------------
 
 
-class NewReport(Report):
+class NewReport(StepResult):
     """What a newer worker answers."""
 
     hint: str = ""
@@ -393,13 +395,13 @@ def crossed(value: Message, hint: object) -> Any:
 def test_older_worker_leaves_out_what_a_newer_one_adds() -> None:
     """An unknown field of an answer, at any depth, changes nothing for who does not know it."""
     new = NewReport(step=NewStep(**STEP.model_dump(), zone="a"), proposed=True, hint="x", needed=1)
-    assert crossed(new, Report) == Report(step=STEP, proposed=True)
+    assert crossed(new, StepResult) == StepResult(step=STEP, proposed=True)
 
 
 def test_newer_worker_that_lacks_a_field_leaves_the_task_to_an_older_one() -> None:
     """No failure of the workflow: the error is none of Temporal's, so the SDK fails the task alone."""
     with pytest.raises(VersionMismatchError, match=r"^NewReport was written by another.*needed: Field required"):
-        crossed(Report(step=STEP), NewReport)
+        crossed(StepResult(step=STEP), NewReport)
     assert not issubclass(VersionMismatchError, ApplicationError)
 
 
@@ -423,7 +425,10 @@ def test_word_that_only_a_newer_worker_knows_is_text(message: Message, field: st
     assert getattr(found, field) == value
 
 
-@pytest.mark.parametrize("hint", [Report, Report | None, list[Report], tuple[Report, ...], OperationState, model.Look])
+@pytest.mark.parametrize(
+    "hint",
+    [StepResult, StepResult | None, list[StepResult], tuple[StepResult, ...], OperationState, model.CheckLeaderInput],
+)
 @pytest.mark.parametrize("data", [b"{}", b"7", b"nope", b'{"step": 1, "cluster": 2}'])
 def test_what_workers_tell_each_other_never_fails_a_workflow_for_good(hint: object, data: bytes) -> None:
     """Answers, inputs of activities and what a run carries into the next: unreadable here is readable elsewhere."""
@@ -435,10 +440,10 @@ def test_answer_in_another_encoding_is_left_to_another_worker_too() -> None:
     """As an answer that does not fit."""
     odd = Payload(metadata={"encoding": b"binary/compressed"}, data=b"x")
     with pytest.raises(VersionMismatchError, match="encoding 'binary/compressed' is not read"):
-        CONVERTER.from_payloads([odd], [Report])
+        CONVERTER.from_payloads([odd], [StepResult])
 
 
-@pytest.mark.parametrize("hint", [WatchRequest, Turns, RemovalRequest])
+@pytest.mark.parametrize("hint", [ReconcileEtcdMembersRequest, ChangeQueueState, RemovalRequest])
 def test_input_of_a_workflow_is_invalid_input(hint: type[Message]) -> None:
     """Whoever starts one by hand with something else is answered."""
     assert "Field required" in complaint(b"{}", hint)

@@ -6,20 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from etcd_handoff.activity_io import ReadLeaveResult, StepResult, UpdateStatusResult, WorkerInfo
+from etcd_handoff.contract import FailureType, HandoffState, Outcome, RemovalRequest, Step, StepOutcome
+from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 
-from etcd_handoff.change_queue import Place, Turn
-from etcd_handoff.model import (
-    FailureType,
-    HandoffState,
-    LeaveState,
-    Outcome,
-    Recorded,
-    RemovalRequest,
-    Report,
-    Step,
-    StepOutcome,
-    WorkerTraits,
-)
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import ending
 from etcd_handoff.operation.commands import StepFailure, Until
@@ -30,7 +20,7 @@ from etcd_handoff.operation.state import OperationState
 from tests.unit.views import A, B, C, cluster, down, member
 
 if TYPE_CHECKING:
-    from etcd_handoff.view import ClusterView
+    from etcd_handoff.cluster_view import ClusterView
 
 LED_BY_A = cluster(member(A), member(B), member(C))
 LED_BY_B = cluster(member(A, B, term=8), member(B, B, term=8), member(C, B, term=8))
@@ -43,10 +33,10 @@ def step(name: str, outcome: StepOutcome, note: str = "") -> Step:
     return Step(name=name, started="", milliseconds=1, attempts=1, node="node0", outcome=outcome, note=note)
 
 
-def report(outcome: StepOutcome, view: ClusterView | None, **fields: Any) -> Report:
+def report(outcome: StepOutcome, view: ClusterView | None, **fields: Any) -> StepResult:
     """What an activity of etcd's answers."""
-    traits = WorkerTraits(search_attributes=True, kubernetes=True, **fields.pop("traits", {}))
-    return Report(step=step("check_leader", outcome), view=view, traits=traits, **fields)
+    traits = WorkerInfo(search_attributes=True, kubernetes=True, **fields.pop("traits", {}))
+    return StepResult(step=step("check_leader", outcome), view=view, traits=traits, **fields)
 
 
 OBSERVED_B = report(StepOutcome.OBSERVED, LED_BY_B)
@@ -93,7 +83,9 @@ class Drive:
     def turn(self) -> Drive:
         """The queue gives the turn."""
         self.next(to.AskQueue)
-        return self.result(Place(turn=Turn(granted=True, chain_id="chain", request=self.state.turn_request)))
+        return self.result(
+            TakeTurnResult(turn=QueuePosition(granted=True, chain_id="chain", request=self.state.turn_request))
+        )
 
 
 def begin(**options: Any) -> Drive:
@@ -113,7 +105,7 @@ def test_leader_hands_over_before_it_is_removed() -> None:
     removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_A)).turn()
     removal.do(to.TransferLeadership, report(StepOutcome.MOVED, None))
     removal.do(to.AwaitNewLeader, report(StepOutcome.ELECTED, LED_BY_B)).do(to.RemoveTarget, REMOVED)
-    recorded = Recorded(step=step("update_status", StepOutcome.RECORDED), recorded=True)
+    recorded = UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True)
     removal.do(to.WriteStatus, recorded)
     result = removal.next(to.Finish).result
     assert (result.outcome, result.was_leader, result.leader_after) == (Outcome.REMOVED, True, B)
@@ -150,7 +142,7 @@ def test_removal_that_waits_gives_its_turn_to_others_and_looks_again() -> None:
     removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, RISKY))
     asked = removal.next(to.AskQueue)
     assert (asked.waits, asked.wakes) == (False, True)
-    removal.result(Place(turn=Turn(granted=False)))
+    removal.result(TakeTurnResult(turn=QueuePosition(granted=False)))
     pause = removal.next(to.Wait)
     assert (pause.until, pause.resumable, pause.seconds) == (Until.RECHECK, True, 0.25)
     assert not removal.state.is_over(pause.until)
@@ -179,7 +171,7 @@ def test_time_for_waiting_that_is_used_up_is_told_with_what_it_was_for() -> None
     assert (record.joined, record.failed) == (True, True)
     assert record.message.startswith("Not removed: QuorumAtRisk: ")
     assert "waited" not in record.message
-    removal.result(Recorded(step=step("update_status", StepOutcome.RECORDED), recorded=True))
+    removal.result(UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True))
     failure = removal.next(to.Fail).failure
     assert failure.kind == FailureType.BLOCKED_TOO_LONG
     assert "waited 0 s for: bring node2 back" in failure.text
@@ -188,7 +180,7 @@ def test_time_for_waiting_that_is_used_up_is_told_with_what_it_was_for() -> None
 def test_failure_before_any_look_still_knows_what_the_worker_can_show() -> None:
     """A cluster that no worker knows ends it at once, after the worker was asked."""
     removal = begin().do(to.Observe, StepFailure("check_leader", FailureType.UNKNOWN_CLUSTER, "no such profile"))
-    removal.do(to.DescribeWorker, WorkerTraits(search_attributes=True))
+    removal.do(to.DescribeWorker, WorkerInfo(search_attributes=True))
     assert removal.next(to.Fail).failure.text == "no such profile"
     assert removal.state.handoff_state is HandoffState.FAILED
 
@@ -210,7 +202,9 @@ def test_cancelled_removal_revokes_its_order_and_waits_for_what_may_still_happen
     removal.result(ORDER)
     assert not removal.cannot_be_undone()
     removal.state = ending.cancelled(removal.state)
-    stands = LeaveState(step=step("read_leave", StepOutcome.OBSERVED), present=True, leave=True, manager="etcd-handoff")
+    stands = ReadLeaveResult(
+        step=step("read_leave", StepOutcome.OBSERVED), present=True, leave=True, manager="etcd-handoff"
+    )
     removal.do(to.ReadLeave, stands)
     assert removal.next(to.RequestLeave).ask.leave is False
     removal.result(ORDER)
@@ -229,7 +223,7 @@ def test_status_that_nobody_takes_is_tried_in_longer_calls_with_the_turn_given_b
     removal.result(FAILED, after=FIRST_CALL_SECONDS)
     asked = removal.next(to.AskQueue)
     assert (asked.waits, asked.wakes) == (False, False)
-    removal.result(Place(turn=Turn(granted=False)))
+    removal.result(TakeTurnResult(turn=QueuePosition(granted=False)))
     second = removal.next(to.WriteStatus)
     assert (second.most_seconds, second.resumable, second.ask) == (CALL_SECONDS, True, first.ask)
     removal.state = removal.state.changed(cancel_requested=True)
@@ -244,7 +238,7 @@ def test_status_that_nobody_takes_is_tried_in_longer_calls_with_the_turn_given_b
 def test_call_that_fails_before_its_time_is_not_repeated_at_once() -> None:
     """As on a worker whose configuration is wrong."""
     removal = removing().do(to.RemoveTarget, REMOVED).do(to.WriteStatus, FAILED, after=0.5)
-    removal.do(to.AskQueue, Place(turn=Turn(granted=False)))
+    removal.do(to.AskQueue, TakeTurnResult(turn=QueuePosition(granted=False)))
     rest = removal.next(to.Wait)
     assert (rest.until, rest.seconds) == (Until.TIME, 1.5)
     removal.result(after=1.5).next(to.WriteStatus)
@@ -254,7 +248,7 @@ def test_turn_that_comes_late_is_used_on_a_fresh_look_alone() -> None:
     """Others have changed the cluster meanwhile; a turn that is free is used on the look before it."""
     removal = begin().do(to.Observe, OBSERVED_B)
     removal.next(to.AskQueue)
-    removal.result(Place(turn=Turn(granted=False, behind=("another",), chain_id="chain", request=1)))
+    removal.result(TakeTurnResult(turn=QueuePosition(granted=False, behind=("another",), chain_id="chain", request=1)))
     wait = removal.next(to.Wait)
     assert wait.until is Until.TURN
     assert "another" in removal.state.doing

@@ -5,25 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from etcd_handoff.activity_io import Target, WorkerInfo
+from etcd_handoff.cluster_view import Alarm, ClusterView, MemberView
+from etcd_handoff.contract import Approval, FailureType, RemovalRequest, Step, StepOutcome, record_id
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, TimeoutType  # noqa: A004  # Temporal's
 
-from etcd_handoff.model import (
-    Approval,
-    FailureType,
-    Pinned,
-    RemovalRequest,
-    Step,
-    StepOutcome,
-    WorkerTraits,
-    record_id,
-)
 from etcd_handoff.operation import failures, proposal, texts, waiting
 from etcd_handoff.operation.leave import may_ask_again
 from etcd_handoff.operation.proposal import SETTLE_SECONDS
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.step_log import FIRST, LAST, LONGEST_NOTE, MEMO_BYTES, bounded, within
 from etcd_handoff.planning import Blocked, NotFound, Reason, Remove
-from etcd_handoff.view import Alarm, ClusterView, MemberView
 from workflows.failures import TIME_OUTS, why_it_failed
 
 MONTH_SECONDS = 30 * 24 * 3600.0
@@ -99,8 +91,8 @@ def carried(steps: int) -> OperationState:
     """What a removal hands on whose every field is as long as it can be."""
     return OperationState(
         run_id="0192f0c1-0000-7000-8000-000000000000",
-        traits=WorkerTraits(search_attributes=True, cluster_id="cdf818194e3a8c32"),
-        pinned=Pinned(cluster_id="cdf818194e3a8c32", member_id="1f", member_name="n" * 253, peer_urls=("u" * 200,) * 3),
+        traits=WorkerInfo(search_attributes=True, cluster_id="cdf818194e3a8c32"),
+        pinned=Target(cluster_id="cdf818194e3a8c32", member_id="1f", member_name="n" * 253, peer_urls=("u" * 200,) * 3),
         steps=tuple(step(n, note="ö" * LONGEST_NOTE) for n in range(steps)),
         steps_left_out=3,
         blocked_seconds_left=MONTH_SECONDS,
