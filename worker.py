@@ -32,6 +32,7 @@ from etcd_handoff.temporal.readiness import Readiness, check_ready_file
 from etcd_handoff.temporal.search_attributes import ensure_search_attributes
 from etcd_handoff.temporal.setup import ServerTooOldError, check_namespace, check_server
 from etcd_handoff.temporal.worker import make_worker, skip_validation
+from workflows.add_member import AddMember
 from workflows.change_queue import ChangeQueue
 from workflows.reconcile_members import ReconcileEtcdMembers
 from workflows.record_status import RecordStatus
@@ -40,7 +41,7 @@ from workflows.remove_member import RemoveMember
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-WORKFLOWS: Final = (RemoveMember, RecordStatus, ChangeQueue, ReconcileEtcdMembers)
+WORKFLOWS: Final = (RemoveMember, AddMember, RecordStatus, ChangeQueue, ReconcileEtcdMembers)
 INTERCEPTORS: Final = (ActivityInterceptor(), ArgumentCheckInterceptor())
 
 

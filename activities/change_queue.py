@@ -17,7 +17,7 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.workflow_descriptions import describe, why_silent
-from etcd_handoff.contract import QUEUE_TASK_TIMEOUT, FailureType, HandoffState
+from etcd_handoff.contract import OPERATIONS, QUEUE_TASK_TIMEOUT, FailureType, HandoffState
 from etcd_handoff.operation.change_queue import start_delay
 from etcd_handoff.operation.queue_state import (
     LOST_HOLDER,
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from temporalio.client import WorkflowExecution as Listed
 
 QUEUE_TYPE: Final = "ChangeQueue"
-OPEN_REMOVALS: Final = "WorkflowType = 'RemoveMember' AND CloseTime IS NULL"
+TYPES: Final = ", ".join(f"'{request.workflow_type}'" for request in OPERATIONS)
+OPEN_REMOVALS: Final = f"WorkflowType IN ({TYPES}) AND CloseTime IS NULL"
 """Not by their status, since one that somebody has paused is open too, and may have the turn."""
 RECENT_SECONDS: Final = 10.0
 """Most removals that began within that time are still under way, where there are many."""

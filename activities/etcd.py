@@ -13,11 +13,20 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.etcd_addition import LearnerStep
 from activities.etcd_looks import Looks, intent
 from activities.etcd_removal import Removal
 from activities.interceptor import StepClock
 from etcd_handoff import failpoints, timing
-from etcd_handoff.activity_io import AwaitElectionInput, CheckLeaderInput, StepInput, StepResult, WorkerInfo
+from etcd_handoff.activity_io import (
+    AdditionInput,
+    AwaitElectionInput,
+    CheckLeaderInput,
+    StepInput,
+    StepResult,
+    WorkerInfo,
+)
+from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import (
     BadTransfereeError,
@@ -26,7 +35,7 @@ from etcd_handoff.errors import (
     NotLeaderError,
     UnreachableError,
 )
-from etcd_handoff.planning import Transfer, plan
+from etcd_handoff.planning import AddLearner, PromoteLearner, Transfer, plan
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -187,6 +196,16 @@ class EtcdActivities:
             self.looks(act.cluster), act, StepClock(self._node), lambda view: self._prefetch_record(act, view)
         )
         return await removal.run()
+
+    @activity.defn
+    async def add_learner(self, ask: AdditionInput) -> StepResult:
+        """A member with the wanted peer URLs is in the member list, or a fresh view says why not."""
+        return await LearnerStep(self.looks(ask.cluster), ask, StepClock(self._node), AddLearner).run()
+
+    @activity.defn
+    async def promote_member(self, ask: AdditionInput) -> StepResult:
+        """The learner with the wanted peer URLs has a vote, or a fresh view says why not."""
+        return await LearnerStep(self.looks(ask.cluster), ask, StepClock(self._node), PromoteLearner).run()
 
     # --- inside ---------------------------------------------------------------------------------------------------
 

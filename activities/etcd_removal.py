@@ -8,22 +8,18 @@ proposal follows at once, and after it another entry must be committed by those 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from activities.etcd_change import LOOKS, UNWRITABLE, Commit, MemberChange
 from activities.etcd_looks import intent
-from etcd_handoff import failpoints, timing
+from etcd_handoff import failpoints
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import (
-    CorruptClusterError,
     EtcdError,
     EtcdPermissionError,
     MemberNotFoundError,
     NotEnoughStartedError,
-    SpaceExceededError,
     UnhealthyClusterError,
     UnreachableError,
 )
@@ -37,54 +33,24 @@ if TYPE_CHECKING:
     from etcd_handoff.activity_io import StepInput
     from etcd_handoff.cluster_view import ClusterView
 
-LOOKS: Final = 3
-"""Looks before the proposal, each after a committed entry; then the workflow plans again."""
-UNWRITABLE: Final = (EtcdPermissionError, SpaceExceededError, CorruptClusterError)
-"""Why the lock's key cannot be written though the cluster commits entries."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Commit:
-    """What came of the entry that was to be committed before the look.
-
-    Attributes:
-        holder: Who else has the lock; empty when nobody else does.
-        silence: Why nothing was committed; empty when it was.
-    """
-
-    holder: str = ""
-    silence: str = ""
-
-
-class Removal:
+class Removal(MemberChange):
     """One attempt to take a member out.
 
     Args:
         looks: The cluster.
         act: What is to be removed, and for whom.
         clock: Times the step.
-        prepare: Called with the view once the removal is about to be proposed.
+        prefetch: Called with the view once the removal is about to be proposed.
     """
 
     def __init__(self, looks: Looks, act: StepInput, clock: StepClock, prefetch: Callable[[ClusterView], None]) -> None:
-        self._looks, self._gateway, self._act, self._clock = looks, looks.gateway, act, clock
+        super().__init__(looks, act, clock)
+        self._act = act
         self._prefetch = prefetch
-        self._locked_through = ""
-        self._proposed = False
-        self._started = time.monotonic()
 
-    async def run(self) -> StepResult:
-        """The target is not in the linearizable member list, or a fresh view says why it still is.
-
-        Raises:
-            EtcdPermissionError: The user may not remove members.
-        """
-        try:
-            return await self._run()
-        finally:
-            if self._locked_through and not self._proposed:
-                # Also when the step is cancelled: nobody is to wait for a lock behind which nothing happens.
-                await asyncio.shield(self._release_lock())
+    def _holds_lock(self) -> bool:
+        return bool(self._locked_through) and not self._proposed
 
     async def _run(self) -> StepResult:
         view, via_id = self._looks.recent_via(self._act) if self._act.holder else (None, "")
@@ -95,14 +61,14 @@ class Removal:
                 return await self._nothing_to_do(view, note)
             via_id = step.via_id
         for _ in range(LOOKS):
-            began = time.monotonic()
-            committed = await self._commit(via_id) if self._act.holder else _Commit()
+            began = self._now()
+            committed = await self._commit(via_id) if self._act.holder else Commit()
             if committed.holder:
                 note = f"{committed.holder} changes this etcd cluster and has the lock in etcd"
                 return StepResult(step=self._clock.step(StepOutcome.LOCKED, note), view=view)
-            locked = time.monotonic()
+            locked = self._now()
             view, note = await self._look()
-            ended = time.monotonic()
+            ended = self._now()
             step = plan(view, intent(self._act)) if view else None
             if view is None or not isinstance(step, Remove):
                 return await self._nothing_to_do(view, note)
@@ -113,11 +79,9 @@ class Removal:
                 via_id = step.via_id
                 continue
             await failpoints.reach("remove_member.looked")
-            usual = locked - began <= self._looks.write_seconds and ended - locked <= self._looks.usual_seconds
-            longest = max(timing.STEPS.latest_proposal_seconds, 2 * self._looks.longest_seconds)
-            if time.monotonic() - self._started > longest:
+            if self._is_late():
                 break
-            if usual and time.monotonic() - ended <= timing.STEPS.stale_look_seconds:
+            if self._is_fresh(began, locked, ended):
                 return await self._propose(view, step.via_id)
         note = f"no look was fresh enough, or none followed a committed write, in {LOOKS} tries"
         return StepResult(step=self._clock.step(StepOutcome.REPLAN, note), view=view)
@@ -167,26 +131,6 @@ class Removal:
 
     # --- what is written before and after -------------------------------------------------------------------------
 
-    async def _commit(self, via_id: str) -> _Commit:
-        """An entry was committed through this member, by which the lock is ours where the user may write it."""
-        act = self._act
-        try:
-            try:
-                # From the moment that it is sent on it may be ours.
-                self._locked_through = via_id
-                holder = await self._gateway.acquire_lock(act.holder, act.holder_label or act.holder, via_id)
-            except UNWRITABLE:
-                self._locked_through = ""
-                await self._gateway.commit_probe(via_id)
-                return _Commit()
-        except EtcdPermissionError:
-            raise
-        except EtcdError as error:
-            return _Commit(silence=str(error))
-        if holder:
-            self._locked_through = ""
-        return _Commit(holder=holder)
-
     async def _acknowledge(self, after: ClusterView, via_id: str) -> tuple[bool | None, str]:
         """Whether those that remain have committed a write since, and what to say when they have not.
 
@@ -208,11 +152,6 @@ class Removal:
             else:
                 return True, ""
         return False, f"the survivors have acknowledged no write since: {failure}"
-
-    async def _release_lock(self) -> None:
-        with contextlib.suppress(EtcdError, TimeoutError):
-            async with asyncio.timeout(timing.STEPS.lock_release_seconds):
-                await self._gateway.release_lock(self._act.holder, self._locked_through)
 
     # --- small things ---------------------------------------------------------------------------------------------
 

@@ -71,10 +71,12 @@ def reason_to_skip(resource: Resource, record: UpdateStatusInput) -> str:
     """Why an EtcdMember is not written, though it is named like the member; empty when it is the member's.
 
     One that speaks of another member says nothing about ours, whatever its name: its node has joined again. One without
-    an ID may be the next member's, whose ID is written a moment later.
+    an ID may be the next member's, whose ID is written a moment later. When our member has joined, one that speaks of a
+    member that is out takes the new ID on, as k0s does it.
     """
     name, member_id = resource["metadata"]["name"], member_id_of(resource)
-    if member_id == record.member_id:
+    joined_again = record.joined and not record.failed and member_id not in record.members
+    if member_id == record.member_id or joined_again:
         return ""
     if member_id:
         return f"EtcdMember {name} speaks of member {member_id}; it was left alone"
@@ -112,7 +114,7 @@ async def send_events(gateway: KubernetesPort, resource: Resource, record: Updat
         )
         for number, step in list(enumerate(record.steps))[-EVENT_STEPS:]
     ]
-    end = "NotRemoved" if record.failed else "Removed"
+    end = "Added" if record.joined and not record.failed else "NotRemoved" if record.failed else "Removed"
     news.append(EventSpec(reason=end, message=record.message, warning=record.failed, once=record.run_id))
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     gate = asyncio.Semaphore(EVENTS_AT_ONCE)

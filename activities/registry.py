@@ -38,6 +38,8 @@ def all_activities(  # noqa: PLR0913, PLR0917  # all that activities stand on
         etcd.move_leader,
         etcd.await_election,
         etcd.remove_member,
+        etcd.add_learner,
+        etcd.promote_member,
         preconditions.check_hash,
         preconditions.take_snapshot,
         kubernetes.find_resource,

@@ -52,7 +52,7 @@ from etcd_handoff.operation.commands import (
 from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
-from etcd_handoff.operation.state import RemovalState
+from etcd_handoff.operation.state import OperationState
 from etcd_handoff.temporal.client import connect, start_removal, start_watch
 from workflows.execute import CALLS
 
@@ -194,9 +194,9 @@ class Bench:
         self.samples.gap[way].append(written.longest_gap_ms(since, until))
         self.samples.failed[way].append(sum(put.sent >= since for put in written.failed))
         if way in MOVES:
-            began, heard = arena.transfer(self.lab, who)
-            self.samples.dropping[way].append((heard - began) * 1000)
-            self.samples.moving[way].append(written.longest_gap_ms(began, heard))
+            began, latest_position = arena.transfer(self.lab, who)
+            self.samples.dropping[way].append((latest_position - began) * 1000)
+            self.samples.moving[way].append(written.longest_gap_ms(began, latest_position))
         left = [node.etcd_url for node in self.lab.nodes if way == IDLE or node.name != who.leader]
         self.samples.lost += sum(map(len, (await missing(written, left)).values()))
         if way != IDLE:
@@ -300,7 +300,7 @@ class Bench:
     async def alone(self, who: Roles) -> None:
         """What the workflow decides and a worker runs, one step straight after the other, and without Temporal."""
         request = RemovalRequest(cluster=self.lab.cluster, member=who.leader)
-        state = RemovalState(run_id="bench", blocked_seconds_left=0, request=request, chain_id="bench")
+        state = OperationState(run_id="bench", blocked_seconds_left=0, request=request, chain_id="bench")
         state, command = decide(state, time.time())
         while isinstance(command, Activity | AskQueue | DescribeWorker) and not isinstance(command, WriteStatus):
             state = apply(state, command, await self._result_of(state, command), time.time())
@@ -313,7 +313,7 @@ class Bench:
             self.lab.cluster, who.leader
         )  # a next removal of the same member reads it again
 
-    async def _result_of(self, state: RemovalState, command: Activity | AskQueue | DescribeWorker) -> Any:
+    async def _result_of(self, state: OperationState, command: Activity | AskQueue | DescribeWorker) -> Any:
         """What a command comes to; the election is awaited beside the transfer."""
         match command:
             case AskQueue():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.cluster_view import ClusterView
 from etcd_handoff.contract import (
@@ -27,26 +29,48 @@ class CheckLeaderInput(Message):
     probe: bool = False
 
 
-class StepInput(CheckLeaderInput):
-    """Input of the activities that change or check the pinned cluster.
+class ChangeInput(CheckLeaderInput):
+    """What the input of every activity has that changes the pinned cluster.
 
     Attributes:
-        cluster_id: The cluster that the removal was planned in.
-        target_id: The member that leaves.
-        avoid: Transferees that were tried since the last wait and did not take over.
+        cluster_id: The cluster that the operation was planned in.
         seen_term: Highest term at which the cluster has been seen.
         seen_index: Highest index of a leader that has been seen.
-        holder: Who changes the cluster: the first run's ID of the removal, for the lock in etcd.
+        holder: Who changes the cluster: ID of the operation's first run, for the lock in etcd.
         holder_label: The same for people.
     """
 
     cluster_id: MemberId
-    target_id: MemberId
-    avoid: tuple[MemberId, ...] = ()
     seen_term: int = 0
     seen_index: int = 0
     holder: str = ""
     holder_label: str = ""
+
+
+class StepInput(ChangeInput):
+    """Input of the activities of a removal that change or check the pinned cluster.
+
+    Attributes:
+        target_id: The member that leaves.
+        avoid: Transferees that were tried since the last wait and did not take over.
+    """
+
+    target_id: MemberId
+    avoid: tuple[MemberId, ...] = ()
+
+
+class AdditionInput(ChangeInput):
+    """Input of the activities that add a learner and promote it.
+
+    Attributes:
+        name: Name that the member will have.
+        peer_urls: All its peer URLs.
+        learner_id: ID of the learner that was added; empty before. No other one is promoted.
+    """
+
+    name: str
+    peer_urls: tuple[str, ...]
+    learner_id: MemberId | Literal[""] = ""
 
 
 class AwaitElectionInput(StepInput):
@@ -84,7 +108,8 @@ class StepResult(Message):
         step: How it went.
         view: What it saw last; None when nobody gave a linearizable member list.
         transferee_id: Whom leadership was offered to; empty when to nobody.
-        proposed: A removal was sent and not turned down: it may have taken effect.
+        added_id: ID that etcd has given to the learner; empty when it has not said so.
+        proposed: A change was sent and not turned down: it may have taken effect.
         traits: What `check_leader`'s worker knows.
         claims: What EtcdMembers say of who is a member; None when they were not asked for or could not be read.
         writes_acknowledged: After a removal: whether a write was committed through those that remain; None when that
@@ -94,6 +119,7 @@ class StepResult(Message):
     step: Step
     view: ClusterView | None = None
     transferee_id: str = ""
+    added_id: str = ""
     proposed: bool = False
     traits: WorkerInfo | None = None
     claims: tuple[ResourceClaim, ...] | None = None
@@ -223,20 +249,20 @@ class UpdateStatusResult(Message):
 
 
 class Target(Message):
-    """The member that leaves, pinned at the first look: names are never resolved again.
+    """The member that an operation is about, pinned at the first look: names are never resolved again.
 
     Attributes:
         cluster_id: Cluster that it was found in.
-        member_id: Its ID.
+        member_id: Its ID; empty for a member that joins, until etcd has given it one.
         member_name: Its name then.
         peer_urls: Its peer URLs then.
-        present: Whether it was in the member list then.
+        present: Whether it was a member then; one that joins counts from its promotion on.
         leader_before: Who led then.
         term_before: The raft term then.
     """
 
     cluster_id: MemberId
-    member_id: MemberId
+    member_id: MemberId | Literal[""]
     member_name: str
     peer_urls: tuple[str, ...] = ()
     present: bool = True

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from etcd_handoff.wire import ClusterName, MemberName, Message, Request
+from etcd_handoff.wire import ClusterName, MemberName, Message, NewMemberName, PeerUrl, Request
 
 TASK_QUEUE: Final = "etcd-handoff"
 """Default task queue; setting `task_queue`."""
@@ -24,28 +24,112 @@ Remover = Literal["etcd", "k0s"]
 SECONDS_IN_30_DAYS: Final = 30 * 24 * 3600
 
 
-class RemovalRequest(Request):
-    """Input of the workflow `RemoveMember`.
+class OperationRequest(Request):
+    """What the input of every operation on a cluster has.
 
     Attributes:
         cluster: Name of a cluster profile in the workers' configuration.
-        member: Member name, or member ID in hex.
         reason: Free text for the people who read the history.
         require_approval: Wait for the update `approve` before anything is changed.
-        snapshot: Store a snapshot of the keyspace on the worker's node before anything is changed.
-        hash_check: Compare the hash of all members' keyspaces at one revision before anything is changed.
-        blocked_timeout_seconds: How long, in all, the removal waits for what may pass by itself.
+        blocked_timeout_seconds: How long, in all, the operation waits for what may pass by itself.
         dry_run: Look, plan, and end with outcome `planned`; nothing is changed.
+        workflow_type: The workflow that carries it out.
+        noun: What people call it.
+        adds: It makes something a member, and does not take a member out.
     """
 
+    workflow_type: ClassVar[str]
+    noun: ClassVar[str]
+    adds: ClassVar[bool] = False
+
     cluster: ClusterName
-    member: MemberName
     reason: str = Field(default="", max_length=1000)
     require_approval: bool = False
-    snapshot: bool = False
-    hash_check: bool = False
     blocked_timeout_seconds: float = Field(default=3600, ge=0, le=SECONDS_IN_30_DAYS, allow_inf_nan=False)
     dry_run: bool = False
+
+    @property
+    def subject(self) -> str:
+        """The member as it was asked for."""
+        raise NotImplementedError
+
+    @property
+    def summary(self) -> str:
+        """One line on what it is for."""
+        raise NotImplementedError
+
+    @property
+    def start_id(self) -> str:
+        """The workflow ID under which our client starts it; no start joins a dry run and takes its end for its own."""
+        raise NotImplementedError
+
+
+class RemovalRequest(OperationRequest):
+    """Input of the workflow `RemoveMember`.
+
+    Attributes:
+        member: Member name, or member ID in hex.
+        snapshot: Store a snapshot of the keyspace on the worker's node before anything is changed.
+        hash_check: Compare the hash of all members' keyspaces at one revision before anything is changed.
+    """
+
+    workflow_type = "RemoveMember"
+    noun = "removal"
+
+    member: MemberName
+    snapshot: bool = False
+    hash_check: bool = False
+
+    @property
+    def subject(self) -> str:
+        """The member as it was asked for."""
+        return self.member
+
+    @property
+    def summary(self) -> str:
+        """One line on what it is for."""
+        return f"Take member {self.member} out of etcd cluster {self.cluster}"
+
+    @property
+    def start_id(self) -> str:
+        """The workflow ID of the removal, or of its dry run."""
+        name = plan_id if self.dry_run else workflow_id
+        return name(self.cluster, self.member)
+
+
+class AdditionRequest(OperationRequest):
+    """Input of the workflow `AddMember`.
+
+    Attributes:
+        name: Name that the member will have; it is to be started with this name.
+        peer_urls: All its peer URLs; etcd gives none of them to two members.
+    """
+
+    workflow_type = "AddMember"
+    noun = "addition"
+    adds = True
+
+    name: NewMemberName
+    peer_urls: tuple[PeerUrl, ...] = Field(min_length=1, max_length=16)
+
+    @property
+    def subject(self) -> str:
+        """The member as it was asked for."""
+        return self.name
+
+    @property
+    def summary(self) -> str:
+        """One line on what it is for."""
+        return f"Add member {self.name} to etcd cluster {self.cluster}"
+
+    @property
+    def start_id(self) -> str:
+        """The workflow ID of the addition (contract), or of its dry run: one at a time for each name."""
+        return f"{'etcd-plan-add' if self.dry_run else 'etcd-add'}/{self.cluster}/{self.name}"
+
+
+OPERATIONS: Final = (RemovalRequest, AdditionRequest)
+"""All that takes a turn to change a cluster."""
 
 
 class Approval(Request):
@@ -88,6 +172,8 @@ class StepOutcome(StrEnum):
     NO_ELECTION = "no-election"
     REMOVED = "removed"
     ALREADY_ABSENT = "already-absent"
+    ADDED = "added"
+    PROMOTED = "promoted"
     REFUSED_BY_ETCD = "refused-by-etcd"
     LOCKED = "locked"
     RECORDED = "recorded"
@@ -126,10 +212,12 @@ class Step(Message):
 
 
 class Outcome(StrEnum):
-    """How a removal ended well."""
+    """How an operation ended well."""
 
     REMOVED = "removed"
     ALREADY_ABSENT = "already-absent"
+    ADDED = "added"
+    ALREADY_PRESENT = "already-present"
     PLANNED = "planned"
 
 
@@ -137,17 +225,16 @@ KnownOutcome = Annotated[Outcome | str, Field(union_mode="left_to_right")]
 """How a removal ended well; what a newer worker knows and this one does not is text."""
 
 
-class RemovalResult(Message):
-    """Result of the workflow `RemoveMember` (contract).
+class OperationResult(Message):
+    """What the result of every operation has (contract).
 
     Attributes:
-        outcome: `removed`, `already-absent`, or `planned` for a dry run.
+        outcome: How it ended; `planned` for a dry run.
         cluster: Cluster profile.
         cluster_id: Cluster ID that etcd reports.
-        member_id: The removed member's ID.
-        member_name: The removed member's name.
-        peer_urls: The removed member's peer URLs.
-        was_leader: True when the member led at any look of this run.
+        member_id: The member's ID; empty for one that was to be added and has none yet.
+        member_name: The member's name.
+        peer_urls: The member's peer URLs.
         leader_before: Leader's ID at the first look, None when there was none.
         leader_after: Leader's ID at the last look.
         term_before: Raft term at the first look.
@@ -156,11 +243,8 @@ class RemovalResult(Message):
         status_note: Why it does not, or anything else to know about the resource.
         steps: The activities in order: the first 20 and the last 50.
         steps_left_out: How many activities between those are left out.
-        writes_acknowledged: Whether a write was committed by the members that remain, after the removal; None when that
-            was not tried.
-        plan: What the removal would do, in words; for a dry run alone.
-        blocked_by: Dry run only: what the removal would have to wait for; empty when nothing.
-        snapshot: Where a requested snapshot was stored: node and file.
+        plan: What it would do, in words; for a dry run alone.
+        blocked_by: Dry run only: what it would have to wait for; empty when nothing.
     """
 
     outcome: KnownOutcome
@@ -169,7 +253,6 @@ class RemovalResult(Message):
     member_id: str
     member_name: str
     peer_urls: tuple[str, ...] = ()
-    was_leader: bool = False
     leader_before: str | None = None
     leader_after: str | None = None
     term_before: int = 0
@@ -178,10 +261,27 @@ class RemovalResult(Message):
     status_note: str = ""
     steps: tuple[Step, ...] = ()
     steps_left_out: int = 0
-    writes_acknowledged: bool | None = None
     plan: tuple[str, ...] = ()
     blocked_by: str = ""
+
+
+class RemovalResult(OperationResult):
+    """Result of the workflow `RemoveMember` (contract): `removed` or `already-absent`.
+
+    Attributes:
+        was_leader: True when the member led at any look of this run.
+        writes_acknowledged: Whether a write was committed by the members that remain, after the removal; None when that
+            was not tried.
+        snapshot: Where a requested snapshot was stored: node and file.
+    """
+
+    was_leader: bool = False
+    writes_acknowledged: bool | None = None
     snapshot: str = ""
+
+
+class AdditionResult(OperationResult):
+    """Result of the workflow `AddMember` (contract): `added` or `already-present`."""
 
 
 class HandoffState(StrEnum):
@@ -193,6 +293,8 @@ class HandoffState(StrEnum):
     BLOCKED = "Blocked"
     TRANSFERRING = "Transferring"
     REMOVING = "Removing"
+    ADDING = "Adding"
+    PROMOTING = "Promoting"
     RECORDING = "Recording"
     DONE = "Done"
     REFUSED = "Refused"
@@ -200,15 +302,23 @@ class HandoffState(StrEnum):
 
 
 PASSING: Final = frozenset(
-    {HandoffState.CHECKING, HandoffState.TRANSFERRING, HandoffState.REMOVING, HandoffState.RECORDING}
+    {
+        HandoffState.CHECKING,
+        HandoffState.TRANSFERRING,
+        HandoffState.REMOVING,
+        HandoffState.ADDING,
+        HandoffState.PROMOTING,
+        HandoffState.RECORDING,
+    }
 )
 """States that last some milliseconds as a rule, so that nobody could read them."""
 
 
 class FailureType(StrEnum):
-    """Type of the `ApplicationError` that a removal fails with (contract)."""
+    """Type of the `ApplicationError` that an operation fails with (contract)."""
 
     REMOVAL_REFUSED = "RemovalRefused"
+    CHANGE_REFUSED = "ChangeRefused"
     BLOCKED_TOO_LONG = "BlockedTooLong"
     INVALID_INPUT = "InvalidInput"
     UNKNOWN_CLUSTER = "UnknownCluster"
@@ -230,7 +340,9 @@ class Progress(Message):
         member_id: The pinned member ID; empty before the first look.
         doing: What is happening now, in words.
         waiting_for: What would unblock it; empty when nothing blocks.
-        point_of_no_return: True once the removal may have been proposed: it only rolls forward from there.
+        point_of_no_return: True once the change may have been proposed: it only rolls forward from there.
+        join_configuration: What etcd is to be started with, by environment variable, as long as a member that was
+            added has not started.
         steps: Activities that have ended: the first 20 and the last 50.
         steps_left_out: How many activities between those are left out.
     """
@@ -242,5 +354,6 @@ class Progress(Message):
     doing: str = ""
     waiting_for: str = ""
     point_of_no_return: bool = False
+    join_configuration: dict[str, str] = Field(default_factory=dict)
     steps: tuple[Step, ...] = ()
     steps_left_out: int = 0

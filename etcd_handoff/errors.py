@@ -74,6 +74,10 @@ class NotEnoughStartedError(EtcdError):
     """Etcd refuses because too few started members would remain; nothing changed."""
 
 
+class ChangeRefusedError(EtcdError):
+    """Etcd does not add or promote this learner now; nothing changed."""
+
+
 class MemberNotFoundError(EtcdError):
     """The member ID is not in the membership: removed before, or never there."""
 

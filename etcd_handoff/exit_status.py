@@ -16,6 +16,7 @@ EXIT_INTERRUPTED: Final = 130
 
 EXIT_BY_FAILURE: Final[dict[str, int]] = {
     "RemovalRefused": EXIT_REFUSED,
+    "ChangeRefused": EXIT_REFUSED,
     "BlockedTooLong": EXIT_REFUSED,
     "InvalidInput": EXIT_USAGE,
     "UnknownCluster": EXIT_USAGE,

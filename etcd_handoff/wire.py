@@ -20,6 +20,13 @@ CLUSTER_NAME: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
 MEMBER_NAME: Final = r"^[^\s/\p{Cc}\p{Cf}][^/\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$"
 """Member names stand in workflow IDs and on pages: no slash, nothing that breaks a line or turns its direction."""
 ClusterName = Annotated[str, StringConstraints(pattern=CLUSTER_NAME)]
+PEER_URL: Final = r"^https?://[^\s/@?#,=\"'\\]+:[0-9]{1,5}$"
+"""A peer URL has a port and no path (etcd `client/pkg/types/urls.go`, NewURLs), and none of ours has a user. It stands
+in the value of `ETCD_INITIAL_CLUSTER`, so it has none of its separators."""
+NEW_MEMBER_NAME: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+"""The name of a member that is to be added stands there too."""
+NewMemberName = Annotated[str, StringConstraints(max_length=253, pattern=NEW_MEMBER_NAME)]
+PeerUrl = Annotated[str, StringConstraints(max_length=300, pattern=PEER_URL)]
 MemberName = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=MEMBER_NAME)]
 
 
@@ -41,6 +48,8 @@ class Request(Message):
 
 PATTERNS: Final = {
     CLUSTER_NAME: "give up to 63 letters, digits, '.', '_' and '-', a letter or digit first and last",
+    NEW_MEMBER_NAME: "give letters, digits, '.', '_' and '-', a letter or digit first and last",
+    PEER_URL: "give http:// or https://, host and port, and nothing after them",
     MEMBER_NAME: "give a member name or a hex ID: no '/', no control characters, no space at its start",
 }
 """What a text that does not match should be, in words."""

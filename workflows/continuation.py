@@ -8,7 +8,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation import step_log
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
 
 CARRIED_MEMO: Final = "etcd-handoff-carried"
 """Key in the memo: the state that the run before has handed on."""
@@ -17,7 +17,7 @@ LONGEST_HISTORY: Final = 2_000
 it over replays the whole history within one workflow task."""
 
 
-def continue_if_long(state: RemovalState) -> None:
+def continue_if_long(state: OperationState) -> None:
     """End this run and begin the next, which takes the state over, when the history is long.
 
     Raises:
@@ -29,13 +29,13 @@ def continue_if_long(state: RemovalState) -> None:
         workflow.continue_as_new(state.request, memo={CARRIED_MEMO: step_log.within(state)})
 
 
-def taken_over(state: RemovalState) -> RemovalState:
+def taken_over(state: OperationState) -> OperationState:
     """The state that the run before has handed on, with what each run knows by itself; `state` when it has not.
 
     A run that Temporal made from it (cron, a retry policy, a Schedule) sees the memo too, and starts afresh.
     """
     before = workflow.info().continued_run_id
-    carried = workflow.memo_value(CARRIED_MEMO, None, type_hint=RemovalState) if before else None
+    carried = workflow.memo_value(CARRIED_MEMO, None, type_hint=OperationState) if before else None
     if carried is None or carried.run_id != before:
         return state
     return carried.changed(

@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.member_status import KubernetesActivities
     from activities.preconditions import PreconditionActivities
     from activities.worker_info import WorkerActivities
+    from etcd_handoff.operation.addition import AddTarget, PromoteTarget
     from etcd_handoff.operation.commands import (
         AwaitNewLeader,
         CheckHash,
@@ -93,6 +94,8 @@ CALLS: Final[dict[type[Activity], Call]] = {
     TakeSnapshot: Call(PreconditionActivities.take_snapshot, SNAPSHOT_TIMEOUT, takes_minutes=True, retry=RETRY_LONG),
     TransferLeadership: Call(EtcdActivities.move_leader, CHANGE_TIMEOUT),
     AwaitNewLeader: Call(EtcdActivities.await_election, CHANGE_TIMEOUT),
+    AddTarget: Call(EtcdActivities.add_learner, CHANGE_TIMEOUT),
+    PromoteTarget: Call(EtcdActivities.promote_member, CHANGE_TIMEOUT),
     RemoveTarget: Call(EtcdActivities.remove_member, CHANGE_TIMEOUT),
     FindResource: Call(KubernetesActivities.find_resource, RECORD_TIMEOUT),
     ReadLeave: Call(KubernetesActivities.read_leave, RECORD_TIMEOUT),

@@ -33,14 +33,13 @@ with workflow.unsafe.imports_passed_through():
     )
     from etcd_handoff.operation.loop import apply, decide
     from etcd_handoff.operation.queue_state import QueueEntry, QueuePosition, RecallEntriesInput, TakeTurnResult
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
     from etcd_handoff.temporal.converter import invalid_input
     from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
     from workflows import continuation, execute
     from workflows.queue_entry import entry_of, take_turn
 
 if TYPE_CHECKING:
-    from etcd_handoff.contract import RemovalResult
     from etcd_handoff.operation.commands import Effect
 
 LASTS: Final = timedelta(seconds=1)
@@ -52,14 +51,17 @@ class Operation:
 
     def __init__(self) -> None:
         """Nothing is known yet."""
-        self._state = RemovalState(run_id="", blocked_seconds_left=0)
+        self._state = OperationState(run_id="", blocked_seconds_left=0)
         self._listed = False
         self._election: asyncio.Task[Any] | None = None
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
-    async def _drive(self, state: RemovalState) -> RemovalResult:
+    async def _drive(self, state: OperationState) -> Any:
         """Carry out one command after the other until the operation has ended.
+
+        Returns:
+            The operation's result.
 
         Raises:
             ApplicationError: It has failed.
@@ -123,7 +125,9 @@ class Operation:
 
     async def _ask_queue(self, command: AskQueue) -> TakeTurnResult:
         state, waits, wakes = self._state, command.waits, command.wakes
-        return await take_turn(state.request.cluster, state.target, state.turn_request, waits=waits, wakes=wakes)
+        return await take_turn(
+            state.request.cluster, state.target, state.turn_request, noun=state.request.noun, waits=waits, wakes=wakes
+        )
 
     async def _wait(self, command: Wait) -> None:
         seconds = command.seconds
@@ -169,17 +173,20 @@ class Operation:
         """Where the operation stands."""
         return current_details.progress(self._state)
 
-    @workflow.update(description='Let a removal that waits for approval go on. Example: {"by": "ann", "comment": "ok"}')
+    @workflow.update(
+        description='Let an operation that waits for approval go on. Example: {"by": "ann", "comment": "ok"}'
+    )
     def approve(self, approval: Approval | None = None) -> str:
         """Let the operation go on."""
         self._state = self._state.changed(approval=approval or Approval())
-        return f"approved; member {self._state.request.member} is going to be removed"
+        done = "added" if self._state.request.adds else "removed"
+        return f"approved; member {self._state.request.subject} is going to be {done}"
 
     @approve.validator
     def _may_approve(self, approval: Approval | None = None) -> None:  # noqa: ARG002  # the state alone decides
         state = self._state
         if state.handoff_state is not HandoffState.AWAITING_APPROVAL:
-            text = f"the removal does not wait for an approval, it is {state.handoff_state}: {state.doing}"
+            text = f"the {state.request.noun} does not wait for an approval, it is {state.handoff_state}: {state.doing}"
             raise ApplicationError(text, type=FailureType.INVALID_INPUT)
 
     @workflow.update(
@@ -201,14 +208,16 @@ class Operation:
         """The removal's place, from now on in the queue that asks."""
         self._state = queueing.rejoined(self._state)
         state = self._state
-        ticket = entry_of(state.request.cluster, state.target, state.turn_request, waits=state.wants_turn)
+        ticket = entry_of(
+            state.request.cluster, state.target, state.turn_request, noun=state.request.noun, waits=state.wants_turn
+        )
         return ticket.model_copy(update={"holds": state.holds_turn})
 
     @rejoin.validator
     def _may_rejoin(self, recall: RecallEntriesInput) -> None:
         state = self._state
         if state.pinned is None or state.pinned.cluster_id != recall.cluster_id or not state.turn_request:
-            text = f"the removal of {state.label} stands in no queue of cluster {recall.cluster_id}"
+            text = f"the {state.request.noun} of {state.label} stands in no queue of cluster {recall.cluster_id}"
             raise invalid_input(text)
 
     # --- what people see ----------------------------------------------------------------------------------------------
@@ -234,7 +243,7 @@ class Operation:
         state, known = self._state, workflow.info().typed_search_attributes
         # Whoever started it with some knows that the namespace has them, though the worker may not.
         if known.get(STATE_KEY) or (state.traits is not None and state.traits.search_attributes):
-            member = (state.pinned.member_name if state.pinned else "") or state.request.member
+            member = (state.pinned.member_name if state.pinned else "") or state.request.subject
             values = {CLUSTER_KEY: state.request.cluster, MEMBER_KEY: member, STATE_KEY: state.handoff_state.value}
             updates = [key.value_set(value) for key, value in values.items() if known.get(key) != value]
             if updates:

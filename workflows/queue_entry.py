@@ -11,7 +11,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.change_queue import ChangeQueueActivities
-    from etcd_handoff.operation.queue_state import QueueEntry, QueuePosition, TakeTurnInput, TakeTurnResult
+    from etcd_handoff.operation.queue_state import NO_MEMBER, QueueEntry, QueuePosition, TakeTurnInput, TakeTurnResult
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import Target
@@ -21,13 +21,14 @@ TAKE_TURN_TIMEOUT: Final = timedelta(seconds=20)
 TAKE_TURN_RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=4)
 
 
-def entry_of(cluster: str, pinned: Target, request: int, *, waits: bool = True) -> QueueEntry:
-    """The queue entry of the removal that runs this.
+def entry_of(cluster: str, pinned: Target, request: int, *, noun: str = "removal", waits: bool = True) -> QueueEntry:
+    """The queue entry of the operation that runs this.
 
     Args:
         cluster: Cluster profile.
-        pinned: The member that leaves.
-        request: Higher than in every entry of this removal before.
+        pinned: The member that it is about.
+        request: Higher than in every entry of this operation before.
+        noun: What people call the operation.
         waits: Whether the turn is wanted.
     """
     me = workflow.info()
@@ -36,21 +37,23 @@ def entry_of(cluster: str, pinned: Target, request: int, *, waits: bool = True) 
         chain_id=me.first_execution_run_id,
         cluster=cluster,
         member_name=pinned.member_name,
-        member_id=pinned.member_id,
+        member_id=pinned.member_id if noun == "removal" else NO_MEMBER,
+        noun=noun,
         waits=waits,
         request=request,
     )
 
 
-async def take_turn(
-    cluster: str, pinned: Target, request: int, *, waits: bool = True, wakes: bool = True
+async def take_turn(  # noqa: PLR0913  # all that the queue is told
+    cluster: str, pinned: Target, request: int, *, noun: str = "removal", waits: bool = True, wakes: bool = True
 ) -> TakeTurnResult:
-    """Ask the queue of an etcd cluster for the turn, or give it up; for removals.
+    """Ask the queue of an etcd cluster for the turn, or give it up; for operations.
 
     Args:
         cluster: Cluster profile.
-        pinned: The member that leaves.
+        pinned: The member that it is about.
         request: Higher than in every call before; answers to older requests do not count.
+        noun: What people call the operation.
         waits: Whether the turn is wanted; False gives it up.
         wakes: Whether the queue is to hear at once that the turn is given up, though nobody waits for it: it then tells
             the EtcdMember why. Not when the removal is about to end.
@@ -58,7 +61,7 @@ async def take_turn(
     Returns:
         Where the removal stands, and the signal `your_turn` tells the rest; or why the queue does not answer.
     """
-    entry = entry_of(cluster, pinned, request, waits=waits)
+    entry = entry_of(cluster, pinned, request, noun=noun, waits=waits)
     try:
         return await workflow.execute_local_activity_method(
             ChangeQueueActivities.take_turn,

@@ -13,7 +13,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.belief import Binding
     from etcd_handoff.contract import RemovalRequest, RemovalResult
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
     from etcd_handoff.temporal.converter import invalid_input
     from workflows.operation import Operation
 
@@ -31,7 +31,7 @@ class RemoveMember(Operation):
         if request is None:
             raise invalid_input('input: missing; give {"cluster": "<profile>", "member": "<name or hex ID>"}')
         info = workflow.info()
-        state = RemovalState(
+        state = OperationState(
             run_id=info.run_id,
             request=request,
             chain_id=info.first_execution_run_id,
@@ -40,4 +40,5 @@ class RemoveMember(Operation):
             blocked_seconds_left=request.blocked_timeout_seconds,
             binding=workflow.memo_value(BOUND_MEMO, Binding(), type_hint=Binding),
         )
-        return await self._drive(state)
+        result: RemovalResult = await self._drive(state)
+        return result

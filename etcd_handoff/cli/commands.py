@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.cli.add import add_command
 from etcd_handoff.cli.demo import demo_command
 from etcd_handoff.cli.doctor import doctor_command
 from etcd_handoff.cli.plan import plan_command
@@ -38,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     _add_worker(commands)
     _add_plan(commands)
     _add_remove(commands)
+    _add_add(commands)
     _add_status(commands)
     _add_watch(commands)
     _add_doctor(commands)
@@ -137,6 +139,30 @@ def _add_remove(commands: Commands[argparse.ArgumentParser]) -> None:
     text = "let a worker plan the removal and change nothing"
     remove.add_argument("--dry-run", action="store_true", help=text)
     remove.add_argument("--detach", action="store_true", help="start the removal and return at once")
+
+
+def _add_add(commands: Commands[argparse.ArgumentParser]) -> None:
+    addition = _add(
+        commands,
+        "add",
+        add_command,
+        "Add a member as a learner, and promote it when it is in sync."
+        " Joins the addition of this member if one is running. Shows what to start etcd with; you start it.",
+        "etcd-handoff add node3 --peer-url https://10.0.0.4:2380 -c prod",
+    )
+    addition.add_argument("name", metavar="NAME", help="name that the member will have")
+    text = "peer URL that the member will have; give the option once for each"
+    addition.add_argument("--peer-url", action="append", default=[], metavar="URL", required=True, help=text)
+    addition.add_argument("--reason", default="", metavar="TEXT", help="why; shown in the Web UI and in the history")
+    text = "change nothing before somebody sends the update `approve`"
+    addition.add_argument("--require-approval", action="store_true", help=text)
+    text = "fail after waiting so long, in all, the start of the member included (default: 3600)"
+    addition.add_argument(
+        "--blocked-timeout", type=float, default=BLOCKED_TIMEOUT_SECONDS, metavar="SECONDS", help=text
+    )
+    text = "let a worker plan the addition and change nothing"
+    addition.add_argument("--dry-run", action="store_true", help=text)
+    addition.add_argument("--detach", action="store_true", help="start the addition and return at once")
 
 
 def _add_status(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -4,16 +4,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.cli.errors import temporal_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from temporalio.client import WorkflowHandle
+
     from etcd_handoff.cli.render.progress import ProgressLines
-    from etcd_handoff.contract import Progress, RemovalResult
-    from etcd_handoff.temporal.client import Removal
+    from etcd_handoff.contract import Progress
+    from etcd_handoff.temporal.client import ResultT
 
 POLL_SECONDS: Final = 0.15
 QUERY_SECONDS: Final = 2.0
@@ -21,9 +23,9 @@ NO_WORKER: Final = "no worker answers; Temporal keeps the removal and goes on on
 
 
 async def follow(
-    removal: Removal, lines: ProgressLines, print_progress: Callable[[Iterable[str]], None]
-) -> RemovalResult:
-    """Return the result of a removal, and print its progress until then.
+    removal: WorkflowHandle[Any, ResultT], lines: ProgressLines, print_progress: Callable[[Iterable[str]], None]
+) -> ResultT:
+    """Return the result of a removal or an addition, and print its progress until then.
 
     Raises:
         WorkflowFailureError: It failed.
@@ -51,7 +53,9 @@ async def follow(
     return result
 
 
-async def _poll(removal: Removal, lines: ProgressLines, print_progress: Callable[[Iterable[str]], None]) -> None:
+async def _poll(
+    removal: WorkflowHandle[Any, Any], lines: ProgressLines, print_progress: Callable[[Iterable[str]], None]
+) -> None:
     """Print progress until cancelled."""
     import asyncio
 
@@ -61,7 +65,7 @@ async def _poll(removal: Removal, lines: ProgressLines, print_progress: Callable
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _query(removal: Removal) -> Progress | str:
+async def _query(removal: WorkflowHandle[Any, Any]) -> Progress | str:
     """Return the removal's progress, or why there is none."""
     from datetime import timedelta
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from etcd_handoff.errors import (
     BadTransfereeError,
+    ChangeRefusedError,
     CompactedError,
     CorruptClusterError,
     EtcdError,
@@ -28,6 +29,10 @@ BY_MESSAGE: Final[tuple[tuple[str, type[EtcdError]], ...]] = (
     ("leader transfer took too long", TransferTimeoutError),
     ("unhealthy cluster", UnhealthyClusterError),
     ("not enough started members", NotEnoughStartedError),
+    ("can only promote a learner member", ChangeRefusedError),
+    ("too many learner members", ChangeRefusedError),
+    ("Peer URLs already exists", ChangeRefusedError),
+    ("member ID already exist", ChangeRefusedError),
     ("member not found", MemberNotFoundError),
     ("not supported for learner", LearnerEndpointError),
     ("required revision has been compacted", CompactedError),

@@ -156,6 +156,41 @@ class EtcdGateway:
         )
         return frozenset(hex_id(m.ID) for m in answer.members)
 
+    async def add_learner(self, peer_urls: Iterable[str], via_id: str) -> str:
+        """A learner with these peer URLs is in the membership that `via_id` reports.
+
+        Returns:
+            The ID that etcd has given to it. It follows from the time too, so nobody knows it before (etcd
+            `server/etcdserver/api/membership/member.go`, computeMemberID).
+
+        Raises:
+            ChangeRefusedError: etcd refuses, or a member has one of the peer URLs; nothing changed.
+            UnhealthyClusterError: etcd refuses for now; nothing changed.
+            NotEnoughStartedError: etcd refuses; nothing changed.
+            UnknownOutcomeError: No definite answer, or another member gave it: list the members.
+        """
+        answer = await self._change_at(
+            via_id,
+            lambda c, t: c.cluster.member_add(list(peer_urls), is_learner=True, timeout=t),
+            self._profile.change_timeout_seconds,
+        )
+        return hex_id(answer.member.ID)
+
+    async def promote_member(self, member_id: str, via_id: str) -> None:
+        """The learner has a vote in the membership that `via_id` reports.
+
+        Raises:
+            ChangeRefusedError: It is no learner, or not in sync with the leader by etcd's own measure; nothing changed.
+            MemberNotFoundError: It is not in the membership.
+            NotEnoughStartedError: etcd refuses; nothing changed.
+            UnknownOutcomeError: No definite answer, or another member gave it: list the members.
+        """
+        await self._change_at(
+            via_id,
+            lambda c, t: c.cluster.member_promote(int(member_id, 16), timeout=t),
+            self._profile.change_timeout_seconds,
+        )
+
     # --- writing that shows that writes are committed -------------------------------------------------------------
 
     async def acquire_lock(self, holder: str, label: str, via_id: str) -> str:

@@ -52,6 +52,12 @@ class EtcdPort(Protocol):
     async def remove_member(self, member_id: str, via_id: str) -> frozenset[str]:
         """Take a member out, and say who remains."""
 
+    async def add_learner(self, peer_urls: Iterable[str], via_id: str) -> str:
+        """Add a member without a vote, and say which ID it got."""
+
+    async def promote_member(self, member_id: str, via_id: str) -> None:
+        """Give a learner a vote."""
+
     async def acquire_lock(self, holder: str, label: str, via_id: str) -> str:
         """Take the lock in etcd, or say who has it; an entry is committed either way."""
 

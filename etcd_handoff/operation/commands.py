@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 from etcd_handoff.activity_io import (
     AwaitElectionInput,
@@ -16,7 +17,7 @@ from etcd_handoff.activity_io import (
     StepInput,
     UpdateStatusInput,
 )
-from etcd_handoff.contract import RemovalResult
+from etcd_handoff.contract import OperationResult
 from etcd_handoff.wire import Message
 
 
@@ -39,10 +40,13 @@ class Activity(Message):
     """Base of what an activity does.
 
     Attributes:
+        proposes: It proposes a change of the membership: until it has said what became of that, it may be pending.
         ask: The activity's input.
         summary: One line for people.
-        resumable: A new run of the removal may begin in place of this command.
+        resumable: A new run of the operation may begin in place of this command.
     """
+
+    proposes: ClassVar[bool] = False
 
     ask: Message
     summary: str
@@ -104,6 +108,8 @@ class TransferLeadership(Activity):
 class RemoveTarget(Activity):
     """Remove the target from the membership; the result is a `StepResult`."""
 
+    proposes = True
+
     ask: StepInput
 
 
@@ -137,7 +143,7 @@ class DescribeWorker(Message):
 
 
 class AskQueue(Message):
-    """Tell the queue of the cluster whether a turn is wanted; the result is a `Place`.
+    """Tell the queue of the cluster whether a turn is wanted; the result is a `TakeTurnResult`.
 
     Attributes:
         waits: A turn is wanted; False gives it up.
@@ -190,7 +196,7 @@ class HandRecordOver(Message):
 class Finish(Message):
     """The operation has ended well."""
 
-    result: RemovalResult
+    result: OperationResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +227,7 @@ class StepFailure:
     attempts: int = 1
 
 
-Change = TransferLeadership | AwaitNewLeader | RemoveTarget | ReadLeave | RequestLeave | WriteStatus | HandRecordOver
-"""Commands that make a change, or record it."""
-Effect = Observe | FindResource | CheckHash | TakeSnapshot | DescribeWorker | AskQueue | Wait | Change
+Effect = Activity | DescribeWorker | AskQueue | Wait | HandRecordOver
 """Commands that have a result."""
 End = Finish | Fail | Cancel
 """Commands after which there is nothing to do."""

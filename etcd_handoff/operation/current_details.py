@@ -5,48 +5,46 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.contract import Progress
+from etcd_handoff.operation import join
 from etcd_handoff.planning import warnings
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import Target
     from etcd_handoff.cluster_view import ClusterView
-    from etcd_handoff.contract import RemovalRequest
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
 
 
-def summary(request: RemovalRequest) -> str:
-    """One line on what the workflow is for."""
-    return f"Take member {request.member} out of etcd cluster {request.cluster}"
-
-
-def progress(state: RemovalState) -> Progress:
+def progress(state: OperationState) -> Progress:
     """Answer of the query `progress`."""
     return Progress(
         state=state.handoff_state,
         cluster=state.request.cluster,
-        member=state.request.member,
+        member=state.request.subject,
         member_id=state.pinned.member_id if state.pinned else "",
         doing=state.doing,
         waiting_for=state.waiting_for,
         point_of_no_return=state.point_of_no_return,
+        join_configuration=join.configuration(state),
         steps=state.steps,
         steps_left_out=state.steps_left_out,
     )
 
 
-def details(state: RemovalState) -> str:
+def details(state: OperationState) -> str:
     """The page: what is happening, why, the members, the steps so far."""
     request, view = state.request, state.view
-    lines = [f"### {summary(request)}", "", f"**{state.handoff_state}**: {state.doing}"]
+    lines = [f"### {request.summary}", "", f"**{state.handoff_state}**: {state.doing}"]
     if state.waiting_for:
         lines += ["", f"**Goes on when:** {state.waiting_for}"]
     if request.reason:
         lines += ["", f"**Reason given:** {request.reason}"]
     if state.point_of_no_return:
-        lines += ["", "The removal has been proposed: from here it only rolls forward."]
+        lines += ["", f"The {state.request.noun} has been proposed: from here it only rolls forward."]
+    if settings := join.configuration(state):
+        lines += ["", "**Start etcd with**", "", *(f"- `{name}={value}`" for name, value in settings.items())]
     if view is not None:
         lines += [line for warning in warnings(view) for line in ("", f"**Warning:** {warning}")]
-        lines += ["", *_members(view, state.pinned)]
+        lines += ["", *_members(view, state.pinned, "joins" if state.request.adds else "leaves")]
     if state.steps:
         left_out = f" (without {state.steps_left_out} in between)" if state.steps_left_out else ""
         lines += ["", f"**Steps**{left_out}", ""]
@@ -59,7 +57,7 @@ def details(state: RemovalState) -> str:
     return "\n".join(lines)
 
 
-def _members(view: ClusterView, pinned: Target | None) -> list[str]:
+def _members(view: ClusterView, pinned: Target | None, moves: str) -> list[str]:
     leader = view.leadership
     rows = [
         f"**Members of cluster `{view.cluster_id}`**",
@@ -69,7 +67,7 @@ def _members(view: ClusterView, pinned: Target | None) -> list[str]:
     ]
     for m in view.members:
         role = "learner" if m.is_learner else ("leader" if leader and leader.id == m.id else "voter")
-        leaving = " (leaves)" if pinned and pinned.member_id == m.id else ""
+        leaving = f" ({moves})" if pinned and pinned.member_id == m.id else ""
         state = "healthy" if m in view.healthy_voters else (m.note or ("answers" if m.reachable else "no answer"))
         rows.append(f"| **{_cell(m.label)}**{leaving} | `{m.id}` | {role} | {_cell(state)} | {m.raft_index} |")
     return rows

@@ -15,20 +15,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.activity_io import UpdateStatusResult
-from etcd_handoff.contract import FailureType, HandoffState, Outcome, RemovalResult
-from etcd_handoff.operation import failures, leave, observation, proposal, recording, texts
-from etcd_handoff.operation.commands import Cancel, DescribeWorker, Fail, Finish, Until, Wait
+from etcd_handoff.contract import FailureType, HandoffState, Outcome
+from etcd_handoff.operation import failures, leave, observation, proposal, recording, strategy, texts
+from etcd_handoff.operation.commands import Cancel, DescribeWorker, Fail, Failure, Finish, Until, Wait
 from etcd_handoff.operation.phases import Ending, EndPhase, LeaveStep
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import Blocked
 
 if TYPE_CHECKING:
-    from etcd_handoff.operation.commands import Failure
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
     from etcd_handoff.planning import Decision
 
 
-def decide(state: RemovalState, end: Ending, now: float) -> Decided | RemovalState:
+def decide(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
     """What is next until it has ended."""
     match end.phase:
         case EndPhase.WITHDRAW:
@@ -45,22 +44,26 @@ def decide(state: RemovalState, end: Ending, now: float) -> Decided | RemovalSta
             return _tell_failure(state, end.failure, end) if end.failure else _tell(state, end, now)
 
 
-def cancelled(state: RemovalState) -> RemovalState:
+def cancelled(state: OperationState) -> OperationState:
     """Somebody has cancelled it: it ends, unless it turns out that k0s, which was asked, has taken the member out."""
     return state.changed(ending=Ending(), released=False, leave_step=LeaveStep.NONE)
 
 
-def planned(state: RemovalState, decision: Decision) -> Decided:
+def planned(state: OperationState, decision: Decision) -> Decided:
     """What a dry run answers: the steps in words, or what it would have to wait for."""
-    lines = texts.plan_lines(decision, state.label, state.label_of, state.view)
+    lines = strategy.of(state).plan_lines(state, decision)
     blocked = texts.in_words(decision) if isinstance(decision, Blocked) else ""
     state = state.showing(HandoffState.DONE, f"dry run: {blocked or '; '.join(lines)}")
     unwritten = UpdateStatusResult(step=state.steps[-1], recorded=False, note="dry run: nothing was written")
-    result = _result(state, Outcome.PLANNED, unwritten).model_copy(update={"plan": lines, "blocked_by": blocked})
+    result = (
+        strategy.of(state)
+        .result(state, Outcome.PLANNED, unwritten)
+        .model_copy(update={"plan": lines, "blocked_by": blocked})
+    )
     return Decided(state, Finish(result=result))
 
 
-def _settle(state: RemovalState, now: float) -> Decided | RemovalState:
+def _settle(state: OperationState, now: float) -> Decided | OperationState:
     """Wait until a look can tell whether what was proposed can still take place."""
     if state.pending_since is None:
         return state.at_end(phase=EndPhase.JUDGE)
@@ -71,16 +74,17 @@ def _settle(state: RemovalState, now: float) -> Decided | RemovalState:
     return Decided(state, Wait(until=Until.TIME, seconds=seconds, summary=summary, resumable=False))
 
 
-def _judge(state: RemovalState, end: Ending) -> Decided | RemovalState:
+def _judge(state: OperationState, end: Ending) -> Decided | OperationState:
     """Whether the member is out after all; else what is true of it is written where it may have been touched."""
     failure = end.failure
-    if state.absent and (failure or end.proposed) and state.pinned is not None:
+    if strategy.of(state).is_reached(state) and (failure or end.proposed) and state.pinned is not None:
         return state.finishing()
     if failure is None:
-        stands = f", but spec.leave of {state.label} stands: k0s may still remove it" if state.leave_asked else ""
-        doing = f"cancelled before anything was removed{stands}"
-        return Decided(state.showing(HandoffState.FAILED, doing), Cancel())
+        return Decided(state.showing(HandoffState.FAILED, strategy.of(state).cancelled(state)), Cancel())
     waited = failure.kind == FailureType.BLOCKED_TOO_LONG and state.view is not None and not state.request.dry_run
+    if state.request.adds:  # it is told alone: nobody reads the EtcdMember of a member that has not joined
+        left = strategy.of(state).remains(state)
+        return _fail(state, Failure(failure.kind, f"{failure.text}; {left}" if left else failure.text))
     if state.pinned is None or not (end.proposed or waited):
         return _fail(state, failure)
     pending = state.pending_since is not None
@@ -91,57 +95,31 @@ def _judge(state: RemovalState, end: Ending) -> Decided | RemovalState:
     return state.at_end(phase=EndPhase.RECORD, record=record)
 
 
-def _fail(state: RemovalState, failure: Failure) -> Decided:
+def _fail(state: OperationState, failure: Failure) -> Decided:
     if state.traits is None:
         return Decided(state, DescribeWorker(cluster=state.request.cluster))
-    refused = failure.kind in (FailureType.REMOVAL_REFUSED, FailureType.UNKNOWN_MEMBER)
+    refused = failure.kind in (FailureType.REMOVAL_REFUSED, FailureType.CHANGE_REFUSED, FailureType.UNKNOWN_MEMBER)
     state = state.showing(HandoffState.REFUSED if refused else HandoffState.FAILED, failure.text)
     return Decided(state, Fail(failure))
 
 
-def _tell_failure(state: RemovalState, failure: Failure, end: Ending) -> Decided:
+def _tell_failure(state: OperationState, failure: Failure, end: Ending) -> Decided:
     recorded = end.recorded
     unwritten = recorded.note if recorded is not None and recorded.step.attempts == 0 else ""
     return _fail(state, failures.ended(failure, pending=state.pending_since is not None, unwritten=unwritten))
 
 
-def _tell(state: RemovalState, end: Ending, now: float) -> Decided:
+def _tell(state: OperationState, end: Ending, now: float) -> Decided:
     """The result; before it, whether the members that remain commit anything, where nothing could be recorded."""
     recorded = end.recorded
     if recorded is None:
         msg = "the status is to be recorded before the result is told"
         raise RuntimeError(msg)
-    if not recorded.recorded:
+    if not recorded.recorded and not state.request.adds:
         if state.writes_acknowledged is None and not end.looked:
             return observation.look(state.at_end(phase=EndPhase.TELL, looked=True), now, patient=True, probe=True)
         note = f"{recorded.note}{texts.alarmed(state.view)}"
         recorded = recorded.model_copy(update={"note": note})
     written = "its EtcdMember says so" if recorded.recorded else recorded.note
-    lost = texts.no_writes(state.writes_acknowledged)
-    state = state.showing(HandoffState.DONE, f"{state.label} is out; {written}{lost}")
-    outcome = Outcome.REMOVED if state.target.present else Outcome.ALREADY_ABSENT
-    return Decided(state, Finish(result=_result(state, outcome, recorded)))
-
-
-def _result(state: RemovalState, outcome: Outcome, recorded: UpdateStatusResult) -> RemovalResult:
-    pinned, view = state.pinned, state.view
-    leadership = view.leadership if view else None
-    return RemovalResult(
-        outcome=outcome,
-        cluster=state.request.cluster,
-        cluster_id=pinned.cluster_id if pinned else (view.cluster_id if view else ""),
-        member_id=pinned.member_id if pinned else "",
-        member_name=pinned.member_name if pinned else state.request.member,
-        peer_urls=pinned.peer_urls if pinned else (),
-        was_leader=state.was_leader,
-        leader_before=pinned.leader_before if pinned else None,
-        leader_after=leadership.id if leadership else None,
-        term_before=pinned.term_before if pinned else 0,
-        term_after=leadership.term if leadership else 0,
-        status_recorded=recorded.recorded,
-        status_note=recorded.note,
-        steps=state.steps,
-        steps_left_out=state.steps_left_out,
-        writes_acknowledged=state.writes_acknowledged,
-        snapshot=state.snapshot,
-    )
+    state = state.showing(HandoffState.DONE, strategy.of(state).ended(state, written))
+    return Decided(state, Finish(result=strategy.of(state).result(state, None, recorded)))

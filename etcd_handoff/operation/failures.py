@@ -10,17 +10,17 @@ from etcd_handoff.planning import Reason
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import MemberView
-    from etcd_handoff.contract import RemovalRequest
+    from etcd_handoff.contract import OperationRequest
     from etcd_handoff.planning import Ambiguous, Blocked, NotFound, Refused
 
 SAFE_BEFORE_PINNED: Final = frozenset({FailureType.UNKNOWN_CLUSTER, FailureType.INVALID_INPUT})
 """What a start may simply have wrong. Once a worker knew the profile, it is only another worker that does not."""
 
 
-def refusal(refused: Refused) -> Failure:
+def refusal(refused: Refused, kind: FailureType = FailureType.REMOVAL_REFUSED) -> Failure:
     """The contract's failure for what will never be safe."""
     text = f"{refused.reason}: {refused.seen}; {refused.remedy}"
-    return Failure(FailureType.REMOVAL_REFUSED, text)
+    return Failure(kind, text)
 
 
 def failed_step(kind: str, text: str, *, pinned: bool) -> Failure | None:
@@ -57,11 +57,11 @@ def taken_back(resource: str, manager: str) -> Failure:
     return Failure(FailureType.REMOVAL_REFUSED, text)
 
 
-def blocked_too_long(blocked: Blocked, waited_seconds: float) -> Failure:
+def blocked_too_long(blocked: Blocked, waited_seconds: float, noun: str = "removal") -> Failure:
     """The contract's failure for what did not pass by itself."""
     text = (
         f"{blocked.reason}: {blocked.seen}; waited {waited_seconds:g} s for: {blocked.unblocks}. "
-        "Start the removal again when that has happened"
+        f"Start the {noun} again when that has happened"
     )
     return Failure(FailureType.BLOCKED_TOO_LONG, text, short=f"{blocked.reason}: {blocked.seen}")
 
@@ -85,11 +85,11 @@ def ambiguous(wanted: str, found: Ambiguous) -> Failure:
     return Failure(FailureType.UNKNOWN_MEMBER, text)
 
 
-def unknown(request: RemovalRequest, found: NotFound, because: str) -> Failure:
+def unknown(request: OperationRequest, found: NotFound, because: str) -> Failure:
     """The contract's failure for a member that neither etcd nor an EtcdMember knows."""
     hint = f"; {found.hint}" if found.hint else ""
     text = (
-        f"member: {request.member!r} is no member of cluster {request.cluster}, and {because}{hint}; "
+        f"member: {request.subject!r} is no member of cluster {request.cluster}, and {because}{hint}; "
         f"members are {', '.join(found.known)}"
     )
     return Failure(FailureType.UNKNOWN_MEMBER, text)

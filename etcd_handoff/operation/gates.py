@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.contract import FailureType, HandoffState, StepOutcome
+from etcd_handoff.contract import FailureType, HandoffState, RemovalRequest, StepOutcome
 from etcd_handoff.operation import failures, texts
 from etcd_handoff.operation.commands import CheckHash, Failure, TakeSnapshot, Until, Wait
 from etcd_handoff.operation.observation import act_input
@@ -13,39 +13,39 @@ from etcd_handoff.operation.state import Decided
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import StepResult
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
 
 GATES_LAST_SECONDS: Final = 3600.0
 """How long a snapshot and a hash check count: a removal that was blocked for a day is to have a fresh one."""
 
 
-def lapsed(state: RemovalState, now: float) -> RemovalState:
+def lapsed(state: OperationState, now: float) -> OperationState:
     """What was made sure of an hour ago is made sure of again; an approval stays."""
     if state.gates_passed_at is None or now - state.gates_passed_at <= GATES_LAST_SECONDS:
         return state
     return state.changed(gates_passed_at=None, snapshot="")
 
 
-def awaits_approval(state: RemovalState) -> bool:
+def awaits_approval(state: OperationState) -> bool:
     """Whether somebody has to approve first; others may have their turn meanwhile."""
     return state.request.require_approval and state.approval is None and state.gates_passed_at is None
 
 
-def await_approval(state: RemovalState) -> Decided:
+def await_approval(state: OperationState) -> Decided:
     """Wait until somebody has approved."""
     state = state.showing(HandoffState.AWAITING_APPROVAL, "everything is ready", "the update `approve`")
     return Decided(state, Wait(until=Until.APPROVAL))
 
 
-def approved(state: RemovalState) -> RemovalState:
+def approved(state: OperationState) -> OperationState:
     """Somebody has approved; the cluster may have changed while nobody did."""
     return state.changed(look_due=LookDue.PATIENT)
 
 
-def passes(state: RemovalState) -> Decided | None:
+def passes(state: OperationState) -> Decided | None:
     """What is to be made sure of next; None when nothing was asked for, or all of it is done."""
     request = state.request
-    if state.gates_passed_at is not None:
+    if state.gates_passed_at is not None or not isinstance(request, RemovalRequest):
         return None
     checking = state.showing(HandoffState.CHECKING, "making sure that it may begin")
     if request.hash_check and not state.hash_checked:
@@ -55,7 +55,7 @@ def passes(state: RemovalState) -> Decided | None:
     return None
 
 
-def hash_checked(state: RemovalState, report: StepResult, now: float) -> RemovalState:
+def hash_checked(state: OperationState, report: StepResult, now: float) -> OperationState:
     """The state after a hash check."""
     step = report.step
     state = state.with_step(step)
@@ -66,7 +66,7 @@ def hash_checked(state: RemovalState, report: StepResult, now: float) -> Removal
     return _passed(state.changed(hash_checked=True), now)
 
 
-def snapshot_taken(state: RemovalState, report: StepResult, now: float) -> RemovalState:
+def snapshot_taken(state: OperationState, report: StepResult, now: float) -> OperationState:
     """The state after a snapshot."""
     step = report.step
     state = state.with_step(step)
@@ -77,8 +77,8 @@ def snapshot_taken(state: RemovalState, report: StepResult, now: float) -> Remov
     return _passed(state.changed(snapshot=step.note), now)
 
 
-def _passed(state: RemovalState, now: float) -> RemovalState:
+def _passed(state: OperationState, now: float) -> OperationState:
     """Once all is made sure of, the cluster is looked at again."""
-    if state.request.snapshot and not state.snapshot:
+    if isinstance(state.request, RemovalRequest) and state.request.snapshot and not state.snapshot:
         return state
     return state.changed(gates_passed_at=now, hash_checked=False, look_due=LookDue.QUICK)

@@ -29,58 +29,66 @@ if TYPE_CHECKING:
 
     from etcd_handoff.activity_io import FindResourceResult
     from etcd_handoff.cluster_view import ClusterView
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
 
 DRY_RUN_SECONDS: Final = 10.0
 """How long a dry run looks for an EtcdMember."""
 
 
-def decide(state: RemovalState, view: ClusterView) -> Decided | RemovalState | Blocked | Refused:
+def decide(state: OperationState, view: ClusterView) -> Decided | OperationState | Blocked | Refused:
     """Pin the member that is to leave, as etcd lists it or as an EtcdMember remembers it.
 
     Returns:
         A command that is needed for that, the state once the member is pinned or the operation fails, or what stands
         against believing this view; then nothing is pinned.
     """
-    fit = resolve(view, state.request.member)
+    fit = resolve(view, state.request.subject)
     departed: Sequence[str] = ()
     target: Target | Failure
     if isinstance(fit, MemberView):
         target = pinned(view, fit)
         departed = belief.silent_outsiders(view)  # they forbid a change, and leave no doubt about who has the name
     elif isinstance(fit, Ambiguous):
-        target = failures.ambiguous(state.request.member, fit)
+        target = failures.ambiguous(state.request.subject, fit)
     elif state.resource is None:
         return _find(state)
     else:
         target = _remembered(state, state.resource, view, fit)
         if isinstance(target, Target) and not target.present:
             departed = (target.member_id,)
-    if doubt := _doubt(state, view, departed):
-        return doubt
-    return state.failing(target) if isinstance(target, Failure) else _pin(state, view, target)
+    if found := doubt(state, view, departed):
+        return found
+    return state.failing(target) if isinstance(target, Failure) else pin(state, view, target)
 
 
-def resource_found(state: RemovalState, resource: FindResourceResult) -> RemovalState:
+def resource_found(state: OperationState, resource: FindResourceResult) -> OperationState:
     """The state once the EtcdMember was looked for."""
     return state.with_step(resource.step).changed(resource=resource)
 
 
 def pinned(view: ClusterView, member: MemberView) -> Target:
     """The member that leaves, as it was seen first."""
+    return pinned_as(view, member.id, member.name, member.peer_urls)
+
+
+def pinned_as(
+    view: ClusterView, member_id: str, name: str, peer_urls: tuple[str, ...], *, present: bool = True
+) -> Target:
+    """The member that an operation is about, and who led when it was seen first."""
     leadership = view.leadership
     return Target(
         cluster_id=view.cluster_id,
-        member_id=member.id,
-        member_name=member.name,
-        peer_urls=member.peer_urls,
+        member_id=member_id,
+        member_name=name,
+        peer_urls=peer_urls,
+        present=present,
         leader_before=leadership.id if leadership else None,
         term_before=leadership.term if leadership else 0,
     )
 
 
-def _find(state: RemovalState) -> Decided:
-    member = state.request.member
+def _find(state: OperationState) -> Decided:
+    member = state.request.subject
     return Decided(
         state,
         FindResource(
@@ -92,10 +100,10 @@ def _find(state: RemovalState) -> Decided:
 
 
 def _remembered(
-    state: RemovalState, resource: FindResourceResult, view: ClusterView, fit: NotFound
+    state: OperationState, resource: FindResourceResult, view: ClusterView, fit: NotFound
 ) -> Target | Failure:
     """The member that no list shows, as its EtcdMember remembers it."""
-    member = state.request.member
+    member = state.request.subject
     member_id = canonical_id(resource.member_id)
     if not is_member_id(member_id):
         return failures.unknown(state.request, fit, resource.step.note or "its EtcdMember has no member ID")
@@ -108,18 +116,19 @@ def _remembered(
     return pinned(view, absent).model_copy(update={"present": False})
 
 
-def _doubt(state: RemovalState, view: ClusterView, departed: Sequence[str]) -> Blocked | Refused | None:
+def doubt(state: OperationState, view: ClusterView, departed: Sequence[str] = ()) -> Blocked | Refused | None:
     """What stands against believing the view that a member is to be pinned in."""
-    doubt = belief.contradiction(view, state.binding, departed)
-    if doubt is None and state.traits is not None and not state.traits.cluster_id:
-        doubt = belief.witness(view, state.claims or ())
-    return doubted(doubt) if doubt else None
+    found = belief.contradiction(view, state.binding, departed)
+    if found is None and state.traits is not None and not state.traits.cluster_id:
+        found = belief.witness(view, state.claims or ())
+    return doubted(found) if found else None
 
 
-def _pin(state: RemovalState, view: ClusterView, target: Target) -> RemovalState:
+def pin(state: OperationState, view: ClusterView, target: Target) -> OperationState:
+    """The operation is about this member from now on."""
     known = state.binding if state.binding.cluster_id else Binding(cluster_id=view.cluster_id)
     state = state.changed(pinned=target, binding=belief.bound(known, view))
-    if target.present:
+    if target.present or state.request.adds:
         return state
     # It may have joined after the list was read, and before its EtcdMember was.
     return state.changed(look_due=LookDue.QUICK)

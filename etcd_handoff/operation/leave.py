@@ -24,7 +24,7 @@ from etcd_handoff.planning import Reason
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import ReadLeaveResult
     from etcd_handoff.contract import Step
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
     from etcd_handoff.planning import Blocked
 
 UNSAFE: Final = frozenset(
@@ -42,22 +42,22 @@ UNSAFE: Final = frozenset(
 """Reasons why the member must not leave now, and not only why nobody can tell."""
 
 
-def begin(state: RemovalState) -> RemovalState:
+def begin(state: OperationState) -> OperationState:
     """The order is to stand; whether k0s has followed it is read from etcd alone."""
     return state.changed(leave_step=LeaveStep.CHECK if state.leave_asked else LeaveStep.ORDER)
 
 
-def withdraw(state: RemovalState) -> RemovalState:
+def withdraw(state: OperationState) -> OperationState:
     """The order is not to stand any more, where it is ours; what k0s has begun by then may still take place."""
     return state.changed(leave_step=LeaveStep.WITHDRAW) if state.leave_asked else state
 
 
-def withdraw_unsafe(state: RemovalState, blocked: Blocked) -> RemovalState:
+def withdraw_unsafe(state: OperationState, blocked: Blocked) -> OperationState:
     """Revoke the order while the member must not go: k0s would follow it without asking who takes part."""
     return withdraw(state) if blocked.reason in UNSAFE else state
 
 
-def decide(state: RemovalState, now: float) -> Decided:
+def decide(state: OperationState, now: float) -> Decided:
     """What is next about the order."""
     match state.leave_step:
         case LeaveStep.ORDER:
@@ -72,7 +72,7 @@ def decide(state: RemovalState, now: float) -> Decided:
     return Decided(state, ReadLeave(ask=ask, summary=f"does the EtcdMember of {state.label} ask to leave?"))
 
 
-def read(state: RemovalState, order: ReadLeaveResult) -> RemovalState:
+def read(state: OperationState, order: ReadLeaveResult) -> OperationState:
     """The state once the order has been read."""
     if state.leave_step is LeaveStep.WITHDRAW:
         if order.leave and order.manager == FIELD_MANAGER:
@@ -87,7 +87,7 @@ def read(state: RemovalState, order: ReadLeaveResult) -> RemovalState:
     return state.changed(leave_step=LeaveStep.ORDER)
 
 
-def requested(state: RemovalState, step: Step) -> RemovalState:
+def requested(state: OperationState, step: Step) -> OperationState:
     """The state once the order has been given or revoked."""
     state = state.with_step(step)
     if state.leave_step is LeaveStep.REVOKE:
@@ -98,26 +98,26 @@ def requested(state: RemovalState, step: Step) -> RemovalState:
     return _awaiting(state.changed(leave_stored=True, pauses=0))
 
 
-def failed(state: RemovalState) -> tuple[RemovalState, bool]:
+def failed(state: OperationState) -> tuple[OperationState, bool]:
     """The state after a call that failed, and whether the removal has to wait for that."""
     waits = state.leave_step in (LeaveStep.CHECK, LeaveStep.ORDER)
     return state.changed(leave_step=LeaveStep.NONE, in_flight=False), waits
 
 
-def _awaiting(state: RemovalState) -> RemovalState:
+def _awaiting(state: OperationState) -> OperationState:
     return state.changed(leave_step=LeaveStep.NONE).blocked_by(texts.awaiting_k0s(state.label))
 
 
-def _revoked(state: RemovalState) -> RemovalState:
+def _revoked(state: OperationState) -> OperationState:
     return state.changed(leave_step=LeaveStep.NONE, leave_asked=False, leave_stored=False)
 
 
-def _request(state: RemovalState, *, leave: bool) -> Decided:
+def _request(state: OperationState, *, leave: bool) -> Decided:
     what = "ask k0s to remove" if leave else "take the order back to remove"
     return Decided(state, RequestLeave(ask=_ask(state, leave=leave), summary=f"{what} {state.label}"))
 
 
-def _ask(state: RemovalState, *, leave: bool) -> LeaveInput:
+def _ask(state: OperationState, *, leave: bool) -> LeaveInput:
     target = state.target
     return LeaveInput(
         cluster=state.request.cluster, member_name=target.member_name, member_id=target.member_id, leave=leave

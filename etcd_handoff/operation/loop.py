@@ -10,13 +10,15 @@ concern has its own module:
     observation   looking, and what is learned from a look
     gates         approval, hash check, snapshot
     queueing      the turn to change the cluster
-    removal       the steps: transfer, election, removal
+    removal       the steps of a removal: transfer, election, removal
+    addition      the steps of an addition: learner, promotion
+    strategy      which of these two it is
     leave         the order to k0s, where k0s removes members
     waiting       pauses, and giving up
     ending        cancelling, failing, the result
     recording     writing the EtcdMember
 
-Another operation has its own goal, its own steps in place of `removal`, and shares the rest.
+Another operation has its own goal, its own steps beside `removal` and `addition`, and shares the rest.
 """
 
 from __future__ import annotations
@@ -30,43 +32,42 @@ from etcd_handoff.operation import (
     identity,
     leave,
     observation,
+    proposal,
     queueing,
     recording,
-    removal,
+    strategy,
     texts,
     waiting,
 )
 from etcd_handoff.operation.commands import (
+    Activity,
     AskQueue,
-    AwaitNewLeader,
     CheckHash,
     DescribeWorker,
     FindResource,
     HandRecordOver,
     Observe,
     ReadLeave,
-    RemoveTarget,
     RequestLeave,
     StepFailure,
     TakeSnapshot,
-    TransferLeadership,
     Until,
     Wait,
     WriteStatus,
 )
 from etcd_handoff.operation.phases import LeaveStep, LookDue
-from etcd_handoff.operation.state import Decided, RemovalState
-from etcd_handoff.planning import Blocked, Done, Refused, Remove, Transfer, plan
+from etcd_handoff.operation.state import Decided, OperationState
+from etcd_handoff.planning import Blocked, Done, Refused, plan
 
 if TYPE_CHECKING:
     from typing import Any
 
     from etcd_handoff.cluster_view import ClusterView
-    from etcd_handoff.operation.commands import Change, Effect
-    from etcd_handoff.planning import RemovalDecision
+    from etcd_handoff.operation.commands import Effect
+    from etcd_handoff.planning import Decision
 
 
-def decide(state: RemovalState, now: float) -> Decided:
+def decide(state: OperationState, now: float) -> Decided:
     """What is done next.
 
     Args:
@@ -77,18 +78,18 @@ def decide(state: RemovalState, now: float) -> Decided:
         The command, and the state that holds while it is carried out: what may be true from its first moment on, such
         as that the removal may have been proposed, and what people are shown.
     """
-    following: Decided | RemovalState = state.changed(since=now)
-    while isinstance(following, RemovalState):
+    following: Decided | OperationState = state.changed(since=now)
+    while isinstance(following, OperationState):
         following = _decide(following, now)
     return following
 
 
-def _decide(state: RemovalState, now: float) -> Decided | RemovalState:
+def _decide(state: OperationState, now: float) -> Decided | OperationState:
     """A command, or the state after something that needs none."""
     return _under_way(state, now) or _afresh(state, now)
 
 
-def _under_way(state: RemovalState, now: float) -> Decided | RemovalState | None:
+def _under_way(state: OperationState, now: float) -> Decided | OperationState | None:
     """What goes on with something that has begun; None when nothing has."""
     if state.leave_step is not LeaveStep.NONE:
         return leave.decide(state, now)
@@ -101,7 +102,7 @@ def _under_way(state: RemovalState, now: float) -> Decided | RemovalState | None
     return queueing.acquired(state) if state.queueing and state.holds_turn else None
 
 
-def _afresh(state: RemovalState, now: float) -> Decided | RemovalState:
+def _afresh(state: OperationState, now: float) -> Decided | OperationState:
     """What begins: a look where one is due, or what follows from the last one."""
     if state.look_due is not LookDue.NO:
         return observation.look(state, now, patient=state.look_due is LookDue.PATIENT)
@@ -115,41 +116,38 @@ def _afresh(state: RemovalState, now: float) -> Decided | RemovalState:
     return _plan(state, state.view, now)
 
 
-def _plan(state: RemovalState, view: ClusterView, now: float) -> Decided | RemovalState:
+def _plan(state: OperationState, view: ClusterView, now: float) -> Decided | OperationState:
     """What follows from the last view; a name is resolved before that, once."""
-    pinned = state.pinned
-    if pinned is None:
-        answer = identity.decide(state, view)
-        return answer if isinstance(answer, Decided | RemovalState) else _follow(state, answer, now)
-    if not pinned.present and observation.undoubted(state) and view.member(pinned.member_id):
-        return state.failing(failures.joined_since(state.request.member, pinned.member_id))
-    leads = view.leadership is not None and view.leadership.id == pinned.member_id
+    answer = strategy.of(state).resolve(state, view)
+    if answer is not None:
+        return answer if isinstance(answer, Decided | OperationState) else _follow(state, answer, now)
+    leads = view.leadership is not None and view.leadership.id == state.target.member_id
     state = state.changed(was_leader=state.was_leader or leads)
-    return _follow(state, plan(view, observation.intent(state)), now)
+    return _follow(state, plan(view, strategy.of(state).goal(state)), now)
 
 
-def _follow(state: RemovalState, decision: RemovalDecision, now: float) -> Decided | RemovalState:
+def _follow(state: OperationState, decision: Decision, now: float) -> Decided | OperationState:
     """What the planner's decision means for the operation."""
     if isinstance(decision, Refused):
-        return state.failing(failures.refusal(decision))
+        return state.failing(failures.refusal(decision, strategy.of(state).REFUSAL))
     if state.request.dry_run:
         return ending.planned(state, decision)
     if isinstance(decision, Blocked):
-        return leave.withdraw_unsafe(state.blocked_by(decision), decision)
+        return strategy.of(state).blocked(state, decision)
     return state.finishing() if isinstance(decision, Done) else _advance(state, decision, now)
 
 
-def _advance(state: RemovalState, step: Transfer | Remove, now: float) -> Decided | RemovalState:
+def _advance(state: OperationState, step: object, now: float) -> Decided | OperationState:
     """What has to come before the step, or the step."""
     state = gates.lapsed(state, now)
     if gates.awaits_approval(state):
         return gates.await_approval(state)
     if not state.holds_turn:
         return queueing.acquire(state)
-    return gates.passes(state) or removal.decide(state, step)
+    return gates.passes(state) or strategy.of(state).decide(state, step)
 
 
-def apply(state: RemovalState, command: Effect, result: Any, now: float) -> RemovalState:
+def apply(state: OperationState, command: Effect, result: Any, now: float) -> OperationState:
     """The state after a command has been carried out.
 
     Args:
@@ -180,15 +178,9 @@ def apply(state: RemovalState, command: Effect, result: Any, now: float) -> Remo
     return after
 
 
-def _acted(state: RemovalState, command: Change, result: Any, now: float) -> RemovalState:
+def _acted(state: OperationState, command: Activity | HandRecordOver, result: Any, now: float) -> OperationState:
     """The state after a change was made, or its effect recorded."""
     match command:
-        case TransferLeadership():
-            after = removal.transferred(state, command, result)
-        case AwaitNewLeader():
-            after = removal.elected(state, result)
-        case RemoveTarget():
-            after = removal.removed(state, result, now)
         case ReadLeave():
             after = leave.read(state, result)
         case RequestLeave():
@@ -197,10 +189,12 @@ def _acted(state: RemovalState, command: Change, result: Any, now: float) -> Rem
             after = recording.written(state, result)
         case HandRecordOver():
             after = recording.handed_over(state, command, now)
+        case _:
+            after = strategy.of(state).applied(state, command, result, now)
     return after
 
 
-def _waited(state: RemovalState, until: Until, now: float) -> RemovalState:
+def _waited(state: OperationState, until: Until, now: float) -> OperationState:
     match until:
         case Until.APPROVAL:
             return gates.approved(state)
@@ -212,14 +206,14 @@ def _waited(state: RemovalState, until: Until, now: float) -> RemovalState:
             return recording.rested(state)
 
 
-def _failed(state: RemovalState, command: Effect, failure: StepFailure, now: float) -> RemovalState:
+def _failed(state: OperationState, command: Effect, failure: StepFailure, now: float) -> OperationState:
     """The state after an activity has failed in all its attempts: it is waited for like anything else."""
     if isinstance(command, WriteStatus):
         return recording.not_written(state, failure, now)
     if isinstance(command, Observe):
         state = state.changed(view=None)  # what was seen before is no word on what is true now
-    if isinstance(command, RemoveTarget):
-        state = removal.not_removed(state, failure, now)
+    if isinstance(command, Activity) and command.proposes:
+        state = proposal.failed(state, failure, now)
     waits = state.ending is None
     if isinstance(command, ReadLeave | RequestLeave):
         state, waits = leave.failed(state)

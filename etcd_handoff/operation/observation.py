@@ -11,15 +11,15 @@ from etcd_handoff.operation import proposal
 from etcd_handoff.operation.commands import Observe
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
-from etcd_handoff.planning import MemberAbsent
+from etcd_handoff.planning import MemberAbsent, MemberPresent
 
 if TYPE_CHECKING:
-    from etcd_handoff.activity_io import StepResult
+    from etcd_handoff.activity_io import StepResult, Target
     from etcd_handoff.cluster_view import ClusterView
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
 
 
-def look(state: RemovalState, now: float, *, patient: bool = False, probe: bool = False) -> Decided:
+def look(state: OperationState, now: float, *, patient: bool = False, probe: bool = False) -> Decided:
     """A fresh view.
 
     Args:
@@ -41,7 +41,7 @@ def look(state: RemovalState, now: float, *, patient: bool = False, probe: bool 
     return Decided(state.changed(look_due=LookDue.NO), Observe(ask=ask, patient=patient, summary=summary))
 
 
-def observed(state: RemovalState, command: Observe, report: StepResult) -> RemovalState:
+def observed(state: OperationState, command: Observe, report: StepResult) -> OperationState:
     """The state after a look."""
     # A removal that is blocked for hours looks hundreds of times; the last look says it all.
     state = state.with_step(report.step, instead_of_last=command.patient)
@@ -54,36 +54,51 @@ def observed(state: RemovalState, command: Observe, report: StepResult) -> Remov
     if not proposal.wants_probe(state, state.since):
         return state
     view = undoubted(state)
-    listed = view is not None and view.member(state.target.member_id) is not None
-    return proposal.settled(state, acknowledged=acknowledged, still_listed=listed)
+    # Whatever the list shows of a member that was to join or to be promoted, after that entry it stays so.
+    shows = view is not None and (state.request.adds or view.member(state.target.member_id) is not None)
+    return proposal.settled(state, acknowledged=acknowledged, unchanged=shows)
 
 
-def seen(state: RemovalState, view: ClusterView | None) -> RemovalState:
+def seen(state: OperationState, view: ClusterView | None) -> OperationState:
     """The state once this was seen last; what nothing contradicts says how far the cluster has come."""
     state = state.changed(view=view)
     believed = undoubted(state)
     if believed is None or state.pinned is None:
         return state
-    absent = state.absent or believed.member(state.pinned.member_id) is None
-    return state.changed(binding=belief.bound(state.binding, believed), absent=absent)
+    pinned, state = state.pinned, state.changed(binding=belief.bound(state.binding, believed))
+    if state.request.adds:
+        return _joining(state, pinned, believed)
+    return state.changed(absent=state.absent or believed.member(pinned.member_id) is None)
 
 
-def undoubted(state: RemovalState) -> ClusterView | None:
+def _joining(state: OperationState, pinned: Target, view: ClusterView) -> OperationState:
+    """The member that joins is found by its peer URLs once, then by its ID; what is seen of it is not pending."""
+    if not pinned.member_id:
+        wanted = MemberPresent(pinned.cluster_id, pinned.member_name, pinned.peer_urls)
+        found = wanted.member_in(view)
+        if found is None:
+            return state
+        return state.changed(pinned=pinned.model_copy(update={"member_id": found.id}), pending_since=None)
+    member = view.member(pinned.member_id)
+    return state if member is None or member.is_learner else state.changed(pending_since=None)
+
+
+def undoubted(state: OperationState) -> ClusterView | None:
     """The last view; None when there is none, or when something contradicts it."""
     if state.view is None or state.pinned is None:
         return None
-    departed = (state.pinned.member_id,)
+    departed = () if state.request.adds else (state.pinned.member_id,)
     return None if belief.contradiction(state.view, state.binding, departed) else state.view
 
 
-def doubtful(state: RemovalState) -> tuple[str, ...]:
+def doubtful(state: OperationState) -> tuple[str, ...]:
     """Members that gave no full answer to the last look: one that hangs would cost its time-out in every look."""
     if state.view is None:
         return ()
     return tuple(m.id for m in state.view.members if not m.reachable or not (m.serves_reads or m.is_learner))
 
 
-def intent(state: RemovalState) -> MemberAbsent:
+def intent(state: OperationState) -> MemberAbsent:
     """What is wanted, for the planner."""
     return MemberAbsent(
         state.target.cluster_id,
@@ -94,7 +109,7 @@ def intent(state: RemovalState) -> MemberAbsent:
     )
 
 
-def act_input(state: RemovalState) -> StepInput:
+def act_input(state: OperationState) -> StepInput:
     """What every activity is told that changes or checks the cluster."""
     wanted = intent(state)
     return StepInput(

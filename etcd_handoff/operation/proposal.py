@@ -22,14 +22,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.contract import FailureType
+
 if TYPE_CHECKING:
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.commands import StepFailure
+    from etcd_handoff.operation.state import OperationState
 
 SETTLE_SECONDS: Final = 8.0
 """Longer than etcd itself goes on with a proposal."""
 
 
-def ended(state: RemovalState, now: float, *, may_be_pending: bool) -> RemovalState:
+def ended(state: OperationState, now: float, *, may_be_pending: bool) -> OperationState:
     """The state after an attempt to propose the removal; one before it may be pending all the same.
 
     Args:
@@ -40,22 +43,35 @@ def ended(state: RemovalState, now: float, *, may_be_pending: bool) -> RemovalSt
     return state.changed(in_flight=False, pending_since=now if may_be_pending else state.pending_since)
 
 
-def seconds_to_settle(state: RemovalState, now: float) -> float:
+def seconds_to_settle(state: OperationState, now: float) -> float:
     """How long to wait until a look with a probe can show that nothing is pending; 0 when it can already."""
     return 0.0 if state.pending_since is None else max(0.0, state.pending_since + SETTLE_SECONDS - now)
 
 
-def wants_probe(state: RemovalState, now: float) -> bool:
+def wants_probe(state: OperationState, now: float) -> bool:
     """Whether the next look is to commit an entry first."""
     return state.pending_since is not None and seconds_to_settle(state, now) <= 0
 
 
-def settled(state: RemovalState, *, acknowledged: bool | None, still_listed: bool) -> RemovalState:
+def failed(state: OperationState, failure: StepFailure, now: float) -> OperationState:
+    """The state after the activity of a change has failed, which it may have done after proposing it.
+
+    Args:
+        state: The state before.
+        failure: Why its last attempt has failed.
+        now: Workflow time in seconds.
+    """
+    # Etcd denies it instead of proposing it; but an attempt before may have proposed it and died.
+    denied = failure.kind == FailureType.PERMISSION_DENIED and failure.attempts == 1
+    return ended(state, now, may_be_pending=not denied)
+
+
+def settled(state: OperationState, *, acknowledged: bool | None, unchanged: bool) -> OperationState:
     """The state after a look with a probe, which may have shown that nothing is pending.
 
     Args:
         state: The state before.
         acknowledged: The entry was committed.
-        still_listed: The list that was read after it, and that nothing contradicts, shows the member.
+        unchanged: The list that was read after it, and that nothing contradicts, shows that it has not taken place.
     """
-    return state.changed(pending_since=None) if acknowledged is True and still_listed else state
+    return state.changed(pending_since=None) if acknowledged is True and unchanged else state

@@ -11,6 +11,8 @@ from pydantic import Field
 
 from etcd_handoff.wire import MemberId, Message
 
+NO_MEMBER: Final = "0"
+"""An ID that etcd gives to nobody."""
 LOST_HOLDER: Final = "whoever had the turn in the queue that was ended"
 """Stands in `possible_holders` until a new queue has asked the open removals for the first time."""
 
@@ -23,7 +25,9 @@ class QueueEntry(Message):
         chain_id: Run ID of the first run of its chain: a later start under the same workflow ID is another removal.
         cluster: Its cluster profile; two profiles may name one etcd cluster.
         member_name: Name of the member that leaves.
-        member_id: ID of the member that leaves.
+        member_id: ID of the member that leaves; `NO_MEMBER` for one that joins, since the queue tells EtcdMembers of
+            removals alone.
+        noun: What people call the operation.
         waits: It wants the turn; False while something else blocks it, or when its member is out.
         request: Counts up with each message of the removal to its queue. Messages may overtake each other, and the
             highest number counts.
@@ -38,11 +42,12 @@ class QueueEntry(Message):
     waits: bool = True
     request: int = 0
     holds: bool = False
+    noun: str = "removal"
 
     @property
     def label(self) -> str:
-        """The removal, for people."""
-        return f"the removal of {self.member_name or self.member_id}"
+        """The operation, for people."""
+        return f"the {self.noun} of {self.member_name or self.member_id}"
 
 
 class QueuePosition(Message):

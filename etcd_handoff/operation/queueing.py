@@ -14,10 +14,10 @@ from etcd_handoff.operation.state import Decided
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.queue_state import TakeTurnResult
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
 
 
-def acquire(state: RemovalState) -> Decided | RemovalState:
+def acquire(state: OperationState) -> Decided | OperationState:
     """Ask for a turn, then wait for it; others may change the cluster meanwhile."""
     if not state.queueing:
         return ask(state.changed(queueing=True, rejoins=0), waits=True)
@@ -32,7 +32,7 @@ def acquire(state: RemovalState) -> Decided | RemovalState:
     return Decided(state, Wait(until=Until.TURN, seconds=seconds, summary="is it still in the queue?"))
 
 
-def ask(state: RemovalState, *, waits: bool, wakes: bool = True) -> Decided:
+def ask(state: OperationState, *, waits: bool, wakes: bool = True) -> Decided:
     """Tell the queue whether a turn is wanted; what it answers to anything said before counts no more.
 
     Args:
@@ -51,7 +51,7 @@ def ask(state: RemovalState, *, waits: bool, wakes: bool = True) -> Decided:
     return Decided(state, AskQueue(waits=waits, wakes=wakes))
 
 
-def answered(state: RemovalState, command: AskQueue, place: TakeTurnResult) -> RemovalState:
+def answered(state: OperationState, command: AskQueue, place: TakeTurnResult) -> OperationState:
     """The state once the queue has answered."""
     state = told(state, place.turn)
     if not command.waits:
@@ -61,7 +61,7 @@ def answered(state: RemovalState, command: AskQueue, place: TakeTurnResult) -> R
     return state.changed(queue_silent=place.silent, queueing=not (state.holds_turn and not state.rejoins))
 
 
-def told(state: RemovalState, turn: QueuePosition) -> RemovalState:
+def told(state: OperationState, turn: QueuePosition) -> OperationState:
     """The state once the queue has told something, in a signal or in an answer."""
     known = QueuePosition(
         granted=state.holds_turn, behind=state.behind, chain_id=state.chain_id, request=state.turn_request
@@ -72,7 +72,7 @@ def told(state: RemovalState, turn: QueuePosition) -> RemovalState:
     return state.changed(holds_turn=now.granted, behind=now.behind, turn_news=True)
 
 
-def waited(state: RemovalState) -> RemovalState:
+def waited(state: OperationState) -> OperationState:
     """A wait for the turn has ended: there is news, or the removal makes sure that it still stands in the queue.
 
     Whoever terminated the queue made it forget this removal.
@@ -80,11 +80,11 @@ def waited(state: RemovalState) -> RemovalState:
     return state if state.turn_news else state.changed(recheck=False, rejoin_due=True)
 
 
-def acquired(state: RemovalState) -> RemovalState:
+def acquired(state: OperationState) -> OperationState:
     """The state once a turn has come that it had to wait for: the cluster is looked at again."""
     return state.changed(queueing=False, look_due=LookDue.PATIENT)
 
 
-def rejoined(state: RemovalState) -> RemovalState:
+def rejoined(state: OperationState) -> OperationState:
     """The state once a new queue has asked whether this removal has or wants a turn."""
     return state.changed(turn_request=state.turn_request + 1)

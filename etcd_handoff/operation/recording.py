@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.activity_io import UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.contract import HandoffState, Step, StepOutcome, record_id
-from etcd_handoff.etcdmember import MESSAGE_REMOVED
+from etcd_handoff.etcdmember import MESSAGE_JOINED, MESSAGE_REMOVED
 from etcd_handoff.operation import queueing
 from etcd_handoff.operation.commands import HandRecordOver, Until, Wait, WriteStatus
 from etcd_handoff.operation.phases import EndPhase
@@ -16,7 +16,7 @@ from etcd_handoff.operation.state import Decided
 if TYPE_CHECKING:
     from etcd_handoff.operation.commands import StepFailure
     from etcd_handoff.operation.phases import Ending
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
 
 RECORD_AT_LEAST_SECONDS: Final = 60.0
 """How long at least the status is tried to be recorded, when blocked_timeout_seconds is shorter."""
@@ -31,14 +31,14 @@ LONGEST_REST_SECONDS: Final = 5.0
 """Longest pause after a call that failed before its time, as one does on a worker whose configuration is wrong."""
 
 
-def decide(state: RemovalState, end: Ending, now: float) -> Decided | RemovalState:
+def decide(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
     """Write the EtcdMember; one that cannot be written in time ends as a note, as etcd's word is true anyway.
 
     The time counts only while it is tried: a call that no worker takes costs no more than its own length.
     """
     if end.record is None:
         return _begin(state)
-    record, out = end.record, end.record.joined is False
+    record, out = end.record, end.record.joined is state.request.adds
     if end.given_up:
         return _give_up(state, record, now)
     if end.error is not None:
@@ -59,18 +59,18 @@ def decide(state: RemovalState, end: Ending, now: float) -> Decided | RemovalSta
     return Decided(state.at_end(call_seconds=most), command)
 
 
-def written(state: RemovalState, recorded: UpdateStatusResult) -> RemovalState:
+def written(state: OperationState, recorded: UpdateStatusResult) -> OperationState:
     """The state once the EtcdMember has been written, or left alone for a reason."""
     return _recorded(state.with_step(recorded.step), recorded)
 
 
-def not_written(state: RemovalState, failure: StepFailure, now: float) -> RemovalState:
+def not_written(state: OperationState, failure: StepFailure, now: float) -> OperationState:
     """The state after a call that has failed."""
     end = state.end
     took, most = now - state.since, end.call_seconds
     state = state.changed(recording_seconds=state.recording_seconds + min(max(took, 0.1), most))
     record = end.record
-    out = record is not None and record.joined is False
+    out = record is not None and record.joined is state.request.adds
     over = record is None or state.recording_seconds >= _patience(state, record)
     return state.at_end(
         error=failure.text,
@@ -80,18 +80,18 @@ def not_written(state: RemovalState, failure: StepFailure, now: float) -> Remova
     )
 
 
-def rested(state: RemovalState) -> RemovalState:
+def rested(state: OperationState) -> OperationState:
     """The state after a pause between two calls."""
     return state.at_end(rest_seconds=0.0)
 
 
-def handed_over(state: RemovalState, command: HandRecordOver, now: float) -> RemovalState:
+def handed_over(state: OperationState, command: HandRecordOver, now: float) -> OperationState:
     """The state once another workflow goes on with it."""
     return _unwritten(state, f"{state.end.error}; it goes on: workflow {command.workflow_id}", now)
 
 
-def record_of(state: RemovalState, *, joined: bool | None, message: str, failed: bool = False) -> UpdateStatusInput:
-    """What is true of the member that leaves."""
+def record_of(state: OperationState, *, joined: bool | None, message: str, failed: bool = False) -> UpdateStatusInput:
+    """What is true of the member."""
     target, view = state.target, state.view
     return UpdateStatusInput(
         cluster=state.request.cluster,
@@ -110,18 +110,21 @@ def record_of(state: RemovalState, *, joined: bool | None, message: str, failed:
     )
 
 
-def _begin(state: RemovalState) -> RemovalState:
-    state = state.showing(HandoffState.RECORDING, f"recording that {state.label} is not a member any more")
-    return state.at_end(record=record_of(state, joined=False, message=MESSAGE_REMOVED))
+def _begin(state: OperationState) -> OperationState:
+    what, message = (
+        ("is a member", MESSAGE_JOINED) if state.request.adds else ("is not a member any more", MESSAGE_REMOVED)
+    )
+    state = state.showing(HandoffState.RECORDING, f"recording that {state.label} {what}")
+    return state.at_end(record=record_of(state, joined=state.request.adds, message=message))
 
 
-def _patience(state: RemovalState, record: UpdateStatusInput) -> float:
+def _patience(state: OperationState, record: UpdateStatusInput) -> float:
     """How long the status is tried in all."""
-    out = record.joined is False
+    out = record.joined is state.request.adds
     return max(RECORD_AT_LEAST_SECONDS, state.request.blocked_timeout_seconds) if out else RECORD_AT_LEAST_SECONDS
 
 
-def _give_up(state: RemovalState, record: UpdateStatusInput, now: float) -> Decided | RemovalState:
+def _give_up(state: OperationState, record: UpdateStatusInput, now: float) -> Decided | OperationState:
     """Another workflow goes on with it where the member is out, while this one ends."""
     if record.joined is not False:
         return _unwritten(state, state.end.error or "", now)
@@ -135,7 +138,7 @@ def _give_up(state: RemovalState, record: UpdateStatusInput, now: float) -> Deci
     )
 
 
-def _unwritten(state: RemovalState, text: str, now: float) -> RemovalState:
+def _unwritten(state: OperationState, text: str, now: float) -> OperationState:
     note = f"the EtcdMember could not be written within {state.recording_seconds:.0f} s: {text}"
     step = Step(
         name="update_status",
@@ -149,5 +152,5 @@ def _unwritten(state: RemovalState, text: str, now: float) -> RemovalState:
     return _recorded(state.with_step(step), UpdateStatusResult(step=step, recorded=False, note=note))
 
 
-def _recorded(state: RemovalState, recorded: UpdateStatusResult) -> RemovalState:
+def _recorded(state: OperationState, recorded: UpdateStatusResult) -> OperationState:
     return state.at_end(recorded=recorded, phase=EndPhase.TELL)

@@ -2,35 +2,75 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.activity_io import AwaitElectionInput
-from etcd_handoff.contract import FailureType, HandoffState, StepOutcome
-from etcd_handoff.operation import leave, proposal, texts
-from etcd_handoff.operation.commands import AwaitNewLeader, RemoveTarget, StepFailure, TransferLeadership
+from etcd_handoff.contract import FailureType, HandoffState, Outcome, RemovalResult, StepOutcome
+from etcd_handoff.operation import failures, identity, leave, observation, proposal, texts
+from etcd_handoff.operation.commands import AwaitNewLeader, RemoveTarget, TransferLeadership
 from etcd_handoff.operation.observation import act_input, seen
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import Remove, Transfer
 
 if TYPE_CHECKING:
-    from etcd_handoff.activity_io import StepResult
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.activity_io import StepResult, UpdateStatusResult
+    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.operation.commands import Activity
+    from etcd_handoff.operation.state import OperationState
+    from etcd_handoff.planning import Blocked, Decision, MemberAbsent, Refused
 
 
-def decide(state: RemovalState, step: Transfer | Remove) -> Decided | RemovalState:
+REFUSAL: Final = FailureType.REMOVAL_REFUSED
+"""Type of the failure for what will never be safe."""
+
+
+def resolve(state: OperationState, view: ClusterView) -> Decided | OperationState | Blocked | Refused | None:
+    """Pin the member that leaves, once; None when that is done and nobody has joined under its name since."""
+    pinned = state.pinned
+    if pinned is None:
+        return identity.decide(state, view)
+    if not pinned.present and observation.undoubted(state) and view.member(pinned.member_id):
+        return state.failing(failures.joined_since(state.request.subject, pinned.member_id))
+    return None
+
+
+def goal(state: OperationState) -> MemberAbsent:
+    """What is wanted, for the planner."""
+    return observation.intent(state)
+
+
+def blocked(state: OperationState, decision: Blocked) -> OperationState:
+    """It waits; an order to k0s is revoked while the member must not go."""
+    return leave.withdraw_unsafe(state.blocked_by(decision), decision)
+
+
+def decide(state: OperationState, step: object) -> Decided | OperationState:
     """The step that the planner has answered with; too many in a row are a reason to wait."""
     if state.steps_since_pause >= texts.STEPS_WITHOUT_PAUSE:
         return state.blocked_by(texts.unsettled(state.steps))
     state = state.changed(steps_since_pause=state.steps_since_pause + 1)
     if isinstance(step, Transfer):
         return _transfer(state, step)
+    if not isinstance(step, Remove):
+        msg = f"{step} is no step of a removal"
+        raise TypeError(msg)
     if state.traits is not None and state.traits.remover == "k0s":
         return leave.begin(state)
     return _remove(state, step)
 
 
-def _transfer(state: RemovalState, step: Transfer) -> Decided:
+def applied(state: OperationState, command: Activity, report: StepResult, now: float) -> OperationState:
+    """The state after a step."""
+    match command:
+        case TransferLeadership():
+            return transferred(state, command, report)
+        case AwaitNewLeader():
+            return elected(state, report)
+    return removed(state, report, now)
+
+
+def _transfer(state: OperationState, step: Transfer) -> Decided:
     """Leadership moves from the target to another voter, and a majority says so."""
     transferee = state.label_of(step.transferee_id)
     act = act_input(state)
@@ -49,7 +89,7 @@ def _transfer(state: RemovalState, step: Transfer) -> Decided:
     return Decided(state.showing(HandoffState.TRANSFERRING, doing), command)
 
 
-def transferred(state: RemovalState, command: TransferLeadership, report: StepResult) -> RemovalState:
+def transferred(state: OperationState, command: TransferLeadership, report: StepResult) -> OperationState:
     """The state after a transfer: an election is to be awaited, or the planner decides anew."""
     state = state.with_step(report.step)
     if report.step.outcome == StepOutcome.TRANSFER_FAILED:
@@ -61,12 +101,12 @@ def transferred(state: RemovalState, command: TransferLeadership, report: StepRe
     return seen(state, report.view)
 
 
-def elected(state: RemovalState, report: StepResult) -> RemovalState:
+def elected(state: OperationState, report: StepResult) -> OperationState:
     """The state after an election was awaited."""
     return _looking(seen(state.with_step(report.step).changed(election=None), report.view))
 
 
-def _remove(state: RemovalState, step: Remove) -> Decided:
+def _remove(state: OperationState, step: Remove) -> Decided:
     """The target leaves the membership: the point of no return, unless it turns out that nothing was proposed."""
     whom = f"{state.label} through {state.label_of(step.via_id)}"
     state = state.showing(HandoffState.REMOVING, f"removing {whom}{texts.alarmed(state.view)}")
@@ -74,7 +114,7 @@ def _remove(state: RemovalState, step: Remove) -> Decided:
     return Decided(state.changed(in_flight=True), command)
 
 
-def removed(state: RemovalState, report: StepResult, now: float) -> RemovalState:
+def removed(state: OperationState, report: StepResult, now: float) -> OperationState:
     """The state after an attempt to remove the target."""
     # A second attempt may come after one that has proposed it and could not say so.
     may_be_pending = report.proposed or report.step.attempts > 1
@@ -89,13 +129,63 @@ def removed(state: RemovalState, report: StepResult, now: float) -> RemovalState
     return _looking(state)
 
 
-def not_removed(state: RemovalState, failure: StepFailure, now: float) -> RemovalState:
-    """The state after the activity that removes the target has failed, which it may have done after proposing it."""
-    # Etcd denies it instead of proposing it; but an attempt before may have proposed it and died.
-    denied = failure.kind == FailureType.PERMISSION_DENIED and failure.attempts == 1
-    return proposal.ended(state, now, may_be_pending=not denied)
+def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
+    """The steps that lie before the removal, in words; none while it is blocked."""
+    return texts.plan_lines(decision, state.label, state.label_of, state.view)
 
 
-def _looking(state: RemovalState) -> RemovalState:
+def is_reached(state: OperationState) -> bool:
+    """The member is out for good."""
+    return state.absent
+
+
+def remains(state: OperationState) -> str:  # noqa: ARG001  # the EtcdMember says it
+    """What a removal leaves behind that has failed: nothing that its failure has to tell."""
+    return ""
+
+
+def cancelled(state: OperationState) -> str:
+    """What is true of a removal that was cancelled, in words."""
+    stands = f", but spec.leave of {state.label} stands: k0s may still remove it" if state.leave_asked else ""
+    return f"cancelled before anything was removed{stands}"
+
+
+def ended(state: OperationState, written: str) -> str:
+    """How it ended well, in words."""
+    return f"{state.label} is out; {written}{texts.no_writes(state.writes_acknowledged)}"
+
+
+def result(state: OperationState, outcome: Outcome | None, recorded: UpdateStatusResult) -> RemovalResult:
+    """The result.
+
+    Args:
+        state: The state at the end.
+        outcome: How it ended; None for what follows from the state.
+        recorded: How it was recorded.
+    """
+    pinned, view = state.pinned, state.view
+    leadership = view.leadership if view else None
+    return RemovalResult(
+        outcome=outcome or (Outcome.REMOVED if state.target.present else Outcome.ALREADY_ABSENT),
+        cluster=state.request.cluster,
+        cluster_id=pinned.cluster_id if pinned else (view.cluster_id if view else ""),
+        member_id=pinned.member_id if pinned else "",
+        member_name=pinned.member_name if pinned else state.request.subject,
+        peer_urls=pinned.peer_urls if pinned else (),
+        was_leader=state.was_leader,
+        leader_before=pinned.leader_before if pinned else None,
+        leader_after=leadership.id if leadership else None,
+        term_before=pinned.term_before if pinned else 0,
+        term_after=leadership.term if leadership else 0,
+        status_recorded=recorded.recorded,
+        status_note=recorded.note,
+        steps=state.steps,
+        steps_left_out=state.steps_left_out,
+        writes_acknowledged=state.writes_acknowledged,
+        snapshot=state.snapshot,
+    )
+
+
+def _looking(state: OperationState) -> OperationState:
     """A look is due where an activity has seen nothing."""
     return state.changed(look_due=LookDue.QUICK) if state.view is None else state

@@ -1,7 +1,7 @@
-"""The state of a removal: one value that holds all that it knows.
+"""The state of an operation: one value that holds all that it knows.
 
-A removal that continues as a new run hands its state on as it is, in JSON. What a run can find out by itself is marked
-`Own` and left out of that, so a field that nobody thinks of is carried.
+An operation that continues as a new run hands its state on as it is, in JSON. What a run can find out by itself is
+marked `Own` and left out of that, so a field that nobody thinks of is carried.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pydantic import Field
 from etcd_handoff.activity_io import FindResourceResult, Target, WorkerInfo
 from etcd_handoff.belief import Binding, ResourceClaim
 from etcd_handoff.cluster_view import ClusterView
-from etcd_handoff.contract import Approval, HandoffState, RemovalRequest, Step
+from etcd_handoff.contract import Approval, HandoffState, OperationRequest, RemovalRequest, Step
 from etcd_handoff.operation import step_log
 from etcd_handoff.operation.commands import AwaitNewLeader, Command, Failure, Until
 from etcd_handoff.operation.phases import Ending, EndPhase, LeaveStep, LookDue
@@ -25,8 +25,8 @@ Own = Annotated[T, Field(exclude=True)]
 """A field that each run finds out by itself; it is not handed on."""
 
 
-class RemovalState(Message):
-    """All that a removal knows. Times are workflow time, in seconds.
+class OperationState(Message):
+    """All that an operation knows. Times are workflow time, in seconds.
 
     Attributes:
         run_id: The run that this is the state of. Temporal's own continuations (cron, a retry policy, a Schedule) show
@@ -109,7 +109,7 @@ class RemovalState(Message):
     leave_stored: bool = False
     cancel_requested: bool = False
 
-    request: Own[RemovalRequest] = RemovalRequest.model_construct(cluster="", member="")
+    request: Own[OperationRequest] = RemovalRequest.model_construct(cluster="", member="")
     chain_id: Own[str] = ""
     namespace: Own[str] = ""
     handoff_state: Own[HandoffState] = HandoffState.CHECKING
@@ -140,7 +140,7 @@ class RemovalState(Message):
 
     @property
     def target(self) -> Target:
-        """The member that leaves.
+        """The member that it is about.
 
         Raises:
             RuntimeError: It is not pinned yet.
@@ -165,7 +165,7 @@ class RemovalState(Message):
     @property
     def label(self) -> str:
         """How people speak of the member that leaves."""
-        return (self.pinned.member_name or self.pinned.member_id) if self.pinned else self.request.member
+        return (self.pinned.member_name or self.pinned.member_id) if self.pinned else self.request.subject
 
     @property
     def point_of_no_return(self) -> bool:
@@ -195,18 +195,18 @@ class RemovalState(Message):
 
     # --- the next state -----------------------------------------------------------------------------------------------
 
-    def changed(self, **fields: Any) -> RemovalState:
+    def changed(self, **fields: Any) -> OperationState:
         """The same state with other values in these fields."""
         if unknown := fields.keys() - type(self).model_fields.keys():
             msg = f"no such field: {', '.join(sorted(unknown))}"
             raise TypeError(msg)
         return self.model_copy(update=fields)
 
-    def showing(self, handoff_state: HandoffState, doing: str, waiting_for: str = "") -> RemovalState:
+    def showing(self, handoff_state: HandoffState, doing: str, waiting_for: str = "") -> OperationState:
         """People see this from now on."""
         return self.changed(handoff_state=handoff_state, doing=doing, waiting_for=waiting_for)
 
-    def with_step(self, step: Step, *, instead_of_last: bool = False) -> RemovalState:
+    def with_step(self, step: Step, *, instead_of_last: bool = False) -> OperationState:
         """One more activity has ended.
 
         Args:
@@ -216,19 +216,19 @@ class RemovalState(Message):
         steps, left_out = step_log.appended(self.steps, self.steps_left_out, step, instead_of_last=instead_of_last)
         return self.changed(steps=steps, steps_left_out=left_out)
 
-    def blocked_by(self, blocked: Blocked) -> RemovalState:
+    def blocked_by(self, blocked: Blocked) -> OperationState:
         """It waits for this, and what it was about to do is decided anew afterwards."""
         return self.changed(blocked=blocked, released=False, hash_checked=False, election=None, queueing=False)
 
-    def failing(self, failure: Failure) -> RemovalState:
+    def failing(self, failure: Failure) -> OperationState:
         """It ends with this failure, unless it turns out that the member is out."""
         return self.changed(ending=Ending(failure=failure), released=False, leave_step=LeaveStep.NONE)
 
-    def finishing(self) -> RemovalState:
+    def finishing(self) -> OperationState:
         """The member is out: that is recorded, and the removal ends well."""
         return self.changed(ending=Ending(phase=EndPhase.RECORD), released=False, in_flight=True)
 
-    def at_end(self, **fields: Any) -> RemovalState:
+    def at_end(self, **fields: Any) -> OperationState:
         """The same state with other values in these fields of its end."""
         return self.changed(ending=self.end.model_copy(update=fields))
 
@@ -236,5 +236,5 @@ class RemovalState(Message):
 class Decided(NamedTuple):
     """A command, and the state while it is carried out."""
 
-    state: RemovalState
+    state: OperationState
     command: Command

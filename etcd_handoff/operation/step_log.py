@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from etcd_handoff.contract import Step
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
 
 FIRST: Final = 20
 LAST: Final = 50
@@ -62,7 +62,7 @@ def appended(
     return tuple(kept), left_out
 
 
-def within(state: RemovalState, most_bytes: int = MEMO_BYTES) -> RemovalState:
+def within(state: OperationState, most_bytes: int = MEMO_BYTES) -> OperationState:
     """The same with as many steps as fit when it is handed on: the first few, and the last ones."""
     while state.steps and len(state.model_dump_json().encode()) > most_bytes:
         place = min(FIRST_HANDED_ON, (len(state.steps) - 1) // 2)

@@ -11,7 +11,7 @@ from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
 
 if TYPE_CHECKING:
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
     from etcd_handoff.planning import Blocked
 
 FIRST_PAUSE_SECONDS: Final = 0.25
@@ -21,11 +21,13 @@ MOST_PAUSES: Final = 100
 """From here on a pause grows no more; a power of many would be no number of seconds."""
 
 
-def decide(state: RemovalState, blocked: Blocked) -> Decided | RemovalState:
+def decide(state: OperationState, blocked: Blocked) -> Decided | OperationState:
     """Pause, with the turn given to others; fail when the time for waiting is used up."""
     state = state.showing(HandoffState.BLOCKED, f"{blocked.reason}: {blocked.seen}", blocked.unblocks)
     if state.blocked_seconds_left <= 0:
-        return state.failing(failures.blocked_too_long(blocked, state.request.blocked_timeout_seconds))
+        return state.failing(
+            failures.blocked_too_long(blocked, state.request.blocked_timeout_seconds, state.request.noun)
+        )
     silent = state.pinned is None or state.change_pending or state.released
     if not silent and (state.holds_turn or not state.queue_knows):
         # What it waits for may be the very removal that stands behind it; and the queue tells the EtcdMember.
@@ -33,7 +35,7 @@ def decide(state: RemovalState, blocked: Blocked) -> Decided | RemovalState:
     return Decided(state, Wait(until=Until.RECHECK, seconds=pause_seconds(state), summary=f"blocked: {blocked.reason}"))
 
 
-def paused(state: RemovalState, now: float) -> RemovalState:
+def paused(state: OperationState, now: float) -> OperationState:
     """A pause has ended: somebody asked for another look, or it was over."""
     rechecked, state = (
         state.recheck,
@@ -42,13 +44,13 @@ def paused(state: RemovalState, now: float) -> RemovalState:
     return waited(state, now - state.since, rechecked=rechecked)
 
 
-def pause_seconds(state: RemovalState) -> float:
+def pause_seconds(state: OperationState) -> float:
     """How long the next pause is."""
     grown = FIRST_PAUSE_SECONDS * PAUSE_GROWTH ** min(state.pauses, MOST_PAUSES)
     return min(grown, LONGEST_PAUSE_SECONDS, state.blocked_seconds_left)
 
 
-def waited(state: RemovalState, seconds: float, *, rechecked: bool) -> RemovalState:
+def waited(state: OperationState, seconds: float, *, rechecked: bool) -> OperationState:
     """What is left after a pause of so many seconds, which a `recheck` may have ended."""
     return state.changed(
         pauses=0 if rechecked else state.pauses + 1,

@@ -8,7 +8,7 @@ print((await removal.result()).outcome)
 from __future__ import annotations
 
 import atexit
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import (
@@ -24,10 +24,10 @@ from etcd_handoff.contract import (
     TASK_QUEUE,
     TASK_TIMEOUT,
     HandoffState,
+    OperationRequest,
+    OperationResult,
     RemovalRequest,
     RemovalResult,
-    plan_id,
-    workflow_id,
 )
 from etcd_handoff.errors import ConfigError
 from etcd_handoff.operation.reconciler_state import WATCH_TASK_TIMEOUT, ReconcileEtcdMembersRequest, watch_id
@@ -39,9 +39,10 @@ from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STA
 if TYPE_CHECKING:
     from temporalio.client import Interceptor
 
-WORKFLOW_TYPE: Final = "RemoveMember"
+WORKFLOW_TYPE: Final = RemovalRequest.workflow_type
 RECONCILER_TYPE: Final = "ReconcileEtcdMembers"
 
+ResultT = TypeVar("ResultT", bound=OperationResult)
 Removal = WorkflowHandle[Any, RemovalResult]
 Watcher = WorkflowHandle[Any, None]
 
@@ -78,24 +79,41 @@ async def start_removal(client: Client, request: RemovalRequest, task_queue: str
         The handle; its `result()` is a `RemovalResult`, or raises `WorkflowFailureError` whose cause is an
         `ApplicationError` with one of the types in `etcd_handoff.contract.FailureType`.
     """
-    what = "Plan to take" if request.dry_run else "Take"
+    return await start_operation(client, request, RemovalResult, task_queue)
 
-    async def start(attributes: TypedSearchAttributes) -> Removal:
+
+async def start_operation(
+    client: Client, request: OperationRequest, result_type: type[ResultT], task_queue: str = TASK_QUEUE
+) -> WorkflowHandle[Any, ResultT]:
+    """Start any operation on a cluster, or join the one of this member that runs already.
+
+    Args:
+        client: From `connect`, or any client with `etcd_handoff.temporal.converter.data_converter`.
+        request: What to do.
+        result_type: The result that its workflow has.
+        task_queue: Task queue of the workers.
+
+    Returns:
+        The handle, as `start_removal` does.
+    """
+    summary = f"Plan to {request.summary[0].lower()}{request.summary[1:]}" if request.dry_run else request.summary
+
+    async def start(attributes: TypedSearchAttributes) -> WorkflowHandle[Any, ResultT]:
         return await client.start_workflow(
-            WORKFLOW_TYPE,
+            request.workflow_type,
             request,
-            id=removal_id(request),
+            id=request.start_id,
             task_queue=task_queue,
-            result_type=RemovalResult,
+            result_type=result_type,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             task_timeout=TASK_TIMEOUT,
             search_attributes=attributes,
-            static_summary=f"{what} member {request.member} out of etcd cluster {request.cluster}",
+            static_summary=summary,
             static_details=request.reason or "No reason was given.",
         )
 
-    values = {CLUSTER_KEY: request.cluster, MEMBER_KEY: request.member, STATE_KEY: HandoffState.CHECKING.value}
+    values = {CLUSTER_KEY: request.cluster, MEMBER_KEY: request.subject, STATE_KEY: HandoffState.CHECKING.value}
     try:
         return await start(TypedSearchAttributes([SearchAttributePair(key, value) for key, value in values.items()]))
     except RPCError as error:
@@ -106,8 +124,7 @@ async def start_removal(client: Client, request: RemovalRequest, task_queue: str
 
 def removal_id(request: RemovalRequest) -> str:
     """The workflow ID under which `start_removal` starts the request."""
-    name = plan_id if request.dry_run else workflow_id
-    return name(request.cluster, request.member)
+    return request.start_id
 
 
 async def start_watch(

@@ -110,7 +110,7 @@ def _unreadable(text: str, payload: Payload, type_hint: object) -> ApplicationEr
 
 
 def _types(hint: object) -> Iterator[type]:
-    """The classes in a type hint such as `StepResult`, `RemovalState | None` or `list[Step]`."""
+    """The classes in a type hint such as `StepResult`, `OperationState | None` or `list[Step]`."""
     if parts := get_args(hint):
         for part in parts:
             yield from _types(part)

@@ -121,6 +121,14 @@ class FakeEtcd(EtcdPort):
         self.members.pop(member_id, None)
         return frozenset(self.members)
 
+    async def add_learner(self, peer_urls: Iterable[str], via_id: str) -> str:
+        """Nobody joins."""
+        raise NotImplementedError
+
+    async def promote_member(self, member_id: str, via_id: str) -> None:
+        """Nobody joins."""
+        raise NotImplementedError
+
     async def acquire_lock(self, holder: str, label: str, via_id: str) -> str:  # noqa: ARG002
         """The lock is the holder's, unless somebody else has it."""
         await self._call("acquire_lock", self._latency.write, via_id)

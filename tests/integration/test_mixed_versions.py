@@ -30,7 +30,7 @@ REMOVALS, MORE_PLANS = 5, 8
 WITH_NEW_FIELDS: Final = {
     "contract.py": ("RemovalRequest", "Step"),
     "activity_io.py": ("CheckLeaderInput", "StepInput", "StepResult"),
-    "operation/state.py": ("RemovalState",),
+    "operation/state.py": ("OperationState",),
     "operation/queue_state.py": ("QueueEntry", "QueuePosition", "ChangeQueueState"),
 }
 """Files of the package `etcd_handoff`, and their classes that a newer version adds a field to."""

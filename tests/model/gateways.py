@@ -114,6 +114,14 @@ class ModelEtcd(EtcdPort):
         self.cluster.remove_member(who(), member_id, via_id)
         return frozenset(self.cluster.members)
 
+    async def add_learner(self, peer_urls: Iterable[str], via_id: str) -> str:
+        """No model grows yet."""
+        raise NotImplementedError
+
+    async def promote_member(self, member_id: str, via_id: str) -> None:
+        """No model grows yet."""
+        raise NotImplementedError
+
 
 class ModelKubernetes(FakeKubernetes):
     """The gateway to the API servers of a model."""

@@ -21,7 +21,7 @@ from etcd_handoff.errors import EtcdError, KubernetesError
 from etcd_handoff.operation.commands import Activity, AskQueue, DescribeWorker, Fail, Finish, Wait
 from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
-from etcd_handoff.operation.state import RemovalState
+from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.step_log import within
 from tests.model.cluster import CrashError
 from tests.model.gateways import claims_of, config_of, etcd_of, gateways_of
@@ -56,7 +56,7 @@ class Loop:
         self._worker = WorkerActivities(config, search_attributes=False)
         patience = float(SECONDS_IN_30_DAYS)
         request = RemovalRequest(cluster=CLUSTER, member=cluster.target, blocked_timeout_seconds=patience)
-        state = RemovalState(run_id="model", blocked_seconds_left=patience, request=request, chain_id="model")
+        state = OperationState(run_id="model", blocked_seconds_left=patience, request=request, chain_id="model")
         self._now, self._number, self._attempt = 0.0, 0, 0
         self.outcome, self.said, self.recorded, self.continues = "", "", False, False
         self._state, self._next = self._to_an_activity(state)
@@ -74,7 +74,7 @@ class Loop:
         self._number, self._attempt = self._number + 1, 0
         self._state, self._next = self._to_an_activity(apply(self._state, command, result, self._now))
 
-    def _to_an_activity(self, state: RemovalState) -> tuple[RemovalState, Command]:
+    def _to_an_activity(self, state: OperationState) -> tuple[OperationState, Command]:
         """Carry out whatever is no activity; ends with one, or when the removal has ended."""
         while True:
             state, command = decide(state, self._now)
@@ -110,9 +110,9 @@ class Loop:
         return await environment.run(getattr(holder, name), command.ask)
 
 
-def _handed_on(state: RemovalState) -> RemovalState:
+def _handed_on(state: OperationState) -> OperationState:
     """What a new run knows of a removal."""
-    carried = RemovalState.model_validate_json(within(state).model_dump_json())
+    carried = OperationState.model_validate_json(within(state).model_dump_json())
     return carried.changed(request=state.request, chain_id=state.chain_id)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pytest
 
     from etcd_handoff.cluster_view import ClusterView
-    from etcd_handoff.operation.state import RemovalState
+    from etcd_handoff.operation.state import OperationState
     from etcd_handoff.planning import Decision
 
 
@@ -67,10 +67,10 @@ def offers_it_to_anybody(view: ClusterView, intent: MemberAbsent) -> Decision:
     return replace(said, transferee_id=others[-1].id) if isinstance(said, Transfer) else said
 
 
-def means_whoever_has_the_name(state: RemovalState) -> MemberAbsent:
+def means_whoever_has_the_name(state: OperationState) -> MemberAbsent:
     """Resolves the name anew at each step."""
     target = state.target
-    named = [m.id for m in state.view.members if m.name == state.request.member] if state.view else []
+    named = [m.id for m in state.view.members if m.name == state.request.subject] if state.view else []
     return MemberAbsent(target.cluster_id, named[0] if named else target.member_id)
 
 
@@ -152,11 +152,11 @@ async def proposes_blindly(self: ModelEtcd, member_id: str, via_id: str) -> None
         await PROPOSE(self, member_id, via_id)
 
 
-def skips_the_gates(_state: RemovalState) -> None:
+def skips_the_gates(_state: OperationState) -> None:
     """Makes sure of nothing."""
 
 
-def approves_by_itself(_state: RemovalState) -> bool:
+def approves_by_itself(_state: OperationState) -> bool:
     """Asks nobody."""
     return False
 

@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -20,13 +21,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from temporalio.client import WorkflowFailureError
 
-from etcd_handoff.contract import RemovalRequest, record_id, workflow_id
+from etcd_handoff.contract import AdditionRequest, AdditionResult, RemovalRequest, record_id, workflow_id
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.k0s import K0sStandIn
+from etcd_handoff.lab.nodes import InitialCluster
 from etcd_handoff.operation.queue_state import change_queue_id
 from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
-from etcd_handoff.temporal.client import connect, start_removal, start_watch
+from etcd_handoff.temporal.client import connect, start_operation, start_removal, start_watch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -166,8 +168,29 @@ async def by_k0s() -> None:
         write(HISTORIES / "k0s.json", await history(removal))
 
 
+async def joining() -> None:
+    """An addition: the learner waits for its start, is promoted and recorded."""
+    async with Lab(LabOptions(nodes=3, workers=("node0",), progress=say)) as lab:
+        client = await at(lab)
+        leader = await lab.leader()
+        node = lab.others(leader)[0]
+        await (await remove(client, lab, node.name)).result()
+        if lab.alive(Role.ETCD, node.name):
+            await lab.kill(Role.ETCD, node.name)
+        shutil.rmtree(lab.directory / node.name / "etcd")
+        request = AdditionRequest(
+            cluster=lab.cluster, name=node.name, peer_urls=(node.peer_url,), reason="to be replayed"
+        )
+        addition = await start_operation(client, request, AdditionResult)
+        await stands(addition, "Blocked", "LearnerNotStarted")
+        await lab.start_etcd(node, InitialCluster(lab.nodes, "existing"))
+        await addition.execute_update("recheck", {"reason": "it is started"})
+        await addition.result()
+        write(HISTORIES / "addition.json", await history(addition))
+
+
 RECORDINGS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
-    each.__name__: each for each in (without_surprises, waiting, long, queued, by_k0s)
+    each.__name__: each for each in (without_surprises, waiting, long, queued, by_k0s, joining)
 }
 
 

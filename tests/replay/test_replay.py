@@ -28,6 +28,7 @@ HISTORIES: Final = sorted((FOLDER / "histories").glob("*.json"))
 DIVERGED: Final = sorted((FOLDER / "diverged").glob("*.json"))
 COMPLETED: Final = "activityTaskCompletedEventAttributes"
 SHOWS: Final = {
+    "addition": ["timerFiredEventAttributes", "workflowExecutionCompletedEventAttributes"],
     "approved": ["workflowExecutionUpdateAcceptedEventAttributes"],
     "blocked": ["timerFiredEventAttributes", "workflowExecutionUpdateAcceptedEventAttributes"],
     "continued": ["workflowExecutionContinuedAsNewEventAttributes"],
@@ -44,6 +45,7 @@ STEPS: Final = {
     "leader": ["check_leader", "move_leader", "await_election", "remove_member", "update_status"],
     "follower": ["check_leader", "remove_member", "update_status"],
 }
+CHANGES: Final = ["add_learner", "promote_member", "update_status"]
 SCHEDULED: Final = "activityTaskScheduledEventAttributes"
 UPSERTED: Final = "upsertWorkflowSearchAttributesEventAttributes"
 ADDRESS: Final = re.compile(r"(?:\w+://)?(?:localhost|\[?(?:\d{1,3}\.){3}\d{1,3}\]?)(?::\d+)?")
@@ -157,6 +159,12 @@ async def test_history_of_other_decisions_does_not_replay(path: Path) -> None:
 def test_history_has_the_steps_that_it_is_there_for(name: str) -> None:
     """A recording in which nothing had to be transferred would not test the transfer."""
     assert [scheduled["activityType"]["name"] for scheduled in told(name, SCHEDULED)] == STEPS[name]
+
+
+def test_addition_has_both_of_its_changes() -> None:
+    """A recording in which somebody else has promoted the learner would not test the promotion."""
+    names = [scheduled["activityType"]["name"] for scheduled in told("addition", SCHEDULED)]
+    assert [name for name in names if name != "check_leader"] == CHANGES
 
 
 @pytest.mark.parametrize("name", STEPS)

@@ -7,8 +7,8 @@ from typing import Any
 from etcd_handoff.activity_io import Target
 from etcd_handoff.cluster_view import Alarm, ClusterView, MemberView
 from etcd_handoff.contract import HandoffState, RemovalRequest, Step, StepOutcome
-from etcd_handoff.operation.current_details import details, summary
-from etcd_handoff.operation.state import RemovalState
+from etcd_handoff.operation.current_details import details
+from etcd_handoff.operation.state import OperationState
 
 A, B, C, D = "8211f1d0f64f3269", "91bc3c398fb3c146", "fd422379fda50e48", "c0ffee"
 REQUEST = RemovalRequest(cluster="prod", member="node1", reason="new disk")
@@ -54,10 +54,10 @@ def step(name: str, outcome: StepOutcome, *, attempts: int = 1, note: str = "") 
     )
 
 
-def state(**fields: Any) -> RemovalState:
+def state(**fields: Any) -> OperationState:
     """A removal of node1 that looks at the cluster, with these fields."""
     known = {"request": REQUEST, "doing": "looking", "pinned": PINNED, "view": VIEW}
-    return RemovalState(run_id="r", blocked_seconds_left=60).changed(**{**known, **fields})
+    return OperationState(run_id="r", blocked_seconds_left=60).changed(**{**known, **fields})
 
 
 def row(text: str, member_id: str) -> str:
@@ -68,7 +68,7 @@ def row(text: str, member_id: str) -> str:
 
 def test_summary_names_member_and_cluster() -> None:
     """One line says what the workflow is for."""
-    assert summary(REQUEST) == "Take member node1 out of etcd cluster prod"
+    assert REQUEST.summary == "Take member node1 out of etcd cluster prod"
 
 
 def test_page_before_the_first_look_has_no_members_and_no_steps() -> None:

@@ -203,7 +203,7 @@ async def test_worker_that_was_paused_looks_again(monkeypatch: pytest.MonkeyPatc
         if point == "remove_member.looked" and script.calls.count("observe") == 2:
             clock[0] += 1.5
 
-    monkeypatch.setattr("activities.etcd_removal.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("activities.etcd_change.time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr("activities.etcd_removal.failpoints.reach", pause)
     await removed(script)
     assert script.calls == [
@@ -224,7 +224,7 @@ async def test_worker_that_is_paused_again_and_again_proposes_nothing(monkeypatc
     async def pause(point: str, *_: Any) -> None:
         clock[0] += 1.5 if point == "remove_member.looked" else 0
 
-    monkeypatch.setattr("activities.etcd_removal.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("activities.etcd_change.time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr("activities.etcd_removal.failpoints.reach", pause)
     report = await removed(script)
     assert (report.step.outcome, report.proposed, script.calls[-1]) == ("replan", False, "release_lock 1")

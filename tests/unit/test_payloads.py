@@ -38,7 +38,7 @@ from etcd_handoff.contract import (
 )
 from etcd_handoff.operation.queue_state import ChangeQueueState
 from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
-from etcd_handoff.operation.state import RemovalState
+from etcd_handoff.operation.state import OperationState
 from etcd_handoff.temporal.converter import VersionMismatchError, data_converter, invalid_input
 from etcd_handoff.wire import Message, Request
 
@@ -428,7 +428,7 @@ def test_word_that_only_a_newer_worker_knows_is_text(message: Message, field: st
 
 @pytest.mark.parametrize(
     "hint",
-    [StepResult, StepResult | None, list[StepResult], tuple[StepResult, ...], RemovalState, CheckLeaderInput],
+    [StepResult, StepResult | None, list[StepResult], tuple[StepResult, ...], OperationState, CheckLeaderInput],
 )
 @pytest.mark.parametrize("data", [b"{}", b"7", b"nope", b'{"step": 1, "cluster": 2}'])
 def test_what_workers_tell_each_other_never_fails_a_workflow_for_good(hint: object, data: bytes) -> None:

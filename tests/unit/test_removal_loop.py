@@ -16,7 +16,7 @@ from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.proposal import SETTLE_SECONDS
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.recording import CALL_SECONDS, FIRST_CALL_SECONDS
-from etcd_handoff.operation.state import RemovalState
+from etcd_handoff.operation.state import OperationState
 from tests.unit.views import A, B, C, cluster, down, member
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ FAILED = StepFailure("update_status", "NotRecorded", "503")
 class Drive:
     """A removal of node0, and the clock."""
 
-    state: RemovalState
+    state: OperationState
     now: float = 1_000.0
     taken: list[str] = field(default_factory=list)
 
@@ -76,6 +76,10 @@ class Drive:
         """It is past the point of no return."""
         return self.state.point_of_no_return
 
+    def shown(self) -> str:
+        """Where it stands, as lists show it."""
+        return str(self.state.handoff_state)
+
     def turn(self) -> Drive:
         """The queue gives the turn."""
         self.next(to.AskQueue)
@@ -88,7 +92,7 @@ def begin(**options: Any) -> Drive:
     """A removal that has just begun."""
     request = RemovalRequest(cluster="prod", member="node0", **options)
     patience = request.blocked_timeout_seconds
-    return Drive(RemovalState(run_id="run", chain_id="chain", request=request, blocked_seconds_left=patience))
+    return Drive(OperationState(run_id="run", chain_id="chain", request=request, blocked_seconds_left=patience))
 
 
 def removing(**options: Any) -> Drive:
@@ -155,7 +159,7 @@ def test_next_run_begins_with_a_look_whatever_the_one_before_was_waiting_for() -
     """What is carried is enough to go on with."""
     removal = begin(require_approval=True).do(to.Observe, OBSERVED_B)
     assert removal.next(to.Wait).until is Until.APPROVAL
-    carried = RemovalState.model_validate_json(removal.state.model_dump_json())
+    carried = OperationState.model_validate_json(removal.state.model_dump_json())
     after = Drive(carried.changed(request=removal.state.request, chain_id="chain"))
     after.do(to.Observe, OBSERVED_B)
     assert after.next(to.Wait).until is Until.APPROVAL

@@ -12,7 +12,7 @@ from etcd_handoff.cluster_view import Alarm, ClusterView, MemberView
 from etcd_handoff.contract import Approval, FailureType, RemovalRequest, Step, StepOutcome, record_id
 from etcd_handoff.operation import failures, proposal, texts, waiting
 from etcd_handoff.operation.proposal import SETTLE_SECONDS
-from etcd_handoff.operation.state import RemovalState
+from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.step_log import FIRST, LAST, LONGEST_NOTE, MEMO_BYTES, bounded, within
 from etcd_handoff.planning import Blocked, NotFound, Reason, Remove
 from workflows.failures import TIME_OUTS, attempts_of, why_it_failed
@@ -33,9 +33,9 @@ def step(number: int, name: str = "check_leader", note: str = "") -> Step:
     )
 
 
-def state(seconds_left: float = 60, **fields: Any) -> RemovalState:
+def state(seconds_left: float = 60, **fields: Any) -> OperationState:
     """A removal with these fields that may wait for so long."""
-    return RemovalState(run_id="r", blocked_seconds_left=seconds_left).changed(**fields)
+    return OperationState(run_id="r", blocked_seconds_left=seconds_left).changed(**fields)
 
 
 def numbers(steps: tuple[Step, ...]) -> list[int]:
@@ -86,9 +86,9 @@ def test_note_of_a_step_has_a_bound() -> None:
     assert second.note == "y" * LONGEST_NOTE
 
 
-def carried(steps: int) -> RemovalState:
+def carried(steps: int) -> OperationState:
     """What a removal hands on whose every field is as long as it can be."""
-    return RemovalState(
+    return OperationState(
         run_id="0192f0c1-0000-7000-8000-000000000000",
         traits=WorkerInfo(search_attributes=True, cluster_id="cdf818194e3a8c32"),
         pinned=Target(cluster_id="cdf818194e3a8c32", member_id="1f", member_name="n" * 253, peer_urls=("u" * 200,) * 3),
@@ -120,8 +120,8 @@ def test_what_is_handed_on_fits_a_small_memo() -> None:
 def test_next_run_gets_all_but_what_it_finds_out_itself() -> None:
     """The state is carried as it is: a field that nobody thinks of is carried too."""
     whole = carried(2).changed(pauses=7, leave_asked=True, leave_stored=True, avoid=("b",), holds_turn=True)
-    read = RemovalState.model_validate_json(whole.model_dump_json())
-    own = {name: field.default for name, field in RemovalState.model_fields.items() if field.exclude}
+    read = OperationState.model_validate_json(whole.model_dump_json())
+    own = {name: field.default for name, field in OperationState.model_fields.items() if field.exclude}
     assert read == whole.changed(**own)
     assert set(own) == {
         "request",
@@ -205,8 +205,8 @@ def test_ambiguous_attempt_stays_pending_until_both_proofs_are_there() -> None:
     assert proposal.seconds_to_settle(removal, 103) == SETTLE_SECONDS - 3
     assert proposal.wants_probe(removal, 100 + SETTLE_SECONDS)
     for acknowledged, listed in ((None, True), (False, True), (True, False)):
-        assert proposal.settled(removal, acknowledged=acknowledged, still_listed=listed).point_of_no_return
-    assert not proposal.settled(removal, acknowledged=True, still_listed=True).point_of_no_return
+        assert proposal.settled(removal, acknowledged=acknowledged, unchanged=listed).point_of_no_return
+    assert not proposal.settled(removal, acknowledged=True, unchanged=True).point_of_no_return
 
 
 def test_later_attempt_that_proposed_nothing_does_not_clear_an_earlier_one() -> None:

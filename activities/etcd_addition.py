@@ -1,0 +1,137 @@
+"""The steps of an addition: lock, look, propose, look again. A learner is added first, and promoted when it is in sync.
+
+The order protects the quorum as it does in a removal (`activities.etcd_removal`): an entry is committed first, then
+everybody is asked for a linearizable read, and the proposal follows at once. The lock is given back after the change,
+by an entry that the members commit as they are then.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from activities.etcd_change import LOOKS, Commit, MemberChange
+from etcd_handoff import failpoints
+from etcd_handoff.activity_io import StepResult
+from etcd_handoff.contract import StepOutcome
+from etcd_handoff.errors import (
+    ChangeRefusedError,
+    EtcdError,
+    EtcdPermissionError,
+    NotEnoughStartedError,
+    UnhealthyClusterError,
+    UnreachableError,
+)
+from etcd_handoff.planning import AddLearner, MemberPresent, PromoteLearner, plan
+
+if TYPE_CHECKING:
+    from activities.etcd_looks import Looks
+    from activities.interceptor import StepClock
+    from etcd_handoff.activity_io import AdditionInput
+    from etcd_handoff.cluster_view import ClusterView, MemberView
+
+
+class LearnerStep(MemberChange):
+    """One attempt to add the learner, or to promote it.
+
+    Args:
+        looks: The cluster.
+        ask: Which member, and for whom.
+        clock: Times the step.
+        kind: The step that the planner must answer with; with anything else nothing is changed.
+    """
+
+    def __init__(
+        self, looks: Looks, ask: AdditionInput, clock: StepClock, kind: type[AddLearner | PromoteLearner]
+    ) -> None:
+        super().__init__(looks, ask, clock)
+        self._goal = MemberPresent(ask.cluster_id, ask.name, ask.peer_urls, ask.seen_term, ask.seen_index)
+        self._learner_id = ask.learner_id
+        self._kind = kind
+
+    def _holds_lock(self) -> bool:
+        return bool(self._locked_through)
+
+    async def _run(self) -> StepResult:
+        view, step, note = await self._plan()
+        if view is None or step is None:
+            return self._replan(view, note)
+        via_id = step.via_id
+        for _ in range(LOOKS):
+            began = self._now()
+            committed = await self._commit(via_id) if self._change.holder else Commit()
+            if committed.holder:
+                note = f"{committed.holder} changes this etcd cluster and has the lock in etcd"
+                return StepResult(step=self._clock.step(StepOutcome.LOCKED, note), view=view)
+            locked = self._now()
+            view, step, note = await self._plan()
+            ended = self._now()
+            if view is None or step is None:
+                return self._replan(view, note)
+            if committed.silence:
+                if step.via_id == via_id:
+                    return self._replan(
+                        view, f"no write was committed through {view.label(via_id)}: {committed.silence}"
+                    )
+                via_id = step.via_id
+                continue
+            if self._is_late():
+                break
+            if self._is_fresh(began, locked, ended):
+                return await self._propose(view, step)
+        return self._replan(view, f"no look was fresh enough, or none followed a committed write, in {LOOKS} tries")
+
+    async def _plan(self) -> tuple[ClusterView | None, AddLearner | PromoteLearner | None, str]:
+        """A fresh view and the step, or why there is none."""
+        view, note = await self._looks.look(self._change.doubtful)
+        if view is None:
+            return None, None, note
+        step = plan(view, self._goal)
+        if isinstance(step, PromoteLearner) and step.learner_id != self._learner_id:
+            return view, None, f"learner {step.learner_id} has its peer URLs, and {self._learner_id} was added"
+        if isinstance(step, self._kind):
+            return view, step, ""
+        return view, None, "the planner wants no such step any more"
+
+    async def _propose(self, view: ClusterView, step: AddLearner | PromoteLearner) -> StepResult:
+        via, added_id, note, refused = view.label(step.via_id), "", "", False
+        try:
+            if isinstance(step, AddLearner):
+                added_id = await self._gateway.add_learner(self._goal.peer_urls, step.via_id)
+                await failpoints.reach("add_learner.during")
+            else:
+                await self._gateway.promote_member(step.learner_id, step.via_id)
+                await failpoints.reach("promote_member.during")
+            self._proposed = True
+        except (ChangeRefusedError, UnhealthyClusterError, NotEnoughStartedError) as error:
+            note, refused = f"{via} answers: {error}", True
+        except EtcdPermissionError:
+            raise
+        except UnreachableError as error:  # it was not sent
+            note = f"{via} could not be asked: {error}"
+        except EtcdError as error:
+            note, self._proposed = f"{via} gave no definite answer: {error}", True
+        after, unread = await self._look_again()
+        member = self._goal.member_in(after) if after else None
+        if self._is_done(member):
+            outcome = StepOutcome.ADDED if self._kind is AddLearner else StepOutcome.PROMOTED
+            text = "; ".join(text for text in (f"through {via}", note) if text)
+            member_id = added_id or (member.id if member else "")
+            return StepResult(step=self._clock.step(outcome, text), view=after, added_id=member_id, proposed=True)
+        if refused:
+            return StepResult(step=self._clock.step(StepOutcome.REFUSED_BY_ETCD, note), view=after)
+        text = note or unread or f"{via} agreed, but the member list does not show it"
+        return StepResult(
+            step=self._clock.step(StepOutcome.REPLAN, text), view=after, added_id=added_id, proposed=self._proposed
+        )
+
+    async def _look_again(self) -> tuple[ClusterView | None, str]:
+        try:
+            return await self._looks.look(self._change.doubtful)
+        except EtcdPermissionError as error:  # whatever may be read now, the proposal was sent
+            return None, str(error)
+
+    def _is_done(self, member: MemberView | None) -> bool:
+        return member is not None and (self._kind is AddLearner or not member.is_learner)
+
+    def _replan(self, view: ClusterView | None, note: str) -> StepResult:
+        return StepResult(step=self._clock.step(StepOutcome.REPLAN, note), view=view)

@@ -1,0 +1,118 @@
+"""What all changes of the membership have in common: the lock in etcd, and how old a look may be that decides."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff import timing
+from etcd_handoff.errors import CorruptClusterError, EtcdError, EtcdPermissionError, SpaceExceededError
+
+if TYPE_CHECKING:
+    from activities.etcd_looks import Looks
+    from activities.interceptor import StepClock
+    from etcd_handoff.activity_io import ChangeInput, StepResult
+
+LOOKS: Final = 3
+"""Looks before the proposal, each after a committed entry; then the workflow plans again."""
+UNWRITABLE: Final = (EtcdPermissionError, SpaceExceededError, CorruptClusterError)
+"""Why the lock's key cannot be written though the cluster commits entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What came of the entry that was to be committed before the look.
+
+    Attributes:
+        holder: Who else has the lock; empty when nobody else does.
+        silence: Why nothing was committed; empty when it was.
+    """
+
+    holder: str = ""
+    silence: str = ""
+
+
+class MemberChange(ABC):
+    """One attempt to change the membership.
+
+    Args:
+        looks: The cluster.
+        change: What is to be changed, and for whom.
+        clock: Times the step.
+    """
+
+    def __init__(self, looks: Looks, change: ChangeInput, clock: StepClock) -> None:
+        self._looks, self._gateway, self._change, self._clock = looks, looks.gateway, change, clock
+        self._locked_through = ""
+        self._proposed = False
+        self._started = self._now()
+
+    async def run(self) -> StepResult:
+        """The change is in the linearizable member list, or a fresh view says why it is not.
+
+        Raises:
+            EtcdPermissionError: The user may not change the membership.
+        """
+        try:
+            return await self._run()
+        finally:
+            if self._holds_lock():
+                # Also when the step is cancelled: nobody is to wait for a lock behind which nothing happens.
+                await asyncio.shield(self._release_lock())
+
+    @abstractmethod
+    async def _run(self) -> StepResult:
+        """The attempt itself."""
+
+    @abstractmethod
+    def _holds_lock(self) -> bool:
+        """Whether the lock is to be given back at the end of the attempt."""
+
+    @staticmethod
+    def _now() -> float:
+        """The monotonic clock, in seconds."""
+        return time.monotonic()
+
+    def _is_fresh(self, began: float, locked: float, looked: float) -> bool:
+        """Whether a look may decide: nothing took longer than usual, and it has just ended.
+
+        Args:
+            began: When the entry before the look was sent.
+            locked: When it was committed.
+            looked: When the look ended.
+        """
+        usual = locked - began <= self._looks.write_seconds and looked - locked <= self._looks.usual_seconds
+        return usual and self._now() - looked <= timing.STEPS.stale_look_seconds
+
+    def _is_late(self) -> bool:
+        """Whether others may have taken this attempt's place."""
+        return self._now() - self._started > max(timing.STEPS.latest_proposal_seconds, 2 * self._looks.longest_seconds)
+
+    async def _commit(self, via_id: str) -> Commit:
+        """An entry was committed through this member, by which the lock is ours where the user may write it."""
+        change = self._change
+        try:
+            try:
+                # From the moment that it is sent on it may be ours.
+                self._locked_through = via_id
+                holder = await self._gateway.acquire_lock(change.holder, change.holder_label or change.holder, via_id)
+            except UNWRITABLE:
+                self._locked_through = ""
+                await self._gateway.commit_probe(via_id)
+                return Commit()
+        except EtcdPermissionError:
+            raise
+        except EtcdError as error:
+            return Commit(silence=str(error))
+        if holder:
+            self._locked_through = ""
+        return Commit(holder=holder)
+
+    async def _release_lock(self) -> None:
+        with contextlib.suppress(EtcdError, TimeoutError):
+            async with asyncio.timeout(timing.STEPS.lock_release_seconds):
+                await self._gateway.release_lock(self._change.holder, self._locked_through)

@@ -1,0 +1,55 @@
+"""What etcd is to be started with so that it becomes the member that was added. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.contract import AdditionRequest
+from etcd_handoff.wire import NEW_MEMBER_NAME
+
+if TYPE_CHECKING:
+    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.operation.state import OperationState
+
+SAFE_NAME: Final = re.compile(NEW_MEMBER_NAME)
+
+
+def configuration(state: OperationState) -> dict[str, str]:
+    """Environment variables of etcd, as `etcdctl member add` prints them.
+
+    Returns:
+        Nothing unless the operation adds a member, and that one has been added and has not started.
+    """
+    request, view = state.request, state.view
+    if not isinstance(request, AdditionRequest) or view is None or state.pinned is None:
+        return {}
+    member = view.member(state.pinned.member_id)
+    if member is None or member.name:
+        return {}
+    return {
+        "ETCD_NAME": request.name,
+        "ETCD_INITIAL_CLUSTER": _initial_cluster(view, member.id, request.name),
+        "ETCD_INITIAL_CLUSTER_STATE": "existing",
+        "ETCD_INITIAL_ADVERTISE_PEER_URLS": ",".join(request.peer_urls),
+    }
+
+
+def in_words(settings: dict[str, str]) -> str:
+    """What to do, for a person."""
+    given = " ".join(f"{name}={value}" for name, value in settings.items())
+    return f"start etcd with {given} and an empty data directory"
+
+
+def _initial_cluster(view: ClusterView, member_id: str, name: str) -> str:
+    """All members with their peer URLs.
+
+    A member that joins compares peer URLs and how many members there are, and not the others' names. Members of one
+    name would count as one (etcd `client/pkg/types/urlsmap.go`), so a name that is missing, odd or there twice is
+    replaced by the member's ID.
+    """
+    known = Counter([name, *(m.name for m in view.members if m.id != member_id)])
+    names = {m.id: m.name if known[m.name] == 1 and SAFE_NAME.fullmatch(m.name) else m.id for m in view.members}
+    names[member_id] = name
+    return ",".join(f"{names[m.id]}={url}" for m in view.members for url in m.peer_urls)

@@ -1,0 +1,279 @@
+"""The loop of an addition, one command after the other, without anybody who carries them out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from etcd_handoff.activity_io import UpdateStatusResult
+from etcd_handoff.contract import AdditionRequest, FailureType, HandoffState, Outcome, StepOutcome
+from etcd_handoff.operation import commands as to
+from etcd_handoff.operation import current_details, ending
+from etcd_handoff.operation.addition import AddTarget, PromoteTarget
+from etcd_handoff.operation.commands import StepFailure, Until
+from etcd_handoff.operation.proposal import SETTLE_SECONDS
+from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.state import OperationState
+from tests.unit.test_removal_loop import Drive, report, step
+from tests.unit.views import INDEX, A, B, C, D, cluster, down, member
+
+if TYPE_CHECKING:
+    from etcd_handoff.cluster_view import ClusterView
+
+URL = "http://node3:2380"
+OTHERS = tuple(member(m, peer_urls=(f"http://node{i}:2380",)) for i, m in enumerate((A, B, C)))
+THREE = cluster(*OTHERS)
+
+
+def with_it(**changes: Any) -> ClusterView:
+    """The cluster with the member that joins: a learner that has started and is in sync, but for `changes`."""
+    return cluster(*OTHERS, member(D, peer_urls=(URL,), is_learner=True, serves_reads=False).model_copy(update=changes))
+
+
+UNSTARTED = with_it(name="", reachable=False, leader_id=None, term=0, raft_index=0)
+IN_SYNC = with_it()
+LAGS = with_it(raft_index=INDEX // 2)
+VOTER = with_it(is_learner=False, serves_reads=True)
+RECORDED = UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True)
+
+
+def begin(**options: Any) -> Drive:
+    """An addition that has just begun."""
+    request = AdditionRequest(cluster="prod", name="node3", peer_urls=(URL,), **options)
+    patience = request.blocked_timeout_seconds
+    return Drive(OperationState(run_id="run", chain_id="chain", request=request, blocked_seconds_left=patience))
+
+
+def adding(**options: Any) -> Drive:
+    """An addition whose learner is about to be added."""
+    return begin(**options).do(to.Observe, observed(THREE)).turn()
+
+
+def observed(view: ClusterView | None, **fields: Any) -> Any:
+    """What a look answers."""
+    return report(StepOutcome.OBSERVED, view, **fields)
+
+
+def added() -> Drive:
+    """An addition whose learner has been added, and which waits for its start."""
+    addition = adding().do(AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
+    return gives_turn_up(addition)
+
+
+def gives_turn_up(addition: Drive) -> Drive:
+    """It is blocked, so others may change the cluster."""
+    asked = addition.next(to.AskQueue)
+    assert not asked.waits
+    return addition.result(TakeTurnResult(turn=QueuePosition(granted=False)))
+
+
+def looks_again(addition: Drive, view: ClusterView) -> Drive:
+    """A pause ends with this look."""
+    assert addition.next(to.Wait).until is Until.RECHECK
+    return addition.result(after=1.0).do(to.Observe, observed(view))
+
+
+def ends_well(addition: Drive) -> Any:
+    """The member is recorded, and the addition ends."""
+    record = addition.next(to.WriteStatus).ask
+    assert (record.joined, record.failed, record.member_id, record.member_name) == (True, False, D, "node3")
+    assert addition.cannot_be_undone()
+    addition.result(RECORDED)
+    result = addition.next(to.Finish).result
+    assert (result.member_id, result.member_name, result.peer_urls) == (D, "node3", (URL,))
+    return result
+
+
+def test_member_is_added_started_promoted_and_recorded() -> None:
+    """Look, turn, learner, wait for its start, turn, promotion, record."""
+    addition = begin().do(to.Observe, observed(THREE)).turn()
+    ask = addition.next(AddTarget).ask
+    assert (ask.name, ask.peer_urls, ask.holder) == ("node3", (URL,), "chain")
+    assert "addition of node3" in ask.holder_label
+    assert addition.shown() == "Adding"
+    addition.result(report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
+    gives_turn_up(addition)
+    looks_again(addition, IN_SYNC).turn()
+    addition.next(PromoteTarget)
+    assert addition.shown() == "Promoting"
+    addition.result(report(StepOutcome.PROMOTED, VOTER, added_id=D, proposed=True))
+    assert ends_well(addition).outcome == Outcome.ADDED
+
+
+def test_wait_for_the_start_says_what_to_start_etcd_with() -> None:
+    """In `progress`, on the page and in the words of the block; names that are missing or odd become IDs."""
+    addition = added()
+    addition.next(to.Wait)
+    progress = current_details.progress(addition.state)
+    initial = f"node0=http://node0:2380,node1=http://node1:2380,node2=http://node2:2380,node3={URL}"
+    assert progress.join_configuration == {
+        "ETCD_NAME": "node3",
+        "ETCD_INITIAL_CLUSTER": initial,
+        "ETCD_INITIAL_CLUSTER_STATE": "existing",
+        "ETCD_INITIAL_ADVERTISE_PEER_URLS": URL,
+    }
+    assert f"start etcd with ETCD_NAME=node3 ETCD_INITIAL_CLUSTER={initial}" in progress.waiting_for
+    assert f"`ETCD_INITIAL_CLUSTER={initial}`" in current_details.details(addition.state)
+    twins = [m.model_copy(update={"name": "node3" if m.id == A else "twin"}) for m in OTHERS]
+    addition.state = addition.state.changed(view=cluster(*twins, *UNSTARTED.members[3:]))
+    settings = current_details.progress(addition.state).join_configuration
+    named = f"{A}=http://node0:2380,{B}=http://node1:2380,{C}=http://node2:2380,node3={URL}"
+    assert settings["ETCD_INITIAL_CLUSTER"] == named
+
+
+def test_lost_answer_of_the_addition_is_found_again_by_the_peer_url() -> None:
+    """Nothing is added twice, and what was seen is not pending any more."""
+    addition = adding().do(AddTarget, report(StepOutcome.REPLAN, None, proposed=True))
+    assert addition.cannot_be_undone()
+    addition.do(to.Observe, observed(UNSTARTED))
+    assert not addition.cannot_be_undone()
+    assert addition.state.target.member_id == D
+    gives_turn_up(addition)
+    assert addition.next(to.Wait)
+
+
+def test_addition_that_never_took_place_stays_pending_until_etcd_has_given_it_up() -> None:
+    """It is proposed again at once: etcd gives a peer URL to one member alone."""
+    addition = adding().do(AddTarget, StepFailure("add_learner", "", "the worker fell silent"))
+    assert addition.cannot_be_undone()
+    assert addition.next(to.Wait).until is Until.RECHECK
+    addition.result(after=SETTLE_SECONDS)
+    assert addition.next(to.Observe).ask.probe
+    addition.result(observed(THREE, writes_acknowledged=True))
+    assert not addition.cannot_be_undone()
+    addition.next(AddTarget)
+
+
+def test_lost_answer_of_the_promotion_is_read() -> None:
+    """A voter in the list is a promotion that took place, whoever has proposed it."""
+    addition = looks_again(added(), IN_SYNC).turn()
+    addition.do(PromoteTarget, report(StepOutcome.REPLAN, None, proposed=True))
+    assert addition.cannot_be_undone()
+    addition.do(to.Observe, observed(VOTER))
+    assert ends_well(addition).outcome == Outcome.ADDED
+
+
+def test_learner_that_nobody_starts_ends_the_addition_with_what_is_left() -> None:
+    """The failure says how to start it, how to take it out, and that a new start goes on."""
+    addition = adding(blocked_timeout_seconds=0).do(AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D))
+    failure = addition.next(to.Fail).failure
+    assert failure.kind == FailureType.BLOCKED_TOO_LONG
+    assert "LearnerNotStarted" in failure.text
+    assert "ETCD_INITIAL_CLUSTER_STATE=existing" in failure.text
+    assert f"`etcd-handoff remove {D}` takes it out" in failure.text
+
+
+def test_learner_that_lags_is_waited_for() -> None:
+    """It is never promoted before it has caught up."""
+    addition = looks_again(added(), LAGS)
+    assert addition.next(to.Wait).summary == "blocked: LearnerLags"
+
+
+def test_learner_that_is_down_is_not_promoted() -> None:
+    """Etcd would do it."""
+    addition = looks_again(added(), with_it(reachable=False, note="connection refused"))
+    assert addition.next(to.Wait).summary == "blocked: LearnerUnreachable"
+
+
+def test_learner_of_somebody_else_is_waited_for_and_left_alone() -> None:
+    """Etcd takes one at a time."""
+    foreign = cluster(*OTHERS, member(D, name="other", peer_urls=("http://other:2380",), is_learner=True))
+    addition = gives_turn_up(begin().do(to.Observe, observed(foreign)))
+    assert addition.next(to.Wait).summary == "blocked: ChangePending"
+    assert addition.state.target.member_id == ""
+
+
+def test_learner_with_the_peer_url_from_an_earlier_start_is_gone_on_with() -> None:
+    """Nothing is added."""
+    addition = begin().do(to.Observe, observed(IN_SYNC)).turn()
+    addition.do(PromoteTarget, report(StepOutcome.PROMOTED, VOTER, added_id=D, proposed=True))
+    assert ends_well(addition).outcome == Outcome.ADDED
+
+
+def test_somebody_else_promotes_it() -> None:
+    """The goal is reached."""
+    assert ends_well(looks_again(added(), VOTER)).outcome == Outcome.ADDED
+
+
+def test_somebody_else_removes_it() -> None:
+    """It is not added again behind somebody's back."""
+    addition = looks_again(added(), THREE)
+    failure = addition.next(to.Fail).failure
+    assert failure.kind == FailureType.CHANGE_REFUSED
+    assert "somebody has removed it" in failure.text
+    assert addition.state.handoff_state is HandoffState.REFUSED
+
+
+def test_voter_of_that_name_and_peer_url_is_present_already() -> None:
+    """Only its EtcdMember is written."""
+    assert ends_well(begin().do(to.Observe, observed(VOTER))).outcome == Outcome.ALREADY_PRESENT
+
+
+def test_peer_url_of_another_member_is_refused() -> None:
+    """A member does not change into another one."""
+    taken = cluster(*OTHERS, member(D, name="other", peer_urls=(URL,)))
+    failure = begin().do(to.Observe, observed(taken)).next(to.Fail).failure
+    assert failure.kind == FailureType.CHANGE_REFUSED
+    assert failure.text.startswith("PeerUrlTaken: ")
+
+
+def test_addition_that_would_risk_the_quorum_waits() -> None:
+    """Three voters, one of them dead: a fourth that fails would stop the cluster."""
+    addition = gives_turn_up(begin().do(to.Observe, observed(cluster(*OTHERS[:2], down(C)))))
+    assert addition.next(to.Wait).summary == "blocked: QuorumAtRisk"
+
+
+@pytest.mark.parametrize(("view", "left"), [(UNSTARTED, True), (THREE, False)])
+def test_cancelled_addition_says_what_it_leaves_behind(view: ClusterView, *, left: bool) -> None:
+    """The learner stays, and the command that takes it out is named; nothing, when nothing was added."""
+    addition = added() if left else begin(require_approval=True).do(to.Observe, observed(view))
+    addition.next(to.Wait)
+    addition.state = ending.cancelled(addition.state)
+    addition.next(to.Cancel)
+    assert addition.state.doing.startswith("cancelled before node3 had a vote")
+    assert (f"`etcd-handoff remove {D}`" in addition.state.doing) is left
+
+
+def test_addition_that_is_approved_goes_on() -> None:
+    """The gate is the same as that of a removal."""
+    addition = begin(require_approval=True).do(to.Observe, observed(THREE))
+    assert addition.next(to.Wait).until is Until.APPROVAL
+    addition.state = addition.state.changed(approval={"by": "ann"})
+    addition.result().do(to.Observe, observed(THREE)).turn().next(AddTarget)
+
+
+def test_next_run_goes_on_with_the_learner_that_was_added() -> None:
+    """What is carried is enough: the ID, and that it was not there at first."""
+    addition = added()
+    addition.next(to.Wait)
+    carried = OperationState.model_validate_json(addition.state.model_dump_json())
+    after = Drive(carried.changed(request=addition.state.request, chain_id="chain"))
+    after.do(to.Observe, observed(VOTER))
+    assert ends_well(after).outcome == Outcome.ADDED
+
+
+def test_dry_run_says_the_steps_or_what_it_would_wait_for() -> None:
+    """Nothing is changed."""
+    result = begin(dry_run=True).do(to.Observe, observed(THREE)).next(to.Finish).result
+    assert (result.outcome, result.blocked_by) == (Outcome.PLANNED, "")
+    assert [line.split()[0] for line in result.plan] == ["add", "wait", "promote", "record"]
+    result = begin(dry_run=True).do(to.Observe, observed(cluster(*OTHERS[:2], down(C)))).next(to.Finish).result
+    assert result.blocked_by.startswith("QuorumAtRisk: ")
+
+
+def test_etcd_that_refuses_for_now_is_asked_again_after_a_pause() -> None:
+    """Its own measure of being in sync is another one."""
+    addition = looks_again(added(), IN_SYNC).turn()
+    addition.do(PromoteTarget, report(StepOutcome.REFUSED_BY_ETCD, IN_SYNC))
+    assert not addition.cannot_be_undone()
+    assert gives_turn_up(addition).next(to.Wait).summary == "blocked: RefusedByEtcd"
+
+
+@pytest.mark.parametrize(
+    "peer_urls", [(), ("node3:2380",), ("http://node3",), ("http://u:p@node3:2380",), ("http://node3:2380/",)]
+)
+def test_peer_url_has_scheme_host_and_port_alone(peer_urls: tuple[str, ...]) -> None:
+    """Etcd takes no path, and none of ours has a user."""
+    with pytest.raises(ValueError, match="peer_urls"):
+        AdditionRequest(cluster="prod", name="node3", peer_urls=peer_urls)

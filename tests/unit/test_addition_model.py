@@ -1,0 +1,243 @@
+"""The loop of an addition with its real activities on a cluster of the test, and with something wrong at each call.
+
+Whatever happens at any call, etcd has one new member at the end, with a vote, which was added once, promoted only when
+it ran and was in sync, and is the one that the result names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from activities.etcd import EtcdActivities
+from etcd_handoff import planning
+from etcd_handoff.activity_io import UpdateStatusResult, WorkerInfo
+from etcd_handoff.cluster_view import ClusterView, MemberView
+from etcd_handoff.contract import AdditionRequest, AdditionResult, StepOutcome
+from etcd_handoff.errors import ChangeRefusedError, EtcdError, UnknownOutcomeError, UnreachableError
+from etcd_handoff.operation.commands import Activity, AskQueue, DescribeWorker, Fail, Finish, Wait, WriteStatus
+from etcd_handoff.operation.loop import apply, decide
+from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.state import OperationState
+from tests.model.gateways import config_of
+from tests.unit.test_removal_loop import step
+from workflows.execute import CALLS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from etcd_handoff.etcd.gateway import EtcdGateway
+    from etcd_handoff.operation.commands import Command
+
+URL: Final = "http://node4:2380"
+TROUBLES: Final = ("answer lost", "no effect", "late", "crash")
+LATE_CALLS: Final = 3
+PAUSES_UNTIL_STARTED, PAUSES_UNTIL_IN_SYNC = 1, 2
+"""The operator starts etcd during the first pause, and it has caught up in the second one."""
+MOST_COMMANDS: Final = 200
+
+
+class CrashError(Exception):
+    """The worker dies in a step."""
+
+
+@dataclass
+class World:
+    """Three voters, and whoever joins; the script says what goes wrong at which call.
+
+    Attributes:
+        script: What goes wrong, by the number of the call.
+        calls: Calls so far.
+        pauses: Pauses of the operation so far.
+        learners: IDs of the members that were added.
+        promoted: IDs of those that have a vote.
+        wrong: What must never happen and did.
+    """
+
+    script: Mapping[int, str]
+    calls: int = 0
+    pauses: int = 0
+    learners: list[str] = field(default_factory=list)
+    promoted: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    _late: list[tuple[int, str]] = field(default_factory=list)
+
+    async def observe(self, doubtful: Iterable[str] = (), leaving: str = "") -> ClusterView:  # noqa: ARG002
+        """A look."""
+        if (trouble := self._call()) in ("answer lost", "no effect", "late"):
+            raise UnreachableError(trouble)
+        self._crash_at(trouble)
+        well: dict[str, Any] = {"reachable": True, "leader_id": "1", "term": 2, "raft_index": 10_000}
+        members = [MemberView(id=i, name=f"node{i}", serves_reads=True, **well) for i in ("1", "2", "3")]
+        for member_id in self.learners:
+            member = MemberView(id=member_id, name="", peer_urls=(URL,), is_learner=member_id not in self.promoted)
+            if self.pauses >= PAUSES_UNTIL_STARTED:
+                index = 10_000 if self.in_sync else 10
+                seen = {**well, "raft_index": index, "name": "node4", "serves_reads": not member.is_learner}
+                member = member.model_copy(update=seen)
+            members.append(member)
+        return ClusterView(cluster_id="c", members=tuple(members))
+
+    @property
+    def in_sync(self) -> bool:
+        """Whether the member has caught up."""
+        return self.pauses >= PAUSES_UNTIL_IN_SYNC
+
+    async def acquire_lock(self, holder: str, label: str, via_id: str) -> str:  # noqa: ARG002  # nobody else is there
+        """The lock is ours."""
+        self._write(self._call())
+        return ""
+
+    async def release_lock(self, holder: str, via_id: str) -> None:  # noqa: ARG002
+        """The lock is free."""
+        self._write(self._call())
+
+    async def commit_probe(self, via_id: str = "") -> None:  # noqa: ARG002
+        """An entry is committed, after all that was late."""
+        self._write(self._call())
+        self._catch_up(everything=True)
+
+    async def add_learner(self, peer_urls: Iterable[str], via_id: str) -> str:  # noqa: ARG002
+        """A learner is in, once."""
+        assert tuple(peer_urls) == (URL,)
+        trouble = self._call()
+        if self.learners:
+            msg = "etcdserver: Peer URLs already exists"
+            raise ChangeRefusedError(msg)
+        self._change(trouble, "add")
+        return self.learners[-1]
+
+    async def promote_member(self, member_id: str, via_id: str) -> None:  # noqa: ARG002
+        """It has a vote."""
+        trouble = self._call()
+        if not self.in_sync:
+            self.wrong.append("promoted before it was in sync")
+        if member_id in self.promoted:
+            msg = "etcdserver: can only promote a learner member"
+            raise ChangeRefusedError(msg)
+        self._change(trouble, member_id)
+
+    def _change(self, trouble: str | None, what: str) -> None:
+        if trouble == "late":
+            self._late.append((self.calls + LATE_CALLS, what))
+        elif trouble != "no effect":
+            self._take_effect(what)
+        if trouble == "crash":
+            raise CrashError
+        if trouble is not None:
+            raise UnknownOutcomeError(trouble)
+
+    def _take_effect(self, what: str) -> None:
+        if what != "add":
+            self.promoted += [what] * (what not in self.promoted)
+        elif not self.learners:
+            self.learners.append("4")
+
+    def _call(self) -> str | None:
+        number, self.calls = self.calls, self.calls + 1
+        self._catch_up(everything=False)
+        return self.script.get(number)
+
+    def _catch_up(self, *, everything: bool) -> None:
+        for due in [due for due in self._late if everything or due[0] <= self.calls]:
+            self._late.remove(due)
+            self._take_effect(due[1])
+
+    def _write(self, trouble: str | None) -> None:
+        self._crash_at(trouble)
+        if trouble is not None:
+            raise UnknownOutcomeError(trouble)
+
+    def _crash_at(self, trouble: str | None) -> None:
+        if trouble == "crash":
+            raise CrashError
+
+
+async def run(world: World) -> AdditionResult | str:
+    """The result of the addition, or why it has failed."""
+    activities = EtcdActivities(config_of(["demo"]), "node1", gateway=lambda *_: cast("EtcdGateway", world))
+    request = AdditionRequest(cluster="demo", name="node4", peer_urls=(URL,))
+    state = OperationState(run_id="run", chain_id="chain", request=request, blocked_seconds_left=3600)
+    now = 0.0
+    for number in range(MOST_COMMANDS):
+        state, command = decide(state, now)
+        if isinstance(command, Finish):
+            assert isinstance(command.result, AdditionResult)
+            return command.result
+        if isinstance(command, Fail):
+            return command.failure.text
+        if isinstance(command, Wait):
+            now, world.pauses = now + (command.seconds or 0.0), world.pauses + 1
+        result = await result_of(activities, command, number, state)
+        state = apply(state, command, result, now)  # type: ignore[arg-type]  # nobody cancels it
+    return f"it goes round in circles: {state.doing}"
+
+
+async def result_of(activities: EtcdActivities, command: Command, number: int, state: OperationState) -> Any:
+    """What a command comes to; a worker that dies leaves the activity to another one."""
+    match command:
+        case AskQueue():
+            return TakeTurnResult(
+                turn=QueuePosition(granted=command.waits, chain_id="chain", request=state.turn_request)
+            )
+        case DescribeWorker():
+            return WorkerInfo(search_attributes=False)
+        case WriteStatus():
+            return UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True)
+        case Activity():
+            for attempt in itertools.count(1):
+                environment = ActivityEnvironment()
+                name = CALLS[type(command)].method.__name__
+                info = replace(environment.info, activity_type=name, activity_id=str(number), attempt=attempt)
+                environment.info = info
+                try:
+                    return await environment.run(getattr(activities, name), command.ask)
+                except (CrashError, EtcdError):
+                    continue
+    return None
+
+
+def broken(script: Mapping[int, str]) -> list[str]:
+    """What is not as it should be at the end of such an addition."""
+    world = World(script)
+    result = asyncio.run(run(world))
+    if not isinstance(result, AdditionResult):
+        return [*world.wrong, result]
+    there = (world.learners, world.promoted, result.member_id, str(result.outcome))
+    return world.wrong if there == (["4"], ["4"], "4", "added") else [*world.wrong, repr(there)]
+
+
+CALLS_WITHOUT_TROUBLE: Final = 16
+
+
+def test_without_trouble_it_takes_so_many_calls() -> None:
+    """The scripts reach every one of them."""
+    world = World({})
+    assert isinstance(asyncio.run(run(world)), AdditionResult)
+    assert world.calls <= CALLS_WITHOUT_TROUBLE
+
+
+@pytest.mark.parametrize("first", range(CALLS_WITHOUT_TROUBLE))
+def test_one_member_is_added_and_promoted_whatever_goes_wrong(first: int) -> None:
+    """Once, and twice."""
+    scripts = [{first: trouble} for trouble in TROUBLES]
+    for second, one, other in itertools.product(range(first + 1, first + 4), TROUBLES, TROUBLES):
+        scripts.append({first: one, second: other})
+    assert {repr(script): wrong for script in scripts if (wrong := broken(script))} == {}
+
+
+def test_loop_that_promotes_without_a_look_at_the_learner_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So the judgement above can fail."""
+
+    def blindly(view: ClusterView, goal: Any) -> Any:
+        learner = goal.member_in(view)
+        return planning.PromoteLearner(learner.id, "1") if learner and learner.is_learner else planning.plan(view, goal)
+
+    monkeypatch.setattr("etcd_handoff.operation.loop.plan", blindly)
+    monkeypatch.setattr("activities.etcd_addition.plan", blindly)
+    assert "promoted before it was in sync" in broken({})

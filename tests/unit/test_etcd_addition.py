@@ -1,0 +1,188 @@
+"""The order of an addition's steps: a committed entry, a look after it, the proposal at once, a look, the lock back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from activities.etcd_addition import LearnerStep
+from activities.interceptor import StepClock
+from etcd_handoff.activity_io import AdditionInput, StepResult
+from etcd_handoff.cluster_view import ClusterView, MemberView
+from etcd_handoff.errors import ChangeRefusedError, EtcdPermissionError, UnhealthyClusterError, UnreachableError
+from etcd_handoff.planning import AddLearner, PromoteLearner
+from tests.fakes.etcd import FakeEtcd
+from tests.unit.test_etcd_removal import THREE, UNKNOWN, looks_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from etcd_handoff.errors import EtcdError
+
+URL = "http://node4:2380"
+ASK = AdditionInput(
+    cluster="demo", cluster_id="c", name="node4", peer_urls=(URL,), holder="run-1", holder_label="addition"
+)
+
+
+class Joining(FakeEtcd):
+    """A gateway to three voters, and to the member that joins once it was added.
+
+    Args:
+        learner: It has been added and has started.
+        loses: Changes that take place although their answer is lost.
+        locked_by: Who else has the lock.
+        failures: What a call answers instead, by name.
+    """
+
+    def __init__(
+        self,
+        *,
+        learner: bool = False,
+        loses: str = "",
+        locked_by: str = "",
+        **failures: Iterable[EtcdError | None],
+    ) -> None:
+        super().__init__(THREE, locked_by=locked_by, failures=failures)
+        self.state = "learner" if learner else ""
+        self._loses = loses
+
+    async def observe(self, doubtful: Iterable[str] = (), leaving: str = "") -> ClusterView:
+        """A look."""
+        view = await super().observe(doubtful, leaving)
+        if not self.state:
+            return view
+        unstarted = MemberView(id="4", name="", peer_urls=(URL,), is_learner=True)
+        started = {"name": "node4", "reachable": True, "leader_id": "1", "term": 2, "raft_index": 1000}
+        started |= {"is_learner": self.state == "learner", "serves_reads": self.state == "voter"}
+        member = unstarted if self.state == "added" else unstarted.model_copy(update=started)
+        return view.model_copy(update={"members": (*view.members, member)})
+
+    async def add_learner(self, peer_urls: Iterable[str], via_id: str) -> str:
+        """The addition."""
+        assert tuple(peer_urls) == (URL,)
+        await self._change("add_learner", via_id, "added")
+        return "4"
+
+    async def promote_member(self, member_id: str, via_id: str) -> None:
+        """The promotion."""
+        assert member_id == "4"
+        await self._change("promote_member", via_id, "voter")
+
+    async def _change(self, name: str, via_id: str, state: str) -> None:
+        if name == self._loses:
+            self.state = state
+        await self._call(name, 0.0, via_id)
+        self.state = state
+
+
+async def added(script: Joining) -> StepResult:
+    """One attempt to add the learner."""
+
+    async def run() -> StepResult:
+        return await LearnerStep(looks_at(script), ASK, StepClock("node1"), AddLearner).run()
+
+    report: StepResult = await ActivityEnvironment().run(run)
+    return report
+
+
+async def promoted(script: Joining, learner_id: str = "4") -> StepResult:
+    """One attempt to promote it."""
+
+    async def run() -> StepResult:
+        ask = ASK.model_copy(update={"learner_id": learner_id})
+        return await LearnerStep(looks_at(script), ask, StepClock("node1"), PromoteLearner).run()
+
+    report: StepResult = await ActivityEnvironment().run(run)
+    return report
+
+
+async def test_entry_then_look_then_learner_then_look_then_the_lock_back() -> None:
+    """At the leader, and the answer has the ID that etcd gave."""
+    script = Joining()
+    report = await added(script)
+    assert script.calls == ["observe", "acquire_lock 1", "observe", "add_learner 1", "observe", "release_lock 1"]
+    assert (report.step.outcome, report.added_id, report.proposed) == ("added", "4", True)
+
+
+async def test_learner_in_sync_is_promoted_at_the_leader() -> None:
+    """The list shows the vote."""
+    script = Joining(learner=True)
+    report = await promoted(script)
+    assert script.calls == ["observe", "acquire_lock 1", "observe", "promote_member 1", "observe", "release_lock 1"]
+    assert report.step.outcome == "promoted"
+
+
+@pytest.mark.parametrize("name", ["add", "promote"])
+async def test_lost_answer_of_what_took_place_is_read(name: str) -> None:
+    """It counts as done, with what was not heard in the note."""
+    script = Joining(
+        learner=name == "promote",
+        loses="add_learner" if name == "add" else "promote_member",
+        add_learner=[UNKNOWN],
+        promote_member=[UNKNOWN],
+    )
+    report = await (added(script) if name == "add" else promoted(script))
+    assert report.step.outcome == ("added" if name == "add" else "promoted")
+    assert report.added_id == "4"
+    assert "no definite answer" in report.step.note
+
+
+@pytest.mark.parametrize("name", ["add", "promote"])
+async def test_lost_answer_of_what_did_not_take_place_may_be_pending(name: str) -> None:
+    """The workflow reads on."""
+    script = Joining(learner=name == "promote", add_learner=[UNKNOWN], promote_member=[UNKNOWN])
+    report = await (added(script) if name == "add" else promoted(script))
+    assert (report.step.outcome, report.proposed) == ("replan", True)
+
+
+@pytest.mark.parametrize("error", [ChangeRefusedError("in sync"), UnhealthyClusterError("unhealthy cluster")])
+async def test_refusal_by_etcd_changes_nothing(error: EtcdError) -> None:
+    """Nothing is pending."""
+    report = await promoted(Joining(learner=True, promote_member=[error]))
+    assert (report.step.outcome, report.proposed) == ("refused-by-etcd", False)
+
+
+async def test_member_that_cannot_be_asked_was_asked_nothing() -> None:
+    """Nothing is pending."""
+    report = await added(Joining(add_learner=[UnreachableError("connection refused")]))
+    assert (report.step.outcome, report.proposed) == ("replan", False)
+
+
+async def test_lock_of_somebody_else_is_heeded() -> None:
+    """Nothing is proposed, and the lock is not given back."""
+    script = Joining(locked_by="a removal")
+    report = await added(script)
+    assert (report.step.outcome, script.calls) == ("locked", ["observe", "acquire_lock 1"])
+
+
+async def test_member_that_is_there_is_not_added_again() -> None:
+    """What the planner does not want any more is not proposed."""
+    script = Joining(learner=True)
+    assert (await added(script)).step.outcome == "replan"
+    assert script.calls == ["observe"]
+
+
+async def test_learner_is_not_promoted_when_a_voter_hangs_after_the_entry() -> None:
+    """Three voters of which two work, and a fourth: that is no quorum that may lose one."""
+    script = Joining(learner=True)
+    script.hanging.add("3")
+    assert (await promoted(script)).step.outcome == "replan"
+    assert not any(call.startswith("promote") for call in script.calls)
+
+
+async def test_learner_of_somebody_else_with_its_peer_url_is_not_promoted() -> None:
+    """Ours was removed, and another one added in its place."""
+    script = Joining(learner=True)
+    assert (await promoted(script, learner_id="5")).step.outcome == "replan"
+    assert script.calls == ["observe"]
+
+
+async def test_permission_that_is_missing_is_told_and_gives_the_lock_back() -> None:
+    """Etcd says that instead of proposing it."""
+    script = Joining(add_learner=[EtcdPermissionError("permission denied")])
+    with pytest.raises(EtcdPermissionError):
+        await added(script)
+    assert script.calls[-1] == "release_lock 1"
