@@ -441,8 +441,15 @@ async def test_three_members_of_one_name_are_told_apart(bench: MakeBench) -> Non
 
         await wait_until(renamed, "all members are called default", 30)
         dead = b.lab.nodes[2]
+
+        async def lists() -> bool:
+            try:
+                return bool([await b.lab.members(node.name) for node in b.lab.others(dead.name)])
+            except OSError:
+                return False
+
         await b.lab.kill(Role.ETCD, dead.name)
-        await b.lab.leader()  # it may have led
+        await wait_until(lists, "the others have a leader, as the dead one may have led", 30)
         for command in ("plan", "remove"):
             status, text = await ends(b.lab, command, "default")
             assert status == 2, text
