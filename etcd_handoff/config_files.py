@@ -1,4 +1,4 @@
-"""Whether the files that a configuration names can be used: certificates, keys, passwords, kubeconfigs."""
+"""Checks whether the files that a configuration names can be used: certificates, keys, passwords, kubeconfigs."""
 
 from __future__ import annotations
 

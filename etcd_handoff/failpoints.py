@@ -5,6 +5,9 @@ Off unless `$ETCD_HANDOFF_FAILPOINTS` is set: `remove_member.during=kill` or sev
 place, the answer has not left the process). Actions: `kill` (SIGKILL to this process), `hold` (wait until the file
 `<point>.release` appears). Each point strikes once for all processes that share `$ETCD_HANDOFF_FAILPOINTS_DIR`: the
 first to create the file `<point>.hit` there, which holds its process ID.
+
+Before and after come with every activity (`activities.interceptor`). A point in between is a call of `reach` in the
+activity itself.
 """
 
 from __future__ import annotations

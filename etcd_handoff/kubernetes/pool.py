@@ -107,7 +107,7 @@ class KubernetesGateways:
         return tuple(sorted(map(claim_of, resources), key=lambda claim: claim.name))
 
     def send_later(self, sending: Coroutine[Any, Any, None]) -> None:
-        """Send Events beside everything else, for `EVENT_SECONDS` at most."""
+        """Send Events beside everything else, for `timing.KUBERNETES.events_seconds` at most."""
 
         async def in_time() -> None:
             with contextlib.suppress(TimeoutError):

@@ -5,7 +5,8 @@ k0s's own reconciler removes a member whose EtcdMember asks to leave. The order 
 createMemberObject). So each round reads it anew, as it reads etcd anew, and decides by who wrote it last.
 
 While the order stands k0s may take the member out at any moment, so the removal keeps its turn. It is past the point
-of no return only while the order is being written: afterwards the order can be revoked.
+of no return only while the order is being written: afterwards the order can be revoked. Waiting for k0s has no time-out
+of its own: the removal is blocked (`AwaitingK0s`), so its `blocked_timeout_seconds` counts.
 """
 
 from __future__ import annotations

@@ -1,9 +1,14 @@
-"""What an operation says when it waits, plans or ends, in words. Pure."""
+"""What an operation says when it waits or plans, in words. Pure.
+
+What it says when it fails is in `etcd_handoff.operation.failures`. What an EtcdMember says after a removal,
+in k0s's own words, is in `etcd_handoff.etcdmember`.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff import timing
 from etcd_handoff.planning import Blocked, Reason, Refused, Remove, Transfer, warnings
 
 if TYPE_CHECKING:
@@ -36,7 +41,11 @@ def step_fails(step: str, text: str) -> Blocked:
 
 def locked(note: str) -> Blocked:
     """Somebody else holds the lock that lies in the etcd cluster itself."""
-    return Blocked(Reason.CHANGE_UNDER_WAY, note, "the other change ends; a holder that died is passed over after 20 s")
+    return Blocked(
+        Reason.CHANGE_UNDER_WAY,
+        note,
+        f"the other change ends; a holder that died is passed over after {timing.ETCD.lock_stale_seconds:g} s",
+    )
 
 
 def unsettled(steps: Sequence[Step]) -> Blocked:

@@ -1,4 +1,4 @@
-"""What `status` prints."""
+"""What `status` prints; its table of members, which `plan` prints too, is in `etcd_handoff.cli.render.members`."""
 
 from __future__ import annotations
 
