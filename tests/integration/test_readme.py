@@ -8,9 +8,8 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.lab.parts import locate
-
 from etcd_handoff.lab import Lab, LabOptions
+from etcd_handoff.lab.binaries.lookup import locate_binaries
 from etcd_handoff.lab.nodes import ROOT
 from etcd_handoff.lab.processes import run
 
@@ -43,7 +42,7 @@ class Reader:
             "PYTHONPATH": str(ROOT),
             "KUBECONFIG": str(lab.kubeconfig_path),
         }
-        parts = locate()
+        parts = locate_binaries()
         for name, command in (
             ("etcd-handoff", f"{sys.executable} -m etcd_handoff.cli"),
             ("kubectl", str(parts.kubectl)),
