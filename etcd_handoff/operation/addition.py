@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.activity_io import AdditionInput
 from etcd_handoff.contract import AdditionRequest, AdditionResult, FailureType, HandoffState, Outcome, StepOutcome
-from etcd_handoff.operation import identity, join, observation, proposal, texts
+from etcd_handoff.operation import identity, join, observation, proposal, recording, texts
 from etcd_handoff.operation.commands import Activity, Failure
-from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import AddLearner, Blocked, MemberPresent, PromoteLearner, Reason, Refused
 
@@ -108,7 +107,7 @@ def applied(state: OperationState, command: Activity, report: StepResult, now: f
         return state.blocked_by(_refused_by_etcd(step.note))
     if step.outcome == StepOutcome.LOCKED:
         return state.blocked_by(texts.locked(step.note))
-    return state.changed(look_due=LookDue.QUICK) if state.view is None else state
+    return observation.looking_again(state)
 
 
 def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
@@ -165,23 +164,9 @@ def result(state: OperationState, outcome: Outcome | None, recorded: UpdateStatu
         outcome: How it ended; None for what follows from the state.
         recorded: How it was recorded.
     """
-    pinned, view = state.pinned, state.view
-    leadership = view.leadership if view else None
+    fields = {**recording.result_fields(state, recorded), "peer_urls": _request(state).peer_urls}
     return AdditionResult(
-        outcome=outcome or (Outcome.ALREADY_PRESENT if state.target.present else Outcome.ADDED),
-        cluster=state.request.cluster,
-        cluster_id=pinned.cluster_id if pinned else (view.cluster_id if view else ""),
-        member_id=pinned.member_id if pinned else "",
-        member_name=_request(state).name,
-        peer_urls=_request(state).peer_urls,
-        leader_before=pinned.leader_before if pinned else None,
-        leader_after=leadership.id if leadership else None,
-        term_before=pinned.term_before if pinned else 0,
-        term_after=leadership.term if leadership else 0,
-        status_recorded=recorded.recorded,
-        status_note=recorded.note,
-        steps=state.steps,
-        steps_left_out=state.steps_left_out,
+        outcome=outcome or (Outcome.ALREADY_PRESENT if state.target.present else Outcome.ADDED), **fields
     )
 
 
@@ -200,16 +185,10 @@ def _wanted(state: OperationState, cluster_id: str) -> MemberPresent:
 def _ask(state: OperationState) -> AdditionInput:
     wanted = goal(state)
     return AdditionInput(
-        cluster=state.request.cluster,
-        cluster_id=wanted.cluster_id,
+        **dict(observation.change_input(state)),
         name=wanted.name,
         peer_urls=wanted.peer_urls,
         learner_id=state.target.member_id,
-        doubtful=observation.doubtful(state),
-        seen_term=wanted.seen_term,
-        seen_index=wanted.seen_index,
-        holder=state.chain_id,
-        holder_label=f"the addition of {state.label}, Temporal namespace {state.namespace}",
     )
 
 

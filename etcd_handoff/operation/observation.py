@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff import belief
-from etcd_handoff.activity_io import CheckLeaderInput, StepInput
+from etcd_handoff.activity_io import ChangeInput, CheckLeaderInput, StepInput
 from etcd_handoff.contract import HandoffState
 from etcd_handoff.operation import proposal
 from etcd_handoff.operation.commands import Observe
@@ -109,17 +109,24 @@ def intent(state: OperationState) -> MemberAbsent:
     )
 
 
-def act_input(state: OperationState) -> StepInput:
-    """What every activity is told that changes or checks the cluster."""
-    wanted = intent(state)
-    return StepInput(
+def change_input(state: OperationState) -> ChangeInput:
+    """What every activity is told that changes the cluster, whatever the operation."""
+    return ChangeInput(
         cluster=state.request.cluster,
-        cluster_id=wanted.cluster_id,
-        target_id=wanted.target_id,
-        avoid=state.avoid,
+        cluster_id=state.target.cluster_id,
         doubtful=doubtful(state),
-        seen_term=wanted.seen_term,
-        seen_index=wanted.seen_index,
+        seen_term=state.binding.term,
+        seen_index=state.binding.raft_index,
         holder=state.chain_id,
-        holder_label=f"the removal of {state.label}, Temporal namespace {state.namespace}",
+        holder_label=f"the {state.request.noun} of {state.label}, Temporal namespace {state.namespace}",
     )
+
+
+def act_input(state: OperationState) -> StepInput:
+    """What every activity of a removal is told that changes or checks the cluster."""
+    return StepInput(**dict(change_input(state)), target_id=intent(state).target_id, avoid=state.avoid)
+
+
+def looking_again(state: OperationState) -> OperationState:
+    """A look is due where an activity has seen nothing."""
+    return state.changed(look_due=LookDue.QUICK) if state.view is None else state

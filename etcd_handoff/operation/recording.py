@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.activity_io import UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.contract import HandoffState, Step, StepOutcome, record_id
@@ -154,3 +154,24 @@ def _unwritten(state: OperationState, text: str, now: float) -> OperationState:
 
 def _recorded(state: OperationState, recorded: UpdateStatusResult) -> OperationState:
     return state.at_end(recorded=recorded, phase=EndPhase.TELL)
+
+
+def result_fields(state: OperationState, recorded: UpdateStatusResult) -> dict[str, Any]:
+    """What the result of every operation has (`OperationResult`), but for its outcome."""
+    pinned, view = state.pinned, state.view
+    leadership = view.leadership if view else None
+    return {
+        "cluster": state.request.cluster,
+        "cluster_id": pinned.cluster_id if pinned else (view.cluster_id if view else ""),
+        "member_id": pinned.member_id if pinned else "",
+        "member_name": pinned.member_name if pinned else state.request.subject,
+        "peer_urls": pinned.peer_urls if pinned else (),
+        "leader_before": pinned.leader_before if pinned else None,
+        "leader_after": leadership.id if leadership else None,
+        "term_before": pinned.term_before if pinned else 0,
+        "term_after": leadership.term if leadership else 0,
+        "status_recorded": recorded.recorded,
+        "status_note": recorded.note,
+        "steps": state.steps,
+        "steps_left_out": state.steps_left_out,
+    }

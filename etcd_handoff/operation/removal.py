@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.activity_io import AwaitElectionInput
 from etcd_handoff.contract import FailureType, HandoffState, Outcome, RemovalResult, StepOutcome
-from etcd_handoff.operation import failures, identity, leave, observation, proposal, texts
+from etcd_handoff.operation import failures, identity, leave, observation, proposal, recording, texts
 from etcd_handoff.operation.commands import AwaitNewLeader, RemoveTarget, TransferLeadership
-from etcd_handoff.operation.observation import act_input, seen
+from etcd_handoff.operation.observation import act_input, looking_again, seen
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import Remove, Transfer
@@ -103,7 +103,7 @@ def transferred(state: OperationState, command: TransferLeadership, report: Step
 
 def elected(state: OperationState, report: StepResult) -> OperationState:
     """The state after an election was awaited."""
-    return _looking(seen(state.with_step(report.step).changed(election=None), report.view))
+    return looking_again(seen(state.with_step(report.step).changed(election=None), report.view))
 
 
 def _remove(state: OperationState, step: Remove) -> Decided:
@@ -126,7 +126,7 @@ def removed(state: OperationState, report: StepResult, now: float) -> OperationS
         return state.blocked_by(texts.refused_by_etcd(report.step.note))
     if report.step.outcome == StepOutcome.LOCKED:
         return state.blocked_by(texts.locked(report.step.note))
-    return _looking(state)
+    return looking_again(state)
 
 
 def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
@@ -163,29 +163,10 @@ def result(state: OperationState, outcome: Outcome | None, recorded: UpdateStatu
         outcome: How it ended; None for what follows from the state.
         recorded: How it was recorded.
     """
-    pinned, view = state.pinned, state.view
-    leadership = view.leadership if view else None
     return RemovalResult(
         outcome=outcome or (Outcome.REMOVED if state.target.present else Outcome.ALREADY_ABSENT),
-        cluster=state.request.cluster,
-        cluster_id=pinned.cluster_id if pinned else (view.cluster_id if view else ""),
-        member_id=pinned.member_id if pinned else "",
-        member_name=pinned.member_name if pinned else state.request.subject,
-        peer_urls=pinned.peer_urls if pinned else (),
+        **recording.result_fields(state, recorded),
         was_leader=state.was_leader,
-        leader_before=pinned.leader_before if pinned else None,
-        leader_after=leadership.id if leadership else None,
-        term_before=pinned.term_before if pinned else 0,
-        term_after=leadership.term if leadership else 0,
-        status_recorded=recorded.recorded,
-        status_note=recorded.note,
-        steps=state.steps,
-        steps_left_out=state.steps_left_out,
         writes_acknowledged=state.writes_acknowledged,
         snapshot=state.snapshot,
     )
-
-
-def _looking(state: OperationState) -> OperationState:
-    """A look is due where an activity has seen nothing."""
-    return state.changed(look_due=LookDue.QUICK) if state.view is None else state
