@@ -4,45 +4,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from etcd_handoff.cli.configuration import cluster_name, read_config
-from etcd_handoff.cli.connections import connect_temporal
-from etcd_handoff.cli.errors import CommandError, temporal_error
-from etcd_handoff.cli.terminal import print_error, print_json, print_lines
-from etcd_handoff.exit_status import (
-    EXIT_DONE,
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    EXIT_REFUSED,
-    EXIT_UNREACHABLE,
-    EXIT_USAGE,
-    exit_of_failure,
-)
+from etcd_handoff.cli.errors import CommandError
+from etcd_handoff.cli.operations import Ends, run_operation
+from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
-
-    from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
     from etcd_handoff.contract import AdditionRequest, AdditionResult
 
 
 def add_command(args: argparse.Namespace) -> int:
     """Print progress and the result. Exit 0 if the member has a vote, otherwise as the failure says; 130 on Ctrl-C."""
-    import asyncio
-
     from etcd_handoff.contract import TASK_QUEUE
 
     config = read_config(args)
     request = _request(args, cluster_name(args, config))
-    try:
-        return asyncio.run(_add(args, request, config.task_queue if config else TASK_QUEUE))
-    except KeyboardInterrupt:
-        print_error("\nThis command has stopped following. An addition that was started goes on; to cancel it, run:")
-        print_error(f"  temporal workflow cancel -w {request.start_id}")
-        return EXIT_INTERRUPTED
+    return run_operation(args, request, config.task_queue if config else TASK_QUEUE, _ends())
+
+
+def _ends() -> Ends:
+    """Return how the ends of an addition are told."""
+    from etcd_handoff.contract import AdditionResult
+
+    there = "`etcd-handoff status` shows what is there: a learner has no vote and can be removed"
+    return Ends(
+        AdditionResult,
+        result_lines,
+        result_exit,
+        cancelled=f"the addition was cancelled before the member had a vote; {there}",
+        terminated=f"the addition was terminated; {there}",
+        timed_out=f"the addition timed out; {there}",
+    )
 
 
 def _request(args: argparse.Namespace, cluster: str) -> AdditionRequest:
@@ -65,54 +61,6 @@ def _request(args: argparse.Namespace, cluster: str) -> AdditionRequest:
         return AdditionRequest.model_validate(options)
     except ValidationError as error:
         raise CommandError(EXIT_USAGE, "\n".join(describe(error))) from None
-
-
-async def _add(args: argparse.Namespace, request: AdditionRequest, task_queue: str) -> int:
-    from temporalio.client import WorkflowFailureError
-    from temporalio.service import RPCError
-
-    from etcd_handoff.cli.follow import follow
-    from etcd_handoff.cli.render.progress import ProgressLines, start_line
-
-    print_progress = _print_to_stderr if args.output == "json" else print_lines
-    client = await connect_temporal()
-    try:
-        addition, joined = await _start(client, request, task_queue)
-        print_progress([start_line(addition.id, joined=joined)])
-        if args.detach:
-            if args.output == "json":
-                print_json({"workflow_id": addition.id, "run_id": addition.first_execution_run_id, "joined": joined})
-            return EXIT_DONE
-        result = await follow(addition, ProgressLines(addition.id), print_progress)
-    except WorkflowFailureError as failure:
-        return _print_failure(args, failure)
-    except RPCError as error:
-        stopped = temporal_error(error)
-        text = f"{stopped}\nAn addition that was started goes on; run the same command again to follow it."
-        raise CommandError(stopped.status, text if stopped.status == EXIT_UNREACHABLE else str(stopped)) from None
-    status = result_exit(result, dry_run=request.dry_run)
-    if args.output == "json":
-        print_json(result.model_dump(mode="json"))
-    if args.output != "json" or status:
-        print_progress(result_lines(result, dry_run=request.dry_run))
-    return status
-
-
-async def _start(
-    client: Client, request: AdditionRequest, task_queue: str
-) -> tuple[WorkflowHandle[Any, AdditionResult], bool]:
-    """The addition, and whether it was already running."""
-    from temporalio.service import RPCError
-
-    from etcd_handoff.contract import AdditionResult
-    from etcd_handoff.temporal.client import start_operation
-
-    try:
-        before = (await client.get_workflow_handle(request.start_id).describe()).run_id
-    except RPCError:
-        before = ""  # not found, most of the time; the start reports any other error
-    addition = await start_operation(client, request, AdditionResult, task_queue)
-    return addition, addition.first_execution_run_id == before
 
 
 def result_lines(result: AdditionResult, *, dry_run: bool) -> list[str]:
@@ -146,29 +94,3 @@ def result_exit(result: AdditionResult, *, dry_run: bool) -> int:
     if result.outcome == Outcome.PLANNED and dry_run:
         return EXIT_REFUSED if result.blocked_by else EXIT_DONE
     return EXIT_DONE if result.outcome in (Outcome.ADDED, Outcome.ALREADY_PRESENT) else EXIT_FAILED
-
-
-def _print_failure(args: argparse.Namespace, failure: WorkflowFailureError) -> int:
-    """Print how the addition failed; its exit status."""
-    from temporalio import exceptions
-
-    cause, seen = failure.cause, "`etcd-handoff status` shows what is there: a learner has no vote and can be removed"
-    if isinstance(cause, exceptions.ApplicationError):
-        kind, text = cause.type or "Failed", cause.message
-    elif isinstance(cause, exceptions.CancelledError):
-        kind, text = "Cancelled", f"the addition was cancelled before the member had a vote; {seen}"
-    elif isinstance(cause, exceptions.TerminatedError):
-        kind, text = "Terminated", f"the addition was terminated; {seen}"
-    elif isinstance(cause, exceptions.TimeoutError):
-        kind, text = "TimedOut", f"the addition timed out; {seen}"
-    else:
-        kind, text = "Failed", str(cause)
-    if args.output == "json":
-        print_json({"failure": kind, "message": text})
-    print_error(f"{kind}: {text}")
-    return exit_of_failure(kind)
-
-
-def _print_to_stderr(lines: Iterable[str]) -> None:
-    for line in lines:
-        print_error(line)

@@ -14,7 +14,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff import __version__, cli, errors
-from etcd_handoff.cli import commands, configuration, doctor_temporal, remove
+from etcd_handoff.cli import commands, configuration, doctor_temporal, operations, remove
 from etcd_handoff.cli.errors import CommandError, status_and_text, temporal_error
 from etcd_handoff.contract import FailureType, RemovalRequest
 from etcd_handoff.exit_status import EXIT_BY_FAILURE
@@ -128,7 +128,7 @@ def test_bad_input_is_told_before_anything_is_asked(
     arguments: list[str], text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One line for each wrong field, without a connection."""
-    monkeypatch.setattr(remove, "connect_temporal", None)
+    monkeypatch.setattr(operations, "connect_temporal", None)
     assert cli.run(arguments) == 2
     assert capsys.readouterr().err.startswith(text)
 
@@ -270,7 +270,7 @@ def test_failure_of_the_removal_decides_the_exit_status(
 ) -> None:
     """The text goes to standard error; with JSON the failure is an object on standard output too."""
     args = cli.parser().parse_args(["-o", form, "remove", "n1"])
-    assert remove._print_failure(args, WorkflowFailureError(cause=cause)) == status
+    assert operations.print_failure(args, WorkflowFailureError(cause=cause), remove.ends()) == status
     shown = capsys.readouterr()
     assert shown.err.startswith(f"{kind}: ")
     assert (json.loads(shown.out)["failure"] == kind) if form == "json" else not shown.out

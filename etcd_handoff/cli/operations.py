@@ -1,0 +1,130 @@
+"""Starting an operation on a cluster, or attaching to the one that runs, and following it: for `remove` and `add`."""
+# ruff: noqa: PLC0415
+# Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from etcd_handoff.cli.connections import connect_temporal
+from etcd_handoff.cli.errors import CommandError, temporal_error
+from etcd_handoff.cli.terminal import print_error, print_json, print_lines
+from etcd_handoff.exit_status import EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNREACHABLE, exit_of_failure
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterable
+
+    from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+
+    from etcd_handoff.contract import OperationRequest, OperationResult
+
+
+class Ends(NamedTuple):
+    """How the ends of an operation are told.
+
+    Attributes:
+        result_type: Type of its result.
+        lines: The result in words; takes `dry_run`, whether only a dry run was asked for.
+        exit_status: The command's exit status for a result; takes `dry_run` too.
+        cancelled: What is true when it was cancelled.
+        terminated: The same when its workflow was terminated.
+        timed_out: The same when its workflow timed out.
+    """
+
+    result_type: type[OperationResult]
+    lines: Callable[..., list[str]]
+    exit_status: Callable[..., int]
+    cancelled: str
+    terminated: str
+    timed_out: str
+
+
+def run_operation(args: argparse.Namespace, request: OperationRequest, task_queue: str, ends: Ends) -> int:
+    """Start the operation, print progress and the result, and return the exit status; 130 on Ctrl-C."""
+    import asyncio
+
+    try:
+        return asyncio.run(_run(args, request, task_queue, ends))
+    except KeyboardInterrupt:
+        what = _with_article(request)
+        print_error(f"\nThis command has stopped following. {what} that was started goes on; to cancel it, run:")
+        print_error(f"  temporal workflow cancel -w {request.start_id}")
+        return EXIT_INTERRUPTED
+
+
+async def _run(args: argparse.Namespace, request: OperationRequest, task_queue: str, ends: Ends) -> int:
+    from temporalio.client import WorkflowFailureError
+    from temporalio.service import RPCError
+
+    from etcd_handoff.cli.follow import follow
+    from etcd_handoff.cli.render.progress import ProgressLines, start_line
+
+    print_progress = _print_to_stderr if args.output == "json" else print_lines
+    client = await connect_temporal()
+    try:
+        operation, joined = await _start(client, request, task_queue, ends)
+        print_progress([start_line(operation.id, joined=joined)])
+        if args.detach:
+            if args.output == "json":
+                print_json({"workflow_id": operation.id, "run_id": operation.first_execution_run_id, "joined": joined})
+            return EXIT_DONE
+        result = await follow(operation, ProgressLines(operation.id), print_progress)
+    except WorkflowFailureError as failure:
+        return print_failure(args, failure, ends)
+    except RPCError as error:
+        stopped = temporal_error(error)
+        text = f"{stopped}\n{_with_article(request)} that was started goes on; run the same command again to follow it."
+        raise CommandError(stopped.status, text if stopped.status == EXIT_UNREACHABLE else str(stopped)) from None
+    status = ends.exit_status(result, dry_run=request.dry_run)
+    if args.output == "json":
+        print_json(result.model_dump(mode="json"))
+    if args.output != "json" or status:
+        print_progress(ends.lines(result, dry_run=request.dry_run))
+    return status
+
+
+async def _start(
+    client: Client, request: OperationRequest, task_queue: str, ends: Ends
+) -> tuple[WorkflowHandle[Any, OperationResult], bool]:
+    """Return the operation, and whether it was already running."""
+    from temporalio.service import RPCError
+
+    from etcd_handoff.temporal.client import start_operation
+
+    try:
+        before = (await client.get_workflow_handle(request.start_id).describe()).run_id
+    except RPCError:
+        before = ""  # not found, most of the time; the start reports any other error
+    operation = await start_operation(client, request, ends.result_type, task_queue)
+    return operation, operation.first_execution_run_id == before
+
+
+def print_failure(args: argparse.Namespace, failure: WorkflowFailureError, ends: Ends) -> int:
+    """Print how the operation failed; return the exit status."""
+    from temporalio import exceptions
+
+    cause = failure.cause
+    if isinstance(cause, exceptions.ApplicationError):
+        kind, text = cause.type or "Failed", cause.message
+    elif isinstance(cause, exceptions.CancelledError):
+        kind, text = "Cancelled", ends.cancelled
+    elif isinstance(cause, exceptions.TerminatedError):
+        kind, text = "Terminated", ends.terminated
+    elif isinstance(cause, exceptions.TimeoutError):
+        kind, text = "TimedOut", ends.timed_out
+    else:
+        kind, text = "Failed", str(cause)
+    if args.output == "json":
+        print_json({"failure": kind, "message": text})
+    print_error(f"{kind}: {text}")
+    return exit_of_failure(kind)
+
+
+def _with_article(request: OperationRequest) -> str:
+    return f"{'An' if request.noun[0] in 'aeiou' else 'A'} {request.noun}"
+
+
+def _print_to_stderr(lines: Iterable[str]) -> None:
+    for line in lines:
+        print_error(line)
