@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from etcd_handoff.lab import http, observer, resources
@@ -44,6 +45,7 @@ class Lab(Supervisor):
     def __init__(self, options: LabOptions | None = None) -> None:
         super().__init__(options)
         self._peers_connected = 0.0
+        self._members_joined = datetime.now(UTC)
         self._prepared = asyncio.Event()
 
     # start and end
@@ -97,6 +99,7 @@ class Lab(Supervisor):
     async def _note_peers_connected(self) -> None:
         await gather_all(*(self.ready(Role.ETCD, node.name) for node in self.nodes))
         self._peers_connected = time.monotonic()
+        self._members_joined = datetime.now(UTC)
 
     def _require_space(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -248,4 +251,4 @@ class Lab(Supervisor):
 
     async def install_resources(self) -> None:
         """The CRD, and for each member an EtcdMember that says what k0s would say."""
-        await resources.install(self.kubectl, self.nodes, await self.members())
+        await resources.install(self.kubectl, self.nodes, await self.members(), self._members_joined)

@@ -28,13 +28,22 @@ class Kubectl(Protocol):
         """What it printed."""
 
 
-async def install(kubectl: Kubectl, nodes: Sequence[Node], members: Sequence[ListedMember]) -> None:
-    """Every API server serves EtcdMembers, and each member has one that says what k0s would say."""
+async def install(
+    kubectl: Kubectl, nodes: Sequence[Node], members: Sequence[ListedMember], joined_since: datetime
+) -> None:
+    """Every API server serves EtcdMembers, and each member has one that says what k0s would say.
+
+    Args:
+        kubectl: Runs kubectl.
+        nodes: All nodes.
+        members: The member list.
+        joined_since: When the members joined.
+    """
     context = nodes[0].name
     await kubectl("apply", "--server-side", "-f", str(CRD), context=context)
     await wait_until(lambda: _established(nodes[0]), "the CRD is established", SERVED_SECONDS)
     await asyncio.gather(*(_served(node) for node in nodes))
-    items = [_resource(member) for member in members]
+    items = [_resource(member, joined_since) for member in members]
     listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
     apply = ("apply", "--server-side", "-f", "-")
     await kubectl(*apply, context=context, stdin=listed)
@@ -53,7 +62,7 @@ def _condition(resource: dict[str, Any], kind: str) -> str:
 
 async def write_joined(kubectl: Kubectl, context: str, name: str, member_id: str) -> None:
     """Write the status that k0s writes when a controller starts: this member ID, Joined=True."""
-    status = _resource(ListedMember(member_id, name, is_learner=False))["status"]
+    status = _resource(ListedMember(member_id, name, is_learner=False), datetime.now(UTC))["status"]
     patch = ("--subresource=status", "--type", "merge", "-p", json.dumps({"status": status}))
     await kubectl("patch", "etcdmember", name, *patch, context=context)
 
@@ -75,9 +84,13 @@ async def _served(node: Node) -> None:
     await wait_until(lambda: http.answers(url, bearer()), f"{node.name} serves EtcdMembers", SERVED_SECONDS)
 
 
-def _resource(member: ListedMember) -> dict[str, Any]:
-    since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    condition = {"type": "Joined", "status": "True", "message": "Member joined", "lastTransitionTime": since}
+def _resource(member: ListedMember, joined_since: datetime) -> dict[str, Any]:
+    condition = {
+        "type": "Joined",
+        "status": "True",
+        "message": "Member joined",
+        "lastTransitionTime": joined_since.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
     return {
         "apiVersion": "etcd.k0sproject.io/v1beta1",
         "kind": "EtcdMember",
