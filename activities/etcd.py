@@ -26,8 +26,8 @@ from etcd_handoff.activity_io import (
     StepResult,
     WorkerInfo,
 )
-from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.contract import StepOutcome
+from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.errors import (
     BadTransfereeError,
     EtcdError,
@@ -40,9 +40,9 @@ from etcd_handoff.planning import AddLearner, PromoteLearner, Transfer, plan
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from etcd_handoff.belief import ResourceClaim
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.config import Config, EtcdProfile
+    from etcd_handoff.doubts import ResourceClaim
     from etcd_handoff.etcd.port import EtcdPort
 
     MakeEtcd = Callable[[EtcdProfile, str], EtcdPort]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from activities.interceptor import no_answer
 from etcd_handoff import timing
-from etcd_handoff.belief import contradiction
+from etcd_handoff.doubts import contradiction
 from etcd_handoff.errors import EtcdError, EtcdPermissionError
 from etcd_handoff.planning import MemberAbsent, Remove, plan
 

@@ -34,8 +34,8 @@ from etcd_handoff.operation.member_resources import MemberResource, WatchMembers
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from etcd_handoff.belief import ResourceClaim
     from etcd_handoff.cluster_view import MemberView
+    from etcd_handoff.doubts import ResourceClaim
     from etcd_handoff.kubernetes.port import KubernetesPort
     from etcd_handoff.operation.drift import Hold
     from etcd_handoff.operation.member_resources import StandingMessage, SyncMembersInput

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from activities.change_queue import ChangeQueueActivities
 from activities.etcdmembers import EtcdMemberActivities
+from activities.hash_and_snapshot import HashAndSnapshotActivities
 from activities.member_status import KubernetesActivities
-from activities.preconditions import PreconditionActivities
 from activities.removal_progress import RemovalProgressActivities
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def all_activities(  # noqa: PLR0913, PLR0917  # all that activities stand on
 ) -> list[Callable[..., Any]]:
     """Everything that a worker does for workflows; the caller closes `etcd` and `gateways` afterwards."""
     kubernetes, members = KubernetesActivities(gateways, node), EtcdMemberActivities(gateways)
-    preconditions = PreconditionActivities(config, node, etcd.looks)
+    gates = HashAndSnapshotActivities(config, node, etcd.looks)
     progress, queue = RemovalProgressActivities(client), ChangeQueueActivities(client)
     return [
         etcd.check_leader,
@@ -40,8 +40,8 @@ def all_activities(  # noqa: PLR0913, PLR0917  # all that activities stand on
         etcd.remove_member,
         etcd.add_learner,
         etcd.promote_member,
-        preconditions.check_hash,
-        preconditions.take_snapshot,
+        gates.check_hash,
+        gates.take_snapshot,
         kubernetes.find_resource,
         kubernetes.request_leave,
         kubernetes.read_leave,

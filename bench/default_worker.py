@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import worker
 from etcd_handoff import timing
-from workflows import execute
+from workflows import activity_calls
 
 if __name__ == "__main__":
-    execute.HEARTBEAT_TIMEOUT = None  # type: ignore[assignment,misc]  # the default of the SDK
+    activity_calls.HEARTBEAT_TIMEOUT = None  # type: ignore[assignment,misc]  # the default of the SDK
     timing.WORKER = replace(timing.WORKER, sticky_timeout=timedelta(seconds=10))  # type: ignore[misc]
     worker.main()

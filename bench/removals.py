@@ -54,7 +54,7 @@ from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.temporal.client import connect, start_removal, start_watch
-from workflows.execute import CALLS
+from workflows.activity_calls import CALLS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

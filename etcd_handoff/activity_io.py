@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.cluster_view import ClusterView
 from etcd_handoff.contract import (
     Remover,
     Step,
 )
+from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.wire import MemberId, Message
 
 

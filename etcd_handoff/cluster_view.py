@@ -110,7 +110,7 @@ class ClusterView(Message):
     Attributes:
         cluster_id: Cluster ID in the header of the linearizable list.
         members: All members, sorted by ID.
-        doubts: Contradictions between the answers; see `etcd_handoff.belief`.
+        doubts: Contradictions between the answers; see `etcd_handoff.doubts`.
         alarms: All alarms that members report, those of the whole cluster and of members that have left included.
     """
 

@@ -1,6 +1,6 @@
 """The workflow `AddMember`: a learner is added, somebody starts it, it is promoted when it is in sync, and recorded.
 
-This is a declaration: what starts it and how its state begins. `workflows.operation` drives it, and
+This is a declaration: what starts it and how its state begins. `workflows.drive_operation` drives it, and
 `etcd_handoff.operation` decides.
 """
 
@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.contract import AdditionRequest, AdditionResult
     from etcd_handoff.operation.state import OperationState
     from etcd_handoff.temporal.converter import invalid_input
-    from workflows.operation import Operation
+    from workflows.drive_operation import Operation
 
 
 @workflow.defn

@@ -39,7 +39,7 @@ with workflow.unsafe.imports_passed_through():
         sentence,
     )
     from etcd_handoff.temporal.converter import invalid_input
-    from workflows import execute
+    from workflows import activity_calls
     from workflows.progress_notes import note_progress
 
 FOLLOW_TIMEOUT: Final = timedelta(hours=1)
@@ -170,7 +170,7 @@ class ChangeQueue:
             )
             self._state = queue.with_progress(self._state, known)
             writing = asyncio.create_task(_note(entry, sentences[-1], progress))
-            execute.may_be_left(writing)
+            activity_calls.may_be_left(writing)
         self._change(queue.dequeue(self._state, entry.chain_id))
         await workflow.wait([writing])
         if known.sentences and (last := last_sentence(progress)):

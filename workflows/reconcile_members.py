@@ -2,7 +2,7 @@
 
 Level-triggered: each round takes all EtcdMembers as they are now, and nothing depends on having seen every change. A
 round reads the EtcdMembers first and etcd's list second, so that a patch that carries the resourceVersion of the first
-can only store what the second knew (invariant 5). Nothing is concluded from a list before `etcd_handoff.belief` and
+can only store what the second knew (invariant 5). Nothing is concluded from a list before `etcd_handoff.doubts` and
 `etcd_handoff.operation.drift` have no objection (invariant 9). Removals are workflows of their own and live on without
 this one.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 with workflow.unsafe.imports_passed_through():
     from activities.etcd import EtcdActivities
     from activities.etcdmembers import EtcdMemberActivities
-    from etcd_handoff import belief
+    from etcd_handoff import doubts
     from etcd_handoff.activity_io import CheckLeaderInput
     from etcd_handoff.operation import drift, leave_orders, reconciler, reconciler_details
     from etcd_handoff.operation.member_resources import SyncMembersResult, WatchMembersInput, WatchMembersResult
@@ -32,7 +32,7 @@ with workflow.unsafe.imports_passed_through():
         ResyncRequest,
     )
     from etcd_handoff.temporal.converter import invalid_input
-    from workflows import execute
+    from workflows import activity_calls
     from workflows.requested_removals import HEARTBEAT_TIMEOUT, THREE_ATTEMPTS, RequestedRemovals, error_text
 
 LOOK_TIMEOUT: Final = timedelta(minutes=4)
@@ -131,7 +131,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
             retry_policy=THREE_ATTEMPTS,
             summary="wait for a change of an EtcdMember",
         )
-        execute.may_be_left(watching)
+        activity_calls.may_be_left(watching)
         await workflow.wait_condition(lambda: watching.done() or self._resync or self._is_long())
         if not watching.done():
             watching.cancel()
@@ -174,7 +174,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         # A removal waits for no correction where it is clear already that nothing is held back.
         held = drift.hold(view, reconciler.claims(seen.resources, view), self._state.removed)
         if held is None or held.doubt == self._state.confirmed:
-            self._update(binding=belief.bound(self._state.binding, view))
+            self._update(binding=doubts.bound(self._state.binding, view))
             self._start_requested_removals(seen.resources, view)
         result = await self._sync(seen, view)
         self._state = reconciler.with_repairs(self._state, result.repairs)
@@ -194,7 +194,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         if doubt is None:
             return None
         if doubt != self._state.confirmed:
-            self._update(restored=doubt if doubt.kind == belief.CLUSTER_RESTORED else None)
+            self._update(restored=doubt if doubt.kind == doubts.CLUSTER_RESTORED else None)
             return doubt
         self._state = reconciler.after_change_of_cluster(self._state, seen.resources)
         return None
@@ -228,7 +228,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
 
     def _round_done(self, view: ClusterView, note: str) -> None:
         """The round is done, and no doubt is left."""
-        binding = belief.bound(self._state.binding, view)
+        binding = doubts.bound(self._state.binding, view)
         self._update(binding=binding, doubt=None, confirmed=None, trouble=note, failed_rounds=0)
         self._resync_soon = False
 

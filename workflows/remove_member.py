@@ -1,6 +1,6 @@
 """The workflow `RemoveMember`: observe, plan, do one step, plan again, until the member is gone and its record is true.
 
-This is a declaration: what starts it and how its state begins. `workflows.operation` drives it, and
+This is a declaration: what starts it and how its state begins. `workflows.drive_operation` drives it, and
 `etcd_handoff.operation` decides.
 """
 
@@ -11,11 +11,11 @@ from typing import Final
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from etcd_handoff.belief import Binding
     from etcd_handoff.contract import RemovalRequest, RemovalResult
+    from etcd_handoff.doubts import Binding
     from etcd_handoff.operation.state import OperationState
     from etcd_handoff.temporal.converter import invalid_input
-    from workflows.operation import Operation
+    from workflows.drive_operation import Operation
 
 BOUND_MEMO: Final = "etcd-handoff-bound"
 """Key in the memo: the cluster that the order was given in, as far as the watcher had seen it."""

@@ -16,8 +16,8 @@ from etcd_handoff.exit_status import EXIT_FAILED, EXIT_USAGE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from etcd_handoff.belief import ResourceClaim
     from etcd_handoff.cluster_view import ClusterView, MemberView
+    from etcd_handoff.doubts import ResourceClaim
 
 LOOPBACK_REMEDY: Final = (
     "let each member listen on an address that the workers reach, advertise it (--advertise-client-urls), and name it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff.belief import Binding, contradiction, witness
+from etcd_handoff.doubts import Binding, contradiction, witness
 from etcd_handoff.etcdmember import joined_condition, member_id_of, resource_name
 from etcd_handoff.operation.matching import claim_of, member_of, resource_asked_for, without_resource
 from etcd_handoff.planning import canonical_id
@@ -13,8 +13,8 @@ from etcd_handoff.planning import canonical_id
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from etcd_handoff.belief import ResourceClaim
     from etcd_handoff.cluster_view import ClusterView, Doubt, MemberView
+    from etcd_handoff.doubts import ResourceClaim
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,9 @@ from etcd_handoff.planning import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from etcd_handoff.belief import ResourceClaim
     from etcd_handoff.cluster_view import ClusterView, MemberView
     from etcd_handoff.contract import RemovalRequest
+    from etcd_handoff.doubts import ResourceClaim
     from etcd_handoff.planning import Decision
 
 

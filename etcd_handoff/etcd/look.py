@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from etcd_handoff.belief import Answer, contradictions
 from etcd_handoff.cluster_view import ClusterView, MemberView
+from etcd_handoff.doubts import Answer, contradictions
 from etcd_handoff.etcd.client_url import canonical_url
 from etcd_handoff.etcd.replies import NO_ANSWER, READS_HANG, ListedMember, MemberList, Reply, Status
 
@@ -89,7 +89,7 @@ def view_of(
 
 
 def answers_of(replies: Iterable[Reply], cluster_id: str) -> list[Answer]:
-    """What each endpoint answered, for `belief.contradictions`.
+    """What each endpoint answered, for `doubts.contradictions`.
 
     Whoever answers for another cluster where a member advertises its URL counts as no answer of that member and speaks
     of nothing else: all members may advertise `http://127.0.0.1:2379`, where the worker's node runs an etcd of its own.

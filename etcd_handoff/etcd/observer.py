@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from etcd_handoff import timing
-from etcd_handoff.belief import LISTS_DIFFER, UNLISTED_MEMBER, expected
+from etcd_handoff.doubts import LISTS_DIFFER, UNLISTED_MEMBER, expected
 from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnreachableError
 from etcd_handoff.etcd.client_url import canonical_url
 from etcd_handoff.etcd.look import choose_list, expected_cluster, view_of

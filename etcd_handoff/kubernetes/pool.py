@@ -15,8 +15,8 @@ from etcd_handoff.operation.matching import claim_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from etcd_handoff.belief import ResourceClaim
     from etcd_handoff.config import Config, KubernetesProfile
+    from etcd_handoff.doubts import ResourceClaim
     from etcd_handoff.kubernetes.port import KubernetesPort
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff import belief
+from etcd_handoff import doubts
 from etcd_handoff.cluster_view import Doubt, quorum
 from etcd_handoff.etcdmember import HELD_BACK
 from etcd_handoff.operation.matching import member_of
@@ -17,13 +17,13 @@ from etcd_handoff.operation.matching import member_of
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
-    from etcd_handoff.belief import ResourceClaim
     from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.doubts import ResourceClaim
 
 TOO_MANY_ABSENT: Final = "TooManyAbsent"
 CONFIRM: Final = "etcd-handoff watch resync --confirm"
 CONFIRMABLE: Final = frozenset(
-    {belief.CLUSTER_CHANGED, belief.CLUSTER_RESTORED, belief.RESOURCES_DISAGREE, TOO_MANY_ABSENT}
+    {doubts.CLUSTER_CHANGED, doubts.CLUSTER_RESTORED, doubts.RESOURCES_DISAGREE, TOO_MANY_ABSENT}
 )
 """Kinds of doubt that a confirmation settles: what etcd answers may be right all the same."""
 
@@ -66,7 +66,7 @@ def hold(
         cluster_id: The cluster that the profile names; empty when it names none.
     """
     surprising = [claim for claim in claims if claim.member_id not in explained]
-    doubt = belief.witness(view, surprising)
+    doubt = doubts.witness(view, surprising)
     if doubt is not None and cluster_id != view.cluster_id:
         return Hold(doubt)
     turning = sorted(claim.name for claim in surprising if _turns(view, claim))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff import belief
+from etcd_handoff import doubts
 from etcd_handoff.activity_io import FindResourceInput, Target
-from etcd_handoff.belief import Binding
 from etcd_handoff.cluster_view import MemberView
+from etcd_handoff.doubts import Binding
 from etcd_handoff.etcdmember import resource_name
 from etcd_handoff.operation import failures
 from etcd_handoff.operation.commands import Failure, FindResource
@@ -47,7 +47,7 @@ def decide(state: OperationState, view: ClusterView) -> Decided | OperationState
     target: Target | Failure
     if isinstance(fit, MemberView):
         target = pinned(view, fit)
-        departed = belief.silent_outsiders(view)  # they forbid a change, and leave no doubt about who has the name
+        departed = doubts.silent_outsiders(view)  # they forbid a change, and leave no doubt about who has the name
     elif isinstance(fit, Ambiguous):
         target = failures.ambiguous(state.request.subject, fit)
     elif state.resource is None:
@@ -118,16 +118,16 @@ def _remembered(
 
 def doubt(state: OperationState, view: ClusterView, departed: Sequence[str] = ()) -> Blocked | Refused | None:
     """What stands against believing the view that a member is to be pinned in."""
-    found = belief.contradiction(view, state.binding, departed)
+    found = doubts.contradiction(view, state.binding, departed)
     if found is None and state.traits is not None and not state.traits.cluster_id:
-        found = belief.witness(view, state.claims or ())
+        found = doubts.witness(view, state.claims or ())
     return doubted(found) if found else None
 
 
 def pin(state: OperationState, view: ClusterView, target: Target) -> OperationState:
     """The operation is about this member from now on."""
     known = state.binding if state.binding.cluster_id else Binding(cluster_id=view.cluster_id)
-    state = state.changed(pinned=target, binding=belief.bound(known, view))
+    state = state.changed(pinned=target, binding=doubts.bound(known, view))
     if target.present or state.request.adds:
         return state
     # It may have joined after the list was read, and before its EtcdMember was.

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etcd_handoff.belief import ResourceClaim
+from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.etcdmember import (
     MESSAGE_JOINED,
     MESSAGE_REMOVED,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etcd_handoff import belief
+from etcd_handoff import doubts
 from etcd_handoff.activity_io import ChangeInput, CheckLeaderInput, StepInput
 from etcd_handoff.contract import HandoffState
 from etcd_handoff.operation import proposal
@@ -65,7 +65,7 @@ def seen(state: OperationState, view: ClusterView | None) -> OperationState:
     believed = undoubted(state)
     if believed is None or state.pinned is None:
         return state
-    pinned, state = state.pinned, state.changed(binding=belief.bound(state.binding, believed))
+    pinned, state = state.pinned, state.changed(binding=doubts.bound(state.binding, believed))
     if state.request.adds:
         return _joining(state, pinned, believed)
     return state.changed(absent=state.absent or believed.member(pinned.member_id) is None)
@@ -88,7 +88,7 @@ def undoubted(state: OperationState) -> ClusterView | None:
     if state.view is None or state.pinned is None:
         return None
     departed = () if state.request.adds else (state.pinned.member_id,)
-    return None if belief.contradiction(state.view, state.binding, departed) else state.view
+    return None if doubts.contradiction(state.view, state.binding, departed) else state.view
 
 
 def doubtful(state: OperationState) -> tuple[str, ...]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff import belief
-from etcd_handoff.belief import Binding, ResourceClaim
+from etcd_handoff import doubts
 from etcd_handoff.contract import workflow_id
+from etcd_handoff.doubts import Binding, ResourceClaim
 from etcd_handoff.etcdmember import as_listed
 from etcd_handoff.operation import leave_orders
 from etcd_handoff.operation.member_resources import SyncMembersInput
@@ -62,7 +62,7 @@ def seconds_to_next_round(state: ReconcilerState, resync_seconds: float, now: fl
 
 def list_doubt(state: ReconcilerState, resources: Sequence[MemberResource], view: ClusterView) -> Doubt | None:
     """Why nothing may be concluded from a member list, whatever was known before; no confirmation settles it."""
-    return belief.contradiction(view, Binding(), _departed(state, resources))
+    return doubts.contradiction(view, Binding(), _departed(state, resources))
 
 
 def cluster_doubt(state: ReconcilerState, resources: Sequence[MemberResource], view: ClusterView) -> Doubt | None:
@@ -70,7 +70,7 @@ def cluster_doubt(state: ReconcilerState, resources: Sequence[MemberResource], v
 
     That it was restored lasts, though the restored cluster grows beyond what was known of the old one.
     """
-    return state.restored or belief.contradiction(view, state.binding, _departed(state, resources))
+    return state.restored or doubts.contradiction(view, state.binding, _departed(state, resources))
 
 
 def after_change_of_cluster(state: ReconcilerState, resources: Sequence[MemberResource]) -> ReconcilerState:

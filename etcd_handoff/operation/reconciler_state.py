@@ -7,8 +7,8 @@ from typing import Final
 
 from pydantic import Field
 
-from etcd_handoff.belief import Binding
 from etcd_handoff.cluster_view import Doubt
+from etcd_handoff.doubts import Binding
 from etcd_handoff.operation.member_resources import MemberResource
 from etcd_handoff.wire import ClusterName, Message, Request
 

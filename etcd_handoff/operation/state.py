@@ -11,9 +11,9 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 from pydantic import Field
 
 from etcd_handoff.activity_io import FindResourceResult, Target, WorkerInfo
-from etcd_handoff.belief import Binding, ResourceClaim
 from etcd_handoff.cluster_view import ClusterView
 from etcd_handoff.contract import Approval, HandoffState, OperationRequest, RemovalRequest, Step
+from etcd_handoff.doubts import Binding, ResourceClaim
 from etcd_handoff.operation import step_log
 from etcd_handoff.operation.commands import AwaitNewLeader, Command, Failure, Until
 from etcd_handoff.operation.phases import Ending, EndPhase, LeaveStep, LookDue

@@ -19,7 +19,7 @@ What `plan` never does, whatever the view:
 3. Identity. It only ever speaks of the pinned member ID in the pinned cluster, or of the peer URLs that are to be
    added. A name is resolved once, by `resolve`.
 4. Belief. It concludes nothing, `Done` and `LastVoter` included, from a view that contradicts itself or what is known
-   of the cluster (`etcd_handoff.belief`).
+   of the cluster (`etcd_handoff.doubts`).
 5. One change at a time. It adds no learner while another member is a learner or has not started.
 
 A strategy per goal (`removal`, `addition`) chooses the step; `safety.check` has the last word on it.
@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, overload
 
-from etcd_handoff import belief
+from etcd_handoff import doubts
 from etcd_handoff.planning import addition, removal, safety
 from etcd_handoff.planning.decisions import (
     AdditionDecision,
@@ -89,7 +89,7 @@ def plan(view: ClusterView, goal: MemberPresent) -> AdditionDecision: ...
 def plan(view: ClusterView, goal: Goal) -> Decision: ...
 def plan(view: ClusterView, goal: Goal) -> Decision:
     """The one thing to do about `goal` on what `view` shows; see the module's docstring for what it never does."""
-    if doubt := belief.contradiction(view, goal.binding, departed=goal.departing):
+    if doubt := doubts.contradiction(view, goal.binding, departed=goal.departing):
         return doubted(doubt)
     chosen = removal.plan(view, goal) if isinstance(goal, MemberAbsent) else addition.plan(view, goal)
     return safety.check(view, goal, chosen)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from etcd_handoff import belief
+from etcd_handoff import doubts
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import Doubt
@@ -17,11 +17,11 @@ class Reason(StrEnum):
 
     CLUSTER_UNAVAILABLE = "ClusterUnavailable"
     MIXED_CLUSTERS = "MixedClusters"
-    WRONG_CLUSTER = belief.WRONG_CLUSTER
-    LISTS_DIFFER = belief.LISTS_DIFFER
-    UNLISTED_MEMBER = belief.UNLISTED_MEMBER
-    ZERO_ID = belief.ZERO_ID
-    RESOURCES_DISAGREE = belief.RESOURCES_DISAGREE
+    WRONG_CLUSTER = doubts.WRONG_CLUSTER
+    LISTS_DIFFER = doubts.LISTS_DIFFER
+    UNLISTED_MEMBER = doubts.UNLISTED_MEMBER
+    ZERO_ID = doubts.ZERO_ID
+    RESOURCES_DISAGREE = doubts.RESOURCES_DISAGREE
     NO_LEADER = "NoLeader"
     NO_QUORUM = "NoQuorum"
     QUORUM_AT_RISK = "QuorumAtRisk"
@@ -40,9 +40,9 @@ class Reason(StrEnum):
     HASH_UNKNOWN = "HashUnknown"
     SNAPSHOT_FAILED = "SnapshotFailed"
     LAST_VOTER = "LastVoter"
-    CLUSTER_CHANGED = belief.CLUSTER_CHANGED
-    CLUSTER_RESTORED = belief.CLUSTER_RESTORED
-    OLD_ETCD = belief.OLD_ETCD
+    CLUSTER_CHANGED = doubts.CLUSTER_CHANGED
+    CLUSTER_RESTORED = doubts.CLUSTER_RESTORED
+    OLD_ETCD = doubts.OLD_ETCD
     DATA_INCONSISTENT = "DataInconsistent"
     LEARNER_NOT_STARTED = "LearnerNotStarted"
     LEARNER_UNREACHABLE = "LearnerUnreachable"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from etcd_handoff.belief import Binding
+from etcd_handoff.doubts import Binding
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView, MemberView

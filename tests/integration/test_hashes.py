@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
-from activities.preconditions import PreconditionActivities
+from activities.hash_and_snapshot import HashAndSnapshotActivities
 from etcd_handoff.activity_io import CheckLeaderInput, StepInput
 from etcd_handoff.config import load_config
 from etcd_handoff.etcd.gateway import EtcdGateway
@@ -28,7 +28,7 @@ async def test_compaction_between_two_hashes_is_no_difference(tmp_path: Path) ->
     async with Lab(LabOptions(kubernetes=False, temporal=False, directory=tmp_path)) as lab:
         config, run = load_config(lab.config_path), ActivityEnvironment().run
         etcd, url = EtcdActivities(config, "node0", EtcdGateway), lab.nodes[0].etcd_url
-        hashes = PreconditionActivities(config, "node0", etcd.looks)
+        hashes = HashAndSnapshotActivities(config, "node0", etcd.looks)
 
         async def keep_compacting() -> None:
             while True:
@@ -65,7 +65,7 @@ async def test_newest_revision_that_is_compacted_can_be_compared(tmp_path: Path)
     async with Lab(LabOptions(kubernetes=False, temporal=False, directory=tmp_path)) as lab:
         config, run = load_config(lab.config_path), ActivityEnvironment().run
         etcd, url = EtcdActivities(config, "node0", EtcdGateway), lab.nodes[0].etcd_url
-        hashes = PreconditionActivities(config, "node0", etcd.looks)
+        hashes = HashAndSnapshotActivities(config, "node0", etcd.looks)
         try:
             view = (await run(etcd.check_leader, CheckLeaderInput(cluster=lab.cluster))).view
             assert view is not None

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from temporalio import activity
 
-from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.config import ClusterProfile, Config, EtcdProfile, KubernetesProfile
+from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.etcd.port import EtcdPort, KeyspaceHash
 from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.operation.matching import claim_of
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from activities.etcd import MakeEtcd, ReadClaims
-    from etcd_handoff.belief import ResourceClaim
     from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.doubts import ResourceClaim
     from etcd_handoff.kubernetes.pool import KubernetesGateways
     from tests.model.cluster import Cluster
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.belief import Answer, contradictions
 from etcd_handoff.cluster_view import ClusterView, MemberView
+from etcd_handoff.doubts import Answer, contradictions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

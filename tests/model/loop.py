@@ -25,7 +25,7 @@ from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.step_log import within
 from tests.model.cluster import CrashError
 from tests.model.gateways import claims_of, config_of, etcd_of, gateways_of
-from workflows.execute import CALLS
+from workflows.activity_calls import CALLS
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.commands import Command

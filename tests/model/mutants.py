@@ -10,7 +10,7 @@ import activities.etcd_looks
 import activities.etcd_removal
 import activities.member_resource
 from activities.etcd_removal import Removal
-from etcd_handoff import belief, planning
+from etcd_handoff import doubts, planning
 from etcd_handoff.errors import UnknownOutcomeError
 from etcd_handoff.operation import gates, loop, observation
 from etcd_handoff.planning import Blocked, Done, MemberAbsent, Reason, Refused, Remove, Transfer
@@ -175,7 +175,7 @@ PLAN: Final[tuple[tuple[object, str], ...]] = tuple(
 )
 PLACES: Final[dict[Callable[..., Any], tuple[tuple[object, str], ...]]] = {
     means_whoever_has_the_name: ((observation, "intent"),),
-    asks_no_witness: ((belief, "witness"),),
+    asks_no_witness: ((doubts, "witness"),),
     commits_nothing_before_it_looks: ((ModelEtcd, "acquire_lock"),),
     heeds_no_lock: ((ModelEtcd, "acquire_lock"),),
     keeps_the_lock: ((Removal, "_acknowledge"),),

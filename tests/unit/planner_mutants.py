@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, Protocol
 
-from etcd_handoff import belief, planning
+from etcd_handoff import doubts, planning
 from etcd_handoff.cluster_view import ClusterView, Leadership, MemberView
 from etcd_handoff.planning import (
     Blocked,
@@ -102,13 +102,13 @@ MUTANTS: Final[dict[str, tuple[object, str, object]]] = {
     "contradictions are overlooked": (planning, "plan", believing),
     "it concludes before it doubts": (planning, "plan", concluding_first),
     "who left and runs on blocks its own end": (planning, "plan", waiting_for_ever),
-    "old servers are as good": (belief, "_older", lambda *_: False),
+    "old servers are as good": (doubts, "_older", lambda *_: False),
     "a restored cluster is the same": (
         planning,
         "plan",
         lambda v, i: REAL_PLAN(v, replace(i, seen_term=0, seen_index=0)),
     ),
-    "any step back is a restore": (belief, "INDEX_SLACK", 0),
+    "any step back is a restore": (doubts, "INDEX_SLACK", 0),
     "learners vote": (ClusterView, "voters", property(lambda view: view.members)),
     "who answers is healthy": (ClusterView, "healthy_voters", property(all_that_answer)),
     "one member's word makes a leader": (ClusterView, "leadership", property(first_word)),

@@ -26,7 +26,7 @@ from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from tests.model.gateways import config_of
 from tests.unit.test_removal_loop import step
-from workflows.execute import CALLS
+from workflows.activity_calls import CALLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

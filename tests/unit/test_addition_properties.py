@@ -111,7 +111,7 @@ def joiner(state: str, leader: str | None, kind: tuple[frozenset[int], int], oth
 @settings(max_examples=1_000)
 @given(situations())
 def test_no_view_leads_to_a_violation(situation: Situation) -> None:
-    """Quorum, identity and belief hold for every view, and nothing waits that could go on."""
+    """Quorum and identity hold for every view, doubts block it, and nothing waits that could go on."""
     assert judge(*situation) == []
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.cli import doctor_checks as checks
 from etcd_handoff.cli import doctor_endpoints as endpoints
 from etcd_handoff.cli.doctor_checks import CheckResult
@@ -16,6 +15,7 @@ from etcd_handoff.cli.remedies import NO_ANSWER, remedy_for
 from etcd_handoff.cli.render.doctor import check_lines, check_object
 from etcd_handoff.cli.render.members import alarm_lines
 from etcd_handoff.cluster_view import Alarm, ClusterView, Doubt, MemberView
+from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.exit_status import worst_exit
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)

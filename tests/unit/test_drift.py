@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etcd_handoff.belief import (
+from etcd_handoff.cluster_view import ClusterView, Doubt, MemberView, quorum
+from etcd_handoff.doubts import (
     CLUSTER_CHANGED,
     CLUSTER_RESTORED,
     LISTS_DIFFER,
@@ -14,7 +15,6 @@ from etcd_handoff.belief import (
     RESOURCES_DISAGREE,
     ResourceClaim,
 )
-from etcd_handoff.cluster_view import ClusterView, Doubt, MemberView, quorum
 from etcd_handoff.etcdmember import HELD_BACK
 from etcd_handoff.operation import drift
 from etcd_handoff.operation.matching import member_of

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.cluster_view import MemberView
+from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation.matching import (
     claim_of,
     desired_status,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from etcd_handoff.belief import Binding
 from etcd_handoff.cluster_view import Doubt
+from etcd_handoff.doubts import Binding
 from etcd_handoff.operation import drift, reconciler
 from etcd_handoff.operation.member_resources import MemberResource
 from etcd_handoff.operation.reconciler_state import (

@@ -22,9 +22,9 @@ from etcd_handoff.activity_io import (
     UpdateStatusInput,
     UpdateStatusResult,
 )
-from etcd_handoff.belief import ResourceClaim
 from etcd_handoff.config import Config
 from etcd_handoff.contract import Step
+from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.errors import (
     AdmissionError,
     ApiUnavailableError,
@@ -39,7 +39,7 @@ from etcd_handoff.errors import (
 from etcd_handoff.managed_fields import SPEC_LEAVE, Write, last_write
 from etcd_handoff.operation.identity import DRY_RUN_SECONDS
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
-from workflows.execute import ATTEMPTS
+from workflows.activity_calls import ATTEMPTS
 
 OURS, NEXT = "c1", "d1"
 RECORD = UpdateStatusInput(

@@ -15,8 +15,8 @@ from temporalio.exceptions import ActivityError, WorkflowAlreadyStartedError, is
 
 with workflow.unsafe.imports_passed_through():
     from activities.etcd import EtcdActivities
+    from activities.hash_and_snapshot import HashAndSnapshotActivities
     from activities.member_status import KubernetesActivities
-    from activities.preconditions import PreconditionActivities
     from activities.worker_info import WorkerActivities
     from etcd_handoff.operation.addition import AddTarget, PromoteTarget
     from etcd_handoff.operation.commands import (
@@ -90,8 +90,8 @@ class Call(NamedTuple):
 
 CALLS: Final[dict[type[Activity], Call]] = {
     Observe: Call(EtcdActivities.check_leader, LOOK_TIMEOUT),
-    CheckHash: Call(PreconditionActivities.check_hash, HASH_TIMEOUT, takes_minutes=True, retry=RETRY_LONG),
-    TakeSnapshot: Call(PreconditionActivities.take_snapshot, SNAPSHOT_TIMEOUT, takes_minutes=True, retry=RETRY_LONG),
+    CheckHash: Call(HashAndSnapshotActivities.check_hash, HASH_TIMEOUT, takes_minutes=True, retry=RETRY_LONG),
+    TakeSnapshot: Call(HashAndSnapshotActivities.take_snapshot, SNAPSHOT_TIMEOUT, takes_minutes=True, retry=RETRY_LONG),
     TransferLeadership: Call(EtcdActivities.move_leader, CHANGE_TIMEOUT),
     AwaitNewLeader: Call(EtcdActivities.await_election, CHANGE_TIMEOUT),
     AddTarget: Call(EtcdActivities.add_learner, CHANGE_TIMEOUT),

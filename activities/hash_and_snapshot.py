@@ -29,7 +29,7 @@ TRIES: Final = 5
 """A compaction between two hashes makes them incomparable; Kubernetes compacts every five minutes."""
 
 
-class PreconditionActivities:
+class HashAndSnapshotActivities:
     """The activities that only read, and store what they have read.
 
     Args:

@@ -1,7 +1,7 @@
 """Drives an operation: carries out what `loop.decide` commands, and hears what people and the queue say meanwhile.
 
-Commands become activities, timers and messages here (`execute.py` has the time-outs and retries); what is decided and
-why is `etcd_handoff.operation`'s. That runs inside the workflow: editing it is editing this.
+Commands become activities, timers and messages here (`activity_calls.py` has the time-outs and retries). What is
+decided and why is `etcd_handoff.operation`'s. That runs inside the workflow: editing it is editing this.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation.state import OperationState
     from etcd_handoff.temporal.converter import invalid_input
     from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
-    from workflows import continuation, execute
+    from workflows import activity_calls, continuation
     from workflows.queue_entry import entry_of, take_turn
 
 if TYPE_CHECKING:
@@ -112,15 +112,15 @@ class Operation:
             case AskQueue():
                 result = await self._ask_queue(command)
             case DescribeWorker():
-                result = await execute.describe_worker(command.cluster)
+                result = await activity_calls.describe_worker(command.cluster)
             case HandRecordOver():
-                await execute.hand_record_over(command)
+                await activity_calls.hand_record_over(command)
             case TransferLeadership():
                 result = await self._transfer(command)
             case AwaitNewLeader():
                 result = await self._await_election(command)
             case _:
-                result = await execute.activity(command)
+                result = await activity_calls.activity(command)
         return result
 
     async def _ask_queue(self, command: AskQueue) -> TakeTurnResult:
@@ -141,11 +141,11 @@ class Operation:
 
     async def _transfer(self, command: TransferLeadership) -> Any:
         """The election is awaited beside the transfer and not after it, which saves a way through Temporal."""
-        electing = asyncio.create_task(execute.activity(command.election))
-        execute.may_be_left(electing)
+        electing = asyncio.create_task(activity_calls.activity(command.election))
+        activity_calls.may_be_left(electing)
         moved = False
         try:
-            result = await execute.activity(command)
+            result = await activity_calls.activity(command)
             moved = not isinstance(result, StepFailure) and result.step.outcome == StepOutcome.MOVED
         finally:
             if moved:
@@ -157,14 +157,14 @@ class Operation:
     async def _await_election(self, command: AwaitNewLeader) -> Any:
         electing, self._election = self._election, None
         if electing is None:
-            return await execute.activity(command)
+            return await activity_calls.activity(command)
         try:
             result = await electing
         finally:
             electing.cancel()
         if isinstance(result, StepFailure) or result.step.outcome == StepOutcome.ELECTED:
             return result
-        return await execute.activity(command)  # the first one has waited for a transfer that came late
+        return await activity_calls.activity(command)  # the first one has waited for a transfer that came late
 
     # --- what people and the queue say --------------------------------------------------------------------------------
 

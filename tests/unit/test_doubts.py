@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etcd_handoff import belief, planning
-from etcd_handoff.belief import Answer, Binding, ResourceClaim, bound, contradiction, contradictions, expected, witness
+from etcd_handoff import doubts, planning
 from etcd_handoff.cluster_view import ClusterView, Doubt
+from etcd_handoff.doubts import Answer, Binding, ResourceClaim, bound, contradiction, contradictions, expected, witness
 from tests.unit.views import CLUSTER, INDEX, A, B, C, D, cluster, doubt, down, member
 
 OTHER: Final = "1"
@@ -65,14 +65,14 @@ def test_foreign_list_is_not_held_against_the_lists_of_this_cluster() -> None:
 
 def test_member_that_runs_and_is_not_listed_is_named() -> None:
     """It gives no list: a removed member that still runs looks so."""
-    found = the_one(contradictions(CLUSTER, BOTH, [said(A, BOTH), said(C, None, number=3)]), belief.UNLISTED_MEMBER)
+    found = the_one(contradictions(CLUSTER, BOTH, [said(A, BOTH), said(C, None, number=3)]), doubts.UNLISTED_MEMBER)
     assert f"member {C} (endpoint 3 of the profile) answers, but gives no member list that it is in" in found.text
     assert (found.member_id, found.by_status_alone) == (C, True)
 
 
 def test_removed_member_that_lists_the_others_agrees_that_it_is_out() -> None:
     """For a moment after its removal it still answers, with the membership as it is now."""
-    found = the_one(contradictions(CLUSTER, BOTH, [said(A, BOTH), said(C, BOTH)]), belief.UNLISTED_MEMBER)
+    found = the_one(contradictions(CLUSTER, BOTH, [said(A, BOTH), said(C, BOTH)]), doubts.UNLISTED_MEMBER)
     assert found.by_status_alone
 
 
@@ -80,20 +80,20 @@ def test_removed_member_that_lists_the_others_agrees_that_it_is_out() -> None:
 def test_member_that_lists_itself_against_the_others_is_no_leftover(own: frozenset[str]) -> None:
     """Both sides are named, and what each lists; nothing of it is by status alone."""
     unlisted, differ = contradictions(CLUSTER, BOTH, [said(A, BOTH), said(B, BOTH), said(C, own)])
-    assert (unlisted.kind, unlisted.member_id, unlisted.by_status_alone) == (belief.UNLISTED_MEMBER, C, False)
-    assert differ.kind == belief.LISTS_DIFFER
+    assert (unlisted.kind, unlisted.member_id, unlisted.by_status_alone) == (doubts.UNLISTED_MEMBER, C, False)
+    assert differ.kind == doubts.LISTS_DIFFER
     assert f"member {A}, {B} lists {A}, {B}; member {C} lists {', '.join(sorted(own))}" in differ.text
 
 
 def test_list_that_was_taken_counts_though_its_giver_is_not_among_the_answers() -> None:
     """One answer is enough to contradict it."""
-    found = the_one(contradictions(CLUSTER, BOTH, [said(A, ALL)]), belief.LISTS_DIFFER)
+    found = the_one(contradictions(CLUSTER, BOTH, [said(A, ALL)]), doubts.LISTS_DIFFER)
     assert f"the member list is {A}, {B}; member {A} lists {A}, {B}, {C}" in found.text
 
 
 def test_empty_list_is_a_list() -> None:
     """One that names nobody contradicts, too."""
-    found = the_one(contradictions(CLUSTER, BOTH, [said(A, BOTH), said(B, frozenset())]), belief.LISTS_DIFFER)
+    found = the_one(contradictions(CLUSTER, BOTH, [said(A, BOTH), said(B, frozenset())]), doubts.LISTS_DIFFER)
     assert f"member {B} lists nobody" in found.text
 
 
@@ -110,7 +110,7 @@ def test_empty_list_is_a_list() -> None:
 def test_zero_id_is_named_first(cluster_id: str, listed: frozenset[str], answers: list[Answer]) -> None:
     """Etcd never gives it; a proxy that stands in for members does."""
     found = contradictions(cluster_id, listed, answers)[0]
-    assert found.kind == belief.ZERO_ID
+    assert found.kind == doubts.ZERO_ID
     assert ("endpoint 2 of the profile" if answers else "the member list") in found.text
 
 
@@ -130,7 +130,7 @@ def test_another_cluster_than_the_one_that_is_meant_lasts() -> None:
     """Both are named."""
     found = contradiction(VIEW, Binding(cluster_id=OTHER))
     assert found is not None
-    assert (found.kind, found.lasting) == (belief.CLUSTER_CHANGED, True)
+    assert (found.kind, found.lasting) == (doubts.CLUSTER_CHANGED, True)
     assert f"cluster {CLUSTER}, cluster {OTHER} is meant" in found.text
 
 
@@ -143,8 +143,8 @@ def test_doubt_of_the_look_goes_before_another_cluster() -> None:
 
 def test_member_that_has_left_may_run_on_without_a_list() -> None:
     """Only it, only without a list of its own, and only for whom it is known to have left."""
-    alone = cluster(member(A), member(B), doubts=doubt(belief.UNLISTED_MEMBER, C, by_status_alone=True))
-    listing = cluster(member(A), member(B), doubts=doubt(belief.UNLISTED_MEMBER, C))
+    alone = cluster(member(A), member(B), doubts=doubt(doubts.UNLISTED_MEMBER, C, by_status_alone=True))
+    listing = cluster(member(A), member(B), doubts=doubt(doubts.UNLISTED_MEMBER, C))
     assert contradiction(alone, Binding(), departed=(C,)) is None
     assert contradiction(alone, Binding(), departed=(D,)) is not None
     assert contradiction(alone, Binding()) is not None
@@ -155,11 +155,11 @@ def test_member_that_has_left_and_runs_on_leaves_no_doubt_about_names() -> None:
     """It forbids a change; who lists others, or is of another cluster, leaves everything in doubt."""
     mute = contradictions(CLUSTER, ALL, [said(A), said(D, listed=None)])
     left = cluster(member(A), doubts=mute)
-    assert belief.silent_outsiders(left) == (D,)
-    assert contradiction(left, Binding(), belief.silent_outsiders(left)) is None
+    assert doubts.silent_outsiders(left) == (D,)
+    assert contradiction(left, Binding(), doubts.silent_outsiders(left)) is None
     for answer in (said(D, frozenset({D})), said(D, listed=None, cluster_id=OTHER)):
         odd = cluster(member(A), doubts=contradictions(CLUSTER, ALL, [said(A), answer]))
-        assert contradiction(odd, Binding(), belief.silent_outsiders(odd)) is not None
+        assert contradiction(odd, Binding(), doubts.silent_outsiders(odd)) is not None
 
 
 def test_foreign_cluster_on_the_departed_members_address_is_a_contradiction() -> None:
@@ -173,23 +173,23 @@ def test_old_etcd_is_believed_nothing() -> None:
     """Whoever concludes from a list asks here, so none of them takes one member's memory for it."""
     found = contradiction(cluster(member(A), member(B, version="3.4.37")), Binding())
     assert found is not None
-    assert (found.kind, found.lasting) == (belief.OLD_ETCD, True)
+    assert (found.kind, found.lasting) == (doubts.OLD_ETCD, True)
     assert "node1 runs 3.4.37" in found.text
 
 
 @pytest.mark.parametrize(
     ("term", "index"),
-    [(8, 0), (8, INDEX), (7, 2 * INDEX + 1), (7, INDEX + belief.INDEX_SLACK + 1), (0, INDEX + belief.INDEX_SLACK + 1)],
+    [(8, 0), (8, INDEX), (7, 2 * INDEX + 1), (7, INDEX + doubts.INDEX_SLACK + 1), (0, INDEX + doubts.INDEX_SLACK + 1)],
 )
 def test_restored_cluster_is_another_history(term: int, index: int) -> None:
     """Term or index have gone back: what was ordered before counts no more, and both standings are named."""
     found = contradiction(VIEW, Binding(cluster_id=CLUSTER, term=term, raft_index=index))
     assert found is not None
-    assert (found.kind, found.lasting) == (belief.CLUSTER_RESTORED, True)
+    assert (found.kind, found.lasting) == (doubts.CLUSTER_RESTORED, True)
     assert f"stood at term {term}, index {index}, and now stands at term 7, index {INDEX}" in found.text
 
 
-@pytest.mark.parametrize(("term", "index"), [(7, INDEX), (6, INDEX), (7, INDEX + belief.INDEX_SLACK), (0, 0)])
+@pytest.mark.parametrize(("term", "index"), [(7, INDEX), (6, INDEX), (7, INDEX + doubts.INDEX_SLACK), (0, 0)])
 def test_leader_that_knows_of_some_entries_less_is_no_restore(term: int, index: int) -> None:
     """A new leader may not know yet that the newest entries are committed."""
     assert contradiction(VIEW, Binding(cluster_id=CLUSTER, term=term, raft_index=index)) is None
@@ -251,7 +251,7 @@ def test_etcdmembers_that_all_speak_of_others_are_a_doubt() -> None:
     """The list may be another cluster's; who speaks of whom is told."""
     found = witness(VIEW, [claim("node7", "7"), claim("node8", "8"), claim("node0", A, "False")])
     assert found is not None
-    assert found.kind == belief.RESOURCES_DISAGREE
+    assert found.kind == doubts.RESOURCES_DISAGREE
     for part in ("node7 of 7", "node8 of 8", f"node0 ({A})", CLUSTER):
         assert part in found.text
     assert f"of {A}" not in found.text
@@ -276,14 +276,14 @@ def test_profile_may_name_its_cluster() -> None:
     assert expected(VIEW, "") is VIEW
     assert expected(VIEW, CLUSTER) is VIEW
     doubted = expected(cluster(member(A), doubts=doubt("MixedClusters")), OTHER)
-    assert [d.kind for d in doubted.doubts] == [belief.WRONG_CLUSTER, "MixedClusters"]
+    assert [d.kind for d in doubted.doubts] == [doubts.WRONG_CLUSTER, "MixedClusters"]
     assert OTHER in doubted.doubts[0].text
     assert CLUSTER in doubted.doubts[0].text
 
 
 def test_every_kind_of_doubt_is_a_reason() -> None:
     """What blocks has a heading in the reference."""
-    kinds = {name: value for name, value in vars(belief).items() if name.isupper() and isinstance(value, str)}
+    kinds = {name: value for name, value in vars(doubts).items() if name.isupper() and isinstance(value, str)}
     assert len(kinds) >= 8
     assert set(kinds.values()) <= {reason.value for reason in planning.Reason}
 
