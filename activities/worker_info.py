@@ -37,4 +37,5 @@ class WorkerActivities:
             remover=profile.remover if profile else "etcd",
             cluster_id=(profile.cluster_id or "") if profile else "",
             kubernetes=profile is not None and profile.kubernetes is not None,
+            nodes={member: node for member, node in profile.nodes.items() if member != node} if profile else {},
         )

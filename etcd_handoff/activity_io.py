@@ -93,12 +93,14 @@ class WorkerInfo(Message):
         remover: Who takes members out: `etcd`, this project itself, or `k0s`, which is only asked to.
         cluster_id: The profile's `cluster_id`; empty when it names none, and then EtcdMembers are the second witness.
         kubernetes: The profile has Kubernetes.
+        nodes: Name of the node on which a member runs, by the member's name, where it is called otherwise.
     """
 
     search_attributes: bool
     remover: Remover = "etcd"
     cluster_id: str = ""
     kubernetes: bool = False
+    nodes: dict[str, str] = {}  # noqa: RUF012  # pydantic copies a default
 
 
 class StepResult(Message):

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from etcd_handoff.contract import TASK_QUEUE, Remover
 from etcd_handoff.errors import ConfigError, UnknownClusterError
 from etcd_handoff.etcd.client_url import canonical_url
-from etcd_handoff.wire import ClusterName, describe, in_words
+from etcd_handoff.wire import ClusterName, MemberName, describe, in_words
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -63,6 +63,22 @@ def _once(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _one_node_each(nodes: dict[str, str]) -> dict[str, str]:
+    for node, times in Counter(nodes.values()).items():
+        if times > 1:
+            members = ", ".join(sorted(member for member, its_node in nodes.items() if its_node == node))
+            msg = f"{members} are all on {node!r}; a node has one member: correct all but one"
+            raise ValueError(msg)
+    return nodes
+
+
+def _node_name(text: str) -> str:
+    if not NODE_NAME.fullmatch(text):
+        msg = "is no node name; write it as the worker there has it with --node"
+        raise ValueError(msg)
+    return text
+
+
 def _cluster_id(text: str) -> str:
     digits = text.lower().removeprefix("0x").lstrip("0")
     if not HEX_ID.fullmatch(digits):
@@ -72,9 +88,12 @@ def _cluster_id(text: str) -> str:
 
 
 HEX_ID: Final = re.compile(r"[0-9a-f]{1,16}")
+NODE_NAME: Final = re.compile(r"[^\s/]+")
+"""A node's name ends the name of its task queue."""
 S = TypeVar("S", bound=Section)
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 ClusterId = Annotated[str, AfterValidator(_cluster_id)]
+NodeName = Annotated[str, AfterValidator(_node_name)]
 Location = Annotated[Path, AfterValidator(_path)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Seconds = Annotated[float, Field(gt=0, le=60)]
@@ -169,12 +188,15 @@ class ClusterProfile(Section):
             reconciler is asked by `spec.leave` of the EtcdMember.
         cluster_id: ID of the cluster that is meant, in hex as `etcdctl endpoint status` prints it: nothing is believed
             of another one. Left out, it is the cluster that is seen first.
+        nodes: Name of the node on which a member runs, by the member's name; a member that is not here runs on the
+            node that is called like it.
     """
 
     etcd: EtcdProfile
     kubernetes: KubernetesProfile | None = None
     remover: Remover = "etcd"
     cluster_id: ClusterId | None = None
+    nodes: Annotated[dict[MemberName, NodeName], AfterValidator(_one_node_each)] = {}
 
     @model_validator(mode="after")
     def _k0s_reads_resources(self) -> Self:

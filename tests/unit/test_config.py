@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from activities.worker_info import WorkerActivities
 from etcd_handoff.cli.doctor_certificates import kubeconfig_certificates
 from etcd_handoff.config import (
     CONFIG_VARIABLE,
@@ -112,6 +113,17 @@ def test_kubernetes_without_a_kubeconfig_is_in_cluster(file: Path) -> None:
     assert (kubernetes.kubeconfig, kubernetes.contexts) == (None, ())
 
 
+def test_nodes_of_members_that_are_called_otherwise_are_told_to_workflows(file: Path) -> None:
+    """Workflows read no file: the worker tells them the nodes, and only those that differ from the member's name."""
+    table = '[clusters.prod.nodes]\netcd-a = "node1"\nnode2 = "node2"\n"etcd.c" = "node3.example"\n'
+    config = load(file, GOOD + table)
+    assert config.cluster("prod").nodes == {"etcd-a": "node1", "node2": "node2", "etcd.c": "node3.example"}
+    told = WorkerActivities(config, search_attributes=True).traits("prod")
+    assert told.nodes == {"etcd-a": "node1", "etcd.c": "node3.example"}
+    assert WorkerActivities(config, search_attributes=True).traits("unknown").nodes == {}
+    assert load(file, GOOD).cluster("prod").nodes == {}
+
+
 def test_unknown_cluster_lists_the_known_ones(file: Path) -> None:
     """The message has what was asked for and what there is, sorted."""
     config = load(file, GOOD + "[clusters.dev.etcd]\n" + ENDPOINTS)
@@ -162,7 +174,21 @@ def test_unknown_cluster_lists_the_known_ones(file: Path) -> None:
         ('tls_server_name = ""', "clusters.prod.etcd.tls_server_name", "is empty; give a text"),
         ("endpoint = 1", "clusters.prod.etcd.endpoint", "is no known key; known here: ca_file, call_timeout_seconds,"),
         ('password = "s3cr3t"', "clusters.prod.etcd.password", "key_file, password_file, snapshot_directory,"),
-        ("[clusters.prod.kubernets]", "clusters.prod.kubernets", "known here: cluster_id, etcd, kubernetes, remover"),
+        (
+            "[clusters.prod.kubernets]",
+            "clusters.prod.kubernets",
+            "known here: cluster_id, etcd, kubernetes, nodes, remover",
+        ),
+        ("[clusters.prod.nodes]\na = 5", "clusters.prod.nodes.a", 'give a text in quotes, "..."'),
+        ('[clusters.prod.nodes]\na = ""', "clusters.prod.nodes.a", "is no node name; write it as the worker there has"),
+        ('[clusters.prod.nodes]\na = "b/c"', "clusters.prod.nodes.a", "is no node name; write it as the worker there"),
+        ('[clusters.prod.nodes]\n"a/b" = "c"', "clusters.prod.nodes.a/b.[key]", "give a member name"),
+        ('[clusters.prod]\nnodes = "a"', "clusters.prod.nodes", "give a table"),
+        (
+            '[clusters.prod.nodes]\nb = "node1"\na = "node1"',
+            "clusters.prod.nodes",
+            "a, b are all on 'node1'; a node has one member: correct all but one",
+        ),
         ("[cluster.prod]", "cluster", "known here: clusters, task_queue"),
         (
             '[clusters.prod.kubernetes]\ncontext = "a"',
