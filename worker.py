@@ -21,6 +21,7 @@ from etcd_handoff.config import Config, chosen_config, own_node
 from etcd_handoff.config_files import check_files
 from etcd_handoff.errors import ConfigError
 from etcd_handoff.etcd.gateway import EtcdGateway
+from etcd_handoff.etcd.member_hosts import member_hosts
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
 from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.presets import PRESETS
@@ -65,7 +66,7 @@ async def serve(config: Config, node: str, ready_file: Path | None = None) -> No
     ready = Readiness(ready_file, client, may_describe=described)
     search_attributes = await ensure_search_attributes(client)
     own = WorkerActivities(config, search_attributes=search_attributes)
-    gateways = KubernetesGateways(config, node)
+    gateways = KubernetesGateways(config, node, hosts=member_hosts)
     etcd = EtcdActivities(
         config, node, EtcdGateway, prefetch=gateways.prefetch, traits=own.traits, claims=gateways.claims
     )

@@ -87,6 +87,10 @@ class ClusterProfile(Section):
             raise ValueError(msg)
         return self
 
+    def member_on(self, node: str) -> str:
+        """Name of the member on a node, as far as this profile tells: where it tells nothing, that of the node."""
+        return next((member for member, its_node in self.nodes.items() if its_node == node), node)
+
     @property
     def manages_resources(self) -> bool:
         """Whether members without an EtcdMember get one."""
