@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import logging
 import signal
-import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,13 +17,15 @@ from activities.interceptor import ActivityInterceptor
 from activities.registry import all_activities, node_activities
 from activities.worker_info import WorkerActivities
 from etcd_handoff import __version__
-from etcd_handoff.config import Config, config_path, load_config
+from etcd_handoff.config import Config, chosen_config, own_node
 from etcd_handoff.config_files import check_files
 from etcd_handoff.contract import node_queue
 from etcd_handoff.errors import ConfigError
 from etcd_handoff.etcd.gateway import EtcdGateway
+from etcd_handoff.etcd.member_hosts import member_hosts
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
 from etcd_handoff.kubernetes.pool import KubernetesGateways
+from etcd_handoff.presets import PRESETS
 from etcd_handoff.temporal.client import connect
 from etcd_handoff.temporal.connection_failures import connection_failure
 from etcd_handoff.temporal.interceptors import ArgumentCheckInterceptor
@@ -66,7 +67,7 @@ async def serve(config: Config, node: str, ready_file: Path | None = None) -> No
     ready = Readiness(ready_file, client, may_describe=described)
     search_attributes = await ensure_search_attributes(client)
     own = WorkerActivities(config, search_attributes=search_attributes)
-    gateways = KubernetesGateways(config, node)
+    gateways = KubernetesGateways(config, node, hosts=member_hosts)
     etcd = EtcdActivities(
         config, node, EtcdGateway, prefetch=gateways.prefetch, traits=own.traits, claims=gateways.claims
     )
@@ -106,23 +107,30 @@ def say(text: str) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The worker's options, for this script and for `etcd-handoff worker`."""
+    """The worker's options, for this script; `etcd-handoff worker` has the same."""
     options = argparse.ArgumentParser(prog="worker.py", description=__doc__)
-    options.add_argument("--node", default=socket.gethostname(), help="node this worker runs on (default: host name)")
+    text = "node this worker runs on (default: host name; on a controller, the name of its member)"
+    options.add_argument("--node", help=text)
     options.add_argument("--config", help="configuration file (default: $ETCD_HANDOFF_CONFIG or ./etcd-handoff.toml)")
+    one = options.add_mutually_exclusive_group()
+    for name in PRESETS:
+        text = f"this is a {name} controller: no configuration file is needed"
+        one.add_argument(f"--{name}", dest="preset", action="store_const", const=name, help=text)
+    options.add_argument("--data-dir", type=Path, help="its data directory (default: where it is as it comes)")
+    options.add_argument("--cluster", help="what its cluster is called (default: like the distribution)")
     options.add_argument("--ready-file", type=Path, help="file that is fresh while it takes work; for probes")
     options.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     return options
 
 
-def run(config_file: str | None, node: str, log_level: str = "INFO", ready_file: Path | None = None) -> int:
-    """Serve; the exit status for the shell."""
-    logging.basicConfig(level=log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+def run(options: argparse.Namespace) -> int:
+    """Serve, with the options of `parser`; the exit status for the shell."""
+    logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        config = load_config(config_path(config_file))
+        config = chosen_config(options.config, options.preset, options.cluster, options.data_dir)
         check_files(config)
-        check_ready_file(ready_file)
-        asyncio.run(serve(config, node, ready_file))
+        check_ready_file(options.ready_file)
+        asyncio.run(serve(config, options.node or own_node(config), options.ready_file))
     except ConfigError as error:
         status, text = EXIT_USAGE, str(error)
     except ServerTooOldError as error:
@@ -137,8 +145,7 @@ def run(config_file: str | None, node: str, log_level: str = "INFO", ready_file:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the options, serve, end the process."""
-    options = parser().parse_args(arguments)
-    end_process(run(options.config, options.node, options.log_level, options.ready_file))
+    end_process(run(parser().parse_args(arguments)))
 
 
 if __name__ == "__main__":

@@ -7,175 +7,41 @@ Temporal's environment configuration (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMP
 from __future__ import annotations
 
 import os
-import re
+import socket
 import tomllib
-from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from etcd_handoff.config_fields import ClusterId, Location, NodeName, Section, Text, one_node_each
+from etcd_handoff.config_servers import EtcdProfile, KubernetesProfile
 from etcd_handoff.contract import TASK_QUEUE, Remover
 from etcd_handoff.errors import ConfigError, UnknownClusterError
-from etcd_handoff.etcd.client_url import canonical_url
+from etcd_handoff.presets import PRESETS, PresetName, member_name, with_preset
 from etcd_handoff.wire import ClusterName, MemberName, describe, in_words
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+__all__ = [
+    "CONFIG_VARIABLE",
+    "DEFAULT_CONFIG_FILE",
+    "ClusterProfile",
+    "Config",
+    "EtcdProfile",
+    "KubernetesProfile",
+    "chosen_config",
+    "config_path",
+    "load_config",
+    "own_node",
+    "preset_config",
+]
+
 CONFIG_VARIABLE: Final = "ETCD_HANDOFF_CONFIG"
 DEFAULT_CONFIG_FILE: Final = "etcd-handoff.toml"
-
-
-class Section(BaseModel):
-    """Base of the file's tables: unknown keys are errors, since a misspelt one would silently be left out."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def _endpoint(url: str) -> str:
-    if "@" in url:
-        msg = "a client URL holds no credentials; give username and password_file"
-        raise ValueError(msg)
-    canonical = canonical_url(url)
-    if not canonical:
-        msg = f"{url!r} is no client URL; write it as https://host:2379 or http://host:2379"
-        raise ValueError(msg)
-    return canonical
-
-
-def _path(path: Path) -> Path:
-    if path == Path():
-        msg = "is empty; name a file or folder, or leave the key out"
-        raise ValueError(msg)
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        msg = f"{path}: there is no such user's home; write the path in full"
-        raise ValueError(msg) from None
-
-
-def _once(values: tuple[str, ...]) -> tuple[str, ...]:
-    for value, times in Counter(values).items():
-        if times > 1:
-            msg = f"{value!r} is given {times} times; give each once"
-            raise ValueError(msg)
-    return values
-
-
-def _one_node_each(nodes: dict[str, str]) -> dict[str, str]:
-    for node, times in Counter(nodes.values()).items():
-        if times > 1:
-            members = ", ".join(sorted(member for member, its_node in nodes.items() if its_node == node))
-            msg = f"{members} are all on {node!r}; a node has one member: correct all but one"
-            raise ValueError(msg)
-    return nodes
-
-
-def _node_name(text: str) -> str:
-    if not NODE_NAME.fullmatch(text):
-        msg = "is no node name; write it as the worker there has it with --node"
-        raise ValueError(msg)
-    return text
-
-
-def _cluster_id(text: str) -> str:
-    digits = text.lower().removeprefix("0x").lstrip("0")
-    if not HEX_ID.fullmatch(digits):
-        msg = f'{text!r} is no cluster ID; write it in hex, as in "cdf818194e3a8c32"'
-        raise ValueError(msg)
-    return digits
-
-
-HEX_ID: Final = re.compile(r"[0-9a-f]{1,16}")
-NODE_NAME: Final = re.compile(r"[^\s/]+")
-"""A node's name ends the name of its task queue."""
 S = TypeVar("S", bound=Section)
-Endpoint = Annotated[str, AfterValidator(_endpoint)]
-ClusterId = Annotated[str, AfterValidator(_cluster_id)]
-NodeName = Annotated[str, AfterValidator(_node_name)]
-Location = Annotated[Path, AfterValidator(_path)]
-Text = Annotated[str, StringConstraints(min_length=1)]
-Seconds = Annotated[float, Field(gt=0, le=60)]
-
-
-class EtcdProfile(Section):
-    """`[clusters.<name>.etcd]`: how to reach the members.
-
-    Attributes:
-        endpoints: Client URLs, one per member; a member without one is asked at its advertised client URLs.
-        ca_file: PEM file with the certificate authority of the members; left out, the system's are used for https.
-        cert_file: PEM client certificate for mutual TLS, together with `key_file`.
-        key_file: PEM key of the client certificate.
-        tls_server_name: Name to expect in the members' certificates instead of the endpoint's host.
-        username: etcd user, together with `password_file`. Membership changes need the root role.
-        password_file: File whose first line is the password.
-        call_timeout_seconds: Deadline of one call that only reads.
-        change_timeout_seconds: Deadline of one call that changes something; etcd's own is 7 s.
-        hash_timeout_seconds: Deadline of one hash of a member's whole keyspace, which takes seconds for each GB.
-        snapshot_directory: Folder on the worker's node for snapshots taken before a removal.
-        snapshots_kept: How many snapshots of a cluster stay in that folder; older ones are deleted.
-    """
-
-    endpoints: Annotated[tuple[Endpoint, ...], Field(min_length=1), AfterValidator(_once)]
-    ca_file: Location | None = None
-    cert_file: Location | None = None
-    key_file: Location | None = None
-    tls_server_name: Text | None = None
-    username: Text | None = None
-    password_file: Location | None = None
-    call_timeout_seconds: Seconds = 1.0
-    change_timeout_seconds: Seconds = 8.0
-    hash_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 60.0
-    snapshot_directory: Location | None = None
-    snapshots_kept: Annotated[int, Field(ge=1, le=1000)] = 5
-
-    @model_validator(mode="after")
-    def _pairs(self) -> Self:
-        for one, other in (("cert_file", "key_file"), ("username", "password_file")):
-            if (getattr(self, one) is None) != (getattr(self, other) is None):
-                present, missing = (one, other) if getattr(self, other) is None else (other, one)
-                msg = f"{present} is given without {missing}; give both or neither"
-                raise ValueError(msg)
-        schemes = {url.partition("://")[0] for url in self.endpoints}
-        if len(schemes) > 1:
-            msg = "endpoints mix http and https; give one scheme for all"
-            raise ValueError(msg)
-        unused = [key for key in ("ca_file", "cert_file", "tls_server_name") if getattr(self, key)]
-        if schemes == {"http"} and unused:
-            msg = f"{', '.join(unused)} given with http endpoints; write https there, or leave it out"
-            raise ValueError(msg)
-        return self
-
-    @property
-    def secure(self) -> bool:
-        """Whether the members are asked over TLS."""
-        return self.endpoints[0].startswith("https://")
-
-
-class KubernetesProfile(Section):
-    """`[clusters.<name>.kubernetes]`: where the EtcdMember resources are.
-
-    Attributes:
-        kubeconfig: kubeconfig file; left out, the in-cluster configuration is used.
-        contexts: Contexts to try in turn, one per API server. A context named like a member counts as the API
-            server on that member's node: preferred by the worker there, tried last while that member departs.
-        try_timeout_seconds: Deadline of one request to one API server.
-        manage_resources: Whether a watched cluster's members without an EtcdMember get one; left out, they do unless
-            k0s is the remover, which makes them itself.
-    """
-
-    kubeconfig: Location | None = None
-    contexts: Annotated[tuple[Text, ...], AfterValidator(_once)] = ()
-    try_timeout_seconds: Seconds = 2.0
-    manage_resources: bool | None = None
-
-    @model_validator(mode="after")
-    def _contexts_need_a_file(self) -> Self:
-        if self.contexts and self.kubeconfig is None:
-            msg = "contexts are given without kubeconfig; name the file that has them"
-            raise ValueError(msg)
-        return self
 
 
 class ClusterProfile(Section):
@@ -190,13 +56,29 @@ class ClusterProfile(Section):
             of another one. Left out, it is the cluster that is seen first.
         nodes: Name of the node on which a member runs, by the member's name; a member that is not here runs on the
             node that is called like it.
+        preset: The distribution that set up this machine, a controller: what is left out here is as it has it.
+        data_dir: Its data directory; left out, where it is as it comes.
     """
 
     etcd: EtcdProfile
     kubernetes: KubernetesProfile | None = None
     remover: Remover = "etcd"
     cluster_id: ClusterId | None = None
-    nodes: Annotated[dict[MemberName, NodeName], AfterValidator(_one_node_each)] = {}
+    nodes: Annotated[dict[MemberName, NodeName], AfterValidator(one_node_each)] = {}  # noqa: RUF012  # pydantic copies it
+    preset: PresetName | None = None
+    data_dir: Location | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, own: Any) -> Any:
+        return with_preset(own) if isinstance(own, Mapping) else own
+
+    @model_validator(mode="after")
+    def _data_dir_is_the_presets(self) -> Self:
+        if self.data_dir is not None and self.preset is None:
+            msg = "data_dir is given without preset; name the distribution, or leave data_dir out"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _k0s_reads_resources(self) -> Self:
@@ -204,6 +86,10 @@ class ClusterProfile(Section):
             msg = 'remover = "k0s" is given without a kubernetes table; add it, or leave remover out'
             raise ValueError(msg)
         return self
+
+    def member_on(self, node: str) -> str:
+        """Name of the member on a node, as far as this profile tells: where it tells nothing, that of the node."""
+        return next((member for member, its_node in self.nodes.items() if its_node == node), node)
 
     @property
     def manages_resources(self) -> bool:
@@ -246,6 +132,52 @@ class Config(Section):
             msg = f"cluster: no profile {name!r} in this worker's configuration; known: {known}"
             raise UnknownClusterError(msg)
         return profile
+
+
+def preset_config(preset: PresetName, cluster: str = "", data_dir: Path | None = None) -> Config:
+    """The configuration of a controller, for which no file is needed.
+
+    Args:
+        preset: The distribution that set it up.
+        cluster: What the cluster is called in inputs and workflow IDs; empty for the name of the distribution.
+        data_dir: Its data directory; None for the one it has as it comes.
+
+    Raises:
+        ConfigError: `cluster` is no name of a cluster.
+    """
+    profile = {"preset": preset, "data_dir": data_dir.absolute() if data_dir else None}
+    try:
+        return Config.model_validate({"clusters": {cluster or preset: profile}})
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"--{preset}: {line}" for line in describe(error, _in_words))) from None
+
+
+def chosen_config(file: str | None, preset: PresetName | None, cluster: str | None, data_dir: Path | None) -> Config:
+    """The configuration that options name: a controller's, as `preset_config`, or that of a file.
+
+    Raises:
+        ConfigError: They contradict each other, or the configuration is wrong.
+    """
+    if preset and file:
+        msg = f'--{preset} and --config: give one of them; in the file, preset = "{preset}" does the same'
+        raise ConfigError(msg)
+    if data_dir and not preset:
+        msg = f"--data-dir goes with one of {', '.join(f'--{name}' for name in PRESETS)}; in the file it is data_dir"
+        raise ConfigError(msg)
+    return preset_config(preset, cluster or "", data_dir) if preset else load_config(config_path(file))
+
+
+def own_node(config: Config) -> str:
+    """The node that a worker on this machine serves where nobody names one: its member's, or the host name.
+
+    Raises:
+        ConfigError: The file with the member's name cannot be read.
+    """
+    profile = next(iter(config.clusters.values()))
+    if len(config.clusters) > 1 or profile.preset is None:
+        return socket.gethostname()
+    name = member_name(profile.preset, profile.data_dir)
+    return profile.nodes.get(name, name)
 
 
 def config_path(explicit: str | Path | None = None) -> Path:
@@ -315,7 +247,7 @@ def _absolute(config: Config, folder: Path) -> Config:
         return part.model_copy(update=changed)
 
     clusters = {
-        name: profile.model_copy(
+        name: section(profile).model_copy(
             update={
                 "etcd": section(profile.etcd),
                 "kubernetes": section(profile.kubernetes) if profile.kubernetes else None,

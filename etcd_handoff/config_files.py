@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import grp
 import os
+import pwd
+import stat
 from typing import TYPE_CHECKING
 
-from etcd_handoff import pem
+from etcd_handoff import pem, presets
 from etcd_handoff.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,12 +34,38 @@ def file_faults(name: str, profile: ClusterProfile) -> list[str]:
     """What is wrong with the files that a profile names, one line for each: field, file, fault, remedy."""
     lines = []
     for field, path, check, remedy in _files(profile):
+        if profile.preset and (fault := read_fault(path)):
+            lines.append(f"clusters.{name}.{field}: {path} {fault}; {presets.remedy(profile.preset)}")
+            continue
         try:
             check(path)
         except ConfigError as error:
             fault = str(error)
             lines.append(f"clusters.{name}.{field}: {path} {fault}{'' if '; ' in fault else f'; {remedy}'}")
     return lines
+
+
+def read_fault(path: Path) -> str:
+    """Why this process cannot read a file, and who can; empty when it can."""
+    try:
+        path.open("rb").close()
+    except PermissionError:
+        folders = [folder for folder in reversed(path.parents) if not os.access(folder, os.X_OK, effective_ids=True)]
+        place, bits = (folders[0], (stat.S_IXUSR, stat.S_IXGRP)) if folders else (path, (stat.S_IRUSR, stat.S_IRGRP))
+        where = f"cannot be read: {place}" if folders else "cannot be read: it"
+        return f"{where} is open to {_who(place.stat(), *bits)} alone"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return ""
+
+
+def _who(file: os.stat_result, of_user: int, of_group: int) -> str:
+    """Who may do what these bits of a mode allow, by name where they have one."""
+    with contextlib.suppress(KeyError):
+        user = f"user {pwd.getpwuid(file.st_uid).pw_name}" if file.st_mode & of_user else ""
+        group = f"group {grp.getgrgid(file.st_gid).gr_name}" if file.st_mode & of_group else ""
+        return " and ".join(filter(None, (user, group))) or "root"
+    return f"user {file.st_uid}"
 
 
 def _files(profile: ClusterProfile) -> Iterator[tuple[str, Path, Callable[[Path], None], str]]:

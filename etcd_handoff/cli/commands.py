@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +15,7 @@ from etcd_handoff.cli.status import status_command
 from etcd_handoff.cli.terminal import print_lines
 from etcd_handoff.cli.watch import watch_command
 from etcd_handoff.cli.worker import worker_command
+from etcd_handoff.presets import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         " 4 a server cannot be reached.",
     )
     options.add_argument("--version", action=_Version)
-    _add_common(options, cluster=None, config=None, output="table")
+    _add_common(options, unset=None, output="table")
     commands = options.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_worker(commands)
@@ -58,8 +58,7 @@ def _add(
 ) -> argparse.ArgumentParser:
     """Add a command; the first sentence of its description stands in the list of commands."""
     common = argparse.ArgumentParser(add_help=False)
-    unset = argparse.SUPPRESS
-    _add_common(common, cluster=unset, config=unset, output=unset)
+    _add_common(common, unset=argparse.SUPPRESS, output=argparse.SUPPRESS)
     command = commands.add_parser(
         name,
         parents=[common],
@@ -71,13 +70,20 @@ def _add(
     return command
 
 
-def _add_common(options: argparse.ArgumentParser, *, cluster: str | None, config: str | None, output: str) -> None:
+def _add_common(options: argparse.ArgumentParser, *, unset: str | None, output: str) -> None:
     text = "cluster profile (default: the only one of the configuration)"
-    options.add_argument("-c", "--cluster", default=cluster, metavar="NAME", help=text)
+    options.add_argument("-c", "--cluster", default=unset, metavar="NAME", help=text)
     text = "configuration file (default: $ETCD_HANDOFF_CONFIG or ./etcd-handoff.toml)"
-    options.add_argument("--config", default=config, metavar="FILE", help=text)
+    options.add_argument("--config", default=unset, metavar="FILE", help=text)
     text = "format of the output (default: table)"
     options.add_argument("-o", "--output", default=output, choices=["table", "json"], help=text)
+    presets = options.add_argument_group("on a controller, instead of a configuration file")
+    one = presets.add_mutually_exclusive_group()
+    for name in PRESETS:
+        text = f"take endpoint, certificates and kubeconfig from {name}; the cluster is called {name} without -c"
+        one.add_argument(f"--{name}", dest="preset", action="store_const", const=name, default=unset, help=text)
+    text = "its data directory (default: where it is as it comes)"
+    presets.add_argument("--data-dir", type=Path, default=unset, metavar="FOLDER", help=text)
 
 
 def _add_demo(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -98,9 +104,10 @@ def _add_worker(commands: Commands[argparse.ArgumentParser]) -> None:
         "worker",
         worker_command,
         "Run a worker until SIGTERM or Ctrl-C. Run one on every node, so that a removal goes on when a node fails.",
-        "etcd-handoff worker --node node0",
+        "etcd-handoff worker --k0s",
     )
-    worker.add_argument("--node", default=socket.gethostname(), help="node that it runs on (default: host name)")
+    text = "node that it runs on (default: host name; on a controller, the name of its member)"
+    worker.add_argument("--node", metavar="NAME", help=text)
     text = "file that is kept fresh while the worker takes work, and FILE.alive while it runs; for probes"
     worker.add_argument("--ready-file", type=Path, metavar="FILE", help=text)
     worker.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])

@@ -21,13 +21,14 @@ def read_config(args: argparse.Namespace) -> Config | None:
     """Return the configuration; None if none was named and there is none in this folder.
 
     Raises:
-        ConfigError: The file was named and is missing, or it is wrong.
+        ConfigError: The file was named and is missing, or it is wrong, or options contradict each other.
     """
-    from etcd_handoff.config import CONFIG_VARIABLE, config_path, load_config
+    from etcd_handoff.config import CONFIG_VARIABLE, chosen_config, config_path
 
-    path = config_path(args.config)
-    named = args.config or os.environ.get(CONFIG_VARIABLE)
-    return load_config(path) if named or path.exists() else None
+    named = args.preset or args.data_dir or args.config or os.environ.get(CONFIG_VARIABLE)
+    if not named and not config_path(None).exists():
+        return None
+    return chosen_config(args.config, args.preset, args.cluster, args.data_dir)
 
 
 def cluster_name(args: argparse.Namespace, config: Config | None) -> str:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.cli.errors import CommandError
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from etcd_handoff.cluster_view import ClusterView
-    from etcd_handoff.config import ClusterProfile, KubernetesProfile
+    from etcd_handoff.config import ClusterProfile
+    from etcd_handoff.kubernetes.gateway import KubernetesGateway
 
 CONNECT_SECONDS: Final = 10.0
 
@@ -89,15 +91,33 @@ async def denial_reason(profile: ClusterProfile) -> str:
     raise UnreachableError(str(error))
 
 
-async def read_resources(profile: KubernetesProfile) -> list[dict[str, Any]]:
-    """Return all EtcdMembers.
+def open_kubernetes(profile: ClusterProfile) -> KubernetesGateway | None:
+    """Return a gateway to the API servers; None if the profile has no Kubernetes."""
+    from functools import partial
+
+    from etcd_handoff.errors import ConfigError
+    from etcd_handoff.etcd.member_hosts import member_hosts
+    from etcd_handoff.kubernetes.gateway import KubernetesGateway
+    from etcd_handoff.presets import member_name
+
+    if profile.kubernetes is None:
+        return None
+    member = ""
+    if profile.preset:
+        with contextlib.suppress(ConfigError):
+            member = member_name(profile.preset, profile.data_dir)
+    return KubernetesGateway(profile.kubernetes, member, partial(member_hosts, profile.etcd))
+
+
+async def read_resources(profile: ClusterProfile) -> list[dict[str, Any]]:
+    """Return all EtcdMembers; none if the profile has no Kubernetes.
 
     Raises:
         KubernetesError: They cannot be read.
     """
-    from etcd_handoff.kubernetes.gateway import KubernetesGateway
-
-    gateway = KubernetesGateway(profile)
+    gateway = open_kubernetes(profile)
+    if gateway is None:
+        return []
     try:
         return await gateway.list()
     finally:

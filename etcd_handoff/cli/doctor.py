@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.cli.configuration import cluster_profile, read_config
-from etcd_handoff.cli.connections import denial_reason, import_clients, read_resources, read_view
+from etcd_handoff.cli.connections import denial_reason, import_clients, open_kubernetes, read_view
 from etcd_handoff.cli.errors import result_or_error, status_and_text
 from etcd_handoff.cli.terminal import print_json, print_lines
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, worst_exit
@@ -15,7 +15,6 @@ from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, worst_e
 if TYPE_CHECKING:
     import argparse
     import asyncio
-    from collections.abc import Sequence
 
     from etcd_handoff.cli.doctor_checks import CheckResult
     from etcd_handoff.cli.doctor_endpoints import ClusterFacts, Endpoint
@@ -107,6 +106,7 @@ async def _check_cluster(
         *(kubeconfig_certificates(profile.kubernetes) if profile.kubernetes else ()),
     ]
     facts, doubt = _cluster_facts(profile, view, contexts)
+    kubeconfig = profile.kubernetes is not None and profile.kubernetes.kubeconfig is not None
     of_cluster = (
         [_failed("etcd", view, "start enough members for a majority")]
         if isinstance(view, Exception)
@@ -118,7 +118,7 @@ async def _check_cluster(
         *of_cluster,
         *rights,
         doctor_checks.check_certificates(certificates, datetime.now(UTC)),
-        *(_check_context(context, read, facts) for context, read in contexts.items()),
+        *(_check_context(context, read, facts, kubeconfig=kubeconfig) for context, read in contexts.items()),
         *one_cluster,
     ]
 
@@ -175,23 +175,28 @@ async def _read_contexts(profile: ClusterProfile) -> dict[str, list[dict[str, An
     """Read the EtcdMembers of each API server, each asked alone."""
     import asyncio
 
-    kubernetes = profile.kubernetes
-    if kubernetes is None:
+    gateway = open_kubernetes(profile)
+    if gateway is None:
         return {}
-    names: Sequence[str] = kubernetes.contexts or ("",)
-    profiles = [kubernetes.model_copy(update={"contexts": (name,) if name else ()}) for name in names]
-    read = await asyncio.gather(*(result_or_error(read_resources(one)) for one in profiles))
+    try:
+        await gateway.find_servers()
+        names = gateway.all_contexts()
+        read = await asyncio.gather(*(result_or_error(gateway.list_through(name)) for name in names))
+    finally:
+        await gateway.close()
     return dict(zip(names, read, strict=True))
 
 
-def _check_context(context: str, read: list[dict[str, Any]] | Exception, facts: ClusterFacts) -> CheckResult:
+def _check_context(
+    context: str, read: list[dict[str, Any]] | Exception, facts: ClusterFacts, *, kubeconfig: bool
+) -> CheckResult:
     """Check that one API server answers, has the resource kind, and agrees with etcd."""
     from etcd_handoff.cli.doctor_checks import KIND_REMEDY, CheckResult, check_resources
     from etcd_handoff.cli.doctor_endpoints import departed_context, unusable_context
     from etcd_handoff.cli.etcdmembers import compare_resources
     from etcd_handoff.errors import KindGoneError
 
-    check = f"kubernetes {context or 'in-cluster'}"
+    check = f"kubernetes {context or ('current context' if kubeconfig else 'in-cluster')}"
     if not isinstance(read, Exception):
         return check_resources(check, compare_resources(facts.view, read))
     status, text = status_and_text(read)
@@ -205,12 +210,14 @@ def _check_context(context: str, read: list[dict[str, Any]] | Exception, facts: 
 async def _check_contexts(profile: ClusterProfile) -> list[CheckResult]:
     """Check that all contexts belong to one Kubernetes cluster."""
     from etcd_handoff.cli.doctor_checks import check_contexts
-    from etcd_handoff.kubernetes.gateway import KubernetesGateway
 
-    if profile.kubernetes is None or len(profile.kubernetes.contexts) < 2:
+    gateway = open_kubernetes(profile)
+    if gateway is None:
         return []
-    gateway = KubernetesGateway(profile.kubernetes)
     try:
+        await gateway.find_servers()
+        if len(gateway.all_contexts()) < 2:
+            return []
         foreign = await result_or_error(gateway.check_contexts())
     finally:
         await gateway.close()

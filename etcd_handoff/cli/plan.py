@@ -56,7 +56,7 @@ async def _read_facts(profile: ClusterProfile) -> PlanFacts:
 
     async def resources() -> list[dict[str, Any]]:
         async with asyncio.timeout(EXTRAS_SECONDS):
-            return await read_resources(profile.kubernetes) if profile.kubernetes else []
+            return await read_resources(profile)
 
     async def rights() -> str:
         async with asyncio.timeout(EXTRAS_SECONDS):

@@ -50,7 +50,7 @@ async def _read_report(name: str, profile: ClusterProfile) -> StatusReport:
     from etcd_handoff.cli.watch import trouble_of
 
     async def read_all_resources() -> list[dict[str, Any]] | None:
-        return await read_resources(profile.kubernetes) if profile.kubernetes else None
+        return await read_resources(profile) if profile.kubernetes else None
 
     view, resources, removals, trouble = await asyncio.gather(
         result_or_error(read_view(profile)),

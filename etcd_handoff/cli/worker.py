@@ -14,4 +14,4 @@ def worker_command(args: argparse.Namespace) -> int:
     """Log to standard error until SIGTERM or Ctrl-C. Exit 0; 2 for a wrong configuration, 4 without a Temporal."""
     import worker
 
-    return worker.run(args.config, args.node, args.log_level, args.ready_file)
+    return worker.run(args)

@@ -89,8 +89,13 @@ class Opened:
         return tuple(stamp(name) for name, *_ in self.files) != self.files
 
 
-async def open_client(kubeconfig: Path, context: str) -> Opened:
+async def open_client(kubeconfig: Path, context: str, server: str = "") -> Opened:
     """A client of a context of a kubeconfig.
+
+    Args:
+        kubeconfig: The file.
+        context: The context; empty for the current one.
+        server: Another API server of the same cluster; empty for the one that the context names.
 
     Raises:
         ApiUnavailableError: Its credentials cannot be had now.
@@ -101,6 +106,7 @@ async def open_client(kubeconfig: Path, context: str) -> Opened:
     files, settings = (first, *(stamp(str(path)) for path in loader.files())), _settings()
     try:
         await loader.load_and_set(settings)
+        settings.host = server or settings.host
         origin = "proxy-url of the kubeconfig"
         proxy = Proxy(settings.proxy, origin) if settings.proxy else proxy_for(settings.host, os.environ)
         opened = _opened(settings, files, proxy)

@@ -33,6 +33,7 @@ class Clients:
     """
 
     kubeconfig: Path | None
+    _servers: dict[str, str] = field(default_factory=dict)
     _opened: dict[str, Opened] = field(default_factory=dict)
     _opening: dict[str, asyncio.Task[Opened]] = field(default_factory=dict)
     _retiring: set[asyncio.Task[None]] = field(default_factory=set)
@@ -86,6 +87,17 @@ class Clients:
         opened = self._opened.get(context)
         return opened.proxy if opened else None
 
+    def lead_to(self, servers: dict[str, str]) -> None:
+        """Let names lead to API servers at these addresses, each with what the current context has besides.
+
+        Args:
+            servers: URL by name; empty for the current context's own address.
+        """
+        for name in {name for name in (*servers, *self._servers) if servers.get(name) != self._servers.get(name)}:
+            if name in self._opened:
+                self._retire(self._opened.pop(name))
+        self._servers = servers
+
     async def close(self) -> None:
         """Close all clients; no file of ours is left."""
         tasks = [*self._opening.values(), *self._retiring]
@@ -122,7 +134,7 @@ class Clients:
 
     async def _replace(self, context: str) -> Opened:
         try:
-            opened = await (open_client(self.kubeconfig, context) if self.kubeconfig else open_in_cluster())
+            opened = await self._open_anew(context)
         except UNUSABLE as error:
             source = "kubeconfig" if self.kubeconfig else "in-cluster configuration"
             raise ConfigError(f"the {source} cannot be used for it: {what_is_wrong(error)}") from None
@@ -130,6 +142,13 @@ class Clients:
         if before is not None:
             self._retire(before)
         return opened
+
+    async def _open_anew(self, context: str) -> Opened:
+        if self.kubeconfig is None:
+            return await open_in_cluster()
+        if context in self._servers:
+            return await open_client(self.kubeconfig, "", self._servers[context])
+        return await open_client(self.kubeconfig, context)
 
     def _retire(self, opened: Opened) -> None:
         async def later() -> None:

@@ -25,15 +25,16 @@ from etcd_handoff.errors import (
     ObjectGoneError,
     UnauthenticatedError,
 )
-from etcd_handoff.etcdmember import resource_name
 from etcd_handoff.kubernetes.clients import Clients
 from etcd_handoff.kubernetes.errors import classify, definite, together
 from etcd_handoff.kubernetes.identity import IDENTITY_NAMESPACE, Identities
+from etcd_handoff.kubernetes.member_servers import MemberServers, same_node
 
 if TYPE_CHECKING:
     from etcd_handoff.config import KubernetesProfile
     from etcd_handoff.errors import HandoffError
     from etcd_handoff.kubernetes.client import Opened
+    from etcd_handoff.kubernetes.member_servers import Hosts
 
 IN_CLUSTER: Final = ""
 TLS_ERRORS: Final = (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError)
@@ -50,28 +51,44 @@ class ApiServers:
     Args:
         profile: Where they are.
         node: The node that this process runs on: the context with that name is tried first.
+        hosts: Reads the member list, for a profile whose API servers are the members'.
     """
 
-    def __init__(self, profile: KubernetesProfile, node: str = "") -> None:
-        self._all = profile.contexts or (IN_CLUSTER,)
+    def __init__(self, profile: KubernetesProfile, node: str = "", hosts: Hosts | None = None) -> None:
+        self._named = profile.contexts or (IN_CLUSTER,)
         self._limit = profile.try_timeout_seconds
         self._node = node
         self._clients = Clients(profile.kubeconfig)
         self._silent: set[str] = set()
-        self._identities = Identities(self._all, self._cluster_of)
+        self._members = (
+            MemberServers(profile, node, self._clients, hosts) if hosts and profile.api_servers == "members" else None
+        )
+        self._identities = Identities(self.all_contexts, self._cluster_of)
 
     async def close(self) -> None:
         """Close all clients."""
+        if self._members:
+            await self._members.close()
         await self._identities.close()
         await self._clients.close()
 
     async def warm(self) -> None:
         """Open all clients, as far as possible: reading a kubeconfig and its certificates blocks for tens of ms."""
-        for context in self._all:
+        await self.refresh()
+        for context in self.all_contexts():
             try:
                 await self._clients.get(context)
             except (ConfigError, ApiUnavailableError) as error:
                 log.warning("context %s cannot be used: %s", context or "in-cluster", error)
+
+    async def refresh(self) -> None:
+        """The members' API servers are those of a member list that is not too old."""
+        if self._members:
+            await self._members.refresh()
+
+    def all_contexts(self) -> tuple[str, ...]:
+        """Contexts in the order of the profile, those of another cluster too."""
+        return self._members.contexts if self._members else self._named
 
     def contexts(self, departing: str = "") -> tuple[str, ...]:
         """Contexts in the order in which they are tried.
@@ -80,7 +97,7 @@ class ApiServers:
         of another Kubernetes cluster are left out.
         """
         foreign = self._identities.foreign()
-        known = [context for context in self._all if context not in foreign]
+        known = [context for context in self.all_contexts() if context not in foreign]
 
         def order(context: str) -> tuple[bool, bool, bool]:
             return same_node(context, departing), context in self._silent, not same_node(context, self._node)
@@ -100,7 +117,9 @@ class ApiServers:
         """The credentials of this client were not accepted: the next request has others, where there are any."""
         await self._clients.renewed(context, opened)
 
-    async def first_answer(self, departing: str, call: Call[T], absent: Callable[[T], bool] = lambda _: False) -> T:
+    async def first_answer(
+        self, departing: str, call: Call[T], absent: Callable[[T], bool] = lambda _: False, only: str | None = None
+    ) -> T:
         """The first answer of any API server that is more than one server's word.
 
         They are asked in turn, the next one as soon as the last has failed or been silent for a moment: one on a dying
@@ -114,13 +133,16 @@ class ApiServers:
             departing: Node whose API server is asked last.
             call: What to ask.
             absent: Whether an answer says that there is nothing.
+            only: The one context to ask; None for all.
 
         Raises:
             KubernetesError: What they answered comes to this.
             ConfigError: No context can be used.
         """
         answers = _Answers[T](departing, absent)
-        calls = {context: partial(self.ask, context, call) for context in self.contexts(departing)}
+        await self.refresh()
+        contexts = self.contexts(departing) if only is None else (only,)
+        calls = {context: partial(self.ask, context, call) for context in contexts}
         try:
             answer = await hedge.first_answer(calls, timing.KUBERNETES.hedge_seconds, answers.counts, answers.matters)
         finally:
@@ -167,6 +189,7 @@ class ApiServers:
 
     async def check_contexts(self) -> dict[str, str]:
         """Contexts that belong to another Kubernetes cluster than most of them, and what shows it."""
+        await self.refresh()
         return await self._identities.compare()
 
     async def _cluster_of(self, context: str) -> str:
@@ -215,11 +238,6 @@ class _Answers(Generic[T]):
             self.errors[context] = error
             return False
         return True
-
-
-def same_node(context: str, node: str) -> bool:
-    """Whether a context is that of a node: named like it or like its EtcdMember, in whatever case."""
-    return bool(node) and resource_name(context) == resource_name(node)
 
 
 def _says_absent(error: HandoffError) -> bool:

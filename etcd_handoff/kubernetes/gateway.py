@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from etcd_handoff.config import KubernetesProfile
+    from etcd_handoff.kubernetes.member_servers import Hosts
 
 FIELD_MANAGER: Final = "etcd-handoff"
 EVENT_NAMESPACE: Final = "default"
@@ -36,10 +37,11 @@ class KubernetesGateway:
     Args:
         profile: Where the API servers are.
         node: The node that this process runs on: the context with that name is tried first.
+        hosts: Reads the member list, for a profile whose API servers are the members'.
     """
 
-    def __init__(self, profile: KubernetesProfile, node: str = "") -> None:
-        self._servers = ApiServers(profile, node)
+    def __init__(self, profile: KubernetesProfile, node: str = "", hosts: Hosts | None = None) -> None:
+        self._servers = ApiServers(profile, node, hosts)
         self._watch = Watch(self._servers, profile.try_timeout_seconds)
 
     async def close(self) -> None:
@@ -56,6 +58,14 @@ class KubernetesGateway:
         One that may not read the UID of the namespace kube-system, or does not answer, counts as one that belongs.
         """
         return await self._servers.check_contexts()
+
+    async def find_servers(self) -> None:
+        """The contexts are known, those of the members' API servers too."""
+        await self._servers.refresh()
+
+    def all_contexts(self) -> tuple[str, ...]:
+        """Contexts in the order of the profile, those of another cluster too."""
+        return self._servers.all_contexts()
 
     def contexts(self, departing: str = "") -> tuple[str, ...]:
         """Contexts in the order in which they are tried."""
@@ -81,6 +91,15 @@ class KubernetesGateway:
         """
         return (await self.list_at(departing))[0]
 
+    async def list_through(self, context: str) -> Resources:
+        """All EtcdMembers as one API server has them.
+
+        Raises:
+            KubernetesError: Its answer.
+            ConfigError: The context cannot be used.
+        """
+        return (await self._servers.first_answer("", _list, only=context))[0]
+
     async def list_at(self, departing: str = "") -> tuple[Resources, str]:
         """All EtcdMembers, and the resourceVersion that a watch for later changes starts from.
 
@@ -92,12 +111,7 @@ class KubernetesGateway:
             KubernetesPermissionError: They may not be listed.
             ApiUnavailableError: No API server answered.
         """
-
-        async def call(api: client.CustomObjectsApi, limit: float) -> tuple[Resources, str]:
-            listed: Any = await api.list_cluster_custom_object(GROUP, VERSION, PLURAL, _request_timeout=limit)
-            return list(listed["items"]), str(listed["metadata"]["resourceVersion"])
-
-        return await self._servers.first_answer(departing, call, absent=lambda answer: not answer[0])
+        return await self._servers.first_answer(departing, _list, absent=lambda answer: not answer[0])
 
     async def wait_for_change(self, version: str) -> None:
         """Return when any API server reports that an EtcdMember changed after `version`, or that it cannot tell.
@@ -209,3 +223,8 @@ class KubernetesGateway:
     async def _get(self, api: client.CustomObjectsApi, name: str, limit: float) -> Resource:
         stored: Any = await api.get_cluster_custom_object(GROUP, VERSION, PLURAL, name, _request_timeout=limit)
         return dict(stored)
+
+
+async def _list(api: client.CustomObjectsApi, limit: float) -> tuple[Resources, str]:
+    listed: Any = await api.list_cluster_custom_object(GROUP, VERSION, PLURAL, _request_timeout=limit)
+    return list(listed["items"]), str(listed["metadata"]["resourceVersion"])

@@ -23,14 +23,14 @@ class Identities:
     """The clusters that contexts lead to, as far as they are known.
 
     Args:
-        contexts: In the order of the profile.
+        contexts: Those there are now, in the order of the profile.
         cluster_of: Asks for the UID of the cluster behind a context; empty when it does not say.
 
     Attributes:
         comparing: The comparison that `compare_later` has started last.
     """
 
-    def __init__(self, contexts: tuple[str, ...], cluster_of: Callable[[str], Awaitable[str]]) -> None:
+    def __init__(self, contexts: Callable[[], tuple[str, ...]], cluster_of: Callable[[str], Awaitable[str]]) -> None:
         self.comparing: asyncio.Task[dict[str, str]] | None = None
         self._contexts = contexts
         self._cluster_of = cluster_of
@@ -48,11 +48,11 @@ class Identities:
 
         One that may not read the UID of the namespace kube-system, or does not answer, counts as one that belongs.
         """
-        before = self.foreign()
-        if len(self._contexts) > 1:
+        before, contexts = self.foreign(), self._contexts()
+        if len(contexts) > 1:
             self._compared_at = asyncio.get_running_loop().time()
-            uids = await asyncio.gather(*(self._cluster_of(context) for context in self._contexts))
-            self._clusters.update({context: uid for context, uid in zip(self._contexts, uids, strict=True) if uid})
+            uids = await asyncio.gather(*(self._cluster_of(context) for context in contexts))
+            self._clusters.update({context: uid for context, uid in zip(contexts, uids, strict=True) if uid})
         foreign = self.foreign()
         for context, note in foreign.items():
             if note != before.get(context):
@@ -61,14 +61,14 @@ class Identities:
 
     def foreign(self) -> dict[str, str]:
         """Contexts of another cluster than most; where two are as many, than the first of the profile."""
-        known = [self._clusters[context] for context in self._contexts if context in self._clusters]
-        if len(set(known)) <= 1:
+        known = {context: self._clusters[context] for context in self._contexts() if context in self._clusters}
+        if len(set(known.values())) <= 1:
             return {}
-        most = Counter(known).most_common(1)[0][0]  # in order of the profile where as many
+        most = Counter(known.values()).most_common(1)[0][0]  # in order of the profile where as many
         return {
             context: f"context {context} belongs to another Kubernetes cluster than the others: the UID of namespace"
             f" {IDENTITY_NAMESPACE} is {uid} there, and {most} elsewhere"
-            for context, uid in self._clusters.items()
+            for context, uid in known.items()
             if uid != most
         }
 

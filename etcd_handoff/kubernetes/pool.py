@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from etcd_handoff import timing
@@ -13,9 +14,9 @@ from etcd_handoff.kubernetes.gateway import KubernetesGateway
 from etcd_handoff.operation.matching import claim_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
-    from etcd_handoff.config import Config, KubernetesProfile
+    from etcd_handoff.config import Config, EtcdProfile
     from etcd_handoff.doubts import ResourceClaim
     from etcd_handoff.kubernetes.port import KubernetesPort
 
@@ -29,15 +30,21 @@ class KubernetesGateways:
     Args:
         config: Where the clusters are.
         node: The node that this worker runs on.
-        make: Makes the gateway of a profile, for the node.
+        make: Makes the gateway of a profile, for the member on the node.
+        hosts: Reads on which hosts a cluster's members run.
     """
 
     def __init__(
-        self, config: Config, node: str, make: Callable[[KubernetesProfile, str], KubernetesPort] = KubernetesGateway
+        self,
+        config: Config,
+        node: str,
+        make: Callable[..., KubernetesPort] = KubernetesGateway,
+        hosts: Callable[[EtcdProfile], Awaitable[Mapping[str, str]]] | None = None,
     ) -> None:
         self._config = config
         self._node = node
         self._make = make
+        self._hosts = hosts
         self._opened: dict[str, KubernetesPort] = {}
         self._prefetched: dict[str, tuple[str, asyncio.Future[Resource | None]]] = {}
         self._checking: asyncio.Task[None] | None = None
@@ -49,9 +56,10 @@ class KubernetesGateways:
         Raises:
             UnknownClusterError: There is no such profile.
         """
-        profile = self._config.cluster(cluster).kubernetes
-        if profile is not None and cluster not in self._opened:
-            self._opened[cluster] = self._make(profile, self._node)
+        profile = self._config.cluster(cluster)
+        if profile.kubernetes is not None and cluster not in self._opened:
+            found = {"hosts": partial(self._hosts, profile.etcd)} if self._hosts else {}
+            self._opened[cluster] = self._make(profile.kubernetes, profile.member_on(self._node), **found)
         return self._opened.get(cluster)
 
     def require(self, cluster: str) -> KubernetesPort:

@@ -58,6 +58,7 @@ class Watch:
         Raises:
             KubernetesPermissionError: No API server lets them be watched.
         """
+        await self._servers.refresh()
         refusals: dict[str, KubernetesError | None] = dict.fromkeys(self._servers.contexts())
         watches = [asyncio.ensure_future(self._watch_context(context, version, refusals)) for context in refusals]
         try:

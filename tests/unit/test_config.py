@@ -177,7 +177,7 @@ def test_unknown_cluster_lists_the_known_ones(file: Path) -> None:
         (
             "[clusters.prod.kubernets]",
             "clusters.prod.kubernets",
-            "known here: cluster_id, etcd, kubernetes, nodes, remover",
+            "known here: cluster_id, data_dir, etcd, kubernetes, nodes, preset, remover",
         ),
         ("[clusters.prod.nodes]\na = 5", "clusters.prod.nodes.a", 'give a text in quotes, "..."'),
         ('[clusters.prod.nodes]\na = ""', "clusters.prod.nodes.a", "is no node name; write it as the worker there has"),
@@ -193,7 +193,7 @@ def test_unknown_cluster_lists_the_known_ones(file: Path) -> None:
         (
             '[clusters.prod.kubernetes]\ncontext = "a"',
             "clusters.prod.kubernetes.context",
-            "known here: contexts, kubeconfig,",
+            "known here: api_port, api_servers, contexts, kubeconfig,",
         ),
         ("[clusters]\ndev = 3", "clusters.dev", "give a table, such as [clusters.<name>.etcd]"),
         (

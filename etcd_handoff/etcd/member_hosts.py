@@ -1,0 +1,44 @@
+"""On which hosts the members run, by their peer URLs."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from etcd_handoff.etcd.connections import Connections, any_answer
+from etcd_handoff.etcd.replies import MemberList, read_list
+
+if TYPE_CHECKING:
+    from etcd_handoff.config import EtcdProfile
+
+
+async def member_hosts(profile: EtcdProfile) -> dict[str, str]:
+    """Host of the peer URL of each member that has started, by its name.
+
+    Any member's list will do, also without a quorum: it says whom else to ask, and nothing is concluded from it.
+
+    Raises:
+        EtcdError: No endpoint gave a list.
+    """
+    connections = Connections(profile)
+    calls = [
+        partial(
+            connections.call,
+            url,
+            lambda c, t: c.cluster.member_list(linearizable=False, timeout=t),
+            profile.call_timeout_seconds,
+            change=False,
+        )
+        for url in profile.endpoints
+    ]
+    try:
+        return hosts_of(read_list(await any_answer(calls)))
+    finally:
+        await connections.close()
+
+
+def hosts_of(members: MemberList) -> dict[str, str]:
+    """Host of the first peer URL of each member that has a name."""
+    hosts = {m.name: urlsplit(m.peer_urls[0]).hostname for m in members.members if m.name and m.peer_urls}
+    return {name: host for name, host in hosts.items() if host}
