@@ -16,7 +16,7 @@ from temporalio.exceptions import ApplicationError
 from activities.etcd_addition import LearnerStep
 from activities.etcd_looks import Looks, SeenBefore, intent
 from activities.etcd_removal import Removal
-from activities.interceptor import StepClock
+from activities.interceptor import STEP_FAILS, StepClock
 from etcd_handoff import failpoints, timing
 from etcd_handoff.activity_io import (
     AdditionInput,
@@ -35,6 +35,7 @@ from etcd_handoff.errors import (
     NotLeaderError,
     UnreachableError,
 )
+from etcd_handoff.etcd.client_url import is_loopback
 from etcd_handoff.planning import AddLearner, PromoteLearner, Transfer, plan
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class EtcdActivities:
             except EtcdPermissionError:
                 raise
             except EtcdError as error:
+                self._leave_to_another(look, error)
                 return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, str(error)), traits=traits)
             claims = await claiming if claiming else None
         finally:
@@ -180,6 +182,7 @@ class EtcdActivities:
                 while True:
                     heard = await self._wait_for_new_leader(looks.gateway, ask)
                     if heard and ask.seen:
+                        await failpoints.reach("await_election.during")
                         return StepResult(step=clock.step(StepOutcome.ELECTED, "its members follow another leader"))
                     view, note = await looks.look(ask.doubtful)
                     await failpoints.reach("await_election.during")
@@ -215,6 +218,18 @@ class EtcdActivities:
         return await LearnerStep(self.looks(ask.cluster), ask, StepClock(self._node), PromoteLearner).run()
 
     # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _leave_to_another(self, look: CheckLeaderInput, error: EtcdError) -> None:
+        """Let another worker look where this one can ask its own node's member alone, and that does not answer.
+
+        Raises:
+            ApplicationError: Another attempt is to be made.
+        """
+        first, *others = self._config.cluster(look.cluster).etcd.endpoints
+        if look.for_node or others or activity.info().attempt >= timing.STEPS.elsewhere_attempts:
+            return
+        if is_loopback(first):
+            raise ApplicationError(str(error), type=STEP_FAILS, next_retry_delay=timing.STEPS.elsewhere_pause)
 
     async def _commit_probe(self, gateway: EtcdPort) -> tuple[bool, str]:
         """Whether an entry that changes nothing was committed, and what to say when it was not."""

@@ -21,12 +21,14 @@ class CheckLeaderInput(Message):
         doubtful: IDs of members that did not answer the last look; they are not waited for.
         claims: EtcdMembers are read too, as a second witness of which cluster this is.
         probe: An entry is committed first, so that whatever was proposed before has taken place or never will.
+        for_node: It is asked of the worker of one node: no other one is to look in its place.
     """
 
     cluster: str
     doubtful: tuple[MemberId, ...] = ()
     claims: bool = False
     probe: bool = False
+    for_node: bool = False
 
 
 class ChangeInput(CheckLeaderInput):

@@ -16,6 +16,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 if TYPE_CHECKING:
+    from etcd_handoff.activity_io import StepResult
     from etcd_handoff.cluster_view import ClusterView, Doubt
 
 with workflow.unsafe.imports_passed_through():
@@ -23,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.etcdmembers import EtcdMemberActivities
     from etcd_handoff import doubts
     from etcd_handoff.activity_io import CheckLeaderInput
-    from etcd_handoff.operation import drift, leave_orders, reconciler, reconciler_details
+    from etcd_handoff.operation import drift, leave_orders, node_looks, reconciler, reconciler_details
     from etcd_handoff.operation.member_resources import SyncMembersResult, WatchMembersInput, WatchMembersResult
     from etcd_handoff.operation.reconciler_state import (
         ReconcileEtcdMembersRequest,
@@ -51,6 +52,8 @@ class ReconcileEtcdMembers(RequestedRemovals):
     def __init__(self) -> None:
         super().__init__()
         self._seen: WatchMembersResult | None = None
+        self._silent_nodes: dict[str, float] = {}
+        self._far_nodes: tuple[str, ...] = ()
 
     @workflow.run
     async def run(self, request: ReconcileEtcdMembersRequest | None = None) -> None:
@@ -158,6 +161,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
             retry_policy=THREE_ATTEMPTS,
             summary="etcd's own member list",
         )
+        report = await self._with_nodes(report)
         view = report.view
         if view is None:
             self._round_failed(report.step.note)
@@ -167,6 +171,19 @@ class ReconcileEtcdMembers(RequestedRemovals):
             self._round_done(view, "EtcdMembers are not installed; install deploy/crd.yaml")
         else:
             await self._act_on(view, seen)
+
+    async def _with_nodes(self, report: StepResult) -> StepResult:
+        """The look, with what other nodes' workers see of members that its own worker does not reach."""
+        table = report.traits.nodes if report.traits else {}
+        now = workflow.now().timestamp()
+        nodes = node_looks.nodes_to_ask(report, table, self._silent_nodes, now, far_nodes=self._far_nodes)
+        if not nodes:
+            return report
+        asking = node_looks.looks_through(self._request.cluster, report, nodes, table)
+        results = await activity_calls.look_through_nodes(asking)
+        report, self._silent_nodes = node_looks.all_together(report, nodes, results, table, self._silent_nodes, now)
+        self._far_nodes = node_looks.far_nodes(report) or self._far_nodes
+        return report
 
     async def _act_on(self, view: ClusterView, seen: WatchMembersResult) -> None:
         """Start removals, and correct EtcdMembers, by a list that nothing contradicts."""

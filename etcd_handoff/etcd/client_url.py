@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -24,6 +24,15 @@ def canonical_url(text: str) -> str:
         return ""
     written = f"{parts.scheme}://{parts.netloc}".lower()
     return f"{parts.scheme}://{host}:{parts.port}" if text.removesuffix("/").lower() == written else ""
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a client URL leads to the machine that it is used on."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _host(text: str) -> str:

@@ -6,8 +6,9 @@ asked there. A node that gave no answer is left alone for a while, so that one t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from etcd_handoff.activity_io import CheckLeaderInput
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.merged_view import merged, node_of
 from etcd_handoff.operation import observation
@@ -16,7 +17,7 @@ from etcd_handoff.operation.phases import HalfLook
 from etcd_handoff.operation.state import Decided
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from etcd_handoff.activity_io import StepResult
     from etcd_handoff.cluster_view import ClusterView
@@ -26,10 +27,27 @@ ASK_AGAIN_SECONDS: Final = 10.0
 """How long a node is not asked again whose worker took no look."""
 
 
+class NodeAnswers(NamedTuple):
+    """What came of looks through nodes.
+
+    Attributes:
+        report: What all workers together tell.
+        silent: When each node was asked whose worker took no look.
+    """
+
+    report: StepResult
+    silent: dict[str, float]
+
+
+# --- what an operation does -------------------------------------------------------------------------------------------
+
+
 def looked(state: OperationState, command: Observe, report: StepResult, now: float) -> OperationState:
     """The state after one worker has looked: what it saw counts, or other nodes are asked first."""
     state = state.changed(traits=state.traits or report.traits)
-    nodes = tuple(node for node in _nodes_to_ask(state, command, report) if _may_answer(state, node, now))
+    known = state.view.members if state.view and not command.patient else ()
+    passed_over = {m.id for m in known if not m.reachable}
+    nodes = nodes_to_ask(report, _table(state), state.silent_nodes, now, passed_over, state.far_nodes)
     if not nodes:
         return observation.observed(state, command, report)
     return state.changed(half_look=HalfLook(command=command, report=report, nodes=nodes))
@@ -37,15 +55,7 @@ def looked(state: OperationState, command: Observe, report: StepResult, now: flo
 
 def decide(state: OperationState, half: HalfLook) -> Decided:
     """Ask the nodes."""
-    members, table = half.report.view.members if half.report.view else (), _table(state)
-
-    def look(node: str) -> Observe:
-        # Only its own member is waited for.
-        others = tuple(m.id for m in members if node_of(m.name, table) != node)
-        ask = half.command.ask.model_copy(update={"claims": False, "probe": False, "doubtful": others})
-        return Observe(ask=ask, node=node, summary=f"members as {node} sees them")
-
-    return Decided(state, LookThroughNodes(looks=tuple(look(node) for node in half.nodes)))
+    return Decided(state, looks_through(state.request.cluster, half.report, half.nodes, _table(state)))
 
 
 def answered(state: OperationState, results: Sequence[StepResult | StepFailure], now: float) -> OperationState:
@@ -54,56 +64,101 @@ def answered(state: OperationState, results: Sequence[StepResult | StepFailure],
     if half is None:
         msg = "nodes have answered that were not asked"
         raise RuntimeError(msg)
-    views, silent, asleep = dict[str, "ClusterView"](), dict[str, str](), dict(state.silent_nodes)
-    for node, result in zip(half.nodes, results, strict=False):
-        asleep.pop(node, None)
-        if isinstance(result, StepFailure):
-            silent[node], asleep[node] = f"node {node}: {result.text}", now
-        elif result.view is None:
-            silent[node] = f"node {node}: {result.step.note}"
-        else:
-            views[node] = result.view
-    report = _merged_report(half.report, views, silent, _table(state))
-    view = report.view
-    far = tuple(sorted({m.through_node for m in view.members} - {""})) if view and view.merged else state.far_nodes
-    state = state.changed(half_look=None, silent_nodes=asleep, far_nodes=far)
+    report, silent = all_together(half.report, half.nodes, results, _table(state), state.silent_nodes, now)
+    state = state.changed(half_look=None, silent_nodes=silent, far_nodes=far_nodes(report) or state.far_nodes)
     return observation.observed(state, half.command, report)
-
-
-def _merged_report(
-    report: StepResult, views: Mapping[str, ClusterView], silent: Mapping[str, str], nodes: Mapping[str, str]
-) -> StepResult:
-    """What the first worker told, with the view that all of them make."""
-    first, first_node, others = report.view, report.step.node, dict(views)
-    if first is None and others:
-        first_node = min(others)
-        first = others.pop(first_node)
-    if first is None:
-        return report
-    view = merged(first, first_node, others, silent, nodes)
-    leader = view.leadership
-    note = f"{view.label(leader.id)} leads at term {leader.term}" if leader else "no leader"
-    also = f"; also seen from {', '.join(sorted(views))}" if views else ""
-    step = report.step.model_copy(update={"note": f"{note}{also}", "outcome": StepOutcome.OBSERVED})
-    return report.model_copy(update={"view": view, "step": step})
-
-
-def _nodes_to_ask(state: OperationState, command: Observe, report: StepResult) -> tuple[str, ...]:
-    """Nodes of started members that the worker does not reach, but for those that were unreachable before."""
-    if report.view is None:
-        return tuple(node for node in state.far_nodes if node != report.step.node)
-    known = state.view.members if state.view and not command.patient else ()
-    silent = {m.id for m in known if not m.reachable}
-    table = _table(state)
-    far = [m for m in report.view.members if m.name and not m.reachable and m.id not in silent]
-    nodes = dict.fromkeys(node_of(m.name, table) for m in far)
-    return tuple(node for node in nodes if node != report.step.node)
-
-
-def _may_answer(state: OperationState, node: str, now: float) -> bool:
-    asked = state.silent_nodes.get(node)
-    return asked is None or now - asked >= ASK_AGAIN_SECONDS
 
 
 def _table(state: OperationState) -> Mapping[str, str]:
     return state.traits.nodes if state.traits else {}
+
+
+# --- what whoever looks does ------------------------------------------------------------------------------------------
+
+
+def nodes_to_ask(  # noqa: PLR0913, PLR0917  # all that it follows from
+    report: StepResult,
+    table: Mapping[str, str],
+    silent: Mapping[str, float],
+    now: float,
+    passed_over: Collection[str] = (),
+    far_nodes: Iterable[str] = (),
+) -> tuple[str, ...]:
+    """Nodes whose workers may reach started members that the worker of a look does not.
+
+    Args:
+        report: What that worker saw.
+        table: Nodes of members that are named otherwise.
+        silent: When each node was asked whose worker took no look.
+        now: The time, in seconds.
+        passed_over: Members that nobody reached the last time.
+        far_nodes: Nodes to ask when the worker saw nothing.
+    """
+    if report.view is None:
+        nodes = [*far_nodes]
+    else:
+        far = [m for m in report.view.members if m.name and not m.reachable and m.id not in passed_over]
+        nodes = [node_of(m.name, table) for m in far]
+    rested = (node for node in nodes if node not in silent or now - silent[node] >= ASK_AGAIN_SECONDS)
+    return tuple(dict.fromkeys(node for node in rested if node != report.step.node))
+
+
+def far_nodes(report: StepResult) -> tuple[str, ...]:
+    """Nodes whose workers a view stands on; none where one worker reaches all members."""
+    return tuple(sorted({m.through_node for m in report.view.members} - {""})) if report.view else ()
+
+
+def looks_through(cluster: str, report: StepResult, nodes: Iterable[str], table: Mapping[str, str]) -> LookThroughNodes:
+    """The command that asks the nodes, each for its own member."""
+    members = report.view.members if report.view else ()
+
+    def look(node: str) -> Observe:
+        others = tuple(m.id for m in members if node_of(m.name, table) != node)  # these are not waited for
+        return Observe(
+            ask=CheckLeaderInput(cluster=cluster, doubtful=others, for_node=True),
+            node=node,
+            summary=f"members as {node} sees them",
+        )
+
+    return LookThroughNodes(looks=tuple(look(node) for node in nodes))
+
+
+def all_together(  # noqa: PLR0913, PLR0917  # all that it follows from
+    report: StepResult,
+    nodes: Sequence[str],
+    results: Sequence[StepResult | StepFailure],
+    table: Mapping[str, str],
+    silent: Mapping[str, float],
+    now: float,
+) -> NodeAnswers:
+    """What the worker of a look and those of the nodes tell together.
+
+    Args:
+        report: What the worker of the look saw.
+        nodes: The nodes that were asked.
+        results: What came of it, in the same order; nothing when nobody was asked after all.
+        table: Nodes of members that are named otherwise.
+        silent: When each node was asked before whose worker took no look.
+        now: The time, in seconds.
+    """
+    views, why, asleep = dict[str, "ClusterView"](), dict[str, str](), dict(silent)
+    for node, result in zip(nodes, results, strict=False):
+        asleep.pop(node, None)
+        if isinstance(result, StepFailure):
+            why[node], asleep[node] = result.text, now
+        elif result.view is None:
+            why[node] = f"the worker on {node}: {result.step.note}"
+        else:
+            views[node] = result.view
+    first, first_node, others = report.view, report.step.node, dict(views)
+    if first is None and others:
+        first_node = min(others)
+        first = others.pop(first_node)
+    if first is None or not (views or why):
+        return NodeAnswers(report, asleep)
+    view = merged(first, first_node, others, why, table)
+    leader = view.leadership
+    note = f"{view.label(leader.id)} leads at term {leader.term}" if leader else "no leader"
+    also = f"; also seen from {', '.join(sorted(views))}" if views else ""
+    step = report.step.model_copy(update={"note": f"{note}{also}", "outcome": StepOutcome.OBSERVED})
+    return NodeAnswers(report.model_copy(update={"view": view, "step": step}), asleep)

@@ -142,9 +142,10 @@ def after_step(state: OperationState, view: ClusterView | None) -> OperationStat
     Where no worker reaches all members that is not enough to decide on: the cluster is looked at again, unless the view
     shows that a removal has taken place.
     """
-    alone = state.view is not None and state.view.merged
-    out = view is not None and not state.request.adds and view.member(state.target.member_id) is None
-    return looking_again(seen(state, view if out or not alone else None))
+    if state.view is not None and state.view.merged:
+        out = view is not None and not state.request.adds and view.member(state.target.member_id) is None
+        view = state.view.only({m.id for m in view.members}) if view is not None and out else None
+    return looking_again(seen(state, view))
 
 
 def wants_entry_first(state: OperationState) -> bool:

@@ -1,16 +1,20 @@
-"""Removal where each worker reaches its own node's member alone, as on stock k0s."""
+"""Removals where each worker reaches its own node's member alone, as on stock k0s."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from etcd_handoff.contract import Outcome
+from etcd_handoff.contract import TASK_QUEUE, Outcome, workflow_id
+from etcd_handoff.lab import Role, wait_until
 from tests.integration.isolation import require_isolation
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import MakeBench
+    from temporalio.client import WorkflowHandle
+
+    from tests.integration.conftest import Bench, MakeBench, MakeFrontDoor
 
 
 @pytest.fixture(autouse=True)
@@ -18,15 +22,154 @@ def _isolation_is_possible() -> None:
     require_isolation()
 
 
-async def test_leader_is_removed_where_no_worker_reaches_all_members(bench: MakeBench) -> None:
-    """Leadership moves first, each step on the node whose member it needs, and every write is there."""
-    async with bench(isolated=True) as b:
+async def says(removal: WorkflowHandle[Any, Any], *words: str) -> None:
+    """The removal says all these words."""
+    said = [""]
+
+    async def shown() -> bool:
+        progress = await removal.query("progress")
+        said.append(f"{progress['state']}: {progress['doing']}")
+        return all(word in said[-1] for word in words)
+
+    await wait_until(shown, f"the removal says {words}", 45, lambda: f"it says {said[-1]}")
+
+
+async def worker_has_died(b: Bench, point: str) -> str:
+    """The node whose worker was killed at this failpoint."""
+    await b.reached(point)
+    dead = list[str]()
+
+    async def one_is_dead() -> bool:
+        dead[:] = [node.name for node in b.lab.nodes if not b.lab.alive(Role.WORKER, node.name)]
+        return bool(dead)
+
+    await wait_until(one_is_dead, "a worker has died", 10)
+    return dead[0]
+
+
+async def test_leader_leaves_by_command_line_temporal_and_kubectl(front_door: MakeFrontDoor) -> None:
+    """4 -> 3 -> 2 -> 1, the leader each time, each step on the node whose member it needs, and no write is lost."""
+    async with front_door(nodes=4, isolated=True) as door:
+        b = door.bench
+        gone: set[str] = set()
+        last = b.lab.others(await b.lab.leader())[0].name
+        writer = await b.writer(last)
+        for way in ("command line", "temporal", "kubectl"):
+            leader = await b.lab.leader()
+            # The last one takes the writes, so another one leaves when it leads.
+            target = leader if leader != last else next(m.name for m in await b.lab.members() if m.name != last)
+            if way == "command line":
+                status, told, errors = await b.lab.handoff("remove", target, "-o", "json", node=last)
+                assert status == 0, errors
+                check_steps(json.loads(told), target, leader)
+            elif way == "temporal":
+                given = json.dumps({"cluster": b.lab.cluster, "member": target})
+                start = ("workflow", "execute", "--type", "RemoveMember", "--task-queue", TASK_QUEUE)
+                status, _, errors = await b.lab.temporal(
+                    *start, "--workflow-id", workflow_id(b.lab.cluster, target), "--input", given
+                )
+                assert status == 0, errors
+            else:
+                await door.flag(target, via=last)
+                await door.out(target, via=last)
+            gone.add(target)
+            await b.judge(gone)
+        await b.judge(gone, await writer.stop())
+
+
+def check_steps(result: dict[str, Any], target: str, leader: str) -> None:
+    """Every step ran where its member is."""
+    nodes = {step["name"]: step["node"] for step in result["steps"]}
+    assert (result["outcome"], result["status_recorded"]) == ("removed", True)
+    if target == leader:
+        assert nodes["move_leader"] == target
+        assert nodes["await_election"] == nodes["remove_member"]
+    assert target not in {nodes["remove_member"], nodes["update_status"]}
+
+
+@pytest.mark.parametrize("point", ["move_leader.before", "move_leader.after"])
+async def test_worker_of_the_leaving_node_is_killed(bench: MakeBench, point: str) -> None:
+    """What only that node can do waits for its worker, by name; once leadership has moved, nothing does."""
+    async with bench(isolated=True, failpoints=f"{point}=kill") as b:
         leader = await b.lab.leader()
         writer = await b.writer(b.lab.others(leader)[0].name)
+        removal = await b.start(leader)
+        assert await worker_has_died(b, point) == leader
+        if point.endswith("before"):
+            await says(removal, "Blocked", f"no worker on {leader}")
+            await b.lab.start_worker(leader)
+        result = await removal.result()
+        assert (result.outcome, result.status_recorded) == (Outcome.REMOVED, True)
+        await b.judge({leader}, await writer.stop())
+
+
+@pytest.mark.parametrize("point", ["await_election.during", "remove_member.during", "update_status.before"])
+async def test_worker_of_a_survivor_is_killed(bench: MakeBench, point: str) -> None:
+    """The removal says which worker it misses, and ends well when that is back."""
+    async with bench(isolated=True, failpoints=f"{point}=kill") as b:
+        leader = await b.lab.leader()
+        writer = await b.writer(b.lab.others(leader)[0].name)
+        removal = await b.start(leader)
+        node = await worker_has_died(b, point)
+        assert node != leader
+        if not point.startswith("update_status"):  # which any worker can do
+            await says(removal, f"no worker on {node}")
+            await b.lab.start_worker(node)
+        result = await removal.result()
+        assert (result.outcome, result.status_recorded) == (Outcome.REMOVED, True)
+        await b.judge({leader}, await writer.stop())
+
+
+async def test_missing_worker_of_a_survivor_is_waited_for_by_name(bench: MakeBench) -> None:
+    """Nobody knows whether that voter is well, and without it the others would be no quorum."""
+    async with bench(isolated=True, workers=()) as b:
+        leader = await b.lab.leader()
+        target, silent = (node.name for node in b.lab.others(leader))
+        await b.lab.start_worker(leader)
+        await b.lab.start_worker(target)
+        removal = await b.start(target)
+        await says(removal, "Blocked", "QuorumAtRisk", f"no worker on {silent}")
+        assert {m.name for m in await b.lab.members()} == {n.name for n in b.lab.nodes}
+        await b.lab.start_worker(silent)
+        await removal.execute_update("recheck", {"reason": "its worker runs"})
+        assert (await removal.result()).outcome == Outcome.REMOVED
+        await b.judge({target})
+
+
+async def test_five_members_need_no_worker_on_each_node(bench: MakeBench) -> None:
+    """Those that are seen are a quorum of what remains, so the leader leaves."""
+    async with bench(nodes=5, isolated=True, workers=()) as b:
+        leader = await b.lab.leader()
+        *others, _ = (node.name for node in b.lab.others(leader))
+        for name in (leader, *others):
+            await b.lab.start_worker(name)
+        writer = await b.writer(others[0])
         result = await b.remove(leader)
-        report = await writer.stop()
-        assert (result.outcome, result.was_leader, result.status_recorded) == (Outcome.REMOVED, True, True)
+        assert (result.outcome, result.was_leader) == (Outcome.REMOVED, True)
+        await b.judge({leader}, await writer.stop())
+
+
+async def test_leaving_node_dies_as_a_whole_once_its_member_is_out(bench: MakeBench) -> None:
+    """The record is written through a survivor."""
+    async with bench(isolated=True, failpoints="update_status.before=hold") as b:
+        leader = await b.lab.leader()
+        removal = await b.start(leader)
+        await b.reached("update_status.before")
+        for role in (Role.WORKER, Role.APISERVER, Role.ETCD):
+            await b.lab.kill(role, leader)
+        b.release("update_status.before")
+        assert (await removal.result()).status_recorded
+        await b.judge({leader})
+
+
+async def test_nodes_are_named_unlike_their_members(bench: MakeBench) -> None:
+    """The profile's table leads from a member to its node."""
+    names = ("ctl-a", "ctl-b", "ctl-c")
+    async with bench(isolated=True, node_names=names) as b:
+        leader = await b.lab.leader()
+        table = dict(zip(("node0", "node1", "node2"), names, strict=True))
+        result = await b.remove(leader)
+        assert (result.outcome, result.was_leader) == (Outcome.REMOVED, True)
         nodes = {step.name: step.node for step in result.steps}
-        assert nodes["move_leader"] == leader
-        assert leader not in {nodes["await_election"], nodes["remove_member"], nodes["update_status"]}
-        await b.judge({leader}, report)
+        assert nodes["move_leader"] == table[leader]
+        await b.judge({leader})
