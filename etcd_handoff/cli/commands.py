@@ -96,6 +96,8 @@ def _add_demo(commands: Commands[argparse.ArgumentParser]) -> None:
         "etcd-handoff demo --keep",
     )
     demo.add_argument("--keep", action="store_true", help="leave the cluster running until Ctrl-C")
+    text = "isolate the nodes as k0s's controllers are: no worker reaches another node's etcd (needs root)"
+    demo.add_argument("--k0s", action="store_true", help=text)
 
 
 def _add_worker(commands: Commands[argparse.ArgumentParser]) -> None:

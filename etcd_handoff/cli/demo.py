@@ -14,4 +14,4 @@ def demo_command(args: argparse.Namespace) -> int:
     """Print each step of the demo. Exit 0 if it went as it should, 1 otherwise."""
     from etcd_handoff.lab.demo import run_demo
 
-    return run_demo(keep=args.keep)
+    return run_demo(keep=args.keep, k0s=args.k0s)

@@ -30,6 +30,8 @@ HEALTH_INTERVAL_SECONDS: Final = 5.5
 """etcd's `HealthInterval`, and some more until all peers are connected."""
 NODE_BYTES: Final = 160 << 20
 """What a node needs: two segments of 64 MB that a member preallocates (etcd `server/storage/wal/wal.go`), and logs."""
+UNSAID: Final = (Role.WORKER, Role.NAMESPACE)
+"""Roles that `progress` is not told of: workers start later, and a namespace is no server."""
 NOT_FOR_INSTALLING: Final = "exclude=poststarthook/rbac/bootstrap-roles"
 """The last thing that an API server does when it starts, which an administrator need not wait for."""
 
@@ -140,7 +142,7 @@ class Lab(Supervisor):
             await gather_all(*(self.start_worker(name) for name in self.options.workers))
 
     def _inventory(self) -> str:
-        counts = Counter(role for role, _ in self._processes if role is not Role.WORKER)
+        counts = Counter(role for role, _ in self._processes if role not in UNSAID)
         return ", ".join(f"{count} {role}" for role, count in counts.items())
 
     def _say(self, text: str) -> None:

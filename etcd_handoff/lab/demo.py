@@ -16,6 +16,7 @@ from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab.binaries.build import ensure_binaries
 from etcd_handoff.lab.binaries.catalog import MissingBinaryError
 from etcd_handoff.lab.cluster import Lab, LabOptions, wait_until
+from etcd_handoff.lab.isolation import IsolationError
 from etcd_handoff.lab.naive import remove_through_itself
 from etcd_handoff.lab.nodes import Role
 from etcd_handoff.lab.processes import ProcessError
@@ -34,16 +35,20 @@ SECONDS_AROUND: Final = 1.0
 """How long the writer goes on before and after, so that the longest gap has something to be compared with."""
 
 
-def run_demo(*, keep: bool = False) -> int:
-    """Show the main job and the naive way; with `keep`, leave the first cluster running until Ctrl-C.
+def run_demo(*, keep: bool = False, k0s: bool = False) -> int:
+    """Show the main job and the naive way.
+
+    Args:
+        keep: Leave the first cluster running until Ctrl-C.
+        k0s: Isolate the nodes, as k0s's controllers are: none reaches the etcd of another.
 
     Returns:
         Exit status: 0 when all went as it should, 1 when not.
     """
     try:
         ensure_binaries(say)
-        return asyncio.run(_interruptible(_demo(keep=keep)))
-    except (MissingBinaryError, ProcessError) as error:
+        return asyncio.run(_interruptible(_demo(keep=keep, k0s=k0s)))
+    except (MissingBinaryError, ProcessError, IsolationError) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_FAILED
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -64,15 +69,15 @@ async def _interruptible(work: Coroutine[None, None, int]) -> int:
     return await task
 
 
-async def _demo(*, keep: bool) -> int:
+async def _demo(*, keep: bool, k0s: bool) -> int:
     say_title("1. The durable way")
-    async with Lab(LabOptions(progress=say)) as lab:
+    async with Lab(LabOptions(isolated=k0s, progress=say)) as lab:
         durable_ok = await _show_durable_way(lab)
         if keep:
             await _keep(lab)
             return EXIT_DONE if durable_ok else EXIT_FAILED
     say_title("2. The naive way, on a fresh cluster")
-    async with Lab(LabOptions(progress=say, temporal=False)) as lab:
+    async with Lab(LabOptions(isolated=k0s, progress=say, temporal=False)) as lab:
         bug_shown = await _show_naive_way(lab)
     say()
     say("All of it was real: etcd, kube-apiserver, Temporal, workers. Every process has ended.")
@@ -84,6 +89,10 @@ async def _show_durable_way(lab: Lab) -> bool:
     survivor, other = (node.name for node in lab.others(leader))
     say(f"Web UI      {lab.ui_url}/namespaces/default/workflows")
     say(f"leader      {leader}, of {', '.join(node.name for node in lab.nodes)}")
+    if lab.options.isolated:
+        say(
+            f"topology    as k0s: every member advertises {lab.node(leader).advertised_url}, and is reached there alone"
+        )
     say(await lab.kubectl("get", "etcdmembers", context=survivor))
     writer = OpenLoopWriter(lab.node(survivor).etcd_url, lab.directory, WRITE_INTERVAL_MS)
     await writer.start()
@@ -101,8 +110,18 @@ async def _show_durable_way(lab: Lab) -> bool:
 
 
 async def _remove_while_worker_is_killed(lab: Lab, leader: str, others: tuple[str, str]) -> RemovalResult:
-    """The removal begins on the leader's own node; its worker is killed when leadership has moved."""
+    """The leader's own worker moves leadership away; it is killed when that is done.
+
+    Where every worker reaches all members, it is the only worker until then, so that it must be the one. Isolated
+    members need a worker each to be seen at all.
+    """
     folder = lab.directory
+
+    async def start_others() -> None:
+        await asyncio.gather(*(lab.start_worker(name) for name in others))
+
+    if lab.options.isolated:
+        await start_others()
     await lab.start_worker(leader, {FAILPOINTS_VARIABLE: f"{HOLD_POINT}=hold", FOLDER_VARIABLE: str(folder)})
     client = await connect_to(lab)
     say(f"removing {leader}, the leader, on the worker of {leader} itself")
@@ -112,7 +131,8 @@ async def _remove_while_worker_is_killed(lab: Lab, leader: str, others: tuple[st
         return (folder / f"{HOLD_POINT}.hit").exists()
 
     await wait_until(held, "leadership has moved", 30.0)
-    await asyncio.gather(*(lab.start_worker(name) for name in others))
+    if not lab.options.isolated:
+        await start_others()
     began = time.monotonic()
     await lab.kill(Role.WORKER, leader)
     say(f"leadership has moved; worker of {leader} killed with SIGKILL before it could say so")
@@ -181,6 +201,10 @@ async def _keep(lab: Lab) -> None:
     say(f"  export ETCD_HANDOFF_CONFIG={lab.config_path} TEMPORAL_ADDRESS={lab.temporal_address}")
     say(f"  .venv/bin/etcd-handoff remove {members[0].name} -c {lab.cluster}")
     say(f"  .venv/bin/etcd-handoff status -c {lab.cluster}")
+    if lab.options.isolated:
+        say("That sees all members through the lab. What an operator sees on a controller:")
+        on_node = f"ETCD_HANDOFF_CONFIG={lab.environment_on(members[0].name)['ETCD_HANDOFF_CONFIG']}"
+        say(f"  {on_node} {' '.join(lab.inside(members[0].name))} .venv/bin/etcd-handoff status -c {lab.cluster}")
     say(f"  .venv/bin/kubectl --kubeconfig {lab.kubeconfig_path} --context {members[-1].name} get etcdmembers")
     say(f"  {lab.ui_url}/namespaces/default/workflows")
     say("Ctrl-C ends it.")
