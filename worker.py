@@ -14,11 +14,12 @@ from temporalio.service import RPCError
 
 from activities.etcd import EtcdActivities
 from activities.interceptor import ActivityInterceptor
-from activities.registry import all_activities
+from activities.registry import all_activities, node_activities
 from activities.worker_info import WorkerActivities
 from etcd_handoff import __version__
 from etcd_handoff.config import Config, chosen_config, own_node
 from etcd_handoff.config_files import check_files
+from etcd_handoff.contract import node_queue
 from etcd_handoff.errors import ConfigError
 from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.etcd.member_hosts import member_hosts
@@ -75,10 +76,13 @@ async def serve(config: Config, node: str, ready_file: Path | None = None) -> No
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     activities = all_activities(client, config, node, etcd, gateways, own)
     worker = make_worker(client, config.task_queue, WORKFLOWS, activities, INTERCEPTORS)
+    own_queue = node_queue(config.task_queue, node)
+    at_node = make_worker(client, own_queue, (), node_activities(activities), INTERCEPTORS)
     if not described:
         skip_validation(worker)
+        skip_validation(at_node)
     try:
-        async with worker:
+        async with worker, at_node:
             say(
                 f"etcd-handoff worker ready: node {node}, task queue {config.task_queue}, "
                 f"clusters {', '.join(sorted(config.clusters))}, Temporal {client.service_client.config.target_host} "

@@ -14,7 +14,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.etcd_addition import LearnerStep
-from activities.etcd_looks import Looks, intent
+from activities.etcd_looks import Looks, SeenBefore, intent
 from activities.etcd_removal import Removal
 from activities.interceptor import StepClock
 from etcd_handoff import failpoints, timing
@@ -140,13 +140,15 @@ class EtcdActivities:
         transferee is watched meanwhile, and its word ends the step; `await_election` asks the others.
         """
         clock, looks = StepClock(self._node), self.looks(act.cluster)
-        view, note = await looks.look(act.doubtful)
+        view, note = await looks.look(act.doubtful, seen=SeenBefore(act).view)
         step = plan(view, intent(act)) if view else None
         if view is None or not isinstance(step, Transfer):
             return StepResult(step=clock.step(StepOutcome.REPLAN, note or "no transfer is needed any more"), view=view)
-        name = view.label(step.transferee_id)
+        name, transferee = view.label(step.transferee_id), view.member(step.transferee_id)
+        # A transferee that only another worker reaches is heard of by the target, which follows it then.
+        watched_id = act.target_id if transferee and transferee.through_node else step.transferee_id
         try:
-            leader_id = await self._transfer_leadership(looks.gateway, act.target_id, step)
+            leader_id = await self._transfer_leadership(looks.gateway, act.target_id, step, watched_id)
         except NotLeaderError:
             return StepResult(step=clock.step(StepOutcome.REPLAN, "the target does not lead any more"))
         except EtcdPermissionError:
@@ -167,13 +169,18 @@ class EtcdActivities:
 
         It runs beside `move_leader`. Until the others have heard of a new leader only they are asked, each for itself:
         a linearizable list would make the leader confirm itself to a majority while it hands over.
+
+        Where no worker reaches all voters, `others` are those that this worker is to ask, and the operation looks at
+        the whole cluster afterwards.
         """
         clock, looks = StepClock(self._node), self.looks(ask.cluster)
         view, note = None, ""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timing.STEPS.election_seconds):
                 while True:
-                    await self._wait_for_new_leader(looks.gateway, ask)
+                    heard = await self._wait_for_new_leader(looks.gateway, ask)
+                    if heard and ask.seen:
+                        return StepResult(step=clock.step(StepOutcome.ELECTED, "its members follow another leader"))
                     view, note = await looks.look(ask.doubtful)
                     await failpoints.reach("await_election.during")
                     leadership = view.leadership if view else None
@@ -234,8 +241,8 @@ class EtcdActivities:
         if self._prefetch is not None and (target := view.member(act.target_id)) is not None:
             self._prefetch(act.cluster, target.name)
 
-    async def _wait_for_new_leader(self, gateway: EtcdPort, ask: AwaitElectionInput) -> None:
-        """All others have heard of a new leader, or only a look at the whole cluster can tell."""
+    async def _wait_for_new_leader(self, gateway: EtcdPort, ask: AwaitElectionInput) -> bool:
+        """Whether all others have heard of a new leader; if not, only a look at the whole cluster can tell."""
         with contextlib.suppress(UnreachableError, TimeoutError):
             async with asyncio.timeout(timing.STEPS.voters_first_seconds):
                 while True:
@@ -244,17 +251,20 @@ class EtcdActivities:
                         leader_id not in (None, ask.target_id) and term > ask.term_before
                         for leader_id, term in statuses
                     ):
-                        return
+                        return True
                     await asyncio.sleep(timing.STEPS.watch_pause_seconds)
+        return False
 
-    async def _transfer_leadership(self, gateway: EtcdPort, target_id: str, step: Transfer) -> str | None:
-        """The new leader as the transferee names it, None when it names none in time; etcd's refusals are raised."""
+    async def _transfer_leadership(
+        self, gateway: EtcdPort, target_id: str, step: Transfer, watched_id: str
+    ) -> str | None:
+        """The new leader as the watched member names it, None when it names none in time; refusals are raised."""
         moving = asyncio.ensure_future(gateway.move_leader(target_id, step.transferee_id))
         try:
             async with asyncio.timeout(timing.STEPS.transfer_seconds):
                 while True:
                     with contextlib.suppress(UnreachableError):
-                        leader_id, term = await gateway.status_of(step.transferee_id)
+                        leader_id, term = await gateway.status_of(watched_id)
                         await failpoints.reach("move_leader.during")
                         if leader_id not in (None, target_id) and term > step.term:
                             return leader_id

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from activities.etcd_change import LOOKS, Commit, MemberChange
+from activities.etcd_looks import SeenBefore
 from etcd_handoff import failpoints
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import StepOutcome
@@ -46,6 +47,7 @@ class LearnerStep(MemberChange):
         super().__init__(looks, ask, clock)
         self._goal = MemberPresent(ask.cluster_id, ask.name, ask.peer_urls, ask.seen_term, ask.seen_index)
         self._learner_id = ask.learner_id
+        self._seen = SeenBefore(ask)
         self._kind = kind
 
     def _holds_lock(self) -> bool:
@@ -82,7 +84,7 @@ class LearnerStep(MemberChange):
 
     async def _plan(self) -> tuple[ClusterView | None, AddLearner | PromoteLearner | None, str]:
         """A fresh view and the step, or why there is none."""
-        view, note = await self._looks.look(self._change.doubtful)
+        view, note = await self._looks.look(self._change.doubtful, seen=self._seen.view)
         if view is None:
             return None, None, note
         step = plan(view, self._goal)

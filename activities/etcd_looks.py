@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from temporalio import activity
 
 from activities.interceptor import no_answer
 from etcd_handoff import timing
 from etcd_handoff.doubts import contradiction
 from etcd_handoff.errors import EtcdError, EtcdPermissionError
+from etcd_handoff.merged_view import completed
 from etcd_handoff.planning import MemberAbsent, Remove, plan
 
 if TYPE_CHECKING:
-    from etcd_handoff.activity_io import StepInput
+    from etcd_handoff.activity_io import ChangeInput, StepInput
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.config import EtcdProfile
     from etcd_handoff.etcd.port import EtcdPort
+
+FIRST_ATTEMPT: Final = 1
 
 
 class Looks:
@@ -53,10 +58,19 @@ class Looks:
         self._last, self._seen_seconds = view, time.monotonic()
         return view
 
-    async def look(self, doubtful: tuple[str, ...] = (), leaving: str = "") -> tuple[ClusterView | None, str]:
-        """A fresh view, or why there is none."""
+    async def look(
+        self, doubtful: tuple[str, ...] = (), leaving: str = "", seen: ClusterView | None = None
+    ) -> tuple[ClusterView | None, str]:
+        """A fresh view, or why there is none.
+
+        Args:
+            doubtful: Members that did not answer the last look.
+            leaving: A member that is not asked.
+            seen: What was seen a moment ago of members that this worker does not reach.
+        """
         try:
-            return await self.observe(doubtful, leaving), ""
+            view = await self.observe(doubtful, leaving)
+            return (completed(view, seen) if seen else view), ""
         except EtcdPermissionError:
             raise
         except EtcdError as error:
@@ -69,6 +83,29 @@ class Looks:
             return None, ""
         step = plan(view, intent(act))
         return (view, step.via_id) if isinstance(step, Remove) else (None, "")
+
+
+class SeenBefore:
+    """What other workers saw of the members that this one does not reach, as long as a step may go by it.
+
+    Another attempt of a step may come much later, and so may a step that no worker took at first: then only what this
+    worker sees itself counts. The times are the server's, since clocks of nodes differ.
+
+    Args:
+        act: The step's input.
+    """
+
+    def __init__(self, act: ChangeInput) -> None:
+        self._seen = act.seen
+        info = activity.info()
+        waited = (info.started_time - info.scheduled_time).total_seconds()
+        late = info.attempt > FIRST_ATTEMPT
+        self._ends = time.monotonic() + (0.0 if late else timing.STEPS.seen_seconds - waited)
+
+    @property
+    def view(self) -> ClusterView | None:
+        """The merged view; None when there is none, or when it is too old."""
+        return self._seen if time.monotonic() < self._ends else None
 
 
 def doubt(view: ClusterView, act: StepInput) -> str:

@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from activities.etcd_change import LOOKS, UNWRITABLE, Commit, MemberChange
-from activities.etcd_looks import intent
+from activities.etcd_looks import SeenBefore, intent
 from etcd_handoff import failpoints
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import StepOutcome
@@ -47,13 +47,15 @@ class Removal(MemberChange):
     def __init__(self, looks: Looks, act: StepInput, clock: StepClock, prefetch: Callable[[ClusterView], None]) -> None:
         super().__init__(looks, act, clock)
         self._act = act
+        self._seen = SeenBefore(act)
         self._prefetch = prefetch
 
     def _holds_lock(self) -> bool:
         return bool(self._locked_through) and not self._proposed
 
     async def _run(self) -> StepResult:
-        view, via_id = self._looks.recent_via(self._act) if self._act.holder else (None, "")
+        quick = bool(self._act.holder) and self._act.seen is None
+        view, via_id = self._looks.recent_via(self._act) if quick else (None, "")
         if self._act.holder and not via_id:
             view, note = await self._look()
             step = plan(view, intent(self._act)) if view else None
@@ -156,7 +158,7 @@ class Removal(MemberChange):
     # --- small things ---------------------------------------------------------------------------------------------
 
     async def _look(self, leaving: str = "") -> tuple[ClusterView | None, str]:
-        return await self._looks.look(self._act.doubtful, leaving)
+        return await self._looks.look(self._act.doubtful, leaving, self._seen.view)
 
     async def _nothing_to_do(self, view: ClusterView | None, note: str) -> StepResult:
         """The step's end when the planner does not want the removal now."""

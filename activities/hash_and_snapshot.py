@@ -10,7 +10,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities import snapshots
-from activities.etcd_looks import doubt
+from activities.etcd_looks import SeenBefore, doubt
 from activities.interceptor import STEP_FAILS, StepClock
 from etcd_handoff import timing
 from etcd_handoff.activity_io import StepInput, StepResult
@@ -62,7 +62,7 @@ class HashAndSnapshotActivities:
         if folder is None:
             text = f"no snapshot_directory in the profile {act.cluster!r}; set it or start without snapshot"
             return StepResult(step=clock.step(StepOutcome.FAILED, text))
-        view, note = await looks.look(act.doubtful)
+        view, note = await looks.look(act.doubtful, seen=SeenBefore(act).view)
         source = snapshots.source_of(view, act.target_id) if view else None
         if view is None or source is None or (note := doubt(view, act)):
             return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, note or "no healthy voter"), view=view)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from activities.change_queue import ChangeQueueActivities
 from activities.etcdmembers import EtcdMemberActivities
@@ -11,7 +11,7 @@ from activities.member_status import KubernetesActivities
 from activities.removal_progress import RemovalProgressActivities
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from temporalio.client import Client
 
@@ -19,6 +19,29 @@ if TYPE_CHECKING:
     from activities.worker_info import WorkerActivities
     from etcd_handoff.config import Config
     from etcd_handoff.kubernetes.pool import KubernetesGateways
+
+
+NODE_ACTIVITIES: Final = frozenset(
+    {
+        "check_leader",
+        "move_leader",
+        "await_election",
+        "remove_member",
+        "add_learner",
+        "promote_member",
+        "take_snapshot",
+        "update_status",
+    }
+)
+
+
+def node_activities(activities: Iterable[Callable[..., Any]]) -> list[Callable[..., Any]]:
+    """Those that only the worker of one node may be able to do; it serves them on the node's own task queue.
+
+    Args:
+        activities: All that the worker has.
+    """
+    return [activity for activity in activities if activity.__name__ in NODE_ACTIVITIES]
 
 
 def all_activities(  # noqa: PLR0913, PLR0917  # all that activities stand on

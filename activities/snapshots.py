@@ -28,9 +28,16 @@ SPARE: Final = 1.05
 
 
 def source_of(view: ClusterView, target_id: str) -> MemberView | None:
-    """Whom the snapshot is taken from: a healthy voter, not the target and not the leader where there is another."""
+    """Whom the snapshot is taken from: a healthy voter, not the target and not the leader where there is another.
+
+    One that this worker reaches itself comes before all others.
+    """
     leader_id = view.leadership.id if view.leadership else ""
-    return min(view.healthy_voters, key=lambda m: (m.id == target_id, m.id == leader_id, int(m.id, 16)), default=None)
+    return min(
+        view.healthy_voters,
+        key=lambda m: (bool(m.through_node), m.id == target_id, m.id == leader_id, int(m.id, 16)),
+        default=None,
+    )
 
 
 def snapshot_path(folder: Path, cluster: str, run_id: str) -> Path:

@@ -38,6 +38,7 @@ class ChangeInput(CheckLeaderInput):
         seen_index: Highest index of a leader that has been seen.
         holder: Who changes the cluster: ID of the operation's first run, for the lock in etcd.
         holder_label: The same for people.
+        seen: The merged view that the decision stands on, where no worker reaches all members; None where one does.
     """
 
     cluster_id: MemberId
@@ -45,6 +46,7 @@ class ChangeInput(CheckLeaderInput):
     seen_index: int = 0
     holder: str = ""
     holder_label: str = ""
+    seen: ClusterView | None = None
 
 
 class StepInput(ChangeInput):

@@ -74,6 +74,8 @@ class MemberView(Message):
         version: etcd version of the member, empty when it did not answer.
         db_size_bytes: Size of the backend file; 0 when it did not answer.
         alarms: Alarms raised for this member: `NOSPACE`, `CORRUPT`.
+        through_node: In a view that several workers made (`etcd_handoff.merged_view`): the node whose worker reaches
+            the member. Empty in all other views.
         note: Why it counts as unreachable or unhealthy, for people.
     """
 
@@ -89,6 +91,7 @@ class MemberView(Message):
     version: str = ""
     db_size_bytes: int = 0
     alarms: tuple[str, ...] = ()
+    through_node: str = ""
     note: str = ""
 
     @property
@@ -170,6 +173,11 @@ class ClusterView(Message):
             and CORRUPT not in m.alarms
             and (m.leader_id, m.term) == (agreed.id, agreed.term)
         )
+
+    @property
+    def merged(self) -> bool:
+        """Whether several workers made it, since no single one reaches all members."""
+        return any(m.through_node for m in self.members)
 
     @property
     def foreign(self) -> tuple[str, ...]:

@@ -145,6 +145,11 @@ class Recheck(Request):
     reason: str = Field(default="", max_length=1000)
 
 
+def node_queue(task_queue: str, node: str) -> str:
+    """The task queue that only the worker of a node serves (contract)."""
+    return f"{task_queue}/node/{node}"
+
+
 def workflow_id(cluster: str, member: str) -> str:
     """The workflow ID of a removal: one at a time for each member (contract)."""
     return f"etcd-remove/{cluster}/{member}"

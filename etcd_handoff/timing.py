@@ -97,6 +97,8 @@ class StepTiming:
     stale_look_seconds: float = 1.0
     """A look that is older when the proposal is to be sent is made again: the worker was paused meanwhile, and others
     may have had the lock."""
+    seen_seconds: float = 3.0
+    """For so long after a step was scheduled, what other workers saw of their members still counts in it."""
     latest_proposal_seconds: float = 60.0
     """Nothing is proposed later than this after the attempt began, or than two of the longest looks: others may have
     taken its place long ago."""

@@ -6,6 +6,7 @@ No call goes on for ever: each has a bounded number of attempts or a bounded tim
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -18,11 +19,13 @@ with workflow.unsafe.imports_passed_through():
     from activities.hash_and_snapshot import HashAndSnapshotActivities
     from activities.member_status import KubernetesActivities
     from activities.worker_info import WorkerActivities
+    from etcd_handoff.contract import node_queue
     from etcd_handoff.operation.addition import AddTarget, PromoteTarget
     from etcd_handoff.operation.commands import (
         AwaitNewLeader,
         CheckHash,
         FindResource,
+        LookThroughNodes,
         Observe,
         ReadLeave,
         RemoveTarget,
@@ -36,7 +39,6 @@ with workflow.unsafe.imports_passed_through():
     from workflows.record_status import RecordStatus
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from etcd_handoff.activity_io import WorkerInfo
@@ -57,7 +59,13 @@ RECORD_TIMEOUT: Final = timedelta(seconds=60)
 HASH_TIMEOUT: Final = timedelta(minutes=25)
 """Two rounds of hashes, each up to the longest `hash_timeout_seconds`."""
 SNAPSHOT_TIMEOUT: Final = timedelta(hours=1)
+NODE_START_TIMEOUT: Final = timedelta(seconds=2)
+"""A worker that serves its node's queue takes a task within milliseconds; after this the node counts as one without."""
+NODE_LOOK_RETRY: Final = RetryPolicy(maximum_attempts=2)
+"""A node whose worker was just killed costs a look no more than one other attempt."""
 DESCRIBE_TIMEOUT: Final = timedelta(seconds=5)
+NODE_QUEUES: Final = "node-queues"
+"""Name of the patch from which on nodes are asked through their own task queues."""
 ATTEMPTS: Final = 15
 RETRY: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=10),
@@ -113,13 +121,35 @@ async def activity(command: Activity) -> Any:
     Raises:
         ActivityError: It was cancelled.
     """
-    call = CALLS[type(command)]
+    return await _called(command, CALLS[type(command)])
+
+
+async def look_through_nodes(command: LookThroughNodes) -> tuple[Any, ...]:
+    """What the workers of several nodes see, side by side; in the order of the nodes.
+
+    Returns:
+        A `StepResult` or a `StepFailure` for each; nothing in a run that began before nodes were asked.
+    """
+    if not workflow.patched(NODE_QUEUES):
+        return ()
+    call = CALLS[Observe]._replace(retry=NODE_LOOK_RETRY)
+    looks = [asyncio.create_task(_called(look, call)) for look in command.looks]
+    try:
+        return tuple(await asyncio.gather(*looks))
+    finally:
+        for look in looks:
+            look.cancel()
+
+
+async def _called(command: Activity, call: Call) -> Any:
     most = command.most_seconds if isinstance(command, FindResource | WriteStatus) else None
     try:
         return await workflow.execute_activity_method(
             call.method,
             command.ask,
+            task_queue=node_queue(workflow.info().task_queue, command.node) if command.node else None,
             start_to_close_timeout=call.timeout,
+            schedule_to_start_timeout=NODE_START_TIMEOUT if command.node else None,
             schedule_to_close_timeout=None if most is None else timedelta(seconds=most),
             heartbeat_timeout=LONG_HEARTBEAT_TIMEOUT if call.takes_minutes else HEARTBEAT_TIMEOUT,
             retry_policy=call.retry,
@@ -128,7 +158,7 @@ async def activity(command: Activity) -> Any:
     except ActivityError as error:
         if is_cancelled_exception(error):
             raise
-        kind, text = why_it_failed(error)
+        kind, text = why_it_failed(error, command.node)
         return StepFailure(error.activity_type, kind, text, attempts_of(error))
 
 

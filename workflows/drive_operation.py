@@ -26,6 +26,7 @@ with workflow.unsafe.imports_passed_through():
         Fail,
         Finish,
         HandRecordOver,
+        LookThroughNodes,
         StepFailure,
         TransferLeadership,
         Until,
@@ -111,6 +112,8 @@ class Operation:
                 await self._wait(command)
             case AskQueue():
                 result = await self._ask_queue(command)
+            case LookThroughNodes():
+                result = await activity_calls.look_through_nodes(command)
             case DescribeWorker():
                 result = await activity_calls.describe_worker(command.cluster)
             case HandRecordOver():

@@ -18,15 +18,21 @@ TIME_OUTS: Final = {
 }
 
 
-def why_it_failed(error: ActivityError) -> tuple[str, str]:
+def why_it_failed(error: ActivityError, node: str = "") -> tuple[str, str]:
     """The type and the text of what ended an activity's last attempt.
 
     Where a time-out has ended it, what the attempt before it reported is the text, as far as there is any.
+
+    Args:
+        error: How the activity ended.
+        node: The node whose worker it was for; empty when it was for any.
     """
     cause: BaseException | None = error.cause
     time_out = ""
     while isinstance(cause, exceptions.TimeoutError):
         time_out = time_out or TIME_OUTS.get(cause.type or TimeoutType.START_TO_CLOSE, str(cause))
+        if node and cause.type is TimeoutType.SCHEDULE_TO_START:
+            time_out = f"no worker on {node}: start one there with `etcd-handoff worker --node {node}`"
         cause = cause.__cause__
     if isinstance(cause, ApplicationError):
         return cause.type or "", f"{time_out}; before that: {cause.message}" if time_out else cause.message

@@ -86,6 +86,30 @@ class Certificates:
         self._write_authorities()
         self._issue_server()
 
+    def etcd_flags(self) -> list[str]:
+        """The flags of etcd about certificates."""
+        cert, key = self.server.cert, self.server.key
+        return [
+            f"--cert-file={cert}",
+            f"--key-file={key}",
+            "--client-cert-auth",
+            f"--trusted-ca-file={self.clients_ca}",
+            f"--peer-cert-file={cert}",
+            f"--peer-key-file={key}",
+            "--peer-client-cert-auth",
+            f"--peer-trusted-ca-file={self.servers_ca}",
+        ]
+
+    def apiserver_flags(self) -> list[str]:
+        """The flags of an API server about certificates."""
+        return [
+            f"--tls-cert-file={self.server.cert}",
+            f"--tls-private-key-file={self.server.key}",
+            f"--etcd-cafile={self.servers_ca}",
+            f"--etcd-certfile={self.root.cert}",
+            f"--etcd-keyfile={self.root.key}",
+        ]
+
     def _issue_server(self) -> None:
         self._write(self.server, self._servers.issue_cert(*HOSTS))
 

@@ -68,6 +68,8 @@ class Lab(Supervisor):
     async def close(self, *, keep_files: bool = False) -> None:
         """Kill all processes and free the ports; data and logs go too, unless they are to stay."""
         await self._end_all()
+        if self._isolation is not None:
+            await self._isolation.gone()
         self._ports.close()
         for node in self._all_nodes():
             http.forget(node.etcd_url)
@@ -81,6 +83,8 @@ class Lab(Supervisor):
         self._write_files()
         if self._network is not None:
             await self._start_network(self._network)
+        await self._start_bridge()
+        await gather_all(*(self.isolate(node) for node in self.nodes))
         for node in self.nodes:
             self._add_etcd(node, InitialCluster(self.nodes))
             if self.options.kubernetes:
@@ -169,14 +173,14 @@ class Lab(Supervisor):
                 msg = "a lab with a network has one learner"
                 raise ValueError(msg)
             node = self._new_node(len(self.nodes))
+            self.credentials.grant(node)
         members = {m.name for m in await self.members()}
         via = next(n for n in self.nodes if n.name in members and self.alive(Role.ETCD, n.name))
         body = {"peerURLs": [node.peer_url], "isLearner": True}
         await observer.change_members(f"{via.etcd_url}/v3/cluster/member/add", body)
         present = [n for n in self.nodes if n.name in members]
-        self._add_etcd(node, InitialCluster([*present, node], "existing"))
         self.nodes.append(node)
-        await self.start(Role.ETCD, node.name)
+        await self.start_etcd(node, InitialCluster([*present, node], "existing"))
         return node
 
     # what is true of the cluster
@@ -231,7 +235,7 @@ class Lab(Supervisor):
         """
         base = [str(self._binaries.kubectl), "--kubeconfig", str(self.kubeconfig_path), "--context", context]
         base += ["--request-timeout", timeout]
-        status, output, errors = await self._run([*base, *arguments], stdin)
+        status, output, errors = await self.run([*base, *arguments], stdin)
         if status != 0:
             msg = f"kubectl {' '.join(arguments)}: {errors.strip()}"
             raise ProcessError(msg)
@@ -239,15 +243,17 @@ class Lab(Supervisor):
 
     async def temporal(self, *arguments: str) -> tuple[int, str, str]:
         """Exit status, output and errors of the Temporal CLI."""
-        return await self._run([str(self._binaries.temporal), *arguments, "--address", self.temporal_address])
+        return await self.run([str(self._binaries.temporal), *arguments, "--address", self.temporal_address])
 
-    async def handoff(self, *arguments: str) -> tuple[int, str, str]:
-        """Exit status, output and errors of our own command line."""
+    async def handoff(self, *arguments: str, node: str = "") -> tuple[int, str, str]:
+        """Exit status, output and errors of our own command line, on a node where one is named."""
         code = "from etcd_handoff.cli import main; main()"
-        return await self._run([sys.executable, "-c", code, *arguments])
+        return await self.run([sys.executable, "-c", code, *arguments], node=node)
 
-    async def _run(self, command: list[str], stdin: str | None = None) -> tuple[int, str, str]:
-        return await run(command, self.environment, ROOT, stdin)
+    async def run(self, command: list[str], stdin: str | None = None, node: str = "") -> tuple[int, str, str]:
+        """Exit status, output and errors of a command that ends by itself, on a node where one is named."""
+        environment = self.environment_on(node) if node else self.environment
+        return await run([*self.inside(node), *command], environment, ROOT, stdin)
 
     async def install_resources(self) -> None:
         """The CRD, and for each member an EtcdMember that says what k0s would say."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from etcd_handoff.lab.certificates import Certificates
+    from etcd_handoff.lab.k0s_pki import K0sPki
     from etcd_handoff.lab.nodes import Node
     from etcd_handoff.lab.options import LabOptions
     from etcd_handoff.lab.resources import Kubectl
@@ -28,7 +29,8 @@ class Credentials:
         folder: Where they lie.
 
     Attributes:
-        certificates: All certificates; None in a lab without TLS.
+        certificates: All certificates of a lab with TLS; None in others.
+        pki: All certificates of a lab of isolated nodes; None in others.
         account: The product's account in Kubernetes; it exists with the option `rbac` alone.
         profile: What the product's profile says of etcd's TLS and of its user there.
     """
@@ -36,15 +38,21 @@ class Credentials:
     def __init__(self, options: LabOptions, folder: Path) -> None:
         self._options, self._folder = options, folder
         self.certificates: Certificates | None = None
+        self.pki: K0sPki | None = None
         self.account = ServiceAccount(folder / "token")
         self.profile: dict[str, str] = {}
 
     def make(self) -> None:
-        """Files are there, and `certificates` and `profile` have their values.
+        """Files are there, and `certificates`, `pki` and `profile` have their values.
 
         Raises:
             MissingBinaryError: TLS is asked for, and trustme is not installed.
         """
+        if self._options.isolated:
+            from etcd_handoff.lab.k0s_pki import K0sPki  # noqa: PLC0415  # a plain lab needs no trustme
+
+            self.pki = K0sPki(self._folder)
+            self.profile = self.pki.profile("node0")
         if not self._options.tls:
             return
         from etcd_handoff.lab.certificates import Certificates  # noqa: PLC0415  # a plain lab needs no trustme
@@ -62,13 +70,34 @@ class Credentials:
             password_file.write_text(f"{PASSWORDS[user]}\n")
             self.profile |= {"username": user, "password_file": str(password_file)}
 
+    def profile_on(self, node: str) -> dict[str, str]:
+        """What the product's profile on a node says of etcd's TLS and of its user there."""
+        return self.pki.profile(node) if self.pki is not None else self.profile
+
     @property
     def ca_file(self) -> Path | None:
         """What API servers are checked against; None where they are not."""
+        if self.pki is not None:
+            return self.pki.kubernetes_ca
         return self.certificates.servers_ca if self.certificates else None
 
+    def etcd_flags(self, node: Node) -> list[str]:
+        """Flags of the node's etcd about certificates."""
+        if self.pki is not None:
+            return self.pki.etcd_flags(node)
+        return self.certificates.etcd_flags() if self.certificates else []
+
+    def apiserver_flags(self, node: Node) -> list[str]:
+        """Flags of the node's API server about certificates."""
+        if self.pki is not None:
+            return self.pki.apiserver_flags(node)
+        return self.certificates.apiserver_flags() if self.certificates else []
+
     def grant(self, node: Node) -> None:
-        """Requests of the lab itself to the node's etcd come from a user that may do all."""
+        """Requests of the lab itself to the node's etcd come from a user that may do all; the node has its files."""
+        if self.pki is not None and node.is_isolated:
+            self.pki.issue(node)
+            http.grant(node.etcd_url, self.pki.access)
         if self.certificates is not None:
             user = ("root", PASSWORDS["root"]) if self._options.etcd_user else None
             certificates = self.certificates

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.lab import disk, http, observer
-from etcd_handoff.lab.nodes import InitialCluster, Role
+from etcd_handoff.lab.nodes import HOST, InitialCluster, Role
 from etcd_handoff.lab.processes import ProcessError, run
 from etcd_handoff.lab.waiting import wait_until
 
@@ -110,8 +110,10 @@ async def force_new_cluster(lab: Lab, node: str) -> None:
         await lab.kill(Role.APISERVER, node)
     await lab.kill(Role.ETCD, node)
     _copy_aside(lab, node)
-    before, elsewhere = list(process.command), lab.new_foreign_node(f"{node}-alone")
-    listen, there = f"--listen-peer-urls={lab.node(node).peer_listener}", elsewhere.peer_listener
+    before, own = list(process.command), lab.node(node)
+    listen, there = f"--listen-peer-urls={own.peer_listener}", f"https://{HOST}:{own.peer_port}"
+    if not own.is_isolated:
+        there = lab.new_foreign_node(f"{node}-alone").peer_listener
     process.command = [f"--listen-peer-urls={there}" if word == listen else word for word in before]
     process.command.append("--force-new-cluster")
     await lab.start(Role.ETCD, node)

@@ -7,19 +7,17 @@ from pathlib import Path
 from typing import Final
 
 from etcd_handoff.lab.credentials import Credentials
+from etcd_handoff.lab.files import write_config, write_kubeconfig, write_shared_files
+from etcd_handoff.lab.isolation import Isolation
 from etcd_handoff.lab.network import Network
-from etcd_handoff.lab.nodes import (
-    HOST,
-    TOKEN,
-    Node,
-    write_config,
-    write_kubeconfig,
-    write_shared_files,
-)
+from etcd_handoff.lab.nodes import HOST, TOKEN, Node
 from etcd_handoff.lab.options import LabOptions
 from etcd_handoff.lab.ports import Ports
 
 MAX_NODES: Final = 7
+CONFIG: Final = "etcd-handoff.toml"
+FOREIGN: Final = 100
+"""Number of the first foreign node, by which it gets an address of its own where nodes are isolated."""
 
 
 class Layout:
@@ -33,6 +31,7 @@ class Layout:
 
     Raises:
         ValueError: The number of nodes is out of range.
+        IsolationError: Nodes are to be isolated, and this machine cannot do that.
     """
 
     def __init__(self, options: LabOptions | None = None) -> None:
@@ -40,9 +39,11 @@ class Layout:
         if not 1 <= self.options.nodes <= MAX_NODES:
             msg = f"nodes: {self.options.nodes} is out of range; give 1 to {MAX_NODES}"
             raise ValueError(msg)
-        self.directory = self.options.directory or Path(tempfile.mkdtemp(prefix="etcd-handoff-lab-"))
         self._ports = Ports(HOST)
+        self._isolation = Isolation(self._ports) if self.options.isolated else None
+        self.directory = self.options.directory or Path(tempfile.mkdtemp(prefix="etcd-handoff-lab-"))
         self.nodes = [self._new_node(i) for i in range(self.options.nodes)]
+        self._node_names = dict(zip((node.name for node in self.nodes), self.options.node_names, strict=False))
         self._network, self._learner = None, self._new_node(self.options.nodes)
         if self.options.network:
             self._network = Network(self._ports, [*self.nodes, self._learner])
@@ -58,17 +59,17 @@ class Layout:
     @property
     def temporal_address(self) -> str:
         """Host and port of Temporal's frontend."""
-        return f"{HOST}:{self._temporal_port}"
+        return f"{self._host}:{self._temporal_port}"
 
     @property
     def ui_url(self) -> str:
         """URL of the Web UI."""
-        return f"http://{HOST}:{self._ui_port}"
+        return f"http://{self._host}:{self._ui_port}"
 
     @property
     def config_path(self) -> Path:
-        """The product's configuration file."""
-        return self.directory / "etcd-handoff.toml"
+        """The product's configuration file, outside the nodes where these are isolated."""
+        return self.directory / CONFIG
 
     @property
     def kubeconfig_path(self) -> Path:
@@ -78,7 +79,20 @@ class Layout:
     @property
     def environment(self) -> dict[str, str]:
         """What a worker, a client or the command line needs in its environment."""
-        return {"ETCD_HANDOFF_CONFIG": str(self.config_path), "TEMPORAL_ADDRESS": self.temporal_address}
+        plain = {"ETCD_HANDOFF_CONFIG": str(self.config_path), "TEMPORAL_ADDRESS": self.temporal_address}
+        if self._isolation is None:
+            return plain
+        direct = ",".join(["127.0.0.1", "localhost", self._host, *(n.address for n in self._all_nodes())])
+        return plain | {"NO_PROXY": direct, "no_proxy": direct}
+
+    def environment_on(self, node: str) -> dict[str, str]:
+        """Return the same for a process on the node, which has a configuration of its own where it is isolated."""
+        own = self.directory / node / CONFIG
+        return self.environment | ({"ETCD_HANDOFF_CONFIG": str(own)} if self.options.isolated else {})
+
+    def node_name(self, member: str) -> str:
+        """Return what the node of a member calls itself."""
+        return self._node_names.get(member, member)
 
     def node(self, name: str) -> Node:
         """Return the node called `name`.
@@ -104,20 +118,42 @@ class Layout:
             raise ValueError(msg)
         return self._network
 
+    @property
+    def isolation(self) -> Isolation:
+        """The namespaces of the nodes.
+
+        Raises:
+            ValueError: The lab was started without.
+        """
+        if self._isolation is None:
+            msg = "the lab's nodes are not isolated; start it with isolated=True"
+            raise ValueError(msg)
+        return self._isolation
+
     def new_foreign_node(self, name: str) -> Node:
         """Add a node that is none of `nodes` and runs nothing yet; `node` knows it."""
-        node = Node.on(name, self._ports, secure=self.options.tls)
+        if self._isolation is not None:
+            node = Node.isolated(name, self._isolation.address(FOREIGN + len(self._foreign_nodes)), self._ports)
+        else:
+            node = Node.on(name, self._ports, secure=self.options.tls)
         self._foreign_nodes.append(node)
         self.credentials.grant(node)
         return node
 
     def _new_node(self, number: int) -> Node:
         name = f"node{number}"
+        if self._isolation is not None:
+            return Node.isolated(name, self._isolation.address(number), self._ports)
         return Node.on(name, self._ports, network=self.options.network, secure=self.options.tls)
 
     def _all_nodes(self) -> list[Node]:
         spare = [] if self._learner in self.nodes else [self._learner]
         return [*self.nodes, *spare, *self._foreign_nodes]
+
+    @property
+    def _host(self) -> str:
+        """Where nodes reach this machine."""
+        return HOST if self._isolation is None else self._isolation.host
 
     @property
     def _shared(self) -> Path:
@@ -128,10 +164,23 @@ class Layout:
         self.credentials.make()
         for node in self._all_nodes():
             self.credentials.grant(node)
-        ca_file = self.credentials.ca_file
-        write_kubeconfig(self.kubeconfig_path, self.nodes, {"token": TOKEN}, ca_file)
-        kubeconfig = self.kubeconfig_path if self.options.kubernetes else None
-        if self.options.rbac:
+        administrator, ca_file = {"token": TOKEN}, self.credentials.ca_file
+        write_kubeconfig(self.kubeconfig_path, {n.name: n.api_url for n in self.nodes}, administrator, ca_file)
+        kubeconfig = self.kubeconfig_path
+        if self.options.rbac or self._node_names:
             kubeconfig = self.directory / "kubeconfig-product"
-            write_kubeconfig(kubeconfig, self.nodes, self.credentials.account.user, ca_file)
-        write_config(self.config_path, self.options, self.nodes, kubeconfig, self.credentials.profile)
+            user = self.credentials.account.user if self.options.rbac else administrator
+            write_kubeconfig(kubeconfig, {self.node_name(n.name): n.api_url for n in self.nodes}, user, ca_file)
+        if not self.options.isolated:
+            self._write_config(self.config_path, kubeconfig, [n.advertised_url for n in self.nodes])
+            return
+        self._write_config(self.config_path, kubeconfig, [n.etcd_url for n in self.nodes])
+        for node in self.nodes:
+            self._write_config(self.directory / node.name / CONFIG, kubeconfig, [node.local_url], node.name)
+
+    def _write_config(self, path: Path, kubeconfig: Path, endpoints: list[str], node: str = "") -> None:
+        credentials = self.credentials.profile_on(node) if node else self.credentials.profile
+        etcd = {"endpoints": endpoints, "snapshot_directory": "snapshots", **credentials}
+        contexts = [self.node_name(n.name) for n in self.nodes]
+        kubernetes = {"kubeconfig": str(kubeconfig), "contexts": contexts} if self.options.kubernetes else None
+        write_config(path, self.options, etcd, kubernetes, self._node_names)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -14,8 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from etcd_handoff.lab.binaries.lookup import Binaries
-    from etcd_handoff.lab.certificates import Certificates
-    from etcd_handoff.lab.options import LabOptions
     from etcd_handoff.lab.ports import Ports
 
 TOKEN: Final = "lab-admin"  # noqa: S105  # of an API server that lives for minutes on loopback
@@ -29,6 +24,9 @@ WRITE_AHEAD: Final = "--sqlite-pragma=journal_mode=wal"
 """One fsync for each transaction instead of several, with nothing less durable (SQLite, "Write-Ahead Logging")."""
 TUNING: Final = (READS.format(1000), WRITE_AHEAD)
 """Where the lab's dev server departs from its defaults."""
+ISOLATED_PORTS: Final = (2379, 2380, 6443)
+"""Of an isolated node: those of clients, peers and the API server, as in k0s."""
+EVERYWHERE: Final = "0.0.0.0"  # noqa: S104  # of a node's own namespace: its address and its loopback, as in k0s
 CLUSTER_TOKEN: Final = "lab"  # noqa: S105  # tells clusters apart, and is no secret
 ROOT: Final = Path(__file__).resolve().parents[2]
 """Where worker.py lies."""
@@ -41,6 +39,7 @@ class Role(StrEnum):
     APISERVER = "apiserver"
     WORKER = "worker"
     TEMPORAL = "temporal"
+    NAMESPACE = "namespace"
     TOXIPROXY = "toxiproxy"
     PEER_PROXY = "peer-proxy"
 
@@ -56,6 +55,8 @@ class Node:
         api_port: Where its API server listens.
         advertised_client_port: Where others reach the client port; the same port unless a network lies between.
         advertised_api_port: Where others reach the API server; likewise.
+        observed_client_port: Where the lab itself reaches the client port; the same port unless the node is isolated.
+        address: Where its peer port and its API server are.
         peer_host: The host that its peer URL names.
         secure: Whether its etcd member is asked over TLS.
     """
@@ -66,6 +67,8 @@ class Node:
     api_port: int
     advertised_client_port: int
     advertised_api_port: int
+    observed_client_port: int
+    address: str = HOST
     peer_host: str = HOST
     secure: bool = False
 
@@ -74,11 +77,30 @@ class Node:
         """A node on fresh ports, reached directly or through a network."""
         client_port, peer_port, api_port = ports.take(3)
         advertised_client_port, advertised_api_port = ports.take(2) if network else (client_port, api_port)
+        own, advertised = (client_port, peer_port, api_port), (advertised_client_port, advertised_api_port)
         host = PROXIED_HOST if network else HOST
-        return cls(name, client_port, peer_port, api_port, advertised_client_port, advertised_api_port, host, secure)
+        return cls(name, *own, *advertised, client_port, peer_host=host, secure=secure)
+
+    @classmethod
+    def isolated(cls, name: str, address: str, ports: Ports) -> Node:
+        """A node with a network namespace of its own, in which its ports are those of k0s."""
+        client_port, peer_port, api_port = ISOLATED_PORTS
+        (observed,) = ports.take(1)
+        own = (client_port, peer_port, api_port)
+        return cls(name, *own, client_port, api_port, observed, address, peer_host=address, secure=True)
+
+    @property
+    def is_isolated(self) -> bool:
+        """Whether it has a network namespace of its own."""
+        return self.address != HOST
 
     @property
     def etcd_url(self) -> str:
+        """Client URL of its etcd member, for the lab itself."""
+        return f"{self._scheme}://{HOST}:{self.observed_client_port}"
+
+    @property
+    def local_url(self) -> str:
         """Client URL of its etcd member, on the node itself."""
         return f"{self._scheme}://{HOST}:{self.client_port}"
 
@@ -95,12 +117,12 @@ class Node:
     @property
     def peer_listener(self) -> str:
         """Where its etcd member listens for peers."""
-        return f"{self._scheme}://{HOST}:{self.peer_port}"
+        return f"{self._scheme}://{self.address}:{self.peer_port}"
 
     @property
     def api_url(self) -> str:
         """URL of its API server."""
-        return f"https://{HOST}:{self.advertised_api_port}"
+        return f"https://{self.address}:{self.advertised_api_port}"
 
     @property
     def _scheme(self) -> str:
@@ -128,14 +150,14 @@ class InitialCluster:
 
 
 def etcd_command(
-    binaries: Binaries, node: Node, initial: InitialCluster, folder: Path, certificates: Certificates | None = None
+    binaries: Binaries, node: Node, initial: InitialCluster, folder: Path, flags: Sequence[str] = ()
 ) -> list[str]:
     """A member of a cluster."""
-    command = [
+    return [
         str(binaries.etcd),
         f"--name={node.name}",
         f"--data-dir={folder / 'etcd'}",
-        f"--listen-client-urls={node.etcd_url}",
+        f"--listen-client-urls={node.local_url}",
         f"--advertise-client-urls={node.advertised_url}",
         f"--listen-peer-urls={node.peer_listener}",
         f"--initial-advertise-peer-urls={node.peer_url}",
@@ -143,23 +165,19 @@ def etcd_command(
         f"--initial-cluster-state={initial.state}",
         f"--initial-cluster-token={initial.token}",
         "--log-level=info",
+        *flags,
     ]
-    if certificates is not None:
-        cert, key = certificates.server.cert, certificates.server.key
-        command += [f"--cert-file={cert}", f"--key-file={key}", "--client-cert-auth"]
-        command += [f"--trusted-ca-file={certificates.clients_ca}", f"--peer-trusted-ca-file={certificates.servers_ca}"]
-        command += [f"--peer-cert-file={cert}", f"--peer-key-file={key}", "--peer-client-cert-auth"]
-    return command
 
 
 def apiserver_command(
-    binaries: Binaries, node: Node, folder: Path, shared: Path, certificates: Certificates | None = None
+    binaries: Binaries, node: Node, folder: Path, shared: Path, flags: Sequence[str] = ()
 ) -> list[str]:
     """An API server on this node's etcd member alone, as in k0s."""
-    command = [
+    listener = [f"--bind-address={EVERYWHERE}", f"--advertise-address={node.address}"]
+    return [
         str(binaries.kube_apiserver),
-        f"--etcd-servers={node.etcd_url}",
-        f"--bind-address={HOST}",
+        f"--etcd-servers={node.local_url}",
+        *(listener if node.is_isolated else [f"--bind-address={HOST}"]),
         f"--secure-port={node.api_port}",
         f"--cert-dir={folder / 'certificates'}",
         "--service-account-issuer=https://lab",
@@ -172,16 +190,11 @@ def apiserver_command(
         "--endpoint-reconciler-type=none",
         "--enable-priority-and-fairness=false",
         "--profiling=false",
+        *flags,
     ]
-    if certificates is not None:
-        server, client = certificates.server, certificates.root
-        command += [f"--tls-cert-file={server.cert}", f"--tls-private-key-file={server.key}"]
-        command += [f"--etcd-cafile={certificates.servers_ca}"]
-        command += [f"--etcd-certfile={client.cert}", f"--etcd-keyfile={client.key}"]
-    return command
 
 
-def temporal_command(binaries: Binaries, folder: Path, port: int, ui_port: int) -> list[str]:
+def temporal_command(binaries: Binaries, folder: Path, port: int, ui_port: int, host: str = HOST) -> list[str]:
     """Temporal's dev server with its Web UI, on a file, so that it survives its own restart.
 
     Left alone it reads the queue from which it hands tasks to workers 20 times a second for each history shard, and it
@@ -192,56 +205,9 @@ def temporal_command(binaries: Binaries, folder: Path, port: int, ui_port: int) 
         "server",
         "start-dev",
         f"--db-filename={folder / 'temporal.db'}",
-        f"--ip={HOST}",
+        f"--ip={host}",
         f"--port={port}",
         f"--ui-port={ui_port}",
         "--log-level=warn",
         *TUNING,
     ]
-
-
-def write_shared_files(folder: Path) -> None:
-    """What all API servers share: the service accounts' key and the administrator's token.
-
-    The key is a fresh P-256 scalar in the DER of RFC 5915, which leaves the public half to the reader.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    scalar = bytes([secrets.randbelow(255)]) + secrets.token_bytes(31)
-    der = bytes.fromhex("30310201010420") + scalar + bytes.fromhex("a00a06082a8648ce3d030107")
-    pem = base64.encodebytes(der).decode()
-    key = f"-----BEGIN EC PRIVATE KEY-----\n{pem}-----END EC PRIVATE KEY-----\n"
-    (folder / "service-account.key").write_text(key)
-    (folder / "tokens.csv").write_text(f'{TOKEN},lab,lab,"system:masters"\n')
-
-
-def write_kubeconfig(path: Path, nodes: list[Node], user: dict[str, str], ca_file: Path | None = None) -> None:
-    """One context per API server, named after its node; the API servers are verified where there is a `ca_file`."""
-    names = [node.name for node in nodes]
-    trust = {"certificate-authority": str(ca_file)} if ca_file else {"insecure-skip-tls-verify": True}
-    content = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": names[0],
-        "clusters": [{"name": n.name, "cluster": {"server": n.api_url, **trust}} for n in nodes],
-        "users": [{"name": "lab", "user": user}],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": "lab"}} for name in names],
-    }
-    path.write_text(json.dumps(content, indent=2))
-
-
-def write_config(
-    path: Path, options: LabOptions, nodes: list[Node], kubeconfig: Path | None, etcd: dict[str, str]
-) -> None:
-    """The product's configuration file for this cluster; `etcd` has further keys of the table of that name."""
-    cluster = options.cluster
-    lines = [f"[clusters.{cluster}]", f"remover = {json.dumps(options.remover)}", ""]
-    lines += [f"[clusters.{cluster}.etcd]", f"endpoints = {json.dumps([n.advertised_url for n in nodes])}"]
-    lines += ['snapshot_directory = "snapshots"', *(f"{key} = {json.dumps(v)}" for key, v in etcd.items())]
-    if kubeconfig is not None:
-        lines += [
-            "",
-            f"[clusters.{cluster}.kubernetes]",
-            f"kubeconfig = {json.dumps(str(kubeconfig))}",
-            f"contexts = {json.dumps([n.name for n in nodes])}",
-        ]
-    path.write_text("\n".join(lines) + "\n")

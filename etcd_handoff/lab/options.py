@@ -34,6 +34,10 @@ class LabOptions:
             a user that etcd does not know. Empty: it is off.
         rbac: Whether the product comes to API servers with a token of the ServiceAccount of deploy/rbac.yaml in a file
             of its own. Left out, it comes as their administrator.
+        isolated: Whether each node has a network namespace of its own, as controllers of k0s are machines of their own:
+            its etcd listens for clients on 127.0.0.1:2379 there alone, as all members advertise, with k0s's
+            certificates. Needs root or CAP_NET_ADMIN and CAP_SYS_ADMIN, trustme, and no `network`.
+        node_names: With `isolated`: names of the nodes, where they are not those of their members.
         hanging_disks: Whether the disks of etcd members can be made to hang; see `etcd_handoff.lab.disk`.
         progress: Told what is happening.
     """
@@ -52,6 +56,8 @@ class LabOptions:
     tls: bool = False
     etcd_user: str = ""
     rbac: bool = False
+    isolated: bool = False
+    node_names: tuple[str, ...] = ()
     hanging_disks: bool = False
     progress: Callable[[str], None] | None = None
 
@@ -66,6 +72,10 @@ class LabOptions:
             (self.etcd_user and not self.tls, "etcd_user needs tls: API servers come by their certificate"),
             (self.etcd_user and self.etcd_user not in USERS, f"etcd_user is one of {', '.join(USERS)}"),
             (self.rbac and not self.kubernetes, "rbac needs kubernetes"),
+            (self.isolated and self.network, "isolated does not go with network: its links join ports of one machine"),
+            (self.isolated and self.tls, "isolated has certificates of its own: leave tls out"),
+            (self.node_names and not self.isolated, "node_names needs isolated"),
+            (self.node_names and len(set(self.node_names)) != self.nodes, "node_names has one name for each node"),
         ]
         if wrong := [text for is_so, text in lacking if is_so]:
             raise ValueError("; ".join(wrong))

@@ -43,7 +43,8 @@ async def install(
     await kubectl("apply", "--server-side", "-f", str(CRD), context=context)
     await wait_until(lambda: _established(nodes[0]), "the CRD is established", SERVED_SECONDS)
     await asyncio.gather(*(_served(node) for node in nodes))
-    items = [_resource(member, joined_since) for member in members]
+    addresses = {node.name: node.address for node in nodes}
+    items = [_resource(member, joined_since, addresses.get(member.name, HOST)) for member in members]
     listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
     apply = ("apply", "--server-side", "-f", "-")
     await kubectl(*apply, context=context, stdin=listed)
@@ -60,9 +61,9 @@ def _condition(resource: dict[str, Any], kind: str) -> str:
     return next((str(c["status"]) for c in conditions if c["type"] == kind), "Unknown")
 
 
-async def write_joined(kubectl: Kubectl, context: str, name: str, member_id: str) -> None:
+async def write_joined(kubectl: Kubectl, context: str, name: str, member_id: str, address: str = HOST) -> None:
     """Write the status that k0s writes when a controller starts: this member ID, Joined=True."""
-    status = _resource(ListedMember(member_id, name, is_learner=False), datetime.now(UTC))["status"]
+    status = _resource(ListedMember(member_id, name, is_learner=False), datetime.now(UTC), address)["status"]
     patch = ("--subresource=status", "--type", "merge", "-p", json.dumps({"status": status}))
     await kubectl("patch", "etcdmember", name, *patch, context=context)
 
@@ -84,7 +85,7 @@ async def _served(node: Node) -> None:
     await wait_until(lambda: http.answers(url, bearer()), f"{node.name} serves EtcdMembers", SERVED_SECONDS)
 
 
-def _resource(member: ListedMember, joined_since: datetime) -> dict[str, Any]:
+def _resource(member: ListedMember, joined_since: datetime, address: str) -> dict[str, Any]:
     condition = {
         "type": "Joined",
         "status": "True",
@@ -97,7 +98,7 @@ def _resource(member: ListedMember, joined_since: datetime) -> dict[str, Any]:
         "metadata": {"name": member.name},
         "spec": {"leave": False},
         "status": {
-            "peerAddress": HOST,
+            "peerAddress": address,
             "memberID": member.id,
             "reconcileStatus": "Success",
             "message": "Member joined",

@@ -7,8 +7,9 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.lab import disk, http, observer, peer_proxy
+from etcd_handoff.lab import disk, http, namespace, observer, peer_proxy
 from etcd_handoff.lab.binaries.lookup import locate_binaries
+from etcd_handoff.lab.isolation import BRIDGE
 from etcd_handoff.lab.layout import Layout
 from etcd_handoff.lab.nodes import (
     ROOT,
@@ -25,6 +26,7 @@ from etcd_handoff.lab.processes import Process
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from etcd_handoff.lab.isolation import Isolation
     from etcd_handoff.lab.options import LabOptions
 
 READY_SECONDS: Final = 120.0
@@ -79,8 +81,28 @@ class Supervisor(Layout):
 
     async def start_etcd(self, node: Node, initial: InitialCluster) -> None:
         """Start the etcd of a node, which goes on where it has data, and wait until it is ready."""
+        await self.isolate(node)
         self._add_etcd(node, initial)
         await self.start(Role.ETCD, node.name)
+
+    async def isolate(self, node: Node) -> None:
+        """Give the node its namespace, unless it has one or the lab's nodes are not isolated."""
+        isolation = self._isolation
+        if isolation is None or isolation.has(node.name):
+            return
+        ports = (node.observed_client_port, node.client_port)
+        await self._start_namespace(isolation, node.name, self.node_name(node.name), *ports)
+        await isolation.connect(node)
+
+    async def _start_bridge(self) -> None:
+        if self._isolation is not None:
+            await self._start_namespace(self._isolation, BRIDGE, BRIDGE)
+            await self._isolation.connect_bridge()
+
+    async def _start_namespace(self, isolation: Isolation, name: str, host_name: str, *ports: int) -> None:
+        holder = isolation.holder(name, host_name, self.directory / "logs", *ports)
+        self._processes[Role.NAMESPACE, name] = holder
+        await self.start(Role.NAMESPACE, name)
 
     async def kill(self, role: Role, node: str = "") -> None:
         """Send SIGKILL and wait for the exit."""
@@ -118,6 +140,7 @@ class Supervisor(Layout):
             # Through the Web UI's server, which asks the frontend: both serve then.
             Role.TEMPORAL: lambda: http.answers(f"{self.ui_url}/api/v1/namespaces/default"),
             Role.WORKER: lambda: self._log_contains(Role.WORKER, node, WORKER_READY),
+            Role.NAMESPACE: lambda: self._log_contains(Role.NAMESPACE, node, namespace.READY),
             Role.TOXIPROXY: lambda: http.answers(self.network.version_url),
             Role.PEER_PROXY: lambda: self._log_contains(Role.PEER_PROXY, node, peer_proxy.READY),
         }
@@ -142,11 +165,15 @@ class Supervisor(Layout):
     def _add(self, role: Role, node: str, command: list[str], env: Mapping[str, str] | None = None) -> None:
         name = f"{role}-{node}".rstrip("-")
         log = self.directory / "logs" / f"{name}.log"
-        self._processes[role, node] = Process(name, command, log, env, ROOT)
+        self._processes[role, node] = Process(name, [*self.inside(node), *command], log, env, ROOT)
+
+    def inside(self, node: str) -> list[str]:
+        """Return what stands before a command that runs on an isolated node, and nothing for other nodes."""
+        return self._isolation.inside(node) if self._isolation is not None and node else []
 
     def _add_etcd(self, node: Node, initial: InitialCluster) -> None:
         folder = self.directory / node.name
-        command = etcd_command(self._binaries, node, initial, folder, self.credentials.certificates)
+        command = etcd_command(self._binaries, node, initial, folder, self.credentials.etcd_flags(node))
         if self.options.hanging_disks:
             command = [sys.executable, "-I", "-S", disk.__file__, str(disk.control(folder)), *command]
         env = self._network.environment(node.name) if self._network is not None else None
@@ -154,14 +181,15 @@ class Supervisor(Layout):
 
     def _add_apiserver(self, node: Node) -> None:
         folder = self.directory / node.name
-        command = apiserver_command(self._binaries, node, folder, self._shared, self.credentials.certificates)
+        flags = self.credentials.apiserver_flags(node)
+        command = apiserver_command(self._binaries, node, folder, self._shared, flags)
         self._add(Role.APISERVER, node.name, command)
 
     def _add_worker(self, node: str, env: Mapping[str, str] | None = None) -> None:
-        command = [sys.executable, str(ROOT / "worker.py"), "--node", node]
-        all_env = {**self.environment, **dict(self.options.worker_env), **(env or {})}
+        command = [sys.executable, str(ROOT / "worker.py"), "--node", self.node_name(node)]
+        all_env = {**self.environment_on(node), **dict(self.options.worker_env), **(env or {})}
         self._add(Role.WORKER, node, command, all_env)
 
     def _add_temporal(self) -> None:
-        command = temporal_command(self._binaries, self.directory, self._temporal_port, self._ui_port)
+        command = temporal_command(self._binaries, self.directory, self._temporal_port, self._ui_port, self._host)
         self._add(Role.TEMPORAL, "", [*command, *self.options.temporal_flags])

@@ -76,17 +76,24 @@ def blocked(state: OperationState, decision: Blocked) -> OperationState:
     return state.blocked_by(decision)
 
 
-def decide(state: OperationState, step: object) -> Decided | OperationState:
+def decide(state: OperationState, step: object, now: float) -> Decided | OperationState:
     """The step that the planner has answered with; too many in a row are a reason to wait."""
     if state.steps_since_pause >= texts.STEPS_WITHOUT_PAUSE:
         return state.blocked_by(texts.unsettled(state.steps))
-    state = state.changed(steps_since_pause=state.steps_since_pause + 1, in_flight=True)
+    state = state.changed(steps_since_pause=state.steps_since_pause + 1)
+    if observation.wants_entry_first(state):
+        return observation.look(state, now, before_change=True)
+    state = state.changed(in_flight=True)
     if isinstance(step, AddLearner):
-        doing = f"adding {state.label} as a learner through {state.label_of(step.via_id)}"
-        return Decided(state.showing(HandoffState.ADDING, doing), AddTarget(ask=_ask(state), summary=doing))
+        doing, node = (
+            f"adding {state.label} as a learner through {state.label_of(step.via_id)}",
+            state.node_for(step.via_id),
+        )
+        return Decided(state.showing(HandoffState.ADDING, doing), AddTarget(ask=_ask(state), node=node, summary=doing))
     if isinstance(step, PromoteLearner):
-        doing = f"promoting {state.label} through {state.label_of(step.via_id)}"
-        return Decided(state.showing(HandoffState.PROMOTING, doing), PromoteTarget(ask=_ask(state), summary=doing))
+        doing, node = f"promoting {state.label} through {state.label_of(step.via_id)}", state.node_for(step.via_id)
+        command = PromoteTarget(ask=_ask(state), node=node, summary=doing)
+        return Decided(state.showing(HandoffState.PROMOTING, doing), command)
     msg = f"{step} is no step of an addition"
     raise TypeError(msg)
 
@@ -102,12 +109,12 @@ def applied(state: OperationState, command: Activity, report: StepResult, now: f
         state = state.changed(pending_since=None)
     if report.added_id and not state.target.member_id:
         state = state.changed(pinned=state.target.model_copy(update={"member_id": report.added_id}))
-    state = observation.seen(state, report.view)
+    state = observation.after_step(state, report.view)
     if step.outcome == StepOutcome.REFUSED_BY_ETCD:
         return state.blocked_by(_refused_by_etcd(step.note))
     if step.outcome == StepOutcome.LOCKED:
         return state.blocked_by(texts.locked(step.note))
-    return observation.looking_again(state)
+    return state
 
 
 def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:

@@ -42,6 +42,7 @@ class Activity(Message):
     Attributes:
         proposes: It proposes a change of the membership: until it has said what became of that, it may be pending.
         ask: The activity's input.
+        node: The node whose worker is to do it; empty for any worker.
         summary: One line for people.
         resumable: A new run of the operation may begin in place of this command.
     """
@@ -50,6 +51,7 @@ class Activity(Message):
 
     ask: Message
     summary: str
+    node: str = ""
     resumable: bool = False
 
 
@@ -58,10 +60,24 @@ class Observe(Activity):
 
     Attributes:
         patient: It is the look that ends a wait.
+        before_change: It commits an entry because a change follows that no worker can judge alone.
     """
 
     ask: CheckLeaderInput
     patient: bool = False
+    before_change: bool = False
+
+
+class LookThroughNodes(Message):
+    """Look at members that the worker of the last look does not reach, through the workers of their own nodes.
+
+    The result is a tuple of a `StepResult` or a `StepFailure` for each node, or an empty one where nobody was asked.
+
+    Attributes:
+        looks: The looks, side by side, one for each node.
+    """
+
+    looks: tuple[Observe, ...]
 
 
 class FindResource(Activity):
@@ -227,7 +243,7 @@ class StepFailure:
     attempts: int = 1
 
 
-Effect = Activity | DescribeWorker | AskQueue | Wait | HandRecordOver
+Effect = Activity | LookThroughNodes | DescribeWorker | AskQueue | Wait | HandRecordOver
 """Commands that have a result."""
 End = Finish | Fail | Cancel
 """Commands after which there is nothing to do."""

@@ -8,6 +8,7 @@ concern has its own module:
 
     identity      who is meant
     observation   looking, and what is learned from a look
+    node_looks    looks through the workers of other nodes
     gates         approval, hash check, snapshot
     queueing      the turn to change the cluster
     removal       the steps of a removal: transfer, election, removal
@@ -31,6 +32,7 @@ from etcd_handoff.operation import (
     gates,
     identity,
     leave,
+    node_looks,
     observation,
     proposal,
     queueing,
@@ -46,6 +48,7 @@ from etcd_handoff.operation.commands import (
     DescribeWorker,
     FindResource,
     HandRecordOver,
+    LookThroughNodes,
     Observe,
     ReadLeave,
     RequestLeave,
@@ -91,6 +94,8 @@ def _decide(state: OperationState, now: float) -> Decided | OperationState:
 
 def _under_way(state: OperationState, now: float) -> Decided | OperationState | None:
     """What goes on with something that has begun; None when nothing has."""
+    if state.half_look is not None:
+        return node_looks.decide(state, state.half_look)
     if state.leave_step is not LeaveStep.NONE:
         return leave.decide(state, now)
     if state.ending is not None:
@@ -144,7 +149,7 @@ def _advance(state: OperationState, step: object, now: float) -> Decided | Opera
         return gates.await_approval(state)
     if not state.holds_turn:
         return queueing.acquire(state)
-    return gates.passes(state) or strategy.of(state).decide(state, step)
+    return gates.passes(state) or strategy.of(state).decide(state, step, now)
 
 
 def apply(state: OperationState, command: Effect, result: Any, now: float) -> OperationState:
@@ -160,7 +165,9 @@ def apply(state: OperationState, command: Effect, result: Any, now: float) -> Op
         return _failed(state, command, result, now)
     match command:
         case Observe():
-            after = observation.observed(state, command, result)
+            after = node_looks.looked(state, command, result, now)
+        case LookThroughNodes():
+            after = node_looks.answered(state, result, now)
         case FindResource():
             after = identity.resource_found(state, result)
         case DescribeWorker():

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
 
 
-def look(state: OperationState, now: float, *, patient: bool = False, probe: bool = False) -> Decided:
+def look(
+    state: OperationState, now: float, *, patient: bool = False, probe: bool = False, before_change: bool = False
+) -> Decided:
     """A fresh view.
 
     Args:
@@ -27,18 +29,20 @@ def look(state: OperationState, now: float, *, patient: bool = False, probe: boo
         now: Workflow time in seconds.
         patient: Members that did not answer the last time get their full time-out again.
         probe: An entry is committed first, also when nothing can be pending.
+        before_change: An entry is committed first because a change follows that no worker can judge alone.
     """
     cluster = state.request.cluster
     ask = CheckLeaderInput(
         cluster=cluster,
         doubtful=() if patient else doubtful(state),
         claims=state.pinned is None,
-        probe=probe or proposal.wants_probe(state, now),
+        probe=probe or before_change or proposal.wants_probe(state, now),
     )
     if not patient:
         state = state.showing(HandoffState.CHECKING, state.doing, state.waiting_for)
     summary = f"members, leader and health of {cluster}"
-    return Decided(state.changed(look_due=LookDue.NO), Observe(ask=ask, patient=patient, summary=summary))
+    command = Observe(ask=ask, patient=patient, before_change=before_change, summary=summary)
+    return Decided(state.changed(look_due=LookDue.NO), command)
 
 
 def observed(state: OperationState, command: Observe, report: StepResult) -> OperationState:
@@ -47,10 +51,12 @@ def observed(state: OperationState, command: Observe, report: StepResult) -> Ope
     state = state.with_step(report.step, instead_of_last=command.patient)
     state = state.changed(claims=report.claims, resource=None, traits=state.traits or report.traits)
     state = seen(state, report.view)
+    acknowledged = report.writes_acknowledged
+    state = state.changed(entry_committed=acknowledged is True)
     if not command.ask.probe:
         return state
-    acknowledged = report.writes_acknowledged
-    state = state.changed(writes_acknowledged=acknowledged)
+    if not command.before_change:
+        state = state.changed(writes_acknowledged=acknowledged)
     if not proposal.wants_probe(state, state.since):
         return state
     view = undoubted(state)
@@ -95,7 +101,9 @@ def doubtful(state: OperationState) -> tuple[str, ...]:
     """Members that gave no full answer to the last look: one that hangs would cost its time-out in every look."""
     if state.view is None:
         return ()
-    return tuple(m.id for m in state.view.members if not m.reachable or not (m.serves_reads or m.is_learner))
+    return tuple(
+        m.id for m in state.view.members if not m.reachable or m.through_node or not (m.serves_reads or m.is_learner)
+    )
 
 
 def intent(state: OperationState) -> MemberAbsent:
@@ -119,12 +127,33 @@ def change_input(state: OperationState) -> ChangeInput:
         seen_index=state.binding.raft_index,
         holder=state.chain_id,
         holder_label=f"the {state.request.noun} of {state.label}, Temporal namespace {state.namespace}",
+        seen=state.view if state.view and state.view.merged else None,
     )
 
 
 def act_input(state: OperationState) -> StepInput:
     """What every activity of a removal is told that changes or checks the cluster."""
     return StepInput(**dict(change_input(state)), target_id=intent(state).target_id, avoid=state.avoid)
+
+
+def after_step(state: OperationState, view: ClusterView | None) -> OperationState:
+    """The state after a step, with what its worker saw.
+
+    Where no worker reaches all members that is not enough to decide on: the cluster is looked at again, unless the view
+    shows that a removal has taken place.
+    """
+    alone = state.view is not None and state.view.merged
+    out = view is not None and not state.request.adds and view.member(state.target.member_id) is None
+    return looking_again(seen(state, view if out or not alone else None))
+
+
+def wants_entry_first(state: OperationState) -> bool:
+    """Whether the look before a change has to follow a committed entry.
+
+    A worker that reaches its own member alone cannot make sure that the others take part in what is written: a look
+    through all nodes does, whose reads come after the entry.
+    """
+    return state.view is not None and state.view.merged and not state.entry_committed
 
 
 def looking_again(state: OperationState) -> OperationState:

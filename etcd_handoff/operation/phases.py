@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from etcd_handoff.activity_io import UpdateStatusInput, UpdateStatusResult
-from etcd_handoff.operation.commands import Failure
+from etcd_handoff.activity_io import StepResult, UpdateStatusInput, UpdateStatusResult
+from etcd_handoff.operation.commands import Failure, Observe
 from etcd_handoff.wire import Message
 
 
@@ -16,6 +16,20 @@ class LookDue(StrEnum):
     QUICK = "quick"
     PATIENT = "patient"
     """Members that did not answer the last time get their full time-out again."""
+
+
+class HalfLook(Message):
+    """A look that waits for what the workers of other nodes see.
+
+    Attributes:
+        command: The look.
+        report: What its own worker saw.
+        nodes: The nodes that are asked.
+    """
+
+    command: Observe
+    report: StepResult
+    nodes: tuple[str, ...]
 
 
 class LeaveStep(StrEnum):

@@ -52,6 +52,7 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
     most = max(0.1, min(end.call_seconds or FIRST_CALL_SECONDS, _patience(state, record) - state.recording_seconds))
     command = WriteStatus(
         ask=record,
+        node=_node(state),
         most_seconds=most,
         summary=f"{state.label}: Joined={record.joined}",
         resumable=out and end.error is not None,
@@ -108,6 +109,15 @@ def record_of(state: OperationState, *, joined: bool | None, message: str, faile
         steps=state.steps,
         kubernetes=state.traits is not None and state.traits.kubernetes,
     )
+
+
+def _node(state: OperationState) -> str:
+    """The node of a member that stays, where no worker reaches all members: its API server stands on that member.
+
+    Any worker will do once one call has failed.
+    """
+    voters = state.view.healthy_voters if state.view and state.end.error is None else ()
+    return next((m.through_node for m in voters if m.id != state.target.member_id), "")
 
 
 def _begin(state: OperationState) -> OperationState:

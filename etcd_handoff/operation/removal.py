@@ -8,8 +8,7 @@ from etcd_handoff.activity_io import AwaitElectionInput
 from etcd_handoff.contract import FailureType, HandoffState, Outcome, RemovalResult, StepOutcome
 from etcd_handoff.operation import failures, identity, leave, observation, proposal, recording, texts
 from etcd_handoff.operation.commands import AwaitNewLeader, RemoveTarget, TransferLeadership
-from etcd_handoff.operation.observation import act_input, looking_again, seen
-from etcd_handoff.operation.phases import LookDue
+from etcd_handoff.operation.observation import act_input, after_step
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import Remove, Transfer
 
@@ -45,7 +44,7 @@ def blocked(state: OperationState, decision: Blocked) -> OperationState:
     return leave.withdraw_unsafe(state.blocked_by(decision), decision)
 
 
-def decide(state: OperationState, step: object) -> Decided | OperationState:
+def decide(state: OperationState, step: object, now: float) -> Decided | OperationState:
     """The step that the planner has answered with; too many in a row are a reason to wait."""
     if state.steps_since_pause >= texts.STEPS_WITHOUT_PAUSE:
         return state.blocked_by(texts.unsettled(state.steps))
@@ -55,6 +54,8 @@ def decide(state: OperationState, step: object) -> Decided | OperationState:
     if not isinstance(step, Remove):
         msg = f"{step} is no step of a removal"
         raise TypeError(msg)
+    if observation.wants_entry_first(state):
+        return observation.look(state, now, before_change=True)
     if state.traits is not None and state.traits.remover == "k0s":
         return leave.begin(state)
     return _remove(state, step)
@@ -75,14 +76,13 @@ def _transfer(state: OperationState, step: Transfer) -> Decided:
     transferee = state.label_of(step.transferee_id)
     act = act_input(state)
     voters = state.view.healthy_voters if state.view else ()
-    election = AwaitElectionInput(
-        **dict(act),
-        term_before=step.term,
-        others=tuple(m.id for m in voters if m.id != act.target_id),
-    )
+    node = state.node_for(step.transferee_id)
+    others = tuple(m.id for m in voters if m.id != act.target_id and m.through_node == node)
+    election = AwaitElectionInput(**dict(act), term_before=step.term, others=others)
     command = TransferLeadership(
         ask=act,
-        election=AwaitNewLeader(ask=election, summary=f"a majority follows {transferee}"),
+        election=AwaitNewLeader(ask=election, node=node, summary=f"a majority follows {transferee}"),
+        node=state.node_for(act.target_id),
         summary=f"hand leadership from {state.label} to {transferee}",
     )
     doing = f"handing leadership from {state.label} to {transferee}"
@@ -96,21 +96,19 @@ def transferred(state: OperationState, command: TransferLeadership, report: Step
         state = state.changed(avoid=(*state.avoid, report.transferee_id))
     if report.step.outcome == StepOutcome.MOVED:
         return state.changed(election=command.election)
-    if report.view is None:
-        return state.changed(look_due=LookDue.QUICK)
-    return seen(state, report.view)
+    return after_step(state, report.view)
 
 
 def elected(state: OperationState, report: StepResult) -> OperationState:
     """The state after an election was awaited."""
-    return looking_again(seen(state.with_step(report.step).changed(election=None), report.view))
+    return after_step(state.with_step(report.step).changed(election=None), report.view)
 
 
 def _remove(state: OperationState, step: Remove) -> Decided:
     """The target leaves the membership: the point of no return, unless it turns out that nothing was proposed."""
     whom = f"{state.label} through {state.label_of(step.via_id)}"
     state = state.showing(HandoffState.REMOVING, f"removing {whom}{texts.alarmed(state.view)}")
-    command = RemoveTarget(ask=act_input(state), summary=f"remove {whom}")
+    command = RemoveTarget(ask=act_input(state), node=state.node_for(step.via_id), summary=f"remove {whom}")
     return Decided(state.changed(in_flight=True), command)
 
 
@@ -119,14 +117,14 @@ def removed(state: OperationState, report: StepResult, now: float) -> OperationS
     # A second attempt may come after one that has proposed it and could not say so.
     may_be_pending = report.proposed or report.step.attempts > 1
     state = proposal.ended(state.with_step(report.step), now, may_be_pending=may_be_pending)
-    state = seen(state, report.view)
+    state = after_step(state, report.view)
     if report.writes_acknowledged is not None:
         state = state.changed(writes_acknowledged=report.writes_acknowledged)
     if report.step.outcome == StepOutcome.REFUSED_BY_ETCD:
         return state.blocked_by(texts.refused_by_etcd(report.step.note))
     if report.step.outcome == StepOutcome.LOCKED:
         return state.blocked_by(texts.locked(report.step.note))
-    return looking_again(state)
+    return state
 
 
 def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from etcd_handoff.contract import Approval, HandoffState, OperationRequest, Remo
 from etcd_handoff.doubts import Binding, ResourceClaim
 from etcd_handoff.operation import step_log
 from etcd_handoff.operation.commands import AwaitNewLeader, Command, Failure, Until
-from etcd_handoff.operation.phases import Ending, EndPhase, LeaveStep, LookDue
+from etcd_handoff.operation.phases import Ending, EndPhase, HalfLook, LeaveStep, LookDue
 from etcd_handoff.planning import Blocked
 from etcd_handoff.wire import Message
 
@@ -52,6 +52,7 @@ class OperationState(Message):
         turn_request: Number of the last request to the queue; 0 when it has made none.
         wants_turn: That request wanted a turn.
         holds_turn: It has the turn.
+        far_nodes: Nodes whose members only their own workers reach, as far as that has been seen.
         leave_asked: k0s has been asked for the removal.
         leave_stored: The API server has confirmed that.
         cancel_requested: Somebody has cancelled it past the point of no return.
@@ -63,6 +64,9 @@ class OperationState(Message):
         waiting_for: What would unblock it; empty when nothing blocks.
         since: When the command that runs now was decided.
         look_due: Whether the cluster is looked at next.
+        half_look: A look that waits for what the workers of other nodes see; None when there is none.
+        silent_nodes: When a node was asked last, by nodes whose workers took no look.
+        entry_committed: The last look has committed an entry before it.
         view: What was seen last; None when nobody gave a linearizable member list.
         claims: What EtcdMembers said then; None when they were not read.
         resource: What the EtcdMember of a member says that no list shows; None when it was not asked for.
@@ -105,6 +109,7 @@ class OperationState(Message):
     turn_request: int = 0
     wants_turn: bool = False
     holds_turn: bool = False
+    far_nodes: tuple[str, ...] = ()
     leave_asked: bool = False
     leave_stored: bool = False
     cancel_requested: bool = False
@@ -117,6 +122,9 @@ class OperationState(Message):
     waiting_for: Own[str] = ""
     since: Own[float] = 0.0
     look_due: Own[LookDue] = LookDue.QUICK
+    half_look: Own[HalfLook | None] = None
+    silent_nodes: Own[dict[str, float]] = Field(default_factory=dict)
+    entry_committed: Own[bool] = False
     view: Own[ClusterView | None] = None
     claims: Own[tuple[ResourceClaim, ...] | None] = None
     resource: Own[FindResourceResult | None] = None
@@ -180,6 +188,11 @@ class OperationState(Message):
     def label_of(self, member_id: str) -> str:
         """How people speak of any member."""
         return self.view.label(member_id) if self.view else member_id
+
+    def node_for(self, member_id: str) -> str:
+        """The node whose worker reaches a member; empty where any worker does."""
+        member = self.view.member(member_id) if self.view else None
+        return member.through_node if member else ""
 
     def is_over(self, until: Until) -> bool:
         """Whether what a wait is for has come."""

@@ -37,7 +37,7 @@ class Strategy(Protocol):
     def blocked(self, state: OperationState, decision: Blocked, /) -> OperationState:
         """It waits for this."""
 
-    def decide(self, state: OperationState, step: object, /) -> Decided | OperationState:
+    def decide(self, state: OperationState, step: object, now: float, /) -> Decided | OperationState:
         """Carry out the step that the planner has answered with."""
 
     def applied(self, state: OperationState, command: Activity, report: StepResult, now: float, /) -> OperationState:

@@ -41,6 +41,8 @@ def paused(state: OperationState, now: float) -> OperationState:
         state.recheck,
         state.changed(blocked=None, recheck=False, avoid=(), steps_since_pause=0, look_due=LookDue.PATIENT),
     )
+    if rechecked:
+        state = state.changed(silent_nodes={})
     return waited(state, now - state.since, rechecked=rechecked)
 
 

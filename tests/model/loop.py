@@ -18,7 +18,7 @@ from activities.member_status import KubernetesActivities
 from activities.worker_info import WorkerActivities
 from etcd_handoff.contract import SECONDS_IN_30_DAYS, RemovalRequest
 from etcd_handoff.errors import EtcdError, KubernetesError
-from etcd_handoff.operation.commands import Activity, AskQueue, DescribeWorker, Fail, Finish, Wait
+from etcd_handoff.operation.commands import Activity, AskQueue, DescribeWorker, Fail, Finish, LookThroughNodes, Wait
 from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
@@ -88,6 +88,8 @@ class Loop:
                 case AskQueue():
                     turn = QueuePosition(granted=command.waits, chain_id=state.chain_id, request=state.turn_request)
                     result = TakeTurnResult(turn=turn)
+                case LookThroughNodes():
+                    result = ()  # its one worker asks every member that can be asked
                 case DescribeWorker():
                     result = self._worker.traits(command.cluster)
                 case Finish():

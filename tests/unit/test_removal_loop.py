@@ -54,8 +54,10 @@ class Drive:
     taken: list[str] = field(default_factory=list)
 
     def next(self, kind: type[Any]) -> Any:
-        """The next command, which is of this kind."""
+        """The next command, which is of this kind; nodes that are asked meanwhile give no answer."""
         self.state, command = decide(self.state, self.now)
+        while isinstance(command, to.LookThroughNodes) and kind is not to.LookThroughNodes:
+            self.state, command = decide(apply(self.state, command, (), self.now), self.now)
         assert isinstance(command, kind), f"{command} after {self.taken}"
         self.taken.append(type(command).__name__)
         self.command = command

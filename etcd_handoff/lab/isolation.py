@@ -1,0 +1,161 @@
+"""Nodes as machines of their own: each has a network namespace, and all hang on one bridge with this machine.
+
+The bridge is in a namespace too, and this machine has one end of a cable to it. So everything goes with the processes
+that hold the namespaces, and there is nothing to be cleaned up.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.lab import namespace
+from etcd_handoff.lab.nodes import ROOT
+from etcd_handoff.lab.ports import FIRST_PORT
+from etcd_handoff.lab.processes import Process, ProcessError, run
+from etcd_handoff.lab.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from etcd_handoff.lab.nodes import Node
+    from etcd_handoff.lab.ports import Ports
+
+BRIDGE: Final = "bridge"
+"""Name of the namespace that the bridge is in."""
+FIRST_SUBNET: Final = 192
+"""Subnets are 10.192.0.0/24 and those that follow: no usual default of a cluster or a container engine is there."""
+FIRST_HOST: Final = 11
+"""Last number of node0's address."""
+GONE_SECONDS: Final = 20.0
+PROGRAMS: Final = ("ip", "nsenter", "unshare")
+PROBES: Final = (
+    ("unshare", "--net", "--uts", "true"),
+    ("ip", "link", "add", "eh-try-{}", "type", "veth", "peer", "name", "eh-try-{}p"),
+    ("ip", "link", "del", "eh-try-{}"),
+)
+"""What must work; `{}` is our process ID."""
+REMEDY: Final = (
+    "run it as root, or in a namespace of your own: unshare --map-root-user --net sh -c "
+    "'ip link set lo up && exec \"$@\"' - COMMAND"
+)
+
+
+class IsolationError(RuntimeError):
+    """This machine cannot give nodes namespaces of their own; the text says why, and what to do."""
+
+
+def obstacle() -> str:
+    """Why this machine cannot isolate nodes; empty when it can.
+
+    It is tried: root in a container has the rights or has not.
+    """
+    if sys.platform != "linux":
+        return "isolated nodes need Linux's network namespaces"
+    if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
+        return f"isolated nodes need the programs {', '.join(missing)}. Remedy: install iproute2 and util-linux"
+    for probe in PROBES:
+        tried = subprocess.run(
+            [word.format(os.getpid()) for word in probe], capture_output=True, text=True, check=False
+        )
+        if tried.returncode != 0:
+            return f"isolated nodes need network namespaces: {tried.stderr.strip()}. Remedy: {REMEDY}"
+    return ""
+
+
+class Isolation:
+    """The namespaces of one lab's nodes.
+
+    Args:
+        ports: One is leased that makes the lab's subnet its own.
+
+    Attributes:
+        host: This machine's address on the bridge.
+        cable: Name of this machine's end of the cable to the bridge.
+
+    Raises:
+        IsolationError: This machine cannot.
+    """
+
+    def __init__(self, ports: Ports) -> None:
+        if reason := obstacle():
+            raise IsolationError(reason)
+        (lease,) = ports.take(1)
+        high, low = divmod(lease - FIRST_PORT, 256)
+        self._subnet = f"10.{FIRST_SUBNET + high}.{low}"
+        self.cable = f"eh-{lease}"
+        self._holders: dict[str, Process] = {}
+        self.host = f"{self._subnet}.1"
+
+    def address(self, number: int) -> str:
+        """The address of the node with this number."""
+        return f"{self._subnet}.{FIRST_HOST + number}"
+
+    def holder(self, name: str, host_name: str, logs: Path, *ports: int) -> Process:
+        """The process that holds a namespace, which does not run yet.
+
+        Args:
+            name: Name of the node, or `BRIDGE`.
+            host_name: What the machine calls itself.
+            logs: Where its log goes.
+            ports: A port of this machine, and the one of the node's loopback interface that is reached there.
+        """
+        command = [sys.executable, "-I", "-S", namespace.__file__, host_name, *map(str, ports)]
+        process = self._holders[name] = Process(f"namespace-{name}", command, logs / f"namespace-{name}.log")
+        return process
+
+    def has(self, name: str) -> bool:
+        """Whether the node, or `BRIDGE`, has a namespace."""
+        return name in self._holders
+
+    def inside(self, node: str) -> list[str]:
+        """What stands before a command that runs on the node, whose holder must run."""
+        folder = f"/proc/{self._holders[node].pid}/ns"
+        return [shutil.which("nsenter") or "nsenter", f"--net={folder}/net", f"--uts={folder}/uts", "--"]
+
+    async def connect_bridge(self) -> None:
+        """Lay the cable between this machine and the bridge.
+
+        Raises:
+            ProcessError: A command failed; the message is what it said.
+        """
+        bridge = self._holders[BRIDGE].pid
+        ours = [f"link add {self.cable} type veth peer name uplink netns {bridge}"]
+        await self._ip([], [*ours, f"addr add {self.host}/24 dev {self.cable}", f"link set {self.cable} up"])
+        on_bridge = ["link add bridge type bridge", "link set bridge up", "link set uplink master bridge up"]
+        await self._ip(self.inside(BRIDGE), on_bridge)
+
+    async def connect(self, node: Node) -> None:
+        """Lay the node's cable: it reaches this machine and the other nodes, and nothing else.
+
+        Raises:
+            ProcessError: A command failed; the message is what it said.
+        """
+        pid = self._holders[node.name].pid
+        port = [f"link add {node.name} type veth peer name eth0 netns {pid}", f"link set {node.name} master bridge up"]
+        await self._ip(self.inside(BRIDGE), port)
+        address = f"addr add {node.address}/24 dev eth0"
+        await self._ip(self.inside(node.name), ["link set lo up", address, "link set eth0 up"])
+
+    async def gone(self) -> None:
+        """Wait until the kernel has taken the cable away, which it does once the namespaces' processes have ended.
+
+        Raises:
+            ProcessError: It is still there after 20 s.
+        """
+
+        async def no_cable() -> bool:
+            return self.cable not in {name for _, name in socket.if_nameindex()}
+
+        await wait_until(no_cable, f"{self.cable} is gone", GONE_SECONDS)
+
+    async def _ip(self, inside: Sequence[str], lines: Sequence[str]) -> None:
+        command = [*inside, shutil.which("ip") or "ip", "-batch", "-"]
+        status, _, errors = await run(command, {}, ROOT, "\n".join(lines) + "\n")
+        if status != 0:
+            raise ProcessError(f"ip {'; '.join(lines)}: {errors.strip()}")
