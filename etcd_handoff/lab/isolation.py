@@ -75,7 +75,7 @@ class Isolation:
         ports: One is leased that makes the lab's subnet its own.
 
     Attributes:
-        host: This machine's address on the bridge.
+        bridge_host: The address of the bridge's namespace, where Temporal runs.
         cable: Name of this machine's end of the cable to the bridge.
 
     Raises:
@@ -90,7 +90,7 @@ class Isolation:
         self._subnet = f"10.{FIRST_SUBNET + high}.{low}"
         self.cable = f"eh-{lease}"
         self._holders: dict[str, Process] = {}
-        self.host = f"{self._subnet}.1"
+        self.bridge_host = f"{self._subnet}.2"
 
     def address(self, number: int) -> str:
         """The address of the node with this number."""
@@ -126,8 +126,9 @@ class Isolation:
         """
         bridge = self._holders[BRIDGE].pid
         ours = [f"link add {self.cable} type veth peer name uplink netns {bridge}"]
-        await self._ip([], [*ours, f"addr add {self.host}/24 dev {self.cable}", f"link set {self.cable} up"])
-        on_bridge = ["link add bridge type bridge", "link set bridge up", "link set uplink master bridge up"]
+        await self._ip([], [*ours, f"addr add {self._subnet}.1/24 dev {self.cable}", f"link set {self.cable} up"])
+        on_bridge = ["link set lo up", "link add bridge type bridge", f"addr add {self.bridge_host}/24 dev bridge"]
+        on_bridge += ["link set bridge up", "link set uplink master bridge up"]
         await self._ip(self.inside(BRIDGE), on_bridge)
 
     async def connect(self, node: Node) -> None:

@@ -152,8 +152,8 @@ class Layout:
 
     @property
     def _host(self) -> str:
-        """Where nodes reach this machine."""
-        return HOST if self._isolation is None else self._isolation.host
+        """Where Temporal is."""
+        return HOST if self._isolation is None else self._isolation.bridge_host
 
     @property
     def _shared(self) -> Path:

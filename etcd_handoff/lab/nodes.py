@@ -26,7 +26,8 @@ TUNING: Final = (READS.format(1000), WRITE_AHEAD)
 """Where the lab's dev server departs from its defaults."""
 ISOLATED_PORTS: Final = (2379, 2380, 6443)
 """Of an isolated node: those of clients, peers and the API server, as in k0s."""
-EVERYWHERE: Final = "0.0.0.0"  # noqa: S104  # of a node's own namespace: its address and its loopback, as in k0s
+EVERYWHERE: Final = "0.0.0.0"  # noqa: S104  # of one namespace
+"""All addresses of a namespace, its loopback among them, as k0s's API server and Temporal's services need it."""
 CLUSTER_TOKEN: Final = "lab"  # noqa: S105  # tells clusters apart, and is no secret
 ROOT: Final = Path(__file__).resolve().parents[2]
 """Where worker.py lies."""
@@ -194,7 +195,7 @@ def apiserver_command(
     ]
 
 
-def temporal_command(binaries: Binaries, folder: Path, port: int, ui_port: int, host: str = HOST) -> list[str]:
+def temporal_command(binaries: Binaries, folder: Path, port: int, ui_port: int, listener: str = HOST) -> list[str]:
     """Temporal's dev server with its Web UI, on a file, so that it survives its own restart.
 
     Left alone it reads the queue from which it hands tasks to workers 20 times a second for each history shard, and it
@@ -205,7 +206,7 @@ def temporal_command(binaries: Binaries, folder: Path, port: int, ui_port: int, 
         "server",
         "start-dev",
         f"--db-filename={folder / 'temporal.db'}",
-        f"--ip={host}",
+        f"--ip={listener}",
         f"--port={port}",
         f"--ui-port={ui_port}",
         "--log-level=warn",

@@ -12,6 +12,8 @@ from etcd_handoff.lab.binaries.lookup import locate_binaries
 from etcd_handoff.lab.isolation import BRIDGE
 from etcd_handoff.lab.layout import Layout
 from etcd_handoff.lab.nodes import (
+    EVERYWHERE,
+    HOST,
     ROOT,
     InitialCluster,
     Node,
@@ -165,7 +167,7 @@ class Supervisor(Layout):
     def _add(self, role: Role, node: str, command: list[str], env: Mapping[str, str] | None = None) -> None:
         name = f"{role}-{node}".rstrip("-")
         log = self.directory / "logs" / f"{name}.log"
-        self._processes[role, node] = Process(name, [*self.inside(node), *command], log, env, ROOT)
+        self._processes[role, node] = Process(name, [*self.inside(node or BRIDGE), *command], log, env, ROOT)
 
     def inside(self, node: str) -> list[str]:
         """Return what stands before a command that runs on an isolated node, and nothing for other nodes."""
@@ -191,5 +193,6 @@ class Supervisor(Layout):
         self._add(Role.WORKER, node, command, all_env)
 
     def _add_temporal(self) -> None:
-        command = temporal_command(self._binaries, self.directory, self._temporal_port, self._ui_port, self._host)
+        listener = HOST if self._isolation is None else EVERYWHERE
+        command = temporal_command(self._binaries, self.directory, self._temporal_port, self._ui_port, listener)
         self._add(Role.TEMPORAL, "", [*command, *self.options.temporal_flags])

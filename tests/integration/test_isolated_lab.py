@@ -184,6 +184,14 @@ async def test_api_servers_workers_and_command_line_reach_what_a_controller_reac
         await lab.start(Role.APISERVER, "node2")
 
 
+async def test_worker_on_a_node_does_what_is_started_elsewhere(tmp_path: Path) -> None:
+    """Temporal is reached from this machine and from the node; what the worker answers is of its own member."""
+    async with Lab(LabOptions(1, ("node0",), isolated=True, kubernetes=False, directory=tmp_path)) as lab:
+        for node in ("", "node0"):
+            status, shown, errors = await lab.handoff("remove", "node0", "--dry-run", node=node)
+            assert (status, "last voter" in shown + errors) == (3, True), shown + errors
+
+
 async def test_nodes_may_have_other_names_than_their_members(tmp_path: Path) -> None:
     """Host name, context and the table of the profile say so; members and EtcdMembers keep theirs."""
     names = ("ctl-a", "ctl-b", "ctl-c")
