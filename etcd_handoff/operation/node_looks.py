@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.contract import StepOutcome
 from etcd_handoff.merged_view import merged, node_of
 from etcd_handoff.operation import observation
 from etcd_handoff.operation.commands import LookThroughNodes, Observe, StepFailure
@@ -79,7 +80,12 @@ def _merged_report(
         first = others.pop(first_node)
     if first is None:
         return report
-    return report.model_copy(update={"view": merged(first, first_node, others, silent, nodes)})
+    view = merged(first, first_node, others, silent, nodes)
+    leader = view.leadership
+    note = f"{view.label(leader.id)} leads at term {leader.term}" if leader else "no leader"
+    also = f"; also seen from {', '.join(sorted(views))}" if views else ""
+    step = report.step.model_copy(update={"note": f"{note}{also}", "outcome": StepOutcome.OBSERVED})
+    return report.model_copy(update={"view": view, "step": step})
 
 
 def _nodes_to_ask(state: OperationState, command: Observe, report: StepResult) -> tuple[str, ...]:
