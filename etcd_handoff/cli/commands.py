@@ -11,6 +11,7 @@ from etcd_handoff.cli.demo import demo_command
 from etcd_handoff.cli.doctor import doctor_command
 from etcd_handoff.cli.plan import plan_command
 from etcd_handoff.cli.remove import remove_command
+from etcd_handoff.cli.service import install_service_command
 from etcd_handoff.cli.status import status_command
 from etcd_handoff.cli.terminal import print_lines
 from etcd_handoff.cli.watch import watch_command
@@ -37,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     commands = options.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_worker(commands)
+    _add_install_service(commands)
     _add_plan(commands)
     _add_remove(commands)
     _add_add(commands)
@@ -113,6 +115,19 @@ def _add_worker(commands: Commands[argparse.ArgumentParser]) -> None:
     text = "file that is kept fresh while the worker takes work, and FILE.alive while it runs; for probes"
     worker.add_argument("--ready-file", type=Path, metavar="FILE", help=text)
     worker.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
+
+
+def _add_install_service(commands: Commands[argparse.ArgumentParser]) -> None:
+    service = _add(
+        commands,
+        "install-service",
+        install_service_command,
+        "Let systemd run the worker on this machine."
+        " Writes a unit for it and a file for Temporal's address, and starts nothing.",
+        "etcd-handoff install-service --k0s --print",
+    )
+    service.add_argument("--print", action="store_true", help="print the unit, and write nothing")
+    service.add_argument("--node", metavar="NAME", help="node that the worker runs on (default: as for `worker`)")
 
 
 def _add_plan(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from etcd_handoff.cli.doctor_checks import CheckResult
     from etcd_handoff.cli.doctor_endpoints import ClusterFacts, Endpoint
+    from etcd_handoff.cli.doctor_temporal import TemporalReport
+    from etcd_handoff.cli.doctor_topology import Topology
     from etcd_handoff.cluster_view import ClusterView, Doubt
     from etcd_handoff.config import ClusterProfile
 
@@ -46,6 +48,7 @@ async def _run_checks(args: argparse.Namespace) -> list[CheckResult]:
     from etcd_handoff.cli.doctor_checks import CheckResult
     from etcd_handoff.cli.doctor_temporal import check_temporal
     from etcd_handoff.contract import TASK_QUEUE
+    from etcd_handoff.merged_view import node_of
 
     try:
         name, profile = cluster_profile(args)
@@ -53,21 +56,33 @@ async def _run_checks(args: argparse.Namespace) -> list[CheckResult]:
     except Exception as error:  # noqa: BLE001  # each becomes a result
         status, text = status_and_text(error)
         first = [CheckResult("configuration", text, "correct the file, or name the right one with --config", status)]
-        return [*first, *await check_temporal(TASK_QUEUE, "")]
+        return [*first, *(await check_temporal(TASK_QUEUE)).results]
     queue = config.task_queue if config else TASK_QUEUE
     files = _check_files(name, profile)
     first = [CheckResult("configuration", f"cluster {name}, task queue {queue}"), files]
     if files.status != EXIT_DONE:
-        return [*first, *await check_temporal(queue, "")]
+        return [*first, *(await check_temporal(queue)).results]
     import_clients(profile, temporal=True)
     reading = asyncio.ensure_future(result_or_error(read_view(profile)))
 
-    async def temporal() -> list[CheckResult]:
+    async def temporal() -> TemporalReport:
         view = await reading
-        return await check_temporal(queue, "" if isinstance(view, Exception) else view.cluster_id)
+        if isinstance(view, Exception):
+            return await check_temporal(queue)
+        nodes = {node_of(m.name, profile.nodes) for m in view.members if m.name}
+        return await check_temporal(queue, view.cluster_id, nodes)
 
-    of_cluster, of_temporal = await asyncio.gather(_check_cluster(profile, reading), temporal())
-    return [*first, *of_cluster, *of_temporal]
+    (of_cluster, topology), of_temporal = await asyncio.gather(_check_cluster(profile, reading), temporal())
+    return [*first, *of_cluster, *_check_topology(profile, topology, of_temporal), *of_temporal.results]
+
+
+def _check_topology(profile: ClusterProfile, topology: Topology | None, report: TemporalReport) -> list[CheckResult]:
+    from etcd_handoff.cli.doctor_topology import check_topology
+
+    if topology is None:
+        return []
+    command = f"etcd-handoff worker{f' --{profile.preset}' if profile.preset else ''}"
+    return [check_topology(topology, profile.nodes, report.workers, command)]
 
 
 def _check_files(name: str, profile: ClusterProfile) -> CheckResult:
@@ -86,11 +101,12 @@ def _check_files(name: str, profile: ClusterProfile) -> CheckResult:
 
 async def _check_cluster(
     profile: ClusterProfile, reading: asyncio.Future[ClusterView | Exception]
-) -> list[CheckResult]:
+) -> tuple[list[CheckResult], Topology | None]:
+    """Check etcd and Kubernetes; return who reaches whom as well, which Temporal has a say in."""
     import asyncio
     from datetime import UTC, datetime
 
-    from etcd_handoff.cli import doctor_checks, doctor_endpoints
+    from etcd_handoff.cli import doctor_checks, doctor_endpoints, doctor_topology
     from etcd_handoff.cli.doctor_certificates import etcd_certificates, kubeconfig_certificates
 
     endpoints, rights, view = await asyncio.gather(
@@ -107,12 +123,13 @@ async def _check_cluster(
     ]
     facts, doubt = _cluster_facts(profile, view, contexts)
     kubeconfig = profile.kubernetes is not None and profile.kubernetes.kubeconfig is not None
+    topology = doctor_topology.topology_of(endpoints, facts.view)
     of_cluster = (
         [_failed("etcd", view, "start enough members for a majority")]
         if isinstance(view, Exception)
-        else doctor_checks.check_cluster(view, doubt)
+        else doctor_checks.check_cluster(view, doubt, doctor_topology.leader_and_quorum(topology))
     )
-    return [
+    results = [
         *doctor_endpoints.check_endpoints(endpoints, facts),
         *doctor_endpoints.check_advertised(endpoints, facts.view),
         *of_cluster,
@@ -121,6 +138,7 @@ async def _check_cluster(
         *(_check_context(context, read, facts, kubeconfig=kubeconfig) for context, read in contexts.items()),
         *one_cluster,
     ]
+    return results, topology
 
 
 def _cluster_facts(

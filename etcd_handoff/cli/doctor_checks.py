@@ -48,17 +48,19 @@ class CheckResult:
     status: int = EXIT_DONE
 
 
-def check_cluster(view: ClusterView, doubt: Doubt | None) -> list[CheckResult]:
+def check_cluster(
+    view: ClusterView, doubt: Doubt | None, leader_and_quorum: Sequence[CheckResult] = ()
+) -> list[CheckResult]:
     """Check identity, leader, quorum, alarms and versions of a cluster that gave a linearizable list.
 
     Args:
         view: What was seen.
         doubt: What contradicts it.
+        leader_and_quorum: Results on these two where what is seen from here does not say enough.
     """
     return [
         _check_identity(view, doubt),
-        _check_leader(view),
-        _check_quorum(view),
+        *(leader_and_quorum or (_check_leader(view), _check_quorum(view))),
         _check_alarms(view),
         _check_versions(view),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from etcd_handoff.cli.doctor_checks import CheckResult
@@ -18,13 +18,6 @@ if TYPE_CHECKING:
 
     from etcd_handoff.cluster_view import ClusterView, MemberView
     from etcd_handoff.doubts import ResourceClaim
-
-LOOPBACK_REMEDY: Final = (
-    "let each member listen on an address that the workers reach, advertise it (--advertise-client-urls), and name it"
-    " as an endpoint in the profile. On k0s: on each controller set spec.storage.etcd.extraArgs listen-client-urls"
-    ' ("https://127.0.0.1:2379,https://NODE:2379") and advertise-client-urls ("https://NODE:2379"), and in the profile'
-    ' tls_server_name = "localhost", which k0s certificates are for'
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,23 +130,23 @@ def _shared(endpoints: Sequence[Endpoint], view: ClusterView | None) -> list[Che
     ]
 
 
+def missing_members(endpoints: Sequence[Endpoint], view: ClusterView) -> list[MemberView]:
+    """Return the members that have started and that nothing reaches from here."""
+    reached = {member for endpoint in endpoints for member in endpoint.members}
+    return [m for m in view.members if m.name and m.id not in reached and not m.reachable]
+
+
 def check_advertised(endpoints: Sequence[Endpoint], view: ClusterView | None) -> list[CheckResult]:
-    """Check that members advertise client URLs at which others reach them; nothing if there is nothing to report."""
-    lists = [endpoint.advertised for endpoint in endpoints if endpoint.advertised]
-    if view is None or not lists:
+    """Check that no two members advertise one URL; loopback addresses are for `doctor_topology`."""
+    advertised = next((endpoint.advertised for endpoint in endpoints if endpoint.advertised), None)
+    if view is None or advertised is None:
         return []
-    advertised, reached = lists[0], {member for endpoint in endpoints for member in endpoint.members}
-    missing = [m for m in view.members if m.name and m.id in advertised and m.id not in reached and not m.reachable]
+    missing = missing_members(endpoints, view)
     users: dict[str, list[MemberView]] = {}
     for member in view.members:
         for url in advertised.get(member.id, ()):
             users.setdefault(url.rstrip("/"), []).append(member)
-    shared = {url: members for url, members in users.items() if len(members) > 1}
-    loopback_only = [m for m in missing if all(_is_loopback(url) for url in advertised[m.id])]
-    if loopback_only:
-        names = ", ".join(m.label for m in loopback_only)
-        detail = f"{names}: advertised at addresses that only their own nodes reach, and in no endpoint of the profile"
-        return [CheckResult("advertised URLs", detail, LOOPBACK_REMEDY, EXIT_FAILED)]
+    shared = {url: members for url, members in users.items() if len(members) > 1 and not is_loopback(url)}
     if shared:
         url, members = next(iter(shared.items()))
         names = ", ".join(m.label for m in members)
@@ -188,7 +181,13 @@ def _host(url: str) -> str:
         return ""
 
 
-def _is_loopback(url: str) -> bool:
+def hosts_of(urls: Sequence[str]) -> set[str]:
+    """Return the hosts of these URLs."""
+    return {_host(url) for url in urls}
+
+
+def is_loopback(url: str) -> bool:
+    """Return whether only the own node reaches this URL."""
     host = _host(url)
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cli.connections import connect_temporal
@@ -12,6 +13,8 @@ from etcd_handoff.cli.errors import result_or_error, status_and_text
 from etcd_handoff.exit_status import EXIT_FAILED
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from temporalio.client import Client
 
     from etcd_handoff.cli.doctor_checks import CheckResult
@@ -20,12 +23,26 @@ POLLER_FRESH_SECONDS: Final = 75.0
 """A worker asks for work at least once a minute; Temporal lists it five minutes after its last request."""
 
 
-async def check_temporal(task_queue: str, cluster_id: str) -> list[CheckResult]:
+@dataclass(frozen=True, slots=True)
+class TemporalReport:
+    """What Temporal said.
+
+    Attributes:
+        results: Results of the checks.
+        workers: How many workers serve the queue of each node; None if that is not known.
+    """
+
+    results: tuple[CheckResult, ...]
+    workers: Mapping[str, int] | None = None
+
+
+async def check_temporal(task_queue: str, cluster_id: str = "", nodes: Collection[str] = ()) -> TemporalReport:
     """Check that Temporal answers, that workers ask for work there, and that our search attributes can be used.
 
     Args:
         task_queue: The one of the configuration.
         cluster_id: The etcd cluster; empty if it is not known.
+        nodes: Those whose own queues are looked at.
     """
     import asyncio
 
@@ -34,7 +51,7 @@ async def check_temporal(task_queue: str, cluster_id: str) -> list[CheckResult]:
     client = await result_or_error(connect_temporal())
     if isinstance(client, Exception):
         status, text = status_and_text(client)
-        return [CheckResult("temporal", text, status=status)]
+        return TemporalReport((CheckResult("temporal", text, status=status),))
     checks = {
         "temporal": _check_server(client),
         "workers": _check_workers(client, task_queue),
@@ -42,13 +59,17 @@ async def check_temporal(task_queue: str, cluster_id: str) -> list[CheckResult]:
         "search attributes": _check_attributes(client),
     }
     results = []
-    for check, result in zip(checks, await asyncio.gather(*map(result_or_error, checks.values())), strict=True):
+    workers, found = await asyncio.gather(
+        result_or_error(_node_workers(client, task_queue, nodes)),
+        asyncio.gather(*map(result_or_error, checks.values())),
+    )
+    for check, result in zip(checks, found, strict=True):
         if isinstance(result, Exception):
             status, text = status_and_text(result)
             results.append(CheckResult(check, text, status=status))
         elif result is not None:
             results.append(result)
-    return results
+    return TemporalReport(tuple(results), None if isinstance(workers, Exception) else workers)
 
 
 async def _check_server(client: Client) -> CheckResult:
@@ -66,8 +87,24 @@ async def _check_workers(client: Client, task_queue: str) -> CheckResult:
     return check_pollers(task_queue, await _pollers(client, task_queue))
 
 
-async def _pollers(client: Client, task_queue: str) -> list[str]:
-    """Return the identities of the workers that have recently asked for work on this task queue."""
+async def _node_workers(client: Client, task_queue: str, nodes: Collection[str]) -> dict[str, int]:
+    """Return how many workers have recently asked for work on the queue of each node."""
+    import asyncio
+
+    from etcd_handoff.contract import node_queue
+
+    queues = [_pollers(client, node_queue(task_queue, node), activities=True) for node in nodes]
+    return {node: len(pollers) for node, pollers in zip(nodes, await asyncio.gather(*queues), strict=True)}
+
+
+async def _pollers(client: Client, task_queue: str, *, activities: bool = False) -> list[str]:
+    """Return the identities of the workers that have recently asked for work on this task queue.
+
+    Args:
+        client: Temporal's client.
+        task_queue: The task queue.
+        activities: Ask about its activities instead of its workflows; on the queue of a node there are no others.
+    """
     from temporalio.api.enums.v1 import TaskQueueType
     from temporalio.api.taskqueue.v1 import TaskQueue
     from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
@@ -75,7 +112,9 @@ async def _pollers(client: Client, task_queue: str) -> list[str]:
     request = DescribeTaskQueueRequest(
         namespace=client.namespace,
         task_queue=TaskQueue(name=task_queue),
-        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        task_queue_type=(
+            TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY if activities else TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
+        ),
     )
     answer = await client.workflow_service.describe_task_queue(request)
     ages = {poller.identity: time.time() - poller.last_access_time.seconds for poller in answer.pollers}

@@ -1,4 +1,4 @@
-"""Files that tell probes whether a worker takes work and whether its process is alive."""
+"""What tells probes and systemd whether a worker takes work and whether its process is alive."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff import timing
 from etcd_handoff.errors import ConfigError
+from etcd_handoff.temporal.service_manager import ALIVE, READY, STOPPING, tell
 from etcd_handoff.temporal.setup import NOT_FOR_US
 
 if TYPE_CHECKING:
@@ -56,11 +57,14 @@ class Readiness:
         self._answered = time.monotonic()
 
     async def keep(self, stop: asyncio.Event) -> None:
-        """Renew the file again and again until `stop` is set, then take it away."""
+        """Renew the file again and again until `stop` is set, then take it away; systemd is told the same."""
+        tell(READY)
         while not stop.is_set():
+            tell(ALIVE)
             await self.renew()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), timing.WORKER.probe_pause_seconds)
+        tell(STOPPING)
         self.withdraw()
         if self._alive is not None:
             self._alive.unlink(missing_ok=True)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic_core import PydanticUndefined
 
-from etcd_handoff import timing
 from etcd_handoff.cli import parser
 from etcd_handoff.config import (
     CONFIG_VARIABLE,
@@ -21,7 +20,6 @@ from etcd_handoff.config import (
     Config,
     EtcdProfile,
     KubernetesProfile,
-    Section,
     load_config,
 )
 from etcd_handoff.contract import (
@@ -42,6 +40,7 @@ from etcd_handoff.search_attributes import SEARCH_ATTRIBUTES
 from etcd_handoff.temporal.client import WORKFLOW_TYPE
 
 if TYPE_CHECKING:
+    from etcd_handoff.config_fields import Section
     from etcd_handoff.wire import Message
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -207,17 +206,6 @@ def test_every_activity_has_its_row() -> None:
 def test_example_configurations_load(path: Path) -> None:
     """Every example is one that a worker accepts."""
     assert load_config(path).clusters
-
-
-def test_example_service_starts_a_worker_with_options_that_it_takes() -> None:
-    """The command of the systemd unit parses, and its ready file lies in the folder that systemd makes."""
-    unit = (ROOT / "docs" / "examples" / "etcd-handoff-worker.service").read_text(encoding="utf-8")
-    settings = dict(re.findall(r"^(\w+)=(.+)$", unit, re.MULTILINE))
-    program, *arguments = settings["ExecStart"].split()
-    given = parser().parse_args(arguments)
-    assert (Path(program).name, given.run.__name__) == ("etcd-handoff", "worker_command")
-    assert given.ready_file.parent == Path("/run") / settings["RuntimeDirectory"]
-    assert float(settings["TimeoutStopSec"]) > timing.WORKER.shutdown_grace.total_seconds()
 
 
 def test_configuration_in_the_readme_loads(tmp_path: Path) -> None:

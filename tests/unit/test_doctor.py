@@ -213,16 +213,6 @@ def test_endpoints_that_lead_to_one_member_are_named() -> None:
 # --- advertised URLs ----------------------------------------------------------------------------------------
 
 
-def test_members_that_advertise_loopback_alone_are_told_what_it_takes() -> None:
-    """As k0s sets them up: only the local one answers, and all advertise one URL."""
-    urls = dict.fromkeys("123", ("https://127.0.0.1:2379",))
-    local = endpoints.Endpoint(1, "https://127.0.0.1:2379", "abc", frozenset({"1"}), urls)
-    (found,) = endpoints.check_advertised([local], cluster(member(1), silent(2), silent(3)))
-    assert (found.status, found.detail.startswith("n2, n3: ")) == (1, True)
-    for words in ("spec.storage.etcd.extraArgs", "listen-client-urls", 'tls_server_name = "localhost"'):
-        assert words in found.remedy
-
-
 def test_members_on_loopback_that_all_answer_are_well() -> None:
     """Several members on one machine, or a profile that names every member's true address."""
     urls = {n: (f"http://127.0.0.1:{n}2379",) for n in "123"}

@@ -1,0 +1,123 @@
+"""The worker as a service of systemd: the unit and the file with its environment, as text. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from etcd_handoff.presets import PresetName
+
+UNIT_NAME: Final = "etcd-handoff-worker.service"
+ENVIRONMENT_FILE: Final = "/etc/etcd-handoff/worker.env"
+HOMES: Final = ("/home/", "/root/")
+CAPABILITIES: Final[dict[str, str]] = {"rke2": "CAP_DAC_READ_SEARCH"}
+"""With RKE2's profile `cis` etcd's files belong to the user etcd (RKE2 `pkg/executor/staticpod/staticpod.go`, chownr);
+those of the others can be read by their owner root, or by its group."""
+
+ENVIRONMENT: Final = """\
+# Where Temporal is: https://docs.temporal.io/develop/environment-configuration lists all variables.
+TEMPORAL_ADDRESS=temporal.example:7233
+TEMPORAL_NAMESPACE=default
+# TEMPORAL_TLS_SERVER_CA_CERT_PATH=/etc/etcd-handoff/temporal-ca.crt
+# TEMPORAL_TLS_CLIENT_CERT_PATH=/etc/etcd-handoff/temporal.crt
+# TEMPORAL_TLS_CLIENT_KEY_PATH=/etc/etcd-handoff/temporal.key
+# TEMPORAL_API_KEY=
+"""
+UNIT: Final = """\
+# {origin}
+[Unit]
+Description=etcd-handoff worker
+Wants=network-online.target
+After=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+# Ready once it takes work. It gives a sign of life every few seconds.
+Type=notify
+WatchdogSec=60
+{user}
+EnvironmentFile={environment_file}
+ExecStart={command}
+# A worker that cannot reach Temporal when it starts exits. From systemd 254 on the pause grows.
+Restart=always
+RestartSec=5
+RestartSteps=5
+RestartMaxDelaySec=60
+# It finishes within 3 s what it has begun.
+TimeoutStopSec=15
+RuntimeDirectory=etcd-handoff
+# For snapshot_directory = "/var/lib/etcd-handoff/snapshots".
+StateDirectory=etcd-handoff
+StateDirectoryMode=0700
+UMask=0077
+
+CapabilityBoundingSet={capabilities}
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome={homes}
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+LockPersonality=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+
+[Install]
+WantedBy=multi-user.target
+"""
+AS_ROOT: Final = """\
+# The files of {preset} are open to root alone. It keeps none of root's rights but to read what root owns{more}.
+User=root"""
+AS_ITSELF: Final = """\
+# The files that the configuration names belong to this user.
+User=etcd-handoff"""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A worker as a service.
+
+    Attributes:
+        program: The command line's program, in full, with what comes before its arguments.
+        preset: The distribution that set up this controller; None where there is a configuration file.
+        options: Further options of the worker.
+    """
+
+    program: tuple[str, ...]
+    preset: PresetName | None
+    options: tuple[str, ...]
+
+    @property
+    def unit(self) -> str:
+        """The unit file."""
+        chosen = (f"--{self.preset}",) if self.preset else ()
+        words = (*self.program, "worker", *chosen, *self.options, "--ready-file", "/run/etcd-handoff/ready")
+        capabilities = CAPABILITIES.get(self.preset or "", "")
+        more = ", and to read what others own" if capabilities else ""
+        at_home = any(word.startswith(HOMES) for word in words)
+        return UNIT.format(
+            origin="Written by: etcd-handoff install-service",
+            user=AS_ROOT.format(preset=self.preset, more=more) if self.preset else AS_ITSELF,
+            environment_file=ENVIRONMENT_FILE,
+            command=" ".join(map(quoted, words)),
+            capabilities=capabilities,
+            homes="read-only" if at_home else "yes",
+        )
+
+
+def quoted(word: str) -> str:
+    """A word of a unit's command line, in which no character means more (systemd.service, "Command lines")."""
+    text = word.replace("%", "%%").replace("$", "$$").replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"' if not text or any(c.isspace() or c in "\"'\\;" for c in text) else text

@@ -1,0 +1,96 @@
+"""k0s as it comes: three controllers, one option for each worker, and no file written or copied."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from etcd_handoff.lab import Lab, LabOptions, wait_until
+from etcd_handoff.lab.nodes import ROOT
+from tests.integration.isolation import require_isolation
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+START_SECONDS = 60.0
+CODE = "from etcd_handoff.cli import main; main()"
+
+
+@pytest.fixture(autouse=True)
+def _isolation_is_possible() -> None:
+    require_isolation()
+
+
+def on_controller(lab: Lab, node: str) -> list[str]:
+    """The options of every command there: the lab lays a node's folder out like k0s's data directory."""
+    return ["--k0s", "--data-dir", str(lab.directory / node)]
+
+
+@asynccontextmanager
+async def worker(lab: Lab, node: str, folder: Path) -> AsyncIterator[None]:
+    """A worker on a controller, from when it tells its service manager that it is ready."""
+    command = [*lab.inside(node), sys.executable, "-c", CODE, "worker", *on_controller(lab, node)]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, (folder / f"{node}.log").open("wb") as log:
+        manager.bind(str(folder / f"{node}.notify"))
+        manager.settimeout(START_SECONDS)
+        environment = {**os.environ, **lab.environment_on(node), "NOTIFY_SOCKET": str(folder / f"{node}.notify")}
+        process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=log, stderr=log, cwd=ROOT)
+        try:
+            told = await asyncio.to_thread(manager.recv, 100)
+            assert told == b"READY=1", (folder / f"{node}.log").read_text()
+            yield
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
+
+
+async def doctor(lab: Lab, node: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    """Exit status and findings of `doctor` on a controller, by check."""
+    status, shown, errors = await lab.handoff("doctor", "-o", "json", *on_controller(lab, node), node=node)
+    assert shown, errors
+    print(node, shown)  # of a failed test it is shown
+    return status, {finding["check"]: finding for finding in json.loads(shown)}
+
+
+async def test_one_option_on_each_controller_is_enough(tmp_path: Path) -> None:
+    """`doctor` names the controllers that lack a worker; with all three the leader is removed and its record is true."""
+    async with (
+        Lab(LabOptions(isolated=True, directory=tmp_path / "lab")) as lab,
+        worker(lab, "node0", tmp_path),
+        worker(lab, "node1", tmp_path),
+    ):
+        status, found = await doctor(lab, "node1")
+        topology = found["topology"]
+        assert topology["detail"].startswith("every member advertises 127.0.0.1: steps go through node queues; ")
+        assert (status, topology["detail"].endswith("; node2 has no worker")) == (1, True), found
+        assert "etcd-handoff worker --k0s` on node2" in topology["remedy"]
+        assert {check for check, each in found.items() if not each["ok"]} == {"topology"}, found
+        assert {"kubernetes node0", "kubernetes node1", "kubernetes node2"} <= set(found)
+        async with worker(lab, "node2", tmp_path):
+            status, found = await doctor(lab, "node2")
+            assert (status, [name for name, each in found.items() if not each["ok"]]) == (0, []), found
+            leader = await lab.leader()
+            survivor = lab.others(leader)[0].name
+            status, shown, errors = await lab.handoff(
+                "remove", leader, *on_controller(lab, survivor), "-o", "json", node=survivor
+            )
+            assert status == 0, errors
+            result = json.loads(shown)
+            assert (result["outcome"], result["was_leader"], result["status_recorded"]) == ("removed", True, True)
+            assert leader not in {m.name for m in await lab.members(survivor)}
+
+            async def recorded() -> bool:
+                conditions = (await lab.etcdmembers(survivor))[leader]["status"]["conditions"]
+                return bool(next(c for c in conditions if c["type"] == "Joined")["status"] == "False")
+
+            await wait_until(recorded, "the record says that it has left", 10)
