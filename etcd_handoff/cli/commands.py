@@ -94,12 +94,11 @@ def _add_demo(commands: Commands[argparse.ArgumentParser]) -> None:
         "demo",
         demo_command,
         "Remove the leader of a real three-member cluster on this machine."
-        " Starts etcd, API servers, Temporal and workers, kills a worker on the way, and shows that no write is lost.",
+        " Starts etcd, API servers, Temporal and workers, kills a worker on the way, and shows that no write is lost."
+        " With --k0s no worker reaches another node's etcd, as on k0s's controllers; that needs root.",
         "etcd-handoff demo --keep",
     )
     demo.add_argument("--keep", action="store_true", help="leave the cluster running until Ctrl-C")
-    text = "isolate the nodes as k0s's controllers are: no worker reaches another node's etcd (needs root)"
-    demo.add_argument("--k0s", action="store_true", help=text)
 
 
 def _add_worker(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 
 
 def demo_command(args: argparse.Namespace) -> int:
-    """Print each step of the demo. Exit 0 if it went as it should, 1 otherwise."""
+    """Print each step of the demo. Exit 0 if it went as it should, 1 otherwise, 2 for what it cannot show."""
+    from etcd_handoff.cli.errors import CommandError
+    from etcd_handoff.exit_status import EXIT_USAGE
     from etcd_handoff.lab.demo import run_demo
 
-    return run_demo(keep=args.keep, k0s=args.k0s)
+    if args.preset not in (None, "k0s"):
+        raise CommandError(EXIT_USAGE, f"--{args.preset}: the demo shows k0s's topology alone; give --k0s or nothing")
+    return run_demo(keep=args.keep, k0s=args.preset == "k0s")

@@ -58,12 +58,11 @@ async def doctor(lab: Lab, node: str) -> tuple[int, dict[str, dict[str, Any]]]:
     """Exit status and findings of `doctor` on a controller, by check."""
     status, shown, errors = await lab.handoff("doctor", "-o", "json", *on_controller(lab, node), node=node)
     assert shown, errors
-    print(node, shown)  # of a failed test it is shown
     return status, {finding["check"]: finding for finding in json.loads(shown)}
 
 
 async def test_one_option_on_each_controller_is_enough(tmp_path: Path) -> None:
-    """`doctor` names the controllers that lack a worker; with all three the leader is removed and its record is true."""
+    """`doctor` names the controllers that lack a worker; with all three the leader leaves and its record is true."""
     async with (
         Lab(LabOptions(isolated=True, directory=tmp_path / "lab")) as lab,
         worker(lab, "node0", tmp_path),
