@@ -27,7 +27,7 @@ from etcd_handoff.etcdmember import (
     status_of,
 )
 from etcd_handoff.events import EventSpec, event_for
-from etcd_handoff.managed_fields import SPEC_LEAVE, STATUS_MESSAGE, last_write, value_since
+from etcd_handoff.managed_fields import FIELD_MANAGER, SPEC_LEAVE, STATUS_MESSAGE, last_write, value_since, writes
 from etcd_handoff.operation.matching import desired_status, without_resource
 from etcd_handoff.operation.member_resources import MemberResource, WatchMembersResult
 
@@ -66,6 +66,7 @@ def to_member_resource(resource: dict[str, Any]) -> MemberResource:
         leave=leave,
         leave_since=leave_since,
         leave_manager="" if leave else last_write(resource, SPEC_LEAVE).manager,
+        leave_by_us=leave and any(write.manager == FIELD_MANAGER for write in writes(resource, SPEC_LEAVE)),
         old_request=leave and _called_old(resource, leave_since),
         member_id=member_id_of(resource),
         joined=joined_condition(resource),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -16,6 +16,7 @@ from activities.member_resource import (
     generation_of,
     member_resource,
     send_events,
+    set_leave,
     write_status,
 )
 from etcd_handoff import failpoints, timing
@@ -50,6 +51,7 @@ from etcd_handoff.planning import canonical_id
 
 if TYPE_CHECKING:
     from etcd_handoff.kubernetes.pool import KubernetesGateways
+    from etcd_handoff.kubernetes.port import KubernetesPort
 
 
 NOT_RECORDED: Final = "NotRecorded"
@@ -195,9 +197,23 @@ class KubernetesActivities:
             raise ApplicationError(_error_text(error), type=NOT_RECORDED) from error
         if resource is None:
             return nothing(note)
-        step = clock.step(StepOutcome.RECORDED, record.message)
+        note = await _with_leave(gateway, record, resource)
+        step = clock.step(StepOutcome.RECORDED, "; ".join(text for text in (record.message, note) if text))
         self._gateways.send_later(send_events(gateway, resource, record))
-        return UpdateStatusResult(step=step, recorded=True)
+        return UpdateStatusResult(step=step, recorded=True, note=note)
+
+
+async def _with_leave(gateway: KubernetesPort, record: UpdateStatusInput, resource: dict[str, Any]) -> str:
+    """Nothing once `spec.leave` is as it should be; otherwise why it is not, which is worth only so many attempts."""
+    if not record.leave or record.joined is not False:
+        return ""
+    try:
+        return await set_leave(gateway, record, resource)
+    except RejectedError as error:
+        text = _error_text(error)
+    except KubernetesError as error:
+        text = _final_note(error, timing.STEPS.refused_attempts, timing.STEPS.refused_pause)
+    return f"spec.leave was not set: {text}"
 
 
 def _error_text(error: Exception) -> str:

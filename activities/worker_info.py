@@ -37,4 +37,5 @@ class WorkerActivities:
             remover=profile.remover if profile else "etcd",
             cluster_id=(profile.cluster_id or "") if profile else "",
             kubernetes=profile is not None and profile.kubernetes is not None,
+            sets_leave=profile is not None and profile.sets_leave,
         )

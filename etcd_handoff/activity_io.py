@@ -93,12 +93,14 @@ class WorkerInfo(Message):
         remover: Who takes members out: `etcd`, this project itself, or `k0s`, which is only asked to.
         cluster_id: The profile's `cluster_id`; empty when it names none, and then EtcdMembers are the second witness.
         kubernetes: The profile has Kubernetes.
+        sets_leave: `spec.leave` of a member that is out is to be true, as k0s has it.
     """
 
     search_attributes: bool
     remover: Remover = "etcd"
     cluster_id: str = ""
     kubernetes: bool = False
+    sets_leave: bool = False
 
 
 class StepResult(Message):
@@ -217,6 +219,8 @@ class UpdateStatusInput(Message):
         steps: What was done; each becomes an Event.
         kubernetes: The worker that looked first has Kubernetes in its profile: there is something to write, whatever
             the configuration of another worker says.
+        leave: `spec.leave` is to be true too; only for a member that is out.
+        next_steps: What is left to do by hand, for an Event.
     """
 
     cluster: str
@@ -232,6 +236,8 @@ class UpdateStatusInput(Message):
     run_id: str = ""
     steps: tuple[Step, ...] = ()
     kubernetes: bool = False
+    leave: bool = False
+    next_steps: tuple[str, ...] = ()
 
 
 class UpdateStatusResult(Message):

@@ -143,13 +143,15 @@ class KubernetesProfile(Section):
             server on that member's node: preferred by the worker there, tried last while that member departs.
         try_timeout_seconds: Deadline of one request to one API server.
         manage_resources: Whether a watched cluster's members without an EtcdMember get one; left out, they do unless
-            k0s is the remover, which makes them itself.
+            this is k0s's (`remover`, `sets_leave`), which makes them itself.
+        sets_leave: Whether `spec.leave` of a member that is out becomes true, as k0s has it.
     """
 
     kubeconfig: Location | None = None
     contexts: Annotated[tuple[Text, ...], AfterValidator(_once)] = ()
     try_timeout_seconds: Seconds = 2.0
     manage_resources: bool | None = None
+    sets_leave: bool = False
 
     @model_validator(mode="after")
     def _contexts_need_a_file(self) -> Self:
@@ -189,7 +191,17 @@ class ClusterProfile(Section):
         if self.kubernetes is None:
             return False
         manages = self.kubernetes.manage_resources
-        return self.remover != "k0s" if manages is None else manages
+        return not self.is_k0s if manages is None else manages
+
+    @property
+    def sets_leave(self) -> bool:
+        """Whether `spec.leave` of a member that is out becomes true."""
+        return self.kubernetes is not None and self.kubernetes.sets_leave
+
+    @property
+    def is_k0s(self) -> bool:
+        """Whether k0s's own reconciler works on the EtcdMembers."""
+        return self.remover == "k0s" or self.sets_leave
 
 
 class Config(Section):

@@ -241,6 +241,7 @@ class OperationResult(Message):
         term_after: Raft term at the last look.
         status_recorded: True when the EtcdMember says what is true.
         status_note: Why it does not, or anything else to know about the resource.
+        next_steps: What is left to do by hand on the member's node; empty where that is not known.
         steps: The activities in order: the first 20 and the last 50.
         steps_left_out: How many activities between those are left out.
         plan: What it would do, in words; for a dry run alone.
@@ -259,6 +260,7 @@ class OperationResult(Message):
     term_after: int = 0
     status_recorded: bool = False
     status_note: str = ""
+    next_steps: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
     steps_left_out: int = 0
     plan: tuple[str, ...] = ()

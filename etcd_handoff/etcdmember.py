@@ -27,6 +27,8 @@ MESSAGE_JOINED: Final = "Member joined"
 OLD_REQUEST: Final = f"{MESSAGE_JOINED}; spec.leave is an old request"
 HELD_BACK: Final = "Not corrected: "
 NOT_STARTED: Final = "Not started: "
+LEAVE_ANNOTATION: Final = "etcd-handoff.io/leave"
+"""Asks that leadership moves and the member leaves: `true`, or the ID of the member that is meant."""
 STANDING: Final = (OLD_REQUEST, HELD_BACK, NOT_STARTED)
 """How messages of the watcher begin that are true only while their cause lasts."""
 
@@ -83,6 +85,13 @@ def asks_to_leave(resource: dict[str, Any]) -> bool:
     """Whether `spec.leave` is the boolean true."""
     spec = resource.get("spec")
     return isinstance(spec, dict) and spec.get("leave") is True
+
+
+def annotation_of(resource: dict[str, Any]) -> str:
+    """The value of `LEAVE_ANNOTATION`; empty when it asks for nothing."""
+    annotations = resource["metadata"].get("annotations")
+    value = str(annotations.get(LEAVE_ANNOTATION) or "").strip().lower() if isinstance(annotations, dict) else ""
+    return "" if value == "false" else value
 
 
 def member_id_of(resource: dict[str, Any], members: Sequence[MemberView] = ()) -> str:

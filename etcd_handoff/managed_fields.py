@@ -9,6 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+FIELD_MANAGER: Final = "etcd-handoff"
+"""Our own name as a field manager."""
+K0S_MANAGERS: Final = "k0s"
+"""How k0s's names as a field manager begin."""
 SPEC_LEAVE: Final = ("f:spec", "f:leave")
 STATUS_MESSAGE: Final = ("f:status", "f:message")
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.activity_io import LeaveInput
 from etcd_handoff.contract import HandoffState, StepOutcome
+from etcd_handoff.managed_fields import FIELD_MANAGER
 from etcd_handoff.operation import failures, proposal, texts
 from etcd_handoff.operation.commands import ReadLeave, RequestLeave
-from etcd_handoff.operation.leave_orders import FIELD_MANAGER, may_ask_again
+from etcd_handoff.operation.leave_orders import may_ask_again
 from etcd_handoff.operation.phases import LeaveStep
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import Reason

@@ -7,7 +7,7 @@ other EtcdMember has its ID.
 
 | what was known of this EtcdMember | its ID            | the order is about                                         |
 | --------------------------------- | ----------------- | ---------------------------------------------------------- |
-| this generation                   | any               | whom it was about before                                   |
+| this generation, or set by us     | any               | whom it was about before, or nobody                        |
 | another generation                | listed            | the member that it carries                                 |
 | another generation                | out, Joined=False | the namesake if its status was the same when it was read   |
 |                                   |                   | last, or if the flag is younger than that condition        |
@@ -22,6 +22,7 @@ other EtcdMember has its ID.
 | nothing                           | out, otherwise    | the ID that is out                                         |
 | any but this generation           | none              | the namesake                                               |
 
+A flag that we have set is nobody's wish: it marks a member that is out, or repeats an order to k0s that it has lost.
 Where there is no namesake, it is about the ID that is out, or about nobody. After a restore of the cluster, and after a
 change of the cluster that was confirmed, all standing orders are about nobody. An order about nobody, or about a member
 that is out, starts no removal.
@@ -37,6 +38,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.etcdmember import NOT_STARTED, as_listed, old_request, resource_name
+from etcd_handoff.managed_fields import FIELD_MANAGER, K0S_MANAGERS
 from etcd_handoff.operation.matching import member_of, only_namesake
 from etcd_handoff.operation.member_resources import StandingMessage
 from etcd_handoff.operation.reconciler_state import LeaveOrder
@@ -47,10 +49,6 @@ if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView, MemberView
     from etcd_handoff.operation.member_resources import MemberResource
 
-FIELD_MANAGER: Final = "etcd-handoff"
-"""Our name as a field manager."""
-K0S_MANAGERS: Final = "k0s"
-"""How k0s's names as a field manager begin."""
 FIRST_GENERATION: Final = 1
 
 Orders = dict[str, LeaveOrder]
@@ -126,7 +124,7 @@ def standing_messages(
         order = orders.get(resource.uid)
         member = member_of(resource.name, as_listed(resource.member_id, view.members), view.members)
         starts = member_to_remove(order, resource, view) is not None
-        if not resource.leave or order is None or member is None or starts:
+        if not resource.leave or order is None or member is None or starts or _is_ours(resource):
             continue
         refused = order.member_id == member.id
         text = _refusal(resource, member) if refused else old_request(order.member_id)
@@ -157,8 +155,8 @@ def _order(
 ) -> LeaveOrder:
     if not resource.leave:
         return _about_member(resource) if before is None else _cleared(before, resource)
-    if before is not None and before.generation == resource.generation:
-        return _about_member(resource, before.member_id)
+    if resource.leave_by_us or (before is not None and before.generation == resource.generation):
+        return _about_member(resource, before.member_id if before is not None else "")
     return _about_member(resource, _described_member(before, resource, resources, view))
 
 
@@ -184,6 +182,11 @@ def _namesake(resource: MemberResource, resources: Sequence[MemberResource], vie
     namesake = only_namesake(resource.name, view.members)
     others = {as_listed(r.member_id, view.members) for r in resources if r.uid != resource.uid}
     return namesake.id if namesake is not None and namesake.id not in others else ""
+
+
+def _is_ours(resource: MemberResource) -> bool:
+    """Whether the flag is our order to k0s to take out the member that the EtcdMember speaks of."""
+    return resource.leave_by_us and resource.leave_since > resource.joined_since
 
 
 def _has_another_name(member: MemberView, resource: MemberResource) -> bool:

@@ -24,6 +24,7 @@ class MemberResource(Message):
         leave_since: When `spec.leave` was set, as its `metadata.managedFields` tell (RFC 3339, UTC); empty when it is
             not set, or they do not tell.
         leave_manager: Field manager that cleared `spec.leave`; empty when it is set, or when that is not known.
+        leave_by_us: `spec.leave` is set, and we have set it.
         old_request: `spec.leave` is set, and a message that is not older than it calls it an old request.
         member_id: `status.memberID`, in our form; empty when it has none.
         joined: Condition `Joined`: `True`, `False` or `Unknown`.
@@ -36,6 +37,7 @@ class MemberResource(Message):
     leave: bool
     leave_since: str = ""
     leave_manager: str = ""
+    leave_by_us: bool = False
     old_request: bool = False
     member_id: str = ""
     joined: str = "Unknown"

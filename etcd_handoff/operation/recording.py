@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from etcd_handoff.activity_io import UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.contract import HandoffState, Step, StepOutcome, record_id
 from etcd_handoff.etcdmember import MESSAGE_JOINED, MESSAGE_REMOVED
-from etcd_handoff.operation import queueing
+from etcd_handoff.operation import queueing, texts
 from etcd_handoff.operation.commands import HandRecordOver, Until, Wait, WriteStatus
 from etcd_handoff.operation.phases import EndPhase
 from etcd_handoff.operation.state import Decided
@@ -92,7 +92,8 @@ def handed_over(state: OperationState, command: HandRecordOver, now: float) -> O
 
 def record_of(state: OperationState, *, joined: bool | None, message: str, failed: bool = False) -> UpdateStatusInput:
     """What is true of the member."""
-    target, view = state.target, state.view
+    target, view, traits = state.target, state.view, state.traits
+    out = joined is False and not state.request.adds
     return UpdateStatusInput(
         cluster=state.request.cluster,
         member_name=target.member_name,
@@ -106,8 +107,17 @@ def record_of(state: OperationState, *, joined: bool | None, message: str, faile
         failed=failed,
         run_id=state.chain_id,
         steps=state.steps,
-        kubernetes=state.traits is not None and state.traits.kubernetes,
+        kubernetes=traits is not None and traits.kubernetes,
+        leave=out and traits is not None and traits.sets_leave,
+        next_steps=next_steps(state) if out else (),
     )
+
+
+def next_steps(state: OperationState) -> tuple[str, ...]:
+    """What is left to do by hand once the member is out; only known of a node of k0s's."""
+    traits = state.traits
+    is_k0s = traits is not None and (traits.sets_leave or traits.remover == "k0s")
+    return texts.next_steps(state.label) if is_k0s and not state.request.adds else ()
 
 
 def _begin(state: OperationState) -> OperationState:
@@ -172,6 +182,7 @@ def result_fields(state: OperationState, recorded: UpdateStatusResult) -> dict[s
         "term_after": leadership.term if leadership else 0,
         "status_recorded": recorded.recorded,
         "status_note": recorded.note,
+        "next_steps": next_steps(state) if state.absent and not state.request.dry_run else (),
         "steps": state.steps,
         "steps_left_out": state.steps_left_out,
     }

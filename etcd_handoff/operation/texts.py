@@ -86,6 +86,15 @@ def awaiting_k0s(target: str) -> Blocked:
     return Blocked(Reason.AWAITING_K0S, f"k0s was asked to remove {target}", "k0s's reconciler has removed it")
 
 
+def next_steps(target: str) -> tuple[str, ...]:
+    """What is left to do on the node of a member that k0s runs, once it is out."""
+    return (
+        f"on {target} run `k0s stop`: until then its k0s starts etcd again every 5 s, which ends each time",
+        f"on {target} run `k0s reset` before it joins again or is given away",
+        f"take {target} out of load balancers and kubeconfigs, and out of the cluster profile",
+    )
+
+
 def alarmed(view: ClusterView | None) -> str:
     """What an operator must know before a removal, as the end of a sentence; empty when there is nothing."""
     return "".join(f"; WARNING: {line}" for line in (warnings(view) if view else ()))

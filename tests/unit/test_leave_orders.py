@@ -67,6 +67,16 @@ SAID_OUT = UNFLAGGED.model_copy(update={"status_digest": resource("node2", "a2",
         (UNFLAGGED, resource("node2"), THREE, "a2"),
         (UNFLAGGED, resource("node2"), TWINS, ""),
         (UNFLAGGED, resource("node2"), view(("a2", "Node2")), "a2"),
+        # Set by ourselves: nobody's wish.
+        (UNFLAGGED, resource("node2", "a2", leave_by_us=True), THREE, ""),
+        (SAID_OUT, resource("node2", "a2", leave_by_us=True, **OUT), REJOINED, ""),
+        (None, resource("node2", "a2", leave_by_us=True, leave_since=LATE, **OUT), REJOINED, ""),
+        (
+            LeaveOrder(uid="uid-node2", generation=1, member_id="a2"),
+            resource("node2", "a2", leave_by_us=True),
+            THREE,
+            "a2",
+        ),
         # Taken back.
         (LeaveOrder(uid="uid-node2", generation=1, member_id="a2"), resource("node2", "a2", leave=False), THREE, ""),
         # Seen for the first time.
@@ -211,6 +221,7 @@ class Stored:
         since: Since when.
         called_old: Its message calls the flag an old request.
         called_at: Since when it does.
+        by_us: A removal has set the flag, since its member is out.
     """
 
     member_id: str = "d1"
@@ -222,6 +233,7 @@ class Stored:
     since: int = 1
     called_old: bool = False
     called_at: int = 0
+    by_us: bool = False
 
 
 @dataclass(frozen=True)
@@ -267,6 +279,7 @@ class World:
             generation=now.generation,
             leave=now.leave,
             leave_since=f"{now.leave_since:04}" if now.leave else "",
+            leave_by_us=now.by_us and now.leave,
             old_request=now.called_old and now.leave and now.leave_since <= now.called_at,
             member_id=now.told_id,
             joined=str(now.joined),
@@ -295,6 +308,7 @@ class World:
                 *who,
                 s.leave,
                 s.called_old,
+                s.by_us,
                 generations.index(s.generation),
                 place(s.leave_since),
                 s.joined,
@@ -331,7 +345,14 @@ def flag(w: World) -> World:
         known = w.clock > now.since or w.orders[0].status_digest == w.resource.status_digest
     must = meant if meant == now.member_id and known and not w.restored else ""
     w = replace(w, meant=frozenset({meant} - {""}), open_ended=not now.joined, must=must)
-    return w.set(leave=True, generation=now.generation + 1, leave_since=w.clock)
+    return w.set(leave=True, generation=now.generation + 1, leave_since=w.clock, by_us=False)
+
+
+def mark(w: World) -> World:
+    """A removal sets the flag of a member that is out; late, it may not know that the node has joined again."""
+    if w.now.leave or w.now.joined:
+        return w
+    return w.set(leave=True, generation=w.now.generation + 1, leave_since=w.clock, by_us=True)
 
 
 def unflag(w: World) -> World:
@@ -428,7 +449,7 @@ def confirm(w: World) -> World:
 
 
 EVENTS: Final = (
-    flag, unflag, leave, record, rejoin, look, look_and_lose_the_record, restart, save, restore, confirm,
+    flag, mark, unflag, leave, record, rejoin, look, look_and_lose_the_record, restart, save, restore, confirm,
 )  # fmt: skip
 
 
