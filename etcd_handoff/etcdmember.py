@@ -29,7 +29,8 @@ HELD_BACK: Final = "Not corrected: "
 NOT_STARTED: Final = "Not started: "
 LEAVE_ANNOTATION: Final = "etcd-handoff.io/leave"
 """Asks that leadership moves and the member leaves: `true`, or the ID of the member that is meant."""
-STANDING: Final = (OLD_REQUEST, HELD_BACK, NOT_STARTED)
+OLD_ANNOTATION: Final = f"{MESSAGE_JOINED}; annotation {LEAVE_ANNOTATION} is an old request"
+STANDING: Final = (OLD_REQUEST, OLD_ANNOTATION, HELD_BACK, NOT_STARTED)
 """How messages of the watcher begin that are true only while their cause lasts."""
 
 MEMBER_ID: Final = re.compile(r"[0-9a-f]{1,16}")
@@ -199,6 +200,16 @@ def old_request(member_id: str) -> str:
     """
     whom = f" for member {member_id}" if member_id else ""
     return f"{OLD_REQUEST}{whom}: take it back, and set it again to remove this member"
+
+
+def old_annotation(member_id: str) -> str:
+    """The message of a present member whose annotation was meant for another one.
+
+    Args:
+        member_id: The one that it was meant for; empty when that is not known.
+    """
+    whom = f" for member {member_id}" if member_id else ""
+    return f"{OLD_ANNOTATION}{whom}: take it away, and set it again to remove this member"
 
 
 def message_fields(resource: dict[str, Any], message: str, *, failed: bool) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from etcd_handoff.operation.leave_orders import MemberToRemove
 from etcd_handoff.operation.matching import member_of
 from etcd_handoff.operation.member_resources import MemberResource
 from etcd_handoff.operation.reconciler_state import LeaveOrder
+from etcd_handoff.operation.standing import standing_messages
 
 EARLY, LATE = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
 
@@ -145,7 +146,7 @@ def test_present_member_says_why_its_flag_starts_nothing() -> None:
 
     def said(one: MemberResource, member_id: str, seen: ClusterView) -> str:
         order = LeaveOrder(uid=one.uid, generation=one.generation, member_id=member_id)
-        found = leave_orders.standing_messages({one.uid: order}, [one], seen)
+        found = standing_messages({one.uid: order}, {}, [one], seen)
         return found[one.name].message if found else ""
 
     old = said(resource("node2", "a2", **OUT), "a2", REJOINED)
@@ -394,7 +395,7 @@ def look(w: World, *, recorded: bool = True) -> World:
     assert target is None or target.member_id in w.meant, "a member is removed that nobody asked to leave"
     assert not w.must or target == MemberToRemove(w.must, "node2"), "an order is not carried out"
     w = replace(w, orders=tuple(orders.values()), must="")
-    called_old = "node2" in leave_orders.standing_messages(orders, [w.resource], w.view)
+    called_old = "node2" in standing_messages(orders, {}, [w.resource], w.view)
     if called_old and not w.now.called_old:
         w = w.set(called_at=w.clock)
     w = w.set(called_old=called_old)
