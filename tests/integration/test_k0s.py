@@ -151,8 +151,8 @@ async def test_policy_refuses_the_flag_and_names_the_annotation(bench: MakeBench
         name = "etcd-handoff-k0s-leave"
         assert (
             f'Error from server (Forbidden): etcdmembers.etcd.k0sproject.io "{leader}" is forbidden:'
-            f" ValidatingAdmissionPolicy '{name}' with binding '{name}' denied request: k0s removes {leader} at once when"
-            f" spec.leave is true, also while it leads etcd. Instead, run: kubectl annotate etcdmember {leader}"
+            f" ValidatingAdmissionPolicy '{name}' with binding '{name}' denied request: k0s removes {leader} at once"
+            f" when spec.leave is true, also while it leads etcd. Instead, run: kubectl annotate etcdmember {leader}"
             f" {LEAVE_ANNOTATION}=true"
         ) in said[-1]
         await b.lab.kubectl(*flag, "--dry-run=server", "--field-manager=etcd-handoff", context=survivor)
