@@ -7,8 +7,9 @@ import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from etcd_handoff import timing
 from etcd_handoff.contract import StepOutcome
-from etcd_handoff.errors import ConflictError, KindGoneError, ObjectGoneError
+from etcd_handoff.errors import ConflictError, KindGoneError, KubernetesError, ObjectGoneError
 from etcd_handoff.etcdmember import (
     LEAVE_ANNOTATION,
     DesiredStatus,
@@ -23,7 +24,7 @@ from etcd_handoff.events import EventSpec, event_for
 from etcd_handoff.operation.matching import claim_of, resource_of
 
 if TYPE_CHECKING:
-    from etcd_handoff.activity_io import UpdateStatusInput
+    from etcd_handoff.activity_io import LeaveInput, UpdateStatusInput
     from etcd_handoff.kubernetes.port import KubernetesPort
 
 EVENTS_AT_ONCE: Final = 4
@@ -38,6 +39,9 @@ WARNING_OUTCOMES: Final = (
 """Outcomes that an operator should know of although the removal went on."""
 CONFLICT_TRIES: Final = 10
 """How often a status is read again after a conflict before the attempt gives up, to be retried by Temporal."""
+
+SHUTDOWN_ON_LEAVE_LABEL: Final = "k0s.k0sproject.io/shutdown-on-leave"
+SHUTDOWN_LABEL: Final = "k0s.k0sproject.io/shutdown"
 
 Resource = dict[str, Any]
 
@@ -122,6 +126,34 @@ async def set_leave(gateway: KubernetesPort, record: UpdateStatusInput, resource
         resource = await gateway.get(name, departing=record.member_name)
     msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its spec was written"
     raise ConflictError(msg)
+
+
+async def await_mark(gateway: KubernetesPort, ask: LeaveInput, resource: Resource) -> str:
+    """Whether k0s has told the node to stop, as the end of a sentence; it is waited for where that was asked for.
+
+    k0s's lease holder puts a label with the present start of that node's k0s on the EtcdMember, which k0s there
+    watches (k0s `pkg/component/controller/etcd_member_reconciler.go`, reconcileMember and shutdownIfMarked, v1.36).
+    Releases before that have no such label.
+
+    Args:
+        gateway: Of the cluster.
+        ask: What was asked for.
+        resource: The EtcdMember as it was stored.
+    """
+    if not (ask.until_marked and ask.leave):
+        return ""
+    with contextlib.suppress(TimeoutError, KubernetesError):
+        async with asyncio.timeout(timing.STEPS.marked_seconds):
+            while True:
+                labels = resource["metadata"].get("labels") or {}
+                start = labels.get(SHUTDOWN_ON_LEAVE_LABEL)
+                if not start:
+                    return "; its k0s does not stop when asked"
+                if labels.get(SHUTDOWN_LABEL) == start:
+                    return "; k0s has told the node to stop"
+                await asyncio.sleep(timing.STEPS.mark_pause_seconds)
+                resource = await gateway.get(resource["metadata"]["name"], departing=ask.member_name)
+    return "; k0s has not told the node to stop in time"
 
 
 def _created_after(resource: Resource, since: str) -> bool:

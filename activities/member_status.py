@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError
 from activities.interceptor import StepClock
 from activities.member_resource import (
     CONFLICT_TRIES,
+    await_mark,
     generation_of,
     member_resource,
     send_events,
@@ -121,11 +122,13 @@ class KubernetesActivities:
                 name = resource["metadata"]["name"]
                 if asks_to_leave(resource) is ask.leave:
                     asks = "asks" if ask.leave else "does not ask"
-                    return clock.step(StepOutcome.REQUESTED, f"EtcdMember {name} {asks} to leave already")
+                    mark = await await_mark(gateway, ask, resource)
+                    return clock.step(StepOutcome.REQUESTED, f"EtcdMember {name} {asks} to leave already{mark}")
                 with contextlib.suppress(ConflictError):
-                    await gateway.patch_spec(resource, {"leave": ask.leave}, departing=ask.member_name)
+                    resource = await gateway.patch_spec(resource, {"leave": ask.leave}, departing=ask.member_name)
                     what = "set on" if ask.leave else "taken back from"
-                    return clock.step(StepOutcome.REQUESTED, f"spec.leave is {what} EtcdMember {name}")
+                    mark = await await_mark(gateway, ask, resource)
+                    return clock.step(StepOutcome.REQUESTED, f"spec.leave is {what} EtcdMember {name}{mark}")
         except RejectedError as error:
             return clock.step(StepOutcome.FAILED, _error_text(error))
         except ObjectGoneError as error:

@@ -90,7 +90,8 @@ class WorkerInfo(Message):
 
     Attributes:
         search_attributes: The namespace has our search attributes.
-        remover: Who takes members out: `etcd`, this project itself, or `k0s`, which is only asked to.
+        remover: Who takes members out: `etcd`, this project itself, or `k0s`, which is only asked to; `both`: k0s is
+            asked to, so that it stops the node, and not waited for.
         cluster_id: The profile's `cluster_id`; empty when it names none, and then EtcdMembers are the second witness.
         kubernetes: The profile has Kubernetes.
         sets_leave: `spec.leave` of a member that is out is to be true, as k0s has it.
@@ -143,12 +144,14 @@ class LeaveInput(Message):
         member_name: Name that the member has.
         member_id: Its ID; an EtcdMember that speaks of another one is left alone.
         leave: What is to be set: True asks k0s for the removal, False takes that back.
+        until_marked: Wait, not for long, until k0s has told the node to stop.
     """
 
     cluster: str
     member_name: str
     member_id: MemberId
     leave: bool = True
+    until_marked: bool = False
 
 
 class FindResourceResult(Message):

@@ -20,7 +20,7 @@ TASK_TIMEOUT: Final = timedelta(seconds=2)
 """A worker that is killed while it decides what comes next is given up after this, not after Temporal's 10 s."""
 QUEUE_TASK_TIMEOUT: Final = timedelta(seconds=10)
 """The same for workflows that live long: what they have to replay takes its time."""
-Remover = Literal["etcd", "k0s"]
+Remover = Literal["etcd", "k0s", "both"]
 SECONDS_IN_30_DAYS: Final = 30 * 24 * 3600
 
 

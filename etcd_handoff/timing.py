@@ -97,6 +97,11 @@ class StepTiming:
     stale_look_seconds: float = 1.0
     """A look that is older when the proposal is to be sent is made again: the worker was paused meanwhile, and others
     may have had the lock."""
+    marked_seconds: float = 10.0
+    """How long it is waited for k0s to tell a node to stop. v1.36 does so within 60 ms, or within 9 s where the node
+    holds its lease."""
+    mark_pause_seconds: float = 0.03
+    """Pause between looks whether it has."""
     latest_proposal_seconds: float = 60.0
     """Nothing is proposed later than this after the attempt began, or than two of the longest looks: others may have
     taken its place long ago."""

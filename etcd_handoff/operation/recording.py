@@ -116,8 +116,9 @@ def record_of(state: OperationState, *, joined: bool | None, message: str, faile
 def next_steps(state: OperationState) -> tuple[str, ...]:
     """What is left to do by hand once the member is out; only known of a node of k0s's."""
     traits = state.traits
-    is_k0s = traits is not None and (traits.sets_leave or traits.remover == "k0s")
-    return texts.next_steps(state.label) if is_k0s and not state.request.adds else ()
+    if traits is None or state.request.adds or not (traits.sets_leave or traits.remover != "etcd"):
+        return ()
+    return texts.next_steps(state.label, asked=state.leave_stored)
 
 
 def _begin(state: OperationState) -> OperationState:

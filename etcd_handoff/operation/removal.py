@@ -55,7 +55,8 @@ def decide(state: OperationState, step: object) -> Decided | OperationState:
     if not isinstance(step, Remove):
         msg = f"{step} is no step of a removal"
         raise TypeError(msg)
-    if state.traits is not None and state.traits.remover == "k0s":
+    remover = state.traits.remover if state.traits is not None else "etcd"
+    if remover == "k0s" or (remover == leave.REMOVES_TOO and not state.leave_asked):
         return leave.begin(state)
     return _remove(state, step)
 

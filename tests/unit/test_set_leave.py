@@ -13,16 +13,17 @@ from activities.etcdmembers import EtcdMemberActivities
 from activities.member_status import KubernetesActivities
 from activities.worker_info import WorkerActivities
 from etcd_handoff import timing
-from etcd_handoff.activity_io import UpdateStatusInput, UpdateStatusResult
+from etcd_handoff.activity_io import LeaveInput, UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.config import Config
-from etcd_handoff.contract import StepOutcome
+from etcd_handoff.contract import Step, StepOutcome
 from etcd_handoff.errors import AdmissionError, ApiUnavailableError, ConflictError, KubernetesError, RejectedError
 from etcd_handoff.etcdmember import LEAVE_ANNOTATION
 from etcd_handoff.operation import commands as to
+from etcd_handoff.operation.commands import StepFailure
 from etcd_handoff.operation.removal_progress import NoteProgressInput, waits_for_k0s
 from etcd_handoff.operation.texts import awaiting_k0s
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
-from tests.unit.test_removal_loop import LED_BY_B, REMOVED, begin, report, step
+from tests.unit.test_removal_loop import LED_BY_A, LED_BY_B, REMOVED, RISKY, begin, report, step
 
 OURS, NEXT = "c1", "d1"
 RECORD = UpdateStatusInput(
@@ -194,6 +195,95 @@ def test_result_says_what_is_left_to_do_on_a_node_of_k0s(traits: dict[str, Any],
     result = removal.next(to.Finish).result
     assert result.next_steps == record.next_steps
     assert ("`k0s stop`" in "; ".join(result.next_steps)) is steps
+
+
+# --- k0s is asked, and not waited for ------------------------------------------------------------------------------
+
+SHUTDOWN, START = "k0s.k0sproject.io/shutdown", "k0s.k0sproject.io/shutdown-on-leave"
+
+
+def test_k0s_is_asked_once_and_the_member_is_removed_next() -> None:
+    """After the hand-over, with a fresh look between; whether k0s was quicker shows in that look."""
+    traits = {"remover": "both"}
+    led = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_A, traits=traits)).turn()
+    led.do(to.TransferLeadership, report(StepOutcome.MOVED, None))
+    led.do(to.AwaitNewLeader, report(StepOutcome.ELECTED, LED_BY_B))
+    order = led.next(to.RequestLeave)
+    assert (order.ask.leave, order.ask.until_marked) == (True, True)
+    led.result(step("request_leave", StepOutcome.REQUESTED))
+    assert not led.state.point_of_no_return
+    led.do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B)).do(to.RemoveTarget, REMOVED)
+    assert "v1.36 has stopped by itself" in led.next(to.WriteStatus).ask.next_steps[0]
+
+
+@pytest.mark.parametrize(
+    "end", [step("request_leave", StepOutcome.FAILED, "none"), StepFailure("request_leave", "NotRecorded", "503")]
+)
+def test_k0s_that_cannot_be_asked_does_not_hold_the_removal_up(end: Any) -> None:
+    """The node has to be stopped by hand then, and the operator is told so."""
+    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B, traits={"remover": "both"})).turn()
+    removal.do(to.RequestLeave, end)
+    if isinstance(end, Step):
+        removal.do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B))
+    removal.do(to.RemoveTarget, REMOVED)
+    assert "until then its k0s starts etcd again" in removal.next(to.WriteStatus).ask.next_steps[0]
+
+
+def test_order_is_revoked_when_the_removal_is_not_safe_any_more() -> None:
+    """As where k0s removes: it would follow it without asking who takes part."""
+    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B, traits={"remover": "both"})).turn()
+    removal.do(to.RequestLeave, step("request_leave", StepOutcome.REQUESTED))
+    removal.do(to.Observe, report(StepOutcome.OBSERVED, RISKY)).next(to.ReadLeave)
+
+
+class Marking(FakeKubernetes):
+    """API servers on which k0s marks the node, after so many reads."""
+
+    def __init__(self, one: dict[str, Any], after: int) -> None:
+        super().__init__(one)
+        self.reads, self.after = 0, after
+
+    async def get(self, name: str, departing: str = "") -> dict[str, Any]:
+        """One EtcdMember."""
+        one = await super().get(name, departing)
+        self.reads += 1
+        if self.reads > self.after:
+            one["metadata"]["labels"][SHUTDOWN] = "7"
+        return one
+
+
+@pytest.mark.parametrize(
+    ("labels", "after", "words", "reads"),
+    [
+        ({START: "7"}, 3, "k0s has told the node to stop", 4),
+        ({START: "7", SHUTDOWN: "6"}, 2, "k0s has told the node to stop", 3),
+        ({START: "7", SHUTDOWN: "7"}, 9, "k0s has told the node to stop", 1),
+        ({}, 9, "does not stop when asked", 1),
+        (None, 9, "does not stop when asked", 1),
+    ],
+)
+async def test_mark_of_k0s_is_waited_for(labels: dict[str, str] | None, after: int, words: str, reads: int) -> None:
+    """It is that of the node's present k0s; one of an earlier start is none, and an older release has none."""
+    one = resource()
+    one["metadata"]["labels"] = labels
+    fake = Marking(one, after)
+    ask = LeaveInput(cluster="prod", member_name="node2", member_id=OURS, until_marked=True)
+    ended: Step = await ActivityEnvironment().run(KubernetesActivities(gateways_to(fake), "n").request_leave, ask)
+    assert (ended.outcome, words in ended.note, leaves(fake), fake.reads) == (StepOutcome.REQUESTED, True, True, reads)
+
+
+async def test_mark_that_does_not_come_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nobody waits for it where the removal is left to k0s."""
+    monkeypatch.setattr(timing, "STEPS", replace(timing.STEPS, marked_seconds=0.05))
+    one = resource()
+    one["metadata"]["labels"] = {START: "7"}
+    fake = Marking(one, 1000)
+    ask = LeaveInput(cluster="prod", member_name="node2", member_id=OURS, until_marked=True)
+    run = KubernetesActivities(gateways_to(fake), "n").request_leave
+    ended: Step = await ActivityEnvironment().run(run, ask)
+    assert "has not told the node to stop in time" in ended.note
+    ended = await ActivityEnvironment().run(run, ask.model_copy(update={"until_marked": False}))
+    assert ended.note.endswith("to leave already")
 
 
 # --- k0s's own words --------------------------------------------------------------------------------------------------
