@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError, CancelledError
 
+from activities.member_resource import SHUTDOWN_LABEL, SHUTDOWN_ON_LEAVE_LABEL
 from etcd_handoff.etcdmember import LEAVE_ANNOTATION
 from etcd_handoff.lab.k0s import K0sStandIn, Release
 from etcd_handoff.lab.waiting import ProcessError, wait_until
@@ -180,6 +182,33 @@ async def test_k0s_removes_a_leader_that_has_handed_over(bench: MakeBench, relea
         assert (result.outcome, result.was_leader, result.status_recorded) == ("removed", True, True)
         assert (await b.lab.etcdmembers(survivor))[leader]["spec"]["leave"] is True
         await b.judge({leader}, report)
+
+
+async def test_k0s_tells_the_node_to_stop_and_is_not_waited_for(bench: MakeBench) -> None:
+    """Asked after the hand-over, its lease holder marks the node, and only then the member is removed by us."""
+    async with bench(remover="both") as b:
+        leader = await b.lab.leader()
+        survivor = b.lab.others(leader)[0].name
+        label = ("label", "etcdmember", leader)
+        await b.lab.kubectl(*label, f"{SHUTDOWN_ON_LEAVE_LABEL}=7", context=survivor)
+
+        async def lease_holder() -> list[str]:
+            while not await asks_to_leave(b, leader, survivor):  # noqa: ASYNC110  # it is in another process
+                await asyncio.sleep(0.05)
+            await b.lab.kubectl(*label, f"{SHUTDOWN_LABEL}=7", context=survivor)
+            return [m.name for m in await b.lab.members(survivor)]
+
+        marking = asyncio.create_task(lease_holder())
+        writer = await b.writer(survivor)
+        result = await b.remove(leader)
+        assert leader in await marking
+        steps = {step.name: step for step in result.steps}
+        assert list(steps) == [
+            "check_leader", "move_leader", "await_election", "request_leave", "remove_member", "update_status"
+        ]  # fmt: skip
+        assert "k0s has told the node to stop" in steps["request_leave"].note
+        assert "v1.36 has stopped by itself" in result.next_steps[0]
+        await b.judge({leader}, await writer.stop())
 
 
 async def test_k0s_of_old_alone_leaves_a_lie(bench: MakeBench) -> None:
