@@ -12,10 +12,13 @@ from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import ConflictError, KindGoneError, KubernetesError, ObjectGoneError
 from etcd_handoff.etcdmember import (
     LEAVE_ANNOTATION,
+    SHUTDOWN_LABEL,
+    SHUTDOWN_ON_LEAVE_LABEL,
     DesiredStatus,
     annotation_of,
     asks_to_leave,
     joined_condition,
+    labels_of,
     member_id_of,
     resource_name,
     status_for,
@@ -39,9 +42,6 @@ WARNING_OUTCOMES: Final = (
 """Outcomes that an operator should know of although the removal went on."""
 CONFLICT_TRIES: Final = 10
 """How often a status is read again after a conflict before the attempt gives up, to be retried by Temporal."""
-
-SHUTDOWN_ON_LEAVE_LABEL: Final = "k0s.k0sproject.io/shutdown-on-leave"
-SHUTDOWN_LABEL: Final = "k0s.k0sproject.io/shutdown"
 
 Resource = dict[str, Any]
 
@@ -145,7 +145,7 @@ async def await_mark(gateway: KubernetesPort, ask: LeaveInput, resource: Resourc
     with contextlib.suppress(TimeoutError, KubernetesError):
         async with asyncio.timeout(timing.STEPS.marked_seconds):
             while True:
-                labels = resource["metadata"].get("labels") or {}
+                labels = labels_of(resource)
                 start = labels.get(SHUTDOWN_ON_LEAVE_LABEL)
                 if not start:
                     return "; its k0s does not stop when asked"

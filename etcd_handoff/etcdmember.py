@@ -29,6 +29,10 @@ HELD_BACK: Final = "Not corrected: "
 NOT_STARTED: Final = "Not started: "
 LEAVE_ANNOTATION: Final = "etcd-handoff.io/leave"
 """Asks that leadership moves and the member leaves: `true`, or the ID of the member that is meant."""
+SHUTDOWN_ON_LEAVE_LABEL: Final = "k0s.k0sproject.io/shutdown-on-leave"
+"""k0s's name for its present start on the member's node (`EtcdMemberReconciler.createMemberObject`, v1.36)."""
+SHUTDOWN_LABEL: Final = "k0s.k0sproject.io/shutdown"
+"""The start that k0s's lease holder has told to stop (`EtcdMemberReconciler.reconcileMember`, v1.36)."""
 OLD_ANNOTATION: Final = f"{MESSAGE_JOINED}; annotation {LEAVE_ANNOTATION} is an old request"
 STANDING: Final = (OLD_REQUEST, OLD_ANNOTATION, HELD_BACK, NOT_STARTED)
 """How messages of the watcher begin that are true only while their cause lasts."""
@@ -86,6 +90,12 @@ def asks_to_leave(resource: dict[str, Any]) -> bool:
     """Whether `spec.leave` is the boolean true."""
     spec = resource.get("spec")
     return isinstance(spec, dict) and spec.get("leave") is True
+
+
+def labels_of(resource: dict[str, Any]) -> dict[str, Any]:
+    """Its labels."""
+    labels = resource["metadata"].get("labels")
+    return labels if isinstance(labels, dict) else {}
 
 
 def annotation_of(resource: dict[str, Any]) -> str:

@@ -125,16 +125,20 @@ def _about_member(resource: MemberResource, member_id: str = "") -> LeaveOrder:
         generation=resource.generation,
         member_id=member_id,
         status_digest=resource.status_digest,
+        k0s_start=resource.k0s_start,
     )
 
 
 def _cleared(before: LeaveOrder, resource: MemberResource) -> LeaveOrder:
     """The order of an EtcdMember that does not ask to leave any more; nobody's, unless it is only lost.
 
+    k0s leaves the field out, so that nobody owns it afterwards, and writes what it calls its start in the same request.
     When nobody knows who cleared it, it counts as taken back: the member stays, which can be mended.
     """
-    lost = bool(resource.leave_manager) and may_ask_again(resource.leave_manager)
-    return _about_member(resource, before.member_id if lost else "")
+    by, restarted = resource.leave_manager, resource.k0s_start != before.k0s_start
+    if not (may_ask_again(by) if by else restarted):
+        return _about_member(resource)
+    return _about_member(resource, before.member_id).model_copy(update={"k0s_start": before.k0s_start})
 
 
 def _order(

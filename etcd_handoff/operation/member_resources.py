@@ -31,6 +31,7 @@ class MemberResource(Message):
             empty when it is not set, or that is not known.
         old_annotation: A message calls the annotation an old request, whichever is older.
         created: When the resource was created.
+        k0s_start: What k0s calls its present start on the member's node; empty where k0s does not say so.
         member_id: `status.memberID`, in our form; empty when it has none.
         joined: Condition `Joined`: `True`, `False` or `Unknown`.
         joined_since: `lastTransitionTime` of that condition.
@@ -48,6 +49,7 @@ class MemberResource(Message):
     annotation_since: str = ""
     old_annotation: bool = False
     created: str = ""
+    k0s_start: str = ""
     member_id: str = ""
     joined: str = "Unknown"
     joined_since: str = ""

@@ -28,6 +28,7 @@ class LeaveOrder(Message):
         member_id: The member that is to leave; empty for nobody.
         status_digest: Digest of the EtcdMember's status when it was read last.
         annotation: Value of the annotation that it came by; empty when it came by `spec.leave`.
+        k0s_start: What k0s on the member's node called its start then.
     """
 
     uid: str
@@ -35,6 +36,7 @@ class LeaveOrder(Message):
     member_id: str = ""
     status_digest: str = ""
     annotation: str = ""
+    k0s_start: str = ""
 
 
 class RunningRemoval(Message):

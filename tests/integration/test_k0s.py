@@ -12,8 +12,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError, CancelledError
 
-from activities.member_resource import SHUTDOWN_LABEL, SHUTDOWN_ON_LEAVE_LABEL
-from etcd_handoff.etcdmember import LEAVE_ANNOTATION
+from etcd_handoff.etcdmember import LEAVE_ANNOTATION, SHUTDOWN_LABEL, SHUTDOWN_ON_LEAVE_LABEL
 from etcd_handoff.lab.k0s import K0sStandIn, Release
 from etcd_handoff.lab.waiting import ProcessError, wait_until
 from tests.integration.conftest import FrontDoor, start_watch

@@ -205,6 +205,17 @@ def test_flag_that_k0s_clears_is_not_taken_back(manager: str, member_id: str) ->
     assert leave_orders.withdrawn(orders, [taken_back])["uid-node2"].member_id == ""
 
 
+@pytest.mark.parametrize(("start", "member_id"), [("second", "a2"), ("first", "")])
+def test_flag_that_a_start_of_k0s_leaves_out_is_not_taken_back(start: str, member_id: str) -> None:
+    """It owns the field as little as somebody who deletes the line; its start is another one then."""
+    flagged = resource("node2", "a2", k0s_start="first")
+    orders = leave_orders.updated({}, [flagged], THREE)
+    cleared = resource("node2", "a2", leave=False, generation=3, k0s_start=start)
+    orders = leave_orders.withdrawn(orders, [cleared])
+    assert orders["uid-node2"].member_id == member_id
+    assert leave_orders.updated(orders, [cleared], THREE)["uid-node2"].member_id == member_id
+
+
 # --- every sequence of events ----------------------------------------------------------------------------------------
 
 

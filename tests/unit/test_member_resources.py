@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from activities.etcdmember_repairs import to_member_resource
-from etcd_handoff.etcdmember import LEAVE_ANNOTATION, old_annotation, old_request
+from etcd_handoff.etcdmember import LEAVE_ANNOTATION, SHUTDOWN_ON_LEAVE_LABEL, old_annotation, old_request
 from etcd_handoff.managed_fields import SPEC_LEAVE, Write, last_write, value_since
 
 EARLY, NOON, LATE = "2026-01-01T08:00:00Z", "2026-01-01T12:00:00Z", "2026-01-01T18:00:00Z"
@@ -36,6 +36,14 @@ def test_message_calls_old_only_the_flag_that_was_set_before_it(flagged: str, ca
     assert to_member_resource(read).old_request is old
     assert not to_member_resource({**read, "spec": {"leave": False}}).old_request
     assert not to_member_resource(resource(("kubectl", flagged, LEAVE), message="Member joined")).old_request
+
+
+def test_start_of_k0s_is_read() -> None:
+    """Labels of another shape are none."""
+    read = resource()
+    for labels, start in ((None, ""), ({}, ""), ([], ""), ({SHUTDOWN_ON_LEAVE_LABEL: "abc"}, "abc")):
+        read["metadata"]["labels"] = labels
+        assert to_member_resource(read).k0s_start == start
 
 
 def test_manager_that_cleared_the_flag_is_read() -> None:
