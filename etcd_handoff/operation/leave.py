@@ -23,6 +23,7 @@ from etcd_handoff.operation import failures, proposal, texts
 from etcd_handoff.operation.commands import ReadLeave, RequestLeave
 from etcd_handoff.operation.leave_orders import may_ask_again
 from etcd_handoff.operation.phases import LeaveStep, LookDue
+from etcd_handoff.operation.removal_progress import ASKING_K0S
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import Reason
 
@@ -68,7 +69,7 @@ def decide(state: OperationState, now: float) -> Decided:
     """What is next about the order."""
     match state.leave_step:
         case LeaveStep.ORDER:
-            state = state.showing(HandoffState.REMOVING, f"asking k0s to remove {state.label}")
+            state = state.showing(HandoffState.REMOVING, f"{ASKING_K0S} {state.label}")
             # From here on it counts as asked, as an answer may be lost.
             return _request(state.changed(in_flight=True, leave_asked=True), leave=True)
         case LeaveStep.REVOKE:

@@ -323,4 +323,5 @@ async def test_k0s_own_words_on_the_request_stay(message: str, said: str, by: st
 def test_only_the_wait_for_k0s_gives_way() -> None:
     """What forbids the removal is told."""
     assert waits_for_k0s(WAITS)
+    assert waits_for_k0s("Asking k0s to remove node2")
     assert not waits_for_k0s("Blocked: QuorumAtRisk: node1 is down")
