@@ -11,14 +11,18 @@ from etcd_handoff.errors import ApiUnavailableError, ConflictError, KubernetesEr
 from etcd_handoff.etcdmember import (
     JOINED,
     MESSAGE_JOINED,
+    OLD_ANNOTATION,
     OLD_REQUEST,
+    SHUTDOWN_ON_LEAVE_LABEL,
     STANDING,
     DesiredStatus,
+    annotation_of,
     asks_to_leave,
     conditions_of,
     differs,
     is_object_name,
     joined_condition,
+    labels_of,
     member_id_of,
     message_fields,
     new_resource,
@@ -27,7 +31,15 @@ from etcd_handoff.etcdmember import (
     status_of,
 )
 from etcd_handoff.events import EventSpec, event_for
-from etcd_handoff.managed_fields import SPEC_LEAVE, STATUS_MESSAGE, last_write, value_since
+from etcd_handoff.managed_fields import (
+    ANNOTATION,
+    FIELD_MANAGER,
+    SPEC_LEAVE,
+    STATUS_MESSAGE,
+    last_write,
+    value_since,
+    writes,
+)
 from etcd_handoff.operation.matching import desired_status, without_resource
 from etcd_handoff.operation.member_resources import MemberResource, WatchMembersResult
 
@@ -58,6 +70,8 @@ def to_member_resource(resource: dict[str, Any]) -> MemberResource:
     """An EtcdMember as the reconciler sees it."""
     metadata, leave = resource["metadata"], asks_to_leave(resource)
     leave_since = value_since(resource, SPEC_LEAVE) if leave else ""
+    annotation = annotation_of(resource)
+    annotation_since = value_since(resource, ANNOTATION) if annotation else ""
     joined_since = (c.get("lastTransitionTime") for c in conditions_of(resource) if c.get("type") == JOINED)
     return MemberResource(
         name=metadata["name"],
@@ -66,7 +80,13 @@ def to_member_resource(resource: dict[str, Any]) -> MemberResource:
         leave=leave,
         leave_since=leave_since,
         leave_manager="" if leave else last_write(resource, SPEC_LEAVE).manager,
+        leave_by_us=leave and any(write.manager == FIELD_MANAGER for write in writes(resource, SPEC_LEAVE)),
         old_request=leave and _called_old(resource, leave_since),
+        annotation=annotation,
+        annotation_since=annotation_since,
+        old_annotation=bool(annotation) and str(status_of(resource).get("message")).startswith(OLD_ANNOTATION),
+        created=str(metadata.get("creationTimestamp") or ""),
+        k0s_start=str(labels_of(resource).get(SHUTDOWN_ON_LEAVE_LABEL) or ""),
         member_id=member_id_of(resource),
         joined=joined_condition(resource),
         joined_since=str(next(joined_since, "") or ""),
@@ -118,9 +138,12 @@ async def correct(gateway: KubernetesPort, resource: dict[str, Any], sync: SyncM
 
 
 def _standing(sync: SyncMembersInput, seen: MemberResource) -> StandingMessage | None:
-    """The message that the EtcdMember must have, as long as its spec is the one that the message is about."""
+    """The message that the EtcdMember must have, as long as it asks for what the message is about."""
     standing = sync.standing.get(seen.name)
-    return standing if standing is not None and standing.generation == seen.generation and seen.leave else None
+    if standing is None or not (seen.leave or seen.annotation):
+        return None
+    same = (standing.generation, standing.annotation) == (seen.generation, seen.annotation)
+    return standing if same else None
 
 
 def _has_wrong_message(resource: dict[str, Any], desired: DesiredStatus, standing: StandingMessage | None) -> bool:

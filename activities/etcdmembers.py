@@ -18,8 +18,9 @@ from activities.etcdmember_repairs import (
     note_held_back,
 )
 from etcd_handoff.errors import ApiUnavailableError, ConflictError, KubernetesError, ObjectGoneError
-from etcd_handoff.etcdmember import member_id_of, message_fields, status_of
+from etcd_handoff.etcdmember import MESSAGE_JOINED, member_id_of, message_fields, status_of
 from etcd_handoff.events import EventSpec, event_for
+from etcd_handoff.managed_fields import K0S_MANAGERS, SPEC_LEAVE, STATUS_MESSAGE, last_write, value_since
 from etcd_handoff.operation import drift
 from etcd_handoff.operation.matching import claim_of
 from etcd_handoff.operation.member_resources import (
@@ -28,7 +29,7 @@ from etcd_handoff.operation.member_resources import (
     WatchMembersInput,
     WatchMembersResult,
 )
-from etcd_handoff.operation.removal_progress import NoteProgressInput
+from etcd_handoff.operation.removal_progress import NoteProgressInput, waits_for_k0s
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -108,14 +109,16 @@ class EtcdMemberActivities:
                 resource = await gateway.get(note.resource)
                 if reason := _reason_to_skip(resource, note):
                     return reason
-                await gateway.patch_status(resource, message_fields(resource, note.message, failed=note.failed))
+                own_words = _has_k0s_own_words(resource, note)
+                if not own_words:
+                    await gateway.patch_status(resource, message_fields(resource, note.message, failed=note.failed))
             except ConflictError:
                 continue
             except ObjectGoneError:
                 return "there is no such EtcdMember"
             spec = EventSpec("Failed" if note.failed else "Progress", note.message, warning=note.failed)
             await gateway.record_event(event_for(resource, spec, microseconds()))
-            return ""
+            return "k0s has written its message itself" if own_words else ""
         return "it changed all the time"
 
 
@@ -128,6 +131,14 @@ def _reason_to_skip(resource: dict[str, Any], note: NoteProgressInput) -> str:
     if not message_fields(resource, note.message, failed=note.failed):
         return "it says so already, or its member is out"
     return ""
+
+
+def _has_k0s_own_words(resource: dict[str, Any], note: NoteProgressInput) -> bool:
+    """Whether k0s has said itself what became of the request, where we could only say that it was asked."""
+    if not waits_for_k0s(note.message) or status_of(resource).get("message") in ("", None, MESSAGE_JOINED):
+        return False
+    said = last_write(resource, STATUS_MESSAGE)
+    return said.manager.startswith(K0S_MANAGERS) and said.time >= value_since(resource, SPEC_LEAVE)
 
 
 async def _unless_stopped(wait: Awaitable[None]) -> None:

@@ -7,14 +7,27 @@ import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from etcd_handoff import timing
 from etcd_handoff.contract import StepOutcome
-from etcd_handoff.errors import ConflictError, KindGoneError, ObjectGoneError
-from etcd_handoff.etcdmember import DesiredStatus, member_id_of, resource_name, status_for
+from etcd_handoff.errors import ConflictError, KindGoneError, KubernetesError, ObjectGoneError
+from etcd_handoff.etcdmember import (
+    LEAVE_ANNOTATION,
+    SHUTDOWN_LABEL,
+    SHUTDOWN_ON_LEAVE_LABEL,
+    DesiredStatus,
+    annotation_of,
+    asks_to_leave,
+    joined_condition,
+    labels_of,
+    member_id_of,
+    resource_name,
+    status_for,
+)
 from etcd_handoff.events import EventSpec, event_for
 from etcd_handoff.operation.matching import claim_of, resource_of
 
 if TYPE_CHECKING:
-    from etcd_handoff.activity_io import UpdateStatusInput
+    from etcd_handoff.activity_io import LeaveInput, UpdateStatusInput
     from etcd_handoff.kubernetes.port import KubernetesPort
 
 EVENTS_AT_ONCE: Final = 4
@@ -87,6 +100,62 @@ def reason_to_skip(resource: Resource, record: UpdateStatusInput) -> str:
     return ""
 
 
+async def set_leave(gateway: KubernetesPort, record: UpdateStatusInput, resource: Resource) -> str:
+    """Nothing once `spec.leave` is true on the EtcdMember of a member that is out; otherwise why it was left alone.
+
+    The annotation that may have asked for the removal goes with the same write: it has been followed, and is not to
+    mean whoever carries the name next.
+
+    Args:
+        gateway: Of the cluster.
+        record: What is true of the member.
+        resource: Its EtcdMember as it was stored last.
+    """
+    for _ in range(CONFLICT_TRIES):
+        name = resource["metadata"]["name"]
+        if member_id_of(resource) != record.member_id or joined_condition(resource) != "False":
+            return f"EtcdMember {name} has changed since; its spec.leave was left alone"
+        if name in {resource_name(present) for present in record.present_names}:
+            return f"a member of the name {name} is in the cluster; spec.leave was left alone"
+        followed = LEAVE_ANNOTATION if annotation_of(resource) in ("true", record.member_id) else ""
+        if asks_to_leave(resource) and not followed:
+            return ""
+        with contextlib.suppress(ConflictError):
+            await gateway.patch_spec(resource, {"leave": True}, departing=record.member_name, without=followed)
+            return ""
+        resource = await gateway.get(name, departing=record.member_name)
+    msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its spec was written"
+    raise ConflictError(msg)
+
+
+async def await_mark(gateway: KubernetesPort, ask: LeaveInput, resource: Resource) -> str:
+    """Whether k0s has told the node to stop, as the end of a sentence; it is waited for where that was asked for.
+
+    k0s's lease holder puts a label with the present start of that node's k0s on the EtcdMember, which k0s there
+    watches (k0s `pkg/component/controller/etcd_member_reconciler.go`, reconcileMember and shutdownIfMarked, v1.36).
+    Releases before that have no such label.
+
+    Args:
+        gateway: Of the cluster.
+        ask: What was asked for.
+        resource: The EtcdMember as it was stored.
+    """
+    if not (ask.until_marked and ask.leave):
+        return ""
+    with contextlib.suppress(TimeoutError, KubernetesError):
+        async with asyncio.timeout(timing.STEPS.marked_seconds):
+            while True:
+                labels = labels_of(resource)
+                start = labels.get(SHUTDOWN_ON_LEAVE_LABEL)
+                if not start:
+                    return "; its k0s does not stop when asked"
+                if labels.get(SHUTDOWN_LABEL) == start:
+                    return "; k0s has told the node to stop"
+                await asyncio.sleep(timing.STEPS.mark_pause_seconds)
+                resource = await gateway.get(resource["metadata"]["name"], departing=ask.member_name)
+    return "; k0s has not told the node to stop in time"
+
+
 def _created_after(resource: Resource, since: str) -> bool:
     """Whether a resource was created after a time; creation times are whole seconds, cut off."""
     try:
@@ -103,7 +172,10 @@ def _status(resource: Resource, record: UpdateStatusInput) -> dict[str, Any]:
 
 
 async def send_events(gateway: KubernetesPort, resource: Resource, record: UpdateStatusInput) -> None:
-    """One Event for each of the last steps and one for the end; told again after a lost answer, they are the same."""
+    """Events: one for each of the last steps, one for the end, one for what is left to do.
+
+    Told again after a lost answer, they are the same.
+    """
     news = [
         EventSpec(
             reason="".join(part.title() for part in step.name.split("_")),
@@ -116,6 +188,8 @@ async def send_events(gateway: KubernetesPort, resource: Resource, record: Updat
     ]
     end = "Added" if record.joined and not record.failed else "NotRemoved" if record.failed else "Removed"
     news.append(EventSpec(reason=end, message=record.message, warning=record.failed, once=record.run_id))
+    if record.next_steps:
+        news.append(EventSpec(reason="LeftToDo", message="; ".join(record.next_steps), once=record.run_id))
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     gate = asyncio.Semaphore(EVENTS_AT_ONCE)
 

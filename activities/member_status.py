@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -13,9 +13,11 @@ from temporalio.exceptions import ApplicationError
 from activities.interceptor import StepClock
 from activities.member_resource import (
     CONFLICT_TRIES,
+    await_mark,
     generation_of,
     member_resource,
     send_events,
+    set_leave,
     write_status,
 )
 from etcd_handoff import failpoints, timing
@@ -50,6 +52,7 @@ from etcd_handoff.planning import canonical_id
 
 if TYPE_CHECKING:
     from etcd_handoff.kubernetes.pool import KubernetesGateways
+    from etcd_handoff.kubernetes.port import KubernetesPort
 
 
 NOT_RECORDED: Final = "NotRecorded"
@@ -119,11 +122,13 @@ class KubernetesActivities:
                 name = resource["metadata"]["name"]
                 if asks_to_leave(resource) is ask.leave:
                     asks = "asks" if ask.leave else "does not ask"
-                    return clock.step(StepOutcome.REQUESTED, f"EtcdMember {name} {asks} to leave already")
+                    mark = await await_mark(gateway, ask, resource)
+                    return clock.step(StepOutcome.REQUESTED, f"EtcdMember {name} {asks} to leave already{mark}")
                 with contextlib.suppress(ConflictError):
-                    await gateway.patch_spec(resource, {"leave": ask.leave}, departing=ask.member_name)
+                    resource = await gateway.patch_spec(resource, {"leave": ask.leave}, departing=ask.member_name)
                     what = "set on" if ask.leave else "taken back from"
-                    return clock.step(StepOutcome.REQUESTED, f"spec.leave is {what} EtcdMember {name}")
+                    mark = await await_mark(gateway, ask, resource)
+                    return clock.step(StepOutcome.REQUESTED, f"spec.leave is {what} EtcdMember {name}{mark}")
         except RejectedError as error:
             return clock.step(StepOutcome.FAILED, _error_text(error))
         except ObjectGoneError as error:
@@ -195,9 +200,23 @@ class KubernetesActivities:
             raise ApplicationError(_error_text(error), type=NOT_RECORDED) from error
         if resource is None:
             return nothing(note)
-        step = clock.step(StepOutcome.RECORDED, record.message)
+        note = await _with_leave(gateway, record, resource)
+        step = clock.step(StepOutcome.RECORDED, "; ".join(text for text in (record.message, note) if text))
         self._gateways.send_later(send_events(gateway, resource, record))
-        return UpdateStatusResult(step=step, recorded=True)
+        return UpdateStatusResult(step=step, recorded=True, note=note)
+
+
+async def _with_leave(gateway: KubernetesPort, record: UpdateStatusInput, resource: dict[str, Any]) -> str:
+    """Nothing once `spec.leave` is as it should be; otherwise why it is not, which is worth only so many attempts."""
+    if not record.leave or record.joined is not False:
+        return ""
+    try:
+        return await set_leave(gateway, record, resource)
+    except RejectedError as error:
+        text = _error_text(error)
+    except KubernetesError as error:
+        text = _final_note(error, timing.STEPS.refused_attempts, timing.STEPS.refused_pause)
+    return f"spec.leave was not set: {text}"
 
 
 def _error_text(error: Exception) -> str:

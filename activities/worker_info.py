@@ -38,4 +38,5 @@ class WorkerActivities:
             cluster_id=(profile.cluster_id or "") if profile else "",
             kubernetes=profile is not None and profile.kubernetes is not None,
             nodes={member: node for member, node in profile.nodes.items() if member != node} if profile else {},
+            sets_leave=profile is not None and profile.sets_leave,
         )

@@ -94,10 +94,12 @@ class WorkerInfo(Message):
 
     Attributes:
         search_attributes: The namespace has our search attributes.
-        remover: Who takes members out: `etcd`, this project itself, or `k0s`, which is only asked to.
+        remover: Who takes members out: `etcd`, this project itself, or `k0s`, which is only asked to; `both`: k0s is
+            asked to, so that it stops the node, and not waited for.
         cluster_id: The profile's `cluster_id`; empty when it names none, and then EtcdMembers are the second witness.
         kubernetes: The profile has Kubernetes.
         nodes: Name of the node on which a member runs, by the member's name, where it is called otherwise.
+        sets_leave: `spec.leave` of a member that is out is to be true, as k0s has it.
     """
 
     search_attributes: bool
@@ -105,6 +107,7 @@ class WorkerInfo(Message):
     cluster_id: str = ""
     kubernetes: bool = False
     nodes: dict[str, str] = {}  # noqa: RUF012  # pydantic copies a default
+    sets_leave: bool = False
 
 
 class StepResult(Message):
@@ -147,12 +150,14 @@ class LeaveInput(Message):
         member_name: Name that the member has.
         member_id: Its ID; an EtcdMember that speaks of another one is left alone.
         leave: What is to be set: True asks k0s for the removal, False takes that back.
+        until_marked: Wait, not for long, until k0s has told the node to stop.
     """
 
     cluster: str
     member_name: str
     member_id: MemberId
     leave: bool = True
+    until_marked: bool = False
 
 
 class FindResourceResult(Message):
@@ -223,6 +228,8 @@ class UpdateStatusInput(Message):
         steps: What was done; each becomes an Event.
         kubernetes: The worker that looked first has Kubernetes in its profile: there is something to write, whatever
             the configuration of another worker says.
+        leave: `spec.leave` is to be true too; only for a member that is out.
+        next_steps: What is left to do by hand, for an Event.
     """
 
     cluster: str
@@ -238,6 +245,8 @@ class UpdateStatusInput(Message):
     run_id: str = ""
     steps: tuple[Step, ...] = ()
     kubernetes: bool = False
+    leave: bool = False
+    next_steps: tuple[str, ...] = ()
 
 
 class UpdateStatusResult(Message):

@@ -51,7 +51,8 @@ class ClusterProfile(Section):
         etcd: How to reach the members.
         kubernetes: Where the EtcdMember resources are.
         remover: Who takes a member out once leadership has moved: `etcd`, by a call to it, or `k0s`, whose own
-            reconciler is asked by `spec.leave` of the EtcdMember.
+            reconciler is asked by `spec.leave` of the EtcdMember; `both`: k0s is asked, so that it stops the node, and
+            then etcd is called.
         cluster_id: ID of the cluster that is meant, in hex as `etcdctl endpoint status` prints it: nothing is believed
             of another one. Left out, it is the cluster that is seen first.
         nodes: Name of the node on which a member runs, by the member's name; a member that is not here runs on the
@@ -82,8 +83,8 @@ class ClusterProfile(Section):
 
     @model_validator(mode="after")
     def _k0s_reads_resources(self) -> Self:
-        if self.remover == "k0s" and self.kubernetes is None:
-            msg = 'remover = "k0s" is given without a kubernetes table; add it, or leave remover out'
+        if self.remover != "etcd" and self.kubernetes is None:
+            msg = f'remover = "{self.remover}" is given without a kubernetes table; add it, or leave remover out'
             raise ValueError(msg)
         return self
 
@@ -97,7 +98,17 @@ class ClusterProfile(Section):
         if self.kubernetes is None:
             return False
         manages = self.kubernetes.manage_resources
-        return self.remover != "k0s" if manages is None else manages
+        return not self.is_k0s if manages is None else manages
+
+    @property
+    def sets_leave(self) -> bool:
+        """Whether `spec.leave` of a member that is out becomes true."""
+        return self.kubernetes is not None and self.kubernetes.sets_leave
+
+    @property
+    def is_k0s(self) -> bool:
+        """Whether k0s's own reconciler works on the EtcdMembers."""
+        return self.remover != "etcd" or self.sets_leave
 
 
 class Config(Section):

@@ -75,7 +75,8 @@ class KubernetesProfile(Section):
         api_port: Port of the members' API servers; left out, that of the current context.
         try_timeout_seconds: Deadline of one request to one API server.
         manage_resources: Whether a watched cluster's members without an EtcdMember get one; left out, they do unless
-            k0s is the remover, which makes them itself.
+            this is k0s's (`remover`, `sets_leave`), which makes them itself.
+        sets_leave: Whether `spec.leave` of a member that is out becomes true, as k0s has it.
     """
 
     kubeconfig: Location | None = None
@@ -84,6 +85,7 @@ class KubernetesProfile(Section):
     api_port: Port | None = None
     try_timeout_seconds: Seconds = 2.0
     manage_resources: bool | None = None
+    sets_leave: bool = False
 
     @model_validator(mode="after")
     def _contexts_need_a_file(self) -> Self:

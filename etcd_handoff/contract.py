@@ -20,7 +20,7 @@ TASK_TIMEOUT: Final = timedelta(seconds=2)
 """A worker that is killed while it decides what comes next is given up after this, not after Temporal's 10 s."""
 QUEUE_TASK_TIMEOUT: Final = timedelta(seconds=10)
 """The same for workflows that live long: what they have to replay takes its time."""
-Remover = Literal["etcd", "k0s"]
+Remover = Literal["etcd", "k0s", "both"]
 SECONDS_IN_30_DAYS: Final = 30 * 24 * 3600
 
 
@@ -246,6 +246,7 @@ class OperationResult(Message):
         term_after: Raft term at the last look.
         status_recorded: True when the EtcdMember says what is true.
         status_note: Why it does not, or anything else to know about the resource.
+        next_steps: What is left to do by hand on the member's node; empty where that is not known.
         steps: The activities in order: the first 20 and the last 50.
         steps_left_out: How many activities between those are left out.
         plan: What it would do, in words; for a dry run alone.
@@ -264,6 +265,7 @@ class OperationResult(Message):
     term_after: int = 0
     status_recorded: bool = False
     status_note: str = ""
+    next_steps: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
     steps_left_out: int = 0
     plan: tuple[str, ...] = ()

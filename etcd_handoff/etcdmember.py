@@ -27,7 +27,14 @@ MESSAGE_JOINED: Final = "Member joined"
 OLD_REQUEST: Final = f"{MESSAGE_JOINED}; spec.leave is an old request"
 HELD_BACK: Final = "Not corrected: "
 NOT_STARTED: Final = "Not started: "
-STANDING: Final = (OLD_REQUEST, HELD_BACK, NOT_STARTED)
+LEAVE_ANNOTATION: Final = "etcd-handoff.io/leave"
+"""Asks that leadership moves and the member leaves: `true`, or the ID of the member that is meant."""
+SHUTDOWN_ON_LEAVE_LABEL: Final = "k0s.k0sproject.io/shutdown-on-leave"
+"""k0s's name for its present start on the member's node (`EtcdMemberReconciler.createMemberObject`, v1.36)."""
+SHUTDOWN_LABEL: Final = "k0s.k0sproject.io/shutdown"
+"""The start that k0s's lease holder has told to stop (`EtcdMemberReconciler.reconcileMember`, v1.36)."""
+OLD_ANNOTATION: Final = f"{MESSAGE_JOINED}; annotation {LEAVE_ANNOTATION} is an old request"
+STANDING: Final = (OLD_REQUEST, OLD_ANNOTATION, HELD_BACK, NOT_STARTED)
 """How messages of the watcher begin that are true only while their cause lasts."""
 
 MEMBER_ID: Final = re.compile(r"[0-9a-f]{1,16}")
@@ -83,6 +90,19 @@ def asks_to_leave(resource: dict[str, Any]) -> bool:
     """Whether `spec.leave` is the boolean true."""
     spec = resource.get("spec")
     return isinstance(spec, dict) and spec.get("leave") is True
+
+
+def labels_of(resource: dict[str, Any]) -> dict[str, Any]:
+    """Its labels."""
+    labels = resource["metadata"].get("labels")
+    return labels if isinstance(labels, dict) else {}
+
+
+def annotation_of(resource: dict[str, Any]) -> str:
+    """The value of `LEAVE_ANNOTATION`; empty when it asks for nothing."""
+    annotations = resource["metadata"].get("annotations")
+    value = str(annotations.get(LEAVE_ANNOTATION) or "").strip().lower() if isinstance(annotations, dict) else ""
+    return "" if value == "false" else value
 
 
 def member_id_of(resource: dict[str, Any], members: Sequence[MemberView] = ()) -> str:
@@ -190,6 +210,16 @@ def old_request(member_id: str) -> str:
     """
     whom = f" for member {member_id}" if member_id else ""
     return f"{OLD_REQUEST}{whom}: take it back, and set it again to remove this member"
+
+
+def old_annotation(member_id: str) -> str:
+    """The message of a present member whose annotation was meant for another one.
+
+    Args:
+        member_id: The one that it was meant for; empty when that is not known.
+    """
+    whom = f" for member {member_id}" if member_id else ""
+    return f"{OLD_ANNOTATION}{whom}: take it away, and set it again to remove this member"
 
 
 def message_fields(resource: dict[str, Any], message: str, *, failed: bool) -> dict[str, Any]:

@@ -9,7 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from etcd_handoff.etcdmember import LEAVE_ANNOTATION
+
+FIELD_MANAGER: Final = "etcd-handoff"
+"""Our own name as a field manager."""
+K0S_MANAGERS: Final = "k0s"
+"""How k0s's names as a field manager begin."""
 SPEC_LEAVE: Final = ("f:spec", "f:leave")
+ANNOTATION: Final = ("f:metadata", "f:annotations", f"f:{LEAVE_ANNOTATION}")
 STATUS_MESSAGE: Final = ("f:status", "f:message")
 
 

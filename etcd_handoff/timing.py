@@ -99,6 +99,11 @@ class StepTiming:
     may have had the lock."""
     seen_seconds: float = 3.0
     """For so long after a step was scheduled, what other workers saw of their members still counts in it."""
+    marked_seconds: float = 10.0
+    """How long it is waited for k0s to tell a node to stop. v1.36 does so within 60 ms, or within 9 s where the node
+    holds its lease."""
+    mark_pause_seconds: float = 0.03
+    """Pause between looks whether it has."""
     latest_proposal_seconds: float = 60.0
     """Nothing is proposed later than this after the attempt began, or than two of the longest looks: others may have
     taken its place long ago."""

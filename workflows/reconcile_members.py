@@ -24,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.etcdmembers import EtcdMemberActivities
     from etcd_handoff import doubts
     from etcd_handoff.activity_io import CheckLeaderInput
-    from etcd_handoff.operation import drift, leave_orders, node_looks, reconciler, reconciler_details
+    from etcd_handoff.operation import drift, node_looks, reconciler, reconciler_details
     from etcd_handoff.operation.member_resources import SyncMembersResult, WatchMembersInput, WatchMembersResult
     from etcd_handoff.operation.reconciler_state import (
         ReconcileEtcdMembersRequest,
@@ -112,7 +112,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         if seen is None:
             return
         if seen.installed:  # else nobody has taken anything back
-            self._update(orders=leave_orders.withdrawn(self._state.orders, seen.resources))
+            self._state = reconciler.without_withdrawn(self._state, seen.resources)
         try:
             await self._compare(seen)
         except ActivityError as error:

@@ -140,7 +140,7 @@ class RequestedRemovals:
         request = RemovalRequest(
             cluster=self._request.cluster,
             member=removal.member_id,  # a name may have passed to another member by the removal's first look
-            reason=f"spec.leave of EtcdMember {removal.resource}",
+            reason=f"{removal.asked_by} of EtcdMember {removal.resource}",
         )
         self._starting.add(removal.uid)
         try:

@@ -23,8 +23,8 @@ QUERY_SECONDS: Final = 3.0
 UPDATE_SECONDS: Final = 10.0
 NOBODY_ANSWERS: Final = "the watcher stands in Temporal, but no worker answers; run `etcd-handoff worker`"
 K0S_ACTS: Final = (
-    "with remover = k0s, k0s's own reconciler acts on spec.leave at once, before leadership has moved;"
-    " to move leadership first, remove members with `etcd-handoff remove`"
+    "on k0s, set the annotation instead of spec.leave: `kubectl annotate etcdmember NAME etcd-handoff.io/leave=true`;"
+    " k0s's own reconciler acts on spec.leave at once, before leadership has moved, and the watcher cannot hold it back"
 )
 
 
@@ -85,7 +85,7 @@ async def _start(args: argparse.Namespace, cluster: str, config: Config | None) 
         watcher, note = await _running(cluster, args.resync)
     else:
         note = f"watching the EtcdMembers of cluster {cluster}, every {seconds:g} s: workflow {watcher.id}"
-    warning = K0S_ACTS if config is not None and config.clusters[cluster].remover == "k0s" else ""
+    warning = K0S_ACTS if config is not None and config.clusters[cluster].is_k0s else ""
     if args.output == "json":
         run_id = watcher.result_run_id or (await watcher.describe()).run_id
         print_json({"workflow_id": watcher.id, "run_id": run_id, "note": note, "warning": warning})

@@ -178,13 +178,16 @@ class KubernetesGateway:
         write = client.CustomObjectsApi.patch_cluster_custom_object_status
         return await self._patch(resource, {"status": status}, departing, write)
 
-    async def patch_spec(self, resource: Resource, spec: dict[str, Any], departing: str = "") -> Resource:
+    async def patch_spec(
+        self, resource: Resource, spec: dict[str, Any], departing: str = "", *, without: str = ""
+    ) -> Resource:
         """The EtcdMember as the API server stored it, with the given fields of its spec set.
 
         Args:
             resource: The object as it was read; its resourceVersion must still be the current one.
             spec: The fields to set.
             departing: Node whose API server is asked last.
+            without: An annotation that is taken away; empty for none.
 
         Raises:
             ConflictError: It changed since it was read.
@@ -194,7 +197,8 @@ class KubernetesGateway:
             ApiUnavailableError: No API server answered; the patch may have been stored all the same.
         """
         write = client.CustomObjectsApi.patch_cluster_custom_object
-        return await self._patch(resource, {"spec": spec}, departing, write)
+        metadata: dict[str, Any] = {"annotations": {without: None}} if without else {}
+        return await self._patch(resource, {"spec": spec, "metadata": metadata}, departing, write)
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
@@ -202,7 +206,8 @@ class KubernetesGateway:
         self, resource: Resource, part: dict[str, Any], departing: str, write: Callable[..., Awaitable[object]]
     ) -> Resource:
         metadata = resource["metadata"]
-        body = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, **part}
+        version = {"resourceVersion": metadata["resourceVersion"]}
+        body = {**part, "metadata": {**part.get("metadata", {}), **version}}
 
         async def call(api: client.CustomObjectsApi, limit: float) -> Resource:
             stored: Any = await write(

@@ -38,8 +38,10 @@ class KubernetesPort(Protocol):
     async def create(self, resource: dict[str, Any]) -> dict[str, Any]:
         """Store a new EtcdMember."""
 
-    async def patch_spec(self, resource: dict[str, Any], spec: dict[str, Any], departing: str = "") -> dict[str, Any]:
-        """Change fields of the spec, unless the EtcdMember has changed since it was read."""
+    async def patch_spec(
+        self, resource: dict[str, Any], spec: dict[str, Any], departing: str = "", *, without: str = ""
+    ) -> dict[str, Any]:
+        """Change fields of the spec and drop an annotation, unless the EtcdMember has changed since it was read."""
 
     async def patch_status(
         self, resource: dict[str, Any], status: dict[str, Any], departing: str = ""

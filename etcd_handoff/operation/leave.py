@@ -7,6 +7,9 @@ createMemberObject). So each round reads it anew, as it reads etcd anew, and dec
 While the order stands k0s may take the member out at any moment, so the removal keeps its turn. It is past the point
 of no return only while the order is being written: afterwards the order can be revoked. Waiting for k0s has no time-out
 of its own: the removal is blocked (`AwaitingK0s`), so its `blocked_timeout_seconds` counts.
+
+With `remover = "both"` k0s is asked once so that it stops the node, which it does only for a member that is still in
+etcd's list and through an API server that the member still serves. Whatever comes of that, the member is removed next.
 """
 
 from __future__ import annotations
@@ -15,10 +18,12 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.activity_io import LeaveInput
 from etcd_handoff.contract import HandoffState, StepOutcome
+from etcd_handoff.managed_fields import FIELD_MANAGER
 from etcd_handoff.operation import failures, proposal, texts
 from etcd_handoff.operation.commands import ReadLeave, RequestLeave
-from etcd_handoff.operation.leave_orders import FIELD_MANAGER, may_ask_again
-from etcd_handoff.operation.phases import LeaveStep
+from etcd_handoff.operation.leave_orders import may_ask_again
+from etcd_handoff.operation.phases import LeaveStep, LookDue
+from etcd_handoff.operation.removal_progress import ASKING_K0S
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import Reason
 
@@ -28,6 +33,8 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
     from etcd_handoff.planning import Blocked
 
+REMOVES_TOO: Final = "both"
+"""The remover that asks k0s, and does not wait for it."""
 UNSAFE: Final = frozenset(
     {
         Reason.QUORUM_AT_RISK,
@@ -62,7 +69,7 @@ def decide(state: OperationState, now: float) -> Decided:
     """What is next about the order."""
     match state.leave_step:
         case LeaveStep.ORDER:
-            state = state.showing(HandoffState.REMOVING, f"asking k0s to remove {state.label}")
+            state = state.showing(HandoffState.REMOVING, f"{ASKING_K0S} {state.label}")
             # From here on it counts as asked, as an answer may be lost.
             return _request(state.changed(in_flight=True, leave_asked=True), leave=True)
         case LeaveStep.REVOKE:
@@ -94,6 +101,9 @@ def requested(state: OperationState, step: Step) -> OperationState:
     if state.leave_step is LeaveStep.REVOKE:
         return _revoked(state)
     state = state.changed(in_flight=False)
+    if _removes_too(state):  # what was seen before is some seconds old by now
+        stored = step.outcome == StepOutcome.REQUESTED
+        return state.changed(leave_step=LeaveStep.NONE, leave_stored=stored, look_due=LookDue.QUICK)
     if step.outcome != StepOutcome.REQUESTED:
         return state.changed(leave_asked=False).failing(failures.no_leave(step.note))
     return _awaiting(state.changed(leave_stored=True, pauses=0))
@@ -101,8 +111,12 @@ def requested(state: OperationState, step: Step) -> OperationState:
 
 def failed(state: OperationState) -> tuple[OperationState, bool]:
     """The state after a call that failed, and whether the removal has to wait for that."""
-    waits = state.leave_step in (LeaveStep.CHECK, LeaveStep.ORDER)
+    waits = state.leave_step in (LeaveStep.CHECK, LeaveStep.ORDER) and not _removes_too(state)
     return state.changed(leave_step=LeaveStep.NONE, in_flight=False), waits
+
+
+def _removes_too(state: OperationState) -> bool:
+    return state.traits is not None and state.traits.remover == REMOVES_TOO
 
 
 def _awaiting(state: OperationState) -> OperationState:
@@ -121,5 +135,9 @@ def _request(state: OperationState, *, leave: bool) -> Decided:
 def _ask(state: OperationState, *, leave: bool) -> LeaveInput:
     target = state.target
     return LeaveInput(
-        cluster=state.request.cluster, member_name=target.member_name, member_id=target.member_id, leave=leave
+        cluster=state.request.cluster,
+        member_name=target.member_name,
+        member_id=target.member_id,
+        leave=leave,
+        until_marked=leave and _removes_too(state),
     )

@@ -7,14 +7,14 @@ other EtcdMember has its ID.
 
 | what was known of this EtcdMember | its ID            | the order is about                                         |
 | --------------------------------- | ----------------- | ---------------------------------------------------------- |
-| this generation                   | any               | whom it was about before                                   |
-| another generation                | listed            | the member that it carries                                 |
+| this generation, or set by us     | any               | whom it was about before, or nobody                        |
+| another generation, its status    | listed            | the member that it carries                                 |
 | another generation                | out, Joined=False | the namesake if its status was the same when it was read   |
 |                                   |                   | last, or if the flag is younger than that condition        |
 | another generation                | out, otherwise    | the ID that is out: that one was described                 |
 | nothing, created with the flag    | any               | nobody: whoever created it had seen no status of it, as    |
 |                                   |                   | when it was deleted and applied again from a file          |
-| nothing                           | listed            | the member that it carries, or nobody if the flag is not   |
+| nothing, or another status        | listed            | the member that it carries, or nobody if the flag is not   |
 |                                   |                   | younger than its Joined=True, which is another member's    |
 |                                   |                   | flag then, or if a message that is not older than the flag |
 |                                   |                   | calls it an old request                                    |
@@ -22,6 +22,7 @@ other EtcdMember has its ID.
 | nothing                           | out, otherwise    | the ID that is out                                         |
 | any but this generation           | none              | the namesake                                               |
 
+A flag that we have set is nobody's wish: it marks a member that is out, or repeats an order to k0s that it has lost.
 Where there is no namesake, it is about the ID that is out, or about nobody. After a restore of the cluster, and after a
 change of the cluster that was confirmed, all standing orders are about nobody. An order about nobody, or about a member
 that is out, starts no removal.
@@ -36,9 +37,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.etcdmember import NOT_STARTED, as_listed, old_request, resource_name
-from etcd_handoff.operation.matching import member_of, only_namesake
-from etcd_handoff.operation.member_resources import StandingMessage
+from etcd_handoff.etcdmember import as_listed, resource_name
+from etcd_handoff.managed_fields import FIELD_MANAGER, K0S_MANAGERS
+from etcd_handoff.operation.matching import only_namesake
 from etcd_handoff.operation.reconciler_state import LeaveOrder
 
 if TYPE_CHECKING:
@@ -47,10 +48,6 @@ if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView, MemberView
     from etcd_handoff.operation.member_resources import MemberResource
 
-FIELD_MANAGER: Final = "etcd-handoff"
-"""Our name as a field manager."""
-K0S_MANAGERS: Final = "k0s"
-"""How k0s's names as a field manager begin."""
 FIRST_GENERATION: Final = 1
 
 Orders = dict[str, LeaveOrder]
@@ -110,28 +107,16 @@ def void(resources: Iterable[MemberResource]) -> Orders:
 
 def member_to_remove(order: LeaveOrder | None, resource: MemberResource, view: ClusterView) -> MemberToRemove | None:
     """The member whose removal the order starts; None when it starts none."""
-    member = view.member(order.member_id) if order is not None and resource.leave else None
+    member = view.member(order.member_id) if order is not None and stands(order, resource) else None
     if member is None or _has_another_name(member, resource):
         return None
     same_name = [m for m in view.members if m.name == member.name]
     return MemberToRemove(member.id, member.name if member.name and len(same_name) == 1 else member.id)
 
 
-def standing_messages(
-    orders: Mapping[str, LeaveOrder], resources: Iterable[MemberResource], view: ClusterView
-) -> dict[str, StandingMessage]:
-    """Messages of present members' EtcdMembers whose `spec.leave` starts no removal, by their names."""
-    messages: dict[str, StandingMessage] = {}
-    for resource in resources:
-        order = orders.get(resource.uid)
-        member = member_of(resource.name, as_listed(resource.member_id, view.members), view.members)
-        starts = member_to_remove(order, resource, view) is not None
-        if not resource.leave or order is None or member is None or starts:
-            continue
-        refused = order.member_id == member.id
-        text = _refusal(resource, member) if refused else old_request(order.member_id)
-        messages[resource.name] = StandingMessage(generation=resource.generation, message=text, failed=refused)
-    return messages
+def stands(order: LeaveOrder, resource: MemberResource) -> bool:
+    """Whether the EtcdMember still asks for it, by the annotation that the order came by or by `spec.leave`."""
+    return resource.annotation == order.annotation if order.annotation else resource.leave
 
 
 def _about_member(resource: MemberResource, member_id: str = "") -> LeaveOrder:
@@ -140,16 +125,20 @@ def _about_member(resource: MemberResource, member_id: str = "") -> LeaveOrder:
         generation=resource.generation,
         member_id=member_id,
         status_digest=resource.status_digest,
+        k0s_start=resource.k0s_start,
     )
 
 
 def _cleared(before: LeaveOrder, resource: MemberResource) -> LeaveOrder:
     """The order of an EtcdMember that does not ask to leave any more; nobody's, unless it is only lost.
 
+    k0s leaves the field out, so that nobody owns it afterwards, and writes what it calls its start in the same request.
     When nobody knows who cleared it, it counts as taken back: the member stays, which can be mended.
     """
-    lost = bool(resource.leave_manager) and may_ask_again(resource.leave_manager)
-    return _about_member(resource, before.member_id if lost else "")
+    by, restarted = resource.leave_manager, resource.k0s_start != before.k0s_start
+    if not (may_ask_again(by) if by else restarted):
+        return _about_member(resource)
+    return _about_member(resource, before.member_id).model_copy(update={"k0s_start": before.k0s_start})
 
 
 def _order(
@@ -157,25 +146,40 @@ def _order(
 ) -> LeaveOrder:
     if not resource.leave:
         return _about_member(resource) if before is None else _cleared(before, resource)
-    if before is not None and before.generation == resource.generation:
-        return _about_member(resource, before.member_id)
-    return _about_member(resource, _described_member(before, resource, resources, view))
-
-
-def _described_member(
-    before: LeaveOrder | None, resource: MemberResource, resources: Sequence[MemberResource], view: ClusterView
-) -> str:
-    """The member that an order is about which was not known yet; see the table above."""
+    if resource.leave_by_us or (before is not None and before.generation == resource.generation):
+        return _about_member(resource, before.member_id if before is not None else "")
     if before is None and resource.generation <= FIRST_GENERATION:
-        return ""
+        return _about_member(resource)
+    old = resource.old_request or "" < resource.leave_since <= resource.joined_since
+    return _about_member(resource, described_member(before, resource.leave_since, resource, resources, view, old=old))
+
+
+def described_member(  # noqa: PLR0913  # all that the table speaks of
+    before: LeaveOrder | None,
+    since: str,
+    resource: MemberResource,
+    resources: Sequence[MemberResource],
+    view: ClusterView,
+    *,
+    old: bool,
+) -> str:
+    """The member that an order is about which was not known yet; see the table above.
+
+    Args:
+        before: What was known of the EtcdMember; None when it has not been seen yet.
+        since: When the order was given.
+        resource: The EtcdMember.
+        resources: All EtcdMembers.
+        view: The member list.
+        old: The order is not younger than what it says of its member.
+    """
     member_id = as_listed(resource.member_id, view.members)
     if not member_id:
         return _namesake(resource, resources, view)
-    if view.member(member_id) is not None:
-        older = resource.old_request or "" < resource.leave_since <= resource.joined_since
-        return "" if before is None and older else member_id
     same_status = before is not None and before.status_digest == resource.status_digest
-    described_as_out = resource.joined == "False" and (same_status or resource.leave_since > resource.joined_since)
+    if view.member(member_id) is not None:
+        return "" if old and not same_status else member_id
+    described_as_out = resource.joined == "False" and (same_status or since > resource.joined_since)
     return (_namesake(resource, resources, view) if described_as_out else "") or member_id
 
 
@@ -189,10 +193,3 @@ def _namesake(resource: MemberResource, resources: Sequence[MemberResource], vie
 def _has_another_name(member: MemberView, resource: MemberResource) -> bool:
     """A name never takes a member of another name; one that has not started has none yet."""
     return bool(member.name) and resource_name(member.name) != resource.name
-
-
-def _refusal(resource: MemberResource, member: MemberView) -> str:
-    return (
-        f"{NOT_STARTED}EtcdMember {resource.name} carries the ID of {member.name} ({member.id}): correct its status, or"
-        f" remove {member.name} by its own EtcdMember or with `etcd-handoff remove {member.id}`"
-    )

@@ -24,7 +24,14 @@ class MemberResource(Message):
         leave_since: When `spec.leave` was set, as its `metadata.managedFields` tell (RFC 3339, UTC); empty when it is
             not set, or they do not tell.
         leave_manager: Field manager that cleared `spec.leave`; empty when it is set, or when that is not known.
+        leave_by_us: `spec.leave` is set, and we have set it.
         old_request: `spec.leave` is set, and a message that is not older than it calls it an old request.
+        annotation: Value of the annotation that asks the member to leave; empty when it asks for nothing.
+        annotation_since: When a manager of the annotation last wrote a field of its own, so that it is not younger;
+            empty when it is not set, or that is not known.
+        old_annotation: A message calls the annotation an old request, whichever is older.
+        created: When the resource was created.
+        k0s_start: What k0s calls its present start on the member's node; empty where k0s does not say so.
         member_id: `status.memberID`, in our form; empty when it has none.
         joined: Condition `Joined`: `True`, `False` or `Unknown`.
         joined_since: `lastTransitionTime` of that condition.
@@ -36,7 +43,13 @@ class MemberResource(Message):
     leave: bool
     leave_since: str = ""
     leave_manager: str = ""
+    leave_by_us: bool = False
     old_request: bool = False
+    annotation: str = ""
+    annotation_since: str = ""
+    old_annotation: bool = False
+    created: str = ""
+    k0s_start: str = ""
     member_id: str = ""
     joined: str = "Unknown"
     joined_since: str = ""
@@ -82,10 +95,11 @@ class WatchMembersResult(Message):
 
 
 class StandingMessage(Message):
-    """What a present member's EtcdMember has to say as long as its `spec.leave` starts no removal.
+    """What a present member's EtcdMember has to say as long as what it asks for starts no removal.
 
     Attributes:
         generation: Of the EtcdMember: the message may be wrong after a change of the spec.
+        annotation: Value of its annotation: the same holds for that.
         message: The sentence.
         failed: Whether it says that a request was refused.
     """
@@ -93,6 +107,7 @@ class StandingMessage(Message):
     generation: int
     message: str
     failed: bool = False
+    annotation: str = ""
 
 
 class SyncMembersInput(Message):
@@ -104,7 +119,7 @@ class SyncMembersInput(Message):
             something else since is left for the next round, because the list may be older than its status.
         view: The list.
         explained: IDs of members that removals of ours have taken out.
-        standing: Messages of EtcdMembers whose `spec.leave` starts no removal, by their names.
+        standing: Messages of EtcdMembers that ask for something and start no removal, by their names.
         confirmed: The doubt that somebody has confirmed not to matter; None when there is none.
     """
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from etcd_handoff import doubts
 from etcd_handoff.contract import workflow_id
 from etcd_handoff.doubts import Binding, ResourceClaim
-from etcd_handoff.etcdmember import as_listed
-from etcd_handoff.operation import leave_orders
+from etcd_handoff.etcdmember import LEAVE_ANNOTATION, as_listed
+from etcd_handoff.operation import annotation_orders, leave_orders
 from etcd_handoff.operation.member_resources import SyncMembersInput
 from etcd_handoff.operation.reconciler_state import (
     LAST_EPOCH_SECOND,
@@ -16,6 +16,7 @@ from etcd_handoff.operation.reconciler_state import (
     RemovalRetry,
     RunningRemoval,
 )
+from etcd_handoff.operation.standing import standing_messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -75,10 +76,16 @@ def cluster_doubt(state: ReconcilerState, resources: Sequence[MemberResource], v
 
 def after_change_of_cluster(state: ReconcilerState, resources: Sequence[MemberResource]) -> ReconcilerState:
     """The state once somebody has confirmed that the cluster has changed or was restored: all standing orders end."""
-    orders = leave_orders.void(resources)
-    return state.model_copy(
-        update={"binding": Binding(), "restored": None, "orders": orders, "retries": {}, "removed": {}}
-    )
+    orders, annotated = leave_orders.void(resources), annotation_orders.void(resources)
+    update = {"orders": orders, "annotated": annotated, "retries": {}, "removed": {}}
+    return state.model_copy(update={"binding": Binding(), "restored": None, **update})
+
+
+def without_withdrawn(state: ReconcilerState, resources: Sequence[MemberResource]) -> ReconcilerState:
+    """The state without orders that were taken back; for this no member list is needed."""
+    orders = leave_orders.withdrawn(state.orders, resources)
+    annotated = annotation_orders.withdrawn(state.annotated, resources)
+    return state.model_copy(update={"orders": orders, "annotated": annotated})
 
 
 def with_orders(state: ReconcilerState, resources: Sequence[MemberResource], view: ClusterView) -> ReconcilerState:
@@ -87,10 +94,12 @@ def with_orders(state: ReconcilerState, resources: Sequence[MemberResource], vie
     That is: retries of orders that have ended, and removals whose EtcdMember says Joined=False.
     """
     orders = leave_orders.updated(state.orders, resources, view)
-    retries = {uid: r for uid, r in state.retries.items() if uid in orders and orders[uid].member_id}
+    annotated = annotation_orders.updated(state.annotated, resources, view)
+    about_somebody = {order.uid for order in (*orders.values(), *annotated.values()) if order.member_id}
+    retries = {uid: retry for uid, retry in state.retries.items() if uid in about_somebody}
     unrecorded = {resource.member_id for resource in resources if resource.joined != "False"}
     removed = {member_id: look for member_id, look in state.removed.items() if member_id in unrecorded}
-    return state.model_copy(update={"orders": orders, "retries": retries, "removed": removed})
+    return state.model_copy(update={"orders": orders, "annotated": annotated, "retries": retries, "removed": removed})
 
 
 def removals_to_start(
@@ -107,7 +116,7 @@ def removals_to_start(
     """
     removals: list[RunningRemoval] = []
     for resource in resources:
-        member = leave_orders.member_to_remove(state.orders.get(resource.uid), resource, view)
+        member, asked_by = _asked_for(state, resource, view)
         if member is None or resource.uid in state.running or _pauses(state, resource, now):
             continue
         removed_at = state.removed.get(member.member_id)
@@ -125,6 +134,7 @@ def removals_to_start(
                 member_id=member.member_id,
                 label=member.label,
                 workflow_id=workflow_id(cluster, member.label),
+                asked_by=asked_by,
             )
         )
     return state, tuple(removals)
@@ -148,8 +158,8 @@ def with_retry(state: ReconcilerState, uid: str, generation: int, now: float) ->
 
 def is_ordered(state: ReconcilerState, removal: RunningRemoval) -> bool:
     """Whether the order for this removal stands."""
-    order = state.orders.get(removal.uid)
-    return order is not None and order.member_id == removal.member_id
+    orders = (state.orders.get(removal.uid), state.annotated.get(removal.uid))
+    return any(order is not None and order.member_id == removal.member_id for order in orders)
 
 
 def with_repairs(state: ReconcilerState, repairs: Sequence[str]) -> ReconcilerState:
@@ -180,7 +190,7 @@ def sync_input(
         status_digests={resource.name: resource.status_digest for resource in resources},
         view=view,
         explained=tuple(state.removed),
-        standing=leave_orders.standing_messages(state.orders, resources, view),
+        standing=standing_messages(state.orders, state.annotated, resources, view),
         confirmed=state.confirmed,
     )
 
@@ -199,13 +209,14 @@ def status(
         resources: All EtcdMembers as seen last.
         follow_errors: Why removals that are under way cannot be followed.
     """
-    flagged = {resource.uid for resource in resources if resource.leave}
+    by_uid = {resource.uid: resource for resource in resources}
+    known = [*(order for order in state.annotated.values() if order.annotation), *state.orders.values()]
     return ReconcilerStatus(
         cluster=request.cluster,
         cluster_id=state.binding.cluster_id,
         resync_seconds=request.resync_seconds,
         members=resources,
-        orders=tuple(order for order in state.orders.values() if order.uid in flagged),
+        orders=tuple(o for o in known if o.uid in by_uid and leave_orders.stands(o, by_uid[o.uid])),
         removing=tuple(state.running),
         retries=tuple(state.retries.values()),
         doubt=state.doubt,
@@ -218,6 +229,17 @@ def _departed(state: ReconcilerState, resources: Sequence[MemberResource]) -> se
     """Members that are known to leave or to have left."""
     left = {resource.member_id for resource in resources if resource.joined == "False"} | state.removed.keys()
     return left | {removal.member_id for removal in state.running.values()}
+
+
+def _asked_for(
+    state: ReconcilerState, resource: MemberResource, view: ClusterView
+) -> tuple[leave_orders.MemberToRemove | None, str]:
+    """The member whose removal an EtcdMember asks for, and by what."""
+    by_annotation = state.annotated.get(resource.uid) if resource.annotation else None
+    member = leave_orders.member_to_remove(by_annotation, resource, view)
+    if member is not None:
+        return member, f"annotation {LEAVE_ANNOTATION}"
+    return leave_orders.member_to_remove(state.orders.get(resource.uid), resource, view), "spec.leave"
 
 
 def _pauses(state: ReconcilerState, resource: MemberResource, now: float) -> bool:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from etcd_handoff.operation.member_resources import MemberResource
-    from etcd_handoff.operation.reconciler_state import LeaveOrder, ReconcilerStatus
+    from etcd_handoff.operation.reconciler_state import ReconcilerStatus
 
 
 def details(status: ReconcilerStatus, *, installed: bool) -> str:
@@ -23,17 +21,14 @@ def details(status: ReconcilerStatus, *, installed: bool) -> str:
         lines += [f"**Trouble:** {status.trouble}", ""]
     if not installed:
         lines += ["The API servers do not serve EtcdMembers: install `deploy/crd.yaml`.", ""]
-    orders = {order.uid: order for order in status.orders}
-    lines += [_line(resource, orders) for resource in status.members]
+    lines += [_line(resource, status.about(resource)) for resource in status.members]
     if status.repaired:
         lines += ["", "**Corrected**", "", *(f"- {text}" for text in status.repaired)]
     return "\n".join(lines)
 
 
-def _line(resource: MemberResource, orders: Mapping[str, LeaveOrder]) -> str:
-    order = orders.get(resource.uid)
+def _line(resource: MemberResource, whom: str | None) -> str:
     request = ""
-    if resource.leave:
-        whom = order.member_id if order else ""
+    if whom is not None:
         request = ", asked to leave" if whom == resource.member_id else f", an old request for {whom or 'nobody'}"
     return f"- **{resource.name}** `{resource.member_id or 'no ID'}` Joined={resource.joined}{request}"

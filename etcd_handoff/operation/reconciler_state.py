@@ -27,12 +27,16 @@ class LeaveOrder(Message):
         generation: Its generation: a change of its spec is another order.
         member_id: The member that is to leave; empty for nobody.
         status_digest: Digest of the EtcdMember's status when it was read last.
+        annotation: Value of the annotation that it came by; empty when it came by `spec.leave`.
+        k0s_start: What k0s on the member's node called its start then.
     """
 
     uid: str
     generation: int
     member_id: str = ""
     status_digest: str = ""
+    annotation: str = ""
+    k0s_start: str = ""
 
 
 class RunningRemoval(Message):
@@ -46,6 +50,7 @@ class RunningRemoval(Message):
         label: The member, for people.
         workflow_id: The removal.
         joined: It ran already, and may be about another member.
+        asked_by: What of the EtcdMember asked for it.
     """
 
     uid: str
@@ -55,6 +60,7 @@ class RunningRemoval(Message):
     label: str
     workflow_id: str
     joined: bool = False
+    asked_by: str = "spec.leave"
 
 
 class RemovalRetry(Message):
@@ -81,7 +87,8 @@ class ReconcilerState(Message):
         doubt: Why the last complete round wrote nothing; None when it wrote.
         restored: The doubt that the cluster was restored, which only a confirmation ends.
         confirmed: The doubt that somebody has confirmed: it holds nothing back any more. Any other doubt does.
-        orders: Which member each EtcdMember asks to leave, by UID.
+        orders: Which member each EtcdMember asks to leave by `spec.leave`, by UID.
+        annotated: Which member each EtcdMember asks to leave by annotation, by UID.
         retries: Removals that failed, by UID of the EtcdMember.
         running: Removals under way, by UID of the EtcdMember.
         removed: Members that removals of ours have taken out, as long as an EtcdMember says something else; each with
@@ -97,6 +104,7 @@ class ReconcilerState(Message):
     restored: Doubt | None = None
     confirmed: Doubt | None = None
     orders: dict[str, LeaveOrder] = Field(default_factory=dict)
+    annotated: dict[str, LeaveOrder] = Field(default_factory=dict)
     retries: dict[str, RemovalRetry] = Field(default_factory=dict)
     running: dict[str, RunningRemoval] = Field(default_factory=dict)
     removed: dict[str, int] = Field(default_factory=dict)
@@ -160,6 +168,16 @@ class ReconcilerStatus(Message):
     doubt: Doubt | None = None
     trouble: str = ""
     repaired: tuple[str, ...] = ()
+
+    def about(self, resource: MemberResource) -> str | None:
+        """Whom an EtcdMember asks to leave; None when it asks for nobody, empty when nobody is meant.
+
+        Where it asks twice, it is the member that it speaks of, if one of the requests is about that one.
+        """
+        about = [order.member_id for order in self.orders if order.uid == resource.uid]
+        if not (resource.leave or resource.annotation):
+            return None
+        return resource.member_id if resource.member_id in about or not about else about[0]
 
 
 def watch_id(cluster: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from etcd_handoff.activity_io import UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.contract import HandoffState, Step, StepOutcome, record_id
 from etcd_handoff.etcdmember import MESSAGE_JOINED, MESSAGE_REMOVED
-from etcd_handoff.operation import queueing
+from etcd_handoff.operation import queueing, texts
 from etcd_handoff.operation.commands import HandRecordOver, Until, Wait, WriteStatus
 from etcd_handoff.operation.phases import EndPhase
 from etcd_handoff.operation.state import Decided
@@ -93,7 +93,8 @@ def handed_over(state: OperationState, command: HandRecordOver, now: float) -> O
 
 def record_of(state: OperationState, *, joined: bool | None, message: str, failed: bool = False) -> UpdateStatusInput:
     """What is true of the member."""
-    target, view = state.target, state.view
+    target, view, traits = state.target, state.view, state.traits
+    out = joined is False and not state.request.adds
     return UpdateStatusInput(
         cluster=state.request.cluster,
         member_name=target.member_name,
@@ -107,7 +108,9 @@ def record_of(state: OperationState, *, joined: bool | None, message: str, faile
         failed=failed,
         run_id=state.chain_id,
         steps=state.steps,
-        kubernetes=state.traits is not None and state.traits.kubernetes,
+        kubernetes=traits is not None and traits.kubernetes,
+        leave=out and traits is not None and traits.sets_leave,
+        next_steps=next_steps(state) if out else (),
     )
 
 
@@ -118,6 +121,14 @@ def _node(state: OperationState) -> str:
     """
     voters = state.view.healthy_voters if state.view and state.end.error is None else ()
     return next((m.through_node for m in voters if m.id != state.target.member_id), "")
+
+
+def next_steps(state: OperationState) -> tuple[str, ...]:
+    """What is left to do by hand once the member is out; only known of a node of k0s's."""
+    traits = state.traits
+    if traits is None or state.request.adds or not (traits.sets_leave or traits.remover != "etcd"):
+        return ()
+    return texts.next_steps(state.label, asked=state.leave_stored)
 
 
 def _begin(state: OperationState) -> OperationState:
@@ -182,6 +193,7 @@ def result_fields(state: OperationState, recorded: UpdateStatusResult) -> dict[s
         "term_after": leadership.term if leadership else 0,
         "status_recorded": recorded.recorded,
         "status_note": recorded.note,
+        "next_steps": next_steps(state) if state.absent and not state.request.dry_run else (),
         "steps": state.steps,
         "steps_left_out": state.steps_left_out,
     }

@@ -54,10 +54,11 @@ def decide(state: OperationState, step: object, now: float) -> Decided | Operati
     if not isinstance(step, Remove):
         msg = f"{step} is no step of a removal"
         raise TypeError(msg)
+    remover = state.traits.remover if state.traits is not None else "etcd"
+    if remover == "k0s" or (remover == leave.REMOVES_TOO and not state.leave_asked):
+        return leave.begin(state)
     if observation.wants_entry_first(state):
         return observation.look(state, now, before_change=True)
-    if state.traits is not None and state.traits.remover == "k0s":
-        return leave.begin(state)
     return _remove(state, step)
 
 

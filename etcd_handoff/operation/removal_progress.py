@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from etcd_handoff.contract import HandoffState
+from etcd_handoff.planning import Reason
 from etcd_handoff.wire import Message
+
+ASKING_K0S: Final = "asking k0s to remove"
 
 
 class FollowRemovalInput(Message):
@@ -78,6 +83,11 @@ def sentence(progress: FollowRemovalResult) -> str:
     if progress.waiting_for and progress.state != HandoffState.CHECKING:
         return f"{doing}; goes on when: {progress.waiting_for}"
     return doing
+
+
+def waits_for_k0s(message: str) -> bool:
+    """Whether a sentence says no more than that k0s has been asked: k0s's own words on why it waits say more."""
+    return message.lower().startswith((f"blocked: {Reason.AWAITING_K0S}: ".lower(), ASKING_K0S))
 
 
 def last_sentence(progress: FollowRemovalResult) -> str:

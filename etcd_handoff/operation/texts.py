@@ -86,6 +86,22 @@ def awaiting_k0s(target: str) -> Blocked:
     return Blocked(Reason.AWAITING_K0S, f"k0s was asked to remove {target}", "k0s's reconciler has removed it")
 
 
+def next_steps(target: str, *, asked: bool) -> tuple[str, ...]:
+    """What is left to do on the node of a member that k0s runs, once it is out.
+
+    Args:
+        target: The member.
+        asked: k0s was asked to let it leave while it was a member.
+    """
+    again = "its k0s starts etcd again every 5 s, which ends each time"
+    meanwhile = f"k0s v1.36 has stopped by itself, of an older one {again}" if asked else f"until then {again}"
+    return (
+        f"on {target} run `k0s stop`: {meanwhile}",
+        f"on {target} run `k0s reset` before it joins again or is given away",
+        f"take {target} out of load balancers and kubeconfigs, and out of the cluster profile",
+    )
+
+
 def alarmed(view: ClusterView | None) -> str:
     """What an operator must know before a removal, as the end of a sentence; empty when there is nothing."""
     return "".join(f"; WARNING: {line}" for line in (warnings(view) if view else ()))

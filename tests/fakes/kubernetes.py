@@ -95,9 +95,18 @@ class FakeKubernetes(KubernetesPort):
         self.resources[resource["metadata"]["name"]] = resource
         return resource
 
-    async def patch_spec(self, resource: Resource, spec: dict[str, Any], departing: str = "") -> Resource:  # noqa: ARG002
-        """Fields of the spec are set."""
-        return await self._patch(resource, "spec", spec)
+    async def patch_spec(
+        self,
+        resource: Resource,
+        spec: dict[str, Any],
+        departing: str = "",  # noqa: ARG002
+        *,
+        without: str = "",
+    ) -> Resource:
+        """Fields of the spec are set, and an annotation is taken away."""
+        kept = {k: v for k, v in (resource["metadata"].get("annotations") or {}).items() if k != without}
+        metadata = {**resource["metadata"], "annotations": kept} if without else resource["metadata"]
+        return await self._patch({**resource, "metadata": metadata}, "spec", spec)
 
     async def patch_status(self, resource: Resource, status: dict[str, Any], departing: str = "") -> Resource:  # noqa: ARG002
         """Fields of the status are set."""

@@ -29,6 +29,7 @@ from etcd_handoff.kubernetes.errors import classify
 from etcd_handoff.operation import leave_orders
 from etcd_handoff.operation.matching import desired_status
 from etcd_handoff.operation.member_resources import WatchMembersResult
+from etcd_handoff.operation.standing import standing_messages
 from tests.fuzz.mutations import REPEATABLE, TEXTS, alike, mutated, texts, values
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def judge(resource: dict[str, Any], truth: DesiredStatus, kind: str) -> None:
     orders = leave_orders.updated({}, [seen], VIEW)
     target = leave_orders.member_to_remove(orders[seen.uid], seen, VIEW)
     assert target is None or (seen.leave and target.label in ("node0", "1"))
-    words = leave_orders.standing_messages(orders, [seen], VIEW)
+    words = standing_messages(orders, {}, [seen], VIEW)
     assert not (words and target)
     assert WatchMembersResult(resources=(seen,)).digest == WatchMembersResult(resources=(seen,)).digest
     for members in ((), MEMBERS):

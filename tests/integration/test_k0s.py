@@ -1,21 +1,169 @@
-"""Beside k0s's own reconciler: leadership moves first, k0s removes, and the resource tells the truth."""
+"""Beside k0s's own reconciler: leadership moves first, whoever removes, and the resource tells the truth."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError, CancelledError
 
+from etcd_handoff.etcdmember import LEAVE_ANNOTATION, SHUTDOWN_LABEL, SHUTDOWN_ON_LEAVE_LABEL
 from etcd_handoff.lab.k0s import K0sStandIn, Release
-from etcd_handoff.lab.waiting import wait_until
+from etcd_handoff.lab.waiting import ProcessError, wait_until
+from tests.integration.conftest import FrontDoor, start_watch
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from temporalio.client import WorkflowHandle
 
     from tests.integration.conftest import Bench, MakeBench
+
+POLICY: Final = Path(__file__).parents[2] / "deploy" / "k0s-leave-policy.yaml"
+
+
+@contextlib.asynccontextmanager
+async def k0s_bench(bench: MakeBench, **options: Any) -> AsyncIterator[FrontDoor]:
+    """A bench with the usual profile of k0s, `sets_leave = true`, and a watcher."""
+    async with bench(workers=(), **options) as b:
+        with b.lab.config_path.open("a") as config:
+            config.write("sets_leave = true\n")
+        for node in b.lab.nodes:
+            await b.lab.start_worker(node.name)
+        door = FrontDoor(b, await start_watch(b))
+        await door.sees_all()
+        yield door
+
+
+async def annotate(door: FrontDoor, member: str, via: str, value: str = "=true") -> str:
+    """`kubectl annotate`: what it printed."""
+    return await door.bench.lab.kubectl("annotate", "etcdmember", member, f"{LEAVE_ANNOTATION}{value}", context=via)
+
+
+async def test_leader_leaves_and_its_flag_is_set_afterwards(bench: MakeBench) -> None:
+    """We remove it, k0s does not, no watcher takes the flag for a wish, and the operator is told what is left to do."""
+    async with k0s_bench(bench) as door, K0sStandIn(door.bench.lab, "v1.36") as k0s:
+        b = door.bench
+        leader = await b.lab.leader()
+        one, other = (node.name for node in b.lab.others(leader))
+        writer = await b.writer(one)
+        result = await b.remove(leader)
+        names = list(dict.fromkeys(step.name for step in result.steps))
+        assert names == ["check_leader", "move_leader", "await_election", "remove_member", "update_status"]
+        assert (result.outcome, result.status_recorded, result.status_note) == ("removed", True, "")
+        assert any("k0s stop" in step for step in result.next_steps)
+        assert (await b.lab.etcdmembers(one))[leader]["spec"]["leave"] is True
+
+        async def seen() -> bool:
+            return any(m["leave"] for m in (await door.watching())["members"])
+
+        await wait_until(seen, "the watcher has seen the flag", 20)
+        await b.judge({leader}, await writer.stop())
+        assert k0s.removed == []
+        removals = [run.id async for run in b.client.list_workflows("WorkflowType = 'RemoveMember'")]
+        assert set(removals) <= {f"etcd-remove/{b.lab.cluster}/{leader}"}
+        events = json.loads(await b.lab.kubectl("get", "events", "-o", "json", context=other))["items"]
+        told = {e["reason"]: e["message"] for e in events if e["involvedObject"].get("name") == leader}
+        assert "k0s reset" in told["LeftToDo"]
+
+
+@pytest.mark.parametrize("release", ["v1.31", "v1.36"])
+async def test_kubectl_alone_with_the_annotation(bench: MakeBench, release: Release) -> None:
+    """Leadership moves first, no write fails, k0s has nothing to remove; the annotation becomes the flag."""
+    async with k0s_bench(bench) as door, K0sStandIn(door.bench.lab, release) as k0s:
+        b = door.bench
+        leader = await b.lab.leader()
+        survivor = b.lab.others(leader)[0].name
+        writer = await b.writer(survivor)
+        assert await annotate(door, leader, survivor) == f"etcdmember.etcd.k0sproject.io/{leader} annotated\n"
+        await door.out(leader, via=survivor)
+        result = await b.client.get_workflow_handle(f"etcd-remove/{b.lab.cluster}/{leader}").result()
+        moved = [step for step in result["steps"] if step["name"] == "move_leader"]
+        assert (result["was_leader"], moved[-1]["outcome"]) == (True, "moved")
+        report = await writer.stop()
+        await b.judge({leader}, report)
+        assert k0s.removed == []
+        resource = (await b.lab.etcdmembers(survivor))[leader]
+        assert resource["spec"]["leave"] is True
+        assert LEAVE_ANNOTATION not in resource["metadata"].get("annotations", {})
+
+
+async def test_kubectl_alone_with_the_flag_lets_k0s_act_first(bench: MakeBench) -> None:
+    """Nothing holds k0s back, so the leader goes while it leads; the record is the truth all the same."""
+    async with k0s_bench(bench) as door, K0sStandIn(door.bench.lab, "v1.31") as k0s:
+        leader = await door.bench.lab.leader()
+        survivor = door.bench.lab.others(leader)[0].name
+        await door.flag(leader, via=survivor)
+        await door.out(leader, via=survivor)
+        assert k0s.removed == [leader]
+        await door.bench.judge({leader})
+
+
+async def test_annotation_taken_away_in_time_and_set_again(bench: MakeBench) -> None:
+    """The member stays and its EtcdMember says so; the next annotation is a new order."""
+    async with k0s_bench(bench, failpoints="move_leader.before=hold") as door:
+        b = door.bench
+        leader = await b.lab.leader()
+        other = b.lab.others(leader)[0].name
+        await annotate(door, leader, other)
+        await b.reached("move_leader.before")
+        await annotate(door, leader, other, "-")
+        await door.says(leader, "Leave was taken back", via=other)
+        await b.judge(set())
+        await annotate(door, leader, other, f"={await b.lab.member_id(leader)}")
+        await door.out(leader, via=other)
+        await b.judge({leader})
+
+
+async def test_annotation_with_a_wrong_value_says_what_to_write(bench: MakeBench) -> None:
+    """And nobody leaves."""
+    async with k0s_bench(bench) as door:
+        leader = await door.bench.lab.leader()
+        await annotate(door, leader, leader, "=yes")
+        await door.says(leader, "Not started", "'yes'", await door.bench.lab.member_id(leader), via=leader)
+        await annotate(door, leader, leader, "-")
+        await door.says(leader, "Member joined", via=leader)
+        await door.bench.judge(set())
+
+
+async def test_policy_refuses_the_flag_and_names_the_annotation(bench: MakeBench) -> None:
+    """Kubectl prints the command that does it; k0s and the removal itself write what they have to."""
+    async with k0s_bench(bench) as door:
+        b = door.bench
+        leader = await b.lab.leader()
+        survivor = b.lab.others(leader)[0].name
+        await b.lab.kubectl("apply", "--server-side", "-f", str(POLICY), context=survivor)
+        flag = ("patch", "etcdmember", leader, "--type", "merge", "-p", '{"spec":{"leave":true}}')
+        said = [""]
+
+        async def refused() -> bool:
+            try:
+                await b.lab.kubectl(*flag, "--dry-run=server", context=survivor)
+            except ProcessError as error:
+                said.append(str(error))
+            return "denied request" in said[-1]
+
+        await wait_until(refused, "the policy is in force", 60, lambda: said[-1])
+        name = "etcd-handoff-k0s-leave"
+        assert (
+            f'Error from server (Forbidden): etcdmembers.etcd.k0sproject.io "{leader}" is forbidden:'
+            f" ValidatingAdmissionPolicy '{name}' with binding '{name}' denied request: k0s removes {leader} at once"
+            f" when spec.leave is true, also while it leads etcd. Instead, run: kubectl annotate etcdmember {leader}"
+            f" {LEAVE_ANNOTATION}=true"
+        ) in said[-1]
+        await b.lab.kubectl(*flag, "--dry-run=server", "--field-manager=etcd-handoff", context=survivor)
+        await annotate(door, leader, survivor)
+        await door.out(leader, via=survivor)
+        resource = (await b.lab.etcdmembers(survivor))[leader]
+        assert resource["spec"]["leave"] is True
+        await take_back(b, leader, survivor, "k0s")
+        await b.lab.kubectl(*flag, context=survivor)  # of a member that is out anybody may set it
+        await b.judge({leader})
 
 
 @pytest.mark.parametrize("release", ["v1.31", "v1.36"])
@@ -33,6 +181,33 @@ async def test_k0s_removes_a_leader_that_has_handed_over(bench: MakeBench, relea
         assert (result.outcome, result.was_leader, result.status_recorded) == ("removed", True, True)
         assert (await b.lab.etcdmembers(survivor))[leader]["spec"]["leave"] is True
         await b.judge({leader}, report)
+
+
+async def test_k0s_tells_the_node_to_stop_and_is_not_waited_for(bench: MakeBench) -> None:
+    """Asked after the hand-over, its lease holder marks the node, and only then the member is removed by us."""
+    async with bench(remover="both") as b:
+        leader = await b.lab.leader()
+        survivor = b.lab.others(leader)[0].name
+        label = ("label", "etcdmember", leader)
+        await b.lab.kubectl(*label, f"{SHUTDOWN_ON_LEAVE_LABEL}=7", context=survivor)
+
+        async def lease_holder() -> list[str]:
+            while not await asks_to_leave(b, leader, survivor):  # noqa: ASYNC110  # it is in another process
+                await asyncio.sleep(0.05)
+            await b.lab.kubectl(*label, f"{SHUTDOWN_LABEL}=7", context=survivor)
+            return [m.name for m in await b.lab.members(survivor)]
+
+        marking = asyncio.create_task(lease_holder())
+        writer = await b.writer(survivor)
+        result = await b.remove(leader)
+        assert leader in await marking
+        steps = {step.name: step for step in result.steps}
+        assert list(steps) == [
+            "check_leader", "move_leader", "await_election", "request_leave", "remove_member", "update_status"
+        ]  # fmt: skip
+        assert "k0s has told the node to stop" in steps["request_leave"].note
+        assert "v1.36 has stopped by itself" in result.next_steps[0]
+        await b.judge({leader}, await writer.stop())
 
 
 async def test_k0s_of_old_alone_leaves_a_lie(bench: MakeBench) -> None:

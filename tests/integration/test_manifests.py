@@ -202,9 +202,14 @@ async def test_api_server_accepts_every_manifest(site: Site) -> None:
     rendered = await site.kubectl("kustomize", str(DEPLOY))
     assert len(list(yaml.safe_load_all(rendered))) == len(asked)
     await site.kubectl("get", "-k", str(DEPLOY))
-    await site.kubectl("apply", "--server-side", "--dry-run=server", "-f", str(DEPLOY / "k0s-remover.yaml"))
+    for file in ("k0s-remover.yaml", "k0s-leave-policy.yaml"):
+        await site.kubectl("apply", "--server-side", "--dry-run=server", "-f", str(DEPLOY / file))
     listed = {*yaml.safe_load((DEPLOY / "kustomization.yaml").read_text())["resources"]}
-    assert {file.name for file in DEPLOY.iterdir()} == listed | {"kustomization.yaml", "k0s-remover.yaml"}
+    assert {file.name for file in DEPLOY.iterdir()} == listed | {
+        "kustomization.yaml",
+        "k0s-remover.yaml",
+        "k0s-leave-policy.yaml",
+    }
 
 
 async def test_misspelt_field_would_not_pass_the_dry_run(site: Site) -> None:

@@ -173,7 +173,8 @@ def test_every_key_of_the_configuration_has_its_row(heading: str, model: type[Se
         if field.is_required():
             assert told[name][2] == "required"
         elif field.default not in (None, (), PydanticUndefined):
-            assert told[name][2] == f"`{field.default}`"
+            default = str(field.default)
+            assert told[name][2] == f"`{default.lower() if isinstance(field.default, bool) else default}`"
 
 
 def test_cluster_profiles_have_the_tables_that_are_described() -> None:

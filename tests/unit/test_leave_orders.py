@@ -14,6 +14,7 @@ from etcd_handoff.operation.leave_orders import MemberToRemove
 from etcd_handoff.operation.matching import member_of
 from etcd_handoff.operation.member_resources import MemberResource
 from etcd_handoff.operation.reconciler_state import LeaveOrder
+from etcd_handoff.operation.standing import standing_messages
 
 EARLY, LATE = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
 
@@ -67,6 +68,16 @@ SAID_OUT = UNFLAGGED.model_copy(update={"status_digest": resource("node2", "a2",
         (UNFLAGGED, resource("node2"), THREE, "a2"),
         (UNFLAGGED, resource("node2"), TWINS, ""),
         (UNFLAGGED, resource("node2"), view(("a2", "Node2")), "a2"),
+        # Set by ourselves: nobody's wish.
+        (UNFLAGGED, resource("node2", "a2", leave_by_us=True), THREE, ""),
+        (SAID_OUT, resource("node2", "a2", leave_by_us=True, **OUT), REJOINED, ""),
+        (None, resource("node2", "a2", leave_by_us=True, leave_since=LATE, **OUT), REJOINED, ""),
+        (
+            LeaveOrder(uid="uid-node2", generation=1, member_id="a2"),
+            resource("node2", "a2", leave_by_us=True),
+            THREE,
+            "a2",
+        ),
         # Taken back.
         (LeaveOrder(uid="uid-node2", generation=1, member_id="a2"), resource("node2", "a2", leave=False), THREE, ""),
         # Seen for the first time.
@@ -135,7 +146,7 @@ def test_present_member_says_why_its_flag_starts_nothing() -> None:
 
     def said(one: MemberResource, member_id: str, seen: ClusterView) -> str:
         order = LeaveOrder(uid=one.uid, generation=one.generation, member_id=member_id)
-        found = leave_orders.standing_messages({one.uid: order}, [one], seen)
+        found = standing_messages({one.uid: order}, {}, [one], seen)
         return found[one.name].message if found else ""
 
     old = said(resource("node2", "a2", **OUT), "a2", REJOINED)
@@ -194,6 +205,17 @@ def test_flag_that_k0s_clears_is_not_taken_back(manager: str, member_id: str) ->
     assert leave_orders.withdrawn(orders, [taken_back])["uid-node2"].member_id == ""
 
 
+@pytest.mark.parametrize(("start", "member_id"), [("second", "a2"), ("first", "")])
+def test_flag_that_a_start_of_k0s_leaves_out_is_not_taken_back(start: str, member_id: str) -> None:
+    """It owns the field as little as somebody who deletes the line; its start is another one then."""
+    flagged = resource("node2", "a2", k0s_start="first")
+    orders = leave_orders.updated({}, [flagged], THREE)
+    cleared = resource("node2", "a2", leave=False, generation=3, k0s_start=start)
+    orders = leave_orders.withdrawn(orders, [cleared])
+    assert orders["uid-node2"].member_id == member_id
+    assert leave_orders.updated(orders, [cleared], THREE)["uid-node2"].member_id == member_id
+
+
 # --- every sequence of events ----------------------------------------------------------------------------------------
 
 
@@ -211,6 +233,7 @@ class Stored:
         since: Since when.
         called_old: Its message calls the flag an old request.
         called_at: Since when it does.
+        by_us: A removal has set the flag, since its member is out.
     """
 
     member_id: str = "d1"
@@ -222,6 +245,7 @@ class Stored:
     since: int = 1
     called_old: bool = False
     called_at: int = 0
+    by_us: bool = False
 
 
 @dataclass(frozen=True)
@@ -267,6 +291,7 @@ class World:
             generation=now.generation,
             leave=now.leave,
             leave_since=f"{now.leave_since:04}" if now.leave else "",
+            leave_by_us=now.by_us and now.leave,
             old_request=now.called_old and now.leave and now.leave_since <= now.called_at,
             member_id=now.told_id,
             joined=str(now.joined),
@@ -295,6 +320,7 @@ class World:
                 *who,
                 s.leave,
                 s.called_old,
+                s.by_us,
                 generations.index(s.generation),
                 place(s.leave_since),
                 s.joined,
@@ -331,7 +357,14 @@ def flag(w: World) -> World:
         known = w.clock > now.since or w.orders[0].status_digest == w.resource.status_digest
     must = meant if meant == now.member_id and known and not w.restored else ""
     w = replace(w, meant=frozenset({meant} - {""}), open_ended=not now.joined, must=must)
-    return w.set(leave=True, generation=now.generation + 1, leave_since=w.clock)
+    return w.set(leave=True, generation=now.generation + 1, leave_since=w.clock, by_us=False)
+
+
+def mark(w: World) -> World:
+    """A removal sets the flag of a member that is out; late, it may not know that the node has joined again."""
+    if w.now.leave or w.now.joined:
+        return w
+    return w.set(leave=True, generation=w.now.generation + 1, leave_since=w.clock, by_us=True)
 
 
 def unflag(w: World) -> World:
@@ -373,7 +406,7 @@ def look(w: World, *, recorded: bool = True) -> World:
     assert target is None or target.member_id in w.meant, "a member is removed that nobody asked to leave"
     assert not w.must or target == MemberToRemove(w.must, "node2"), "an order is not carried out"
     w = replace(w, orders=tuple(orders.values()), must="")
-    called_old = "node2" in leave_orders.standing_messages(orders, [w.resource], w.view)
+    called_old = "node2" in standing_messages(orders, {}, [w.resource], w.view)
     if called_old and not w.now.called_old:
         w = w.set(called_at=w.clock)
     w = w.set(called_old=called_old)
@@ -428,7 +461,7 @@ def confirm(w: World) -> World:
 
 
 EVENTS: Final = (
-    flag, unflag, leave, record, rejoin, look, look_and_lose_the_record, restart, save, restore, confirm,
+    flag, mark, unflag, leave, record, rejoin, look, look_and_lose_the_record, restart, save, restore, confirm,
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from activities.etcdmember_repairs import to_member_resource
-from etcd_handoff.etcdmember import old_request
+from etcd_handoff.etcdmember import LEAVE_ANNOTATION, SHUTDOWN_ON_LEAVE_LABEL, old_annotation, old_request
 from etcd_handoff.managed_fields import SPEC_LEAVE, Write, last_write, value_since
 
 EARLY, NOON, LATE = "2026-01-01T08:00:00Z", "2026-01-01T12:00:00Z", "2026-01-01T18:00:00Z"
@@ -38,12 +38,46 @@ def test_message_calls_old_only_the_flag_that_was_set_before_it(flagged: str, ca
     assert not to_member_resource(resource(("kubectl", flagged, LEAVE), message="Member joined")).old_request
 
 
+def test_start_of_k0s_is_read() -> None:
+    """Labels of another shape are none."""
+    read = resource()
+    for labels, start in ((None, ""), ({}, ""), ([], ""), ({SHUTDOWN_ON_LEAVE_LABEL: "abc"}, "abc")):
+        read["metadata"]["labels"] = labels
+        assert to_member_resource(read).k0s_start == start
+
+
 def test_manager_that_cleared_the_flag_is_read() -> None:
     """It tells an order that was taken back from one that k0s has lost; of a flag that stands it tells nothing."""
     writes = [("kubectl", EARLY, LEAVE), ("k0s", LATE, LEAVE), ("etcd-handoff", LATE, MESSAGE)]
     assert to_member_resource(resource(*writes, leave=False)).leave_manager == "k0s"
     flagged = to_member_resource(resource(*writes))
     assert (flagged.leave_manager, flagged.leave_since, flagged.joined_since) == ("", EARLY, EARLY)
+
+
+def test_annotation_is_read_with_its_age() -> None:
+    """`false` asks for nothing; a message that calls it old counts whatever is younger."""
+    annotated: dict[str, Any] = {"f:metadata": {"f:annotations": {".": {}, f"f:{LEAVE_ANNOTATION}": {}}}}
+    read = resource(("kubectl-annotate", LATE, annotated), ("etcd-handoff", NOON, MESSAGE), leave=False)
+    read["metadata"] |= {"annotations": {LEAVE_ANNOTATION: " True"}, "creationTimestamp": EARLY}
+    seen = to_member_resource(read)
+    assert (seen.annotation, seen.annotation_since, seen.created) == ("true", LATE, EARLY)
+    assert not seen.old_annotation
+    read["status"]["message"] = old_annotation("b2")
+    assert to_member_resource(read).old_annotation
+    for value in ("false", "", None):
+        read["metadata"]["annotations"] = {LEAVE_ANNOTATION: value} if value is not None else None
+        seen = to_member_resource(read)
+        assert (seen.annotation, seen.annotation_since, seen.old_annotation) == ("", "", False)
+
+
+@pytest.mark.parametrize(
+    ("owners", "ours"), [(["etcd-handoff"], True), (["kubectl"], False), (["k", "etcd-handoff"], True)]
+)
+def test_flag_that_we_have_set_is_told_from_others(owners: list[str], *, ours: bool) -> None:
+    """Also when somebody has applied the same since; one that does not stand is nobody's."""
+    writes = [(who, EARLY, LEAVE) for who in owners]
+    assert to_member_resource(resource(*writes)).leave_by_us is ours
+    assert not to_member_resource(resource(*writes, leave=False)).leave_by_us
 
 
 def test_owners_of_a_field() -> None:

@@ -96,6 +96,7 @@ def test_everything_that_a_watcher_knows_survives_its_next_run() -> None:
         restored=lasting,
         confirmed=lasting,
         orders={"u": LeaveOrder(uid="u", generation=2, member_id="a1", status_digest="d")},
+        annotated={"u": LeaveOrder(uid="u", generation=2, member_id="a1", annotation="true")},
         retries={"u": RemovalRetry(uid="u", generation=2, failures=3, at_seconds=17.5)},
         running={"u": removal},
         removed={"a0": 3},

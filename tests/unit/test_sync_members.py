@@ -15,8 +15,9 @@ from etcd_handoff.errors import (
     KubernetesPermissionError,
     RejectedError,
 )
+from etcd_handoff.etcdmember import LEAVE_ANNOTATION, old_annotation
 from etcd_handoff.operation.drift import Hold
-from etcd_handoff.operation.member_resources import SyncMembersInput, SyncMembersResult
+from etcd_handoff.operation.member_resources import StandingMessage, SyncMembersInput, SyncMembersResult
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
 from tests.unit.views import A, B, C, cluster, doubt, member
 
@@ -87,3 +88,21 @@ async def test_message_that_is_forbidden_does_not_stop_the_others(error: Kuberne
     fake.write_errors["node0"] = ApiUnavailableError("no API server answered")
     with pytest.raises(ApiUnavailableError):
         await note_held_back(fake, fake.resources["node0"], request, held)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [("true", True), ("false", False), (A, False), ("", False)],
+)
+async def test_message_on_a_request_is_about_the_annotation_that_was_seen(value: str, *, told: bool) -> None:
+    """One that was taken away or changed since gets no message; the next round knows better."""
+    annotated = {"annotations": {LEAVE_ANNOTATION: value}}
+    one = {
+        "metadata": {"name": "node0", "uid": "u", "resourceVersion": "1", "generation": 1, **annotated},
+        "status": {"memberID": A, "peerAddress": "h", "conditions": [{"type": "Joined", "status": "True"}]},
+    }
+    fake = FakeKubernetes(one)
+    standing = {"node0": StandingMessage(generation=1, annotation="true", message=old_annotation("b2"))}
+    request = asked(fake).model_copy(update={"standing": standing})
+    await ActivityEnvironment().run(EtcdMemberActivities(gateways_to(fake)).sync_members, request)
+    assert (fake.resources["node0"]["status"].get("message") == old_annotation("b2")) is told

@@ -12,6 +12,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from etcd_handoff.cli import run, watch
 from etcd_handoff.cluster_view import Doubt
+from etcd_handoff.etcdmember import LEAVE_ANNOTATION
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
 from etcd_handoff.operation.drift import TOO_MANY_ABSENT
 from etcd_handoff.operation.reconciler_state import ReconcilerStatus, watch_id
@@ -68,7 +69,9 @@ class FakeTemporal:
 def watching(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Runs `watch` against a fake: the exit status, and the fake afterwards."""
 
-    def command(status: ReconcilerStatus | None, *arguments: str, kubernetes: bool = True) -> tuple[int, FakeTemporal]:
+    def command(
+        status: ReconcilerStatus | None, *arguments: str, kubernetes: bool = True, more: str = ""
+    ) -> tuple[int, FakeTemporal]:
         fake = FakeTemporal(status)
 
         async def connected() -> FakeTemporal:
@@ -77,7 +80,7 @@ def watching(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         monkeypatch.setattr(watch, "connect_temporal", connected)
         config = tmp_path / "etcd-handoff.toml"
         text = '[clusters.prod.etcd]\nendpoints = ["http://etcd:2379"]\n'
-        config.write_text(text + "[clusters.prod.kubernetes]\n" * kubernetes)
+        config.write_text(text + "[clusters.prod.kubernetes]\n" * kubernetes + more)
         return run(["watch", *arguments, "--config", str(config)]), fake
 
     return command
@@ -97,6 +100,19 @@ def test_watcher_of_a_profile_without_kubernetes_can_be_stopped_and_looked_at(
     assert (exit_status, fake.cancelled) == (EXIT_DONE, True)
     assert watching(None, "start", kubernetes=False)[0] == EXIT_USAGE
     assert "clusters.prod.kubernetes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "warned"),
+    [("sets_leave = true", True), ('[clusters.prod]\nremover = "k0s"', True), ("", False)],
+)
+def test_watcher_on_k0s_says_how_to_ask_with_kubectl(
+    watching: Any, capsys: pytest.CaptureFixture[str], more: str, *, warned: bool
+) -> None:
+    """k0s acts on `spec.leave` itself, so that the annotation is the way."""
+    assert watching(None, "start", more=more)[0] == EXIT_DONE
+    said = capsys.readouterr().out
+    assert (f"{LEAVE_ANNOTATION}=true" in said, "before leadership has moved" in said) == (warned, warned)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ def result_lines(result: RemovalResult, *, dry_run: bool) -> list[str]:
         lines.append(f"Snapshot: {result.snapshot}")
     recorded = "is up to date" if result.status_recorded else f"could not be updated: {result.status_note}"
     lines.append(f"Its EtcdMember {recorded}.")
+    lines += [f"Left to do: {step}." for step in result.next_steps]
     if result.writes_acknowledged is False:
         lines.append(
             "WARNING: the remaining members acknowledge no write. Check their disks and the network between them now:"

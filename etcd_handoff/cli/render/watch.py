@@ -42,7 +42,7 @@ def status_lines(status: ReconcilerStatus) -> list[str]:
 
 def _request(status: ReconcilerStatus, resource: MemberResource) -> str:
     """What an EtcdMember asks for."""
-    if not resource.leave:
+    about = status.about(resource)
+    if about is None:
         return ""
-    about = next((order.member_id for order in status.orders if order.uid == resource.uid), resource.member_id)
     return "asked to leave" if about == resource.member_id else f"old request for {about or 'nobody'}"

@@ -1,0 +1,105 @@
+"""Which member the annotation `etcd-handoff.io/leave` is about. Pure.
+
+It is an order as `spec.leave` is (`leave_orders`), at which no reconciler of k0s acts. `true` means the member that the
+EtcdMember described when it was annotated; an ID means the member with that ID. An order is one value for as long as it
+stands. Nothing else tells it from the next: `metadata.generation` does not count annotations, and the time in
+`metadata.managedFields` is that of whatever its manager has written last.
+
+| what was known of this EtcdMember | value  | its ID | the order is about                                       |
+| --------------------------------- | ------ | ------ | -------------------------------------------------------- |
+| this value                        | any    | any    | whom it was about before                                 |
+| anything else                     | an ID  | any    | the member with that ID                                  |
+| nothing, created with it          | `true` | any    | nobody                                                   |
+| another value, and its status     | `true` | listed | the member that it carries                               |
+| nothing, or another status        | `true` | listed | the same, or nobody if the annotation is not known to be |
+|                                   |        |        | younger than its Joined=True, or a message calls it old  |
+| nothing                           | `true` | out    | the ID that is out                                       |
+| anything else                     | `true` | other  | as by `spec.leave`                                       |
+| any                               | no ID  | any    | nobody                                                   |
+
+An order ends when the annotation goes, or comes to mean another member. A removal that has followed it takes it away
+itself and sets `spec.leave`, since the member is out: that ends nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.etcdmember import MEMBER_ID
+from etcd_handoff.operation.leave_orders import Orders, described_member
+from etcd_handoff.operation.reconciler_state import LeaveOrder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.operation.member_resources import MemberResource
+
+WHOEVER_IS_DESCRIBED: Final = "true"
+
+
+def updated(before: Mapping[str, LeaveOrder], resources: Sequence[MemberResource], view: ClusterView) -> Orders:
+    """All orders by annotation after a look that nothing contradicts; arguments as of `leave_orders.updated`."""
+    return {r.uid: _order(before.get(r.uid), r, resources, view) for r in resources}
+
+
+def withdrawn(before: Mapping[str, LeaveOrder], resources: Sequence[MemberResource]) -> Orders:
+    """All orders without those that were taken back; for this no member list is needed."""
+    by_uid = {resource.uid: resource for resource in resources}
+    return {
+        uid: order.model_copy(update={"member_id": order.member_id if _still(order, by_uid[uid]) else ""})
+        for uid, order in before.items()
+        if uid in by_uid
+    }
+
+
+def void(resources: Iterable[MemberResource]) -> Orders:
+    """All orders about nobody: what was ordered before a restore does not count any more."""
+    return {resource.uid: _about(resource) for resource in resources}
+
+
+def named_member(value: str) -> str:
+    """The member ID that a value is; empty when it is none."""
+    digits = value.removeprefix("0x").lstrip("0")
+    return digits if MEMBER_ID.fullmatch(digits) else ""
+
+
+def is_understood(value: str) -> bool:
+    """Whether a value means somebody."""
+    return value == WHOEVER_IS_DESCRIBED or bool(named_member(value))
+
+
+def _about(resource: MemberResource, member_id: str = "") -> LeaveOrder:
+    return LeaveOrder(
+        uid=resource.uid,
+        generation=resource.generation,
+        member_id=member_id,
+        status_digest=resource.status_digest,
+        annotation=resource.annotation,
+    )
+
+
+def _order(
+    before: LeaveOrder | None, resource: MemberResource, resources: Sequence[MemberResource], view: ClusterView
+) -> LeaveOrder:
+    value = resource.annotation
+    if before is not None and value in ("", before.annotation):
+        return _about(resource, before.member_id if _still(before, resource) else "")
+    if value != WHOEVER_IS_DESCRIBED:
+        return _about(resource, named_member(value))  # nobody where it is empty
+    if before is None and resource.annotation_since <= resource.created:
+        return _about(resource)
+    old = resource.old_annotation or resource.annotation_since <= resource.joined_since
+    since = resource.annotation_since if before is not None else ""  # whatever its manager has written since
+    member_id = described_member(before, since, resource, resources, view, old=old)
+    return _about(resource, member_id)
+
+
+def _still(order: LeaveOrder, resource: MemberResource) -> bool:
+    """Whether the order holds on: the annotation is the same, or means the same member, or was followed."""
+    value = resource.annotation
+    if value and value == order.annotation:
+        return True
+    if not value:
+        return resource.leave and resource.leave_by_us and resource.joined == "False"
+    return order.member_id in (named_member(value), resource.member_id if value == WHOEVER_IS_DESCRIBED else "")

@@ -1,0 +1,79 @@
+"""What EtcdMembers of present members have to say when what they ask for starts no removal. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.etcdmember import LEAVE_ANNOTATION, NOT_STARTED, as_listed, old_annotation, old_request
+from etcd_handoff.operation.annotation_orders import is_understood
+from etcd_handoff.operation.leave_orders import member_to_remove, stands
+from etcd_handoff.operation.matching import member_of
+from etcd_handoff.operation.member_resources import StandingMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from etcd_handoff.cluster_view import ClusterView, MemberView
+    from etcd_handoff.operation.member_resources import MemberResource
+    from etcd_handoff.operation.reconciler_state import LeaveOrder
+
+LONGEST_VALUE: Final = 40
+
+
+def standing_messages(
+    flags: Mapping[str, LeaveOrder],
+    annotated: Mapping[str, LeaveOrder],
+    resources: Iterable[MemberResource],
+    view: ClusterView,
+) -> dict[str, StandingMessage]:
+    """Messages of present members' EtcdMembers that ask for something and start no removal, by their names.
+
+    Args:
+        flags: Orders by `spec.leave`, by UID.
+        annotated: Orders by annotation, by UID.
+        resources: All EtcdMembers.
+        view: The member list.
+    """
+    messages: dict[str, StandingMessage] = {}
+    for resource in resources:
+        member = member_of(resource.name, as_listed(resource.member_id, view.members), view.members)
+        by_annotation, by_flag = annotated.get(resource.uid), flags.get(resource.uid)
+        known = (by_annotation if resource.annotation else None, by_flag)
+        orders = [order for order in known if order is not None and stands(order, resource)]
+        if member is None or any(member_to_remove(order, resource, view) is not None for order in orders):
+            continue
+        if idle := [order for order in orders if order.annotation or not _is_ours(resource)]:
+            messages[resource.name] = _message(idle[0], resource, member)
+    return messages
+
+
+def _message(order: LeaveOrder, resource: MemberResource, member: MemberView) -> StandingMessage:
+    misunderstood = bool(order.annotation) and not is_understood(order.annotation)
+    refused = order.member_id == member.id
+    if misunderstood:
+        text = (
+            f"{NOT_STARTED}annotation {LEAVE_ANNOTATION} is {order.annotation[:LONGEST_VALUE]!r}; write true, or the"
+            f" member's ID, {member.id}"
+        )
+    elif refused:
+        text = _refusal(resource, member)
+    else:
+        text = (old_annotation if order.annotation else old_request)(order.member_id)
+    return StandingMessage(
+        generation=resource.generation,
+        annotation=resource.annotation,
+        message=text,
+        failed=refused or misunderstood,
+    )
+
+
+def _is_ours(resource: MemberResource) -> bool:
+    """Whether the flag is our order to k0s to take out the member that the EtcdMember speaks of."""
+    return resource.leave_by_us and resource.leave_since > resource.joined_since
+
+
+def _refusal(resource: MemberResource, member: MemberView) -> str:
+    return (
+        f"{NOT_STARTED}EtcdMember {resource.name} carries the ID of {member.name} ({member.id}): correct its status, or"
+        f" remove {member.name} by its own EtcdMember or with `etcd-handoff remove {member.id}`"
+    )
