@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from etcd_handoff.cli.etcdmembers import claim_for, doubt_of, is_described, name_conflict
-from etcd_handoff.cli.remedies import remedy_for
 from etcd_handoff.cli.render.members import cluster_warnings
 from etcd_handoff.cli.render.table import count
 from etcd_handoff.cluster_view import quorum
+from etcd_handoff.etcd.errors import permission_remedy
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
 from etcd_handoff.operation.failures import ambiguous, unknown
 from etcd_handoff.operation.texts import plan_lines
@@ -104,7 +104,7 @@ def plan_removal(facts: PlanFacts, request: RemovalRequest) -> RemovalPlan:
         doubted(doubt) if doubt else plan(view, MemberAbsent(facts.cluster_id or view.cluster_id, target.id))
     )
     if facts.denied and not isinstance(decision, Blocked | Refused):
-        decision = Denied(facts.denied, remedy_for(facts.denied))
+        decision = Denied(facts.denied, permission_remedy(facts.denied))
     if conflict := name_conflict(claims, target):
         warnings.append(conflict)
     return _decided(facts, target.id, target.label, decision, warnings)

@@ -210,7 +210,7 @@ def test_plan_of_a_member_that_has_left_says_how_a_removal_would_end() -> None:
     [
         ("etcdserver: permission denied", "etcdctl user grant-role"),
         ("etcdserver: user name not found", "common name"),
-        ("etcdserver: user name is empty", "give username and password_file"),
+        ("etcdserver: user name is empty", "username and password_file of a user"),
         ("etcdserver: authentication is not enabled", "take username and password_file out"),
     ],
 )

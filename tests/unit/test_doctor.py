@@ -11,11 +11,11 @@ from etcd_handoff.cli import doctor_checks as checks
 from etcd_handoff.cli import doctor_endpoints as endpoints
 from etcd_handoff.cli.doctor_checks import CheckResult
 from etcd_handoff.cli.etcdmembers import compare_resources, peer_addresses
-from etcd_handoff.cli.remedies import NO_ANSWER, remedy_for
 from etcd_handoff.cli.render.doctor import check_lines, check_object
 from etcd_handoff.cli.render.members import alarm_lines
 from etcd_handoff.cluster_view import Alarm, ClusterView, Doubt, MemberView
 from etcd_handoff.doubts import ResourceClaim
+from etcd_handoff.etcd.errors import NO_ANSWER_REMEDY, remedy_for
 from etcd_handoff.exit_status import worst_exit
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
@@ -136,8 +136,8 @@ def test_endpoints_that_answer_are_well() -> None:
 @pytest.mark.parametrize(
     ("error", "remedy"),
     [
-        ("connection refused", NO_ANSWER),
-        ("no answer within 1 s", NO_ANSWER),
+        ("connection refused", NO_ANSWER_REMEDY),
+        ("no answer within 1 s", NO_ANSWER_REMEDY),
         ("etcdserver: authentication failed, invalid user ID or password", "correct username, and the password"),
         ("etcdserver: user name not found", "common name"),
         ("TLS handshake failed (the certificate is for another name)", "set tls_server_name"),
