@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import pytest_asyncio
 
 from etcd_handoff.contract import TASK_QUEUE, RemovalRequest, RemovalResult
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
@@ -19,6 +20,7 @@ from etcd_handoff.lab.writer import OpenLoopWriter, WriteReport, missing
 from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, watch_id
 from etcd_handoff.temporal.client import connect, start_removal
 from etcd_handoff.temporal.search_attributes import STATE_KEY
+from tests.integration.etcd_gateways import Cluster
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -227,3 +229,11 @@ async def start_watch(b: Bench, resync_seconds: float = 300) -> WorkflowHandle[o
 
 
 MakeFrontDoor = Callable[..., AbstractAsyncContextManager[FrontDoor]]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    """One cluster for all answers that leave it as it was."""
+    options = LabOptions(kubernetes=False, temporal=False, directory=tmp_path_factory.mktemp("gateways"))
+    async with Lab(options) as lab:
+        yield Cluster(lab, await lab.add_learner())
