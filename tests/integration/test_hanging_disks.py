@@ -1,0 +1,57 @@
+"""Members whose disks hang: they answer as if they were well, and take nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etcd_handoff.lab import disasters
+from tests.chaos import judges
+from tests.integration.conftest import ends, in_state
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import MakeBench
+
+BRIEFLY = ("--blocked-timeout", "1")
+
+
+async def test_voter_whose_disk_hangs_does_not_count(bench: MakeBench) -> None:
+    """It answers as if it were well; `plan` and `remove` say that it hangs, and writes go on until it is mended."""
+    async with bench(hanging_disks=True) as b:
+        leader = await b.lab.leader()
+        sick, target = (n.name for n in b.lab.others(leader))
+        writer = await b.writer(leader)
+        disasters.hang_disk(b.lab, sick)
+        _, text = await ends(b.lab, "plan", target)
+        assert "VoterHangs" in text
+        assert sick in text
+        status, text = await ends(b.lab, "remove", target, *BRIEFLY)
+        assert (status, "VoterHangs" in text) == (3, True), text
+        await judges.writes_are_acknowledged(b.lab.node(leader).etcd_url)
+        assert {m.name for m in await b.lab.members(leader)} == {leader, sick, target}
+        removal = await b.start(target)
+        await in_state(removal, "Blocked")
+        disasters.heal_disk(b.lab, sick)
+        assert (await removal.result()).outcome == "removed"
+        report = await writer.stop()
+        assert report.longest_gap_ms() < 5_000, "writes stopped while the removal waited"
+        await b.judge({target}, report)
+
+
+async def test_voter_whose_disk_hangs_can_leave_itself(bench: MakeBench) -> None:
+    """Who is left are the two that work."""
+    async with bench(hanging_disks=True) as b:
+        leader = await b.lab.leader()
+        sick = b.lab.others(leader)[0].name
+        disasters.hang_disk(b.lab, sick)
+        assert (await b.remove(sick)).outcome == "removed"
+        await judges.writes_are_acknowledged(b.lab.node(leader).etcd_url)
+
+
+async def test_leader_with_a_hanging_disk_is_removed_after_an_election(bench: MakeBench) -> None:
+    """It neither hands over nor sends heartbeats; the others elect."""
+    async with bench(hanging_disks=True) as b:
+        leader = await b.lab.leader()
+        via = b.lab.others(leader)[0].name
+        disasters.hang_disk(b.lab, leader)
+        assert (await b.remove(leader)).outcome == "removed"
+        await judges.writes_are_acknowledged(b.lab.node(via).etcd_url)
