@@ -30,6 +30,20 @@ def exit_of_failure(failure_type: str) -> int:
     return EXIT_BY_FAILURE.get(failure_type, EXIT_FAILED)
 
 
+EXIT_BY_DECISION: Final[dict[str, int]] = {
+    "blocked": EXIT_REFUSED,
+    "refused": EXIT_REFUSED,
+    "denied": EXIT_FAILED,
+    "unknown": EXIT_USAGE,
+}
+"""By the word that `plan` has for its decision; every other word is `EXIT_DONE`."""
+
+
+def exit_of_decision(word: str) -> int:
+    """Return the exit status for what `plan` would do."""
+    return EXIT_BY_DECISION.get(word, EXIT_DONE)
+
+
 def worst_exit(statuses: Iterable[int]) -> int:
     """Return the first that is present of: bad configuration, unreachable servers, failures; otherwise 0."""
     present = set(statuses)

@@ -183,10 +183,10 @@ async def _read_endpoint(profile: ClusterProfile, number: int) -> Endpoint:
 async def _check_rights(profile: ClusterProfile) -> list[CheckResult]:
     """Check that we may change the membership; nothing if etcd does not answer, which other checks report."""
     from etcd_handoff.cli.doctor_checks import check_rights
-    from etcd_handoff.cli.remedies import remedy_for
+    from etcd_handoff.etcd.errors import permission_remedy
 
     denied = await result_or_error(denial_reason(profile))
-    return [] if isinstance(denied, Exception) else [check_rights(denied, remedy_for(denied))]
+    return [] if isinstance(denied, Exception) else [check_rights(denied, permission_remedy(denied))]
 
 
 async def _read_contexts(profile: ClusterProfile) -> dict[str, list[dict[str, Any]] | Exception]:

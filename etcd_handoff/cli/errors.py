@@ -41,13 +41,13 @@ async def result_or_error(reading: Awaitable[T]) -> T | Exception:
 def status_and_text(error: Exception) -> tuple[int, str]:
     """Return exit status and text for any error that ended a command or a part of it."""
     from etcd_handoff import errors
-    from etcd_handoff.cli.remedies import remedy_for
+    from etcd_handoff.etcd.errors import permission_remedy
 
     if isinstance(error, getattr(sys.modules.get("temporalio.service"), "RPCError", ())):
         error = temporal_error(error)
     remedy = getattr(error, "remedy", "")  # errors of Kubernetes have their own
     if isinstance(error, errors.EtcdPermissionError):
-        remedy = remedy_for(str(error))
+        remedy = permission_remedy(str(error))
     kinds: tuple[tuple[type[Exception], int, str], ...] = (
         (CommandError, getattr(error, "status", EXIT_FAILED), ""),
         (errors.ConfigError, EXIT_USAGE, ""),

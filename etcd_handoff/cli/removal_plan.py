@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from etcd_handoff.cli.etcdmembers import claim_for, doubt_of, is_described, name_conflict
-from etcd_handoff.cli.remedies import remedy_for
 from etcd_handoff.cli.render.members import cluster_warnings
 from etcd_handoff.cli.render.table import count
 from etcd_handoff.cluster_view import quorum
-from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
+from etcd_handoff.etcd.errors import permission_remedy
+from etcd_handoff.exit_status import exit_of_decision
 from etcd_handoff.operation.failures import ambiguous, unknown
 from etcd_handoff.operation.texts import plan_lines
 from etcd_handoff.planning import (
@@ -78,7 +78,6 @@ class RemovalPlan:
         steps: What would be done, in words.
         warnings: What else to know before it.
         text: What is printed in place of a decision.
-        status: Exit status.
     """
 
     member_id: str
@@ -87,7 +86,18 @@ class RemovalPlan:
     steps: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     text: str = ""
-    status: int = EXIT_DONE
+
+    @property
+    def word(self) -> str:
+        """The decision in one word: `done` if the member has left, `unknown` if it is not clear which one is meant."""
+        if self.decision is None:
+            return "done" if self.member_id else "unknown"
+        return type(self.decision).__name__.lower()
+
+    @property
+    def status(self) -> int:
+        """Exit status."""
+        return exit_of_decision(self.word)
 
 
 def plan_removal(facts: PlanFacts, request: RemovalRequest) -> RemovalPlan:
@@ -104,7 +114,7 @@ def plan_removal(facts: PlanFacts, request: RemovalRequest) -> RemovalPlan:
         doubted(doubt) if doubt else plan(view, MemberAbsent(facts.cluster_id or view.cluster_id, target.id))
     )
     if facts.denied and not isinstance(decision, Blocked | Refused):
-        decision = Denied(facts.denied, remedy_for(facts.denied))
+        decision = Denied(facts.denied, permission_remedy(facts.denied))
     if conflict := name_conflict(claims, target):
         warnings.append(conflict)
     return _decided(facts, target.id, target.label, decision, warnings)
@@ -121,16 +131,15 @@ def _plan_without_target(
     if claim is not None and claim.member_id and view.member(claim.member_id) is None:
         return RemovalPlan(claim.member_id, member, None, warnings=tuple(warnings), text=_absent(member, claim))
     text = _not_found(facts, request, target)
-    return RemovalPlan("", member, None, warnings=tuple(warnings), text=text, status=EXIT_USAGE)
+    return RemovalPlan("", member, None, warnings=tuple(warnings), text=text)
 
 
 def _decided(
     facts: PlanFacts, member_id: str, label: str, decision: Decision | Denied, warnings: Sequence[str]
 ) -> RemovalPlan:
-    status = {Blocked: EXIT_REFUSED, Refused: EXIT_REFUSED, Denied: EXIT_FAILED}.get(type(decision), EXIT_DONE)
     target = facts.view.member(member_id)
     steps = _steps(facts, target, decision) if target else []
-    return RemovalPlan(member_id, label, decision, tuple(steps), tuple(warnings), status=status)
+    return RemovalPlan(member_id, label, decision, tuple(steps), tuple(warnings))
 
 
 def _not_found(facts: PlanFacts, request: RemovalRequest, target: NotFound | Ambiguous) -> str:

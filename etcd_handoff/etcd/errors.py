@@ -1,4 +1,7 @@
-"""What an error of etcd's or gRPC's means to us, and what of its words may be shown. Pure; words come before codes."""
+"""What an error of etcd's or gRPC's means to us, what of its words may be shown, and what to do about it. Pure.
+
+Words come before codes.
+"""
 
 from __future__ import annotations
 
@@ -54,15 +57,36 @@ connection, and several errors that clients know by name arrive as Unknown (etcd
 Everything that is not listed has an unknown outcome when it was a change.
 """
 
+GRANT_ROOT: Final = "give the profile a user with the root role: `etcdctl user grant-role NAME root`"
 REMEDIES: Final[tuple[tuple[str, str], ...]] = (
-    ("authentication is not enabled", "take username and password_file out of the profile, or enable authentication"),
-    ("authentication failed", "correct username and password_file of the profile"),
-    ("user name is empty", "give the profile username and password_file of a user with the root role"),
-    ("user name not found", "give the profile a user that etcd has; a client certificate's common name counts as one"),
+    ("authentication is not enabled", "take username and password_file out of the profile, or enable auth in etcd"),
+    ("authentication failed", "correct username, and the password in the first line of password_file"),
+    (
+        "user name not found",
+        "add an etcd user with the client certificate's common name and the root role, or use another certificate",
+    ),
+    ("user name is empty", "auth is on: give the profile username and password_file of a user with the root role"),
     ("invalid auth token", "look at etcd's log: it does not accept tokens that it gave"),
+    ("permission denied", GRANT_ROOT),
+    ("permission is not granted", GRANT_ROOT),
+    ("for another name", "set tls_server_name to a name in the members' certificates"),
+    ("CERTIFICATE_VERIFY_FAILED", "ca_file must hold the authority that signed the members' certificates"),
+    ("WRONG_VERSION_NUMBER", "the member seems to serve plain http: write http://, and name no certificates"),
+    ("ALERT", "the member refuses the client certificate: cert_file must be signed by an authority that it trusts"),
+    ("HANDSHAKE", "the member refuses the client certificate: cert_file must be signed by an authority that it trusts"),
+    ("TLS handshake failed", "check ca_file, cert_file and key_file, and that the member serves https"),
+    ("cannot be read", "correct the path or its permissions"),
+    ("no leader", "start enough members for a majority"),
+    ("request timed out", "start enough members for a majority"),
+    ("cannot be resolved", "correct the host name, or the resolver of this machine"),
+    ("connection closed", "check that a member runs there; if it serves https, write https://"),
+    ("connection reset", "check that a member runs there; if it serves https, write https://"),
 )
-"""What to do about each refusal of a permission; otherwise the user lacks a role."""
-ROOT_REMEDY: Final = "give the profile a user with the root role"
+"""What to do about an error, by a part of its text as `readable` gives it; the first that fits counts."""
+NO_ANSWER_REMEDY: Final = (
+    "start the member there, or make it reachable from here; if it has left for good, take the endpoint out of the"
+    " profile"
+)
 SERVER_WORDS: Final = re.compile(r"(?:etcdserver: |raft[: ] ?)(?:mvcc: |auth: )?[A-Za-z ,'-]{1,120}")
 """A text of etcd's own: constant words, no digit, dot or slash, and so no address."""
 GRPC_WORDS: Final[tuple[tuple[str, str], ...]] = (
@@ -84,9 +108,18 @@ GRPC_WORDS: Final[tuple[tuple[str, str], ...]] = (
 TLS_CAUSE: Final = re.compile(r"CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER|[A-Z]+_ALERT_[A-Z_]+|ALERT_[A-Z_]+")
 
 
-def permission_remedy(words: str) -> str:
-    """What an operator can do about a refusal that reads like this."""
-    return next((remedy for server_text, remedy in REMEDIES if server_text in words), ROOT_REMEDY)
+def remedy_for(text: str) -> str:
+    """What an operator can do about an error of etcd or of a connection to it that reads like this."""
+    return _remedy(text, NO_ANSWER_REMEDY)
+
+
+def permission_remedy(text: str) -> str:
+    """What an operator can do about an `EtcdPermissionError` that reads like this."""
+    return _remedy(text, GRANT_ROOT)
+
+
+def _remedy(text: str, otherwise: str) -> str:
+    return next((remedy for part, remedy in REMEDIES if part in text), otherwise)
 
 
 def classify(message: str, code: str, *, change: bool) -> type[EtcdError]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import sys
 import time
@@ -220,10 +219,9 @@ class Lab(Supervisor):
         """EtcdMembers by name as the API server of the node `context` has them.
 
         Raises:
-            ProcessError: kubectl failed.
+            ProcessError: It did not answer, or with an error.
         """
-        answer = json.loads(await self.kubectl("get", "etcdmembers", "-o", "json", context=context))
-        return {item["metadata"]["name"]: item for item in answer["items"]}
+        return await resources.read(self.node(context))
 
     async def joined(self, name: str, context: str) -> str:
         """`True`, `False` or `Unknown`: the condition Joined of the EtcdMember `name` on that API server."""
@@ -259,4 +257,4 @@ class Lab(Supervisor):
 
     async def install_resources(self) -> None:
         """The CRD, and for each member an EtcdMember that says what k0s would say."""
-        await resources.install(self.kubectl, self.nodes, await self.members(), self._members_joined)
+        await resources.install(self.nodes, await self.members(), self._members_joined)

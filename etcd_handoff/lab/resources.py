@@ -1,4 +1,7 @@
-"""The EtcdMember resources of a lab, as k0s keeps them."""
+"""The EtcdMember resources of a lab, as k0s keeps them.
+
+Read and installed over plain HTTP: each start of kubectl costs a tenth of a second of computing.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,21 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import yaml
+
 from etcd_handoff.lab import http
 from etcd_handoff.lab.nodes import HOST, ROOT, Node, bearer
 from etcd_handoff.lab.observer import ListedMember
-from etcd_handoff.lab.waiting import wait_until
+from etcd_handoff.lab.waiting import ProcessError, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CRD: Final = ROOT / "deploy" / "crd.yaml"
 CRD_URL: Final = "apis/apiextensions.k8s.io/v1/customresourcedefinitions/etcdmembers.etcd.k0sproject.io"
+MEMBERS_URL: Final = "apis/etcd.k0sproject.io/v1beta1/etcdmembers"
 SERVED_SECONDS: Final = 60.0
+REQUEST_SECONDS: Final = 10.0
 
 
 class Kubectl(Protocol):
@@ -28,27 +35,54 @@ class Kubectl(Protocol):
         """What it printed."""
 
 
-async def install(
-    kubectl: Kubectl, nodes: Sequence[Node], members: Sequence[ListedMember], joined_since: datetime
-) -> None:
+async def install(nodes: Sequence[Node], members: Sequence[ListedMember], joined_since: datetime) -> None:
     """Every API server serves EtcdMembers, and each member has one that says what k0s would say.
 
     Args:
-        kubectl: Runs kubectl.
         nodes: All nodes.
         members: The member list.
         joined_since: When the members joined.
+
+    Raises:
+        ProcessError: The first node's API server does not take them.
     """
-    context = nodes[0].name
-    await kubectl("apply", "--server-side", "-f", str(CRD), context=context)
+    await _apply(nodes[0], CRD_URL, yaml.safe_load(CRD.read_text()))
     await wait_until(lambda: _established(nodes[0]), "the CRD is established", SERVED_SECONDS)
     await asyncio.gather(*(_served(node) for node in nodes))
     addresses = {node.name: node.address for node in nodes}
     items = [_resource(member, joined_since, addresses.get(member.name, HOST)) for member in members]
-    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-    apply = ("apply", "--server-side", "-f", "-")
-    await kubectl(*apply, context=context, stdin=listed)
-    await kubectl(*apply, "--subresource=status", context=context, stdin=listed)
+    for item in items:
+        url = f"{MEMBERS_URL}/{item['metadata']['name']}"
+        await _apply(nodes[0], url, item)
+        await _apply(nodes[0], f"{url}/status", item)
+
+
+async def read(node: Node) -> dict[str, dict[str, Any]]:
+    """EtcdMembers by name as the API server of this node has them.
+
+    Raises:
+        ProcessError: It did not answer, or with an error.
+    """
+    answer = await _ask(node, MEMBERS_URL, headers=bearer())
+    return {item["metadata"]["name"]: item for item in answer["items"]}
+
+
+async def _apply(node: Node, url: str, content: dict[str, Any]) -> None:
+    """Create or change an object as `kubectl apply --server-side` does."""
+    headers = {**bearer(), "Content-Type": "application/apply-patch+yaml"}  # any JSON is YAML
+    await _ask(node, f"{url}?fieldManager=kubectl", content, method="PATCH", headers=headers)
+
+
+async def _ask(node: Node, url: str, body: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+    try:
+        status, text = await http.request(f"{node.api_url}/{url}", body, timeout_seconds=REQUEST_SECONDS, **options)
+    except http.FAILURES as error:
+        status, text = 0, str(error)
+    if status not in (200, 201):
+        msg = f"the API server of {node.name} on {url}: {text.strip()}"
+        raise ProcessError(msg)
+    answer: dict[str, Any] = json.loads(text)
+    return answer
 
 
 def joined(resource: dict[str, Any]) -> str:
@@ -81,7 +115,7 @@ async def _established(node: Node) -> bool:
 
 async def _served(node: Node) -> None:
     """Each API server learns of the CRD by itself, through its own watch."""
-    url = f"{node.api_url}/apis/etcd.k0sproject.io/v1beta1/etcdmembers"
+    url = f"{node.api_url}/{MEMBERS_URL}"
     await wait_until(lambda: http.answers(url, bearer()), f"{node.name} serves EtcdMembers", SERVED_SECONDS)
 
 

@@ -6,19 +6,21 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import pytest_asyncio
 
-from etcd_handoff.contract import TASK_QUEUE, RemovalRequest, RemovalResult
+from etcd_handoff.contract import TASK_QUEUE, RemovalRequest, RemovalResult, workflow_id
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter, WriteReport, missing
 from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, watch_id
 from etcd_handoff.temporal.client import connect, start_removal
 from etcd_handoff.temporal.search_attributes import STATE_KEY
+from tests.integration.etcd_gateways import Cluster
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,12 +40,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass
 class Bench:
-    """A lab with workers, a Temporal client and a writer, and the judgement that all tests share."""
+    """A lab with workers, a Temporal client and a writer, and the judgement that all tests share.
+
+    Attributes:
+        lab: The lab.
+        client: A Temporal client.
+        folder: Where the failpoints' files and the writers' logs are.
+        stack: What ends with it.
+        failpoints: The points that its workers know.
+        gone: Names of the members that have left, as tests tell `judge`.
+    """
 
     lab: Lab
     client: Client
     folder: Path
     stack: AsyncExitStack
+    failpoints: tuple[str, ...] = ()
+    gone: set[str] = field(default_factory=set)
 
     async def start(self, member: str, **options: object) -> WorkflowHandle[object, RemovalResult]:
         """Start a removal."""
@@ -57,6 +70,21 @@ class Bench:
     async def writer(self, node: str) -> OpenLoopWriter:
         """A writer through `node` that writes already."""
         return await self.stack.enter_async_context(OpenLoopWriter(self.lab.node(node).etcd_url, self.folder))
+
+    def others(self, member: str) -> list[str]:
+        """The names of all members that have not left, but for this one."""
+        return [node.name for node in self.lab.others(member) if node.name not in self.gone]
+
+    def arm(self, *points: str) -> None:
+        """Of all failpoints that the workers know these strike from now on, once each: for labs of several tests."""
+        for point in self.failpoints:
+            hit, release = self.folder / f"{point}.hit", self.folder / f"{point}.release"
+            if point in points:
+                release.unlink(missing_ok=True)
+                hit.unlink(missing_ok=True)
+            else:
+                hit.touch()
+                release.touch()  # so that nobody is held whom a test before this one has left there
 
     async def reached(self, point: str) -> None:
         """A worker has come to this failpoint."""
@@ -76,13 +104,19 @@ class Bench:
         (self.folder / f"{point}.release").touch()
 
     async def judge(self, gone: set[str], report: WriteReport | None = None) -> None:
-        """Members and resources agree on every surviving node, and every acknowledged write is there."""
-        left = [node for node in self.lab.nodes if node.name not in gone]
+        """Members and resources agree on every surviving node, and every acknowledged write is there.
+
+        Args:
+            gone: Who has left since the last time.
+            report: What a writer had acknowledged.
+        """
+        self.gone |= gone
+        left = [node for node in self.lab.nodes if node.name not in self.gone]
         for node in left:
             assert {m.name for m in await self.lab.members(node.name)} == {n.name for n in left}
             told = {name: _joined(r) for name, r in (await self.lab.etcdmembers(node.name)).items()}
-            assert told == {n.name: "False" if n.name in gone else "True" for n in self.lab.nodes}
-        assert await self.lab.leader() not in gone
+            assert told == {n.name: "False" if n.name in self.gone else "True" for n in self.lab.nodes}
+        assert await self.lab.leader() not in self.gone
         if report is not None:
             assert report.acknowledged
             assert await missing(report, [node.etcd_url for node in left]) == {}
@@ -92,6 +126,17 @@ def _joined(resource: dict[str, object]) -> str:
     status = resource["status"]
     assert isinstance(status, dict)
     return str(next(c["status"] for c in status["conditions"] if c["type"] == "Joined"))
+
+
+async def ends(lab: Lab, *arguments: str) -> tuple[int, str]:
+    """Exit status of our command line, and all that it says."""
+    status, shown, errors = await lab.handoff(*arguments)
+    return status, shown + errors
+
+
+def removal_id(b: Bench, member: str) -> str:
+    """The workflow ID of its removal."""
+    return workflow_id(b.lab.cluster, member)
 
 
 def joined_condition(status: str) -> dict[str, str]:
@@ -128,12 +173,21 @@ MakeBench = Callable[..., AbstractAsyncContextManager[Bench]]
 async def open_bench(
     folder: Path, *, nodes: int = 3, failpoints: str = "", workers: tuple[str, ...] | None = None, **others: Any
 ) -> AsyncIterator[Bench]:
-    """A bench whose lab lives in `folder`, with `failpoints="move_leader.after=kill"` and the like."""
+    """A bench whose lab lives in `folder`.
+
+    Args:
+        folder: For everything that it writes.
+        nodes: How many nodes.
+        failpoints: `move_leader.after=kill` and the like, separated by `;`.
+        workers: On which nodes workers run; left out, on the first two, between which the steps are then divided. A
+            worker takes as long to start as an API server.
+        others: Further options of the lab.
+    """
     names = tuple(f"node{i}" for i in range(nodes))
     env = ((FAILPOINTS_VARIABLE, failpoints), (FOLDER_VARIABLE, str(folder))) if failpoints else ()
     options = LabOptions(
         nodes=nodes,
-        workers=names if workers is None else workers,
+        workers=names[:2] if workers is None else workers,
         directory=folder / "lab",
         worker_env=env,
         **others,
@@ -144,7 +198,8 @@ async def open_bench(
                 patch.setitem(os.environ, name, value)
             await lab.wait_for_health_interval()
             async with AsyncExitStack() as stack:
-                yield Bench(lab, await connect(), folder, stack)
+                points = tuple(item.partition("=")[0] for item in failpoints.split(";") if item)
+                yield Bench(lab, await connect(), folder, stack, points)
 
 
 @pytest.fixture
@@ -212,9 +267,14 @@ def front_door(bench: MakeBench) -> Callable[..., AbstractAsyncContextManager[Fr
         async with bench(**options) as b:
             if first is not None:
                 await first(b)
-            yield FrontDoor(b, await start_watch(b, resync_seconds))
+            yield await watched(b, resync_seconds)
 
     return make
+
+
+async def watched(b: Bench, resync_seconds: float = 300) -> FrontDoor:
+    """The bench with a watcher."""
+    return FrontDoor(b, await start_watch(b, resync_seconds))
 
 
 async def start_watch(b: Bench, resync_seconds: float = 300) -> WorkflowHandle[object, object]:
@@ -227,3 +287,11 @@ async def start_watch(b: Bench, resync_seconds: float = 300) -> WorkflowHandle[o
 
 
 MakeFrontDoor = Callable[..., AbstractAsyncContextManager[FrontDoor]]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    """One cluster for all answers that leave it as it was."""
+    options = LabOptions(kubernetes=False, temporal=False, directory=tmp_path_factory.mktemp("gateways"))
+    async with Lab(options) as lab:
+        yield Cluster(lab, await lab.add_learner())

@@ -5,17 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import pytest_asyncio
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import CancelledError, TerminatedError
 
 from etcd_handoff.lab import Role, wait_until
 from etcd_handoff.temporal.search_attributes import STATE_KEY
-from tests.integration.conftest import in_state
+from tests.integration.conftest import in_state, open_bench
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from temporalio.client import WorkflowHandle
 
     from tests.integration.conftest import Bench, MakeBench
+
+
+IN_TIME = ("move_leader.before", "move_leader.during", "move_leader.after")
+TOO_LATE = ("remove_member.during", "remove_member.after", "update_status.before")
 
 
 async def cancel(removal: WorkflowHandle[Any, Any]) -> None:
@@ -51,19 +58,24 @@ async def untouched(b: Bench, ids: set[str], via: str) -> None:
             return False
 
     await wait_until(readable, "all members are there", 20)
-    assert {await b.lab.joined(node.name, via) for node in b.lab.nodes} == {"True"}
+    present = {via, *b.others(via)}
+    assert {await b.lab.joined(name, via) for name in present} == {"True"}
 
 
 async def test_cancelled_while_it_waits_for_approval(bench: MakeBench) -> None:
-    """Nothing has changed: members, leader, term, and the resources to the last field."""
+    """Nothing has changed: members, leader, term, and the resources to the last field.
+
+    Two starts for a member are one removal, and one cancellation ends both.
+    """
     async with bench() as b:
         leader, term = await b.lab.leader_and_term()
         before = {n: r["metadata"]["resourceVersion"] for n, r in (await b.lab.etcdmembers(leader)).items()}
         ids = {m.id for m in await b.lab.members()}
-        removal = await b.start(leader, require_approval=True)
+        removal, joined = await b.start(leader, require_approval=True), await b.start(leader)
         await in_state(removal, "AwaitingApproval")
         await removal.cancel()
         await ended_as_cancelled(removal)
+        await ended_as_cancelled(joined)
         await untouched(b, ids, leader)
         assert await b.lab.leader_and_term() == (leader, term)
         after = {n: r["metadata"]["resourceVersion"] for n, r in (await b.lab.etcdmembers(leader)).items()}
@@ -87,41 +99,6 @@ async def test_cancelled_while_it_is_blocked(bench: MakeBench) -> None:
         await b.judge({target})
 
 
-@pytest.mark.parametrize("moment", ["before", "during", "after"])
-async def test_cancelled_while_leadership_moves(bench: MakeBench, moment: str) -> None:
-    """Nothing but a moved leader is left behind, and the turn is free for the next removal."""
-    point = f"move_leader.{moment}"
-    async with bench(failpoints=f"{point}=hold") as b:
-        leader = await b.lab.leader()
-        ids = {m.id for m in await b.lab.members()}
-        removal = await b.start(leader)
-        await b.reached(point)
-        await cancel(removal)
-        await ended_as_cancelled(removal)
-        b.release(point)
-        await untouched(b, ids, b.lab.others(leader)[0].name)
-        # The failpoint strikes once, so the same removal goes through now.
-        assert (await b.remove(leader)).outcome == "removed"
-        await b.judge({leader})
-
-
-@pytest.mark.parametrize("point", ["remove_member.during", "remove_member.after", "update_status.before"])
-async def test_cancelled_too_late_rolls_forward(bench: MakeBench, point: str) -> None:
-    """Once the removal may have been proposed, a cancellation changes nothing: it ends removed and recorded."""
-    async with bench(failpoints=f"{point}=hold") as b:
-        leader = await b.lab.leader()
-        writer = await b.writer(b.lab.others(leader)[0].name)
-        removal = await b.start(leader)
-        await b.reached(point)
-        await cancel(removal)
-        b.release(point)
-        result = await removal.result()
-        assert (result.outcome, result.status_recorded) == ("removed", True)
-        assert [s.name for s in result.steps][-2:] == ["remove_member", "update_status"]
-        assert (await removal.describe()).status is WorkflowExecutionStatus.COMPLETED
-        await b.judge({leader}, await writer.stop())
-
-
 async def test_terminated_after_the_removal_is_mended_by_the_next_start(bench: MakeBench) -> None:
     """Nobody was left to record it; asked again, it is found absent, and the resource tells the truth."""
     async with bench(failpoints="remove_member.after=hold") as b:
@@ -142,10 +119,49 @@ async def test_terminated_after_the_removal_is_mended_by_the_next_start(bench: M
         await b.judge({leader})
 
 
-async def test_second_start_joins_and_one_cancellation_ends_both(bench: MakeBench) -> None:
-    """Two starts for a member are one removal."""
-    async with bench(workers=("node0",)) as b:
-        one, two = await b.start("node1", require_approval=True), await b.start("node1")
-        await in_state(one, "AwaitingApproval")
-        await one.cancel()
-        await ended_as_cancelled(two)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+    """One bench for cancellations at points of several removals, of which each takes the leader out in the end."""
+    failpoints = ";".join(f"{point}=hold" for point in (*IN_TIME, *TOO_LATE))
+    workers = ("node0", "node1", "node2")
+    folder = tmp_path_factory.mktemp("cancellation")
+    async with open_bench(folder, nodes=7, workers=workers, failpoints=failpoints) as b:
+        yield b
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("point", IN_TIME)
+async def test_cancelled_while_leadership_moves(shared: Bench, point: str) -> None:
+    """Nothing but a moved leader is left behind, and the turn is free for the next removal."""
+    b = shared
+    b.arm(point)
+    leader = await b.lab.leader()
+    ids = {m.id for m in await b.lab.members()}
+    removal = await b.start(leader)
+    await b.reached(point)
+    await cancel(removal)
+    await ended_as_cancelled(removal)
+    b.release(point)
+    await untouched(b, ids, b.others(leader)[0])
+    # The failpoint strikes once, so the same removal goes through now.
+    assert (await b.remove(leader)).outcome == "removed"
+    await b.judge({leader})
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("point", TOO_LATE)
+async def test_cancelled_too_late_rolls_forward(shared: Bench, point: str) -> None:
+    """Once the removal may have been proposed, a cancellation changes nothing: it ends removed and recorded."""
+    b = shared
+    b.arm(point)
+    leader = await b.lab.leader()
+    writer = await b.writer(b.others(leader)[0])
+    removal = await b.start(leader)
+    await b.reached(point)
+    await cancel(removal)
+    b.release(point)
+    result = await removal.result()
+    assert (result.outcome, result.status_recorded) == ("removed", True)
+    assert [s.name for s in result.steps][-2:] == ["remove_member", "update_status"]
+    assert (await removal.describe()).status is WorkflowExecutionStatus.COMPLETED
+    await b.judge({leader}, await writer.stop())

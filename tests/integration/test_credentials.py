@@ -7,16 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from etcd_handoff.lab import Role, disasters, wait_until
+from tests.integration.conftest import ends
 
 if TYPE_CHECKING:
-    from etcd_handoff.lab import Lab
     from tests.integration.conftest import MakeBench
-
-
-async def ends(lab: Lab, *arguments: str) -> tuple[int, str]:
-    """Exit status of our command line, and all that it says."""
-    status, shown, errors = await lab.handoff(*arguments)
-    return status, shown + errors
 
 
 @pytest.mark.timeout(300)

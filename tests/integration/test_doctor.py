@@ -49,7 +49,7 @@ async def test_doctor_after_a_removal_asks_to_tidy_up_and_finds_no_fault(bench: 
 @pytest.mark.parametrize(
     ("user", "said", "remedy"),
     [
-        ("reader", "permission denied", "grant the role root"),
+        ("reader", "permission denied", "etcdctl user grant-role"),
         ("stranger", "user name not found", "common name"),
         ("root", "", ""),
         ("certificate", "", ""),

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from etcd_handoff.contract import TASK_QUEUE, RemovalRequest
-from etcd_handoff.lab import Role, disasters, http, observer, wait_until
+from etcd_handoff.lab import Role, disasters, observer, wait_until
 from etcd_handoff.lab.resources import write_joined
 from tests.chaos import judges
-from tests.integration.conftest import FrontDoor, in_state, start_watch
+from tests.integration.conftest import FrontDoor, ends, in_state, start_watch
 
 if TYPE_CHECKING:
     from etcd_handoff.lab import Lab
@@ -25,12 +24,6 @@ ROUNDS = 3
 
 
 # --- helpers ----------------------------------------------------------------------------------------------------------
-
-
-async def ends(lab: Lab, *arguments: str) -> tuple[int, str]:
-    """Exit status of our command line, and all that it says."""
-    status, shown, errors = await lab.handoff(*arguments)
-    return status, shown + errors
 
 
 def use_endpoints(lab: Lab, endpoints: list[str]) -> None:
@@ -177,52 +170,6 @@ async def test_half_that_was_forced_apart_blocks_and_denies_nobody(bench: MakeBe
         assert (await b.remove(other)).outcome == "removed"
 
 
-# --- who works --------------------------------------------------------------------------------------------------------
-
-
-async def test_voter_whose_disk_hangs_does_not_count(bench: MakeBench) -> None:
-    """It answers as if it were well; `plan` and `remove` say that it hangs, and writes go on until it is mended."""
-    async with bench(hanging_disks=True) as b:
-        leader = await b.lab.leader()
-        sick, target = (n.name for n in b.lab.others(leader))
-        writer = await b.writer(leader)
-        disasters.hang_disk(b.lab, sick)
-        _, text = await ends(b.lab, "plan", target)
-        assert "VoterHangs" in text
-        assert sick in text
-        status, text = await ends(b.lab, "remove", target, *BRIEFLY)
-        assert (status, "VoterHangs" in text) == (3, True), text
-        await judges.writes_are_acknowledged(b.lab.node(leader).etcd_url)
-        assert {m.name for m in await b.lab.members(leader)} == {leader, sick, target}
-        removal = await b.start(target)
-        await in_state(removal, "Blocked")
-        disasters.heal_disk(b.lab, sick)
-        assert (await removal.result()).outcome == "removed"
-        report = await writer.stop()
-        assert report.longest_gap_ms() < 5_000, "writes stopped while the removal waited"
-        await b.judge({target}, report)
-
-
-async def test_voter_whose_disk_hangs_can_leave_itself(bench: MakeBench) -> None:
-    """Who is left are the two that work."""
-    async with bench(hanging_disks=True) as b:
-        leader = await b.lab.leader()
-        sick = b.lab.others(leader)[0].name
-        disasters.hang_disk(b.lab, sick)
-        assert (await b.remove(sick)).outcome == "removed"
-        await judges.writes_are_acknowledged(b.lab.node(leader).etcd_url)
-
-
-async def test_leader_with_a_hanging_disk_is_removed_after_an_election(bench: MakeBench) -> None:
-    """It neither hands over nor sends heartbeats; the others elect."""
-    async with bench(hanging_disks=True) as b:
-        leader = await b.lab.leader()
-        via = b.lab.others(leader)[0].name
-        disasters.hang_disk(b.lab, leader)
-        assert (await b.remove(leader)).outcome == "removed"
-        await judges.writes_are_acknowledged(b.lab.node(via).etcd_url)
-
-
 # --- alarms -----------------------------------------------------------------------------------------------------------
 
 
@@ -343,133 +290,3 @@ async def test_record_of_a_removal_leaves_the_node_that_joined_again_alone(bench
         resource = (await b.lab.etcdmembers(leader))[target]
         assert (judges.said_id(resource), await b.lab.joined(target, leader)) == (new, "True")
         await nobody_is_denied(b, leader)
-
-
-async def test_name_takes_nobody_of_another_name(bench: MakeBench) -> None:
-    """An EtcdMember that carries a live member's ID does not give that member to whoever types the resource's name."""
-    async with bench() as b:
-        leader = await b.lab.leader()
-        victim, renamed = (n.name for n in b.lab.others(leader))
-        await b.lie(renamed, {"memberID": await b.lab.member_id(victim)}, via=leader)
-        await b.lab.kill(Role.ETCD, renamed)
-        b.lab.process(Role.ETCD, renamed).command.append("--name=another")
-        await b.lab.start(Role.ETCD, renamed)
-
-        async def listed() -> bool:
-            return "another" in {m.name for m in await b.lab.members(leader)}
-
-        await wait_until(listed, "the new name is listed", 20)
-        status, text = await ends(b.lab, "remove", renamed)
-        assert (status, victim in text) == (2, True), text
-        assert {m.name for m in await b.lab.members(leader)} == {leader, victim, "another"}
-
-
-# --- what people type, and what they are told -------------------------------------------------------------------------
-
-
-async def test_dry_run_by_cron_starts_afresh_each_time(bench: MakeBench) -> None:
-    """Temporal itself continues such a workflow; each run looks for itself and ends as planned."""
-    async with bench(workers=("node0",)) as b:
-        target = b.lab.others(await b.lab.leader())[0].name
-        request = RemovalRequest(cluster=b.lab.cluster, member=target, dry_run=True)
-        await b.client.start_workflow(
-            "RemoveMember", request, id="by-cron", task_queue=TASK_QUEUE, cron_schedule="@every 1s"
-        )
-        outcomes: list[str] = []
-
-        async def twice() -> bool:
-            outcomes.clear()
-            async for run in b.client.list_workflows('WorkflowId = "by-cron" AND ExecutionStatus != "Running"'):
-                history = await b.client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
-                last = history.events[-1]
-                results = last.workflow_execution_completed_event_attributes.result.payloads
-                outcomes.extend(json.loads(p.data)["outcome"] for p in results)
-                assert results, last
-            return len(outcomes) >= 2
-
-        try:
-            await wait_until(twice, "two runs have ended", 45, lambda: str(outcomes))
-        finally:
-            await b.client.get_workflow_handle("by-cron").terminate()
-        assert set(outcomes) == {"planned"}
-        assert len(await b.lab.members()) == 3
-
-
-async def test_dead_member_that_advertised_nonsense_can_leave(bench: MakeBench) -> None:
-    """A port beyond all ports in its client URL: nobody who looks falls over it, while it runs and when it is dead."""
-    async with bench() as b:
-        leader = await b.lab.leader()
-        odd = b.lab.others(leader)[0].name
-        process = b.lab.process(Role.ETCD, odd)
-        process.command.append("--advertise-client-urls=http://127.0.0.1:237900")
-        await b.lab.restart(Role.ETCD, odd)
-        url = f"{b.lab.node(leader).etcd_url}/v3/cluster/member/list"
-
-        async def listed() -> bool:
-            return ":237900" in json.dumps(await http.post(url, {"linearizable": True}))
-
-        await wait_until(listed, "the odd URL is listed", 20)
-        status, text = await ends(b.lab, "plan", odd)
-        assert status == 0, text
-        await b.lab.kill(Role.ETCD, odd)
-        status, text = await ends(b.lab, "remove", odd)
-        assert status == 0, text
-        await b.judge({odd})
-
-
-async def test_decimal_id_is_answered_with_the_hex_one(bench: MakeBench) -> None:
-    """As JSON and some tools print it: nobody is removed, and the text has what would have been right."""
-    async with bench(workers=("node0",)) as b:
-        target = b.lab.others(await b.lab.leader())[0].name
-        member_id = await b.lab.member_id(target)
-        for command in ("plan", "remove"):
-            status, text = await ends(b.lab, command, str(int(member_id, 16)))
-            assert (status, "decimal" in text, member_id in text) == (2, True, True), text
-        assert len(await b.lab.members()) == 3
-
-
-async def test_three_members_of_one_name_are_told_apart(bench: MakeBench) -> None:
-    """The text has ID, peer URL and state of each; the dead one leaves by its peer address."""
-    async with bench(kubernetes=False, workers=("node0",)) as b:
-        ids = {node.name: await b.lab.member_id(node.name) for node in b.lab.nodes}
-        for node in b.lab.nodes:
-            b.lab.process(Role.ETCD, node.name).command.append("--name=default")
-            await b.lab.restart(Role.ETCD, node.name)
-
-        async def renamed() -> bool:
-            return {m.name for m in await b.lab.members()} == {"default"}
-
-        await wait_until(renamed, "all members are called default", 30)
-        dead = b.lab.nodes[2]
-
-        async def lists() -> bool:
-            try:
-                return bool([await b.lab.members(node.name) for node in b.lab.others(dead.name)])
-            except OSError:
-                return False
-
-        await b.lab.kill(Role.ETCD, dead.name)
-        await wait_until(lists, "the others have a leader, as the dead one may have led", 30)
-        for command in ("plan", "remove"):
-            status, text = await ends(b.lab, command, "default")
-            assert status == 2, text
-            addresses = [node.peer_url.partition("://")[2] for node in b.lab.nodes]
-            assert [word for word in (*ids.values(), *addresses, "healthy") if word not in text] == [], text
-        status, text = await ends(b.lab, "remove", dead.peer_url.partition("://")[2])
-        assert status == 0, text
-        assert {m.id for m in await b.lab.members("node0")} == {ids["node0"], ids["node1"]}
-
-
-async def test_doctor_after_a_removal_says_what_to_take_out_of_the_profile(bench: MakeBench) -> None:
-    """A node that has left and was switched off is no failure."""
-    async with bench(workers=("node0",)) as b:
-        leader = await b.lab.leader()
-        target = next(n.name for n in reversed(b.lab.others(leader)) if n.name != "node0")
-        assert (await b.remove(target)).outcome == "removed"
-        await decommission(b.lab, target)
-        status, shown, errors = await b.lab.handoff("doctor", "-o", "json")
-        assert status == 0, shown + errors
-        advice = [finding for finding in json.loads(shown) if "out of the profile" in json.dumps(finding)]
-        number = [node.name for node in b.lab.nodes].index(target) + 1
-        assert any(f"endpoint {number}" in json.dumps(finding) for finding in advice), shown
-        assert any(target in json.dumps(finding) for finding in advice), shown

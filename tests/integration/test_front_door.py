@@ -2,66 +2,51 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
-import json
 from typing import TYPE_CHECKING
 
 import pytest
 
-from etcd_handoff.contract import workflow_id
-from etcd_handoff.lab import Role, http, wait_until
-from etcd_handoff.lab.nodes import bearer
-from tests.integration.conftest import joined_condition
+from etcd_handoff.lab import Role, wait_until
+from tests.integration.conftest import removal_id
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from tests.integration.conftest import Bench, MakeFrontDoor
 
 
-async def test_patched_leader_is_out_seen_through_another_api_server(front_door: MakeFrontDoor) -> None:
-    """One removal although it is flagged twice, no write fails, and kubectl tells what happened and when."""
-    async with front_door() as door:
-        b = door.bench
-        leader = await b.lab.leader()
-        one, other = (node.name for node in b.lab.others(leader))
-        before = (await b.lab.etcdmembers(one))[leader]["status"]["conditions"][0]["lastTransitionTime"]
-        writer = await b.writer(one)
-        await asyncio.gather(door.flag(leader, via=one), door.flag(leader, via=leader))
-        await door.out(leader, via=other)
-        await b.judge({leader}, await writer.stop())
-        status = await door.status(leader, other)
-        assert (status["message"], status["reconcileStatus"]) == ("Member removed from cluster", "Success")
-        assert status["conditions"][0]["lastTransitionTime"] >= before
-        runs = [run async for run in b.client.list_workflows(f"WorkflowId = '{removal_id(b, leader)}'")]
-        assert len(runs) <= 1
-        events = json.loads(await b.lab.kubectl("get", "events", "-o", "json", context=other))["items"]
-        # API servers write events of their own, some about no object.
-        reasons = {e["reason"] for e in events if e["involvedObject"].get("name") == leader}
-        assert {"MoveLeader", "RemoveMember", "Removed"} <= reasons
+async def test_worker_of_the_watcher_killed(front_door: MakeFrontDoor) -> None:
+    """Two of three workers die at two points, without a restart: the leader leaves, once, and nothing lies.
 
-
-@pytest.mark.parametrize(
-    "points",
-    [
+    Then they are started for the next two points, and the leader of the time leaves.
+    """
+    pairs = (
         ("watch_members.before", "move_leader.after"),
         ("follow_removal.before", "remove_member.after"),
         ("sync_members.after", "update_status.before"),
-    ],
-)
-async def test_worker_of_the_watcher_killed(front_door: MakeFrontDoor, points: tuple[str, str]) -> None:
-    """Two of three workers die at these points, without a restart: the leader leaves, once, and nothing lies."""
-    async with front_door(failpoints=";".join(f"{point}=kill" for point in points)) as door:
+    )
+    workers = ("node0", "node1", "node2")
+    failpoints = ";".join(f"{point}=kill" for points in pairs for point in points)
+    async with front_door(nodes=5, workers=workers, failpoints=failpoints, first=arm_none) as door:
         b = door.bench
-        leader = await b.lab.leader()
-        other = b.lab.others(leader)[1].name
-        await door.flag(leader, via=leader)
-        await door.out(leader, via=other)
-        for point in points:
-            assert (b.folder / f"{point}.hit").exists(), "nobody was killed, so nothing was tested"
-        await b.judge({leader})
+        for points in pairs:
+            for name in workers:
+                if not b.lab.alive(Role.WORKER, name):
+                    await b.lab.start_worker(name)
+            b.arm(*points)
+            leader = await b.lab.leader()
+            other = b.others(leader)[1]
+            await door.flag(leader, via=leader)
+            await door.out(leader, via=other)
+            for point in points:
+                assert (b.folder / f"{point}.hit").exists(), "nobody was killed, so nothing was tested"
+            assert sum(b.lab.alive(Role.WORKER, name) for name in workers) == 1, points
+            await b.judge({leader})
+
+
+async def arm_none(b: Bench) -> None:
+    """No failpoint strikes yet."""
+    b.arm()
 
 
 async def test_only_worker_is_on_the_leader_and_dies_with_its_api_server(front_door: MakeFrontDoor) -> None:
@@ -107,44 +92,6 @@ async def test_all_three_flagged_at_once(front_door: MakeFrontDoor, order: tuple
         assert not max(reports[last].puts, key=lambda put: put.number).error
 
 
-async def test_leave_taken_back_in_time_and_set_again(front_door: MakeFrontDoor) -> None:
-    """Before the point of no return the member stays and its EtcdMember says so; a later flag is a new order."""
-    async with front_door(failpoints="move_leader.before=hold") as door:
-        b = door.bench
-        leader = await b.lab.leader()
-        other = b.lab.others(leader)[0].name
-        await door.flag(leader, via=other)
-        await b.reached("move_leader.before")
-        await door.says(leader, "Handing leadership", via=other)
-        await door.flag(leader, leave=False, via=other)
-        await door.says(leader, "Leave was taken back", via=other)
-        await b.judge(set())
-        assert await b.lab.leader() == leader
-        await door.flag(leader, via=other)
-        await door.out(leader, via=other)
-        await b.judge({leader})
-
-
-async def test_leave_taken_back_too_late(front_door: MakeFrontDoor) -> None:
-    """What etcd has done is told, not undone."""
-    async with front_door(failpoints="remove_member.after=hold") as door:
-        b = door.bench
-        leader = await b.lab.leader()
-        other = b.lab.others(leader)[0].name
-        await door.flag(leader, via=other)
-        await b.reached("remove_member.after")
-        await door.flag(leader, leave=False, via=other)
-
-        async def noticed() -> bool:
-            return not [m for m in (await door.watching())["members"] if m["leave"]]
-
-        await wait_until(noticed, "the watcher has seen that leave was taken back", 20)
-        b.release("remove_member.after")
-        await door.out(leader, via=other)
-        await b.judge({leader})
-        assert (await door.status(leader, other))["message"] == "Member removed from cluster"
-
-
 async def test_resource_deleted_in_the_middle(front_door: MakeFrontDoor) -> None:
     """The removal ends, the watcher goes on, and no EtcdMember of an absent member comes back."""
     async with front_door(failpoints="remove_member.after=hold") as door:
@@ -178,42 +125,6 @@ async def test_blocked_by_another_member_that_is_down(front_door: MakeFrontDoor)
         await door.out(target, via=leader)
         await b.lab.restart(Role.APISERVER, down)  # it does not get over the loss of its etcd in all cases
         await b.judge({target})
-
-
-async def test_removal_that_failed_is_tried_again_at_once_when_the_spec_changes(front_door: MakeFrontDoor) -> None:
-    """Terminated from outside, it rests; the new order starts before the rest is over."""
-    async with front_door(failpoints="move_leader.before=hold") as door:
-        b = door.bench
-        leader = await b.lab.leader()
-        other = b.lab.others(leader)[0].name
-        await door.flag(leader, via=other)
-        await b.reached("move_leader.before")
-        removal = b.client.get_workflow_handle(removal_id(b, leader))
-        await removal.terminate("by the test")
-        await door.says(leader, "terminated", "tried again in 15 s", via=other)
-        (retry,) = (await door.watching())["retries"]
-        b.release("move_leader.before")
-        await door.flag(leader, leave=False, via=other)
-        await door.flag(leader, via=other)
-        await door.out(leader, via=other)
-        assert (await removal.describe()).start_time.timestamp() < retry["at_seconds"]
-        await b.judge({leader})
-
-
-async def test_somebody_patches_the_same_resource_all_the_time(front_door: MakeFrontDoor) -> None:
-    """Conflicts are read again: the leader is removed and told, and a lie is put right, while the writer goes on."""
-    async with front_door() as door:
-        b = door.bench
-        leader = await b.lab.leader()
-        one, other = (node.name for node in b.lab.others(leader))
-        async with patching(b, leader, one), patching(b, other, one):
-            await door.flag(leader, via=one)
-            await door.out(leader, via=other)
-            await b.lie(other, {"conditions": [joined_condition("False")]}, via=one)
-            await b.lab.kubectl(
-                "wait", f"etcdmember/{other}", "--for", "condition=Joined=True", context=one, timeout="60s"
-            )
-        await b.judge({leader})
 
 
 async def test_resource_kind_is_installed_later(front_door: MakeFrontDoor) -> None:
@@ -255,31 +166,3 @@ async def test_dry_run_that_was_joined_is_no_answer(front_door: MakeFrontDoor) -
         b.release("check_leader.before")
         await door.out(leader, via=other)
         await b.judge({leader})
-
-
-@contextlib.asynccontextmanager
-async def patching(b: Bench, member: str, via: str) -> AsyncIterator[None]:
-    """A client writes an annotation of this EtcdMember in a closed loop."""
-    url = f"{b.lab.node(via).api_url}/apis/etcd.k0sproject.io/v1beta1/etcdmembers/{member}"
-    headers = {**bearer(), "Content-Type": "application/merge-patch+json"}
-    stored = 0
-
-    async def patch_on() -> None:
-        nonlocal stored
-        for number in itertools.count():
-            body = {"metadata": {"annotations": {"number": str(number)}}}
-            status, _ = await http.request(url, body, method="PATCH", headers=headers)
-            stored += status == 200
-
-    writing = asyncio.create_task(patch_on())
-    try:
-        yield
-    finally:
-        writing.cancel()
-        await asyncio.gather(writing, return_exceptions=True)
-    assert stored > 10, "nobody got in the way, so nothing was tested"
-
-
-def removal_id(b: Bench, member: str) -> str:
-    """The workflow ID of its removal."""
-    return workflow_id(b.lab.cluster, member)

@@ -168,29 +168,39 @@ async def test_data_that_differ_stop_a_removal_that_asked(bench: MakeBench) -> N
         assert {await b.lab.joined(n.name, leader) for n in b.lab.nodes} == {"True"}
 
 
-@pytest.mark.parametrize("seconds", [0, 0.5])
-async def test_blocked_for_too_long_says_what_is_true(bench: MakeBench, seconds: float) -> None:
+async def test_blocked_for_too_long_says_what_is_true(bench: MakeBench) -> None:
     """The failure and the EtcdMember say what was missing; the member is still in, and nothing was moved."""
     async with bench(workers=("node0",)) as b:
-        leader, term = await b.lab.leader_and_term()
+        leader, _ = led = await b.lab.leader_and_term()
         target, down = (node.name for node in b.lab.others(leader))
         await b.lab.kill(Role.ETCD, down)
-        removal = await b.start(target, blocked_timeout_seconds=seconds)
-        error = await failure(removal)
-        assert error.type == "BlockedTooLong"
-        assert error.message.startswith(f"QuorumAtRisk: without {target} only 1 of 2 voters")
-        assert f"waited {seconds:g} s for: bring {down} back" in error.message
-        assert (await removal.describe()).typed_search_attributes.get(STATE_KEY) == "Failed"
-        status = (await b.lab.etcdmembers(leader))[target]["status"]
-        assert status["message"].startswith(f"Not removed: QuorumAtRisk: without {target} only 1 of 2 voters")
-        assert status["reconcileStatus"] == "Failed"
-        assert {await b.lab.joined(n.name, leader) for n in b.lab.nodes} == {"True"}
-        assert {m.name for m in await b.lab.members(leader)} == {n.name for n in b.lab.nodes}
-        assert await b.lab.leader_and_term() == (leader, term)
+        for seconds in (0, 0.5):
+            await is_blocked_too_long(b, target, down, seconds, led)
 
 
-async def test_lists_tell_where_a_removal_stands(bench: MakeBench) -> None:
-    """The search attributes follow it from the first look to the end, and a list can be filtered by them."""
+async def is_blocked_too_long(b: Bench, target: str, down: str, seconds: float, led: tuple[str, int]) -> None:
+    """A removal that may wait for so long fails, and leadership stays as it is."""
+    leader, term = led
+    await b.lie(target, {"message": "", "reconcileStatus": ""}, via=leader)  # what a removal before this one has told
+    removal = await b.start(target, blocked_timeout_seconds=seconds)
+    error = await failure(removal)
+    assert error.type == "BlockedTooLong"
+    assert error.message.startswith(f"QuorumAtRisk: without {target} only 1 of 2 voters")
+    assert f"waited {seconds:g} s for: bring {down} back" in error.message
+    assert (await removal.describe()).typed_search_attributes.get(STATE_KEY) == "Failed"
+    status = (await b.lab.etcdmembers(leader))[target]["status"]
+    assert status["message"].startswith(f"Not removed: QuorumAtRisk: without {target} only 1 of 2 voters")
+    assert status["reconcileStatus"] == "Failed"
+    assert {await b.lab.joined(n.name, leader) for n in b.lab.nodes} == {"True"}
+    assert {m.name for m in await b.lab.members(leader)} == {n.name for n in b.lab.nodes}
+    assert await b.lab.leader_and_term() == (leader, term)
+
+
+async def test_lists_and_the_page_tell_where_a_removal_stands(bench: MakeBench) -> None:
+    """The search attributes follow it from the first look to the end, and a list can be filtered by them.
+
+    In the middle of it, its page tells what happens and why.
+    """
     points = {
         "check_leader.before": "Checking",
         "move_leader.before": "Transferring",
@@ -200,7 +210,7 @@ async def test_lists_tell_where_a_removal_stands(bench: MakeBench) -> None:
     }
     async with bench(failpoints=";".join(f"{point}=hold" for point in points)) as b:
         leader = await b.lab.leader()
-        removal = await b.start(leader)
+        removal = await b.start(leader, reason="disk is dying")
         for point, state in points.items():
             await b.reached(point)
             await in_state(removal, state)
@@ -209,6 +219,8 @@ async def test_lists_tell_where_a_removal_stands(bench: MakeBench) -> None:
             assert (attributes.get(CLUSTER_KEY), attributes.get(MEMBER_KEY)) == (b.lab.cluster, leader)
             assert attributes.get(STATE_KEY) == state, point
             assert await described.static_summary() == f"Take member {leader} out of etcd cluster {b.lab.cluster}"
+            if state == "Removing":
+                await page_tells(b, removal, leader)
             b.release(point)
         await removal.result()
         assert (await removal.describe()).typed_search_attributes.get(STATE_KEY) == "Done"
@@ -220,25 +232,19 @@ async def test_lists_tell_where_a_removal_stands(bench: MakeBench) -> None:
         await wait_until(listed, "the list has it as done", 30)
 
 
-async def test_page_tells_what_happens_and_why(bench: MakeBench) -> None:
+async def page_tells(b: Bench, removal: WorkflowHandle[Any, Any], leader: str) -> None:
     """The current details, as the Web UI and `temporal workflow metadata` get them, have state, members and steps."""
-    async with bench(failpoints="remove_member.before=hold") as b:
-        leader = await b.lab.leader()
-        removal = await b.start(leader, reason="disk is dying")
-        await b.reached("remove_member.before")
-        status, output, errors = await b.lab.temporal("workflow", "metadata", "-w", removal.id, "-o", "json")
-        assert status == 0, errors
-        details = json.loads(output)["queryResult"][0]["currentDetails"]
-        for words in (
-            f"Take member {leader} out of etcd cluster {b.lab.cluster}",
-            "**Removing**",
-            f"removing {leader} through ",
-            "disk is dying",
-            "only rolls forward",
-            *(node.name for node in b.lab.nodes),
-            "`move_leader` moved",
-            "`await_election` elected",
-        ):
-            assert words in details
-        b.release("remove_member.before")
-        await removal.result()
+    status, output, errors = await b.lab.temporal("workflow", "metadata", "-w", removal.id, "-o", "json")
+    assert status == 0, errors
+    details = json.loads(output)["queryResult"][0]["currentDetails"]
+    for words in (
+        f"Take member {leader} out of etcd cluster {b.lab.cluster}",
+        "**Removing**",
+        f"removing {leader} through ",
+        "disk is dying",
+        "only rolls forward",
+        *(node.name for node in b.lab.nodes),
+        "`move_leader` moved",
+        "`await_election` elected",
+    ):
+        assert words in details

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 async def test_leader_leaves_with_a_transfer_and_without_a_lost_write(bench: MakeBench) -> None:
     """The five steps run once each in order, and the survivors' word agrees with the result."""
-    async with bench() as b:
+    async with bench(workers=("node0", "node1", "node2")) as b:
         leader, term = await b.lab.leader_and_term()
         member_id = await b.lab.member_id(leader)
         survivor = b.lab.others(leader)[0].name
@@ -194,19 +194,24 @@ async def test_naive_way_shows_the_bug(tmp_path: Path) -> None:
         assert report.failed
 
 
-@pytest.mark.parametrize("moment", ["before", "during", "after"])
 @pytest.mark.parametrize("step", ["check_leader", "move_leader", "await_election", "remove_member", "update_status"])
-async def test_worker_killed(bench: MakeBench, step: str, moment: str) -> None:
-    """SIGKILL for the worker at this point: another one ends the removal, once, and the resource is true."""
-    point = f"{step}.{moment}"
-    async with bench(failpoints=f"{point}=kill") as b:
-        leader = await b.lab.leader()
-        writer = await b.writer(b.lab.others(leader)[0].name)
-        removal = await b.start(leader)
-        result = await removal.result()
-        assert (b.folder / f"{point}.hit").exists(), "nobody was killed, so nothing was tested"
-        assert sum(b.lab.process(Role.WORKER, n.name).alive for n in b.lab.nodes) == 2
-        assert (result.outcome, result.status_recorded) == ("removed", True)
-        ended = [s.outcome for s in result.steps if s.name == "remove_member"]
-        assert len(ended) == 1
-        await b.judge({leader}, await writer.stop())
+async def test_worker_killed(bench: MakeBench, step: str) -> None:
+    """SIGKILL for a worker before, during and after this step, in a removal each of the leader of the time.
+
+    Another worker ends the removal, once, and the resource is true.
+    """
+    points = [f"{step}.{moment}" for moment in ("before", "during", "after")]
+    workers = ("node0", "node1", "node2", "node3")
+    async with bench(nodes=5, workers=workers, failpoints=";".join(f"{point}=kill" for point in points)) as b:
+        for killed, point in enumerate(points, start=1):
+            b.arm(point)
+            leader = await b.lab.leader()
+            writer = await b.writer(b.others(leader)[0])
+            removal = await b.start(leader)
+            result = await removal.result()
+            assert (b.folder / f"{point}.hit").exists(), "nobody was killed, so nothing was tested"
+            assert sum(b.lab.alive(Role.WORKER, name) for name in workers) == len(workers) - killed, point
+            assert (result.outcome, result.status_recorded) == ("removed", True), point
+            ended = [s.outcome for s in result.steps if s.name == "remove_member"]
+            assert len(ended) == 1, point
+            await b.judge({leader}, await writer.stop())

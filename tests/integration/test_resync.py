@@ -119,17 +119,18 @@ async def test_old_list_never_overwrites_a_newer_word(bench: MakeBench) -> None:
 
 async def test_mass_correction_waits_for_a_confirmation(front_door: MakeFrontDoor) -> None:
     """Two of three that somebody else removed: nothing turns until `watch resync --confirm`, and everybody is told."""
-    async with front_door() as door:
+    workers = ("node0", "node1", "node2")
+    async with front_door(workers=workers) as door:
         b = door.bench
         await door.sees_all()
         last = await b.lab.leader()
         gone = [node.name for node in b.lab.others(last)]
-        for name in ("node0", "node1", "node2"):  # no round between the two removals
+        for name in workers:  # no round between the two removals
             b.lab.stop(Role.WORKER, name)
         for name in gone:
             body: dict[str, object] = {"ID": str(int(await b.lab.member_id(name), 16))}
             await observer.change_members(f"{b.lab.node(last).etcd_url}/v3/cluster/member/remove", body)
-        for name in ("node0", "node1", "node2"):
+        for name in workers:
             b.lab.resume(Role.WORKER, name)
         await door.watch.execute_update("resync")
         for name in gone:

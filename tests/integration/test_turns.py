@@ -5,33 +5,27 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from temporalio.client import WorkflowFailureError
-from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment
 
 from activities.removal_progress import RemovalProgressActivities
-from etcd_handoff.contract import RemovalResult, workflow_id
+from etcd_handoff.contract import workflow_id
 from etcd_handoff.lab import Role, http, wait_until
-from etcd_handoff.operation.change_queue import rejoin_pause
-from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry, QueuePosition, change_queue_id
+from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry, change_queue_id
 from etcd_handoff.operation.removal_progress import FollowRemovalInput
-from etcd_handoff.temporal.search_attributes import STATE_KEY
 from tests.integration.conftest import SHORT_HISTORIES
+from tests.integration.queues import changing, entry_in, holds, queue_of, queued, removal_of
 
 if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
 
     from tests.integration.conftest import Bench, MakeBench, MakeFrontDoor
 
-QUEUES: Final = "WorkflowType = 'ChangeQueue'"
 SHORT_HISTORY: Final = 30
 """More than enough updates for a queue to continue as new under `SHORT_HISTORIES`."""
-MOST_EVENTS: Final = 4_000
-"""What a removal that waits may add in a day to its own history, and to the queue's."""
 
 
 async def test_one_member_from_three_front_doors_is_removed_once(front_door: MakeFrontDoor) -> None:
@@ -128,80 +122,6 @@ async def test_holder_and_then_the_queue_terminated(bench: MakeBench) -> None:
         await b.judge({leader, follower})
 
 
-async def test_removal_that_begins_after_the_queue_was_terminated(bench: MakeBench) -> None:
-    """It does not take the turn of the one at work, which the new queue finds by asking all that are open."""
-    async with bench(failpoints="remove_member.before=hold") as b:
-        leader = await b.lab.leader()
-        first, second = (node.name for node in b.lab.others(leader))
-        holder = await b.start(first)
-        await b.reached("remove_member.before")
-        await (await queue_of(b)).terminate("by the test")
-        late = await b.start(second)
-        await queued(b, second)
-        await holds(b, holder)
-        b.release("remove_member.before")
-        results = [await removal.result() for removal in (holder, late)]
-        assert [result.outcome for result in results] == ["removed", "removed"]
-        assert changing(results[0])[1] <= changing(results[1])[0]
-        await b.judge({first, second})
-
-
-async def test_turn_that_was_granted_for_an_older_request_is_none(bench: MakeBench) -> None:
-    """A grant may arrive after the turn was given back; the removal waits on, and so does one for another removal."""
-    async with bench(failpoints="remove_member.before=hold") as b:
-        leader = await b.lab.leader()
-        first, second = (node.name for node in b.lab.others(leader))
-        holder = await b.start(first)
-        await b.reached("remove_member.before")
-        waiting = await b.start(second)
-        await queued(b, second)
-        entry = await entry_in(await queue_of(b), waiting)
-        await waiting.execute_update("recheck")  # it asks once more
-
-        async def asked_again() -> bool:
-            return (await entry_in(await queue_of(b), waiting)).request > entry.request
-
-        await wait_until(asked_again, "the queue has its next request", 20)
-        late = QueuePosition(granted=True, chain_id=entry.chain_id, request=entry.request)
-        for grant in (late, late.model_copy(update={"chain_id": "another"}), late.model_copy(update={"chain_id": ""})):
-            await waiting.signal("your_turn", grant)
-        assert (await waiting.query("progress"))["state"] == "Queued"
-        b.release("remove_member.before")
-        results = [await removal.result() for removal in (holder, waiting)]
-        assert changing(results[0])[1] <= changing(results[1])[0]
-        await b.judge({first, second})
-
-
-async def test_waiting_for_a_day_costs_a_few_thousand_events(bench: MakeBench) -> None:
-    """Each time that a removal asks again it adds some events to its history and to the queue's: counted for a day."""
-    day, asks, times = timedelta(), 0, 20
-    while day < timedelta(days=1):
-        day, asks = day + rejoin_pause(asks), asks + 1
-    async with bench(failpoints="remove_member.before=hold") as b:
-        leader = await b.lab.leader()
-        first, second = (node.name for node in b.lab.others(leader))
-        holder = await b.start(first)
-        await b.reached("remove_member.before")
-        waiting = await b.start(second)
-        await queued(b, second)
-        queue = await queue_of(b)
-        before = [(await handle.describe()).history_length for handle in (waiting, queue)]
-        for _ in range(times):
-            request = (await entry_in(queue, waiting)).request
-            await waiting.execute_update("recheck")
-
-            async def asked_again(request: int = request) -> bool:
-                return (await entry_in(queue, waiting)).request > request
-
-            await wait_until(asked_again, "the queue has its next request", 20)
-        after = [(await handle.describe()).history_length for handle in (waiting, queue)]
-        events = [(last - first) / times * asks for first, last in zip(before, after, strict=True)]
-        assert all(0 < count < MOST_EVENTS for count in events), events
-        b.release("remove_member.before")
-        for removal in (holder, waiting):
-            assert (await removal.result()).outcome == "removed"
-
-
 async def test_queue_on_a_task_queue_that_nobody_serves(bench: MakeBench) -> None:
     """Removals say so in words that an operator can act on, and go on when the queue has been terminated."""
     async with bench() as b:
@@ -281,36 +201,6 @@ async def test_end_of_a_removal_is_told_with_what_is_known_of_it(bench: MakeBenc
             assert told.outcome == told.member_id == ""
 
 
-def removal_of(b: Bench, member: str) -> WorkflowHandle[object, RemovalResult]:
-    """The removal of a member."""
-    return b.client.get_workflow_handle(workflow_id(b.lab.cluster, member), result_type=RemovalResult)
-
-
-async def queue_of(b: Bench) -> WorkflowHandle[Any, Any]:
-    """The cluster's queue, whichever run of it is the last."""
-    newest = max([run async for run in b.client.list_workflows(QUEUES)], key=lambda run: run.start_time)
-    return b.client.get_workflow_handle(newest.id)
-
-
-async def entry_in(queue: WorkflowHandle[Any, Any], removal: WorkflowHandle[Any, Any]) -> QueueEntry:
-    """A removal's entry, as its queue has it."""
-    turns: ChangeQueueState = await queue.query("state", result_type=ChangeQueueState)
-    return next(entry for entry in turns.entries if entry.workflow_id == removal.id)
-
-
-async def holds(b: Bench, removal: WorkflowHandle[Any, Any]) -> None:
-    """The queue that runs now gives the turn to this removal."""
-
-    async def has_it() -> bool:
-        try:
-            turns: ChangeQueueState = await (await queue_of(b)).query("state", result_type=ChangeQueueState)
-        except RPCError:  # the one that was terminated is the last as long as nobody has started another
-            return False
-        return [t.workflow_id for t in turns.entries if t.chain_id == turns.holder] == [removal.id]
-
-    await wait_until(has_it, f"the queue knows that {removal.id} has the turn", 20)
-
-
 async def cluster_id_of(b: Bench, member: str) -> str:
     """The etcd cluster's ID, in hex."""
     answer = await http.post(f"{b.lab.node(member).etcd_url}/v3/kv/range", {"key": "Lg=="})
@@ -336,16 +226,6 @@ async def temporal_start(b: Bench, member: str) -> tuple[int, str, str]:
     return await b.lab.temporal(*start, *same)
 
 
-async def queued(b: Bench, member: str) -> None:
-    """The search attribute says that the removal waits for its turn."""
-
-    async def says_so() -> bool:
-        described = await removal_of(b, member).describe()
-        return described.typed_search_attributes.get(STATE_KEY) == "Queued"
-
-    await wait_until(says_so, f"the removal of {member} is queued", 20)
-
-
 async def told(b: Bench, member: str, *words: str, via: str) -> None:
     """The message of an EtcdMember has all these words."""
     said = [""]
@@ -355,10 +235,3 @@ async def told(b: Bench, member: str, *words: str, via: str) -> None:
         return all(word in said[-1] for word in words)
 
     await wait_until(all_words, f"EtcdMember {member} says {words}", 20, lambda: said[-1])
-
-
-def changing(result: RemovalResult) -> tuple[datetime, datetime]:
-    """When a removal began to change the cluster, and when it had done so."""
-    steps = [s for s in result.steps if s.name in ("move_leader", "await_election", "remove_member")]
-    begin, last = datetime.fromisoformat(steps[0].started), steps[-1]
-    return begin, datetime.fromisoformat(last.started) + timedelta(milliseconds=last.milliseconds)

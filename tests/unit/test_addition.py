@@ -16,7 +16,23 @@ from etcd_handoff.planning import (
     Remove,
     plan,
 )
-from tests.unit.views import CLUSTER, INDEX, A, B, C, D, E, blocked, cluster, doubt, down, hangs, leave, member, refused
+from tests.unit.builders import (
+    CLUSTER,
+    INDEX,
+    A,
+    B,
+    C,
+    D,
+    E,
+    blocked,
+    cluster,
+    doubt,
+    down,
+    hangs,
+    leave,
+    member,
+    refused,
+)
 
 URL = "https://10.0.0.9:2380"
 GOAL = MemberPresent(CLUSTER, "node9", (URL,))

@@ -15,8 +15,8 @@ from etcd_handoff.operation.commands import StepFailure, Until
 from etcd_handoff.operation.proposal import SETTLE_SECONDS
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
+from tests.unit.builders import INDEX, A, B, C, D, cluster, down, member
 from tests.unit.test_removal_loop import Drive, report, step
-from tests.unit.views import INDEX, A, B, C, D, cluster, down, member
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView

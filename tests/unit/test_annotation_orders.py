@@ -20,7 +20,8 @@ from etcd_handoff.operation.reconciler_state import (
     RunningRemoval,
 )
 from etcd_handoff.operation.standing import standing_messages
-from tests.unit.test_leave_orders import EARLY, GONE, LATE, OUT, REJOINED, THREE, TWINS, view
+from tests.unit.builders import view_of
+from tests.unit.test_leave_orders import EARLY, GONE, LATE, OUT, REJOINED, THREE, TWINS
 
 BEFORE: Final = "2025-01-01T00:00:00Z"
 NEW: Final = "b2"
@@ -162,7 +163,7 @@ def messages(state: ReconcilerState, one: MemberResource, seen: ClusterView) -> 
         (known("a2", "true"), resource("node2", NEW), REJOINED, f"{OLD_ANNOTATION} for member a2: take it away"),
         (None, resource("node2", "a2", annotation_since=EARLY), THREE, f"{OLD_ANNOTATION}: take it away"),
         (known(), resource("node2", "a2", "yes"), THREE, "is 'yes'; write true, or the member's ID, a2"),
-        (known(), resource("node2", "a2"), view(("a2", "renamed")), "carries the ID of renamed (a2)"),
+        (known(), resource("node2", "a2"), view_of(("a2", "renamed")), "carries the ID of renamed (a2)"),
         (known(), resource("node2", "a2"), THREE, ""),
         (known("a2", "true"), resource("node2", "a2", **OUT), GONE, ""),
     ],

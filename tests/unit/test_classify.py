@@ -33,7 +33,15 @@ from etcd_handoff.errors import (
     UnknownOutcomeError,
     UnreachableError,
 )
-from etcd_handoff.etcd.errors import classify, readable
+from etcd_handoff.etcd.errors import (
+    BY_MESSAGE,
+    GRANT_ROOT,
+    NO_ANSWER_REMEDY,
+    classify,
+    permission_remedy,
+    readable,
+    remedy_for,
+)
 from etcd_handoff.kubernetes import errors as kubernetes_errors
 
 DEFINITE = [
@@ -195,6 +203,14 @@ def test_grpc_speaks_in_a_few_words(said: str, code: str, text: str) -> None:
 def test_etcds_own_words_stay(said: str) -> None:
     """They are constants that operators search for."""
     assert readable(said, "UNKNOWN") == said
+
+
+@pytest.mark.parametrize("words", [words for words, error in BY_MESSAGE if error is EtcdPermissionError])
+def test_refused_permission_has_one_remedy_everywhere(words: str) -> None:
+    """Workflows and the command line give the same one, made for these words; words of another etcd want the role."""
+    said = f"etcdserver: {words}"
+    assert permission_remedy(said) == remedy_for(said) != NO_ANSWER_REMEDY
+    assert permission_remedy("etcdserver: something new") == GRANT_ROOT
 
 
 def test_deadline_names_the_time() -> None:

@@ -18,26 +18,9 @@ from etcd_handoff.cli.render.table import table
 from etcd_handoff.cli.status import status_exit
 from etcd_handoff.cluster_view import Alarm, ClusterView, Doubt, MemberView
 from etcd_handoff.contract import HandoffState, Outcome, Progress, RemovalRequest, RemovalResult, Step, StepOutcome
+from tests.unit.builders import CLUSTER, cluster, down, member
 
 FOREIGN = Doubt(kind="MixedClusters", text="endpoint 3 answers for cluster def", remedy="take it out")
-
-
-def member(number: int, **fields: object) -> MemberView:
-    """Member `n<number>` of a cluster that n1 leads."""
-    answers = {"reachable": True, "serves_reads": True, "leader_id": "1", "term": 7, "raft_index": 100}
-    answers |= {"version": "3.6.16"}
-    return MemberView.model_validate({"id": f"{number:x}", "name": f"n{number}", **answers, **fields})
-
-
-def silent(number: int) -> MemberView:
-    """A member that does not answer."""
-    return MemberView(id=f"{number:x}", name=f"n{number}", note="connection refused")
-
-
-def cluster(*members: MemberView, doubts: tuple[Doubt, ...] = (), alarms: tuple[Alarm, ...] = ()) -> ClusterView:
-    """A view of `members`, of three healthy ones when none are given."""
-    three = (member(1), member(2), member(3))
-    return ClusterView(cluster_id="abc", members=members or three, doubts=doubts, alarms=alarms)
 
 
 def resource(name: str, member_id: str, joined: str) -> dict[str, Any]:
@@ -57,7 +40,7 @@ def step(name: str = "check_leader", **fields: object) -> Step:
 
 def result(**fields: object) -> RemovalResult:
     """A removal that went well."""
-    usual = {"cluster": "prod", "cluster_id": "abc", "member_id": "1", "member_name": "n1"}
+    usual = {"cluster": "prod", "cluster_id": CLUSTER, "member_id": "1", "member_name": "n1"}
     return RemovalResult.model_validate({"outcome": Outcome.REMOVED, **usual, **fields})
 
 
@@ -92,7 +75,7 @@ def test_plan_of_a_follower_goes_through_the_leader() -> None:
 
 def test_plan_at_risk_of_quorum_is_3_with_what_unblocks_it() -> None:
     """Blocked, not refused: it may pass."""
-    status, lines, planned_object = shown(cluster(member(1), member(2), silent(3)), "n2")
+    status, lines, planned_object = shown(cluster(member(1), member(2), down(3)), "n2")
     assert status == 3
     assert planned_object["reason"] == "QuorumAtRisk"
     assert planned_object["steps"] == []
@@ -119,7 +102,7 @@ def test_unknown_and_ambiguous_members_are_answered_with_those_there_are() -> No
     status, lines, _ = shown(cluster(member(1), member(2), member(3, name="2", peer_urls=("http://h3:2380",))), "2")
     assert (status, "h3:2380" in lines[0], "host and port of its peer URL" in lines[0]) == (2, True, True)
     same = [member(n, name="default", peer_urls=(f"http://h{n}:2380",)) for n in (1, 2)]
-    status, lines, _ = shown(cluster(*same, silent(3)), "default")
+    status, lines, _ = shown(cluster(*same, down(3)), "default")
     assert (status, "give the ID of the one meant" in lines[0]) == (2, True)
     assert "h1:2380" in lines[0]
 
@@ -154,7 +137,7 @@ def test_plan_of_another_cluster_than_the_profile_names_is_refused() -> None:
     status, _, found = shown(cluster(), "n2", cluster_id="def")
     assert (status, found["reason"]) == (3, "ClusterChanged")
     other = claims_of([resource("n2", "22", "True")])
-    assert shown(cluster(), "n2", cluster_id="abc", claims=other)[0] == 0
+    assert shown(cluster(), "n2", cluster_id=CLUSTER, claims=other)[0] == 0
 
 
 def test_plan_against_all_etcdmembers_waits() -> None:
@@ -210,7 +193,7 @@ def test_plan_of_a_member_that_has_left_says_how_a_removal_would_end() -> None:
     [
         ("etcdserver: permission denied", "etcdctl user grant-role"),
         ("etcdserver: user name not found", "common name"),
-        ("etcdserver: user name is empty", "give username and password_file"),
+        ("etcdserver: user name is empty", "username and password_file of a user"),
         ("etcdserver: authentication is not enabled", "take username and password_file out"),
     ],
 )
@@ -261,7 +244,7 @@ def test_member_rows_say_role_and_why_a_member_does_not_count() -> None:
     view = cluster(
         member(1),
         member(2, alarms=("NOSPACE",), note="NOSPACE"),
-        silent(3),
+        down(3),
         member(4, leader_id="3"),
         member(5, is_learner=True),
         member(6),
@@ -283,7 +266,7 @@ def test_member_rows_say_role_and_why_a_member_does_not_count() -> None:
 
 def test_view_without_agreed_leader_says_so() -> None:
     """One member's word makes no leader."""
-    view = cluster(member(1), member(2, leader_id="2"), silent(3))
+    view = cluster(member(1), member(2, leader_id="2"), down(3))
     assert "no leader that a majority agrees on" in cluster_line("prod", view)
     assert cluster_object("prod", view)["leader_id"] is None
     assert {row[2] for row in member_rows(view)} == {"voter"}

@@ -5,39 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from etcd_handoff.activity_io import Target
-from etcd_handoff.cluster_view import Alarm, ClusterView, MemberView
+from etcd_handoff.cluster_view import Alarm
 from etcd_handoff.contract import HandoffState, RemovalRequest, Step, StepOutcome
 from etcd_handoff.operation.current_details import details
 from etcd_handoff.operation.state import OperationState
+from tests.unit.builders import CLUSTER, A, B, C, D, cluster, down, member
 
-A, B, C, D = "8211f1d0f64f3269", "91bc3c398fb3c146", "fd422379fda50e48", "c0ffee"
 REQUEST = RemovalRequest(cluster="prod", member="node1", reason="new disk")
-PINNED = Target(cluster_id="cdf818194e3a8c32", member_id=B, member_name="node1")
+PINNED = Target(cluster_id=CLUSTER, member_id=B, member_name="node1")
 
 
-def member(member_id: str, name: str, *, reachable: bool = True, learner: bool = False, note: str = "") -> MemberView:
-    """A member that follows A at term 7."""
-    return MemberView(
-        id=member_id,
-        name=name,
-        is_learner=learner,
-        reachable=reachable,
-        serves_reads=reachable,
-        leader_id=A if reachable else None,
-        term=7 if reachable else 0,
-        raft_index=4711 if reachable else 0,
-        note=note,
-    )
-
-
-VIEW = ClusterView(
-    cluster_id="cdf818194e3a8c32",
-    members=(
-        member(D, "", learner=True),
-        member(A, "node0"),
-        member(B, "node1"),
-        member(C, "node2", reachable=False, note="connection refused"),
-    ),
+VIEW = cluster(
+    member(D, name="", is_learner=True),
+    member(A, raft_index=4711),
+    member(B),
+    down(C),
 )
 
 
@@ -89,7 +71,7 @@ def test_page_says_what_happens_and_what_it_waits_for() -> None:
 def test_page_lists_each_member_with_role_and_state() -> None:
     """Name and ID, leader, voter or learner, healthy or why not."""
     text = details(state())
-    assert "cdf818194e3a8c32" in text
+    assert CLUSTER in text
     for word in ("node0", "leader", "healthy", "4711"):
         assert word in row(text, A)
     for word in ("node2", "voter", "connection refused"):

@@ -11,33 +11,16 @@ from etcd_handoff.cli import doctor_checks as checks
 from etcd_handoff.cli import doctor_endpoints as endpoints
 from etcd_handoff.cli.doctor_checks import CheckResult
 from etcd_handoff.cli.etcdmembers import compare_resources, peer_addresses
-from etcd_handoff.cli.remedies import NO_ANSWER, remedy_for
 from etcd_handoff.cli.render.doctor import check_lines, check_object
 from etcd_handoff.cli.render.members import alarm_lines
 from etcd_handoff.cluster_view import Alarm, ClusterView, Doubt, MemberView
 from etcd_handoff.doubts import ResourceClaim
+from etcd_handoff.etcd.errors import NO_ANSWER_REMEDY, remedy_for
 from etcd_handoff.exit_status import worst_exit
+from tests.unit.builders import CLUSTER, cluster, down, member
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 DOUBT = Doubt(kind="ListsDiffer", text="member 1 lists 1, 2; member 3 lists 3", remedy="stop the wrong one")
-
-
-def member(number: int, **fields: object) -> MemberView:
-    """Member `n<number>` of a cluster that n1 leads."""
-    answers = {"reachable": True, "serves_reads": True, "leader_id": "1", "term": 7, "raft_index": 100}
-    usual = {**answers, "version": "3.6.16", "peer_urls": (f"https://10.0.0.{number}:2380",)}
-    return MemberView.model_validate({"id": f"{number:x}", "name": f"n{number}", **usual, **fields})
-
-
-def silent(number: int) -> MemberView:
-    """A member that does not answer."""
-    where = (f"https://10.0.0.{number}:2380",)
-    return MemberView(id=f"{number:x}", name=f"n{number}", note="connection refused", peer_urls=where)
-
-
-def cluster(*members: MemberView, alarms: tuple[Alarm, ...] = ()) -> ClusterView:
-    """A view of `members`, of three healthy ones when none are given."""
-    return ClusterView(cluster_id="abc", members=members or (member(1), member(2), member(3)), alarms=alarms)
 
 
 def failed(view: ClusterView, doubt: Doubt | None = None) -> dict[str, str]:
@@ -58,7 +41,7 @@ def test_healthy_cluster_passes_all_checks() -> None:
     ("view", "doubt", "checks"),
     [
         (cluster(), DOUBT, {"one cluster"}),
-        (cluster(member(1), member(2), silent(3)), None, {"quorum"}),
+        (cluster(member(1), member(2), down(3)), None, {"quorum"}),
         (cluster(member(1), member(2), member(3, serves_reads=False)), None, {"quorum"}),
         (cluster(member(1, leader_id=None), member(2, leader_id=None), member(3)), None, {"leader", "quorum"}),
         (cluster(member(1), member(2), member(3, alarms=("NOSPACE",))), None, {"alarms"}),
@@ -90,7 +73,7 @@ def test_no_remedy_takes_a_member_out_that_may_live() -> None:
     joining = MemberView(id="7", name="", note="not started")
     remedy = failed(cluster(member(1), member(2), joining))["quorum"]
     assert remedy == "start 7, which was added and has not joined yet"
-    remedy = failed(cluster(member(1), member(2), silent(3)))["quorum"]
+    remedy = failed(cluster(member(1), member(2), down(3)))["quorum"]
     assert "make them reachable from here" in remedy
     records = checks.check_resources("kubernetes a", compare_resources(cluster(), []))
     assert records.status == 1
@@ -102,7 +85,11 @@ def test_no_remedy_takes_a_member_out_that_may_live() -> None:
 
 def answers(number: int, *, by: int | None = None, **fields: Any) -> endpoints.Endpoint:
     """Endpoint `number`, at which member `by` answers, that of its own number as a rule."""
-    usual: dict[str, Any] = {"cluster_id": "abc", "members": frozenset({f"{by or number:x}"}), "advertised": own_urls()}
+    usual: dict[str, Any] = {
+        "cluster_id": CLUSTER,
+        "members": frozenset({f"{by or number:x}"}),
+        "advertised": own_urls(),
+    }
     return endpoints.Endpoint(number, f"https://10.0.0.{number}:2379", **{**usual, **fields})
 
 
@@ -136,8 +123,8 @@ def test_endpoints_that_answer_are_well() -> None:
 @pytest.mark.parametrize(
     ("error", "remedy"),
     [
-        ("connection refused", NO_ANSWER),
-        ("no answer within 1 s", NO_ANSWER),
+        ("connection refused", NO_ANSWER_REMEDY),
+        ("no answer within 1 s", NO_ANSWER_REMEDY),
         ("etcdserver: authentication failed, invalid user ID or password", "correct username, and the password"),
         ("etcdserver: user name not found", "common name"),
         ("TLS handshake failed (the certificate is for another name)", "set tls_server_name"),
@@ -175,14 +162,14 @@ def test_endpoint_is_nobodys_when_all_members_answer_elsewhere() -> None:
 def test_silent_endpoint_stays_a_failure_while_it_may_be_a_members() -> None:
     """A member that is down, a view in doubt, and a node that joined again under the name of one that left."""
     (_, _, found) = results(
-        endpoints.ClusterFacts(cluster(member(1), member(2), silent(3))), answers(1), answers(2), nobody(3)
+        endpoints.ClusterFacts(cluster(member(1), member(2), down(3))), answers(1), answers(2), nobody(3)
     )
     assert found.status == 4
     (_, _, found) = results(
         endpoints.ClusterFacts(None, LEFT.claims, LEFT.addresses), answers(1), answers(2), nobody(3)
     )
     assert found.status == 4
-    again = cluster(member(1), member(2), silent(4).model_copy(update={"name": "n3"}))
+    again = cluster(member(1), member(2), down(4).model_copy(update={"name": "n3"}))
     (_, _, found) = results(
         endpoints.ClusterFacts(again, LEFT.claims, LEFT.addresses), answers(1), answers(2), nobody(3)
     )
@@ -223,7 +210,7 @@ def test_members_on_loopback_that_all_answer_are_well() -> None:
 def test_shared_advertised_url_is_a_failure_only_while_a_member_is_missing() -> None:
     """Beside one endpoint for each member in the profile it does no harm."""
     urls = dict.fromkeys("123", ("https://etcd.example:2379",))
-    (found,) = endpoints.check_advertised([answers(1, advertised=urls)], cluster(member(1), silent(2), silent(3)))
+    (found,) = endpoints.check_advertised([answers(1, advertised=urls)], cluster(member(1), down(2), down(3)))
     assert (found.status, "n1, n2, n3 advertise one URL" in found.detail) == (1, True)
     three = [answers(n, advertised=urls) for n in (1, 2, 3)]
     (found,) = endpoints.check_advertised(three, cluster())

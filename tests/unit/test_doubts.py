@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from etcd_handoff import doubts, planning
 from etcd_handoff.cluster_view import ClusterView, Doubt
 from etcd_handoff.doubts import Answer, Binding, ResourceClaim, bound, contradiction, contradictions, expected, witness
-from tests.unit.views import CLUSTER, INDEX, A, B, C, D, cluster, doubt, down, member
+from tests.unit.builders import CLUSTER, INDEX, A, B, C, D, cluster, doubt, down, member
 
 OTHER: Final = "1"
 BOTH: Final = frozenset({A, B})

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etcd_handoff.cluster_view import ClusterView, Doubt, MemberView, quorum
+from etcd_handoff.cluster_view import ClusterView, Doubt, quorum
 from etcd_handoff.doubts import (
     CLUSTER_CHANGED,
     CLUSTER_RESTORED,
@@ -18,11 +18,7 @@ from etcd_handoff.doubts import (
 from etcd_handoff.etcdmember import HELD_BACK
 from etcd_handoff.operation import drift
 from etcd_handoff.operation.matching import member_of
-
-
-def view(*members: tuple[str, str], cluster_id: str = "cafe") -> ClusterView:
-    """Members by ID and name."""
-    return ClusterView(cluster_id=cluster_id, members=tuple(MemberView(id=i, name=name) for i, name in members))
+from tests.unit.builders import view_of
 
 
 def claim(name: str, member_id: str, joined: str = "True") -> ResourceClaim:
@@ -37,10 +33,10 @@ def full(voters: int) -> list[ResourceClaim]:
 
 def only(*numbers: int) -> ClusterView:
     """The list with these of its members."""
-    return view(*((f"a{n}", f"node{n}") for n in numbers))
+    return view_of(*((f"a{n}", f"node{n}") for n in numbers))
 
 
-FOREIGN = view(("f1", "stranger"))
+FOREIGN = view_of(("f1", "stranger"))
 
 
 def test_foreign_list_is_held_with_both_sides_named() -> None:
@@ -78,13 +74,13 @@ def test_removals_of_ours_explain_who_is_absent() -> None:
     """However many they took out, and though no other EtcdMember says Joined=True any more."""
     assert drift.hold(only(0), full(3), explained={"a1", "a2"}) is None
     assert drift.hold(only(0), full(3), explained={"a1"}) is None
-    assert drift.hold(view(("b9", "new")), full(1), explained={"a0"}) is None
+    assert drift.hold(view_of(("b9", "new")), full(1), explained={"a0"}) is None
 
 
 def test_what_says_so_already_or_takes_a_new_id_on_turns_nothing() -> None:
     """Joined=False stays, and a node that joined again under its name stays Joined=True."""
     claims = [claim("node0", "a0"), claim("node1", "a1", "False"), claim("node2", "a2", "False"), claim("node3", "a3")]
-    assert drift.hold(view(("a0", "node0"), ("b3", "node3")), claims) is None
+    assert drift.hold(view_of(("a0", "node0"), ("b3", "node3")), claims) is None
 
 
 def test_no_etcdmembers_hold_nothing() -> None:
@@ -126,7 +122,7 @@ claims_ = st.lists(
     max_size=6,
 )
 views = st.lists(st.tuples(ids, st.sampled_from([f"node{n}" for n in range(6)])), unique=True, max_size=6).map(
-    lambda members: view(*dict(members).items())
+    lambda members: view_of(*dict(members).items())
 )
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from etcd_handoff.cluster_view import ClusterView, MemberView
 from etcd_handoff.etcdmember import OLD_REQUEST
 from etcd_handoff.operation import leave_orders
 from etcd_handoff.operation.leave_orders import MemberToRemove
@@ -15,13 +14,12 @@ from etcd_handoff.operation.matching import member_of
 from etcd_handoff.operation.member_resources import MemberResource
 from etcd_handoff.operation.reconciler_state import LeaveOrder
 from etcd_handoff.operation.standing import standing_messages
+from tests.unit.builders import view_of
+
+if TYPE_CHECKING:
+    from etcd_handoff.cluster_view import ClusterView
 
 EARLY, LATE = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
-
-
-def view(*members: tuple[str, str]) -> ClusterView:
-    """Members by ID and name."""
-    return ClusterView(cluster_id="cafe", members=tuple(MemberView(id=i, name=name) for i, name in members))
 
 
 def resource(name: str, member_id: str = "", *, leave: bool = True, **fields: object) -> MemberResource:
@@ -36,10 +34,10 @@ def about(one: MemberResource, seen: ClusterView, before: LeaveOrder | None = No
     return leave_orders.updated(known, [one, *others], seen)[one.uid].member_id
 
 
-THREE = view(("a1", "node1"), ("a2", "node2"), ("a3", "node3"))
-REJOINED = view(("a1", "node1"), ("b2", "node2"), ("a3", "node3"))
-GONE = view(("a1", "node1"), ("a3", "node3"))
-TWINS = view(("b2", "node2"), ("c2", "node2"))
+THREE = view_of(("a1", "node1"), ("a2", "node2"), ("a3", "node3"))
+REJOINED = view_of(("a1", "node1"), ("b2", "node2"), ("a3", "node3"))
+GONE = view_of(("a1", "node1"), ("a3", "node3"))
+TWINS = view_of(("b2", "node2"), ("c2", "node2"))
 UNFLAGGED = LeaveOrder(uid="uid-node2", generation=1)
 OUT: Final[dict[str, Any]] = {"joined": "False", "joined_since": EARLY}
 SAID_OUT = UNFLAGGED.model_copy(update={"status_digest": resource("node2", "a2", leave=False, **OUT).status_digest})
@@ -67,7 +65,7 @@ SAID_OUT = UNFLAGGED.model_copy(update={"status_digest": resource("node2", "a2",
         # Without an ID, the only one of the name.
         (UNFLAGGED, resource("node2"), THREE, "a2"),
         (UNFLAGGED, resource("node2"), TWINS, ""),
-        (UNFLAGGED, resource("node2"), view(("a2", "Node2")), "a2"),
+        (UNFLAGGED, resource("node2"), view_of(("a2", "Node2")), "a2"),
         # Set by ourselves: nobody's wish.
         (UNFLAGGED, resource("node2", "a2", leave_by_us=True), THREE, ""),
         (SAID_OUT, resource("node2", "a2", leave_by_us=True, **OUT), REJOINED, ""),
@@ -113,23 +111,23 @@ def test_namesake_that_another_etcdmember_speaks_of_is_nobody_s() -> None:
 
 def test_decimal_id_is_read_as_what_it_is() -> None:
     """Where a listed member has it and none has it in hex."""
-    decimal = view(("4d2", "node2"), ("a3", "node3"))
+    decimal = view_of(("4d2", "node2"), ("a3", "node3"))
     assert about(resource("node2", "1234"), decimal) == "4d2"
-    assert about(resource("node2", "1234"), view(("4d2", "node3"), ("1234", "node2"))) == "1234"
+    assert about(resource("node2", "1234"), view_of(("4d2", "node3"), ("1234", "node2"))) == "1234"
 
 
 @pytest.mark.parametrize(
     ("one", "member_id", "seen", "started"),
     [
         (resource("node2", "a2"), "a2", THREE, MemberToRemove("a2", "node2")),
-        (resource("node2", "a2"), "a2", view(("a2", "Node2")), MemberToRemove("a2", "Node2")),
-        (resource("node2", "a2"), "a2", view(("a2", "")), MemberToRemove("a2", "a2")),
+        (resource("node2", "a2"), "a2", view_of(("a2", "Node2")), MemberToRemove("a2", "Node2")),
+        (resource("node2", "a2"), "a2", view_of(("a2", "")), MemberToRemove("a2", "a2")),
         (resource("node2", "b2"), "b2", TWINS, MemberToRemove("b2", "b2")),
         (resource("node2", "a2"), "", THREE, None),
         (resource("node2", "a2"), "a2", GONE, None),
         (resource("node2", "b2"), "a2", REJOINED, None),
         (resource("node2", "a3"), "a3", THREE, None),
-        (resource("node2", "a2"), "a2", view(("a2", "renamed")), None),
+        (resource("node2", "a2"), "a2", view_of(("a2", "renamed")), None),
         (resource("node2", "a2", leave=False), "a2", THREE, None),
     ],
 )
@@ -153,7 +151,7 @@ def test_present_member_says_why_its_flag_starts_nothing() -> None:
     assert old.startswith(OLD_REQUEST)
     assert "for member a2: take it back, and set it again" in old
     assert said(resource("node2", "a2"), "", THREE).startswith(f"{OLD_REQUEST}: take it back")
-    renamed = view(("a2", "renamed"))
+    renamed = view_of(("a2", "renamed"))
     assert "carries the ID of renamed (a2)" in said(resource("node2", "a2"), "a2", renamed)
     assert said(resource("node2", "a2"), "a2", THREE) == ""
     assert said(resource("node2", "a2", leave=False), "", THREE) == ""
@@ -302,7 +300,7 @@ class World:
     def view(self) -> ClusterView:
         """The member list."""
         own = [(self.now.member_id, "node2")] if self.now.member_id else []
-        return view(("a1", "node1"), *own)
+        return view_of(("a1", "node1"), *own)
 
     @property
     def key(self) -> tuple[object, ...]:

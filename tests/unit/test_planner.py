@@ -14,7 +14,7 @@ from etcd_handoff.planning import (
     lag,
     plan,
 )
-from tests.unit.views import CLUSTER, INDEX, A, B, C, D, E, blocked, cluster, down, hangs, leave, member, refused
+from tests.unit.builders import CLUSTER, INDEX, A, B, C, D, E, blocked, cluster, down, hangs, leave, member, refused
 
 # --- steps ------------------------------------------------------------------------------------------------------------
 

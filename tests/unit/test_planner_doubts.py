@@ -12,7 +12,7 @@ from etcd_handoff.planning import (
     Reason,
     Refused,
 )
-from tests.unit.views import A, B, C, D, blocked, doubt, down, leave, member, refused
+from tests.unit.builders import A, B, C, D, blocked, doubt, down, leave, member, refused
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import MemberView

@@ -14,7 +14,7 @@ from etcd_handoff.planning import (
     plan,
     warnings,
 )
-from tests.unit.views import CLUSTER, INDEX, A, B, C, D, E, blocked, cluster, down, hangs, leave, member
+from tests.unit.builders import CLUSTER, INDEX, A, B, C, D, E, blocked, cluster, down, hangs, leave, member
 
 # --- who works --------------------------------------------------------------------------------------------------------
 

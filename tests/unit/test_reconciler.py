@@ -23,7 +23,7 @@ from etcd_handoff.operation.reconciler_state import (
     RunningRemoval,
 )
 from etcd_handoff.operation.removal_progress import FollowRemovalResult
-from tests.unit.views import A, B, C, cluster, member
+from tests.unit.builders import A, B, C, cluster, member
 from workflows import requested_removals
 from workflows.reconcile_members import ReconcileEtcdMembers
 from workflows.requested_removals import RequestedRemovals

@@ -17,7 +17,7 @@ from etcd_handoff.operation.proposal import SETTLE_SECONDS
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.recording import CALL_SECONDS, FIRST_CALL_SECONDS
 from etcd_handoff.operation.state import OperationState
-from tests.unit.views import A, B, C, cluster, down, member
+from tests.unit.builders import A, B, C, cluster, down, member
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView

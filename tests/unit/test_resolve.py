@@ -12,7 +12,7 @@ from etcd_handoff.planning import (
     is_member_id,
     resolve,
 )
-from tests.unit.views import A, B, C, D, cluster, down, member
+from tests.unit.builders import A, B, C, D, cluster, down, member
 
 # --- resolve ----------------------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ from etcd_handoff.planning import (
 )
 from etcd_handoff.planning.projection import after
 from tests.unit import addition_judge, planner_judge
-from tests.unit.views import CLUSTER, INDEX, A, B, C, cluster, down, hangs, member
+from tests.unit.builders import CLUSTER, INDEX, A, B, C, cluster, down, hangs, member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

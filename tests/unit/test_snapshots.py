@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from activities import snapshots
-from etcd_handoff.cluster_view import ClusterView, MemberView
 from etcd_handoff.errors import UnreachableError
+from tests.unit.builders import cluster, down, member
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -120,15 +120,6 @@ def test_newest_are_kept_and_nobody_elses_file_is_touched(tmp_path: Path) -> Non
     assert left == {*strangers, *ours[3:], parts[1], f"prod-{RUNS[7]}.db"}
 
 
-def view(*healthy: str, leader: str) -> ClusterView:
-    """Voters 1 to 3, some of them healthy."""
-    members = tuple(
-        MemberView(id=n, name=f"node{n}", reachable=n in healthy, serves_reads=n in healthy, leader_id=leader, term=1)
-        for n in ("1", "2", "3")
-    )
-    return ClusterView(cluster_id="c", members=members)
-
-
 @pytest.mark.parametrize(
     ("healthy", "leader", "target", "source"),
     [
@@ -140,6 +131,7 @@ def view(*healthy: str, leader: str) -> ClusterView:
 )
 def test_source_is_a_follower_that_stays(healthy: str, leader: str, target: str, source: str) -> None:
     """The leader has enough to do, and the target may be sick."""
-    found = snapshots.source_of(view(*healthy, leader=leader), target)
+    voters = (member(n, leader) if f"{n}" in healthy else down(n) for n in (1, 2, 3))
+    found = snapshots.source_of(cluster(*voters), target)
     assert found is not None
     assert found.id == source

@@ -19,7 +19,7 @@ from etcd_handoff.etcdmember import LEAVE_ANNOTATION, old_annotation
 from etcd_handoff.operation.drift import Hold
 from etcd_handoff.operation.member_resources import StandingMessage, SyncMembersInput, SyncMembersResult
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
-from tests.unit.views import A, B, C, cluster, doubt, member
+from tests.unit.builders import A, B, C, cluster, doubt, member
 
 WRONG = {"conditions": [{"type": "Joined", "status": "False"}]}
 FORBIDDEN = [AdmissionError("403: freeze"), KubernetesPermissionError("403: x"), RejectedError("422: x")]

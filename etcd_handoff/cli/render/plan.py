@@ -39,7 +39,7 @@ def plan_object(plan: RemovalPlan, view: ClusterView) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "member_id": plan.member_id or None,
         "member_name": member.name if member else "",
-        "decision": type(decision).__name__.lower() if decision else ("unknown" if plan.status else "done"),
+        "decision": plan.word,
         "steps": list(plan.steps),
         "warnings": list(plan.warnings),
     }

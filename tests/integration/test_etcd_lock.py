@@ -1,0 +1,61 @@
+"""The lock in a real etcd: one holder at a time, whichever worker asks."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from etcd_handoff.etcd.lock import LockAge
+from etcd_handoff.lab import wait_until
+from tests.integration.etcd_gateways import Cluster, gateway_to, roles
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_lock_has_one_holder_at_a_time(cluster: Cluster) -> None:
+    """Another one is told who has it, through whichever member; its holder may take it again, and gives it back."""
+    async with gateway_to(*cluster.endpoints) as one, gateway_to(*cluster.endpoints) as other:
+        leader, (follower, _) = roles(await one.observe())
+        await other.observe()
+        assert await one.acquire_lock("run-1", "removal of node1", leader) == ""
+        assert await other.acquire_lock("run-2", "removal of node2", follower) == "removal of node1"
+        # Another worker goes on for the same holder.
+        assert await other.acquire_lock("run-1", "removal of node1", follower) == ""
+        await other.release_lock("run-2", follower)  # not its own: nothing happens to it
+        assert await other.acquire_lock("run-2", "removal of node2", follower) == "removal of node1"
+        await one.release_lock("run-1", leader)
+        assert await other.acquire_lock("run-2", "removal of node2", follower) == ""
+        await other.release_lock("run-2", follower)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_lock_is_released_by_a_worker_that_did_not_take_it(cluster: Cluster) -> None:
+    """The one that took it may be gone; the holder's name decides, whatever the label was."""
+    async with gateway_to(*cluster.endpoints) as one, gateway_to(*cluster.endpoints) as other:
+        leader, (follower, _) = roles(await one.observe())
+        await other.observe()
+        assert await one.acquire_lock("run-1", "as the first worker calls it", leader) == ""
+        await other.release_lock("run-1", follower)
+        assert await other.acquire_lock("run-2", "", follower) == ""
+        await other.release_lock("run-2", follower)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_lock_that_is_left_behind_is_taken_over(cluster: Cluster) -> None:
+    """After it was seen unchanged for long enough; a holder that writes it anew keeps it."""
+    async with gateway_to(*cluster.endpoints) as one, gateway_to(*cluster.endpoints) as other:
+        leader, (follower, _) = roles(await one.observe())
+        await other.observe()
+        other._lock_age = LockAge(0.2)  # noqa: SLF001  # else the test takes 20 s
+        assert await one.acquire_lock("dead", "somebody", leader) == ""
+        assert await other.acquire_lock("run-2", "", follower) == "somebody"
+        await one.acquire_lock("dead", "somebody", leader)
+        await asyncio.sleep(0.25)  # the age of the revision that was seen first, which counts no more
+        assert await other.acquire_lock("run-2", "", follower) == "somebody"
+
+        async def taken() -> bool:
+            return await other.acquire_lock("run-2", "", follower) == ""
+
+        await wait_until(taken, "the lock is stale", 10)
+        assert await one.acquire_lock("dead", "somebody", leader) == "run-2"
+        await other.release_lock("run-2", follower)

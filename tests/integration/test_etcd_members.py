@@ -1,0 +1,213 @@
+"""Who answers at an endpoint of a real etcd, and what a silent or missing member is taken for."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from etcd_handoff.config import EtcdProfile
+from etcd_handoff.errors import EtcdError, UnhealthyClusterError, UnknownOutcomeError, UnreachableError
+from etcd_handoff.etcd.gateway import EtcdGateway
+from etcd_handoff.etcd.observer import Route
+from etcd_handoff.lab import Lab, LabOptions, Role, http, wait_until
+from etcd_handoff.lab.nodes import HOST
+from etcd_handoff.planning import Blocked, MemberAbsent, plan
+from tests.integration.etcd_gateways import UNKNOWN_ID, Cluster, gateway_to, refused, roles, serving, single
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from etcd_handoff.cluster_view import ClusterView
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
+async def test_foreign_cluster_in_the_profile_is_not_believed(cluster: Cluster, tmp_path: Path, *, first: bool) -> None:
+    """Wherever it stands, also while the true leader is silent: the list is ours, and the endpoint is named."""
+    ours = cluster.endpoints
+    async with single(tmp_path) as (url, etcd):
+        async with gateway_to(url) as gateway:
+            foreign = await serving(gateway, etcd)
+        profile = [url, *ours] if first else [*ours, url]
+        number = profile.index(url) + 1
+        async with gateway_to(*ours) as alone, gateway_to(*profile) as gateway:
+            cluster_id = (await alone.observe()).cluster_id
+
+            async def names_it() -> ClusterView:
+                view = await gateway.observe()
+                assert (view.cluster_id, len(view.members)) == (cluster_id, 4)
+                assert [d.kind for d in view.doubts] == ["MixedClusters"]
+                assert f"endpoint {number} of the profile answers for cluster {foreign.cluster_id}" in view.foreign[0]
+                decision = plan(view, MemberAbsent(cluster_id, UNKNOWN_ID))
+                assert isinstance(decision, Blocked), "an absent member is no reason to believe it"
+                return view
+
+            view = await names_it()
+            leader = await cluster.lab.leader()
+            cluster.lab.stop(Role.ETCD, leader)
+            try:
+                for _ in range(3):  # the others elect meanwhile: there is no list, or the true one
+                    with contextlib.suppress(UnreachableError):
+                        await names_it()
+            finally:
+                cluster.lab.resume(Role.ETCD, leader)
+            await cluster.lab.leader()
+
+            async def heard_again() -> bool:
+                with contextlib.suppress(UnreachableError):
+                    return all(m.reachable for m in (await names_it()).members)
+                return False
+
+            await wait_until(heard_again, "all members answer", 20)
+            assert view.cluster_id == cluster_id
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_cluster_of_the_profile_is_the_one_that_counts(cluster: Cluster) -> None:
+    """With another cluster_id in the profile nothing may be concluded, and both IDs are named."""
+    profile = EtcdProfile.model_validate({"endpoints": cluster.endpoints})
+    gateway = EtcdGateway(profile, "abad1dea")
+    try:
+        view = await gateway.observe()
+    finally:
+        await gateway.close()
+    assert [doubt.kind for doubt in view.doubts] == ["WrongCluster"]
+    assert "abad1dea" in view.doubts[0].text
+    assert view.cluster_id in view.doubts[0].text
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_answer_of_another_member_is_not_taken(cluster: Cluster) -> None:
+    """Behind a shared URL anybody answers: that is no answer of the member that was asked."""
+    async with gateway_to(*cluster.endpoints) as gateway:
+        view = await gateway.observe()
+        leader, (follower, _) = roles(view)
+        calls: list[tuple[Any, type[EtcdError]]] = [
+            (lambda: gateway.status_of(follower), UnreachableError),
+            (lambda: gateway.hash_at(follower, 0), UnreachableError),
+            (lambda: gateway.commit_probe(follower), UnreachableError),
+            (lambda: gateway.release_lock("run-1", follower), UnknownOutcomeError),
+        ]
+        for call, kind in calls:
+            observer = gateway._observer  # noqa: SLF001  # as if a shared URL had led to the follower before
+            observer._routes[follower] = Route(observer.route(leader).url, view.cluster_id)  # noqa: SLF001
+            await refused(call(), kind, said=f"answered where member {follower} was asked")
+            await refused(gateway.status_of(follower), UnreachableError, said="has not answered at any endpoint yet")
+            await gateway.observe()
+            await gateway.status_of(follower)
+
+
+async def test_one_url_that_all_members_advertise_leads_to_one_of_them(tmp_path: Path) -> None:
+    """The profile names one endpoint, and who is behind the shared URL is said at the others; nothing is guessed."""
+    lab = Lab(LabOptions(kubernetes=False, temporal=False, directory=tmp_path))
+    shared = lab.nodes[0].etcd_url
+    lab.options = replace(lab.options, etcd_flags=(f"--advertise-client-urls={shared}",))
+    async with lab, gateway_to(shared) as gateway:
+        view = await gateway.observe()
+        mine = await lab.member_id("node0")
+        others = [m for m in view.members if m.id != mine]
+        assert [(m.reachable, m.note) for m in others] == [(False, "its advertised URL leads to node0")] * 2
+        await refused(gateway.status_of(others[0].id), UnreachableError, said="has not answered")
+        async with gateway_to(*(node.etcd_url for node in lab.nodes)) as whole:
+            assert all(m.reachable and m.serves_reads for m in (await whole.observe()).members)
+
+
+async def test_odd_advertised_url_breaks_no_look(tmp_path: Path) -> None:
+    """Etcd takes `http://127.0.0.1:237900` without a word; its member can be seen dead, and the rest goes on."""
+    flags = (f"--advertise-client-urls=http://{HOST}:237900",)
+    options = LabOptions(kubernetes=False, temporal=False, directory=tmp_path, etcd_flags=flags)
+    async with Lab(options) as lab, gateway_to(*(node.etcd_url for node in lab.nodes[:2])) as gateway:
+        view = await gateway.observe()
+        third = view.member(await lab.member_id("node2"))
+        assert third is not None
+        assert (third.reachable, third.note) == (False, "its advertised URL is no client URL")
+        assert [m.reachable for m in view.members].count(True) == 2
+
+
+async def test_member_that_has_not_started_is_named_as_the_cause(tmp_path: Path) -> None:
+    """A cluster of one to which a second one was added has lost its majority until that one starts."""
+    async with single(tmp_path) as (url, etcd), gateway_to(url) as gateway:
+        await serving(gateway, etcd)
+        peer = f"http://{HOST}:1"
+        answer = await http.post(f"{url}/v3/cluster/member/add", {"peerURLs": [peer]})
+        added = format(int(answer["member"]["ID"]), "x")
+        await refused(gateway.observe(), UnreachableError, said=f"member {added} is listed and has not started")
+
+
+async def test_reads_that_hang_are_no_sign_of_life(tmp_path: Path) -> None:
+    """A member whose majority is stopped answers Status, and gives no list: nothing is concluded from its memory."""
+    async with Lab(LabOptions(kubernetes=False, temporal=False, directory=tmp_path)) as lab:
+        urls = [node.etcd_url for node in lab.nodes]
+        async with gateway_to(*urls, call_timeout_seconds=0.5) as gateway:
+            leader, followers = roles(await gateway.observe())
+            name_of = {await lab.member_id(node.name): node.name for node in lab.nodes}
+            for follower in followers:
+                lab.stop(Role.ETCD, name_of[follower])
+            assert (await gateway.status_of(leader))[1] > 0
+            await refused(gateway.observe(), UnreachableError, said="no answer within 0.5 s")
+            await refused(gateway.commit_probe(leader), UnreachableError, said="no answer within 1 s")
+            await refused(gateway.acquire_lock("run-1", "", leader), UnknownOutcomeError, said="no answer within 1 s")
+
+
+async def test_silent_and_dead_members(tmp_path: Path) -> None:
+    """A read says unreachable, a change says unknown, in a few words; etcd's guard refuses while it has too few."""
+    async with Lab(LabOptions(kubernetes=False, temporal=False, directory=tmp_path)) as lab:
+        urls = [node.etcd_url for node in lab.nodes]
+        async with gateway_to(*urls, call_timeout_seconds=0.5, change_timeout_seconds=0.5) as gateway:
+            leader, (stopped, other) = roles(await gateway.observe())
+            name_of = {await lab.member_id(node.name): node.name for node in lab.nodes}
+
+            lab.stop(Role.ETCD, name_of[stopped])
+            await refused(gateway.status_of(stopped), UnreachableError, said="no answer within 0.5 s")
+            await refused(gateway.remove_member(UNKNOWN_ID, stopped), UnknownOutcomeError, said="no answer within")
+            await refused(gateway.move_leader(leader, stopped), UnknownOutcomeError, said="no answer within")
+            lab.resume(Role.ETCD, name_of[stopped])
+            await lab.leader()
+
+            leader, (dead, other) = roles(await gateway.observe())
+            await lab.kill(Role.ETCD, name_of[dead])
+            await refused(gateway.status_of(dead), UnreachableError)
+            await refused(gateway.remove_member(UNKNOWN_ID, dead), UnknownOutcomeError)
+            view = await gateway.observe()
+            gone = view.member(dead)
+            assert gone is not None
+            assert (gone.reachable, gone.note) == (False, "connection refused")
+            await missed(lab, by=name_of[leader], peer=dead)
+            await refused(gateway.remove_member(other, leader), UnhealthyClusterError, said="unhealthy cluster")
+
+            await lab.kill(Role.ETCD, name_of[other])
+            await refused(gateway.observe(), UnreachableError, said="none of 3 endpoints gives a linearizable")
+
+
+async def test_removal_answers_with_the_membership_after_it(tmp_path: Path) -> None:
+    """As the asked member has applied it, and as a linearizable list has it right after."""
+    options = LabOptions(kubernetes=False, temporal=False, directory=tmp_path)
+    async with Lab(options) as lab, gateway_to(*(node.etcd_url for node in lab.nodes)) as gateway:
+        view = await gateway.observe()
+        leader, (target, other) = roles(view)
+        left: list[frozenset[str]] = []
+
+        async def removed() -> bool:
+            with contextlib.suppress(UnhealthyClusterError):  # etcd is too young to take a change
+                left.append(await gateway.remove_member(target, leader))
+            return bool(left)
+
+        await wait_until(removed, "etcd takes the removal", 20)
+        assert left == [{leader, other}]
+        assert await gateway.member_ids() == left[0]
+        assert {m.id for m in view.only(left[0]).members} == {leader, other}
+
+
+async def missed(lab: Lab, *, by: str, peer: str) -> None:
+    """The member `by` has noticed that `peer` is gone; until then its guard counts it as connected."""
+    url = f"{lab.node(by).etcd_url}/metrics"
+
+    async def noticed() -> bool:
+        _, text = await http.request(url)
+        lines = [line for line in text.splitlines() if line.startswith("etcd_network_active_peers{")]
+        return any(f'Remote="{peer}"' in line and line.endswith(" 0") for line in lines)
+
+    await wait_until(noticed, f"{by} misses {peer}", 20)

@@ -1,0 +1,156 @@
+"""`spec.leave` through one front door: set twice, taken back, set again, and written beside by somebody else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+from etcd_handoff.lab import http, wait_until
+from etcd_handoff.lab.nodes import bearer
+from tests.integration.conftest import joined_condition, open_bench, removal_id, watched
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.integration.conftest import Bench, FrontDoor
+
+
+HOLDS = ("move_leader.before", "remove_member.after")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FrontDoor]:
+    """One front door for orders of several tests: each takes one member out, of six."""
+    failpoints = ";".join(f"{point}=hold" for point in HOLDS)
+    workers = ("node0", "node1", "node2")
+    folder = tmp_path_factory.mktemp("front-door")
+    async with open_bench(folder, nodes=6, workers=workers, failpoints=failpoints) as b:
+        yield await watched(b)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_patched_leader_is_out_seen_through_another_api_server(shared: FrontDoor) -> None:
+    """One removal although it is flagged twice, no write fails, and kubectl tells what happened and when."""
+    door, b = shared, shared.bench
+    b.arm()
+    leader = await b.lab.leader()
+    one, other = b.others(leader)[:2]
+    before = (await b.lab.etcdmembers(one))[leader]["status"]["conditions"][0]["lastTransitionTime"]
+    writer = await b.writer(one)
+    await asyncio.gather(door.flag(leader, via=one), door.flag(leader, via=leader))
+    await door.out(leader, via=other)
+    await b.judge({leader}, await writer.stop())
+    status = await door.status(leader, other)
+    assert (status["message"], status["reconcileStatus"]) == ("Member removed from cluster", "Success")
+    assert status["conditions"][0]["lastTransitionTime"] >= before
+    runs = [run async for run in b.client.list_workflows(f"WorkflowId = '{removal_id(b, leader)}'")]
+    assert len(runs) <= 1
+    events = json.loads(await b.lab.kubectl("get", "events", "-o", "json", context=other))["items"]
+    # API servers write events of their own, some about no object.
+    reasons = {e["reason"] for e in events if e["involvedObject"].get("name") == leader}
+    assert {"MoveLeader", "RemoveMember", "Removed"} <= reasons
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_somebody_patches_the_same_resource_all_the_time(shared: FrontDoor) -> None:
+    """Conflicts are read again: the leader is removed and told, and a lie is put right, while the writer goes on."""
+    door, b = shared, shared.bench
+    b.arm()
+    leader = await b.lab.leader()
+    one, other = b.others(leader)[:2]
+    async with patching(b, leader, one), patching(b, other, one):
+        await door.flag(leader, via=one)
+        await door.out(leader, via=other)
+        await b.lie(other, {"conditions": [joined_condition("False")]}, via=one)
+        await b.lab.kubectl("wait", f"etcdmember/{other}", "--for", "condition=Joined=True", context=one, timeout="60s")
+    await b.judge({leader})
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_leave_taken_back_in_time_and_set_again(shared: FrontDoor) -> None:
+    """Before the point of no return the member stays and its EtcdMember says so; a later flag is a new order."""
+    door, b = shared, shared.bench
+    b.arm("move_leader.before")
+    leader = await b.lab.leader()
+    other = b.others(leader)[0]
+    await door.flag(leader, via=other)
+    await b.reached("move_leader.before")
+    await door.says(leader, "Handing leadership", via=other)
+    await door.flag(leader, leave=False, via=other)
+    await door.says(leader, "Leave was taken back", via=other)
+    await b.judge(set())
+    assert await b.lab.leader() == leader
+    await door.flag(leader, via=other)
+    await door.out(leader, via=other)
+    await b.judge({leader})
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_leave_taken_back_too_late(shared: FrontDoor) -> None:
+    """What etcd has done is told, not undone."""
+    door, b = shared, shared.bench
+    b.arm("remove_member.after")
+    leader = await b.lab.leader()
+    other = b.others(leader)[0]
+    await door.flag(leader, via=other)
+    await b.reached("remove_member.after")
+    await door.flag(leader, leave=False, via=other)
+
+    async def noticed() -> bool:
+        return not [m for m in (await door.watching())["members"] if m["leave"] and m["name"] == leader]
+
+    await wait_until(noticed, "the watcher has seen that leave was taken back", 20)
+    b.release("remove_member.after")
+    await door.out(leader, via=other)
+    await b.judge({leader})
+    assert (await door.status(leader, other))["message"] == "Member removed from cluster"
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_removal_that_failed_is_tried_again_at_once_when_the_spec_changes(shared: FrontDoor) -> None:
+    """Terminated from outside, it rests; the new order starts before the rest is over."""
+    door, b = shared, shared.bench
+    b.arm("move_leader.before")
+    leader = await b.lab.leader()
+    other = b.others(leader)[0]
+    await door.flag(leader, via=other)
+    await b.reached("move_leader.before")
+    removal = b.client.get_workflow_handle(removal_id(b, leader))
+    await removal.terminate("by the test")
+    await door.says(leader, "terminated", "tried again in 15 s", via=other)
+    (retry,) = (await door.watching())["retries"]
+    b.release("move_leader.before")
+    await door.flag(leader, leave=False, via=other)
+    await door.flag(leader, via=other)
+    await door.out(leader, via=other)
+    assert (await removal.describe()).start_time.timestamp() < retry["at_seconds"]
+    await b.judge({leader})
+
+
+@contextlib.asynccontextmanager
+async def patching(b: Bench, member: str, via: str) -> AsyncIterator[None]:
+    """A client writes an annotation of this EtcdMember in a closed loop."""
+    url = f"{b.lab.node(via).api_url}/apis/etcd.k0sproject.io/v1beta1/etcdmembers/{member}"
+    headers = {**bearer(), "Content-Type": "application/merge-patch+json"}
+    stored = 0
+
+    async def patch_on() -> None:
+        nonlocal stored
+        for number in itertools.count():
+            body = {"metadata": {"annotations": {"number": str(number)}}}
+            status, _ = await http.request(url, body, method="PATCH", headers=headers)
+            stored += status == 200
+
+    writing = asyncio.create_task(patch_on())
+    try:
+        yield
+    finally:
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+    assert stored > 10, "nobody got in the way, so nothing was tested"

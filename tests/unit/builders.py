@@ -1,0 +1,88 @@
+"""Views of clusters to plan on, and what is expected of a decision."""
+
+from __future__ import annotations
+
+from etcd_handoff.cluster_view import ClusterView, Doubt, MemberView
+from etcd_handoff.planning import Blocked, Decision, MemberAbsent, Reason, Refused, plan
+
+CLUSTER = "cdf818194e3a8c32"
+A, B, C, D, E = (
+    "8211f1d0f64f3269",
+    "91bc3c398fb3c146",
+    "fd422379fda50e48",
+    "fd422379fda50e49",
+    "fd422379fda50e4a",
+)
+NAMES = {member_id: f"node{number}" for number, member_id in enumerate((A, B, C, D, E))}
+INDEX = 100_000
+VERSION = "3.6.16"
+
+
+def member(who: str | int, leader: str | None = "", **changes: object) -> MemberView:
+    """A healthy, caught-up voter at term 7, but for `changes`.
+
+    Args:
+        who: An ID, of which A to E are called node0 to node4 and others have no name; or a number, which is also the
+            ID of a member called n1, n2, ... on hosts 10.0.0.1, 10.0.0.2, ...
+        leader: ID of the leader that it follows; left out, that is A, or number 1.
+        changes: Other fields.
+    """
+    urls: tuple[str, ...] = ()
+    if isinstance(who, int):
+        member_id, name, first, urls = f"{who:x}", f"n{who}", "1", (f"https://10.0.0.{who}:2380",)
+    else:
+        member_id, name, first = who, NAMES.get(who, ""), A
+    answers = {"reachable": True, "serves_reads": True, "leader_id": first if leader == "" else leader, "term": 7}
+    usual = {"id": member_id, "name": name, "peer_urls": urls, "raft_index": INDEX, "version": VERSION, **answers}
+    return MemberView.model_validate({**usual, **changes})
+
+
+def down(who: str | int, **changes: object) -> MemberView:
+    """A voter that does not answer, but for `changes`."""
+    silent = {"reachable": False, "serves_reads": False, "leader_id": None, "term": 0, "raft_index": 0}
+    return member(who).model_copy(update={**silent, "note": "connection refused", **changes})
+
+
+def hangs(who: str | int, leader: str | None = "", **changes: object) -> MemberView:
+    """A voter whose status is as it was, and that answers no linearizable read."""
+    return member(who, leader).model_copy(update={"serves_reads": False, **changes})
+
+
+def cluster(*members: MemberView, **changes: object) -> ClusterView:
+    """The cluster of these members, of three healthy ones with numbers when none are given."""
+    three = (member(1), member(2), member(3))
+    return ClusterView.model_validate({"cluster_id": CLUSTER, "members": members or three, **changes})
+
+
+def view_of(*pairs: tuple[str, str], cluster_id: str = "cafe") -> ClusterView:
+    """The cluster of members of which no more is known than ID and name."""
+    return ClusterView(cluster_id=cluster_id, members=tuple(MemberView(id=i, name=name) for i, name in pairs))
+
+
+def leave(target: str, *members: MemberView, avoid: tuple[str, ...] = (), **changes: object) -> Decision:
+    """What is planned for `target` in the cluster of `members`."""
+    return plan(cluster(*members, **changes), MemberAbsent(CLUSTER, target, frozenset(avoid)))
+
+
+def doubt(kind: str, about: str = "", **changes: object) -> tuple[Doubt, ...]:
+    """The one contradiction of a look."""
+    given = {"kind": kind, "text": "node0 says this, node1 says that", "remedy": "stop one", "member_id": about}
+    return (Doubt.model_validate({**given, **changes}),)
+
+
+def blocked(decision: Decision, reason: Reason) -> Blocked:
+    """`decision`, which blocks for `reason` and says what would unblock it."""
+    assert isinstance(decision, Blocked)
+    assert decision.reason is reason
+    assert decision.seen
+    assert decision.unblocks
+    return decision
+
+
+def refused(decision: Decision, reason: Reason) -> Refused:
+    """`decision`, which refuses for `reason` and says what to do instead."""
+    assert isinstance(decision, Refused)
+    assert decision.reason is reason
+    assert decision.seen
+    assert decision.remedy
+    return decision
