@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import grp
 import os
@@ -99,6 +100,7 @@ def unprivileged(folder: Path) -> Iterator[None]:
     for place in (folder, *folder.parents):
         if not place.stat().st_mode & 0o001:
             place.chmod(place.stat().st_mode | 0o001)
+    codecs.lookup("ascii")  # Python loads it when it is first needed, from a folder that may be closed to others
     os.setegid(NOBODY)
     os.seteuid(NOBODY)
     try:
