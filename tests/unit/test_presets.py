@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import grp
 import os
@@ -100,7 +99,6 @@ def unprivileged(folder: Path) -> Iterator[None]:
     for place in (folder, *folder.parents):
         if not place.stat().st_mode & 0o001:
             place.chmod(place.stat().st_mode | 0o001)
-    codecs.lookup("ascii")  # Python loads it when it is first needed, from a folder that may be closed to others
     os.setegid(NOBODY)
     os.seteuid(NOBODY)
     try:
@@ -334,6 +332,7 @@ def test_member_whose_name_cannot_be_read_is_asked_for(layout: Layout, data_dir:
 def test_key_that_this_user_may_not_read_names_those_who_may(layout: Layout, data_dir: Path) -> None:
     """k0s's keys have mode 0640 and its kubeconfig 0600; a folder may be closed as well."""
     config = preset_config(layout.preset, "prod", data_dir)
+    file_faults("prod", config.cluster("prod"))  # loads what Python loads late, maybe from folders closed to others
     (data_dir / f"{layout.client}.key").chmod(0o040 if os.geteuid() else 0o640)
     (data_dir / layout.kubeconfig).chmod(0o000)
     group = grp.getgrgid((data_dir / layout.ca).stat().st_gid).gr_name
