@@ -39,6 +39,11 @@ def why_it_failed(error: ActivityError, node: str = "") -> tuple[str, str]:
     return "", time_out or str(cause or error)
 
 
+def was_taken(error: ActivityError) -> bool:
+    """Whether a worker has taken an attempt of the activity."""
+    return not (isinstance(error.cause, exceptions.TimeoutError) and error.cause.type is TimeoutType.SCHEDULE_TO_START)
+
+
 def attempts_of(error: ActivityError) -> int:
     """How many attempts an activity had; 1 where the last one has not said so."""
     cause = error.cause

@@ -235,12 +235,14 @@ class StepFailure:
         kind: Type of the failure, one of the contract's or another; empty when no attempt has answered.
         text: What is known about the cause.
         attempts: How many attempts there were, as far as the last one has said so.
+        taken: A worker has taken an attempt.
     """
 
     step: str
     kind: str
     text: str
     attempts: int = 1
+    taken: bool = True
 
 
 Effect = Activity | LookThroughNodes | DescribeWorker | AskQueue | Wait | HandRecordOver

@@ -145,7 +145,9 @@ def all_together(  # noqa: PLR0913, PLR0917  # all that it follows from
     for node, result in zip(nodes, results, strict=False):
         asleep.pop(node, None)
         if isinstance(result, StepFailure):
-            why[node], asleep[node] = result.text, now
+            why[node] = result.text
+            if not result.taken:
+                asleep[node] = now
         elif result.view is None:
             why[node] = f"the worker on {node}: {result.step.note}"
         else:

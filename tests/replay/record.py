@@ -189,8 +189,17 @@ async def joining() -> None:
         write(HISTORIES / "addition.json", await history(addition))
 
 
+async def through_nodes() -> None:
+    """A leader's removal where each worker reaches its own node's member alone; it needs root."""
+    async with Lab(LabOptions(workers=("node0", "node1", "node2"), isolated=True, progress=say)) as lab:
+        client = await at(lab)
+        removal = await remove(client, lab, await lab.leader(), reason="to be replayed")
+        await removal.result()
+        write(HISTORIES / "through_nodes.json", await history(removal))
+
+
 RECORDINGS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
-    each.__name__: each for each in (without_surprises, waiting, long, queued, by_k0s, joining)
+    each.__name__: each for each in (without_surprises, waiting, long, queued, by_k0s, joining, through_nodes)
 }
 
 

@@ -39,6 +39,7 @@ SHOWS: Final = {
     "newer": ["workflowExecutionCompletedEventAttributes"],
     "queued": ["workflowExecutionSignaledEventAttributes", "workflowExecutionCompletedEventAttributes"],
     "record": ["workflowExecutionCompletedEventAttributes"],
+    "through_nodes": ["markerRecordedEventAttributes", "workflowExecutionCompletedEventAttributes"],
 }
 """What must occur in a history, or it is not the way to go that it stands for."""
 STEPS: Final = {

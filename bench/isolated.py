@@ -1,0 +1,89 @@
+"""A removal of the leader where each worker reaches its own member alone, against one where all reach all.
+
+Run as `python -m bench.isolated [ROUNDS]`, as root: the nodes of the first have network namespaces of their own. Each
+round starts a fresh cluster of either kind, both with TLS everywhere. Timed from the start of the removal until the API
+server of a node that stays shows `Joined=False` to a watch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+from unittest import mock
+
+from bench import arena, report
+from etcd_handoff.contract import RemovalRequest
+from etcd_handoff.lab import Lab, LabOptions
+from etcd_handoff.lab.writer import OpenLoopWriter, missing
+from etcd_handoff.temporal.client import connect, start_removal
+
+NODES: Final = ("node0", "node1", "node2")
+ISOLATED, REACHED = "each worker reaches its own member", "all workers reach all members"
+KINDS: Final = {
+    ISOLATED: LabOptions(workers=NODES, isolated=True),
+    REACHED: LabOptions(workers=NODES, tls=True),
+}
+GAP: Final = ", longest write gap"
+
+
+async def run(rounds: int) -> tuple[dict[str, list[float]], int]:
+    """Milliseconds until the record, and of the longest write gap, by kind; how many acknowledged puts were lost."""
+    samples: dict[str, list[float]] = {f"{kind}{what}": [] for what in ("", GAP) for kind in KINDS}
+    lost = 0
+    for number in range(rounds):
+        for kind, options in KINDS.items():
+            recorded, gap, gone = await measure(options)
+            samples[kind].append(recorded)
+            samples[f"{kind}{GAP}"].append(gap)
+            lost += gone
+            print(f"round {number}: {kind}: {recorded:.0f} ms, longest gap {gap:.1f} ms", flush=True)
+    return samples, lost
+
+
+async def measure(options: LabOptions) -> tuple[float, float, int]:
+    """One removal of the leader on a fresh cluster: until it is recorded, longest gap, acknowledged puts lost."""
+    with tempfile.TemporaryDirectory(prefix="etcd-handoff-bench-") as folder:
+        async with Lab(options) as lab:
+            with mock.patch.dict(os.environ, lab.environment):
+                client = await connect()
+            await lab.wait_for_health_interval()
+            await arena.settle(lab)
+            leader = await lab.leader()
+            survivors = lab.others(leader)
+            async with (
+                OpenLoopWriter(survivors[0].etcd_url, Path(folder)) as writer,
+                arena.watching(lab, leader, survivors[0].name) as watch,
+            ):
+                began = time.perf_counter()
+                removal = await start_removal(client, RemovalRequest(cluster=lab.cluster, member=leader))
+                recorded = await watch.shows("False") - began
+                await removal.result()
+                written = await writer.stop()
+            lost = await missing(written, [node.etcd_url for node in survivors])
+            return recorded * 1000, written.longest_gap_ms(began), sum(map(len, lost.values()))
+
+
+def tell(samples: dict[str, list[float]], lost: int) -> None:
+    """Store what was measured."""
+    medians = {name: statistics.median(found) for name, found in samples.items()}
+    report.write(
+        "isolated",
+        "From the start of the leader's removal until Joined=False is seen",
+        samples,
+        "ms",
+        ["a fresh cluster of three for each sample, in turns", "TLS everywhere, a worker on each node"],
+        figures={
+            "own member alone / all members, medians": medians[ISOLATED] / medians[REACHED],
+            "acknowledged puts lost": lost,
+        },
+    )
+
+
+if __name__ == "__main__":
+    tell(*asyncio.run(run(int(sys.argv[1]) if len(sys.argv) > 1 else 10)))
