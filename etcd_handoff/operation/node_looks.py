@@ -89,14 +89,21 @@ def _merged_report(
 
 
 def _nodes_to_ask(state: OperationState, command: Observe, report: StepResult) -> tuple[str, ...]:
-    """Nodes of started members that the worker does not reach, but for those that were unreachable before."""
+    """Nodes of started members that the worker does not reach, but for those that were unreachable before.
+
+    Also nodes whose members the worker's list lacks, though other workers or EtcdMembers know of them: a member that
+    was forced into a cluster of its own lists nobody but itself, and contradicts nothing that its own worker sees.
+    """
     if report.view is None:
         return tuple(node for node in state.far_nodes if node != report.step.node)
     known = state.view.members if state.view and not command.patient else ()
     silent = {m.id for m in known if not m.reachable}
     table = _table(state)
     far = [m for m in report.view.members if m.name and not m.reachable and m.id not in silent]
-    nodes = dict.fromkeys(node_of(m.name, table) for m in far)
+    listed = {node_of(m.name, table) for m in report.view.members}
+    joined = (c for c in report.claims or () if c.joined == "True" and not report.view.member(c.member_id))
+    elsewhere = (*state.far_nodes, *(node_of(c.name, table) for c in joined))
+    nodes = dict.fromkeys((*(node_of(m.name, table) for m in far), *(n for n in elsewhere if n not in listed)))
     return tuple(node for node in nodes if node != report.step.node)
 
 
