@@ -107,7 +107,8 @@ class Removal(MemberChange):
             self._proposed = False
             note = f"{via} could not be asked: {error}"
             return StepResult(step=self._clock.step(StepOutcome.REPLAN, note), view=(await self._look())[0])
-        except MemberNotFoundError:
+        except MemberNotFoundError:  # nothing was proposed, and the lock is given back whatever is seen next
+            self._proposed = False
             note = f"{via} does not know the member"
         except EtcdError as error:
             note = f"{via} gave no definite answer: {error}"
