@@ -38,11 +38,12 @@ def looked(state: OperationState, command: Observe, report: StepResult, now: flo
 def decide(state: OperationState, half: HalfLook) -> Decided:
     """Ask the nodes."""
     members, table = half.report.view.members if half.report.view else (), _table(state)
+    claims = half.command.ask.claims and half.report.view is None  # a worker that saw no list has read none
 
     def look(node: str) -> Observe:
         # Only its own member is waited for.
         others = tuple(m.id for m in members if node_of(m.name, table) != node)
-        ask = half.command.ask.model_copy(update={"claims": False, "probe": False, "doubtful": others})
+        ask = half.command.ask.model_copy(update={"claims": claims, "probe": False, "doubtful": others})
         return Observe(ask=ask, node=node, summary=f"members as {node} sees them")
 
     return Decided(state, LookThroughNodes(looks=tuple(look(node) for node in half.nodes)))
@@ -63,7 +64,9 @@ def answered(state: OperationState, results: Sequence[StepResult | StepFailure],
             silent[node] = f"node {node}: {result.step.note}"
         else:
             views[node] = result.view
-    report = _merged_report(half.report, views, silent, _table(state))
+    told = (result.claims for result in results if not isinstance(result, StepFailure))
+    claims = half.report.claims if half.report.claims is not None else next((c for c in told if c is not None), None)
+    report = _merged_report(half.report.model_copy(update={"claims": claims}), views, silent, _table(state))
     view = report.view
     far = tuple(sorted({m.through_node for m in view.members} - {""})) if view and view.merged else state.far_nodes
     state = state.changed(half_look=None, silent_nodes=asleep, far_nodes=far)
