@@ -35,7 +35,6 @@ from etcd_handoff.errors import (
     NotLeaderError,
     UnreachableError,
 )
-from etcd_handoff.etcd.client_url import is_loopback
 from etcd_handoff.planning import AddLearner, PromoteLearner, Transfer, plan
 
 if TYPE_CHECKING:
@@ -131,6 +130,7 @@ class EtcdActivities:
             view=view,
             traits=traits,
             claims=claims,
+            alone=self._config.cluster(look.cluster).etcd.names_own_member_alone,
             writes_acknowledged=acknowledged,
         )
 
@@ -225,10 +225,9 @@ class EtcdActivities:
         Raises:
             ApplicationError: Another attempt is to be made.
         """
-        first, *others = self._config.cluster(look.cluster).etcd.endpoints
-        if look.for_node or others or activity.info().attempt >= timing.STEPS.elsewhere_attempts:
+        if look.for_node or activity.info().attempt >= timing.STEPS.elsewhere_attempts:
             return
-        if is_loopback(first):
+        if self._config.cluster(look.cluster).etcd.names_own_member_alone:
             raise ApplicationError(str(error), type=STEP_FAILS, next_retry_delay=timing.STEPS.elsewhere_pause)
 
     async def _commit_probe(self, gateway: EtcdPort) -> tuple[bool, str]:

@@ -107,7 +107,8 @@ class Removal(MemberChange):
             self._proposed = False
             note = f"{via} could not be asked: {error}"
             return StepResult(step=self._clock.step(StepOutcome.REPLAN, note), view=(await self._look())[0])
-        except MemberNotFoundError:
+        except MemberNotFoundError:  # nothing was proposed, and the lock is given back whatever is seen next
+            self._proposed = False
             note = f"{via} does not know the member"
         except EtcdError as error:
             note = f"{via} gave no definite answer: {error}"
@@ -117,6 +118,8 @@ class Removal(MemberChange):
             )
             if after is not None and after.member(target_id) is not None:
                 after, look_error = await self._look()
+            if after is not None and remaining_ids is None and not self._may_be_whole(after):
+                after, look_error = None, "its own list alone does not tell what became of it"
         except EtcdPermissionError as error:  # whatever may be read now, the proposal was sent
             after, look_error = None, str(error)
         if after is None or after.member(target_id) is not None:
@@ -159,6 +162,11 @@ class Removal(MemberChange):
 
     async def _look(self, leaving: str = "") -> tuple[ClusterView | None, str]:
         return await self._looks.look(self._act.doubtful, leaving, self._seen.view)
+
+    def _may_be_whole(self, after: ClusterView) -> bool:
+        """Whether a list shows no other change than the removal, where this worker sees its own member alone."""
+        seen = self._act.seen
+        return seen is None or {m.id for m in after.members} == {m.id for m in seen.members} - {self._act.target_id}
 
     async def _nothing_to_do(self, view: ClusterView | None, note: str) -> StepResult:
         """The step's end when the planner does not want the removal now."""

@@ -121,6 +121,7 @@ class StepResult(Message):
         proposed: A change was sent and not turned down: it may have taken effect.
         traits: What `check_leader`'s worker knows.
         claims: What EtcdMembers say of who is a member; None when they were not asked for or could not be read.
+        alone: The profile of `check_leader`'s worker names its own node's member and no other.
         writes_acknowledged: After a removal: whether a write was committed through those that remain; None when that
             was not tried.
     """
@@ -132,6 +133,7 @@ class StepResult(Message):
     proposed: bool = False
     traits: WorkerInfo | None = None
     claims: tuple[ResourceClaim, ...] | None = None
+    alone: bool = False
     writes_acknowledged: bool | None = None
 
 

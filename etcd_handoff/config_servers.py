@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from etcd_handoff.config_fields import Endpoint, Location, Port, Seconds, Section, Text, once
+from etcd_handoff.etcd.client_url import is_loopback
 
 
 class EtcdProfile(Section):
@@ -56,6 +57,11 @@ class EtcdProfile(Section):
             msg = f"{', '.join(unused)} given with http endpoints; write https there, or leave it out"
             raise ValueError(msg)
         return self
+
+    @property
+    def names_own_member_alone(self) -> bool:
+        """Whether the one endpoint is on the worker's own machine, as on k0s: it leads to that node's member."""
+        return len(self.endpoints) == 1 and is_loopback(self.endpoints[0])
 
     @property
     def secure(self) -> bool:

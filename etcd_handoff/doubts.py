@@ -249,7 +249,11 @@ def _restored(view: ClusterView, binding: Binding) -> Doubt | None:
     if leadership is None or leader is None:
         return None
     index, before = leader.raft_index, binding.raft_index
-    fell_back = leader.reachable and (index + INDEX_SLACK < before or (before >= INDEX_FLOOR and 2 * index < before))
+    # Where several workers looked, the leader may have been seen at another moment than those who name it.
+    leads = not view.merged or (leader.leader_id, leader.term) == (leadership.id, leadership.term)
+    fell_back = (
+        leader.reachable and leads and (index + INDEX_SLACK < before or (before >= INDEX_FLOOR and 2 * index < before))
+    )
     if leadership.term >= binding.term and not fell_back:
         return None
     return Doubt(

@@ -70,7 +70,7 @@ def completed(own: ClusterView, seen: ClusterView) -> ClusterView:
         seen: The merged view that a decision stands on.
     """
     agreed, reached = seen.leadership, [m for m in own.members if m.reachable]
-    same_members = own.cluster_id == seen.cluster_id and {m.id for m in own.members} == {m.id for m in seen.members}
+    same_members = own.cluster_id == seen.cluster_id and _roles(own) == _roles(seen)
     if agreed is None or not same_members or not reached or own.doubts:
         return own
     if any(not m.is_learner and (m.leader_id, m.term) != (agreed.id, agreed.term) for m in reached):
@@ -91,6 +91,15 @@ def _of_one_moment(own: MemberView, seen: MemberView | None) -> MemberView:
     if own.reachable:
         return own.model_copy(update={"raft_index": seen.raft_index or own.raft_index})
     return seen.model_copy(update={"through_node": seen.through_node or ELSEWHERE})
+
+
+def _roles(view: ClusterView) -> dict[str, bool]:
+    """Who is a member, and whether as a learner."""
+    return {m.id: m.is_learner for m in view.members}
+
+
+def _listed(view: ClusterView) -> str:
+    return ", ".join(f"{m.id}{' (learner)' if m.is_learner else ''}" for m in view.members)
 
 
 def _index(view: ClusterView, member_id: str) -> int:
@@ -133,14 +142,12 @@ def _against(first: ClusterView, first_node: str, view: ClusterView, node: str) 
                 remedy=f"correct the cluster profile on {node} or {first_node}, or stop what runs there",
             )
         ]
-    here, there = ({m.id for m in one.members} for one in (first, view))
-    if here == there:
+    if _roles(first) == _roles(view):
         return []
     return [
         Doubt(
             kind=LISTS_DIFFER,
-            text=f"workers see different member lists: {first_node} {', '.join(sorted(here))};"
-            f" {node} {', '.join(sorted(there))}",
+            text=f"workers see different member lists: {first_node} {_listed(first)}; {node} {_listed(view)}",
             remedy="another membership change may just be going on; when it stays, one side was started with"
             " --force-new-cluster or restored: stop the wrong one",
         )

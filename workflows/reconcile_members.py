@@ -176,7 +176,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         """The look, with what other nodes' workers see of members that its own worker does not reach."""
         table = report.traits.nodes if report.traits else {}
         now = workflow.now().timestamp()
-        nodes = node_looks.nodes_to_ask(report, table, self._silent_nodes, now, far_nodes=self._far_nodes)
+        nodes = node_looks.nodes_to_ask(report, table, self._silent_nodes, now, known=self._far_nodes)
         if not nodes:
             return report
         asking = node_looks.looks_through(self._request.cluster, report, nodes, table)

@@ -47,7 +47,8 @@ def looked(state: OperationState, command: Observe, report: StepResult, now: flo
     state = state.changed(traits=state.traits or report.traits)
     known = state.view.members if state.view and not command.patient else ()
     passed_over = {m.id for m in known if not m.reachable}
-    nodes = nodes_to_ask(report, _table(state), state.silent_nodes, now, passed_over, state.far_nodes)
+    claimed = _unlisted_claims(report, _table(state))
+    nodes = nodes_to_ask(report, _table(state), state.silent_nodes, now, passed_over, (*state.far_nodes, *claimed))
     if not nodes:
         return observation.observed(state, command, report)
     return state.changed(half_look=HalfLook(command=command, report=report, nodes=nodes))
@@ -55,7 +56,8 @@ def looked(state: OperationState, command: Observe, report: StepResult, now: flo
 
 def decide(state: OperationState, half: HalfLook) -> Decided:
     """Ask the nodes."""
-    return Decided(state, looks_through(state.request.cluster, half.report, half.nodes, _table(state)))
+    claims = half.command.ask.claims and half.report.view is None  # a worker that saw no list has read none
+    return Decided(state, looks_through(state.request.cluster, half.report, half.nodes, _table(state), claims=claims))
 
 
 def answered(state: OperationState, results: Sequence[StepResult | StepFailure], now: float) -> OperationState:
@@ -67,6 +69,12 @@ def answered(state: OperationState, results: Sequence[StepResult | StepFailure],
     report, silent = all_together(half.report, half.nodes, results, _table(state), state.silent_nodes, now)
     state = state.changed(half_look=None, silent_nodes=silent, far_nodes=far_nodes(report) or state.far_nodes)
     return observation.observed(state, half.command, report)
+
+
+def _unlisted_claims(report: StepResult, table: Mapping[str, str]) -> list[str]:
+    """Nodes of members that EtcdMembers call joined and the worker's list lacks."""
+    listed = {m.id for m in report.view.members} if report.view else set[str]()
+    return [node_of(c.name, table) for c in report.claims or () if c.joined == "True" and c.member_id not in listed]
 
 
 def _table(state: OperationState) -> Mapping[str, str]:
@@ -82,9 +90,12 @@ def nodes_to_ask(  # noqa: PLR0913, PLR0917  # all that it follows from
     silent: Mapping[str, float],
     now: float,
     passed_over: Collection[str] = (),
-    far_nodes: Iterable[str] = (),
+    known: Iterable[str] = (),
 ) -> tuple[str, ...]:
     """Nodes whose workers may reach started members that the worker of a look does not.
+
+    Where a worker sees its own member alone, that is asked of all nodes that are known: a member that was forced into a
+    cluster of its own lists nobody else, and contradicts nothing that its own worker sees.
 
     Args:
         report: What that worker saw.
@@ -92,13 +103,15 @@ def nodes_to_ask(  # noqa: PLR0913, PLR0917  # all that it follows from
         silent: When each node was asked whose worker took no look.
         now: The time, in seconds.
         passed_over: Members that nobody reached the last time.
-        far_nodes: Nodes to ask when the worker saw nothing.
+        known: Nodes that other workers or EtcdMembers speak of.
     """
     if report.view is None:
-        nodes = [*far_nodes]
+        nodes = [*known]
     else:
         far = [m for m in report.view.members if m.name and not m.reachable and m.id not in passed_over]
+        listed = {node_of(m.name, table) for m in report.view.members}
         nodes = [node_of(m.name, table) for m in far]
+        nodes += [node for node in known if node not in listed] if report.alone else []
     rested = (node for node in nodes if node not in silent or now - silent[node] >= ASK_AGAIN_SECONDS)
     return tuple(dict.fromkeys(node for node in rested if node != report.step.node))
 
@@ -108,14 +121,24 @@ def far_nodes(report: StepResult) -> tuple[str, ...]:
     return tuple(sorted({m.through_node for m in report.view.members} - {""})) if report.view else ()
 
 
-def looks_through(cluster: str, report: StepResult, nodes: Iterable[str], table: Mapping[str, str]) -> LookThroughNodes:
-    """The command that asks the nodes, each for its own member."""
+def looks_through(
+    cluster: str, report: StepResult, nodes: Iterable[str], table: Mapping[str, str], *, claims: bool = False
+) -> LookThroughNodes:
+    """The command that asks the nodes, each for its own member.
+
+    Args:
+        cluster: Cluster profile.
+        report: What the worker of the look saw.
+        nodes: The nodes.
+        table: Nodes of members that are named otherwise.
+        claims: EtcdMembers are read too.
+    """
     members = report.view.members if report.view else ()
 
     def look(node: str) -> Observe:
         others = tuple(m.id for m in members if node_of(m.name, table) != node)  # these are not waited for
         return Observe(
-            ask=CheckLeaderInput(cluster=cluster, doubtful=others, for_node=True),
+            ask=CheckLeaderInput(cluster=cluster, doubtful=others, claims=claims, for_node=True),
             node=node,
             summary=f"members as {node} sees them",
         )
@@ -152,6 +175,9 @@ def all_together(  # noqa: PLR0913, PLR0917  # all that it follows from
             why[node] = f"the worker on {node}: {result.step.note}"
         else:
             views[node] = result.view
+    told = (result.claims for result in results if not isinstance(result, StepFailure))
+    claims = report.claims if report.claims is not None else next((c for c in told if c is not None), None)
+    report = report.model_copy(update={"claims": claims})
     first, first_node, others = report.view, report.step.node, dict(views)
     if first is None and others:
         first_node = min(others)

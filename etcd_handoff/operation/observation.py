@@ -136,15 +136,15 @@ def act_input(state: OperationState) -> StepInput:
     return StepInput(**dict(change_input(state)), target_id=intent(state).target_id, avoid=state.avoid)
 
 
-def after_step(state: OperationState, view: ClusterView | None) -> OperationState:
+def after_step(state: OperationState, view: ClusterView | None, *, removed: bool = False) -> OperationState:
     """The state after a step, with what its worker saw.
 
-    Where no worker reaches all members that is not enough to decide on: the cluster is looked at again, unless the view
-    shows that a removal has taken place.
+    Where no worker reaches all members that is not enough to decide on, or to call a member out: its own member may
+    have been forced into a cluster of its own. The cluster is looked at again, unless the step itself has removed the
+    target.
     """
     if state.view is not None and state.view.merged:
-        out = view is not None and not state.request.adds and view.member(state.target.member_id) is None
-        view = state.view.only({m.id for m in view.members}) if view is not None and out else None
+        view = state.view.only({m.id for m in view.members}) if view is not None and removed else None
     return looking_again(seen(state, view))
 
 

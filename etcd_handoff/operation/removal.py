@@ -118,7 +118,7 @@ def removed(state: OperationState, report: StepResult, now: float) -> OperationS
     # A second attempt may come after one that has proposed it and could not say so.
     may_be_pending = report.proposed or report.step.attempts > 1
     state = proposal.ended(state.with_step(report.step), now, may_be_pending=may_be_pending)
-    state = after_step(state, report.view)
+    state = after_step(state, report.view, removed=report.step.outcome == StepOutcome.REMOVED)
     if report.writes_acknowledged is not None:
         state = state.changed(writes_acknowledged=report.writes_acknowledged)
     if report.step.outcome == StepOutcome.REFUSED_BY_ETCD:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.etcdmember import member_id_of
 from tests.model.members import Member, most, resource, status_saying
-from tests.model.trouble import TO_API_CALLS, TO_CALLS, Trouble
+from tests.model.trouble import TO_API_CALLS, TO_CALLS, TO_NODES, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ RESTORED_INDEX: Final = 10
 
 def strike(cluster: Cluster, trouble: Trouble) -> None:
     """It happens now, as far as it can; what only a call runs into does not."""
-    if trouble in (*TO_CALLS, *TO_API_CALLS):
+    if trouble in (*TO_CALLS, *TO_API_CALLS, *TO_NODES):
         return
     if trouble in WITHOUT_QUORUM:
         WITHOUT_QUORUM[trouble](cluster)

@@ -12,9 +12,10 @@ from tests.model.looks import FOREIGN
 from tests.model.members import most
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from tests.model.cluster import Cluster
+    from tests.model.members import Member
 
 MAYBE: Final = "may have taken place"
 """What a failure has to say when nobody could be asked any more after the removal was proposed."""
@@ -81,7 +82,7 @@ class Judge:
         """Leadership is offered to somebody who can take it."""
         transferee = cluster.members.get(transferee_id)
         able = transferee is not None and transferee.voter and transferee.writes
-        if who in self.fresh and not able:
+        if who in self.fresh and not able and self.knew(transferee):
             self.wrong.append("leadership was offered to somebody who cannot take it")
         if transferee_id == leader_id:
             self.wrong.append("leadership was offered to the target")
@@ -106,7 +107,7 @@ class Judge:
         left = [m for m in cluster.members.values() if m.id != member_id]
         if cluster.members[member_id].voter and not any(m.voter for m in left):
             self.wrong.append("quorum: the last voter was removed")
-        elif not most(left, "writes" if who in self.proved else "works"):
+        elif not self.may_remain(left, who):
             self.wrong.append("quorum: those that remain have none that works")
         if cluster.leader == member_id:
             self.wrong.append("transfer: the leader was removed while it led")
@@ -114,6 +115,14 @@ class Judge:
             self.wrong.append("transfer: the member was removed through itself")
         if cluster.restored:
             self.wrong.append("order: it was given before the cluster was restored")
+
+    def may_remain(self, left: Collection[Member], who: str) -> bool:
+        """Whether a removal may leave these members, as far as an activity can know by its look."""
+        return most(left, "writes" if who in self.proved else "works")
+
+    def knew(self, member: Member | None) -> bool:  # noqa: ARG002  # one look shows everybody
+        """Whether a look must have shown that this member, who is not well, was not well."""
+        return True
 
     # --- effects on EtcdMembers -----------------------------------------------------------------------------------
 
@@ -157,12 +166,12 @@ class Judge:
             yield f"it says {outcome}, and nobody knows of whom"
         if not gone and meant & set(cluster.removed) and MAYBE not in text:
             yield f"it says {outcome}: {text}, and we have removed the member"
-        if outcome == FailureType.REMOVAL_REFUSED and not self._lasts(cluster, text):
+        if outcome == FailureType.REMOVAL_REFUSED and not self.lasts(cluster, text):
             yield f"it says {text}, and that is not so"
         if outcome == FailureType.UNKNOWN_MEMBER and (self.named or self._known(cluster)):
             yield f"it says {text}, and the member is known"
 
-    def _lasts(self, cluster: Cluster, text: str) -> bool:
+    def lasts(self, cluster: Cluster, text: str) -> bool:
         """Whether what a refusal says is so, and no wait could mend it.
 
         Another cluster that alone answers, if only once, is refused for good: nobody knows whether the members that

@@ -18,10 +18,11 @@ FOREIGN: Final = "dead"
 FOREIGN_IDS: Final = ("dead1", "dead2")
 
 
-def true_look(cluster: Cluster) -> ClusterView:
-    """The members, by their own list."""
+def true_look(cluster: Cluster, from_id: str = "") -> ClusterView:
+    """The members, by their own list, and everybody's answers; or those of one of them alone."""
     members = cluster.members.values()
-    return _view(cluster.cluster_id, (_seen(cluster, m) for m in members), answers(cluster))
+    given = [answer for answer in answers(cluster) if from_id in ("", answer.member_id)]
+    return _view(cluster.cluster_id, (_seen(cluster, m) for m in members), given)
 
 
 def foreign_look(cluster: Cluster, *, alone: bool) -> ClusterView:
@@ -37,10 +38,15 @@ def foreign_look(cluster: Cluster, *, alone: bool) -> ClusterView:
 
 
 def half_a_look(cluster: Cluster, lone: Member) -> ClusterView:
-    """One voter that was forced into a cluster of its own: it lists itself, and goes on from where it was."""
+    """One voter that was forced into a cluster of its own, and what the others answer beside it."""
+    others = [answer for answer in answers(cluster) if answer.member_id != lone.id]
+    return lone_look(cluster, lone, others)
+
+
+def lone_look(cluster: Cluster, lone: Member, others: Iterable[Answer] = ()) -> ClusterView:
+    """What it says itself: it lists itself, and goes on from where it was."""
     alone = _well(lone.id, lone.name, lone.id, term=cluster.term + 1, index=cluster.index + 1)
     mine = Answer(f"endpoint of {lone.id}", cluster.cluster_id, lone.id, frozenset({lone.id}))
-    others = [answer for answer in answers(cluster) if answer.member_id != lone.id]
     return _view(cluster.cluster_id, [alone], [mine, *others])
 
 

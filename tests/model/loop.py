@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
@@ -49,8 +49,12 @@ class Loop:
         continues: A new run goes on in place of the next pause, with what the one before has handed on.
     """
 
+    asks_nodes: ClassVar[bool] = False
+    """Whether nodes are asked for what their own workers see; else one worker reaches all that can be reached."""
+
     def __init__(self, cluster: Cluster) -> None:
         config, clusters = config_of([CLUSTER]), {CLUSTER: cluster}
+        self._config, self._clusters = config, clusters
         self._etcd = EtcdActivities(config, "model", etcd_of(clusters), claims=claims_of(clusters))
         self._kubernetes = KubernetesActivities(gateways_of(config, clusters), "model")
         self._worker = WorkerActivities(config, search_attributes=False)
@@ -64,7 +68,7 @@ class Loop:
     async def step(self) -> None:
         """One activity has run, as far as it came; one that failed is what the next step tries again."""
         command = self._next
-        if not isinstance(command, Activity):
+        if not isinstance(command, Activity | LookThroughNodes):
             return
         self._attempt += 1
         try:
@@ -88,8 +92,8 @@ class Loop:
                 case AskQueue():
                     turn = QueuePosition(granted=command.waits, chain_id=state.chain_id, request=state.turn_request)
                     result = TakeTurnResult(turn=turn)
-                case LookThroughNodes():
-                    result = ()  # its one worker asks every member that can be asked
+                case LookThroughNodes() if not self.asks_nodes:
+                    result = ()
                 case DescribeWorker():
                     result = self._worker.traits(command.cluster)
                 case Finish():
@@ -102,13 +106,19 @@ class Loop:
                     return state, command
             state = apply(state, command, result, self._now)
 
-    async def _run(self, command: Activity) -> Any:
+    async def _run(self, command: Activity | LookThroughNodes) -> Any:
+        if isinstance(command, LookThroughNodes):
+            msg = "no node is asked here"
+            raise TypeError(msg)
+        return await self._call(command, self._etcd)
+
+    async def _call(self, command: Activity, etcd: EtcdActivities, **info: Any) -> Any:
+        """One attempt of an activity, with these activities on etcd."""
         name = CALLS[type(command)].method.__name__
         environment = ActivityEnvironment()
-        environment.info = replace(
-            environment.info, activity_type=name, activity_id=str(self._number), attempt=self._attempt
-        )
-        holder = self._etcd if hasattr(self._etcd, name) else self._kubernetes
+        told = {"activity_type": name, "activity_id": str(self._number), "attempt": self._attempt, **info}
+        environment.info = replace(environment.info, **told)
+        holder = etcd if hasattr(etcd, name) else self._kubernetes
         return await environment.run(getattr(holder, name), command.ask)
 
 

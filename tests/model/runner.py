@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
@@ -44,6 +44,7 @@ AT_ONCE: Final = 40
 END_SECONDS: Final = 300.0 if WHOLE else 90.0
 """When a removal counts as stuck; where thousands run, the dev server may leave a task of one for half a minute."""
 LOOK_SECONDS: Final = 0.5
+C = TypeVar("C", bound=Cluster)
 ENDS: Final = frozenset({"removed", "already-absent", *(kind.value for kind in FailureType)})
 
 
@@ -67,13 +68,13 @@ class Scenario:
     patience_seconds: float = 60.0
     gates: tuple[str, ...] = ()
 
-    def cluster(self, number: int) -> Cluster:
+    def cluster(self, number: int, kind: type[C] = Cluster) -> C:  # type: ignore[assignment]  # PEP 696 comes with 3.13
         """The model at its start."""
         base = 16 * (number + 1)
         members = [Member(f"a{base + i:x}", f"m{i}") for i in range(self.voters)]
         members += [Member(f"a{base + 15:x}", "learner", voter=False)] * self.learner
         target = {"leader": "m0", "follower": "m1", "learner": "learner"}[self.target]
-        return Cluster(
+        return kind(
             number=number,
             members={m.id: m for m in members},
             leader=members[0].id,

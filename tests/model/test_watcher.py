@@ -20,7 +20,7 @@ from etcd_handoff.planning import Reason
 from etcd_handoff.temporal.client import start_watch
 from tests.model.judge import lies, untold
 from tests.model.runner import END_SECONDS, WHOLE, Scenario
-from tests.model.trouble import Trouble
+from tests.model.trouble import TO_CLUSTERS, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -68,7 +68,7 @@ def one_trouble(most_voters: int) -> Iterator[Watched]:
     for voters in range(1, most_voters + 1):
         names = [f"m{number}" for number in range(voters)]
         flagged = {("m0",), ("learner",), tuple(names[1:2]) or ("m0",), tuple(names[:2]), (*reversed(names), "learner")}
-        for asked, call, trouble in itertools.product(sorted(flagged), range(CALLS), Trouble):
+        for asked, call, trouble in itertools.product(sorted(flagged), range(CALLS), TO_CLUSTERS):
             yield Watched(voters, asked, ((call, trouble),))
 
 

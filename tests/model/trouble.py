@@ -40,13 +40,19 @@ class Trouble(StrEnum):
     RESOURCE_DELETED = "somebody deletes the target's EtcdMember"
     LIE = "somebody writes what is not true into an EtcdMember"
     DIVERGES = "another voter comes to hold other data"
+    NODE_IDLE = "the worker on another voter's node is down"
+    TARGET_IDLE = "the worker on the target's node is down"
+    TAKEN_LATE = "the next step waits so long for its worker that nothing counts any more that others saw before"
 
 
 TO_CALLS: Final = (Trouble.ANSWER_LOST, Trouble.NO_EFFECT, Trouble.CRASH, Trouble.LATE, Trouble.REFUSED)
 """What a call itself runs into."""
 TO_API_CALLS: Final = (Trouble.API_GONE, Trouble.API_REFUSES, Trouble.CONFLICT)
 """What a call to API servers runs into."""
-TO_REMOVALS: Final = tuple(trouble for trouble in Trouble if trouble not in (Trouble.LIE, Trouble.DIVERGES))
+TO_NODES: Final = (Trouble.NODE_IDLE, Trouble.TARGET_IDLE, Trouble.TAKEN_LATE)
+"""What happens to workers that reach their own node's member alone, where that is so."""
+TO_CLUSTERS: Final = tuple(trouble for trouble in Trouble if trouble not in TO_NODES)
+TO_REMOVALS: Final = tuple(trouble for trouble in TO_CLUSTERS if trouble not in (Trouble.LIE, Trouble.DIVERGES))
 """What a removal must bear; what others write into an EtcdMember is for the watcher to put right."""
 TO_GATES: Final = (*TO_REMOVALS, Trouble.DIVERGES)
 """What a removal must bear that is to make sure of the data first."""

@@ -1,0 +1,96 @@
+"""A removal without Temporal whose activities run on nodes, each of which reaches its own member alone."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from temporalio.exceptions import ApplicationError
+
+from activities.etcd import EtcdActivities
+from etcd_handoff.errors import EtcdError, KubernetesError
+from etcd_handoff.operation.commands import LookThroughNodes, Observe, StepFailure
+from tests.model.cluster import CrashError
+from tests.model.gateways import claims_of
+from tests.model.loop import Loop
+from tests.model.nodes import gateway_on
+from workflows.activity_calls import CALLS, NODE_LOOK_RETRY
+
+if TYPE_CHECKING:
+    from etcd_handoff.operation.commands import Activity, Command
+    from etcd_handoff.operation.state import OperationState
+    from tests.model.nodes import NodeCluster
+
+LATE: Final = timedelta(seconds=10)
+STEPS_TO_END: Final = 120
+"""More than any removal needs once nothing happens any more: a look takes two steps, and not every node can make it."""
+
+
+class NodeLoop(Loop):
+    """One removal; whatever any worker may do is done on a node that the dice choose.
+
+    Args:
+        cluster: The model; its target is to leave.
+        seed: Where the dice begin.
+    """
+
+    asks_nodes: ClassVar[bool] = True
+
+    def __init__(self, cluster: NodeCluster, seed: int = 0) -> None:
+        self._cluster = cluster
+        self._dice = random.Random(seed)  # noqa: S311  # a test's
+        self._workers = dict[str, EtcdActivities]()
+        super().__init__(cluster)
+
+    def _to_an_activity(self, state: OperationState) -> tuple[OperationState, Command]:
+        state, command = super()._to_an_activity(state)
+        if state.pinned is not None:
+            self._cluster.note_pinned(state.pinned.member_id, present=state.pinned.present)
+        self._cluster.judge.led = state.binding.term > 0
+        return state, command
+
+    async def _run(self, command: Activity | LookThroughNodes) -> Any:
+        judge = self._cluster.judge
+        if isinstance(command, LookThroughNodes):
+            return tuple([await self._look(look) for look in command.looks])
+        if command.node and command.node not in self._cluster.names:
+            self._cluster.wrong.append(
+                f"steps: {command.summary} was sent to {command.node}, and there is no such node"
+            )
+        if command.node and command.node not in self._cluster.nodes:
+            return StepFailure(CALLS[type(command)].method.__name__, "", f"no worker on {command.node}")
+        late, self._cluster.late = self._cluster.late, False
+        if isinstance(command, Observe):
+            judge.begin_look()
+        judge.stale = not isinstance(command, Observe) and (late or self._attempt > 1)
+        node = command.node or self._dice.choice(self._cluster.nodes or sorted(self._cluster.names))
+        try:
+            return await self._on(node, command, **({"scheduled_time": self._scheduled()} if late else {}))
+        finally:
+            judge.stale = False
+
+    async def _look(self, look: Observe) -> Any:
+        """What a node's worker sees, or why it does not answer."""
+        text = f"no worker on {look.node}"
+        for attempt in range(1, NODE_LOOK_RETRY.maximum_attempts + 1):
+            if look.node not in self._cluster.nodes:
+                break
+            try:
+                return await self._on(look.node, look, activity_id=f"{self._number} {look.node}", attempt=attempt)
+            except (CrashError, EtcdError, KubernetesError, ApplicationError) as error:
+                text = str(error)
+        return StepFailure("check_leader", "", text)
+
+    async def _on(self, node: str, command: Activity, **info: Any) -> Any:
+        """One attempt on a node."""
+        if node not in self._workers:
+            made = EtcdActivities(self._config, node, gateway_on(node, self._cluster), claims=claims_of(self._clusters))
+            self._workers[node] = made
+        return await self._call(command, self._workers[node], **info)
+
+    @staticmethod
+    def _scheduled() -> Any:
+        from temporalio.testing import ActivityEnvironment
+
+        return ActivityEnvironment().info.started_time - LATE

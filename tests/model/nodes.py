@@ -1,0 +1,285 @@
+"""The model where each worker reaches its own node's member alone, as on stock k0s.
+
+A member runs on the node of its name. What a worker cannot see it cannot be blamed for: the judge holds against a step
+only what the looks have shown that it stands on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from etcd_handoff.errors import UnreachableError
+from etcd_handoff.etcdmember import member_id_of
+from etcd_handoff.planning import Reason
+from tests.model import looks
+from tests.model.cluster import Cluster
+from tests.model.gateways import ModelEtcd, who
+from tests.model.judge import Judge
+from tests.model.trouble import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Collection, Iterable
+
+    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.config import EtcdProfile
+    from etcd_handoff.etcd.port import EtcdPort, KeyspaceHash
+    from tests.model.members import Member
+
+
+@dataclass
+class NodeJudge(Judge):
+    """The judge of a cluster whose members are seen one by one.
+
+    Attributes:
+        well: Whether a member was well when its node looked, in the last look through all nodes.
+        entry: An entry was committed since that look began: who was well then has taken it in.
+        stale: The step that runs is not to count what others saw before it.
+        shown: A node's look has shown a leader, whether or not the removal knows of it yet.
+        set_back: The cluster was restored since then.
+        alone: A node's look has shown one voter alone.
+    """
+
+    well: dict[str, bool] = field(default_factory=dict)
+    entry: bool = False
+    stale: bool = False
+    shown: bool = False
+    set_back: bool = False
+    alone: bool = False
+
+    def begin_look(self) -> None:
+        """Nodes look from now on, one after the other."""
+        self.well.clear()
+        self.entry = False
+
+    def note_part(self, cluster: Cluster, who: str, own: Member) -> None:
+        """An activity knows what its own member says."""
+        if self.stale:
+            self.well.clear()
+        led = self.led
+        self.note_look(cluster, who)
+        self.led, self.shown = led, self.shown or bool(cluster.leader)
+        self.alone = self.alone or len([m for m in cluster.members.values() if m.voter]) == 1
+        self.well[own.id] = own.writes if self.entry else own.works
+
+    def knew(self, member: Member | None) -> bool:
+        """Whether no look has shown the member as one that is well."""
+        return member is None or not self.well.get(member.id, False)
+
+    def may_remain(self, left: Collection[Member], who: str) -> bool:  # noqa: ARG002  # others have looked, too
+        """Whether most of these voters are well, or have fallen ill where nobody looked."""
+        voters = [m for m in left if m.voter]
+        return 2 * sum(m.works or not self.knew(m) for m in voters) > len(voters)
+
+    def lasts(self, cluster: Cluster, text: str) -> bool:
+        """Whether what a refusal says is so, or was when the node looked that has told it."""
+        reason = text.partition(": ")[0]
+        told = {Reason.LAST_VOTER: self.alone, Reason.CLUSTER_RESTORED: self.set_back}
+        return told.get(Reason(reason), False) or super().lasts(cluster, text)
+
+
+@dataclass
+class NodeCluster(Cluster):
+    """The model, as nodes see it.
+
+    Attributes:
+        idle: Nodes whose workers are down.
+        late: The next step is taken late.
+        foreign_on: Nodes on which another cluster's member answers.
+        names: Everybody who ever had a name: a node stays when its member has left.
+        bore: IDs of members that have had the target's name.
+        judge: Says what is wrong.
+    """
+
+    idle: set[str] = field(default_factory=set)
+    late: bool = False
+    foreign_on: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
+    bore: set[str] = field(default_factory=set)
+    judge: NodeJudge = field(default_factory=NodeJudge)
+
+    def __post_init__(self) -> None:
+        self._note_names()
+
+    @property
+    def nodes(self) -> list[str]:
+        """Nodes with a worker."""
+        return sorted(self.names - self.idle)
+
+    def member_on(self, node: str) -> Member | None:
+        """The member that runs on a node."""
+        return next((m for m in self.members.values() if m.name == node), None)
+
+    def look_from(self, who: str, node: str) -> ClusterView:
+        """What a look shows to an activity on a node.
+
+        Raises:
+            UnreachableError: The node's own member gives no list.
+        """
+        trouble = self.call()
+        if trouble in (Trouble.NO_EFFECT, Trouble.ANSWER_LOST):
+            self.judge.lock_left = True
+            raise UnreachableError(trouble)
+        self.crash_at(trouble)
+        if node in self.foreign_on:
+            self.judge.misled = True
+            view = looks.foreign_look(self, alone=True)
+            return _seen_alone(view, looks.FOREIGN_IDS[0])
+        own = self.member_on(node)
+        if own is not None and own.id == self.lone and self.lists is Trouble.LISTS_DIFFER and self._contradicted(own):
+            return looks.lone_look(self, own)
+        if own is None or not own.well or not own.voter or not self.has_quorum:
+            self.judge.lock_left = True
+            msg = "it gives no list"
+            raise UnreachableError(msg)
+        self.judge.note_part(self, who, own)
+        return _seen_alone(looks.true_look(self, from_id=own.id), own.id)
+
+    def aim(self, target: str) -> None:
+        """The next removal is another one."""
+        super().aim(target)
+        self.judge = NodeJudge(wrong=self.judge.wrong, lock_left=self.judge.lock_left)
+        self.bore = set()
+        self._note_names()
+
+    def note_pinned(self, member_id: str, *, present: bool) -> None:
+        """The removal knows whom it means from now on; one that is to be out already may have joined meanwhile."""
+        if self.meant is None and (present or member_id not in self.members):
+            known = self.bore | {member_id_of(self.resources.get(self.target, {}))} - {""}
+            if member_id not in known:
+                self.wrong.append(f"identity: {member_id} was pinned, and {sorted(known)} have had the name")
+            self.meant = frozenset({member_id})
+
+    def strike(self, trouble: Trouble) -> None:
+        """It happens now, as far as it can."""
+        victims = self.others
+        super().strike(trouble)
+        match trouble:
+            case Trouble.NODE_IDLE if victims:
+                self.idle.add(victims[-1].name)
+            case Trouble.TARGET_IDLE:
+                self.idle.add(self.target)
+            case Trouble.TAKEN_LATE:
+                self.late = True
+            case Trouble.FOREIGN_LIST if victims:
+                self.foreign_on = {victims[-1].name}
+            case Trouble.FOREIGN_ALONE:
+                self.foreign_on = set(self.names)
+        self._note_names()
+
+    def mend(self) -> None:
+        """Everybody is well, and each node has a worker."""
+        super().mend()
+        self.idle.clear()
+        self.foreign_on.clear()
+        self.late = False
+        self._note_names()
+
+    def restore(self, term: int, index: int) -> None:
+        """The log begins anew."""
+        super().restore(term, index)
+        self.judge.set_back = self.judge.set_back or self.judge.shown
+
+    def commit(self) -> None:
+        """An entry is written."""
+        super().commit()
+        self.judge.entry = True
+
+    @property
+    def has_quorum(self) -> bool:
+        """Whether a linearizable list can be had."""
+        voters = [m for m in self.members.values() if m.voter]
+        return 2 * sum(m.well for m in voters) > len(voters)
+
+    def _contradicted(self, lone: Member) -> bool:
+        """Whether another member gives a list through its node, without which nobody could tell."""
+        voters = [m for m in self.members.values() if m.voter]
+        others = [m for m in voters if m is not lone and m.well]
+        return 2 * len(others) > len(voters) and any(m.name not in self.idle | self.foreign_on for m in others)
+
+    def _note_names(self) -> None:
+        self.names |= {m.name for m in self.members.values() if m.name}
+        self.bore |= {m.id for m in self.members.values() if m.name == self.target}
+
+
+class NodeEtcd(ModelEtcd):
+    """The gateway of a node's worker: it reaches the member there, and nobody else.
+
+    Args:
+        cluster: The model.
+        node: The node.
+    """
+
+    def __init__(self, cluster: NodeCluster, node: str) -> None:
+        super().__init__(cluster)
+        self._nodes, self._node = cluster, node
+
+    async def observe(self, doubtful: Iterable[str] = (), leaving: str = "") -> ClusterView:  # noqa: ARG002
+        """A look at one member."""
+        await asyncio.sleep(0)
+        return self._nodes.look_from(who(), self._node)
+
+    async def status_of(self, member_id: str) -> tuple[str | None, int]:
+        """Its own member's words."""
+        self._reaches(member_id)
+        return await super().status_of(member_id)
+
+    async def hash_at(self, member_id: str, revision: int) -> KeyspaceHash:
+        """The hash of its own member's data."""
+        self._reaches(member_id)
+        return await super().hash_at(member_id, revision)
+
+    async def snapshot(self, member_id: str) -> AsyncGenerator[bytes, None]:
+        """Its own member's data."""
+        self._reaches(member_id)
+        async for chunk in super().snapshot(member_id):
+            yield chunk
+
+    async def move_leader(self, leader_id: str, transferee_id: str) -> None:
+        """A transfer away from its own member."""
+        self._reaches(leader_id)
+        await super().move_leader(leader_id, transferee_id)
+
+    async def acquire_lock(self, holder: str, label: str, via_id: str) -> str:
+        """The lock, through its own member."""
+        self._reaches(via_id)
+        return await super().acquire_lock(holder, label, via_id)
+
+    async def release_lock(self, holder: str, via_id: str) -> None:
+        """The lock is given back through its own member."""
+        self._reaches(via_id)
+        await super().release_lock(holder, via_id)
+
+    async def commit_probe(self, via_id: str = "") -> None:
+        """An entry through its own member."""
+        own = self._nodes.member_on(self._node)
+        via_id = via_id or (own.id if own else "")
+        self._reaches(via_id)
+        await super().commit_probe(via_id)
+
+    async def remove_member(self, member_id: str, via_id: str) -> frozenset[str]:
+        """A removal through its own member."""
+        self._reaches(via_id)
+        return await super().remove_member(member_id, via_id)
+
+    def _reaches(self, member_id: str) -> None:
+        own = self._nodes.member_on(self._node)
+        foreign = looks.FOREIGN_IDS[:1] if self._node in self._nodes.foreign_on else ()
+        if member_id not in {own.id if own else None, *foreign} or not member_id:
+            msg = f"member {member_id} has not answered at any endpoint yet"
+            raise UnreachableError(msg)
+
+
+def gateway_on(node: str, cluster: NodeCluster) -> Callable[[EtcdProfile, str], EtcdPort]:
+    """Makes the gateway of a node's worker."""
+    return lambda *_: NodeEtcd(cluster, node)
+
+
+def _seen_alone(view: ClusterView, own_id: str) -> ClusterView:
+    """The view of a worker that reaches one member."""
+    silent = {"reachable": False, "serves_reads": False, "leader_id": None, "term": 0, "raft_index": 0}
+    members = tuple(
+        m if m.id == own_id else m.model_copy(update={**silent, "note": "connection refused"}) for m in view.members
+    )
+    return view.model_copy(update={"members": members})
