@@ -17,7 +17,7 @@ from activities.interceptor import ActivityInterceptor
 from activities.registry import all_activities, node_activities
 from activities.worker_info import WorkerActivities
 from etcd_handoff import __version__
-from etcd_handoff.config import Config, chosen_config, own_node
+from etcd_handoff.config_choice import chosen_config, own_node
 from etcd_handoff.config_files import check_files
 from etcd_handoff.contract import node_queue
 from etcd_handoff.errors import ConfigError
@@ -42,6 +42,8 @@ from workflows.remove_member import RemoveMember
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from etcd_handoff.config import Config
 
 WORKFLOWS: Final = (RemoveMember, AddMember, RecordStatus, ChangeQueue, ReconcileEtcdMembers)
 INTERCEPTORS: Final = (ActivityInterceptor(), ArgumentCheckInterceptor())

@@ -7,7 +7,6 @@ Temporal's environment configuration (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMP
 from __future__ import annotations
 
 import os
-import socket
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ from etcd_handoff.config_fields import ClusterId, Location, NodeName, Section, T
 from etcd_handoff.config_servers import EtcdProfile, KubernetesProfile
 from etcd_handoff.contract import TASK_QUEUE, Remover
 from etcd_handoff.errors import ConfigError, UnknownClusterError
-from etcd_handoff.presets import PRESETS, PresetName, member_name, with_preset
+from etcd_handoff.presets import PresetName, with_preset
 from etcd_handoff.wire import ClusterName, MemberName, describe, in_words
 
 if TYPE_CHECKING:
@@ -32,11 +31,9 @@ __all__ = [
     "Config",
     "EtcdProfile",
     "KubernetesProfile",
-    "chosen_config",
     "config_path",
     "load_config",
-    "own_node",
-    "preset_config",
+    "words_for",
 ]
 
 CONFIG_VARIABLE: Final = "ETCD_HANDOFF_CONFIG"
@@ -145,52 +142,6 @@ class Config(Section):
         return profile
 
 
-def preset_config(preset: PresetName, cluster: str = "", data_dir: Path | None = None) -> Config:
-    """The configuration of a controller, for which no file is needed.
-
-    Args:
-        preset: The distribution that set it up.
-        cluster: What the cluster is called in inputs and workflow IDs; empty for the name of the distribution.
-        data_dir: Its data directory; None for the one it has as it comes.
-
-    Raises:
-        ConfigError: `cluster` is no name of a cluster.
-    """
-    profile = {"preset": preset, "data_dir": data_dir.absolute() if data_dir else None}
-    try:
-        return Config.model_validate({"clusters": {cluster or preset: profile}})
-    except ValidationError as error:
-        raise ConfigError("\n".join(f"--{preset}: {line}" for line in describe(error, _in_words))) from None
-
-
-def chosen_config(file: str | None, preset: PresetName | None, cluster: str | None, data_dir: Path | None) -> Config:
-    """The configuration that options name: a controller's, as `preset_config`, or that of a file.
-
-    Raises:
-        ConfigError: They contradict each other, or the configuration is wrong.
-    """
-    if preset and file:
-        msg = f'--{preset} and --config: give one of them; in the file, preset = "{preset}" does the same'
-        raise ConfigError(msg)
-    if data_dir and not preset:
-        msg = f"--data-dir goes with one of {', '.join(f'--{name}' for name in PRESETS)}; in the file it is data_dir"
-        raise ConfigError(msg)
-    return preset_config(preset, cluster or "", data_dir) if preset else load_config(config_path(file))
-
-
-def own_node(config: Config) -> str:
-    """The node that a worker on this machine serves where nobody names one: its member's, or the host name.
-
-    Raises:
-        ConfigError: The file with the member's name cannot be read.
-    """
-    profile = next(iter(config.clusters.values()))
-    if len(config.clusters) > 1 or profile.preset is None:
-        return socket.gethostname()
-    name = member_name(profile.preset, profile.data_dir)
-    return profile.nodes.get(name, name)
-
-
 def config_path(explicit: str | Path | None = None) -> Path:
     """The file to read: `explicit`, else `$ETCD_HANDOFF_CONFIG`, else `./etcd-handoff.toml`."""
     return Path(explicit or os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG_FILE)
@@ -216,7 +167,7 @@ def load_config(path: Path) -> Config:
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{path}: {line}" for line in describe(error, _in_words))) from None
+        raise ConfigError("\n".join(f"{path}: {line}" for line in describe(error, words_for))) from None
     return _absolute(config, path.parent.resolve())
 
 
@@ -237,7 +188,8 @@ REMEDIES: Final = {
 """pydantic's kinds of error, and what to do; its own texts speak to programmers."""
 
 
-def _in_words(item: ErrorDetails) -> str:
+def words_for(item: ErrorDetails) -> str:
+    """What is wrong with a value, and what to do."""
     if item["type"] == "extra_forbidden":
         return f"is no known key; known here: {', '.join(sorted(_section(item['loc']).model_fields))}"
     return REMEDIES.get(item["type"]) or in_words(item)

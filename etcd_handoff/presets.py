@@ -86,7 +86,9 @@ PRESETS: Final[Mapping[PresetName, Preset]] = MappingProxyType(
             ca_file="pki/etcd/ca.crt",
             client="pki/apiserver-etcd-client",
             kubeconfig="pki/admin.conf",
+            # Who removes, and that k0s's own reconciler works on the EtcdMembers too: docs/k0s.md, "Who removes".
             profile=MappingProxyType({"remover": "etcd"}),
+            kubernetes=MappingProxyType({"sets_leave": True}),
         ),
         # Sources: kubeadm `app/constants/constants.go`, `app/util/etcd/etcd.go` (its own client has that certificate),
         # `app/phases/etcd/local.go` (the name is the Node's: the host name in lower case). Its kubeconfig may name a

@@ -23,7 +23,8 @@ def read_config(args: argparse.Namespace) -> Config | None:
     Raises:
         ConfigError: The file was named and is missing, or it is wrong, or options contradict each other.
     """
-    from etcd_handoff.config import CONFIG_VARIABLE, chosen_config, config_path
+    from etcd_handoff.config import CONFIG_VARIABLE, config_path
+    from etcd_handoff.config_choice import chosen_config
 
     named = args.preset or args.data_dir or args.config or os.environ.get(CONFIG_VARIABLE)
     if not named and not config_path(None).exists():

@@ -23,7 +23,7 @@ EXPIRY_HINT_DAYS: Final = 30
 """So many days before it ends, a certificate becomes a hint."""
 KIND_REMEDY: Final = (
     "k0s installs them. Without k0s run `kubectl apply --server-side -f deploy/crd.yaml`, or take kubernetes out of the"
-    " profile: removals then work without EtcdMembers"
+    " profile (kubernetes = false with a preset): removals then work without EtcdMembers"
 )
 REMEDY_OF_ALARM: Final[dict[str, str]] = {
     "NOSPACE": "compact and defragment, then `etcdctl alarm disarm`",

@@ -52,7 +52,8 @@ def service_for(args: argparse.Namespace) -> Service:
         ConfigError: The options contradict each other, or the configuration is wrong.
     """
     from etcd_handoff.cli.service_unit import Service
-    from etcd_handoff.config import chosen_config, config_path
+    from etcd_handoff.config import config_path
+    from etcd_handoff.config_choice import chosen_config
 
     chosen_config(args.config, args.preset, args.cluster, args.data_dir)
     given = [

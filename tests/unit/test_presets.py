@@ -16,7 +16,8 @@ import trustme
 import worker
 from etcd_handoff import cli
 from etcd_handoff.cli.configuration import cluster_profile
-from etcd_handoff.config import Config, load_config, own_node, preset_config
+from etcd_handoff.config import Config, load_config
+from etcd_handoff.config_choice import own_node, preset_config
 from etcd_handoff.config_files import check_files, file_faults, read_fault
 from etcd_handoff.errors import ConfigError
 from etcd_handoff.presets import PRESETS, PresetName
@@ -124,6 +125,13 @@ def test_controller_needs_no_file(layout: Layout) -> None:
     assert profile.kubernetes is not None
     assert profile.kubernetes.kubeconfig == folder / layout.kubeconfig
     assert profile.kubernetes.api_servers == "members"
+
+
+def test_k0s_alone_has_a_reconciler_of_its_own(layout: Layout) -> None:
+    """There EtcdMembers are k0s's to make, and `spec.leave` is set as k0s has it; elsewhere nobody else knows them."""
+    profile = preset_config(layout.preset).cluster(layout.preset)
+    is_k0s = layout.preset == "k0s"
+    assert (profile.is_k0s, profile.sets_leave, profile.manages_resources) == (is_k0s, is_k0s, not is_k0s)
 
 
 def test_files_of_a_controller_pass_the_check(layout: Layout, data_dir: Path) -> None:

@@ -1,0 +1,62 @@
+"""Which configuration a process has by its options, and which node is its own."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from etcd_handoff.config import Config, config_path, load_config, words_for
+from etcd_handoff.errors import ConfigError
+from etcd_handoff.presets import PRESETS, PresetName, member_name
+from etcd_handoff.wire import describe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def preset_config(preset: PresetName, cluster: str = "", data_dir: Path | None = None) -> Config:
+    """The configuration of a controller, for which no file is needed.
+
+    Args:
+        preset: The distribution that set it up.
+        cluster: What the cluster is called in inputs and workflow IDs; empty for the name of the distribution.
+        data_dir: Its data directory; None for the one it has as it comes.
+
+    Raises:
+        ConfigError: `cluster` is no name of a cluster.
+    """
+    profile = {"preset": preset, "data_dir": data_dir.absolute() if data_dir else None}
+    try:
+        return Config.model_validate({"clusters": {cluster or preset: profile}})
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"--{preset}: {line}" for line in describe(error, words_for))) from None
+
+
+def chosen_config(file: str | None, preset: PresetName | None, cluster: str | None, data_dir: Path | None) -> Config:
+    """The configuration that options name: a controller's, as `preset_config`, or that of a file.
+
+    Raises:
+        ConfigError: They contradict each other, or the configuration is wrong.
+    """
+    if preset and file:
+        msg = f'--{preset} and --config: give one of them; in the file, preset = "{preset}" does the same'
+        raise ConfigError(msg)
+    if data_dir and not preset:
+        msg = f"--data-dir goes with one of {', '.join(f'--{name}' for name in PRESETS)}; in the file it is data_dir"
+        raise ConfigError(msg)
+    return preset_config(preset, cluster or "", data_dir) if preset else load_config(config_path(file))
+
+
+def own_node(config: Config) -> str:
+    """The node that a worker on this machine serves where nobody names one: its member's, or the host name.
+
+    Raises:
+        ConfigError: The file with the member's name cannot be read.
+    """
+    profile = next(iter(config.clusters.values()))
+    if len(config.clusters) > 1 or profile.preset is None:
+        return socket.gethostname()
+    name = member_name(profile.preset, profile.data_dir)
+    return profile.nodes.get(name, name)
