@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import socket
 import sys
 from contextlib import asynccontextmanager
@@ -59,6 +60,35 @@ async def doctor(lab: Lab, node: str) -> tuple[int, dict[str, dict[str, Any]]]:
     status, shown, errors = await lab.handoff("doctor", "-o", "json", *on_controller(lab, node), node=node)
     assert shown, errors
     return status, {finding["check"]: finding for finding in json.loads(shown)}
+
+
+def commands_of_the_page() -> list[list[str]]:
+    """Our commands in docs/k0s.md up to the removal by hand, in their order, as words."""
+    page = (ROOT / "docs" / "k0s.md").read_text().partition("## What k0s does itself")[0]
+    blocks: list[str] = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [line.split()[1:] for line in lines if line.startswith("etcd-handoff ")]
+
+
+async def test_commands_of_the_page_on_k0s_remove_a_leader(tmp_path: Path) -> None:
+    """As written, but for the data directory, the name of the leader and Temporal's address."""
+    first, *others = commands_of_the_page()
+    assert first == ["worker", "--k0s"]
+    async with contextlib.AsyncExitStack() as stack:
+        lab = await stack.enter_async_context(Lab(LabOptions(isolated=True, directory=tmp_path / "lab")))
+        for node in lab.nodes:
+            await stack.enter_async_context(worker(lab, node.name, tmp_path))
+        leader = await lab.leader()
+        survivor = lab.others(leader)[0].name
+        for words in others:
+            command = [leader if word == "node2" else word for word in words if word != "--k0s"]
+            status, shown, errors = await lab.handoff(*command, *on_controller(lab, survivor), node=survivor)
+            assert status == 0, (words, shown, errors)
+        assert {m.name for m in await lab.members(survivor)} == {node.name for node in lab.others(leader)}
+        shown = await lab.kubectl("get", "etcdmembers", context=survivor)
+        assert {line.split()[0]: "True" in line for line in shown.splitlines()[1:]} == {
+            node.name: node.name != leader for node in lab.nodes
+        }
 
 
 async def test_one_option_on_each_controller_is_enough(tmp_path: Path) -> None:
