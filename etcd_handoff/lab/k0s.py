@@ -1,11 +1,14 @@
-"""A stand-in for k0s's own reconciler, one per node, as two of its releases behave.
+"""A stand-in for k0s's own reconcilers and supervisors, one per node, as two of its releases behave.
 
-- `v1.31`: a node whose EtcdMember asks to leave removes its member through that member, then writes the status through
-  its own API server, whose etcd has just left: the write hangs and the resource says Joined for ever.
-- `v1.36`: a node takes its member out, and stops its API server and its etcd; what became of it is written by another
-  node's resync, every 10 s.
+- `v1.31`: the controller that holds k0s's lease removes every member whose EtcdMember asks to leave, through its own
+  etcd, and writes the status through its own API server. Its own member it takes out too: then the write hangs, nobody
+  else has the lease, and the resource says Joined for ever. The node's supervisor restarts the removed etcd every 5 s.
+- `v1.36`: the holder puts a label on the EtcdMember that asks to leave while its member is listed; its own one waits
+  until another controller has the lease. The node that sees the label on its own API server stops that first, then
+  takes its member out, and starts its etcd no more. The holder's resync, every 10 s, writes what became of it.
 
-Facts by measurement of k0s's real reconciler; the release decides who writes the status, and that is what matters here.
+Facts by measurement of k0s's real reconcilers, and from their source
+(`pkg/component/controller/etcd_member_reconciler.go` and `etcd.go`, `pkg/supervisor/supervisor.go`).
 """
 
 from __future__ import annotations
@@ -13,10 +16,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from typing import TYPE_CHECKING, Final, Literal, Self
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from etcd_handoff.lab import http
-from etcd_handoff.lab.naive import leave, remove_through_itself, write_removed
+from etcd_handoff.lab.naive import leave, remove_once, write_removed, write_status
 from etcd_handoff.lab.nodes import Role, bearer
 from etcd_handoff.lab.observer import first_list
 from etcd_handoff.lab.resources import joined
@@ -28,11 +32,17 @@ if TYPE_CHECKING:
     from etcd_handoff.lab.cluster import Lab
     from etcd_handoff.lab.nodes import Node
 
-LOOK_SECONDS: Final = 0.1
+LOOK_SECONDS: Final = 0.05
 RESYNC_SECONDS: Final = 10.0
+RESPAWN_SECONDS: Final = 5.0
+HAND_OVER_SECONDS: Final = 2.0
+"""How long nobody holds the lease when its holder gives it up; k0s's own takes up to 7 s."""
 REQUEST_SECONDS: Final = 2.0
+SHUTDOWN_LABEL: Final = "k0s.k0sproject.io/shutdown"
+RESOURCES: Final = "apis/etcd.k0sproject.io/v1beta1/etcdmembers"
 
 Release = Literal["v1.31", "v1.36"]
+FAILURES: Final = (TimeoutError, ProcessError, *http.FAILURES)
 
 
 class K0sStandIn:
@@ -40,20 +50,34 @@ class K0sStandIn:
 
     Args:
         lab: A running lab.
-        release: CertificateGroup behaviour to show.
+        release: Whose behaviour to show.
+        holder: The node that holds k0s's lease at first; node0 when left out.
+
+    Attributes:
+        holder: The node that holds it now; empty while nobody does.
+        removed: Nodes whose member k0s has begun to take out.
+        stopped: Nodes whose API server and etcd k0s has stopped for good.
+        respawned: How often k0s has started a node's etcd again.
     """
 
-    def __init__(self, lab: Lab, release: Release) -> None:
+    def __init__(self, lab: Lab, release: Release, holder: str = "") -> None:
         self._lab = lab
         self._release = release
         self._tasks: list[asyncio.Task[None]] = []
+        self.holder = holder or lab.nodes[0].name
         self.removed: list[str] = []
+        self.stopped: set[str] = set()
+        self.respawned: Counter[str] = Counter()
 
     async def __aenter__(self) -> Self:
         """Start reconciling."""
-        self._tasks = [asyncio.create_task(self._leave_when_asked(node)) for node in self._lab.nodes]
-        if self._release == "v1.36":
-            self._tasks += [asyncio.create_task(self._resync(node)) for node in self._lab.nodes]
+        tasks = [self._supervise(node) for node in self._lab.nodes]
+        if self._release == "v1.31":
+            tasks.append(self._remove_who_asks())
+        else:
+            tasks += [self._label_who_asks(), self._resync()]
+            tasks += [self._shut_down_when_labelled(node) for node in self._lab.nodes]
+        self._tasks = [asyncio.create_task(task) for task in tasks]
         return self
 
     async def __aexit__(
@@ -64,32 +88,114 @@ class K0sStandIn:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _leave_when_asked(self, node: Node) -> None:
-        while not await self._is_asked_to_leave(node):  # noqa: ASYNC110  # what is waited for is in another process
+    # v1.31
+
+    async def _remove_who_asks(self) -> None:
+        holder = self._lab.node(self.holder)
+        while True:
+            for name, resource in (await self._resources(holder)).items():
+                if name not in self.removed and _asks_to_leave(resource):
+                    await self._remove(holder, name, resource["status"]["memberID"])
             await asyncio.sleep(LOOK_SECONDS)
-        self.removed.append(node.name)
-        if self._release == "v1.31":
-            await remove_through_itself(self._lab, node.name)
+
+    async def _remove(self, holder: Node, name: str, member_id: str) -> None:
+        """One attempt, as k0s makes it."""
+        listed, error = await self._listed(holder), ""
+        if name in listed:
+            self.removed.append(name)
+            error = (await remove_once(name, member_id, holder)).error
+        elif not listed:
             return
-        await leave(self._lab, node.name)
+        if error:
+            await write_status(holder, name, {"reconcileStatus": "Failed", "message": error}, "the error")
+        else:
+            await write_removed(holder, name)
+
+    # v1.36
+
+    async def _label_who_asks(self) -> None:
+        """The holder only asks a node to go, and only while its member is listed."""
+        while True:
+            holder = self._lab.node(self.holder)
+            for name, resource in (await self._resources(holder)).items():
+                if not _asks_to_leave(resource) or name not in await self._listed(holder):
+                    continue
+                if name == self.holder:
+                    await self._hand_over(holder)
+                    break
+                if SHUTDOWN_LABEL not in resource["metadata"].get("labels", {}):
+                    await self._label(holder, name)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _hand_over(self, holder: Node) -> None:
+        waiting = {"reconcileStatus": "", "message": "Waiting for another controller to take over"}
+        await write_status(holder, holder.name, waiting, "what is waited for")
+        await asyncio.sleep(HAND_OVER_SECONDS)
+        others = [n.name for n in self._lab.others(holder.name) if n.name not in self.removed]
+        self.holder = next(iter(others), holder.name)
+
+    async def _label(self, holder: Node, name: str) -> None:
+        headers = {**bearer(), "Content-Type": "application/merge-patch+json"}
+        body = {"metadata": {"labels": {SHUTDOWN_LABEL: name}}}
+        with contextlib.suppress(*FAILURES):
+            await http.request(f"{holder.api_url}/{RESOURCES}/{name}", body, method="PATCH", headers=headers)
+
+    async def _shut_down_when_labelled(self, node: Node) -> None:
+        """It goes by its own API server, so it does not learn what is written once its member is out."""
+        resource: dict[str, Any] = {}
+        while SHUTDOWN_LABEL not in resource.get("metadata", {}).get("labels", {}):
+            await asyncio.sleep(LOOK_SECONDS)
+            resource = (await self._resources(node)).get(node.name, {})
+        self.removed.append(node.name)
+        self.stopped.add(node.name)
+        with contextlib.suppress(ProcessError):
+            await self._lab.terminate(Role.APISERVER, node.name)
         await self._lab.kill(Role.APISERVER, node.name)
+        with contextlib.suppress(KeyError, *FAILURES):
+            await leave(self._lab, node.name)
         await self._lab.terminate(Role.ETCD, node.name)
 
-    async def _is_asked_to_leave(self, node: Node) -> bool:
-        """Whether the node's own API server shows that its member is to leave."""
-        with contextlib.suppress(TimeoutError, ProcessError, *http.FAILURES):
-            url = f"{node.api_url}/apis/etcd.k0sproject.io/v1beta1/etcdmembers/{node.name}"
-            _, text = await http.request(url, headers=bearer(), timeout_seconds=REQUEST_SECONDS)
-            resource = json.loads(text)
-            return bool(resource["spec"].get("leave")) and joined(resource) == "True"
-        return False
-
-    async def _resync(self, node: Node) -> None:
-        """Every 10 s this node writes Joined=False for members that the list no longer has."""
+    async def _resync(self) -> None:
+        """Every 10 s the holder writes Joined=False for members that the list no longer has."""
         while True:
             await asyncio.sleep(RESYNC_SECONDS)
-            with contextlib.suppress(TimeoutError, ProcessError, *http.FAILURES):
-                present = {m.name for m in await first_list([node.etcd_url])}
-                for other in self._lab.others(node.name):
-                    if other.name in self.removed and other.name not in present:
-                        await write_removed(node, other.name)
+            holder = self._lab.node(self.holder)
+            listed = await self._listed(holder)
+            for name, resource in (await self._resources(holder)).items():
+                if listed and name not in listed and joined(resource) == "True":
+                    await write_removed(holder, name, "No such member ID")
+
+    # both
+
+    async def _supervise(self, node: Node) -> None:
+        """Start an etcd that ended by itself 5 s later; one that was killed is left to whoever did that."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if self._has_ended(node.name):
+                await asyncio.sleep(RESPAWN_SECONDS)
+                if self._has_ended(node.name):
+                    self._lab.process(Role.ETCD, node.name).start()
+                    self.respawned[node.name] += 1
+
+    def _has_ended(self, node: str) -> bool:
+        process = self._lab.process(Role.ETCD, node)
+        killed = process.exit_status is not None and process.exit_status < 0
+        return not (process.alive or killed or node in self.stopped)
+
+    async def _resources(self, node: Node) -> dict[str, dict[str, Any]]:
+        """EtcdMembers by name as the node's own API server has them; none when it does not answer."""
+        with contextlib.suppress(*FAILURES):
+            url = f"{node.api_url}/{RESOURCES}"
+            _, text = await http.request(url, headers=bearer(), timeout_seconds=REQUEST_SECONDS)
+            return {item["metadata"]["name"]: item for item in json.loads(text).get("items", [])}
+        return {}
+
+    async def _listed(self, node: Node) -> set[str]:
+        """Names of the members as the node's own etcd has them; none when it does not answer."""
+        with contextlib.suppress(*FAILURES):
+            return {m.name for m in await first_list([node.etcd_url])}
+        return set()
+
+
+def _asks_to_leave(resource: dict[str, Any]) -> bool:
+    return bool(resource["spec"].get("leave")) and joined(resource) == "True"

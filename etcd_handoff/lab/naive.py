@@ -17,7 +17,7 @@ from etcd_handoff.lab.observer import CHANGE_SECONDS, UNHEALTHY_CLUSTER
 from etcd_handoff.lab.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Mapping
 
     from etcd_handoff.lab.cluster import Lab
     from etcd_handoff.lab.nodes import Node
@@ -43,28 +43,42 @@ async def remove_through_itself(lab: Lab, name: str) -> list[NaiveStep]:
 
 
 async def leave(lab: Lab, name: str) -> NaiveStep:
-    """Remove the node's member through its own endpoint."""
-    node, member_id = lab.node(name), int(await lab.member_id(name), 16)
+    """Remove the node's member through its own endpoint, once etcd takes changes of the membership.
+
+    Raises:
+        KeyError: It is no member.
+    """
+    member_id = await lab.member_id(name)
     removed: list[NaiveStep] = []
 
     async def accepted() -> bool:
-        url = f"{node.etcd_url}/v3/cluster/member/remove"
-        request = _request(url, {"ID": str(member_id)}, {}, "POST", CHANGE_SECONDS)
-        removed.append(await _timed(f"remove {name} through {name}", request))
+        removed.append(await remove_once(name, member_id, lab.node(name)))
         return UNHEALTHY_CLUSTER not in removed[-1].error
 
     await wait_until(accepted, "etcd takes a change of the membership", CHANGE_ACCEPTED_SECONDS)
     return removed[-1]
 
 
-async def write_removed(node: Node, name: str) -> NaiveStep:
+async def remove_once(name: str, member_id: str, via: Node) -> NaiveStep:
+    """Ask the etcd of the node `via` to remove the member with this hex ID."""
+    url = f"{via.etcd_url}/v3/cluster/member/remove"
+    request = _request(url, {"ID": str(int(member_id, 16))}, {}, "POST", CHANGE_SECONDS)
+    return await _timed(f"remove {name} through {via.name}", request)
+
+
+async def write_removed(node: Node, name: str, message: str = "Member removed from cluster") -> NaiveStep:
     """Record through the node's API server that a member is out."""
-    condition = {"type": "Joined", "status": "False", "message": "Member removed from cluster"}
-    status = {"conditions": [condition], "message": condition["message"], "reconcileStatus": "Success"}
+    condition = {"type": "Joined", "status": "False", "message": message}
+    status = {"conditions": [condition], "message": message, "reconcileStatus": "Success"}
+    return await write_status(node, name, status, "Joined=False")
+
+
+async def write_status(node: Node, name: str, status: Mapping[str, object], what: str) -> NaiveStep:
+    """Write a status of an EtcdMember through the node's API server; `what` is in the step's name."""
     url = f"{node.api_url}/apis/etcd.k0sproject.io/v1beta1/etcdmembers/{name}/status"
     headers = {**bearer(), "Content-Type": "application/merge-patch+json"}
     request = _request(url, {"status": status}, headers, "PATCH", STATUS_TIMEOUT_SECONDS)
-    return await _timed(f"write Joined=False through {node.name}'s API server", request)
+    return await _timed(f"write {what} through {node.name}'s API server", request)
 
 
 async def _timed(what: str, request: Coroutine[None, None, str]) -> NaiveStep:

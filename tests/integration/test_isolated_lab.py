@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from etcd_handoff.exit_status import EXIT_FAILED
 from etcd_handoff.lab import Lab, LabOptions, Role, isolation, wait_until
 from etcd_handoff.lab.binaries.lookup import locate_binaries
+from etcd_handoff.lab.demo import run_demo
 from etcd_handoff.lab.isolation import IsolationError
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
 from tests.integration.isolation import require_isolation
@@ -270,3 +272,10 @@ def test_test_that_cannot_run_is_skipped_with_the_reason_and_fails_in_ci(monkeyp
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match="no-such-program"):
         require_isolation()
+
+
+def test_demo_that_cannot_run_says_why(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It fails with the reason and the way out, and no traceback."""
+    monkeypatch.setattr(isolation, "PROGRAMS", ("no-such-program",))
+    assert run_demo(k0s=True) == EXIT_FAILED
+    assert "isolated nodes need the programs no-such-program. Remedy: install" in capsys.readouterr().err
