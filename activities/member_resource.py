@@ -7,18 +7,10 @@ import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff import timing
 from etcd_handoff.contract import StepOutcome
-from etcd_handoff.errors import ConflictError, KindGoneError, KubernetesError, ObjectGoneError
+from etcd_handoff.errors import ConflictError, KindGoneError, ObjectGoneError
 from etcd_handoff.etcdmember import (
-    LEAVE_ANNOTATION,
-    SHUTDOWN_LABEL,
-    SHUTDOWN_ON_LEAVE_LABEL,
     DesiredStatus,
-    annotation_of,
-    asks_to_leave,
-    joined_condition,
-    labels_of,
     member_id_of,
     resource_name,
     status_for,
@@ -27,7 +19,7 @@ from etcd_handoff.events import EventSpec, event_for
 from etcd_handoff.operation.matching import claim_of, resource_of
 
 if TYPE_CHECKING:
-    from etcd_handoff.activity_io import LeaveInput, UpdateStatusInput
+    from etcd_handoff.activity_io import UpdateStatusInput
     from etcd_handoff.kubernetes.port import KubernetesPort
 
 EVENTS_AT_ONCE: Final = 4
@@ -98,62 +90,6 @@ def reason_to_skip(resource: Resource, record: UpdateStatusInput) -> str:
     if _created_after(resource, record.since):
         return f"EtcdMember {name} has no member ID and was created after the removal began; it was left alone"
     return ""
-
-
-async def set_leave(gateway: KubernetesPort, record: UpdateStatusInput, resource: Resource) -> str:
-    """Nothing once `spec.leave` is true on the EtcdMember of a member that is out; otherwise why it was left alone.
-
-    The annotation that may have asked for the removal goes with the same write: it has been followed, and is not to
-    mean whoever carries the name next.
-
-    Args:
-        gateway: Of the cluster.
-        record: What is true of the member.
-        resource: Its EtcdMember as it was stored last.
-    """
-    for _ in range(CONFLICT_TRIES):
-        name = resource["metadata"]["name"]
-        if member_id_of(resource) != record.member_id or joined_condition(resource) != "False":
-            return f"EtcdMember {name} has changed since; its spec.leave was left alone"
-        if name in {resource_name(present) for present in record.present_names}:
-            return f"a member of the name {name} is in the cluster; spec.leave was left alone"
-        followed = LEAVE_ANNOTATION if annotation_of(resource) in ("true", record.member_id) else ""
-        if asks_to_leave(resource) and not followed:
-            return ""
-        with contextlib.suppress(ConflictError):
-            await gateway.patch_spec(resource, {"leave": True}, departing=record.member_name, without=followed)
-            return ""
-        resource = await gateway.get(name, departing=record.member_name)
-    msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its spec was written"
-    raise ConflictError(msg)
-
-
-async def await_mark(gateway: KubernetesPort, ask: LeaveInput, resource: Resource) -> str:
-    """Whether k0s has told the node to stop, as the end of a sentence; it is waited for where that was asked for.
-
-    k0s's lease holder puts a label with the present start of that node's k0s on the EtcdMember, which k0s there
-    watches (k0s `pkg/component/controller/etcd_member_reconciler.go`, reconcileMember and shutdownIfMarked, v1.36).
-    Releases before that have no such label.
-
-    Args:
-        gateway: Of the cluster.
-        ask: What was asked for.
-        resource: The EtcdMember as it was stored.
-    """
-    if not (ask.until_marked and ask.leave):
-        return ""
-    with contextlib.suppress(TimeoutError, KubernetesError):
-        async with asyncio.timeout(timing.STEPS.marked_seconds):
-            while True:
-                labels = labels_of(resource)
-                start = labels.get(SHUTDOWN_ON_LEAVE_LABEL)
-                if not start:
-                    return "; its k0s does not stop when asked"
-                if labels.get(SHUTDOWN_LABEL) == start:
-                    return "; k0s has told the node to stop"
-                await asyncio.sleep(timing.STEPS.mark_pause_seconds)
-                resource = await gateway.get(resource["metadata"]["name"], departing=ask.member_name)
-    return "; k0s has not told the node to stop in time"
 
 
 def _created_after(resource: Resource, since: str) -> bool:

@@ -11,13 +11,12 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.interceptor import StepClock
+from activities.member_leave import await_mark, set_leave
 from activities.member_resource import (
     CONFLICT_TRIES,
-    await_mark,
     generation_of,
     member_resource,
     send_events,
-    set_leave,
     write_status,
 )
 from etcd_handoff import failpoints, timing

@@ -205,7 +205,8 @@ def _add_watch(commands: Commands[argparse.ArgumentParser]) -> None:
         "watch",
         watch_command,
         "Let EtcdMembers start removals, and correct what they say."
-        " `start` runs a workflow that removes each member whose EtcdMember has spec.leave set to true.",
+        " `start` runs a workflow that removes each member whose EtcdMember has spec.leave set to true."
+        " On k0s, set the annotation etcd-handoff.io/leave=true instead.",
         "etcd-handoff watch start -c prod",
     )
     text = "start it, stop it, show what it sees, or compare everything now"

@@ -402,6 +402,7 @@ def test_joined_removal_says_that_its_own_options_count() -> None:
     [
         (result(status_recorded=True), 0, "Its EtcdMember is up to date."),
         (result(status_note="no API"), 0, "Its EtcdMember could not be updated: no API."),
+        (result(next_steps=("on n1 run `k0s stop`",)), 0, "Left to do: on n1 run `k0s stop`."),
         (result(outcome=Outcome.ALREADY_ABSENT), 0, "n1 (1) had already left cluster prod."),
         (
             result(was_leader=True, leader_after="2", term_before=1, term_after=2),
