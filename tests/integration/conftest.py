@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -90,7 +92,9 @@ class Bench:
         """A worker has come to this failpoint."""
 
         async def hit() -> bool:
-            return (self.folder / f"{point}.hit").exists()
+            with contextlib.suppress(FileNotFoundError):
+                return bool((self.folder / f"{point}.hit").read_text())  # empty where it is not armed
+            return False
 
         await wait_until(hit, f"a worker reaches {point}", 30)
 
@@ -289,9 +293,19 @@ async def start_watch(b: Bench, resync_seconds: float = 300) -> WorkflowHandle[o
 MakeFrontDoor = Callable[..., AbstractAsyncContextManager[FrontDoor]]
 
 
+@pytest.fixture(scope="module")
+def shared_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for what the tests of a file share; as `tmp_path`, it stays if one of them failed."""
+    failed = request.session.testsfailed
+    folder = tmp_path_factory.mktemp(request.path.stem)
+    yield folder
+    if request.session.testsfailed == failed:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+async def cluster(shared_path: Path) -> AsyncIterator[Cluster]:
     """One cluster for all answers that leave it as it was."""
-    options = LabOptions(kubernetes=False, temporal=False, directory=tmp_path_factory.mktemp("gateways"))
+    options = LabOptions(kubernetes=False, temporal=False, directory=shared_path)
     async with Lab(options) as lab:
         yield Cluster(lab, await lab.add_learner())

@@ -15,6 +15,7 @@ from tests.integration.conftest import in_state, open_bench
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from temporalio.client import WorkflowHandle
 
@@ -120,12 +121,11 @@ async def test_terminated_after_the_removal_is_mended_by_the_next_start(bench: M
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+async def shared(shared_path: Path) -> AsyncIterator[Bench]:
     """One bench for cancellations at points of several removals, of which each takes the leader out in the end."""
     failpoints = ";".join(f"{point}=hold" for point in (*IN_TIME, *TOO_LATE))
     workers = ("node0", "node1", "node2")
-    folder = tmp_path_factory.mktemp("cancellation")
-    async with open_bench(folder, nodes=7, workers=workers, failpoints=failpoints) as b:
+    async with open_bench(shared_path, nodes=7, workers=workers, failpoints=failpoints) as b:
         yield b
 
 

@@ -28,14 +28,15 @@ from tests.integration.street import Street, street_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def street(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Street]:
+async def street(shared_path: Path) -> AsyncIterator[Street]:
     """Two nodes for all tests; each leaves them as they were."""
-    async with street_of(tmp_path_factory.mktemp("street")) as street:
+    async with street_of(shared_path) as street:
         yield street
 
 

@@ -43,9 +43,9 @@ NOBODY = {"token": "nonsense"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def street(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Street]:
+async def street(shared_path: Path) -> AsyncIterator[Street]:
     """Two nodes for all tests; each leaves them as they were."""
-    async with street_of(tmp_path_factory.mktemp("street")) as street:
+    async with street_of(shared_path) as street:
         yield street
 
 

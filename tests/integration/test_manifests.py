@@ -150,9 +150,9 @@ async def token_of(lab: Lab, namespace: str, account: str) -> str:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+async def site(shared_path: Path) -> AsyncIterator[Site]:
     """One node for all tests, with everything in deploy/kustomization.yaml; each test leaves it as it was."""
-    folder = tmp_path_factory.mktemp("site")
+    folder = shared_path
     async with Lab(LabOptions(nodes=1, temporal=False, directory=folder / "lab")) as lab:
         apply = ("apply", "--server-side")
         await lab.kubectl(*apply, "-f", str(DEPLOY / "namespace.yaml"), context=NODE)

@@ -14,6 +14,7 @@ from tests.integration.conftest import ends, open_bench
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from tests.integration.conftest import Bench, MakeBench
 
@@ -92,9 +93,9 @@ async def test_three_members_of_one_name_are_told_apart(bench: MakeBench) -> Non
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def quiet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+async def quiet(shared_path: Path) -> AsyncIterator[Bench]:
     """One bench for what changes nothing."""
-    async with open_bench(tmp_path_factory.mktemp("quiet"), workers=("node0",)) as b:
+    async with open_bench(shared_path, workers=("node0",)) as b:
         yield b
 
 

@@ -17,6 +17,7 @@ from tests.integration.conftest import joined_condition, open_bench, removal_id,
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from tests.integration.conftest import Bench, FrontDoor
 
@@ -25,12 +26,11 @@ HOLDS = ("move_leader.before", "remove_member.after")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FrontDoor]:
+async def shared(shared_path: Path) -> AsyncIterator[FrontDoor]:
     """One front door for orders of several tests: each takes one member out, of six."""
     failpoints = ";".join(f"{point}=hold" for point in HOLDS)
     workers = ("node0", "node1", "node2")
-    folder = tmp_path_factory.mktemp("front-door")
-    async with open_bench(folder, nodes=6, workers=workers, failpoints=failpoints) as b:
+    async with open_bench(shared_path, nodes=6, workers=workers, failpoints=failpoints) as b:
         yield await watched(b)
 
 

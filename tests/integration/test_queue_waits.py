@@ -16,6 +16,7 @@ from tests.integration.queues import changing, entry_in, holds, queue_of, queued
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from tests.integration.conftest import Bench
 
@@ -24,9 +25,9 @@ MOST_EVENTS: Final = 4_000
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+async def shared(shared_path: Path) -> AsyncIterator[Bench]:
     """One bench for removals that wait for their turn: each test takes two members out, of seven."""
-    async with open_bench(tmp_path_factory.mktemp("queue"), nodes=7, failpoints="remove_member.before=hold") as b:
+    async with open_bench(shared_path, nodes=7, failpoints="remove_member.before=hold") as b:
         yield b
 
 

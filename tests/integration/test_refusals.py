@@ -18,6 +18,7 @@ from tests.integration.conftest import open_bench
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from tests.integration.conftest import Bench, MakeBench
 
@@ -115,9 +116,9 @@ async def refusal(b: Bench, name: str, inputs: list[Payload]) -> ApplicationErro
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+async def shared(shared_path: Path) -> AsyncIterator[Bench]:
     """One bench for all cases: none of them changes anything."""
-    async with open_bench(tmp_path_factory.mktemp("refusals"), workers=("node0",)) as b:
+    async with open_bench(shared_path, workers=("node0",)) as b:
         yield b
 
 

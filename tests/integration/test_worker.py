@@ -123,9 +123,9 @@ async def usable(client: Client) -> bool:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def small(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
+async def small(shared_path: Path) -> AsyncIterator[Lab]:
     """One member and Temporal, in front of which tests put doors."""
-    async with Lab(LabOptions(nodes=1, kubernetes=False, directory=tmp_path_factory.mktemp("small"))) as lab:
+    async with Lab(LabOptions(nodes=1, kubernetes=False, directory=shared_path)) as lab:
         yield lab
 
 
