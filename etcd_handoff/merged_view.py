@@ -81,6 +81,11 @@ def completed(own: ClusterView, seen: ClusterView) -> ClusterView:
     return own.model_copy(update={"members": members})
 
 
+def seen_through(view: ClusterView, node: str) -> ClusterView:
+    """The view of a worker, whose members that it reaches itself say so."""
+    return view.model_copy(update={"members": tuple(_through(member, node) for member in view.members)})
+
+
 def _of_one_moment(own: MemberView, seen: MemberView | None) -> MemberView:
     """The member as this worker sees it, or as it was seen.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.activity_io import AwaitElectionInput
 from etcd_handoff.contract import FailureType, HandoffState, Outcome, RemovalResult, StepOutcome
+from etcd_handoff.merged_view import seen_through
 from etcd_handoff.operation import failures, identity, leave, observation, proposal, recording, texts
 from etcd_handoff.operation.commands import AwaitNewLeader, RemoveTarget, TransferLeadership
 from etcd_handoff.operation.observation import act_input, after_step
@@ -117,7 +118,10 @@ def removed(state: OperationState, report: StepResult, now: float) -> OperationS
     # A second attempt may come after one that has proposed it and could not say so.
     may_be_pending = report.proposed or report.step.attempts > 1
     state = proposal.ended(state.with_step(report.step), now, may_be_pending=may_be_pending)
-    state = after_step(state, report.view, removed=report.step.outcome == StepOutcome.REMOVED)
+    view, alone = report.view, state.view is not None and state.view.merged
+    if view is not None and alone:
+        view = seen_through(view, report.step.node)  # its record goes through a member that stays
+    state = after_step(state, view, removed=report.step.outcome == StepOutcome.REMOVED)
     if report.writes_acknowledged is not None:
         state = state.changed(writes_acknowledged=report.writes_acknowledged)
     if report.step.outcome == StepOutcome.REFUSED_BY_ETCD:
