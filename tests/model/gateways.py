@@ -29,11 +29,15 @@ NEWS_SECONDS: Final = 0.05
 """Pause between looks for news of EtcdMembers."""
 
 
-def config_of(names: Iterable[str], task_queue: str = "model", snapshots: Path | None = None) -> Config:
-    """A profile for each model; the host of its endpoint is its name."""
+def config_of(
+    names: Iterable[str], task_queue: str = "model", snapshots: Path | None = None, *, alone: bool = False
+) -> Config:
+    """A profile for each model; the host of its endpoint is its name, or the worker's own where it reaches no other."""
     profiles = {
         name: ClusterProfile(
-            etcd=EtcdProfile(endpoints=(f"http://{name}:2379",), snapshot_directory=snapshots),
+            etcd=EtcdProfile(
+                endpoints=(f"http://{'127.0.0.1' if alone else name}:2379",), snapshot_directory=snapshots
+            ),
             kubernetes=KubernetesProfile(),
         )
         for name in names

@@ -53,7 +53,7 @@ class Loop:
     """Whether nodes are asked for what their own workers see; else one worker reaches all that can be reached."""
 
     def __init__(self, cluster: Cluster) -> None:
-        config, clusters = config_of([CLUSTER]), {CLUSTER: cluster}
+        config, clusters = config_of([CLUSTER], alone=self.asks_nodes), {CLUSTER: cluster}
         self._config, self._clusters = config, clusters
         self._etcd = EtcdActivities(config, "model", etcd_of(clusters), claims=claims_of(clusters))
         self._kubernetes = KubernetesActivities(gateways_of(config, clusters), "model")

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
 from etcd_handoff.errors import EtcdError, KubernetesError
@@ -14,7 +15,7 @@ from etcd_handoff.operation.commands import LookThroughNodes, Observe, StepFailu
 from tests.model.cluster import CrashError
 from tests.model.gateways import claims_of
 from tests.model.loop import Loop
-from tests.model.nodes import gateway_on
+from tests.model.node_gateway import gateway_on
 from workflows.activity_calls import CALLS, NODE_LOOK_RETRY
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
     from tests.model.nodes import NodeCluster
 
+STARTED: Final = ActivityEnvironment().info.started_time
 LATE: Final = timedelta(seconds=10)
 STEPS_TO_END: Final = 120
 """More than any removal needs once nothing happens any more: a look takes two steps, and not every node can make it."""
@@ -42,6 +44,11 @@ class NodeLoop(Loop):
         self._dice = random.Random(seed)  # noqa: S311  # a test's
         self._workers = dict[str, EtcdActivities]()
         super().__init__(cluster)
+
+    @property
+    def doing(self) -> str:
+        """Where it stands, in words."""
+        return f"{self._state.doing}; {self._state.waiting_for}"
 
     def _to_an_activity(self, state: OperationState) -> tuple[OperationState, Command]:
         state, command = super()._to_an_activity(state)
@@ -66,7 +73,7 @@ class NodeLoop(Loop):
         judge.stale = not isinstance(command, Observe) and (late or self._attempt > 1)
         node = command.node or self._dice.choice(self._cluster.nodes or sorted(self._cluster.names))
         try:
-            return await self._on(node, command, **({"scheduled_time": self._scheduled()} if late else {}))
+            return await self._on(node, command, **({"scheduled_time": STARTED - LATE} if late else {}))
         finally:
             judge.stale = False
 
@@ -88,9 +95,3 @@ class NodeLoop(Loop):
             made = EtcdActivities(self._config, node, gateway_on(node, self._cluster), claims=claims_of(self._clusters))
             self._workers[node] = made
         return await self._call(command, self._workers[node], **info)
-
-    @staticmethod
-    def _scheduled() -> Any:
-        from temporalio.testing import ActivityEnvironment
-
-        return ActivityEnvironment().info.started_time - LATE

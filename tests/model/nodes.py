@@ -6,7 +6,6 @@ only what the looks have shown that it stands on.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,16 +14,13 @@ from etcd_handoff.etcdmember import member_id_of
 from etcd_handoff.planning import Reason
 from tests.model import looks
 from tests.model.cluster import Cluster
-from tests.model.gateways import ModelEtcd, who
 from tests.model.judge import Judge
 from tests.model.trouble import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Collection, Iterable
+    from collections.abc import Collection
 
     from etcd_handoff.cluster_view import ClusterView
-    from etcd_handoff.config import EtcdProfile
-    from etcd_handoff.etcd.port import EtcdPort, KeyspaceHash
     from tests.model.members import Member
 
 
@@ -162,6 +158,8 @@ class NodeCluster(Cluster):
                 self.idle.add(self.target)
             case Trouble.TAKEN_LATE:
                 self.late = True
+            case Trouble.LISTS_DIFFER if any(m.id == self.leader for m in victims):
+                self.lone = self.leader  # a removal goes through the leader where it can
             case Trouble.FOREIGN_LIST if victims:
                 self.foreign_on = {victims[-1].name}
             case Trouble.FOREIGN_ALONE:
@@ -201,79 +199,6 @@ class NodeCluster(Cluster):
     def _note_names(self) -> None:
         self.names |= {m.name for m in self.members.values() if m.name}
         self.bore |= {m.id for m in self.members.values() if m.name == self.target}
-
-
-class NodeEtcd(ModelEtcd):
-    """The gateway of a node's worker: it reaches the member there, and nobody else.
-
-    Args:
-        cluster: The model.
-        node: The node.
-    """
-
-    def __init__(self, cluster: NodeCluster, node: str) -> None:
-        super().__init__(cluster)
-        self._nodes, self._node = cluster, node
-
-    async def observe(self, doubtful: Iterable[str] = (), leaving: str = "") -> ClusterView:  # noqa: ARG002
-        """A look at one member."""
-        await asyncio.sleep(0)
-        return self._nodes.look_from(who(), self._node)
-
-    async def status_of(self, member_id: str) -> tuple[str | None, int]:
-        """Its own member's words."""
-        self._reaches(member_id)
-        return await super().status_of(member_id)
-
-    async def hash_at(self, member_id: str, revision: int) -> KeyspaceHash:
-        """The hash of its own member's data."""
-        self._reaches(member_id)
-        return await super().hash_at(member_id, revision)
-
-    async def snapshot(self, member_id: str) -> AsyncGenerator[bytes, None]:
-        """Its own member's data."""
-        self._reaches(member_id)
-        async for chunk in super().snapshot(member_id):
-            yield chunk
-
-    async def move_leader(self, leader_id: str, transferee_id: str) -> None:
-        """A transfer away from its own member."""
-        self._reaches(leader_id)
-        await super().move_leader(leader_id, transferee_id)
-
-    async def acquire_lock(self, holder: str, label: str, via_id: str) -> str:
-        """The lock, through its own member."""
-        self._reaches(via_id)
-        return await super().acquire_lock(holder, label, via_id)
-
-    async def release_lock(self, holder: str, via_id: str) -> None:
-        """The lock is given back through its own member."""
-        self._reaches(via_id)
-        await super().release_lock(holder, via_id)
-
-    async def commit_probe(self, via_id: str = "") -> None:
-        """An entry through its own member."""
-        own = self._nodes.member_on(self._node)
-        via_id = via_id or (own.id if own else "")
-        self._reaches(via_id)
-        await super().commit_probe(via_id)
-
-    async def remove_member(self, member_id: str, via_id: str) -> frozenset[str]:
-        """A removal through its own member."""
-        self._reaches(via_id)
-        return await super().remove_member(member_id, via_id)
-
-    def _reaches(self, member_id: str) -> None:
-        own = self._nodes.member_on(self._node)
-        foreign = looks.FOREIGN_IDS[:1] if self._node in self._nodes.foreign_on else ()
-        if member_id not in {own.id if own else None, *foreign} or not member_id:
-            msg = f"member {member_id} has not answered at any endpoint yet"
-            raise UnreachableError(msg)
-
-
-def gateway_on(node: str, cluster: NodeCluster) -> Callable[[EtcdProfile, str], EtcdPort]:
-    """Makes the gateway of a node's worker."""
-    return lambda *_: NodeEtcd(cluster, node)
 
 
 def _seen_alone(view: ClusterView, own_id: str) -> ClusterView:

@@ -68,8 +68,12 @@ class Scenario:
     patience_seconds: float = 60.0
     gates: tuple[str, ...] = ()
 
-    def cluster(self, number: int, kind: type[C] = Cluster) -> C:  # type: ignore[assignment]  # PEP 696 comes with 3.13
+    def cluster(self, number: int) -> Cluster:
         """The model at its start."""
+        return self.cluster_of(Cluster, number)
+
+    def cluster_of(self, kind: type[C], number: int) -> C:
+        """The model at its start, of a kind."""
         base = 16 * (number + 1)
         members = [Member(f"a{base + i:x}", f"m{i}") for i in range(self.voters)]
         members += [Member(f"a{base + 15:x}", "learner", voter=False)] * self.learner

@@ -51,6 +51,9 @@ class Removals(RuleBasedStateMachine):
 
     found = Found()
     troubles: ClassVar[tuple[Trouble, ...]] = TO_REMOVALS
+    kind: ClassVar[type[Cluster]] = Cluster
+    loop: ClassVar[Callable[[Any], Loop]] = Loop
+    steps_to_end: ClassVar[int] = STEPS_TO_END
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +64,7 @@ class Removals(RuleBasedStateMachine):
         """A whole cluster, and somebody in it who is to leave."""
         members = [Member(f"a{i:x}", f"m{i}", voter=i < voters) for i in range(min(voters + learners, 7))]
         target = data.draw(st.sampled_from([m.name for m in members]))
-        self.cluster = Cluster(
+        self.cluster = self.kind(
             number=0,
             members={m.id: m for m in members},
             leader=members[0].id,
@@ -70,7 +73,7 @@ class Removals(RuleBasedStateMachine):
             resources={m.name: resource(m.name, m.id) for m in members},
             mends=False,
         )
-        self.removal = Loop(self.cluster)
+        self.removal = type(self).loop(self.cluster)
 
     @rule()
     @precondition(lambda self: not self.removal.outcome)
@@ -103,7 +106,7 @@ class Removals(RuleBasedStateMachine):
         """The next one is to leave."""
         names = sorted({m.name for m in self.cluster.members.values() if m.name} | {self.cluster.target})
         self.cluster.aim(data.draw(st.sampled_from(names)))
-        self.removal = Loop(self.cluster)
+        self.removal = type(self).loop(self.cluster)
 
     @invariant()
     def nothing_is_wrong(self) -> None:
@@ -122,7 +125,7 @@ class Removals(RuleBasedStateMachine):
 
     def _end(self) -> None:
         self.cluster.mends = True
-        for _ in range(STEPS_TO_END):
+        for _ in range(self.steps_to_end):
             if self.removal.outcome:
                 return
             self._advance()

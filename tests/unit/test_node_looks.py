@@ -1,0 +1,276 @@
+"""Who is asked through whose node and when, what people read of it, and which step goes to which node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from etcd_handoff.contract import StepOutcome
+from etcd_handoff.doubts import ResourceClaim
+from etcd_handoff.operation import commands as to
+from etcd_handoff.operation.commands import Command, StepFailure
+from etcd_handoff.operation.loop import decide
+from etcd_handoff.operation.node_looks import ASK_AGAIN_SECONDS
+from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.state import OperationState
+from etcd_handoff.operation.step_log import within
+from etcd_handoff.operation.texts import STEPS_WITHOUT_PAUSE
+from etcd_handoff.planning import Reason
+from tests.unit.builders import A, B, C, cluster, down, member
+from tests.unit.test_merged_view import seen_by
+from tests.unit.test_removal_loop import Drive, begin, report
+
+if TYPE_CHECKING:
+    from etcd_handoff.activity_io import StepResult
+    from etcd_handoff.cluster_view import ClusterView
+
+LED_BY_B = cluster(member(A, B), member(B, B), member(C, B))
+"""node0, the target, follows node1."""
+LED_BY_A = cluster(member(A), member(B), member(C))
+WITHOUT_A = cluster(member(B, B), member(C, B))
+NODE = {A: "node0", B: "node1", C: "node2"}
+NO_WORKER = "no worker on node2: start one there with `etcd-handoff worker --node node2`"
+
+
+def sees(view: ClusterView | None, own: str, **fields: Any) -> StepResult:
+    """What the worker on this member's node answers."""
+    outcome = StepOutcome.UNAVAILABLE if view is None else StepOutcome.OBSERVED
+    found = report(outcome, seen_by(view, {own}) if view else None, **fields)
+    return found.model_copy(update={"step": found.step.model_copy(update={"node": NODE[own]})})
+
+
+def silent(text: str = NO_WORKER) -> StepFailure:
+    """Nobody took the look."""
+    return StepFailure("check_leader", "", text)
+
+
+def pauses(removal: Drive, after: float) -> Drive:
+    """It is blocked, tells the queue so once, and looks again after so many seconds."""
+    if isinstance(upcoming(removal), to.AskQueue):
+        removal.do(to.AskQueue, TakeTurnResult(turn=QueuePosition(granted=False)))
+    return removal.do(to.Wait, after=after)
+
+
+def upcoming(removal: Drive) -> Command:
+    """What is decided next, without anything being skipped."""
+    return decide(removal.state, removal.now)[1]
+
+
+def asked(removal: Drive) -> list[str]:
+    """Nodes that are asked next; none where something else follows."""
+    command = upcoming(removal)
+    return [look.node for look in command.looks] if isinstance(command, to.LookThroughNodes) else []
+
+
+def looked(view: ClusterView = LED_BY_B, **first: Any) -> Drive:
+    """A removal of node0 after one look, of which node1 saw the first part."""
+    removal = begin().do(to.Observe, sees(view, B, **first))
+    return removal.do(to.LookThroughNodes, (sees(view, A), sees(view, C)))
+
+
+def entry_first(removal: Drive, *, acknowledged: bool = True) -> Drive:
+    """A look that follows an entry."""
+    command = removal.next(to.Observe)
+    assert command.before_change
+    assert command.ask.probe
+    removal.result(sees(LED_BY_B, B, writes_acknowledged=acknowledged))
+    return removal.do(to.LookThroughNodes, (sees(LED_BY_B, A), sees(LED_BY_B, C)))
+
+
+# --- who is asked ---------------------------------------------------------------------------------------------------
+
+
+def test_nobody_is_asked_where_the_worker_reaches_all_members() -> None:
+    """Nothing changes there."""
+    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B))
+    assert asked(removal) == []
+    assert removal.state.view == LED_BY_B
+    assert removal.state.far_nodes == ()
+
+
+def test_nodes_are_asked_for_members_that_the_worker_does_not_reach() -> None:
+    """Each for its own member alone; nobody commits an entry or reads EtcdMembers there."""
+    removal = begin().do(to.Observe, sees(LED_BY_B, B))
+    command = removal.next(to.LookThroughNodes)
+    assert [(look.node, look.ask.doubtful) for look in command.looks] == [("node0", (B, C)), ("node2", (A, B))]
+    assert not any(look.ask.probe or look.ask.claims for look in command.looks)
+
+
+def test_member_that_has_not_started_has_no_node() -> None:
+    """It has no name."""
+    view = cluster(member(A, B), member(B, B), down(C, name=""))
+    assert asked(begin().do(to.Observe, sees(view, B))) == ["node0"]
+
+
+def test_profile_names_the_node_of_a_member() -> None:
+    """A table of the profile's comes first."""
+    first = sees(LED_BY_B, B, traits={"nodes": {"node0": "rack7"}})
+    assert asked(begin().do(to.Observe, first)) == ["rack7", "node2"]
+
+
+def test_node_of_the_worker_itself_is_not_asked() -> None:
+    """Its own member does not answer it, and would not answer it again."""
+    view = cluster(member(A, B), member(B, B), member(C, B))
+    first = sees(view, B).model_copy(update={"view": seen_by(view, {A})})
+    assert asked(begin().do(to.Observe, first)) == ["node2"]
+
+
+def test_node_without_a_worker_is_left_alone_for_a_while() -> None:
+    """What the operator reads names it and the remedy; it is asked again after ten seconds."""
+    removal = begin().do(to.Observe, sees(LED_BY_B, B))
+    removal.do(to.LookThroughNodes, (silent("no worker on node0"), silent()))
+    pauses(removal, 1.0)
+    assert removal.state.view is not None
+    found = removal.state.view.member(C)
+    assert found is not None
+    assert found.note == f"connection refused; node node2: {NO_WORKER}"
+    assert NO_WORKER in removal.state.doing
+    assert removal.state.doing.startswith(Reason.NO_QUORUM)
+    removal.do(to.Observe, sees(LED_BY_B, B))
+    assert asked(removal) == []
+    pauses(removal, ASK_AGAIN_SECONDS)
+    removal.do(to.Observe, sees(LED_BY_B, B))
+    assert asked(removal) == ["node0", "node2"]
+
+
+def test_recheck_asks_every_node_again() -> None:
+    """Somebody has started a worker there, and says so."""
+    removal = begin().do(to.Observe, sees(LED_BY_B, B)).do(to.LookThroughNodes, (silent(), silent()))
+    removal.do(to.AskQueue, TakeTurnResult(turn=QueuePosition(granted=False))).next(to.Wait)
+    removal.state = removal.state.changed(recheck=True)
+    removal.result(after=1.0).do(to.Observe, sees(LED_BY_B, B))
+    assert asked(removal) == ["node0", "node2"]
+
+
+def test_node_whose_member_gives_no_list_is_not_left_alone() -> None:
+    """Its worker has answered."""
+    removal = begin().do(to.Observe, sees(LED_BY_B, B)).do(to.LookThroughNodes, (sees(None, A), sees(None, C)))
+    pauses(removal, 1.0).do(to.Observe, sees(LED_BY_B, B))
+    assert asked(removal) == ["node0", "node2"]
+
+
+def test_nodes_that_were_seen_before_are_asked_where_the_worker_sees_nothing() -> None:
+    """The worker of a node whose member has left can still be the one that takes the look."""
+    removal = looked().turn()
+    removal.do(to.Observe, sees(None, A))
+    assert asked(removal) == ["node1", "node2"]
+    removal.do(to.LookThroughNodes, (sees(WITHOUT_A, B), sees(WITHOUT_A, C)))
+    assert removal.state.absent
+
+
+def test_worker_that_sees_nothing_asks_nobody_before_others_were_seen() -> None:
+    """It knows of none."""
+    removal = begin().do(to.Observe, sees(None, A))
+    assert asked(removal) == []
+    removal.next(to.Wait)
+
+
+def test_nodes_that_were_seen_are_handed_on_to_the_next_run() -> None:
+    """Which may begin with a worker that sees nothing."""
+    removal = looked()
+    carried = OperationState.model_validate_json(within(removal.state).model_dump_json())
+    assert carried.far_nodes == ("node0", "node1", "node2")
+
+
+# --- a member that was forced into a cluster of its own -------------------------------------------------------------
+
+LONE = cluster(member(C, C, term=8, raft_index=200_000))
+
+
+def test_nodes_that_a_list_lacks_are_asked_too() -> None:
+    """A member that lists itself alone would call everybody else out."""
+    removal = looked().turn()
+    removal.do(to.Observe, sees(LONE, C))
+    assert asked(removal) == ["node0", "node1"]
+    removal.do(to.LookThroughNodes, (sees(LED_BY_B, A), sees(LED_BY_B, B)))
+    assert not removal.state.absent
+    removal.next(to.AskQueue)
+    assert removal.state.doing.startswith(Reason.LISTS_DIFFER)
+
+
+def test_nodes_of_etcdmembers_that_a_list_lacks_are_asked_too() -> None:
+    """At the first look nobody has seen any other node."""
+    claims = tuple(ResourceClaim(name=name, member_id=i, joined="True") for i, name in NODE.items())
+    gone = ResourceClaim(name="node9", member_id="9", joined="False")
+    removal = begin().do(to.Observe, sees(LONE, C, claims=(*claims, gone)))
+    assert asked(removal) == ["node0", "node1"]
+
+
+@pytest.mark.parametrize("outcome", [StepOutcome.ALREADY_ABSENT, StepOutcome.REPLAN])
+def test_list_of_a_step_alone_calls_nobody_out(outcome: StepOutcome) -> None:
+    """Its own member may have been forced into a cluster of its own since: all nodes are looked through."""
+    removal = entry_first(looked().turn()).do(to.RemoveTarget, report(outcome, LONE))
+    assert not removal.state.absent
+    removal.next(to.Observe)
+
+
+def test_removal_that_etcd_itself_has_answered_needs_no_other_look() -> None:
+    """Its answer is the membership without the member."""
+    removal = entry_first(looked().turn()).do(to.RemoveTarget, report(StepOutcome.REMOVED, WITHOUT_A, proposed=True))
+    assert removal.state.absent
+    removal.next(to.WriteStatus)
+
+
+def test_witness_is_asked_through_nodes_where_the_worker_sees_nothing() -> None:
+    """Else a cluster that alone answers would be taken for the one that is meant, whatever EtcdMembers say."""
+    foreign = cluster(member(A, B), member(B, B), member(C, B), cluster_id="dead")
+    claims = (ResourceClaim(name="node0", member_id="abc", joined="True"),)
+    # A doubt keeps the first look from pinning anybody.
+    removal = begin().do(to.Observe, sees(LED_BY_B, B)).do(to.LookThroughNodes, (sees(foreign, A), sees(LED_BY_B, C)))
+    assert removal.state.pinned is None
+    removal.do(to.Wait, after=1.0).do(to.Observe, sees(None, B))
+    command = removal.next(to.LookThroughNodes)
+    assert all(look.ask.claims for look in command.looks)
+    by_node = {node: member_id for member_id, node in NODE.items()}
+    removal.result(tuple(sees(foreign, by_node[look.node], claims=claims) for look in command.looks))
+    assert removal.state.claims == claims
+    removal.next(to.Wait)
+    assert removal.state.doing.startswith(Reason.RESOURCES_DISAGREE)
+
+
+# --- steps ----------------------------------------------------------------------------------------------------------
+
+
+def test_entry_comes_before_the_look_that_a_removal_stands_on() -> None:
+    """A member whose disk hangs answers an idle cluster's reads; the removal then goes to a survivor's node."""
+    removal = entry_first(looked().turn())
+    command = removal.next(to.RemoveTarget)
+    assert command.node == "node1"
+    assert command.ask.seen == removal.state.view
+
+
+def test_no_member_leaves_while_the_entry_is_not_acknowledged() -> None:
+    """It is tried anew some times, and waited for then."""
+    removal = looked().turn()
+    for _ in range(STEPS_WITHOUT_PAUSE):
+        entry_first(removal, acknowledged=False)
+    assert isinstance(upcoming(removal), to.AskQueue)
+    assert removal.state.doing != "removing"
+    assert "RemoveTarget" not in removal.taken
+
+
+def test_entry_of_a_look_counts_for_one_step() -> None:
+    """A look that follows has none."""
+    removal = entry_first(looked().turn()).do(to.RemoveTarget, report(StepOutcome.REPLAN, None))
+    removal.do(to.Observe, sees(LED_BY_B, B)).do(to.LookThroughNodes, (sees(LED_BY_B, A), sees(LED_BY_B, C)))
+    assert removal.next(to.Observe).before_change
+
+
+def test_transfer_goes_to_the_target_and_its_election_to_the_transferee() -> None:
+    """Where only its own worker reaches each of them; what these see alone decides nothing."""
+    removal = looked(LED_BY_A).turn()
+    command = removal.next(to.TransferLeadership)
+    assert (command.node, command.election.node, command.election.ask.others) == ("node0", "node1", (B,))
+    removal.result(report(StepOutcome.MOVED, seen_by(LED_BY_B, {A})))
+    removal.do(to.AwaitNewLeader, report(StepOutcome.ELECTED, None))
+    removal.next(to.Observe)
+
+
+def test_status_is_written_through_a_survivors_node() -> None:
+    """The departing node's API server stands on the member that has left."""
+    left = cluster(member(B, B), member(C, B, through_node="node2"))
+    removed = report(StepOutcome.REMOVED, left, proposed=True)
+    removed = removed.model_copy(update={"step": removed.step.model_copy(update={"node": "node1"})})
+    removal = entry_first(looked().turn()).do(to.RemoveTarget, removed)
+    assert removal.next(to.WriteStatus).node == "node1"

@@ -1,0 +1,58 @@
+"""What a removal's step concludes from its own member's list alone, where no worker reaches all members."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from etcd_handoff.errors import MemberNotFoundError, UnknownOutcomeError
+from tests.fakes.etcd import FakeEtcd
+from tests.unit.test_etcd_removal import ACT, THREE, removed
+
+if TYPE_CHECKING:
+    from etcd_handoff.activity_io import StepResult
+    from etcd_handoff.errors import EtcdError
+
+LOST = UnknownOutcomeError("no answer within 1 s")
+NOT_FOUND = MemberNotFoundError("member not found")
+
+
+class Shrinking(FakeEtcd):
+    """A cluster whose list is another one once the removal was proposed."""
+
+    def __init__(self, error: EtcdError, left: tuple[str, ...]) -> None:
+        super().__init__(THREE, failures={"remove_member": [error]})
+        self._left = left
+
+    async def remove_member(self, member_id: str, via_id: str) -> frozenset[str]:
+        """The list changes, and the answer is an error."""
+        self.members = {i: self.members[i] for i in self._left}
+        return await super().remove_member(member_id, via_id)
+
+
+async def attempt(script: FakeEtcd) -> StepResult:
+    """One attempt to remove node3, on a view that workers of all nodes have made."""
+    view = await script.observe()
+    members = tuple(m.model_copy(update={"through_node": m.name}) for m in view.members)
+    script.calls.clear()
+    seen = view.model_copy(update={"members": members})
+    return await removed(script, ACT.model_copy(update={"seen": seen}))
+
+
+@pytest.mark.parametrize("error", [LOST, NOT_FOUND])
+async def test_list_without_the_target_alone_shows_the_removal(error: EtcdError) -> None:
+    """It has taken place, whoever has done it, and the lock is given back."""
+    script = Shrinking(error, ("1", "2"))
+    report = await attempt(script)
+    assert (report.step.outcome, report.writes_acknowledged) == ("removed", True)
+    assert script.calls[-1] == "release_lock 1"
+
+
+@pytest.mark.parametrize(("error", "released"), [(LOST, False), (NOT_FOUND, True)])
+async def test_list_that_lacks_others_too_shows_nothing(error: EtcdError, *, released: bool) -> None:
+    """The member may have been forced into a cluster of its own; what may be pending keeps the lock."""
+    script = Shrinking(error, ("1",))
+    report = await attempt(script)
+    assert (report.step.outcome, report.view, report.proposed) == ("replan", None, True)
+    assert ("release_lock 1" in script.calls) == released
