@@ -87,7 +87,7 @@ class NodeLoop(Loop):
                 return await self._on(look.node, look, activity_id=f"{self._number} {look.node}", attempt=attempt)
             except (CrashError, EtcdError, KubernetesError, ApplicationError) as error:
                 text = str(error)
-        return StepFailure("check_leader", "", text)
+        return StepFailure("check_leader", "", text, taken=look.node in self._cluster.nodes)
 
     async def _on(self, node: str, command: Activity, **info: Any) -> Any:
         """One attempt on a node."""

@@ -37,12 +37,12 @@ def sees(view: ClusterView | None, own: str, **fields: Any) -> StepResult:
     """What the worker on this member's node answers."""
     outcome = StepOutcome.UNAVAILABLE if view is None else StepOutcome.OBSERVED
     found = report(outcome, seen_by(view, {own}) if view else None, **fields)
-    return found.model_copy(update={"step": found.step.model_copy(update={"node": NODE[own]})})
+    return found.model_copy(update={"step": found.step.model_copy(update={"node": NODE[own]}), "alone": True})
 
 
 def silent(text: str = NO_WORKER) -> StepFailure:
     """Nobody took the look."""
-    return StepFailure("check_leader", "", text)
+    return StepFailure("check_leader", "", text, taken=False)
 
 
 def pauses(removal: Drive, after: float) -> Drive:
@@ -124,7 +124,7 @@ def test_node_without_a_worker_is_left_alone_for_a_while() -> None:
     assert removal.state.view is not None
     found = removal.state.view.member(C)
     assert found is not None
-    assert found.note == f"connection refused; node node2: {NO_WORKER}"
+    assert found.note == f"connection refused; {NO_WORKER}"
     assert NO_WORKER in removal.state.doing
     assert removal.state.doing.startswith(Reason.NO_QUORUM)
     removal.do(to.Observe, sees(LED_BY_B, B))
