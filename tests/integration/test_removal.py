@@ -158,8 +158,9 @@ async def test_temporal_killed_and_restarted_in_the_middle(bench: MakeBench) -> 
 async def test_worker_killed_while_it_decides(bench: MakeBench) -> None:
     """A decision that a dead worker has taken with it is handed out again, and nobody has to look for it."""
     async with bench(workers=("node0",)) as b:
-        b.lab.stop(Role.WORKER, "node0")
         leader = await b.lab.leader()
+        await b.remove(leader, dry_run=True)  # the worker asks for decisions now
+        b.lab.stop(Role.WORKER, "node0")
         removal = await b.start(leader)
 
         async def decides() -> bool:
