@@ -183,15 +183,15 @@ async def open_bench(
         folder: For everything that it writes.
         nodes: How many nodes.
         failpoints: `move_leader.after=kill` and the like, separated by `;`.
-        workers: On which nodes workers run; left out, on the first two, between which the steps are then divided. A
-            worker takes as long to start as an API server.
+        workers: On which nodes workers run; left out, on the first two, between which the steps are then divided, or on
+            all where each reaches its own member alone. A worker takes as long to start as an API server.
         others: Further options of the lab.
     """
     names = tuple(f"node{i}" for i in range(nodes))
     env = ((FAILPOINTS_VARIABLE, failpoints), (FOLDER_VARIABLE, str(folder))) if failpoints else ()
     options = LabOptions(
         nodes=nodes,
-        workers=names[:2] if workers is None else workers,
+        workers=(names if others.get("isolated") else names[:2]) if workers is None else workers,
         directory=folder / "lab",
         worker_env=env,
         **others,
