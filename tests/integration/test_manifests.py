@@ -205,7 +205,7 @@ async def test_api_server_accepts_every_manifest(site: Site) -> None:
     for file in ("k0s-remover.yaml", "k0s-leave-policy.yaml"):
         await site.kubectl("apply", "--server-side", "--dry-run=server", "-f", str(DEPLOY / file))
     listed = {*yaml.safe_load((DEPLOY / "kustomization.yaml").read_text())["resources"]}
-    assert {file.name for file in DEPLOY.iterdir()} == listed | {
+    assert {file.name for file in DEPLOY.iterdir() if file.is_file()} == listed | {
         "kustomization.yaml",
         "k0s-remover.yaml",
         "k0s-leave-policy.yaml",
@@ -298,9 +298,12 @@ async def test_every_call_of_the_gateway_is_allowed_from_within_a_pod(
     gateway = KubernetesGateway(profile)
     try:
         await gateway.warm()
+        await gateway.find_servers()
         assert await gateway.check_contexts() == {}
         member = await gateway.get(NODE)
         assert member in await gateway.list()
+        (context,) = gateway.contexts()
+        assert member in await gateway.list_through(context)
         _, version = await gateway.list_at()
         created = await gateway.create(new_resource("another"))
         truth = DesiredStatus(
@@ -321,9 +324,11 @@ async def test_every_call_of_the_gateway_is_allowed_from_within_a_pod(
     calls = {n for n, call in vars(KubernetesGateway).items() if n[0] != "_" and inspect.iscoroutinefunction(call)}
     tried = {
         "warm",
+        "find_servers",
         "check_contexts",
         "get",
         "list",
+        "list_through",
         "list_at",
         "create",
         "patch_status",
