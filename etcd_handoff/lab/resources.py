@@ -26,6 +26,7 @@ CRD_URL: Final = "apis/apiextensions.k8s.io/v1/customresourcedefinitions/etcdmem
 MEMBERS_URL: Final = "apis/etcd.k0sproject.io/v1beta1/etcdmembers"
 SERVED_SECONDS: Final = 60.0
 REQUEST_SECONDS: Final = 10.0
+TOO_MANY_REQUESTS: Final = 429
 
 
 class Kubectl(Protocol):
@@ -74,10 +75,18 @@ async def _apply(node: Node, url: str, content: dict[str, Any]) -> None:
 
 
 async def _ask(node: Node, url: str, body: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
-    try:
-        status, text = await http.request(f"{node.api_url}/{url}", body, timeout_seconds=REQUEST_SECONDS, **options)
-    except http.FAILURES as error:
-        status, text = 0, str(error)
+    status, text = 0, ""
+
+    async def answers() -> bool:
+        """It does not ask to come again, as one does whose storage of a resource is being set up; kubectl waits too."""
+        nonlocal status, text
+        try:
+            status, text = await http.request(f"{node.api_url}/{url}", body, timeout_seconds=REQUEST_SECONDS, **options)
+        except http.FAILURES as error:
+            status, text = 0, str(error)
+        return status != TOO_MANY_REQUESTS
+
+    await wait_until(answers, f"the API server of {node.name} answers on {url}", SERVED_SECONDS, lambda: text)
     if status not in (200, 201):
         msg = f"the API server of {node.name} on {url}: {text.strip()}"
         raise ProcessError(msg)
