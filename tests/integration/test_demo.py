@@ -89,7 +89,8 @@ async def test_demo_shows_both_ways_and_leaves_nothing(tmp_path: Path) -> None:
     steps = STEP.findall(durable)
     names = [name for name, *_ in steps]
     assert names[:2] + names[-2:] == ["check_leader", "move_leader", "remove_member", "update_status"]
-    assert next(tries for name, _, _, tries in steps if name == "move_leader") == "2"
+    # Another attempt follows that of the killed worker; on a busy machine its heartbeats may have been late before.
+    assert next(int(tries) for name, _, _, tries in steps if name == "move_leader") >= 2
     assert leader not in {node for name, node, *_ in steps if name != "check_leader"}, "its worker was killed"
     assert f"worker of {leader} killed with SIGKILL" in durable
     assert "outcome removed" in durable
