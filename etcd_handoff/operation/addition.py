@@ -85,14 +85,12 @@ def decide(state: OperationState, step: object, now: float) -> Decided | Operati
         return observation.look(state, now, before_change=True)
     state = state.changed(in_flight=True)
     if isinstance(step, AddLearner):
-        doing, node = (
-            f"adding {state.label} as a learner through {state.label_of(step.via_id)}",
-            state.node_for(step.via_id),
-        )
+        doing = f"adding {state.label} as a learner through {state.label_of(step.via_id)}"
+        node = state.node_for(step.via_id)
         return Decided(state.showing(HandoffState.ADDING, doing), AddTarget(ask=_ask(state), node=node, summary=doing))
     if isinstance(step, PromoteLearner):
-        doing, node = f"promoting {state.label} through {state.label_of(step.via_id)}", state.node_for(step.via_id)
-        command = PromoteTarget(ask=_ask(state), node=node, summary=doing)
+        doing = f"promoting {state.label} through {state.label_of(step.via_id)}"
+        command = PromoteTarget(ask=_ask(state), node=state.node_for(step.via_id), summary=doing)
         return Decided(state.showing(HandoffState.PROMOTING, doing), command)
     msg = f"{step} is no step of an addition"
     raise TypeError(msg)

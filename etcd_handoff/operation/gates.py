@@ -51,15 +51,9 @@ def passes(state: OperationState) -> Decided | None:
     if request.hash_check and not state.hash_checked:
         return Decided(checking, CheckHash(ask=act_input(state), summary="do all members hold the same data?"))
     if request.snapshot and not state.snapshot:
-        ask, node = act_input(state), _snapshot_node(state)
-        return Decided(checking, TakeSnapshot(ask=ask, node=node, summary="store a snapshot first"))
+        ask = act_input(state)
+        return Decided(checking, TakeSnapshot(ask=ask, node=state.staying_node, summary="store a snapshot first"))
     return None
-
-
-def _snapshot_node(state: OperationState) -> str:
-    """Where the snapshot is stored when no worker reaches all members: on the node of a voter that stays."""
-    voters = state.view.healthy_voters if state.view else ()
-    return next((m.through_node for m in voters if m.id != state.target.member_id), "")
 
 
 def hash_checked(state: OperationState, report: StepResult, now: float) -> OperationState:

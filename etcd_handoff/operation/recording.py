@@ -52,7 +52,8 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
     most = max(0.1, min(end.call_seconds or FIRST_CALL_SECONDS, _patience(state, record) - state.recording_seconds))
     command = WriteStatus(
         ask=record,
-        node=_node(state),
+        # The API server of a member that stays; any worker will do once one call has failed.
+        node=state.staying_node if end.error is None else "",
         most_seconds=most,
         summary=f"{state.label}: Joined={record.joined}",
         resumable=out and end.error is not None,
@@ -112,15 +113,6 @@ def record_of(state: OperationState, *, joined: bool | None, message: str, faile
         leave=out and traits is not None and traits.sets_leave,
         next_steps=next_steps(state) if out else (),
     )
-
-
-def _node(state: OperationState) -> str:
-    """The node of a member that stays, where no worker reaches all members: its API server stands on that member.
-
-    Any worker will do once one call has failed.
-    """
-    voters = state.view.healthy_voters if state.view and state.end.error is None else ()
-    return next((m.through_node for m in voters if m.id != state.target.member_id), "")
 
 
 def next_steps(state: OperationState) -> tuple[str, ...]:
