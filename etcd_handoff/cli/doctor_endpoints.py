@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from etcd_handoff.cli.doctor_checks import CheckResult
 from etcd_handoff.cli.render.table import count
+from etcd_handoff.etcd.client_url import is_loopback
 from etcd_handoff.etcd.errors import remedy_for
 from etcd_handoff.etcdmember import resource_name
 from etcd_handoff.exit_status import EXIT_FAILED, EXIT_USAGE
@@ -184,12 +184,3 @@ def _host(url: str) -> str:
 def hosts_of(urls: Sequence[str]) -> set[str]:
     """Return the hosts of these URLs."""
     return {_host(url) for url in urls}
-
-
-def is_loopback(url: str) -> bool:
-    """Return whether only the own node reaches this URL."""
-    host = _host(url)
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

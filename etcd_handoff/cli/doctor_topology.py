@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cli.doctor_checks import CheckResult
-from etcd_handoff.cli.doctor_endpoints import hosts_of, is_loopback, missing_members
+from etcd_handoff.cli.doctor_endpoints import hosts_of, missing_members
 from etcd_handoff.cli.render.table import count
+from etcd_handoff.etcd.client_url import is_loopback
 from etcd_handoff.exit_status import EXIT_FAILED
 from etcd_handoff.merged_view import node_of
 

@@ -27,9 +27,10 @@ def canonical_url(text: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a client URL leads to the machine that it is used on."""
-    host = urlsplit(url).hostname or ""
+    """Whether a client URL leads to the machine that it is used on; what cannot be read as a URL does not."""
+    host = ""
     try:
+        host = urlsplit(url).hostname or ""
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"

@@ -6,7 +6,6 @@ Which members there are is read anew once in a while: one that was added later h
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Final
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 from etcd_handoff import timing
 from etcd_handoff.errors import HandoffError
 from etcd_handoff.etcdmember import resource_name
+from etcd_handoff.kubernetes.proxies import is_loopback
 
 if TYPE_CHECKING:
     from etcd_handoff.config import KubernetesProfile
@@ -84,7 +84,7 @@ class MemberServers:
             return
         servers = {name: f"https://{f'[{host}]' if ':' in host else host}:{port}" for name, host in hosts.items()}
         own = next((name for name in servers if same_node(name, self._member)), CURRENT)
-        if own and _is_loopback(current.hostname or ""):
+        if own and is_loopback(current.hostname or ""):
             servers[own] = ""
         self._clients.lead_to(servers)
         self.contexts = (*servers, *(() if "" in servers.values() else (CURRENT,)))
@@ -93,10 +93,3 @@ class MemberServers:
 def same_node(context: str, node: str) -> bool:
     """Whether a context is that of a node: named like it or like its EtcdMember, in whatever case."""
     return bool(node) and resource_name(context) == resource_name(node)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -50,6 +50,12 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | None:
     return Proxy(proxy if "://" in proxy else f"http://{proxy}", name)
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host name or an IP address without brackets is this machine."""
+    address = _address(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
+
+
 def uses_proxy(host: str, port: int, no_proxy: str) -> bool:
     """Whether a host is reached through the proxy that is set.
 
@@ -61,7 +67,7 @@ def uses_proxy(host: str, port: int, no_proxy: str) -> bool:
             port, or `*`.
     """
     address = _address(host)
-    if host == "localhost" or (address is not None and address.is_loopback):
+    if is_loopback(host):
         return False
     entries = [entry for part in no_proxy.split(",") if (entry := part.strip().lower())]
     if "*" in entries:
