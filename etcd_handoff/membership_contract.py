@@ -5,9 +5,9 @@ What they have in common with all operations is in `etcd_handoff.contract`.
 
 from __future__ import annotations
 
-from typing import Final, Literal, Self
+from typing import Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
 from etcd_handoff.contract import (
     AdditionRequest,
@@ -83,15 +83,14 @@ class MembershipRequest(CheckedRequest):
 
     members: tuple[WantedMember, ...] = Field(min_length=1, max_length=MOST_MEMBERS)
 
-    @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        names = [member.name for member in self.members]
-        urls = [url for member in self.members for url in member.peer_urls]
-        twice = [each for each in (*names, *urls) if (*names, *urls).count(each) > 1]
-        if twice:
-            msg = f"members: {', '.join(dict.fromkeys(twice))} stands there twice; give each name and peer URL once"
+    @field_validator("members")
+    @classmethod
+    def _distinct(cls, members: tuple[WantedMember, ...]) -> tuple[WantedMember, ...]:
+        told = [*(member.name for member in members), *(url for member in members for url in member.peer_urls)]
+        if twice := [each for each in dict.fromkeys(told) if told.count(each) > 1]:
+            msg = f"{', '.join(twice)} stands there twice; give each name and peer URL once"
             raise ValueError(msg)
-        return self
+        return members
 
     @property
     def subject(self) -> str:

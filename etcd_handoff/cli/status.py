@@ -75,7 +75,7 @@ async def _read_report(name: str, profile: ClusterProfile) -> StatusReport:
 
 
 async def _open_removals(cluster: str) -> list[OpenRemoval]:
-    """Return the running removals of the cluster; works without the custom search attributes.
+    """Return the running operations on the cluster; works without the custom search attributes.
 
     Raises:
         CommandError: Temporal does not answer, or refuses.
@@ -83,17 +83,19 @@ async def _open_removals(cluster: str) -> list[OpenRemoval]:
     from temporalio.service import RPCError
 
     from etcd_handoff.cli.render.status import OpenRemoval
-    from etcd_handoff.contract import plan_id, workflow_id
-    from etcd_handoff.temporal.client import WORKFLOW_TYPE
+    from etcd_handoff.membership_contract import OPERATIONS
 
     client = await connect_temporal()
-    query, removals = f'WorkflowType = "{WORKFLOW_TYPE}" AND ExecutionStatus = "Running"', []
+    types = ", ".join(f"'{operation.workflow_type}'" for operation in OPERATIONS)
+    query, removals = f"WorkflowType IN ({types}) AND ExecutionStatus = 'Running'", []
     try:
         async for run in client.list_workflows(query):
             values = {pair.key.name: pair.value for pair in run.typed_search_attributes}
-            ours = values.get(CLUSTER_ATTRIBUTE) == cluster or run.id.startswith(workflow_id(cluster, ""))
-            if ours and not run.id.startswith(plan_id(cluster, "")):
-                member = str(values.get(MEMBER_ATTRIBUTE) or run.id.removeprefix(workflow_id(cluster, "")))
+            kind, _, rest = run.id.partition("/")  # a workflow ID of ours names cluster and member
+            named, _, member_id = rest.partition("/")
+            ours = values.get(CLUSTER_ATTRIBUTE) == cluster or (kind.startswith("etcd-") and named == cluster)
+            if ours and not kind.startswith("etcd-plan"):
+                member = str(values.get(MEMBER_ATTRIBUTE) or member_id)
                 state = str(values.get(STATE_ATTRIBUTE) or "Running")
                 removals.append(OpenRemoval(run.id, member, state, run.start_time.isoformat(timespec="seconds")))
     except RPCError as error:

@@ -83,9 +83,8 @@ def _judge(state: OperationState, end: Ending) -> Decided | OperationState:
         left = parts.half_done(state.whole) if state.whole and state.whole.part else ""
         return Decided(state.showing(HandoffState.FAILED, f"{strategy.of(state).cancelled(state)}{left}"), Cancel())
     waited = failure.kind == FailureType.BLOCKED_TOO_LONG and state.view is not None and not state.request.dry_run
-    if (
-        state.request.adds or state.request.of_parts
-    ):  # it is told alone: nobody reads the EtcdMember of a member that has not joined
+    # It is told alone: nobody reads the EtcdMember of a member that has not joined; between two parts all is written.
+    if state.request.adds or state.request.of_parts:
         left = strategy.of(state).remains(state)
         return _fail(state, Failure(failure.kind, f"{failure.text}; {left}" if left else failure.text))
     if state.pinned is None or not (end.proposed or waited):

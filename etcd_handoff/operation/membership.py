@@ -187,9 +187,7 @@ def result(state: OperationState, outcome: Outcome | None, recorded: UpdateStatu
     return MembershipResult(
         outcome=outcome or (Outcome.APPLIED if changed else Outcome.ALREADY_APPLIED),
         **fields,
-        members=tuple(
-            ListedMember(id=m.id, name=m.name, peer_urls=m.peer_urls) for m in (view.members if view else ())
-        ),
+        members=tuple(ListedMember(id=m.id, name=m.name, peer_urls=m.peer_urls) for m in members),
     )
 
 

@@ -305,7 +305,7 @@ def test_status_says_each_missing_part_in_its_place() -> None:
     text = status_lines(seen)
     assert text[0] == "cluster prod: no etcd"
     assert "EtcdMembers: the cluster profile has no kubernetes" in text
-    assert "Removals: no temporal" in text
+    assert "Operations: no temporal" in text
     told = status_object(seen)
     assert (told["members"], told["etcdmembers"], told["removals"]) == (None, None, None)
 

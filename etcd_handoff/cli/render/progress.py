@@ -29,6 +29,7 @@ class ProgressLines:
         self._workflow_id = workflow_id
         self._steps_shown = 0
         self._last_state: tuple[str, str] = ("", "")
+        self._last_part = ""
         self._remarks: set[str] = set()
 
     def steps(self, steps: Sequence[Step], left_out: int = 0) -> list[str]:
@@ -47,6 +48,9 @@ class ProgressLines:
     def progress(self, progress: Progress) -> list[str]:
         """Return lines for what is new: steps that have ended, and the state if it changed."""
         lines = self.steps(progress.steps, progress.steps_left_out)
+        if progress.part and progress.part != self._last_part:
+            lines.append(f"  {progress.part}")
+        self._last_part = progress.part or self._last_part
         state = (str(progress.state), progress.waiting_for)
         if state == self._last_state:
             return lines

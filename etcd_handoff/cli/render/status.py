@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView, Doubt
 
 RESOURCE_HEADINGS: Final = ("ETCDMEMBER", "JOINED", "MEMBER ID", "MESSAGE", "")
-REMOVAL_HEADINGS: Final = ("OPEN REMOVAL", "MEMBER", "STATE", "STARTED")
+REMOVAL_HEADINGS: Final = ("OPEN OPERATION", "MEMBER", "STATE", "STARTED")
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRemoval:
-    """A removal that runs: its workflow ID, its member, its state, its start (UTC, ISO 8601)."""
+    """An operation that runs: its workflow ID, its member, its state, its start (UTC, ISO 8601)."""
 
     workflow_id: str
     member: str
@@ -36,7 +36,7 @@ class StatusReport:
         cluster: Cluster profile.
         view: What etcd says; None if it could not be read.
         resources: EtcdMembers as read; None if they could not be read, or the profile has no Kubernetes.
-        removals: Open removals; None if Temporal could not be asked.
+        removals: Open operations; None if Temporal could not be asked.
         errors: Why a part is missing, by `etcd`, `kubernetes`, `temporal`.
         doubt: Why nothing may be concluded from the view; None if nothing contradicts it.
         statuses: The exit status that each missing part calls for.
@@ -83,9 +83,9 @@ def _resource_lines(report: StatusReport) -> list[str]:
 
 def _removal_lines(report: StatusReport) -> list[str]:
     if report.removals is None:
-        return [f"Removals: {report.errors.get('temporal', 'Temporal was not asked')}"]
+        return [f"Operations: {report.errors.get('temporal', 'Temporal was not asked')}"]
     rows = [[r.workflow_id, r.member, r.state, r.started] for r in report.removals]
-    return table(REMOVAL_HEADINGS, rows) if rows else ["Removals: none is running"]
+    return table(REMOVAL_HEADINGS, rows) if rows else ["Operations: none is running"]
 
 
 def status_object(report: StatusReport) -> dict[str, Any]:
