@@ -135,13 +135,14 @@ def _plan(state: OperationState, view: ClusterView, now: float) -> Decided | Ope
 
 def _follow(state: OperationState, decision: Decision, now: float) -> Decided | OperationState:
     """What the planner's decision means for the operation."""
+    if isinstance(decision, Blocked | Refused) and state.view and (other := membership.reconsidered(state, state.view)):
+        return other
     if isinstance(decision, Refused):
         return state.failing(failures.refusal(decision, strategy.of(state).REFUSAL))
     if state.request.dry_run:
         return ending.planned(state, decision)
     if isinstance(decision, Blocked):
-        other = membership.reconsidered(state, state.view) if state.view else None
-        return other or strategy.of(state).blocked(state, decision)
+        return strategy.of(state).blocked(state, decision)
     if isinstance(decision, Done):
         return membership.finished(state) if state.request.of_parts else state.finishing()
     return _advance(state, decision, now)

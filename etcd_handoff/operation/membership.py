@@ -99,7 +99,7 @@ def decide(state: OperationState, step: object, now: float) -> Decided | Operati
 
 
 def reconsidered(state: OperationState, view: ClusterView) -> OperationState | None:
-    """The state when another part has to come before the one that is blocked; None when none can."""
+    """The state when another part has to come before the one that cannot go on; None when none can."""
     whole = state.whole
     if whole is None or whole.part is None or state.change_pending:
         return None
