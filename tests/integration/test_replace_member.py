@@ -13,7 +13,7 @@ from etcd_handoff.membership_contract import (
     ReplacementResult,
     WantedMember,
 )
-from etcd_handoff.temporal.client import start_operation
+from etcd_handoff.temporal.client import apply_membership, start_replacement
 from tests.integration.joining import blocked, leave, started, wiped
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 async def replace(b: Bench, old: str, new: Node, **options: Any) -> WorkflowHandle[Any, ReplacementResult]:
     """Start a replacement."""
     given = {"cluster": b.lab.cluster, "member": old, "name": new.name, "peer_urls": (new.peer_url,), **options}
-    return await start_operation(b.client, ReplacementRequest.model_validate(given), ReplacementResult)
+    return await start_replacement(b.client, ReplacementRequest.model_validate(given))
 
 
 async def apply(b: Bench, *nodes: Node) -> WorkflowHandle[Any, MembershipResult]:
     """Start to apply a membership."""
     members = tuple(WantedMember(name=node.name, peer_urls=(node.peer_url,)) for node in nodes)
-    return await start_operation(b.client, MembershipRequest(cluster=b.lab.cluster, members=members), MembershipResult)
+    return await apply_membership(b.client, MembershipRequest(cluster=b.lab.cluster, members=members))
 
 
 def parts(result: ReplacementResult | MembershipResult) -> list[tuple[str, str, str]]:
@@ -93,10 +93,9 @@ async def test_membership_is_applied_down_to_one_member_and_up_again(bench: Make
         for node in others:
             await wiped(b, node.name)
         change = await apply(b, last, *others)
-        first = await started(b, change)
-        assert "part 1 of 2" in (await change.query("progress"))["part"]
-        while await started(b, change) == first:
-            pass  # the first one is still being promoted
+        for number, node in enumerate(others, 1):
+            await started(b, change, node.name)
+            assert f"part {number} of 2: adding {node.name}" in (await change.query("progress"))["part"]
         applied = await change.result()
         assert parts(applied) == [("add", node.name, "added") for node in others]
         b.gone = set()

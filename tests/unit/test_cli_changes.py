@@ -15,7 +15,7 @@ from etcd_handoff.contract import Outcome
 from etcd_handoff.membership_contract import MembershipResult, ReplacementResult, WantedMember
 
 URL = "https://10.0.0.4:2380"
-EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "members.toml"
+EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "membership" / "members.toml"
 PART = {"kind": "add", "member_id": "4", "member_name": "node4", "outcome": "added", "status_recorded": True}
 
 
