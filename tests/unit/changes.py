@@ -46,7 +46,7 @@ def learner(number: int, leader: str = A, **changes: Any) -> MemberView:
 
 def unstarted(number: int) -> MemberView:
     """A learner that has not started."""
-    silent = {"name": "", "reachable": False, "leader_id": None, "term": 0, "raft_index": 0}
+    silent: dict[str, Any] = {"name": "", "reachable": False, "leader_id": None, "term": 0, "raft_index": 0}
     return learner(number, **silent)
 
 
