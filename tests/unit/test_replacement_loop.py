@@ -262,6 +262,29 @@ def test_approval_and_checks_are_asked_once_for_the_whole() -> None:
     change.next(to.TransferLeadership)
 
 
+def test_approval_counts_for_all_parts_and_the_time_for_waiting_is_shared() -> None:
+    """Nobody is asked again between the parts, and no part begins with all the time there was."""
+    change = looks(replacement(require_approval=True, blocked_timeout_seconds=100), THREE)
+    change.next(to.Wait)
+    change.state = change.state.changed(approval={"by": "ann"})
+    looks(change.result(), THREE).turn()
+    records(adds(change, THREE, 3), 3, joined=True)
+    assert change.state.blocked_seconds_left == 99.0
+    looks(change, FOUR)
+    change.next(to.TransferLeadership)
+    assert change.state.blocked_seconds_left == 99.0
+
+
+def test_cluster_that_was_restored_between_the_parts_is_refused() -> None:
+    """What was ordered before a restore counts no more, and the parts know how far the cluster had come."""
+    change = looks(replacement(), THREE).turn()
+    records(adds(change, THREE, 3), 3, joined=True)
+    young = cluster(*(m.model_copy(update={"raft_index": 10}) for m in FOUR.members))
+    failure = looks(change, young).next(to.Fail).failure
+    assert (failure.kind, failure.text.partition(":")[0]) == (FailureType.CHANGE_REFUSED, "ClusterRestored")
+    assert f"node3 ({D}) has joined" in failure.text
+
+
 def test_next_run_goes_on_with_the_part_that_runs() -> None:
     """What is carried is enough: which part, the pinned IDs, and what has ended."""
     change = looks(replacement(), THREE).turn()
