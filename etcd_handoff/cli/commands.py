@@ -113,6 +113,8 @@ def _add_worker(commands: Commands[argparse.ArgumentParser]) -> None:
     worker.add_argument("--node", metavar="NAME", help=text)
     text = "file that is kept fresh while the worker takes work, and FILE.alive while it runs; for probes"
     worker.add_argument("--ready-file", type=Path, metavar="FILE", help=text)
+    text = "where Prometheus finds metrics (default: $ETCD_HANDOFF_METRICS_ADDRESS, else nowhere)"
+    worker.add_argument("--metrics-address", default="", metavar="IP:PORT", help=text)
     worker.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
 
 

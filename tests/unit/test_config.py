@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from activities.worker_info import WorkerActivities
-from etcd_handoff.cli.doctor_certificates import kubeconfig_certificates
+from etcd_handoff.certificate_ends import kubeconfig_certificates
 from etcd_handoff.config import (
     CONFIG_VARIABLE,
     ClusterProfile,
