@@ -25,6 +25,7 @@ with workflow.unsafe.imports_passed_through():
         AwaitNewLeader,
         CheckHash,
         FindResource,
+        HashThroughNodes,
         LookThroughNodes,
         Observe,
         ReadLeave,
@@ -39,7 +40,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.record_status import RecordStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from etcd_handoff.activity_io import WorkerInfo
     from etcd_handoff.operation.commands import Activity, HandRecordOver
@@ -66,6 +67,8 @@ NODE_LOOK_RETRY: Final = RetryPolicy(maximum_attempts=2)
 DESCRIBE_TIMEOUT: Final = timedelta(seconds=5)
 NODE_QUEUES: Final = "node-queues"
 """Name of the patch from which on nodes are asked through their own task queues."""
+NODE_HASHES: Final = "node-hashes"
+"""Name of the patch from which on nodes are asked for hashes of their own members."""
 ATTEMPTS: Final = 15
 RETRY: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=10),
@@ -132,13 +135,27 @@ async def look_through_nodes(command: LookThroughNodes) -> tuple[Any, ...]:
     """
     if not workflow.patched(NODE_QUEUES):
         return ()
-    call = CALLS[Observe]._replace(retry=NODE_LOOK_RETRY)
-    looks = [asyncio.create_task(_called(look, call)) for look in command.looks]
+    return await _side_by_side(command.looks, CALLS[Observe]._replace(retry=NODE_LOOK_RETRY))
+
+
+async def hash_through_nodes(command: HashThroughNodes) -> Any:
+    """Hashes of members through the workers of their own nodes, side by side; in the order of the members.
+
+    Returns:
+        A `StepResult` or a `StepFailure` for each; one for all in a run that began before nodes were asked for hashes.
+    """
+    if not workflow.patched(NODE_HASHES):
+        return await activity(command.whole)
+    return await _side_by_side(command.checks, CALLS[CheckHash])
+
+
+async def _side_by_side(commands: Sequence[Activity], call: Call) -> tuple[Any, ...]:
+    started = [asyncio.create_task(_called(command, call)) for command in commands]
     try:
-        return tuple(await asyncio.gather(*looks))
+        return tuple(await asyncio.gather(*started))
     finally:
-        for look in looks:
-            look.cancel()
+        for one in started:
+            one.cancel()
 
 
 async def _called(command: Activity, call: Call) -> Any:

@@ -136,6 +136,21 @@ async def test_missing_worker_of_a_survivor_is_waited_for_by_name(bench: MakeBen
         await b.judge({target})
 
 
+async def test_snapshot_and_hashes_come_from_the_nodes_that_have_them(bench: MakeBench) -> None:
+    """Each worker hashes its own member, and all hashes agree; nothing is changed before that."""
+    async with bench(isolated=True) as b:
+        leader = await b.lab.leader()
+        writer = await b.writer(b.lab.others(leader)[0].name)
+        result = await b.remove(leader, snapshot=True, hash_check=True)
+        assert (result.outcome, result.was_leader) == (Outcome.REMOVED, True)
+        names = [step.name for step in result.steps]
+        assert names.index("check_hash") < names.index("take_snapshot") < names.index("move_leader")
+        hashed = result.steps[names.index("check_hash")]
+        assert hashed.outcome == "consistent"
+        assert all(f"{node.name} " in hashed.note for node in b.lab.nodes), hashed.note
+        await b.judge({leader}, await writer.stop())
+
+
 async def test_five_members_need_no_worker_on_each_node(bench: MakeBench) -> None:
     """Those that are seen are a quorum of what remains, so the leader leaves."""
     async with bench(nodes=5, isolated=True, workers=()) as b:

@@ -153,6 +153,7 @@ def test_next_run_gets_all_but_what_it_finds_out_itself() -> None:
         "queue_silent",
         "recheck",
         "hash_checked",
+        "hashing",
         "election",
         "in_flight",
         "leave_step",
