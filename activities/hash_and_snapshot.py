@@ -108,7 +108,7 @@ async def compare_hashes(gateway: EtcdPort, view: ClusterView) -> tuple[StepOutc
     return outcome, note
 
 
-async def _hashes(gateway: EtcdPort, voters: tuple[MemberView, ...]) -> tuple[dict[str, MemberHash] | None, str]:
+async def _hashes(gateway: EtcdPort, voters: tuple[MemberView, ...]) -> tuple[list[tuple[str, MemberHash]] | None, str]:
     """Each voter's hash at one revision; None with the reason where one could not be had.
 
     The first one's newest revision is the one that counts: by the time that it is hashed the others have reached it,
@@ -119,10 +119,10 @@ async def _hashes(gateway: EtcdPort, voters: tuple[MemberView, ...]) -> tuple[di
     if newest is None:
         return None, note
     answers = await asyncio.gather(*(_hash_of(gateway, m.id, m.label, newest) for m in others))
-    found = {m.label: keyspace for m, (keyspace, _) in zip(others, answers, strict=True) if keyspace}
+    found = [(m.label, keyspace) for m, (keyspace, _) in zip(others, answers, strict=True) if keyspace]
     if missing := "; ".join(note for keyspace, note in answers if keyspace is None):
         return None, missing
-    return {first.label: newest, **found}, ""
+    return [(first.label, newest), *found], ""
 
 
 async def _hash_of(

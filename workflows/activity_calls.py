@@ -36,7 +36,7 @@ with workflow.unsafe.imports_passed_through():
         TransferLeadership,
         WriteStatus,
     )
-    from workflows.failures import attempts_of, was_taken, why_it_failed
+    from workflows.failures import attempts_of, was_taken, was_tried, why_it_failed
     from workflows.record_status import RecordStatus
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ async def _called(command: Activity, call: Call) -> Any:
         if is_cancelled_exception(error):
             raise
         kind, text = why_it_failed(error, command.node)
-        return StepFailure(error.activity_type, kind, text, attempts_of(error), was_taken(error))
+        return StepFailure(error.activity_type, kind, text, attempts_of(error), was_taken(error), was_tried(error))
 
 
 async def describe_worker(cluster: str) -> WorkerInfo:

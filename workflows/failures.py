@@ -40,8 +40,17 @@ def why_it_failed(error: ActivityError, node: str = "") -> tuple[str, str]:
 
 
 def was_taken(error: ActivityError) -> bool:
-    """Whether a worker has taken an attempt of the activity."""
+    """Whether a worker has taken the last attempt of the activity."""
     return not (isinstance(error.cause, exceptions.TimeoutError) and error.cause.type is TimeoutType.SCHEDULE_TO_START)
+
+
+def was_tried(error: ActivityError) -> bool:
+    """Whether a worker has taken any attempt of the activity.
+
+    The server names the end of the attempt before as the cause of a time-out (temporal
+    `service/history/workflow/mutable_state_impl.go`, AddActivityTaskTimedOutEvent): without one there was none.
+    """
+    return was_taken(error) or (error.cause is not None and error.cause.__cause__ is not None)
 
 
 def attempts_of(error: ActivityError) -> int:

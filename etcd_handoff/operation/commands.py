@@ -251,7 +251,8 @@ class StepFailure:
         kind: Type of the failure, one of the contract's or another; empty when no attempt has answered.
         text: What is known about the cause.
         attempts: How many attempts there were, as far as the last one has said so.
-        taken: A worker has taken any attempt; if none has, nothing was done.
+        taken: A worker has taken the last attempt.
+        tried: A worker has taken any attempt; if none has, nothing was done.
     """
 
     step: str
@@ -259,6 +260,7 @@ class StepFailure:
     text: str
     attempts: int = 1
     taken: bool = True
+    tried: bool = True
 
 
 Effect = Activity | LookThroughNodes | HashThroughNodes | DescribeWorker | AskQueue | Wait | HandRecordOver

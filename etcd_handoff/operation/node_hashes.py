@@ -16,7 +16,7 @@ from etcd_handoff.operation.phases import Hashing
 from etcd_handoff.operation.state import Decided
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from etcd_handoff.activity_io import MemberHash
     from etcd_handoff.cluster_view import MemberView
@@ -59,7 +59,7 @@ def answered(state: OperationState, results: Sequence[StepResult | StepFailure])
     voters, hashing = state.view.voters if state.view else (), state.hashing
     first = (hashing.newest,) if hashing.newest else ()
     reports = [*first, *(result for result in results if isinstance(result, StepResult))]
-    hashes = {m.label: r.keyspace for m, r in zip(voters, reports, strict=False) if r.keyspace}
+    hashes = [(m.label, r.keyspace) for m, r in zip(voters, reports, strict=False) if r.keyspace]
     outcome, note = StepOutcome.UNAVAILABLE, "; ".join(r.step.note for r in reports if r.keyspace is None)
     if not note and len(hashes) < len(voters):
         return state.changed(hashing=hashing.model_copy(update={"newest": reports[0]}))
@@ -68,7 +68,7 @@ def answered(state: OperationState, results: Sequence[StepResult | StepFailure])
     if outcome is StepOutcome.UNAVAILABLE and hashing.tries + 1 < TRIES:
         return state.changed(hashing=Hashing(tries=hashing.tries + 1))
     step = reports[0].step.model_copy(update={"outcome": outcome, "note": note})
-    return reports[0].model_copy(update={"step": step})
+    return StepResult(step=step)
 
 
 def silent(voters: Iterable[MemberView]) -> str:
@@ -76,16 +76,15 @@ def silent(voters: Iterable[MemberView]) -> str:
     return ", ".join(f"{m.label} does not answer ({m.note})" for m in voters if not m.reachable)
 
 
-def compared(hashes: Mapping[str, MemberHash]) -> tuple[StepOutcome, str]:
+def compared(hashes: Sequence[tuple[str, MemberHash]]) -> tuple[StepOutcome, str]:
     """Whether keyspaces are the same, and what was seen; it is unknown where they were compacted differently.
 
     Args:
-        hashes: By names for people, the one at whose revision all were taken first.
+        hashes: Each with a name for people, the one at whose revision all were taken first.
     """
-    if len({keyspace.compact_revision for keyspace in hashes.values()}) > 1:
-        compacted = ", ".join(f"{name} {keyspace.compact_revision}" for name, keyspace in hashes.items())
+    if len({keyspace.compact_revision for _, keyspace in hashes}) > 1:
+        compacted = ", ".join(f"{name} {keyspace.compact_revision}" for name, keyspace in hashes)
         return StepOutcome.UNAVAILABLE, f"members have compacted up to different revisions: {compacted}"
-    revision = next(iter(hashes.values())).revision
-    shown = ", ".join(f"{name} {keyspace.hash:08x}" for name, keyspace in hashes.items())
-    same = len({keyspace.hash for keyspace in hashes.values()}) == 1
-    return StepOutcome.CONSISTENT if same else StepOutcome.INCONSISTENT, f"revision {revision}: {shown}"
+    shown = ", ".join(f"{name} {keyspace.hash:08x}" for name, keyspace in hashes)
+    same = len({keyspace.hash for _, keyspace in hashes}) == 1
+    return StepOutcome.CONSISTENT if same else StepOutcome.INCONSISTENT, f"revision {hashes[0][1].revision}: {shown}"

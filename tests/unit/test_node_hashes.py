@@ -151,4 +151,4 @@ def test_run_that_began_before_nodes_were_asked_compares_through_one_worker() ->
 )
 def test_only_what_was_compacted_equally_is_compared(last: MemberHash, outcome: StepOutcome) -> None:
     """However equal or different the hashes are."""
-    assert compared({"node0": keyspace(), "node1": keyspace(), "node2": last})[0] is outcome
+    assert compared([("node0", keyspace()), ("node1", keyspace()), ("node2", last)])[0] is outcome
