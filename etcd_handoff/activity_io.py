@@ -148,6 +148,7 @@ class StepResult(Message):
         traits: What `check_leader`'s worker knows.
         claims: What EtcdMembers say of who is a member; None when they were not asked for or could not be read.
         alone: The profile of `check_leader`'s worker names its own node's member and no other.
+        idle_nodes: Nodes of members that `check_leader`'s worker does not reach for which Temporal lists no worker.
         writes_acknowledged: After a removal: whether a write was committed through those that remain; None when that
             was not tried.
         keyspace: The hash of the one member that was asked for it; None when there is none.
@@ -161,6 +162,7 @@ class StepResult(Message):
     traits: WorkerInfo | None = None
     claims: tuple[ResourceClaim, ...] | None = None
     alone: bool = False
+    idle_nodes: tuple[str, ...] = ()
     writes_acknowledged: bool | None = None
     keyspace: MemberHash | None = None
 

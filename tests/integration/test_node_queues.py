@@ -161,12 +161,19 @@ async def test_five_members_need_no_worker_on_each_node(bench: MakeBench) -> Non
     """Those that are seen are a quorum of what remains, so the leader leaves."""
     async with bench(nodes=5, isolated=True, workers=()) as b:
         leader = await b.lab.leader()
-        *others, _ = (node.name for node in b.lab.others(leader))
+        *others, idle = (node.name for node in b.lab.others(leader))
         for name in (leader, *others):
             await b.lab.start_worker(name)
         writer = await b.writer(others[0])
-        result = await b.remove(leader)
+        removal = await b.start(leader)
+        result = await removal.result()
         assert (result.outcome, result.was_leader) == (Outcome.REMOVED, True)
+        queues = {
+            event.activity_task_scheduled_event_attributes.task_queue.name.rpartition("/")[2]
+            for event in (await removal.fetch_history()).events
+        }
+        assert {leader, *others} <= queues
+        assert idle not in queues, "Temporal lists no worker there, so nobody waits for one"
         await b.judge({leader}, await writer.stop())
 
 
