@@ -206,8 +206,9 @@ class KubernetesGateway:
         Raises:
             KubernetesError: None tells.
         """
-        asked = {"group": GROUP, "resource": PLURAL, "verb": "patch", "subresource": part if part == "status" else ""}
-        review = client.V1SelfSubjectAccessReview(spec={"resourceAttributes": asked})
+        status = "status" if part == "status" else None
+        what = client.V1ResourceAttributes(group=GROUP, resource=PLURAL, verb="patch", subresource=status)
+        review = client.V1SelfSubjectAccessReview(spec=client.V1SelfSubjectAccessReviewSpec(resource_attributes=what))
 
         async def call(api: client.CustomObjectsApi, limit: float) -> bool:
             answer: Any = await client.AuthorizationV1Api(api.api_client).create_self_subject_access_review(
