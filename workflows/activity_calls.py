@@ -62,6 +62,8 @@ HASH_TIMEOUT: Final = timedelta(minutes=25)
 SNAPSHOT_TIMEOUT: Final = timedelta(hours=1)
 NODE_START_TIMEOUT: Final = timedelta(seconds=2)
 """A worker that serves its node's queue takes a task within milliseconds; after this the node counts as one without."""
+NODE_LOOK_START_TIMEOUT: Final = timedelta(seconds=1)
+"""The same for a look, which costs nothing to be taken anew: a dead node holds up the first look of an operation."""
 NODE_LOOK_RETRY: Final = RetryPolicy(maximum_attempts=2)
 """A node whose worker was just killed costs a look no more than one other attempt."""
 DESCRIBE_TIMEOUT: Final = timedelta(seconds=5)
@@ -91,12 +93,14 @@ class Call(NamedTuple):
         timeout: How long one attempt may take.
         takes_minutes: It may take minutes: its worker has more time to send a heartbeat, and it is tried less often.
         retry: Which failures are tried again.
+        start: How long the worker of a node may take to begin.
     """
 
     method: Callable[..., Any]
     timeout: timedelta
     takes_minutes: bool = False
     retry: RetryPolicy = RETRY
+    start: timedelta = NODE_START_TIMEOUT
 
 
 CALLS: Final[dict[type[Activity], Call]] = {
@@ -135,7 +139,8 @@ async def look_through_nodes(command: LookThroughNodes) -> tuple[Any, ...]:
     """
     if not workflow.patched(NODE_QUEUES):
         return ()
-    return await _side_by_side(command.looks, CALLS[Observe]._replace(retry=NODE_LOOK_RETRY))
+    call = CALLS[Observe]._replace(retry=NODE_LOOK_RETRY, start=NODE_LOOK_START_TIMEOUT)
+    return await _side_by_side(command.looks, call)
 
 
 async def hash_through_nodes(command: HashThroughNodes) -> Any:
@@ -166,7 +171,7 @@ async def _called(command: Activity, call: Call) -> Any:
             command.ask,
             task_queue=node_queue(workflow.info().task_queue, command.node) if command.node else None,
             start_to_close_timeout=call.timeout,
-            schedule_to_start_timeout=NODE_START_TIMEOUT if command.node else None,
+            schedule_to_start_timeout=call.start if command.node else None,
             schedule_to_close_timeout=None if most is None else timedelta(seconds=most),
             heartbeat_timeout=LONG_HEARTBEAT_TIMEOUT if call.takes_minutes else HEARTBEAT_TIMEOUT,
             retry_policy=call.retry,
