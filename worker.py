@@ -15,6 +15,7 @@ from temporalio.service import RPCError
 
 from activities.etcd import EtcdActivities
 from activities.interceptor import ActivityInterceptor
+from activities.node_workers import NodeWorkers
 from activities.registry import all_activities, node_activities
 from activities.worker_info import WorkerActivities
 from etcd_handoff import __version__
@@ -77,7 +78,13 @@ async def serve(config: Config, node: str, ready_file: Path | None = None, metri
     own = WorkerActivities(config, search_attributes=search_attributes)
     gateways = KubernetesGateways(config, node, hosts=member_hosts)
     etcd = EtcdActivities(
-        config, node, EtcdGateway, prefetch=gateways.prefetch, traits=own.traits, claims=gateways.claims
+        config,
+        node,
+        EtcdGateway,
+        prefetch=gateways.prefetch,
+        traits=own.traits,
+        claims=gateways.claims,
+        missing_workers=NodeWorkers(client, config.task_queue).missing,
     )
     metrics = StandingMetrics(client, config, node) if metrics_address else None
     stop = asyncio.Event()

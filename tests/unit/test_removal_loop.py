@@ -142,6 +142,17 @@ def test_attempt_that_failed_may_have_proposed_it(kind: str, attempts: int, *, p
     assert removal.state.point_of_no_return is pending
 
 
+@pytest.mark.parametrize(("tried", "pending"), [(False, False), (True, True)])
+def test_removal_that_nobody_has_taken_was_not_proposed(*, tried: bool, pending: bool) -> None:
+    """One whose second attempt nobody took may have been proposed by the first."""
+    untaken = StepFailure("remove_member", "", "no worker on node1", taken=False, tried=tried)
+    assert removing().do(to.RemoveTarget, untaken).cannot_be_undone() is pending
+    removal = removing()
+    removal.next(to.RemoveTarget)
+    removal.state = removal.state.changed(pending_since=removal.now)  # by a step before this one
+    assert removal.result(untaken).cannot_be_undone()
+
+
 def test_removal_that_waits_gives_its_turn_to_others_and_looks_again() -> None:
     """The queue is told, the pause can be taken over by a new run, and everybody gets the full time to answer."""
     removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, RISKY))
