@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cli.add import add_command
 from etcd_handoff.cli.demo import demo_command
 from etcd_handoff.cli.doctor import doctor_command
+from etcd_handoff.cli.operator_commands import add_operator_commands
 from etcd_handoff.cli.plan import plan_command
 from etcd_handoff.cli.remove import remove_command
 from etcd_handoff.cli.service import install_service_command
@@ -43,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     _add_remove(commands)
     _add_add(commands)
     _add_status(commands)
+    add_operator_commands(partial(_add, commands))
     _add_watch(commands)
     _add_doctor(commands)
     return options

@@ -382,7 +382,9 @@ def test_progress_tells_each_step_and_each_state_once() -> None:
 def test_progress_says_how_to_approve() -> None:
     """The command is ready to be copied."""
     waits = Progress(state=HandoffState.AWAITING_APPROVAL, cluster="prod", member="n1", waiting_for="approve")
-    assert "-w etcd-remove/prod/n1" in ProgressLines("etcd-remove/prod/n1").progress(waits)[-1]
+    assert (
+        ProgressLines("etcd-remove/prod/n1").progress(waits)[-1] == "    approve with: etcd-handoff approve n1 -c prod"
+    )
 
 
 def test_progress_makes_a_remark_once() -> None:

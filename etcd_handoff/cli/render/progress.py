@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.contract import HandoffState
+from etcd_handoff.operation.remedies import command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,8 +56,7 @@ class ProgressLines:
             lines.append(f"  {progress.state}: {progress.doing}")
             lines += [f"    goes on when: {progress.waiting_for}"] if progress.waiting_for else []
         if progress.state == HandoffState.AWAITING_APPROVAL:
-            command = f"temporal workflow update execute --name approve -w {self._workflow_id}"
-            lines.append(f"    approve with: {command}")
+            lines.append(f"    approve with: {command('approve', progress.cluster, progress.member)}")
         return lines
 
     def remark(self, text: str) -> list[str]:

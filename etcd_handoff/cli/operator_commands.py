@@ -1,0 +1,60 @@
+"""Commands for operations that run or have ended, and their options."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etcd_handoff.cli.interventions import approve_command, cancel_command, recheck_command
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    Add = Callable[..., argparse.ArgumentParser]
+    """Adds a command: takes its name, its function, its description and an example."""
+
+
+def add_operator_commands(add: Add) -> None:
+    """Add them all."""
+    _add_approve(add)
+    _add_cancel(add)
+    _add_recheck(add)
+
+
+def _add_operation(command: argparse.ArgumentParser, more: str = "") -> None:
+    command.add_argument("operation", metavar="MEMBER|WORKFLOW", help=f"member name or ID, or workflow ID{more}")
+
+
+def _add_approve(add: Add) -> None:
+    approve = add(
+        "approve",
+        approve_command,
+        "Let an operation go on that waits for an approval. Nothing has been changed until then.",
+        'etcd-handoff approve node2 -c prod --comment "change 4711"',
+    )
+    _add_operation(approve)
+    approve.add_argument("--by", default="", metavar="NAME", help="who approves (default: the shell's user)")
+    approve.add_argument("--comment", default="", metavar="TEXT", help="why; stays in the history")
+
+
+def _add_cancel(add: Add) -> None:
+    cancel = add(
+        "cancel",
+        cancel_command,
+        "Cancel an operation that has not proposed its change yet."
+        " A leadership that has moved stays where it is; past the point of no return it only rolls forward.",
+        'etcd-handoff cancel node2 -c prod --reason "wrong rack"',
+    )
+    _add_operation(cancel)
+    cancel.add_argument("--reason", default="", metavar="TEXT", help="why; stays in the history")
+
+
+def _add_recheck(add: Add) -> None:
+    recheck = add(
+        "recheck",
+        recheck_command,
+        "Let a blocked or queued operation look again now. Otherwise it looks by itself, at least every 30 s.",
+        'etcd-handoff recheck node2 -c prod --reason "node1 is up"',
+    )
+    _add_operation(recheck)
+    recheck.add_argument("--reason", default="", metavar="TEXT", help="why; stays in the history")
