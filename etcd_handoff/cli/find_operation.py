@@ -190,7 +190,8 @@ async def listed_operations(
     from temporalio.service import RPCError
 
     types = " OR ".join(f'WorkflowType = "{kind.workflow_type}"' for kind in KINDS)
-    query = f"({types})" + (' AND ExecutionStatus = "Running"' if running else "")
+    # A run that was continued as new is part of the operation that its last run is listed for.
+    query = f'({types}) AND ExecutionStatus {"=" if running else "!="} "{"Running" if running else "ContinuedAsNew"}"'
     operations: list[FoundOperation] = []
     try:
         async for run in client.list_workflows(query):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etcd_handoff.cli.history import history_command
 from etcd_handoff.cli.interventions import approve_command, cancel_command, recheck_command
 
 if TYPE_CHECKING:
@@ -19,10 +20,11 @@ def add_operator_commands(add: Add) -> None:
     _add_approve(add)
     _add_cancel(add)
     _add_recheck(add)
+    _add_history(add)
 
 
-def _add_operation(command: argparse.ArgumentParser, more: str = "") -> None:
-    command.add_argument("operation", metavar="MEMBER|WORKFLOW", help=f"member name or ID, or workflow ID{more}")
+def _add_operation(command: argparse.ArgumentParser) -> None:
+    command.add_argument("operation", metavar="MEMBER|WORKFLOW", help="member name or ID, or workflow ID")
 
 
 def _add_approve(add: Add) -> None:
@@ -58,3 +60,25 @@ def _add_recheck(add: Add) -> None:
     )
     _add_operation(recheck)
     recheck.add_argument("--reason", default="", metavar="TEXT", help="why; stays in the history")
+
+
+def _positive(text: str) -> int:
+    """A number of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _add_history(add: Add) -> None:
+    history = add(
+        "history",
+        history_command,
+        "Show who asked for which operation, why, and what was seen and done."
+        " Without a member one line for each; with one the whole trail, from Temporal's own records.",
+        "etcd-handoff history node2 -c prod",
+    )
+    text = "member name or ID, or workflow ID (default: all of the cluster, one line each)"
+    history.add_argument("operation", nargs="?", metavar="MEMBER|WORKFLOW", help=text)
+    text = "show the last N operations (default: 20)"
+    history.add_argument("--limit", type=_positive, default=20, metavar="N", help=text)
