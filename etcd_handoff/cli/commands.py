@@ -27,6 +27,10 @@ BLOCKED_TIMEOUT_SECONDS: Final = 3600.0
 """The default of the workflow, which is not imported here: `--help` answers at once, without pydantic."""
 
 
+FORMATS: Final = ("table", "json")
+FORMATS_OF: Final = {"report": ("md", "html", "json")}
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands; the common options are accepted before and after the command."""
     options = argparse.ArgumentParser(
@@ -63,7 +67,7 @@ def _add(
 ) -> argparse.ArgumentParser:
     """Add a command; the first sentence of its description stands in the list of commands."""
     common = argparse.ArgumentParser(add_help=False)
-    _add_common(common, unset=argparse.SUPPRESS, output=argparse.SUPPRESS)
+    _add_common(common, unset=argparse.SUPPRESS, output=argparse.SUPPRESS, formats=FORMATS_OF.get(name, FORMATS))
     command = commands.add_parser(
         name,
         parents=[common],
@@ -75,13 +79,15 @@ def _add(
     return command
 
 
-def _add_common(options: argparse.ArgumentParser, *, unset: str | None, output: str) -> None:
+def _add_common(
+    options: argparse.ArgumentParser, *, unset: str | None, output: str, formats: Sequence[str] = FORMATS
+) -> None:
     text = "cluster profile (default: the only one of the configuration)"
     options.add_argument("-c", "--cluster", default=unset, metavar="NAME", help=text)
     text = "configuration file (default: $ETCD_HANDOFF_CONFIG or ./etcd-handoff.toml)"
     options.add_argument("--config", default=unset, metavar="FILE", help=text)
-    text = "format of the output (default: table)"
-    options.add_argument("-o", "--output", default=output, choices=["table", "json"], help=text)
+    text = f"format of the output (default: {formats[0]})"
+    options.add_argument("-o", "--output", default=output, choices=formats, help=text)
     presets = options.add_argument_group("on a controller, instead of a configuration file")
     one = presets.add_mutually_exclusive_group()
     for name in PRESETS:

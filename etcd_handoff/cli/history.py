@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.cli.configuration import cluster_name, read_config
 from etcd_handoff.cli.connections import connect_temporal
-from etcd_handoff.cli.find_operation import by_member, by_workflow_id, is_about, listed_operations
+from etcd_handoff.cli.find_operation import by_workflow_id, listed_operations
+from etcd_handoff.cli.past_operations import newest_first, operations_on
 from etcd_handoff.cli.terminal import print_json, print_lines
 from etcd_handoff.exit_status import EXIT_DONE
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
 
     from etcd_handoff.cli.audit.trail import Trail
-    from etcd_handoff.cli.find_operation import FoundOperation
 
 
 def history_command(args: argparse.Namespace) -> int:
@@ -48,15 +47,8 @@ async def _trails(args: argparse.Namespace) -> tuple[str, list[Trail]]:
     cluster = cluster_name(args, read_config(args))
     client = await connect_temporal()
     if args.operation is None:
-        operations = await listed_operations(client, cluster, limit=args.limit)
-        return f"an operation on cluster {cluster}", await trails(client, _last(operations, args.limit))
-    listed = [run for run in await listed_operations(client, cluster) if is_about(run, cluster, args.operation)]
-    operations = [*listed, *await by_member(client, cluster, args.operation)]
+        operations = newest_first(await listed_operations(client, cluster, limit=args.limit))
+        return f"an operation on cluster {cluster}", await trails(client, operations)
+    operations = await operations_on(client, cluster, args.operation)
     what = f"an operation on member {args.operation} of cluster {cluster}"
-    return what, await trails(client, _last(operations, args.limit))
-
-
-def _last(operations: Iterable[FoundOperation], limit: int) -> list[FoundOperation]:
-    """The last ones, the very last one first; a run that is both listed and described counts once."""
-    once = {run.run_id: run for run in operations}
-    return sorted(once.values(), key=lambda run: (run.started, run.run_id), reverse=True)[:limit]
+    return what, await trails(client, operations[: args.limit])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.cli.history import history_command
 from etcd_handoff.cli.interventions import approve_command, cancel_command, recheck_command
+from etcd_handoff.cli.report import report_command
 
 if TYPE_CHECKING:
     import argparse
@@ -21,6 +22,7 @@ def add_operator_commands(add: Add) -> None:
     _add_cancel(add)
     _add_recheck(add)
     _add_history(add)
+    _add_report(add)
 
 
 def _add_operation(command: argparse.ArgumentParser) -> None:
@@ -82,3 +84,14 @@ def _add_history(add: Add) -> None:
     history.add_argument("operation", nargs="?", metavar="MEMBER|WORKFLOW", help=text)
     text = "show the last N operations (default: 20)"
     history.add_argument("--limit", type=_positive, default=20, metavar="N", help=text)
+
+
+def _add_report(add: Add) -> None:
+    report = add(
+        "report",
+        report_command,
+        "Print one page on an operation, to attach to a change ticket."
+        " It has a summary, a picture of the steps against time, leader and term, and the audit trail.",
+        "etcd-handoff report node2 -c prod -o html",
+    )
+    _add_operation(report)
