@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etcd_handoff.cli.describe import describe_command
 from etcd_handoff.cli.history import history_command
 from etcd_handoff.cli.interventions import approve_command, cancel_command, recheck_command
 from etcd_handoff.cli.report import report_command
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 def add_operator_commands(add: Add) -> None:
     """Add them all."""
+    _add_describe(add)
     _add_approve(add)
     _add_cancel(add)
     _add_recheck(add)
@@ -27,6 +29,17 @@ def add_operator_commands(add: Add) -> None:
 
 def _add_operation(command: argparse.ArgumentParser) -> None:
     command.add_argument("operation", metavar="MEMBER|WORKFLOW", help="member name or ID, or workflow ID")
+
+
+def _add_describe(add: Add) -> None:
+    describe = add(
+        "describe",
+        describe_command,
+        "Show one operation: where it stands, since when, what it waits for, and what to type next."
+        " Of a member it shows the one that runs, else the last one.",
+        "etcd-handoff describe node2 -c prod",
+    )
+    _add_operation(describe)
 
 
 def _add_approve(add: Add) -> None:

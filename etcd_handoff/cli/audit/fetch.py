@@ -45,22 +45,29 @@ async def trail(client: Client, operation: FoundOperation) -> Trail:
     Raises:
         CommandError: Temporal does not answer, or refuses.
     """
-    from temporalio.service import RPCError, RPCStatusCode
-
     from etcd_handoff.cli.audit.history import trail_of
 
+    return trail_of(operation.workflow_id, *await runs_of(client, operation))
+
+
+async def runs_of(client: Client, operation: FoundOperation) -> tuple[list[list[HistoryEvent]], str]:
+    """The events of all runs of an operation, the first run first, and what is missing before them.
+
+    Raises:
+        CommandError: Temporal does not answer, or refuses.
+    """
+    from temporalio.service import RPCError, RPCStatusCode
+
     runs: list[list[HistoryEvent]] = []
-    run_id, note = operation.run_id, ""
+    run_id = operation.run_id
     while run_id:
         try:
-            events = list(
-                (await client.get_workflow_handle(operation.workflow_id, run_id=run_id).fetch_history()).events
-            )
+            history = await client.get_workflow_handle(operation.workflow_id, run_id=run_id).fetch_history()
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND and runs:
-                note = FORGOTTEN
-                break
+                return runs, FORGOTTEN
             raise temporal_error(error) from None
+        events = list(history.events)
         runs.insert(0, events)
         run_id = events[0].workflow_execution_started_event_attributes.continued_execution_run_id
-    return trail_of(operation.workflow_id, runs, note)
+    return runs, ""
