@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff.lab import Role
+from etcd_handoff.lab import Role, wait_until
 from tests.integration.conftest import SHORT_HISTORIES, ends, in_state, removal_id
 
 if TYPE_CHECKING:
@@ -36,13 +36,8 @@ async def test_one_day_of_an_operator(bench: MakeBench) -> None:
         await in_state(blocked, "Blocked")
         status, text = await ends(b.lab, "approve", target)
         assert (status, "does not wait for an approval" in text) == (3, True)
-        assert "looking again" in (await told(b, "recheck", target, "--reason", "now?"))["answer"]
-        status, text = await ends(b.lab, "describe", target)
-        assert status == 0
-        assert f"removal of {target}" in text.splitlines()[0]
-        assert "Blocked, since" in text.splitlines()[0]
-        assert "QuorumAtRisk" in text
-        assert f"etcd-handoff recheck {target} -c {b.lab.cluster}" in text
+        assert (await told(b, "recheck", target, "--reason", "now?"))["workflow_id"] == removal_id(b, target)
+        await _described_as_blocked(b, target)
         cancelled = await told(b, "cancel", removal_id(b, target), "--reason", "not today")
         assert "is cancelled" in cancelled["answer"]
         assert (await ends(b.lab, "cancel", target))[0] == 1
@@ -61,6 +56,23 @@ async def test_one_day_of_an_operator(bench: MakeBench) -> None:
         await b.judge({target})
 
         await _afterwards(b, target)
+        await _refused(b)
+
+
+async def _described_as_blocked(b: Bench, target: str) -> None:
+    """The verdict first, what it waits for, and the command to type; between two looks it may be looking."""
+    text = ""
+
+    async def blocked() -> bool:
+        nonlocal text
+        status, text = await ends(b.lab, "describe", target)
+        assert status == 0
+        return "Blocked, since" in text
+
+    await wait_until(blocked, "it is described as blocked", 20, lambda: text)
+    assert text.startswith(f"removal of {target} (")
+    assert "QuorumAtRisk" in text
+    assert f"etcd-handoff recheck {target} -c {b.lab.cluster}" in text
 
 
 async def _afterwards(b: Bench, target: str) -> None:
@@ -83,3 +95,13 @@ async def _afterwards(b: Bench, target: str) -> None:
     assert status == 0
     assert page.startswith("<!DOCTYPE html>")
     assert "remove_member" in page
+
+
+async def _refused(b: Bench) -> None:
+    """Temporal's own command line shows a refusal in words, with the remedy, and no trace."""
+    status, text = await ends(b.lab, "remove", "nobody")
+    assert (status, "UnknownMember" in text) == (2, True)
+    _, shown, _ = await b.lab.temporal("workflow", "show", "-w", removal_id(b, "nobody"), "--detailed")
+    assert "no member" in shown
+    assert "UnknownMember" in shown
+    assert 'File "' not in shown
