@@ -50,11 +50,14 @@ Watcher = WorkflowHandle[Any, None]
 atexit.register(let_native_threads_leave)
 
 
-async def connect(interceptors: tuple[Interceptor, ...] = (), runtime: Runtime | None = None) -> Client:
+async def connect(
+    interceptors: tuple[Interceptor, ...] = (), identity: str | None = None, runtime: Runtime | None = None
+) -> Client:
     """A client by Temporal's environment configuration (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TLS, profiles).
 
     Args:
-        interceptors: What sees the client's calls.
+        interceptors: Interceptors of the client.
+        identity: Who Temporal's records say that it is; None for process and host.
         runtime: The SDK's runtime; by default the process's own, which exports no metrics.
 
     Raises:
@@ -68,7 +71,11 @@ async def connect(interceptors: tuple[Interceptor, ...] = (), runtime: Runtime |
         raise ConfigError(msg) from None
     settings.setdefault("target_host", DEFAULT_ADDRESS)
     return await Client.connect(
-        **settings, data_converter=data_converter, interceptors=list(interceptors), runtime=runtime
+        **settings,
+        data_converter=data_converter,
+        interceptors=list(interceptors),
+        identity=identity,
+        runtime=runtime,
     )
 
 
