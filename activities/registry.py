@@ -29,6 +29,7 @@ NODE_ACTIVITIES: Final = frozenset(
         "remove_member",
         "add_learner",
         "promote_member",
+        "check_hash",
         "take_snapshot",
         "update_status",
     }

@@ -65,6 +65,32 @@ class StepInput(ChangeInput):
     leaving_later: tuple[MemberId, ...] = ()
 
 
+class MemberHash(Message):
+    """A hash of one member's keyspace; two are comparable if they are of one revision and compact revision.
+
+    Attributes:
+        hash: etcd's HashKV.
+        revision: The revision that the member stood at.
+        compact_revision: The revision up to which it had compacted.
+    """
+
+    hash: int
+    revision: int
+    compact_revision: int
+
+
+class CheckHashInput(StepInput):
+    """Input of `check_hash`.
+
+    Attributes:
+        member_id: The one member to hash, where its own node's worker alone reaches it; empty to compare all voters.
+        newest: Another member's hash, at whose revision this one is hashed; None for its newest revision.
+    """
+
+    member_id: MemberId | Literal[""] = ""
+    newest: MemberHash | None = None
+
+
 class AdditionInput(ChangeInput):
     """Input of the activities that add a learner and promote it.
 
@@ -126,8 +152,10 @@ class StepResult(Message):
         traits: What `check_leader`'s worker knows.
         claims: What EtcdMembers say of who is a member; None when they were not asked for or could not be read.
         alone: The profile of `check_leader`'s worker names its own node's member and no other.
+        idle_nodes: Nodes of members that `check_leader`'s worker does not reach for which Temporal lists no worker.
         writes_acknowledged: After a removal: whether a write was committed through those that remain; None when that
             was not tried.
+        keyspace: The hash of the one member that was asked for it; None when there is none.
     """
 
     step: Step
@@ -138,7 +166,9 @@ class StepResult(Message):
     traits: WorkerInfo | None = None
     claims: tuple[ResourceClaim, ...] | None = None
     alone: bool = False
+    idle_nodes: tuple[str, ...] = ()
     writes_acknowledged: bool | None = None
+    keyspace: MemberHash | None = None
 
 
 class FindResourceInput(Message):

@@ -25,6 +25,7 @@ with workflow.unsafe.imports_passed_through():
         Fail,
         Finish,
         HandRecordOver,
+        HashThroughNodes,
         LookThroughNodes,
         StepFailure,
         TransferLeadership,
@@ -110,6 +111,8 @@ class Operation:
                 result = await self._ask_queue(command)
             case LookThroughNodes():
                 result = await activity_calls.look_through_nodes(command)
+            case HashThroughNodes():
+                result = await activity_calls.hash_through_nodes(command)
             case DescribeWorker():
                 result = await activity_calls.describe_worker(command.cluster)
             case HandRecordOver():

@@ -9,6 +9,7 @@ concern has its own module:
     identity      who is meant
     observation   looking, and what is learned from a look
     node_looks    looks through the workers of other nodes
+    node_hashes   hashes of members that those workers alone reach
     gates         approval, hash check, snapshot
     queueing      the turn to change the cluster
     removal       the steps of a removal: transfer, election, removal
@@ -50,6 +51,7 @@ from etcd_handoff.operation.commands import (
     DescribeWorker,
     FindResource,
     HandRecordOver,
+    HashThroughNodes,
     LookThroughNodes,
     Observe,
     ReadLeave,
@@ -178,8 +180,8 @@ def apply(state: OperationState, command: Effect, result: Any, now: float) -> Op
             after = identity.resource_found(state, result)
         case DescribeWorker():
             after = state.changed(traits=result)
-        case CheckHash():
-            after = gates.hash_checked(state, result, now)
+        case CheckHash() | HashThroughNodes():
+            after = gates.hashed(state, result, now)
         case TakeSnapshot():
             after = gates.snapshot_taken(state, result, now)
         case AskQueue():

@@ -32,6 +32,18 @@ class HalfLook(Message):
     nodes: tuple[str, ...]
 
 
+class Hashing(Message):
+    """A hash check through the workers of several nodes.
+
+    Attributes:
+        tries: How many comparisons have come to nothing.
+        newest: The first voter's hash, at whose revision the others are hashed next; None before.
+    """
+
+    tries: int = 0
+    newest: StepResult | None = None
+
+
 class LeaveStep(StrEnum):
     """What is next about the order to k0s; see `leave.py`."""
 

@@ -17,7 +17,7 @@ from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation import step_log
 from etcd_handoff.operation.commands import AwaitNewLeader, Command, Failure, Until
 from etcd_handoff.operation.handed_on import HandedOn
-from etcd_handoff.operation.phases import Ending, EndPhase, HalfLook, LeaveStep, LookDue
+from etcd_handoff.operation.phases import Ending, EndPhase, HalfLook, Hashing, LeaveStep, LookDue
 from etcd_handoff.planning import Blocked
 
 T = TypeVar("T")
@@ -54,6 +54,7 @@ class OperationState(HandedOn):
         queue_silent: Why the queue does not answer; empty when it does.
         recheck: Somebody has asked for another look.
         hash_checked: All members hold the same data.
+        hashing: A hash check through nodes, as far as it has come.
         election: The command that awaits an election after a transfer; None when there is none.
         in_flight: The removal is being proposed, or its effect is being recorded.
         leave_step: What is next about the order to k0s.
@@ -85,6 +86,7 @@ class OperationState(HandedOn):
     queue_silent: Own[str] = ""
     recheck: Own[bool] = False
     hash_checked: Own[bool] = False
+    hashing: Own[Hashing] = Hashing()
     election: Own[AwaitNewLeader | None] = None
     in_flight: Own[bool] = False
     leave_step: Own[LeaveStep] = LeaveStep.NONE
@@ -208,7 +210,8 @@ class OperationState(HandedOn):
 
     def blocked_by(self, blocked: Blocked) -> OperationState:
         """It waits for this, and what it was about to do is decided anew afterwards."""
-        return self.changed(blocked=blocked, released=False, hash_checked=False, election=None, queueing=False)
+        dropped = {"hash_checked": False, "hashing": Hashing(), "election": None, "queueing": False}
+        return self.changed(blocked=blocked, released=False, **dropped)
 
     def failing(self, failure: Failure) -> OperationState:
         """It ends with this failure, unless it turns out that the member is out."""

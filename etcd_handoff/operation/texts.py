@@ -32,6 +32,11 @@ def unavailable(steps: Sequence[Step]) -> Blocked:
     )
 
 
+def no_worker(node: str) -> str:
+    """Nobody takes what only the worker of this node can do."""
+    return f"no worker on {node}: start one there with `etcd-handoff worker --node {node}`"
+
+
 def step_fails(step: str, text: str) -> Blocked:
     """An activity has failed in all its attempts."""
     return Blocked(

@@ -22,14 +22,15 @@ def _isolation_is_possible() -> None:
     require_isolation()
 
 
-async def says(removal: WorkflowHandle[Any, Any], *words: str) -> None:
-    """The removal says all these words."""
+async def says(removal: WorkflowHandle[Any, Any], *words: str, past_return: bool | None = None) -> None:
+    """The removal says all these words, before or past the point of no return."""
     said = [""]
 
     async def shown() -> bool:
         progress = await removal.query("progress")
         said.append(f"{progress['state']}: {progress['doing']}")
-        return all(word in said[-1] for word in words)
+        stands = past_return in (None, progress["point_of_no_return"])
+        return stands and all(word in said[-1] for word in words)
 
     await wait_until(shown, f"the removal says {words}", 45, lambda: f"it says {said[-1]}")
 
@@ -103,7 +104,9 @@ async def test_worker_of_the_leaving_node_is_killed(bench: MakeBench, point: str
         await b.judge({leader}, await writer.stop())
 
 
-@pytest.mark.parametrize("point", ["await_election.during", "remove_member.during", "update_status.before"])
+@pytest.mark.parametrize(
+    "point", ["await_election.during", "remove_member.before", "remove_member.during", "update_status.before"]
+)
 async def test_worker_of_a_survivor_is_killed(bench: MakeBench, point: str) -> None:
     """The removal says which worker it misses, and ends well when that is back."""
     async with bench(isolated=True, failpoints=f"{point}=kill") as b:
@@ -112,8 +115,11 @@ async def test_worker_of_a_survivor_is_killed(bench: MakeBench, point: str) -> N
         removal = await b.start(leader)
         node = await worker_has_died(b, point)
         assert node != leader
-        if not point.startswith("update_status"):  # which any worker can do
+        if point == "remove_member.before":
+            await says(removal, f"no worker on {node}", past_return=True)  # nobody can tell that nothing was proposed
+        elif not point.startswith("update_status"):  # which any worker can do
             await says(removal, f"no worker on {node}")
+        if not point.startswith("update_status"):
             await b.lab.start_worker(node)
         result = await removal.result()
         assert (result.outcome, result.status_recorded) == (Outcome.REMOVED, True)
@@ -136,16 +142,38 @@ async def test_missing_worker_of_a_survivor_is_waited_for_by_name(bench: MakeBen
         await b.judge({target})
 
 
+async def test_snapshot_and_hashes_come_from_the_nodes_that_have_them(bench: MakeBench) -> None:
+    """Each worker hashes its own member, and all hashes agree; nothing is changed before that."""
+    async with bench(isolated=True) as b:
+        leader = await b.lab.leader()
+        writer = await b.writer(b.lab.others(leader)[0].name)
+        result = await b.remove(leader, snapshot=True, hash_check=True)
+        assert (result.outcome, result.was_leader) == (Outcome.REMOVED, True)
+        names = [step.name for step in result.steps]
+        assert names.index("check_hash") < names.index("take_snapshot") < names.index("move_leader")
+        hashed = result.steps[names.index("check_hash")]
+        assert hashed.outcome == "consistent"
+        assert all(f"{node.name} " in hashed.note for node in b.lab.nodes), hashed.note
+        await b.judge({leader}, await writer.stop())
+
+
 async def test_five_members_need_no_worker_on_each_node(bench: MakeBench) -> None:
     """Those that are seen are a quorum of what remains, so the leader leaves."""
     async with bench(nodes=5, isolated=True, workers=()) as b:
         leader = await b.lab.leader()
-        *others, _ = (node.name for node in b.lab.others(leader))
+        *others, idle = (node.name for node in b.lab.others(leader))
         for name in (leader, *others):
             await b.lab.start_worker(name)
         writer = await b.writer(others[0])
-        result = await b.remove(leader)
+        removal = await b.start(leader)
+        result = await removal.result()
         assert (result.outcome, result.was_leader) == (Outcome.REMOVED, True)
+        queues = {
+            event.activity_task_scheduled_event_attributes.task_queue.name.rpartition("/")[2]
+            for event in (await removal.fetch_history()).events
+        }
+        assert {leader, *others} <= queues
+        assert idle not in queues, "Temporal lists no worker there, so nobody waits for one"
         await b.judge({leader}, await writer.stop())
 
 

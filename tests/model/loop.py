@@ -63,6 +63,7 @@ class Loop:
         state = OperationState(run_id="model", blocked_seconds_left=patience, request=request, chain_id="model")
         self._now, self._number, self._attempt = 0.0, 0, 0
         self.outcome, self.said, self.recorded, self.continues = "", "", False, False
+        self._next: Command | None = None
         self._state, self._next = self._to_an_activity(state)
 
     async def step(self) -> None:

@@ -11,7 +11,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
 from etcd_handoff.errors import EtcdError, KubernetesError
-from etcd_handoff.operation.commands import LookThroughNodes, Observe, StepFailure
+from etcd_handoff.operation.commands import LookThroughNodes, Observe, RemoveTarget, StepFailure
 from tests.model.cluster import CrashError
 from tests.model.gateways import claims_of
 from tests.model.loop import Loop
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 STARTED: Final = ActivityEnvironment().info.started_time
 LATE: Final = timedelta(seconds=10)
+PENDING: Final = "the removal may still take place"
 STEPS_TO_END: Final = 120
 """More than any removal needs once nothing happens any more: a look takes two steps, and not every node can make it."""
 
@@ -51,6 +52,8 @@ class NodeLoop(Loop):
         return f"{self._state.doing}; {self._state.waiting_for}"
 
     def _to_an_activity(self, state: OperationState) -> tuple[OperationState, Command]:
+        if isinstance(self._next, RemoveTarget) and self._cluster.removal_is_late and not state.point_of_no_return:
+            self._cluster.wrong.append(f"{PENDING}, and counts as one that was not proposed")
         state, command = super()._to_an_activity(state)
         if state.pinned is not None:
             self._cluster.note_pinned(state.pinned.member_id, present=state.pinned.present)
@@ -66,7 +69,8 @@ class NodeLoop(Loop):
                 f"steps: {command.summary} was sent to {command.node}, and there is no such node"
             )
         if command.node and command.node not in self._cluster.nodes:
-            return StepFailure(CALLS[type(command)].method.__name__, "", f"no worker on {command.node}")
+            text, tried = f"no worker on {command.node}", self._attempt > 1
+            return StepFailure(CALLS[type(command)].method.__name__, "", text, taken=False, tried=tried)
         late, self._cluster.late = self._cluster.late, False
         if isinstance(command, Observe):
             judge.begin_look()

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from etcd_handoff.cli.commands import parser
 from etcd_handoff.cli.etcdmembers import claims_of, compare_resources, doubt_of
+from etcd_handoff.cli.plan import dry_run_command
 from etcd_handoff.cli.removal_plan import PlanFacts, plan_removal
 from etcd_handoff.cli.render.members import cluster_line, cluster_object, member_rows
 from etcd_handoff.cli.render.plan import plan_lines, plan_object
@@ -81,6 +83,28 @@ def test_plan_at_risk_of_quorum_is_3_with_what_unblocks_it() -> None:
     assert planned_object["steps"] == []
     assert "goes on when" in lines[2]
     assert "n3" in planned_object["unblocks"]
+
+
+def test_plan_from_one_member_alone_is_4_with_the_command_that_asks_the_others() -> None:
+    """What others would say is not known; what this member alone says for certain stands."""
+    command = "etcd-handoff remove n2 --k0s --dry-run"
+    status, lines, planned_object = shown(cluster(member(1), down(2), down(3)), "n2", dry_run=command)
+    assert (status, planned_object["decision"]) == (4, "unseen")
+    assert "n1 alone answers here; on their own nodes n2 (" in planned_object["seen"]
+    assert f"`{command}`" in planned_object["remedy"]
+    assert [line.split(":")[0].strip() for line in lines[-2:]] == ["seen", "remedy"]
+    assert shown(cluster(member(1)), "n1", dry_run=command)[2]["decision"] == "refused"
+    assert shown(cluster(member(1), member(2), down(3)), "n3", dry_run=command)[2]["decision"] == "remove"
+    mixed = cluster(member(1), down(2), down(3)).model_copy(update={"doubts": (FOREIGN,)})
+    assert shown(mixed, "n2", dry_run=command)[2]["decision"] == "blocked"
+
+
+def test_plan_names_the_command_with_the_options_it_was_given() -> None:
+    """It is to be copied as it stands."""
+    args = parser().parse_args(["plan", "node 2", "--k0s", "--data-dir", "/srv/k0s", "-c", "prod"])
+    assert dry_run_command(args) == "etcd-handoff remove 'node 2' --k0s -c prod --data-dir /srv/k0s --dry-run"
+    args = parser().parse_args(["plan", "n1", "--config", "a.toml"])
+    assert dry_run_command(args) == "etcd-handoff remove n1 --config a.toml --dry-run"
 
 
 def test_plan_for_the_last_voter_is_3_with_a_remedy() -> None:
@@ -368,7 +392,12 @@ def test_progress_tells_each_step_and_each_state_once() -> None:
     assert lines.progress(first) == ["  check_leader       12 ms on node1  observed"]
     assert lines.progress(first) == []
     waits = first.model_copy(update={"state": HandoffState.BLOCKED, "doing": "NoQuorum: x", "waiting_for": "y"})
-    assert lines.progress(waits) == ["  Blocked: NoQuorum: x", "    goes on when: y"]
+    assert lines.progress(waits) == [
+        "  Blocked: NoQuorum: x",
+        "    goes on when: y",
+        "    to look again now: etcd-handoff recheck n1 -c prod",
+        "    to cancel: etcd-handoff cancel n1 -c prod",
+    ]
     assert lines.progress(waits) == []
     again = waits.model_copy(update={"steps": (step(milliseconds=99.0),)})
     assert lines.progress(again) == [], "a repeated look replaces the last one"
@@ -382,7 +411,16 @@ def test_progress_tells_each_step_and_each_state_once() -> None:
 def test_progress_says_how_to_approve() -> None:
     """The command is ready to be copied."""
     waits = Progress(state=HandoffState.AWAITING_APPROVAL, cluster="prod", member="n1", waiting_for="approve")
-    assert "-w etcd-remove/prod/n1" in ProgressLines("etcd-remove/prod/n1").progress(waits)[-1]
+    assert ProgressLines("etcd-remove/prod/n1").progress(waits)[-2:] == [
+        "    to approve: etcd-handoff approve n1 -c prod",
+        "    to cancel: etcd-handoff cancel n1 -c prod",
+    ]
+
+
+def test_progress_past_the_point_of_no_return_offers_no_cancellation() -> None:
+    """It would be refused."""
+    waits = Progress(state=HandoffState.BLOCKED, cluster="prod", member="my disk", point_of_no_return=True)
+    assert ProgressLines("id").progress(waits)[1:] == ["    to look again now: etcd-handoff recheck 'my disk' -c prod"]
 
 
 def test_progress_makes_a_remark_once() -> None:
