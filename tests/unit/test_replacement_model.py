@@ -160,8 +160,8 @@ def broken(script: Mapping[int, str], *, dead: bool = False) -> list[str]:
 @pytest.fixture(autouse=True)
 def _no_real_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """An election or a transfer that does not come is waited for a moment."""
-    short = {"transfer_seconds": 0.02, "election_seconds": 0.02, "voters_first_seconds": 0.01}
-    monkeypatch.setattr(timing, "STEPS", replace(timing.STEPS, **short))
+    short = replace(timing.STEPS, transfer_seconds=0.02, election_seconds=0.02, voters_first_seconds=0.01)
+    monkeypatch.setattr(timing, "STEPS", short)
 
 
 CALLS_WITHOUT_TROUBLE: Final = 30

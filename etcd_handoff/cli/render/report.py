@@ -20,7 +20,20 @@ STYLE: Final = (
     "th,td{text-align:left;vertical-align:top;padding:.25em .6em;border-bottom:1px solid #ddd;overflow-wrap:anywhere}"
     "td:first-child{white-space:nowrap}th{background:#f4f4f4}.bad{color:#c0392b}"
 )
-WELL: Final = frozenset({"removed", "already-absent", "added", "already-present", "replaced", "applied", "planned", ""})
+WELL: Final = frozenset(
+    {
+        "removed",
+        "already-absent",
+        "added",
+        "already-present",
+        "replaced",
+        "already-replaced",
+        "applied",
+        "already-applied",
+        "planned",
+        "",
+    }
+)
 """Outcomes that are no failure."""
 
 
