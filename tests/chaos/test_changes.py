@@ -63,7 +63,7 @@ def chosen() -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", chosen())
 async def test_replacement_is_struck(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker dies, or a member: the new one, the one that leaves, or one that stays. It ends as if nothing had been.
+    """The worker dies, or a member: the new one, the old one, or one that stays. It ends as if nothing had been.
 
     Another worker goes on; in an activity of both halves it is struck in the first.
     """
