@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -188,6 +189,35 @@ async def test_leaving_node_dies_as_a_whole_once_its_member_is_out(bench: MakeBe
         b.release("update_status.before")
         assert (await removal.result()).status_recorded
         await b.judge({leader})
+
+
+def sets_leave(path: Path) -> None:
+    """The profile in this configuration is one of k0s."""
+    path.write_text(f"{path.read_text()}sets_leave = true\n")
+
+
+@pytest.mark.parametrize(("runs_on", "words"), [(False, "its etcd has ended"), (True, "its etcd still runs")])
+async def test_operator_is_told_whether_the_etcd_that_left_still_runs(
+    bench: MakeBench, words: str, *, runs_on: bool
+) -> None:
+    """By the worker on its node, on a profile of k0s; one that is stopped still has its port."""
+    async with bench(isolated=True, workers=(), failpoints="remove_member.during=hold") as b:
+        for node in b.lab.nodes:
+            sets_leave(Path(b.lab.environment_on(node.name)["ETCD_HANDOFF_CONFIG"]))
+            await b.lab.start_worker(node.name)
+        leader = await b.lab.leader()
+        target = b.lab.others(leader)[0].name
+        removal = await b.start(target)
+        await b.reached("remove_member.during")
+        if runs_on:
+            b.lab.stop(Role.ETCD, target)
+        b.release("remove_member.during")
+        result = await removal.result()
+        assert (result.outcome, result.status_recorded) == (Outcome.REMOVED, True)
+        assert words in result.next_steps[0]
+        if runs_on:
+            b.lab.resume(Role.ETCD, target)
+        await b.judge({target})
 
 
 async def test_nodes_are_named_unlike_their_members(bench: MakeBench) -> None:
