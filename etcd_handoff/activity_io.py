@@ -167,6 +167,24 @@ class StepResult(Message):
     keyspace: MemberHash | None = None
 
 
+class SeeDepartedInput(Message):
+    """Input of `see_departed`: the cluster whose member on the worker's own node is out."""
+
+    cluster: str
+
+
+class SeeDepartedResult(Message):
+    """Answer of `see_departed`.
+
+    Attributes:
+        step: How it went.
+        runs: The member's etcd still listens; None when that cannot be told.
+    """
+
+    step: Step
+    runs: bool | None = None
+
+
 class FindResourceInput(Message):
     """Input of `find_resource`: an EtcdMember by its name, or by the member ID it carries."""
 

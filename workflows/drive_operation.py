@@ -28,6 +28,7 @@ with workflow.unsafe.imports_passed_through():
         HandRecordOver,
         HashThroughNodes,
         LookThroughNodes,
+        SeeDeparted,
         StepFailure,
         TransferLeadership,
         Until,
@@ -117,6 +118,8 @@ class Operation:
                 result = await activity_calls.look_through_nodes(command)
             case HashThroughNodes():
                 result = await activity_calls.hash_through_nodes(command)
+            case SeeDeparted():
+                result = await activity_calls.see_departed(command)
             case DescribeWorker():
                 result = await activity_calls.describe_worker(command.cluster)
             case HandRecordOver():

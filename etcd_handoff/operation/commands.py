@@ -15,6 +15,7 @@ from etcd_handoff.activity_io import (
     CheckLeaderInput,
     FindResourceInput,
     LeaveInput,
+    SeeDepartedInput,
     StepInput,
     UpdateStatusInput,
 )
@@ -166,6 +167,12 @@ class WriteStatus(Activity):
 
     ask: UpdateStatusInput
     most_seconds: float
+
+
+class SeeDeparted(Activity):
+    """See whether the etcd of a member that is out still runs; the result is a `SeeDepartedResult`."""
+
+    ask: SeeDepartedInput
 
 
 class DescribeWorker(Message):

@@ -19,6 +19,7 @@ concern has its own module:
     waiting       pauses, and giving up
     ending        cancelling, failing, the result
     recording     writing the EtcdMember
+    departed      what still runs of a member that is out
 
 Another operation has its own goal, its own steps beside `removal` and `addition`, and shares the rest.
 """
@@ -28,6 +29,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.operation import (
+    departed,
     ending,
     failures,
     gates,
@@ -54,6 +56,7 @@ from etcd_handoff.operation.commands import (
     Observe,
     ReadLeave,
     RequestLeave,
+    SeeDeparted,
     StepFailure,
     TakeSnapshot,
     Until,
@@ -196,6 +199,8 @@ def _acted(state: OperationState, command: Activity | HandRecordOver, result: An
             after = leave.requested(state, result)
         case WriteStatus():
             after = recording.written(state, result)
+        case SeeDeparted():
+            after = departed.seen(state, result)
         case HandRecordOver():
             after = recording.handed_over(state, command, now)
         case _:

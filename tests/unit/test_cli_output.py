@@ -99,6 +99,19 @@ def test_plan_from_one_member_alone_is_4_with_the_command_that_asks_the_others()
     assert shown(mixed, "n2", dry_run=command)[2]["decision"] == "blocked"
 
 
+def test_leader_is_told_by_the_word_of_those_that_are_reached() -> None:
+    """One member that answers a read that needs a quorum knows its leader; two that disagree, or no read, tell none."""
+    assert cluster_line("prod", cluster(member(1), down(2), down(3))).endswith(
+        "n1 leads at term 7 by the word of n1 alone"
+    )
+    for view in (
+        cluster(member(1, serves_reads=False), down(2), down(3)),
+        cluster(member(1, leader_id=None), down(2), down(3)),
+        cluster(member(1), member(2, leader_id="2"), down(3)),
+    ):
+        assert cluster_line("prod", view).endswith("no leader that a majority agrees on")
+
+
 def test_plan_names_the_command_with_the_options_it_was_given() -> None:
     """It is to be copied as it stands."""
     args = parser().parse_args(["plan", "node 2", "--k0s", "--data-dir", "/srv/k0s", "-c", "prod"])
