@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from etcd_handoff.cli.errors import temporal_error
@@ -59,10 +60,13 @@ async def _read(args: argparse.Namespace) -> OperationReport:
         )
     except RPCError as error:
         raise temporal_error(error) from None
-    standing = standing_of(runs[-1])
+    standing = standing_of([event for events in runs for event in events])
     queue = await queue_of(client, standing.view.cluster_id) if standing.view and operation.runs else None
+    trail = trail_of(operation.workflow_id, runs, note)
+    if progress is not None and not trail.member_id:
+        trail = replace(trail, member_id=progress.member_id)  # before the first change no record has it
     return OperationReport(
-        trail=trail_of(operation.workflow_id, runs, note),
+        trail=trail,
         standing=standing,
         state=str(progress.state) if progress else standing.state or operation.state,
         progress=progress,
