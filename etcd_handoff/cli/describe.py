@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from etcd_handoff.cli.errors import temporal_error
@@ -44,6 +43,7 @@ async def _read(args: argparse.Namespace) -> OperationReport:
         CommandError: There is no such operation, or Temporal does not answer.
     """
     import asyncio
+    from dataclasses import replace
 
     from temporalio.service import RPCError
 

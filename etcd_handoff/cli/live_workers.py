@@ -5,8 +5,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -16,8 +15,7 @@ FRESH_SECONDS: Final = 75.0
 SHORT_BUILD: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class LiveWorker:
+class LiveWorker(NamedTuple):
     """A worker.
 
     Attributes:

@@ -8,6 +8,7 @@ from etcd_handoff.cli.describe import describe_command
 from etcd_handoff.cli.history import history_command
 from etcd_handoff.cli.interventions import approve_command, cancel_command, recheck_command
 from etcd_handoff.cli.report import report_command
+from etcd_handoff.cli.shell_help import completion_command, man_command
 
 if TYPE_CHECKING:
     import argparse
@@ -25,6 +26,7 @@ def add_operator_commands(add: Add) -> None:
     _add_recheck(add)
     _add_history(add)
     _add_report(add)
+    _add_shell_help(add)
 
 
 def _add_operation(command: argparse.ArgumentParser) -> None:
@@ -108,3 +110,16 @@ def _add_report(add: Add) -> None:
         "etcd-handoff report node2 -c prod -o html",
     )
     _add_operation(report)
+
+
+def _add_shell_help(add: Add) -> None:
+    completion = add(
+        "completion",
+        completion_command,
+        "Print a script that completes commands and options in a shell."
+        " bash: `source <(etcd-handoff completion bash)`; fish: `etcd-handoff completion fish | source`;"
+        " zsh: write it to `_etcd-handoff` in a folder of fpath.",
+        "etcd-handoff completion bash",
+    )
+    completion.add_argument("shell", choices=["bash", "zsh", "fish"], help="the shell")
+    add("man", man_command, "Print the manual page. Read it with `etcd-handoff man | man -l -`.", "etcd-handoff man")

@@ -83,7 +83,7 @@ def test_nothing_to_tell_is_said() -> None:
 
 def test_workers_of_two_builds_are_marked() -> None:
     """An upgrade that was left half done."""
-    mixed = replace(PARTS, workers=(WORKERS[0], replace(WORKERS[1], build="aaaaaaaa")))
+    mixed = replace(PARTS, workers=(WORKERS[0], WORKERS[1]._replace(build="aaaaaaaa")))
     assert temporal_lines(mixed)[-1] == "! workers of 2 builds: finish the upgrade on all nodes"
     assert not temporal_lines(PARTS)[-1].startswith("!")
 

@@ -119,7 +119,7 @@ def temporal_object(parts: TemporalParts) -> dict[str, Any]:
             }
             for trail in parts.last
         ],
-        "workers": [asdict(worker) for worker in parts.workers],
+        "workers": [worker._asdict() for worker in parts.workers],
         "watcher": asdict(parts.watcher),
     }
 
