@@ -69,7 +69,7 @@ async def _open(client: Client, run: FoundOperation) -> OpenOperation:
         started=run.started,
         doing=progress.doing if progress else "",
         waiting_for=progress.waiting_for if progress else "",
-        next=tuple(remedy_lines(progress)) if progress else (),
+        next=tuple(remedy_lines(progress, run.workflow_id)) if progress else (),
         chain_id=run.first_run_id,
     )
 

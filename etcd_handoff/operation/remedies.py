@@ -33,8 +33,17 @@ REMEDIES: Final[dict[str, tuple[Remedy, ...]]] = {
 """What a person can do in each state that waits for something."""
 
 
-def command(name: str, cluster: str, member: str) -> str:
-    """A command of ours about an operation on a member."""
+def command(name: str, cluster: str, member: str, workflow_id: str = "") -> str:
+    """A command of ours about an operation.
+
+    Args:
+        name: The command.
+        cluster: Cluster profile.
+        member: The member that it is about, or the names of several.
+        workflow_id: What to say where it is not about one member.
+    """
+    if workflow_id and (not member or ", " in member):
+        return f"etcd-handoff {name} {shlex.quote(workflow_id)}"
     return f"etcd-handoff {name} {shlex.quote(member)} -c {shlex.quote(cluster)}"
 
 
