@@ -1,4 +1,4 @@
-"""`approve`, `recheck`, `cancel`: what people say to an operation that runs."""
+"""`approve`, `pause`, `resume`, `recheck`, `cancel`: what people say to an operation that runs."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -40,6 +40,14 @@ def recheck_command(args: argparse.Namespace) -> int:
     from etcd_handoff.contract import Recheck
 
     return _run(args, lambda client: _update(client, args, "recheck", Recheck, {"reason": args.reason}))
+
+
+def pause_command(args: argparse.Namespace) -> int:
+    """Send the update `pause` or `resume`; exit 0 if it was taken, 3 if it is too late or nothing is paused."""
+    from etcd_handoff.contract import Pause
+
+    fields = {"by": args.by or shell_user(), "reason": args.reason}
+    return _run(args, lambda client: _update(client, args, args.update, Pause, fields))
 
 
 def cancel_command(args: argparse.Namespace) -> int:

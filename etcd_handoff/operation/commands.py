@@ -177,6 +177,7 @@ class Until(StrEnum):
     APPROVAL = "approval"
     TURN = "turn"
     RECHECK = "recheck"
+    RESUME = "resume"
 
 
 class Wait(Message):

@@ -24,11 +24,13 @@ class Remedy(NamedTuple):
 
 APPROVE: Final = Remedy("approve", "approve", 'the update `approve` with `{"by": "<your name>"}`')
 RECHECK: Final = Remedy("look again now", "recheck", 'the update `recheck` with `{"reason": "<why>"}`')
+RESUME: Final = Remedy("let it go on", "resume", 'the update `resume` with `{"by": "<your name>"}`')
 CANCEL: Final = Remedy("cancel", "cancel")
 REMEDIES: Final[dict[str, tuple[Remedy, ...]]] = {
     HandoffState.AWAITING_APPROVAL: (APPROVE, CANCEL),
     HandoffState.BLOCKED: (RECHECK, CANCEL),
     HandoffState.QUEUED: (CANCEL,),
+    HandoffState.PAUSED: (RESUME, CANCEL),
 }
 """What a person can do in each state that waits for something."""
 

@@ -48,6 +48,12 @@ async def test_one_day_of_an_operator(bench: MakeBench) -> None:
         await planned.result()
         waiting = await b.start(target, require_approval=True)
         await in_state(waiting, "AwaitingApproval")
+        assert (await told(b, "pause", target, "--reason", "on a call"))["answer"].startswith("paused")
+        await in_state(waiting, "Paused")
+        assert (await ends(b.lab, "pause", target))[0] == 3
+        assert (await ends(b.lab, "approve", target))[0] == 3
+        assert (await told(b, "resume", target))["answer"] == "the removal goes on"
+        await in_state(waiting, "AwaitingApproval")
         member_id = await b.lab.member_id(target)
         assert (await told(b, "describe", member_id))["state"] == "AwaitingApproval"
         approved = await told(b, "approve", target, "--comment", "change 4711")
