@@ -187,6 +187,13 @@ def test_our_client_is_told_from_the_bare_api() -> None:
     assert trail_of("x", [[started(input=Payloads(payloads=[made]))]]).door == "Python client"
 
 
+def test_authenticated_caller_is_named_before_what_they_say_of_themselves() -> None:
+    """Where the server asks callers who they are."""
+    begin = started(identity="etcd-handoff:root@laptop")
+    begin.principal.name = "ann@example.org"
+    assert trail_of("x", [[begin]]).asked_by == "ann@example.org (as root@laptop)"
+
+
 def test_cancellation_is_told_with_who_and_why() -> None:
     """By the command line, or by the watcher when somebody has taken `spec.leave` back."""
     ours = event("workflow_execution_cancel_requested", 1, identity="etcd-handoff:ann@laptop", cause="wrong rack")
