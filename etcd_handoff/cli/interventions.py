@@ -58,7 +58,7 @@ def cancel_command(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace, command: Callable[[Client], Awaitable[dict[str, Any]]]) -> int:
     import asyncio
 
-    from temporalio.service import RPCError
+    from temporalio.service import RPCError, RPCStatusCode
 
     async def run() -> dict[str, Any]:
         return await command(await connect_temporal())
@@ -66,6 +66,10 @@ def _run(args: argparse.Namespace, command: Callable[[Client], Awaitable[dict[st
     try:
         told = asyncio.run(run())
     except RPCError as error:
+        # A missing namespace is not found either; `temporal_error` tells that.
+        if error.status is RPCStatusCode.NOT_FOUND and "amespace" not in error.message:
+            text = f"the operation has ended meanwhile; `etcd-handoff describe {args.operation}` shows how"
+            raise CommandError(EXIT_FAILED, text) from None
         raise temporal_error(error) from None
     if args.output == "json":
         print_json(told)
