@@ -40,6 +40,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.temporal.converter import invalid_input
     from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
     from workflows import activity_calls, continuation
+    from workflows.pausing import Pausable
     from workflows.queue_entry import entry_of, take_turn
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ LASTS: Final = timedelta(seconds=1)
 """An operation that takes longer is listed with each of its states."""
 
 
-class Operation:
+class Operation(Pausable):
     """A workflow that drives an operation; the workflow itself says how its state begins."""
 
     def __init__(self) -> None:

@@ -63,7 +63,8 @@ def details(state: OperationState) -> str:
 
 def _remedy(state: OperationState, remedy: Remedy) -> str:
     """One bullet: the command to copy, and the update that does the same."""
-    text = f"- {remedy.purpose}: `{command(remedy.name, state.request.cluster, state.request.subject)}`"
+    request = state.request
+    text = f"- {remedy.purpose}: `{command(remedy.name, request.cluster, request.subject, request.start_id)}`"
     return f"{text}, or {remedy.update}" if remedy.update else text
 
 

@@ -17,6 +17,7 @@ concern has its own module:
     strategy      which of these two it is
     leave         the order to k0s, where k0s removes members
     waiting       pauses, and giving up
+    pausing       holding it until somebody lets it go on
     ending        cancelling, failing, the result
     recording     writing the EtcdMember
     departed      what still runs of a member that is out
@@ -37,6 +38,7 @@ from etcd_handoff.operation import (
     leave,
     node_looks,
     observation,
+    pausing,
     proposal,
     queueing,
     recording,
@@ -94,6 +96,8 @@ def decide(state: OperationState, now: float) -> Decided:
 
 def _decide(state: OperationState, now: float) -> Decided | OperationState:
     """A command, or the state after something that needs none."""
+    if state.held and state.half_look is None:
+        return pausing.decide(state)
     return _under_way(state, now) or _afresh(state, now)
 
 
@@ -216,6 +220,8 @@ def _waited(state: OperationState, until: Until, now: float) -> OperationState:
             return queueing.waited(state)
         case Until.RECHECK:
             return waiting.paused(state, now)
+        case Until.RESUME:
+            return pausing.resumed(state)
         case Until.TIME:
             return recording.rested(state)
 

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from etcd_handoff.activity_io import FindResourceResult, Target, WorkerInfo
 from etcd_handoff.cluster_view import ClusterView
-from etcd_handoff.contract import Approval, HandoffState, OperationRequest, RemovalRequest, Step
+from etcd_handoff.contract import Approval, HandoffState, OperationRequest, Pause, RemovalRequest, Step
 from etcd_handoff.doubts import Binding, ResourceClaim
 from etcd_handoff.operation import step_log
 from etcd_handoff.operation.commands import AwaitNewLeader, Command, Failure, Until
@@ -43,6 +43,7 @@ class OperationState(Message):
         steps_since_pause: How many changes were tried since the last pause.
         was_leader: The member led at any look.
         approval: Who let it go on.
+        paused: Who has paused it; None when nobody has.
         gates_passed_at: When what was asked for beforehand was done; None when it is not.
         snapshot: Where the snapshot lies.
         pending_since: When the last attempt ended that may have proposed the removal; None when nothing can be pending.
@@ -101,6 +102,7 @@ class OperationState(Message):
     steps_since_pause: int = 0
     was_leader: bool = False
     approval: Approval | None = None
+    paused: Pause | None = None
     gates_passed_at: float | None = None
     snapshot: str = ""
     pending_since: float | None = None
@@ -187,6 +189,12 @@ class OperationState(Message):
         """The member may disappear at any moment because of this removal."""
         return self.point_of_no_return or self.leave_asked
 
+    @property
+    def held(self) -> bool:
+        """It is paused, and at a point where it begins nothing further."""
+        free = self.ending is None and self.election is None and not self.change_pending
+        return self.paused is not None and free and not self.cancel_requested
+
     def label_of(self, member_id: str) -> str:
         """How people speak of any member."""
         return self.view.label(member_id) if self.view else member_id
@@ -208,11 +216,13 @@ class OperationState(Message):
             case Until.TIME:
                 return False
             case Until.APPROVAL:
-                return self.approval is not None
+                return self.approval is not None or self.held
             case Until.TURN:
-                return self.turn_news or self.recheck
+                return self.turn_news or self.recheck or self.held
             case Until.RECHECK:
-                return self.recheck
+                return self.recheck or self.held
+            case Until.RESUME:
+                return self.paused is None
 
     # --- the next state -----------------------------------------------------------------------------------------------
 
