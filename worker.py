@@ -39,17 +39,27 @@ from etcd_handoff.temporal.search_attributes import ensure_search_attributes
 from etcd_handoff.temporal.setup import ServerTooOldError, check_namespace, check_server
 from etcd_handoff.temporal.worker import make_worker, skip_validation
 from workflows.add_member import AddMember
+from workflows.apply_membership import ApplyMembership
 from workflows.change_queue import ChangeQueue
 from workflows.reconcile_members import ReconcileEtcdMembers
 from workflows.record_status import RecordStatus
 from workflows.remove_member import RemoveMember
+from workflows.replace_member import ReplaceMember
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from etcd_handoff.config import Config
 
-WORKFLOWS: Final = (RemoveMember, AddMember, RecordStatus, ChangeQueue, ReconcileEtcdMembers)
+WORKFLOWS: Final = (
+    RemoveMember,
+    AddMember,
+    ReplaceMember,
+    ApplyMembership,
+    RecordStatus,
+    ChangeQueue,
+    ReconcileEtcdMembers,
+)
 INTERCEPTORS: Final = (ActivityInterceptor(), ArgumentCheckInterceptor(), MetricsInterceptor())
 """The first is the outermost: metrics count what is not yet translated for Temporal."""
 METRICS_VARIABLE: Final = "ETCD_HANDOFF_METRICS_ADDRESS"

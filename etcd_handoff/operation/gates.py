@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.activity_io import StepResult
-from etcd_handoff.contract import FailureType, HandoffState, RemovalRequest, StepOutcome
+from etcd_handoff.contract import CheckedRequest, FailureType, HandoffState, StepOutcome
 from etcd_handoff.operation import failures, node_hashes, texts
 from etcd_handoff.operation.commands import Failure, TakeSnapshot, Until, Wait
 from etcd_handoff.operation.observation import act_input
@@ -48,7 +48,7 @@ def approved(state: OperationState) -> OperationState:
 def passes(state: OperationState) -> Decided | OperationState | None:
     """What is to be made sure of next; None when nothing was asked for, or all of it is done."""
     request = state.request
-    if state.gates_passed_at is not None or not isinstance(request, RemovalRequest):
+    if state.gates_passed_at is not None or not isinstance(request, CheckedRequest):
         return None
     checking = state.showing(HandoffState.CHECKING, "making sure that it may begin")
     if request.hash_check and not state.hash_checked:
@@ -92,6 +92,6 @@ def _compared(state: OperationState, report: StepResult, now: float) -> Operatio
 
 def _passed(state: OperationState, now: float) -> OperationState:
     """Once all is made sure of, the cluster is looked at again."""
-    if isinstance(state.request, RemovalRequest) and state.request.snapshot and not state.snapshot:
+    if isinstance(state.request, CheckedRequest) and state.request.snapshot and not state.snapshot:
         return state
     return state.changed(gates_passed_at=now, hash_checked=False, look_due=LookDue.QUICK)
