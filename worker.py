@@ -30,6 +30,7 @@ from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.presets import PRESETS
 from etcd_handoff.temporal.client import connect
 from etcd_handoff.temporal.connection_failures import connection_failure
+from etcd_handoff.temporal.identity import worker_identity
 from etcd_handoff.temporal.interceptors import ArgumentCheckInterceptor
 from etcd_handoff.temporal.metrics import MetricsInterceptor, StandingMetrics, exporting_runtime
 from etcd_handoff.temporal.process_exit import end_process
@@ -80,7 +81,8 @@ async def serve(config: Config, node: str, ready_file: Path | None = None, metri
         RuntimeError: Temporal cannot be reached at the start, or refuses the worker.
         RPCError: Temporal answers with an error.
     """
-    client = await connect(runtime=exporting_runtime(metrics_address) if metrics_address else None)
+    runtime = exporting_runtime(metrics_address) if metrics_address else None
+    client = await connect(identity=worker_identity(node), runtime=runtime)
     await check_server(client)
     described = await check_namespace(client)
     ready = Readiness(ready_file, client, may_describe=described)

@@ -128,7 +128,10 @@ class WorkerInfo(Message):
         kubernetes: The profile has Kubernetes.
         nodes: Name of the node on which a member runs, by the member's name, where it is called otherwise.
         sets_leave: `spec.leave` of a member that is out is to be true, as k0s has it.
-        min_voters: With fewer voters no membership is applied.
+        require_approval: The profile has every change wait for an approval.
+        snapshot: The profile has every change store a snapshot first.
+        hash_check: The profile has every change compare all members' data first.
+        min_voters: Nothing is done that would leave fewer voters.
     """
 
     search_attributes: bool
@@ -137,6 +140,9 @@ class WorkerInfo(Message):
     kubernetes: bool = False
     nodes: dict[str, str] = {}  # noqa: RUF012  # pydantic copies a default
     sets_leave: bool = False
+    require_approval: bool = False
+    snapshot: bool = False
+    hash_check: bool = False
     min_voters: int = 1
 
 
@@ -169,6 +175,24 @@ class StepResult(Message):
     idle_nodes: tuple[str, ...] = ()
     writes_acknowledged: bool | None = None
     keyspace: MemberHash | None = None
+
+
+class SeeDepartedInput(Message):
+    """Input of `see_departed`: the cluster whose member on the worker's own node is out."""
+
+    cluster: str
+
+
+class SeeDepartedResult(Message):
+    """Answer of `see_departed`.
+
+    Attributes:
+        step: How it went.
+        runs: The member's etcd still listens; None when that cannot be told.
+    """
+
+    step: Step
+    runs: bool | None = None
 
 
 class FindResourceInput(Message):

@@ -151,6 +151,13 @@ class Recheck(Request):
     reason: str = Field(default="", max_length=1000)
 
 
+class Pause(Request):
+    """Input of the updates `pause` and `resume`: who says so, and why."""
+
+    by: str = Field(default="", max_length=200)
+    reason: str = Field(default="", max_length=1000)
+
+
 def node_queue(task_queue: str, node: str) -> str:
     """The task queue that only the worker of a node serves (contract)."""
     return f"{task_queue}/node/{node}"
@@ -307,6 +314,7 @@ class HandoffState(StrEnum):
     QUEUED = "Queued"
     CHECKING = "Checking"
     AWAITING_APPROVAL = "AwaitingApproval"
+    PAUSED = "Paused"
     BLOCKED = "Blocked"
     TRANSFERRING = "Transferring"
     REMOVING = "Removing"

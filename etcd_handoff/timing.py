@@ -109,6 +109,10 @@ class StepTiming:
     taken its place long ago."""
     lock_release_seconds: float = 1.5
     """How long a lock is given back when the step ends for another reason; after that it goes stale by itself."""
+    departed_seconds: float = 1.0
+    """How long the etcd of a member that is out may take to end, before it counts as one that runs on."""
+    departed_pause_seconds: float = 0.05
+    """Pause between looks whether it has."""
     pollers_seconds: float = 0.5
     """How long Temporal may take to say which nodes have no worker; without that all of them are asked."""
     pollers_known_seconds: float = 10.0

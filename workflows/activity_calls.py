@@ -15,6 +15,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, WorkflowAlreadyStartedError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from activities.departed import DepartedActivities
     from activities.etcd import EtcdActivities
     from activities.hash_and_snapshot import HashAndSnapshotActivities
     from activities.member_status import KubernetesActivities
@@ -31,6 +32,7 @@ with workflow.unsafe.imports_passed_through():
         ReadLeave,
         RemoveTarget,
         RequestLeave,
+        SeeDeparted,
         StepFailure,
         TakeSnapshot,
         TransferLeadership,
@@ -59,6 +61,7 @@ CHANGE_TIMEOUT: Final = timedelta(minutes=10)
 RECORD_TIMEOUT: Final = timedelta(seconds=60)
 HASH_TIMEOUT: Final = timedelta(minutes=25)
 """Two rounds of hashes, each up to the longest `hash_timeout_seconds`."""
+DEPARTED_TIMEOUT: Final = timedelta(seconds=4)
 SNAPSHOT_TIMEOUT: Final = timedelta(hours=1)
 NODE_START_TIMEOUT: Final = timedelta(seconds=2)
 """A worker that serves its node's queue takes a task within milliseconds; after this the node counts as one without."""
@@ -69,6 +72,8 @@ NODE_LOOK_RETRY: Final = RetryPolicy(maximum_attempts=2)
 DESCRIBE_TIMEOUT: Final = timedelta(seconds=5)
 NODE_QUEUES: Final = "node-queues"
 """Name of the patch from which on nodes are asked through their own task queues."""
+DEPARTED: Final = "departed-etcd"
+"""Name of the patch from which on it is seen whether the etcd of a member that is out still runs."""
 NODE_HASHES: Final = "node-hashes"
 """Name of the patch from which on nodes are asked for hashes of their own members."""
 ATTEMPTS: Final = 15
@@ -80,6 +85,8 @@ RETRY: Final = RetryPolicy(
 )
 RETRY_LONG: Final = RetryPolicy(maximum_attempts=3)
 """For what may take minutes, and makes members read their whole keyspace each time."""
+ONCE: Final = RetryPolicy(maximum_attempts=1)
+"""For what only helps."""
 UNTIL_TIME_IS_UP: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=10), backoff_coefficient=2, maximum_interval=timedelta(seconds=5)
 )
@@ -115,6 +122,7 @@ CALLS: Final[dict[type[Activity], Call]] = {
     FindResource: Call(KubernetesActivities.find_resource, RECORD_TIMEOUT),
     ReadLeave: Call(KubernetesActivities.read_leave, RECORD_TIMEOUT),
     RequestLeave: Call(KubernetesActivities.request_leave, RECORD_TIMEOUT),
+    SeeDeparted: Call(DepartedActivities.see_departed, DEPARTED_TIMEOUT, retry=ONCE, start=NODE_LOOK_START_TIMEOUT),
     WriteStatus: Call(KubernetesActivities.update_status, RECORD_TIMEOUT, retry=UNTIL_TIME_IS_UP),
 }
 
@@ -129,6 +137,12 @@ async def activity(command: Activity) -> Any:
         ActivityError: It was cancelled.
     """
     return await _called(command, CALLS[type(command)])
+
+
+async def see_departed(command: SeeDeparted) -> Any:
+    """Whether the etcd of a member that is out still runs; None where that is not known, or not asked in this run."""
+    result = await activity(command) if workflow.patched(DEPARTED) else None
+    return None if isinstance(result, StepFailure) else result
 
 
 async def look_through_nodes(command: LookThroughNodes) -> tuple[Any, ...]:

@@ -27,6 +27,7 @@ with workflow.unsafe.imports_passed_through():
         HandRecordOver,
         HashThroughNodes,
         LookThroughNodes,
+        SeeDeparted,
         StepFailure,
         TransferLeadership,
         Until,
@@ -38,13 +39,14 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.temporal.converter import invalid_input
     from workflows import activity_calls, continuation
     from workflows.listing import Listing
+    from workflows.pausing import Pausable
     from workflows.queue_entry import entry_of, take_turn
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.commands import Effect
 
 
-class Operation:
+class Operation(Pausable):
     """A workflow that drives an operation; the workflow itself says how its state begins."""
 
     def __init__(self) -> None:
@@ -113,6 +115,8 @@ class Operation:
                 result = await activity_calls.look_through_nodes(command)
             case HashThroughNodes():
                 result = await activity_calls.hash_through_nodes(command)
+            case SeeDeparted():
+                result = await activity_calls.see_departed(command)
             case DescribeWorker():
                 result = await activity_calls.describe_worker(command.cluster)
             case HandRecordOver():

@@ -106,7 +106,8 @@ def _add_demo(commands: Commands[argparse.ArgumentParser]) -> None:
         demo_command,
         "Remove the leader of a real three-member cluster on this machine."
         " Starts etcd, API servers, Temporal and workers, kills a worker on the way, and shows that no write is lost."
-        " With --k0s no worker reaches another node's etcd, as on k0s's controllers; that needs root.",
+        " With --k0s no worker reaches another node's etcd, as on k0s's controllers; that needs Linux, and"
+        " root or a kernel that lets every user have namespaces.",
         "etcd-handoff demo --keep",
     )
     demo.add_argument("--keep", action="store_true", help="leave the cluster running until Ctrl-C")

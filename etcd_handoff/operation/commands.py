@@ -15,6 +15,7 @@ from etcd_handoff.activity_io import (
     CheckLeaderInput,
     FindResourceInput,
     LeaveInput,
+    SeeDepartedInput,
     StepInput,
     UpdateStatusInput,
 )
@@ -168,6 +169,12 @@ class WriteStatus(Activity):
     most_seconds: float
 
 
+class SeeDeparted(Activity):
+    """See whether the etcd of a member that is out still runs; the result is a `SeeDepartedResult`."""
+
+    ask: SeeDepartedInput
+
+
 class DescribeWorker(Message):
     """Ask this worker what it knows of the cluster profile; the result is a `WorkerInfo`."""
 
@@ -193,6 +200,7 @@ class Until(StrEnum):
     APPROVAL = "approval"
     TURN = "turn"
     RECHECK = "recheck"
+    RESUME = "resume"
 
 
 class Wait(Message):

@@ -67,8 +67,7 @@ def details(state: OperationState) -> str:
 def _remedy(state: OperationState, remedy: Remedy) -> str:
     """One bullet: the command to copy, and the update that does the same."""
     asked = state.asked
-    who = asked.start_id if asked.of_parts else asked.subject  # a list of names is no name of one member
-    text = f"- {remedy.purpose}: `{command(remedy.name, asked.cluster, who)}`"
+    text = f"- {remedy.purpose}: `{command(remedy.name, asked.cluster, asked.subject, asked.start_id)}`"
     return f"{text}, or {remedy.update}" if remedy.update else text
 
 

@@ -5,6 +5,7 @@
     Look       the last look
     Judge      whether the member is out after all, and what to write
     Record     write the EtcdMember, in calls that grow longer
+    See        whether the member's etcd still runs, on a node of k0s's
     Tell       the result, or the failure
 
 A removal whose member is out begins with Record.
@@ -16,7 +17,17 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.activity_io import UpdateStatusResult
 from etcd_handoff.contract import FailureType, HandoffState, Outcome
-from etcd_handoff.operation import failures, leave, observation, parts, proposal, recording, strategy, texts
+from etcd_handoff.operation import (
+    departed,
+    failures,
+    leave,
+    observation,
+    parts,
+    proposal,
+    recording,
+    strategy,
+    texts,
+)
 from etcd_handoff.operation.commands import Cancel, DescribeWorker, Fail, Failure, Finish, Until, Wait
 from etcd_handoff.operation.phases import Ending, EndPhase, LeaveStep
 from etcd_handoff.operation.state import Decided
@@ -29,19 +40,23 @@ if TYPE_CHECKING:
 
 def decide(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
     """What is next until it has ended."""
+    following: Decided | OperationState
     match end.phase:
         case EndPhase.WITHDRAW:
-            return leave.withdraw(state.at_end(phase=EndPhase.SETTLE))
+            following = leave.withdraw(state.at_end(phase=EndPhase.SETTLE))
         case EndPhase.SETTLE:
-            return _settle(state, now)
+            following = _settle(state, now)
         case EndPhase.LOOK:
-            return observation.look(state.at_end(phase=EndPhase.JUDGE), now, patient=True)
+            following = observation.look(state.at_end(phase=EndPhase.JUDGE), now, patient=True)
         case EndPhase.JUDGE:
-            return _judge(state, end)
+            following = _judge(state, end)
         case EndPhase.RECORD:
-            return recording.decide(state, end, now)
+            following = recording.decide(state, end, now)
+        case EndPhase.SEE:
+            following = departed.decide(state)
         case EndPhase.TELL:
-            return _tell_failure(state, end.failure, end) if end.failure else _tell(state, end, now)
+            following = _tell_failure(state, end.failure, end) if end.failure else _tell(state, end, now)
+    return following
 
 
 def cancelled(state: OperationState) -> OperationState:

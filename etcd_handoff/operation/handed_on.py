@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from etcd_handoff.activity_io import Target, WorkerInfo
-from etcd_handoff.contract import Approval, Step
+from etcd_handoff.contract import Approval, Pause, Step
 from etcd_handoff.doubts import Binding
 from etcd_handoff.operation.whole import Whole
 from etcd_handoff.wire import Message
@@ -27,6 +27,7 @@ class HandedOn(Message):
         steps_since_pause: How many changes were tried since the last pause.
         was_leader: The member led at any look.
         approval: Who let it go on.
+        paused: Who has paused it; None when nobody has.
         gates_passed_at: When what was asked for beforehand was done; None when it is not.
         snapshot: Where the snapshot lies.
         pending_since: When the last attempt ended that may have proposed the removal; None when nothing can be pending.
@@ -56,6 +57,7 @@ class HandedOn(Message):
     steps_since_pause: int = 0
     was_leader: bool = False
     approval: Approval | None = None
+    paused: Pause | None = None
     gates_passed_at: float | None = None
     snapshot: str = ""
     pending_since: float | None = None

@@ -18,8 +18,10 @@ concern has its own module:
     strategy      which of these two it is
     leave         the order to k0s, where k0s removes members
     waiting       pauses, and giving up
+    pausing       holding it until somebody lets it go on
     ending        cancelling, failing, the result
     recording     writing the EtcdMember
+    departed      what still runs of a member that is out
 
 Another operation has its own goal, its own steps beside `removal` and `addition`, and shares the rest.
 """
@@ -29,6 +31,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.operation import (
+    departed,
     ending,
     failures,
     gates,
@@ -37,6 +40,7 @@ from etcd_handoff.operation import (
     membership,
     node_looks,
     observation,
+    pausing,
     proposal,
     queueing,
     recording,
@@ -56,6 +60,7 @@ from etcd_handoff.operation.commands import (
     Observe,
     ReadLeave,
     RequestLeave,
+    SeeDeparted,
     StepFailure,
     TakeSnapshot,
     Until,
@@ -93,6 +98,8 @@ def decide(state: OperationState, now: float) -> Decided:
 
 def _decide(state: OperationState, now: float) -> Decided | OperationState:
     """A command, or the state after something that needs none."""
+    if state.held and state.half_look is None:
+        return pausing.decide(state)
     return _under_way(state, now) or _afresh(state, now)
 
 
@@ -202,6 +209,8 @@ def _acted(state: OperationState, command: Activity | HandRecordOver, result: An
             after = leave.requested(state, result)
         case WriteStatus():
             after = recording.written(state, result)
+        case SeeDeparted():
+            after = departed.seen(state, result)
         case HandRecordOver():
             after = recording.handed_over(state, command, now)
         case _:
@@ -217,6 +226,8 @@ def _waited(state: OperationState, until: Until, now: float) -> OperationState:
             return queueing.waited(state)
         case Until.RECHECK:
             return waiting.paused(state, now)
+        case Until.RESUME:
+            return pausing.resumed(state)
         case Until.TIME:
             return recording.rested(state)
 

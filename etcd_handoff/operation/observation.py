@@ -118,6 +118,8 @@ def intent(state: OperationState) -> MemberAbsent:
         seen_term=state.binding.term,
         seen_index=state.binding.raft_index,
         leaving_later=frozenset(leaving(state)) - {state.target.member_id},
+        # A larger change has counted its voters as a whole: in between there may be fewer.
+        min_voters=state.traits.min_voters if state.traits and not state.whole else 1,
     )
 
 

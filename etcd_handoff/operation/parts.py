@@ -43,6 +43,7 @@ SHARED: Final = frozenset(
         "silent_nodes",
         "claims",
         "cancel_requested",
+        "paused",
         "recheck",
         "doing",
     }

@@ -62,6 +62,7 @@ class EndPhase(StrEnum):
     LOOK = "look"
     JUDGE = "judge"
     RECORD = "record"
+    SEE = "see"
     TELL = "tell"
 
 
@@ -79,6 +80,7 @@ class Ending(Message):
         given_up: No further call is made.
         recorded: How it ended.
         looked: The last look at the cluster was made.
+        runs_on: The etcd of the member that is out still runs; None when that is not known.
     """
 
     phase: EndPhase = EndPhase.WITHDRAW
@@ -91,3 +93,4 @@ class Ending(Message):
     given_up: bool = False
     recorded: UpdateStatusResult | None = None
     looked: bool = False
+    runs_on: bool | None = None

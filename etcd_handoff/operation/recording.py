@@ -121,7 +121,8 @@ def next_steps(state: OperationState) -> tuple[str, ...]:
     traits = state.traits
     if traits is None or state.request.adds or not (traits.sets_leave or traits.remover != "etcd"):
         return ()
-    return texts.next_steps(state.label, asked=state.leave_stored)
+    runs_on = state.ending.runs_on if state.ending else None
+    return texts.next_steps(state.label, asked=state.leave_stored, runs_on=runs_on)
 
 
 def _begin(state: OperationState) -> OperationState:
@@ -167,7 +168,7 @@ def _unwritten(state: OperationState, text: str, now: float) -> OperationState:
 
 
 def _recorded(state: OperationState, recorded: UpdateStatusResult) -> OperationState:
-    return state.at_end(recorded=recorded, phase=EndPhase.TELL)
+    return state.at_end(recorded=recorded, phase=EndPhase.TELL if state.end.failure else EndPhase.SEE)
 
 
 def result_fields(state: OperationState, recorded: UpdateStatusResult) -> dict[str, Any]:

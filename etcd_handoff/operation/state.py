@@ -149,6 +149,12 @@ class OperationState(HandedOn):
         """The member may disappear at any moment because of this removal."""
         return self.point_of_no_return or self.leave_asked
 
+    @property
+    def held(self) -> bool:
+        """It is paused, and at a point where it begins nothing further."""
+        free = self.ending is None and self.election is None and not self.change_pending
+        return self.paused is not None and free and not self.cancel_requested
+
     def label_of(self, member_id: str) -> str:
         """How people speak of any member."""
         return self.view.label(member_id) if self.view else member_id
@@ -170,11 +176,13 @@ class OperationState(HandedOn):
             case Until.TIME:
                 return False
             case Until.APPROVAL:
-                return self.approval is not None
+                return self.approval is not None or self.held
             case Until.TURN:
-                return self.turn_news or self.recheck
+                return self.turn_news or self.recheck or self.held
             case Until.RECHECK:
-                return self.recheck
+                return self.recheck or self.held
+            case Until.RESUME:
+                return self.paused is None
 
     # --- the next state -----------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ class MemberAbsent:
         seen_term: Highest term that the cluster has been seen at; a lower one is another history.
         seen_index: Highest index of a leader that has been seen.
         leaving_later: Members that leave after the target, by the same plan: leadership is handed to none of them.
+        min_voters: The target does not leave where fewer voters would remain.
     """
 
     cluster_id: str
@@ -30,6 +31,7 @@ class MemberAbsent:
     seen_term: int = 0
     seen_index: int = 0
     leaving_later: frozenset[str] = field(default_factory=frozenset)
+    min_voters: int = 1
 
     @property
     def binding(self) -> Binding:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.cluster_view import CORRUPT, NOSPACE
 from etcd_handoff.planning import leadership, safety
-from etcd_handoff.planning.decisions import Blocked, Done, Reason, Remove, Transfer
+from etcd_handoff.planning.decisions import Blocked, Done, Reason, Refused, Remove, Transfer
 from etcd_handoff.planning.leadership import CAUGHT_UP_ENTRIES
 from etcd_handoff.planning.wording import lags, names
 
@@ -21,7 +21,19 @@ def plan(view: ClusterView, goal: MemberAbsent) -> RemovalDecision:
     target = view.member(goal.target_id)
     if target is None:
         return Done()
-    return safety.obstacle(view, leaving=target) or _step(view, target, goal)
+    return safety.obstacle(view, leaving=target) or _too_few(view, target, goal) or _step(view, target, goal)
+
+
+def _too_few(view: ClusterView, target: MemberView, goal: MemberAbsent) -> Refused | None:
+    """The profile wants more voters than would remain; a learner's end leaves as many as before."""
+    remain = sum(not m.is_learner for m in view.members if m.id != target.id)
+    if target.is_learner or remain >= goal.min_voters:
+        return None
+    return Refused(
+        Reason.TOO_FEW_VOTERS,
+        f"{remain} voters would remain, and min_voters of the cluster's profile is {goal.min_voters}",
+        f"add a member first, or replace {target.label}; or lower min_voters in the workers' configuration",
+    )
 
 
 def _step(view: ClusterView, target: MemberView, goal: MemberAbsent) -> Transfer | Remove | Blocked:

@@ -191,7 +191,7 @@ def all_cases() -> list[Case]:
         for fault in FAULTS
         if not any(word in fault for word in IMPOSSIBLE.get(target, ()))
     ] + [
-        Case(target, *point.split("."), fault, isolated=isolated)
+        Case(target, point.partition(".")[0], point.partition(".")[2], fault, isolated=isolated)
         for isolated, faults in ((False, NARROW), (True, ISOLATED))
         for fault, where in faults.items()
         for target in where.targets

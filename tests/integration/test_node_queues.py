@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+import sys
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -12,9 +16,24 @@ from etcd_handoff.lab import Role, wait_until
 from tests.integration.isolation import require_isolation
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from temporalio.client import WorkflowHandle
 
     from tests.integration.conftest import Bench, MakeBench, MakeFrontDoor
+
+LISTEN: Final = """
+import socket, time
+while True:
+    try:
+        server = socket.create_server(("127.0.0.1", 2379))
+        break
+    except OSError:
+        time.sleep(0.05)
+print("listening", flush=True)
+time.sleep(600)
+"""
+"""Listens where etcd did, as soon as that has ended."""
 
 
 @pytest.fixture(autouse=True)
@@ -188,6 +207,47 @@ async def test_leaving_node_dies_as_a_whole_once_its_member_is_out(bench: MakeBe
         b.release("update_status.before")
         assert (await removal.result()).status_recorded
         await b.judge({leader})
+
+
+def sets_leave(path: Path) -> None:
+    """The profile in this configuration is one of k0s."""
+    path.write_text(f"{path.read_text()}sets_leave = true\n")
+
+
+@pytest.mark.parametrize(("runs_on", "words"), [(False, "its etcd has ended"), (True, "its etcd still runs")])
+async def test_operator_is_told_whether_the_etcd_that_left_still_runs(
+    bench: MakeBench, words: str, *, runs_on: bool
+) -> None:
+    """By the worker on its node, on a profile of k0s; who listens at its port counts as its etcd."""
+    async with bench(isolated=True, workers=(), failpoints="update_status.before=hold") as b, AsyncExitStack() as stack:
+        for node in b.lab.nodes:
+            sets_leave(Path(b.lab.environment_on(node.name)["ETCD_HANDOFF_CONFIG"]))
+            await b.lab.start_worker(node.name)
+        leader = await b.lab.leader()
+        target = b.lab.others(leader)[0].name
+        removal = await b.start(target)
+        await b.reached("update_status.before")
+        if runs_on:
+            await stack.enter_async_context(somebody_listens(b, target))
+        b.release("update_status.before")
+        result = await removal.result()
+        assert (result.outcome, result.status_recorded) == (Outcome.REMOVED, True)
+        assert words in result.next_steps[0]
+        await b.judge({target})
+
+
+@asynccontextmanager
+async def somebody_listens(b: Bench, node: str) -> AsyncIterator[None]:
+    """On a node whose etcd has ended, at its client port."""
+    command = [*b.lab.inside(node), sys.executable, "-I", "-c", LISTEN]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        assert await asyncio.wait_for(process.stdout.readline(), 30) == b"listening\n"
+        yield
+    finally:
+        process.kill()
+        await process.wait()
 
 
 async def test_nodes_are_named_unlike_their_members(bench: MakeBench) -> None:

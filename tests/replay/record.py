@@ -260,7 +260,7 @@ async def hit(folder: Path, point: str) -> None:
 async def history(handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:
     """A whole history without the names of the processes and the machine that made it, and without its paths."""
     text = (await handle.fetch_history()).to_json()
-    nameless = re.sub(r'"\d+@[^"]*"', '"worker"', text)
+    nameless = re.sub(r'"(?:etcd-handoff-worker/[^"@]*:)?\d+@[^"]*"', '"worker"', text)
     traceless: dict[str, Any] = json.loads(re.sub(r'"stackTrace": ?"(?:[^"\\]|\\.)*"', '"stackTrace": ""', nameless))
     return traceless
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from etcd_handoff.activity_io import FindResourceResult, StepResult
-from etcd_handoff.contract import FailureType, HandoffState, Outcome, StepOutcome
+from etcd_handoff.contract import FailureType, HandoffState, Outcome, Pause, StepOutcome
 from etcd_handoff.membership_contract import ReplacementResult
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, ending
@@ -306,6 +306,21 @@ def test_cluster_that_was_restored_between_the_parts_is_refused() -> None:
     failure = looks(change, young).next(to.Fail).failure
     assert (failure.kind, failure.text.partition(":")[0]) == (FailureType.CHANGE_REFUSED, "ClusterRestored")
     assert f"node3 ({D}) has joined" in failure.text
+
+
+def test_pause_holds_the_whole_also_between_the_parts() -> None:
+    """Somebody pauses it while a step runs that ends a part: the next one does not begin."""
+    change = looks(replacement(), THREE).turn()
+    adds(change, THREE, 3)
+    change.next(to.WriteStatus)
+    change.state = change.state.changed(paused=Pause(by="ann"))
+    change.result(RECORDED)
+    gives_turn_up(change)
+    assert change.next(to.Wait).until is to.Until.RESUME
+    assert change.state.title == "the replacement of node0"
+    change.state = change.state.changed(paused=None)
+    looks(change.result(), FOUR).turn()
+    change.next(to.TransferLeadership)
 
 
 def test_next_run_goes_on_with_the_part_that_runs() -> None:
