@@ -31,6 +31,8 @@ class OperationRequest(Request):
         cluster: Name of a cluster profile in the workers' configuration.
         reason: Free text for the people who read the history.
         require_approval: Wait for the update `approve` before anything is changed.
+        snapshot: Store a snapshot of the keyspace on the worker's node before anything is changed.
+        hash_check: Compare the hash of all voters' keyspaces at one revision before anything is changed.
         blocked_timeout_seconds: How long, in all, the operation waits for what may pass by itself.
         dry_run: Look, plan, and end with outcome `planned`; nothing is changed.
         workflow_type: The workflow that carries it out.
@@ -45,6 +47,8 @@ class OperationRequest(Request):
     cluster: ClusterName
     reason: str = Field(default="", max_length=1000)
     require_approval: bool = False
+    snapshot: bool = False
+    hash_check: bool = False
     blocked_timeout_seconds: float = Field(default=3600, ge=0, le=SECONDS_IN_30_DAYS, allow_inf_nan=False)
     dry_run: bool = False
 
@@ -69,16 +73,12 @@ class RemovalRequest(OperationRequest):
 
     Attributes:
         member: Member name, or member ID in hex.
-        snapshot: Store a snapshot of the keyspace on the worker's node before anything is changed.
-        hash_check: Compare the hash of all members' keyspaces at one revision before anything is changed.
     """
 
     workflow_type = "RemoveMember"
     noun = "removal"
 
     member: MemberName
-    snapshot: bool = False
-    hash_check: bool = False
 
     @property
     def subject(self) -> str:
@@ -103,6 +103,8 @@ class AdditionRequest(OperationRequest):
     Attributes:
         name: Name that the member will have; it is to be started with this name.
         peer_urls: All its peer URLs; etcd gives none of them to two members.
+        progress_timeout_seconds: How long the learner may make no progress, its start included, before that is a
+            reason of its own.
     """
 
     workflow_type = "AddMember"
@@ -111,6 +113,7 @@ class AdditionRequest(OperationRequest):
 
     name: NewMemberName
     peer_urls: tuple[PeerUrl, ...] = Field(min_length=1, max_length=16)
+    progress_timeout_seconds: float = Field(default=600, gt=0, le=SECONDS_IN_30_DAYS, allow_inf_nan=False)
 
     @property
     def subject(self) -> str:
@@ -178,6 +181,8 @@ class StepOutcome(StrEnum):
     REMOVED = "removed"
     ALREADY_ABSENT = "already-absent"
     ADDED = "added"
+    IN_SYNC = "in-sync"
+    NOT_IN_SYNC = "not-in-sync"
     PROMOTED = "promoted"
     REFUSED_BY_ETCD = "refused-by-etcd"
     LOCKED = "locked"
@@ -288,7 +293,16 @@ class RemovalResult(OperationResult):
 
 
 class AdditionResult(OperationResult):
-    """Result of the workflow `AddMember` (contract): `added` or `already-present`."""
+    """Result of the workflow `AddMember` (contract): `added` or `already-present`.
+
+    Attributes:
+        snapshot: Where a requested snapshot was stored: node and file.
+        join_configuration: What etcd was to be started with when that was last said, by environment variable; for a dry
+            run what it would be as things are.
+    """
+
+    snapshot: str = ""
+    join_configuration: dict[str, str] = Field(default_factory=dict)
 
 
 class HandoffState(StrEnum):
@@ -301,7 +315,9 @@ class HandoffState(StrEnum):
     TRANSFERRING = "Transferring"
     REMOVING = "Removing"
     ADDING = "Adding"
+    SYNCING = "Syncing"
     PROMOTING = "Promoting"
+    VERIFYING = "Verifying"
     RECORDING = "Recording"
     DONE = "Done"
     REFUSED = "Refused"

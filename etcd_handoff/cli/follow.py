@@ -23,9 +23,18 @@ NO_WORKER: Final = "no worker answers; Temporal keeps the removal and goes on on
 
 
 async def follow(
-    removal: WorkflowHandle[Any, ResultT], lines: ProgressLines, print_progress: Callable[[Iterable[str]], None]
+    removal: WorkflowHandle[Any, ResultT],
+    lines: ProgressLines,
+    print_progress: Callable[[Iterable[str]], None],
+    heard: Callable[[Progress], None] | None = None,
 ) -> ResultT:
     """Return the result of a removal or an addition, and print its progress until then.
+
+    Args:
+        removal: The operation.
+        lines: How its progress is told.
+        print_progress: Prints lines.
+        heard: Called with each answer of the query `progress`, that of a failed operation included.
 
     Raises:
         WorkflowFailureError: It failed.
@@ -37,12 +46,14 @@ async def follow(
 
     from etcd_handoff.contract import Progress
 
-    polling = asyncio.ensure_future(_poll(removal, lines, print_progress))
+    polling = asyncio.ensure_future(_poll(removal, lines, print_progress, heard))
     try:
         result = await removal.result()
     except WorkflowFailureError:
         if isinstance(last := await _query(removal), Progress):
             print_progress(lines.steps(last.steps, last.steps_left_out))
+            if heard is not None:
+                heard(last)
         raise
     finally:
         polling.cancel()
@@ -54,13 +65,18 @@ async def follow(
 
 
 async def _poll(
-    removal: WorkflowHandle[Any, Any], lines: ProgressLines, print_progress: Callable[[Iterable[str]], None]
+    removal: WorkflowHandle[Any, Any],
+    lines: ProgressLines,
+    print_progress: Callable[[Iterable[str]], None],
+    heard: Callable[[Progress], None] | None,
 ) -> None:
     """Print progress until cancelled."""
     import asyncio
 
     while True:
         answer = await _query(removal)
+        if heard is not None and not isinstance(answer, str):
+            heard(answer)
         print_progress(lines.remark(answer) if isinstance(answer, str) else lines.progress(answer))
         await asyncio.sleep(POLL_SECONDS)
 

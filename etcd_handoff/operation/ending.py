@@ -1,6 +1,7 @@
 """How a removal ends: the truth is recorded, by it or by a workflow that goes on after it, and the result told.
 
-    Withdraw   the order to k0s, where there is one
+    Withdraw   the order to k0s, where there is one; of an addition that was cancelled its own learner
+    TakeOut    that learner leaves
     Settle     wait until etcd has given up what was proposed
     Look       the last look
     Judge      whether the member is out after all, and what to write
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.activity_io import UpdateStatusResult
 from etcd_handoff.contract import FailureType, HandoffState, Outcome
-from etcd_handoff.operation import failures, leave, observation, proposal, recording, strategy, texts
+from etcd_handoff.operation import failures, observation, proposal, recording, strategy, texts, withdrawal
 from etcd_handoff.operation.commands import Cancel, DescribeWorker, Fail, Failure, Finish, Until, Wait
 from etcd_handoff.operation.phases import Ending, EndPhase, LeaveStep
 from etcd_handoff.operation.state import Decided
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 def decide(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
     """What is next until it has ended."""
     match end.phase:
-        case EndPhase.WITHDRAW:
-            return leave.withdraw(state.at_end(phase=EndPhase.SETTLE))
+        case EndPhase.WITHDRAW | EndPhase.TAKE_OUT:
+            return withdrawal.decide(state, end, now)
         case EndPhase.SETTLE:
             return _settle(state, now)
         case EndPhase.LOOK:

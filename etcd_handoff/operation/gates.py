@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.contract import FailureType, HandoffState, RemovalRequest, StepOutcome
+from etcd_handoff.contract import FailureType, HandoffState, StepOutcome
 from etcd_handoff.operation import failures, texts
 from etcd_handoff.operation.commands import CheckHash, Failure, TakeSnapshot, Until, Wait
 from etcd_handoff.operation.observation import act_input
@@ -20,8 +20,8 @@ GATES_LAST_SECONDS: Final = 3600.0
 
 
 def lapsed(state: OperationState, now: float) -> OperationState:
-    """What was made sure of an hour ago is made sure of again; an approval stays."""
-    if state.gates_passed_at is None or now - state.gates_passed_at <= GATES_LAST_SECONDS:
+    """What was made sure of an hour ago is made sure of again, unless a change has begun; an approval stays."""
+    if state.joining.sent or state.gates_passed_at is None or now - state.gates_passed_at <= GATES_LAST_SECONDS:
         return state
     return state.changed(gates_passed_at=None, snapshot="")
 
@@ -45,7 +45,7 @@ def approved(state: OperationState) -> OperationState:
 def passes(state: OperationState) -> Decided | None:
     """What is to be made sure of next; None when nothing was asked for, or all of it is done."""
     request = state.request
-    if state.gates_passed_at is not None or not isinstance(request, RemovalRequest):
+    if state.gates_passed_at is not None:
         return None
     checking = state.showing(HandoffState.CHECKING, "making sure that it may begin")
     if request.hash_check and not state.hash_checked:
@@ -61,7 +61,7 @@ def hash_checked(state: OperationState, report: StepResult, now: float) -> Opera
     step = report.step
     state = state.with_step(step)
     if step.outcome == StepOutcome.INCONSISTENT:
-        return state.failing(failures.inconsistent(step.note))
+        return state.failing(failures.inconsistent(step.note, adds=state.request.adds))
     if step.outcome != StepOutcome.CONSISTENT:
         return state.blocked_by(texts.hash_unknown(step.note))
     return _passed(state.changed(hash_checked=True), now)
@@ -80,6 +80,6 @@ def snapshot_taken(state: OperationState, report: StepResult, now: float) -> Ope
 
 def _passed(state: OperationState, now: float) -> OperationState:
     """Once all is made sure of, the cluster is looked at again."""
-    if isinstance(state.request, RemovalRequest) and state.request.snapshot and not state.snapshot:
+    if state.request.snapshot and not state.snapshot:
         return state
     return state.changed(gates_passed_at=now, hash_checked=False, look_due=LookDue.QUICK)

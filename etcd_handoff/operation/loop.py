@@ -15,7 +15,9 @@ concern has its own module:
     addition      the steps of an addition: learner, promotion
     strategy      which of these two it is
     leave         the order to k0s, where k0s removes members
+    learner       how far the learner of an addition has come
     waiting       pauses, and giving up
+    withdrawal    a learner leaves again whose addition was cancelled
     ending        cancelling, failing, the result
     recording     writing the EtcdMember
 
@@ -40,6 +42,7 @@ from etcd_handoff.operation import (
     strategy,
     texts,
     waiting,
+    withdrawal,
 )
 from etcd_handoff.operation.commands import (
     Activity,
@@ -60,6 +63,7 @@ from etcd_handoff.operation.commands import (
 )
 from etcd_handoff.operation.phases import LeaveStep, LookDue
 from etcd_handoff.operation.state import Decided, OperationState
+from etcd_handoff.operation.withdrawal import TakeLearnerOut
 from etcd_handoff.planning import Blocked, Done, Refused, plan
 
 if TYPE_CHECKING:
@@ -139,7 +143,7 @@ def _follow(state: OperationState, decision: Decision, now: float) -> Decided | 
         return ending.planned(state, decision)
     if isinstance(decision, Blocked):
         return strategy.of(state).blocked(state, decision)
-    return state.finishing() if isinstance(decision, Done) else _advance(state, decision, now)
+    return strategy.of(state).done(state, now) if isinstance(decision, Done) else _advance(state, decision, now)
 
 
 def _advance(state: OperationState, step: object, now: float) -> Decided | OperationState:
@@ -196,6 +200,8 @@ def _acted(state: OperationState, command: Activity | HandRecordOver, result: An
             after = recording.written(state, result)
         case HandRecordOver():
             after = recording.handed_over(state, command, now)
+        case TakeLearnerOut():
+            after = withdrawal.tried(state, result)
         case _:
             after = strategy.of(state).applied(state, command, result, now)
     return after
@@ -210,13 +216,15 @@ def _waited(state: OperationState, until: Until, now: float) -> OperationState:
         case Until.RECHECK:
             return waiting.paused(state, now)
         case Until.TIME:
-            return recording.rested(state)
+            return recording.rested(state) if state.ending else state.changed(look_due=LookDue.PATIENT)
 
 
 def _failed(state: OperationState, command: Effect, failure: StepFailure, now: float) -> OperationState:
     """The state after an activity has failed in all its attempts: it is waited for like anything else."""
     if isinstance(command, WriteStatus):
         return recording.not_written(state, failure, now)
+    if isinstance(command, TakeLearnerOut):
+        return withdrawal.failed(state)
     if isinstance(command, Observe):
         state = state.changed(view=None)  # what was seen before is no word on what is true now
     if isinstance(command, Activity) and command.proposes:

@@ -16,7 +16,7 @@ from etcd_handoff.contract import Approval, HandoffState, OperationRequest, Remo
 from etcd_handoff.doubts import Binding, ResourceClaim
 from etcd_handoff.operation import step_log
 from etcd_handoff.operation.commands import AwaitNewLeader, Command, Failure, Until
-from etcd_handoff.operation.phases import Ending, EndPhase, HalfLook, LeaveStep, LookDue
+from etcd_handoff.operation.phases import Ending, EndPhase, HalfLook, Joining, LeaveStep, LookDue
 from etcd_handoff.planning import Blocked
 from etcd_handoff.wire import Message
 
@@ -56,6 +56,7 @@ class OperationState(Message):
         leave_asked: k0s has been asked for the removal.
         leave_stored: The API server has confirmed that.
         cancel_requested: Somebody has cancelled it past the point of no return.
+        joining: How far the member has come that joins.
         request: What was asked for.
         chain_id: ID of the first run of this removal.
         namespace: The Temporal namespace that it runs in.
@@ -113,6 +114,7 @@ class OperationState(Message):
     leave_asked: bool = False
     leave_stored: bool = False
     cancel_requested: bool = False
+    joining: Joining = Joining()
 
     request: Own[OperationRequest] = RemovalRequest.model_construct(cluster="", member="")
     chain_id: Own[str] = ""
@@ -177,13 +179,18 @@ class OperationState(Message):
 
     @property
     def point_of_no_return(self) -> bool:
-        """The member may disappear because of a proposal, so the removal only rolls forward."""
+        """The change may have been proposed, or a member that joins has its vote: it only rolls forward."""
+        return self.proposed or self.joining.has_vote
+
+    @property
+    def proposed(self) -> bool:
+        """What was proposed may take place at any moment."""
         return self.in_flight or self.pending_since is not None
 
     @property
     def change_pending(self) -> bool:
-        """The member may disappear at any moment because of this removal."""
-        return self.point_of_no_return or self.leave_asked
+        """The membership may change at any moment because of this operation."""
+        return self.proposed or self.leave_asked
 
     def label_of(self, member_id: str) -> str:
         """How people speak of any member."""
@@ -237,7 +244,8 @@ class OperationState(Message):
 
     def blocked_by(self, blocked: Blocked) -> OperationState:
         """It waits for this, and what it was about to do is decided anew afterwards."""
-        return self.changed(blocked=blocked, released=False, hash_checked=False, election=None, queueing=False)
+        state = self.changed(blocked=blocked, released=False, hash_checked=False, election=None, queueing=False)
+        return state.with_joining(progresses=False, in_sync=False)
 
     def failing(self, failure: Failure) -> OperationState:
         """It ends with this failure, unless it turns out that the member is out."""
@@ -246,6 +254,10 @@ class OperationState(Message):
     def finishing(self) -> OperationState:
         """The member is out: that is recorded, and the removal ends well."""
         return self.changed(ending=Ending(phase=EndPhase.RECORD), released=False, in_flight=True)
+
+    def with_joining(self, **fields: Any) -> OperationState:
+        """The same state with other values in these fields of how far the member has come that joins."""
+        return self.changed(joining=self.joining.model_copy(update=fields))
 
     def at_end(self, **fields: Any) -> OperationState:
         """The same state with other values in these fields of its end."""
