@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 
 REFUSALS: Final = (ChangeRefusedError, MemberNotFoundError, NotEnoughStartedError, UnhealthyClusterError)
-"""Etcd's answers after which nothing is pending. To an addition it says that it has not found the member when the ID that
-it has made, of the peer URLs and the second, is one that was removed (etcd `membership.ErrIDRemoved`)."""
+"""Etcd's answers after which nothing is pending. To an addition it says that it has not found the member when the ID
+that it has made, of the peer URLs and the second, is one that was removed (etcd `membership.ErrIDRemoved`)."""
 
 
 class LearnerStep(MemberChange):
