@@ -58,6 +58,18 @@ class Joining(Message):
     settings: dict[str, str] = Field(default_factory=dict)
 
 
+class Hashing(Message):
+    """A hash check through the workers of several nodes.
+
+    Attributes:
+        tries: How many comparisons have come to nothing.
+        newest: The first voter's hash, at whose revision the others are hashed next; None before.
+    """
+
+    tries: int = 0
+    newest: StepResult | None = None
+
+
 class LeaveStep(StrEnum):
     """What is next about the order to k0s; see `leave.py`."""
 
@@ -77,6 +89,7 @@ class EndPhase(StrEnum):
     LOOK = "look"
     JUDGE = "judge"
     RECORD = "record"
+    SEE = "see"
     TELL = "tell"
 
 
@@ -96,6 +109,7 @@ class Ending(Message):
         looked: The last look at the cluster was made.
         tries: How often it was tried to take the own learner out.
         taken_out: The own learner was there, and is not any more.
+        runs_on: The etcd of the member that is out still runs; None when that is not known.
     """
 
     phase: EndPhase = EndPhase.WITHDRAW
@@ -110,3 +124,4 @@ class Ending(Message):
     looked: bool = False
     tries: int = 0
     taken_out: bool = False
+    runs_on: bool | None = None

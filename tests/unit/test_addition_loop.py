@@ -418,9 +418,9 @@ def test_checks_come_before_the_first_change_alone(member_id: str) -> None:
     """Before the learner is added, or before one that was found is promoted; not again an hour later."""
     addition = begin(snapshot=True, hash_check=True)
     addition.do(to.Observe, observed(IN_SYNC if member_id else THREE)).turn()
-    assert addition.next(to.CheckHash).ask.target_id == member_id
+    assert addition.next(to.CheckHash).ask.target_id == (member_id or "0")
     addition.result(report(StepOutcome.CONSISTENT, THREE))
-    assert addition.next(to.TakeSnapshot).ask.target_id == member_id
+    assert addition.next(to.TakeSnapshot).ask.target_id == (member_id or "0")
     saved = StepResult(step=step("take_snapshot", StepOutcome.SAVED, "file on node0"), view=THREE)
     addition.result(saved).do(to.Observe, observed(IN_SYNC if member_id else THREE))
     addition.next(AwaitSync if member_id else AddTarget)

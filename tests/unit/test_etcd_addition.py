@@ -301,7 +301,7 @@ async def test_wait_ends_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None
 async def test_where_no_worker_reaches_all_its_own_word_counts_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """No list is asked for; a word too early, of another cluster or without a leader is none."""
     good = HeardMember(cluster_id="c", id="4", is_learner=True, leader_id="1", term=2, raft_index=900)
-    bad = [{"raft_index": 899}, {"cluster_id": "d"}, {"leader_id": None}, {"id": "5"}]
+    bad: list[dict[str, Any]] = [{"raft_index": 899}, {"cluster_id": "d"}, {"leader_id": None}, {"id": "5"}]
     words = (good, *(good.model_copy(update=change) for change in bad), good, good)
     script = Catching({}, words=words)
     seen = ClusterView(cluster_id="c", members=())

@@ -314,7 +314,7 @@ def test_leader_that_was_seen_at_another_moment_does_not_date_the_cluster(
 # --- a learner's own word -------------------------------------------------------------------------------------------
 
 URL: Final = "https://10.0.0.4:2380"
-GOAL: Final = MemberPresent(CLUSTER, "node3", (URL,))
+JOINS: Final = MemberPresent(CLUSTER, "node3", (URL,))
 FAR_LEARNER: Final = member(D, is_learner=True, serves_reads=False, peer_urls=(URL,)).model_copy(update=SILENT)
 WORD: Final = HeardMember(cluster_id=CLUSTER, id=D, is_learner=True, leader_id=A, term=7, raft_index=100_000)
 
@@ -334,8 +334,8 @@ def test_learner_counts_by_its_own_word_and_is_promoted_through_the_leader() -> 
     assert learner is not None
     assert (learner.reachable, learner.serves_reads, learner.through_node) == (True, False, "node3")
     assert (learner.raft_index, learner.leader_id, learner.term) == (100_000, A, 7)
-    assert plan(view, GOAL) == PromoteLearner(D, A)
-    silent = plan(with_word(), GOAL)
+    assert plan(view, JOINS) == PromoteLearner(D, A)
+    silent = plan(with_word(), JOINS)
     assert isinstance(silent, Blocked)
     assert silent.reason is Reason.LEARNER_UNREACHABLE
     assert "no list" in silent.seen
@@ -353,7 +353,7 @@ def test_learner_counts_by_its_own_word_and_is_promoted_through_the_leader() -> 
 )
 def test_what_it_says_is_judged_like_any_answer(change: dict[str, object], reason: Reason) -> None:
     """A lag, another leader, an alarm, or the word of somebody else."""
-    decision = plan(with_word(WORD.model_copy(update=change)), GOAL)
+    decision = plan(with_word(WORD.model_copy(update=change)), JOINS)
     assert isinstance(decision, Blocked)
     assert decision.reason is reason
 
@@ -363,7 +363,7 @@ def test_word_of_another_cluster_is_a_contradiction() -> None:
     view = with_word(WORD.model_copy(update={"cluster_id": "1"}))
     assert [doubt.kind for doubt in view.doubts] == [MIXED_CLUSTERS]
     assert "node3 hears of cluster 1" in view.doubts[0].text
-    decision = plan(view, GOAL)
+    decision = plan(view, JOINS)
     assert isinstance(decision, Blocked)
     assert decision.reason is Reason.MIXED_CLUSTERS
 
@@ -380,7 +380,7 @@ def test_step_at_the_leader_goes_by_the_word_that_was_heard_a_moment_ago() -> No
     """The leader's worker sees its own member alone; a promotion meanwhile is a change that it does not miss."""
     seen = with_word(WORD)
     own = seen_by(cluster(member(A), member(B), member(C), FAR_LEARNER), {A})
-    assert plan(completed(own, seen), GOAL) == PromoteLearner(D, A)
+    assert plan(completed(own, seen), JOINS) == PromoteLearner(D, A)
     promoted = own.model_copy(
         update={"members": (*own.members[:3], own.members[3].model_copy(update={"is_learner": False}))}
     )
