@@ -86,6 +86,8 @@ class StepTiming:
     transfer_seconds: float = 3.0
     """How long a transferee is watched. etcd's leader gives a transfer up after one election time-out (1 s as it
     comes), and turns writes away until then (raft `leadTransferee`)."""
+    sync_pause_seconds: float = 0.5
+    """Pause between looks at a learner that is waited for, and between the two in which it must be in sync."""
     voters_first_seconds: float = 0.1
     """How long only the other voters are asked for their leader, before the whole cluster is looked at."""
     election_seconds: float = 5.0

@@ -38,6 +38,8 @@ with workflow.unsafe.imports_passed_through():
         TransferLeadership,
         WriteStatus,
     )
+    from etcd_handoff.operation.learner import AwaitSync
+    from etcd_handoff.operation.withdrawal import TakeLearnerOut
     from workflows.failures import attempts_of, was_taken, was_tried, why_it_failed
     from workflows.record_status import RecordStatus
 
@@ -52,6 +54,8 @@ HEARTBEAT_TIMEOUT: Final = timedelta(milliseconds=700)
 
 The server's timers fire up to a second late (its `history.timerProcessorMaxTimeShift`), so less would gain little.
 """
+WAIT_HEARTBEAT_TIMEOUT: Final = timedelta(seconds=2)
+"""A step that waits for a learner may do so for days, and each heartbeat is a request to Temporal."""
 LONG_HEARTBEAT_TIMEOUT: Final = timedelta(seconds=10)
 """A snapshot takes minutes: to begin anew for a hiccup of half a second would cost more than a late takeover."""
 LOOK_TIMEOUT: Final = timedelta(minutes=4)
@@ -100,6 +104,7 @@ class Call(NamedTuple):
         timeout: How long one attempt may take.
         takes_minutes: It may take minutes: its worker has more time to send a heartbeat, and it is tried less often.
         retry: Which failures are tried again.
+        heartbeat: How long its worker may send no heartbeat.
         start: How long the worker of a node may take to begin.
     """
 
@@ -107,6 +112,7 @@ class Call(NamedTuple):
     timeout: timedelta
     takes_minutes: bool = False
     retry: RetryPolicy = RETRY
+    heartbeat: timedelta = HEARTBEAT_TIMEOUT
     start: timedelta = NODE_START_TIMEOUT
 
 
@@ -117,8 +123,10 @@ CALLS: Final[dict[type[Activity], Call]] = {
     TransferLeadership: Call(EtcdActivities.move_leader, CHANGE_TIMEOUT),
     AwaitNewLeader: Call(EtcdActivities.await_election, CHANGE_TIMEOUT),
     AddTarget: Call(EtcdActivities.add_learner, CHANGE_TIMEOUT),
+    AwaitSync: Call(EtcdActivities.await_sync, LOOK_TIMEOUT, heartbeat=WAIT_HEARTBEAT_TIMEOUT),
     PromoteTarget: Call(EtcdActivities.promote_member, CHANGE_TIMEOUT),
     RemoveTarget: Call(EtcdActivities.remove_member, CHANGE_TIMEOUT),
+    TakeLearnerOut: Call(EtcdActivities.remove_member, CHANGE_TIMEOUT),
     FindResource: Call(KubernetesActivities.find_resource, RECORD_TIMEOUT),
     ReadLeave: Call(KubernetesActivities.read_leave, RECORD_TIMEOUT),
     RequestLeave: Call(KubernetesActivities.request_leave, RECORD_TIMEOUT),
@@ -187,7 +195,7 @@ async def _called(command: Activity, call: Call) -> Any:
             start_to_close_timeout=call.timeout,
             schedule_to_start_timeout=call.start if command.node else None,
             schedule_to_close_timeout=None if most is None else timedelta(seconds=most),
-            heartbeat_timeout=LONG_HEARTBEAT_TIMEOUT if call.takes_minutes else HEARTBEAT_TIMEOUT,
+            heartbeat_timeout=LONG_HEARTBEAT_TIMEOUT if call.takes_minutes else call.heartbeat,
             retry_policy=call.retry,
             summary=command.summary,
         )

@@ -17,7 +17,9 @@ concern has its own module:
     membership    the parts of a larger change: which addition or removal is next
     strategy      which of these two it is
     leave         the order to k0s, where k0s removes members
+    learner       how far the learner of an addition has come
     waiting       pauses, and giving up
+    withdrawal    a learner leaves again whose addition was cancelled
     pausing       holding it until somebody lets it go on
     ending        cancelling, failing, the result
     recording     writing the EtcdMember
@@ -47,6 +49,7 @@ from etcd_handoff.operation import (
     strategy,
     texts,
     waiting,
+    withdrawal,
 )
 from etcd_handoff.operation.commands import (
     Activity,
@@ -69,6 +72,7 @@ from etcd_handoff.operation.commands import (
 )
 from etcd_handoff.operation.phases import LeaveStep, LookDue
 from etcd_handoff.operation.state import Decided, OperationState
+from etcd_handoff.operation.withdrawal import TakeLearnerOut
 from etcd_handoff.planning import Blocked, Done, Refused, plan
 
 if TYPE_CHECKING:
@@ -153,7 +157,7 @@ def _follow(state: OperationState, decision: Decision, now: float) -> Decided | 
     if isinstance(decision, Blocked):
         return strategy.of(state).blocked(state, decision)
     if isinstance(decision, Done):
-        return membership.finished(state) if state.request.of_parts else state.finishing()
+        return strategy.of(state).done(state, now)
     return _advance(state, decision, now)
 
 
@@ -213,6 +217,8 @@ def _acted(state: OperationState, command: Activity | HandRecordOver, result: An
             after = departed.seen(state, result)
         case HandRecordOver():
             after = recording.handed_over(state, command, now)
+        case TakeLearnerOut():
+            after = withdrawal.tried(state, result)
         case _:
             after = strategy.of(state).applied(state, command, result, now)
     return after
@@ -229,13 +235,15 @@ def _waited(state: OperationState, until: Until, now: float) -> OperationState:
         case Until.RESUME:
             return pausing.resumed(state)
         case Until.TIME:
-            return recording.rested(state)
+            return recording.rested(state) if state.ending else state.changed(look_due=LookDue.PATIENT)
 
 
 def _failed(state: OperationState, command: Effect, failure: StepFailure, now: float) -> OperationState:
     """The state after an activity has failed in all its attempts: it is waited for like anything else."""
     if isinstance(command, WriteStatus):
         return recording.not_written(state, failure, now)
+    if isinstance(command, TakeLearnerOut):
+        return withdrawal.failed(state)
     if isinstance(command, Observe):
         state = state.changed(view=None)  # what was seen before is no word on what is true now
     if isinstance(command, Activity) and command.proposes:

@@ -43,6 +43,9 @@ class Strategy(Protocol):
     def applied(self, state: OperationState, command: Activity, report: StepResult, now: float, /) -> OperationState:
         """The state after such a step has been carried out."""
 
+    def done(self, state: OperationState, now: float, /) -> Decided | OperationState:
+        """The planner calls the goal reached: what is made sure of before that is recorded, or its end."""
+
     def plan_lines(self, state: OperationState, decision: Decision, /) -> tuple[str, ...]:
         """What lies before its end, in words; none while it is blocked."""
 

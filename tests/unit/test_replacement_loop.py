@@ -9,8 +9,10 @@ from etcd_handoff.contract import FailureType, HandoffState, Outcome, StepOutcom
 from etcd_handoff.membership_contract import ReplacementResult
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, ending
-from etcd_handoff.operation.addition import AddTarget, PromoteTarget
+from etcd_handoff.operation.addition import CONNECTED_SECONDS, AddTarget, PromoteTarget
+from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.state import OperationState
+from etcd_handoff.operation.withdrawal import TakeLearnerOut
 from tests.unit.builders import A, B, C, D, cluster, down
 from tests.unit.changes import (
     RECORDED,
@@ -100,7 +102,9 @@ def test_member_that_dies_while_the_new_one_is_awaited_leaves_first() -> None:
     records(change, 0, joined=False)
     looks(change, after)
     five = nodes(1, 2, 3, leader=B)
+    change.do(AwaitSync, report(StepOutcome.IN_SYNC, after))
     change.do(PromoteTarget, report(StepOutcome.PROMOTED, five, added_id=D, proposed=True))
+    looks(change.do(to.Wait, after=CONNECTED_SECONDS), five)
     records(change, 3, joined=True)
     looks(change, five)
     result = ends(change)
@@ -241,9 +245,10 @@ def test_cancelled_part_says_what_is_half_done() -> None:
     waiting = cluster(*THREE.members, unstarted(3))
     change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
     gives_turn_up(change)
-    change.next(to.Wait)
+    change.next(AwaitSync)
     change.state = ending.cancelled(change.state)
-    change.next(to.Cancel)
+    looks(change, waiting).do(TakeLearnerOut, report(StepOutcome.REMOVED, THREE)).next(to.Cancel)
+    assert f"its learner {D} is out again" in change.state.doing
     assert "stopped at part 1 of 2: adding node3" in change.state.doing
 
 
