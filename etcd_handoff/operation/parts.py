@@ -63,7 +63,7 @@ def whole_of(state: OperationState) -> Whole:
 
 def begun(state: OperationState, part: Part) -> OperationState:
     """The state of the part that begins; it goes on with what has just been seen."""
-    whole = whole_of(state).changed(part=part)
+    whole = whole_of(state).changed(part=part, begun=True)
     return _anew(state, whole).changed(
         request=part.request(whole.request), pinned=part.leaves, view=state.view, look_due=LookDue.NO
     )
@@ -100,11 +100,11 @@ def failed(state: OperationState, failure: Failure) -> Failure:
 
 def half_done(whole: Whole) -> str:
     """What has been done when it stops, and how to go on, as the end of a sentence; empty when nothing was begun."""
-    if whole.part is None and not whole.ended:
+    if not whole.begun:
         return ""
     done = [f"{p.member_name or p.member_id} ({p.member_id}) {_DONE[p.kind]}" for p in whole.ended]
-    begun = [f"stopped at {whole.part.words}"] if whole.part else []
-    return f". So far: {'; '.join((*done, *begun))}. To go on: {_again(whole)}"
+    stopped = f"stopped at {whole.part.words}" if whole.part else "" if done else "nothing has ended"
+    return f". So far: {'; '.join(filter(None, (*done, stopped)))}. To go on: {_again(whole)}"
 
 
 _DONE: Final = {"add": "has joined", "remove": "has left"}

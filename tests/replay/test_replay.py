@@ -39,6 +39,7 @@ SHOWS: Final = {
     "newer": ["workflowExecutionCompletedEventAttributes"],
     "queued": ["workflowExecutionSignaledEventAttributes", "workflowExecutionCompletedEventAttributes"],
     "record": ["workflowExecutionCompletedEventAttributes"],
+    "replacement": ["timerFiredEventAttributes", "workflowExecutionCompletedEventAttributes"],
     "through_nodes": ["markerRecordedEventAttributes", "workflowExecutionCompletedEventAttributes"],
 }
 """What must occur in a history, or it is not the way to go that it stands for."""
@@ -166,6 +167,12 @@ def test_addition_has_both_of_its_changes() -> None:
     """A recording in which somebody else has promoted the learner would not test the promotion."""
     names = [scheduled["activityType"]["name"] for scheduled in told("addition", SCHEDULED)]
     assert [name for name in names if name != "check_leader"] == CHANGES
+
+
+def test_recorded_replacement_consists_of_an_addition_and_a_removal() -> None:
+    """Each has the steps that it has alone."""
+    names = [scheduled["activityType"]["name"] for scheduled in told("replacement", SCHEDULED)]
+    assert [name for name in names if name != "check_leader"] == [*CHANGES, *STEPS["leader"][1:]]
 
 
 @pytest.mark.parametrize("name", STEPS)

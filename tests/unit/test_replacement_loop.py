@@ -111,6 +111,29 @@ def test_member_that_dies_while_the_new_one_is_awaited_leaves_first() -> None:
     assert [(p.kind, p.outcome) for p in result.parts] == [("remove", "removed"), ("add", "added")]
 
 
+def test_change_that_has_begun_waits_for_a_quorum_that_is_lost() -> None:
+    """It was refused at the first look only: a learner of ours is there."""
+    change = looks(replacement(), THREE).turn()
+    waiting = cluster(*THREE.members, unstarted(3))
+    change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
+    gives_turn_up(change)
+    lost = cluster(down(A, peer_urls=(url(0),)), node(1, B), down(C, peer_urls=(url(2),)), unstarted(3))
+    looks_again(change, lost)
+    assert "NoQuorum" in change.next(to.Wait).summary
+    whole = change.state.whole
+    assert whole is not None
+    change.state = change.state.changed(whole=whole.changed(part=None), request=whole.request, pinned=whole.pinned)
+    looks(change.result(after=1.0), lost)
+    assert "NoQuorum" in change.next(to.Wait).summary
+
+
+def test_second_start_shows_what_to_start_while_somebody_else_has_the_turn() -> None:
+    """A part that waits for its member needs no turn."""
+    change = looks(replacement(), cluster(*THREE.members, unstarted(3)))
+    gives_turn_up(change).next(to.Wait)
+    assert current_details.progress(change.state).join_configuration["ETCD_NAME"] == "node3"
+
+
 def test_new_member_that_is_there_already_leaves_only_the_removal() -> None:
     """A second start goes on where the first one stopped; what it did not record is recorded."""
     change = looks(replacement(old="node2"), FOUR).turn()
@@ -265,6 +288,29 @@ def test_approval_and_checks_are_asked_once_for_the_whole() -> None:
     records(adds(change, THREE, 3), 3, joined=True)
     looks(change, FOUR)
     change.next(to.TransferLeadership)
+
+
+def test_approval_counts_for_all_parts_and_the_time_for_waiting_is_shared() -> None:
+    """Nobody is asked again between the parts, and no part begins with all the time there was."""
+    change = looks(replacement(require_approval=True, blocked_timeout_seconds=100), THREE)
+    change.next(to.Wait)
+    change.state = change.state.changed(approval={"by": "ann"})
+    looks(change.result(), THREE).turn()
+    records(adds(change, THREE, 3), 3, joined=True)
+    assert change.state.blocked_seconds_left == 99.0
+    looks(change, FOUR)
+    change.next(to.TransferLeadership)
+    assert change.state.blocked_seconds_left == 99.0
+
+
+def test_cluster_that_was_restored_between_the_parts_is_refused() -> None:
+    """What was ordered before a restore counts no more, and the parts know how far the cluster had come."""
+    change = looks(replacement(), THREE).turn()
+    records(adds(change, THREE, 3), 3, joined=True)
+    young = cluster(*(m.model_copy(update={"raft_index": 10}) for m in FOUR.members))
+    failure = looks(change, young).next(to.Fail).failure
+    assert (failure.kind, failure.text.partition(":")[0]) == (FailureType.CHANGE_REFUSED, "ClusterRestored")
+    assert f"node3 ({D}) has joined" in failure.text
 
 
 def test_next_run_goes_on_with_the_part_that_runs() -> None:
