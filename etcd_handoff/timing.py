@@ -171,6 +171,8 @@ class WorkerTiming:
     """Pause between two of these questions; the files for probes are renewed as often."""
     probe_silence_seconds: float = 15.0
     """After so long without an answer a worker counts as one that takes no work."""
+    metrics_pause_seconds: float = 15.0
+    """Pause between two looks at what metrics tell of open workflows and certificates."""
     exit_seconds: float = 1.0
     """How long a script's end waits for the SDK's own threads."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cli.add import add_command
 from etcd_handoff.cli.demo import demo_command
 from etcd_handoff.cli.doctor import doctor_command
+from etcd_handoff.cli.operator_commands import add_operator_commands
 from etcd_handoff.cli.plan import plan_command
 from etcd_handoff.cli.remove import remove_command
 from etcd_handoff.cli.service import install_service_command
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 
 BLOCKED_TIMEOUT_SECONDS: Final = 3600.0
 """The default of the workflow, which is not imported here: `--help` answers at once, without pydantic."""
+
+
+FORMATS: Final = ("table", "json")
+FORMATS_OF: Final = {"report": ("md", "html", "json")}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _add_remove(commands)
     _add_add(commands)
     _add_status(commands)
+    add_operator_commands(partial(_add, commands))
     _add_watch(commands)
     _add_doctor(commands)
     return options
@@ -60,7 +67,7 @@ def _add(
 ) -> argparse.ArgumentParser:
     """Add a command; the first sentence of its description stands in the list of commands."""
     common = argparse.ArgumentParser(add_help=False)
-    _add_common(common, unset=argparse.SUPPRESS, output=argparse.SUPPRESS)
+    _add_common(common, unset=argparse.SUPPRESS, output=argparse.SUPPRESS, formats=FORMATS_OF.get(name, FORMATS))
     command = commands.add_parser(
         name,
         parents=[common],
@@ -72,13 +79,15 @@ def _add(
     return command
 
 
-def _add_common(options: argparse.ArgumentParser, *, unset: str | None, output: str) -> None:
+def _add_common(
+    options: argparse.ArgumentParser, *, unset: str | None, output: str, formats: Sequence[str] = FORMATS
+) -> None:
     text = "cluster profile (default: the only one of the configuration)"
     options.add_argument("-c", "--cluster", default=unset, metavar="NAME", help=text)
     text = "configuration file (default: $ETCD_HANDOFF_CONFIG or ./etcd-handoff.toml)"
     options.add_argument("--config", default=unset, metavar="FILE", help=text)
-    text = "format of the output (default: table)"
-    options.add_argument("-o", "--output", default=output, choices=["table", "json"], help=text)
+    text = f"format of the output (default: {formats[0]})"
+    options.add_argument("-o", "--output", default=output, choices=formats, help=text)
     presets = options.add_argument_group("on a controller, instead of a configuration file")
     one = presets.add_mutually_exclusive_group()
     for name in PRESETS:
@@ -114,6 +123,8 @@ def _add_worker(commands: Commands[argparse.ArgumentParser]) -> None:
     worker.add_argument("--node", metavar="NAME", help=text)
     text = "file that is kept fresh while the worker takes work, and FILE.alive while it runs; for probes"
     worker.add_argument("--ready-file", type=Path, metavar="FILE", help=text)
+    text = "where Prometheus finds metrics (default: $ETCD_HANDOFF_METRICS_ADDRESS, else nowhere)"
+    worker.add_argument("--metrics-address", default="", metavar="IP:PORT", help=text)
     worker.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
 
 

@@ -106,8 +106,8 @@ async def _check_cluster(
     import asyncio
     from datetime import UTC, datetime
 
+    from etcd_handoff.certificate_ends import etcd_certificates, kubeconfig_certificates
     from etcd_handoff.cli import doctor_checks, doctor_endpoints, doctor_topology
-    from etcd_handoff.cli.doctor_certificates import etcd_certificates, kubeconfig_certificates
     from etcd_handoff.cli.doctor_rights import etcd_rights, kubernetes_rights
 
     endpoints, rights, view = await asyncio.gather(

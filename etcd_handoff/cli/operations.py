@@ -49,7 +49,7 @@ def run_operation(args: argparse.Namespace, request: OperationRequest, task_queu
     except KeyboardInterrupt:
         what = _with_article(request)
         print_error(f"\nThis command has stopped following. {what} that was started goes on; to cancel it, run:")
-        print_error(f"  temporal workflow cancel -w {request.start_id}")
+        print_error(f"  etcd-handoff cancel {request.start_id}")
         return EXIT_INTERRUPTED
 
 

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.contract import Progress
 from etcd_handoff.operation import join
+from etcd_handoff.operation.remedies import command, remedies
 from etcd_handoff.planning import warnings
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import Target
     from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.operation.remedies import Remedy
     from etcd_handoff.operation.state import OperationState
 
 
@@ -36,6 +38,8 @@ def details(state: OperationState) -> str:
     lines = [f"### {request.summary}", "", f"**{state.handoff_state}**: {state.doing}"]
     if state.waiting_for:
         lines += ["", f"**Goes on when:** {state.waiting_for}"]
+    if can_do := remedies(state.handoff_state, final=state.change_pending):
+        lines += ["", "**What you can do**", "", *(_remedy(state, remedy) for remedy in can_do)]
     if request.reason:
         lines += ["", f"**Reason given:** {request.reason}"]
     if state.point_of_no_return:
@@ -55,6 +59,12 @@ def details(state: OperationState) -> str:
             for s in state.steps
         ]
     return "\n".join(lines)
+
+
+def _remedy(state: OperationState, remedy: Remedy) -> str:
+    """One bullet: the command to copy, and the update that does the same."""
+    text = f"- {remedy.purpose}: `{command(remedy.name, state.request.cluster, state.request.subject)}`"
+    return f"{text}, or {remedy.update}" if remedy.update else text
 
 
 def _members(view: ClusterView, pinned: Target | None, moves: str) -> list[str]:

@@ -38,6 +38,7 @@ from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STA
 
 if TYPE_CHECKING:
     from temporalio.client import Interceptor
+    from temporalio.runtime import Runtime
 
 WORKFLOW_TYPE: Final = RemovalRequest.workflow_type
 RECONCILER_TYPE: Final = "ReconcileEtcdMembers"
@@ -49,8 +50,15 @@ Watcher = WorkflowHandle[Any, None]
 atexit.register(let_native_threads_leave)
 
 
-async def connect(interceptors: tuple[Interceptor, ...] = ()) -> Client:
+async def connect(
+    interceptors: tuple[Interceptor, ...] = (), identity: str | None = None, runtime: Runtime | None = None
+) -> Client:
     """A client by Temporal's environment configuration (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TLS, profiles).
+
+    Args:
+        interceptors: Interceptors of the client.
+        identity: Who Temporal's records say that it is; None for process and host.
+        runtime: The SDK's runtime; by default the process's own, which exports no metrics.
 
     Raises:
         ConfigError: The environment names a profile or a file that cannot be used.
@@ -62,7 +70,13 @@ async def connect(interceptors: tuple[Interceptor, ...] = ()) -> Client:
         msg = f"Temporal's environment configuration: {error}; correct TEMPORAL_PROFILE, TEMPORAL_TLS_* or the file"
         raise ConfigError(msg) from None
     settings.setdefault("target_host", DEFAULT_ADDRESS)
-    return await Client.connect(**settings, data_converter=data_converter, interceptors=list(interceptors))
+    return await Client.connect(
+        **settings,
+        data_converter=data_converter,
+        interceptors=list(interceptors),
+        identity=identity,
+        runtime=runtime,
+    )
 
 
 async def start_removal(client: Client, request: RemovalRequest, task_queue: str = TASK_QUEUE) -> Removal:

@@ -405,7 +405,12 @@ def test_progress_tells_each_step_and_each_state_once() -> None:
     assert lines.progress(first) == ["  check_leader       12 ms on node1  observed"]
     assert lines.progress(first) == []
     waits = first.model_copy(update={"state": HandoffState.BLOCKED, "doing": "NoQuorum: x", "waiting_for": "y"})
-    assert lines.progress(waits) == ["  Blocked: NoQuorum: x", "    goes on when: y"]
+    assert lines.progress(waits) == [
+        "  Blocked: NoQuorum: x",
+        "    goes on when: y",
+        "    to look again now: etcd-handoff recheck n1 -c prod",
+        "    to cancel: etcd-handoff cancel n1 -c prod",
+    ]
     assert lines.progress(waits) == []
     again = waits.model_copy(update={"steps": (step(milliseconds=99.0),)})
     assert lines.progress(again) == [], "a repeated look replaces the last one"
@@ -419,7 +424,16 @@ def test_progress_tells_each_step_and_each_state_once() -> None:
 def test_progress_says_how_to_approve() -> None:
     """The command is ready to be copied."""
     waits = Progress(state=HandoffState.AWAITING_APPROVAL, cluster="prod", member="n1", waiting_for="approve")
-    assert "-w etcd-remove/prod/n1" in ProgressLines("etcd-remove/prod/n1").progress(waits)[-1]
+    assert ProgressLines("etcd-remove/prod/n1").progress(waits)[-2:] == [
+        "    to approve: etcd-handoff approve n1 -c prod",
+        "    to cancel: etcd-handoff cancel n1 -c prod",
+    ]
+
+
+def test_progress_past_the_point_of_no_return_offers_no_cancellation() -> None:
+    """It would be refused."""
+    waits = Progress(state=HandoffState.BLOCKED, cluster="prod", member="my disk", point_of_no_return=True)
+    assert ProgressLines("id").progress(waits)[1:] == ["    to look again now: etcd-handoff recheck 'my disk' -c prod"]
 
 
 def test_progress_makes_a_remark_once() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.contract import HandoffState
+from etcd_handoff.operation.remedies import command, remedies
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,9 +55,7 @@ class ProgressLines:
         if progress.state not in STATES_WITHOUT_LINE:
             lines.append(f"  {progress.state}: {progress.doing}")
             lines += [f"    goes on when: {progress.waiting_for}"] if progress.waiting_for else []
-        if progress.state == HandoffState.AWAITING_APPROVAL:
-            command = f"temporal workflow update execute --name approve -w {self._workflow_id}"
-            lines.append(f"    approve with: {command}")
+        lines += [f"    {line}" for line in remedy_lines(progress)]
         return lines
 
     def remark(self, text: str) -> list[str]:
@@ -64,6 +63,14 @@ class ProgressLines:
         new = text not in self._remarks
         self._remarks.add(text)
         return [f"  {text}"] if new else []
+
+
+def remedy_lines(progress: Progress) -> list[str]:
+    """Return what a person can do now, each with the command to copy."""
+    return [
+        f"to {remedy.purpose}: {command(remedy.name, progress.cluster, progress.member)}"
+        for remedy in remedies(progress.state, final=progress.point_of_no_return)
+    ]
 
 
 def step_line(step: Step) -> str:
