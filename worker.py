@@ -30,6 +30,7 @@ from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.presets import PRESETS
 from etcd_handoff.temporal.client import connect
 from etcd_handoff.temporal.connection_failures import connection_failure
+from etcd_handoff.temporal.identity import worker_identity
 from etcd_handoff.temporal.interceptors import ArgumentCheckInterceptor
 from etcd_handoff.temporal.metrics import MetricsInterceptor, StandingMetrics, exporting_runtime
 from etcd_handoff.temporal.process_exit import end_process
@@ -38,17 +39,27 @@ from etcd_handoff.temporal.search_attributes import ensure_search_attributes
 from etcd_handoff.temporal.setup import ServerTooOldError, check_namespace, check_server
 from etcd_handoff.temporal.worker import make_worker, skip_validation
 from workflows.add_member import AddMember
+from workflows.apply_membership import ApplyMembership
 from workflows.change_queue import ChangeQueue
 from workflows.reconcile_members import ReconcileEtcdMembers
 from workflows.record_status import RecordStatus
 from workflows.remove_member import RemoveMember
+from workflows.replace_member import ReplaceMember
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from etcd_handoff.config import Config
 
-WORKFLOWS: Final = (RemoveMember, AddMember, RecordStatus, ChangeQueue, ReconcileEtcdMembers)
+WORKFLOWS: Final = (
+    RemoveMember,
+    AddMember,
+    ReplaceMember,
+    ApplyMembership,
+    RecordStatus,
+    ChangeQueue,
+    ReconcileEtcdMembers,
+)
 INTERCEPTORS: Final = (ActivityInterceptor(), ArgumentCheckInterceptor(), MetricsInterceptor())
 """The first is the outermost: metrics count what is not yet translated for Temporal."""
 METRICS_VARIABLE: Final = "ETCD_HANDOFF_METRICS_ADDRESS"
@@ -70,7 +81,8 @@ async def serve(config: Config, node: str, ready_file: Path | None = None, metri
         RuntimeError: Temporal cannot be reached at the start, or refuses the worker.
         RPCError: Temporal answers with an error.
     """
-    client = await connect(runtime=exporting_runtime(metrics_address) if metrics_address else None)
+    runtime = exporting_runtime(metrics_address) if metrics_address else None
+    client = await connect(identity=worker_identity(node), runtime=runtime)
     await check_server(client)
     described = await check_namespace(client)
     ready = Readiness(ready_file, client, may_describe=described)

@@ -57,10 +57,12 @@ class StepInput(ChangeInput):
     Attributes:
         target_id: The member that leaves.
         avoid: Transferees that were tried since the last wait and did not take over.
+        leaving_later: Members that leave after it: leadership is handed to none of them.
     """
 
     target_id: MemberId
     avoid: tuple[MemberId, ...] = ()
+    leaving_later: tuple[MemberId, ...] = ()
 
 
 class MemberHash(Message):
@@ -126,6 +128,10 @@ class WorkerInfo(Message):
         kubernetes: The profile has Kubernetes.
         nodes: Name of the node on which a member runs, by the member's name, where it is called otherwise.
         sets_leave: `spec.leave` of a member that is out is to be true, as k0s has it.
+        require_approval: The profile has every change wait for an approval.
+        snapshot: The profile has every change store a snapshot first.
+        hash_check: The profile has every change compare all members' data first.
+        min_voters: Nothing is done that would leave fewer voters.
     """
 
     search_attributes: bool
@@ -134,6 +140,10 @@ class WorkerInfo(Message):
     kubernetes: bool = False
     nodes: dict[str, str] = {}  # noqa: RUF012  # pydantic copies a default
     sets_leave: bool = False
+    require_approval: bool = False
+    snapshot: bool = False
+    hash_check: bool = False
+    min_voters: int = 1
 
 
 class StepResult(Message):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cli.add import add_command
+from etcd_handoff.cli.change_commands import add_change_commands
 from etcd_handoff.cli.demo import demo_command
 from etcd_handoff.cli.doctor import doctor_command
 from etcd_handoff.cli.operator_commands import add_operator_commands
@@ -35,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands; the common options are accepted before and after the command."""
     options = argparse.ArgumentParser(
         prog="etcd-handoff",
-        description="Removes a member, even the leader, from a live etcd cluster safely.",
+        description="Removes, adds and replaces members of a live etcd cluster safely, even the leader.",
         epilog="Exit status: 0 done, 1 failed, 2 bad usage or input, 3 refused or blocked by safety,"
         " 4 a server cannot be reached.",
     )
@@ -48,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _add_plan(commands)
     _add_remove(commands)
     _add_add(commands)
+    add_change_commands(partial(_add, commands))
     _add_status(commands)
     add_operator_commands(partial(_add, commands))
     _add_watch(commands)

@@ -43,6 +43,7 @@ async def _read(args: argparse.Namespace) -> OperationReport:
         CommandError: There is no such operation, or Temporal does not answer.
     """
     import asyncio
+    from dataclasses import replace
 
     from temporalio.service import RPCError
 
@@ -59,10 +60,13 @@ async def _read(args: argparse.Namespace) -> OperationReport:
         )
     except RPCError as error:
         raise temporal_error(error) from None
-    standing = standing_of(runs[-1])
+    standing = standing_of([event for events in runs for event in events])
     queue = await queue_of(client, standing.view.cluster_id) if standing.view and operation.runs else None
+    trail = trail_of(operation.workflow_id, runs, note)
+    if progress is not None and not trail.member_id:
+        trail = replace(trail, member_id=progress.member_id)  # before the first change no record has it
     return OperationReport(
-        trail=trail_of(operation.workflow_id, runs, note),
+        trail=trail,
         standing=standing,
         state=str(progress.state) if progress else standing.state or operation.state,
         progress=progress,

@@ -5,8 +5,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from etcd_handoff.cli.configuration import cluster_name, read_config
 from etcd_handoff.cli.errors import CommandError, temporal_error
@@ -26,8 +25,7 @@ QUERY_SECONDS: Final = 2.0
 MEMBER_ID: Final = re.compile(r"(?:0x)?([0-9a-f]{1,16})", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class FoundOperation:
+class FoundOperation(NamedTuple):
     """An operation as Temporal describes it.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""`approve`, `recheck`, `cancel`: what people say to an operation that runs."""
+"""`approve`, `pause`, `resume`, `recheck`, `cancel`: what people say to an operation that runs."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -42,6 +42,14 @@ def recheck_command(args: argparse.Namespace) -> int:
     return _run(args, lambda client: _update(client, args, "recheck", Recheck, {"reason": args.reason}))
 
 
+def pause_command(args: argparse.Namespace) -> int:
+    """Send the update `pause` or `resume`; exit 0 if it was taken, 3 if it is too late or nothing is paused."""
+    from etcd_handoff.contract import Pause
+
+    fields = {"by": args.by or shell_user(), "reason": args.reason}
+    return _run(args, lambda client: _update(client, args, args.update, Pause, fields))
+
+
 def cancel_command(args: argparse.Namespace) -> int:
     """Cancel an operation; exit 0 if it has ended so, 3 if that is too late, 1 if no worker takes the request."""
     return _run(args, lambda client: _cancel(client, args))
@@ -50,7 +58,7 @@ def cancel_command(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace, command: Callable[[Client], Awaitable[dict[str, Any]]]) -> int:
     import asyncio
 
-    from temporalio.service import RPCError
+    from temporalio.service import RPCError, RPCStatusCode
 
     async def run() -> dict[str, Any]:
         return await command(await connect_temporal())
@@ -58,6 +66,10 @@ def _run(args: argparse.Namespace, command: Callable[[Client], Awaitable[dict[st
     try:
         told = asyncio.run(run())
     except RPCError as error:
+        # A missing namespace is not found either; `temporal_error` tells that.
+        if error.status is RPCStatusCode.NOT_FOUND and "amespace" not in error.message:
+            text = f"the operation has ended meanwhile; `etcd-handoff describe {args.operation}` shows how"
+            raise CommandError(EXIT_FAILED, text) from None
         raise temporal_error(error) from None
     if args.output == "json":
         print_json(told)

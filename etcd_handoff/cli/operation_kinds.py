@@ -31,7 +31,7 @@ KINDS: Final = (
     OperationKind("RemoveMember", "removal", "etcd-remove", "etcd-plan", "remove"),
     OperationKind("AddMember", "addition", "etcd-add", "etcd-plan-add", "add"),
     OperationKind("ReplaceMember", "replacement", "etcd-replace", "etcd-plan-replace", "replace"),
-    OperationKind("ApplyMembership", "application", "etcd-apply", "etcd-plan-apply", "apply"),
+    OperationKind("ApplyMembership", "membership change", "etcd-apply", "etcd-plan-apply", "apply"),
 )
 """All kinds, in the order in which messages name them."""
 

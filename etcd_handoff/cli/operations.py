@@ -4,16 +4,18 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from etcd_handoff.cli.connections import connect_temporal
 from etcd_handoff.cli.errors import CommandError, temporal_error
-from etcd_handoff.cli.terminal import print_error, print_json, print_lines
+from etcd_handoff.cli.live_line import LiveLine
+from etcd_handoff.cli.terminal import print_error, print_json
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNREACHABLE, exit_of_failure
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
@@ -60,7 +62,8 @@ async def _run(args: argparse.Namespace, request: OperationRequest, task_queue: 
     from etcd_handoff.cli.follow import follow
     from etcd_handoff.cli.render.progress import ProgressLines, start_line
 
-    print_progress = _print_to_stderr if args.output == "json" else print_lines
+    output = LiveLine(sys.stderr if args.output == "json" else sys.stdout)
+    print_progress = output.print
     client = await connect_temporal()
     try:
         operation, joined = await _start(client, request, task_queue, ends)
@@ -69,13 +72,15 @@ async def _run(args: argparse.Namespace, request: OperationRequest, task_queue: 
             if args.output == "json":
                 print_json({"workflow_id": operation.id, "run_id": operation.first_execution_run_id, "joined": joined})
             return EXIT_DONE
-        result = await follow(operation, ProgressLines(operation.id), print_progress)
+        result = await follow(operation, ProgressLines(operation.id), print_progress, output.show)
     except WorkflowFailureError as failure:
         return print_failure(args, failure, ends)
     except RPCError as error:
         stopped = temporal_error(error)
         text = f"{stopped}\n{_with_article(request)} that was started goes on; run the same command again to follow it."
         raise CommandError(stopped.status, text if stopped.status == EXIT_UNREACHABLE else str(stopped)) from None
+    finally:
+        output.close()
     status = ends.exit_status(result, dry_run=request.dry_run)
     if args.output == "json":
         print_json(result.model_dump(mode="json"))
@@ -123,8 +128,3 @@ def print_failure(args: argparse.Namespace, failure: WorkflowFailureError, ends:
 
 def _with_article(request: OperationRequest) -> str:
     return f"{'An' if request.noun[0] in 'aeiou' else 'A'} {request.noun}"
-
-
-def _print_to_stderr(lines: Iterable[str]) -> None:
-    for line in lines:
-        print_error(line)

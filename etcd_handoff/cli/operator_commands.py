@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.cli.describe import describe_command
 from etcd_handoff.cli.history import history_command
-from etcd_handoff.cli.interventions import approve_command, cancel_command, recheck_command
+from etcd_handoff.cli.interventions import approve_command, cancel_command, pause_command, recheck_command
 from etcd_handoff.cli.report import report_command
+from etcd_handoff.cli.shell_help import completion_command, man_command
 
 if TYPE_CHECKING:
     import argparse
@@ -23,8 +24,10 @@ def add_operator_commands(add: Add) -> None:
     _add_approve(add)
     _add_cancel(add)
     _add_recheck(add)
+    _add_pause(add)
     _add_history(add)
     _add_report(add)
+    _add_shell_help(add)
 
 
 def _add_operation(command: argparse.ArgumentParser) -> None:
@@ -77,6 +80,26 @@ def _add_recheck(add: Add) -> None:
     recheck.add_argument("--reason", default="", metavar="TEXT", help="why; stays in the history")
 
 
+def _add_pause(add: Add) -> None:
+    pause = add(
+        "pause",
+        pause_command,
+        "Hold an operation before its change is proposed. A step that runs is finished; others may have their turn.",
+        'etcd-handoff pause node2 -c prod --reason "on a call"',
+    )
+    resume = add(
+        "resume",
+        pause_command,
+        "Let a paused operation go on. It looks at the cluster again first.",
+        "etcd-handoff resume node2 -c prod",
+    )
+    for name, command in (("pause", pause), ("resume", resume)):
+        _add_operation(command)
+        command.add_argument("--by", default="", metavar="NAME", help="who says so (default: the shell's user)")
+        command.add_argument("--reason", default="", metavar="TEXT", help="why; stays in the history")
+        command.set_defaults(update=name)
+
+
 def _positive(text: str) -> int:
     """A number of at least 1."""
     number = int(text)
@@ -108,3 +131,16 @@ def _add_report(add: Add) -> None:
         "etcd-handoff report node2 -c prod -o html",
     )
     _add_operation(report)
+
+
+def _add_shell_help(add: Add) -> None:
+    completion = add(
+        "completion",
+        completion_command,
+        "Print a script that completes commands and options in a shell."
+        " bash: `source <(etcd-handoff completion bash)`; fish: `etcd-handoff completion fish | source`;"
+        " zsh: write it to `_etcd-handoff` in a folder of fpath.",
+        "etcd-handoff completion bash",
+    )
+    completion.add_argument("shell", choices=["bash", "zsh", "fish"], help="the shell")
+    add("man", man_command, "Print the manual page. Read it with `etcd-handoff man | man -l -`.", "etcd-handoff man")

@@ -84,6 +84,7 @@ async def _read_facts(profile: ClusterProfile) -> PlanFacts:
     return PlanFacts(
         view,
         profile.cluster_id or "",
+        profile.min_voters,
         has_kubernetes=profile.kubernetes is not None,
         claims=None if isinstance(read, Exception) else claims_of(read),
         claims_error=error,

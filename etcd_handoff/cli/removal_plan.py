@@ -40,6 +40,7 @@ class PlanFacts:
     Attributes:
         view: What etcd says.
         cluster_id: The cluster that the profile names; empty if it names none.
+        min_voters: The profile's.
         has_kubernetes: The profile has a Kubernetes.
         claims: What EtcdMembers say; None if they could not be read.
         claims_error: Why they could not be read.
@@ -49,6 +50,7 @@ class PlanFacts:
 
     view: ClusterView
     cluster_id: str = ""
+    min_voters: int = 1
     has_kubernetes: bool = True
     claims: tuple[ResourceClaim, ...] | None = None
     claims_error: str = ""
@@ -125,9 +127,7 @@ def plan_removal(facts: PlanFacts, request: RemovalRequest) -> RemovalPlan:
     if isinstance(target, NotFound | Ambiguous):
         return _plan_without_target(facts, request, target, warnings)
     doubt = doubt_of(view, facts.cluster_id, claims, [target.id])
-    decision: Decision | Denied | Unseen = (
-        doubted(doubt) if doubt else plan(view, MemberAbsent(facts.cluster_id or view.cluster_id, target.id))
-    )
+    decision: Decision | Denied | Unseen = doubted(doubt) if doubt else plan(view, _goal(facts, target.id))
     if facts.dry_run and isinstance(decision, Blocked) and not doubt and (unseen := _unseen(facts)):
         decision = unseen
     if facts.denied and not isinstance(decision, Blocked | Refused):
@@ -135,6 +135,10 @@ def plan_removal(facts: PlanFacts, request: RemovalRequest) -> RemovalPlan:
     if conflict := name_conflict(claims, target):
         warnings.append(conflict)
     return _decided(facts, target.id, target.label, decision, warnings)
+
+
+def _goal(facts: PlanFacts, target_id: str) -> MemberAbsent:
+    return MemberAbsent(facts.cluster_id or facts.view.cluster_id, target_id, min_voters=facts.min_voters)
 
 
 def _unseen(facts: PlanFacts) -> Unseen | None:

@@ -200,6 +200,7 @@ class Until(StrEnum):
     APPROVAL = "approval"
     TURN = "turn"
     RECHECK = "recheck"
+    RESUME = "resume"
 
 
 class Wait(Message):

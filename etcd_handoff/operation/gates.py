@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.activity_io import StepResult
-from etcd_handoff.contract import FailureType, HandoffState, RemovalRequest, StepOutcome
+from etcd_handoff.contract import CheckedRequest, FailureType, HandoffState, StepOutcome
 from etcd_handoff.operation import failures, node_hashes, texts
 from etcd_handoff.operation.commands import Failure, TakeSnapshot, Until, Wait
 from etcd_handoff.operation.observation import act_input
@@ -31,7 +31,9 @@ def lapsed(state: OperationState, now: float) -> OperationState:
 
 def awaits_approval(state: OperationState) -> bool:
     """Whether somebody has to approve first; others may have their turn meanwhile."""
-    return state.request.require_approval and state.approval is None and state.gates_passed_at is None
+    traits = state.traits
+    wanted = state.request.require_approval or (traits is not None and traits.require_approval)
+    return wanted and state.approval is None and state.gates_passed_at is None
 
 
 def await_approval(state: OperationState) -> Decided:
@@ -47,16 +49,26 @@ def approved(state: OperationState) -> OperationState:
 
 def passes(state: OperationState) -> Decided | OperationState | None:
     """What is to be made sure of next; None when nothing was asked for, or all of it is done."""
-    request = state.request
-    if state.gates_passed_at is not None or not isinstance(request, RemovalRequest):
+    if state.gates_passed_at is not None:
         return None
     checking = state.showing(HandoffState.CHECKING, "making sure that it may begin")
-    if request.hash_check and not state.hash_checked:
+    if _wants_hash_check(state) and not state.hash_checked:
         return node_hashes.decide(checking)
-    if request.snapshot and not state.snapshot:
+    if _wants_snapshot(state) and not state.snapshot:
         ask = act_input(state)
         return Decided(checking, TakeSnapshot(ask=ask, node=state.staying_node, summary="store a snapshot first"))
     return None
+
+
+def _wants_hash_check(state: OperationState) -> bool:
+    """The request or the profile of the cluster wants it."""
+    request, traits = state.request, state.traits
+    return isinstance(request, CheckedRequest) and (request.hash_check or (traits is not None and traits.hash_check))
+
+
+def _wants_snapshot(state: OperationState) -> bool:
+    request, traits = state.request, state.traits
+    return isinstance(request, CheckedRequest) and (request.snapshot or (traits is not None and traits.snapshot))
 
 
 def hashed(
@@ -92,6 +104,6 @@ def _compared(state: OperationState, report: StepResult, now: float) -> Operatio
 
 def _passed(state: OperationState, now: float) -> OperationState:
     """Once all is made sure of, the cluster is looked at again."""
-    if isinstance(state.request, RemovalRequest) and state.request.snapshot and not state.snapshot:
+    if _wants_snapshot(state) and not state.snapshot:
         return state
     return state.changed(gates_passed_at=now, hash_checked=False, look_due=LookDue.QUICK)

@@ -14,9 +14,11 @@ concern has its own module:
     queueing      the turn to change the cluster
     removal       the steps of a removal: transfer, election, removal
     addition      the steps of an addition: learner, promotion
+    membership    the parts of a larger change: which addition or removal is next
     strategy      which of these two it is
     leave         the order to k0s, where k0s removes members
     waiting       pauses, and giving up
+    pausing       holding it until somebody lets it go on
     ending        cancelling, failing, the result
     recording     writing the EtcdMember
     departed      what still runs of a member that is out
@@ -35,8 +37,10 @@ from etcd_handoff.operation import (
     gates,
     identity,
     leave,
+    membership,
     node_looks,
     observation,
+    pausing,
     proposal,
     queueing,
     recording,
@@ -94,6 +98,8 @@ def decide(state: OperationState, now: float) -> Decided:
 
 def _decide(state: OperationState, now: float) -> Decided | OperationState:
     """A command, or the state after something that needs none."""
+    if state.held and state.half_look is None:
+        return pausing.decide(state)
     return _under_way(state, now) or _afresh(state, now)
 
 
@@ -138,13 +144,17 @@ def _plan(state: OperationState, view: ClusterView, now: float) -> Decided | Ope
 
 def _follow(state: OperationState, decision: Decision, now: float) -> Decided | OperationState:
     """What the planner's decision means for the operation."""
+    if isinstance(decision, Blocked | Refused) and state.view and (other := membership.reconsidered(state, state.view)):
+        return other
     if isinstance(decision, Refused):
         return state.failing(failures.refusal(decision, strategy.of(state).REFUSAL))
     if state.request.dry_run:
         return ending.planned(state, decision)
     if isinstance(decision, Blocked):
         return strategy.of(state).blocked(state, decision)
-    return state.finishing() if isinstance(decision, Done) else _advance(state, decision, now)
+    if isinstance(decision, Done):
+        return membership.finished(state) if state.request.of_parts else state.finishing()
+    return _advance(state, decision, now)
 
 
 def _advance(state: OperationState, step: object, now: float) -> Decided | OperationState:
@@ -216,6 +226,8 @@ def _waited(state: OperationState, until: Until, now: float) -> OperationState:
             return queueing.waited(state)
         case Until.RECHECK:
             return waiting.paused(state, now)
+        case Until.RESUME:
+            return pausing.resumed(state)
         case Until.TIME:
             return recording.rested(state)
 

@@ -24,17 +24,28 @@ class Remedy(NamedTuple):
 
 APPROVE: Final = Remedy("approve", "approve", 'the update `approve` with `{"by": "<your name>"}`')
 RECHECK: Final = Remedy("look again now", "recheck", 'the update `recheck` with `{"reason": "<why>"}`')
+RESUME: Final = Remedy("let it go on", "resume", 'the update `resume` with `{"by": "<your name>"}`')
 CANCEL: Final = Remedy("cancel", "cancel")
 REMEDIES: Final[dict[str, tuple[Remedy, ...]]] = {
     HandoffState.AWAITING_APPROVAL: (APPROVE, CANCEL),
     HandoffState.BLOCKED: (RECHECK, CANCEL),
     HandoffState.QUEUED: (CANCEL,),
+    HandoffState.PAUSED: (RESUME, CANCEL),
 }
 """What a person can do in each state that waits for something."""
 
 
-def command(name: str, cluster: str, member: str) -> str:
-    """A command of ours about an operation on a member."""
+def command(name: str, cluster: str, member: str, workflow_id: str = "") -> str:
+    """A command of ours about an operation.
+
+    Args:
+        name: The command.
+        cluster: Cluster profile.
+        member: The member that it is about, or the names of several.
+        workflow_id: What to say where it is not about one member.
+    """
+    if workflow_id and (not member or ", " in member):
+        return f"etcd-handoff {name} {shlex.quote(workflow_id)}"
     return f"etcd-handoff {name} {shlex.quote(member)} -c {shlex.quote(cluster)}"
 
 

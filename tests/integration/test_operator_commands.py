@@ -48,6 +48,12 @@ async def test_one_day_of_an_operator(bench: MakeBench) -> None:
         await planned.result()
         waiting = await b.start(target, require_approval=True)
         await in_state(waiting, "AwaitingApproval")
+        assert (await told(b, "pause", target, "--reason", "on a call"))["answer"].startswith("paused")
+        await in_state(waiting, "Paused")
+        assert (await ends(b.lab, "pause", target))[0] == 3
+        assert (await ends(b.lab, "approve", target))[0] == 3
+        assert (await told(b, "resume", target))["answer"] == "the removal goes on"
+        await in_state(waiting, "AwaitingApproval")
         member_id = await b.lab.member_id(target)
         assert (await told(b, "describe", member_id))["state"] == "AwaitingApproval"
         approved = await told(b, "approve", target, "--comment", "change 4711")
@@ -70,6 +76,8 @@ async def _described_as_blocked(b: Bench, target: str) -> None:
         return "Blocked, since" in text
 
     await wait_until(blocked, "it is described as blocked", 20, lambda: text)
+    (open_one,) = (await told(b, "status"))["operations"]
+    assert open_one["member"] == target
     assert text.startswith(f"removal of {target} (")
     assert "QuorumAtRisk" in text
     assert f"etcd-handoff recheck {target} -c {b.lab.cluster}" in text
@@ -88,6 +96,10 @@ async def _afterwards(b: Bench, target: str) -> None:
     assert said["recheck"] == ("now?", "command line")
     assert said["cancel"] == ("cancellation asked for: not today", "command line")
     assert first["reason"] == "new disk"
+    seen = await told(b, "status")
+    assert [run["outcome"] for run in seen["last"]][:3] == ["removed", "planned", "Cancelled"]
+    assert {worker["node"] for worker in seen["workers"]} == {"node0", "node1"}
+    assert all(worker["build"] for worker in seen["workers"])
     status, text = await ends(b.lab, "history")
     assert status == 0
     assert len(text.splitlines()) == 1 + len((await told(b, "history"))["operations"])

@@ -51,7 +51,7 @@ SCHEDULED: Final = "activityTaskScheduledEventAttributes"
 UPSERTED: Final = "upsertWorkflowSearchAttributesEventAttributes"
 ADDRESS: Final = re.compile(r"(?:\w+://)?(?:localhost|\[?(?:\d{1,3}\.){3}\d{1,3}\]?)(?::\d+)?")
 SECRET: Final = re.compile(rf"(?i){TOKEN}|-----BEGIN|password|bearer |_file\b|kubeconfig|endpoints|api_?key")
-PROCESS: Final = re.compile(r"^\d+@")
+PROCESS: Final = re.compile(r"^(?:etcd-handoff-worker/.*:)?\d+@")
 LOCAL_PATH: Final = re.compile(r"(?<![\w.])/(?:home|root|tmp|usr|var|Users|private)/")
 
 

@@ -12,10 +12,11 @@ from etcd_handoff.cli.etcdmembers import claims_of, compare_resources, doubt_of
 from etcd_handoff.cli.plan import dry_run_command
 from etcd_handoff.cli.removal_plan import PlanFacts, plan_removal
 from etcd_handoff.cli.render.members import cluster_line, cluster_object, member_rows
+from etcd_handoff.cli.render.operations import OpenOperation, TemporalParts
 from etcd_handoff.cli.render.plan import plan_lines, plan_object
 from etcd_handoff.cli.render.progress import ProgressLines, start_line
 from etcd_handoff.cli.render.result import result_exit, result_lines
-from etcd_handoff.cli.render.status import OpenRemoval, StatusReport, status_lines, status_object
+from etcd_handoff.cli.render.status import StatusReport, status_lines, status_object
 from etcd_handoff.cli.render.table import table
 from etcd_handoff.cli.status import status_exit
 from etcd_handoff.cluster_view import Alarm, ClusterView, Doubt, MemberView
@@ -252,7 +253,7 @@ def test_plan_and_status_say_what_an_alarm_means() -> None:
     assert "nothing can be recorded" in lines[0]
     corrupt = cluster(alarms=(Alarm(kind="CORRUPT"),))
     assert shown(corrupt, "n2")[2]["reason"] == "ClusterCorrupt"
-    text = status_lines(StatusReport("prod", corrupt, [], [], {}))
+    text = status_lines(StatusReport("prod", corrupt, [], None, {}))
     assert "! etcd has raised an alarm: the whole cluster: CORRUPT" in text
     assert cluster_object("prod", corrupt)["alarms"] == ["the whole cluster: CORRUPT"]
 
@@ -342,30 +343,31 @@ def test_status_says_each_missing_part_in_its_place() -> None:
     text = status_lines(seen)
     assert text[0] == "cluster prod: no etcd"
     assert "EtcdMembers: the cluster profile has no kubernetes" in text
-    assert "Removals: no temporal" in text
+    assert "Operations: no temporal" in text
     told = status_object(seen)
-    assert (told["members"], told["etcdmembers"], told["removals"]) == (None, None, None)
+    assert (told["members"], told["etcdmembers"], told["operations"]) == (None, None, None)
 
 
-def test_status_shows_members_records_and_removals() -> None:
+def test_status_shows_members_records_and_operations() -> None:
     """All three parts, in the table and in JSON."""
-    removal = OpenRemoval("etcd-remove/prod/n1", "n1", "Blocked", "2026-01-01T00:00:00+00:00")
+    removal = OpenOperation("etcd-remove/prod/n1", "removal", "n1", "Blocked", "2026-01-01T00:00:00+00:00")
+    parts = TemporalParts(None, "etcd-handoff", operations=(removal,))
     found = [resource("n1", "1", "True"), resource("n2", "2", "False"), resource("n3", "3", "True")]
-    seen = StatusReport("prod", cluster(), found, [removal], {})
+    seen = StatusReport("prod", cluster(), found, parts, {})
     text = "\n".join(status_lines(seen))
     assert "! says Joined=False, but etcd has this member" in text
     assert "Blocked" in text
     told = json.loads(json.dumps(status_object(seen)))
     assert [m["role"] for m in told["members"]] == ["leader", "voter", "voter"]
     assert told["etcdmembers"][1]["wrong"]
-    assert told["removals"][0]["state"] == "Blocked"
+    assert told["operations"][0]["state"] == "Blocked"
     assert status_exit(seen) == 0
 
 
 def test_status_judges_no_etcdmember_by_a_view_in_doubt() -> None:
     """It names the contradiction with its remedy, and ends with 1."""
     found = [resource("n1", "99", "True")]
-    seen = StatusReport("prod", cluster(), found, [], {}, FOREIGN)
+    seen = StatusReport("prod", cluster(), found, TemporalParts(None, "q"), {}, FOREIGN)
     text = status_lines(seen)
     assert "! MixedClusters: endpoint 3 answers for cluster def" in text
     assert "  remedy: take it out" in text

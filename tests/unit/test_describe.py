@@ -119,6 +119,15 @@ def test_standing_is_read_from_the_last_events(name: str, state: str) -> None:
     assert standing.view_by.startswith("node")
 
 
+def test_state_that_a_new_run_takes_over_is_told_since_it_began() -> None:
+    """A run that goes on in the same state publishes it no second time."""
+    first, second = (
+        list(WorkflowHistory.from_json(name, (HISTORIES / f"{name}.json").read_text()).events)
+        for name in ("continued", "continues")
+    )
+    assert standing_of([*first, *second[:12]]).since == standing_of(first).since
+
+
 def queue(holder: str, *waiting: str) -> ChangeQueueState:
     """A queue with a holder, which waits for nothing, and others that wait."""
     entries = tuple(

@@ -11,7 +11,9 @@ from etcd_handoff.cli import connections, interventions
 from etcd_handoff.cli.errors import CommandError
 from etcd_handoff.cli.find_operation import FoundOperation, is_about, the_one
 from etcd_handoff.cli.operation_kinds import KINDS, is_dry_run_id, kind_of, names_of
-from etcd_handoff.contract import OPERATIONS, AdditionRequest, OperationRequest, Progress, RemovalRequest
+from etcd_handoff.cli.past_operations import newest_first, the_last
+from etcd_handoff.contract import AdditionRequest, OperationRequest, Progress, RemovalRequest
+from etcd_handoff.membership_contract import OPERATIONS
 
 EXAMPLES = {
     RemovalRequest: RemovalRequest(cluster="prod", member="node2"),
@@ -97,6 +99,21 @@ def test_several_are_answered_with_their_ids() -> None:
     assert str(several.value).splitlines()[1:] == ["  etcd-add/prod/node2", "  etcd-remove/prod/node2"]
 
 
+def test_last_operation_is_one_that_runs_and_a_change_before_a_dry_run() -> None:
+    """What matters most to whoever asks about a member."""
+    old, running, planned = (
+        operation(status="COMPLETED", run_id="a", started="2026-01-02"),
+        operation("etcd-add/prod/node2", run_id="b", started="2026-01-01"),
+        operation("etcd-plan/prod/node2", status="COMPLETED", run_id="c", started="2026-01-03"),
+    )
+    assert newest_first([running, old, planned, old]) == [planned, old, running]
+    assert the_last([planned, old, running], "node2", "prod") is running
+    assert the_last([planned, old], "node2", "prod") is old
+    with pytest.raises(CommandError) as none:
+        the_last([], "node2", "prod")
+    assert (none.value.status, "`etcd-handoff history -c prod`" in str(none.value)) == (1, True)
+
+
 # --- what is said of it ---------------------------------------------------------------------------------------
 
 
@@ -126,7 +143,9 @@ def test_approver_is_the_user_behind_sudo(monkeypatch: pytest.MonkeyPatch) -> No
     assert connections.shell_user() == "bob"
 
 
-@pytest.mark.parametrize("command", ["approve", "cancel", "recheck"])
+@pytest.mark.parametrize(
+    "command", ["approve", "cancel", "recheck", "pause", "resume", "describe", "history", "report"]
+)
 def test_help_has_an_example_that_parses(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Whoever needs the command at night reads its help first."""
     assert cli.run([command, "--help"]) == 0

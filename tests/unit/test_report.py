@@ -11,7 +11,8 @@ import pytest
 
 from etcd_handoff.cli.audit.trail import Entry, Trail
 from etcd_handoff.cli.render.report import html_lines, markdown_lines
-from etcd_handoff.cli.render.timeline import MOST_ENTRIES, elapsed, timeline_svg
+from etcd_handoff.cli.render.table import elapsed
+from etcd_handoff.cli.render.timeline import MOST_ENTRIES, timeline_svg
 from tests.unit.test_audit_trail import HISTORIES, LEADER_STEPS, recorded
 
 ALL: Final = sorted(path.stem for path in HISTORIES.glob("*.json"))

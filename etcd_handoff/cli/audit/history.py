@@ -24,7 +24,7 @@ BLOCKED: Final = "blocked: "
 """How the summary of a timer begins that ends a pause."""
 LASTING: Final = frozenset({"Queued", "AwaitingApproval", "Paused"})
 """States that last, and that no other entry tells of."""
-NOT_OPTIONS: Final = frozenset({"cluster", "member", "name", "reason", "dry_run"})
+NOT_OPTIONS: Final = frozenset({"cluster", "member", "reason", "dry_run"})
 EVERYDAY: Final[dict[str, Any]] = {"blocked_timeout_seconds": 3600}
 """Options whose default is neither false nor empty."""
 
@@ -57,16 +57,17 @@ def _asked(workflow_id: str, event: HistoryEvent) -> Trail:
     request = first(started.input)
     kind = kind_of(started.workflow_type.name)
     who, door = asker(event, request)
+    member = str(request.get("member") or request.get("name") or "")
     options = {
         name: given
         for name, given in request.items()
-        if name not in NOT_OPTIONS and given and given != EVERYDAY.get(name)
+        if name not in NOT_OPTIONS and given not in (None, False, "", [], member, EVERYDAY.get(name))
     }
     return Trail(
         workflow_id=workflow_id,
         operation=kind.noun if kind else started.workflow_type.name,
         cluster=str(request.get("cluster", "")),
-        member=str(request.get("member") or request.get("name") or ""),
+        member=member,
         dry_run=bool(request.get("dry_run")),
         asked_at=moment(event.event_time),
         asked_by=who,

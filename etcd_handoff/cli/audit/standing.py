@@ -37,7 +37,7 @@ class Standing:
 
 
 def standing_of(events: Sequence[HistoryEvent]) -> Standing:
-    """Where it stands after the events of its last run."""
+    """Where it stands after these events, which may be those of several runs."""
     state = since = view_at = view_by = ""
     view: ClusterView | None = None
     for event in events:

@@ -11,7 +11,7 @@ from etcd_handoff.cli.render.history import facts, operation_name
 from etcd_handoff.cli.render.members import cluster_line, cluster_object, member_lines
 from etcd_handoff.cli.render.progress import remedy_lines
 from etcd_handoff.cli.render.report import result_facts
-from etcd_handoff.cli.render.timeline import elapsed
+from etcd_handoff.cli.render.table import elapsed
 from etcd_handoff.operation.remedies import command
 
 if TYPE_CHECKING:
@@ -132,14 +132,12 @@ def _pending(step: PendingStep) -> str:
 
 def _next(report: OperationReport) -> list[str]:
     """Return the commands to type next."""
+    trail = report.trail
     if report.progress is not None:
-        return remedy_lines(report.progress)
+        return remedy_lines(report.progress, trail.workflow_id)
     if report.runs:
         return []
-    trail = report.trail
-    if not trail.member:
-        return [f"to see each step: etcd-handoff history {trail.workflow_id}"]
-    return [f"to see each step: {command('history', trail.cluster, trail.member)}"]
+    return [f"to see each step: {command('history', trail.cluster, trail.member, trail.workflow_id)}"]
 
 
 def _ago(time: str, now: datetime) -> str:

@@ -103,7 +103,9 @@ def readable(time: str) -> str:
 def _option(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, list | tuple):
+        return " ".join(str(item.get("name", item)) if isinstance(item, dict) else str(item) for item in value)
+    return str(value)
 
 
 def _approval(entry: Entry) -> str:

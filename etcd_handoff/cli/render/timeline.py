@@ -7,6 +7,8 @@ from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from etcd_handoff.cli.render.table import elapsed
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -157,17 +159,6 @@ def _axis(scale: _Scale, y: float) -> list[str]:
         parts.append(f'<text x="{place:.1f}" y="{y + 16}" text-anchor="{anchor}" style="{STYLE}">{text}</text>')
     parts.append(f'<text x="{LEFT}" y="{y + 32}" style="{STYLE};fill:#777">{LEGEND}</text>')
     return parts
-
-
-def elapsed(seconds: float) -> str:
-    """Return a time that has passed, as people say it."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:  # a minute
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
 def _title(entry: Entry) -> str:
