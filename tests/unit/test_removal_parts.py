@@ -162,8 +162,8 @@ def test_next_run_gets_all_but_what_it_finds_out_itself() -> None:
 
 def test_state_has_no_field_that_is_misspelt() -> None:
     """A change of a field that does not exist is an error, and not lost."""
-    with pytest.raises(TypeError, match="no such field: paused"):
-        state().changed(paused=1)
+    with pytest.raises(TypeError, match="no such field: pausses"):
+        state().changed(pausses=1)
 
 
 # --- waiting ------------------------------------------------------------------------------------------------------
