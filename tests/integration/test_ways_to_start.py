@@ -172,7 +172,7 @@ async def test_exit_codes(bench: MakeBench, tmp_path: Path) -> None:
         assert (status, "TEMPORAL_ADDRESS" in text) == (4, True), text
         assert (await ends("doctor"))[0] == 4
         status, text = await ends("status")
-        assert (status, "Removals: Temporal cannot be reached" in text) == (4, True), text
+        assert (status, "Operations: Temporal cannot be reached" in text) == (4, True), text
         await b.judge(set())
         for node in b.lab.nodes:
             await b.lab.kill(Role.ETCD, node.name)
