@@ -35,10 +35,11 @@ from etcd_handoff.errors import (
     NotLeaderError,
     UnreachableError,
 )
+from etcd_handoff.merged_view import node_of
 from etcd_handoff.planning import AddLearner, PromoteLearner, Transfer, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
 
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.config import Config, EtcdProfile
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from etcd_handoff.etcd.port import EtcdPort
 
     MakeEtcd = Callable[[EtcdProfile, str], EtcdPort]
+    MissingWorkers = Callable[[Collection[str]], Awaitable[tuple[str, ...]]]
     ReadClaims = Callable[[str], Awaitable[tuple[ResourceClaim, ...] | None]]
 
 
@@ -59,6 +61,7 @@ class EtcdActivities:
         prepare: Told the profile and the name of a member when it leaves, since its record is written next.
         traits: What the worker knows of a profile.
         claims: Reads what the EtcdMembers of a profile say of who is a member; None where there are none.
+        missing_workers: Which of some nodes have no worker, as far as Temporal says; None where nobody asks it.
     """
 
     def __init__(  # noqa: PLR0913  # all that a worker has for it
@@ -70,6 +73,7 @@ class EtcdActivities:
         prefetch: Callable[[str, str], None] | None = None,
         traits: Callable[[str], WorkerInfo] | None = None,
         claims: ReadClaims | None = None,
+        missing_workers: MissingWorkers | None = None,
     ) -> None:
         self._config = config
         self._node = node
@@ -77,6 +81,7 @@ class EtcdActivities:
         self._traits = traits
         self._make = gateway
         self._claims = claims
+        self._missing_workers = missing_workers
         self._clusters: dict[str, Looks] = {}
 
     async def close(self) -> None:
@@ -119,6 +124,7 @@ class EtcdActivities:
             except EtcdError as error:
                 self._leave_to_another(look, error)
                 return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, str(error)), traits=traits)
+            idle = await self._idle_nodes(look, view)
             claims = await claiming if claiming else None
         finally:
             if claiming is not None:
@@ -131,6 +137,7 @@ class EtcdActivities:
             traits=traits,
             claims=claims,
             alone=self._config.cluster(look.cluster).etcd.names_own_member_alone,
+            idle_nodes=idle,
             writes_acknowledged=acknowledged,
         )
 
@@ -229,6 +236,14 @@ class EtcdActivities:
             return
         if self._config.cluster(look.cluster).etcd.names_own_member_alone:
             raise ApplicationError(str(error), type=STEP_FAILS, next_retry_delay=timing.STEPS.elsewhere_pause)
+
+    async def _idle_nodes(self, look: CheckLeaderInput, view: ClusterView) -> tuple[str, ...]:
+        """Nodes without a worker of members that this worker does not reach."""
+        table = self._config.cluster(look.cluster).nodes
+        far = {node_of(m.name, table) for m in view.members if m.name and not m.reachable} - {self._node}
+        if self._missing_workers is None or look.for_node or not far:
+            return ()
+        return await self._missing_workers(far)
 
     async def _commit_probe(self, gateway: EtcdPort) -> tuple[bool, str]:
         """Whether an entry that changes nothing was committed, and what to say when it was not."""

@@ -116,4 +116,5 @@ def doubt(view: ClusterView, act: StepInput) -> str:
 
 def intent(act: StepInput) -> MemberAbsent:
     """What an activity is to bring about, for the planner."""
-    return MemberAbsent(act.cluster_id, act.target_id, frozenset(act.avoid), act.seen_term, act.seen_index)
+    avoid, later = frozenset(act.avoid), frozenset(act.leaving_later)
+    return MemberAbsent(act.cluster_id, act.target_id, avoid, act.seen_term, act.seen_index, later)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from activities.change_queue import ChangeQueueActivities
+from activities.departed import DepartedActivities
 from activities.etcdmembers import EtcdMemberActivities
 from activities.hash_and_snapshot import HashAndSnapshotActivities
 from activities.member_status import KubernetesActivities
@@ -29,7 +30,9 @@ NODE_ACTIVITIES: Final = frozenset(
         "remove_member",
         "add_learner",
         "promote_member",
+        "check_hash",
         "take_snapshot",
+        "see_departed",
         "update_status",
     }
 )
@@ -76,4 +79,5 @@ def all_activities(  # noqa: PLR0913, PLR0917  # all that activities stand on
         queue.recall_entries,
         progress.follow_removal,
         worker.describe_worker,
+        DepartedActivities(config, node).see_departed,
     ]

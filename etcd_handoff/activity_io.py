@@ -57,10 +57,38 @@ class StepInput(ChangeInput):
     Attributes:
         target_id: The member that leaves.
         avoid: Transferees that were tried since the last wait and did not take over.
+        leaving_later: Members that leave after it: leadership is handed to none of them.
     """
 
     target_id: MemberId
     avoid: tuple[MemberId, ...] = ()
+    leaving_later: tuple[MemberId, ...] = ()
+
+
+class MemberHash(Message):
+    """A hash of one member's keyspace; two are comparable if they are of one revision and compact revision.
+
+    Attributes:
+        hash: etcd's HashKV.
+        revision: The revision that the member stood at.
+        compact_revision: The revision up to which it had compacted.
+    """
+
+    hash: int
+    revision: int
+    compact_revision: int
+
+
+class CheckHashInput(StepInput):
+    """Input of `check_hash`.
+
+    Attributes:
+        member_id: The one member to hash, where its own node's worker alone reaches it; empty to compare all voters.
+        newest: Another member's hash, at whose revision this one is hashed; None for its newest revision.
+    """
+
+    member_id: MemberId | Literal[""] = ""
+    newest: MemberHash | None = None
 
 
 class AdditionInput(ChangeInput):
@@ -100,6 +128,7 @@ class WorkerInfo(Message):
         kubernetes: The profile has Kubernetes.
         nodes: Name of the node on which a member runs, by the member's name, where it is called otherwise.
         sets_leave: `spec.leave` of a member that is out is to be true, as k0s has it.
+        min_voters: With fewer voters no membership is applied.
     """
 
     search_attributes: bool
@@ -108,6 +137,7 @@ class WorkerInfo(Message):
     kubernetes: bool = False
     nodes: dict[str, str] = {}  # noqa: RUF012  # pydantic copies a default
     sets_leave: bool = False
+    min_voters: int = 1
 
 
 class StepResult(Message):
@@ -122,8 +152,10 @@ class StepResult(Message):
         traits: What `check_leader`'s worker knows.
         claims: What EtcdMembers say of who is a member; None when they were not asked for or could not be read.
         alone: The profile of `check_leader`'s worker names its own node's member and no other.
+        idle_nodes: Nodes of members that `check_leader`'s worker does not reach for which Temporal lists no worker.
         writes_acknowledged: After a removal: whether a write was committed through those that remain; None when that
             was not tried.
+        keyspace: The hash of the one member that was asked for it; None when there is none.
     """
 
     step: Step
@@ -134,7 +166,27 @@ class StepResult(Message):
     traits: WorkerInfo | None = None
     claims: tuple[ResourceClaim, ...] | None = None
     alone: bool = False
+    idle_nodes: tuple[str, ...] = ()
     writes_acknowledged: bool | None = None
+    keyspace: MemberHash | None = None
+
+
+class SeeDepartedInput(Message):
+    """Input of `see_departed`: the cluster whose member on the worker's own node is out."""
+
+    cluster: str
+
+
+class SeeDepartedResult(Message):
+    """Answer of `see_departed`.
+
+    Attributes:
+        step: How it went.
+        runs: The member's etcd still listens; None when that cannot be told.
+    """
+
+    step: Step
+    runs: bool | None = None
 
 
 class FindResourceInput(Message):

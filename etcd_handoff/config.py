@@ -38,6 +38,8 @@ __all__ = [
 
 CONFIG_VARIABLE: Final = "ETCD_HANDOFF_CONFIG"
 DEFAULT_CONFIG_FILE: Final = "etcd-handoff.toml"
+MOST_VOTERS: Final = 15
+"""Far more than etcd's people advise: seven."""
 S = TypeVar("S", bound=Section)
 
 
@@ -52,6 +54,7 @@ class ClusterProfile(Section):
             then etcd is called.
         cluster_id: ID of the cluster that is meant, in hex as `etcdctl endpoint status` prints it: nothing is believed
             of another one. Left out, it is the cluster that is seen first.
+        min_voters: A membership with fewer voters is not applied.
         nodes: Name of the node on which a member runs, by the member's name; a member that is not here runs on the
             node that is called like it.
         preset: The distribution that set up this machine, a controller: what is left out here is as it has it.
@@ -62,6 +65,7 @@ class ClusterProfile(Section):
     kubernetes: KubernetesProfile | None = None
     remover: Remover = "etcd"
     cluster_id: ClusterId | None = None
+    min_voters: Annotated[int, Field(ge=1, le=MOST_VOTERS)] = 1
     nodes: Annotated[dict[MemberName, NodeName], AfterValidator(one_node_each)] = {}  # noqa: RUF012  # pydantic copies it
     preset: PresetName | None = None
     data_dir: Location | None = None

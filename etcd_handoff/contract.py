@@ -36,11 +36,13 @@ class OperationRequest(Request):
         workflow_type: The workflow that carries it out.
         noun: What people call it.
         adds: It makes something a member, and does not take a member out.
+        of_parts: It consists of additions and removals, one after the other.
     """
 
     workflow_type: ClassVar[str]
     noun: ClassVar[str]
     adds: ClassVar[bool] = False
+    of_parts: ClassVar[bool] = False
 
     cluster: ClusterName
     reason: str = Field(default="", max_length=1000)
@@ -64,21 +66,29 @@ class OperationRequest(Request):
         raise NotImplementedError
 
 
-class RemovalRequest(OperationRequest):
+class CheckedRequest(OperationRequest):
+    """What the input of an operation has that takes a member out.
+
+    Attributes:
+        snapshot: Store a snapshot of the keyspace on the worker's node before anything is changed.
+        hash_check: Compare the hash of all members' keyspaces at one revision before anything is changed.
+    """
+
+    snapshot: bool = False
+    hash_check: bool = False
+
+
+class RemovalRequest(CheckedRequest):
     """Input of the workflow `RemoveMember`.
 
     Attributes:
         member: Member name, or member ID in hex.
-        snapshot: Store a snapshot of the keyspace on the worker's node before anything is changed.
-        hash_check: Compare the hash of all members' keyspaces at one revision before anything is changed.
     """
 
     workflow_type = "RemoveMember"
     noun = "removal"
 
     member: MemberName
-    snapshot: bool = False
-    hash_check: bool = False
 
     @property
     def subject(self) -> str:
@@ -126,10 +136,6 @@ class AdditionRequest(OperationRequest):
     def start_id(self) -> str:
         """The workflow ID of the addition (contract), or of its dry run: one at a time for each name."""
         return f"{'etcd-plan-add' if self.dry_run else 'etcd-add'}/{self.cluster}/{self.name}"
-
-
-OPERATIONS: Final = (RemovalRequest, AdditionRequest)
-"""All that takes a turn to change a cluster."""
 
 
 class Approval(Request):
@@ -230,6 +236,10 @@ class Outcome(StrEnum):
     ALREADY_ABSENT = "already-absent"
     ADDED = "added"
     ALREADY_PRESENT = "already-present"
+    REPLACED = "replaced"
+    ALREADY_REPLACED = "already-replaced"
+    APPLIED = "applied"
+    ALREADY_APPLIED = "already-applied"
     PLANNED = "planned"
 
 
@@ -355,6 +365,7 @@ class Progress(Message):
         member_id: The pinned member ID; empty before the first look.
         doing: What is happening now, in words.
         waiting_for: What would unblock it; empty when nothing blocks.
+        part: Which of its parts runs, in words; empty where it has none, and between two.
         point_of_no_return: True once the change may have been proposed: it only rolls forward from there.
         join_configuration: What etcd is to be started with, by environment variable, as long as a member that was
             added has not started.
@@ -368,6 +379,7 @@ class Progress(Message):
     member_id: str = ""
     doing: str = ""
     waiting_for: str = ""
+    part: str = ""
     point_of_no_return: bool = False
     join_configuration: dict[str, str] = Field(default_factory=dict)
     steps: tuple[Step, ...] = ()

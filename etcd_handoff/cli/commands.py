@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cli.add import add_command
+from etcd_handoff.cli.change_commands import add_change_commands
 from etcd_handoff.cli.demo import demo_command
 from etcd_handoff.cli.doctor import doctor_command
 from etcd_handoff.cli.operator_commands import add_operator_commands
@@ -35,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands; the common options are accepted before and after the command."""
     options = argparse.ArgumentParser(
         prog="etcd-handoff",
-        description="Removes a member, even the leader, from a live etcd cluster safely.",
+        description="Removes, adds and replaces members of a live etcd cluster safely, even the leader.",
         epilog="Exit status: 0 done, 1 failed, 2 bad usage or input, 3 refused or blocked by safety,"
         " 4 a server cannot be reached.",
     )
@@ -48,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _add_plan(commands)
     _add_remove(commands)
     _add_add(commands)
+    add_change_commands(partial(_add, commands))
     _add_status(commands)
     add_operator_commands(partial(_add, commands))
     _add_watch(commands)
@@ -104,7 +106,8 @@ def _add_demo(commands: Commands[argparse.ArgumentParser]) -> None:
         demo_command,
         "Remove the leader of a real three-member cluster on this machine."
         " Starts etcd, API servers, Temporal and workers, kills a worker on the way, and shows that no write is lost."
-        " With --k0s no worker reaches another node's etcd, as on k0s's controllers; that needs root.",
+        " With --k0s no worker reaches another node's etcd, as on k0s's controllers; that needs Linux, and"
+        " root or a kernel that lets every user have namespaces.",
         "etcd-handoff demo --keep",
     )
     demo.add_argument("--keep", action="store_true", help="leave the cluster running until Ctrl-C")
@@ -122,6 +125,8 @@ def _add_worker(commands: Commands[argparse.ArgumentParser]) -> None:
     worker.add_argument("--node", metavar="NAME", help=text)
     text = "file that is kept fresh while the worker takes work, and FILE.alive while it runs; for probes"
     worker.add_argument("--ready-file", type=Path, metavar="FILE", help=text)
+    text = "where Prometheus finds metrics (default: $ETCD_HANDOFF_METRICS_ADDRESS, else nowhere)"
+    worker.add_argument("--metrics-address", default="", metavar="IP:PORT", help=text)
     worker.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
 
 

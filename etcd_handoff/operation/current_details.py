@@ -21,10 +21,11 @@ def progress(state: OperationState) -> Progress:
     return Progress(
         state=state.handoff_state,
         cluster=state.request.cluster,
-        member=state.request.subject,
+        member=state.asked.subject,
         member_id=state.pinned.member_id if state.pinned else "",
         doing=state.doing,
         waiting_for=state.waiting_for,
+        part=state.whole.part.words if state.whole and state.whole.part else "",
         point_of_no_return=state.point_of_no_return,
         join_configuration=join.configuration(state),
         steps=state.steps,
@@ -34,8 +35,10 @@ def progress(state: OperationState) -> Progress:
 
 def details(state: OperationState) -> str:
     """The page: what is happening, why, the members, the steps so far."""
-    request, view = state.request, state.view
+    request, view = state.asked, state.view
     lines = [f"### {request.summary}", "", f"**{state.handoff_state}**: {state.doing}"]
+    if state.whole and state.whole.part:
+        lines[1:1] = ["", f"**{state.whole.part.words.capitalize()}**"]
     if state.waiting_for:
         lines += ["", f"**Goes on when:** {state.waiting_for}"]
     if can_do := remedies(state.handoff_state, final=state.change_pending):

@@ -9,16 +9,19 @@ concern has its own module:
     identity      who is meant
     observation   looking, and what is learned from a look
     node_looks    looks through the workers of other nodes
+    node_hashes   hashes of members that those workers alone reach
     gates         approval, hash check, snapshot
     queueing      the turn to change the cluster
     removal       the steps of a removal: transfer, election, removal
     addition      the steps of an addition: learner, promotion
+    membership    the parts of a larger change: which addition or removal is next
     strategy      which of these two it is
     leave         the order to k0s, where k0s removes members
     waiting       pauses, and giving up
     pausing       holding it until somebody lets it go on
     ending        cancelling, failing, the result
     recording     writing the EtcdMember
+    departed      what still runs of a member that is out
 
 Another operation has its own goal, its own steps beside `removal` and `addition`, and shares the rest.
 """
@@ -28,11 +31,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.operation import (
+    departed,
     ending,
     failures,
     gates,
     identity,
     leave,
+    membership,
     node_looks,
     observation,
     pausing,
@@ -50,10 +55,12 @@ from etcd_handoff.operation.commands import (
     DescribeWorker,
     FindResource,
     HandRecordOver,
+    HashThroughNodes,
     LookThroughNodes,
     Observe,
     ReadLeave,
     RequestLeave,
+    SeeDeparted,
     StepFailure,
     TakeSnapshot,
     Until,
@@ -137,13 +144,17 @@ def _plan(state: OperationState, view: ClusterView, now: float) -> Decided | Ope
 
 def _follow(state: OperationState, decision: Decision, now: float) -> Decided | OperationState:
     """What the planner's decision means for the operation."""
+    if isinstance(decision, Blocked | Refused) and state.view and (other := membership.reconsidered(state, state.view)):
+        return other
     if isinstance(decision, Refused):
         return state.failing(failures.refusal(decision, strategy.of(state).REFUSAL))
     if state.request.dry_run:
         return ending.planned(state, decision)
     if isinstance(decision, Blocked):
         return strategy.of(state).blocked(state, decision)
-    return state.finishing() if isinstance(decision, Done) else _advance(state, decision, now)
+    if isinstance(decision, Done):
+        return membership.finished(state) if state.request.of_parts else state.finishing()
+    return _advance(state, decision, now)
 
 
 def _advance(state: OperationState, step: object, now: float) -> Decided | OperationState:
@@ -176,8 +187,8 @@ def apply(state: OperationState, command: Effect, result: Any, now: float) -> Op
             after = identity.resource_found(state, result)
         case DescribeWorker():
             after = state.changed(traits=result)
-        case CheckHash():
-            after = gates.hash_checked(state, result, now)
+        case CheckHash() | HashThroughNodes():
+            after = gates.hashed(state, result, now)
         case TakeSnapshot():
             after = gates.snapshot_taken(state, result, now)
         case AskQueue():
@@ -198,6 +209,8 @@ def _acted(state: OperationState, command: Activity | HandRecordOver, result: An
             after = leave.requested(state, result)
         case WriteStatus():
             after = recording.written(state, result)
+        case SeeDeparted():
+            after = departed.seen(state, result)
         case HandRecordOver():
             after = recording.handed_over(state, command, now)
         case _:

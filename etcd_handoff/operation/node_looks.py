@@ -2,6 +2,7 @@
 
 A worker that runs on a node serves that node's own task queue, too. Where all workers reach all members nobody is
 asked there. A node that gave no answer is left alone for a while, so that one that is down costs no time in each look.
+One for which Temporal lists no worker is not asked at first.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from etcd_handoff.activity_io import CheckLeaderInput
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.merged_view import merged, node_of
-from etcd_handoff.operation import observation
+from etcd_handoff.operation import observation, texts
 from etcd_handoff.operation.commands import LookThroughNodes, Observe, StepFailure
 from etcd_handoff.operation.phases import HalfLook
 from etcd_handoff.operation.state import Decided
@@ -48,6 +49,9 @@ def looked(state: OperationState, command: Observe, report: StepResult, now: flo
     known = state.view.members if state.view and not command.patient else ()
     passed_over = {m.id for m in known if not m.reachable}
     claimed = _unlisted_claims(report, _table(state))
+    if not command.patient:  # a look that ends a wait has the time to try them all the same
+        report = _without_workers(report, _table(state))
+        state = state.changed(silent_nodes={**state.silent_nodes, **dict.fromkeys(report.idle_nodes, now)})
     nodes = nodes_to_ask(report, _table(state), state.silent_nodes, now, passed_over, (*state.far_nodes, *claimed))
     if not nodes:
         return observation.observed(state, command, report)
@@ -75,6 +79,14 @@ def _unlisted_claims(report: StepResult, table: Mapping[str, str]) -> list[str]:
     """Nodes of members that EtcdMembers call joined and the worker's list lacks."""
     listed = {m.id for m in report.view.members} if report.view else set[str]()
     return [node_of(c.name, table) for c in report.claims or () if c.joined == "True" and c.member_id not in listed]
+
+
+def _without_workers(report: StepResult, table: Mapping[str, str]) -> StepResult:
+    """The look, in which members say so whose nodes have no worker."""
+    if report.view is None or not report.idle_nodes:
+        return report
+    why = {node: texts.no_worker(node) for node in report.idle_nodes}
+    return report.model_copy(update={"view": merged(report.view, report.step.node, {}, why, table)})
 
 
 def _table(state: OperationState) -> Mapping[str, str]:

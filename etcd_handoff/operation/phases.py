@@ -32,6 +32,18 @@ class HalfLook(Message):
     nodes: tuple[str, ...]
 
 
+class Hashing(Message):
+    """A hash check through the workers of several nodes.
+
+    Attributes:
+        tries: How many comparisons have come to nothing.
+        newest: The first voter's hash, at whose revision the others are hashed next; None before.
+    """
+
+    tries: int = 0
+    newest: StepResult | None = None
+
+
 class LeaveStep(StrEnum):
     """What is next about the order to k0s; see `leave.py`."""
 
@@ -50,6 +62,7 @@ class EndPhase(StrEnum):
     LOOK = "look"
     JUDGE = "judge"
     RECORD = "record"
+    SEE = "see"
     TELL = "tell"
 
 
@@ -67,6 +80,7 @@ class Ending(Message):
         given_up: No further call is made.
         recorded: How it ended.
         looked: The last look at the cluster was made.
+        runs_on: The etcd of the member that is out still runs; None when that is not known.
     """
 
     phase: EndPhase = EndPhase.WITHDRAW
@@ -79,3 +93,4 @@ class Ending(Message):
     given_up: bool = False
     recorded: UpdateStatusResult | None = None
     looked: bool = False
+    runs_on: bool | None = None

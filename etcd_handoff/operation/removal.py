@@ -151,7 +151,8 @@ def cancelled(state: OperationState) -> str:
 
 def ended(state: OperationState, written: str) -> str:
     """How it ended well, in words."""
-    return f"{state.label} is out; {written}{texts.no_writes(state.writes_acknowledged)}"
+    runs_on = texts.still_runs(state.label, state.ending.runs_on if state.ending else None)
+    return f"{state.label} is out; {written}{texts.no_writes(state.writes_acknowledged)}{runs_on}"
 
 
 def result(state: OperationState, outcome: Outcome | None, recorded: UpdateStatusResult) -> RemovalResult:

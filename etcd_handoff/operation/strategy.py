@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from etcd_handoff.contract import AdditionRequest
-from etcd_handoff.operation import addition, removal
+from etcd_handoff.operation import addition, membership, removal
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import StepResult, UpdateStatusResult
@@ -66,4 +66,6 @@ class Strategy(Protocol):
 
 def of(state: OperationState) -> Strategy:
     """The strategy of an operation."""
+    if state.request.of_parts:
+        return membership
     return addition if isinstance(state.request, AdditionRequest) else removal

@@ -26,9 +26,9 @@ def decide(state: OperationState, blocked: Blocked) -> Decided | OperationState:
     state = state.showing(HandoffState.BLOCKED, f"{blocked.reason}: {blocked.seen}", blocked.unblocks)
     if state.blocked_seconds_left <= 0:
         return state.failing(
-            failures.blocked_too_long(blocked, state.request.blocked_timeout_seconds, state.request.noun)
+            failures.blocked_too_long(blocked, state.request.blocked_timeout_seconds, state.asked.noun)
         )
-    silent = state.pinned is None or state.change_pending or state.released
+    silent = state.subject is None or state.change_pending or state.released
     if not silent and (state.holds_turn or not state.queue_knows):
         # What it waits for may be the very removal that stands behind it; and the queue tells the EtcdMember.
         return queueing.ask(state, waits=False)

@@ -38,21 +38,29 @@ def _step(view: ClusterView, target: MemberView, goal: MemberAbsent) -> Transfer
             " so it cannot be asked to hand over",
             "the other members elect a leader by themselves when it is down; make it reachable when it is up",
         )
-    candidates = leadership.candidates(view, target.id)
+    candidates = leadership.candidates(view, target.id, goal.leaving_later)
     untried = [m for m in candidates if m.id not in goal.avoid]
     if not untried:
-        return _nobody_takes_over(view, target, candidates)
+        return _nobody_takes_over(view, target, candidates, goal)
     return Transfer(transferee_id=leadership.preferred(view, untried).id, term=leader.term)
 
 
-def _nobody_takes_over(view: ClusterView, target: MemberView, tried: tuple[MemberView, ...]) -> Blocked:
+def _nobody_takes_over(
+    view: ClusterView, target: MemberView, tried: tuple[MemberView, ...], goal: MemberAbsent
+) -> Blocked:
     if tried:
         return Blocked(
             Reason.TRANSFER_FAILED,
             f"{target.label} still leads; {names(tried)} did not take over",
             "it is tried again after a pause; look at the logs of these members when it goes on",
         )
-    behind = [m for m in view.healthy_voters if m.id != target.id]
+    behind = [m for m in view.healthy_voters if m.id != target.id and m.id not in goal.leaving_later]
+    if not behind:
+        return Blocked(
+            Reason.NO_TRANSFEREE,
+            f"{target.label} leads and every other healthy voter is to leave as well",
+            "a voter that stays is healthy and has caught up",
+        )
     return Blocked(
         Reason.NO_TRANSFEREE,
         f"{target.label} leads and no healthy voter is within {CAUGHT_UP_ENTRIES} log entries of it: "

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from etcd_handoff.cli.commands import parser
 from etcd_handoff.cli.etcdmembers import claims_of, compare_resources, doubt_of
+from etcd_handoff.cli.plan import dry_run_command
 from etcd_handoff.cli.removal_plan import PlanFacts, plan_removal
 from etcd_handoff.cli.render.members import cluster_line, cluster_object, member_rows
 from etcd_handoff.cli.render.operations import OpenOperation, TemporalParts
@@ -82,6 +84,41 @@ def test_plan_at_risk_of_quorum_is_3_with_what_unblocks_it() -> None:
     assert planned_object["steps"] == []
     assert "goes on when" in lines[2]
     assert "n3" in planned_object["unblocks"]
+
+
+def test_plan_from_one_member_alone_is_4_with_the_command_that_asks_the_others() -> None:
+    """What others would say is not known; what this member alone says for certain stands."""
+    command = "etcd-handoff remove n2 --k0s --dry-run"
+    status, lines, planned_object = shown(cluster(member(1), down(2), down(3)), "n2", dry_run=command)
+    assert (status, planned_object["decision"]) == (4, "unseen")
+    assert "n1 alone answers here; on their own nodes n2 (" in planned_object["seen"]
+    assert f"`{command}`" in planned_object["remedy"]
+    assert [line.split(":")[0].strip() for line in lines[-2:]] == ["seen", "remedy"]
+    assert shown(cluster(member(1)), "n1", dry_run=command)[2]["decision"] == "refused"
+    assert shown(cluster(member(1), member(2), down(3)), "n3", dry_run=command)[2]["decision"] == "remove"
+    mixed = cluster(member(1), down(2), down(3)).model_copy(update={"doubts": (FOREIGN,)})
+    assert shown(mixed, "n2", dry_run=command)[2]["decision"] == "blocked"
+
+
+def test_leader_is_told_by_the_word_of_those_that_are_reached() -> None:
+    """One member that answers a read that needs a quorum knows its leader; two that disagree, or no read, tell none."""
+    assert cluster_line("prod", cluster(member(1), down(2), down(3))).endswith(
+        "n1 leads at term 7 by the word of n1 alone"
+    )
+    for view in (
+        cluster(member(1, serves_reads=False), down(2), down(3)),
+        cluster(member(1, leader_id=None), down(2), down(3)),
+        cluster(member(1), member(2, leader_id="2"), down(3)),
+    ):
+        assert cluster_line("prod", view).endswith("no leader that a majority agrees on")
+
+
+def test_plan_names_the_command_with_the_options_it_was_given() -> None:
+    """It is to be copied as it stands."""
+    args = parser().parse_args(["plan", "node 2", "--k0s", "--data-dir", "/srv/k0s", "-c", "prod"])
+    assert dry_run_command(args) == "etcd-handoff remove 'node 2' --k0s -c prod --data-dir /srv/k0s --dry-run"
+    args = parser().parse_args(["plan", "n1", "--config", "a.toml"])
+    assert dry_run_command(args) == "etcd-handoff remove n1 --config a.toml --dry-run"
 
 
 def test_plan_for_the_last_voter_is_3_with_a_remedy() -> None:

@@ -12,7 +12,8 @@ from etcd_handoff.cli.errors import CommandError
 from etcd_handoff.cli.find_operation import FoundOperation, is_about, the_one
 from etcd_handoff.cli.operation_kinds import KINDS, is_dry_run_id, kind_of, names_of
 from etcd_handoff.cli.past_operations import newest_first, the_last
-from etcd_handoff.contract import OPERATIONS, AdditionRequest, OperationRequest, Progress, RemovalRequest
+from etcd_handoff.contract import AdditionRequest, OperationRequest, Progress, RemovalRequest
+from etcd_handoff.membership_contract import OPERATIONS
 
 EXAMPLES = {
     RemovalRequest: RemovalRequest(cluster="prod", member="node2"),

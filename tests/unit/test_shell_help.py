@@ -35,7 +35,7 @@ def completed(script: str, *words: str) -> list[str]:
 def test_bash_completes_commands_options_and_values(capsys: pytest.CaptureFixture[str]) -> None:
     """As bash itself asks for them."""
     script = printed(capsys, "completion", "bash")
-    assert completed(script, "re") == ["recheck", "remove", "report", "resume"]
+    assert completed(script, "re") == ["recheck", "remove", "replace", "report", "resume"]
     assert completed(script, "-c", "prod", "appr") == ["approve"]
     assert completed(script, "approve", "node2", "--c") == ["--cluster", "--config", "--comment"]
     assert completed(script, "report", "-o", "") == ["md", "html", "json"]

@@ -43,6 +43,7 @@ class ProgressLines:
         self._last_state: tuple[str, str] = ("", "")
         self._since = clock()
         self._reminder_seconds = FIRST_REMINDER_SECONDS
+        self._last_part = ""
         self._remarks: set[str] = set()
 
     def steps(self, steps: Sequence[Step], left_out: int = 0) -> list[str]:
@@ -61,6 +62,9 @@ class ProgressLines:
     def progress(self, progress: Progress) -> list[str]:
         """Return lines for what is new: steps that have ended, and the state if it changed."""
         lines = self.steps(progress.steps, progress.steps_left_out)
+        if progress.part and progress.part != self._last_part:
+            lines.append(f"  {progress.part}")
+        self._last_part = progress.part or self._last_part
         state = (str(progress.state), progress.waiting_for)
         if state == self._last_state:
             return lines + self._reminder(progress)
