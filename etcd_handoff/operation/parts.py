@@ -31,6 +31,7 @@ SHARED: Final = frozenset(
         "steps_left_out",
         "pauses",
         "approval",
+        "paused",
         "gates_passed_at",
         "snapshot",
         "turn_request",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from etcd_handoff.activity_io import FindResourceResult, StepResult
-from etcd_handoff.contract import FailureType, HandoffState, Outcome, StepOutcome
+from etcd_handoff.contract import FailureType, HandoffState, Outcome, Pause, StepOutcome
 from etcd_handoff.membership_contract import ReplacementResult
 from etcd_handoff.operation import commands as to
-from etcd_handoff.operation import current_details, ending
+from etcd_handoff.operation import current_details, ending, pausing
 from etcd_handoff.operation.addition import CONNECTED_SECONDS, AddTarget, PromoteTarget
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.state import OperationState
@@ -233,7 +233,7 @@ def test_new_member_that_nobody_starts_ends_with_what_is_half_done() -> None:
     change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
     failure = change.next(to.Fail).failure
     assert failure.kind == FailureType.BLOCKED_TOO_LONG
-    assert "Start the replacement again" in failure.text
+    assert "start the replacement again" in failure.text
     assert "So far: stopped at part 1 of 2: adding node3" in failure.text
     assert f"To go on: `etcd-handoff replace {A} --with node3 --peer-url {url(3)} -c prod`" in failure.text
 
@@ -260,6 +260,22 @@ def test_cancellation_between_the_parts_ends_there() -> None:
     change.next(to.Cancel)
     assert "node3 (" in change.state.doing
     assert "To go on: `etcd-handoff replace" in change.state.doing
+
+
+def test_paused_while_a_part_ends_it_holds_before_the_next_one() -> None:
+    """The addition is recorded; the removal begins when somebody says so."""
+    change = looks(replacement(), THREE).turn()
+    adds(change, THREE, 3)
+    change.next(to.WriteStatus)
+    assert pausing.refusal(change.state) == ""
+    change.state = change.state.changed(paused=Pause(by="ann"))
+    change.result(RECORDED)
+    gives_turn_up(change)
+    assert change.next(to.Wait).until is to.Until.RESUME
+    assert change.state.handoff_state is HandoffState.PAUSED
+    change.state = change.state.changed(paused=None)
+    looks(change.result(), FOUR).turn()
+    change.next(to.TransferLeadership)
 
 
 def test_cancelled_part_says_what_is_half_done() -> None:
