@@ -130,7 +130,7 @@ def test_change_that_has_begun_waits_for_a_quorum_that_is_lost() -> None:
 def test_second_start_shows_what_to_start_while_somebody_else_has_the_turn() -> None:
     """A part that waits for its member needs no turn."""
     change = looks(replacement(), cluster(*THREE.members, unstarted(3)))
-    gives_turn_up(change).next(to.Wait)
+    gives_turn_up(change).next(AwaitSync)
     assert current_details.progress(change.state).join_configuration["ETCD_NAME"] == "node3"
 
 
