@@ -65,6 +65,7 @@ class Whole(Message):
         leaves: The members that leave, as they were seen first.
         part: What runs; None between two parts.
         ended: The parts that have ended.
+        own: IDs of learners that parts of it have added.
         was_leader: A member that left led at any look.
         request: What was asked for; each run has it from its own input.
     """
@@ -73,6 +74,7 @@ class Whole(Message):
     leaves: tuple[Target, ...] = ()
     part: Part | None = None
     ended: tuple[PartResult, ...] = ()
+    own: tuple[str, ...] = ()
     was_leader: bool = False
     request: OperationRequest = Field(default=RemovalRequest.model_construct(cluster="", member=""), exclude=True)
 
