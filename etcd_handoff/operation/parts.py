@@ -88,7 +88,10 @@ def ended(state: OperationState, result: OperationResult) -> OperationState:
 
 def left(state: OperationState) -> OperationState:
     """The state once a part is put off, because another one has to come before it."""
-    return _between(state, whole_of(state)).changed(view=state.view, look_due=LookDue.NO)
+    whole = whole_of(state)
+    if state.joining.sent and state.target.member_id:
+        whole = whole.changed(own=(*whole.own, state.target.member_id))
+    return _between(state, whole).changed(view=state.view, look_due=LookDue.NO)
 
 
 def failed(state: OperationState, failure: Failure) -> Failure:

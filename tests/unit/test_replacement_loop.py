@@ -134,6 +134,21 @@ def test_second_start_shows_what_to_start_while_somebody_else_has_the_turn() -> 
     assert current_details.progress(change.state).join_configuration["ETCD_NAME"] == "node3"
 
 
+def test_learner_that_was_put_off_is_still_its_own_when_it_is_cancelled() -> None:
+    """The part that goes on with it has not added it, and the replacement has."""
+    change = looks(replacement(), THREE).turn()
+    waiting = cluster(*THREE.members, unstarted(3))
+    change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
+    gives_turn_up(change)
+    looks_again(change, cluster(*DEAD.members, learner(3, B))).turn()
+    after = cluster(*WITHOUT_IT.members, unstarted(3))
+    removes(change, after, 0)
+    records(change, 0, joined=False)
+    gives_turn_up(looks(change, after)).next(AwaitSync)
+    change.state = ending.cancelled(change.state)
+    assert looks(change, after).next(TakeLearnerOut).ask.target_id == D
+
+
 def test_new_member_that_is_there_already_leaves_only_the_removal() -> None:
     """A second start goes on where the first one stopped; what it did not record is recorded."""
     change = looks(replacement(old="node2"), FOUR).turn()
