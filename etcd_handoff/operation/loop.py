@@ -14,6 +14,8 @@ concern has its own module:
     removal       the steps of a removal: transfer, election, removal
     addition      the steps of an addition: learner, promotion
     strategy      which of these two it is
+    member_process
+                  the etcd process on the member's node
     leave         the order to k0s, where k0s removes members
     waiting       pauses, and giving up
     ending        cancelling, failing, the result
@@ -32,6 +34,7 @@ from etcd_handoff.operation import (
     gates,
     identity,
     leave,
+    member_process,
     node_looks,
     observation,
     proposal,
@@ -58,6 +61,7 @@ from etcd_handoff.operation.commands import (
     Wait,
     WriteStatus,
 )
+from etcd_handoff.operation.member_process import PreflightMember, StartMember
 from etcd_handoff.operation.phases import LeaveStep, LookDue
 from etcd_handoff.operation.state import Decided, OperationState
 from etcd_handoff.planning import Blocked, Done, Refused, plan
@@ -192,6 +196,8 @@ def _acted(state: OperationState, command: Activity | HandRecordOver, result: An
             after = leave.read(state, result)
         case RequestLeave():
             after = leave.requested(state, result)
+        case PreflightMember() | StartMember():
+            after = member_process.applied(state, command, result, now)
         case WriteStatus():
             after = recording.written(state, result)
         case HandRecordOver():
@@ -217,6 +223,8 @@ def _failed(state: OperationState, command: Effect, failure: StepFailure, now: f
     """The state after an activity has failed in all its attempts: it is waited for like anything else."""
     if isinstance(command, WriteStatus):
         return recording.not_written(state, failure, now)
+    if isinstance(command, PreflightMember | StartMember):
+        return member_process.failed(state, command, failure, now)
     if isinstance(command, Observe):
         state = state.changed(view=None)  # what was seen before is no word on what is true now
     if isinstance(command, Activity) and command.proposes:

@@ -18,6 +18,18 @@ class LookDue(StrEnum):
     """Members that did not answer the last time get their full time-out again."""
 
 
+class NodeProcess(Message):
+    """What is known of the etcd process on the node of a member that joins.
+
+    Attributes:
+        command: The node's configuration names a command for it; None while nobody has said so or otherwise.
+        asked_at: When the node was asked last, in workflow time; None when it is to be asked before a change.
+    """
+
+    command: bool | None = None
+    asked_at: float | None = None
+
+
 class HalfLook(Message):
     """A look that waits for what the workers of other nodes see.
 

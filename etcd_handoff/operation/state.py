@@ -16,7 +16,7 @@ from etcd_handoff.contract import Approval, HandoffState, OperationRequest, Remo
 from etcd_handoff.doubts import Binding, ResourceClaim
 from etcd_handoff.operation import step_log
 from etcd_handoff.operation.commands import AwaitNewLeader, Command, Failure, Until
-from etcd_handoff.operation.phases import Ending, EndPhase, HalfLook, LeaveStep, LookDue
+from etcd_handoff.operation.phases import Ending, EndPhase, HalfLook, LeaveStep, LookDue, NodeProcess
 from etcd_handoff.planning import Blocked
 from etcd_handoff.wire import Message
 
@@ -53,6 +53,7 @@ class OperationState(Message):
         wants_turn: That request wanted a turn.
         holds_turn: It has the turn.
         far_nodes: Nodes whose members only their own workers reach, as far as that has been seen.
+        process: What is known of the process on the member's node.
         leave_asked: k0s has been asked for the removal.
         leave_stored: The API server has confirmed that.
         cancel_requested: Somebody has cancelled it past the point of no return.
@@ -110,6 +111,7 @@ class OperationState(Message):
     wants_turn: bool = False
     holds_turn: bool = False
     far_nodes: tuple[str, ...] = ()
+    process: NodeProcess = NodeProcess()
     leave_asked: bool = False
     leave_stored: bool = False
     cancel_requested: bool = False

@@ -47,6 +47,7 @@ class Reason(StrEnum):
     LEARNER_NOT_STARTED = "LearnerNotStarted"
     LEARNER_UNREACHABLE = "LearnerUnreachable"
     LEARNER_LAGS = "LearnerLags"
+    NODE_NOT_READY = "NodeNotReady"
     CHANGE_PENDING = "ChangePending"
     NO_SPACE = "NoSpace"
     PEER_URL_TAKEN = "PeerUrlTaken"

@@ -177,7 +177,7 @@ def test_unknown_cluster_lists_the_known_ones(file: Path) -> None:
         (
             "[clusters.prod.kubernets]",
             "clusters.prod.kubernets",
-            "known here: cluster_id, data_dir, etcd, kubernetes, nodes, preset, remover",
+            "known here: cluster_id, data_dir, etcd, kubernetes, member, nodes, preset, remover",
         ),
         ("[clusters.prod.nodes]\na = 5", "clusters.prod.nodes.a", 'give a text in quotes, "..."'),
         ('[clusters.prod.nodes]\na = ""', "clusters.prod.nodes.a", "is no node name; write it as the worker there has"),
