@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.activity_io import AdditionInput
 from etcd_handoff.contract import AdditionRequest, AdditionResult, FailureType, HandoffState, Outcome, StepOutcome
-from etcd_handoff.operation import identity, join, observation, proposal, recording, texts
+from etcd_handoff.operation import gates, identity, join, member_process, observation, proposal, recording, texts
 from etcd_handoff.operation.commands import Activity, Failure
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import AddLearner, Blocked, MemberPresent, PromoteLearner, Reason, Refused
@@ -69,9 +69,11 @@ def goal(state: OperationState) -> MemberPresent:
     return _wanted(state, state.target.cluster_id)
 
 
-def blocked(state: OperationState, decision: Blocked) -> OperationState:
-    """It waits, and says how to start the member when that is what it waits for."""
+def blocked(state: OperationState, decision: Blocked) -> Decided | OperationState:
+    """It waits; when that is for the member's start, it starts it where it can, and says how to where it cannot."""
     if decision.reason is Reason.LEARNER_NOT_STARTED and (settings := join.configuration(state)):
+        if not gates.awaits_approval(state) and (start := member_process.starting(state, settings)):
+            return start
         decision = Blocked(decision.reason, decision.seen, join.in_words(settings))
     return state.blocked_by(decision)
 
@@ -80,6 +82,8 @@ def decide(state: OperationState, step: object, now: float) -> Decided | Operati
     """The step that the planner has answered with; too many in a row are a reason to wait."""
     if state.steps_since_pause >= texts.STEPS_WITHOUT_PAUSE:
         return state.blocked_by(texts.unsettled(state.steps))
+    if isinstance(step, AddLearner) and (look := member_process.before_adding(state, now)):
+        return look
     state = state.changed(steps_since_pause=state.steps_since_pause + 1)
     if observation.wants_entry_first(state):
         return observation.look(state, now, before_change=True)

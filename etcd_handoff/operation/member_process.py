@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.contract import FailureType, HandoffState
+from etcd_handoff.contract import FailureType
 from etcd_handoff.merged_view import node_of
 from etcd_handoff.operation import join
 from etcd_handoff.operation.commands import Activity
@@ -75,7 +75,7 @@ def before_adding(state: OperationState, now: float) -> Decided | None:
     ask = PreflightInput(
         cluster=state.request.cluster, cluster_id=target.cluster_id, name=target.member_name, peer_urls=target.peer_urls
     )
-    return Decided(state.showing(HandoffState.CHECKING, doing), PreflightMember(ask=ask, node=node, summary=doing))
+    return Decided(_doing(state, doing), PreflightMember(ask=ask, node=node, summary=doing))
 
 
 def starting(state: OperationState, settings: Mapping[str, str]) -> Decided | None:
@@ -93,7 +93,7 @@ def starting(state: OperationState, settings: Mapping[str, str]) -> Decided | No
     ask = StartInput(
         **dict(_ask(state.request.cluster, state.target)), peer_urls=state.target.peer_urls, join=dict(settings)
     )
-    return Decided(state.showing(HandoffState.ADDING, doing), StartMember(ask=ask, node=node, summary=doing))
+    return Decided(_doing(state, doing), StartMember(ask=ask, node=node, summary=doing))
 
 
 def stop(state: OperationState, member: Target) -> StopMember | None:
@@ -215,6 +215,11 @@ def _wrong_version(version: str, others: list[str]) -> Iterator[str]:
 def _minor(version: str) -> tuple[int, int] | None:
     found = VERSION.fullmatch(version)
     return (int(found[1]), int(found[2])) if found else None
+
+
+def _doing(state: OperationState, doing: str) -> OperationState:
+    """Lists show the state as it was: a run that began before nodes were asked has published no other one."""
+    return state.changed(doing=doing, waiting_for="")
 
 
 def _ask(cluster: str, member: Target) -> ProcessInput:

@@ -12,9 +12,11 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, ending
 from etcd_handoff.operation.addition import AddTarget, PromoteTarget
 from etcd_handoff.operation.commands import StepFailure, Until
+from etcd_handoff.operation.member_process import PreflightMember, StartMember
 from etcd_handoff.operation.proposal import SETTLE_SECONDS
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
+from etcd_handoff.process_io import NodeFacts, ProcessResult
 from tests.unit.builders import INDEX, A, B, C, D, cluster, down, member
 from tests.unit.test_removal_loop import Drive, report, step
 
@@ -277,3 +279,61 @@ def test_peer_url_has_scheme_host_and_port_alone(peer_urls: tuple[str, ...]) -> 
     """Etcd takes no path, and none of ours has a user."""
     with pytest.raises(ValueError, match="peer_urls"):
         AdditionRequest(cluster="prod", name="node3", peer_urls=peer_urls)
+
+
+# --- the process on the member's node ---------------------------------------------------------------------------------
+
+
+def told(*, facts: bool = False, **fields: Any) -> ProcessResult:
+    """What the worker of the member's node answers."""
+    ready = NodeFacts(running=False, data_dir="/var/lib/etcd", version="3.6.16", free_bytes=1 << 40)
+    outcome = StepOutcome.FAILED if fields.get("error") else StepOutcome.STARTED
+    given = {"command": True, "facts": ready if facts else None, **fields}
+    return ProcessResult(step=step("start_member", outcome), **given)
+
+
+def test_member_is_started_by_its_node_and_nobody_types_anything() -> None:
+    """Looked at before it is added, started after it, and promoted when it is in sync."""
+    drive = adding()
+    before = drive.next(PreflightMember)
+    assert (before.node, before.ask.name) == ("node3", "node3")
+    drive.result(told(facts=True))
+    drive.do(AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
+    start = drive.next(StartMember)
+    assert (start.node, start.ask.member_id) == ("node3", D)
+    assert start.ask.join["ETCD_INITIAL_CLUSTER_STATE"] == "existing"
+    assert start.ask.join["ETCD_INITIAL_CLUSTER"].count("=http://") == 4
+    gives_turn_up(drive.result(told(changed=True)))
+    looks_again(drive, UNSTARTED).do(StartMember, told())
+    looks_again(drive, IN_SYNC).turn()
+    drive.do(PromoteTarget, report(StepOutcome.PROMOTED, VOTER, proposed=True))
+    drive.do(to.WriteStatus, RECORDED)
+    assert drive.next(to.Finish).result.outcome is Outcome.ADDED
+
+
+def test_node_that_is_not_ready_keeps_the_member_from_being_added() -> None:
+    """It is looked at again after the pause, and then the member is added."""
+    drive = adding()
+    drive.do(PreflightMember, told(error="`status` ended with status 1"))
+    gives_turn_up(drive)
+    drive.next(to.Wait)
+    assert "NodeNotReady" in drive.state.doing
+    drive.result(after=1.0).do(to.Observe, observed(THREE)).turn()
+    drive.do(PreflightMember, told(facts=True))
+    drive.next(AddTarget)
+
+
+def test_nothing_is_started_before_somebody_has_approved() -> None:
+    """An addition that finds its learner asks first, as for every change."""
+    drive = begin(require_approval=True).do(to.Observe, observed(UNSTARTED))
+    gives_turn_up(drive)
+    drive.next(to.Wait)
+    assert "StartMember" not in drive.taken
+    assert drive.state.handoff_state is HandoffState.BLOCKED
+
+
+def test_dry_run_runs_no_command() -> None:
+    """Not even the one that changes nothing."""
+    drive = begin(dry_run=True).do(to.Observe, observed(THREE))
+    assert drive.next(to.Finish).result.outcome is Outcome.PLANNED
+    assert "PreflightMember" not in drive.taken
