@@ -75,7 +75,7 @@ def blocked(state: OperationState, decision: Blocked) -> Decided | OperationStat
         if not gates.awaits_approval(state) and (start := member_process.starting(state, settings)):
             return start
         decision = Blocked(decision.reason, decision.seen, join.in_words(settings))
-    return state.blocked_by(decision)
+    return member_process.told(state.blocked_by(decision))
 
 
 def decide(state: OperationState, step: object, now: float) -> Decided | OperationState:

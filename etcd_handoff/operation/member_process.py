@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.contract import FailureType
 from etcd_handoff.merged_view import node_of
-from etcd_handoff.operation import join
 from etcd_handoff.operation.commands import Activity
 from etcd_handoff.operation.phases import NodeProcess
 from etcd_handoff.operation.state import Decided
@@ -31,6 +30,8 @@ READY_SECONDS: Final = 60.0
 """How long it counts that a node was found ready."""
 ASK_AGAIN_SECONDS: Final = 10.0
 """How long a node without a worker is not asked again: each question costs two seconds."""
+START_AGAIN_SECONDS: Final = 2.0
+"""How long a start is given before it is made sure that etcd still runs."""
 LOG_BYTES: Final = 128 << 20
 """Beside its database a member preallocates two files of its log (etcd `server/storage/wal/wal.go`,
 SegmentSizeBytes)."""
@@ -79,15 +80,16 @@ def before_adding(state: OperationState, now: float) -> Decided | None:
 
 
 def starting(state: OperationState, settings: Mapping[str, str]) -> Decided | None:
-    """Start the learner; None where a person does.
+    """Start the learner, or make sure that it still runs; None where a person does, or when that was just done.
 
     Args:
         state: The state; the learner has been added and has not started.
         settings: What etcd is to be started with.
     """
     process = state.process
-    asked = process.asked_at is not None and state.since - process.asked_at <= ASK_AGAIN_SECONDS
-    if process.command is False or (process.command is None and asked):
+    rest = ASK_AGAIN_SECONDS if process.command is None else START_AGAIN_SECONDS if process.starts is not None else 0.0
+    rested = process.asked_at is None or state.since - process.asked_at >= rest
+    if process.command is False or not rested:
         return None
     doing, node = f"starting the etcd of {state.label} on {_node(state)}", _node(state)
     ask = StartInput(
@@ -128,17 +130,10 @@ def applied(
         state = state.with_step(report.step)
         why = (report.error,) if report.facts is None else tuple(_obstacles(report.facts, command.node, state.view))
         return _not_ready(state, command, "; ".join(why)) if any(why) else state
-    if report.changed or report.error:
+    told = any(step.name == report.step.name for step in state.steps)
+    if report.changed or report.error or not told:  # that it still runs is told once
         state = state.with_step(report.step, instead_of_last=bool(report.error))
-    if report.error:
-        return _not_started(state, command, report.error)
-    return state.blocked_by(
-        Blocked(
-            Reason.LEARNER_NOT_STARTED,
-            f"learner {state.target.member_id} has been added and has not joined yet; etcd runs on {command.node}",
-            f"it joins; what keeps it stands in its log on {command.node}",
-        )
-    )
+    return _tried(state, report.error)
 
 
 def failed(
@@ -152,7 +147,24 @@ def failed(
     text = f"{failure.step} fails: {failure.text}"
     if isinstance(command, PreflightMember):
         return _not_ready(state, command, text)
-    return _not_started(state, command, text)
+    return _tried(state, text)
+
+
+def told(state: OperationState) -> OperationState:
+    """The state that waits for the start, with what has come of it on the node."""
+    process, blocked = state.process, state.blocked
+    if blocked is None or blocked.reason is not Reason.LEARNER_NOT_STARTED or process.starts is None:
+        return state
+    node = _node(state)
+    if process.starts:
+        seen, unblocks = (
+            f"etcd runs on {node} and has not joined yet",
+            f"it joins; its log on {node} says what keeps it",
+        )
+    else:
+        seen = f"etcd could not be started on {node}: {process.error}"
+        unblocks = f"that is mended, and it is tried again; or {blocked.unblocks}"
+    return state.changed(blocked=Blocked(blocked.reason, f"{blocked.seen}; {seen}", unblocks))
 
 
 def _not_ready(state: OperationState, command: PreflightMember, why: str) -> OperationState:
@@ -166,14 +178,9 @@ def _not_ready(state: OperationState, command: PreflightMember, why: str) -> Ope
     )
 
 
-def _not_started(state: OperationState, command: StartMember, why: str) -> OperationState:
-    return state.blocked_by(
-        Blocked(
-            Reason.LEARNER_NOT_STARTED,
-            f"learner {state.target.member_id} has been added, and etcd does not run on {command.node}: {why}",
-            f"that is mended, and it is tried again; or {join.in_words(command.ask.join)}",
-        )
-    )
+def _tried(state: OperationState, error: str) -> OperationState:
+    known = state.process.model_copy(update={"command": True, "starts": not error, "error": error})
+    return state.changed(process=known)
 
 
 # --- what a node must be like -----------------------------------------------------------------------------------------

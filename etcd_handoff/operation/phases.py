@@ -24,10 +24,14 @@ class NodeProcess(Message):
     Attributes:
         command: The node's configuration names a command for it; None while nobody has said so or otherwise.
         asked_at: When the node was asked last, in workflow time; None when it is to be asked before a change.
+        starts: The last start has come to this; None before the first one.
+        error: Why it has failed; empty when it has not.
     """
 
     command: bool | None = None
     asked_at: float | None = None
+    starts: bool | None = None
+    error: str = ""
 
 
 class HalfLook(Message):

@@ -98,7 +98,7 @@ async def test_member_joins_stops_and_is_put_away(voter: Lab, tmp_path: Path, ki
         assert not (await process.archive()).changed
         archived = tmp_path / kind / f"data.member-{whose.member_id}"
         assert (identity(archived), identity(tmp_path / kind / "data")) == (whose, None)
-        body = {"ID": str(int(whose.member_id, 16))}
+        body: dict[str, object] = {"ID": str(int(whose.member_id, 16))}
         await observer.change_members(f"{lab.nodes[0].etcd_url}/v3/cluster/member/remove", body)
 
 

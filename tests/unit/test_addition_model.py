@@ -20,8 +20,18 @@ from etcd_handoff.activity_io import UpdateStatusResult, WorkerInfo
 from etcd_handoff.cluster_view import ClusterView, MemberView
 from etcd_handoff.contract import AdditionRequest, AdditionResult, StepOutcome
 from etcd_handoff.errors import ChangeRefusedError, EtcdError, UnknownOutcomeError, UnreachableError
-from etcd_handoff.operation.commands import Activity, AskQueue, DescribeWorker, Fail, Finish, Wait, WriteStatus
+from etcd_handoff.operation.commands import (
+    Activity,
+    AskQueue,
+    DescribeWorker,
+    Fail,
+    Finish,
+    StepFailure,
+    Wait,
+    WriteStatus,
+)
 from etcd_handoff.operation.loop import apply, decide
+from etcd_handoff.operation.member_process import PreflightMember, StartMember
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from tests.model.gateways import config_of
@@ -187,6 +197,8 @@ async def result_of(activities: EtcdActivities, command: Command, number: int, s
             )
         case DescribeWorker():
             return WorkerInfo(search_attributes=False)
+        case PreflightMember() | StartMember():
+            return StepFailure("", "", "no worker took it", taken=False)
         case WriteStatus():
             return UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True)
         case Activity():

@@ -11,8 +11,9 @@ from etcd_handoff.contract import AdditionRequest, StepOutcome
 from etcd_handoff.operation import member_process
 from etcd_handoff.operation.commands import StepFailure
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
+from etcd_handoff.operation.phases import NodeProcess
 from etcd_handoff.operation.state import Decided, OperationState
-from etcd_handoff.planning import Reason
+from etcd_handoff.planning import Blocked, Reason
 from etcd_handoff.process_io import NodeFacts, ProcessResult
 from tests.unit.builders import CLUSTER, A, B, C, D, cluster, member
 from tests.unit.test_member_process import JOIN
@@ -147,6 +148,16 @@ def test_without_a_command_or_a_worker_it_is_a_persons_to_start_etcd() -> None:
     assert member_process.starting(nobody.changed(since=NOW + 11, pinned=state(D).pinned), JOIN) is not None
 
 
+def waits(after: OperationState) -> Blocked:
+    """What it says while it waits for the start."""
+    plain = Blocked(
+        Reason.LEARNER_NOT_STARTED, f"learner {D} has been added", "start etcd with ETCD_INITIAL_CLUSTER=..."
+    )
+    told = member_process.told(after.blocked_by(plain)).blocked
+    assert told is not None
+    return told
+
+
 def test_worker_that_is_lost_between_preflight_and_start_is_named() -> None:
     """The node has a command, so nobody is to start etcd behind its back without knowing why."""
     known = looked({})
@@ -154,10 +165,8 @@ def test_worker_that_is_lost_between_preflight_and_start_is_named() -> None:
     asked = command(member_process.starting(learner, JOIN))
     assert isinstance(asked, StartMember)
     after = member_process.failed(learner, asked, NO_WORKER, NOW)
-    assert after.blocked is not None
-    assert after.blocked.reason is Reason.LEARNER_NOT_STARTED
-    assert "no worker on node3" in after.blocked.seen
-    assert "ETCD_INITIAL_CLUSTER=" in after.blocked.unblocks
+    assert "no worker on node3" in waits(after).seen
+    assert "ETCD_INITIAL_CLUSTER=" in waits(after).unblocks
     again = member_process.failed(known, command(member_process.before_adding(known, NOW + 61)), NO_WORKER, NOW + 61)
     assert again.blocked is not None
     assert again.blocked.reason is Reason.NODE_NOT_READY
@@ -172,21 +181,37 @@ def test_learner_is_started_with_what_it_joins_with() -> None:
 
 
 def test_started_learner_is_waited_for_and_a_failed_start_says_why() -> None:
-    """Both wait, and try again after the pause."""
+    """Both try again after the pause; that etcd still runs is told once."""
     learner = state(D)
     asked = command(member_process.starting(learner, JOIN))
     started = member_process.applied(learner, asked, answer(changed=True), NOW)
-    again = member_process.applied(started.changed(blocked=None), asked, answer(), NOW)
+    again = member_process.applied(started, asked, answer(), NOW)
     assert len(started.steps) == len(again.steps) == 1
     failed = member_process.applied(learner, asked, answer(error="`start` ended with status 1: no unit"), NOW)
-    for after, words in ((started, "etcd runs on node3"), (again, "etcd runs on node3"), (failed, "no unit")):
-        assert after.blocked is not None
-        assert after.blocked.reason is Reason.LEARNER_NOT_STARTED
-        assert words in after.blocked.seen
-        assert member_process.starting(after.changed(blocked=None, since=NOW + 1), JOIN) is not None
     broken = member_process.failed(learner, asked, BROKEN, NOW)
-    assert broken.blocked is not None
-    assert "start_member fails: it took too long" in broken.blocked.seen
+    for after, words in (
+        (started, "etcd runs on node3"),
+        (again, "etcd runs on node3"),
+        (failed, "no unit"),
+        (
+            broken.changed(process=broken.process.model_copy(update={"command": True})),
+            "start_member fails: it took too",
+        ),
+    ):
+        assert words in waits(after).seen
+        assert member_process.starting(after.changed(since=NOW + 1), JOIN) is None
+        assert member_process.starting(after.changed(since=NOW + 3), JOIN) is not None
+    assert ("ETCD_INITIAL_CLUSTER" in waits(started).unblocks, "ETCD_INITIAL_CLUSTER" in waits(failed).unblocks) == (
+        False,
+        True,
+    )
+
+
+def test_other_reasons_to_wait_stay_as_they_are() -> None:
+    """What is known of the process says nothing about them."""
+    lags = Blocked(Reason.LEARNER_LAGS, "seen", "unblocks")
+    tried = state(D).changed(process=NodeProcess(command=True, starts=False, error="x"))
+    assert member_process.told(tried.blocked_by(lags)).blocked == lags
 
 
 def test_old_member_is_stopped_and_put_away_by_its_own_ids() -> None:
