@@ -35,6 +35,8 @@ START_AGAIN_SECONDS: Final = 2.0
 LOG_BYTES: Final = 128 << 20
 """Beside its database a member preallocates two files of its log (etcd `server/storage/wal/wal.go`,
 SegmentSizeBytes)."""
+WITHOUT: Final = frozenset({FailureType.UNKNOWN_CLUSTER, "NotFoundError"})
+"""A worker that does not know the profile, or is older than these activities (Temporal's type of that failure)."""
 VERSION: Final = re.compile(r"(\d+)\.(\d+)\..*")
 
 
@@ -142,7 +144,7 @@ def failed(
     """The state after no worker of the node has answered: without one it is a person's to start etcd."""
     known = state.process.command
     state = state.changed(process=NodeProcess(command=known, asked_at=now))
-    if not known and (not failure.taken or failure.kind == FailureType.UNKNOWN_CLUSTER):
+    if not known and (not failure.taken or failure.kind in WITHOUT):
         return state
     text = f"{failure.step} fails: {failure.text}"
     if isinstance(command, PreflightMember):

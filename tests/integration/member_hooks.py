@@ -121,10 +121,19 @@ async def kubelet(folder: Path) -> AsyncIterator[None]:
         await asyncio.gather(working, return_exceptions=True)
 
 
-def end_all(folder: Path) -> None:
-    """Kill every etcd whose data lies in `folder`: a test that fails leaves none behind."""
+def etcd_on(folder: Path) -> list[int]:
+    """Every etcd whose data lies in `folder`, or is it."""
+    found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             words = (process / "cmdline").read_bytes().split(b"\0")
             if words[0].endswith(b"/etcd") and any(str(folder).encode() in word for word in words):
-                os.kill(int(process.name), signal.SIGKILL)
+                found.append(int(process.name))
+    return found
+
+
+def end_all(folder: Path) -> None:
+    """Kill them: a test that fails leaves none behind."""
+    for pid in etcd_on(folder):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

@@ -6,9 +6,11 @@ import json
 import shutil
 from typing import TYPE_CHECKING
 
+import pytest
+
 from etcd_handoff.data_directory import Identity, identity
 from etcd_handoff.lab import Role
-from tests.integration.member_hooks import end_all, profile
+from tests.integration.member_hooks import end_all, etcd_on, profile
 from tests.integration.test_add_member import add, blocked, leave
 from tests.unit.wal import written
 
@@ -33,15 +35,20 @@ async def worker_with_command(b: Bench, node: Node, folder: Path) -> MemberProfi
     return member
 
 
+async def left_with_command(b: Bench, tmp_path: Path) -> tuple[str, Node, MemberProfile]:
+    """The leader, and the node of a member that has left, whose worker now has a command for etcd."""
+    b.stack.callback(end_all, tmp_path)
+    leader = await b.lab.leader()
+    node = await leave(b, b.lab.others(leader)[0].name)
+    if node.name in b.lab.options.workers:
+        await b.lab.kill(Role.WORKER, node.name)
+    return leader, node, await worker_with_command(b, node, tmp_path / "hooked")
+
+
 async def test_member_joins_and_nobody_types_anything(bench: MakeBench, tmp_path: Path) -> None:
     """Looked at, added, started, promoted, recorded; a write through it works. It can leave again as every member."""
     async with bench() as b:
-        b.stack.callback(end_all, tmp_path)
-        leader = await b.lab.leader()
-        node = await leave(b, b.lab.others(leader)[0].name)
-        if node.name in b.lab.options.workers:
-            await b.lab.kill(Role.WORKER, node.name)
-        member = await worker_with_command(b, node, tmp_path / "hooked")
+        _, node, member = await left_with_command(b, tmp_path)
         result = await (await add(b, node)).result()
         assert (result.outcome, result.status_recorded) == ("added", True)
         steps = {s.name: (str(s.outcome), s.node) for s in result.steps}
@@ -57,15 +64,10 @@ async def test_member_joins_and_nobody_types_anything(bench: MakeBench, tmp_path
         assert str(tmp_path) not in json.dumps([s.note for s in result.steps if s.name != "preflight_member"])
 
 
-async def test_node_that_is_not_ready_and_a_worker_that_dies(bench: MakeBench, tmp_path: Path) -> None:
-    """Nothing is added on another's data; the worker that started etcd and died before it could say so is no matter."""
-    async with bench(failpoints="start_member.during=kill") as b:
-        b.stack.callback(end_all, tmp_path)
-        leader = await b.lab.leader()
-        node = await leave(b, b.lab.others(leader)[0].name)
-        if node.name in b.lab.options.workers:
-            await b.lab.kill(Role.WORKER, node.name)
-        member = await worker_with_command(b, node, tmp_path / "hooked")
+async def test_nothing_is_added_on_a_node_with_the_data_of_another(bench: MakeBench, tmp_path: Path) -> None:
+    """It is said before anything is changed; once the data is gone, the member is added."""
+    async with bench() as b:
+        leader, node, member = await left_with_command(b, tmp_path)
         assert member.data_dir is not None
         written(member.data_dir, Identity("beef", "1"))
         addition = await add(b, node)
@@ -74,11 +76,22 @@ async def test_node_that_is_not_ready_and_a_worker_that_dies(bench: MakeBench, t
         assert len(await b.lab.members(leader)) == 2
         shutil.rmtree(member.data_dir)
         await addition.execute_update("recheck")
-        await b.reached("start_member.during")
+        assert (await addition.result()).outcome == "added"
+
+
+@pytest.mark.parametrize("point", ["start_member.before", "start_member.during", "start_member.after"])
+async def test_worker_that_dies_around_the_start_is_no_matter(bench: MakeBench, tmp_path: Path, point: str) -> None:
+    """The next one finds out whether etcd runs: there is one process, and one member."""
+    async with bench(failpoints=f"{point}=kill") as b:
+        leader, node, member = await left_with_command(b, tmp_path)
+        addition = await add(b, node)
+        await b.reached(point)
         await b.lab.process(Role.WORKER, node.name).ended()
         await b.lab.start(Role.WORKER, node.name)
         result = await addition.result()
         assert (result.outcome, result.member_id) == ("added", await b.lab.member_id(node.name))
         assert len(await b.lab.members(leader)) == 3
         (started,) = (s for s in result.steps if s.name == "start_member")
-        assert "ran already" in started.note
+        assert ("ran already" in started.note) is (point != "start_member.before")
+        assert member.data_dir is not None
+        assert len(etcd_on(member.data_dir)) == 1

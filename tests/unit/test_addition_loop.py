@@ -329,7 +329,7 @@ def test_nothing_is_started_before_somebody_has_approved() -> None:
     drive = begin(require_approval=True).do(to.Observe, observed(UNSTARTED))
     gives_turn_up(drive)
     drive.next(to.Wait)
-    assert "StartMember" not in drive.taken
+    assert drive.unasked == []
     assert drive.state.handoff_state is HandoffState.BLOCKED
 
 
@@ -337,4 +337,4 @@ def test_dry_run_runs_no_command() -> None:
     """Not even the one that changes nothing."""
     drive = begin(dry_run=True).do(to.Observe, observed(THREE))
     assert drive.next(to.Finish).result.outcome is Outcome.PLANNED
-    assert "PreflightMember" not in drive.taken
+    assert drive.unasked == []

@@ -140,7 +140,8 @@ def test_without_a_command_or_a_worker_it_is_a_persons_to_start_etcd() -> None:
     without = member_process.applied(first, asked, answer(command=False), NOW)
     nobody = member_process.failed(first, asked, NO_WORKER, NOW)
     other = member_process.failed(first, asked, StepFailure("preflight_member", "UnknownCluster", "no profile"), NOW)
-    for after in (without, nobody, other):
+    older = member_process.failed(first, asked, StepFailure("preflight_member", "NotFoundError", "not known"), NOW)
+    for after in (without, nobody, other, older):
         assert after.blocked is None
         assert member_process.before_adding(after, NOW + 1) is None
         assert member_process.starting(after.changed(since=NOW + 1), JOIN) is None

@@ -58,11 +58,13 @@ class Drive:
     state: OperationState
     now: float = 1_000.0
     taken: list[str] = field(default_factory=list)
+    unasked: list[str] = field(default_factory=list)
 
     def next(self, kind: type[Any]) -> Any:
         """The next command, which is of this kind; nodes that are asked meanwhile give no answer."""
         self.state, command = decide(self.state, self.now)
         while isinstance(command, UNASKED) and not isinstance(command, kind):
+            self.unasked.append(type(command).__name__)
             nothing = () if isinstance(command, to.LookThroughNodes) else NO_WORKER
             self.state, command = decide(apply(self.state, command, nothing, self.now), self.now)
         assert isinstance(command, kind), f"{command} after {self.taken}"
