@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
 BINARIES := $(BIN)/python -m etcd_handoff.lab.binaries
-BENCHES := removals "removals apart" takeover sizes load startup connections sandbox activity_cost fleet restart isolated
+BENCHES := removals "removals apart" takeover sizes load startup connections sandbox activity_cost fleet restart isolated dead_node replace
 PINS := requirements/base.txt requirements/dev.txt
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
@@ -17,7 +17,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
-demo: programs ## take the leader out of a real three-member cluster on this machine (KEEP=1 leaves it running, K0S=1 isolates the nodes as k0s does and needs root)
+demo: programs ## take the leader out of a real three-member cluster on this machine (KEEP=1 leaves it running, K0S=1 isolates the nodes as k0s does)
 	@$(BIN)/etcd-handoff demo $(if $(filter-out 0,$(KEEP)),--keep) $(if $(filter-out 0,$(K0S)),--k0s)
 
 test: lint types layers network ## everything that CI runs (ARGS=<arguments of pytest>)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from activities.change_queue import ChangeQueueActivities
+from activities.departed import DepartedActivities
 from activities.etcdmembers import EtcdMemberActivities
 from activities.hash_and_snapshot import HashAndSnapshotActivities
 from activities.member_process import MemberProcessActivities
@@ -29,8 +30,11 @@ NODE_ACTIVITIES: Final = frozenset(
         "await_election",
         "remove_member",
         "add_learner",
+        "await_sync",
         "promote_member",
+        "check_hash",
         "take_snapshot",
+        "see_departed",
         "update_status",
         "preflight_member",
         "start_member",
@@ -68,6 +72,7 @@ def all_activities(  # noqa: PLR0913, PLR0917  # all that activities stand on
         etcd.await_election,
         etcd.remove_member,
         etcd.add_learner,
+        etcd.await_sync,
         etcd.promote_member,
         gates.check_hash,
         gates.take_snapshot,
@@ -86,4 +91,5 @@ def all_activities(  # noqa: PLR0913, PLR0917  # all that activities stand on
         queue.recall_entries,
         progress.follow_removal,
         worker.describe_worker,
+        DepartedActivities(config, node).see_departed,
     ]

@@ -40,6 +40,8 @@ __all__ = [
 
 CONFIG_VARIABLE: Final = "ETCD_HANDOFF_CONFIG"
 DEFAULT_CONFIG_FILE: Final = "etcd-handoff.toml"
+MOST_VOTERS: Final = 15
+"""Far more than etcd's people advise: seven."""
 S = TypeVar("S", bound=Section)
 
 
@@ -55,6 +57,10 @@ class ClusterProfile(Section):
             then etcd is called.
         cluster_id: ID of the cluster that is meant, in hex as `etcdctl endpoint status` prints it: nothing is believed
             of another one. Left out, it is the cluster that is seen first.
+        require_approval: Every change waits for an approval, however it is started.
+        snapshot: Every change stores a snapshot first.
+        hash_check: Every change compares the data of all members first.
+        min_voters: Nothing is done that would leave fewer voters.
         nodes: Name of the node on which a member runs, by the member's name; a member that is not here runs on the
             node that is called like it.
         preset: The distribution that set up this machine, a controller: what is left out here is as it has it.
@@ -66,6 +72,10 @@ class ClusterProfile(Section):
     member: MemberProfile | None = None
     remover: Remover = "etcd"
     cluster_id: ClusterId | None = None
+    require_approval: bool = False
+    snapshot: bool = False
+    hash_check: bool = False
+    min_voters: Annotated[int, Field(ge=1, le=MOST_VOTERS)] = 1
     nodes: Annotated[dict[MemberName, NodeName], AfterValidator(one_node_each)] = {}  # noqa: RUF012  # pydantic copies it
     preset: PresetName | None = None
     data_dir: Location | None = None
@@ -86,6 +96,13 @@ class ClusterProfile(Section):
     def _k0s_reads_resources(self) -> Self:
         if self.remover != "etcd" and self.kubernetes is None:
             msg = f'remover = "{self.remover}" is given without a kubernetes table; add it, or leave remover out'
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _snapshots_have_a_place(self) -> Self:
+        if self.snapshot and self.etcd.snapshot_directory is None:
+            msg = "snapshot = true is given without etcd.snapshot_directory; name a folder there"
             raise ValueError(msg)
         return self
 

@@ -16,15 +16,12 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 if TYPE_CHECKING:
-    from etcd_handoff.activity_io import StepResult
     from etcd_handoff.cluster_view import ClusterView, Doubt
 
 with workflow.unsafe.imports_passed_through():
-    from activities.etcd import EtcdActivities
     from activities.etcdmembers import EtcdMemberActivities
     from etcd_handoff import doubts
-    from etcd_handoff.activity_io import CheckLeaderInput
-    from etcd_handoff.operation import drift, node_looks, reconciler, reconciler_details
+    from etcd_handoff.operation import drift, reconciler, reconciler_details
     from etcd_handoff.operation.member_resources import SyncMembersResult, WatchMembersInput, WatchMembersResult
     from etcd_handoff.operation.reconciler_state import (
         ReconcileEtcdMembersRequest,
@@ -34,10 +31,9 @@ with workflow.unsafe.imports_passed_through():
     )
     from etcd_handoff.temporal.converter import invalid_input
     from workflows import activity_calls
+    from workflows.cluster_look import ClusterLook
     from workflows.requested_removals import HEARTBEAT_TIMEOUT, THREE_ATTEMPTS, RequestedRemovals, error_text
 
-LOOK_TIMEOUT: Final = timedelta(minutes=4)
-"""As of a removal: an attempt ends by itself, in a time that follows from the profile."""
 SYNC_TIMEOUT: Final = timedelta(seconds=60)
 LONGEST_HISTORY: Final = 4_000
 """Events after which it continues as new; to replay so many takes about a second of computing."""
@@ -52,8 +48,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
     def __init__(self) -> None:
         super().__init__()
         self._seen: WatchMembersResult | None = None
-        self._silent_nodes: dict[str, float] = {}
-        self._far_nodes: tuple[str, ...] = ()
+        self._look = ClusterLook()
 
     @workflow.run
     async def run(self, request: ReconcileEtcdMembersRequest | None = None) -> None:
@@ -153,15 +148,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
     async def _compare(self, seen: WatchMembersResult) -> None:
         """Compare etcd's list with everything that is known, then act on it."""
         self._update(looks=self._state.looks + 1)
-        report = await workflow.execute_activity_method(
-            EtcdActivities.check_leader,
-            CheckLeaderInput(cluster=self._request.cluster),
-            start_to_close_timeout=LOOK_TIMEOUT,
-            heartbeat_timeout=HEARTBEAT_TIMEOUT,
-            retry_policy=THREE_ATTEMPTS,
-            summary="etcd's own member list",
-        )
-        report = await self._with_nodes(report)
+        report = await self._look.take(self._request.cluster)
         view = report.view
         if view is None:
             self._round_failed(report.step.note)
@@ -171,19 +158,6 @@ class ReconcileEtcdMembers(RequestedRemovals):
             self._round_done(view, "EtcdMembers are not installed; install deploy/crd.yaml")
         else:
             await self._act_on(view, seen)
-
-    async def _with_nodes(self, report: StepResult) -> StepResult:
-        """The look, with what other nodes' workers see of members that its own worker does not reach."""
-        table = report.traits.nodes if report.traits else {}
-        now = workflow.now().timestamp()
-        nodes = node_looks.nodes_to_ask(report, table, self._silent_nodes, now, known=self._far_nodes)
-        if not nodes:
-            return report
-        asking = node_looks.looks_through(self._request.cluster, report, nodes, table)
-        results = await activity_calls.look_through_nodes(asking)
-        report, self._silent_nodes = node_looks.all_together(report, nodes, results, table, self._silent_nodes, now)
-        self._far_nodes = node_looks.far_nodes(report) or self._far_nodes
-        return report
 
     async def _act_on(self, view: ClusterView, seen: WatchMembersResult) -> None:
         """Start removals, and correct EtcdMembers, by a list that nothing contradicts."""

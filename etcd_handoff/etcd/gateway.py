@@ -1,33 +1,28 @@
 """Etcd as the rest of the project sees it: a dozen calls, one attempt each, own errors.
 
 Every endpoint has a channel of its own, so that a call goes where we say and nowhere else; gRPC's own retries are off
-and each call has a deadline. Repeating, failing over and waiting are decisions, made above. An answer counts only as
-the word of the member that its header names.
+and each call has a deadline. Repeating, failing over and waiting are decisions, made above.
 """
 
 from __future__ import annotations
 
-import time
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from etcd_handoff import timing
-from etcd_handoff.errors import EtcdError, UnknownOutcomeError, UnreachableError
-from etcd_handoff.etcd.connections import Call, Connections, any_answer
-from etcd_handoff.etcd.lock import ABSENT, LOCK_KEY, LockAge, LockEntry, lock_value, read_holder
-from etcd_handoff.etcd.observer import Observer, Route
+from etcd_handoff.etcd.connections import Connections, any_answer
+from etcd_handoff.etcd.lock_calls import LockCalls
+from etcd_handoff.etcd.member_calls import MemberCalls
+from etcd_handoff.etcd.observer import Observer
 from etcd_handoff.etcd.port import KeyspaceHash
 from etcd_handoff.etcd.replies import hex_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
-    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.cluster_view import ClusterView, HeardMember
     from etcd_handoff.config import EtcdProfile
-
-LOCK_TRIES: Final = 3
-"""Writes of the lock's key until it is ours: it may be released, or prove to be ours, between two of them."""
 
 
 class EtcdGateway:
@@ -44,10 +39,10 @@ class EtcdGateway:
         self._profile = profile
         self._connections = Connections(profile)
         self._observer = Observer(profile, self._connections, cluster_id)
-        self._lock_values: dict[str, bytes] = {}
+        self._calls = MemberCalls(profile, self._connections, self._observer)
         # As long as its holder may take: to write the key, to look, to look again after a pause, and to propose.
         longest = 2 * profile.call_timeout_seconds + 2 * profile.change_timeout_seconds
-        self._lock_age = LockAge(max(timing.ETCD.lock_stale_seconds, longest + 6))
+        self._lock = LockCalls(self._calls, max(timing.ETCD.lock_stale_seconds, longest + 6))
 
     async def close(self) -> None:
         """Close all connections."""
@@ -73,13 +68,21 @@ class EtcdGateway:
         """
         return await self._observer.observe(tuple(doubtful), leaving)
 
+    async def heard(self) -> tuple[HeardMember, ...]:
+        """What the members at the profile's endpoints say of themselves; those that do not answer are left out.
+
+        A learner gives no member list (etcd `server/etcdserver/api/v3rpc/interceptor.go`, isRPCSupportedForLearner),
+        so where a worker reaches a learner alone, its own word is all that can be had.
+        """
+        return await self._observer.heard()
+
     async def status_of(self, member_id: str) -> tuple[str | None, int]:
         """Leader and term that one member names now; a read of its own knowledge, cheap enough to repeat.
 
         Raises:
             UnreachableError: It did not answer.
         """
-        answer = await self._read_at(member_id, lambda c, t: c.maintenance.status(timeout=t))
+        answer = await self._calls.read_at(member_id, lambda c, t: c.maintenance.status(timeout=t))
         return (hex_id(answer.leader) if answer.leader else None, answer.raftTerm)
 
     async def member_ids(self) -> frozenset[str]:
@@ -97,7 +100,7 @@ class EtcdGateway:
             CompactedError: The member has not reached that revision, or has compacted it.
             UnreachableError: It did not answer.
         """
-        answer = await self._read_at(
+        answer = await self._calls.read_at(
             member_id,
             lambda c, t: c.maintenance.hash_kv(revision=revision, timeout=t),
             self._profile.hash_timeout_seconds,
@@ -149,7 +152,7 @@ class EtcdGateway:
             NotEnoughStartedError: etcd refuses; nothing changed.
             UnknownOutcomeError: No definite answer, or another member gave it: list the members through another one.
         """
-        answer = await self._change_at(
+        answer = await self._calls.change_at(
             via_id,
             lambda c, t: c.cluster.member_remove(int(member_id, 16), timeout=t),
             self._profile.change_timeout_seconds,
@@ -169,7 +172,7 @@ class EtcdGateway:
             NotEnoughStartedError: etcd refuses; nothing changed.
             UnknownOutcomeError: No definite answer, or another member gave it: list the members.
         """
-        answer = await self._change_at(
+        answer = await self._calls.change_at(
             via_id,
             lambda c, t: c.cluster.member_add(list(peer_urls), is_learner=True, timeout=t),
             self._profile.change_timeout_seconds,
@@ -185,7 +188,7 @@ class EtcdGateway:
             NotEnoughStartedError: etcd refuses; nothing changed.
             UnknownOutcomeError: No definite answer, or another member gave it: list the members.
         """
-        await self._change_at(
+        await self._calls.change_at(
             via_id,
             lambda c, t: c.cluster.member_promote(int(member_id, 16), timeout=t),
             self._profile.change_timeout_seconds,
@@ -205,19 +208,7 @@ class EtcdGateway:
             CorruptClusterError: etcd has raised its CORRUPT alarm.
             UnknownOutcomeError: No definite answer.
         """
-        value, expect = lock_value(holder, label), ABSENT
-        self._lock_values[holder] = value
-        for _ in range(LOCK_TRIES):
-            ours, stored = await self._put_lock(via_id, value, expect)
-            if ours:
-                return ""
-            expect = stored or ABSENT
-            other = read_holder(expect.value)
-            # Ours is written anew, so that it does not count as left behind.
-            free = stored is None or other.holder == holder or self._lock_age.is_stale(stored, time.monotonic())
-            if not free:
-                return other.shown
-        return "others, who take it in turns"
+        return await self._lock.acquire(holder, label, via_id)
 
     async def release_lock(self, holder: str, via_id: str) -> None:
         """The lock is not `holder`'s; an entry was committed through `via_id`, whoever had it.
@@ -225,9 +216,7 @@ class EtcdGateway:
         Raises:
             UnknownOutcomeError: No definite answer.
         """
-        _, stored = await self._delete_lock(via_id, self._lock_values.pop(holder, b""))
-        if stored is not None and read_holder(stored.value).holder == holder:  # another worker wrote it for the holder
-            await self._delete_lock(via_id, stored.value)
+        await self._lock.release(holder, via_id)
 
     async def commit_probe(self, via_id: str = "") -> None:
         """An entry that changes nothing was committed, through `via_id` or through anybody.
@@ -243,67 +232,5 @@ class EtcdGateway:
         members = (via_id,) if via_id else self._observer.members
         await any_answer([partial(self._probe, member_id) for member_id in members])
 
-    # --- inside: calls --------------------------------------------------------------------------------------------
-
-    async def _read_at(self, member_id: str, call: Call[Any], timeout_seconds: float | None = None) -> Any:
-        route = self._observer.route(member_id)
-        timeout = timeout_seconds or self._profile.call_timeout_seconds
-        answer = await self._connections.call(route.url, call, timeout, change=False)
-        return self._from(member_id, route, answer, UnreachableError)
-
-    async def _change_at(self, member_id: str, call: Call[Any], timeout_seconds: float) -> Any:
-        route = self._observer.route(member_id)
-        answer = await self._connections.call(route.url, call, timeout_seconds, change=True)
-        # It has been done, through somebody else: what is true now must be read.
-        return self._from(member_id, route, answer, UnknownOutcomeError)
-
-    def _from(self, member_id: str, route: Route, answer: Any, error: type[EtcdError]) -> Any:
-        """The answer, where the member gave it that was asked: a shared URL leads to anybody."""
-        header = (hex_id(answer.header.cluster_id), hex_id(answer.header.member_id))
-        if header == (route.cluster_id, member_id):
-            return answer
-        self._observer.forget(member_id)
-        msg = f"member {header[1]} of cluster {header[0]} answered where member {member_id} was asked"
-        raise error(msg)
-
-    @property
-    def _write_seconds(self) -> float:
-        return max(timing.ETCD.lock_call_seconds, self._profile.call_timeout_seconds)
-
     async def _probe(self, member_id: str) -> None:
-        await self._read_at(member_id, lambda c, t: c.maintenance.alarms(timeout=t), self._write_seconds)
-
-    async def _put_lock(self, via_id: str, value: bytes, expect: LockEntry) -> tuple[bool, LockEntry | None]:
-        """Whether the key was as expected and is ours now; if not, what it is.
-
-        A transaction that may put goes through the raft log whatever its condition says (etcd
-        `server/etcdserver/txn/txn.go`, IsTxnReadonly).
-        """
-
-        def write(channel: Any, timeout: float) -> Any:
-            kv = channel.kv
-            same = [
-                kv.txn_compare_create_revision(LOCK_KEY, expect.created),
-                kv.txn_compare_version(LOCK_KEY, expect.version),
-            ]
-            return kv.txn(same, [kv.txn_op_put(LOCK_KEY, value)], [kv.txn_op_get(LOCK_KEY)], timeout=timeout)
-
-        return _entry(await self._change_at(via_id, write, self._write_seconds))
-
-    async def _delete_lock(self, via_id: str, value: bytes) -> tuple[bool, LockEntry | None]:
-        """Whether the key held this value and is deleted; if not, what it is."""
-
-        def write(channel: Any, timeout: float) -> Any:
-            kv = channel.kv
-            same = [kv.txn_compare_value(LOCK_KEY, value)]
-            return kv.txn(same, [kv.txn_op_delete(LOCK_KEY)], [kv.txn_op_get(LOCK_KEY)], timeout=timeout)
-
-        return _entry(await self._change_at(via_id, write, self._write_seconds))
-
-
-def _entry(answer: Any) -> tuple[bool, LockEntry | None]:
-    """Whether a transaction on the lock's key took place, else what it found there."""
-    if answer.succeeded:
-        return True, None
-    stored = answer.responses[0].response_range.kvs
-    return False, LockEntry(stored[0].value, stored[0].create_revision, stored[0].version) if stored else None
+        await self._calls.read_at(member_id, lambda c, t: c.maintenance.alarms(timeout=t), self._calls.write_seconds)

@@ -36,7 +36,8 @@ class LabOptions:
             of its own. Left out, it comes as their administrator.
         isolated: Whether each node has a network namespace of its own, as controllers of k0s are machines of their own:
             its etcd listens for clients on 127.0.0.1:2379 there alone, as all members advertise, with k0s's
-            certificates. Needs root or CAP_NET_ADMIN and CAP_SYS_ADMIN, trustme, and no `network`.
+            certificates. Needs root, or namespaces in which it has root's rights
+            (`etcd_handoff.lab.isolation.enter_own_namespace`), trustme, and no `network`.
         node_names: With `isolated`: names of the nodes, where they are not those of their members.
         hanging_disks: Whether the disks of etcd members can be made to hang; see `etcd_handoff.lab.disk`.
         progress: Told what is happening.

@@ -36,10 +36,11 @@ def failed_step(kind: str, text: str, *, pinned: bool) -> Failure | None:
     return Failure(kind, text)
 
 
-def inconsistent(note: str) -> Failure:
+def inconsistent(note: str, *, adds: bool = False) -> Failure:
     """The contract's failure for members that do not hold the same data."""
-    text = f"{Reason.DATA_INCONSISTENT}: the members' data differ at {note}; find the sick member before one leaves"
-    return Failure(FailureType.REMOVAL_REFUSED, text)
+    before = "another one copies them" if adds else "one leaves"
+    text = f"{Reason.DATA_INCONSISTENT}: the members' data differ at {note}; find the sick member before {before}"
+    return Failure(FailureType.CHANGE_REFUSED if adds else FailureType.REMOVAL_REFUSED, text)
 
 
 def no_leave(note: str) -> Failure:

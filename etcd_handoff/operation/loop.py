@@ -9,17 +9,23 @@ concern has its own module:
     identity      who is meant
     observation   looking, and what is learned from a look
     node_looks    looks through the workers of other nodes
+    node_hashes   hashes of members that those workers alone reach
     gates         approval, hash check, snapshot
     queueing      the turn to change the cluster
     removal       the steps of a removal: transfer, election, removal
     addition      the steps of an addition: learner, promotion
+    membership    the parts of a larger change: which addition or removal is next
     strategy      which of these two it is
     member_process
                   the etcd process on the member's node
     leave         the order to k0s, where k0s removes members
+    learner       how far the learner of an addition has come
     waiting       pauses, and giving up
+    withdrawal    a learner leaves again whose addition was cancelled
+    pausing       holding it until somebody lets it go on
     ending        cancelling, failing, the result
     recording     writing the EtcdMember
+    departed      what still runs of a member that is out
 
 Another operation has its own goal, its own steps beside `removal` and `addition`, and shares the rest.
 """
@@ -29,20 +35,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.operation import (
+    departed,
     ending,
     failures,
     gates,
     identity,
     leave,
     member_process,
+    membership,
     node_looks,
     observation,
+    pausing,
     proposal,
     queueing,
     recording,
     strategy,
     texts,
     waiting,
+    withdrawal,
 )
 from etcd_handoff.operation.commands import (
     Activity,
@@ -51,10 +61,12 @@ from etcd_handoff.operation.commands import (
     DescribeWorker,
     FindResource,
     HandRecordOver,
+    HashThroughNodes,
     LookThroughNodes,
     Observe,
     ReadLeave,
     RequestLeave,
+    SeeDeparted,
     StepFailure,
     TakeSnapshot,
     Until,
@@ -64,6 +76,7 @@ from etcd_handoff.operation.commands import (
 from etcd_handoff.operation.member_process import PreflightMember, StartMember
 from etcd_handoff.operation.phases import LeaveStep, LookDue
 from etcd_handoff.operation.state import Decided, OperationState
+from etcd_handoff.operation.withdrawal import TakeLearnerOut
 from etcd_handoff.planning import Blocked, Done, Refused, plan
 
 if TYPE_CHECKING:
@@ -93,6 +106,8 @@ def decide(state: OperationState, now: float) -> Decided:
 
 def _decide(state: OperationState, now: float) -> Decided | OperationState:
     """A command, or the state after something that needs none."""
+    if state.held and state.half_look is None:
+        return pausing.decide(state)
     return _under_way(state, now) or _afresh(state, now)
 
 
@@ -137,13 +152,17 @@ def _plan(state: OperationState, view: ClusterView, now: float) -> Decided | Ope
 
 def _follow(state: OperationState, decision: Decision, now: float) -> Decided | OperationState:
     """What the planner's decision means for the operation."""
+    if isinstance(decision, Blocked | Refused) and state.view and (other := membership.reconsidered(state, state.view)):
+        return other
     if isinstance(decision, Refused):
         return state.failing(failures.refusal(decision, strategy.of(state).REFUSAL))
     if state.request.dry_run:
         return ending.planned(state, decision)
     if isinstance(decision, Blocked):
         return strategy.of(state).blocked(state, decision)
-    return state.finishing() if isinstance(decision, Done) else _advance(state, decision, now)
+    if isinstance(decision, Done):
+        return strategy.of(state).done(state, now)
+    return _advance(state, decision, now)
 
 
 def _advance(state: OperationState, step: object, now: float) -> Decided | OperationState:
@@ -176,8 +195,8 @@ def apply(state: OperationState, command: Effect, result: Any, now: float) -> Op
             after = identity.resource_found(state, result)
         case DescribeWorker():
             after = state.changed(traits=result)
-        case CheckHash():
-            after = gates.hash_checked(state, result, now)
+        case CheckHash() | HashThroughNodes():
+            after = gates.hashed(state, result, now)
         case TakeSnapshot():
             after = gates.snapshot_taken(state, result, now)
         case AskQueue():
@@ -200,8 +219,12 @@ def _acted(state: OperationState, command: Activity | HandRecordOver, result: An
             after = member_process.applied(state, command, result, now)
         case WriteStatus():
             after = recording.written(state, result)
+        case SeeDeparted():
+            after = departed.seen(state, result)
         case HandRecordOver():
             after = recording.handed_over(state, command, now)
+        case TakeLearnerOut():
+            after = withdrawal.tried(state, result)
         case _:
             after = strategy.of(state).applied(state, command, result, now)
     return after
@@ -215,16 +238,26 @@ def _waited(state: OperationState, until: Until, now: float) -> OperationState:
             return queueing.waited(state)
         case Until.RECHECK:
             return waiting.paused(state, now)
+        case Until.RESUME:
+            return pausing.resumed(state)
         case Until.TIME:
-            return recording.rested(state)
+            return recording.rested(state) if state.ending else state.changed(look_due=LookDue.PATIENT)
 
 
 def _failed(state: OperationState, command: Effect, failure: StepFailure, now: float) -> OperationState:
-    """The state after an activity has failed in all its attempts: it is waited for like anything else."""
-    if isinstance(command, WriteStatus):
-        return recording.not_written(state, failure, now)
-    if isinstance(command, PreflightMember | StartMember):
-        return member_process.failed(state, command, failure, now)
+    """The state after an activity has failed in all its attempts."""
+    match command:
+        case WriteStatus():
+            return recording.not_written(state, failure, now)
+        case PreflightMember() | StartMember():
+            return member_process.failed(state, command, failure, now)
+        case TakeLearnerOut():
+            return withdrawal.failed(state)
+    return _waited_for(state, command, failure, now)
+
+
+def _waited_for(state: OperationState, command: Effect, failure: StepFailure, now: float) -> OperationState:
+    """The state after such a failure of anything else: it is waited for like all that may pass by itself."""
     if isinstance(command, Observe):
         state = state.changed(view=None)  # what was seen before is no word on what is true now
     if isinstance(command, Activity) and command.proposes:

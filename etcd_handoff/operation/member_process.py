@@ -69,7 +69,7 @@ class ArchiveMember(Activity):
 
 def before_adding(state: OperationState, now: float) -> Decided | None:
     """A look at the node, if one is due; None when nothing is known there that keeps etcd from joining."""
-    process = state.process
+    process = state.joining.process
     asked = process.asked_at is not None and now - process.asked_at <= READY_SECONDS
     if process.command is False or asked:
         return None
@@ -88,7 +88,7 @@ def starting(state: OperationState, settings: Mapping[str, str]) -> Decided | No
         state: The state; the learner has been added and has not started.
         settings: What etcd is to be started with.
     """
-    process = state.process
+    process = state.joining.process
     rest = ASK_AGAIN_SECONDS if process.command is None else START_AGAIN_SECONDS if process.starts is not None else 0.0
     rested = process.asked_at is None or state.since - process.asked_at >= rest
     if process.command is False or not rested:
@@ -125,7 +125,7 @@ def applied(
     state: OperationState, command: PreflightMember | StartMember, report: ProcessResult, now: float
 ) -> OperationState:
     """The state after a node has been looked at, or the learner's process has been started there."""
-    state = state.changed(process=NodeProcess(command=report.command, asked_at=now))
+    state = state.with_joining(process=NodeProcess(command=report.command, asked_at=now))
     if not report.command:
         return state
     if isinstance(command, PreflightMember):
@@ -142,8 +142,8 @@ def failed(
     state: OperationState, command: PreflightMember | StartMember, failure: StepFailure, now: float
 ) -> OperationState:
     """The state after no worker of the node has answered: without one it is a person's to start etcd."""
-    known = state.process.command
-    state = state.changed(process=NodeProcess(command=known, asked_at=now))
+    known = state.joining.process.command
+    state = state.with_joining(process=NodeProcess(command=known, asked_at=now))
     if not known and (not failure.taken or failure.kind in WITHOUT):
         return state
     text = f"{failure.step} fails: {failure.text}"
@@ -154,7 +154,7 @@ def failed(
 
 def told(state: OperationState) -> OperationState:
     """The state that waits for the start, with what has come of it on the node."""
-    process, blocked = state.process, state.blocked
+    process, blocked = state.joining.process, state.blocked
     if blocked is None or blocked.reason is not Reason.LEARNER_NOT_STARTED or process.starts is None:
         return state
     node = _node(state)
@@ -170,7 +170,7 @@ def told(state: OperationState) -> OperationState:
 
 
 def _not_ready(state: OperationState, command: PreflightMember, why: str) -> OperationState:
-    state = state.changed(process=NodeProcess(command=state.process.command))
+    state = state.with_joining(process=NodeProcess(command=state.joining.process.command))
     return state.blocked_by(
         Blocked(
             Reason.NODE_NOT_READY,
@@ -181,8 +181,8 @@ def _not_ready(state: OperationState, command: PreflightMember, why: str) -> Ope
 
 
 def _tried(state: OperationState, error: str) -> OperationState:
-    known = state.process.model_copy(update={"command": True, "starts": not error, "error": error})
-    return state.changed(process=known)
+    known = state.joining.process.model_copy(update={"command": True, "starts": not error, "error": error})
+    return state.with_joining(process=known)
 
 
 # --- what a node must be like -----------------------------------------------------------------------------------------

@@ -20,16 +20,18 @@ from etcd_handoff.planning.decisions import (
     Reason,
     Refused,
     Remove,
+    StartAddition,
+    StartRemoval,
     Transfer,
 )
-from etcd_handoff.planning.goals import MemberAbsent
+from etcd_handoff.planning.goals import Joiner, MemberAbsent, MemberPresent, MembersChanged
 from etcd_handoff.planning.leadership import CAUGHT_UP_ENTRIES
 from etcd_handoff.planning.projection import after
 from etcd_handoff.planning.wording import ailments, lags, names
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView, MemberView
-    from etcd_handoff.planning.goals import Goal, MemberPresent
+    from etcd_handoff.planning.goals import Goal
     from etcd_handoff.planning.projection import Projection
 
 # --- what forbids a change of the members --------------------------------------------------------------------
@@ -131,13 +133,17 @@ def obstacle_to_joining(view: ClusterView, goal: MemberPresent) -> Blocked | Ref
     """The first reason why the wanted member must not be added as a learner now; it is not listed yet.
 
     Room for its vote is demanded before: etcd itself refuses the learner else (etcd `server/etcdserver/server.go`,
-    mayAddMember), and nobody gains by one that cannot be promoted.
+    mayAddMember), and nobody gains by one that cannot be promoted. So the voters of which etcd demands that they are
+    connected for the quorum that results are there by then.
     """
     return (
         joining.peer_url_taken(view, goal)
         or obstacle(view, leaving=None)
+        or joining.etcd_bug(view)
         or joining.no_space(view)
+        or joining.learner_in_the_way(view)
         or joining.change_pending(view)
+        or joining.add_would_be_refused(view, view.member(leadership.via(view)))
     )
 
 
@@ -148,6 +154,7 @@ def obstacle_to_promotion(view: ClusterView, learner: MemberView) -> Blocked | R
     """
     return (
         obstacle(view, leaving=None)
+        or joining.etcd_bug(view)
         or joining.no_space(view)
         or joining.not_running(view, learner)
         or joining.learner_lags(view, learner)
@@ -167,9 +174,13 @@ def check(view: ClusterView, goal: Goal, decision: Decision) -> Decision:
     """
     if isinstance(decision, Blocked | Refused):
         return decision
-    if isinstance(goal, MemberAbsent):
-        return _unsafe_removal(view, goal, decision) or decision
-    return _unsafe_addition(view, goal, decision) or decision
+    match goal:
+        case MemberAbsent():
+            return _unsafe_removal(view, goal, decision) or decision
+        case MemberPresent():
+            return _unsafe_addition(view, goal, decision) or decision
+        case MembersChanged():
+            return _unsafe_part(view, goal, decision) or decision
 
 
 def _unsafe_removal(view: ClusterView, goal: MemberAbsent, decision: Decision) -> Blocked | Refused | None:
@@ -181,18 +192,18 @@ def _unsafe_removal(view: ClusterView, goal: MemberAbsent, decision: Decision) -
     if found := obstacle(view, leaving=target):
         return found
     if isinstance(decision, Transfer):
-        return _bad_transfer(view, target, decision)
+        return _bad_transfer(view, target, decision, goal)
     if not isinstance(decision, Remove):
         return _stopped(decision, "it is no step of a removal")
     leads = view.leadership is None or view.leadership.id == target.id
     return _stopped(decision, f"{target.label} leads") if leads else _bad_via(view, decision, target.id)
 
 
-def _bad_transfer(view: ClusterView, target: MemberView, step: Transfer) -> Blocked | None:
+def _bad_transfer(view: ClusterView, target: MemberView, step: Transfer, goal: MemberAbsent) -> Blocked | None:
     leader = view.leadership
     if leader is None or (leader.id, leader.term) != (target.id, step.term):
         return _stopped(step, f"{target.label} does not lead at term {step.term}")
-    if step.transferee_id not in {m.id for m in leadership.candidates(view, target.id)}:
+    if step.transferee_id not in {m.id for m in leadership.candidates(view, target.id, goal.leaving_later)}:
         return _stopped(step, f"{view.label(step.transferee_id)} cannot take over")
     return None
 
@@ -211,6 +222,25 @@ def _unsafe_addition(view: ClusterView, goal: MemberPresent, decision: Decision)
     if member is None or not member.is_learner or member.id != decision.learner_id:
         return _stopped(decision, f"{view.label(decision.learner_id)} is not the learner that was added")
     return obstacle_to_promotion(view, member) or _bad_via(view, decision)
+
+
+def _unsafe_part(view: ClusterView, goal: MembersChanged, decision: Decision) -> Blocked | Refused | None:
+    """Whether a part begins that must not; what the part then does is checked by itself."""
+    left = [m.label for m in view.members if not goal.stays(m)]
+    there = [goal.member_in(view, joiner) for joiner in goal.joins]
+    match decision:
+        case Done():
+            missing = any(m is None or m.is_learner or not m.name for m in there)
+            return _stopped(decision, "it is not what is wanted") if left or missing else None
+        case StartAddition():
+            wanted = Joiner(decision.name, decision.peer_urls) in goal.joins
+            return None if wanted else _stopped(decision, "nobody wants it to join")
+        case StartRemoval():
+            target = view.member(decision.member_id)
+            if target is None or goal.stays(target):
+                return _stopped(decision, "nobody wants it to leave")
+            return obstacle(view, leaving=target)
+    return _stopped(decision, "it is no part of a larger change")
 
 
 def _bad_via(view: ClusterView, step: Remove | AddLearner | PromoteLearner, leaving: str = "") -> Blocked | None:

@@ -113,8 +113,8 @@ def table(found: list[Finding]) -> str:
         "| fault | cases | ended well | after mending | refused safely | broken | longest write gap, ms | median, ms |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for fault in dict.fromkeys(finding.name.rpartition("/")[2] for finding in found):
-        of_it = [finding for finding in found if finding.name.endswith(f"/{fault}")]
+    for fault in dict.fromkeys(_row(finding) for finding in found):
+        of_it = [finding for finding in found if _row(finding) == fault]
         ends, gaps = Counter(finding.ended for finding in of_it), sorted(finding.gap_ms for finding in of_it)
         lines.append(
             f"| {fault} | {len(of_it)} | {ends['well']} | {ends['after mending']} | {ends['refused safely']} "
@@ -123,3 +123,9 @@ def table(found: list[Finding]) -> str:
         )
     broken = [f"- `{finding.name}`: {finding.said}" for finding in found if finding.ended == "broken"]
     return "\n".join([*lines, *(["", "Broken:", "", *broken] if broken else [])]) + "\n"
+
+
+def _row(finding: Finding) -> str:
+    """The row of the table that a case counts in: that of its fault, which isolated cases have for themselves."""
+    mode = "isolated/" if finding.name.startswith("isolated/") else ""
+    return f"{mode}{finding.name.rpartition('/')[2]}"

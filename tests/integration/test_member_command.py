@@ -11,7 +11,7 @@ import pytest
 from etcd_handoff.data_directory import Identity, identity
 from etcd_handoff.lab import Role
 from tests.integration.member_hooks import end_all, etcd_on, profile
-from tests.integration.test_add_member import add, blocked, leave
+from tests.integration.additions import add, out, stands
 from tests.unit.wal import written
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ async def left_with_command(b: Bench, tmp_path: Path) -> tuple[str, Node, Member
     """The leader, and the node of a member that has left, whose worker now has a command for etcd."""
     b.stack.callback(end_all, tmp_path)
     leader = await b.lab.leader()
-    node = await leave(b, b.lab.others(leader)[0].name)
+    node = await out(b.lab, b.lab.others(leader)[0].name)
     if node.name in b.lab.options.workers:
         await b.lab.kill(Role.WORKER, node.name)
     return leader, node, await worker_with_command(b, node, tmp_path / "hooked")
@@ -71,7 +71,7 @@ async def test_nothing_is_added_on_a_node_with_the_data_of_another(bench: MakeBe
         assert member.data_dir is not None
         written(member.data_dir, Identity("beef", "1"))
         addition = await add(b, node)
-        progress = await blocked(addition, "NodeNotReady")
+        progress = await stands(addition, "Blocked", "NodeNotReady")
         assert "holds data of member 1 of cluster beef" in progress.doing
         assert len(await b.lab.members(leader)) == 2
         shutil.rmtree(member.data_dir)

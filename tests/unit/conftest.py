@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 settings.register_profile("unit", deadline=None)  # a busy machine is no failure
 settings.load_profile("unit")
+
+
+@pytest.fixture
+def config_file(tmp_path: Path) -> Path:
+    """A configuration file in a folder of its own; nothing is in it yet."""
+    return tmp_path / "etcd-handoff.toml"

@@ -162,7 +162,7 @@ def waits(after: OperationState) -> Blocked:
 def test_worker_that_is_lost_between_preflight_and_start_is_named() -> None:
     """The node has a command, so nobody is to start etcd behind its back without knowing why."""
     known = looked({})
-    learner = state(D).changed(process=known.process)
+    learner = state(D).with_joining(process=known.joining.process)
     asked = command(member_process.starting(learner, JOIN))
     assert isinstance(asked, StartMember)
     after = member_process.failed(learner, asked, NO_WORKER, NOW)
@@ -195,7 +195,7 @@ def test_started_learner_is_waited_for_and_a_failed_start_says_why() -> None:
         (again, "etcd runs on node3"),
         (failed, "no unit"),
         (
-            broken.changed(process=broken.process.model_copy(update={"command": True})),
+            broken.with_joining(process=broken.joining.process.model_copy(update={"command": True})),
             "start_member fails: it took too",
         ),
     ):
@@ -211,7 +211,7 @@ def test_started_learner_is_waited_for_and_a_failed_start_says_why() -> None:
 def test_other_reasons_to_wait_stay_as_they_are() -> None:
     """What is known of the process says nothing about them."""
     lags = Blocked(Reason.LEARNER_LAGS, "seen", "unblocks")
-    tried = state(D).changed(process=NodeProcess(command=True, starts=False, error="x"))
+    tried = state(D).with_joining(process=NodeProcess(command=True, starts=False, error="x"))
     assert member_process.told(tried.blocked_by(lags)).blocked == lags
 
 

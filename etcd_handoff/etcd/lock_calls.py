@@ -1,0 +1,86 @@
+"""Transactions that acquire and release the lock in etcd; each commits an entry, whoever holds the lock."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from etcd_handoff.etcd.lock import ABSENT, LOCK_KEY, LockAge, LockEntry, lock_value, read_holder
+
+if TYPE_CHECKING:
+    from etcd_handoff.etcd.member_calls import MemberCalls
+
+LOCK_TRIES: Final = 3
+"""Writes of the lock's key until it is ours: it may be released, or prove to be ours, between two of them."""
+
+
+class LockCalls:
+    """The lock in one etcd cluster.
+
+    Args:
+        calls: Calls to the cluster's members.
+        stale_seconds: After how many seconds without a write of its key the lock counts as left behind.
+    """
+
+    def __init__(self, calls: MemberCalls, stale_seconds: float) -> None:
+        self._calls = calls
+        self._values: dict[str, bytes] = {}
+        """What the key holds, by holder that acquired the lock here."""
+        self.age = LockAge(stale_seconds)
+
+    async def acquire(self, holder: str, label: str, via_id: str) -> str:
+        """See `EtcdGateway.acquire_lock`."""
+        value, expect = lock_value(holder, label), ABSENT
+        self._values[holder] = value
+        for _ in range(LOCK_TRIES):
+            ours, stored = await self._put(via_id, value, expect)
+            if ours:
+                return ""
+            expect = stored or ABSENT
+            other = read_holder(expect.value)
+            # Ours is written anew, so that it does not count as left behind.
+            free = stored is None or other.holder == holder or self.age.is_stale(stored, time.monotonic())
+            if not free:
+                return other.shown
+        return "others, who take it in turns"
+
+    async def release(self, holder: str, via_id: str) -> None:
+        """See `EtcdGateway.release_lock`."""
+        _, stored = await self._delete(via_id, self._values.pop(holder, b""))
+        if stored is not None and read_holder(stored.value).holder == holder:  # another worker wrote it for the holder
+            await self._delete(via_id, stored.value)
+
+    async def _put(self, via_id: str, value: bytes, expect: LockEntry) -> tuple[bool, LockEntry | None]:
+        """Whether the key was as expected and is ours now; if not, what it is.
+
+        A transaction that may put goes through the raft log whatever its condition says (etcd
+        `server/etcdserver/txn/txn.go`, IsTxnReadonly).
+        """
+
+        def write(channel: Any, timeout: float) -> Any:
+            kv = channel.kv
+            same = [
+                kv.txn_compare_create_revision(LOCK_KEY, expect.created),
+                kv.txn_compare_version(LOCK_KEY, expect.version),
+            ]
+            return kv.txn(same, [kv.txn_op_put(LOCK_KEY, value)], [kv.txn_op_get(LOCK_KEY)], timeout=timeout)
+
+        return _entry(await self._calls.change_at(via_id, write, self._calls.write_seconds))
+
+    async def _delete(self, via_id: str, value: bytes) -> tuple[bool, LockEntry | None]:
+        """Whether the key held this value and is deleted; if not, what it is."""
+
+        def write(channel: Any, timeout: float) -> Any:
+            kv = channel.kv
+            same = [kv.txn_compare_value(LOCK_KEY, value)]
+            return kv.txn(same, [kv.txn_op_delete(LOCK_KEY)], [kv.txn_op_get(LOCK_KEY)], timeout=timeout)
+
+        return _entry(await self._calls.change_at(via_id, write, self._calls.write_seconds))
+
+
+def _entry(answer: Any) -> tuple[bool, LockEntry | None]:
+    """Whether a transaction on the lock's key took place, else what it found there."""
+    if answer.succeeded:
+        return True, None
+    stored = answer.responses[0].response_range.kvs
+    return False, LockEntry(stored[0].value, stored[0].create_revision, stored[0].version) if stored else None

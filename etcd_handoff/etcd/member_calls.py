@@ -1,0 +1,65 @@
+"""Calls that one member is to answer: an answer counts only as the word of the member that its header names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from etcd_handoff import timing
+from etcd_handoff.errors import EtcdError, UnknownOutcomeError, UnreachableError
+from etcd_handoff.etcd.replies import hex_id
+
+if TYPE_CHECKING:
+    from etcd_handoff.config import EtcdProfile
+    from etcd_handoff.etcd.connections import Call, Connections
+    from etcd_handoff.etcd.observer import Observer, Route
+
+
+class MemberCalls:
+    """Calls to single members of one cluster.
+
+    Args:
+        profile: How to reach the members.
+        connections: Channels to them.
+        observer: It knows where each member answered last.
+    """
+
+    def __init__(self, profile: EtcdProfile, connections: Connections, observer: Observer) -> None:
+        self._profile = profile
+        self._connections = connections
+        self._observer = observer
+
+    @property
+    def write_seconds(self) -> float:
+        """Time-out of a small write."""
+        return max(timing.ETCD.lock_call_seconds, self._profile.call_timeout_seconds)
+
+    async def read_at(self, member_id: str, call: Call[Any], timeout_seconds: float | None = None) -> Any:
+        """The member's answer to a call that changes nothing; the profile's time-out where none is given.
+
+        Raises:
+            UnreachableError: It did not answer, or another member did.
+        """
+        route = self._observer.route(member_id)
+        timeout = timeout_seconds or self._profile.call_timeout_seconds
+        answer = await self._connections.call(route.url, call, timeout, change=False)
+        return self._from(member_id, route, answer, UnreachableError)
+
+    async def change_at(self, member_id: str, call: Call[Any], timeout_seconds: float) -> Any:
+        """The member's answer to a call that changes something.
+
+        Raises:
+            UnknownOutcomeError: No definite answer, or another member gave it.
+        """
+        route = self._observer.route(member_id)
+        answer = await self._connections.call(route.url, call, timeout_seconds, change=True)
+        # It has been done, through somebody else: what is true now must be read.
+        return self._from(member_id, route, answer, UnknownOutcomeError)
+
+    def _from(self, member_id: str, route: Route, answer: Any, error: type[EtcdError]) -> Any:
+        """The answer, where the member gave it that was asked: a shared URL leads to anybody."""
+        header = (hex_id(answer.header.cluster_id), hex_id(answer.header.member_id))
+        if header == (route.cluster_id, member_id):
+            return answer
+        self._observer.forget(member_id)
+        msg = f"member {header[1]} of cluster {header[0]} answered where member {member_id} was asked"
+        raise error(msg)

@@ -1,0 +1,57 @@
+"""The look at etcd's member list that each round of a reconciler begins with."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from temporalio import workflow
+
+if TYPE_CHECKING:
+    from etcd_handoff.activity_io import StepResult
+
+with workflow.unsafe.imports_passed_through():
+    from activities.etcd import EtcdActivities
+    from etcd_handoff.activity_io import CheckLeaderInput
+    from etcd_handoff.operation import node_looks
+    from workflows import activity_calls
+    from workflows.requested_removals import HEARTBEAT_TIMEOUT, THREE_ATTEMPTS
+
+LOOK_TIMEOUT: Final = timedelta(minutes=4)
+"""As of a removal: an attempt ends by itself, in a time that follows from the profile."""
+
+
+class ClusterLook:
+    """Looks at one cluster; between looks it knows which nodes to ask and which were silent."""
+
+    def __init__(self) -> None:
+        self._silent_nodes: dict[str, float] = {}
+        self._far_nodes: tuple[str, ...] = ()
+
+    async def take(self, cluster: str) -> StepResult:
+        """What a worker sees, together with what other nodes' workers see of members that it does not reach.
+
+        Args:
+            cluster: Cluster profile.
+
+        Raises:
+            ActivityError: All attempts failed, or it was cancelled.
+        """
+        report = await workflow.execute_activity_method(
+            EtcdActivities.check_leader,
+            CheckLeaderInput(cluster=cluster),
+            start_to_close_timeout=LOOK_TIMEOUT,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=THREE_ATTEMPTS,
+            summary="etcd's own member list",
+        )
+        table = report.traits.nodes if report.traits else {}
+        now = workflow.now().timestamp()
+        nodes = node_looks.nodes_to_ask(report, table, self._silent_nodes, now, known=self._far_nodes)
+        if not nodes:
+            return report
+        asking = node_looks.looks_through(cluster, report, nodes, table)
+        results = await activity_calls.look_through_nodes(asking)
+        report, self._silent_nodes = node_looks.all_together(report, nodes, results, table, self._silent_nodes, now)
+        self._far_nodes = node_looks.far_nodes(report) or self._far_nodes
+        return report
