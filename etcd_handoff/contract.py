@@ -205,6 +205,10 @@ class StepOutcome(StrEnum):
     INCONSISTENT = "inconsistent"
     SAVED = "saved"
     REQUESTED = "requested"
+    STARTED = "started"
+    STOPPED = "stopped"
+    ARCHIVED = "archived"
+    NO_COMMAND = "no-command"
     FAILED = "failed"
 
 

@@ -123,6 +123,10 @@ class StepTiming:
     """Pause between hashes that could not be compared: a compaction lay between them."""
     unfinished_snapshot_seconds: float = 2 * 3600.0
     """An unfinished file that has not been written for so long belongs to nobody any more."""
+    process_pause_seconds: float = 0.25
+    """Pause between questions whether a process has started or ended; each runs the node's command."""
+    process_settles_seconds: float = 1.0
+    """A process that still runs so long after its start has read its flags and its data."""
     failpoint_poll_seconds: float = 0.01
     """Pause between looks for the file that lets a process go that a test holds at a failpoint."""
 

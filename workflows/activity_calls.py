@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.departed import DepartedActivities
     from activities.etcd import EtcdActivities
     from activities.hash_and_snapshot import HashAndSnapshotActivities
+    from activities.member_process import MemberProcessActivities
     from activities.member_status import KubernetesActivities
     from activities.worker_info import WorkerActivities
     from etcd_handoff.contract import node_queue
@@ -39,6 +40,7 @@ with workflow.unsafe.imports_passed_through():
         WriteStatus,
     )
     from etcd_handoff.operation.learner import AwaitSync
+    from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
     from etcd_handoff.operation.withdrawal import TakeLearnerOut
     from workflows.failures import attempts_of, was_taken, was_tried, why_it_failed
     from workflows.record_status import RecordStatus
@@ -67,6 +69,8 @@ HASH_TIMEOUT: Final = timedelta(minutes=25)
 """Two rounds of hashes, each up to the longest `hash_timeout_seconds`."""
 DEPARTED_TIMEOUT: Final = timedelta(seconds=4)
 SNAPSHOT_TIMEOUT: Final = timedelta(hours=1)
+PROCESS_TIMEOUT: Final = timedelta(hours=1)
+"""Never reached either: the profile bounds each run of a node's command, by at most 10 minutes."""
 NODE_START_TIMEOUT: Final = timedelta(seconds=2)
 """A worker that serves its node's queue takes a task within milliseconds; after this the node counts as one without."""
 NODE_LOOK_START_TIMEOUT: Final = timedelta(seconds=1)
@@ -80,6 +84,8 @@ DEPARTED: Final = "departed-etcd"
 """Name of the patch from which on it is seen whether the etcd of a member that is out still runs."""
 NODE_HASHES: Final = "node-hashes"
 """Name of the patch from which on nodes are asked for hashes of their own members."""
+MEMBER_PROCESSES: Final = "member-processes"
+"""Name of the patch from which on an addition asks the new member's node."""
 ATTEMPTS: Final = 15
 RETRY: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=10),
@@ -130,6 +136,12 @@ CALLS: Final[dict[type[Activity], Call]] = {
     FindResource: Call(KubernetesActivities.find_resource, RECORD_TIMEOUT),
     ReadLeave: Call(KubernetesActivities.read_leave, RECORD_TIMEOUT),
     RequestLeave: Call(KubernetesActivities.request_leave, RECORD_TIMEOUT),
+    PreflightMember: Call(
+        MemberProcessActivities.preflight_member, PROCESS_TIMEOUT, takes_minutes=True, retry=RETRY_LONG
+    ),
+    StartMember: Call(MemberProcessActivities.start_member, PROCESS_TIMEOUT, takes_minutes=True, retry=RETRY_LONG),
+    StopMember: Call(MemberProcessActivities.stop_member, PROCESS_TIMEOUT, takes_minutes=True, retry=RETRY_LONG),
+    ArchiveMember: Call(MemberProcessActivities.archive_member, PROCESS_TIMEOUT, takes_minutes=True, retry=RETRY_LONG),
     SeeDeparted: Call(DepartedActivities.see_departed, DEPARTED_TIMEOUT, retry=ONCE, start=NODE_LOOK_START_TIMEOUT),
     WriteStatus: Call(KubernetesActivities.update_status, RECORD_TIMEOUT, retry=UNTIL_TIME_IS_UP),
 }
@@ -144,7 +156,10 @@ async def activity(command: Activity) -> Any:
     Raises:
         ActivityError: It was cancelled.
     """
-    return await _called(command, CALLS[type(command)])
+    call = CALLS[type(command)]
+    if isinstance(command, PreflightMember | StartMember) and not workflow.patched(MEMBER_PROCESSES):
+        return StepFailure(call.method.__name__, "", "this run began before nodes were asked", taken=False)
+    return await _called(command, call)
 
 
 async def see_departed(command: SeeDeparted) -> Any:

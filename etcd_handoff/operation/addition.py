@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.activity_io import AdditionInput  # noqa: TC001  # pydantic reads the field's type
 from etcd_handoff.contract import AdditionResult, FailureType, HandoffState, Outcome, StepOutcome
-from etcd_handoff.operation import failures, identity, join, learner, observation, proposal, recording, texts, waiting
+from etcd_handoff.operation import (
+    failures,
+    gates,
+    identity,
+    join,
+    learner,
+    member_process,
+    observation,
+    proposal,
+    recording,
+    texts,
+    waiting,
+)
 from etcd_handoff.operation.commands import Activity, Failure, Until, Wait
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.phases import LookDue
@@ -74,15 +86,20 @@ def goal(state: OperationState) -> MemberPresent:
     return learner.wanted(state, state.target.cluster_id)
 
 
-def blocked(state: OperationState, decision: Blocked) -> OperationState:
-    """It waits, and says how to start the member when that is what it waits for."""
-    return learner.waits(state, decision)
+def blocked(state: OperationState, decision: Blocked) -> Decided | OperationState:
+    """It waits; when that is for the member's start, it starts it where it can, and says how to where it cannot."""
+    settings = join.configuration(state) if decision.reason is Reason.LEARNER_NOT_STARTED else {}
+    if settings and not gates.awaits_approval(state) and (start := member_process.starting(state, settings)):
+        return start
+    return member_process.told(learner.waits(state, decision))
 
 
 def decide(state: OperationState, step: object, now: float) -> Decided | OperationState:
     """The step that the planner has answered with; too many in a row are a reason to wait."""
     if state.steps_since_pause >= texts.STEPS_WITHOUT_PAUSE:
         return state.blocked_by(texts.unsettled(state.steps))
+    if isinstance(step, AddLearner) and (look := member_process.before_adding(state, now)):
+        return look
     state = learner.noted(state.changed(steps_since_pause=state.steps_since_pause + 1))
     if isinstance(step, PromoteLearner) and not state.joining.in_sync:
         return learner.confirm(state)

@@ -16,6 +16,8 @@ concern has its own module:
     addition      the steps of an addition: learner, promotion
     membership    the parts of a larger change: which addition or removal is next
     strategy      which of these two it is
+    member_process
+                  the etcd process on the member's node
     leave         the order to k0s, where k0s removes members
     learner       how far the learner of an addition has come
     waiting       pauses, and giving up
@@ -39,6 +41,7 @@ from etcd_handoff.operation import (
     gates,
     identity,
     leave,
+    member_process,
     membership,
     node_looks,
     observation,
@@ -70,6 +73,7 @@ from etcd_handoff.operation.commands import (
     Wait,
     WriteStatus,
 )
+from etcd_handoff.operation.member_process import PreflightMember, StartMember
 from etcd_handoff.operation.phases import LeaveStep, LookDue
 from etcd_handoff.operation.state import Decided, OperationState
 from etcd_handoff.operation.withdrawal import TakeLearnerOut
@@ -211,6 +215,8 @@ def _acted(state: OperationState, command: Activity | HandRecordOver, result: An
             after = leave.read(state, result)
         case RequestLeave():
             after = leave.requested(state, result)
+        case PreflightMember() | StartMember():
+            after = member_process.applied(state, command, result, now)
         case WriteStatus():
             after = recording.written(state, result)
         case SeeDeparted():
@@ -239,11 +245,19 @@ def _waited(state: OperationState, until: Until, now: float) -> OperationState:
 
 
 def _failed(state: OperationState, command: Effect, failure: StepFailure, now: float) -> OperationState:
-    """The state after an activity has failed in all its attempts: it is waited for like anything else."""
-    if isinstance(command, WriteStatus):
-        return recording.not_written(state, failure, now)
-    if isinstance(command, TakeLearnerOut):
-        return withdrawal.failed(state)
+    """The state after an activity has failed in all its attempts."""
+    match command:
+        case WriteStatus():
+            return recording.not_written(state, failure, now)
+        case PreflightMember() | StartMember():
+            return member_process.failed(state, command, failure, now)
+        case TakeLearnerOut():
+            return withdrawal.failed(state)
+    return _waited_for(state, command, failure, now)
+
+
+def _waited_for(state: OperationState, command: Effect, failure: StepFailure, now: float) -> OperationState:
+    """The state after such a failure of anything else: it is waited for like all that may pass by itself."""
     if isinstance(command, Observe):
         state = state.changed(view=None)  # what was seen before is no word on what is true now
     if isinstance(command, Activity) and command.proposes:

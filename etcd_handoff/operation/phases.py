@@ -34,6 +34,22 @@ class HalfLook(Message):
     nodes: tuple[str, ...]
 
 
+class NodeProcess(Message):
+    """What is known of the etcd process on the node of a member that joins.
+
+    Attributes:
+        command: The node's configuration names a command for it; None while nobody has said so or otherwise.
+        asked_at: When the node was asked last, in workflow time; None when it is to be asked before a change.
+        starts: The last start has come to this; None before the first one.
+        error: Why it has failed; empty when it has not.
+    """
+
+    command: bool | None = None
+    asked_at: float | None = None
+    starts: bool | None = None
+    error: str = ""
+
+
 class Joining(Message):
     """How far a member has come that joins.
 
@@ -46,6 +62,7 @@ class Joining(Message):
         has_vote: It has been seen with a vote, and had none at first.
         works_since: Since when it has been seen to work as a voter, without a break; None when it has not.
         settings: What etcd was to be started with when that was last said, by environment variable.
+        process: What is known of its process on its node.
     """
 
     sent: bool = False
@@ -56,6 +73,7 @@ class Joining(Message):
     has_vote: bool = False
     works_since: float | None = None
     settings: dict[str, str] = Field(default_factory=dict)
+    process: NodeProcess = NodeProcess()
 
 
 class Hashing(Message):

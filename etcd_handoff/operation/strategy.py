@@ -34,8 +34,8 @@ class Strategy(Protocol):
     def goal(self, state: OperationState, /) -> Goal:
         """What is wanted, for the planner."""
 
-    def blocked(self, state: OperationState, decision: Blocked, /) -> OperationState:
-        """It waits for this."""
+    def blocked(self, state: OperationState, decision: Blocked, /) -> Decided | OperationState:
+        """It waits for this, or does something about it."""
 
     def decide(self, state: OperationState, step: object, now: float, /) -> Decided | OperationState:
         """Carry out the step that the planner has answered with."""

@@ -47,6 +47,7 @@ class Reason(StrEnum):
     LEARNER_NOT_STARTED = "LearnerNotStarted"
     LEARNER_UNREACHABLE = "LearnerUnreachable"
     LEARNER_LAGS = "LearnerLags"
+    NODE_NOT_READY = "NodeNotReady"
     LEARNER_STALLS = "LearnerStalls"
     LEARNER_IN_THE_WAY = "LearnerInTheWay"
     CHANGE_PENDING = "ChangePending"

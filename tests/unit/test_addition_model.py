@@ -20,7 +20,16 @@ from etcd_handoff.activity_io import UpdateStatusResult, WorkerInfo
 from etcd_handoff.cluster_view import ClusterView, MemberView
 from etcd_handoff.contract import AdditionRequest, AdditionResult, StepOutcome
 from etcd_handoff.errors import ChangeRefusedError, EtcdError, UnknownOutcomeError, UnreachableError
-from etcd_handoff.operation.commands import Activity, AskQueue, DescribeWorker, Fail, Finish, Wait, WriteStatus
+from etcd_handoff.operation.commands import (
+    Activity,
+    AskQueue,
+    DescribeWorker,
+    Fail,
+    Finish,
+    StepFailure,
+    Wait,
+    WriteStatus,
+)
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
@@ -212,6 +221,8 @@ async def attempted(activities: EtcdActivities, command: Activity, number: int) 
     for attempt in itertools.count(1):
         environment = ActivityEnvironment()
         name = CALLS[type(command)].method.__name__
+        if not hasattr(activities, name):  # it is for the worker of the new member's node, and there is none
+            return StepFailure(name, "", "no worker took it", taken=False)
         info = replace(environment.info, activity_type=name, activity_id=str(number), attempt=attempt)
         environment.info = info
         try:
