@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.etcd_addition import LearnerStep
+from activities.etcd_addition import LearnerStep, SyncWait
 from activities.etcd_looks import Looks, SeenBefore, intent
 from activities.etcd_removal import Removal
 from activities.interceptor import STEP_FAILS, StepClock
@@ -21,6 +21,7 @@ from etcd_handoff import failpoints, timing
 from etcd_handoff.activity_io import (
     AdditionInput,
     AwaitElectionInput,
+    AwaitSyncInput,
     CheckLeaderInput,
     StepInput,
     StepResult,
@@ -123,7 +124,8 @@ class EtcdActivities:
                 raise
             except EtcdError as error:
                 self._leave_to_another(look, error)
-                return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, str(error)), traits=traits)
+                heard = await looks.heard() if look.for_node else ()
+                return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, str(error)), traits=traits, heard=heard)
             idle = await self._idle_nodes(look, view)
             claims = await claiming if claiming else None
         finally:
@@ -220,6 +222,11 @@ class EtcdActivities:
         return await LearnerStep(self.looks(ask.cluster), ask, StepClock(self._node), AddLearner).run()
 
     @activity.defn
+    async def await_sync(self, ask: AwaitSyncInput) -> StepResult:
+        """The learner is in sync by its own word in two looks, or a view says what has changed, or that time is up."""
+        return await SyncWait(self.looks(ask.cluster), ask, StepClock(self._node)).run()
+
+    @activity.defn
     async def promote_member(self, ask: AdditionInput) -> StepResult:
         """The learner with the wanted peer URLs has a vote, or a fresh view says why not."""
         return await LearnerStep(self.looks(ask.cluster), ask, StepClock(self._node), PromoteLearner).run()
@@ -267,6 +274,8 @@ class EtcdActivities:
 
     def _prefetch_record(self, act: StepInput, view: ClusterView) -> None:
         """What is written when the member is out is made ready while Temporal and etcd must be waited for anyway."""
+        if act.learner_only:
+            return
         if self._prefetch is not None and (target := view.member(act.target_id)) is not None:
             self._prefetch(act.cluster, target.name)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from etcd_handoff.cluster_view import ClusterView
+from etcd_handoff.cluster_view import ClusterView, HeardMember
 from etcd_handoff.contract import (
     Remover,
     Step,
@@ -57,10 +57,12 @@ class StepInput(ChangeInput):
     Attributes:
         target_id: The member that leaves.
         avoid: Transferees that were tried since the last wait and did not take over.
+        learner_only: It leaves only as long as it is a learner.
         leaving_later: Members that leave after it: leadership is handed to none of them.
     """
 
     target_id: MemberId
+    learner_only: bool = False
     avoid: tuple[MemberId, ...] = ()
     leaving_later: tuple[MemberId, ...] = ()
 
@@ -103,6 +105,23 @@ class AdditionInput(ChangeInput):
     name: str
     peer_urls: tuple[str, ...]
     learner_id: MemberId | Literal[""] = ""
+
+
+class AwaitSyncInput(AdditionInput):
+    """Input of `await_sync`.
+
+    Attributes:
+        waits_for: Why the learner could not be promoted when the step was ordered, a `planning.Reason`; empty when it
+            could. The step ends when this changes.
+        seconds: How long it waits at most.
+        listed: Members that were listed then. The step ends when that changes.
+        own_index: Raft index that the learner is to have reached, where only its own node's worker reaches it.
+    """
+
+    waits_for: str = ""
+    seconds: float = 0.0
+    listed: tuple[MemberId, ...] = ()
+    own_index: int = 0
 
 
 class AwaitElectionInput(StepInput):
@@ -157,6 +176,7 @@ class StepResult(Message):
         proposed: A change was sent and not turned down: it may have taken effect.
         traits: What `check_leader`'s worker knows.
         claims: What EtcdMembers say of who is a member; None when they were not asked for or could not be read.
+        heard: What members of that worker say of themselves, where nobody gave it a member list.
         alone: The profile of `check_leader`'s worker names its own node's member and no other.
         idle_nodes: Nodes of members that `check_leader`'s worker does not reach for which Temporal lists no worker.
         writes_acknowledged: After a removal: whether a write was committed through those that remain; None when that
@@ -171,6 +191,7 @@ class StepResult(Message):
     proposed: bool = False
     traits: WorkerInfo | None = None
     claims: tuple[ResourceClaim, ...] | None = None
+    heard: tuple[HeardMember, ...] = ()
     alone: bool = False
     idle_nodes: tuple[str, ...] = ()
     writes_acknowledged: bool | None = None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Self, TypeVar
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from etcd_handoff.config_fields import ClusterId, Location, NodeName, Section, Text, one_node_each
+from etcd_handoff.config_member import MemberProfile
 from etcd_handoff.config_servers import EtcdProfile, KubernetesProfile
 from etcd_handoff.contract import TASK_QUEUE, Remover
 from etcd_handoff.errors import ConfigError, UnknownClusterError
@@ -31,6 +32,7 @@ __all__ = [
     "Config",
     "EtcdProfile",
     "KubernetesProfile",
+    "MemberProfile",
     "config_path",
     "load_config",
     "words_for",
@@ -49,6 +51,7 @@ class ClusterProfile(Section):
     Attributes:
         etcd: How to reach the members.
         kubernetes: Where the EtcdMember resources are.
+        member: What starts and stops the etcd process of this node; left out, a person does.
         remover: Who takes a member out once leadership has moved: `etcd`, by a call to it, or `k0s`, whose own
             reconciler is asked by `spec.leave` of the EtcdMember; `both`: k0s is asked, so that it stops the node, and
             then etcd is called.
@@ -66,6 +69,7 @@ class ClusterProfile(Section):
 
     etcd: EtcdProfile
     kubernetes: KubernetesProfile | None = None
+    member: MemberProfile | None = None
     remover: Remover = "etcd"
     cluster_id: ClusterId | None = None
     require_approval: bool = False
@@ -205,6 +209,13 @@ REMEDIES: Final = {
 """pydantic's kinds of error, and what to do; its own texts speak to programmers."""
 
 
+TABLES: Final[dict[str, type[Section]]] = {
+    "etcd": EtcdProfile,
+    "kubernetes": KubernetesProfile,
+    "member": MemberProfile,
+}
+
+
 def words_for(item: ErrorDetails) -> str:
     """What is wrong with a value, and what to do."""
     if item["type"] == "extra_forbidden":
@@ -215,7 +226,7 @@ def words_for(item: ErrorDetails) -> str:
 def _section(where: tuple[int | str, ...]) -> type[Section]:
     """The table that the key at `where` stands in."""
     if len(where) > 3:
-        return EtcdProfile if where[2] == "etcd" else KubernetesProfile
+        return TABLES[str(where[2])]
     return ClusterProfile if len(where) > 1 else Config
 
 
@@ -231,6 +242,7 @@ def _absolute(config: Config, folder: Path) -> Config:
             update={
                 "etcd": section(profile.etcd),
                 "kubernetes": section(profile.kubernetes) if profile.kubernetes else None,
+                "member": section(profile.member) if profile.member else None,
             }
         )
         for name, profile in config.clusters.items()

@@ -67,7 +67,7 @@ class OperationRequest(Request):
 
 
 class CheckedRequest(OperationRequest):
-    """What the input of an operation has that takes a member out.
+    """What the input of an operation has before which the data can be looked after.
 
     Attributes:
         snapshot: Store a snapshot of the keyspace on the worker's node before anything is changed.
@@ -107,12 +107,14 @@ class RemovalRequest(CheckedRequest):
         return name(self.cluster, self.member)
 
 
-class AdditionRequest(OperationRequest):
+class AdditionRequest(CheckedRequest):
     """Input of the workflow `AddMember`.
 
     Attributes:
         name: Name that the member will have; it is to be started with this name.
         peer_urls: All its peer URLs; etcd gives none of them to two members.
+        progress_timeout_seconds: How long the learner may make no progress, its start included, before that is a
+            reason of its own.
     """
 
     workflow_type = "AddMember"
@@ -121,6 +123,7 @@ class AdditionRequest(OperationRequest):
 
     name: NewMemberName
     peer_urls: tuple[PeerUrl, ...] = Field(min_length=1, max_length=16)
+    progress_timeout_seconds: float = Field(default=600, gt=0, le=SECONDS_IN_30_DAYS, allow_inf_nan=False)
 
     @property
     def subject(self) -> str:
@@ -191,6 +194,8 @@ class StepOutcome(StrEnum):
     REMOVED = "removed"
     ALREADY_ABSENT = "already-absent"
     ADDED = "added"
+    IN_SYNC = "in-sync"
+    NOT_IN_SYNC = "not-in-sync"
     PROMOTED = "promoted"
     REFUSED_BY_ETCD = "refused-by-etcd"
     LOCKED = "locked"
@@ -200,6 +205,10 @@ class StepOutcome(StrEnum):
     INCONSISTENT = "inconsistent"
     SAVED = "saved"
     REQUESTED = "requested"
+    STARTED = "started"
+    STOPPED = "stopped"
+    ARCHIVED = "archived"
+    NO_COMMAND = "no-command"
     FAILED = "failed"
 
 
@@ -305,7 +314,16 @@ class RemovalResult(OperationResult):
 
 
 class AdditionResult(OperationResult):
-    """Result of the workflow `AddMember` (contract): `added` or `already-present`."""
+    """Result of the workflow `AddMember` (contract): `added` or `already-present`.
+
+    Attributes:
+        snapshot: Where a requested snapshot was stored: node and file.
+        join_configuration: What etcd was to be started with when that was last said, by environment variable; for a dry
+            run what it would be as things are.
+    """
+
+    snapshot: str = ""
+    join_configuration: dict[str, str] = Field(default_factory=dict)
 
 
 class HandoffState(StrEnum):
@@ -319,7 +337,9 @@ class HandoffState(StrEnum):
     TRANSFERRING = "Transferring"
     REMOVING = "Removing"
     ADDING = "Adding"
+    SYNCING = "Syncing"
     PROMOTING = "Promoting"
+    VERIFYING = "Verifying"
     RECORDING = "Recording"
     DONE = "Done"
     REFUSED = "Refused"

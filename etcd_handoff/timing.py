@@ -86,6 +86,8 @@ class StepTiming:
     transfer_seconds: float = 3.0
     """How long a transferee is watched. etcd's leader gives a transfer up after one election time-out (1 s as it
     comes), and turns writes away until then (raft `leadTransferee`)."""
+    sync_pause_seconds: float = 0.5
+    """Pause between looks at a learner that is waited for, and between the two in which it must be in sync."""
     voters_first_seconds: float = 0.1
     """How long only the other voters are asked for their leader, before the whole cluster is looked at."""
     election_seconds: float = 5.0
@@ -121,6 +123,10 @@ class StepTiming:
     """Pause between hashes that could not be compared: a compaction lay between them."""
     unfinished_snapshot_seconds: float = 2 * 3600.0
     """An unfinished file that has not been written for so long belongs to nobody any more."""
+    process_pause_seconds: float = 0.25
+    """Pause between questions whether a process has started or ended; each runs the node's command."""
+    process_settles_seconds: float = 1.0
+    """A process that still runs so long after its start has read its flags and its data."""
     failpoint_poll_seconds: float = 0.01
     """Pause between looks for the file that lets a process go that a test holds at a failpoint."""
 

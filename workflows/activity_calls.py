@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.departed import DepartedActivities
     from activities.etcd import EtcdActivities
     from activities.hash_and_snapshot import HashAndSnapshotActivities
+    from activities.member_process import MemberProcessActivities
     from activities.member_status import KubernetesActivities
     from activities.worker_info import WorkerActivities
     from etcd_handoff.contract import node_queue
@@ -38,6 +39,9 @@ with workflow.unsafe.imports_passed_through():
         TransferLeadership,
         WriteStatus,
     )
+    from etcd_handoff.operation.learner import AwaitSync
+    from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
+    from etcd_handoff.operation.withdrawal import TakeLearnerOut
     from workflows.failures import attempts_of, was_taken, was_tried, why_it_failed
     from workflows.record_status import RecordStatus
 
@@ -52,6 +56,8 @@ HEARTBEAT_TIMEOUT: Final = timedelta(milliseconds=700)
 
 The server's timers fire up to a second late (its `history.timerProcessorMaxTimeShift`), so less would gain little.
 """
+WAIT_HEARTBEAT_TIMEOUT: Final = timedelta(seconds=2)
+"""A step that waits for a learner may do so for days, and each heartbeat is a request to Temporal."""
 LONG_HEARTBEAT_TIMEOUT: Final = timedelta(seconds=10)
 """A snapshot takes minutes: to begin anew for a hiccup of half a second would cost more than a late takeover."""
 LOOK_TIMEOUT: Final = timedelta(minutes=4)
@@ -63,6 +69,8 @@ HASH_TIMEOUT: Final = timedelta(minutes=25)
 """Two rounds of hashes, each up to the longest `hash_timeout_seconds`."""
 DEPARTED_TIMEOUT: Final = timedelta(seconds=4)
 SNAPSHOT_TIMEOUT: Final = timedelta(hours=1)
+PROCESS_TIMEOUT: Final = timedelta(hours=1)
+"""Never reached either: the profile bounds each run of a node's command, by at most 10 minutes."""
 NODE_START_TIMEOUT: Final = timedelta(seconds=2)
 """A worker that serves its node's queue takes a task within milliseconds; after this the node counts as one without."""
 NODE_LOOK_START_TIMEOUT: Final = timedelta(seconds=1)
@@ -76,6 +84,8 @@ DEPARTED: Final = "departed-etcd"
 """Name of the patch from which on it is seen whether the etcd of a member that is out still runs."""
 NODE_HASHES: Final = "node-hashes"
 """Name of the patch from which on nodes are asked for hashes of their own members."""
+MEMBER_PROCESSES: Final = "member-processes"
+"""Name of the patch from which on an addition asks the new member's node."""
 ATTEMPTS: Final = 15
 RETRY: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=10),
@@ -100,6 +110,7 @@ class Call(NamedTuple):
         timeout: How long one attempt may take.
         takes_minutes: It may take minutes: its worker has more time to send a heartbeat, and it is tried less often.
         retry: Which failures are tried again.
+        heartbeat: How long its worker may send no heartbeat.
         start: How long the worker of a node may take to begin.
     """
 
@@ -107,6 +118,7 @@ class Call(NamedTuple):
     timeout: timedelta
     takes_minutes: bool = False
     retry: RetryPolicy = RETRY
+    heartbeat: timedelta = HEARTBEAT_TIMEOUT
     start: timedelta = NODE_START_TIMEOUT
 
 
@@ -117,11 +129,19 @@ CALLS: Final[dict[type[Activity], Call]] = {
     TransferLeadership: Call(EtcdActivities.move_leader, CHANGE_TIMEOUT),
     AwaitNewLeader: Call(EtcdActivities.await_election, CHANGE_TIMEOUT),
     AddTarget: Call(EtcdActivities.add_learner, CHANGE_TIMEOUT),
+    AwaitSync: Call(EtcdActivities.await_sync, LOOK_TIMEOUT, heartbeat=WAIT_HEARTBEAT_TIMEOUT),
     PromoteTarget: Call(EtcdActivities.promote_member, CHANGE_TIMEOUT),
     RemoveTarget: Call(EtcdActivities.remove_member, CHANGE_TIMEOUT),
+    TakeLearnerOut: Call(EtcdActivities.remove_member, CHANGE_TIMEOUT),
     FindResource: Call(KubernetesActivities.find_resource, RECORD_TIMEOUT),
     ReadLeave: Call(KubernetesActivities.read_leave, RECORD_TIMEOUT),
     RequestLeave: Call(KubernetesActivities.request_leave, RECORD_TIMEOUT),
+    PreflightMember: Call(
+        MemberProcessActivities.preflight_member, PROCESS_TIMEOUT, takes_minutes=True, retry=RETRY_LONG
+    ),
+    StartMember: Call(MemberProcessActivities.start_member, PROCESS_TIMEOUT, takes_minutes=True, retry=RETRY_LONG),
+    StopMember: Call(MemberProcessActivities.stop_member, PROCESS_TIMEOUT, takes_minutes=True, retry=RETRY_LONG),
+    ArchiveMember: Call(MemberProcessActivities.archive_member, PROCESS_TIMEOUT, takes_minutes=True, retry=RETRY_LONG),
     SeeDeparted: Call(DepartedActivities.see_departed, DEPARTED_TIMEOUT, retry=ONCE, start=NODE_LOOK_START_TIMEOUT),
     WriteStatus: Call(KubernetesActivities.update_status, RECORD_TIMEOUT, retry=UNTIL_TIME_IS_UP),
 }
@@ -136,7 +156,10 @@ async def activity(command: Activity) -> Any:
     Raises:
         ActivityError: It was cancelled.
     """
-    return await _called(command, CALLS[type(command)])
+    call = CALLS[type(command)]
+    if isinstance(command, PreflightMember | StartMember) and not workflow.patched(MEMBER_PROCESSES):
+        return StepFailure(call.method.__name__, "", "this run began before nodes were asked", taken=False)
+    return await _called(command, call)
 
 
 async def see_departed(command: SeeDeparted) -> Any:
@@ -187,7 +210,7 @@ async def _called(command: Activity, call: Call) -> Any:
             start_to_close_timeout=call.timeout,
             schedule_to_start_timeout=call.start if command.node else None,
             schedule_to_close_timeout=None if most is None else timedelta(seconds=most),
-            heartbeat_timeout=LONG_HEARTBEAT_TIMEOUT if call.takes_minutes else HEARTBEAT_TIMEOUT,
+            heartbeat_timeout=LONG_HEARTBEAT_TIMEOUT if call.takes_minutes else call.heartbeat,
             retry_policy=call.retry,
             summary=command.summary,
         )

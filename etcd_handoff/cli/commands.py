@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 BLOCKED_TIMEOUT_SECONDS: Final = 3600.0
-"""The default of the workflow, which is not imported here: `--help` answers at once, without pydantic."""
+PROGRESS_TIMEOUT_SECONDS: Final = 600.0
+"""Defaults of the workflows, which are not imported here: `--help` answers at once, without pydantic."""
 
 
 FORMATS: Final = ("table", "json")
@@ -165,17 +166,22 @@ def _add_remove(commands: Commands[argparse.ArgumentParser]) -> None:
         'etcd-handoff remove node2 -c prod --reason "replace the disk"',
     )
     remove.add_argument("member", metavar="MEMBER", help="member name, or member ID in hex")
-    remove.add_argument("--reason", default="", metavar="TEXT", help="why; shown in the Web UI and in the history")
-    text = "change nothing before somebody sends the update `approve`"
-    remove.add_argument("--require-approval", action="store_true", help=text)
-    text = "first store a snapshot on the worker's node"
-    remove.add_argument("--snapshot", action="store_true", help=text)
-    remove.add_argument("--hash-check", action="store_true", help="first compare the data of all voters")
+    _add_checks(remove)
     text = "fail after waiting so long, in all, for conditions that may pass (default: 3600)"
     remove.add_argument("--blocked-timeout", type=float, default=BLOCKED_TIMEOUT_SECONDS, metavar="SECONDS", help=text)
     text = "let a worker plan the removal and change nothing"
     remove.add_argument("--dry-run", action="store_true", help=text)
     remove.add_argument("--detach", action="store_true", help="start the removal and return at once")
+
+
+def _add_checks(command: argparse.ArgumentParser) -> None:
+    """Add what may come before a change."""
+    command.add_argument("--reason", default="", metavar="TEXT", help="why; shown in the Web UI and in the history")
+    text = "change nothing before somebody sends the update `approve`"
+    command.add_argument("--require-approval", action="store_true", help=text)
+    text = "first store a snapshot on the worker's node"
+    command.add_argument("--snapshot", action="store_true", help=text)
+    command.add_argument("--hash-check", action="store_true", help="first compare the data of all voters")
 
 
 def _add_add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -184,15 +190,20 @@ def _add_add(commands: Commands[argparse.ArgumentParser]) -> None:
         "add",
         add_command,
         "Add a member as a learner, and promote it when it is in sync."
-        " Joins the addition of this member if one is running. Shows what to start etcd with; you start it.",
+        " Joins the addition of this member if one is running. Shows what to start etcd with; you start it."
+        " Cancelled before the member has a vote, it takes the learner out again.",
         "etcd-handoff add node3 --peer-url https://10.0.0.4:2380 -c prod",
     )
     addition.add_argument("name", metavar="NAME", help="name that the member will have")
     text = "peer URL that the member will have; give the option once for each"
     addition.add_argument("--peer-url", action="append", default=[], metavar="URL", required=True, help=text)
-    addition.add_argument("--reason", default="", metavar="TEXT", help="why; shown in the Web UI and in the history")
-    text = "change nothing before somebody sends the update `approve`"
-    addition.add_argument("--require-approval", action="store_true", help=text)
+    _add_checks(addition)
+    text = "write what to start etcd with to this file, once it is known and whenever it changes"
+    addition.add_argument("--env-file", type=Path, metavar="FILE", help=text)
+    text = "say so when the learner has made no progress for so long, its start included (default: 600)"
+    addition.add_argument(
+        "--progress-timeout", type=float, default=PROGRESS_TIMEOUT_SECONDS, metavar="SECONDS", help=text
+    )
     text = "fail after waiting so long, in all, the start of the member included (default: 3600)"
     addition.add_argument(
         "--blocked-timeout", type=float, default=BLOCKED_TIMEOUT_SECONDS, metavar="SECONDS", help=text

@@ -27,6 +27,7 @@ async def follow(
     removal: WorkflowHandle[Any, ResultT],
     lines: ProgressLines,
     print_progress: Callable[[Iterable[str]], None],
+    heard: Callable[[Progress], None] | None = None,
     show: Callable[[str], None] | None = None,
 ) -> ResultT:
     """Return the result of a removal or an addition, and print its progress until then.
@@ -35,6 +36,7 @@ async def follow(
         removal: The operation.
         lines: How its progress is told.
         print_progress: Prints lines.
+        heard: Called with each answer of the query `progress`, that of a failed operation included.
         show: Writes over the last line of a terminal; None where there is none.
 
     Raises:
@@ -47,12 +49,14 @@ async def follow(
 
     from etcd_handoff.contract import Progress
 
-    polling = asyncio.ensure_future(_poll(removal, lines, print_progress, show or _not_at_all))
+    polling = asyncio.ensure_future(_poll(removal, lines, print_progress, show or _not_at_all, heard))
     try:
         result = await removal.result()
     except WorkflowFailureError:
         if isinstance(last := await _query(removal), Progress):
             print_progress(lines.steps(last.steps, last.steps_left_out))
+            if heard is not None:
+                heard(last)
         raise
     finally:
         polling.cancel()
@@ -68,6 +72,7 @@ async def _poll(
     lines: ProgressLines,
     print_progress: Callable[[Iterable[str]], None],
     show: Callable[[str], None],
+    heard: Callable[[Progress], None] | None,
 ) -> None:
     """Print progress until cancelled; what runs is asked for less often than where it stands."""
     import asyncio
@@ -76,6 +81,8 @@ async def _poll(
     step, asked = "", time.monotonic()
     while True:
         answer = await _query(removal)
+        if heard is not None and not isinstance(answer, str):
+            heard(answer)
         print_progress(lines.remark(answer) if isinstance(answer, str) else lines.progress(answer))
         if time.monotonic() - asked >= STEP_SECONDS:
             (step, failures), asked = await _running_steps(removal), time.monotonic()

@@ -15,11 +15,11 @@ from etcd_handoff.exit_status import EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNREACHAB
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
-    from etcd_handoff.contract import OperationRequest, OperationResult
+    from etcd_handoff.contract import OperationRequest, OperationResult, Progress
 
 
 class Ends(NamedTuple):
@@ -32,6 +32,7 @@ class Ends(NamedTuple):
         cancelled: What is true when it was cancelled.
         terminated: The same when its workflow was terminated.
         timed_out: The same when its workflow timed out.
+        news: Makes something of each answer of the query `progress`, and returns lines to print.
     """
 
     result_type: type[OperationResult]
@@ -40,6 +41,7 @@ class Ends(NamedTuple):
     cancelled: str
     terminated: str
     timed_out: str
+    news: Callable[[Progress], Iterable[str]] | None = None
 
 
 def run_operation(args: argparse.Namespace, request: OperationRequest, task_queue: str, ends: Ends) -> int:
@@ -64,7 +66,12 @@ async def _run(args: argparse.Namespace, request: OperationRequest, task_queue: 
 
     output = LiveLine(sys.stderr if args.output == "json" else sys.stdout)
     print_progress = output.print
-    client = await connect_temporal()
+    client, last = await connect_temporal(), list["Progress"]()
+
+    def heard(progress: Progress) -> None:
+        last[:] = [progress]
+        print_progress(ends.news(progress) if ends.news else ())
+
     try:
         operation, joined = await _start(client, request, task_queue, ends)
         print_progress([start_line(operation.id, joined=joined)])
@@ -72,9 +79,9 @@ async def _run(args: argparse.Namespace, request: OperationRequest, task_queue: 
             if args.output == "json":
                 print_json({"workflow_id": operation.id, "run_id": operation.first_execution_run_id, "joined": joined})
             return EXIT_DONE
-        result = await follow(operation, ProgressLines(operation.id), print_progress, output.show)
+        result = await follow(operation, ProgressLines(operation.id), print_progress, show=output.show, heard=heard)
     except WorkflowFailureError as failure:
-        return print_failure(args, failure, ends)
+        return print_failure(args, failure, ends, last[0] if last else None)
     except RPCError as error:
         stopped = temporal_error(error)
         text = f"{stopped}\n{_with_article(request)} that was started goes on; run the same command again to follow it."
@@ -105,15 +112,20 @@ async def _start(
     return operation, operation.first_execution_run_id == before
 
 
-def print_failure(args: argparse.Namespace, failure: WorkflowFailureError, ends: Ends) -> int:
+def print_failure(
+    args: argparse.Namespace, failure: WorkflowFailureError, ends: Ends, last: Progress | None = None
+) -> int:
     """Print how the operation failed; return the exit status."""
     from temporalio import exceptions
+
+    from etcd_handoff.contract import HandoffState
 
     cause = failure.cause
     if isinstance(cause, exceptions.ApplicationError):
         kind, text = cause.type or "Failed", cause.message
     elif isinstance(cause, exceptions.CancelledError):
-        kind, text = "Cancelled", ends.cancelled
+        ended = last is not None and last.state == HandoffState.FAILED  # then it says itself what is true
+        kind, text = "Cancelled", last.doing if last is not None and ended else ends.cancelled
     elif isinstance(cause, exceptions.TerminatedError):
         kind, text = "Terminated", ends.terminated
     elif isinstance(cause, exceptions.TimeoutError):
@@ -121,7 +133,8 @@ def print_failure(args: argparse.Namespace, failure: WorkflowFailureError, ends:
     else:
         kind, text = "Failed", str(cause)
     if args.output == "json":
-        print_json({"failure": kind, "message": text})
+        settings = last.join_configuration if last is not None else {}
+        print_json({"failure": kind, "message": text} | ({"join_configuration": settings} if settings else {}))
     print_error(f"{kind}: {text}")
     return exit_of_failure(kind)
 

@@ -7,34 +7,35 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, Protocol
 
+from etcd_handoff import tied_process
 from etcd_handoff.lab.waiting import ProcessError, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
-_TIED: Final = """
-import ctypes, os, signal, sys
-parent = int(sys.argv[1])
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-if os.getppid() != parent:
-    sys.exit(1)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
-"""Asks the kernel to kill us when our parent dies, then becomes the program.
-
-prctl's PR_SET_PDEATHSIG is kept across exec. A wrapper sets it, since `preexec_fn` can dead-lock in
-a process with threads. The parent may have died before the call: then it is not our parent any more. The
-kernel watches the thread that started us, so processes are started from the event loop's thread, never from
-a pool's. Elsewhere than on Linux a killed parent leaves its processes behind.
-"""
 LOG_TAIL_LINES: Final = 15
+READY_POLL_SECONDS: Final = 0.05
+"""Each question costs the process that starts a handshake, of the time that it takes for its start."""
 
 __all__ = ["Process", "ProcessError", "run"]
+
+
+class Child(Protocol):
+    """A process of ours that was started, as `subprocess.Popen` has it."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Its exit status, negative for a signal; None while it runs."""
+
+    def wait(self) -> int:
+        """The same, once it has ended."""
+
+    def send_signal(self, sig: int) -> None:
+        """Send a signal; nothing when it has ended."""
 
 
 class Process:
@@ -61,7 +62,7 @@ class Process:
         self.log = log
         self.env = dict(env or {})
         self._cwd = cwd
-        self._popen: subprocess.Popen[bytes] | None = None
+        self._popen: Child | None = None
         self._log_start = 0
 
     @property
@@ -85,18 +86,20 @@ class Process:
             msg = f"{self.name} runs already"
             raise ProcessError(msg)
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        tied = [sys.executable, "-I", "-S", "-c", _TIED, str(os.getpid()), *self.command]
         with self.log.open("ab") as output:
             self._log_start = output.tell()
-            self._popen = subprocess.Popen(
-                tied,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **self.env},
-                cwd=self._cwd,
-                start_new_session=True,
-            )
+            self._popen = self._spawn(output)
+
+    def _spawn(self, output: IO[bytes]) -> Child:
+        return subprocess.Popen(
+            tied_process.command(self.command),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **self.env},
+            cwd=self._cwd,
+            start_new_session=True,
+        )
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal by PID; nothing when it has ended."""
@@ -145,7 +148,7 @@ class Process:
                 raise self.error(f"ended with status {self.exit_status} while it started")
             return await check()
 
-        await wait_until(alive_and_ready, f"{self.name} is ready", timeout_seconds, self.tail)
+        await wait_until(alive_and_ready, f"{self.name} is ready", timeout_seconds, self.tail, READY_POLL_SECONDS)
 
     def log_contains(self, text: str) -> bool:
         """Return whether its log has the text since its last start."""

@@ -1,6 +1,7 @@
 """How a removal ends: the truth is recorded, by it or by a workflow that goes on after it, and the result told.
 
-    Withdraw   the order to k0s, where there is one
+    Withdraw   the order to k0s, where there is one; of an addition that was cancelled its own learner
+    TakeOut    that learner leaves
     Settle     wait until etcd has given up what was proposed
     Look       the last look
     Judge      whether the member is out after all, and what to write
@@ -20,13 +21,13 @@ from etcd_handoff.contract import FailureType, HandoffState, Outcome
 from etcd_handoff.operation import (
     departed,
     failures,
-    leave,
     observation,
     parts,
     proposal,
     recording,
     strategy,
     texts,
+    withdrawal,
 )
 from etcd_handoff.operation.commands import Cancel, DescribeWorker, Fail, Failure, Finish, Until, Wait
 from etcd_handoff.operation.phases import Ending, EndPhase, LeaveStep
@@ -42,8 +43,8 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
     """What is next until it has ended."""
     following: Decided | OperationState
     match end.phase:
-        case EndPhase.WITHDRAW:
-            following = leave.withdraw(state.at_end(phase=EndPhase.SETTLE))
+        case EndPhase.WITHDRAW | EndPhase.TAKE_OUT:
+            following = withdrawal.decide(state, end, now)
         case EndPhase.SETTLE:
             following = _settle(state, now)
         case EndPhase.LOOK:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etcd_handoff.operation import failures, identity, leave, proposal, recording, texts
+from etcd_handoff.operation import failures, identity, leave, member_process, proposal, recording, texts, withdrawal
 from etcd_handoff.operation.commands import Activity, FindResource, Observe, ReadLeave, RequestLeave, WriteStatus
+from etcd_handoff.operation.member_process import PreflightMember, StartMember
+from etcd_handoff.operation.withdrawal import TakeLearnerOut
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.commands import Effect, StepFailure
@@ -13,9 +15,19 @@ if TYPE_CHECKING:
 
 
 def after(state: OperationState, command: Effect, failure: StepFailure, now: float) -> OperationState:
-    """The state after an activity has failed in all its attempts: it is waited for like anything else."""
-    if isinstance(command, WriteStatus):
-        return recording.not_written(state, failure, now)
+    """The state after an activity has failed in all its attempts."""
+    match command:
+        case WriteStatus():
+            return recording.not_written(state, failure, now)
+        case PreflightMember() | StartMember():
+            return member_process.failed(state, command, failure, now)
+        case TakeLearnerOut():
+            return withdrawal.failed(state)
+    return _waited_for(state, command, failure, now)
+
+
+def _waited_for(state: OperationState, command: Effect, failure: StepFailure, now: float) -> OperationState:
+    """The state after such a failure of anything else: it is waited for like all that may pass by itself."""
     if isinstance(command, Observe):
         state = state.changed(view=None)  # what was seen before is no word on what is true now
     if isinstance(command, Activity) and command.proposes:

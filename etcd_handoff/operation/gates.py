@@ -23,8 +23,8 @@ GATES_LAST_SECONDS: Final = 3600.0
 
 
 def lapsed(state: OperationState, now: float) -> OperationState:
-    """What was made sure of an hour ago is made sure of again; an approval stays."""
-    if state.gates_passed_at is None or now - state.gates_passed_at <= GATES_LAST_SECONDS:
+    """What was made sure of an hour ago is made sure of again, unless a change has begun; an approval stays."""
+    if state.joining.sent or state.gates_passed_at is None or now - state.gates_passed_at <= GATES_LAST_SECONDS:
         return state
     return state.changed(gates_passed_at=None, snapshot="")
 
@@ -101,7 +101,7 @@ def _compared(state: OperationState, report: StepResult, now: float) -> Operatio
     step = report.step
     state = state.with_step(step)
     if step.outcome == StepOutcome.INCONSISTENT:
-        return state.failing(failures.inconsistent(step.note))
+        return state.failing(failures.inconsistent(step.note, adds=state.request.adds))
     if step.outcome != StepOutcome.CONSISTENT:
         return state.blocked_by(texts.hash_unknown(step.note))
     return _passed(state.changed(hash_checked=True, hashing=Hashing()), now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from etcd_handoff.activity_io import Target, WorkerInfo
 from etcd_handoff.contract import Approval, Pause, Step
 from etcd_handoff.doubts import Binding
+from etcd_handoff.operation.phases import Joining
 from etcd_handoff.operation.whole import Whole
 from etcd_handoff.wire import Message
 
@@ -41,6 +42,7 @@ class HandedOn(Message):
         leave_asked: k0s has been asked for the removal.
         leave_stored: The API server has confirmed that.
         cancel_requested: Somebody has cancelled it past the point of no return.
+        joining: How far the member has come that joins.
         whole: What it is a part of; None for a removal or an addition that somebody has asked for.
     """
 
@@ -71,4 +73,5 @@ class HandedOn(Message):
     leave_asked: bool = False
     leave_stored: bool = False
     cancel_requested: bool = False
+    joining: Joining = Joining()
     whole: Whole | None = None

@@ -16,8 +16,12 @@ concern has its own module:
     addition      the steps of an addition: learner, promotion
     membership    the parts of a larger change: which addition or removal is next
     strategy      which of these two it is
+    member_process
+                  the etcd process on the member's node
     leave         the order to k0s, where k0s removes members
+    learner       how far the learner of an addition has come
     waiting       pauses, and giving up
+    withdrawal    a learner leaves again whose addition was cancelled
     pausing       holding it until somebody lets it go on
     ending        cancelling, failing, the result
     recording     writing the EtcdMember
@@ -38,6 +42,7 @@ from etcd_handoff.operation import (
     gates,
     identity,
     leave,
+    member_process,
     membership,
     node_looks,
     observation,
@@ -47,6 +52,7 @@ from etcd_handoff.operation import (
     strategy,
     texts,
     waiting,
+    withdrawal,
 )
 from etcd_handoff.operation.commands import (
     Activity,
@@ -67,8 +73,10 @@ from etcd_handoff.operation.commands import (
     Wait,
     WriteStatus,
 )
+from etcd_handoff.operation.member_process import PreflightMember, StartMember
 from etcd_handoff.operation.phases import LeaveStep, LookDue
 from etcd_handoff.operation.state import Decided, OperationState
+from etcd_handoff.operation.withdrawal import TakeLearnerOut
 from etcd_handoff.planning import Blocked, Done, Refused, plan
 
 if TYPE_CHECKING:
@@ -153,7 +161,7 @@ def _follow(state: OperationState, decision: Decision, now: float) -> Decided | 
     if isinstance(decision, Blocked):
         return strategy.of(state).blocked(state, decision)
     if isinstance(decision, Done):
-        return membership.finished(state) if state.request.of_parts else state.finishing()
+        return strategy.of(state).done(state, now)
     return _advance(state, decision, now)
 
 
@@ -207,12 +215,16 @@ def _acted(state: OperationState, command: Activity | HandRecordOver, result: An
             after = leave.read(state, result)
         case RequestLeave():
             after = leave.requested(state, result)
+        case PreflightMember() | StartMember():
+            after = member_process.applied(state, command, result, now)
         case WriteStatus():
             after = recording.written(state, result)
         case SeeDeparted():
             after = departed.seen(state, result)
         case HandRecordOver():
             after = recording.handed_over(state, command, now)
+        case TakeLearnerOut():
+            after = withdrawal.tried(state, result)
         case _:
             after = strategy.of(state).applied(state, command, result, now)
     return after
@@ -229,4 +241,4 @@ def _waited(state: OperationState, until: Until, now: float) -> OperationState:
         case Until.RESUME:
             return pausing.resumed(state)
         case Until.TIME:
-            return recording.rested(state)
+            return recording.rested(state) if state.ending else state.changed(look_due=LookDue.PATIENT)

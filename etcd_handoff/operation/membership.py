@@ -134,6 +134,11 @@ def applied(state: OperationState, command: Activity, report: StepResult, now: f
     raise TypeError(msg)
 
 
+def done(state: OperationState, now: float) -> Decided | OperationState:  # noqa: ARG001  # each part has seen to it
+    """All members are as they are to be."""
+    return finished(state)
+
+
 def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
     """All parts in words, with quorum and failures that the cluster survives after each; none while it is blocked."""
     if isinstance(decision, Blocked | Refused) or state.view is None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from etcd_handoff.activity_io import StepResult
-    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.cluster_view import ClusterView, HeardMember
     from etcd_handoff.operation.state import OperationState
 
 ASK_AGAIN_SECONDS: Final = 10.0
@@ -177,6 +177,7 @@ def all_together(  # noqa: PLR0913, PLR0917  # all that it follows from
         now: The time, in seconds.
     """
     views, why, asleep = dict[str, "ClusterView"](), dict[str, str](), dict(silent)
+    heard = dict[str, "tuple[HeardMember, ...]"]()
     for node, result in zip(nodes, results, strict=False):
         asleep.pop(node, None)
         if isinstance(result, StepFailure):
@@ -185,6 +186,7 @@ def all_together(  # noqa: PLR0913, PLR0917  # all that it follows from
                 asleep[node] = now
         elif result.view is None:
             why[node] = f"the worker on {node}: {result.step.note}"
+            heard[node] = result.heard
         else:
             views[node] = result.view
     told = (result.claims for result in results if not isinstance(result, StepFailure))
@@ -196,7 +198,7 @@ def all_together(  # noqa: PLR0913, PLR0917  # all that it follows from
         first = others.pop(first_node)
     if first is None or not (views or why):
         return NodeAnswers(report, asleep)
-    view = merged(first, first_node, others, why, table)
+    view = merged(first, first_node, others, why, table, heard)
     leader = view.leadership
     note = f"{view.label(leader.id)} leads at term {leader.term}" if leader else "no leader"
     also = f"; also seen from {', '.join(sorted(views))}" if views else ""

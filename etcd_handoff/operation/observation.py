@@ -87,9 +87,12 @@ def _joining(state: OperationState, pinned: Target, view: ClusterView) -> Operat
         found = wanted.member_in(view)
         if found is None:
             return state
-        return state.changed(pinned=pinned.model_copy(update={"member_id": found.id}), pending_since=None)
+        pinned = pinned.model_copy(update={"member_id": found.id})
+        state = state.changed(pinned=pinned, pending_since=None)
     member = view.member(pinned.member_id)
-    return state if member is None or member.is_learner else state.changed(pending_since=None)
+    if member is None or member.is_learner:
+        return state
+    return state.changed(pending_since=None).with_joining(has_vote=not pinned.present)
 
 
 def undoubted(state: OperationState) -> ClusterView | None:

@@ -31,6 +31,7 @@ SHARED: Final = frozenset(
         "steps_left_out",
         "pauses",
         "approval",
+        "paused",
         "gates_passed_at",
         "snapshot",
         "turn_request",
@@ -43,7 +44,6 @@ SHARED: Final = frozenset(
         "silent_nodes",
         "claims",
         "cancel_requested",
-        "paused",
         "recheck",
         "doing",
     }
@@ -88,7 +88,10 @@ def ended(state: OperationState, result: OperationResult) -> OperationState:
 
 def left(state: OperationState) -> OperationState:
     """The state once a part is put off, because another one has to come before it."""
-    return _between(state, whole_of(state)).changed(view=state.view, look_due=LookDue.NO)
+    whole = whole_of(state)
+    if state.joining.sent and state.target.member_id:
+        whole = whole.changed(own=(*whole.own, state.target.member_id))
+    return _between(state, whole).changed(view=state.view, look_due=LookDue.NO)
 
 
 def failed(state: OperationState, failure: Failure) -> Failure:

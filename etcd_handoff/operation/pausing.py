@@ -35,10 +35,11 @@ def resumed(state: OperationState) -> OperationState:
 def refusal(state: OperationState) -> str:
     """Why it cannot be paused now; empty when it can."""
     noun = state.asked.noun
+    last = state.whole is None or state.whole.part is None  # after a part of a larger change another one may begin
     if state.paused is not None:
         return f"the {noun} is paused already"
-    if state.request.dry_run:
+    if state.asked.dry_run:
         return "a dry run changes nothing, so there is nothing to pause; cancel it"
-    if state.ending is not None or state.change_pending:
+    if last and (state.ending is not None or state.change_pending):
         return f"the {noun} has been proposed and only rolls forward, it is {state.handoff_state}: {state.doing}"
     return ""

@@ -141,13 +141,18 @@ class OperationState(HandedOn):
 
     @property
     def point_of_no_return(self) -> bool:
-        """The member may disappear because of a proposal, so the removal only rolls forward."""
+        """The change may have been proposed, or a member that joins has its vote: it only rolls forward."""
+        return self.proposed or self.joining.has_vote
+
+    @property
+    def proposed(self) -> bool:
+        """What was proposed may take place at any moment."""
         return self.in_flight or self.pending_since is not None
 
     @property
     def change_pending(self) -> bool:
-        """The member may disappear at any moment because of this removal."""
-        return self.point_of_no_return or self.leave_asked
+        """The membership may change at any moment because of this operation."""
+        return self.proposed or self.leave_asked
 
     @property
     def held(self) -> bool:
@@ -219,7 +224,8 @@ class OperationState(HandedOn):
     def blocked_by(self, blocked: Blocked) -> OperationState:
         """It waits for this, and what it was about to do is decided anew afterwards."""
         dropped = {"hash_checked": False, "hashing": Hashing(), "election": None, "queueing": False}
-        return self.changed(blocked=blocked, released=False, **dropped)
+        state = self.changed(blocked=blocked, released=False, **dropped)
+        return state.with_joining(progresses=False, in_sync=False)
 
     def failing(self, failure: Failure) -> OperationState:
         """It ends with this failure, unless it turns out that the member is out."""
@@ -228,6 +234,10 @@ class OperationState(HandedOn):
     def finishing(self) -> OperationState:
         """The member is out: that is recorded, and the removal ends well."""
         return self.changed(ending=Ending(phase=EndPhase.RECORD), released=False, in_flight=True)
+
+    def with_joining(self, **fields: Any) -> OperationState:
+        """The same state with other values in these fields of how far the member has come that joins."""
+        return self.changed(joining=self.joining.model_copy(update=fields))
 
     def at_end(self, **fields: Any) -> OperationState:
         """The same state with other values in these fields of its end."""

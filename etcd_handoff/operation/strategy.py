@@ -34,14 +34,17 @@ class Strategy(Protocol):
     def goal(self, state: OperationState, /) -> Goal:
         """What is wanted, for the planner."""
 
-    def blocked(self, state: OperationState, decision: Blocked, /) -> OperationState:
-        """It waits for this."""
+    def blocked(self, state: OperationState, decision: Blocked, /) -> Decided | OperationState:
+        """It waits for this, or does something about it."""
 
     def decide(self, state: OperationState, step: object, now: float, /) -> Decided | OperationState:
         """Carry out the step that the planner has answered with."""
 
     def applied(self, state: OperationState, command: Activity, report: StepResult, now: float, /) -> OperationState:
         """The state after such a step has been carried out."""
+
+    def done(self, state: OperationState, now: float, /) -> Decided | OperationState:
+        """The planner calls the goal reached: what is made sure of before that is recorded, or its end."""
 
     def plan_lines(self, state: OperationState, decision: Decision, /) -> tuple[str, ...]:
         """What lies before its end, in words; none while it is blocked."""

@@ -66,6 +66,7 @@ class Whole(Message):
         part: What runs; None between two parts.
         begun: A part has begun: something may be half done.
         ended: The parts that have ended.
+        own: IDs of learners that parts of it have added.
         was_leader: A member that left led at any look.
         request: What was asked for; each run has it from its own input.
     """
@@ -75,6 +76,7 @@ class Whole(Message):
     part: Part | None = None
     begun: bool = False
     ended: tuple[PartResult, ...] = ()
+    own: tuple[str, ...] = ()
     was_leader: bool = False
     request: OperationRequest = Field(default=RemovalRequest.model_construct(cluster="", member=""), exclude=True)
 

@@ -21,6 +21,8 @@ What `plan` never does, whatever the view:
 4. Belief. It concludes nothing, `Done` and `LastVoter` included, from a view that contradicts itself or what is known
    of the cluster (`etcd_handoff.doubts`).
 5. One change at a time. It adds no learner while another member is a learner or has not started.
+6. Known faults. It adds and promotes nobody while a member runs an etcd that may forget the promotion, and adds nobody
+   where etcd itself would refuse it.
 
 A strategy per goal (`removal`, `addition`) chooses the step; `safety.check` has the last word on it. `membership`
 orders additions and removals into a larger change: it answers with the part that is next, which plans its own steps.
@@ -51,6 +53,7 @@ from etcd_handoff.planning.decisions import (
 )
 from etcd_handoff.planning.goals import Goal, Joiner, MemberAbsent, MemberPresent, MembersChanged
 from etcd_handoff.planning.identity import Ambiguous, NotFound, canonical_id, is_member_id, resolve
+from etcd_handoff.planning.joining import unverified
 from etcd_handoff.planning.leadership import CAUGHT_UP_ENTRIES, lag
 from etcd_handoff.planning.removal import warnings
 
@@ -86,6 +89,7 @@ __all__ = [
     "lag",
     "plan",
     "resolve",
+    "unverified",
     "warnings",
 ]
 

@@ -130,13 +130,17 @@ def obstacle_to_joining(view: ClusterView, goal: MemberPresent) -> Blocked | Ref
     """The first reason why the wanted member must not be added as a learner now; it is not listed yet.
 
     Room for its vote is demanded before: etcd itself refuses the learner else (etcd `server/etcdserver/server.go`,
-    mayAddMember), and nobody gains by one that cannot be promoted.
+    mayAddMember), and nobody gains by one that cannot be promoted. So the voters of which etcd demands that they are
+    connected for the quorum that results are there by then.
     """
     return (
         joining.peer_url_taken(view, goal)
         or obstacle(view, leaving=None)
+        or joining.etcd_bug(view)
         or joining.no_space(view)
+        or joining.learner_in_the_way(view)
         or joining.change_pending(view)
+        or joining.add_would_be_refused(view, view.member(leadership.via(view)))
     )
 
 
@@ -147,6 +151,7 @@ def obstacle_to_promotion(view: ClusterView, learner: MemberView) -> Blocked | R
     """
     return (
         obstacle(view, leaving=None)
+        or joining.etcd_bug(view)
         or joining.no_space(view)
         or joining.not_running(view, learner)
         or joining.learner_lags(view, learner)

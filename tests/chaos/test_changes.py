@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 STEPS: Final = (
     "check_leader",
     "add_learner",
+    "await_sync",
     "promote_member",
     "update_status",
     "move_leader",
@@ -41,6 +42,7 @@ MOMENTS: Final = ("before", "during", "after")
 POINTS: Final = tuple(f"{step}.{moment}" for step, moment in itertools.product(STEPS, MOMENTS))
 STRUCK: Final = {
     "add_learner.after": ("old",),
+    "await_sync.during": ("learner",),
     "promote_member.before": ("learner", "old", "other"),
     "update_status.before": ("learner", "old"),
 }

@@ -13,6 +13,7 @@ import pytest
 
 from etcd_handoff.contract import TASK_QUEUE, Outcome, workflow_id
 from etcd_handoff.lab import Role, wait_until
+from tests.integration import additions
 from tests.integration.isolation import require_isolation
 
 if TYPE_CHECKING:
@@ -261,3 +262,21 @@ async def test_nodes_are_named_unlike_their_members(bench: MakeBench) -> None:
         nodes = {step.name: step.node for step in result.steps}
         assert nodes["move_leader"] == table[leader]
         await b.judge({leader})
+
+
+async def test_member_joins_that_its_own_node_alone_reaches(bench: MakeBench) -> None:
+    """A learner gives no member list to anybody: its own node hears it, and the leader's node promotes it."""
+    async with bench(isolated=True) as b:
+        leader = await b.lab.leader()
+        name = b.lab.others(leader)[0].name
+        assert (await b.remove(name)).outcome == Outcome.REMOVED
+        node = await additions.wiped(b.lab, name)
+        addition = await additions.add(b, node)
+        await additions.start(b, addition, node)
+        await addition.execute_update("recheck")
+        result = await addition.result()
+        assert str(result.outcome) == "added"
+        nodes = {step.name: step.node for step in result.steps}
+        assert (nodes["await_sync"], nodes["promote_member"]) == (name, nodes["add_learner"])
+        assert nodes["promote_member"] != name
+        await b.judge(set())

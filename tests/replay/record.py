@@ -185,7 +185,6 @@ async def joining() -> None:
         addition = await start_operation(client, request, AdditionResult)
         await stands(addition, "Blocked", "LearnerNotStarted")
         await lab.start_etcd(node, InitialCluster(lab.nodes, "existing"))
-        await addition.execute_update("recheck", {"reason": "it is started"})
         await addition.result()
         write(HISTORIES / "addition.json", await history(addition))
 

@@ -166,7 +166,8 @@ def test_history_has_the_steps_that_it_is_there_for(name: str) -> None:
 def test_addition_has_both_of_its_changes() -> None:
     """A recording in which somebody else has promoted the learner would not test the promotion."""
     names = [scheduled["activityType"]["name"] for scheduled in told("addition", SCHEDULED)]
-    assert [name for name in names if name != "check_leader"] == CHANGES
+    assert [name for name in names if name not in ("check_leader", "await_sync")] == CHANGES
+    assert names.index("add_learner") < names.index("await_sync") < names.index("promote_member")
 
 
 def test_recorded_replacement_consists_of_an_addition_and_a_removal() -> None:

@@ -9,6 +9,7 @@ from etcd_handoff.contract import StepOutcome
 from etcd_handoff.membership_contract import MembershipRequest, ReplacementRequest, WantedMember
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.addition import AddTarget, PromoteTarget
+from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.whole import Whole
@@ -89,8 +90,11 @@ def gives_turn_up(change: Drive) -> Drive:
 
 
 def looks_again(change: Drive, view: ClusterView) -> Drive:
-    """A pause ends with this look."""
-    assert change.next(to.Wait).until is to.Until.RECHECK
+    """A pause ends with this look, or the wait for a learner that is not in sync."""
+    waits = change.next((to.Wait, AwaitSync))  # type: ignore[arg-type]  # one of these
+    if isinstance(waits, AwaitSync):
+        return change.result(report(StepOutcome.NOT_IN_SYNC, view), after=1.0)
+    assert waits.until is to.Until.RECHECK
     return looks(change.result(after=1.0), view)
 
 
@@ -103,9 +107,13 @@ def adds(change: Drive, before: ClusterView, number: int) -> Drive:
     term = before.members[0].term
     change.result(report(StepOutcome.ADDED, waiting, added_id=IDS[number], proposed=True))
     gives_turn_up(change)
-    looks_again(change, cluster(*before.members, learner(number, leader, term=term))).turn()
+    in_sync = cluster(*before.members, learner(number, leader, term=term))
+    change.do(AwaitSync, report(StepOutcome.IN_SYNC, in_sync), after=1.0).turn()
     after = cluster(*before.members, node(number, leader, term=term))
-    return change.do(PromoteTarget, report(StepOutcome.PROMOTED, after, added_id=IDS[number], proposed=True))
+    change.do(PromoteTarget, report(StepOutcome.PROMOTED, after, added_id=IDS[number], proposed=True))
+    wait = change.next(to.Wait)
+    assert wait.until is to.Until.TIME
+    return looks(change.result(after=wait.seconds), after)
 
 
 def records(change: Drive, number: int, *, joined: bool) -> Drive:

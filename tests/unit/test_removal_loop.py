@@ -13,6 +13,7 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import ending
 from etcd_handoff.operation.commands import StepFailure, Until
 from etcd_handoff.operation.loop import apply, decide
+from etcd_handoff.operation.member_process import PreflightMember, StartMember
 from etcd_handoff.operation.proposal import SETTLE_SECONDS
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.recording import CALL_SECONDS, FIRST_CALL_SECONDS
@@ -45,6 +46,11 @@ ORDER = step("request_leave", StepOutcome.REQUESTED)
 FAILED = StepFailure("update_status", "NotRecorded", "503")
 
 
+UNASKED = (to.LookThroughNodes, PreflightMember, StartMember)
+"""What goes to the workers of other nodes."""
+NO_WORKER = StepFailure("", "", "no worker took it", taken=False)
+
+
 @dataclass
 class Drive:
     """A removal of node0, and the clock."""
@@ -52,12 +58,15 @@ class Drive:
     state: OperationState
     now: float = 1_000.0
     taken: list[str] = field(default_factory=list)
+    unasked: list[str] = field(default_factory=list)
 
     def next(self, kind: type[Any]) -> Any:
         """The next command, which is of this kind; nodes that are asked meanwhile give no answer."""
         self.state, command = decide(self.state, self.now)
-        while isinstance(command, to.LookThroughNodes) and kind is not to.LookThroughNodes:
-            self.state, command = decide(apply(self.state, command, (), self.now), self.now)
+        while isinstance(command, UNASKED) and not isinstance(command, kind):
+            self.unasked.append(type(command).__name__)
+            nothing = () if isinstance(command, to.LookThroughNodes) else NO_WORKER
+            self.state, command = decide(apply(self.state, command, nothing, self.now), self.now)
         assert isinstance(command, kind), f"{command} after {self.taken}"
         self.taken.append(type(command).__name__)
         self.command = command
@@ -191,6 +200,7 @@ def test_time_for_waiting_that_is_used_up_is_told_with_what_it_was_for() -> None
     failure = removal.next(to.Fail).failure
     assert failure.kind == FailureType.BLOCKED_TOO_LONG
     assert "waited 0 s for: bring node2 back" in failure.text
+    assert failure.text.index("start the removal again") < failure.text.index("Seen: ")
 
 
 def test_failure_before_any_look_still_knows_what_the_worker_can_show() -> None:

@@ -8,9 +8,11 @@ from etcd_handoff.activity_io import FindResourceResult, StepResult
 from etcd_handoff.contract import FailureType, HandoffState, Outcome, Pause, StepOutcome
 from etcd_handoff.membership_contract import ReplacementResult
 from etcd_handoff.operation import commands as to
-from etcd_handoff.operation import current_details, ending
-from etcd_handoff.operation.addition import AddTarget, PromoteTarget
+from etcd_handoff.operation import current_details, ending, pausing
+from etcd_handoff.operation.addition import CONNECTED_SECONDS, AddTarget, PromoteTarget
+from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.state import OperationState
+from etcd_handoff.operation.withdrawal import TakeLearnerOut
 from tests.unit.builders import A, B, C, D, cluster, down
 from tests.unit.changes import (
     RECORDED,
@@ -100,7 +102,9 @@ def test_member_that_dies_while_the_new_one_is_awaited_leaves_first() -> None:
     records(change, 0, joined=False)
     looks(change, after)
     five = nodes(1, 2, 3, leader=B)
+    change.do(AwaitSync, report(StepOutcome.IN_SYNC, after))
     change.do(PromoteTarget, report(StepOutcome.PROMOTED, five, added_id=D, proposed=True))
+    looks(change.do(to.Wait, after=CONNECTED_SECONDS), five)
     records(change, 3, joined=True)
     looks(change, five)
     result = ends(change)
@@ -126,8 +130,23 @@ def test_change_that_has_begun_waits_for_a_quorum_that_is_lost() -> None:
 def test_second_start_shows_what_to_start_while_somebody_else_has_the_turn() -> None:
     """A part that waits for its member needs no turn."""
     change = looks(replacement(), cluster(*THREE.members, unstarted(3)))
-    gives_turn_up(change).next(to.Wait)
+    gives_turn_up(change).next(AwaitSync)
     assert current_details.progress(change.state).join_configuration["ETCD_NAME"] == "node3"
+
+
+def test_learner_that_was_put_off_is_still_its_own_when_it_is_cancelled() -> None:
+    """The part that goes on with it has not added it, and the replacement has."""
+    change = looks(replacement(), THREE).turn()
+    waiting = cluster(*THREE.members, unstarted(3))
+    change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
+    gives_turn_up(change)
+    looks_again(change, cluster(*DEAD.members, learner(3, B))).turn()
+    after = cluster(*WITHOUT_IT.members, unstarted(3))
+    removes(change, after, 0)
+    records(change, 0, joined=False)
+    gives_turn_up(looks(change, after)).next(AwaitSync)
+    change.state = ending.cancelled(change.state)
+    assert looks(change, after).next(TakeLearnerOut).ask.target_id == D
 
 
 def test_new_member_that_is_there_already_leaves_only_the_removal() -> None:
@@ -229,7 +248,7 @@ def test_new_member_that_nobody_starts_ends_with_what_is_half_done() -> None:
     change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
     failure = change.next(to.Fail).failure
     assert failure.kind == FailureType.BLOCKED_TOO_LONG
-    assert "Start the replacement again" in failure.text
+    assert "start the replacement again" in failure.text
     assert "So far: stopped at part 1 of 2: adding node3" in failure.text
     assert f"To go on: `etcd-handoff replace {A} --with node3 --peer-url {url(3)} -c prod`" in failure.text
 
@@ -258,15 +277,32 @@ def test_cancellation_between_the_parts_ends_there() -> None:
     assert "To go on: `etcd-handoff replace" in change.state.doing
 
 
+def test_paused_while_a_part_ends_it_holds_before_the_next_one() -> None:
+    """The addition is recorded; the removal begins when somebody says so."""
+    change = looks(replacement(), THREE).turn()
+    adds(change, THREE, 3)
+    change.next(to.WriteStatus)
+    assert pausing.refusal(change.state) == ""
+    change.state = change.state.changed(paused=Pause(by="ann"))
+    change.result(RECORDED)
+    gives_turn_up(change)
+    assert change.next(to.Wait).until is to.Until.RESUME
+    assert change.state.handoff_state is HandoffState.PAUSED
+    change.state = change.state.changed(paused=None)
+    looks(change.result(), FOUR).turn()
+    change.next(to.TransferLeadership)
+
+
 def test_cancelled_part_says_what_is_half_done() -> None:
     """Before the learner has its vote."""
     change = looks(replacement(), THREE).turn()
     waiting = cluster(*THREE.members, unstarted(3))
     change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
     gives_turn_up(change)
-    change.next(to.Wait)
+    change.next(AwaitSync)
     change.state = ending.cancelled(change.state)
-    change.next(to.Cancel)
+    looks(change, waiting).do(TakeLearnerOut, report(StepOutcome.REMOVED, THREE)).next(to.Cancel)
+    assert f"its learner {D} is out again" in change.state.doing
     assert "stopped at part 1 of 2: adding node3" in change.state.doing
 
 

@@ -141,7 +141,7 @@ async def run(world: Replaced) -> ReplacementResult | str:
             now, world.pauses = now + (command.seconds or 0.0), world.pauses + 1
         nobody: Any = ()  # no node has a worker of its own
         looks = isinstance(command, LookThroughNodes)
-        result = nobody if looks else await result_of(activities, command, number, state)
+        result = nobody if looks else await result_of(activities, command, number, state, world)
         state = apply(state, command, result, now)  # type: ignore[arg-type]  # nobody cancels it
     return f"it goes round in circles: {state.doing}"
 
@@ -160,11 +160,13 @@ def broken(script: Mapping[int, str], *, dead: bool = False) -> list[str]:
 @pytest.fixture(autouse=True)
 def _no_real_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """An election or a transfer that does not come is waited for a moment."""
-    short = replace(timing.STEPS, transfer_seconds=0.02, election_seconds=0.02, voters_first_seconds=0.01)
+    short = replace(
+        timing.STEPS, transfer_seconds=0.02, election_seconds=0.02, voters_first_seconds=0.01, sync_pause_seconds=0.0
+    )
     monkeypatch.setattr(timing, "STEPS", short)
 
 
-CALLS_WITHOUT_TROUBLE: Final = 30
+CALLS_WITHOUT_TROUBLE: Final = 32
 assert LATE_CALLS < CALLS_WITHOUT_TROUBLE
 
 
