@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING
 from etcd_handoff.operation import (
     departed,
     ending,
+    failed_steps,
     failures,
     gates,
     identity,
@@ -46,7 +47,6 @@ from etcd_handoff.operation import (
     node_looks,
     observation,
     pausing,
-    proposal,
     queueing,
     recording,
     strategy,
@@ -185,7 +185,7 @@ def apply(state: OperationState, command: Effect, result: Any, now: float) -> Op
         now: Workflow time in seconds.
     """
     if isinstance(result, StepFailure):
-        return _failed(state, command, result, now)
+        return failed_steps.after(state, command, result, now)
     match command:
         case Observe():
             after = node_looks.looked(state, command, result, now)
@@ -242,36 +242,3 @@ def _waited(state: OperationState, until: Until, now: float) -> OperationState:
             return pausing.resumed(state)
         case Until.TIME:
             return recording.rested(state) if state.ending else state.changed(look_due=LookDue.PATIENT)
-
-
-def _failed(state: OperationState, command: Effect, failure: StepFailure, now: float) -> OperationState:
-    """The state after an activity has failed in all its attempts."""
-    match command:
-        case WriteStatus():
-            return recording.not_written(state, failure, now)
-        case PreflightMember() | StartMember():
-            return member_process.failed(state, command, failure, now)
-        case TakeLearnerOut():
-            return withdrawal.failed(state)
-    return _waited_for(state, command, failure, now)
-
-
-def _waited_for(state: OperationState, command: Effect, failure: StepFailure, now: float) -> OperationState:
-    """The state after such a failure of anything else: it is waited for like all that may pass by itself."""
-    if isinstance(command, Observe):
-        state = state.changed(view=None)  # what was seen before is no word on what is true now
-    if isinstance(command, Activity) and command.proposes:
-        state = proposal.failed(state, failure, now)
-    waits = state.ending is None
-    if isinstance(command, ReadLeave | RequestLeave):
-        state, waits = leave.failed(state)
-    if not waits:
-        return state
-    # It was allowed to write the order, so it will be allowed to read it again.
-    kind = "" if isinstance(command, ReadLeave) else failure.kind
-    if final := failures.failed_step(kind, failure.text, pinned=state.pinned is not None):
-        return state.failing(final)
-    blocked = texts.step_fails(failure.step, failure.text)
-    if state.request.dry_run and isinstance(command, FindResource):
-        return state.failing(failures.blocked_too_long(blocked, identity.DRY_RUN_SECONDS))
-    return state.blocked_by(blocked)

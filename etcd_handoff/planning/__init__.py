@@ -106,12 +106,10 @@ def plan(view: ClusterView, goal: Goal) -> Decision:
     """The one thing to do about `goal` on what `view` shows; see the module's docstring for what it never does."""
     if doubt := doubts.contradiction(view, goal.binding, departed=goal.departing):
         return doubted(doubt)
-    chosen: Decision
     match goal:
         case MemberAbsent():
-            chosen = removal.plan(view, goal)
+            return safety.check(view, goal, removal.plan(view, goal))
         case MemberPresent():
-            chosen = addition.plan(view, goal)
+            return safety.check(view, goal, addition.plan(view, goal))
         case MembersChanged():
-            chosen = membership.plan(view, goal)
-    return safety.check(view, goal, chosen)
+            return membership.plan(view, goal)

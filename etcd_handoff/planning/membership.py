@@ -28,6 +28,7 @@ from etcd_handoff.planning.decisions import (
     StartAddition,
     StartRemoval,
 )
+from etcd_handoff.planning.goals import Joiner
 from etcd_handoff.planning.projection import after
 from etcd_handoff.planning.wording import ailments, names
 
@@ -36,14 +37,17 @@ if TYPE_CHECKING:
 
     from etcd_handoff.cluster_view import ClusterView, MemberView
     from etcd_handoff.planning.decisions import ChangeDecision, Decision
-    from etcd_handoff.planning.goals import Joiner, MembersChanged
+    from etcd_handoff.planning.goals import MembersChanged
 
 Part = StartAddition | StartRemoval
 
 
 def plan(view: ClusterView, goal: MembersChanged) -> ChangeDecision:
     """The part that is next; `view` contradicts neither itself nor what is known."""
-    return _forbidden(view, goal) or _unplanned(view, goal) or _next(view, goal)
+    decision = _forbidden(view, goal) or _unplanned(view, goal) or _next(view, goal)
+    if isinstance(decision, Blocked | Refused):
+        return decision
+    return unsafe(view, goal, decision) or decision
 
 
 def pending(view: ClusterView, goal: MembersChanged) -> tuple[Joiner, ...]:
@@ -176,3 +180,25 @@ def _unplanned(view: ClusterView, goal: MembersChanged) -> Blocked | None:
         "remove it; or cancel this change, and start it again with a list that names it, or with this one if it is to"
         " leave",
     )
+
+
+# --- what leaves the planner -----------------------------------------------------------------------------------
+
+
+def unsafe(view: ClusterView, goal: MembersChanged, decision: Decision) -> Blocked | Refused | None:
+    """Whether a part begins that must not; what the part then does is checked by itself."""
+    left = [m.label for m in view.members if not goal.stays(m)]
+    there = [goal.member_in(view, joiner) for joiner in goal.joins]
+    match decision:
+        case Done():
+            missing = any(m is None or m.is_learner or not m.name for m in there)
+            return safety.stopped(decision, "it is not what is wanted") if left or missing else None
+        case StartAddition():
+            wanted = Joiner(decision.name, decision.peer_urls) in goal.joins
+            return None if wanted else safety.stopped(decision, "nobody wants it to join")
+        case StartRemoval():
+            target = view.member(decision.member_id)
+            if target is None or goal.stays(target):
+                return safety.stopped(decision, "nobody wants it to leave")
+            return safety.obstacle(view, leaving=target)
+    return safety.stopped(decision, "it is no part of a larger change")

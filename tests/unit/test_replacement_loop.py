@@ -344,6 +344,21 @@ def test_cluster_that_was_restored_between_the_parts_is_refused() -> None:
     assert f"node3 ({D}) has joined" in failure.text
 
 
+def test_pause_holds_the_whole_also_between_the_parts() -> None:
+    """Somebody pauses it while a step runs that ends a part: the next one does not begin."""
+    change = looks(replacement(), THREE).turn()
+    adds(change, THREE, 3)
+    change.next(to.WriteStatus)
+    change.state = change.state.changed(paused=Pause(by="ann"))
+    change.result(RECORDED)
+    gives_turn_up(change)
+    assert change.next(to.Wait).until is to.Until.RESUME
+    assert change.state.title == "the replacement of node0"
+    change.state = change.state.changed(paused=None)
+    looks(change.result(), FOUR).turn()
+    change.next(to.TransferLeadership)
+
+
 def test_next_run_goes_on_with_the_part_that_runs() -> None:
     """What is carried is enough: which part, the pinned IDs, and what has ended."""
     change = looks(replacement(), THREE).turn()
