@@ -10,8 +10,8 @@ import pytest
 
 from etcd_handoff.data_directory import Identity, identity
 from etcd_handoff.lab import Role
-from tests.integration.member_hooks import end_all, etcd_on, profile
 from tests.integration.additions import add, out, stands
+from tests.integration.member_hooks import end_all, etcd_on, profile
 from tests.unit.wal import written
 
 if TYPE_CHECKING:
