@@ -21,14 +21,14 @@ demo: programs ## take the leader out of a real three-member cluster on this mac
 	@$(BIN)/etcd-handoff demo $(if $(filter-out 0,$(KEEP)),--keep) $(if $(filter-out 0,$(K0S)),--k0s)
 
 test: lint types layers network ## everything that CI runs (ARGS=<arguments of pytest>)
-	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/pytest -n 4 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 unit: $(SETUP) ## the quick tests: no sockets, seconds (ARGS=<arguments of pytest>)
 	@$(BIN)/pytest -q tests/unit $(ARGS)
 
 chaos: export ETCD_HANDOFF_LAB_ETCD := $(ETCD)
 chaos: network ## the fault matrix on real processes, hours (CHAOS=<part of a name> or sample, ETCD=3.5, 3.6 or 3.7); writes bench/results
-	@CHAOS=$(if $(CHAOS),$(CHAOS),all) $(BIN)/pytest -q tests/chaos/test_faults.py -p no:cacheprovider
+	@CHAOS=$(if $(CHAOS),$(CHAOS),all) $(BIN)/pytest -q tests/chaos/test_faults.py tests/chaos/test_changes.py -p no:cacheprovider
 
 model: programs ## all scenarios of the loop's model, some ten minutes; make test runs a share of them
 	@MODEL=all $(BIN)/pytest -q -s --show-capture=no tests/model

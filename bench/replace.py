@@ -212,7 +212,7 @@ def tell(samples: Samples) -> None:
         [
             "a put every 2 ms through a member that stays; four nodes, of which three are members; no Kubernetes",
             "the new member's etcd is started as soon as it is asked for, with an empty data directory",
-            "runbook: learner added, started, status until it is in sync, promoted, leader moved, status, removed",
+            "runbook: learner, start, status until it has caught up, promotion, move-leader, status, removal",
             "naive order: the leader is removed through itself, then the new member is added with a vote and started",
         ],
         figures={

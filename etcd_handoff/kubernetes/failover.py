@@ -25,6 +25,7 @@ from etcd_handoff.errors import (
     ObjectGoneError,
     UnauthenticatedError,
 )
+from etcd_handoff.kubernetes.client import namespace_uid
 from etcd_handoff.kubernetes.clients import Clients
 from etcd_handoff.kubernetes.errors import classify, definite, together
 from etcd_handoff.kubernetes.identity import IDENTITY_NAMESPACE, Identities
@@ -196,9 +197,7 @@ class ApiServers:
         """UID of the Kubernetes cluster behind a context; empty when it does not say."""
 
         async def call(api: client.CustomObjectsApi, limit: float) -> str:
-            core = client.CoreV1Api(api.api_client)
-            metadata = (await core.read_namespace(IDENTITY_NAMESPACE, _request_timeout=limit)).metadata
-            return str(metadata.uid or "") if metadata else ""
+            return await namespace_uid(api.api_client, IDENTITY_NAMESPACE, limit)
 
         try:
             return await self.ask(context, call)

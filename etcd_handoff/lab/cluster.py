@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sys
 import time
@@ -11,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from etcd_handoff.lab import http, observer, resources
+from etcd_handoff.lab.fork_server import fork_server
 from etcd_handoff.lab.nodes import ROOT, InitialCluster, Node, Role
 from etcd_handoff.lab.options import LabOptions
 from etcd_handoff.lab.processes import ProcessError, run
@@ -248,6 +250,8 @@ class Lab(Supervisor):
     async def handoff(self, *arguments: str, node: str = "") -> tuple[int, str, str]:
         """Exit status, output and errors of our own command line, on a node where one is named."""
         code = "from etcd_handoff.cli import main; main()"
+        if self._forks:
+            return await fork_server().run(code, arguments, {**os.environ, **self.environment})
         return await self.run([sys.executable, "-c", code, *arguments], node=node)
 
     async def run(self, command: list[str], stdin: str | None = None, node: str = "") -> tuple[int, str, str]:

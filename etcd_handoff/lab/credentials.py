@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from etcd_handoff.lab import http, users
+from etcd_handoff.lab import http, serving, users
 from etcd_handoff.lab.users import BY_CERTIFICATE, PASSWORDS, ServiceAccount
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Credentials:
         self.pki: K0sPki | None = None
         self.account = ServiceAccount(folder / "token")
         self.profile: dict[str, str] = {}
+        self._serving: list[str] = []
 
     def make(self) -> None:
         """Files are there, and `certificates`, `pki` and `profile` have their values.
@@ -54,6 +55,7 @@ class Credentials:
             self.pki = K0sPki(self._folder)
             self.profile = self.pki.profile("node0")
         if not self._options.tls:
+            self._serving = serving.flags(self._folder / "shared")
             return
         from etcd_handoff.lab.certificates import Certificates  # noqa: PLC0415  # a plain lab needs no trustme
 
@@ -88,10 +90,14 @@ class Credentials:
         return self.certificates.etcd_flags() if self.certificates else []
 
     def apiserver_flags(self, node: Node) -> list[str]:
-        """Flags of the node's API server about certificates."""
+        """Flags of the node's API server about certificates and rights."""
+        roles = self._options.rbac or self._options.roles
+        mode = f"--authorization-mode={'RBAC' if roles else 'AlwaysAllow'}"
         if self.pki is not None:
-            return self.pki.apiserver_flags(node)
-        return self.certificates.apiserver_flags() if self.certificates else []
+            return [mode, *self.pki.apiserver_flags(node)]
+        if self.certificates is not None:
+            return [mode, *self.certificates.apiserver_flags()]
+        return [mode, *self._serving]
 
     def grant(self, node: Node) -> None:
         """Requests of the lab itself to the node's etcd come from a user that may do all; the node has its files."""

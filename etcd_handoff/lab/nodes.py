@@ -185,7 +185,6 @@ def apiserver_command(
         f"--service-account-key-file={shared / 'service-account.key'}",
         f"--service-account-signing-key-file={shared / 'service-account.key'}",
         f"--token-auth-file={shared / 'tokens.csv'}",
-        "--authorization-mode=RBAC",
         "--service-cluster-ip-range=10.0.0.0/24",
         "--disable-admission-plugins=ServiceAccount,NamespaceLifecycle",
         "--endpoint-reconciler-type=none",

@@ -34,12 +34,16 @@ class LabOptions:
             a user that etcd does not know. Empty: it is off.
         rbac: Whether the product comes to API servers with a token of the ServiceAccount of deploy/rbac.yaml in a file
             of its own. Left out, it comes as their administrator.
+        roles: Whether API servers let each account do what roles allow it, as `rbac` needs. Left out, they let all do
+            everything whom they know: the roles that they come with take a third of their start.
         isolated: Whether each node has a network namespace of its own, as controllers of k0s are machines of their own:
             its etcd listens for clients on 127.0.0.1:2379 there alone, as all members advertise, with k0s's
             certificates. Needs root, or namespaces in which it has root's rights
             (`etcd_handoff.lab.isolation.enter_own_namespace`), trustme, and no `network`.
         node_names: With `isolated`: names of the nodes, where they are not those of their members.
         hanging_disks: Whether the disks of etcd members can be made to hang; see `etcd_handoff.lab.disk`.
+        forked: Whether workers and our command line run as forks of a process that has imported them, which takes less
+            time and computing; see `etcd_handoff.lab.fork_server`. Isolated nodes run programs of their own anyway.
         progress: Told what is happening.
     """
 
@@ -57,9 +61,11 @@ class LabOptions:
     tls: bool = False
     etcd_user: str = ""
     rbac: bool = False
+    roles: bool = False
     isolated: bool = False
     node_names: tuple[str, ...] = ()
     hanging_disks: bool = False
+    forked: bool = False
     progress: Callable[[str], None] | None = None
 
     def __post_init__(self) -> None:

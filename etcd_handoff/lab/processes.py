@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, Protocol
 
 from etcd_handoff import tied_process
 from etcd_handoff.lab.waiting import ProcessError, wait_until
@@ -17,8 +17,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOG_TAIL_LINES: Final = 15
+READY_POLL_SECONDS: Final = 0.05
+"""Each question costs the process that starts a handshake, of the time that it takes for its start."""
 
 __all__ = ["Process", "ProcessError", "run"]
+
+
+class Child(Protocol):
+    """A process of ours that was started, as `subprocess.Popen` has it."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Its exit status, negative for a signal; None while it runs."""
+
+    def wait(self) -> int:
+        """The same, once it has ended."""
+
+    def send_signal(self, sig: int) -> None:
+        """Send a signal; nothing when it has ended."""
 
 
 class Process:
@@ -45,7 +62,7 @@ class Process:
         self.log = log
         self.env = dict(env or {})
         self._cwd = cwd
-        self._popen: subprocess.Popen[bytes] | None = None
+        self._popen: Child | None = None
         self._log_start = 0
 
     @property
@@ -69,18 +86,20 @@ class Process:
             msg = f"{self.name} runs already"
             raise ProcessError(msg)
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        tied = tied_process.command(self.command)
         with self.log.open("ab") as output:
             self._log_start = output.tell()
-            self._popen = subprocess.Popen(
-                tied,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **self.env},
-                cwd=self._cwd,
-                start_new_session=True,
-            )
+            self._popen = self._spawn(output)
+
+    def _spawn(self, output: IO[bytes]) -> Child:
+        return subprocess.Popen(
+            tied_process.command(self.command),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **self.env},
+            cwd=self._cwd,
+            start_new_session=True,
+        )
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal by PID; nothing when it has ended."""
@@ -129,7 +148,7 @@ class Process:
                 raise self.error(f"ended with status {self.exit_status} while it started")
             return await check()
 
-        await wait_until(alive_and_ready, f"{self.name} is ready", timeout_seconds, self.tail)
+        await wait_until(alive_and_ready, f"{self.name} is ready", timeout_seconds, self.tail, READY_POLL_SECONDS)
 
     def log_contains(self, text: str) -> bool:
         """Return whether its log has the text since its last start."""

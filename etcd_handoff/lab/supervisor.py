@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.lab import disk, http, namespace, observer, peer_proxy
 from etcd_handoff.lab.binaries.lookup import locate_binaries
+from etcd_handoff.lab.fork_server import AVAILABLE, ForkedProcess
 from etcd_handoff.lab.isolation import BRIDGE
 from etcd_handoff.lab.layout import Layout
 from etcd_handoff.lab.nodes import (
@@ -27,12 +28,14 @@ from etcd_handoff.lab.processes import Process
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
 
     from etcd_handoff.lab.isolation import Isolation
     from etcd_handoff.lab.options import LabOptions
 
 READY_SECONDS: Final = 120.0
 """Far beyond what a start takes, even on a busy machine: reaching it means that something is broken."""
+WORKER_CODE: Final = "from worker import main; main()"
 WORKER_READY: Final = "etcd-handoff worker ready"
 IP_REPAIR_FAILED: Final = "Running ipallocator repair failed with not retryable error"
 """What an API server logs that will never be ready, and ends after a minute.
@@ -165,9 +168,16 @@ class Supervisor(Layout):
             await process.ended()
 
     def _add(self, role: Role, node: str, command: list[str], env: Mapping[str, str] | None = None) -> None:
-        name = f"{role}-{node}".rstrip("-")
-        log = self.directory / "logs" / f"{name}.log"
-        self._processes[role, node] = Process(name, [*self.inside(node or BRIDGE), *command], log, env, ROOT)
+        log = self._log(role, node)
+        self._processes[role, node] = Process(log.stem, [*self.inside(node or BRIDGE), *command], log, env, ROOT)
+
+    def _log(self, role: Role, node: str) -> Path:
+        return self.directory / "logs" / f"{f'{role}-{node}'.rstrip('-')}.log"
+
+    @property
+    def _forks(self) -> bool:
+        """Whether Python processes are forks."""
+        return self.options.forked and self._isolation is None and AVAILABLE
 
     def inside(self, node: str) -> list[str]:
         """Return what stands before a command that runs on an isolated node, and nothing for other nodes."""
@@ -188,8 +198,13 @@ class Supervisor(Layout):
         self._add(Role.APISERVER, node.name, command)
 
     def _add_worker(self, node: str, env: Mapping[str, str] | None = None) -> None:
-        command = [sys.executable, str(ROOT / "worker.py"), "--node", self.node_name(node)]
+        arguments = ["--node", self.node_name(node)]
         all_env = {**self.environment_on(node), **dict(self.options.worker_env), **(env or {})}
+        if self._forks:
+            log = self._log(Role.WORKER, node)
+            self._processes[Role.WORKER, node] = ForkedProcess(log.stem, WORKER_CODE, arguments, log, all_env)
+            return
+        command = [sys.executable, str(ROOT / "worker.py"), *arguments]
         self._add(Role.WORKER, node, command, all_env)
 
     def _add_temporal(self) -> None:

@@ -20,6 +20,7 @@ async def wait_until(
     what: str,
     timeout_seconds: float,
     seen: Callable[[], str] = lambda: "",
+    poll_seconds: float = POLL_SECONDS,
 ) -> None:
     """Return once `check` holds.
 
@@ -29,7 +30,7 @@ async def wait_until(
     try:
         async with asyncio.timeout(timeout_seconds):
             while not await check():  # noqa: ASYNC110  # what is waited for is in other processes: no event tells
-                await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(poll_seconds)
     except TimeoutError:
         msg = f"waited {timeout_seconds:g} s until {what}; {seen()}"
         raise ProcessError(msg) from None

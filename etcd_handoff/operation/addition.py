@@ -69,7 +69,8 @@ def resolve(state: OperationState, view: ClusterView) -> OperationState | Blocke
         request, member = learner.request_of(state), learner.wanted(state, view.cluster_id).member_in(view)
         present = member is not None and bool(member.name) and not member.is_learner
         target = identity.pinned_as(view, member.id if member else "", request.name, request.peer_urls, present=present)
-        return identity.pin(state, view, target)
+        own = state.whole is not None and target.member_id in state.whole.own
+        return identity.pin(state, view, target).with_joining(sent=own)
     member_id = state.pinned.member_id
     if member_id and observation.undoubted(state) and view.member(member_id) is None:
         text = (

@@ -66,8 +66,8 @@ def details(state: OperationState) -> str:
 
 def _remedy(state: OperationState, remedy: Remedy) -> str:
     """One bullet: the command to copy, and the update that does the same."""
-    request = state.request
-    text = f"- {remedy.purpose}: `{command(remedy.name, request.cluster, request.subject, request.start_id)}`"
+    asked = state.asked
+    text = f"- {remedy.purpose}: `{command(remedy.name, asked.cluster, asked.subject, asked.start_id)}`"
     return f"{text}, or {remedy.update}" if remedy.update else text
 
 

@@ -47,6 +47,13 @@ def approved(state: OperationState) -> OperationState:
     return state.changed(look_due=LookDue.PATIENT)
 
 
+def has_checks(state: OperationState) -> bool:
+    """Whether something is to be made sure of that was not within the hour."""
+    request = state.request
+    asked = isinstance(request, CheckedRequest) and (request.hash_check or request.snapshot)
+    return asked and state.gates_passed_at is None
+
+
 def passes(state: OperationState) -> Decided | OperationState | None:
     """What is to be made sure of next; None when nothing was asked for, or all of it is done."""
     if state.gates_passed_at is not None:

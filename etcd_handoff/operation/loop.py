@@ -170,8 +170,8 @@ def _advance(state: OperationState, step: object, now: float) -> Decided | Opera
     state = gates.lapsed(state, now)
     if gates.awaits_approval(state):
         return gates.await_approval(state)
-    if not state.holds_turn:
-        return queueing.acquire(state)
+    if not state.holds_turn and (gates.has_checks(state) or not state.request.of_parts):
+        return queueing.acquire(state)  # a part takes its turn itself, once it has something to change
     return gates.passes(state) or strategy.of(state).decide(state, step, now)
 
 

@@ -72,7 +72,7 @@ def goal(state: OperationState) -> MembersChanged:
         tuple(target.member_id for target in whole.leaves),
         exact=isinstance(whole.request, MembershipRequest),
         min_voters=traits.min_voters if traits else 1,
-        begun=bool(whole.ended or whole.part),
+        begun=whole.begun,
         seen_term=state.binding.term,
         seen_index=state.binding.raft_index,
     )

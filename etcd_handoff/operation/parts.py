@@ -31,6 +31,7 @@ SHARED: Final = frozenset(
         "steps_left_out",
         "pauses",
         "approval",
+        "paused",
         "gates_passed_at",
         "snapshot",
         "turn_request",
@@ -63,7 +64,7 @@ def whole_of(state: OperationState) -> Whole:
 
 def begun(state: OperationState, part: Part) -> OperationState:
     """The state of the part that begins; it goes on with what has just been seen."""
-    whole = whole_of(state).changed(part=part)
+    whole = whole_of(state).changed(part=part, begun=True)
     return _anew(state, whole).changed(
         request=part.request(whole.request), pinned=part.leaves, view=state.view, look_due=LookDue.NO
     )
@@ -87,7 +88,10 @@ def ended(state: OperationState, result: OperationResult) -> OperationState:
 
 def left(state: OperationState) -> OperationState:
     """The state once a part is put off, because another one has to come before it."""
-    return _between(state, whole_of(state)).changed(view=state.view, look_due=LookDue.NO)
+    whole = whole_of(state)
+    if state.joining.sent and state.target.member_id:
+        whole = whole.changed(own=(*whole.own, state.target.member_id))
+    return _between(state, whole).changed(view=state.view, look_due=LookDue.NO)
 
 
 def failed(state: OperationState, failure: Failure) -> Failure:
@@ -100,11 +104,11 @@ def failed(state: OperationState, failure: Failure) -> Failure:
 
 def half_done(whole: Whole) -> str:
     """What has been done when it stops, and how to go on, as the end of a sentence; empty when nothing was begun."""
-    if whole.part is None and not whole.ended:
+    if not whole.begun:
         return ""
     done = [f"{p.member_name or p.member_id} ({p.member_id}) {_DONE[p.kind]}" for p in whole.ended]
-    begun = [f"stopped at {whole.part.words}"] if whole.part else []
-    return f". So far: {'; '.join((*done, *begun))}. To go on: {_again(whole)}"
+    stopped = f"stopped at {whole.part.words}" if whole.part else "" if done else "nothing has ended"
+    return f". So far: {'; '.join(filter(None, (*done, stopped)))}. To go on: {_again(whole)}"
 
 
 _DONE: Final = {"add": "has joined", "remove": "has left"}

@@ -20,7 +20,7 @@ def decide(state: OperationState) -> Decided:
     why = f": {state.paused.reason}" if state.paused and state.paused.reason else ""
     state = state.showing(HandoffState.PAUSED, f"paused{by}{why}", "the update `resume`").changed(queueing=False)
     told = state.queue_knows or state.released
-    if state.pinned is not None and (state.holds_turn or state.wants_turn or not told):
+    if state.subject is not None and (state.holds_turn or state.wants_turn or not told):
         return queueing.ask(state, waits=False)
     return Decided(state, Wait(until=Until.RESUME, summary="paused"))
 
@@ -34,11 +34,12 @@ def resumed(state: OperationState) -> OperationState:
 
 def refusal(state: OperationState) -> str:
     """Why it cannot be paused now; empty when it can."""
-    noun = state.request.noun
+    noun = state.asked.noun
+    last = state.whole is None or state.whole.part is None  # after a part of a larger change another one may begin
     if state.paused is not None:
         return f"the {noun} is paused already"
-    if state.request.dry_run:
+    if state.asked.dry_run:
         return "a dry run changes nothing, so there is nothing to pause; cancel it"
-    if state.ending is not None or state.change_pending:
+    if last and (state.ending is not None or state.change_pending):
         return f"the {noun} has been proposed and only rolls forward, it is {state.handoff_state}: {state.doing}"
     return ""

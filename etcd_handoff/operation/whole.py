@@ -64,7 +64,9 @@ class Whole(Message):
         pinned: What it is about, from the first look on: the member that is replaced, or the cluster alone.
         leaves: The members that leave, as they were seen first.
         part: What runs; None between two parts.
+        begun: A part has begun: something may be half done.
         ended: The parts that have ended.
+        own: IDs of learners that parts of it have added.
         was_leader: A member that left led at any look.
         request: What was asked for; each run has it from its own input.
     """
@@ -72,7 +74,9 @@ class Whole(Message):
     pinned: Target | None = None
     leaves: tuple[Target, ...] = ()
     part: Part | None = None
+    begun: bool = False
     ended: tuple[PartResult, ...] = ()
+    own: tuple[str, ...] = ()
     was_leader: bool = False
     request: OperationRequest = Field(default=RemovalRequest.model_construct(cluster="", member=""), exclude=True)
 

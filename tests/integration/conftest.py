@@ -194,7 +194,7 @@ async def open_bench(
         workers=(names if others.get("isolated") else names[:2]) if workers is None else workers,
         directory=folder / "lab",
         worker_env=env,
-        **others,
+        **{"forked": True, **others},
     )
     async with Lab(options) as lab:
         with pytest.MonkeyPatch.context() as patch:

@@ -102,7 +102,7 @@ async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 @asynccontextmanager
 async def street_of(folder: Path, nodes: int = 2) -> AsyncIterator[Street]:
     """A lab's API servers, and the port `shut` that nobody listens on."""
-    async with Lab(LabOptions(nodes=nodes, temporal=False, directory=folder / "lab")) as lab:
+    async with Lab(LabOptions(nodes=nodes, temporal=False, roles=True, directory=folder / "lab")) as lab:
         street = Street(lab, folder)
         doors = [await street.open(node.name, node.api_port) for node in lab.nodes]
         with contextlib.ExitStack() as stack:

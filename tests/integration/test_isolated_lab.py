@@ -137,7 +137,7 @@ async def test_node_sees_its_own_member_alone_and_all_advertise_the_same(tmp_pat
         without = [str(BINARIES.etcdctl), f"--endpoints={LOCAL}", f"--cacert={ca}", "--command-timeout=2s"]
         failed, _, errors = await lab.run([*without, "member", "list"], node="node0")
         assert failed, "a client without a certificate"
-        assert "certificate required" in errors
+        assert "certificate required" in errors or "broken pipe" in errors  # it may write before it hears of that
 
 
 async def test_certificates_are_those_of_k0s(tmp_path: Path) -> None:

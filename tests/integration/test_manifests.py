@@ -153,7 +153,7 @@ async def token_of(lab: Lab, namespace: str, account: str) -> str:
 async def site(shared_path: Path) -> AsyncIterator[Site]:
     """One node for all tests, with everything in deploy/kustomization.yaml; each test leaves it as it was."""
     folder = shared_path
-    async with Lab(LabOptions(nodes=1, temporal=False, directory=folder / "lab")) as lab:
+    async with Lab(LabOptions(nodes=1, temporal=False, roles=True, directory=folder / "lab")) as lab:
         apply = ("apply", "--server-side")
         await lab.kubectl(*apply, "-f", str(DEPLOY / "namespace.yaml"), context=NODE)
         checked = await lab.kubectl(*apply, "--dry-run=server", "-k", str(DEPLOY), context=NODE)
@@ -350,7 +350,7 @@ async def test_every_call_of_the_gateway_is_allowed_from_within_a_pod(
 
 async def test_watched_cluster_loses_its_leader_and_tells_all_with_these_rights_alone(bench: MakeBench) -> None:
     """Workers with the account's token: a flag, a removal, its Events, and a resource that was missing."""
-    async with bench(workers=()) as b:
+    async with bench(workers=(), roles=True) as b:
         lab = b.lab
         for file in ("namespace.yaml", "rbac.yaml"):
             await lab.kubectl("apply", "--server-side", "-f", str(DEPLOY / file), context=NODE)

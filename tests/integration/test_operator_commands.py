@@ -90,8 +90,9 @@ async def _afterwards(b: Bench, target: str) -> None:
     assert (last["dry_run"], dry_run["dry_run"]) == (False, True)
     approval = next(entry for entry in last["entries"] if entry["event"] == "approved")
     assert (approval["text"], approval["door"]) == ("change 4711", "command line")
-    steps = [entry["step"] for entry in last["entries"] if entry["event"] == "did"]
-    assert steps == ["remove_member", "update_status"]
+    # etcd refuses a change for five seconds after a member has come back, and then it is tried again.
+    done = [(entry["step"], entry["outcome"]) for entry in last["entries"] if entry["event"] == "did"]
+    assert done[-2:] == [("remove_member", "removed"), ("update_status", "recorded")]
     said = {entry["event"]: (entry["text"], entry["door"]) for entry in first["entries"]}
     assert said["recheck"] == ("now?", "command line")
     assert said["cancel"] == ("cancellation asked for: not today", "command line")

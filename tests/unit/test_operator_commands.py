@@ -13,11 +13,14 @@ from etcd_handoff.cli.find_operation import FoundOperation, is_about, the_one
 from etcd_handoff.cli.operation_kinds import KINDS, is_dry_run_id, kind_of, names_of
 from etcd_handoff.cli.past_operations import newest_first, the_last
 from etcd_handoff.contract import AdditionRequest, OperationRequest, Progress, RemovalRequest
-from etcd_handoff.membership_contract import OPERATIONS
+from etcd_handoff.membership_contract import OPERATIONS, MembershipRequest, ReplacementRequest, WantedMember
 
 EXAMPLES = {
     RemovalRequest: RemovalRequest(cluster="prod", member="node2"),
     AdditionRequest: AdditionRequest(cluster="prod", name="node2", peer_urls=("https://10.0.0.4:2380",)),
+    ReplacementRequest: ReplacementRequest(
+        cluster="prod", member="node2", name="node4", peer_urls=("https://10.0.0.4:2380",)
+    ),
 }
 
 
@@ -34,7 +37,7 @@ def operation(workflow_id: str = "etcd-remove/prod/node2", **fields: str) -> Fou
 # --- which operation is meant ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("request_type", [kind for kind in OPERATIONS if kind in EXAMPLES])
+@pytest.mark.parametrize("request_type", EXAMPLES)
 def test_table_has_the_ids_and_words_of_the_contract(request_type: type[OperationRequest]) -> None:
     """The table can be read without pydantic, so it repeats what the requests say."""
     kind = kind_of(request_type.workflow_type)
@@ -46,6 +49,19 @@ def test_table_has_the_ids_and_words_of_the_contract(request_type: type[Operatio
     assert dry_run.start_id == f"{kind.dry_run_prefix}/prod/node2"
     assert (is_dry_run_id(dry_run.start_id), is_dry_run_id(request.start_id)) == (True, False)
     assert names_of(request.start_id) == names_of(dry_run.start_id) == ("prod", "node2")
+
+
+def test_change_of_a_whole_membership_is_known_by_its_cluster() -> None:
+    """There is one at a time for each."""
+    members = (WantedMember(name="node1", peer_urls=("https://10.0.0.1:2380",)),)
+    request, kind = MembershipRequest(cluster="prod", members=members), kind_of(MembershipRequest.workflow_type)
+    assert kind is not None
+    assert (kind.noun, f"{kind.prefix}/prod", names_of(request.start_id)) == (
+        request.noun,
+        request.start_id,
+        ("prod", ""),
+    )
+    assert is_dry_run_id(request.model_copy(update={"dry_run": True}).start_id)
 
 
 def test_every_operation_of_the_contract_is_in_the_table() -> None:

@@ -6,13 +6,25 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from etcd_handoff.activity_io import UpdateStatusResult
 from etcd_handoff.contract import HandoffState, Pause, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import pausing
 from etcd_handoff.operation.commands import Until
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from tests.unit.builders import A, B, C, cluster, member
-from tests.unit.test_removal_loop import LED_BY_A, LED_BY_B, OBSERVED_B, REMOVED, RISKY, Drive, begin, removing, report
+from tests.unit.test_removal_loop import (
+    LED_BY_A,
+    LED_BY_B,
+    OBSERVED_B,
+    REMOVED,
+    RISKY,
+    Drive,
+    begin,
+    removing,
+    report,
+    step,
+)
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
@@ -134,3 +146,42 @@ def test_held_removal_of_a_member_that_left_meanwhile_ends_well() -> None:
     resumed(removal).do(to.Observe, report(StepOutcome.OBSERVED, without))
     assert A not in {m.id for m in without.members}
     removal.next(to.WriteStatus)
+
+
+def answer(command: object, drive: Drive, *, led_by_target: bool) -> object:
+    """What each step of a removal comes to when nothing goes wrong; leadership moves when it is asked to."""
+    moved = "AwaitNewLeader" in drive.taken
+    wanted = isinstance(command, to.AskQueue) and command.waits
+    turn = QueuePosition(granted=wanted, chain_id="chain", request=drive.state.turn_request)
+    recorded = UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True)
+    answers: dict[type, object] = {
+        to.Observe: report(StepOutcome.OBSERVED, LED_BY_A if led_by_target and not moved else LED_BY_B),
+        to.AskQueue: TakeTurnResult(turn=turn),
+        to.TransferLeadership: report(StepOutcome.MOVED, None),
+        to.AwaitNewLeader: report(StepOutcome.ELECTED, LED_BY_B),
+        to.RemoveTarget: REMOVED,
+        to.WriteStatus: recorded,
+    }
+    return answers.get(type(command))
+
+
+@pytest.mark.parametrize("led_by_target", [True, False], ids=["leader", "follower"])
+@pytest.mark.parametrize("moment", range(6))
+def test_paused_at_any_moment_it_proposes_nothing_until_it_is_resumed(moment: int, *, led_by_target: bool) -> None:
+    """While any of its steps runs: it stops before the proposal, and ends well afterwards; or it was too late."""
+    removal, resumed_at = begin(), 0
+    for number in range(40):
+        command = removal.next(object)
+        if isinstance(command, to.Finish):
+            break
+        if number == moment and not pausing.refusal(removal.state):
+            removal.state = removal.state.changed(paused=ANN)
+        if isinstance(command, to.Wait):
+            assert command.until is Until.RESUME
+            assert "RemoveTarget" not in removal.taken
+            removal.state, resumed_at = removal.state.changed(paused=None), number
+        removal.result(answer(command, removal, led_by_target=led_by_target))
+    assert isinstance(command, to.Finish)
+    assert removal.taken.count("RemoveTarget") == 1
+    too_late = "RemoveTarget" in removal.taken[: moment + 1]
+    assert bool(resumed_at) != too_late

@@ -200,6 +200,7 @@ def test_time_for_waiting_that_is_used_up_is_told_with_what_it_was_for() -> None
     failure = removal.next(to.Fail).failure
     assert failure.kind == FailureType.BLOCKED_TOO_LONG
     assert "waited 0 s for: bring node2 back" in failure.text
+    assert failure.text.index("start the removal again") < failure.text.index("Seen: ")
 
 
 def test_failure_before_any_look_still_knows_what_the_worker_can_show() -> None:

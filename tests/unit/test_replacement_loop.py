@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from etcd_handoff.activity_io import FindResourceResult, StepResult
-from etcd_handoff.contract import FailureType, HandoffState, Outcome, StepOutcome
+from etcd_handoff.contract import FailureType, HandoffState, Outcome, Pause, StepOutcome
 from etcd_handoff.membership_contract import ReplacementResult
 from etcd_handoff.operation import commands as to
-from etcd_handoff.operation import current_details, ending
+from etcd_handoff.operation import current_details, ending, pausing
 from etcd_handoff.operation.addition import CONNECTED_SECONDS, AddTarget, PromoteTarget
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.state import OperationState
@@ -111,6 +111,44 @@ def test_member_that_dies_while_the_new_one_is_awaited_leaves_first() -> None:
     assert [(p.kind, p.outcome) for p in result.parts] == [("remove", "removed"), ("add", "added")]
 
 
+def test_change_that_has_begun_waits_for_a_quorum_that_is_lost() -> None:
+    """It was refused at the first look only: a learner of ours is there."""
+    change = looks(replacement(), THREE).turn()
+    waiting = cluster(*THREE.members, unstarted(3))
+    change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
+    gives_turn_up(change)
+    lost = cluster(down(A, peer_urls=(url(0),)), node(1, B), down(C, peer_urls=(url(2),)), unstarted(3))
+    looks_again(change, lost)
+    assert "NoQuorum" in change.next(to.Wait).summary
+    whole = change.state.whole
+    assert whole is not None
+    change.state = change.state.changed(whole=whole.changed(part=None), request=whole.request, pinned=whole.pinned)
+    looks(change.result(after=1.0), lost)
+    assert "NoQuorum" in change.next(to.Wait).summary
+
+
+def test_second_start_shows_what_to_start_while_somebody_else_has_the_turn() -> None:
+    """A part that waits for its member needs no turn."""
+    change = looks(replacement(), cluster(*THREE.members, unstarted(3)))
+    gives_turn_up(change).next(AwaitSync)
+    assert current_details.progress(change.state).join_configuration["ETCD_NAME"] == "node3"
+
+
+def test_learner_that_was_put_off_is_still_its_own_when_it_is_cancelled() -> None:
+    """The part that goes on with it has not added it, and the replacement has."""
+    change = looks(replacement(), THREE).turn()
+    waiting = cluster(*THREE.members, unstarted(3))
+    change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
+    gives_turn_up(change)
+    looks_again(change, cluster(*DEAD.members, learner(3, B))).turn()
+    after = cluster(*WITHOUT_IT.members, unstarted(3))
+    removes(change, after, 0)
+    records(change, 0, joined=False)
+    gives_turn_up(looks(change, after)).next(AwaitSync)
+    change.state = ending.cancelled(change.state)
+    assert looks(change, after).next(TakeLearnerOut).ask.target_id == D
+
+
 def test_new_member_that_is_there_already_leaves_only_the_removal() -> None:
     """A second start goes on where the first one stopped; what it did not record is recorded."""
     change = looks(replacement(old="node2"), FOUR).turn()
@@ -210,7 +248,7 @@ def test_new_member_that_nobody_starts_ends_with_what_is_half_done() -> None:
     change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
     failure = change.next(to.Fail).failure
     assert failure.kind == FailureType.BLOCKED_TOO_LONG
-    assert "Start the replacement again" in failure.text
+    assert "start the replacement again" in failure.text
     assert "So far: stopped at part 1 of 2: adding node3" in failure.text
     assert f"To go on: `etcd-handoff replace {A} --with node3 --peer-url {url(3)} -c prod`" in failure.text
 
@@ -239,6 +277,22 @@ def test_cancellation_between_the_parts_ends_there() -> None:
     assert "To go on: `etcd-handoff replace" in change.state.doing
 
 
+def test_paused_while_a_part_ends_it_holds_before_the_next_one() -> None:
+    """The addition is recorded; the removal begins when somebody says so."""
+    change = looks(replacement(), THREE).turn()
+    adds(change, THREE, 3)
+    change.next(to.WriteStatus)
+    assert pausing.refusal(change.state) == ""
+    change.state = change.state.changed(paused=Pause(by="ann"))
+    change.result(RECORDED)
+    gives_turn_up(change)
+    assert change.next(to.Wait).until is to.Until.RESUME
+    assert change.state.handoff_state is HandoffState.PAUSED
+    change.state = change.state.changed(paused=None)
+    looks(change.result(), FOUR).turn()
+    change.next(to.TransferLeadership)
+
+
 def test_cancelled_part_says_what_is_half_done() -> None:
     """Before the learner has its vote."""
     change = looks(replacement(), THREE).turn()
@@ -265,6 +319,29 @@ def test_approval_and_checks_are_asked_once_for_the_whole() -> None:
     records(adds(change, THREE, 3), 3, joined=True)
     looks(change, FOUR)
     change.next(to.TransferLeadership)
+
+
+def test_approval_counts_for_all_parts_and_the_time_for_waiting_is_shared() -> None:
+    """Nobody is asked again between the parts, and no part begins with all the time there was."""
+    change = looks(replacement(require_approval=True, blocked_timeout_seconds=100), THREE)
+    change.next(to.Wait)
+    change.state = change.state.changed(approval={"by": "ann"})
+    looks(change.result(), THREE).turn()
+    records(adds(change, THREE, 3), 3, joined=True)
+    assert change.state.blocked_seconds_left == 99.0
+    looks(change, FOUR)
+    change.next(to.TransferLeadership)
+    assert change.state.blocked_seconds_left == 99.0
+
+
+def test_cluster_that_was_restored_between_the_parts_is_refused() -> None:
+    """What was ordered before a restore counts no more, and the parts know how far the cluster had come."""
+    change = looks(replacement(), THREE).turn()
+    records(adds(change, THREE, 3), 3, joined=True)
+    young = cluster(*(m.model_copy(update={"raft_index": 10}) for m in FOUR.members))
+    failure = looks(change, young).next(to.Fail).failure
+    assert (failure.kind, failure.text.partition(":")[0]) == (FailureType.CHANGE_REFUSED, "ClusterRestored")
+    assert f"node3 ({D}) has joined" in failure.text
 
 
 def test_next_run_goes_on_with_the_part_that_runs() -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 OPEN_HEADINGS: Final = ("OPEN", "MEMBER", "STATE", "STARTED", "QUEUE")
 LAST_HEADINGS: Final = ("LAST", "MEMBER", "OUTCOME", "ENDED", "ASKED FOR BY")
 WORKER_HEADINGS: Final = ("WORKER", "VERSION", "BUILD", "HOST", "ASKED FOR WORK")
+SECONDS: Final = len("2026-01-01T00:00:00")
 START_WORKER: Final = "start one with `etcd-handoff worker`: nothing goes on without"
 
 
@@ -127,7 +128,7 @@ def temporal_object(parts: TemporalParts) -> dict[str, Any]:
 def _open_lines(parts: TemporalParts) -> list[str]:
     if not parts.operations:
         return ["Operations: none is running"]
-    rows = [[o.operation, o.member, o.state, readable(o.started), o.queue or "-"] for o in parts.operations]
+    rows = [[o.operation, o.member, o.state, readable(o.started[:SECONDS]), o.queue or "-"] for o in parts.operations]
     lines = table(OPEN_HEADINGS, rows)
     for operation in parts.operations:
         if operation.waiting_for or operation.next:
@@ -139,7 +140,7 @@ def _open_lines(parts: TemporalParts) -> list[str]:
 
 def _last_lines(parts: TemporalParts) -> list[str]:
     rows = [
-        [operation_name(t), t.member or "-", t.outcome, readable(t.ended_at.partition(".")[0]), t.asked_by or "-"]
+        [operation_name(t), t.member or "-", t.outcome, readable(t.ended_at[:SECONDS]), t.asked_by or "-"]
         for t in parts.last
     ]
     return table(LAST_HEADINGS, rows) if rows else ["Last operations: none that Temporal still has"]

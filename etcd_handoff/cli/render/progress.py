@@ -90,9 +90,10 @@ class ProgressLines:
             progress: The last answer.
             step: The step that runs, with its attempt; empty where that is not known.
         """
-        parts = [f"{progress.state} for {elapsed(self._clock() - self._since)}", progress.doing]
-        parts += [f"waits until {progress.waiting_for}" if progress.waiting_for else "", leader_of(progress), step]
-        return "; ".join(part for part in parts if part)
+        waits = f"goes on when: {progress.waiting_for}" if progress.waiting_for else ""
+        state = f"{progress.state} for {elapsed(self._clock() - self._since)}"
+        # A terminal cuts the end, and the long texts stand above already.
+        return "; ".join(part for part in (state, leader_of(progress), step, progress.doing, waits) if part)
 
     def remark(self, text: str) -> list[str]:
         """Return the remark, unless it was made before."""
