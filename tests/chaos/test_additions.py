@@ -11,6 +11,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
 from etcd_handoff.lab import Role
+from etcd_handoff.lab.writer import missing
 from tests.integration import additions
 from tests.integration.conftest import open_bench
 from tests.integration.etcd_gateways import gateway_to
@@ -143,3 +144,4 @@ async def test_one_grows_to_three_under_writes(tmp_path: Path) -> None:
         view = await additions.seen(b.lab)
         assert len(view.healthy_voters) == len(view.members) == 3
         assert report.acknowledged
+        assert await missing(report, [node.etcd_url for node in b.lab.nodes]) == {}
