@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 
     import pytest
 
+ADDITIONS: Final = "test_additions"
+SAMPLED_ADDITIONS: Final = frozenset(
+    {
+        "test_worker_dies[promote_member.during]",
+        "test_learner_dies[promote_member.before]",
+        "test_somebody_else_is_faster[promotes]",
+        "test_it_is_cancelled_in_a_step[add_learner.during]",
+    }
+)
+"""Of the additions, what `make test` runs."""
 ROOT: Final = Path(__file__).parents[2]
 RESULTS: Final = ROOT / "bench" / "results"
 
@@ -65,6 +75,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "case" in metafunc.fixturenames:
         cases = chosen()
         metafunc.parametrize("case", cases, ids=[case.name for case in cases])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out additions that are not chosen: `CHAOS` says it for them as for all others, by `addition/<test>`."""
+    wanted = os.environ.get("CHAOS", "")
+
+    def counts(item: pytest.Item) -> bool:
+        if item.path.stem != ADDITIONS or wanted == "all":
+            return True
+        if wanted in ("", "sample"):
+            return item.name in SAMPLED_ADDITIONS
+        return wanted in f"addition/{item.name}"
+
+    if others := [item for item in items if not counts(item)]:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if counts(item)]
 
 
 @contextmanager
