@@ -84,6 +84,11 @@ class Whole(Message):
         """The same with other values in these fields."""
         return self.model_copy(update=fields)
 
+    @property
+    def put_off(self) -> str:
+        """ID of the learner that a part has added which was left and has not ended since; empty without such."""
+        return next((own for own in reversed(self.own) if self.ended_for("add", own) is None), "")
+
     def ended_for(self, kind: str, member_id: str) -> PartResult | None:
         """How the last part of this kind about this member has ended; None when there was none."""
         return next((p for p in reversed(self.ended) if (p.kind, p.member_id) == (kind, member_id)), None)

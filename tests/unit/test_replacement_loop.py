@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from etcd_handoff.activity_io import FindResourceResult, StepResult
@@ -31,6 +33,9 @@ from tests.unit.changes import (
     url,
 )
 from tests.unit.test_removal_loop import Drive, report, step
+
+if TYPE_CHECKING:
+    from etcd_handoff.cluster_view import ClusterView
 
 THREE = nodes(0, 1, 2)
 FOUR = nodes(0, 1, 2, 3)
@@ -147,6 +152,52 @@ def test_learner_that_was_put_off_is_still_its_own_when_it_is_cancelled() -> Non
     gives_turn_up(looks(change, after)).next(AwaitSync)
     change.state = ending.cancelled(change.state)
     assert looks(change, after).next(TakeLearnerOut).ask.target_id == D
+
+
+def put_off() -> tuple[Drive, ClusterView]:
+    """The removal waits for its turn: the old member died while the new one, which was added, was waited for."""
+    change = looks(replacement(), THREE).turn()
+    waiting = cluster(*THREE.members, unstarted(3))
+    change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
+    view = cluster(*DEAD.members, unstarted(3))
+    looks_again(gives_turn_up(change), view).next(to.AskQueue)
+    assert change.state.request.subject == A
+    return change, view
+
+
+def test_learner_that_was_put_off_leaves_when_the_removal_is_cancelled() -> None:
+    """No part goes on with it, and it would keep everybody else from joining."""
+    change, view = put_off()
+    change.state = ending.cancelled(change.state)
+    ask = looks(change, view).next(TakeLearnerOut).ask
+    assert (ask.target_id, ask.learner_only) == (D, True)
+    change.result(report(StepOutcome.REMOVED, DEAD, proposed=True)).next(to.Cancel)
+    assert f"learner {D}, which was added before, is out again" in change.state.doing
+
+
+def test_order_to_k0s_is_revoked_as_well_when_a_learner_was_put_off() -> None:
+    """Both are its own."""
+    change, view = put_off()
+    change.state = ending.cancelled(change.state.changed(leave_asked=True))
+    looks(change, view).do(TakeLearnerOut, report(StepOutcome.REMOVED, DEAD, proposed=True))
+    assert change.next(to.ReadLeave).ask.member_name == "node0"
+
+
+def test_learner_that_was_put_off_and_got_a_vote_meanwhile_stays() -> None:
+    """Somebody else has promoted it."""
+    change, _ = put_off()
+    change.state = ending.cancelled(change.state)
+    looks(change, cluster(*DEAD.members, node(3, B))).next(to.Cancel)
+    assert "learner" not in change.state.doing
+
+
+def test_learner_that_was_put_off_is_named_when_the_removal_fails() -> None:
+    """A failure takes nothing out."""
+    change, _ = put_off()
+    change.state = change.state.failing(to.Failure(FailureType.BLOCKED_TOO_LONG, "it was blocked"))
+    change.do(to.WriteStatus, RECORDED)
+    failure = change.next(to.Fail).failure
+    assert f"`etcd-handoff remove {D}` takes it out" in failure.text
 
 
 def test_new_member_that_is_there_already_leaves_only_the_removal() -> None:
