@@ -171,6 +171,21 @@ def test_addition_that_never_took_place_stays_pending_until_etcd_has_given_it_up
     addition.next(AddTarget)
 
 
+def test_learner_that_somebody_adds_after_an_addition_that_never_took_place_is_theirs() -> None:
+    """Etcd has given the own proposal up: what is found later by its peer URL was added by another hand."""
+    addition = adding().do(AddTarget, StepFailure("add_learner", "", "the worker fell silent"))
+    addition.next(to.Wait)
+    addition.result(after=SETTLE_SECONDS)
+    at_risk = cluster(*OTHERS[:2], down(C))
+    addition.do(to.Observe, observed(at_risk, writes_acknowledged=True))
+    gives_turn_up(addition).next(to.Wait)
+    theirs = cluster(*at_risk.members, UNSTARTED.members[-1])
+    addition.result(after=1.0).do(to.Observe, observed(theirs))
+    addition.next((to.Wait, AwaitSync))  # type: ignore[arg-type]  # one of these
+    cancelled(addition).next(to.Cancel)
+    assert f"learner {D} stays" in addition.state.doing
+
+
 def test_lost_answer_of_the_promotion_is_read() -> None:
     """A voter in the list is a promotion that took place, whoever has proposed it."""
     addition = in_sync(added()).turn()
