@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from etcd_handoff.activity_io import StepResult, UpdateStatusResult
-from etcd_handoff.contract import AdditionRequest, FailureType, HandoffState, Outcome, StepOutcome
+from etcd_handoff.contract import AdditionRequest, FailureType, HandoffState, Outcome, Pause, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, ending
 from etcd_handoff.operation.addition import CONNECTED_SECONDS, AddTarget, PromoteTarget
@@ -314,6 +314,28 @@ def test_new_voter_that_never_works_ends_the_addition_unrecorded() -> None:
     failure = addition.next(to.Fail).failure
     assert failure.kind == FailureType.BLOCKED_TOO_LONG
     assert "has a vote, and was not seen to work with it" in failure.text
+
+
+def test_new_voter_works_without_a_break_before_the_addition_ends() -> None:
+    """A look that shows nothing is one: it may have been down all the time since the look before."""
+    addition = promoted()
+    wait = addition.next(to.Wait)
+    gives_turn_up(addition.result(after=wait.seconds).do(to.Observe, observed(None)))
+    addition.next(to.Wait)
+    addition.result(after=wait.seconds).do(to.Observe, observed(VOTER))
+    assert addition.next(to.Wait).seconds == wait.seconds
+
+
+def test_new_voter_is_watched_anew_after_a_pause() -> None:
+    """Nobody has looked at it meanwhile."""
+    addition = promoted()
+    wait = addition.next(to.Wait)
+    addition.state = addition.state.changed(paused=Pause(by="ann"))
+    addition.result(after=wait.seconds)
+    gives_turn_up(addition).next(to.Wait)
+    addition.state = addition.state.changed(paused=None)
+    addition.result(after=1.0).do(to.Observe, observed(VOTER))
+    assert addition.next(to.Wait).seconds == wait.seconds
 
 
 def test_cancelled_after_the_promotion_it_rolls_forward() -> None:
