@@ -49,9 +49,7 @@ def approved(state: OperationState) -> OperationState:
 
 def has_checks(state: OperationState) -> bool:
     """Whether something is to be made sure of that was not within the hour."""
-    request = state.request
-    asked = isinstance(request, CheckedRequest) and (request.hash_check or request.snapshot)
-    return asked and state.gates_passed_at is None
+    return (_wants_hash_check(state) or _wants_snapshot(state)) and state.gates_passed_at is None
 
 
 def passes(state: OperationState) -> Decided | OperationState | None:

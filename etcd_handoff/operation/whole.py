@@ -39,6 +39,8 @@ class Part(Message):
 
     def request(self, whole: OperationRequest) -> AdditionRequest | RemovalRequest:
         """Its own request, the same as when somebody asks for it alone; what was to be approved has been."""
+        snapshot = isinstance(whole, CheckedRequest) and whole.snapshot
+        hash_check = isinstance(whole, CheckedRequest) and whole.hash_check
         if self.leaves is None:
             return AdditionRequest(
                 cluster=whole.cluster,
@@ -46,14 +48,16 @@ class Part(Message):
                 peer_urls=self.peer_urls,
                 reason=whole.reason,
                 blocked_timeout_seconds=whole.blocked_timeout_seconds,
+                snapshot=snapshot,
+                hash_check=hash_check,
             )
         return RemovalRequest(
             cluster=whole.cluster,
             member=self.leaves.member_id,
             reason=whole.reason,
             blocked_timeout_seconds=whole.blocked_timeout_seconds,
-            snapshot=isinstance(whole, CheckedRequest) and whole.snapshot,
-            hash_check=isinstance(whole, CheckedRequest) and whole.hash_check,
+            snapshot=snapshot,
+            hash_check=hash_check,
         )
 
 

@@ -12,6 +12,7 @@ from etcd_handoff.membership_contract import ReplacementResult
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, ending, pausing
 from etcd_handoff.operation.addition import CONNECTED_SECONDS, AddTarget, PromoteTarget
+from etcd_handoff.operation.gates import GATES_LAST_SECONDS
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.withdrawal import TakeLearnerOut
@@ -326,6 +327,24 @@ def test_cancellation_between_the_parts_ends_there() -> None:
     change.next(to.Cancel)
     assert "node3 (" in change.state.doing
     assert "To go on: `etcd-handoff replace" in change.state.doing
+
+
+@pytest.mark.parametrize("policy", ["snapshot", "hash_check"])
+def test_checks_that_the_profile_wants_are_made_in_its_turn(policy: str) -> None:
+    """Not while somebody else changes the cluster, as those that the request wants."""
+    change = replacement().do(to.Observe, report(StepOutcome.OBSERVED, THREE, traits={policy: True}))
+    change.turn().next(to.TakeSnapshot if policy == "snapshot" else to.CheckHash)
+
+
+def test_checks_are_made_again_before_an_addition_that_had_to_wait_for_an_hour() -> None:
+    """As an addition that was asked for alone makes them."""
+    change = looks(replacement(snapshot=True), THREE).turn()
+    saved = StepResult(step=step("take_snapshot", StepOutcome.SAVED, "node1: a file"))
+    looks(change.do(to.TakeSnapshot, saved), THREE)
+    change.do(AddTarget, report(StepOutcome.REFUSED_BY_ETCD, THREE))
+    gives_turn_up(change).next(to.Wait)
+    looks(change.result(after=GATES_LAST_SECONDS + 1), THREE).turn()
+    change.next(to.TakeSnapshot)
 
 
 def test_paused_while_a_part_ends_it_holds_before_the_next_one() -> None:
