@@ -152,7 +152,9 @@ def _plan(state: OperationState, view: ClusterView, now: float) -> Decided | Ope
 
 def _follow(state: OperationState, decision: Decision, now: float) -> Decided | OperationState:
     """What the planner's decision means for the operation."""
-    if isinstance(decision, Blocked | Refused) and state.view and (other := membership.reconsidered(state, state.view)):
+    waits = isinstance(decision, Blocked | Refused)
+    other = membership.reconsidered(state, state.view, waits=waits) if state.view else None
+    if other is not None and not isinstance(decision, Done):
         return other
     if isinstance(decision, Refused):
         return state.failing(failures.refusal(decision, strategy.of(state).REFUSAL))

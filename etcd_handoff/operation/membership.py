@@ -98,14 +98,24 @@ def decide(state: OperationState, step: object, now: float) -> Decided | Operati
     raise TypeError(msg)
 
 
-def reconsidered(state: OperationState, view: ClusterView) -> OperationState | None:
-    """The state when another part has to come before the one that cannot go on; None when none can."""
+def reconsidered(state: OperationState, view: ClusterView, *, waits: bool) -> OperationState | None:
+    """The state when another part has to come before the one that runs; None when none has.
+
+    Args:
+        state: The state.
+        view: What was seen last.
+        waits: The part cannot go on now. Else it does, unless it is the removal of a member that works again: another
+            one joins before such a member leaves.
+    """
     whole = state.whole
-    if whole is None or whole.part is None or state.change_pending:
+    # A member that has its vote is seen to work and recorded first: nobody would come back to it.
+    if whole is None or whole.part is None or state.change_pending or state.joining.has_vote:
         return None
     part, decision = whole.part, plan(view, goal(state))
     if isinstance(decision, StartAddition):
-        other = (decision.name, decision.peer_urls) != (part.name, part.peer_urls)
+        other = (decision.name, decision.peer_urls) != (part.name, part.peer_urls) and (waits or part.kind == "remove")
+    elif not waits:
+        return None
     elif isinstance(decision, StartRemoval):
         other = part.leaves is None or part.leaves.member_id != decision.member_id
     else:

@@ -14,6 +14,7 @@ from etcd_handoff.operation import current_details, ending, pausing
 from etcd_handoff.operation.addition import CONNECTED_SECONDS, AddTarget, PromoteTarget
 from etcd_handoff.operation.gates import GATES_LAST_SECONDS
 from etcd_handoff.operation.learner import AwaitSync
+from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.withdrawal import TakeLearnerOut
 from tests.unit.builders import A, B, C, D, cluster, down
@@ -327,6 +328,25 @@ def test_cancellation_between_the_parts_ends_there() -> None:
     change.next(to.Cancel)
     assert "node3 (" in change.state.doing
     assert "To go on: `etcd-handoff replace" in change.state.doing
+
+
+def test_member_that_comes_back_before_it_is_removed_is_replaced_by_one_more_first() -> None:
+    """It was dead when its removal was to come first, and had to wait for its turn."""
+    change = looks(replacement(), DEAD)
+    change.do(to.AskQueue, TakeTurnResult(turn=QueuePosition(granted=False, behind=("another",))))
+    change.next(to.Wait)
+    change.state = change.state.changed(holds_turn=True, turn_news=True)
+    looks(change.result(after=60.0), nodes(0, 1, 2, leader=B))
+    assert change.next(AddTarget).ask.name == "node3"
+
+
+def test_removal_that_somebody_else_has_done_meanwhile_is_recorded_first() -> None:
+    """Its part ends before the next one begins."""
+    change = looks(replacement(), DEAD)
+    change.do(to.AskQueue, TakeTurnResult(turn=QueuePosition(granted=False, behind=("another",))))
+    change.next(to.Wait)
+    change.state = change.state.changed(holds_turn=True, turn_news=True)
+    records(looks(change.result(after=60.0), WITHOUT_IT), 0, joined=False)
 
 
 @pytest.mark.parametrize("policy", ["snapshot", "hash_check"])
