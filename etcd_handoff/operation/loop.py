@@ -132,7 +132,7 @@ def _afresh(state: OperationState, now: float) -> Decided | OperationState:
         return observation.look(state, now, patient=state.look_due is LookDue.PATIENT)
     if state.traits is None:
         return Decided(state, DescribeWorker(cluster=state.request.cluster))
-    if state.cancel_requested and not state.point_of_no_return:
+    if state.cancel_requested and not state.point_of_no_return and not membership.is_complete(state):
         return ending.cancelled(state)  # it came too late at first, and nothing has come of the proposal
     if state.view is None:
         known = state.absent and not state.request.dry_run  # what has left once is out for good

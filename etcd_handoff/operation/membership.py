@@ -23,7 +23,7 @@ from etcd_handoff.operation import change_words, identity, parts, recording, rep
 from etcd_handoff.operation.commands import Finish
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.operation.whole import Part
-from etcd_handoff.planning import Blocked, Joiner, MembersChanged, Refused, StartAddition, StartRemoval, plan
+from etcd_handoff.planning import Blocked, Done, Joiner, MembersChanged, Refused, StartAddition, StartRemoval, plan
 from etcd_handoff.planning.outline import outline, warnings
 
 if TYPE_CHECKING:
@@ -121,6 +121,13 @@ def reconsidered(state: OperationState, view: ClusterView, *, waits: bool) -> Op
     else:
         return None
     return parts.left(state) if other else None
+
+
+def is_complete(state: OperationState) -> bool:
+    """Whether nothing is left of a larger change that could be cancelled."""
+    if state.whole is None or state.whole.part is not None or state.pinned is None or state.view is None:
+        return False
+    return isinstance(plan(state.view, goal(state)), Done)
 
 
 def finished(state: OperationState) -> Decided | OperationState:

@@ -330,6 +330,18 @@ def test_cancellation_between_the_parts_ends_there() -> None:
     assert "To go on: `etcd-handoff replace" in change.state.doing
 
 
+def test_cancellation_after_the_last_part_has_begun_to_be_recorded_ends_well() -> None:
+    """Nothing is left that could be cancelled."""
+    change = looks(replacement(), DEAD).turn()
+    removes(change, WITHOUT_IT, 0)
+    records(change, 0, joined=False)
+    looks(change, WITHOUT_IT)
+    adds(change, WITHOUT_IT, 3).next(to.WriteStatus)
+    change.state = change.state.changed(cancel_requested=True)
+    looks(change.result(RECORDED), nodes(1, 2, 3, leader=B))
+    assert ends(change).outcome == Outcome.REPLACED
+
+
 def test_member_that_comes_back_before_it_is_removed_is_replaced_by_one_more_first() -> None:
     """It was dead when its removal was to come first, and had to wait for its turn."""
     change = looks(replacement(), DEAD)
