@@ -160,8 +160,8 @@ def done(state: OperationState, now: float) -> Decided | OperationState:
         return state.finishing()
     problem = unverified(state.view, member)
     if problem is not None:
-        state = state.with_joining(works_since=None)
         if state.cancel_requested:
+            state = state.with_joining(works_since=None)
             return state.failing(failures.blocked_too_long(problem, 0, state.request.noun))
         return state.blocked_by(problem)
     since = now if state.joining.works_since is None else state.joining.works_since

@@ -97,7 +97,8 @@ def _judge(state: OperationState, end: Ending) -> Decided | OperationState:
         return state.finishing()
     if failure is None:
         left = parts.half_done(state.whole) if state.whole and state.whole.part else ""
-        return Decided(state.showing(HandoffState.FAILED, f"{strategy.of(state).cancelled(state)}{left}"), Cancel())
+        text = f"{strategy.of(state).cancelled(state)}{parts.put_off(state)}{left}"
+        return Decided(state.showing(HandoffState.FAILED, text), Cancel())
     waited = failure.kind == FailureType.BLOCKED_TOO_LONG and state.view is not None and not state.request.dry_run
     # It is told alone: nobody reads the EtcdMember of a member that has not joined; between two parts all is written.
     if state.request.adds or state.request.of_parts:

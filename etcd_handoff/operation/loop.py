@@ -132,7 +132,7 @@ def _afresh(state: OperationState, now: float) -> Decided | OperationState:
         return observation.look(state, now, patient=state.look_due is LookDue.PATIENT)
     if state.traits is None:
         return Decided(state, DescribeWorker(cluster=state.request.cluster))
-    if state.cancel_requested and not state.point_of_no_return:
+    if state.cancel_requested and not state.point_of_no_return and not membership.is_complete(state):
         return ending.cancelled(state)  # it came too late at first, and nothing has come of the proposal
     if state.view is None:
         known = state.absent and not state.request.dry_run  # what has left once is out for good
@@ -152,7 +152,9 @@ def _plan(state: OperationState, view: ClusterView, now: float) -> Decided | Ope
 
 def _follow(state: OperationState, decision: Decision, now: float) -> Decided | OperationState:
     """What the planner's decision means for the operation."""
-    if isinstance(decision, Blocked | Refused) and state.view and (other := membership.reconsidered(state, state.view)):
+    waits = isinstance(decision, Blocked | Refused)
+    other = membership.reconsidered(state, state.view, waits=waits) if state.view else None
+    if other is not None and not isinstance(decision, Done):
         return other
     if isinstance(decision, Refused):
         return state.failing(failures.refusal(decision, strategy.of(state).REFUSAL))

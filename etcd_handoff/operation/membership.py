@@ -23,7 +23,7 @@ from etcd_handoff.operation import change_words, identity, parts, recording, rep
 from etcd_handoff.operation.commands import Finish
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.operation.whole import Part
-from etcd_handoff.planning import Blocked, Joiner, MembersChanged, Refused, StartAddition, StartRemoval, plan
+from etcd_handoff.planning import Blocked, Done, Joiner, MembersChanged, Refused, StartAddition, StartRemoval, plan
 from etcd_handoff.planning.outline import outline, warnings
 
 if TYPE_CHECKING:
@@ -98,19 +98,36 @@ def decide(state: OperationState, step: object, now: float) -> Decided | Operati
     raise TypeError(msg)
 
 
-def reconsidered(state: OperationState, view: ClusterView) -> OperationState | None:
-    """The state when another part has to come before the one that cannot go on; None when none can."""
+def reconsidered(state: OperationState, view: ClusterView, *, waits: bool) -> OperationState | None:
+    """The state when another part has to come before the one that runs; None when none has.
+
+    Args:
+        state: The state.
+        view: What was seen last.
+        waits: The part cannot go on now. Else it does, unless it is the removal of a member that works again: another
+            one joins before such a member leaves.
+    """
     whole = state.whole
-    if whole is None or whole.part is None or state.change_pending:
+    # A member that has its vote is seen to work and recorded first: nobody would come back to it.
+    if whole is None or whole.part is None or state.change_pending or state.joining.has_vote:
         return None
     part, decision = whole.part, plan(view, goal(state))
     if isinstance(decision, StartAddition):
-        other = (decision.name, decision.peer_urls) != (part.name, part.peer_urls)
+        other = (decision.name, decision.peer_urls) != (part.name, part.peer_urls) and (waits or part.kind == "remove")
+    elif not waits:
+        return None
     elif isinstance(decision, StartRemoval):
         other = part.leaves is None or part.leaves.member_id != decision.member_id
     else:
         return None
     return parts.left(state) if other else None
+
+
+def is_complete(state: OperationState) -> bool:
+    """Whether nothing is left of a larger change that could be cancelled."""
+    if state.whole is None or state.whole.part is not None or state.pinned is None or state.view is None:
+        return False
+    return isinstance(plan(state.view, goal(state)), Done)
 
 
 def finished(state: OperationState) -> Decided | OperationState:

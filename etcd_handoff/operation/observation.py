@@ -63,7 +63,10 @@ def observed(state: OperationState, command: Observe, report: StepResult) -> Ope
     view = undoubted(state)
     # Whatever the list shows of a member that was to join or to be promoted, after that entry it stays so.
     shows = view is not None and (state.request.adds or view.member(state.target.member_id) is not None)
-    return proposal.settled(state, acknowledged=acknowledged, unchanged=shows)
+    state = proposal.settled(state, acknowledged=acknowledged, unchanged=shows)
+    if state.pending_since is None and state.request.adds and not state.target.member_id:
+        state = state.with_joining(sent=False)  # a learner that is found from here on was added by somebody else
+    return state
 
 
 def seen(state: OperationState, view: ClusterView | None) -> OperationState:

@@ -94,12 +94,28 @@ def left(state: OperationState) -> OperationState:
     return _between(state, whole).changed(view=state.view, look_due=LookDue.NO)
 
 
+def put_off(state: OperationState) -> str:
+    """What becomes of a learner whose part was put off, as the end of a sentence; empty where a part tells of it."""
+    member_id = state.whole.put_off if state.whole else ""
+    told = state.request.adds and state.pinned is not None and state.pinned.member_id == member_id
+    if not member_id or told:
+        return ""
+    learner = f"; learner {member_id}, which was added before,"
+    if state.ending is not None and state.ending.taken_out:
+        return f"{learner} is out again"
+    member = state.view.member(member_id) if state.view else None
+    if state.view is not None and (member is None or not member.is_learner):
+        return ""
+    return f"{learner} stays in the cluster without a vote: `etcd-handoff remove {member_id}` takes it out"
+
+
 def failed(state: OperationState, failure: Failure) -> Failure:
     """Why the whole fails where a part does: with what is half done, and what to type to go on."""
     if state.whole is None:
         return failure
     refused = failure.kind == FailureType.REMOVAL_REFUSED
-    return Failure(FailureType.CHANGE_REFUSED if refused else failure.kind, f"{failure.text}{half_done(state.whole)}")
+    text = f"{failure.text}{put_off(state)}{half_done(state.whole)}"
+    return Failure(FailureType.CHANGE_REFUSED if refused else failure.kind, text)
 
 
 def half_done(whole: Whole) -> str:

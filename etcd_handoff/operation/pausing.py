@@ -29,6 +29,7 @@ def resumed(state: OperationState) -> OperationState:
     """The state once it goes on: the cluster may have changed meanwhile, so it is looked at again."""
     if state.paused is not None:
         return state
+    state = state.with_joining(in_sync=False, works_since=None)  # nobody has looked since
     return state.changed(blocked=None, pauses=0, leave_step=LeaveStep.NONE, look_due=LookDue.PATIENT)
 
 

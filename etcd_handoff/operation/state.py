@@ -225,7 +225,7 @@ class OperationState(HandedOn):
         """It waits for this, and what it was about to do is decided anew afterwards."""
         dropped = {"hash_checked": False, "hashing": Hashing(), "election": None, "queueing": False}
         state = self.changed(blocked=blocked, released=False, **dropped)
-        return state.with_joining(progresses=False, in_sync=False)
+        return state.with_joining(progresses=False, in_sync=False, works_since=None)
 
     def failing(self, failure: Failure) -> OperationState:
         """It ends with this failure, unless it turns out that the member is out."""

@@ -39,6 +39,8 @@ class Part(Message):
 
     def request(self, whole: OperationRequest) -> AdditionRequest | RemovalRequest:
         """Its own request, the same as when somebody asks for it alone; what was to be approved has been."""
+        snapshot = isinstance(whole, CheckedRequest) and whole.snapshot
+        hash_check = isinstance(whole, CheckedRequest) and whole.hash_check
         if self.leaves is None:
             return AdditionRequest(
                 cluster=whole.cluster,
@@ -46,14 +48,16 @@ class Part(Message):
                 peer_urls=self.peer_urls,
                 reason=whole.reason,
                 blocked_timeout_seconds=whole.blocked_timeout_seconds,
+                snapshot=snapshot,
+                hash_check=hash_check,
             )
         return RemovalRequest(
             cluster=whole.cluster,
             member=self.leaves.member_id,
             reason=whole.reason,
             blocked_timeout_seconds=whole.blocked_timeout_seconds,
-            snapshot=isinstance(whole, CheckedRequest) and whole.snapshot,
-            hash_check=isinstance(whole, CheckedRequest) and whole.hash_check,
+            snapshot=snapshot,
+            hash_check=hash_check,
         )
 
 
@@ -83,6 +87,11 @@ class Whole(Message):
     def changed(self, **fields: object) -> Whole:
         """The same with other values in these fields."""
         return self.model_copy(update=fields)
+
+    @property
+    def put_off(self) -> str:
+        """ID of the learner that a part has added which was left and has not ended since; empty without such."""
+        return next((own for own in reversed(self.own) if self.ended_for("add", own) is None), "")
 
     def ended_for(self, kind: str, member_id: str) -> PartResult | None:
         """How the last part of this kind about this member has ended; None when there was none."""

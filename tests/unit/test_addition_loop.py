@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from etcd_handoff.activity_io import StepResult, UpdateStatusResult
-from etcd_handoff.contract import AdditionRequest, FailureType, HandoffState, Outcome, StepOutcome
+from etcd_handoff.contract import AdditionRequest, FailureType, HandoffState, Outcome, Pause, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, ending
 from etcd_handoff.operation.addition import CONNECTED_SECONDS, AddTarget, PromoteTarget
@@ -171,6 +171,21 @@ def test_addition_that_never_took_place_stays_pending_until_etcd_has_given_it_up
     addition.next(AddTarget)
 
 
+def test_learner_that_somebody_adds_after_an_addition_that_never_took_place_is_theirs() -> None:
+    """Etcd has given the own proposal up: what is found later by its peer URL was added by another hand."""
+    addition = adding().do(AddTarget, StepFailure("add_learner", "", "the worker fell silent"))
+    addition.next(to.Wait)
+    addition.result(after=SETTLE_SECONDS)
+    at_risk = cluster(*OTHERS[:2], down(C))
+    addition.do(to.Observe, observed(at_risk, writes_acknowledged=True))
+    gives_turn_up(addition).next(to.Wait)
+    theirs = cluster(*at_risk.members, UNSTARTED.members[-1])
+    addition.result(after=1.0).do(to.Observe, observed(theirs))
+    addition.next((to.Wait, AwaitSync))  # type: ignore[arg-type]  # one of these
+    cancelled(addition).next(to.Cancel)
+    assert f"learner {D} stays" in addition.state.doing
+
+
 def test_lost_answer_of_the_promotion_is_read() -> None:
     """A voter in the list is a promotion that took place, whoever has proposed it."""
     addition = in_sync(added()).turn()
@@ -299,6 +314,28 @@ def test_new_voter_that_never_works_ends_the_addition_unrecorded() -> None:
     failure = addition.next(to.Fail).failure
     assert failure.kind == FailureType.BLOCKED_TOO_LONG
     assert "has a vote, and was not seen to work with it" in failure.text
+
+
+def test_new_voter_works_without_a_break_before_the_addition_ends() -> None:
+    """A look that shows nothing is one: it may have been down all the time since the look before."""
+    addition = promoted()
+    wait = addition.next(to.Wait)
+    gives_turn_up(addition.result(after=wait.seconds).do(to.Observe, observed(None)))
+    addition.next(to.Wait)
+    addition.result(after=wait.seconds).do(to.Observe, observed(VOTER))
+    assert addition.next(to.Wait).seconds == wait.seconds
+
+
+def test_new_voter_is_watched_anew_after_a_pause() -> None:
+    """Nobody has looked at it meanwhile."""
+    addition = promoted()
+    wait = addition.next(to.Wait)
+    addition.state = addition.state.changed(paused=Pause(by="ann"))
+    addition.result(after=wait.seconds)
+    gives_turn_up(addition).next(to.Wait)
+    addition.state = addition.state.changed(paused=None)
+    addition.result(after=1.0).do(to.Observe, observed(VOTER))
+    assert addition.next(to.Wait).seconds == wait.seconds
 
 
 def test_cancelled_after_the_promotion_it_rolls_forward() -> None:

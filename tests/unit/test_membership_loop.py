@@ -8,19 +8,22 @@ from etcd_handoff.activity_io import WorkerInfo
 from etcd_handoff.contract import FailureType, Outcome, StepOutcome
 from etcd_handoff.membership_contract import MembershipRequest, MembershipResult
 from etcd_handoff.operation import commands as to
-from etcd_handoff.operation.addition import AddTarget
-from tests.unit.builders import A, B, C, D, E, cluster, down, member
+from etcd_handoff.operation.addition import AddTarget, PromoteTarget
+from etcd_handoff.operation.learner import AwaitSync
+from tests.unit.builders import A, B, C, D, E, cluster, doubt, down, member
 from tests.unit.changes import (
     adds,
     gives_turn_up,
     learner,
     looks,
+    looks_again,
     membership,
     node,
     nodes,
     observed,
     records,
     removes,
+    unstarted,
     url,
 )
 from tests.unit.test_removal_loop import Drive, report
@@ -155,3 +158,21 @@ def test_unstarted_foreign_voter_that_is_not_wanted_leaves_first() -> None:
     ghost = member(E, name="", reachable=False, serves_reads=False, leader_id=None, term=0, raft_index=0)
     change = looks(membership(0, 1, 2), cluster(*nodes(0, 1, 2).members, ghost)).turn()
     assert change.next(to.RemoveTarget).ask.target_id == E
+
+
+def test_member_that_got_its_vote_is_recorded_before_another_part_begins() -> None:
+    """Left then, its part would never be gone on with: it blocks for a removed member that runs again."""
+    before = cluster(down(A, peer_urls=(url(0),)), node(1, B), node(2, B), node(4, B))
+    left = nodes(1, 2, 4, leader=B)
+    change = records(removes(looks(membership(1, 2, 3), before).turn(), left, 0), 0, joined=False)
+    waiting = cluster(*left.members, unstarted(3))
+    looks(change, left).do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
+    in_sync = cluster(*left.members, learner(3, B))
+    gives_turn_up(change).do(AwaitSync, report(StepOutcome.IN_SYNC, in_sync), after=1.0).turn()
+    after = nodes(1, 2, 3, 4, leader=B)
+    change.do(PromoteTarget, report(StepOutcome.PROMOTED, after, added_id=D, proposed=True))
+    runs = doubt("UnlistedMember", A, by_status_alone=True)
+    gives_turn_up(looks(change.result(after=change.next(to.Wait).seconds), after.model_copy(update={"doubts": runs})))
+    looks_again(change, after)
+    looks(change.result(after=change.next(to.Wait).seconds), after)
+    records(change, 3, joined=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from etcd_handoff.activity_io import FindResourceResult, StepResult
@@ -10,7 +12,9 @@ from etcd_handoff.membership_contract import ReplacementResult
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, ending, pausing
 from etcd_handoff.operation.addition import CONNECTED_SECONDS, AddTarget, PromoteTarget
+from etcd_handoff.operation.gates import GATES_LAST_SECONDS
 from etcd_handoff.operation.learner import AwaitSync
+from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.withdrawal import TakeLearnerOut
 from tests.unit.builders import A, B, C, D, cluster, down
@@ -31,6 +35,9 @@ from tests.unit.changes import (
     url,
 )
 from tests.unit.test_removal_loop import Drive, report, step
+
+if TYPE_CHECKING:
+    from etcd_handoff.cluster_view import ClusterView
 
 THREE = nodes(0, 1, 2)
 FOUR = nodes(0, 1, 2, 3)
@@ -147,6 +154,52 @@ def test_learner_that_was_put_off_is_still_its_own_when_it_is_cancelled() -> Non
     gives_turn_up(looks(change, after)).next(AwaitSync)
     change.state = ending.cancelled(change.state)
     assert looks(change, after).next(TakeLearnerOut).ask.target_id == D
+
+
+def put_off() -> tuple[Drive, ClusterView]:
+    """The removal waits for its turn: the old member died while the new one, which was added, was waited for."""
+    change = looks(replacement(), THREE).turn()
+    waiting = cluster(*THREE.members, unstarted(3))
+    change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
+    view = cluster(*DEAD.members, unstarted(3))
+    looks_again(gives_turn_up(change), view).next(to.AskQueue)
+    assert change.state.request.subject == A
+    return change, view
+
+
+def test_learner_that_was_put_off_leaves_when_the_removal_is_cancelled() -> None:
+    """No part goes on with it, and it would keep everybody else from joining."""
+    change, view = put_off()
+    change.state = ending.cancelled(change.state)
+    ask = looks(change, view).next(TakeLearnerOut).ask
+    assert (ask.target_id, ask.learner_only) == (D, True)
+    change.result(report(StepOutcome.REMOVED, DEAD, proposed=True)).next(to.Cancel)
+    assert f"learner {D}, which was added before, is out again" in change.state.doing
+
+
+def test_order_to_k0s_is_revoked_as_well_when_a_learner_was_put_off() -> None:
+    """Both are its own."""
+    change, view = put_off()
+    change.state = ending.cancelled(change.state.changed(leave_asked=True))
+    looks(change, view).do(TakeLearnerOut, report(StepOutcome.REMOVED, DEAD, proposed=True))
+    assert change.next(to.ReadLeave).ask.member_name == "node0"
+
+
+def test_learner_that_was_put_off_and_got_a_vote_meanwhile_stays() -> None:
+    """Somebody else has promoted it."""
+    change, _ = put_off()
+    change.state = ending.cancelled(change.state)
+    looks(change, cluster(*DEAD.members, node(3, B))).next(to.Cancel)
+    assert "learner" not in change.state.doing
+
+
+def test_learner_that_was_put_off_is_named_when_the_removal_fails() -> None:
+    """A failure takes nothing out."""
+    change, _ = put_off()
+    change.state = change.state.failing(to.Failure(FailureType.BLOCKED_TOO_LONG, "it was blocked"))
+    change.do(to.WriteStatus, RECORDED)
+    failure = change.next(to.Fail).failure
+    assert f"`etcd-handoff remove {D}` takes it out" in failure.text
 
 
 def test_new_member_that_is_there_already_leaves_only_the_removal() -> None:
@@ -275,6 +328,55 @@ def test_cancellation_between_the_parts_ends_there() -> None:
     change.next(to.Cancel)
     assert "node3 (" in change.state.doing
     assert "To go on: `etcd-handoff replace" in change.state.doing
+
+
+def test_cancellation_after_the_last_part_has_begun_to_be_recorded_ends_well() -> None:
+    """Nothing is left that could be cancelled."""
+    change = looks(replacement(), DEAD).turn()
+    removes(change, WITHOUT_IT, 0)
+    records(change, 0, joined=False)
+    looks(change, WITHOUT_IT)
+    adds(change, WITHOUT_IT, 3).next(to.WriteStatus)
+    change.state = change.state.changed(cancel_requested=True)
+    looks(change.result(RECORDED), nodes(1, 2, 3, leader=B))
+    assert ends(change).outcome == Outcome.REPLACED
+
+
+def test_member_that_comes_back_before_it_is_removed_is_replaced_by_one_more_first() -> None:
+    """It was dead when its removal was to come first, and had to wait for its turn."""
+    change = looks(replacement(), DEAD)
+    change.do(to.AskQueue, TakeTurnResult(turn=QueuePosition(granted=False, behind=("another",))))
+    change.next(to.Wait)
+    change.state = change.state.changed(holds_turn=True, turn_news=True)
+    looks(change.result(after=60.0), nodes(0, 1, 2, leader=B))
+    assert change.next(AddTarget).ask.name == "node3"
+
+
+def test_removal_that_somebody_else_has_done_meanwhile_is_recorded_first() -> None:
+    """Its part ends before the next one begins."""
+    change = looks(replacement(), DEAD)
+    change.do(to.AskQueue, TakeTurnResult(turn=QueuePosition(granted=False, behind=("another",))))
+    change.next(to.Wait)
+    change.state = change.state.changed(holds_turn=True, turn_news=True)
+    records(looks(change.result(after=60.0), WITHOUT_IT), 0, joined=False)
+
+
+@pytest.mark.parametrize("policy", ["snapshot", "hash_check"])
+def test_checks_that_the_profile_wants_are_made_in_its_turn(policy: str) -> None:
+    """Not while somebody else changes the cluster, as those that the request wants."""
+    change = replacement().do(to.Observe, report(StepOutcome.OBSERVED, THREE, traits={policy: True}))
+    change.turn().next(to.TakeSnapshot if policy == "snapshot" else to.CheckHash)
+
+
+def test_checks_are_made_again_before_an_addition_that_had_to_wait_for_an_hour() -> None:
+    """As an addition that was asked for alone makes them."""
+    change = looks(replacement(snapshot=True), THREE).turn()
+    saved = StepResult(step=step("take_snapshot", StepOutcome.SAVED, "node1: a file"))
+    looks(change.do(to.TakeSnapshot, saved), THREE)
+    change.do(AddTarget, report(StepOutcome.REFUSED_BY_ETCD, THREE))
+    gives_turn_up(change).next(to.Wait)
+    looks(change.result(after=GATES_LAST_SECONDS + 1), THREE).turn()
+    change.next(to.TakeSnapshot)
 
 
 def test_paused_while_a_part_ends_it_holds_before_the_next_one() -> None:
