@@ -59,12 +59,16 @@ def obstacle() -> str:
     """
     if sys.platform != "linux":
         return "isolated nodes need Linux's network namespaces"
-    if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
+    if missing := _missing():
         return f"isolated nodes need the programs {', '.join(missing)}. Remedy: install iproute2 and util-linux"
     for probe in PROBES:
         if failed := _failure(probe):
             return f"isolated nodes need network namespaces: {failed}. Remedy: {REMEDY}"
     return ""
+
+
+def _missing() -> list[str]:
+    return [program for program in PROGRAMS if shutil.which(program) is None]
 
 
 def enter_own_namespace() -> None:
@@ -73,7 +77,9 @@ def enter_own_namespace() -> None:
     It returns where nodes can be isolated already, and where the kernel lets nobody but root have namespaces. In them
     there is no network but the lab's, and nobody else's programs reach it.
     """
-    if not obstacle() or os.environ.get(MOVED) or any(_failure((*OWN_NAMESPACE, *probe)) for probe in PROBES[:2]):
+    if not obstacle() or _missing() or os.environ.get(MOVED):
+        return
+    if any(_failure((*OWN_NAMESPACE, *probe)) for probe in PROBES[:2]):
         return
     sys.stdout.flush()
     os.environ[MOVED] = "1"
