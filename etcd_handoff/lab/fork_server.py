@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -28,20 +29,22 @@ from etcd_handoff.lab.nodes import ROOT
 from etcd_handoff.lab.processes import Process, ProcessError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 AVAILABLE: Final = sys.platform == "linux"
 PRELOADED: Final = (
     "worker",
     "etcd_handoff.cli.commands",
     "etcd_handoff.cli.doctor",
-    "etcd3aio",
+    "etcd_handoff.lab.writer",
 )
 """What a fork finds imported; no thread may run after it."""
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_CHILD_SUBREAPER: Final = 36
 LARGEST_REQUEST: Final = 1 << 17
 POLL_SECONDS: Final = 0.01
+PROGRAM: Final = "import os, sys; os.execv(sys.argv[1], sys.argv[1:])"
+"""Code that becomes the program in its arguments."""
 
 
 class Fork:
@@ -77,7 +80,6 @@ class ForkServer:
     """The process that forks; it ends with this one."""
 
     def __init__(self) -> None:
-        _prctl(PR_SET_CHILD_SUBREAPER, 1)
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with its:
             code = f"from {__name__} import main; main()"
@@ -107,10 +109,10 @@ class ForkServer:
             ProcessError: The server has ended.
         """
         request = {"code": code, "arguments": [*arguments], "env": dict(env)}
-        with Path(os.devnull).open("rb") as nothing:
+        with Path(os.devnull).open("rb") as nothing, _adopting():
             numbers = [file.fileno() for file in (nothing, *files)]
             socket.send_fds(self._connection, [json.dumps(request).encode()], numbers)
-        answer = self._connection.recv(LARGEST_REQUEST)
+            answer = self._connection.recv(LARGEST_REQUEST)
         if not answer:
             msg = "the fork server has ended"
             raise ProcessError(msg)
@@ -141,7 +143,9 @@ class ForkedProcess(Process):
         env: Environment beyond ours.
     """
 
-    def __init__(self, name: str, code: str, arguments: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, name: str, code: str, arguments: Sequence[str], log: Path, env: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(name, arguments, log, env)
         self._code = code
 
@@ -153,6 +157,16 @@ class ForkedProcess(Process):
 def fork_server() -> ForkServer:
     """The one of this process, started when it is first asked for."""
     return ForkServer()
+
+
+@contextmanager
+def _adopting() -> Iterator[None]:
+    """Meanwhile our descendants whose parent ends become our children, as a fork does before the server answers."""
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+    try:
+        yield
+    finally:
+        _prctl(PR_SET_CHILD_SUBREAPER, 0)
 
 
 def _text(file: IO[bytes]) -> str:

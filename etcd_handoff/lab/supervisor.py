@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.lab import disk, http, namespace, observer, peer_proxy
 from etcd_handoff.lab.binaries.lookup import locate_binaries
-from etcd_handoff.lab.fork_server import AVAILABLE, ForkedProcess
+from etcd_handoff.lab.fork_server import AVAILABLE, PROGRAM, ForkedProcess
 from etcd_handoff.lab.isolation import BRIDGE
 from etcd_handoff.lab.layout import Layout
 from etcd_handoff.lab.nodes import (
@@ -169,6 +169,9 @@ class Supervisor(Layout):
 
     def _add(self, role: Role, node: str, command: list[str], env: Mapping[str, str] | None = None) -> None:
         log = self._log(role, node)
+        if self._forks:
+            self._processes[role, node] = ForkedProcess(log.stem, PROGRAM, command, log, env)
+            return
         self._processes[role, node] = Process(log.stem, [*self.inside(node or BRIDGE), *command], log, env, ROOT)
 
     def _log(self, role: Role, node: str) -> Path:
