@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Final
 
-from etcd_handoff.lab.fork_server import fork_server
+from etcd_handoff.lab.forks import fork_server
 from etcd_handoff.lab.nodes import ROOT
 from etcd_handoff.lab.processes import ProcessError, run
 from etcd_handoff.lab.supervisor import Supervisor
@@ -38,7 +38,8 @@ class Commands(Supervisor):
     async def handoff(self, *arguments: str, node: str = "") -> tuple[int, str, str]:
         """Exit status, output and errors of our own command line, on a node where one is named."""
         if self._forks:
-            return await fork_server().run(HANDOFF, arguments, {**os.environ, **self.environment})
+            environment = {**os.environ, **(self.environment_on(node) if node else self.environment)}
+            return await fork_server().run(HANDOFF, arguments, environment, self.namespaces(node))
         return await self.run([sys.executable, "-c", HANDOFF, *arguments], node=node)
 
     async def run(self, command: list[str], stdin: str | None = None, node: str = "") -> tuple[int, str, str]:

@@ -42,8 +42,7 @@ class LabOptions:
         node_names: With `isolated`: names of the nodes, where they are not those of their members.
         hanging_disks: Whether the disks of etcd members can be made to hang; see `etcd_handoff.lab.disk`.
         forked: Whether processes are started by one that has imported the product, of which workers and our command
-            line are forks: it takes less time and computing; see `etcd_handoff.lab.fork_server`. Isolated nodes do
-            without.
+            line are forks: it takes less time and computing; see `etcd_handoff.lab.forks`.
         progress: Told what is happening.
     """
 

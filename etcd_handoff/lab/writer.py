@@ -23,7 +23,7 @@ from etcd3aio.errors import EtcdError
 from etcd3aio.kv import KVService
 
 from etcd_handoff.lab import http
-from etcd_handoff.lab.fork_server import AVAILABLE, ForkedProcess
+from etcd_handoff.lab.forks import AVAILABLE, ForkedProcess
 from etcd_handoff.lab.nodes import ROOT
 from etcd_handoff.lab.processes import Process
 
@@ -95,7 +95,7 @@ class OpenLoopWriter:
         url: Client URL of the member to write through: one that stays.
         folder: Where its log and its puts go.
         interval_ms: Pause between two puts.
-        forked: Whether its process is a fork; see `etcd_handoff.lab.fork_server`.
+        forked: Whether its process is a fork; see `etcd_handoff.lab.forks`.
     """
 
     def __init__(self, url: str, folder: Path, interval_ms: float = 4.0, *, forked: bool = False) -> None:
