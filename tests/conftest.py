@@ -13,19 +13,17 @@ os.environ.setdefault("GOGC", "400")
 TESTS: Final = Path(__file__).parent
 LONG_FIRST: Final = ("chaos", "integration", "model", "fuzz", "replay", "unit")
 """Folders in the order in which they run: what takes seconds fills the gaps at the end."""
-PROCESSES: Final = frozenset({"chaos", "integration"})
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests several processes may divide among them, for `pytest --dist loadgroup`.
 
-    A test that starts a lab of its own goes to whoever is free. All others of a file stay together, as they share a lab
-    or take no time.
+    Each goes to whoever is free, but for those of a file that share a lab: these stay together.
     """
     items.sort(key=_folder)
     for item in items:
-        if LONG_FIRST[_folder(item)] not in PROCESSES or _shares_a_lab(item):
+        if _shares_a_lab(item):
             item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}/{item.path.stem}"))
 
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from etcd_handoff.lab import http, observer, resources
-from etcd_handoff.lab.fork_server import fork_server
-from etcd_handoff.lab.nodes import ROOT, InitialCluster, Node, Role
+from etcd_handoff.lab.commands import Commands
+from etcd_handoff.lab.nodes import InitialCluster, Node, Role
 from etcd_handoff.lab.options import LabOptions
-from etcd_handoff.lab.processes import ProcessError, run
-from etcd_handoff.lab.supervisor import READY_SECONDS, Supervisor
+from etcd_handoff.lab.processes import ProcessError
+from etcd_handoff.lab.supervisor import READY_SECONDS
 from etcd_handoff.lab.waiting import gather_all, wait_until
 
 if TYPE_CHECKING:
@@ -37,7 +35,7 @@ NOT_FOR_INSTALLING: Final = "exclude=poststarthook/rbac/bootstrap-roles"
 """The last thing that an API server does when it starts, which an administrator need not wait for."""
 
 
-class Lab(Supervisor):
+class Lab(Commands):
     """A running lab; use it with `async with`. Every process ends with it, and with this process.
 
     Raises:
@@ -228,36 +226,6 @@ class Lab(Supervisor):
     async def joined(self, name: str, context: str) -> str:
         """`True`, `False` or `Unknown`: the condition Joined of the EtcdMember `name` on that API server."""
         return resources.joined((await self.etcdmembers(context))[name])
-
-    async def kubectl(self, *arguments: str, context: str, stdin: str | None = None, timeout: str = "10s") -> str:
-        """Output of the real kubectl.
-
-        Raises:
-            ProcessError: It failed; the message is what it said.
-        """
-        base = [str(self._binaries.kubectl), "--kubeconfig", str(self.kubeconfig_path), "--context", context]
-        base += ["--request-timeout", timeout]
-        status, output, errors = await self.run([*base, *arguments], stdin)
-        if status != 0:
-            msg = f"kubectl {' '.join(arguments)}: {errors.strip()}"
-            raise ProcessError(msg)
-        return output
-
-    async def temporal(self, *arguments: str) -> tuple[int, str, str]:
-        """Exit status, output and errors of the Temporal CLI."""
-        return await self.run([str(self._binaries.temporal), *arguments, "--address", self.temporal_address])
-
-    async def handoff(self, *arguments: str, node: str = "") -> tuple[int, str, str]:
-        """Exit status, output and errors of our own command line, on a node where one is named."""
-        code = "from etcd_handoff.cli import main; main()"
-        if self._forks:
-            return await fork_server().run(code, arguments, {**os.environ, **self.environment})
-        return await self.run([sys.executable, "-c", code, *arguments], node=node)
-
-    async def run(self, command: list[str], stdin: str | None = None, node: str = "") -> tuple[int, str, str]:
-        """Exit status, output and errors of a command that ends by itself, on a node where one is named."""
-        environment = self.environment_on(node) if node else self.environment
-        return await run([*self.inside(node), *command], environment, ROOT, stdin)
 
     async def install_resources(self) -> None:
         """The CRD, and for each member an EtcdMember that says what k0s would say."""

@@ -139,8 +139,13 @@ class Isolation:
 
     def inside(self, node: str) -> list[str]:
         """What stands before a command that runs on the node, whose holder must run."""
+        net, uts = self.namespaces(node)
+        return [shutil.which("nsenter") or "nsenter", f"--net={net}", f"--uts={uts}", "--"]
+
+    def namespaces(self, node: str) -> list[str]:
+        """The files of the node's two namespaces, whose holder must run: that of its network, and of its host name."""
         folder = f"/proc/{self._holders[node].pid}/ns"
-        return [shutil.which("nsenter") or "nsenter", f"--net={folder}/net", f"--uts={folder}/uts", "--"]
+        return [f"{folder}/net", f"{folder}/uts"]
 
     async def connect_bridge(self) -> None:
         """Lay the cable between this machine and the bridge.

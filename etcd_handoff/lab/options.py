@@ -42,8 +42,8 @@ class LabOptions:
             (`etcd_handoff.lab.isolation.enter_own_namespace`), trustme, and no `network`.
         node_names: With `isolated`: names of the nodes, where they are not those of their members.
         hanging_disks: Whether the disks of etcd members can be made to hang; see `etcd_handoff.lab.disk`.
-        forked: Whether workers and our command line run as forks of a process that has imported them, which takes less
-            time and computing; see `etcd_handoff.lab.fork_server`. Isolated nodes run programs of their own anyway.
+        forked: Whether processes are started by one that has imported the product, of which workers and our command
+            line are forks: it takes less time and computing; see `etcd_handoff.lab.forks`.
         progress: Told what is happening.
     """
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.lab import disk, http, namespace, observer, peer_proxy
 from etcd_handoff.lab.binaries.lookup import locate_binaries
-from etcd_handoff.lab.fork_server import AVAILABLE, ForkedProcess
+from etcd_handoff.lab.forks import AVAILABLE, PROGRAM, ForkedProcess
 from etcd_handoff.lab.isolation import BRIDGE
 from etcd_handoff.lab.layout import Layout
 from etcd_handoff.lab.nodes import (
@@ -169,6 +169,10 @@ class Supervisor(Layout):
 
     def _add(self, role: Role, node: str, command: list[str], env: Mapping[str, str] | None = None) -> None:
         log = self._log(role, node)
+        if self._forks:
+            where = self.namespaces(node or BRIDGE)
+            self._processes[role, node] = ForkedProcess(log.stem, PROGRAM, command, log, env, where)
+            return
         self._processes[role, node] = Process(log.stem, [*self.inside(node or BRIDGE), *command], log, env, ROOT)
 
     def _log(self, role: Role, node: str) -> Path:
@@ -177,11 +181,15 @@ class Supervisor(Layout):
     @property
     def _forks(self) -> bool:
         """Whether Python processes are forks."""
-        return self.options.forked and self._isolation is None and AVAILABLE
+        return self.options.forked and AVAILABLE
 
     def inside(self, node: str) -> list[str]:
         """Return what stands before a command that runs on an isolated node, and nothing for other nodes."""
         return self._isolation.inside(node) if self._isolation is not None and node else []
+
+    def namespaces(self, node: str) -> list[str]:
+        """Return the files of an isolated node's namespaces, and nothing for other nodes."""
+        return self._isolation.namespaces(node) if self._isolation is not None and node else []
 
     def _add_etcd(self, node: Node, initial: InitialCluster) -> None:
         folder = self.directory / node.name
@@ -202,7 +210,9 @@ class Supervisor(Layout):
         all_env = {**self.environment_on(node), **dict(self.options.worker_env), **(env or {})}
         if self._forks:
             log = self._log(Role.WORKER, node)
-            self._processes[Role.WORKER, node] = ForkedProcess(log.stem, WORKER_CODE, arguments, log, all_env)
+            self._processes[Role.WORKER, node] = ForkedProcess(
+                log.stem, WORKER_CODE, arguments, log, all_env, self.namespaces(node)
+            )
             return
         command = [sys.executable, str(ROOT / "worker.py"), *arguments]
         self._add(Role.WORKER, node, command, all_env)

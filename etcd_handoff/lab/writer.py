@@ -1,7 +1,7 @@
 """An open-loop writer in a process of its own: a put every few milliseconds, whatever became of earlier ones.
 
-Run as `python -m etcd_handoff.lab.writer URL INTERVAL_MS FILE [CA_FILE CERT_FILE]`, it writes until SIGTERM, then
-stores one JSON line per put. It is a client of the cluster under test, hence alone in the lab in speaking gRPC.
+Its arguments are URL INTERVAL_MS FILE [CA_FILE CERT_FILE]. It writes until SIGTERM, then stores one JSON line per put.
+It is a client of the cluster under test, hence alone in the lab in speaking gRPC.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from etcd3aio.errors import EtcdError
 from etcd3aio.kv import KVService
 
 from etcd_handoff.lab import http
+from etcd_handoff.lab.forks import AVAILABLE, ForkedProcess
 from etcd_handoff.lab.nodes import ROOT
 from etcd_handoff.lab.processes import Process
 
@@ -34,6 +35,7 @@ PREFIX: Final = "handoff-lab/"
 PUT_TIMEOUT_SECONDS: Final = 8.0
 """Longer than etcd's own 7 s, so that every put ends with etcd's word on it."""
 READY: Final = "writing"
+CODE: Final = "from etcd_handoff.lab.writer import main; main()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +95,19 @@ class OpenLoopWriter:
         url: Client URL of the member to write through: one that stays.
         folder: Where its log and its puts go.
         interval_ms: Pause between two puts.
+        forked: Whether its process is a fork; see `etcd_handoff.lab.forks`.
     """
 
-    def __init__(self, url: str, folder: Path, interval_ms: float = 4.0) -> None:
+    def __init__(self, url: str, folder: Path, interval_ms: float = 4.0, *, forked: bool = False) -> None:
         self._file = folder / f"puts-{time.monotonic_ns()}.jsonl"
-        command = [sys.executable, "-m", "etcd_handoff.lab.writer", url, str(interval_ms), str(self._file)]
+        arguments = [url, str(interval_ms), str(self._file)]
         if entry := http.access(url):
-            command += [str(entry.ca_file), str(entry.user_cert_file)]
-        self._process = Process("writer", command, self._file.with_suffix(".log"), cwd=ROOT)
+            arguments += [str(entry.ca_file), str(entry.user_cert_file)]
+        log = self._file.with_suffix(".log")
+        if forked and AVAILABLE:
+            self._process: Process = ForkedProcess("writer", CODE, arguments, log)
+        else:
+            self._process = Process("writer", [sys.executable, "-c", CODE, *arguments], log, cwd=ROOT)
 
     async def __aenter__(self) -> Self:
         """It writes."""
@@ -214,7 +221,8 @@ async def _at_intervals(put: Callable[[int], Coroutine[None, None, None]], secon
     await asyncio.gather(*pending)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write, with the arguments of the command line."""
     if len(sys.argv) > 4:
         http.grant(sys.argv[1], http.Access(Path(sys.argv[4]), user_cert_file=Path(sys.argv[5])))
     asyncio.run(_write(sys.argv[1], float(sys.argv[2]), Path(sys.argv[3])))

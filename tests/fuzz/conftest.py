@@ -53,7 +53,7 @@ class Target:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def target(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Target]:
     """A lab without Kubernetes, whose only worker knows two more profiles."""
-    options = LabOptions(kubernetes=False, directory=tmp_path_factory.mktemp("fuzz"))
+    options = LabOptions(kubernetes=False, forked=True, directory=tmp_path_factory.mktemp("fuzz"))
     async with Lab(options) as lab:
         endpoints = [node.etcd_url for node in lab.nodes]
         with lab.config_path.open("a", encoding="utf-8") as file:

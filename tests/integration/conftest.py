@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from temporalio.client import Client, WorkflowHandle
 
+WRITE_INTERVAL_MS = 10.0
+"""Some puts are under way whenever leadership moves or a member leaves."""
 LONG_AGO = "2026-01-01T00:00:00Z"
 SHORT_HISTORIES = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=30")
 
@@ -71,7 +73,8 @@ class Bench:
 
     async def writer(self, node: str) -> OpenLoopWriter:
         """A writer through `node` that writes already."""
-        return await self.stack.enter_async_context(OpenLoopWriter(self.lab.node(node).etcd_url, self.folder))
+        url, forked = self.lab.node(node).etcd_url, self.lab.options.forked
+        return await self.stack.enter_async_context(OpenLoopWriter(url, self.folder, WRITE_INTERVAL_MS, forked=forked))
 
     def others(self, member: str) -> list[str]:
         """The names of all members that have not left, but for this one."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from typing import TYPE_CHECKING
 
 import pytest
@@ -65,11 +64,14 @@ async def test_only_worker_is_on_the_leader_and_dies_with_its_api_server(front_d
         await b.judge({leader})
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(("node0", "node1", "node2"))), ids="-".join)
-async def test_all_three_flagged_at_once(front_door: MakeFrontDoor, order: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("place", [0, 1, 2], ids=["leader-first", "leader-second", "leader-last"])
+async def test_all_three_flagged_at_once(front_door: MakeFrontDoor, place: int) -> None:
     """Two leave one after the other, the last is refused with a message, and no acknowledged write is lost."""
     async with front_door() as door:
         b = door.bench
+        leader = await b.lab.leader()
+        order = [node.name for node in b.lab.others(leader)]
+        order.insert(place, leader)
         writers = [await b.writer(name) for name in order]
         await door.flag(*order, via=order[0])
 
