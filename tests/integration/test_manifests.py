@@ -28,6 +28,7 @@ from etcd_handoff.kubernetes.gateway import KubernetesGateway
 from etcd_handoff.lab import Lab, LabOptions, ProcessError, wait_until
 from etcd_handoff.lab.http import request
 from etcd_handoff.lab.nodes import HOST, bearer
+from etcd_handoff.lab.serving import AUTHORITY
 from tests.integration.conftest import start_watch
 
 if TYPE_CHECKING:
@@ -287,7 +288,7 @@ async def test_every_call_of_the_gateway_is_allowed_from_within_a_pod(
     lab = site.lab
     for name, content in (
         ("TOKEN", site.token),
-        ("CERT", (lab.directory / NODE / "certificates" / "apiserver.crt").read_text()),
+        ("CERT", (lab.directory / "shared" / AUTHORITY).read_text()),
     ):
         (tmp_path / name).write_text(content)
         monkeypatch.setattr(incluster_config, f"SERVICE_{name}_FILENAME", str(tmp_path / name))
