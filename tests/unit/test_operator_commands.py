@@ -203,3 +203,12 @@ def test_comment_that_is_too_long_is_2_before_anything_is_asked(
     monkeypatch.setattr(interventions, "connect_temporal", no_temporal)
     assert cli.run(["-c", "prod", "approve", "node2", "--comment", "x" * 1001]) == 2
     assert capsys.readouterr().err.startswith("comment: ")
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "many", ""])
+def test_number_of_operations_that_is_none_is_named_with_what_to_give(
+    number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No name of a function stands in the text."""
+    assert cli.run(["history", f"--limit={number}"]) == 2
+    assert f"argument --limit: {number!r} is no number of operations; give 1 or more" in capsys.readouterr().err
