@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -114,7 +115,7 @@ async def serve(config: Config, node: str, ready_file: Path | None = None, metri
             say(
                 f"etcd-handoff worker ready: node {node}, task queue {config.task_queue}, "
                 f"clusters {', '.join(sorted(config.clusters))}, Temporal {client.service_client.config.target_host} "
-                f"namespace {client.namespace}, build {__version__}"
+                f"namespace {client.namespace}, version {__version__}"
                 f"{'' if search_attributes else ', without search attributes'}"
                 f"{f', metrics at http://{metrics_address}/metrics' if metrics_address else ''}"
             )
@@ -123,6 +124,8 @@ async def serve(config: Config, node: str, ready_file: Path | None = None, metri
             await ready.keep(stop)
             say("etcd-handoff worker stopping")
             beside.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await beside
     finally:
         await etcd.close()
         await gateways.close()

@@ -204,8 +204,10 @@ class Operation(Pausable):
     def recheck(self, recheck: Recheck | None = None) -> str:  # noqa: ARG002  # the reason stands in the history
         """Look again at once."""
         self._state = self._state.changed(recheck=True)
-        state = self._state.handoff_state
-        return f"was {state}; looking again" if state is HandoffState.BLOCKED else f"is {state} already"
+        state, noun = self._state.handoff_state, self._state.asked.noun
+        if state in (HandoffState.BLOCKED, HandoffState.QUEUED):
+            return f"was {state}; looking again"
+        return f"the {noun} is {state}, so there is nothing to look at again: {self._state.doing}"
 
     @workflow.signal
     def your_turn(self, turn: QueuePosition) -> None:

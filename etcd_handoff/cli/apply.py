@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from etcd_handoff.membership_contract import MembershipRequest
 
 STANDARD_INPUT: Final = Path("-")
+WORDS: Final = {
+    "missing": "is missing; add it",
+    "too_short": "is empty; give at least one",
+    "extra_forbidden": "is not known; correct its name, or take it out",
+}
+"""What to do about a field, by pydantic's name for what is wrong."""
 
 
 def apply_command(args: argparse.Namespace) -> int:
@@ -44,12 +50,14 @@ def read_members(path: Path) -> dict[str, Any]:
     try:
         text = sys.stdin.read() if path == STANDARD_INPUT else path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(EXIT_USAGE, f"{path}: cannot be read: {error}") from None
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise CommandError(EXIT_USAGE, f"{path}: cannot be read: {why}; name a file, or - for standard input") from None
     kind = "TOML" if path.suffix == ".toml" else "JSON"
     try:
         given = tomllib.loads(text) if kind == "TOML" else json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise CommandError(EXIT_USAGE, f"{path}: is no valid {kind}: {error}") from None
+        other = "" if kind == "TOML" else "; the name of a TOML file ends in .toml"
+        raise CommandError(EXIT_USAGE, f"{path}: is no valid {kind}: {error}{other}") from None
     if not isinstance(given, dict) or not isinstance(given.get("members"), list):
         text = f"{path}: has no list members; give members with name and peer_urls, and a cluster if you like"
         raise CommandError(EXIT_USAGE, text)
@@ -67,7 +75,7 @@ def membership_request(args: argparse.Namespace, given: dict[str, Any], cluster:
     from pydantic import ValidationError
 
     from etcd_handoff.membership_contract import MembershipRequest
-    from etcd_handoff.wire import describe
+    from etcd_handoff.wire import describe, in_words
 
     if args.cluster and given.get("cluster", args.cluster) != args.cluster:
         text = f"cluster: the file is of {given['cluster']!r}, and --cluster is {args.cluster!r}; correct one of them"
@@ -76,7 +84,8 @@ def membership_request(args: argparse.Namespace, given: dict[str, Any], cluster:
         options = {**given, **common_options(args, cluster)}
         return MembershipRequest.model_validate_json(json.dumps(options, default=str))
     except ValidationError as error:
-        raise CommandError(EXIT_USAGE, "\n".join(f"{args.file}: {line}" for line in describe(error))) from None
+        lines = describe(error, lambda item: WORDS.get(item["type"]) or in_words(item))
+        raise CommandError(EXIT_USAGE, "\n".join(f"{args.file}: {line}" for line in lines)) from None
 
 
 def _ends() -> Ends:

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.cli.add import add_command
 from etcd_handoff.cli.change_commands import add_change_commands
 from etcd_handoff.cli.demo import demo_command
 from etcd_handoff.cli.doctor import doctor_command
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 BLOCKED_TIMEOUT_SECONDS: Final = 3600.0
-PROGRESS_TIMEOUT_SECONDS: Final = 600.0
-"""Defaults of the workflows, which are not imported here: `--help` answers at once, without pydantic."""
+"""The default of the workflow, which is not imported here: `--help` answers at once, without pydantic."""
 
 
 FORMATS: Final = ("table", "json")
@@ -49,7 +47,6 @@ def parser() -> argparse.ArgumentParser:
     _add_install_service(commands)
     _add_plan(commands)
     _add_remove(commands)
-    _add_add(commands)
     add_change_commands(partial(_add, commands))
     _add_status(commands)
     add_operator_commands(partial(_add, commands))
@@ -177,40 +174,11 @@ def _add_remove(commands: Commands[argparse.ArgumentParser]) -> None:
 def _add_checks(command: argparse.ArgumentParser) -> None:
     """Add what may come before a change."""
     command.add_argument("--reason", default="", metavar="TEXT", help="why; shown in the Web UI and in the history")
-    text = "change nothing before somebody sends the update `approve`"
+    text = "change nothing before somebody has approved with `etcd-handoff approve`"
     command.add_argument("--require-approval", action="store_true", help=text)
     text = "first store a snapshot on the worker's node"
     command.add_argument("--snapshot", action="store_true", help=text)
     command.add_argument("--hash-check", action="store_true", help="first compare the data of all voters")
-
-
-def _add_add(commands: Commands[argparse.ArgumentParser]) -> None:
-    addition = _add(
-        commands,
-        "add",
-        add_command,
-        "Add a member as a learner, and promote it when it is in sync."
-        " Joins the addition of this member if one is running. Shows what to start etcd with; you start it."
-        " Cancelled before the member has a vote, it takes the learner out again.",
-        "etcd-handoff add node3 --peer-url https://10.0.0.4:2380 -c prod",
-    )
-    addition.add_argument("name", metavar="NAME", help="name that the member will have")
-    text = "peer URL that the member will have; give the option once for each"
-    addition.add_argument("--peer-url", action="append", default=[], metavar="URL", required=True, help=text)
-    _add_checks(addition)
-    text = "write what to start etcd with to this file, once it is known and whenever it changes"
-    addition.add_argument("--env-file", type=Path, metavar="FILE", help=text)
-    text = "say so when the learner has made no progress for so long, its start included (default: 600)"
-    addition.add_argument(
-        "--progress-timeout", type=float, default=PROGRESS_TIMEOUT_SECONDS, metavar="SECONDS", help=text
-    )
-    text = "fail after waiting so long, in all, the start of the member included (default: 3600)"
-    addition.add_argument(
-        "--blocked-timeout", type=float, default=BLOCKED_TIMEOUT_SECONDS, metavar="SECONDS", help=text
-    )
-    text = "let a worker plan the addition and change nothing"
-    addition.add_argument("--dry-run", action="store_true", help=text)
-    addition.add_argument("--detach", action="store_true", help="start the addition and return at once")
 
 
 def _add_status(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -218,7 +186,7 @@ def _add_status(commands: Commands[argparse.ArgumentParser]) -> None:
         commands,
         "status",
         status_command,
-        "Show members, EtcdMembers and open removals."
+        "Show members, EtcdMembers and open operations."
         " Marks with `!` what needs attention, such as an EtcdMember that disagrees with etcd.",
         "etcd-handoff status -c prod",
     )
@@ -235,7 +203,8 @@ def _add_watch(commands: Commands[argparse.ArgumentParser]) -> None:
         "etcd-handoff watch start -c prod",
     )
     text = "start it, stop it, show what it sees, or compare everything now"
-    watch.add_argument("what", choices=["start", "stop", "status", "resync"], help=text)
+    verbs = ["start", "stop", "status", "resync"]
+    watch.add_argument("what", choices=verbs, metavar="|".join(verbs), help=text)
     text = "with start: how often to compare all EtcdMembers with the member list (default: 300)"
     watch.add_argument("--resync", type=float, metavar="SECONDS", help=text)
     text = "with resync: trust etcd's list and write it, although it contradicts many EtcdMembers"
@@ -247,7 +216,7 @@ def _add_doctor(commands: Commands[argparse.ArgumentParser]) -> None:
         commands,
         "doctor",
         doctor_command,
-        "Check all that a removal needs."
+        "Check all that an operation needs."
         " Checks configuration, etcd, Kubernetes and Temporal one by one, and names the remedy for what is wrong.",
         "etcd-handoff doctor -c prod",
     )

@@ -1,4 +1,4 @@
-"""Following a removal until it ends, with progress printed meanwhile."""
+"""Following an operation until it ends, with progress printed meanwhile."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 POLL_SECONDS: Final = 0.15
 QUERY_SECONDS: Final = 2.0
 STEP_SECONDS: Final = 1.5
-NO_WORKER: Final = "no worker answers; Temporal keeps the removal and goes on once `etcd-handoff worker` runs"
+NO_WORKER: Final = "no worker answers; Temporal keeps the operation, and it goes on once `etcd-handoff worker` runs"
 
 
 async def follow(
@@ -30,7 +30,7 @@ async def follow(
     heard: Callable[[Progress], None] | None = None,
     show: Callable[[str], None] | None = None,
 ) -> ResultT:
-    """Return the result of a removal or an addition, and print its progress until then.
+    """Return the result of an operation, and print its progress until then.
 
     Args:
         removal: The operation.
@@ -111,7 +111,7 @@ def _not_at_all(_: str) -> None:
 
 
 async def _query(removal: WorkflowHandle[Any, Any]) -> Progress | str:
-    """Return the removal's progress, or why there is none."""
+    """Return the operation's progress, or why there is none."""
     from datetime import timedelta
 
     from temporalio.client import WorkflowQueryFailedError
@@ -127,7 +127,7 @@ async def _query(removal: WorkflowHandle[Any, Any]) -> Progress | str:
         return f"progress cannot be shown: {error}"
     except RPCError as error:
         if error.status is RPCStatusCode.UNAVAILABLE:
-            return "Temporal does not answer; the removal does not depend on this command"
+            return "Temporal does not answer; the operation does not depend on this command"
         if error.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED):
             return f"progress cannot be shown: {temporal_error(error)}"
         return NO_WORKER

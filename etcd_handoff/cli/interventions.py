@@ -146,12 +146,20 @@ async def _end_of_cancelled(
         raise CommandError(*_not_ended(operation, before)) from None
     except WorkflowFailureError as failure:
         if isinstance(failure.cause, CancelledError):
-            return f"the {noun} is cancelled, before the membership was changed for good"
+            return _cancelled(noun, await progress_of(handle))
         cause = failure.cause
         text = f"{cause.type}: {cause.message}" if isinstance(cause, ApplicationError) else str(cause)
         raise CommandError(EXIT_FAILED, f"{name} has failed instead: {text}") from None
     outcome = result.get("outcome", "done") if isinstance(result, dict) else "done"
     raise CommandError(EXIT_REFUSED, f"{name}: too late, the {noun} has ended as {outcome!r}")
+
+
+def _cancelled(noun: str, last: Progress | None) -> str:
+    """What is true after a cancellation: by the operation's own word, which names what was done before."""
+    from etcd_handoff.contract import HandoffState
+
+    ended = last is not None and last.state == HandoffState.FAILED and last.doing.startswith("cancelled")
+    return f"the {noun} is {last.doing if last is not None and ended else 'cancelled'}"
 
 
 def _not_ended(operation: FoundOperation, before: Progress | None) -> tuple[int, str]:

@@ -14,6 +14,7 @@ class OperationKind(NamedTuple):
         prefix: How its workflow IDs begin, up to the cluster.
         dry_run_prefix: The same for a dry run that our client starts.
         command: The command that starts it.
+        of_parts: It consists of additions and removals, so that its activities name several members.
     """
 
     workflow_type: str
@@ -21,6 +22,7 @@ class OperationKind(NamedTuple):
     prefix: str
     dry_run_prefix: str
     command: str
+    of_parts: bool = False
 
     def id_of(self, cluster: str, member: str) -> str:
         """The workflow ID of such an operation on a member."""
@@ -30,8 +32,8 @@ class OperationKind(NamedTuple):
 KINDS: Final = (
     OperationKind("RemoveMember", "removal", "etcd-remove", "etcd-plan", "remove"),
     OperationKind("AddMember", "addition", "etcd-add", "etcd-plan-add", "add"),
-    OperationKind("ReplaceMember", "replacement", "etcd-replace", "etcd-plan-replace", "replace"),
-    OperationKind("ApplyMembership", "membership change", "etcd-apply", "etcd-plan-apply", "apply"),
+    OperationKind("ReplaceMember", "replacement", "etcd-replace", "etcd-plan-replace", "replace", of_parts=True),
+    OperationKind("ApplyMembership", "membership change", "etcd-apply", "etcd-plan-apply", "apply", of_parts=True),
 )
 """All kinds, in the order in which messages name them."""
 

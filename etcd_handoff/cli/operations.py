@@ -1,9 +1,10 @@
-"""Starting an operation on a cluster, or attaching to the one that runs, and following it: for `remove` and `add`."""
+"""Starting an operation on a cluster, or attaching to the one that runs, and following it."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -53,7 +54,7 @@ def run_operation(args: argparse.Namespace, request: OperationRequest, task_queu
     except KeyboardInterrupt:
         what = _with_article(request)
         print_error(f"\nThis command has stopped following. {what} that was started goes on; to cancel it, run:")
-        print_error(f"  etcd-handoff cancel {request.start_id}")
+        print_error(f"  etcd-handoff cancel {shlex.quote(request.start_id)}")
         return EXIT_INTERRUPTED
 
 
@@ -78,6 +79,7 @@ async def _run(args: argparse.Namespace, request: OperationRequest, task_queue: 
         if args.detach:
             if args.output == "json":
                 print_json({"workflow_id": operation.id, "run_id": operation.first_execution_run_id, "joined": joined})
+            print_progress([f"  to see where it stands: etcd-handoff describe {shlex.quote(operation.id)}"])
             return EXIT_DONE
         result = await follow(operation, ProgressLines(operation.id), print_progress, show=output.show, heard=heard)
     except WorkflowFailureError as failure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING
 
 from etcd_handoff.cli.describe import describe_command
@@ -11,7 +12,6 @@ from etcd_handoff.cli.report import report_command
 from etcd_handoff.cli.shell_help import completion_command, man_command
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
 
     Add = Callable[..., argparse.ArgumentParser]
@@ -102,10 +102,10 @@ def _add_pause(add: Add) -> None:
 
 def _positive(text: str) -> int:
     """A number of at least 1."""
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        msg = f"{text!r} is no number of operations; give 1 or more"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
 
 
 def _add_history(add: Add) -> None:

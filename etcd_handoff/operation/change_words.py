@@ -34,7 +34,8 @@ def stage_line(view: ClusterView, stage: Stage) -> str:
         what = f"add {part.name} ({', '.join(part.peer_urls)}) as a learner, and promote it when it is in sync"
     else:
         member = view.member(part.member_id)
-        what = f"remove {member.label if member else part.member_id} ({part.member_id})"
+        named = f"{member.name} ({part.member_id})" if member and member.name else part.member_id
+        what = f"remove {named}"
     voters = f"{stage.voters} voter{'s' if stage.voters != 1 else ''}"
     return f"{what}: {voters} then, quorum {stage.quorum}, {stage.tolerated} may fail"
 

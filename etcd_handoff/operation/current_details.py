@@ -41,7 +41,7 @@ def details(state: OperationState) -> str:
         lines[1:1] = ["", f"**{state.whole.part.words.capitalize()}**"]
     if state.waiting_for:
         lines += ["", f"**Goes on when:** {state.waiting_for}"]
-    if can_do := remedies(state.handoff_state, final=state.change_pending):
+    if can_do := remedies(state.handoff_state, final=state.change_pending, waits=bool(state.waiting_for)):
         lines += ["", "**What you can do**", "", *(_remedy(state, remedy) for remedy in can_do)]
     if request.reason:
         lines += ["", f"**Reason given:** {request.reason}"]

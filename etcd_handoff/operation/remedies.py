@@ -49,11 +49,13 @@ def command(name: str, cluster: str, member: str, workflow_id: str = "") -> str:
     return f"etcd-handoff {name} {shlex.quote(member)} -c {shlex.quote(cluster)}"
 
 
-def remedies(state: str, *, final: bool) -> tuple[Remedy, ...]:
+def remedies(state: str, *, final: bool, waits: bool = True) -> tuple[Remedy, ...]:
     """What a person can do now.
 
     Args:
         state: Where the operation stands.
         final: It is past the point of no return, so that it can't be cancelled.
+        waits: It waits for something; what waited for an approval and waits no more has been approved.
     """
-    return tuple(remedy for remedy in REMEDIES.get(state, ()) if not (final and remedy is CANCEL))
+    useless = (CANCEL,) * final + (APPROVE,) * (not waits)
+    return tuple(remedy for remedy in REMEDIES.get(state, ()) if remedy not in useless)

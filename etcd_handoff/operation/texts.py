@@ -131,7 +131,7 @@ def no_writes(acknowledged: bool | None) -> str:  # noqa: FBT001  # None counts 
 
 def in_words(blocked: Blocked) -> str:
     """What blocks, and until when."""
-    return f"{blocked.reason}: {blocked.seen}; {blocked.unblocks}"
+    return f"{blocked.reason}: {blocked.seen}; it goes on when: {blocked.unblocks}"
 
 
 def plan_lines(

@@ -59,7 +59,7 @@ def learner_in_the_way(view: ClusterView) -> Blocked | None:
     learners = [m for m in view.members if m.is_learner]
     if not learners:
         return None
-    who = ", ".join(f"{m.label} ({m.id}, {', '.join(m.peer_urls)})" for m in learners)
+    who = ", ".join(f"{m.label} ({', '.join((m.id, *m.peer_urls) if m.name else m.peer_urls)})" for m in learners)
     remove = ", ".join(f"`etcd-handoff remove {m.id}`" for m in learners)
     return Blocked(
         Reason.LEARNER_IN_THE_WAY,

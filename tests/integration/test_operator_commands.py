@@ -73,7 +73,7 @@ async def _described_as_blocked(b: Bench, target: str) -> None:
         nonlocal text
         status, text = await ends(b.lab, "describe", target)
         assert status == 0
-        return "Blocked, since" in text
+        return "Blocked for" in text
 
     await wait_until(blocked, "it is described as blocked", 20, lambda: text)
     (open_one,) = (await told(b, "status"))["operations"]

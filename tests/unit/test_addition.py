@@ -150,7 +150,8 @@ def test_learner_of_somebody_else_is_in_the_way(name: str) -> None:
     """Etcd takes one learner at a time; it is named with ID and peer URL, and so is what can be done about it."""
     other = member(D, is_learner=True, name=name, peer_urls=("https://10.0.0.4:2380",))
     decision = blocked(join(*THREE, other), Reason.LEARNER_IN_THE_WAY)
-    assert f"{other.label} ({D}, https://10.0.0.4:2380)" in decision.seen
+    who = f"{name} ({D}, https://10.0.0.4:2380)" if name else f"{D} (https://10.0.0.4:2380)"
+    assert f": {who}" in decision.seen
     assert f"`etcd-handoff remove {D}`" in decision.unblocks
 
 

@@ -71,6 +71,41 @@ def test_cancellation_is_told_with_who_and_why() -> None:
     assert found.outcome == "Cancelled"
 
 
+def done(number: int, name: str, member_id: str, outcome: str) -> list[Any]:
+    """A step that has changed the membership, as a part of a larger change."""
+    step = {"name": name, "outcome": outcome, "note": "through n1", "node": "node1"}
+    scheduled = event(
+        "activity_task_scheduled", number, activity_type={"name": name}, input=payload({"target_id": member_id})
+    )
+    scheduled.event_id = number
+    return [
+        scheduled,
+        event("activity_task_completed", number, scheduled_event_id=number, result=payload({"step": step})),
+    ]
+
+
+def test_change_of_several_members_cancelled_half_way_says_what_was_done() -> None:
+    """Of a single removal a cancellation means that nothing was removed."""
+    ends = event("workflow_execution_canceled", 5)
+    part = [*done(1, "promote_member", "4", "promoted"), *done(3, "remove_member", "2", "removed")]
+    begin = started(workflow_type={"name": "ReplaceMember"})
+    found = trail_of("etcd-replace/prod/node2", [[begin, *part, ends]])
+    assert found.outcome_text.startswith("after this was done: promote_member: promoted")
+    assert found.entries[-1].text == f"Cancelled: {found.outcome_text}"
+    assert "remove_member: removed" in found.outcome_text
+    nothing = trail_of("etcd-replace/prod/node2", [[begin, ends]])
+    assert nothing.outcome_text == "before the membership was changed for good"
+
+
+def test_replaced_member_is_not_given_the_id_of_the_new_one() -> None:
+    """The activities of the first part name the member that joins."""
+    steps = done(1, "add_learner", "f7a80e98", "added")
+    assert trail_of("x", [[started(workflow_type={"name": "ReplaceMember"}), *steps]]).member_id == ""
+    assert trail_of("x", [[started(), *steps]]).member_id == "f7a80e98"
+    ended = event("workflow_execution_completed", 4, result=payload({"outcome": "replaced", "member_id": "2"}))
+    assert trail_of("x", [[started(workflow_type={"name": "ReplaceMember"}), *steps, ended]]).member_id == "2"
+
+
 def test_approver_who_gives_their_own_name_is_named_once() -> None:
     """The command line gives the shell's user as `by`."""
     request = {

@@ -48,7 +48,7 @@ def test_blocked_operation_has_the_verdict_first_and_what_to_type() -> None:
     """State and since when, why, until when, and the commands."""
     lines = shown(BLOCKED)
     assert lines[:6] == [
-        "removal of node2 (2), cluster prod: Blocked, since 4 min 12 s",
+        "removal of node2 (2), cluster prod: Blocked for 4 min 12 s",
         "doing QuorumAtRisk: n3 is down",
         "goes on when n3 is up",
         "asked for 2026-01-01 11:55:00.000Z by ann@laptop, command line",

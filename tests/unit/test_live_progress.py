@@ -85,6 +85,21 @@ def test_wait_is_told_again_after_ever_longer_times() -> None:
     assert told[0][1] == "  still Blocked after 1 min 00 s: QuorumAtRisk: node3 is down"
 
 
+def test_step_that_is_tried_again_and_again_while_blocked_is_told_once() -> None:
+    """An hour without the new member's etcd does not fill a log."""
+    clock = Clock()
+    lines = ProgressLines("id", clock)
+    lines.progress(BLOCKED)
+    tries = BLOCKED.model_copy(update={"doing": "starting the etcd of node4", "waiting_for": ""})
+    for clock.now in (10, 20, 30):
+        assert lines.progress(tries) == []
+        assert lines.progress(BLOCKED) == []
+    clock.now = 60
+    assert lines.progress(BLOCKED) == ["  still Blocked after 1 min 00 s: QuorumAtRisk: node3 is down"]
+    other = BLOCKED.model_copy(update={"waiting_for": "node4 is up"})
+    assert "    goes on when: node4 is up" in lines.progress(other)
+
+
 def test_state_that_changes_begins_anew() -> None:
     """The time is that of the state."""
     clock = Clock()

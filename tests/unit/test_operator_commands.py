@@ -12,7 +12,7 @@ from etcd_handoff.cli.errors import CommandError
 from etcd_handoff.cli.find_operation import FoundOperation, is_about, the_one
 from etcd_handoff.cli.operation_kinds import KINDS, is_dry_run_id, kind_of, names_of
 from etcd_handoff.cli.past_operations import newest_first, the_last
-from etcd_handoff.contract import AdditionRequest, OperationRequest, Progress, RemovalRequest
+from etcd_handoff.contract import AdditionRequest, HandoffState, OperationRequest, Progress, RemovalRequest
 from etcd_handoff.membership_contract import OPERATIONS, MembershipRequest, ReplacementRequest, WantedMember
 
 EXAMPLES = {
@@ -144,6 +144,21 @@ def test_cancelled_too_late_is_3_and_says_what_happens_now() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("doing", "says"),
+    [
+        ("cancelled before anything was removed", "the change is cancelled before anything was removed"),
+        ("cancelled. So far: n4 (4) has joined", "the change is cancelled. So far: n4 (4) has joined"),
+        ("recording it", "the change is cancelled"),
+    ],
+)
+def test_cancelled_says_what_was_done_before(doing: str, says: str) -> None:
+    """The operation knows that: one of several parts may have changed the membership."""
+    last = Progress(state=HandoffState.FAILED, cluster="prod", member="node2", doing=doing)
+    assert interventions._cancelled("change", last) == says
+    assert interventions._cancelled("change", None) == "the change is cancelled"
+
+
 def test_cancelled_without_a_worker_is_1_with_the_remedy() -> None:
     """Temporal keeps the request."""
     status, text = interventions._not_ended(operation(), None)
@@ -188,3 +203,12 @@ def test_comment_that_is_too_long_is_2_before_anything_is_asked(
     monkeypatch.setattr(interventions, "connect_temporal", no_temporal)
     assert cli.run(["-c", "prod", "approve", "node2", "--comment", "x" * 1001]) == 2
     assert capsys.readouterr().err.startswith("comment: ")
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "many", ""])
+def test_number_of_operations_that_is_none_is_named_with_what_to_give(
+    number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No name of a function stands in the text."""
+    assert cli.run(["history", f"--limit={number}"]) == 2
+    assert f"argument --limit: {number!r} is no number of operations; give 1 or more" in capsys.readouterr().err

@@ -282,7 +282,7 @@ def test_step_that_nobody_takes_may_have_been_tried_before() -> None:
     [
         (TimeoutType.START_TO_CLOSE, "took too long"),
         (TimeoutType.HEARTBEAT, "fell silent"),
-        (TimeoutType.SCHEDULE_TO_CLOSE, "its time is over"),
+        (TimeoutType.SCHEDULE_TO_CLOSE, "it was not done in time"),
     ],
 )
 def test_time_out_is_told_with_what_was_said_before_it(kind: TimeoutType, words: str) -> None:

@@ -54,14 +54,14 @@ PARTS: Final = TemporalParts(None, "etcd-handoff", (QUEUED, BLOCKED), (LAST,), W
 def test_each_part_in_words() -> None:
     """Open ones with what unblocks them, the last ones, and who does the work."""
     assert temporal_lines(PARTS) == [
-        "OPEN      MEMBER  STATE    STARTED              QUEUE",
+        "OPEN      MEMBER  STATE    STARTED (UTC)        QUEUE",
         "addition  node4   Queued   2026-01-01 00:00:01  1 of 1 in the queue",
         "removal   node2   Blocked  2026-01-01 00:00:00  -",
         "node2: QuorumAtRisk: n3 is down",
         "  goes on when: n3 is up",
         "  to look again now: etcd-handoff recheck node2 -c prod",
         "",
-        "LAST               MEMBER  OUTCOME  ENDED                ASKED FOR BY",
+        "LAST               MEMBER  OUTCOME  ENDED (UTC)          ASKED FOR BY",
         "dry run (removal)  node3   planned  2026-01-01 00:00:00  ann@laptop",
         "",
         "WORKER  VERSION  BUILD     HOST   ASKED FOR WORK",

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from etcd_handoff.cli.audit.records import first, moment, person
 from etcd_handoff.cli.audit.trail import Entry
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from temporalio.api.history.v1 import HistoryEvent
+
+
+CANCELLED: Final = "Cancelled"
+CHANGES: Final = frozenset({"promoted", "removed"})
+"""Outcomes of steps that have changed who has a vote."""
 
 
 class Ending(NamedTuple):
@@ -48,7 +55,7 @@ def ending(event: HistoryEvent) -> Ending:
             failure = event.workflow_execution_failed_event_attributes.failure
             return Ending(failure.application_failure_info.type or "Failed", failure.message, at)
         case "workflow_execution_canceled_event_attributes":
-            return Ending("Cancelled", "before the membership was changed for good", at)
+            return Ending(CANCELLED, "before the membership was changed for good", at)
         case "workflow_execution_terminated_event_attributes":
             terminated = event.workflow_execution_terminated_event_attributes
             by, door = person(event, terminated.identity)
@@ -56,6 +63,12 @@ def ending(event: HistoryEvent) -> Ending:
         case "workflow_execution_timed_out_event_attributes":
             return Ending("TimedOut", "Temporal's time for the workflow was over", at)
     return Ending()
+
+
+def after_parts(end: Ending, entries: Iterable[Entry]) -> Ending:
+    """The end of an operation of several parts: cancelled between two of them, it leaves what was done in place."""
+    done = "; ".join(entry.text for entry in entries if entry.event == "did" and entry.outcome in CHANGES)
+    return end._replace(text=f"after this was done: {done}") if end.outcome == CANCELLED and done else end
 
 
 def _of_result(result: dict[str, Any]) -> str:

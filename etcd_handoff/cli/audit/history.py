@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.cli.audit.endings import ending
+from etcd_handoff.cli.audit.endings import after_parts, ending
 from etcd_handoff.cli.audit.looks import position_text, turn_text
 from etcd_handoff.cli.audit.records import asker, first, moment, person, summary, value
 from etcd_handoff.cli.audit.steps import Steps, failure_text
@@ -38,15 +38,21 @@ def trail_of(workflow_id: str, runs: Sequence[Sequence[HistoryEvent]], note: str
         note: What is missing before them.
     """
     end = ending(runs[-1][-1])
+    entries = in_order(entry for number, events in enumerate(runs) for entry in _entries(events, number))
+    kind = kind_of(runs[0][0].workflow_execution_started_event_attributes.workflow_type.name)
+    of_parts = kind is not None and kind.of_parts
+    if of_parts and (told := after_parts(end, entries)) != end:
+        end, entries = told, (*entries[:-1], told.entry)
     return replace(
         _asked(workflow_id, runs[0][0]),
-        member_id=str((end.result or {}).get("member_id") or _pinned(runs)),
+        # The activities of several parts name the member of each part, not the one that was asked for.
+        member_id=str((end.result or {}).get("member_id") or ("" if of_parts else _pinned(runs))),
         outcome=end.outcome,
         outcome_text=end.text,
         ended_at=end.at,
         runs=len(runs),
         note=note,
-        entries=in_order(entry for number, events in enumerate(runs) for entry in _entries(events, number)),
+        entries=entries,
         result=end.result,
     )
 

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 LOOKS: Final = frozenset({"check_leader", "await_election", "find_resource", "read_leave", "check_hash"})
 """Activities that change nothing."""
-TIME_OUTS: Final = {1: "it took too long", 2: "no worker took it", 3: "its time is over", 4: "its worker fell silent"}
+TIME_OUTS: Final = {
+    1: "it took too long",
+    2: "no worker took it",
+    3: "it was not done in time",
+    4: "its worker fell silent",
+}
 """By Temporal's number for a time-out (`TimeoutType`)."""
 
 

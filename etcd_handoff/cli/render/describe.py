@@ -66,7 +66,8 @@ class OperationReport:
 def report_lines(report: OperationReport, now: datetime) -> list[str]:
     """Return everything for people: the verdict, what to type next, then the rest."""
     rows = [*_now(report), *facts(report.trail), *([] if report.runs else result_facts(report.trail))]
-    lines = [_verdict(report, now), *(f"  {name:<13}  {text}" for name, text in rows)]
+    width = max(len(name) for name, _ in rows)
+    lines = [_verdict(report, now), *(f"  {name:<{width}}  {text}" for name, text in rows)]
     lines += [f"  {line}" for line in _next(report)]
     view = report.standing.view
     if view is not None:
@@ -104,7 +105,7 @@ def _verdict(report: OperationReport, now: datetime) -> str:
     if not report.runs:
         return f"{name}: {trail.outcome}, {_ago(trail.ended_at, now)}"
     since = report.standing.since if report.standing.state == report.state else ""
-    return f"{name}: {report.state or 'runs'}{f', since {_span(since, now)}' if since else ''}"
+    return f"{name}: {report.state or 'runs'}{f' for {_span(since, now)}' if since else ''}"
 
 
 def _now(report: OperationReport) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from etcd_handoff.cli.audit.trail import Entry, Trail
 
-HEADINGS: Final = ("ASKED FOR", "OPERATION", "MEMBER", "BY", "THROUGH", "OUTCOME", "WORKFLOW")
+HEADINGS: Final = ("ASKED FOR (UTC)", "OPERATION", "MEMBER", "BY", "THROUGH", "OUTCOME", "WORKFLOW")
 INDENT: Final = "  "
 
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from etcd_handoff.cli.audit.trail import Trail
     from etcd_handoff.cli.live_workers import LiveWorker
 
-OPEN_HEADINGS: Final = ("OPEN", "MEMBER", "STATE", "STARTED", "QUEUE")
-LAST_HEADINGS: Final = ("LAST", "MEMBER", "OUTCOME", "ENDED", "ASKED FOR BY")
+OPEN_HEADINGS: Final = ("OPEN", "MEMBER", "STATE", "STARTED (UTC)", "QUEUE")
+LAST_HEADINGS: Final = ("LAST", "MEMBER", "OUTCOME", "ENDED (UTC)", "ASKED FOR BY")
 WORKER_HEADINGS: Final = ("WORKER", "VERSION", "BUILD", "HOST", "ASKED FOR WORK")
 SECONDS: Final = len("2026-01-01T00:00:00")
 START_WORKER: Final = "start one with `etcd-handoff worker`: nothing goes on without"

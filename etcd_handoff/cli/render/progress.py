@@ -1,4 +1,4 @@
-"""Progress of a removal that a command follows."""
+"""Progress of an operation that a command follows."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 FIRST_REMINDER_SECONDS: Final = 60.0
 LEADS: Final = re.compile(r"\S+ leads at term \d+")
 STATES_WITHOUT_LINE: Final = (HandoffState.CHECKING, HandoffState.DONE, HandoffState.REFUSED, HandoffState.FAILED)
-"""Steps, or the end of the removal, say as much as these states."""
+"""Steps, or the end of the operation, say as much as these states."""
 
 
 def start_line(workflow_id: str, *, joined: bool) -> str:
-    """Return which removal is followed, and whether this command started it."""
+    """Return which operation is followed, and whether this command started it."""
     if joined:
-        return f"Joined the removal that is already running, with the options that it was started with: {workflow_id}"
+        return f"Joined the operation that is already running, with the options that it was started with: {workflow_id}"
     return f"Started {workflow_id}"
 
 
@@ -66,7 +66,8 @@ class ProgressLines:
             lines.append(f"  {progress.part}")
         self._last_part = progress.part or self._last_part
         state = (str(progress.state), progress.waiting_for)
-        if state == self._last_state:
+        tries = not progress.waiting_for and state[0] == self._last_state[0]  # a step runs meanwhile, and may repeat
+        if tries or state == self._last_state:
             return lines + self._reminder(progress)
         self._last_state, self._since, self._reminder_seconds = state, self._clock(), FIRST_REMINDER_SECONDS
         if progress.state not in STATES_WITHOUT_LINE:
@@ -117,7 +118,7 @@ def remedy_lines(progress: Progress, workflow_id: str = "") -> list[str]:
     """
     return [
         f"to {remedy.purpose}: {command(remedy.name, progress.cluster, progress.member, workflow_id)}"
-        for remedy in remedies(progress.state, final=progress.point_of_no_return)
+        for remedy in remedies(progress.state, final=progress.point_of_no_return, waits=bool(progress.waiting_for))
     ]
 
 
