@@ -21,7 +21,7 @@ demo: programs ## take the leader out of a real three-member cluster on this mac
 	@$(BIN)/etcd-handoff demo $(if $(filter-out 0,$(KEEP)),--keep) $(if $(filter-out 0,$(K0S)),--k0s)
 
 test: lint types layers network ## everything that CI runs (ARGS=<arguments of pytest>)
-	@$(BIN)/pytest -n 4 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest -n 3 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 unit: $(SETUP) ## the quick tests: no sockets, seconds (ARGS=<arguments of pytest>)
 	@$(BIN)/pytest -q tests/unit $(ARGS)
