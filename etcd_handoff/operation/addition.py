@@ -28,7 +28,7 @@ from etcd_handoff.operation.commands import Activity, Failure, Until, Wait
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
-from etcd_handoff.planning import AddLearner, Blocked, PromoteLearner, Reason, Refused, unverified
+from etcd_handoff.planning import AddLearner, Blocked, PromoteLearner, Reason, Refused, name_taken, unverified
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import StepResult, UpdateStatusResult
@@ -67,6 +67,9 @@ def resolve(state: OperationState, view: ClusterView) -> OperationState | Blocke
         if doubt := identity.doubt(state, view):
             return doubt
         request, member = learner.request_of(state), learner.wanted(state, view.cluster_id).member_in(view)
+        # In a larger change the member that has the name may be the one that leaves.
+        if member is None and state.whole is None and (taken := name_taken(view.members, request.name)):
+            return taken
         present = member is not None and bool(member.name) and not member.is_learner
         target = identity.pinned_as(view, member.id if member else "", request.name, request.peer_urls, present=present)
         own = state.whole is not None and target.member_id in state.whole.own

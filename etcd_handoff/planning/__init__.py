@@ -53,7 +53,7 @@ from etcd_handoff.planning.decisions import (
 )
 from etcd_handoff.planning.goals import Goal, Joiner, MemberAbsent, MemberPresent, MembersChanged
 from etcd_handoff.planning.identity import Ambiguous, NotFound, canonical_id, is_member_id, resolve
-from etcd_handoff.planning.joining import unverified
+from etcd_handoff.planning.joining import name_taken, unverified
 from etcd_handoff.planning.leadership import CAUGHT_UP_ENTRIES, lag
 from etcd_handoff.planning.removal import warnings
 
@@ -87,6 +87,7 @@ __all__ = [
     "doubted",
     "is_member_id",
     "lag",
+    "name_taken",
     "plan",
     "resolve",
     "unverified",

@@ -11,6 +11,8 @@ from etcd_handoff.planning.leadership import CAUGHT_UP_ENTRIES, lag
 from etcd_handoff.planning.wording import names
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from etcd_handoff.cluster_view import ClusterView, MemberView
     from etcd_handoff.planning.goals import MemberPresent
 
@@ -35,6 +37,18 @@ def peer_url_taken(view: ClusterView, goal: MemberPresent) -> Refused | None:
                 Reason.PEER_URL_TAKEN,
                 f"{', '.join(sorted(shared))} is a peer URL of {other.label} ({other.id}) already",
                 f"give {goal.name} other peer URLs, use the name and the peer URLs that the member has, or remove it",
+            )
+    return None
+
+
+def name_taken(members: Iterable[MemberView], name: str) -> Refused | None:
+    """One of these members has the name already; etcd itself tells members apart by their IDs alone and allows it."""
+    for other in members:
+        if other.name == name:
+            return Refused(
+                Reason.NAME_TAKEN,
+                f"{name} is a member already ({other.id}), with {', '.join(other.peer_urls)}",
+                "give the new member another name, or the peer URLs that the present one has; or remove that one",
             )
     return None
 

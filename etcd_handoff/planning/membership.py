@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etcd_handoff.planning import addition, removal, safety
+from etcd_handoff.planning import addition, joining, removal, safety
 from etcd_handoff.planning.decisions import (
     Blocked,
     Done,
@@ -143,12 +143,8 @@ def _taken(view: ClusterView, goal: MembersChanged) -> Refused | None:
                     f" with {', '.join(other.peer_urls)}",
                     f"give {joiner.name} other peer URLs, or exactly those of that member",
                 )
-            if goal.stays(other) and other.name == joiner.name:
-                return Refused(
-                    Reason.NAME_TAKEN,
-                    f"{joiner.name} is a member already ({other.id}), with {', '.join(other.peer_urls)}",
-                    "give the new member another name, or the peer URLs that the present one has; or remove that one",
-                )
+            if goal.stays(other) and (taken := joining.name_taken([other], joiner.name)):
+                return taken
     return None
 
 

@@ -45,7 +45,7 @@ RECORDED = UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), 
 
 def begin(**options: Any) -> Drive:
     """An addition that has just begun."""
-    request = AdditionRequest(cluster="prod", name="node3", peer_urls=(URL,), **options)
+    request = AdditionRequest.model_validate({"cluster": "prod", "name": "node3", "peer_urls": (URL,), **options})
     patience = request.blocked_timeout_seconds
     return Drive(OperationState(run_id="run", chain_id="chain", request=request, blocked_seconds_left=patience))
 
@@ -281,6 +281,13 @@ def test_learner_with_the_peer_url_from_an_earlier_start_is_gone_on_with() -> No
     addition = in_sync(begin().do(to.Observe, observed(IN_SYNC)).turn())
     addition.do(PromoteTarget, report(StepOutcome.PROMOTED, VOTER, added_id=D, proposed=True))
     assert ends_well(works(addition)).outcome == Outcome.ADDED
+
+
+def test_name_that_a_member_has_is_refused_before_anything_is_changed() -> None:
+    """Two members of one name would share one EtcdMember, and a name would name neither."""
+    failure = begin(name="node1").do(to.Observe, observed(THREE)).next(to.Fail).failure
+    assert failure.kind == FailureType.CHANGE_REFUSED
+    assert f"node1 is a member already ({OTHERS[1].id})" in failure.text
 
 
 def test_somebody_else_promotes_it() -> None:
