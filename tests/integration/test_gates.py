@@ -59,7 +59,7 @@ async def test_approval_is_awaited_and_taken_only_then(bench: MakeBench) -> None
         await b.reached("check_leader.before")
         early = await turned_down(removal, "approve", {"by": "ann"})
         assert (early.type, "does not wait for an approval" in early.message) == ("InvalidInput", True)
-        assert "Checking already" in await removal.execute_update("recheck", {"reason": "impatience"})
+        assert "nothing to look at again" in await removal.execute_update("recheck", {"reason": "impatience"})
         b.release("check_leader.before")
         await in_state(removal, "AwaitingApproval")
         wrong = await turned_down(removal, "approve", {"by": "ann", "sure": True})
