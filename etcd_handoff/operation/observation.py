@@ -150,9 +150,12 @@ def change_input(state: OperationState) -> ChangeInput:
 
 def act_input(state: OperationState) -> StepInput:
     """What every activity of a removal is told that changes or checks the cluster."""
-    target_id, later = state.target.member_id or NO_MEMBER, intent(state).leaving_later
+    wanted = intent(state)
     return StepInput(
-        **dict(change_input(state)), target_id=target_id, avoid=state.avoid, leaving_later=tuple(sorted(later))
+        **dict(change_input(state)),
+        target_id=wanted.target_id or NO_MEMBER,
+        avoid=state.avoid,
+        leaving_later=tuple(sorted(wanted.leaving_later)),
     )
 
 
