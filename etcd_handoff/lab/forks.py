@@ -78,6 +78,11 @@ class ForkServer:
         self._connection = ours
         atexit.register(self.close)
 
+    @property
+    def server_pid(self) -> int:
+        """Process ID of the server."""
+        return self._server.pid
+
     def close(self) -> None:
         """End it; forks live on."""
         self._connection.close()

@@ -287,7 +287,7 @@ async def test_every_call_of_the_gateway_is_allowed_from_within_a_pod(
     lab = site.lab
     for name, content in (
         ("TOKEN", site.token),
-        ("CERT", (lab.directory / NODE / "certificates" / "apiserver.crt").read_text()),
+        ("CERT", (lab.directory / "shared" / "ca.crt").read_text()),
     ):
         (tmp_path / name).write_text(content)
         monkeypatch.setattr(incluster_config, f"SERVICE_{name}_FILENAME", str(tmp_path / name))
