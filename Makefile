@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
 BINARIES := $(BIN)/python -m etcd_handoff.lab.binaries
-BENCHES := removals "removals apart" takeover sizes load startup connections sandbox activity_cost fleet restart isolated
+BENCHES := removals "removals apart" takeover sizes load startup connections sandbox activity_cost fleet restart isolated dead_node replace
 PINS := requirements/base.txt requirements/dev.txt
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
@@ -17,18 +17,18 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
-demo: programs ## take the leader out of a real three-member cluster on this machine (KEEP=1 leaves it running, K0S=1 isolates the nodes as k0s does and needs root)
+demo: programs ## take the leader out of a real three-member cluster on this machine (KEEP=1 leaves it running, K0S=1 isolates the nodes as k0s does)
 	@$(BIN)/etcd-handoff demo $(if $(filter-out 0,$(KEEP)),--keep) $(if $(filter-out 0,$(K0S)),--k0s)
 
 test: lint types layers network ## everything that CI runs (ARGS=<arguments of pytest>)
-	@$(BIN)/pytest -n 4 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest -n 3 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 unit: $(SETUP) ## the quick tests: no sockets, seconds (ARGS=<arguments of pytest>)
 	@$(BIN)/pytest -q tests/unit $(ARGS)
 
 chaos: export ETCD_HANDOFF_LAB_ETCD := $(ETCD)
 chaos: network ## the fault matrix on real processes, hours (CHAOS=<part of a name> or sample, ETCD=3.5, 3.6 or 3.7); writes bench/results
-	@CHAOS=$(if $(CHAOS),$(CHAOS),all) $(BIN)/pytest -q tests/chaos/test_faults.py -p no:cacheprovider
+	@CHAOS=$(if $(CHAOS),$(CHAOS),all) $(BIN)/pytest -q tests/chaos/test_faults.py tests/chaos/test_changes.py tests/chaos/test_additions.py -p no:cacheprovider
 
 model: programs ## all scenarios of the loop's model, some ten minutes; make test runs a share of them
 	@MODEL=all $(BIN)/pytest -q -s --show-capture=no tests/model

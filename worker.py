@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ from temporalio.service import RPCError
 
 from activities.etcd import EtcdActivities
 from activities.interceptor import ActivityInterceptor
+from activities.node_workers import NodeWorkers
 from activities.registry import all_activities, node_activities
 from activities.worker_info import WorkerActivities
 from etcd_handoff import __version__
@@ -28,42 +31,59 @@ from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.presets import PRESETS
 from etcd_handoff.temporal.client import connect
 from etcd_handoff.temporal.connection_failures import connection_failure
+from etcd_handoff.temporal.identity import worker_identity
 from etcd_handoff.temporal.interceptors import ArgumentCheckInterceptor
+from etcd_handoff.temporal.metrics import MetricsInterceptor, StandingMetrics, exporting_runtime
 from etcd_handoff.temporal.process_exit import end_process
 from etcd_handoff.temporal.readiness import Readiness, check_ready_file
 from etcd_handoff.temporal.search_attributes import ensure_search_attributes
 from etcd_handoff.temporal.setup import ServerTooOldError, check_namespace, check_server
 from etcd_handoff.temporal.worker import make_worker, skip_validation
 from workflows.add_member import AddMember
+from workflows.apply_membership import ApplyMembership
 from workflows.change_queue import ChangeQueue
 from workflows.reconcile_members import ReconcileEtcdMembers
 from workflows.record_status import RecordStatus
 from workflows.remove_member import RemoveMember
+from workflows.replace_member import ReplaceMember
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from etcd_handoff.config import Config
 
-WORKFLOWS: Final = (RemoveMember, AddMember, RecordStatus, ChangeQueue, ReconcileEtcdMembers)
-INTERCEPTORS: Final = (ActivityInterceptor(), ArgumentCheckInterceptor())
+WORKFLOWS: Final = (
+    RemoveMember,
+    AddMember,
+    ReplaceMember,
+    ApplyMembership,
+    RecordStatus,
+    ChangeQueue,
+    ReconcileEtcdMembers,
+)
+INTERCEPTORS: Final = (ActivityInterceptor(), ArgumentCheckInterceptor(), MetricsInterceptor())
+"""The first is the outermost: metrics count what is not yet translated for Temporal."""
+METRICS_VARIABLE: Final = "ETCD_HANDOFF_METRICS_ADDRESS"
 
 
-async def serve(config: Config, node: str, ready_file: Path | None = None) -> None:
+async def serve(config: Config, node: str, ready_file: Path | None = None, metrics_address: str = "") -> None:
     """Run until SIGTERM or SIGINT.
 
     Args:
         config: Where the clusters are.
         node: The node that this worker runs on.
         ready_file: Fresh while the worker takes work, removed when it does not; for probes.
+        metrics_address: Where Prometheus finds metrics, `<IP address>:<port>`; nowhere when it is empty.
 
     Raises:
-        ConfigError: Temporal's environment configuration is wrong, or there is no such namespace.
+        ConfigError: Temporal's environment configuration is wrong, there is no such namespace, or this machine does
+            not let the worker listen at the metrics' address.
         ServerTooOldError: Temporal's server lacks what is needed.
         RuntimeError: Temporal cannot be reached at the start, or refuses the worker.
         RPCError: Temporal answers with an error.
     """
-    client = await connect()
+    runtime = exporting_runtime(metrics_address) if metrics_address else None
+    client = await connect(identity=worker_identity(node), runtime=runtime)
     await check_server(client)
     described = await check_namespace(client)
     ready = Readiness(ready_file, client, may_describe=described)
@@ -71,8 +91,15 @@ async def serve(config: Config, node: str, ready_file: Path | None = None) -> No
     own = WorkerActivities(config, search_attributes=search_attributes)
     gateways = KubernetesGateways(config, node, hosts=member_hosts)
     etcd = EtcdActivities(
-        config, node, EtcdGateway, prefetch=gateways.prefetch, traits=own.traits, claims=gateways.claims
+        config,
+        node,
+        EtcdGateway,
+        prefetch=gateways.prefetch,
+        traits=own.traits,
+        claims=gateways.claims,
+        missing_workers=NodeWorkers(client, config.task_queue).missing,
     )
+    metrics = StandingMetrics(client, config, node) if metrics_address else None
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -88,18 +115,26 @@ async def serve(config: Config, node: str, ready_file: Path | None = None) -> No
             say(
                 f"etcd-handoff worker ready: node {node}, task queue {config.task_queue}, "
                 f"clusters {', '.join(sorted(config.clusters))}, Temporal {client.service_client.config.target_host} "
-                f"namespace {client.namespace}, build {__version__}"
+                f"namespace {client.namespace}, version {__version__}"
                 f"{'' if search_attributes else ', without search attributes'}"
+                f"{f', metrics at http://{metrics_address}/metrics' if metrics_address else ''}"
             )
             # The first call to a cluster pays for imports and handshakes: better now than within a removal.
-            warming = asyncio.gather(gateways.warm(), etcd.warm(), return_exceptions=True)
+            beside = asyncio.gather(gateways.warm(), etcd.warm(), _measure(metrics), return_exceptions=True)
             await ready.keep(stop)
             say("etcd-handoff worker stopping")
-            warming.cancel()
+            beside.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await beside
     finally:
         await etcd.close()
         await gateways.close()
     say("etcd-handoff worker stopped")
+
+
+async def _measure(metrics: StandingMetrics | None) -> None:
+    if metrics is not None:
+        await metrics.keep()
 
 
 def say(text: str) -> None:
@@ -121,6 +156,8 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--data-dir", type=Path, help="its data directory (default: where it is as it comes)")
     options.add_argument("--cluster", help="what its cluster is called (default: like the distribution)")
     options.add_argument("--ready-file", type=Path, help="file that is fresh while it takes work; for probes")
+    text = f"where Prometheus finds metrics, such as 127.0.0.1:9464 (default: ${METRICS_VARIABLE}, else nowhere)"
+    options.add_argument("--metrics-address", default="", metavar="IP:PORT", help=text)
     options.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     return options
 
@@ -132,7 +169,8 @@ def run(options: argparse.Namespace) -> int:
         config = chosen_config(options.config, options.preset, options.cluster, options.data_dir)
         check_files(config)
         check_ready_file(options.ready_file)
-        asyncio.run(serve(config, options.node or own_node(config), options.ready_file))
+        metrics_address = options.metrics_address or os.environ.get(METRICS_VARIABLE, "")
+        asyncio.run(serve(config, options.node or own_node(config), options.ready_file, metrics_address))
     except ConfigError as error:
         status, text = EXIT_USAGE, str(error)
     except ServerTooOldError as error:

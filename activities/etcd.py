@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.etcd_addition import LearnerStep
+from activities.etcd_addition import LearnerStep, SyncWait
 from activities.etcd_looks import Looks, SeenBefore, intent
 from activities.etcd_removal import Removal
 from activities.interceptor import STEP_FAILS, StepClock
@@ -21,6 +21,7 @@ from etcd_handoff import failpoints, timing
 from etcd_handoff.activity_io import (
     AdditionInput,
     AwaitElectionInput,
+    AwaitSyncInput,
     CheckLeaderInput,
     StepInput,
     StepResult,
@@ -35,10 +36,11 @@ from etcd_handoff.errors import (
     NotLeaderError,
     UnreachableError,
 )
+from etcd_handoff.merged_view import node_of
 from etcd_handoff.planning import AddLearner, PromoteLearner, Transfer, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
 
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.config import Config, EtcdProfile
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from etcd_handoff.etcd.port import EtcdPort
 
     MakeEtcd = Callable[[EtcdProfile, str], EtcdPort]
+    MissingWorkers = Callable[[Collection[str]], Awaitable[tuple[str, ...]]]
     ReadClaims = Callable[[str], Awaitable[tuple[ResourceClaim, ...] | None]]
 
 
@@ -59,6 +62,7 @@ class EtcdActivities:
         prepare: Told the profile and the name of a member when it leaves, since its record is written next.
         traits: What the worker knows of a profile.
         claims: Reads what the EtcdMembers of a profile say of who is a member; None where there are none.
+        missing_workers: Which of some nodes have no worker, as far as Temporal says; None where nobody asks it.
     """
 
     def __init__(  # noqa: PLR0913  # all that a worker has for it
@@ -70,6 +74,7 @@ class EtcdActivities:
         prefetch: Callable[[str, str], None] | None = None,
         traits: Callable[[str], WorkerInfo] | None = None,
         claims: ReadClaims | None = None,
+        missing_workers: MissingWorkers | None = None,
     ) -> None:
         self._config = config
         self._node = node
@@ -77,6 +82,7 @@ class EtcdActivities:
         self._traits = traits
         self._make = gateway
         self._claims = claims
+        self._missing_workers = missing_workers
         self._clusters: dict[str, Looks] = {}
 
     async def close(self) -> None:
@@ -118,7 +124,9 @@ class EtcdActivities:
                 raise
             except EtcdError as error:
                 self._leave_to_another(look, error)
-                return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, str(error)), traits=traits)
+                heard = await looks.heard() if look.for_node else ()
+                return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, str(error)), traits=traits, heard=heard)
+            idle = await self._idle_nodes(look, view)
             claims = await claiming if claiming else None
         finally:
             if claiming is not None:
@@ -131,6 +139,7 @@ class EtcdActivities:
             traits=traits,
             claims=claims,
             alone=self._config.cluster(look.cluster).etcd.names_own_member_alone,
+            idle_nodes=idle,
             writes_acknowledged=acknowledged,
         )
 
@@ -213,6 +222,11 @@ class EtcdActivities:
         return await LearnerStep(self.looks(ask.cluster), ask, StepClock(self._node), AddLearner).run()
 
     @activity.defn
+    async def await_sync(self, ask: AwaitSyncInput) -> StepResult:
+        """The learner is in sync by its own word in two looks, or a view says what has changed, or that time is up."""
+        return await SyncWait(self.looks(ask.cluster), ask, StepClock(self._node)).run()
+
+    @activity.defn
     async def promote_member(self, ask: AdditionInput) -> StepResult:
         """The learner with the wanted peer URLs has a vote, or a fresh view says why not."""
         return await LearnerStep(self.looks(ask.cluster), ask, StepClock(self._node), PromoteLearner).run()
@@ -229,6 +243,14 @@ class EtcdActivities:
             return
         if self._config.cluster(look.cluster).etcd.names_own_member_alone:
             raise ApplicationError(str(error), type=STEP_FAILS, next_retry_delay=timing.STEPS.elsewhere_pause)
+
+    async def _idle_nodes(self, look: CheckLeaderInput, view: ClusterView) -> tuple[str, ...]:
+        """Nodes without a worker of members that this worker does not reach."""
+        table = self._config.cluster(look.cluster).nodes
+        far = {node_of(m.name, table) for m in view.members if m.name and not m.reachable} - {self._node}
+        if self._missing_workers is None or look.for_node or not far:
+            return ()
+        return await self._missing_workers(far)
 
     async def _commit_probe(self, gateway: EtcdPort) -> tuple[bool, str]:
         """Whether an entry that changes nothing was committed, and what to say when it was not."""
@@ -252,6 +274,8 @@ class EtcdActivities:
 
     def _prefetch_record(self, act: StepInput, view: ClusterView) -> None:
         """What is written when the member is out is made ready while Temporal and etcd must be waited for anyway."""
+        if act.learner_only:
+            return
         if self._prefetch is not None and (target := view.member(act.target_id)) is not None:
             self._prefetch(act.cluster, target.name)
 

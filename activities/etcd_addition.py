@@ -2,33 +2,40 @@
 
 The order protects the quorum as it does in a removal (`activities.etcd_removal`): an entry is committed first, then
 everybody is asked for a linearizable read, and the proposal follows at once. The lock is given back after the change,
-by an entry that the members commit as they are then.
+by an entry that the members commit as they are then. Between the two a step waits for the learner, and changes nothing.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Final
 
 from activities.etcd_change import LOOKS, Commit, MemberChange
 from activities.etcd_looks import SeenBefore
-from etcd_handoff import failpoints
+from etcd_handoff import failpoints, timing
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import (
     ChangeRefusedError,
     EtcdError,
     EtcdPermissionError,
+    MemberNotFoundError,
     NotEnoughStartedError,
     UnhealthyClusterError,
     UnreachableError,
 )
-from etcd_handoff.planning import AddLearner, MemberPresent, PromoteLearner, plan
+from etcd_handoff.planning import AddLearner, Blocked, MemberPresent, PromoteLearner, plan
 
 if TYPE_CHECKING:
     from activities.etcd_looks import Looks
     from activities.interceptor import StepClock
-    from etcd_handoff.activity_io import AdditionInput
+    from etcd_handoff.activity_io import AdditionInput, AwaitSyncInput
     from etcd_handoff.cluster_view import ClusterView, MemberView
+
+
+REFUSALS: Final = (ChangeRefusedError, MemberNotFoundError, NotEnoughStartedError, UnhealthyClusterError)
+"""Etcd's answers after which nothing is pending. To an addition it says that it has not found the member when the ID
+that it has made, of the peer URLs and the second, is one that was removed (etcd `membership.ErrIDRemoved`)."""
 
 
 class LearnerStep(MemberChange):
@@ -104,7 +111,7 @@ class LearnerStep(MemberChange):
                 await self._gateway.promote_member(step.learner_id, step.via_id)
                 await failpoints.reach("promote_member.during")
             self._proposed = True
-        except (ChangeRefusedError, UnhealthyClusterError, NotEnoughStartedError) as error:
+        except REFUSALS as error:
             note, refused = f"{via} answers: {error}", True
         except EtcdPermissionError:
             raise
@@ -114,7 +121,9 @@ class LearnerStep(MemberChange):
             note, self._proposed = f"{via} gave no definite answer: {error}", True
         after, unread = await self._look_again()
         member = self._goal.member_in(after) if after else None
-        if self._is_done(member):
+        # A peer URL that etcd refuses as taken: somebody else has added the member, and it is not ours.
+        foreign = refused and self._kind is AddLearner
+        if self._is_done(member) and not foreign:
             outcome = StepOutcome.ADDED if self._kind is AddLearner else StepOutcome.PROMOTED
             text = "; ".join(text for text in (f"through {via}", note) if text)
             member_id = added_id or (member.id if member else "")
@@ -137,3 +146,60 @@ class LearnerStep(MemberChange):
 
     def _replan(self, view: ClusterView | None, note: str) -> StepResult:
         return StepResult(step=self._clock.step(StepOutcome.REPLAN, note), view=view)
+
+
+class SyncWait:
+    """A wait for the learner: until it is in sync in two looks, until something else is true of it, or for its time.
+
+    Args:
+        looks: The cluster.
+        ask: Which learner, and what is known of it.
+        clock: Times the step.
+    """
+
+    def __init__(self, looks: Looks, ask: AwaitSyncInput, clock: StepClock) -> None:
+        self._looks, self._ask, self._clock = looks, ask, clock
+        self._goal = MemberPresent(ask.cluster_id, ask.name, ask.peer_urls, ask.seen_term, ask.seen_index)
+
+    async def run(self) -> StepResult:
+        """Look again and again; the last view is the answer."""
+        loop = asyncio.get_running_loop()
+        ends, before, (view, note) = loop.time() + self._ask.seconds, False, (None, "")
+        while True:
+            if self._ask.seen is not None:
+                now_in_sync, note = await self._by_own_word()
+            else:
+                view, note = await self._looks.look(self._ask.doubtful)
+                now_in_sync, changed, note = self._judged(view, note)
+                if changed:
+                    return self._ended(StepOutcome.NOT_IN_SYNC, note, view)
+            await failpoints.reach("await_sync.during")
+            if now_in_sync and before:
+                return self._ended(StepOutcome.IN_SYNC, note, view)
+            before = now_in_sync
+            if not before and loop.time() >= ends:
+                return self._ended(StepOutcome.NOT_IN_SYNC, note, view)
+            await asyncio.sleep(timing.STEPS.sync_pause_seconds)
+
+    def _judged(self, view: ClusterView | None, note: str) -> tuple[bool, bool, str]:
+        """Whether the learner is in sync, whether anything but that has changed, and what to say."""
+        if view is None:
+            return False, False, note
+        decision = plan(view, self._goal)
+        if isinstance(decision, PromoteLearner) and decision.learner_id == self._ask.learner_id:
+            learner = view.member(decision.learner_id)
+            return True, False, f"it stands at raft index {learner.raft_index}" if learner else ""
+        if not isinstance(decision, Blocked):
+            return False, True, "it is no learner of this addition any more"
+        same = decision.reason == self._ask.waits_for and {m.id for m in view.members} == {*self._ask.listed}
+        return False, not same, f"{decision.reason}: {decision.seen}"
+
+    async def _by_own_word(self) -> tuple[bool, str]:
+        """Whether it has the log, as it says itself to the one worker that reaches it, and what to say."""
+        own = next((m for m in await self._looks.heard() if m.id == self._ask.learner_id), None)
+        if own is None or own.cluster_id != self._ask.cluster_id or own.leader_id is None:
+            return False, "it does not answer, or follows no leader"
+        return own.raft_index >= self._ask.own_index, f"it stands at raft index {own.raft_index}"
+
+    def _ended(self, outcome: StepOutcome, note: str, view: ClusterView | None) -> StepResult:
+        return StepResult(step=self._clock.step(outcome, note), view=view)

@@ -17,7 +17,7 @@ from etcd_handoff.planning import MemberAbsent, Remove, plan
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import ChangeInput, StepInput
-    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.cluster_view import ClusterView, HeardMember
     from etcd_handoff.config import EtcdProfile
     from etcd_handoff.etcd.port import EtcdPort
 
@@ -76,6 +76,14 @@ class Looks:
         except EtcdError as error:
             return None, str(error)
 
+    async def heard(self) -> tuple[HeardMember, ...]:
+        """What members say of themselves at the profile's endpoints, whether or not anybody gives a member list."""
+        try:
+            async with asyncio.timeout(self.usual_seconds):
+                return await self.gateway.heard()
+        except TimeoutError:
+            return ()
+
     def recent_via(self, act: StepInput) -> tuple[ClusterView | None, str]:
         """The view of a moment ago and whom it would remove the target through; nothing when it is not so clear."""
         view = self._last
@@ -116,4 +124,5 @@ def doubt(view: ClusterView, act: StepInput) -> str:
 
 def intent(act: StepInput) -> MemberAbsent:
     """What an activity is to bring about, for the planner."""
-    return MemberAbsent(act.cluster_id, act.target_id, frozenset(act.avoid), act.seen_term, act.seen_index)
+    avoid, later = frozenset(act.avoid), frozenset(act.leaving_later)
+    return MemberAbsent(act.cluster_id, act.target_id, avoid, act.seen_term, act.seen_index, later)

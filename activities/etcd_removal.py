@@ -58,8 +58,8 @@ class Removal(MemberChange):
         view, via_id = self._looks.recent_via(self._act) if quick else (None, "")
         if self._act.holder and not via_id:
             view, note = await self._look()
-            step = plan(view, intent(self._act)) if view else None
-            if view is None or not isinstance(step, Remove):
+            step = self._step(view)
+            if view is None or step is None:
                 return await self._nothing_to_do(view, note)
             via_id = step.via_id
         for _ in range(LOOKS):
@@ -71,8 +71,8 @@ class Removal(MemberChange):
             locked = self._now()
             view, note = await self._look()
             ended = self._now()
-            step = plan(view, intent(self._act)) if view else None
-            if view is None or not isinstance(step, Remove):
+            step = self._step(view)
+            if view is None or step is None:
                 return await self._nothing_to_do(view, note)
             if committed.silence:
                 if step.via_id == via_id:
@@ -162,6 +162,13 @@ class Removal(MemberChange):
 
     async def _look(self, leaving: str = "") -> tuple[ClusterView | None, str]:
         return await self._looks.look(self._act.doubtful, leaving, self._seen.view)
+
+    def _step(self, view: ClusterView | None) -> Remove | None:
+        """The removal, if the planner wants it, and the member has no vote where it may leave only without one."""
+        step = plan(view, intent(self._act)) if view else None
+        target = view.member(self._act.target_id) if view else None
+        votes = target is not None and not target.is_learner
+        return step if isinstance(step, Remove) and not (self._act.learner_only and votes) else None
 
     def _may_be_whole(self, after: ClusterView) -> bool:
         """Whether a list shows no other change than the removal, where this worker sees its own member alone."""

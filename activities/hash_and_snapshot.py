@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -13,9 +13,10 @@ from activities import snapshots
 from activities.etcd_looks import SeenBefore, doubt
 from activities.interceptor import STEP_FAILS, StepClock
 from etcd_handoff import timing
-from etcd_handoff.activity_io import StepInput, StepResult
+from etcd_handoff.activity_io import CheckHashInput, MemberHash, StepInput, StepResult
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import CompactedError, EtcdError
+from etcd_handoff.operation.node_hashes import TRIES, compared, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView, MemberView
     from etcd_handoff.config import Config
     from etcd_handoff.etcd.port import EtcdPort, KeyspaceHash
-
-TRIES: Final = 5
-"""A compaction between two hashes makes them incomparable; Kubernetes compacts every five minutes."""
 
 
 class HashAndSnapshotActivities:
@@ -44,12 +42,19 @@ class HashAndSnapshotActivities:
         self._looks_at = looks_at
 
     @activity.defn
-    async def check_hash(self, act: StepInput) -> StepResult:
-        """All voters have the same keyspace at one revision (etcd's HashKV), or a note says which differ."""
+    async def check_hash(self, act: CheckHashInput) -> StepResult:
+        """All voters have the same keyspace at one revision (etcd's HashKV), or a note says which differ.
+
+        One member's keyspace is hashed, for others to compare, where that is asked for.
+        """
         clock, looks = StepClock(self._node), self._looks_at(act.cluster)
-        view, note = await looks.look()
+        view, note = await looks.look(act.doubtful if act.member_id else ())
         if view is None or (note := doubt(view, act)):
             return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, note), view=view)
+        if act.member_id:
+            keyspace, note = await _hash_of(looks.gateway, act.member_id, view.label(act.member_id), act.newest)
+            outcome = StepOutcome.OBSERVED if keyspace else StepOutcome.UNAVAILABLE
+            return StepResult(step=clock.step(outcome, note), view=view, keyspace=keyspace)
         outcome, note = await compare_hashes(looks.gateway, view)
         return StepResult(step=clock.step(outcome, note), view=view)
 
@@ -89,54 +94,54 @@ async def compare_hashes(gateway: EtcdPort, view: ClusterView) -> tuple[StepOutc
 
     A voter that does not answer makes the answer unknown: its copy may be the one that differs.
     """
-    silent = [f"{m.label} does not answer ({m.note})" for m in view.voters if not m.reachable]
-    if silent:
-        return StepOutcome.UNAVAILABLE, ", ".join(silent)
-    note = ""
+    if missing := silent(view.voters):
+        return StepOutcome.UNAVAILABLE, missing
+    outcome, note = StepOutcome.UNAVAILABLE, ""
     for number in range(TRIES):
         if number:
             await asyncio.sleep(timing.STEPS.hash_again_seconds)
         hashes, note = await _hashes(gateway, view.voters)
-        if hashes is None:
-            continue
-        if len({keyspace.compact_revision for keyspace in hashes.values()}) > 1:
-            compacted = ", ".join(f"{name} {keyspace.compact_revision}" for name, keyspace in hashes.items())
-            note = f"members have compacted up to different revisions: {compacted}"
-            continue
-        same = len({keyspace.hash for keyspace in hashes.values()}) == 1
-        return StepOutcome.CONSISTENT if same else StepOutcome.INCONSISTENT, note
-    return StepOutcome.UNAVAILABLE, note
+        if hashes is not None:
+            outcome, note = compared(hashes)
+        if outcome is not StepOutcome.UNAVAILABLE:
+            break
+    return outcome, note
 
 
-async def _hashes(gateway: EtcdPort, voters: tuple[MemberView, ...]) -> tuple[dict[str, KeyspaceHash] | None, str]:
-    """Each voter's hash at one revision and a text of them all; None with the reason where one could not be had.
+async def _hashes(gateway: EtcdPort, voters: tuple[MemberView, ...]) -> tuple[list[tuple[str, MemberHash]] | None, str]:
+    """Each voter's hash at one revision; None with the reason where one could not be had.
 
     The first one's newest revision is the one that counts: by the time that it is hashed the others have reached it,
     and nobody has to hash the whole keyspace twice.
     """
     first, *others = voters
+    newest, note = await _hash_of(gateway, first.id, first.label)
+    if newest is None:
+        return None, note
+    answers = await asyncio.gather(*(_hash_of(gateway, m.id, m.label, newest) for m in others))
+    found = [(m.label, keyspace) for m, (keyspace, _) in zip(others, answers, strict=True) if keyspace]
+    if missing := "; ".join(note for keyspace, note in answers if keyspace is None):
+        return None, missing
+    return [(first.label, newest), *found], ""
+
+
+async def _hash_of(
+    gateway: EtcdPort, member_id: str, label: str, newest: MemberHash | None = None
+) -> tuple[MemberHash | None, str]:
+    """A member's hash, at its newest revision or at that of `newest`; None with the reason where there is none."""
     try:
-        newest = await gateway.hash_at(first.id, 0)
-    except EtcdError as error:
-        return None, f"{first.label} gave no hash: {error}"
-    answers = await asyncio.gather(*(_comparable(gateway, m.id, newest) for m in others), return_exceptions=True)
-    hashes, missing = {first.label: newest}, list[str]()
-    for member, answer in zip(others, answers, strict=True):
-        if isinstance(answer, CompactedError):
-            missing.append(f"no common revision: {member.label} answers: {answer}")
-        elif isinstance(answer, EtcdError):
-            missing.append(f"{member.label} gave no hash: {answer}")
-        elif isinstance(answer, BaseException):
-            raise answer
+        if newest is None:
+            found = await gateway.hash_at(member_id, 0)
         else:
-            hashes[member.label] = answer
-    if missing:
-        return None, "; ".join(missing)
-    shown = ", ".join(f"{name} {keyspace.hash:08x}" for name, keyspace in hashes.items())
-    return hashes, f"revision {newest.revision}: {shown}"
+            found = await _comparable(gateway, member_id, newest)
+    except CompactedError as error:
+        return None, f"no common revision: {label} answers: {error}"
+    except EtcdError as error:
+        return None, f"{label} gave no hash: {error}"
+    return MemberHash(**found._asdict()), f"{label} {found.hash:08x} at revision {found.revision}"
 
 
-async def _comparable(gateway: EtcdPort, member_id: str, newest: KeyspaceHash) -> KeyspaceHash:
+async def _comparable(gateway: EtcdPort, member_id: str, newest: MemberHash) -> KeyspaceHash:
     """The member's hash at the revision of `newest`, from the same compaction on where the member has one.
 
     At a revision that was compacted itself, etcd answers with what it hashed while it compacted, from the compaction

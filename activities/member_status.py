@@ -96,7 +96,7 @@ class KubernetesActivities:
         claim = resource_asked_for(query.member, canonical_id(query.member), map(claim_of, resources))
         resource = next((r for r in resources if claim and r["metadata"]["name"] == claim.name), None)
         if resource is None:
-            return FindResourceResult(step=clock.step(StepOutcome.OBSERVED, "no such EtcdMember"))
+            return FindResourceResult(step=clock.step(StepOutcome.OBSERVED, "there is no such EtcdMember"))
         return FindResourceResult(
             step=clock.step(StepOutcome.OBSERVED),
             name=resource["metadata"]["name"],

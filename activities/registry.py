@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from activities.change_queue import ChangeQueueActivities
+from activities.departed import DepartedActivities
 from activities.etcdmembers import EtcdMemberActivities
 from activities.hash_and_snapshot import HashAndSnapshotActivities
+from activities.member_process import MemberProcessActivities
 from activities.member_status import KubernetesActivities
 from activities.removal_progress import RemovalProgressActivities
 
@@ -28,9 +30,16 @@ NODE_ACTIVITIES: Final = frozenset(
         "await_election",
         "remove_member",
         "add_learner",
+        "await_sync",
         "promote_member",
+        "check_hash",
         "take_snapshot",
+        "see_departed",
         "update_status",
+        "preflight_member",
+        "start_member",
+        "stop_member",
+        "archive_member",
     }
 )
 
@@ -55,6 +64,7 @@ def all_activities(  # noqa: PLR0913, PLR0917  # all that activities stand on
     """Everything that a worker does for workflows; the caller closes `etcd` and `gateways` afterwards."""
     kubernetes, members = KubernetesActivities(gateways, node), EtcdMemberActivities(gateways)
     gates = HashAndSnapshotActivities(config, node, etcd.looks)
+    processes = MemberProcessActivities(config, node)
     progress, queue = RemovalProgressActivities(client), ChangeQueueActivities(client)
     return [
         etcd.check_leader,
@@ -62,9 +72,14 @@ def all_activities(  # noqa: PLR0913, PLR0917  # all that activities stand on
         etcd.await_election,
         etcd.remove_member,
         etcd.add_learner,
+        etcd.await_sync,
         etcd.promote_member,
         gates.check_hash,
         gates.take_snapshot,
+        processes.preflight_member,
+        processes.start_member,
+        processes.stop_member,
+        processes.archive_member,
         kubernetes.find_resource,
         kubernetes.request_leave,
         kubernetes.read_leave,
@@ -76,4 +91,5 @@ def all_activities(  # noqa: PLR0913, PLR0917  # all that activities stand on
         queue.recall_entries,
         progress.follow_removal,
         worker.describe_worker,
+        DepartedActivities(config, node).see_departed,
     ]

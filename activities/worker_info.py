@@ -39,4 +39,8 @@ class WorkerActivities:
             kubernetes=profile is not None and profile.kubernetes is not None,
             nodes={member: node for member, node in profile.nodes.items() if member != node} if profile else {},
             sets_leave=profile is not None and profile.sets_leave,
+            require_approval=profile is not None and profile.require_approval,
+            snapshot=profile is not None and profile.snapshot,
+            hash_check=profile is not None and profile.hash_check,
+            min_voters=profile.min_voters if profile else 1,
         )

@@ -14,14 +14,17 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from unittest import mock
 
 from bench import arena, report
 from etcd_handoff.contract import RemovalRequest
-from etcd_handoff.lab import Lab, LabOptions
+from etcd_handoff.lab import Lab, LabOptions, Role
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
 from etcd_handoff.temporal.client import connect, start_removal
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 NODES: Final = ("node0", "node1", "node2")
 ISOLATED, REACHED = "each worker reaches its own member", "all workers reach all members"
@@ -46,8 +49,15 @@ async def run(rounds: int) -> tuple[dict[str, list[float]], int]:
     return samples, lost
 
 
-async def measure(options: LabOptions) -> tuple[float, float, int]:
-    """One removal of the leader on a fresh cluster: until it is recorded, longest gap, acknowledged puts lost."""
+async def measure(
+    options: LabOptions, strike: Callable[[Lab], Awaitable[None]] | None = None
+) -> tuple[float, float, int]:
+    """One removal of the leader on a fresh cluster: until it is recorded, longest gap, acknowledged puts lost.
+
+    Args:
+        options: The cluster.
+        strike: What happens to it before the removal starts.
+    """
     with tempfile.TemporaryDirectory(prefix="etcd-handoff-bench-") as folder:
         async with Lab(options) as lab:
             with mock.patch.dict(os.environ, lab.environment):
@@ -56,6 +66,8 @@ async def measure(options: LabOptions) -> tuple[float, float, int]:
             await arena.settle(lab)
             leader = await lab.leader()
             survivors = lab.others(leader)
+            if strike is not None:
+                await strike(lab)
             async with (
                 OpenLoopWriter(survivors[0].etcd_url, Path(folder)) as writer,
                 arena.watching(lab, leader, survivors[0].name) as watch,
@@ -65,7 +77,8 @@ async def measure(options: LabOptions) -> tuple[float, float, int]:
                 recorded = await watch.shows("False") - began
                 await removal.result()
                 written = await writer.stop()
-            lost = await missing(written, [node.etcd_url for node in survivors])
+            alive = [node.etcd_url for node in survivors if lab.alive(Role.ETCD, node.name)]
+            lost = await missing(written, alive)
             return recorded * 1000, written.longest_gap_ms(began), sum(map(len, lost.values()))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from etcd_handoff.cluster_view import ClusterView
+from etcd_handoff.cluster_view import ClusterView, HeardMember
 from etcd_handoff.contract import (
     Remover,
     Step,
@@ -57,10 +57,40 @@ class StepInput(ChangeInput):
     Attributes:
         target_id: The member that leaves.
         avoid: Transferees that were tried since the last wait and did not take over.
+        learner_only: It leaves only as long as it is a learner.
+        leaving_later: Members that leave after it: leadership is handed to none of them.
     """
 
     target_id: MemberId
+    learner_only: bool = False
     avoid: tuple[MemberId, ...] = ()
+    leaving_later: tuple[MemberId, ...] = ()
+
+
+class MemberHash(Message):
+    """A hash of one member's keyspace; two are comparable if they are of one revision and compact revision.
+
+    Attributes:
+        hash: etcd's HashKV.
+        revision: The revision that the member stood at.
+        compact_revision: The revision up to which it had compacted.
+    """
+
+    hash: int
+    revision: int
+    compact_revision: int
+
+
+class CheckHashInput(StepInput):
+    """Input of `check_hash`.
+
+    Attributes:
+        member_id: The one member to hash, where its own node's worker alone reaches it; empty to compare all voters.
+        newest: Another member's hash, at whose revision this one is hashed; None for its newest revision.
+    """
+
+    member_id: MemberId | Literal[""] = ""
+    newest: MemberHash | None = None
 
 
 class AdditionInput(ChangeInput):
@@ -75,6 +105,23 @@ class AdditionInput(ChangeInput):
     name: str
     peer_urls: tuple[str, ...]
     learner_id: MemberId | Literal[""] = ""
+
+
+class AwaitSyncInput(AdditionInput):
+    """Input of `await_sync`.
+
+    Attributes:
+        waits_for: Why the learner could not be promoted when the step was ordered, a `planning.Reason`; empty when it
+            could. The step ends when this changes.
+        seconds: How long it waits at most.
+        listed: Members that were listed then. The step ends when that changes.
+        own_index: Raft index that the learner is to have reached, where only its own node's worker reaches it.
+    """
+
+    waits_for: str = ""
+    seconds: float = 0.0
+    listed: tuple[MemberId, ...] = ()
+    own_index: int = 0
 
 
 class AwaitElectionInput(StepInput):
@@ -100,6 +147,10 @@ class WorkerInfo(Message):
         kubernetes: The profile has Kubernetes.
         nodes: Name of the node on which a member runs, by the member's name, where it is called otherwise.
         sets_leave: `spec.leave` of a member that is out is to be true, as k0s has it.
+        require_approval: The profile has every change wait for an approval.
+        snapshot: The profile has every change store a snapshot first.
+        hash_check: The profile has every change compare all members' data first.
+        min_voters: Nothing is done that would leave fewer voters.
     """
 
     search_attributes: bool
@@ -108,6 +159,10 @@ class WorkerInfo(Message):
     kubernetes: bool = False
     nodes: dict[str, str] = {}  # noqa: RUF012  # pydantic copies a default
     sets_leave: bool = False
+    require_approval: bool = False
+    snapshot: bool = False
+    hash_check: bool = False
+    min_voters: int = 1
 
 
 class StepResult(Message):
@@ -121,9 +176,12 @@ class StepResult(Message):
         proposed: A change was sent and not turned down: it may have taken effect.
         traits: What `check_leader`'s worker knows.
         claims: What EtcdMembers say of who is a member; None when they were not asked for or could not be read.
+        heard: What members of that worker say of themselves, where nobody gave it a member list.
         alone: The profile of `check_leader`'s worker names its own node's member and no other.
+        idle_nodes: Nodes of members that `check_leader`'s worker does not reach for which Temporal lists no worker.
         writes_acknowledged: After a removal: whether a write was committed through those that remain; None when that
             was not tried.
+        keyspace: The hash of the one member that was asked for it; None when there is none.
     """
 
     step: Step
@@ -133,8 +191,29 @@ class StepResult(Message):
     proposed: bool = False
     traits: WorkerInfo | None = None
     claims: tuple[ResourceClaim, ...] | None = None
+    heard: tuple[HeardMember, ...] = ()
     alone: bool = False
+    idle_nodes: tuple[str, ...] = ()
     writes_acknowledged: bool | None = None
+    keyspace: MemberHash | None = None
+
+
+class SeeDepartedInput(Message):
+    """Input of `see_departed`: the cluster whose member on the worker's own node is out."""
+
+    cluster: str
+
+
+class SeeDepartedResult(Message):
+    """Answer of `see_departed`.
+
+    Attributes:
+        step: How it went.
+        runs: The member's etcd still listens; None when that cannot be told.
+    """
+
+    step: Step
+    runs: bool | None = None
 
 
 class FindResourceInput(Message):

@@ -100,6 +100,32 @@ class MemberView(Message):
         return self.name or self.id
 
 
+class HeardMember(Message):
+    """A member's own word, from a worker that has no member list of its own: a learner gives none.
+
+    Attributes:
+        cluster_id: Cluster that it says to belong to.
+        id: Its ID.
+        is_learner: Whether it has no vote.
+        leader_id: The leader that it names; None when it knows none.
+        term: Raft term that it reports.
+        raft_index: Last raft log index that it knows to be committed.
+        version: Its etcd version.
+        db_size_bytes: Size of its backend file.
+        alarms: All alarms that it knows of, those of others included.
+    """
+
+    cluster_id: MemberId
+    id: MemberId
+    is_learner: bool = False
+    leader_id: MemberId | None = None
+    term: int = 0
+    raft_index: int = 0
+    version: str = ""
+    db_size_bytes: int = 0
+    alarms: tuple[Alarm, ...] = ()
+
+
 class Leadership(Message):
     """A leader that a majority of the voters names at one term."""
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Self, TypeVar
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from etcd_handoff.config_fields import ClusterId, Location, NodeName, Section, Text, one_node_each
+from etcd_handoff.config_member import MemberProfile
 from etcd_handoff.config_servers import EtcdProfile, KubernetesProfile
 from etcd_handoff.contract import TASK_QUEUE, Remover
 from etcd_handoff.errors import ConfigError, UnknownClusterError
@@ -31,6 +32,7 @@ __all__ = [
     "Config",
     "EtcdProfile",
     "KubernetesProfile",
+    "MemberProfile",
     "config_path",
     "load_config",
     "words_for",
@@ -38,6 +40,8 @@ __all__ = [
 
 CONFIG_VARIABLE: Final = "ETCD_HANDOFF_CONFIG"
 DEFAULT_CONFIG_FILE: Final = "etcd-handoff.toml"
+MOST_VOTERS: Final = 15
+"""Far more than etcd's people advise: seven."""
 S = TypeVar("S", bound=Section)
 
 
@@ -47,11 +51,16 @@ class ClusterProfile(Section):
     Attributes:
         etcd: How to reach the members.
         kubernetes: Where the EtcdMember resources are.
+        member: What starts and stops the etcd process of this node; left out, a person does.
         remover: Who takes a member out once leadership has moved: `etcd`, by a call to it, or `k0s`, whose own
             reconciler is asked by `spec.leave` of the EtcdMember; `both`: k0s is asked, so that it stops the node, and
             then etcd is called.
         cluster_id: ID of the cluster that is meant, in hex as `etcdctl endpoint status` prints it: nothing is believed
             of another one. Left out, it is the cluster that is seen first.
+        require_approval: Every change waits for an approval, however it is started.
+        snapshot: Every change stores a snapshot first.
+        hash_check: Every change compares the data of all members first.
+        min_voters: Nothing is done that would leave fewer voters.
         nodes: Name of the node on which a member runs, by the member's name; a member that is not here runs on the
             node that is called like it.
         preset: The distribution that set up this machine, a controller: what is left out here is as it has it.
@@ -60,8 +69,13 @@ class ClusterProfile(Section):
 
     etcd: EtcdProfile
     kubernetes: KubernetesProfile | None = None
+    member: MemberProfile | None = None
     remover: Remover = "etcd"
     cluster_id: ClusterId | None = None
+    require_approval: bool = False
+    snapshot: bool = False
+    hash_check: bool = False
+    min_voters: Annotated[int, Field(ge=1, le=MOST_VOTERS)] = 1
     nodes: Annotated[dict[MemberName, NodeName], AfterValidator(one_node_each)] = {}  # noqa: RUF012  # pydantic copies it
     preset: PresetName | None = None
     data_dir: Location | None = None
@@ -82,6 +96,13 @@ class ClusterProfile(Section):
     def _k0s_reads_resources(self) -> Self:
         if self.remover != "etcd" and self.kubernetes is None:
             msg = f'remover = "{self.remover}" is given without a kubernetes table; add it, or leave remover out'
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _snapshots_have_a_place(self) -> Self:
+        if self.snapshot and self.etcd.snapshot_directory is None:
+            msg = "snapshot = true is given without etcd.snapshot_directory; name a folder there"
             raise ValueError(msg)
         return self
 
@@ -188,6 +209,13 @@ REMEDIES: Final = {
 """pydantic's kinds of error, and what to do; its own texts speak to programmers."""
 
 
+TABLES: Final[dict[str, type[Section]]] = {
+    "etcd": EtcdProfile,
+    "kubernetes": KubernetesProfile,
+    "member": MemberProfile,
+}
+
+
 def words_for(item: ErrorDetails) -> str:
     """What is wrong with a value, and what to do."""
     if item["type"] == "extra_forbidden":
@@ -198,7 +226,7 @@ def words_for(item: ErrorDetails) -> str:
 def _section(where: tuple[int | str, ...]) -> type[Section]:
     """The table that the key at `where` stands in."""
     if len(where) > 3:
-        return EtcdProfile if where[2] == "etcd" else KubernetesProfile
+        return TABLES[str(where[2])]
     return ClusterProfile if len(where) > 1 else Config
 
 
@@ -214,6 +242,7 @@ def _absolute(config: Config, folder: Path) -> Config:
             update={
                 "etcd": section(profile.etcd),
                 "kubernetes": section(profile.kubernetes) if profile.kubernetes else None,
+                "member": section(profile.member) if profile.member else None,
             }
         )
         for name, profile in config.clusters.items()

@@ -8,16 +8,19 @@ import grp
 import os
 import pwd
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import pem, presets
 from etcd_handoff.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from etcd_handoff.config import ClusterProfile, Config
+
+COMMAND: Final = "member.command"
+"""The one file that no preset brings."""
 
 
 def check_files(config: Config) -> None:
@@ -34,7 +37,7 @@ def file_faults(name: str, profile: ClusterProfile) -> list[str]:
     """What is wrong with the files that a profile names, one line for each: field, file, fault, remedy."""
     lines = []
     for field, path, check, remedy in _files(profile):
-        if profile.preset and (fault := read_fault(path)):
+        if profile.preset and field != COMMAND and (fault := read_fault(path)):
             lines.append(f"clusters.{name}.{field}: {path} {fault}; {presets.remedy(profile.preset)}")
             continue
         try:
@@ -83,6 +86,8 @@ def _files(profile: ClusterProfile) -> Iterator[tuple[str, Path, Callable[[Path]
         yield "etcd.password_file", etcd.password_file, _check_password, "write the password into its first line"
     if profile.kubernetes and profile.kubernetes.kubeconfig:
         yield "kubernetes.kubeconfig", profile.kubernetes.kubeconfig, _check_readable, "name a kubeconfig"
+    if profile.member:
+        yield COMMAND, Path(profile.member.command[0]), _check_program, "name a program, or leave member out"
 
 
 def _certificate_remedy(path: Path) -> str:
@@ -104,6 +109,20 @@ def _usable(certificate: Path) -> bool:
 def _check_password(path: Path) -> None:
     if not pem.read(path).partition("\n")[0].strip():
         msg = "has no password in its first line"
+        raise ConfigError(msg)
+
+
+def _check_program(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        msg = f"cannot be run: {error.strerror}"
+        raise ConfigError(msg) from None
+    if not stat.S_ISREG(mode) or not os.access(path, os.X_OK):
+        msg = "cannot be run; make it a file that this user may execute"
+        raise ConfigError(msg)
+    if mode & stat.S_IWOTH:
+        msg = "can be changed by everybody, and runs with this worker's rights; take that right away: `chmod o-w`"
         raise ConfigError(msg)
 
 

@@ -36,11 +36,13 @@ class OperationRequest(Request):
         workflow_type: The workflow that carries it out.
         noun: What people call it.
         adds: It makes something a member, and does not take a member out.
+        of_parts: It consists of additions and removals, one after the other.
     """
 
     workflow_type: ClassVar[str]
     noun: ClassVar[str]
     adds: ClassVar[bool] = False
+    of_parts: ClassVar[bool] = False
 
     cluster: ClusterName
     reason: str = Field(default="", max_length=1000)
@@ -64,21 +66,29 @@ class OperationRequest(Request):
         raise NotImplementedError
 
 
-class RemovalRequest(OperationRequest):
+class CheckedRequest(OperationRequest):
+    """What the input of an operation has before which the data can be looked after.
+
+    Attributes:
+        snapshot: Store a snapshot of the keyspace on the worker's node before anything is changed.
+        hash_check: Compare the hash of all members' keyspaces at one revision before anything is changed.
+    """
+
+    snapshot: bool = False
+    hash_check: bool = False
+
+
+class RemovalRequest(CheckedRequest):
     """Input of the workflow `RemoveMember`.
 
     Attributes:
         member: Member name, or member ID in hex.
-        snapshot: Store a snapshot of the keyspace on the worker's node before anything is changed.
-        hash_check: Compare the hash of all members' keyspaces at one revision before anything is changed.
     """
 
     workflow_type = "RemoveMember"
     noun = "removal"
 
     member: MemberName
-    snapshot: bool = False
-    hash_check: bool = False
 
     @property
     def subject(self) -> str:
@@ -97,12 +107,14 @@ class RemovalRequest(OperationRequest):
         return name(self.cluster, self.member)
 
 
-class AdditionRequest(OperationRequest):
+class AdditionRequest(CheckedRequest):
     """Input of the workflow `AddMember`.
 
     Attributes:
         name: Name that the member will have; it is to be started with this name.
         peer_urls: All its peer URLs; etcd gives none of them to two members.
+        progress_timeout_seconds: How long the learner may make no progress, its start included, before that is a
+            reason of its own.
     """
 
     workflow_type = "AddMember"
@@ -111,6 +123,7 @@ class AdditionRequest(OperationRequest):
 
     name: NewMemberName
     peer_urls: tuple[PeerUrl, ...] = Field(min_length=1, max_length=16)
+    progress_timeout_seconds: float = Field(default=600, gt=0, le=SECONDS_IN_30_DAYS, allow_inf_nan=False)
 
     @property
     def subject(self) -> str:
@@ -128,10 +141,6 @@ class AdditionRequest(OperationRequest):
         return f"{'etcd-plan-add' if self.dry_run else 'etcd-add'}/{self.cluster}/{self.name}"
 
 
-OPERATIONS: Final = (RemovalRequest, AdditionRequest)
-"""All that takes a turn to change a cluster."""
-
-
 class Approval(Request):
     """Input of the update `approve`: who lets the removal go on, and why."""
 
@@ -142,6 +151,13 @@ class Approval(Request):
 class Recheck(Request):
     """Input of the update `recheck`: look at once instead of waiting for the timer."""
 
+    reason: str = Field(default="", max_length=1000)
+
+
+class Pause(Request):
+    """Input of the updates `pause` and `resume`: who says so, and why."""
+
+    by: str = Field(default="", max_length=200)
     reason: str = Field(default="", max_length=1000)
 
 
@@ -178,6 +194,8 @@ class StepOutcome(StrEnum):
     REMOVED = "removed"
     ALREADY_ABSENT = "already-absent"
     ADDED = "added"
+    IN_SYNC = "in-sync"
+    NOT_IN_SYNC = "not-in-sync"
     PROMOTED = "promoted"
     REFUSED_BY_ETCD = "refused-by-etcd"
     LOCKED = "locked"
@@ -187,6 +205,10 @@ class StepOutcome(StrEnum):
     INCONSISTENT = "inconsistent"
     SAVED = "saved"
     REQUESTED = "requested"
+    STARTED = "started"
+    STOPPED = "stopped"
+    ARCHIVED = "archived"
+    NO_COMMAND = "no-command"
     FAILED = "failed"
 
 
@@ -223,6 +245,10 @@ class Outcome(StrEnum):
     ALREADY_ABSENT = "already-absent"
     ADDED = "added"
     ALREADY_PRESENT = "already-present"
+    REPLACED = "replaced"
+    ALREADY_REPLACED = "already-replaced"
+    APPLIED = "applied"
+    ALREADY_APPLIED = "already-applied"
     PLANNED = "planned"
 
 
@@ -288,7 +314,16 @@ class RemovalResult(OperationResult):
 
 
 class AdditionResult(OperationResult):
-    """Result of the workflow `AddMember` (contract): `added` or `already-present`."""
+    """Result of the workflow `AddMember` (contract): `added` or `already-present`.
+
+    Attributes:
+        snapshot: Where a requested snapshot was stored: node and file.
+        join_configuration: What etcd was to be started with when that was last said, by environment variable; for a dry
+            run what it would be as things are.
+    """
+
+    snapshot: str = ""
+    join_configuration: dict[str, str] = Field(default_factory=dict)
 
 
 class HandoffState(StrEnum):
@@ -297,11 +332,14 @@ class HandoffState(StrEnum):
     QUEUED = "Queued"
     CHECKING = "Checking"
     AWAITING_APPROVAL = "AwaitingApproval"
+    PAUSED = "Paused"
     BLOCKED = "Blocked"
     TRANSFERRING = "Transferring"
     REMOVING = "Removing"
     ADDING = "Adding"
+    SYNCING = "Syncing"
     PROMOTING = "Promoting"
+    VERIFYING = "Verifying"
     RECORDING = "Recording"
     DONE = "Done"
     REFUSED = "Refused"
@@ -347,6 +385,7 @@ class Progress(Message):
         member_id: The pinned member ID; empty before the first look.
         doing: What is happening now, in words.
         waiting_for: What would unblock it; empty when nothing blocks.
+        part: Which of its parts runs, in words; empty where it has none, and between two.
         point_of_no_return: True once the change may have been proposed: it only rolls forward from there.
         join_configuration: What etcd is to be started with, by environment variable, as long as a member that was
             added has not started.
@@ -360,6 +399,7 @@ class Progress(Message):
     member_id: str = ""
     doing: str = ""
     waiting_for: str = ""
+    part: str = ""
     point_of_no_return: bool = False
     join_configuration: dict[str, str] = Field(default_factory=dict)
     steps: tuple[Step, ...] = ()

@@ -35,6 +35,7 @@ EXIT_BY_DECISION: Final[dict[str, int]] = {
     "refused": EXIT_REFUSED,
     "denied": EXIT_FAILED,
     "unknown": EXIT_USAGE,
+    "unseen": EXIT_UNREACHABLE,
 }
 """By the word that `plan` has for its decision; every other word is `EXIT_DONE`."""
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.cluster_view import MIXED_CLUSTERS, ClusterView, Doubt, MemberView
+from etcd_handoff.cluster_view import MIXED_CLUSTERS, ClusterView, Doubt, HeardMember, MemberView
 from etcd_handoff.doubts import LISTS_DIFFER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ELSEWHERE: Final = "another node"
 """Who reaches a member that this worker does not."""
@@ -23,17 +23,19 @@ def node_of(member_name: str, nodes: Mapping[str, str]) -> str:
     return nodes.get(member_name, member_name)
 
 
-def merged(
+def merged(  # noqa: PLR0913, PLR0917  # all that it follows from
     first: ClusterView,
     first_node: str,
     others: Mapping[str, ClusterView],
     silent: Mapping[str, str],
     nodes: Mapping[str, str],
+    heard: Mapping[str, Sequence[HeardMember]] | None = None,
 ) -> ClusterView:
     """One view out of several; `first` itself when the others reach nobody whom it lacks.
 
     A member counts as the worker saw it that reaches it. All workers must speak of one cluster and give the same
-    members: each of them has a linearizable list from its own member.
+    members: each of them has a linearizable list from its own member. A learner gives no such list, so its own word to
+    the worker that reaches it is all that can be had; nobody else counts by his word alone.
 
     Args:
         first: What the worker saw that looked first.
@@ -41,15 +43,22 @@ def merged(
         others: What other workers saw, by their nodes.
         silent: Why nothing came from a node, by nodes.
         nodes: The profile's table of member names and nodes.
+        heard: What members said of themselves to workers that saw no list, by nodes.
     """
     doubts = [*first.doubts]
     for node, view in sorted(others.items()):
         doubts += [doubt for doubt in (*_against(first, first_node, view, node), *view.doubts) if doubt not in doubts]
     agreeing = {node: view for node, view in sorted(others.items()) if view.cluster_id == first.cluster_id}
+    words = sorted((heard or {}).items())
+    doubts += [
+        _foreign(first, first_node, node, word) for node, own in words for word in own if _is_foreign(first, word)
+    ]
     members = tuple(_best(member, agreeing, silent, node_of(member.name, nodes)) for member in first.members)
+    members = tuple(_by_own_word(member, first.cluster_id, words) for member in members)
     if any(member.through_node for member in members):
         members = tuple(_through(member, first_node) for member in members)
     alarms = {alarm for view in (first, *agreeing.values()) for alarm in view.alarms}
+    alarms |= {alarm for _, own in words for word in own if not _is_foreign(first, word) for alarm in word.alarms}
     return first.model_copy(
         update={
             "members": members,
@@ -128,6 +137,46 @@ def _through(member: MemberView, first_node: str) -> MemberView:
         member
         if member.through_node or not member.reachable
         else member.model_copy(update={"through_node": first_node})
+    )
+
+
+def _by_own_word(member: MemberView, cluster_id: str, words: Sequence[tuple[str, Sequence[HeardMember]]]) -> MemberView:
+    """A learner that nobody reaches who has a list, as it described itself to the worker of its node."""
+    if member.reachable or not member.is_learner:
+        return member
+    said = ((node, word) for node, own in words for word in own)
+    found = next(((node, w) for node, w in said if (w.cluster_id, w.id) == (cluster_id, member.id)), None)
+    if found is None:
+        return member
+    node, word = found
+    own_alarms = tuple(alarm.kind for alarm in word.alarms if alarm.member_id == member.id)
+    return member.model_copy(
+        update={
+            "reachable": True,
+            "leader_id": word.leader_id,
+            "term": word.term,
+            "raft_index": word.raft_index,
+            "version": word.version,
+            "db_size_bytes": word.db_size_bytes,
+            "alarms": tuple(dict.fromkeys((*member.alarms, *own_alarms))),
+            "through_node": node,
+            "note": ", ".join(own_alarms),
+        }
+    )
+
+
+def _is_foreign(first: ClusterView, word: HeardMember) -> bool:
+    return word.cluster_id != first.cluster_id
+
+
+def _foreign(first: ClusterView, first_node: str, node: str, word: HeardMember) -> Doubt:
+    """A member of another cluster answers where a member of this one should."""
+    return Doubt(
+        kind=MIXED_CLUSTERS,
+        text=f"the worker on {first_node} sees cluster {first.cluster_id}, and the worker on {node} hears of cluster"
+        f" {word.cluster_id} from member {word.id}",
+        remedy=f"correct the cluster profile on {node} or {first_node}, or stop what runs there",
+        member_id=word.id,
     )
 
 

@@ -86,6 +86,8 @@ class StepTiming:
     transfer_seconds: float = 3.0
     """How long a transferee is watched. etcd's leader gives a transfer up after one election time-out (1 s as it
     comes), and turns writes away until then (raft `leadTransferee`)."""
+    sync_pause_seconds: float = 0.5
+    """Pause between looks at a learner that is waited for, and between the two in which it must be in sync."""
     voters_first_seconds: float = 0.1
     """How long only the other voters are asked for their leader, before the whole cluster is looked at."""
     election_seconds: float = 5.0
@@ -109,10 +111,22 @@ class StepTiming:
     taken its place long ago."""
     lock_release_seconds: float = 1.5
     """How long a lock is given back when the step ends for another reason; after that it goes stale by itself."""
+    departed_seconds: float = 1.0
+    """How long the etcd of a member that is out may take to end, before it counts as one that runs on."""
+    departed_pause_seconds: float = 0.05
+    """Pause between looks whether it has."""
+    pollers_seconds: float = 0.5
+    """How long Temporal may take to say which nodes have no worker; without that all of them are asked."""
+    pollers_known_seconds: float = 10.0
+    """For so long a node that had a worker counts as one that has; the start time-out of its tasks is there, too."""
     hash_again_seconds: float = 0.1
     """Pause between hashes that could not be compared: a compaction lay between them."""
     unfinished_snapshot_seconds: float = 2 * 3600.0
     """An unfinished file that has not been written for so long belongs to nobody any more."""
+    process_pause_seconds: float = 0.25
+    """Pause between questions whether a process has started or ended; each runs the node's command."""
+    process_settles_seconds: float = 1.0
+    """A process that still runs so long after its start has read its flags and its data."""
     failpoint_poll_seconds: float = 0.01
     """Pause between looks for the file that lets a process go that a test holds at a failpoint."""
 
@@ -163,6 +177,8 @@ class WorkerTiming:
     """Pause between two of these questions; the files for probes are renewed as often."""
     probe_silence_seconds: float = 15.0
     """After so long without an answer a worker counts as one that takes no work."""
+    metrics_pause_seconds: float = 15.0
+    """Pause between two looks at what metrics tell of open workflows and certificates."""
     exit_seconds: float = 1.0
     """How long a script's end waits for the SDK's own threads."""
 

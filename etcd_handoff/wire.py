@@ -70,7 +70,7 @@ def describe(error: ValidationError, say: Callable[[ErrorDetails], str] = in_wor
         say: What is wrong with a field, in words.
     """
     items = error.errors(include_url=False, include_input=False)
-    lists = {item["loc"][:-1] for item in items}
+    lists = {item["loc"][:end] for item in items for end in range(len(item["loc"]))}
     return [
         f"{'.'.join(_shown(part) for part in item['loc']) or 'input'}: {say(item)}"
         for item in items

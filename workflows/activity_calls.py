@@ -15,8 +15,10 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, WorkflowAlreadyStartedError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from activities.departed import DepartedActivities
     from activities.etcd import EtcdActivities
     from activities.hash_and_snapshot import HashAndSnapshotActivities
+    from activities.member_process import MemberProcessActivities
     from activities.member_status import KubernetesActivities
     from activities.worker_info import WorkerActivities
     from etcd_handoff.contract import node_queue
@@ -25,21 +27,26 @@ with workflow.unsafe.imports_passed_through():
         AwaitNewLeader,
         CheckHash,
         FindResource,
+        HashThroughNodes,
         LookThroughNodes,
         Observe,
         ReadLeave,
         RemoveTarget,
         RequestLeave,
+        SeeDeparted,
         StepFailure,
         TakeSnapshot,
         TransferLeadership,
         WriteStatus,
     )
-    from workflows.failures import attempts_of, was_taken, why_it_failed
+    from etcd_handoff.operation.learner import AwaitSync
+    from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
+    from etcd_handoff.operation.withdrawal import TakeLearnerOut
+    from workflows.failures import attempts_of, was_taken, was_tried, why_it_failed
     from workflows.record_status import RecordStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from etcd_handoff.activity_io import WorkerInfo
     from etcd_handoff.operation.commands import Activity, HandRecordOver
@@ -49,6 +56,8 @@ HEARTBEAT_TIMEOUT: Final = timedelta(milliseconds=700)
 
 The server's timers fire up to a second late (its `history.timerProcessorMaxTimeShift`), so less would gain little.
 """
+WAIT_HEARTBEAT_TIMEOUT: Final = timedelta(seconds=2)
+"""A step that waits for a learner may do so for days, and each heartbeat is a request to Temporal."""
 LONG_HEARTBEAT_TIMEOUT: Final = timedelta(seconds=10)
 """A snapshot takes minutes: to begin anew for a hiccup of half a second would cost more than a late takeover."""
 LOOK_TIMEOUT: Final = timedelta(minutes=4)
@@ -58,14 +67,25 @@ CHANGE_TIMEOUT: Final = timedelta(minutes=10)
 RECORD_TIMEOUT: Final = timedelta(seconds=60)
 HASH_TIMEOUT: Final = timedelta(minutes=25)
 """Two rounds of hashes, each up to the longest `hash_timeout_seconds`."""
+DEPARTED_TIMEOUT: Final = timedelta(seconds=4)
 SNAPSHOT_TIMEOUT: Final = timedelta(hours=1)
+PROCESS_TIMEOUT: Final = timedelta(hours=1)
+"""Never reached either: the profile bounds each run of a node's command, by at most 10 minutes."""
 NODE_START_TIMEOUT: Final = timedelta(seconds=2)
 """A worker that serves its node's queue takes a task within milliseconds; after this the node counts as one without."""
+NODE_LOOK_START_TIMEOUT: Final = timedelta(seconds=1)
+"""The same for a look, which costs nothing to be taken anew: a dead node holds up the first look of an operation."""
 NODE_LOOK_RETRY: Final = RetryPolicy(maximum_attempts=2)
 """A node whose worker was just killed costs a look no more than one other attempt."""
 DESCRIBE_TIMEOUT: Final = timedelta(seconds=5)
 NODE_QUEUES: Final = "node-queues"
 """Name of the patch from which on nodes are asked through their own task queues."""
+DEPARTED: Final = "departed-etcd"
+"""Name of the patch from which on it is seen whether the etcd of a member that is out still runs."""
+NODE_HASHES: Final = "node-hashes"
+"""Name of the patch from which on nodes are asked for hashes of their own members."""
+MEMBER_PROCESSES: Final = "member-processes"
+"""Name of the patch from which on an addition asks the new member's node."""
 ATTEMPTS: Final = 15
 RETRY: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=10),
@@ -75,6 +95,8 @@ RETRY: Final = RetryPolicy(
 )
 RETRY_LONG: Final = RetryPolicy(maximum_attempts=3)
 """For what may take minutes, and makes members read their whole keyspace each time."""
+ONCE: Final = RetryPolicy(maximum_attempts=1)
+"""For what only helps."""
 UNTIL_TIME_IS_UP: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=10), backoff_coefficient=2, maximum_interval=timedelta(seconds=5)
 )
@@ -88,12 +110,16 @@ class Call(NamedTuple):
         timeout: How long one attempt may take.
         takes_minutes: It may take minutes: its worker has more time to send a heartbeat, and it is tried less often.
         retry: Which failures are tried again.
+        heartbeat: How long its worker may send no heartbeat.
+        start: How long the worker of a node may take to begin.
     """
 
     method: Callable[..., Any]
     timeout: timedelta
     takes_minutes: bool = False
     retry: RetryPolicy = RETRY
+    heartbeat: timedelta = HEARTBEAT_TIMEOUT
+    start: timedelta = NODE_START_TIMEOUT
 
 
 CALLS: Final[dict[type[Activity], Call]] = {
@@ -103,11 +129,20 @@ CALLS: Final[dict[type[Activity], Call]] = {
     TransferLeadership: Call(EtcdActivities.move_leader, CHANGE_TIMEOUT),
     AwaitNewLeader: Call(EtcdActivities.await_election, CHANGE_TIMEOUT),
     AddTarget: Call(EtcdActivities.add_learner, CHANGE_TIMEOUT),
+    AwaitSync: Call(EtcdActivities.await_sync, LOOK_TIMEOUT, heartbeat=WAIT_HEARTBEAT_TIMEOUT),
     PromoteTarget: Call(EtcdActivities.promote_member, CHANGE_TIMEOUT),
     RemoveTarget: Call(EtcdActivities.remove_member, CHANGE_TIMEOUT),
+    TakeLearnerOut: Call(EtcdActivities.remove_member, CHANGE_TIMEOUT),
     FindResource: Call(KubernetesActivities.find_resource, RECORD_TIMEOUT),
     ReadLeave: Call(KubernetesActivities.read_leave, RECORD_TIMEOUT),
     RequestLeave: Call(KubernetesActivities.request_leave, RECORD_TIMEOUT),
+    PreflightMember: Call(
+        MemberProcessActivities.preflight_member, PROCESS_TIMEOUT, takes_minutes=True, retry=RETRY_LONG
+    ),
+    StartMember: Call(MemberProcessActivities.start_member, PROCESS_TIMEOUT, takes_minutes=True, retry=RETRY_LONG),
+    StopMember: Call(MemberProcessActivities.stop_member, PROCESS_TIMEOUT, takes_minutes=True, retry=RETRY_LONG),
+    ArchiveMember: Call(MemberProcessActivities.archive_member, PROCESS_TIMEOUT, takes_minutes=True, retry=RETRY_LONG),
+    SeeDeparted: Call(DepartedActivities.see_departed, DEPARTED_TIMEOUT, retry=ONCE, start=NODE_LOOK_START_TIMEOUT),
     WriteStatus: Call(KubernetesActivities.update_status, RECORD_TIMEOUT, retry=UNTIL_TIME_IS_UP),
 }
 
@@ -121,7 +156,16 @@ async def activity(command: Activity) -> Any:
     Raises:
         ActivityError: It was cancelled.
     """
-    return await _called(command, CALLS[type(command)])
+    call = CALLS[type(command)]
+    if isinstance(command, PreflightMember | StartMember) and not workflow.patched(MEMBER_PROCESSES):
+        return StepFailure(call.method.__name__, "", "this run began before nodes were asked", taken=False)
+    return await _called(command, call)
+
+
+async def see_departed(command: SeeDeparted) -> Any:
+    """Whether the etcd of a member that is out still runs; None where that is not known, or not asked in this run."""
+    result = await activity(command) if workflow.patched(DEPARTED) else None
+    return None if isinstance(result, StepFailure) else result
 
 
 async def look_through_nodes(command: LookThroughNodes) -> tuple[Any, ...]:
@@ -132,13 +176,28 @@ async def look_through_nodes(command: LookThroughNodes) -> tuple[Any, ...]:
     """
     if not workflow.patched(NODE_QUEUES):
         return ()
-    call = CALLS[Observe]._replace(retry=NODE_LOOK_RETRY)
-    looks = [asyncio.create_task(_called(look, call)) for look in command.looks]
+    call = CALLS[Observe]._replace(retry=NODE_LOOK_RETRY, start=NODE_LOOK_START_TIMEOUT)
+    return await _side_by_side(command.looks, call)
+
+
+async def hash_through_nodes(command: HashThroughNodes) -> Any:
+    """Hashes of members through the workers of their own nodes, side by side; in the order of the members.
+
+    Returns:
+        A `StepResult` or a `StepFailure` for each; one for all in a run that began before nodes were asked for hashes.
+    """
+    if not workflow.patched(NODE_HASHES):
+        return await activity(command.whole)
+    return await _side_by_side(command.checks, CALLS[CheckHash])
+
+
+async def _side_by_side(commands: Sequence[Activity], call: Call) -> tuple[Any, ...]:
+    started = [asyncio.create_task(_called(command, call)) for command in commands]
     try:
-        return tuple(await asyncio.gather(*looks))
+        return tuple(await asyncio.gather(*started))
     finally:
-        for look in looks:
-            look.cancel()
+        for one in started:
+            one.cancel()
 
 
 async def _called(command: Activity, call: Call) -> Any:
@@ -149,9 +208,9 @@ async def _called(command: Activity, call: Call) -> Any:
             command.ask,
             task_queue=node_queue(workflow.info().task_queue, command.node) if command.node else None,
             start_to_close_timeout=call.timeout,
-            schedule_to_start_timeout=NODE_START_TIMEOUT if command.node else None,
+            schedule_to_start_timeout=call.start if command.node else None,
             schedule_to_close_timeout=None if most is None else timedelta(seconds=most),
-            heartbeat_timeout=LONG_HEARTBEAT_TIMEOUT if call.takes_minutes else HEARTBEAT_TIMEOUT,
+            heartbeat_timeout=LONG_HEARTBEAT_TIMEOUT if call.takes_minutes else call.heartbeat,
             retry_policy=call.retry,
             summary=command.summary,
         )
@@ -159,7 +218,7 @@ async def _called(command: Activity, call: Call) -> Any:
         if is_cancelled_exception(error):
             raise
         kind, text = why_it_failed(error, command.node)
-        return StepFailure(error.activity_type, kind, text, attempts_of(error), was_taken(error))
+        return StepFailure(error.activity_type, kind, text, attempts_of(error), was_taken(error), was_tried(error))
 
 
 async def describe_worker(cluster: str) -> WorkerInfo:

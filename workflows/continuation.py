@@ -26,7 +26,7 @@ def continue_if_long(state: OperationState) -> None:
     info = workflow.info()
     long = info.is_continue_as_new_suggested() or info.get_current_history_length() > LONGEST_HISTORY
     if long and workflow.all_handlers_finished():
-        workflow.continue_as_new(state.request, memo={CARRIED_MEMO: step_log.within(state)})
+        workflow.continue_as_new(state.asked, memo={CARRIED_MEMO: step_log.within(state)})
 
 
 def taken_over(state: OperationState) -> OperationState:
@@ -38,6 +38,5 @@ def taken_over(state: OperationState) -> OperationState:
     carried = workflow.memo_value(CARRIED_MEMO, None, type_hint=OperationState) if before else None
     if carried is None or carried.run_id != before:
         return state
-    return carried.changed(
-        run_id=state.run_id, request=state.request, chain_id=state.chain_id, namespace=state.namespace
-    )
+    own = {"run_id": state.run_id, "chain_id": state.chain_id, "namespace": state.namespace}
+    return carried.changed(**own).asked_by(state.asked)

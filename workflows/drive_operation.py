@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from etcd_handoff.contract import PASSING, Approval, FailureType, HandoffState, Progress, Recheck, StepOutcome
+    from etcd_handoff.contract import Approval, FailureType, HandoffState, Progress, Recheck, StepOutcome
     from etcd_handoff.operation import current_details, ending, queueing
     from etcd_handoff.operation.commands import (
         Activity,
@@ -26,7 +25,9 @@ with workflow.unsafe.imports_passed_through():
         Fail,
         Finish,
         HandRecordOver,
+        HashThroughNodes,
         LookThroughNodes,
+        SeeDeparted,
         StepFailure,
         TransferLeadership,
         Until,
@@ -36,24 +37,22 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation.queue_state import QueueEntry, QueuePosition, RecallEntriesInput, TakeTurnResult
     from etcd_handoff.operation.state import OperationState
     from etcd_handoff.temporal.converter import invalid_input
-    from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
     from workflows import activity_calls, continuation
+    from workflows.listing import Listing
+    from workflows.pausing import Pausable
     from workflows.queue_entry import entry_of, take_turn
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.commands import Effect
 
-LASTS: Final = timedelta(seconds=1)
-"""An operation that takes longer is listed with each of its states."""
 
-
-class Operation:
+class Operation(Pausable):
     """A workflow that drives an operation; the workflow itself says how its state begins."""
 
     def __init__(self) -> None:
         """Nothing is known yet."""
         self._state = OperationState(run_id="", blocked_seconds_left=0)
-        self._listed = False
+        self._listing = Listing()
         self._election: asyncio.Task[Any] | None = None
 
     # --- the loop -----------------------------------------------------------------------------------------------------
@@ -70,7 +69,7 @@ class Operation:
         """
         # Somebody may have asked for a look before the run began.
         self._state = continuation.taken_over(state).changed(recheck=self._state.recheck)
-        self._listing = asyncio.create_task(self._list_what_lasts())  # goes with the run: to cancel it is an event more
+        self._listing.begin(lambda: self._state)
         while True:
             self._state, command = decide(self._state, workflow.time())
             self._show()
@@ -114,6 +113,10 @@ class Operation:
                 result = await self._ask_queue(command)
             case LookThroughNodes():
                 result = await activity_calls.look_through_nodes(command)
+            case HashThroughNodes():
+                result = await activity_calls.hash_through_nodes(command)
+            case SeeDeparted():
+                result = await activity_calls.see_departed(command)
             case DescribeWorker():
                 result = await activity_calls.describe_worker(command.cluster)
             case HandRecordOver():
@@ -127,9 +130,10 @@ class Operation:
         return result
 
     async def _ask_queue(self, command: AskQueue) -> TakeTurnResult:
-        state, waits, wakes = self._state, command.waits, command.wakes
+        state, asked = self._state, self._state.asked
+        member = state.subject or state.target
         return await take_turn(
-            state.request.cluster, state.target, state.turn_request, noun=state.request.noun, waits=waits, wakes=wakes
+            asked.cluster, member, state.turn_request, noun=asked.noun, waits=command.waits, wakes=command.wakes
         )
 
     async def _wait(self, command: Wait) -> None:
@@ -182,14 +186,16 @@ class Operation:
     def approve(self, approval: Approval | None = None) -> str:
         """Let the operation go on."""
         self._state = self._state.changed(approval=approval or Approval())
-        done = "added" if self._state.request.adds else "removed"
-        return f"approved; member {self._state.request.subject} is going to be {done}"
+        asked = self._state.asked
+        if asked.of_parts:
+            return f"approved; {self._state.title} goes on"
+        return f"approved; member {asked.subject} is going to be {'added' if asked.adds else 'removed'}"
 
     @approve.validator
     def _may_approve(self, approval: Approval | None = None) -> None:  # noqa: ARG002  # the state alone decides
         state = self._state
         if state.handoff_state is not HandoffState.AWAITING_APPROVAL:
-            text = f"the {state.request.noun} does not wait for an approval, it is {state.handoff_state}: {state.doing}"
+            text = f"the {state.asked.noun} does not wait for an approval, it is {state.handoff_state}: {state.doing}"
             raise ApplicationError(text, type=FailureType.INVALID_INPUT)
 
     @workflow.update(
@@ -198,8 +204,10 @@ class Operation:
     def recheck(self, recheck: Recheck | None = None) -> str:  # noqa: ARG002  # the reason stands in the history
         """Look again at once."""
         self._state = self._state.changed(recheck=True)
-        state = self._state.handoff_state
-        return f"was {state}; looking again" if state is HandoffState.BLOCKED else f"is {state} already"
+        state, noun = self._state.handoff_state, self._state.asked.noun
+        if state in (HandoffState.BLOCKED, HandoffState.QUEUED):
+            return f"was {state}; looking again"
+        return f"the {noun} is {state}, so there is nothing to look at again: {self._state.doing}"
 
     @workflow.signal
     def your_turn(self, turn: QueuePosition) -> None:
@@ -210,47 +218,23 @@ class Operation:
     def rejoin(self, recall: RecallEntriesInput) -> QueueEntry:  # noqa: ARG002  # which the validator has looked at
         """The removal's place, from now on in the queue that asks."""
         self._state = queueing.rejoined(self._state)
-        state = self._state
-        ticket = entry_of(
-            state.request.cluster, state.target, state.turn_request, noun=state.request.noun, waits=state.wants_turn
-        )
+        state, asked = self._state, self._state.asked
+        member = state.subject or state.target
+        ticket = entry_of(asked.cluster, member, state.turn_request, noun=asked.noun, waits=state.wants_turn)
         return ticket.model_copy(update={"holds": state.holds_turn})
 
     @rejoin.validator
     def _may_rejoin(self, recall: RecallEntriesInput) -> None:
         state = self._state
-        if state.pinned is None or state.pinned.cluster_id != recall.cluster_id or not state.turn_request:
-            text = f"the {state.request.noun} of {state.label} stands in no queue of cluster {recall.cluster_id}"
-            raise invalid_input(text)
+        if state.subject is None or state.subject.cluster_id != recall.cluster_id or not state.turn_request:
+            raise invalid_input(f"{state.title} stands in no queue of cluster {recall.cluster_id}")
 
     # --- what people see ----------------------------------------------------------------------------------------------
 
     def _show(self) -> None:
-        """Say where it stands: search attributes for lists, current details for the page.
-
-        Lists get no state that is about to pass: each is a write to Temporal's visibility store, and all of them
-        together cost the server as much as one activity more. They do from the first state that lasts.
-        """
+        """Say where it stands: current details for the page, and search attributes for lists."""
         workflow.set_current_details(current_details.details(self._state))
-        self._listed = self._listed or self._state.handoff_state not in PASSING
-        if self._listed:
-            self._list()
-
-    async def _list_what_lasts(self) -> None:
-        """Lists have the state after this time, whatever it is, and each one that follows."""
-        await workflow.sleep(LASTS, summary="from here on lists tell every state")
-        self._listed = True
-        self._list()
-
-    def _list(self) -> None:
-        state, known = self._state, workflow.info().typed_search_attributes
-        # Whoever started it with some knows that the namespace has them, though the worker may not.
-        if known.get(STATE_KEY) or (state.traits is not None and state.traits.search_attributes):
-            member = (state.pinned.member_name if state.pinned else "") or state.request.subject
-            values = {CLUSTER_KEY: state.request.cluster, MEMBER_KEY: member, STATE_KEY: state.handoff_state.value}
-            updates = [key.value_set(value) for key, value in values.items() if known.get(key) != value]
-            if updates:
-                workflow.upsert_search_attributes(updates)
+        self._listing.show(self._state)
 
 
 async def _cancelled(running: asyncio.Task[Any]) -> None:

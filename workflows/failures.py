@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Final
 from temporalio import exceptions
 from temporalio.exceptions import ApplicationError, TimeoutType
 
+from etcd_handoff.operation.texts import no_worker
+
 if TYPE_CHECKING:
     from temporalio.exceptions import ActivityError
 
 TIME_OUTS: Final = {
     TimeoutType.START_TO_CLOSE: "it took too long",
     TimeoutType.HEARTBEAT: "the worker that ran it fell silent",
-    TimeoutType.SCHEDULE_TO_CLOSE: "its time is over",
+    TimeoutType.SCHEDULE_TO_CLOSE: "it was not done in time",
     TimeoutType.SCHEDULE_TO_START: "no worker took it",
 }
 
@@ -32,7 +34,7 @@ def why_it_failed(error: ActivityError, node: str = "") -> tuple[str, str]:
     while isinstance(cause, exceptions.TimeoutError):
         time_out = time_out or TIME_OUTS.get(cause.type or TimeoutType.START_TO_CLOSE, str(cause))
         if node and cause.type is TimeoutType.SCHEDULE_TO_START:
-            time_out = f"no worker on {node}: start one there with `etcd-handoff worker --node {node}`"
+            time_out = no_worker(node)
         cause = cause.__cause__
     if isinstance(cause, ApplicationError):
         return cause.type or "", f"{time_out}; before that: {cause.message}" if time_out else cause.message
@@ -40,8 +42,17 @@ def why_it_failed(error: ActivityError, node: str = "") -> tuple[str, str]:
 
 
 def was_taken(error: ActivityError) -> bool:
-    """Whether a worker has taken an attempt of the activity."""
+    """Whether a worker has taken the last attempt of the activity."""
     return not (isinstance(error.cause, exceptions.TimeoutError) and error.cause.type is TimeoutType.SCHEDULE_TO_START)
+
+
+def was_tried(error: ActivityError) -> bool:
+    """Whether a worker has taken any attempt of the activity.
+
+    The server names the end of the attempt before as the cause of a time-out (temporal
+    `service/history/workflow/mutable_state_impl.go`, AddActivityTaskTimedOutEvent): without one there was none.
+    """
+    return was_taken(error) or (error.cause is not None and error.cause.__cause__ is not None)
 
 
 def attempts_of(error: ActivityError) -> int:

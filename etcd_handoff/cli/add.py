@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from etcd_handoff.cli.configuration import cluster_name, read_config
@@ -13,8 +14,10 @@ from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable
+    from pathlib import Path
 
-    from etcd_handoff.contract import AdditionRequest, AdditionResult
+    from etcd_handoff.contract import AdditionRequest, AdditionResult, Progress
 
 
 def add_command(args: argparse.Namespace) -> int:
@@ -22,12 +25,14 @@ def add_command(args: argparse.Namespace) -> int:
     from etcd_handoff.contract import TASK_QUEUE
 
     config = read_config(args)
+    if args.env_file is not None and not args.env_file.parent.is_dir():
+        raise CommandError(EXIT_USAGE, f"--env-file: {args.env_file.parent} is no folder")
     request = _request(args, cluster_name(args, config))
-    return run_operation(args, request, config.task_queue if config else TASK_QUEUE, _ends())
+    return run_operation(args, request, config.task_queue if config else TASK_QUEUE, _ends(args.env_file))
 
 
-def _ends() -> Ends:
-    """Return how the ends of an addition are told."""
+def _ends(env_file: Path | None) -> Ends:
+    """Return how the ends of an addition are told, and where to write what to start etcd with."""
     from etcd_handoff.contract import AdditionResult
 
     there = "`etcd-handoff status` shows what is there: a learner has no vote and can be removed"
@@ -38,7 +43,36 @@ def _ends() -> Ends:
         cancelled=f"the addition was cancelled before the member had a vote; {there}",
         terminated=f"the addition was terminated; {there}",
         timed_out=f"the addition timed out; {there}",
+        news=EnvironmentFile(env_file) if env_file else None,
     )
+
+
+class EnvironmentFile:
+    """Writes what etcd is to be started with to a file, as systemd's EnvironmentFile takes it, whenever it changes.
+
+    Args:
+        path: The file; it is replaced as a whole.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._written: dict[str, str] = {}
+
+    def __call__(self, progress: Progress) -> Iterable[str]:
+        """Write the file if there is something new, and return what to say about it."""
+        settings = progress.join_configuration
+        if not settings or settings == self._written:
+            return []
+        again = "again: the members have changed" if self._written else "what to start etcd with"
+        self._written = dict(settings)
+        part = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
+        try:
+            part.write_text("".join(f"{name}={value}\n" for name, value in settings.items()), encoding="utf-8")
+            part.replace(self._path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            return [f"  --env-file: {self._path} cannot be written: {error.strerror}; the addition goes on"]
+        return [f"  wrote {self._path} ({again})"]
 
 
 def _request(args: argparse.Namespace, cluster: str) -> AdditionRequest:
@@ -54,6 +88,9 @@ def _request(args: argparse.Namespace, cluster: str) -> AdditionRequest:
         "peer_urls": tuple(args.peer_url),
         "reason": args.reason,
         "require_approval": args.require_approval,
+        "snapshot": args.snapshot,
+        "hash_check": args.hash_check,
+        "progress_timeout_seconds": args.progress_timeout,
         "blocked_timeout_seconds": args.blocked_timeout,
         "dry_run": args.dry_run,
     }

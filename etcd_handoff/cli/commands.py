@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.cli.add import add_command
+from etcd_handoff.cli.change_commands import add_change_commands
 from etcd_handoff.cli.demo import demo_command
 from etcd_handoff.cli.doctor import doctor_command
+from etcd_handoff.cli.operator_commands import add_operator_commands
 from etcd_handoff.cli.plan import plan_command
 from etcd_handoff.cli.remove import remove_command
 from etcd_handoff.cli.service import install_service_command
@@ -25,11 +27,15 @@ BLOCKED_TIMEOUT_SECONDS: Final = 3600.0
 """The default of the workflow, which is not imported here: `--help` answers at once, without pydantic."""
 
 
+FORMATS: Final = ("table", "json")
+FORMATS_OF: Final = {"report": ("md", "html", "json")}
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands; the common options are accepted before and after the command."""
     options = argparse.ArgumentParser(
         prog="etcd-handoff",
-        description="Removes a member, even the leader, from a live etcd cluster safely.",
+        description="Removes, adds and replaces members of a live etcd cluster safely, even the leader.",
         epilog="Exit status: 0 done, 1 failed, 2 bad usage or input, 3 refused or blocked by safety,"
         " 4 a server cannot be reached.",
     )
@@ -41,8 +47,9 @@ def parser() -> argparse.ArgumentParser:
     _add_install_service(commands)
     _add_plan(commands)
     _add_remove(commands)
-    _add_add(commands)
+    add_change_commands(partial(_add, commands))
     _add_status(commands)
+    add_operator_commands(partial(_add, commands))
     _add_watch(commands)
     _add_doctor(commands)
     return options
@@ -60,7 +67,7 @@ def _add(
 ) -> argparse.ArgumentParser:
     """Add a command; the first sentence of its description stands in the list of commands."""
     common = argparse.ArgumentParser(add_help=False)
-    _add_common(common, unset=argparse.SUPPRESS, output=argparse.SUPPRESS)
+    _add_common(common, unset=argparse.SUPPRESS, output=argparse.SUPPRESS, formats=FORMATS_OF.get(name, FORMATS))
     command = commands.add_parser(
         name,
         parents=[common],
@@ -72,13 +79,15 @@ def _add(
     return command
 
 
-def _add_common(options: argparse.ArgumentParser, *, unset: str | None, output: str) -> None:
+def _add_common(
+    options: argparse.ArgumentParser, *, unset: str | None, output: str, formats: Sequence[str] = FORMATS
+) -> None:
     text = "cluster profile (default: the only one of the configuration)"
     options.add_argument("-c", "--cluster", default=unset, metavar="NAME", help=text)
     text = "configuration file (default: $ETCD_HANDOFF_CONFIG or ./etcd-handoff.toml)"
     options.add_argument("--config", default=unset, metavar="FILE", help=text)
-    text = "format of the output (default: table)"
-    options.add_argument("-o", "--output", default=output, choices=["table", "json"], help=text)
+    text = f"format of the output (default: {formats[0]})"
+    options.add_argument("-o", "--output", default=output, choices=formats, help=text)
     presets = options.add_argument_group("on a controller, instead of a configuration file")
     one = presets.add_mutually_exclusive_group()
     for name in PRESETS:
@@ -95,7 +104,8 @@ def _add_demo(commands: Commands[argparse.ArgumentParser]) -> None:
         demo_command,
         "Remove the leader of a real three-member cluster on this machine."
         " Starts etcd, API servers, Temporal and workers, kills a worker on the way, and shows that no write is lost."
-        " With --k0s no worker reaches another node's etcd, as on k0s's controllers; that needs root.",
+        " With --k0s no worker reaches another node's etcd, as on k0s's controllers; that needs Linux, and"
+        " root or a kernel that lets every user have namespaces.",
         "etcd-handoff demo --keep",
     )
     demo.add_argument("--keep", action="store_true", help="leave the cluster running until Ctrl-C")
@@ -113,6 +123,8 @@ def _add_worker(commands: Commands[argparse.ArgumentParser]) -> None:
     worker.add_argument("--node", metavar="NAME", help=text)
     text = "file that is kept fresh while the worker takes work, and FILE.alive while it runs; for probes"
     worker.add_argument("--ready-file", type=Path, metavar="FILE", help=text)
+    text = "where Prometheus finds metrics (default: $ETCD_HANDOFF_METRICS_ADDRESS, else nowhere)"
+    worker.add_argument("--metrics-address", default="", metavar="IP:PORT", help=text)
     worker.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
 
 
@@ -151,12 +163,7 @@ def _add_remove(commands: Commands[argparse.ArgumentParser]) -> None:
         'etcd-handoff remove node2 -c prod --reason "replace the disk"',
     )
     remove.add_argument("member", metavar="MEMBER", help="member name, or member ID in hex")
-    remove.add_argument("--reason", default="", metavar="TEXT", help="why; shown in the Web UI and in the history")
-    text = "change nothing before somebody sends the update `approve`"
-    remove.add_argument("--require-approval", action="store_true", help=text)
-    text = "first store a snapshot on the worker's node"
-    remove.add_argument("--snapshot", action="store_true", help=text)
-    remove.add_argument("--hash-check", action="store_true", help="first compare the data of all voters")
+    _add_checks(remove)
     text = "fail after waiting so long, in all, for conditions that may pass (default: 3600)"
     remove.add_argument("--blocked-timeout", type=float, default=BLOCKED_TIMEOUT_SECONDS, metavar="SECONDS", help=text)
     text = "let a worker plan the removal and change nothing"
@@ -164,28 +171,14 @@ def _add_remove(commands: Commands[argparse.ArgumentParser]) -> None:
     remove.add_argument("--detach", action="store_true", help="start the removal and return at once")
 
 
-def _add_add(commands: Commands[argparse.ArgumentParser]) -> None:
-    addition = _add(
-        commands,
-        "add",
-        add_command,
-        "Add a member as a learner, and promote it when it is in sync."
-        " Joins the addition of this member if one is running. Shows what to start etcd with; you start it.",
-        "etcd-handoff add node3 --peer-url https://10.0.0.4:2380 -c prod",
-    )
-    addition.add_argument("name", metavar="NAME", help="name that the member will have")
-    text = "peer URL that the member will have; give the option once for each"
-    addition.add_argument("--peer-url", action="append", default=[], metavar="URL", required=True, help=text)
-    addition.add_argument("--reason", default="", metavar="TEXT", help="why; shown in the Web UI and in the history")
-    text = "change nothing before somebody sends the update `approve`"
-    addition.add_argument("--require-approval", action="store_true", help=text)
-    text = "fail after waiting so long, in all, the start of the member included (default: 3600)"
-    addition.add_argument(
-        "--blocked-timeout", type=float, default=BLOCKED_TIMEOUT_SECONDS, metavar="SECONDS", help=text
-    )
-    text = "let a worker plan the addition and change nothing"
-    addition.add_argument("--dry-run", action="store_true", help=text)
-    addition.add_argument("--detach", action="store_true", help="start the addition and return at once")
+def _add_checks(command: argparse.ArgumentParser) -> None:
+    """Add what may come before a change."""
+    command.add_argument("--reason", default="", metavar="TEXT", help="why; shown in the Web UI and in the history")
+    text = "change nothing before somebody has approved with `etcd-handoff approve`"
+    command.add_argument("--require-approval", action="store_true", help=text)
+    text = "first store a snapshot on the worker's node"
+    command.add_argument("--snapshot", action="store_true", help=text)
+    command.add_argument("--hash-check", action="store_true", help="first compare the data of all voters")
 
 
 def _add_status(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -193,7 +186,7 @@ def _add_status(commands: Commands[argparse.ArgumentParser]) -> None:
         commands,
         "status",
         status_command,
-        "Show members, EtcdMembers and open removals."
+        "Show members, EtcdMembers and open operations."
         " Marks with `!` what needs attention, such as an EtcdMember that disagrees with etcd.",
         "etcd-handoff status -c prod",
     )
@@ -210,7 +203,8 @@ def _add_watch(commands: Commands[argparse.ArgumentParser]) -> None:
         "etcd-handoff watch start -c prod",
     )
     text = "start it, stop it, show what it sees, or compare everything now"
-    watch.add_argument("what", choices=["start", "stop", "status", "resync"], help=text)
+    verbs = ["start", "stop", "status", "resync"]
+    watch.add_argument("what", choices=verbs, metavar="|".join(verbs), help=text)
     text = "with start: how often to compare all EtcdMembers with the member list (default: 300)"
     watch.add_argument("--resync", type=float, metavar="SECONDS", help=text)
     text = "with resync: trust etcd's list and write it, although it contradicts many EtcdMembers"
@@ -222,7 +216,7 @@ def _add_doctor(commands: Commands[argparse.ArgumentParser]) -> None:
         commands,
         "doctor",
         doctor_command,
-        "Check all that a removal needs."
+        "Check all that an operation needs."
         " Checks configuration, etcd, Kubernetes and Temporal one by one, and names the remedy for what is wrong.",
         "etcd-handoff doctor -c prod",
     )

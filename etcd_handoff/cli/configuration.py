@@ -81,3 +81,11 @@ def removal_request(args: argparse.Namespace, cluster: str, **options: object) -
         return RemovalRequest.model_validate({"cluster": cluster, "member": args.member, **options})
     except ValidationError as error:
         raise CommandError(EXIT_USAGE, "\n".join(describe(error))) from None
+
+
+def common_options(args: argparse.Namespace) -> list[str]:
+    """Return the options that name cluster and configuration, as they were given."""
+    options = [f"--{args.preset}"] if args.preset else []
+    for option, value in (("-c", args.cluster), ("--config", args.config), ("--data-dir", args.data_dir)):
+        options += [option, str(value)] if value else []
+    return options

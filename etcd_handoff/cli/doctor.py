@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.cli.configuration import cluster_profile, read_config
-from etcd_handoff.cli.connections import denial_reason, import_clients, open_kubernetes, read_view
+from etcd_handoff.cli.connections import import_clients, open_kubernetes, read_view
 from etcd_handoff.cli.errors import result_or_error, status_and_text
 from etcd_handoff.cli.terminal import print_json, print_lines
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, worst_exit
@@ -106,17 +106,19 @@ async def _check_cluster(
     import asyncio
     from datetime import UTC, datetime
 
+    from etcd_handoff.certificate_ends import etcd_certificates, kubeconfig_certificates
     from etcd_handoff.cli import doctor_checks, doctor_endpoints, doctor_topology
-    from etcd_handoff.cli.doctor_certificates import etcd_certificates, kubeconfig_certificates
+    from etcd_handoff.cli.doctor_rights import etcd_rights, kubernetes_rights
 
     endpoints, rights, view = await asyncio.gather(
         asyncio.gather(*(_read_endpoint(profile, n) for n in range(1, len(profile.etcd.endpoints) + 1))),
-        _check_rights(profile),
+        etcd_rights(profile),
         reading,
     )
     # One after the other: opening a client blocks the event loop, and calls that wait for an answer time out then.
     contexts = await _read_contexts(profile)
     one_cluster = await _check_contexts(profile)
+    may_write = await kubernetes_rights(profile)
     certificates = [
         *etcd_certificates(profile.etcd),
         *(kubeconfig_certificates(profile.kubernetes) if profile.kubernetes else ()),
@@ -137,6 +139,7 @@ async def _check_cluster(
         doctor_checks.check_certificates(certificates, datetime.now(UTC)),
         *(_check_context(context, read, facts, kubeconfig=kubeconfig) for context, read in contexts.items()),
         *one_cluster,
+        *may_write,
     ]
     return results, topology
 
@@ -178,15 +181,6 @@ async def _read_endpoint(profile: ClusterProfile, number: int) -> Endpoint:
     error = "" if first.advertised is not None else f"gives no member list: {first.note}"
     status = EXIT_FAILED if error else EXIT_DONE
     return Endpoint(number, url, first.cluster_id, members, first.advertised, error, status)
-
-
-async def _check_rights(profile: ClusterProfile) -> list[CheckResult]:
-    """Check that we may change the membership; nothing if etcd does not answer, which other checks report."""
-    from etcd_handoff.cli.doctor_checks import check_rights
-    from etcd_handoff.etcd.errors import permission_remedy
-
-    denied = await result_or_error(denial_reason(profile))
-    return [] if isinstance(denied, Exception) else [check_rights(denied, permission_remedy(denied))]
 
 
 async def _read_contexts(profile: ClusterProfile) -> dict[str, list[dict[str, Any]] | Exception]:

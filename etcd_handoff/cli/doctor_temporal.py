@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from etcd_handoff.cli.connections import connect_temporal
 from etcd_handoff.cli.errors import result_or_error, status_and_text
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from etcd_handoff.cli.doctor_checks import CheckResult
-
-POLLER_FRESH_SECONDS: Final = 75.0
-"""A worker asks for work at least once a minute; Temporal lists it five minutes after its last request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +79,9 @@ async def _check_server(client: Client) -> CheckResult:
 
 async def _check_workers(client: Client, task_queue: str) -> CheckResult:
     from etcd_handoff.cli.doctor_checks import check_pollers
+    from etcd_handoff.temporal.pollers import pollers
 
-    return check_pollers(task_queue, await _pollers(client, task_queue))
+    return check_pollers(task_queue, await pollers(client, task_queue))
 
 
 async def _node_workers(client: Client, task_queue: str, nodes: Collection[str]) -> dict[str, int]:
@@ -92,33 +89,10 @@ async def _node_workers(client: Client, task_queue: str, nodes: Collection[str])
     import asyncio
 
     from etcd_handoff.contract import node_queue
+    from etcd_handoff.temporal.pollers import pollers
 
-    queues = [_pollers(client, node_queue(task_queue, node), activities=True) for node in nodes]
-    return {node: len(pollers) for node, pollers in zip(nodes, await asyncio.gather(*queues), strict=True)}
-
-
-async def _pollers(client: Client, task_queue: str, *, activities: bool = False) -> list[str]:
-    """Return the identities of the workers that have recently asked for work on this task queue.
-
-    Args:
-        client: Temporal's client.
-        task_queue: The task queue.
-        activities: Ask about its activities instead of its workflows; on the queue of a node there are no others.
-    """
-    from temporalio.api.enums.v1 import TaskQueueType
-    from temporalio.api.taskqueue.v1 import TaskQueue
-    from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
-
-    request = DescribeTaskQueueRequest(
-        namespace=client.namespace,
-        task_queue=TaskQueue(name=task_queue),
-        task_queue_type=(
-            TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY if activities else TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
-        ),
-    )
-    answer = await client.workflow_service.describe_task_queue(request)
-    ages = {poller.identity: time.time() - poller.last_access_time.seconds for poller in answer.pollers}
-    return [identity for identity, age in ages.items() if age < POLLER_FRESH_SECONDS]
+    queues = [pollers(client, node_queue(task_queue, node), activities=True) for node in nodes]
+    return {node: len(listed) for node, listed in zip(nodes, await asyncio.gather(*queues), strict=True)}
 
 
 async def _check_queue(client: Client, own_task_queue: str, cluster_id: str) -> CheckResult | None:
@@ -128,6 +102,7 @@ async def _check_queue(client: Client, own_task_queue: str, cluster_id: str) -> 
 
     from etcd_handoff.cli.doctor_checks import check_queue
     from etcd_handoff.operation.queue_state import change_queue_id
+    from etcd_handoff.temporal.pollers import pollers
 
     if not cluster_id:
         return None
@@ -140,7 +115,7 @@ async def _check_queue(client: Client, own_task_queue: str, cluster_id: str) -> 
         raise
     if described.status is not WorkflowExecutionStatus.RUNNING:
         return None
-    return check_queue(name, described.task_queue, own_task_queue, await _pollers(client, described.task_queue))
+    return check_queue(name, described.task_queue, own_task_queue, await pollers(client, described.task_queue))
 
 
 async def _check_attributes(client: Client) -> CheckResult:

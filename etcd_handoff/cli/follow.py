@@ -1,4 +1,4 @@
-"""Following a removal until it ends, with progress printed meanwhile."""
+"""Following an operation until it ends, with progress printed meanwhile."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -19,13 +19,25 @@ if TYPE_CHECKING:
 
 POLL_SECONDS: Final = 0.15
 QUERY_SECONDS: Final = 2.0
-NO_WORKER: Final = "no worker answers; Temporal keeps the removal and goes on once `etcd-handoff worker` runs"
+STEP_SECONDS: Final = 1.5
+NO_WORKER: Final = "no worker answers; Temporal keeps the operation, and it goes on once `etcd-handoff worker` runs"
 
 
 async def follow(
-    removal: WorkflowHandle[Any, ResultT], lines: ProgressLines, print_progress: Callable[[Iterable[str]], None]
+    removal: WorkflowHandle[Any, ResultT],
+    lines: ProgressLines,
+    print_progress: Callable[[Iterable[str]], None],
+    heard: Callable[[Progress], None] | None = None,
+    show: Callable[[str], None] | None = None,
 ) -> ResultT:
-    """Return the result of a removal or an addition, and print its progress until then.
+    """Return the result of an operation, and print its progress until then.
+
+    Args:
+        removal: The operation.
+        lines: How its progress is told.
+        print_progress: Prints lines.
+        heard: Called with each answer of the query `progress`, that of a failed operation included.
+        show: Writes over the last line of a terminal; None where there is none.
 
     Raises:
         WorkflowFailureError: It failed.
@@ -37,12 +49,14 @@ async def follow(
 
     from etcd_handoff.contract import Progress
 
-    polling = asyncio.ensure_future(_poll(removal, lines, print_progress))
+    polling = asyncio.ensure_future(_poll(removal, lines, print_progress, show or _not_at_all, heard))
     try:
         result = await removal.result()
     except WorkflowFailureError:
         if isinstance(last := await _query(removal), Progress):
             print_progress(lines.steps(last.steps, last.steps_left_out))
+            if heard is not None:
+                heard(last)
         raise
     finally:
         polling.cancel()
@@ -54,19 +68,50 @@ async def follow(
 
 
 async def _poll(
-    removal: WorkflowHandle[Any, Any], lines: ProgressLines, print_progress: Callable[[Iterable[str]], None]
+    removal: WorkflowHandle[Any, Any],
+    lines: ProgressLines,
+    print_progress: Callable[[Iterable[str]], None],
+    show: Callable[[str], None],
+    heard: Callable[[Progress], None] | None,
 ) -> None:
-    """Print progress until cancelled."""
+    """Print progress until cancelled; what runs is asked for less often than where it stands."""
     import asyncio
+    import time
 
+    step, asked = "", time.monotonic()
     while True:
         answer = await _query(removal)
+        if heard is not None and not isinstance(answer, str):
+            heard(answer)
         print_progress(lines.remark(answer) if isinstance(answer, str) else lines.progress(answer))
+        if time.monotonic() - asked >= STEP_SECONDS:
+            (step, failures), asked = await _running_steps(removal), time.monotonic()
+            for failure in failures:
+                print_progress(lines.remark(failure))
+        show(answer if isinstance(answer, str) else lines.live(answer, step))
         await asyncio.sleep(POLL_SECONDS)
 
 
+async def _running_steps(removal: WorkflowHandle[Any, Any]) -> tuple[str, list[str]]:
+    """Return what runs, with its attempts, and why attempts have failed."""
+    from temporalio.service import RPCError
+
+    from etcd_handoff.cli.describe import pending_steps
+
+    try:
+        pending = pending_steps(await removal.describe())
+    except RPCError:
+        return "", []  # the query says what is wrong
+    running = (f"{step.name}, attempt {step.attempt}" if step.attempt > 1 else step.name for step in pending)
+    return ", ".join(running), [f"{step.name} is tried again: {step.failure}" for step in pending if step.failure]
+
+
+def _not_at_all(_: str) -> None:
+    """Where the output is no terminal, nothing is written over."""
+
+
 async def _query(removal: WorkflowHandle[Any, Any]) -> Progress | str:
-    """Return the removal's progress, or why there is none."""
+    """Return the operation's progress, or why there is none."""
     from datetime import timedelta
 
     from temporalio.client import WorkflowQueryFailedError
@@ -82,7 +127,7 @@ async def _query(removal: WorkflowHandle[Any, Any]) -> Progress | str:
         return f"progress cannot be shown: {error}"
     except RPCError as error:
         if error.status is RPCStatusCode.UNAVAILABLE:
-            return "Temporal does not answer; the removal does not depend on this command"
+            return "Temporal does not answer; the operation does not depend on this command"
         if error.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED):
             return f"progress cannot be shown: {temporal_error(error)}"
         return NO_WORKER

@@ -1,14 +1,17 @@
-"""Starting an operation on a cluster, or attaching to the one that runs, and following it: for `remove` and `add`."""
+"""Starting an operation on a cluster, or attaching to the one that runs, and following it."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
 from __future__ import annotations
 
+import shlex
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from etcd_handoff.cli.connections import connect_temporal
 from etcd_handoff.cli.errors import CommandError, temporal_error
-from etcd_handoff.cli.terminal import print_error, print_json, print_lines
+from etcd_handoff.cli.live_line import LiveLine
+from etcd_handoff.cli.terminal import print_error, print_json
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNREACHABLE, exit_of_failure
 
 if TYPE_CHECKING:
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
     from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
-    from etcd_handoff.contract import OperationRequest, OperationResult
+    from etcd_handoff.contract import OperationRequest, OperationResult, Progress
 
 
 class Ends(NamedTuple):
@@ -30,6 +33,7 @@ class Ends(NamedTuple):
         cancelled: What is true when it was cancelled.
         terminated: The same when its workflow was terminated.
         timed_out: The same when its workflow timed out.
+        news: Makes something of each answer of the query `progress`, and returns lines to print.
     """
 
     result_type: type[OperationResult]
@@ -38,6 +42,7 @@ class Ends(NamedTuple):
     cancelled: str
     terminated: str
     timed_out: str
+    news: Callable[[Progress], Iterable[str]] | None = None
 
 
 def run_operation(args: argparse.Namespace, request: OperationRequest, task_queue: str, ends: Ends) -> int:
@@ -49,7 +54,7 @@ def run_operation(args: argparse.Namespace, request: OperationRequest, task_queu
     except KeyboardInterrupt:
         what = _with_article(request)
         print_error(f"\nThis command has stopped following. {what} that was started goes on; to cancel it, run:")
-        print_error(f"  temporal workflow cancel -w {request.start_id}")
+        print_error(f"  etcd-handoff cancel {shlex.quote(request.start_id)}")
         return EXIT_INTERRUPTED
 
 
@@ -60,22 +65,31 @@ async def _run(args: argparse.Namespace, request: OperationRequest, task_queue: 
     from etcd_handoff.cli.follow import follow
     from etcd_handoff.cli.render.progress import ProgressLines, start_line
 
-    print_progress = _print_to_stderr if args.output == "json" else print_lines
-    client = await connect_temporal()
+    output = LiveLine(sys.stderr if args.output == "json" else sys.stdout)
+    print_progress = output.print
+    client, last = await connect_temporal(), list["Progress"]()
+
+    def heard(progress: Progress) -> None:
+        last[:] = [progress]
+        print_progress(ends.news(progress) if ends.news else ())
+
     try:
         operation, joined = await _start(client, request, task_queue, ends)
         print_progress([start_line(operation.id, joined=joined)])
         if args.detach:
             if args.output == "json":
                 print_json({"workflow_id": operation.id, "run_id": operation.first_execution_run_id, "joined": joined})
+            print_progress([f"  to see where it stands: etcd-handoff describe {shlex.quote(operation.id)}"])
             return EXIT_DONE
-        result = await follow(operation, ProgressLines(operation.id), print_progress)
+        result = await follow(operation, ProgressLines(operation.id), print_progress, show=output.show, heard=heard)
     except WorkflowFailureError as failure:
-        return print_failure(args, failure, ends)
+        return print_failure(args, failure, ends, last[0] if last else None)
     except RPCError as error:
         stopped = temporal_error(error)
         text = f"{stopped}\n{_with_article(request)} that was started goes on; run the same command again to follow it."
         raise CommandError(stopped.status, text if stopped.status == EXIT_UNREACHABLE else str(stopped)) from None
+    finally:
+        output.close()
     status = ends.exit_status(result, dry_run=request.dry_run)
     if args.output == "json":
         print_json(result.model_dump(mode="json"))
@@ -100,15 +114,20 @@ async def _start(
     return operation, operation.first_execution_run_id == before
 
 
-def print_failure(args: argparse.Namespace, failure: WorkflowFailureError, ends: Ends) -> int:
+def print_failure(
+    args: argparse.Namespace, failure: WorkflowFailureError, ends: Ends, last: Progress | None = None
+) -> int:
     """Print how the operation failed; return the exit status."""
     from temporalio import exceptions
+
+    from etcd_handoff.contract import HandoffState
 
     cause = failure.cause
     if isinstance(cause, exceptions.ApplicationError):
         kind, text = cause.type or "Failed", cause.message
     elif isinstance(cause, exceptions.CancelledError):
-        kind, text = "Cancelled", ends.cancelled
+        ended = last is not None and last.state == HandoffState.FAILED  # then it says itself what is true
+        kind, text = "Cancelled", last.doing if last is not None and ended else ends.cancelled
     elif isinstance(cause, exceptions.TerminatedError):
         kind, text = "Terminated", ends.terminated
     elif isinstance(cause, exceptions.TimeoutError):
@@ -116,15 +135,11 @@ def print_failure(args: argparse.Namespace, failure: WorkflowFailureError, ends:
     else:
         kind, text = "Failed", str(cause)
     if args.output == "json":
-        print_json({"failure": kind, "message": text})
+        settings = last.join_configuration if last is not None else {}
+        print_json({"failure": kind, "message": text} | ({"join_configuration": settings} if settings else {}))
     print_error(f"{kind}: {text}")
     return exit_of_failure(kind)
 
 
 def _with_article(request: OperationRequest) -> str:
     return f"{'An' if request.noun[0] in 'aeiou' else 'A'} {request.noun}"
-
-
-def _print_to_stderr(lines: Iterable[str]) -> None:
-    for line in lines:
-        print_error(line)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.cli.configuration import cluster_profile, removal_request
+from etcd_handoff.cli.configuration import cluster_profile, common_options, removal_request
 from etcd_handoff.cli.connections import denial_reason, import_clients, read_resources, read_view
 from etcd_handoff.cli.errors import CommandError, result_or_error, status_and_text
 from etcd_handoff.cli.terminal import print_error, print_json, print_lines
@@ -23,8 +23,12 @@ EXTRAS_SECONDS: Final = 2.0
 
 
 def plan_command(args: argparse.Namespace) -> int:
-    """Print members and steps. Exit 0; 3 if the removal would wait or be refused, 1 if etcd would not allow it."""
+    """Print members and steps.
+
+    Exit 0; 3 if the removal would wait or be refused, 1 if etcd would not allow it, 4 if other nodes have to be asked.
+    """
     import asyncio
+    import dataclasses
 
     from etcd_handoff.cli.removal_plan import plan_removal
     from etcd_handoff.cli.render.members import cluster_line, cluster_object, member_lines
@@ -34,6 +38,8 @@ def plan_command(args: argparse.Namespace) -> int:
     request = removal_request(args, name)
     import_clients(profile, temporal=False)
     facts = asyncio.run(_read_facts(profile))
+    if profile.etcd.names_own_member_alone:
+        facts = dataclasses.replace(facts, dry_run=dry_run_command(args))
     plan = plan_removal(facts, request)
     if args.output == "json":
         if plan.status == EXIT_USAGE:
@@ -45,6 +51,13 @@ def plan_command(args: argparse.Namespace) -> int:
     print_lines([cluster_line(name, facts.view), *member_lines(facts.view), ""])
     print_lines(plan_lines(plan))
     return plan.status
+
+
+def dry_run_command(args: argparse.Namespace) -> str:
+    """Return the command that plans the same through the workers of all nodes."""
+    import shlex
+
+    return shlex.join(["etcd-handoff", "remove", args.member, *common_options(args), "--dry-run"])
 
 
 async def _read_facts(profile: ClusterProfile) -> PlanFacts:
@@ -71,6 +84,7 @@ async def _read_facts(profile: ClusterProfile) -> PlanFacts:
     return PlanFacts(
         view,
         profile.cluster_id or "",
+        profile.min_voters,
         has_kubernetes=profile.kubernetes is not None,
         claims=None if isinstance(read, Exception) else claims_of(read),
         claims_error=error,

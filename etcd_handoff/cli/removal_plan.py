@@ -40,18 +40,22 @@ class PlanFacts:
     Attributes:
         view: What etcd says.
         cluster_id: The cluster that the profile names; empty if it names none.
+        min_voters: The profile's.
         has_kubernetes: The profile has a Kubernetes.
         claims: What EtcdMembers say; None if they could not be read.
         claims_error: Why they could not be read.
         denied: Why etcd would refuse us a change of the membership; empty if it would not, or if that is unknown.
+        dry_run: The command that plans through the workers of all nodes, if the profile names this node's member alone.
     """
 
     view: ClusterView
     cluster_id: str = ""
+    min_voters: int = 1
     has_kubernetes: bool = True
     claims: tuple[ResourceClaim, ...] | None = None
     claims_error: str = ""
     denied: str = ""
+    dry_run: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,19 @@ class Denied:
     Attributes:
         seen: etcd's own words.
         remedy: What gives the right.
+    """
+
+    seen: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """What a removal would do cannot be told here: other members answer on their own nodes alone.
+
+    Attributes:
+        seen: Who is seen from here, and who is not.
+        remedy: The command that tells it.
     """
 
     seen: str
@@ -82,7 +99,7 @@ class RemovalPlan:
 
     member_id: str
     label: str
-    decision: Decision | Denied | None
+    decision: Decision | Denied | Unseen | None
     steps: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     text: str = ""
@@ -110,14 +127,28 @@ def plan_removal(facts: PlanFacts, request: RemovalRequest) -> RemovalPlan:
     if isinstance(target, NotFound | Ambiguous):
         return _plan_without_target(facts, request, target, warnings)
     doubt = doubt_of(view, facts.cluster_id, claims, [target.id])
-    decision: Decision | Denied = (
-        doubted(doubt) if doubt else plan(view, MemberAbsent(facts.cluster_id or view.cluster_id, target.id))
-    )
+    decision: Decision | Denied | Unseen = doubted(doubt) if doubt else plan(view, _goal(facts, target.id))
+    if facts.dry_run and isinstance(decision, Blocked) and not doubt and (unseen := _unseen(facts)):
+        decision = unseen
     if facts.denied and not isinstance(decision, Blocked | Refused):
         decision = Denied(facts.denied, permission_remedy(facts.denied))
     if conflict := name_conflict(claims, target):
         warnings.append(conflict)
     return _decided(facts, target.id, target.label, decision, warnings)
+
+
+def _goal(facts: PlanFacts, target_id: str) -> MemberAbsent:
+    return MemberAbsent(facts.cluster_id or facts.view.cluster_id, target_id, min_voters=facts.min_voters)
+
+
+def _unseen(facts: PlanFacts) -> Unseen | None:
+    """Return what this node alone does not show; None if it shows all members."""
+    here = [m.label for m in facts.view.members if m.reachable]
+    elsewhere = [f"{m.label} ({m.note})" for m in facts.view.members if m.name and not m.reachable]
+    if not elsewhere:
+        return None
+    seen = f"{', '.join(here) or 'nobody'} alone answers here; on their own nodes {', '.join(elsewhere)} may"
+    return Unseen(seen, f"`{facts.dry_run}` asks the workers there and changes nothing")
 
 
 def _plan_without_target(
@@ -135,7 +166,7 @@ def _plan_without_target(
 
 
 def _decided(
-    facts: PlanFacts, member_id: str, label: str, decision: Decision | Denied, warnings: Sequence[str]
+    facts: PlanFacts, member_id: str, label: str, decision: Decision | Denied | Unseen, warnings: Sequence[str]
 ) -> RemovalPlan:
     target = facts.view.member(member_id)
     steps = _steps(facts, target, decision) if target else []
@@ -164,9 +195,9 @@ def _absent(member: str, claim: ResourceClaim) -> str:
     )
 
 
-def _steps(facts: PlanFacts, target: MemberView, decision: Decision | Denied) -> list[str]:
+def _steps(facts: PlanFacts, target: MemberView, decision: Decision | Denied | Unseen) -> list[str]:
     """Return what a removal would do, in the workflow's words; empty if it is blocked, refused or denied."""
-    if isinstance(decision, Denied):
+    if isinstance(decision, Denied | Unseen):
         return []
     steps = list(plan_lines(decision, target.label, facts.view.label))
     if steps:

@@ -1,4 +1,4 @@
-"""`status`: members, what their EtcdMembers say, open removals."""
+"""`status`: members, what their EtcdMembers say, operations, workers, the watcher."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -6,17 +6,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff.cli.configuration import cluster_profile
-from etcd_handoff.cli.connections import connect_temporal, import_clients, read_resources, read_view
-from etcd_handoff.cli.errors import result_or_error, status_and_text, temporal_error
+from etcd_handoff.cli.configuration import cluster_profile, read_config
+from etcd_handoff.cli.connections import import_clients, read_resources, read_view
+from etcd_handoff.cli.errors import result_or_error, status_and_text
+from etcd_handoff.cli.temporal_parts import read_temporal, with_places
 from etcd_handoff.cli.terminal import print_json, print_lines
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, worst_exit
-from etcd_handoff.search_attributes import CLUSTER_ATTRIBUTE, MEMBER_ATTRIBUTE, STATE_ATTRIBUTE
 
 if TYPE_CHECKING:
     import argparse
 
-    from etcd_handoff.cli.render.status import OpenRemoval, StatusReport
+    from etcd_handoff.cli.render.status import StatusReport
     from etcd_handoff.config import ClusterProfile
 
 
@@ -25,10 +25,12 @@ def status_command(args: argparse.Namespace) -> int:
     import asyncio
 
     from etcd_handoff.cli.render.status import status_lines, status_object
+    from etcd_handoff.contract import TASK_QUEUE
 
     name, profile = cluster_profile(args)
     import_clients(profile, temporal=True)
-    report = asyncio.run(_read_report(name, profile))
+    config = read_config(args)
+    report = asyncio.run(_read_report(name, profile, config.task_queue if config else TASK_QUEUE))
     if args.output == "json":
         print_json(status_object(report))
     else:
@@ -41,61 +43,32 @@ def status_exit(report: StatusReport) -> int:
     return worst_exit([*report.statuses, EXIT_FAILED if report.doubt else EXIT_DONE])
 
 
-async def _read_report(name: str, profile: ClusterProfile) -> StatusReport:
+async def _read_report(name: str, profile: ClusterProfile, task_queue: str) -> StatusReport:
     """Read etcd, Kubernetes and Temporal at once; an error leaves out its part alone."""
     import asyncio
 
     from etcd_handoff.cli.etcdmembers import claims_of, doubt_of
     from etcd_handoff.cli.render.status import StatusReport
-    from etcd_handoff.cli.watch import trouble_of
 
     async def read_all_resources() -> list[dict[str, Any]] | None:
         return await read_resources(profile) if profile.kubernetes else None
 
-    view, resources, removals, trouble = await asyncio.gather(
+    view, resources, temporal = await asyncio.gather(
         result_or_error(read_view(profile)),
         result_or_error(read_all_resources()),
-        result_or_error(_open_removals(name)),
-        result_or_error(trouble_of(name)),
+        result_or_error(read_temporal(name, task_queue)),
     )
-    parts = (("etcd", view), ("kubernetes", resources), ("temporal", removals))
+    if not isinstance(temporal, Exception) and not isinstance(view, Exception):
+        temporal = await with_places(temporal, view.cluster_id)
+    parts = (("etcd", view), ("kubernetes", resources), ("temporal", temporal))
     failed = {part: status_and_text(error) for part, error in parts if isinstance(error, Exception)}
     claims = () if isinstance(resources, Exception) else claims_of(resources or ())
     return StatusReport(
         cluster=name,
         view=None if isinstance(view, Exception) else view,
         resources=None if isinstance(resources, Exception) else resources,
-        removals=None if isinstance(removals, Exception) else removals,
+        temporal=None if isinstance(temporal, Exception) else temporal,
         errors={part: text for part, (_, text) in failed.items()},
         doubt=None if isinstance(view, Exception) else doubt_of(view, profile.cluster_id or "", claims),
         statuses=tuple(status for status, _ in failed.values()),
-        # An error of Temporal's stands in place of the removals already.
-        watcher_trouble="" if isinstance(trouble, Exception) else trouble,
     )
-
-
-async def _open_removals(cluster: str) -> list[OpenRemoval]:
-    """Return the running removals of the cluster; works without the custom search attributes.
-
-    Raises:
-        CommandError: Temporal does not answer, or refuses.
-    """
-    from temporalio.service import RPCError
-
-    from etcd_handoff.cli.render.status import OpenRemoval
-    from etcd_handoff.contract import plan_id, workflow_id
-    from etcd_handoff.temporal.client import WORKFLOW_TYPE
-
-    client = await connect_temporal()
-    query, removals = f'WorkflowType = "{WORKFLOW_TYPE}" AND ExecutionStatus = "Running"', []
-    try:
-        async for run in client.list_workflows(query):
-            values = {pair.key.name: pair.value for pair in run.typed_search_attributes}
-            ours = values.get(CLUSTER_ATTRIBUTE) == cluster or run.id.startswith(workflow_id(cluster, ""))
-            if ours and not run.id.startswith(plan_id(cluster, "")):
-                member = str(values.get(MEMBER_ATTRIBUTE) or run.id.removeprefix(workflow_id(cluster, "")))
-                state = str(values.get(STATE_ATTRIBUTE) or "Running")
-                removals.append(OpenRemoval(run.id, member, state, run.start_time.isoformat(timespec="seconds")))
-    except RPCError as error:
-        raise temporal_error(error) from None
-    return removals

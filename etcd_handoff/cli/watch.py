@@ -15,6 +15,9 @@ from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
 if TYPE_CHECKING:
     import argparse
 
+    from temporalio.client import Client
+
+    from etcd_handoff.cli.render.operations import WatcherHealth
     from etcd_handoff.config import Config
     from etcd_handoff.operation.reconciler_state import ReconcilerStatus
     from etcd_handoff.temporal.client import Watcher
@@ -118,14 +121,14 @@ async def _running(cluster: str, resync_seconds: float | None) -> tuple[Watcher,
     return watcher, note
 
 
-async def _watcher(cluster: str) -> Watcher:
+async def _watcher(cluster: str, client: Client | None = None) -> Watcher:
     """The watcher, which runs: Temporal takes a cancellation of one that has ended, too, and says nothing."""
     from temporalio.client import WorkflowExecutionStatus
     from temporalio.service import RPCError, RPCStatusCode
 
     from etcd_handoff.operation.reconciler_state import watch_id
 
-    handle = (await connect_temporal()).get_workflow_handle(watch_id(cluster))
+    handle = (client or await connect_temporal()).get_workflow_handle(watch_id(cluster))
     try:
         runs = (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
     except RPCError as error:
@@ -177,22 +180,27 @@ async def _resync(args: argparse.Namespace, cluster: str, _: Config | None) -> i
     return EXIT_DONE
 
 
-async def trouble_of(cluster: str) -> str:
-    """What is wrong with the watcher of a cluster, for `status`; empty when nothing is, or nothing watches it.
+async def health_of(client: Client, cluster: str) -> WatcherHealth:
+    """How the watcher of a cluster does, for `status`.
 
     Raises:
         CommandError: Temporal cannot be asked.
     """
+    from etcd_handoff.cli.render.operations import WatcherHealth
+
     try:
-        watcher = await _watcher(cluster)
+        watcher = await _watcher(cluster, client)
     except CommandError as error:
         if error.status == EXIT_FAILED:
-            return ""
+            return WatcherHealth()
         raise
     try:
-        return (await _status_of(watcher)).trouble
+        status = await _status_of(watcher)
     except CommandError as error:
-        return str(error)
+        return WatcherHealth(runs=True, trouble=str(error))
+    return WatcherHealth(
+        runs=True, trouble=status.trouble, resync_seconds=status.resync_seconds, removing=len(status.removing)
+    )
 
 
 async def _status_of(watcher: Watcher) -> ReconcilerStatus:

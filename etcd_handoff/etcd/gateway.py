@@ -21,7 +21,7 @@ from etcd_handoff.etcd.replies import hex_id
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
-    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.cluster_view import ClusterView, HeardMember
     from etcd_handoff.config import EtcdProfile
 
 
@@ -67,6 +67,14 @@ class EtcdGateway:
             EtcdPermissionError: The user may not list members, or its credentials are wrong.
         """
         return await self._observer.observe(tuple(doubtful), leaving)
+
+    async def heard(self) -> tuple[HeardMember, ...]:
+        """What the members at the profile's endpoints say of themselves; those that do not answer are left out.
+
+        A learner gives no member list (etcd `server/etcdserver/api/v3rpc/interceptor.go`, isRPCSupportedForLearner),
+        so where a worker reaches a learner alone, its own word is all that can be had.
+        """
+        return await self._observer.heard()
 
     async def status_of(self, member_id: str) -> tuple[str | None, int]:
         """Leader and term that one member names now; a read of its own knowledge, cheap enough to repeat.

@@ -15,12 +15,12 @@ from etcd_handoff.doubts import LISTS_DIFFER, UNLISTED_MEMBER, expected
 from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnreachableError
 from etcd_handoff.etcd.client_url import canonical_url
 from etcd_handoff.etcd.look import choose_list, expected_cluster, view_of
-from etcd_handoff.etcd.replies import NO_ANSWER, MemberList, Reply, Status, read_list, read_status
+from etcd_handoff.etcd.replies import NO_ANSWER, MemberList, Reply, Status, heard_member, read_list, read_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.cluster_view import ClusterView, HeardMember
     from etcd_handoff.config import EtcdProfile
     from etcd_handoff.etcd.connections import Call, Connections, T
 
@@ -117,6 +117,16 @@ class Observer:
                 view = await self._look(frozenset({*doubtful, *silent}), leaving)
         self.leader_id = view.leadership.id if view.leadership else ""
         return expected(view, self._cluster_id)
+
+    async def heard(self) -> tuple[HeardMember, ...]:
+        """See `EtcdGateway.heard`."""
+        tasks = [asyncio.ensure_future(self._status(url)) for url in self._profile.endpoints]
+        try:
+            answers = await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            await _end(tasks)
+        statuses = {answer.member_id: answer for answer in answers if isinstance(answer, Status)}
+        return tuple(heard_member(status) for _, status in sorted(statuses.items()))
 
     async def first_list(self) -> MemberList:
         """The linearizable list that an endpoint gives first.

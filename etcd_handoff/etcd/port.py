@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
-    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.cluster_view import ClusterView, HeardMember
 
 
 class KeyspaceHash(NamedTuple):
@@ -36,6 +36,9 @@ class EtcdPort(Protocol):
 
     async def observe(self, doubtful: Iterable[str] = (), leaving: str = "") -> ClusterView:
         """A linearizable member list with the status of each member."""
+
+    async def heard(self) -> tuple[HeardMember, ...]:
+        """What members say of themselves, without a member list."""
 
     async def status_of(self, member_id: str) -> tuple[str | None, int]:
         """Leader and term that one member names."""

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from etcd_handoff.cluster_view import Alarm
+from etcd_handoff.cluster_view import Alarm, HeardMember
 
 NO_LEADER: Final = "etcdserver: no leader"
 """The one text among `Status.errors` that is no alarm (etcd `server/etcdserver/api/v3rpc/maintenance.go`, Status)."""
@@ -120,6 +120,21 @@ def read_status(answer: Any) -> Status:
         db_size_bytes=answer.dbSize,
         is_learner=answer.isLearner,
         alarms=tuple(alarm for text in answer.errors if (alarm := read_alarm(text))),
+    )
+
+
+def heard_member(status: Status) -> HeardMember:
+    """A member's own word, as it is told to who has the member list."""
+    return HeardMember(
+        cluster_id=status.cluster_id,
+        id=status.member_id,
+        is_learner=status.is_learner,
+        leader_id=status.leader_id,
+        term=status.term,
+        raft_index=status.raft_index,
+        version=status.version,
+        db_size_bytes=status.db_size_bytes,
+        alarms=status.alarms,
     )
 
 

@@ -200,6 +200,24 @@ class KubernetesGateway:
         metadata: dict[str, Any] = {"annotations": {without: None}} if without else {}
         return await self._patch(resource, {"spec": spec, "metadata": metadata}, departing, write)
 
+    async def may_patch(self, part: str) -> bool:
+        """Whether this account may patch one part of EtcdMembers, `status` or `spec`, as an API server says.
+
+        Raises:
+            KubernetesError: None tells.
+        """
+        status = "status" if part == "status" else None
+        what = client.V1ResourceAttributes(group=GROUP, resource=PLURAL, verb="patch", subresource=status)
+        review = client.V1SelfSubjectAccessReview(spec=client.V1SelfSubjectAccessReviewSpec(resource_attributes=what))
+
+        async def call(api: client.CustomObjectsApi, limit: float) -> bool:
+            answer: Any = await client.AuthorizationV1Api(api.api_client).create_self_subject_access_review(
+                review, _request_timeout=limit
+            )
+            return bool(answer.status.allowed)
+
+        return await self._servers.first_answer("", call)
+
     # --- inside ---------------------------------------------------------------------------------------------------
 
     async def _patch(

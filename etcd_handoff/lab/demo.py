@@ -16,7 +16,7 @@ from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab.binaries.build import ensure_binaries
 from etcd_handoff.lab.binaries.catalog import MissingBinaryError
 from etcd_handoff.lab.cluster import Lab, LabOptions, wait_until
-from etcd_handoff.lab.isolation import IsolationError
+from etcd_handoff.lab.isolation import IsolationError, enter_own_namespace
 from etcd_handoff.lab.naive import remove_through_itself
 from etcd_handoff.lab.nodes import Role
 from etcd_handoff.lab.processes import ProcessError
@@ -47,6 +47,8 @@ def run_demo(*, keep: bool = False, k0s: bool = False) -> int:
     """
     try:
         ensure_binaries(say)
+        if k0s:
+            enter_own_namespace()
         return asyncio.run(_interruptible(_demo(keep=keep, k0s=k0s)))
     except (MissingBinaryError, ProcessError, IsolationError) as error:
         sys.stderr.write(f"{error}\n")

@@ -7,6 +7,7 @@ that hold the namespaces, and there is nothing to be cleaned up.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -40,10 +41,11 @@ PROBES: Final = (
     ("ip", "link", "del", "eh-try-{}"),
 )
 """What must work; `{}` is our process ID."""
-REMEDY: Final = (
-    "run it as root, or in a namespace of your own: unshare --map-root-user --net sh -c "
-    "'ip link set lo up && exec \"$@\"' - COMMAND"
-)
+OWN_NAMESPACE: Final = ("unshare", "--map-root-user", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "-")
+"""What stands before a command that gets user and network namespaces of its own, in which it has root's rights."""
+MOVED: Final = "ETCD_HANDOFF_LAB_NAMESPACE"
+"""Environment variable: the process is in such namespaces already."""
+REMEDY: Final = f"run it as root, or in namespaces of your own: {shlex.join(OWN_NAMESPACE)} COMMAND"
 
 
 class IsolationError(RuntimeError):
@@ -57,15 +59,37 @@ def obstacle() -> str:
     """
     if sys.platform != "linux":
         return "isolated nodes need Linux's network namespaces"
-    if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
+    if missing := _missing():
         return f"isolated nodes need the programs {', '.join(missing)}. Remedy: install iproute2 and util-linux"
     for probe in PROBES:
-        tried = subprocess.run(
-            [word.format(os.getpid()) for word in probe], capture_output=True, text=True, check=False
-        )
-        if tried.returncode != 0:
-            return f"isolated nodes need network namespaces: {tried.stderr.strip()}. Remedy: {REMEDY}"
+        if failed := _failure(probe):
+            return f"isolated nodes need network namespaces: {failed}. Remedy: {REMEDY}"
     return ""
+
+
+def _missing() -> list[str]:
+    return [program for program in PROGRAMS if shutil.which(program) is None]
+
+
+def enter_own_namespace() -> None:
+    """Go on in namespaces of our own where this machine isolates nodes there alone: the program starts anew in them.
+
+    It returns where nodes can be isolated already, and where the kernel lets nobody but root have namespaces. In them
+    there is no network but the lab's, and nobody else's programs reach it.
+    """
+    if not obstacle() or _missing() or os.environ.get(MOVED):
+        return
+    if any(_failure((*OWN_NAMESPACE, *probe)) for probe in PROBES[:2]):
+        return
+    sys.stdout.flush()
+    os.environ[MOVED] = "1"
+    os.execvp(OWN_NAMESPACE[0], [*OWN_NAMESPACE, sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # ourselves again
+
+
+def _failure(probe: Sequence[str]) -> str:
+    """Why a command fails; empty when it does not."""
+    tried = subprocess.run([word.format(os.getpid()) for word in probe], capture_output=True, text=True, check=False)
+    return (tried.stderr.strip() or f"{probe[0]} failed") if tried.returncode else ""
 
 
 class Isolation:

@@ -38,7 +38,8 @@ class LabOptions:
             everything whom they know: the roles that they come with take a third of their start.
         isolated: Whether each node has a network namespace of its own, as controllers of k0s are machines of their own:
             its etcd listens for clients on 127.0.0.1:2379 there alone, as all members advertise, with k0s's
-            certificates. Needs root or CAP_NET_ADMIN and CAP_SYS_ADMIN, trustme, and no `network`.
+            certificates. Needs root, or namespaces in which it has root's rights
+            (`etcd_handoff.lab.isolation.enter_own_namespace`), trustme, and no `network`.
         node_names: With `isolated`: names of the nodes, where they are not those of their members.
         hanging_disks: Whether the disks of etcd members can be made to hang; see `etcd_handoff.lab.disk`.
         forked: Whether processes are started by one that has imported the product, of which workers and our command

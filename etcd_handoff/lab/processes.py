@@ -7,31 +7,15 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from typing import IO, TYPE_CHECKING, Final, Protocol
 
+from etcd_handoff import tied_process
 from etcd_handoff.lab.waiting import ProcessError, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
-_TIED: Final = """
-import ctypes, os, signal, sys
-parent = int(sys.argv[1])
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-if os.getppid() != parent:
-    sys.exit(1)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
-"""Asks the kernel to kill us when our parent dies, then becomes the program.
-
-prctl's PR_SET_PDEATHSIG is kept across exec. A wrapper sets it, since `preexec_fn` can dead-lock in
-a process with threads. The parent may have died before the call: then it is not our parent any more. The
-kernel watches the thread that started us, so processes are started from the event loop's thread, never from
-a pool's. Elsewhere than on Linux a killed parent leaves its processes behind.
-"""
 LOG_TAIL_LINES: Final = 15
 READY_POLL_SECONDS: Final = 0.05
 """Each question costs the process that starts a handshake, of the time that it takes for its start."""
@@ -107,9 +91,8 @@ class Process:
             self._popen = self._spawn(output)
 
     def _spawn(self, output: IO[bytes]) -> Child:
-        tied = [sys.executable, "-I", "-S", "-c", _TIED, str(os.getpid()), *self.command]
         return subprocess.Popen(
-            tied,
+            tied_process.command(self.command),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

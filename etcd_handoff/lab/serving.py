@@ -1,15 +1,15 @@
-"""The certificate that API servers show in a lab without TLS between its other parts."""
+"""The certificate that API servers show where nobody has to check it."""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-AUTHORITY = "ca.crt"
-"""Name of the authority's file, for who wants to check the certificate."""
+AUTHORITY: Final = "apiserver-ca.crt"
+"""File beside the certificate, for who checks it all the same."""
 
 
 def flags(folder: Path) -> list[str]:
@@ -17,24 +17,24 @@ def flags(folder: Path) -> list[str]:
 
     An API server without one makes an RSA key and an authority, which takes a quarter of its start.
     """
-    issued = _issued()
-    if issued is None:
+    pems = _pems()
+    if pems is None:
         return []
-    authority, pair = issued
-    (folder / AUTHORITY).write_bytes(authority)
+    pem, authority = pems
     file = folder / "apiserver.pem"
-    file.write_bytes(pair)
+    file.write_bytes(pem)
+    (folder / AUTHORITY).write_bytes(authority)
     return [f"--tls-cert-file={file}", f"--tls-private-key-file={file}"]
 
 
 @cache
-def _issued() -> tuple[bytes, bytes] | None:
-    """An authority's certificate, and one with its key, the same for all labs of this process."""
+def _pems() -> tuple[bytes, bytes] | None:
+    """A certificate with its key, and its authority's certificate: the same for all labs of this process."""
     try:
         import trustme  # noqa: PLC0415  # a plain lab needs no trustme
     except ModuleNotFoundError:
         return None
     authority = trustme.CA()
-    leaf = authority.issue_cert("127.0.0.1", "localhost")
-    chain = b"".join(blob.bytes() for blob in leaf.cert_chain_pems)
-    return authority.cert_pem.bytes(), chain + leaf.private_key_pem.bytes()
+    issued = authority.issue_cert("127.0.0.1", "localhost")
+    own = b"".join([*(blob.bytes() for blob in issued.cert_chain_pems), issued.private_key_pem.bytes()])
+    return own, authority.cert_pem.bytes()

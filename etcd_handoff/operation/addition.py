@@ -1,26 +1,44 @@
-"""The steps of an addition: a learner is added, and promoted when it has started and is in sync.
+"""The steps of an addition: a learner is added, and promoted when it has started and is in sync; then it must work.
 
 Etcd gives no peer URL to two members, so an addition whose answer was lost is found again by its peer URLs. From then
-on the member's ID counts. A learner that nobody starts stays where it is: it has no vote and does no harm, but etcd
-takes no other learner beside it.
+on the member's ID counts. A learner that nobody starts stays where it is when the addition fails: it has no vote and
+does no harm, but etcd takes no other learner beside it. One whose addition is cancelled leaves (`withdrawal`).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.activity_io import AdditionInput
-from etcd_handoff.contract import AdditionRequest, AdditionResult, FailureType, HandoffState, Outcome, StepOutcome
-from etcd_handoff.operation import identity, join, observation, proposal, recording, texts
-from etcd_handoff.operation.commands import Activity, Failure
+from etcd_handoff.activity_io import AdditionInput  # noqa: TC001  # pydantic reads the field's type
+from etcd_handoff.contract import AdditionResult, FailureType, HandoffState, Outcome, StepOutcome
+from etcd_handoff.operation import (
+    failures,
+    gates,
+    identity,
+    join,
+    learner,
+    member_process,
+    observation,
+    proposal,
+    recording,
+    texts,
+    waiting,
+)
+from etcd_handoff.operation.commands import Activity, Failure, Until, Wait
+from etcd_handoff.operation.learner import AwaitSync
+from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
-from etcd_handoff.planning import AddLearner, Blocked, MemberPresent, PromoteLearner, Reason, Refused
+from etcd_handoff.planning import AddLearner, Blocked, PromoteLearner, Reason, Refused, unverified
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import StepResult, UpdateStatusResult
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.state import OperationState
-    from etcd_handoff.planning import Decision
+    from etcd_handoff.planning import Decision, MemberPresent
+
+CONNECTED_SECONDS: Final = 5.5
+"""How long the new voter must have worked before the addition ends: when the next member joins or leaves, etcd counts
+who has been connected for more than 5 s (etcd `server/etcdserver/server.go`, HealthInterval)."""
 
 
 class AddTarget(Activity):
@@ -48,12 +66,11 @@ def resolve(state: OperationState, view: ClusterView) -> OperationState | Blocke
     if state.pinned is None:
         if doubt := identity.doubt(state, view):
             return doubt
-        member = _wanted(state, view.cluster_id).member_in(view)
+        request, member = learner.request_of(state), learner.wanted(state, view.cluster_id).member_in(view)
         present = member is not None and bool(member.name) and not member.is_learner
-        target = identity.pinned_as(
-            view, member.id if member else "", _request(state).name, _request(state).peer_urls, present=present
-        )
-        return identity.pin(state, view, target)
+        target = identity.pinned_as(view, member.id if member else "", request.name, request.peer_urls, present=present)
+        own = state.whole is not None and target.member_id in state.whole.own
+        return identity.pin(state, view, target).with_joining(sent=own)
     member_id = state.pinned.member_id
     if member_id and observation.undoubted(state) and view.member(member_id) is None:
         text = (
@@ -66,43 +83,52 @@ def resolve(state: OperationState, view: ClusterView) -> OperationState | Blocke
 
 def goal(state: OperationState) -> MemberPresent:
     """What is wanted, for the planner."""
-    return _wanted(state, state.target.cluster_id)
+    return learner.wanted(state, state.target.cluster_id)
 
 
-def blocked(state: OperationState, decision: Blocked) -> OperationState:
-    """It waits, and says how to start the member when that is what it waits for."""
-    if decision.reason is Reason.LEARNER_NOT_STARTED and (settings := join.configuration(state)):
-        decision = Blocked(decision.reason, decision.seen, join.in_words(settings))
-    return state.blocked_by(decision)
+def blocked(state: OperationState, decision: Blocked) -> Decided | OperationState:
+    """It waits; when that is for the member's start, it starts it where it can, and says how to where it cannot."""
+    settings = join.configuration(state) if decision.reason is Reason.LEARNER_NOT_STARTED else {}
+    if settings and not gates.awaits_approval(state) and (start := member_process.starting(state, settings)):
+        return start
+    return member_process.told(learner.waits(state, decision))
 
 
 def decide(state: OperationState, step: object, now: float) -> Decided | OperationState:
     """The step that the planner has answered with; too many in a row are a reason to wait."""
     if state.steps_since_pause >= texts.STEPS_WITHOUT_PAUSE:
         return state.blocked_by(texts.unsettled(state.steps))
-    state = state.changed(steps_since_pause=state.steps_since_pause + 1)
+    if isinstance(step, AddLearner) and (look := member_process.before_adding(state, now)):
+        return look
+    state = learner.noted(state.changed(steps_since_pause=state.steps_since_pause + 1))
+    if isinstance(step, PromoteLearner) and not state.joining.in_sync:
+        return learner.confirm(state)
     if observation.wants_entry_first(state):
         return observation.look(state, now, before_change=True)
-    state = state.changed(in_flight=True)
     if isinstance(step, AddLearner):
         doing = f"adding {state.label} as a learner through {state.label_of(step.via_id)}"
-        node = state.node_for(step.via_id)
-        return Decided(state.showing(HandoffState.ADDING, doing), AddTarget(ask=_ask(state), node=node, summary=doing))
+        state = state.changed(in_flight=True).with_joining(sent=True)  # from here on one may be there that is ours
+        command = AddTarget(ask=learner.ask(state), node=state.node_for(step.via_id), summary=doing)
+        return Decided(state.showing(HandoffState.ADDING, doing), command)
     if isinstance(step, PromoteLearner):
         doing = f"promoting {state.label} through {state.label_of(step.via_id)}"
-        command = PromoteTarget(ask=_ask(state), node=state.node_for(step.via_id), summary=doing)
-        return Decided(state.showing(HandoffState.PROMOTING, doing), command)
+        promote = PromoteTarget(ask=learner.ask(state), node=state.node_for(step.via_id), summary=doing)
+        return Decided(state.changed(in_flight=True).showing(HandoffState.PROMOTING, doing), promote)
     msg = f"{step} is no step of an addition"
     raise TypeError(msg)
 
 
-def applied(state: OperationState, command: Activity, report: StepResult, now: float) -> OperationState:  # noqa: ARG001  # both steps end alike
-    """The state after an attempt to add the learner, or to promote it."""
+def applied(state: OperationState, command: Activity, report: StepResult, now: float) -> OperationState:
+    """The state after an attempt to add the learner or to promote it, or after it was waited for."""
+    if isinstance(command, AwaitSync):
+        return _awaited(state, report, now)
     step = report.step
     done = step.outcome in (StepOutcome.ADDED, StepOutcome.PROMOTED)
     # A second attempt may come after one that has proposed it and could not say so.
     may_be_pending = not done and (report.proposed or step.attempts > 1)
     state = proposal.ended(state.with_step(step), now, may_be_pending=may_be_pending)
+    if isinstance(command, AddTarget) and not done and state.pending_since is None:
+        state = state.with_joining(sent=False)
     if done:
         state = state.changed(pending_since=None)
     if report.added_id and not state.target.member_id:
@@ -113,6 +139,38 @@ def applied(state: OperationState, command: Activity, report: StepResult, now: f
     if step.outcome == StepOutcome.LOCKED:
         return state.blocked_by(texts.locked(step.note))
     return state
+
+
+def _awaited(state: OperationState, report: StepResult, now: float) -> OperationState:
+    """The state after the learner was waited for, which may have been in place of a pause."""
+    merged, paused = state.view is not None and state.view.merged, state.blocked is not None
+    state = state.with_step(report.step, instead_of_last=paused)
+    state = waiting.paused(state, now) if paused else state
+    if report.view is not None and not merged:
+        state = observation.seen(state, report.view).changed(look_due=LookDue.NO)
+    else:
+        state = state.changed(look_due=LookDue.PATIENT)
+    return state.with_joining(in_sync=report.step.outcome == StepOutcome.IN_SYNC)
+
+
+def done(state: OperationState, now: float) -> Decided | OperationState:
+    """It ends once the new voter has worked for a while: it is in every list, and answers linearizable reads itself."""
+    member = learner.member_of(state)
+    if state.target.present or member is None or state.view is None:
+        return state.finishing()
+    problem = unverified(state.view, member)
+    if problem is not None:
+        if state.cancel_requested:
+            state = state.with_joining(works_since=None)
+            return state.failing(failures.blocked_too_long(problem, 0, state.request.noun))
+        return state.blocked_by(problem)
+    since = now if state.joining.works_since is None else state.joining.works_since
+    state = state.with_joining(works_since=since)
+    if (seconds := since + CONNECTED_SECONDS - now) <= 0:
+        return state.finishing()
+    doing = f"{state.label} has a vote; making sure that it works for {CONNECTED_SECONDS:g} s"
+    wait = Wait(until=Until.TIME, seconds=seconds, summary="until etcd counts the new voter as connected")
+    return Decided(state.showing(HandoffState.VERIFYING, doing), wait)
 
 
 def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
@@ -127,14 +185,15 @@ def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
         ]
     if isinstance(decision, AddLearner | PromoteLearner):
         lines.append(f"promote {state.label} through {state.label_of(decision.via_id)}")
+        lines.append(f"make sure that {state.label} works as a voter for {CONNECTED_SECONDS:g} s")
     return (*lines, f"record Joined=True on the EtcdMember of {state.label}")
 
 
 def is_reached(state: OperationState) -> bool:
-    """The last view, which nothing contradicts, shows the member with a vote."""
-    view = observation.undoubted(state)
-    member = view.member(state.pinned.member_id) if view and state.pinned else None
-    return member is not None and bool(member.name) and not member.is_learner
+    """The last view, which nothing contradicts, shows the member with a vote, and it has been seen to work."""
+    member = learner.member_of(state) if observation.undoubted(state) else None
+    votes = member is not None and bool(member.name) and not member.is_learner
+    return votes and (state.joining.works_since is not None or state.target.present)
 
 
 def remains(state: OperationState) -> str:
@@ -144,14 +203,16 @@ def remains(state: OperationState) -> str:
     member_id = state.pinned.member_id if state.pinned else ""
     if not member_id or (state.view is not None and state.view.member(member_id) is None):
         return ""
-    return (
-        f"learner {member_id} stays in the cluster without a vote: `etcd-handoff remove {member_id}` takes it out, and"
-        " an addition that is started again goes on with it"
-    )
+    takes_out = f"`etcd-handoff remove {member_id}` takes it out, and an addition that is started again goes on with it"
+    if state.joining.has_vote:
+        return f"{state.label} ({member_id}) has a vote, and was not seen to work with it: {takes_out}"
+    return f"learner {member_id} stays in the cluster without a vote: {takes_out}"
 
 
 def cancelled(state: OperationState) -> str:
     """What is true of an addition that was cancelled, in words."""
+    if state.ending is not None and state.ending.taken_out:
+        return f"cancelled before {state.label} had a vote; its learner {state.target.member_id} is out again"
     left = remains(state)
     return f"cancelled before {state.label} had a vote" + (f"; {left}" if left else "")
 
@@ -169,31 +230,12 @@ def result(state: OperationState, outcome: Outcome | None, recorded: UpdateStatu
         outcome: How it ended; None for what follows from the state.
         recorded: How it was recorded.
     """
-    fields = {**recording.result_fields(state, recorded), "peer_urls": _request(state).peer_urls}
+    fields = {**recording.result_fields(state, recorded), "peer_urls": learner.request_of(state).peer_urls}
     return AdditionResult(
-        outcome=outcome or (Outcome.ALREADY_PRESENT if state.target.present else Outcome.ADDED), **fields
-    )
-
-
-def _request(state: OperationState) -> AdditionRequest:
-    if not isinstance(state.request, AdditionRequest):
-        msg = f"{state.request} asks for no addition"
-        raise TypeError(msg)
-    return state.request
-
-
-def _wanted(state: OperationState, cluster_id: str) -> MemberPresent:
-    request, seen = _request(state), state.binding
-    return MemberPresent(cluster_id, request.name, request.peer_urls, seen.term, seen.raft_index)
-
-
-def _ask(state: OperationState) -> AdditionInput:
-    wanted = goal(state)
-    return AdditionInput(
-        **dict(observation.change_input(state)),
-        name=wanted.name,
-        peer_urls=wanted.peer_urls,
-        learner_id=state.target.member_id,
+        outcome=outcome or (Outcome.ALREADY_PRESENT if state.target.present else Outcome.ADDED),
+        snapshot=state.snapshot,
+        join_configuration=join.planned(state) if outcome is Outcome.PLANNED else state.joining.settings,
+        **fields,
     )
 
 

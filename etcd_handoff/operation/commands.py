@@ -11,9 +11,11 @@ from typing import ClassVar
 
 from etcd_handoff.activity_io import (
     AwaitElectionInput,
+    CheckHashInput,
     CheckLeaderInput,
     FindResourceInput,
     LeaveInput,
+    SeeDepartedInput,
     StepInput,
     UpdateStatusInput,
 )
@@ -92,9 +94,24 @@ class FindResource(Activity):
 
 
 class CheckHash(Activity):
-    """Compare the members' data; the result is a `StepResult`."""
+    """Compare the members' data, or hash one member's; the result is a `StepResult`."""
 
-    ask: StepInput
+    ask: CheckHashInput
+
+
+class HashThroughNodes(Message):
+    """Hash members' data through the workers of their own nodes.
+
+    The result is a tuple of a `StepResult` or a `StepFailure` for each member. It is a lone one, of all members that
+    one worker reaches, in a run that began before nodes were asked for hashes.
+
+    Attributes:
+        checks: The hashes, side by side, one for each member.
+        whole: What such a run does instead.
+    """
+
+    checks: tuple[CheckHash, ...]
+    whole: CheckHash
 
 
 class TakeSnapshot(Activity):
@@ -152,6 +169,12 @@ class WriteStatus(Activity):
     most_seconds: float
 
 
+class SeeDeparted(Activity):
+    """See whether the etcd of a member that is out still runs; the result is a `SeeDepartedResult`."""
+
+    ask: SeeDepartedInput
+
+
 class DescribeWorker(Message):
     """Ask this worker what it knows of the cluster profile; the result is a `WorkerInfo`."""
 
@@ -177,6 +200,7 @@ class Until(StrEnum):
     APPROVAL = "approval"
     TURN = "turn"
     RECHECK = "recheck"
+    RESUME = "resume"
 
 
 class Wait(Message):
@@ -235,7 +259,8 @@ class StepFailure:
         kind: Type of the failure, one of the contract's or another; empty when no attempt has answered.
         text: What is known about the cause.
         attempts: How many attempts there were, as far as the last one has said so.
-        taken: A worker has taken an attempt.
+        taken: A worker has taken the last attempt.
+        tried: A worker has taken any attempt; if none has, nothing was done.
     """
 
     step: str
@@ -243,9 +268,10 @@ class StepFailure:
     text: str
     attempts: int = 1
     taken: bool = True
+    tried: bool = True
 
 
-Effect = Activity | LookThroughNodes | DescribeWorker | AskQueue | Wait | HandRecordOver
+Effect = Activity | LookThroughNodes | HashThroughNodes | DescribeWorker | AskQueue | Wait | HandRecordOver
 """Commands that have a result."""
 End = Finish | Fail | Cancel
 """Commands after which there is nothing to do."""

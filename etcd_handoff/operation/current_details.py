@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.contract import Progress
 from etcd_handoff.operation import join
+from etcd_handoff.operation.remedies import command, remedies
 from etcd_handoff.planning import warnings
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import Target
     from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.operation.remedies import Remedy
     from etcd_handoff.operation.state import OperationState
 
 
@@ -19,10 +21,11 @@ def progress(state: OperationState) -> Progress:
     return Progress(
         state=state.handoff_state,
         cluster=state.request.cluster,
-        member=state.request.subject,
+        member=state.asked.subject,
         member_id=state.pinned.member_id if state.pinned else "",
         doing=state.doing,
         waiting_for=state.waiting_for,
+        part=state.whole.part.words if state.whole and state.whole.part else "",
         point_of_no_return=state.point_of_no_return,
         join_configuration=join.configuration(state),
         steps=state.steps,
@@ -32,10 +35,14 @@ def progress(state: OperationState) -> Progress:
 
 def details(state: OperationState) -> str:
     """The page: what is happening, why, the members, the steps so far."""
-    request, view = state.request, state.view
+    request, view = state.asked, state.view
     lines = [f"### {request.summary}", "", f"**{state.handoff_state}**: {state.doing}"]
+    if state.whole and state.whole.part:
+        lines[1:1] = ["", f"**{state.whole.part.words.capitalize()}**"]
     if state.waiting_for:
         lines += ["", f"**Goes on when:** {state.waiting_for}"]
+    if can_do := remedies(state.handoff_state, final=state.change_pending, waits=bool(state.waiting_for)):
+        lines += ["", "**What you can do**", "", *(_remedy(state, remedy) for remedy in can_do)]
     if request.reason:
         lines += ["", f"**Reason given:** {request.reason}"]
     if state.point_of_no_return:
@@ -55,6 +62,13 @@ def details(state: OperationState) -> str:
             for s in state.steps
         ]
     return "\n".join(lines)
+
+
+def _remedy(state: OperationState, remedy: Remedy) -> str:
+    """One bullet: the command to copy, and the update that does the same."""
+    asked = state.asked
+    text = f"- {remedy.purpose}: `{command(remedy.name, asked.cluster, asked.subject, asked.start_id)}`"
+    return f"{text}, or {remedy.update}" if remedy.update else text
 
 
 def _members(view: ClusterView, pinned: Target | None, moves: str) -> list[str]:

@@ -1,10 +1,12 @@
 """How a removal ends: the truth is recorded, by it or by a workflow that goes on after it, and the result told.
 
-    Withdraw   the order to k0s, where there is one
+    Withdraw   the order to k0s, where there is one; of an addition that was cancelled its own learner
+    TakeOut    that learner leaves
     Settle     wait until etcd has given up what was proposed
     Look       the last look
     Judge      whether the member is out after all, and what to write
     Record     write the EtcdMember, in calls that grow longer
+    See        whether the member's etcd still runs, on a node of k0s's
     Tell       the result, or the failure
 
 A removal whose member is out begins with Record.
@@ -16,7 +18,17 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.activity_io import UpdateStatusResult
 from etcd_handoff.contract import FailureType, HandoffState, Outcome
-from etcd_handoff.operation import failures, leave, observation, proposal, recording, strategy, texts
+from etcd_handoff.operation import (
+    departed,
+    failures,
+    observation,
+    parts,
+    proposal,
+    recording,
+    strategy,
+    texts,
+    withdrawal,
+)
 from etcd_handoff.operation.commands import Cancel, DescribeWorker, Fail, Failure, Finish, Until, Wait
 from etcd_handoff.operation.phases import Ending, EndPhase, LeaveStep
 from etcd_handoff.operation.state import Decided
@@ -29,19 +41,23 @@ if TYPE_CHECKING:
 
 def decide(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
     """What is next until it has ended."""
+    following: Decided | OperationState
     match end.phase:
-        case EndPhase.WITHDRAW:
-            return leave.withdraw(state.at_end(phase=EndPhase.SETTLE))
+        case EndPhase.WITHDRAW | EndPhase.TAKE_OUT:
+            following = withdrawal.decide(state, end, now)
         case EndPhase.SETTLE:
-            return _settle(state, now)
+            following = _settle(state, now)
         case EndPhase.LOOK:
-            return observation.look(state.at_end(phase=EndPhase.JUDGE), now, patient=True)
+            following = observation.look(state.at_end(phase=EndPhase.JUDGE), now, patient=True)
         case EndPhase.JUDGE:
-            return _judge(state, end)
+            following = _judge(state, end)
         case EndPhase.RECORD:
-            return recording.decide(state, end, now)
+            following = recording.decide(state, end, now)
+        case EndPhase.SEE:
+            following = departed.decide(state)
         case EndPhase.TELL:
-            return _tell_failure(state, end.failure, end) if end.failure else _tell(state, end, now)
+            following = _tell_failure(state, end.failure, end) if end.failure else _tell(state, end, now)
+    return following
 
 
 def cancelled(state: OperationState) -> OperationState:
@@ -80,9 +96,12 @@ def _judge(state: OperationState, end: Ending) -> Decided | OperationState:
     if strategy.of(state).is_reached(state) and (failure or end.proposed) and state.pinned is not None:
         return state.finishing()
     if failure is None:
-        return Decided(state.showing(HandoffState.FAILED, strategy.of(state).cancelled(state)), Cancel())
+        left = parts.half_done(state.whole) if state.whole and state.whole.part else ""
+        text = f"{strategy.of(state).cancelled(state)}{parts.put_off(state)}{left}"
+        return Decided(state.showing(HandoffState.FAILED, text), Cancel())
     waited = failure.kind == FailureType.BLOCKED_TOO_LONG and state.view is not None and not state.request.dry_run
-    if state.request.adds:  # it is told alone: nobody reads the EtcdMember of a member that has not joined
+    # It is told alone: nobody reads the EtcdMember of a member that has not joined; between two parts all is written.
+    if state.request.adds or state.request.of_parts:
         left = strategy.of(state).remains(state)
         return _fail(state, Failure(failure.kind, f"{failure.text}; {left}" if left else failure.text))
     if state.pinned is None or not (end.proposed or waited):
@@ -98,6 +117,7 @@ def _judge(state: OperationState, end: Ending) -> Decided | OperationState:
 def _fail(state: OperationState, failure: Failure) -> Decided:
     if state.traits is None:
         return Decided(state, DescribeWorker(cluster=state.request.cluster))
+    failure = parts.failed(state, failure)
     refused = failure.kind in (FailureType.REMOVAL_REFUSED, FailureType.CHANGE_REFUSED, FailureType.UNKNOWN_MEMBER)
     state = state.showing(HandoffState.REFUSED if refused else HandoffState.FAILED, failure.text)
     return Decided(state, Fail(failure))
@@ -109,8 +129,8 @@ def _tell_failure(state: OperationState, failure: Failure, end: Ending) -> Decid
     return _fail(state, failures.ended(failure, pending=state.pending_since is not None, unwritten=unwritten))
 
 
-def _tell(state: OperationState, end: Ending, now: float) -> Decided:
-    """The result; before it, whether the members that remain commit anything, where nothing could be recorded."""
+def _tell(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
+    """The result, or the next part; where nothing could be recorded, whether the others commit anything before it."""
     recorded = end.recorded
     if recorded is None:
         msg = "the status is to be recorded before the result is told"
@@ -122,4 +142,5 @@ def _tell(state: OperationState, end: Ending, now: float) -> Decided:
         recorded = recorded.model_copy(update={"note": note})
     written = "its EtcdMember says so" if recorded.recorded else recorded.note
     state = state.showing(HandoffState.DONE, strategy.of(state).ended(state, written))
-    return Decided(state, Finish(result=strategy.of(state).result(state, None, recorded)))
+    result = strategy.of(state).result(state, None, recorded)
+    return parts.ended(state, result) if state.whole else Decided(state, Finish(result=result))

@@ -1,4 +1,7 @@
-"""Why an operation fails, in words: each function makes one of the contract's failures. Pure."""
+"""Why an operation fails, in words: each function makes one of the contract's failures. Pure.
+
+What to do stands before what was seen, which may be long: lists and pages cut a text at its end.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ SAFE_BEFORE_PINNED: Final = frozenset({FailureType.UNKNOWN_CLUSTER, FailureType.
 
 def refusal(refused: Refused, kind: FailureType = FailureType.REMOVAL_REFUSED) -> Failure:
     """The contract's failure for what will never be safe."""
-    text = f"{refused.reason}: {refused.seen}; {refused.remedy}"
+    text = f"{refused.reason}: {refused.remedy}. Seen: {refused.seen}"
     return Failure(kind, text)
 
 
@@ -36,10 +39,11 @@ def failed_step(kind: str, text: str, *, pinned: bool) -> Failure | None:
     return Failure(kind, text)
 
 
-def inconsistent(note: str) -> Failure:
+def inconsistent(note: str, *, adds: bool = False) -> Failure:
     """The contract's failure for members that do not hold the same data."""
-    text = f"{Reason.DATA_INCONSISTENT}: the members' data differ at {note}; find the sick member before one leaves"
-    return Failure(FailureType.REMOVAL_REFUSED, text)
+    before = "another one copies them" if adds else "one leaves"
+    text = f"{Reason.DATA_INCONSISTENT}: the members' data differ at {note}; find the sick member before {before}"
+    return Failure(FailureType.CHANGE_REFUSED if adds else FailureType.REMOVAL_REFUSED, text)
 
 
 def no_leave(note: str) -> Failure:
@@ -60,8 +64,8 @@ def taken_back(resource: str, manager: str) -> Failure:
 def blocked_too_long(blocked: Blocked, waited_seconds: float, noun: str = "removal") -> Failure:
     """The contract's failure for what did not pass by itself."""
     text = (
-        f"{blocked.reason}: {blocked.seen}; waited {waited_seconds:g} s for: {blocked.unblocks}. "
-        f"Start the {noun} again when that has happened"
+        f"{blocked.reason}: waited {waited_seconds:g} s for: {blocked.unblocks}; start the {noun} again when that has"
+        f" happened. Seen: {blocked.seen}"
     )
     return Failure(FailureType.BLOCKED_TOO_LONG, text, short=f"{blocked.reason}: {blocked.seen}")
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.contract import FailureType, HandoffState, RemovalRequest, StepOutcome
-from etcd_handoff.operation import failures, texts
-from etcd_handoff.operation.commands import CheckHash, Failure, TakeSnapshot, Until, Wait
+from etcd_handoff.activity_io import StepResult
+from etcd_handoff.contract import CheckedRequest, FailureType, HandoffState, StepOutcome
+from etcd_handoff.operation import failures, node_hashes, texts
+from etcd_handoff.operation.commands import Failure, TakeSnapshot, Until, Wait
 from etcd_handoff.operation.observation import act_input
-from etcd_handoff.operation.phases import LookDue
+from etcd_handoff.operation.phases import Hashing, LookDue
 from etcd_handoff.operation.state import Decided
 
 if TYPE_CHECKING:
-    from etcd_handoff.activity_io import StepResult
+    from collections.abc import Sequence
+
+    from etcd_handoff.operation.commands import StepFailure
     from etcd_handoff.operation.state import OperationState
 
 GATES_LAST_SECONDS: Final = 3600.0
@@ -20,15 +23,17 @@ GATES_LAST_SECONDS: Final = 3600.0
 
 
 def lapsed(state: OperationState, now: float) -> OperationState:
-    """What was made sure of an hour ago is made sure of again; an approval stays."""
-    if state.gates_passed_at is None or now - state.gates_passed_at <= GATES_LAST_SECONDS:
+    """What was made sure of an hour ago is made sure of again, unless a change has begun; an approval stays."""
+    if state.joining.sent or state.gates_passed_at is None or now - state.gates_passed_at <= GATES_LAST_SECONDS:
         return state
     return state.changed(gates_passed_at=None, snapshot="")
 
 
 def awaits_approval(state: OperationState) -> bool:
     """Whether somebody has to approve first; others may have their turn meanwhile."""
-    return state.request.require_approval and state.approval is None and state.gates_passed_at is None
+    traits = state.traits
+    wanted = state.request.require_approval or (traits is not None and traits.require_approval)
+    return wanted and state.approval is None and state.gates_passed_at is None
 
 
 def await_approval(state: OperationState) -> Decided:
@@ -42,29 +47,43 @@ def approved(state: OperationState) -> OperationState:
     return state.changed(look_due=LookDue.PATIENT)
 
 
-def passes(state: OperationState) -> Decided | None:
+def has_checks(state: OperationState) -> bool:
+    """Whether something is to be made sure of that was not within the hour."""
+    return state.gates_passed_at is None and (_wants_hash_check(state) or _wants_snapshot(state))
+
+
+def passes(state: OperationState) -> Decided | OperationState | None:
     """What is to be made sure of next; None when nothing was asked for, or all of it is done."""
-    request = state.request
-    if state.gates_passed_at is not None or not isinstance(request, RemovalRequest):
+    if state.gates_passed_at is not None:
         return None
     checking = state.showing(HandoffState.CHECKING, "making sure that it may begin")
-    if request.hash_check and not state.hash_checked:
-        return Decided(checking, CheckHash(ask=act_input(state), summary="do all members hold the same data?"))
-    if request.snapshot and not state.snapshot:
+    if _wants_hash_check(state) and not state.hash_checked:
+        return node_hashes.decide(checking)
+    if _wants_snapshot(state) and not state.snapshot:
         ask = act_input(state)
         return Decided(checking, TakeSnapshot(ask=ask, node=state.staying_node, summary="store a snapshot first"))
     return None
 
 
-def hash_checked(state: OperationState, report: StepResult, now: float) -> OperationState:
-    """The state after a hash check."""
-    step = report.step
-    state = state.with_step(step)
-    if step.outcome == StepOutcome.INCONSISTENT:
-        return state.failing(failures.inconsistent(step.note))
-    if step.outcome != StepOutcome.CONSISTENT:
-        return state.blocked_by(texts.hash_unknown(step.note))
-    return _passed(state.changed(hash_checked=True), now)
+def _wants_hash_check(state: OperationState) -> bool:
+    """The request or the profile of the cluster wants it."""
+    request, traits = state.request, state.traits
+    return isinstance(request, CheckedRequest) and (request.hash_check or (traits is not None and traits.hash_check))
+
+
+def _wants_snapshot(state: OperationState) -> bool:
+    request, traits = state.request, state.traits
+    return isinstance(request, CheckedRequest) and (request.snapshot or (traits is not None and traits.snapshot))
+
+
+def hashed(
+    state: OperationState, result: StepResult | Sequence[StepResult | StepFailure], now: float
+) -> OperationState:
+    """The state after one worker has compared all members, or nodes have hashed theirs."""
+    if isinstance(result, StepResult):
+        return _compared(state, result, now)
+    answer = node_hashes.answered(state, result)
+    return _compared(state, answer, now) if isinstance(answer, StepResult) else answer
 
 
 def snapshot_taken(state: OperationState, report: StepResult, now: float) -> OperationState:
@@ -78,8 +97,18 @@ def snapshot_taken(state: OperationState, report: StepResult, now: float) -> Ope
     return _passed(state.changed(snapshot=step.note), now)
 
 
+def _compared(state: OperationState, report: StepResult, now: float) -> OperationState:
+    step = report.step
+    state = state.with_step(step)
+    if step.outcome == StepOutcome.INCONSISTENT:
+        return state.failing(failures.inconsistent(step.note, adds=state.request.adds))
+    if step.outcome != StepOutcome.CONSISTENT:
+        return state.blocked_by(texts.hash_unknown(step.note))
+    return _passed(state.changed(hash_checked=True, hashing=Hashing()), now)
+
+
 def _passed(state: OperationState, now: float) -> OperationState:
     """Once all is made sure of, the cluster is looked at again."""
-    if isinstance(state.request, RemovalRequest) and state.request.snapshot and not state.snapshot:
+    if _wants_snapshot(state) and not state.snapshot:
         return state
     return state.changed(gates_passed_at=now, hash_checked=False, look_due=LookDue.QUICK)

@@ -51,9 +51,9 @@ def decide(state: OperationState, view: ClusterView) -> Decided | OperationState
     elif isinstance(fit, Ambiguous):
         target = failures.ambiguous(state.request.subject, fit)
     elif state.resource is None:
-        return _find(state)
+        return find(state)
     else:
-        target = _remembered(state, state.resource, view, fit)
+        target = remembered(state, state.resource, view, fit)
         if isinstance(target, Target) and not target.present:
             departed = (target.member_id,)
     if found := doubt(state, view, departed):
@@ -87,7 +87,8 @@ def pinned_as(
     )
 
 
-def _find(state: OperationState) -> Decided:
+def find(state: OperationState) -> Decided:
+    """Ask whether an EtcdMember remembers a member that no list shows."""
     member = state.request.subject
     return Decided(
         state,
@@ -99,7 +100,7 @@ def _find(state: OperationState) -> Decided:
     )
 
 
-def _remembered(
+def remembered(
     state: OperationState, resource: FindResourceResult, view: ClusterView, fit: NotFound
 ) -> Target | Failure:
     """The member that no list shows, as its EtcdMember remembers it."""

@@ -28,11 +28,32 @@ def configuration(state: OperationState) -> dict[str, str]:
     member = view.member(state.pinned.member_id)
     if member is None or member.name:
         return {}
+    return environment(view, request.name, request.peer_urls, member.id)
+
+
+def planned(state: OperationState) -> dict[str, str]:
+    """The same for a member that is not added yet, as it would be now; nothing for one that has started."""
+    request, view = state.request, state.view
+    if not isinstance(request, AdditionRequest) or view is None:
+        return {}
+    member_id = state.pinned.member_id if state.pinned else ""
+    return configuration(state) if member_id else environment(view, request.name, request.peer_urls)
+
+
+def environment(view: ClusterView, name: str, peer_urls: tuple[str, ...], member_id: str = "") -> dict[str, str]:
+    """What etcd is to be started with as a member of this name and these peer URLs.
+
+    Args:
+        view: The members.
+        name: Name that the member will have.
+        peer_urls: All its peer URLs.
+        member_id: Its ID in `view`; empty when it is not listed yet.
+    """
     return {
-        "ETCD_NAME": request.name,
-        "ETCD_INITIAL_CLUSTER": _initial_cluster(view, member.id, request.name),
+        "ETCD_NAME": name,
+        "ETCD_INITIAL_CLUSTER": _initial_cluster(view, member_id, name, peer_urls),
         "ETCD_INITIAL_CLUSTER_STATE": "existing",
-        "ETCD_INITIAL_ADVERTISE_PEER_URLS": ",".join(request.peer_urls),
+        "ETCD_INITIAL_ADVERTISE_PEER_URLS": ",".join(peer_urls),
     }
 
 
@@ -42,7 +63,7 @@ def in_words(settings: dict[str, str]) -> str:
     return f"start etcd with {given} and an empty data directory"
 
 
-def _initial_cluster(view: ClusterView, member_id: str, name: str) -> str:
+def _initial_cluster(view: ClusterView, member_id: str, name: str, peer_urls: tuple[str, ...]) -> str:
     """All members with their peer URLs.
 
     A member that joins compares peer URLs and how many members there are, and not the others' names. Members of one
@@ -51,5 +72,6 @@ def _initial_cluster(view: ClusterView, member_id: str, name: str) -> str:
     """
     known = Counter([name, *(m.name for m in view.members if m.id != member_id)])
     names = {m.id: m.name if known[m.name] == 1 and SAFE_NAME.fullmatch(m.name) else m.id for m in view.members}
-    names[member_id] = name
-    return ",".join(f"{names[m.id]}={url}" for m in view.members for url in m.peer_urls)
+    others = [(names[m.id], url) for m in view.members if m.id != member_id for url in m.peer_urls]
+    own = [(name, url) for url in peer_urls]
+    return ",".join(f"{one}={url}" for one, url in (*others, *own))

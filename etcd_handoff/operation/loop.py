@@ -9,15 +9,23 @@ concern has its own module:
     identity      who is meant
     observation   looking, and what is learned from a look
     node_looks    looks through the workers of other nodes
+    node_hashes   hashes of members that those workers alone reach
     gates         approval, hash check, snapshot
     queueing      the turn to change the cluster
     removal       the steps of a removal: transfer, election, removal
     addition      the steps of an addition: learner, promotion
+    membership    the parts of a larger change: which addition or removal is next
     strategy      which of these two it is
+    member_process
+                  the etcd process on the member's node
     leave         the order to k0s, where k0s removes members
+    learner       how far the learner of an addition has come
     waiting       pauses, and giving up
+    withdrawal    a learner leaves again whose addition was cancelled
+    pausing       holding it until somebody lets it go on
     ending        cancelling, failing, the result
     recording     writing the EtcdMember
+    departed      what still runs of a member that is out
 
 Another operation has its own goal, its own steps beside `removal` and `addition`, and shares the rest.
 """
@@ -27,19 +35,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.operation import (
+    departed,
     ending,
+    failed_steps,
     failures,
     gates,
     identity,
     leave,
+    member_process,
+    membership,
     node_looks,
     observation,
-    proposal,
+    pausing,
     queueing,
     recording,
     strategy,
     texts,
     waiting,
+    withdrawal,
 )
 from etcd_handoff.operation.commands import (
     Activity,
@@ -48,18 +61,22 @@ from etcd_handoff.operation.commands import (
     DescribeWorker,
     FindResource,
     HandRecordOver,
+    HashThroughNodes,
     LookThroughNodes,
     Observe,
     ReadLeave,
     RequestLeave,
+    SeeDeparted,
     StepFailure,
     TakeSnapshot,
     Until,
     Wait,
     WriteStatus,
 )
+from etcd_handoff.operation.member_process import PreflightMember, StartMember
 from etcd_handoff.operation.phases import LeaveStep, LookDue
 from etcd_handoff.operation.state import Decided, OperationState
+from etcd_handoff.operation.withdrawal import TakeLearnerOut
 from etcd_handoff.planning import Blocked, Done, Refused, plan
 
 if TYPE_CHECKING:
@@ -89,6 +106,8 @@ def decide(state: OperationState, now: float) -> Decided:
 
 def _decide(state: OperationState, now: float) -> Decided | OperationState:
     """A command, or the state after something that needs none."""
+    if state.held and state.half_look is None:
+        return pausing.decide(state)
     return _under_way(state, now) or _afresh(state, now)
 
 
@@ -113,7 +132,7 @@ def _afresh(state: OperationState, now: float) -> Decided | OperationState:
         return observation.look(state, now, patient=state.look_due is LookDue.PATIENT)
     if state.traits is None:
         return Decided(state, DescribeWorker(cluster=state.request.cluster))
-    if state.cancel_requested and not state.point_of_no_return:
+    if state.cancel_requested and not state.point_of_no_return and not membership.is_complete(state):
         return ending.cancelled(state)  # it came too late at first, and nothing has come of the proposal
     if state.view is None:
         known = state.absent and not state.request.dry_run  # what has left once is out for good
@@ -133,13 +152,19 @@ def _plan(state: OperationState, view: ClusterView, now: float) -> Decided | Ope
 
 def _follow(state: OperationState, decision: Decision, now: float) -> Decided | OperationState:
     """What the planner's decision means for the operation."""
+    waits = isinstance(decision, Blocked | Refused)
+    other = membership.reconsidered(state, state.view, waits=waits) if state.view else None
+    if other is not None and not isinstance(decision, Done):
+        return other
     if isinstance(decision, Refused):
         return state.failing(failures.refusal(decision, strategy.of(state).REFUSAL))
     if state.request.dry_run:
         return ending.planned(state, decision)
     if isinstance(decision, Blocked):
         return strategy.of(state).blocked(state, decision)
-    return state.finishing() if isinstance(decision, Done) else _advance(state, decision, now)
+    if isinstance(decision, Done):
+        return strategy.of(state).done(state, now)
+    return _advance(state, decision, now)
 
 
 def _advance(state: OperationState, step: object, now: float) -> Decided | OperationState:
@@ -147,8 +172,8 @@ def _advance(state: OperationState, step: object, now: float) -> Decided | Opera
     state = gates.lapsed(state, now)
     if gates.awaits_approval(state):
         return gates.await_approval(state)
-    if not state.holds_turn:
-        return queueing.acquire(state)
+    if not state.holds_turn and (gates.has_checks(state) or not state.request.of_parts):
+        return queueing.acquire(state)  # a part takes its turn itself, once it has something to change
     return gates.passes(state) or strategy.of(state).decide(state, step, now)
 
 
@@ -162,7 +187,7 @@ def apply(state: OperationState, command: Effect, result: Any, now: float) -> Op
         now: Workflow time in seconds.
     """
     if isinstance(result, StepFailure):
-        return _failed(state, command, result, now)
+        return failed_steps.after(state, command, result, now)
     match command:
         case Observe():
             after = node_looks.looked(state, command, result, now)
@@ -172,8 +197,8 @@ def apply(state: OperationState, command: Effect, result: Any, now: float) -> Op
             after = identity.resource_found(state, result)
         case DescribeWorker():
             after = state.changed(traits=result)
-        case CheckHash():
-            after = gates.hash_checked(state, result, now)
+        case CheckHash() | HashThroughNodes():
+            after = gates.hashed(state, result, now)
         case TakeSnapshot():
             after = gates.snapshot_taken(state, result, now)
         case AskQueue():
@@ -192,10 +217,16 @@ def _acted(state: OperationState, command: Activity | HandRecordOver, result: An
             after = leave.read(state, result)
         case RequestLeave():
             after = leave.requested(state, result)
+        case PreflightMember() | StartMember():
+            after = member_process.applied(state, command, result, now)
         case WriteStatus():
             after = recording.written(state, result)
+        case SeeDeparted():
+            after = departed.seen(state, result)
         case HandRecordOver():
             after = recording.handed_over(state, command, now)
+        case TakeLearnerOut():
+            after = withdrawal.tried(state, result)
         case _:
             after = strategy.of(state).applied(state, command, result, now)
     return after
@@ -209,28 +240,7 @@ def _waited(state: OperationState, until: Until, now: float) -> OperationState:
             return queueing.waited(state)
         case Until.RECHECK:
             return waiting.paused(state, now)
+        case Until.RESUME:
+            return pausing.resumed(state)
         case Until.TIME:
-            return recording.rested(state)
-
-
-def _failed(state: OperationState, command: Effect, failure: StepFailure, now: float) -> OperationState:
-    """The state after an activity has failed in all its attempts: it is waited for like anything else."""
-    if isinstance(command, WriteStatus):
-        return recording.not_written(state, failure, now)
-    if isinstance(command, Observe):
-        state = state.changed(view=None)  # what was seen before is no word on what is true now
-    if isinstance(command, Activity) and command.proposes:
-        state = proposal.failed(state, failure, now)
-    waits = state.ending is None
-    if isinstance(command, ReadLeave | RequestLeave):
-        state, waits = leave.failed(state)
-    if not waits:
-        return state
-    # It was allowed to write the order, so it will be allowed to read it again.
-    kind = "" if isinstance(command, ReadLeave) else failure.kind
-    if final := failures.failed_step(kind, failure.text, pinned=state.pinned is not None):
-        return state.failing(final)
-    blocked = texts.step_fails(failure.step, failure.text)
-    if state.request.dry_run and isinstance(command, FindResource):
-        return state.failing(failures.blocked_too_long(blocked, identity.DRY_RUN_SECONDS))
-    return state.blocked_by(blocked)
+            return recording.rested(state) if state.ending else state.changed(look_due=LookDue.PATIENT)

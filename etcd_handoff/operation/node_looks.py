@@ -2,6 +2,7 @@
 
 A worker that runs on a node serves that node's own task queue, too. Where all workers reach all members nobody is
 asked there. A node that gave no answer is left alone for a while, so that one that is down costs no time in each look.
+One for which Temporal lists no worker is not asked at first.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from etcd_handoff.activity_io import CheckLeaderInput
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.merged_view import merged, node_of
-from etcd_handoff.operation import observation
+from etcd_handoff.operation import observation, texts
 from etcd_handoff.operation.commands import LookThroughNodes, Observe, StepFailure
 from etcd_handoff.operation.phases import HalfLook
 from etcd_handoff.operation.state import Decided
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from etcd_handoff.activity_io import StepResult
-    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.cluster_view import ClusterView, HeardMember
     from etcd_handoff.operation.state import OperationState
 
 ASK_AGAIN_SECONDS: Final = 10.0
@@ -48,6 +49,9 @@ def looked(state: OperationState, command: Observe, report: StepResult, now: flo
     known = state.view.members if state.view and not command.patient else ()
     passed_over = {m.id for m in known if not m.reachable}
     claimed = _unlisted_claims(report, _table(state))
+    if not command.patient:  # a look that ends a wait has the time to try them all the same
+        report = _without_workers(report, _table(state))
+        state = state.changed(silent_nodes={**state.silent_nodes, **dict.fromkeys(report.idle_nodes, now)})
     nodes = nodes_to_ask(report, _table(state), state.silent_nodes, now, passed_over, (*state.far_nodes, *claimed))
     if not nodes:
         return observation.observed(state, command, report)
@@ -75,6 +79,14 @@ def _unlisted_claims(report: StepResult, table: Mapping[str, str]) -> list[str]:
     """Nodes of members that EtcdMembers call joined and the worker's list lacks."""
     listed = {m.id for m in report.view.members} if report.view else set[str]()
     return [node_of(c.name, table) for c in report.claims or () if c.joined == "True" and c.member_id not in listed]
+
+
+def _without_workers(report: StepResult, table: Mapping[str, str]) -> StepResult:
+    """The look, in which members say so whose nodes have no worker."""
+    if report.view is None or not report.idle_nodes:
+        return report
+    why = {node: texts.no_worker(node) for node in report.idle_nodes}
+    return report.model_copy(update={"view": merged(report.view, report.step.node, {}, why, table)})
 
 
 def _table(state: OperationState) -> Mapping[str, str]:
@@ -165,6 +177,7 @@ def all_together(  # noqa: PLR0913, PLR0917  # all that it follows from
         now: The time, in seconds.
     """
     views, why, asleep = dict[str, "ClusterView"](), dict[str, str](), dict(silent)
+    heard = dict[str, "tuple[HeardMember, ...]"]()
     for node, result in zip(nodes, results, strict=False):
         asleep.pop(node, None)
         if isinstance(result, StepFailure):
@@ -173,6 +186,7 @@ def all_together(  # noqa: PLR0913, PLR0917  # all that it follows from
                 asleep[node] = now
         elif result.view is None:
             why[node] = f"the worker on {node}: {result.step.note}"
+            heard[node] = result.heard
         else:
             views[node] = result.view
     told = (result.claims for result in results if not isinstance(result, StepFailure))
@@ -184,7 +198,7 @@ def all_together(  # noqa: PLR0913, PLR0917  # all that it follows from
         first = others.pop(first_node)
     if first is None or not (views or why):
         return NodeAnswers(report, asleep)
-    view = merged(first, first_node, others, why, table)
+    view = merged(first, first_node, others, why, table, heard)
     leader = view.leadership
     note = f"{view.label(leader.id)} leads at term {leader.term}" if leader else "no leader"
     also = f"; also seen from {', '.join(sorted(views))}" if views else ""

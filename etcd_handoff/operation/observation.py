@@ -10,6 +10,7 @@ from etcd_handoff.contract import HandoffState
 from etcd_handoff.operation import proposal
 from etcd_handoff.operation.commands import Observe
 from etcd_handoff.operation.phases import LookDue
+from etcd_handoff.operation.queue_state import NO_MEMBER
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import MemberAbsent, MemberPresent
 
@@ -62,7 +63,10 @@ def observed(state: OperationState, command: Observe, report: StepResult) -> Ope
     view = undoubted(state)
     # Whatever the list shows of a member that was to join or to be promoted, after that entry it stays so.
     shows = view is not None and (state.request.adds or view.member(state.target.member_id) is not None)
-    return proposal.settled(state, acknowledged=acknowledged, unchanged=shows)
+    state = proposal.settled(state, acknowledged=acknowledged, unchanged=shows)
+    if state.pending_since is None and state.request.adds and not state.target.member_id:
+        state = state.with_joining(sent=False)  # a learner that is found from here on was added by somebody else
+    return state
 
 
 def seen(state: OperationState, view: ClusterView | None) -> OperationState:
@@ -72,6 +76,8 @@ def seen(state: OperationState, view: ClusterView | None) -> OperationState:
     if believed is None or state.pinned is None:
         return state
     pinned, state = state.pinned, state.changed(binding=doubts.bound(state.binding, believed))
+    if state.request.of_parts:
+        return state
     if state.request.adds:
         return _joining(state, pinned, believed)
     return state.changed(absent=state.absent or believed.member(pinned.member_id) is None)
@@ -84,16 +90,19 @@ def _joining(state: OperationState, pinned: Target, view: ClusterView) -> Operat
         found = wanted.member_in(view)
         if found is None:
             return state
-        return state.changed(pinned=pinned.model_copy(update={"member_id": found.id}), pending_since=None)
+        pinned = pinned.model_copy(update={"member_id": found.id})
+        state = state.changed(pinned=pinned, pending_since=None)
     member = view.member(pinned.member_id)
-    return state if member is None or member.is_learner else state.changed(pending_since=None)
+    if member is None or member.is_learner:
+        return state
+    return state.changed(pending_since=None).with_joining(has_vote=not pinned.present)
 
 
 def undoubted(state: OperationState) -> ClusterView | None:
     """The last view; None when there is none, or when something contradicts it."""
     if state.view is None or state.pinned is None:
         return None
-    departed = () if state.request.adds else (state.pinned.member_id,)
+    departed = () if state.request.adds else (state.pinned.member_id, *leaving(state))
     return None if doubts.contradiction(state.view, state.binding, departed) else state.view
 
 
@@ -114,7 +123,15 @@ def intent(state: OperationState) -> MemberAbsent:
         frozenset(state.avoid),
         seen_term=state.binding.term,
         seen_index=state.binding.raft_index,
+        leaving_later=frozenset(leaving(state)) - {state.target.member_id},
+        # A larger change has counted its voters as a whole: in between there may be fewer.
+        min_voters=state.traits.min_voters if state.traits and not state.whole else 1,
     )
+
+
+def leaving(state: OperationState) -> tuple[str, ...]:
+    """All members that leave by the change that the operation is a part of, those that have left among them."""
+    return tuple(target.member_id for target in state.whole.leaves) if state.whole else ()
 
 
 def change_input(state: OperationState) -> ChangeInput:
@@ -126,14 +143,17 @@ def change_input(state: OperationState) -> ChangeInput:
         seen_term=state.binding.term,
         seen_index=state.binding.raft_index,
         holder=state.chain_id,
-        holder_label=f"the {state.request.noun} of {state.label}, Temporal namespace {state.namespace}",
+        holder_label=f"{state.title}, Temporal namespace {state.namespace}",
         seen=state.view if state.view and state.view.merged else None,
     )
 
 
 def act_input(state: OperationState) -> StepInput:
     """What every activity of a removal is told that changes or checks the cluster."""
-    return StepInput(**dict(change_input(state)), target_id=intent(state).target_id, avoid=state.avoid)
+    target_id, later = state.target.member_id or NO_MEMBER, intent(state).leaving_later
+    return StepInput(
+        **dict(change_input(state)), target_id=target_id, avoid=state.avoid, leaving_later=tuple(sorted(later))
+    )
 
 
 def after_step(state: OperationState, view: ClusterView | None, *, removed: bool = False) -> OperationState:

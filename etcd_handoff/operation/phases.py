@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from pydantic import Field
+
 from etcd_handoff.activity_io import StepResult, UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.operation.commands import Failure, Observe
 from etcd_handoff.wire import Message
@@ -32,6 +34,60 @@ class HalfLook(Message):
     nodes: tuple[str, ...]
 
 
+class NodeProcess(Message):
+    """What is known of the etcd process on the node of a member that joins.
+
+    Attributes:
+        command: The node's configuration names a command for it; None while nobody has said so or otherwise.
+        asked_at: When the node was asked last, in workflow time; None when it is to be asked before a change.
+        starts: The last start has come to this; None before the first one.
+        error: Why it has failed; empty when it has not.
+    """
+
+    command: bool | None = None
+    asked_at: float | None = None
+    starts: bool | None = None
+    error: str = ""
+
+
+class Joining(Message):
+    """How far a member has come that joins.
+
+    Attributes:
+        sent: Its addition was proposed and not turned down: a learner that is found with its peer URLs is our own.
+        mark: How far its learner has come: 0 before it has started, then one more than its raft index.
+        mark_at: When it came so far, in workflow time; None while there is no learner.
+        progresses: What is waited for is a learner that makes progress: that does not count as being blocked.
+        in_sync: It was in sync in two looks, and nothing has spoken against it since.
+        has_vote: It has been seen with a vote, and had none at first.
+        works_since: Since when it has been seen to work as a voter, without a break; None when it has not.
+        settings: What etcd was to be started with when that was last said, by environment variable.
+        process: What is known of its process on its node.
+    """
+
+    sent: bool = False
+    mark: int = 0
+    mark_at: float | None = None
+    progresses: bool = False
+    in_sync: bool = False
+    has_vote: bool = False
+    works_since: float | None = None
+    settings: dict[str, str] = Field(default_factory=dict)
+    process: NodeProcess = NodeProcess()
+
+
+class Hashing(Message):
+    """A hash check through the workers of several nodes.
+
+    Attributes:
+        tries: How many comparisons have come to nothing.
+        newest: The first voter's hash, at whose revision the others are hashed next; None before.
+    """
+
+    tries: int = 0
+    newest: StepResult | None = None
+
+
 class LeaveStep(StrEnum):
     """What is next about the order to k0s; see `leave.py`."""
 
@@ -46,10 +102,12 @@ class EndPhase(StrEnum):
     """How far the end of a removal has come; see `ending.py`."""
 
     WITHDRAW = "withdraw"
+    TAKE_OUT = "take-out"
     SETTLE = "settle"
     LOOK = "look"
     JUDGE = "judge"
     RECORD = "record"
+    SEE = "see"
     TELL = "tell"
 
 
@@ -67,6 +125,9 @@ class Ending(Message):
         given_up: No further call is made.
         recorded: How it ended.
         looked: The last look at the cluster was made.
+        tries: How often it was tried to take the own learner out.
+        taken_out: The own learner was there, and is not any more.
+        runs_on: The etcd of the member that is out still runs; None when that is not known.
     """
 
     phase: EndPhase = EndPhase.WITHDRAW
@@ -79,3 +140,6 @@ class Ending(Message):
     given_up: bool = False
     recorded: UpdateStatusResult | None = None
     looked: bool = False
+    tries: int = 0
+    taken_out: bool = False
+    runs_on: bool | None = None

@@ -63,7 +63,7 @@ def failed(state: OperationState, failure: StepFailure, now: float) -> Operation
     """
     # Etcd denies it instead of proposing it; but an attempt before may have proposed it and died.
     denied = failure.kind == FailureType.PERMISSION_DENIED and failure.attempts == 1
-    return ended(state, now, may_be_pending=not denied)
+    return ended(state, now, may_be_pending=failure.tried and not denied)
 
 
 def settled(state: OperationState, *, acknowledged: bool | None, unchanged: bool) -> OperationState:

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 RECORD_AT_LEAST_SECONDS: Final = 60.0
 """How long at least the status is tried to be recorded, when blocked_timeout_seconds is shorter."""
-FIRST_CALL_SECONDS: Final = 2.0
+FIRST_CALL_SECONDS: Final = 4.0
 """How long the status is tried before the turn is given to others. To give it up at once would cost each removal a
-round trip for the sake of the few whose status cannot be written at once."""
+round trip for the sake of the few whose status cannot be written at once. Another worker takes over within 2 s: it is
+to find some of this time left."""
 CALL_SECONDS: Final = 15.0
 LONGEST_CALL_SECONDS: Final = 60.0
 """How long the status is tried before people are told why it is not written: what the API servers answer is seen only
@@ -120,7 +121,8 @@ def next_steps(state: OperationState) -> tuple[str, ...]:
     traits = state.traits
     if traits is None or state.request.adds or not (traits.sets_leave or traits.remover != "etcd"):
         return ()
-    return texts.next_steps(state.label, asked=state.leave_stored)
+    runs_on = state.ending.runs_on if state.ending else None
+    return texts.next_steps(state.label, asked=state.leave_stored, runs_on=runs_on)
 
 
 def _begin(state: OperationState) -> OperationState:
@@ -166,7 +168,7 @@ def _unwritten(state: OperationState, text: str, now: float) -> OperationState:
 
 
 def _recorded(state: OperationState, recorded: UpdateStatusResult) -> OperationState:
-    return state.at_end(recorded=recorded, phase=EndPhase.TELL)
+    return state.at_end(recorded=recorded, phase=EndPhase.TELL if state.end.failure else EndPhase.SEE)
 
 
 def result_fields(state: OperationState, recorded: UpdateStatusResult) -> dict[str, Any]:

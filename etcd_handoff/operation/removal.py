@@ -128,6 +128,11 @@ def removed(state: OperationState, report: StepResult, now: float) -> OperationS
     return state
 
 
+def done(state: OperationState, now: float) -> OperationState:  # noqa: ARG001  # a list without the member is enough
+    """The member is out: that is recorded."""
+    return state.finishing()
+
+
 def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
     """The steps that lie before the removal, in words; none while it is blocked."""
     return texts.plan_lines(decision, state.label, state.label_of, state.view)
@@ -151,7 +156,8 @@ def cancelled(state: OperationState) -> str:
 
 def ended(state: OperationState, written: str) -> str:
     """How it ended well, in words."""
-    return f"{state.label} is out; {written}{texts.no_writes(state.writes_acknowledged)}"
+    runs_on = texts.still_runs(state.label, state.ending.runs_on if state.ending else None)
+    return f"{state.label} is out; {written}{texts.no_writes(state.writes_acknowledged)}{runs_on}"
 
 
 def result(state: OperationState, outcome: Outcome | None, recorded: UpdateStatusResult) -> RemovalResult:

@@ -1,7 +1,7 @@
 """The state of an operation: one value that holds all that it knows.
 
-An operation that continues as a new run hands its state on as it is, in JSON. What a run can find out by itself is
-marked `Own` and left out of that, so a field that nobody thinks of is carried.
+An operation that continues as a new run hands its state on as it is, in JSON (`handed_on.py`). What a run can find out
+by itself is marked `Own` and left out of that, so a field that nobody thinks of is carried.
 """
 
 from __future__ import annotations
@@ -10,53 +10,26 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import Field
 
-from etcd_handoff.activity_io import FindResourceResult, Target, WorkerInfo
+from etcd_handoff.activity_io import FindResourceResult, Target
 from etcd_handoff.cluster_view import ClusterView
-from etcd_handoff.contract import Approval, HandoffState, OperationRequest, RemovalRequest, Step
-from etcd_handoff.doubts import Binding, ResourceClaim
+from etcd_handoff.contract import HandoffState, OperationRequest, RemovalRequest, Step
+from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation import step_log
 from etcd_handoff.operation.commands import AwaitNewLeader, Command, Failure, Until
-from etcd_handoff.operation.phases import Ending, EndPhase, HalfLook, LeaveStep, LookDue
+from etcd_handoff.operation.handed_on import HandedOn
+from etcd_handoff.operation.phases import Ending, EndPhase, HalfLook, Hashing, LeaveStep, LookDue
 from etcd_handoff.planning import Blocked
-from etcd_handoff.wire import Message
 
 T = TypeVar("T")
 Own = Annotated[T, Field(exclude=True)]
 """A field that each run finds out by itself; it is not handed on."""
 
 
-class OperationState(Message):
+class OperationState(HandedOn):
     """All that an operation knows. Times are workflow time, in seconds.
 
     Attributes:
-        run_id: The run that this is the state of. Temporal's own continuations (cron, a retry policy, a Schedule) show
-            what was handed on to a run that follows another one: that run starts afresh.
-        blocked_seconds_left: What is left of `blocked_timeout_seconds`.
-        began: When the removal began, ISO 8601 in UTC.
-        traits: What the worker that took the removal up knows.
-        pinned: The member that leaves.
-        binding: The cluster that is meant, and how far it has been seen.
-        steps: First and last activities that have ended.
-        steps_left_out: How many between them are left out.
-        pauses: How many pauses in a row have ended without a `recheck`.
-        avoid: Transferees that were tried since the last pause and did not take over.
-        steps_since_pause: How many changes were tried since the last pause.
-        was_leader: The member led at any look.
-        approval: Who let it go on.
-        gates_passed_at: When what was asked for beforehand was done; None when it is not.
-        snapshot: Where the snapshot lies.
-        pending_since: When the last attempt ended that may have proposed the removal; None when nothing can be pending.
-        absent: An undoubted list has been seen without the member: it is out for good.
-        writes_acknowledged: Whether a write was committed after the removal; None when that was not tried.
-        recording_seconds: How long the status has been tried to be recorded.
-        turn_request: Number of the last request to the queue; 0 when it has made none.
-        wants_turn: That request wanted a turn.
-        holds_turn: It has the turn.
-        far_nodes: Nodes whose members only their own workers reach, as far as that has been seen.
-        leave_asked: k0s has been asked for the removal.
-        leave_stored: The API server has confirmed that.
-        cancel_requested: Somebody has cancelled it past the point of no return.
-        request: What was asked for.
+        request: What was asked for; of a part, its own request.
         chain_id: ID of the first run of this removal.
         namespace: The Temporal namespace that it runs in.
         handoff_state: Where it stands, as lists show it.
@@ -81,38 +54,12 @@ class OperationState(Message):
         queue_silent: Why the queue does not answer; empty when it does.
         recheck: Somebody has asked for another look.
         hash_checked: All members hold the same data.
+        hashing: A hash check through nodes, as far as it has come.
         election: The command that awaits an election after a transfer; None when there is none.
         in_flight: The removal is being proposed, or its effect is being recorded.
         leave_step: What is next about the order to k0s.
         ending: Its end, as far as it has come; None before.
     """
-
-    run_id: str
-    blocked_seconds_left: float
-    began: str = ""
-    traits: WorkerInfo | None = None
-    pinned: Target | None = None
-    binding: Binding = Binding()
-    steps: tuple[Step, ...] = ()
-    steps_left_out: int = 0
-    pauses: int = 0
-    avoid: tuple[str, ...] = ()
-    steps_since_pause: int = 0
-    was_leader: bool = False
-    approval: Approval | None = None
-    gates_passed_at: float | None = None
-    snapshot: str = ""
-    pending_since: float | None = None
-    absent: bool = False
-    writes_acknowledged: bool | None = None
-    recording_seconds: float = 0.0
-    turn_request: int = 0
-    wants_turn: bool = False
-    holds_turn: bool = False
-    far_nodes: tuple[str, ...] = ()
-    leave_asked: bool = False
-    leave_stored: bool = False
-    cancel_requested: bool = False
 
     request: Own[OperationRequest] = RemovalRequest.model_construct(cluster="", member="")
     chain_id: Own[str] = ""
@@ -139,6 +86,7 @@ class OperationState(Message):
     queue_silent: Own[str] = ""
     recheck: Own[bool] = False
     hash_checked: Own[bool] = False
+    hashing: Own[Hashing] = Hashing()
     election: Own[AwaitNewLeader | None] = None
     in_flight: Own[bool] = False
     leave_step: Own[LeaveStep] = LeaveStep.NONE
@@ -176,14 +124,41 @@ class OperationState(Message):
         return (self.pinned.member_name or self.pinned.member_id) if self.pinned else self.request.subject
 
     @property
+    def asked(self) -> OperationRequest:
+        """What somebody has asked for: the request of the whole where this is a part."""
+        return self.whole.request if self.whole else self.request
+
+    @property
+    def subject(self) -> Target | None:
+        """What the queue knows it by: the member of the whole where this is a part; None before the first look."""
+        return self.whole.pinned if self.whole else self.pinned
+
+    @property
+    def title(self) -> str:
+        """What people call it: `the removal of node2`."""
+        target = self.subject
+        return f"the {self.asked.noun} of {target.member_name or target.member_id if target else self.asked.subject}"
+
+    @property
     def point_of_no_return(self) -> bool:
-        """The member may disappear because of a proposal, so the removal only rolls forward."""
+        """The change may have been proposed, or a member that joins has its vote: it only rolls forward."""
+        return self.proposed or self.joining.has_vote
+
+    @property
+    def proposed(self) -> bool:
+        """What was proposed may take place at any moment."""
         return self.in_flight or self.pending_since is not None
 
     @property
     def change_pending(self) -> bool:
-        """The member may disappear at any moment because of this removal."""
-        return self.point_of_no_return or self.leave_asked
+        """The membership may change at any moment because of this operation."""
+        return self.proposed or self.leave_asked
+
+    @property
+    def held(self) -> bool:
+        """It is paused, and at a point where it begins nothing further."""
+        free = self.ending is None and self.election is None and not self.change_pending
+        return self.paused is not None and free and not self.cancel_requested
 
     def label_of(self, member_id: str) -> str:
         """How people speak of any member."""
@@ -206,11 +181,13 @@ class OperationState(Message):
             case Until.TIME:
                 return False
             case Until.APPROVAL:
-                return self.approval is not None
+                return self.approval is not None or self.held
             case Until.TURN:
-                return self.turn_news or self.recheck
+                return self.turn_news or self.recheck or self.held
             case Until.RECHECK:
-                return self.recheck
+                return self.recheck or self.held
+            case Until.RESUME:
+                return self.paused is None
 
     # --- the next state -----------------------------------------------------------------------------------------------
 
@@ -220,6 +197,15 @@ class OperationState(Message):
             msg = f"no such field: {', '.join(sorted(unknown))}"
             raise TypeError(msg)
         return self.model_copy(update=fields)
+
+    def asked_by(self, request: OperationRequest) -> OperationState:
+        """The same state in a run whose input is `request`."""
+        if self.whole is None:
+            return self.changed(request=request)
+        part = self.whole.part
+        return self.changed(
+            whole=self.whole.changed(request=request), request=part.request(request) if part else request
+        )
 
     def showing(self, handoff_state: HandoffState, doing: str, waiting_for: str = "") -> OperationState:
         """People see this from now on."""
@@ -237,7 +223,9 @@ class OperationState(Message):
 
     def blocked_by(self, blocked: Blocked) -> OperationState:
         """It waits for this, and what it was about to do is decided anew afterwards."""
-        return self.changed(blocked=blocked, released=False, hash_checked=False, election=None, queueing=False)
+        dropped = {"hash_checked": False, "hashing": Hashing(), "election": None, "queueing": False}
+        state = self.changed(blocked=blocked, released=False, **dropped)
+        return state.with_joining(progresses=False, in_sync=False, works_since=None)
 
     def failing(self, failure: Failure) -> OperationState:
         """It ends with this failure, unless it turns out that the member is out."""
@@ -246,6 +234,10 @@ class OperationState(Message):
     def finishing(self) -> OperationState:
         """The member is out: that is recorded, and the removal ends well."""
         return self.changed(ending=Ending(phase=EndPhase.RECORD), released=False, in_flight=True)
+
+    def with_joining(self, **fields: Any) -> OperationState:
+        """The same state with other values in these fields of how far the member has come that joins."""
+        return self.changed(joining=self.joining.model_copy(update=fields))
 
     def at_end(self, **fields: Any) -> OperationState:
         """The same state with other values in these fields of its end."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from etcd_handoff.contract import AdditionRequest
-from etcd_handoff.operation import addition, removal
+from etcd_handoff.operation import addition, membership, removal
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import StepResult, UpdateStatusResult
@@ -34,14 +34,17 @@ class Strategy(Protocol):
     def goal(self, state: OperationState, /) -> Goal:
         """What is wanted, for the planner."""
 
-    def blocked(self, state: OperationState, decision: Blocked, /) -> OperationState:
-        """It waits for this."""
+    def blocked(self, state: OperationState, decision: Blocked, /) -> Decided | OperationState:
+        """It waits for this, or does something about it."""
 
     def decide(self, state: OperationState, step: object, now: float, /) -> Decided | OperationState:
         """Carry out the step that the planner has answered with."""
 
     def applied(self, state: OperationState, command: Activity, report: StepResult, now: float, /) -> OperationState:
         """The state after such a step has been carried out."""
+
+    def done(self, state: OperationState, now: float, /) -> Decided | OperationState:
+        """The planner calls the goal reached: what is made sure of before that is recorded, or its end."""
 
     def plan_lines(self, state: OperationState, decision: Decision, /) -> tuple[str, ...]:
         """What lies before its end, in words; none while it is blocked."""
@@ -66,4 +69,6 @@ class Strategy(Protocol):
 
 def of(state: OperationState) -> Strategy:
     """The strategy of an operation."""
+    if state.request.of_parts:
+        return membership
     return addition if isinstance(state.request, AdditionRequest) else removal

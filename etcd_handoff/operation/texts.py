@@ -32,6 +32,11 @@ def unavailable(steps: Sequence[Step]) -> Blocked:
     )
 
 
+def no_worker(node: str) -> str:
+    """Nobody takes what only the worker of this node can do."""
+    return f"no worker on {node}: start one there with `etcd-handoff worker --node {node}`"
+
+
 def step_fails(step: str, text: str) -> Blocked:
     """An activity has failed in all its attempts."""
     return Blocked(
@@ -86,20 +91,30 @@ def awaiting_k0s(target: str) -> Blocked:
     return Blocked(Reason.AWAITING_K0S, f"k0s was asked to remove {target}", "k0s's reconciler has removed it")
 
 
-def next_steps(target: str, *, asked: bool) -> tuple[str, ...]:
+def next_steps(target: str, *, asked: bool, runs_on: bool | None = None) -> tuple[str, ...]:
     """What is left to do on the node of a member that k0s runs, once it is out.
 
     Args:
         target: The member.
         asked: k0s was asked to let it leave while it was a member.
+        runs_on: Its etcd still runs; None when that is not known.
     """
     again = "its k0s starts etcd again every 5 s, which ends each time"
     meanwhile = f"k0s v1.36 has stopped by itself, of an older one {again}" if asked else f"until then {again}"
+    if runs_on is not None:
+        meanwhile = (
+            "its etcd still runs, and may answer with old data" if runs_on else f"its etcd has ended; {meanwhile}"
+        )
     return (
         f"on {target} run `k0s stop`: {meanwhile}",
         f"on {target} run `k0s reset` before it joins again or is given away",
         f"take {target} out of load balancers and kubeconfigs, and out of the cluster profile",
     )
+
+
+def still_runs(target: str, runs_on: bool | None) -> str:  # noqa: FBT001  # None counts too
+    """The end of a sentence on a member that is out and whose etcd still runs; empty otherwise."""
+    return f"; WARNING: the etcd of {target} still runs" if runs_on else ""
 
 
 def alarmed(view: ClusterView | None) -> str:
@@ -116,7 +131,7 @@ def no_writes(acknowledged: bool | None) -> str:  # noqa: FBT001  # None counts 
 
 def in_words(blocked: Blocked) -> str:
     """What blocks, and until when."""
-    return f"{blocked.reason}: {blocked.seen}; {blocked.unblocks}"
+    return f"{blocked.reason}: {blocked.seen}; it goes on when: {blocked.unblocks}"
 
 
 def plan_lines(

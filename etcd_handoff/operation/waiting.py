@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.contract import HandoffState
-from etcd_handoff.operation import failures, queueing
+from etcd_handoff.operation import failures, learner, queueing
 from etcd_handoff.operation.commands import Until, Wait
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
@@ -23,15 +23,20 @@ MOST_PAUSES: Final = 100
 
 def decide(state: OperationState, blocked: Blocked) -> Decided | OperationState:
     """Pause, with the turn given to others; fail when the time for waiting is used up."""
-    state = state.showing(HandoffState.BLOCKED, f"{blocked.reason}: {blocked.seen}", blocked.unblocks)
-    if state.blocked_seconds_left <= 0:
+    progresses = state.joining.progresses
+    shown = HandoffState.SYNCING if progresses else HandoffState.BLOCKED
+    state = state.showing(shown, f"{blocked.reason}: {blocked.seen}", blocked.unblocks)
+    if state.blocked_seconds_left <= 0 and not progresses:
         return state.failing(
-            failures.blocked_too_long(blocked, state.request.blocked_timeout_seconds, state.request.noun)
+            failures.blocked_too_long(blocked, state.request.blocked_timeout_seconds, state.asked.noun)
         )
-    silent = state.pinned is None or state.change_pending or state.released
+    silent = state.subject is None or state.change_pending or state.released
     if not silent and (state.holds_turn or not state.queue_knows):
         # What it waits for may be the very removal that stands behind it; and the queue tells the EtcdMember.
         return queueing.ask(state, waits=False)
+    longest = LONGEST_PAUSE_SECONDS if progresses else min(LONGEST_PAUSE_SECONDS, state.blocked_seconds_left)
+    if state.request.adds and (watched := learner.pause(state, blocked, longest)):
+        return Decided(state, watched)
     return Decided(state, Wait(until=Until.RECHECK, seconds=pause_seconds(state), summary=f"blocked: {blocked.reason}"))
 
 
@@ -43,13 +48,14 @@ def paused(state: OperationState, now: float) -> OperationState:
     )
     if rechecked:
         state = state.changed(silent_nodes={})
-    return waited(state, now - state.since, rechecked=rechecked)
+    return waited(state, 0.0 if state.joining.progresses else now - state.since, rechecked=rechecked)
 
 
 def pause_seconds(state: OperationState) -> float:
     """How long the next pause is."""
     grown = FIRST_PAUSE_SECONDS * PAUSE_GROWTH ** min(state.pauses, MOST_PAUSES)
-    return min(grown, LONGEST_PAUSE_SECONDS, state.blocked_seconds_left)
+    longest = LONGEST_PAUSE_SECONDS if state.joining.progresses else state.blocked_seconds_left
+    return min(grown, LONGEST_PAUSE_SECONDS, longest)
 
 
 def waited(state: OperationState, seconds: float, *, rechecked: bool) -> OperationState:

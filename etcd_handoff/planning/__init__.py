@@ -21,8 +21,11 @@ What `plan` never does, whatever the view:
 4. Belief. It concludes nothing, `Done` and `LastVoter` included, from a view that contradicts itself or what is known
    of the cluster (`etcd_handoff.doubts`).
 5. One change at a time. It adds no learner while another member is a learner or has not started.
+6. Known faults. It adds and promotes nobody while a member runs an etcd that may forget the promotion, and adds nobody
+   where etcd itself would refuse it.
 
-A strategy per goal (`removal`, `addition`) chooses the step; `safety.check` has the last word on it.
+A strategy per goal (`removal`, `addition`) chooses the step; `safety.check` has the last word on it. `membership`
+orders additions and removals into a larger change: it answers with the part that is next, which plans its own steps.
 """
 
 from __future__ import annotations
@@ -30,11 +33,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, overload
 
 from etcd_handoff import doubts
-from etcd_handoff.planning import addition, removal, safety
+from etcd_handoff.planning import addition, membership, removal, safety
 from etcd_handoff.planning.decisions import (
     AdditionDecision,
     AddLearner,
     Blocked,
+    ChangeDecision,
     Decision,
     Done,
     PromoteLearner,
@@ -42,11 +46,14 @@ from etcd_handoff.planning.decisions import (
     Refused,
     RemovalDecision,
     Remove,
+    StartAddition,
+    StartRemoval,
     Transfer,
     doubted,
 )
-from etcd_handoff.planning.goals import Goal, MemberAbsent, MemberPresent
+from etcd_handoff.planning.goals import Goal, Joiner, MemberAbsent, MemberPresent, MembersChanged
 from etcd_handoff.planning.identity import Ambiguous, NotFound, canonical_id, is_member_id, resolve
+from etcd_handoff.planning.joining import unverified
 from etcd_handoff.planning.leadership import CAUGHT_UP_ENTRIES, lag
 from etcd_handoff.planning.removal import warnings
 
@@ -59,17 +66,22 @@ __all__ = [
     "AdditionDecision",
     "Ambiguous",
     "Blocked",
+    "ChangeDecision",
     "Decision",
     "Done",
     "Goal",
+    "Joiner",
     "MemberAbsent",
     "MemberPresent",
+    "MembersChanged",
     "NotFound",
     "PromoteLearner",
     "Reason",
     "Refused",
     "RemovalDecision",
     "Remove",
+    "StartAddition",
+    "StartRemoval",
     "Transfer",
     "canonical_id",
     "doubted",
@@ -77,6 +89,7 @@ __all__ = [
     "lag",
     "plan",
     "resolve",
+    "unverified",
     "warnings",
 ]
 
@@ -86,10 +99,17 @@ def plan(view: ClusterView, goal: MemberAbsent) -> RemovalDecision: ...
 @overload
 def plan(view: ClusterView, goal: MemberPresent) -> AdditionDecision: ...
 @overload
+def plan(view: ClusterView, goal: MembersChanged) -> ChangeDecision: ...
+@overload
 def plan(view: ClusterView, goal: Goal) -> Decision: ...
 def plan(view: ClusterView, goal: Goal) -> Decision:
     """The one thing to do about `goal` on what `view` shows; see the module's docstring for what it never does."""
     if doubt := doubts.contradiction(view, goal.binding, departed=goal.departing):
         return doubted(doubt)
-    chosen = removal.plan(view, goal) if isinstance(goal, MemberAbsent) else addition.plan(view, goal)
-    return safety.check(view, goal, chosen)
+    match goal:
+        case MemberAbsent():
+            return safety.check(view, goal, removal.plan(view, goal))
+        case MemberPresent():
+            return safety.check(view, goal, addition.plan(view, goal))
+        case MembersChanged():
+            return membership.plan(view, goal)

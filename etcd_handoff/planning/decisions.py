@@ -47,9 +47,19 @@ class Reason(StrEnum):
     LEARNER_NOT_STARTED = "LearnerNotStarted"
     LEARNER_UNREACHABLE = "LearnerUnreachable"
     LEARNER_LAGS = "LearnerLags"
+    NODE_NOT_READY = "NodeNotReady"
+    LEARNER_STALLS = "LearnerStalls"
+    LEARNER_IN_THE_WAY = "LearnerInTheWay"
     CHANGE_PENDING = "ChangePending"
+    ADD_WOULD_BE_REFUSED = "AddWouldBeRefused"
+    ETCD_BUG = "EtcdBug"
+    NOT_VERIFIED = "NotVerified"
     NO_SPACE = "NoSpace"
     PEER_URL_TAKEN = "PeerUrlTaken"
+    NAME_TAKEN = "NameTaken"
+    SAME_MEMBER = "SameMember"
+    TOO_FEW_VOTERS = "TooFewVoters"
+    UNPLANNED_MEMBER = "UnplannedMember"
     UNSAFE_STEP = "UnsafeStep"
 
 
@@ -85,6 +95,21 @@ class PromoteLearner:
 
     learner_id: str
     via_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartAddition:
+    """Let this member join; it is the next part of a larger change."""
+
+    name: str
+    peer_urls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StartRemoval:
+    """Let this member leave; it is the next part of a larger change."""
+
+    member_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +149,8 @@ class Done:
 
 RemovalDecision = Transfer | Remove | Blocked | Refused | Done
 AdditionDecision = AddLearner | PromoteLearner | Blocked | Refused | Done
-Decision = RemovalDecision | AdditionDecision
+ChangeDecision = StartAddition | StartRemoval | Blocked | Refused | Done
+Decision = RemovalDecision | AdditionDecision | ChangeDecision
 
 
 def doubted(doubt: Doubt) -> Blocked | Refused:

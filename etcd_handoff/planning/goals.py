@@ -21,6 +21,8 @@ class MemberAbsent:
         avoid: Transferees that were tried since the last wait and did not take over.
         seen_term: Highest term that the cluster has been seen at; a lower one is another history.
         seen_index: Highest index of a leader that has been seen.
+        leaving_later: Members that leave after the target, by the same plan: leadership is handed to none of them.
+        min_voters: The target does not leave where fewer voters would remain.
     """
 
     cluster_id: str
@@ -28,6 +30,8 @@ class MemberAbsent:
     avoid: frozenset[str] = field(default_factory=frozenset)
     seen_term: int = 0
     seen_index: int = 0
+    leaving_later: frozenset[str] = field(default_factory=frozenset)
+    min_voters: int = 1
 
     @property
     def binding(self) -> Binding:
@@ -86,4 +90,84 @@ class MemberPresent:
         return next(fits, None)
 
 
-Goal = MemberAbsent | MemberPresent
+@dataclass(frozen=True, slots=True)
+class Joiner:
+    """A member that is to be there at the end.
+
+    Attributes:
+        name: Its name.
+        peer_urls: All its peer URLs, in any order.
+    """
+
+    name: str
+    peer_urls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MembersChanged:
+    """Some members are to join and others to leave, one after the other.
+
+    Attributes:
+        cluster_id: The cluster that is meant.
+        joins: Members that are to have a vote at the end; some of them may have one already.
+        leaves: Members that were pinned at the first look and are to be out at the end.
+        exact: Nobody but `joins` is to be a member at the end.
+        min_voters: So few voters are enough at the end of an exact change.
+        begun: It is not the first look: something may be half done.
+        seen_term: Highest term that the cluster has been seen at; a lower one is another history.
+        seen_index: Highest index of a leader that has been seen.
+
+    Raises:
+        ValueError: A change that is exact names no member.
+    """
+
+    cluster_id: str
+    joins: tuple[Joiner, ...]
+    leaves: tuple[str, ...] = ()
+    exact: bool = False
+    min_voters: int = 1
+    begun: bool = False
+    seen_term: int = 0
+    seen_index: int = 0
+
+    def __post_init__(self) -> None:
+        """Reject a wish for a cluster without members."""
+        if self.exact and not self.joins:
+            raise ValueError("a cluster needs at least one member")
+
+    @property
+    def binding(self) -> Binding:
+        """The cluster that is meant, as far as it has been seen."""
+        return Binding(cluster_id=self.cluster_id, term=self.seen_term, raft_index=self.seen_index)
+
+    @property
+    def departing(self) -> tuple[str, ...]:
+        """Members that may still run although they are out."""
+        return self.leaves
+
+    def stays(self, member: MemberView) -> bool:
+        """Whether it is not pinned to leave."""
+        return member.id not in self.leaves
+
+    def member_in(self, view: ClusterView, joiner: Joiner) -> MemberView | None:
+        """The member that has exactly these peer URLs and does not leave; None without such.
+
+        In an exact change its name does not count, as no name can be changed from outside; else it is the wanted one,
+        or none yet.
+        """
+        alike = (m for m in view.members if self.stays(m) and set(m.peer_urls) == set(joiner.peer_urls))
+        return next((m for m in alike if self.exact or m.name in ("", joiner.name)), None)
+
+    def joining(self, joiner: Joiner) -> MemberPresent:
+        """The part of it that lets one member join."""
+        return MemberPresent(self.cluster_id, joiner.name, joiner.peer_urls, self.seen_term, self.seen_index)
+
+    def leaving(self, member_id: str) -> MemberAbsent:
+        """The part of it that lets one member leave."""
+        later = frozenset(self.leaves) - {member_id}
+        return MemberAbsent(
+            self.cluster_id, member_id, seen_term=self.seen_term, seen_index=self.seen_index, leaving_later=later
+        )
+
+
+Goal = MemberAbsent | MemberPresent | MembersChanged

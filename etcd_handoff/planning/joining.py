@@ -1,7 +1,8 @@
-"""What forbids an addition besides what forbids any change: space, peer URLs, and how far a learner is. Pure."""
+"""What forbids an addition besides what forbids any change: faults of etcd, space, peer URLs, the learner. Pure."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cluster_view import NOSPACE
@@ -17,6 +18,13 @@ LEARNER_READY_RATIO: Final = 0.9
 """From this part of the leader's raft index on etcd takes a learner for ready (etcd `server/etcdserver/server.go`,
 readyPercentThreshold). Both indexes count from the cluster's beginning, so a learner of an old cluster may be far
 behind and still be ready; `CAUGHT_UP_ENTRIES` counts besides."""
+PROMOTION_BUGS: Final = (((3, 5, 0), (3, 5, 24)), ((3, 6, 0), (3, 6, 4)))
+"""Versions, from the first to before the second, that do not keep a promotion in the member's own store, or that pass
+such a store on in a snapshot (etcd#19557, etcd#20793, etcd#20340): after an upgrade the voter is a learner again."""
+COUNTS_CONNECTED: Final = {(3, 5): (3, 5, 30), (3, 6): (3, 6, 11)}
+"""From these versions on etcd adds a member when enough voters are connected for the quorum that results; older ones of
+these releases demand every voter (etcd#21640)."""
+VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})")
 
 
 def peer_url_taken(view: ClusterView, goal: MemberPresent) -> Refused | None:
@@ -46,15 +54,74 @@ def no_space(view: ClusterView) -> Blocked | None:
     )
 
 
+def learner_in_the_way(view: ClusterView) -> Blocked | None:
+    """Etcd takes one learner at a time as it comes (`--max-learners`), and whose it is nobody can tell."""
+    learners = [m for m in view.members if m.is_learner]
+    if not learners:
+        return None
+    who = ", ".join(f"{m.label} ({', '.join((m.id, *m.peer_urls) if m.name else m.peer_urls)})" for m in learners)
+    remove = ", ".join(f"`etcd-handoff remove {m.id}`" for m in learners)
+    return Blocked(
+        Reason.LEARNER_IN_THE_WAY,
+        f"another member is a learner, and is left alone: {who}",
+        f"its addition ends; or add it with `etcd-handoff add` to have it promoted, or take it out: {remove}",
+    )
+
+
 def change_pending(view: ClusterView) -> Blocked | None:
-    """Etcd takes one learner at a time as it comes (`--max-learners`); an unstarted voter counts and does not work."""
-    pending = [m for m in view.members if m.is_learner or not m.name]
+    """A voter that has not started counts for the quorum and does not work."""
+    pending = [m for m in view.voters if not m.name]
     if not pending:
         return None
     return Blocked(
         Reason.CHANGE_PENDING,
-        f"{names(pending)} {'is' if len(pending) == 1 else 'are'} not yet a voter that has started",
-        "start what has not started, promote the learner, or remove it",
+        f"{names(pending)} {'has' if len(pending) == 1 else 'have'} a vote and {'has' if len(pending) == 1 else 'have'}"
+        " not started",
+        "start it, or remove it: " + ", ".join(f"`etcd-handoff remove {m.id}`" for m in pending),
+    )
+
+
+def etcd_bug(view: ClusterView) -> Blocked | None:
+    """A member's etcd would not keep a promotion."""
+    faulty = [f"{m.label} runs {m.version}" for m in view.members if _has_promotion_bug(m.version)]
+    if not faulty:
+        return None
+    return Blocked(
+        Reason.ETCD_BUG,
+        f"etcd below 3.5.24, and 3.6 below 3.6.4, may forget that a learner was promoted: {', '.join(faulty)}",
+        "upgrade these members to the newest etcd of their release first",
+    )
+
+
+def add_would_be_refused(view: ClusterView, via: MemberView | None) -> Blocked | None:
+    """Etcd of some releases adds nobody while a voter is down, whatever the quorum; a single voter may always grow.
+
+    Newer ones count who is connected, which `safety` has demanded already: no voter is healthy that is not connected.
+    """
+    version = _version(via.version) if via else None
+    silent = [m for m in view.voters if not m.reachable]
+    enough = COUNTS_CONNECTED.get(version[:2]) if version else None
+    if not silent or via is None or version is None or enough is None or version >= enough:
+        return None
+    return Blocked(
+        Reason.ADD_WOULD_BE_REFUSED,
+        f"{via.label} runs etcd {via.version}, which adds nobody while a voter is down, and {names(silent)}"
+        f" {'does' if len(silent) == 1 else 'do'} not answer",
+        "bring it back; if it is down for good, remove it first, or upgrade etcd to"
+        f" {'.'.join(map(str, enough))} or newer",
+    )
+
+
+def unverified(view: ClusterView, member: MemberView) -> Blocked | None:
+    """The member has its vote, and does not show yet that it works as a voter."""
+    if member in view.healthy_voters:
+        return None
+    answers = "answers no linearizable read" if member.reachable else "does not answer"
+    return Blocked(
+        Reason.NOT_VERIFIED,
+        f"{member.label} has a vote, and {answers}{f' ({member.note})' if member.note else ''}: it counts for the"
+        " quorum and does not help",
+        f"bring it back, or take it out again with `etcd-handoff remove {member.id}`",
     )
 
 
@@ -101,3 +168,14 @@ def learner_lags(view: ClusterView, learner: MemberView) -> Blocked | None:
         f"learner {learner.label} stands at raft index {learner.raft_index}, {behind} entries behind",
         f"wait until it is within {CAUGHT_UP_ENTRIES} entries and has {LEARNER_READY_RATIO:.0%} of the leader's index",
     )
+
+
+def _version(text: str) -> tuple[int, int, int] | None:
+    """A version such as `3.6.8` or `3.7.0-rc.1`; None for what cannot be read."""
+    found = VERSION.match(text)
+    return (int(found[1]), int(found[2]), int(found[3])) if found else None
+
+
+def _has_promotion_bug(text: str) -> bool:
+    version = _version(text)
+    return version is not None and any(first <= version < fixed for first, fixed in PROMOTION_BUGS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from etcd_handoff.cluster_view import ClusterView, MemberView
 
@@ -28,9 +28,15 @@ def caught_up(view: ClusterView, members: Iterable[MemberView]) -> tuple[MemberV
     return tuple(m for m in members if lag(view, m) <= CAUGHT_UP_ENTRIES)
 
 
-def candidates(view: ClusterView, target_id: str) -> tuple[MemberView, ...]:
-    """Voters other than the target that are healthy and have caught up: each of them may take over."""
-    return caught_up(view, (m for m in view.healthy_voters if m.id != target_id))
+def candidates(view: ClusterView, target_id: str, leaving_later: Container[str] = ()) -> tuple[MemberView, ...]:
+    """Voters that are healthy, have caught up and stay: each of them may take over.
+
+    Args:
+        view: A view with an agreed leader.
+        target_id: The member that leaves.
+        leaving_later: Members that leave after it.
+    """
+    return caught_up(view, (m for m in view.healthy_voters if m.id != target_id and m.id not in leaving_later))
 
 
 def preferred(view: ClusterView, members: Iterable[MemberView]) -> MemberView:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.cluster_view import CORRUPT, NOSPACE
 from etcd_handoff.planning import leadership, safety
-from etcd_handoff.planning.decisions import Blocked, Done, Reason, Remove, Transfer
+from etcd_handoff.planning.decisions import Blocked, Done, Reason, Refused, Remove, Transfer
 from etcd_handoff.planning.leadership import CAUGHT_UP_ENTRIES
 from etcd_handoff.planning.wording import lags, names
 
@@ -21,7 +21,19 @@ def plan(view: ClusterView, goal: MemberAbsent) -> RemovalDecision:
     target = view.member(goal.target_id)
     if target is None:
         return Done()
-    return safety.obstacle(view, leaving=target) or _step(view, target, goal)
+    return safety.obstacle(view, leaving=target) or _too_few(view, target, goal) or _step(view, target, goal)
+
+
+def _too_few(view: ClusterView, target: MemberView, goal: MemberAbsent) -> Refused | None:
+    """The profile wants more voters than would remain; a learner's end leaves as many as before."""
+    remain = sum(not m.is_learner for m in view.members if m.id != target.id)
+    if target.is_learner or remain >= goal.min_voters:
+        return None
+    return Refused(
+        Reason.TOO_FEW_VOTERS,
+        f"{remain} voters would remain, and min_voters of the cluster's profile is {goal.min_voters}",
+        f"add a member first, or replace {target.label}; or lower min_voters in the workers' configuration",
+    )
 
 
 def _step(view: ClusterView, target: MemberView, goal: MemberAbsent) -> Transfer | Remove | Blocked:
@@ -38,21 +50,29 @@ def _step(view: ClusterView, target: MemberView, goal: MemberAbsent) -> Transfer
             " so it cannot be asked to hand over",
             "the other members elect a leader by themselves when it is down; make it reachable when it is up",
         )
-    candidates = leadership.candidates(view, target.id)
+    candidates = leadership.candidates(view, target.id, goal.leaving_later)
     untried = [m for m in candidates if m.id not in goal.avoid]
     if not untried:
-        return _nobody_takes_over(view, target, candidates)
+        return _nobody_takes_over(view, target, candidates, goal)
     return Transfer(transferee_id=leadership.preferred(view, untried).id, term=leader.term)
 
 
-def _nobody_takes_over(view: ClusterView, target: MemberView, tried: tuple[MemberView, ...]) -> Blocked:
+def _nobody_takes_over(
+    view: ClusterView, target: MemberView, tried: tuple[MemberView, ...], goal: MemberAbsent
+) -> Blocked:
     if tried:
         return Blocked(
             Reason.TRANSFER_FAILED,
             f"{target.label} still leads; {names(tried)} did not take over",
             "it is tried again after a pause; look at the logs of these members when it goes on",
         )
-    behind = [m for m in view.healthy_voters if m.id != target.id]
+    behind = [m for m in view.healthy_voters if m.id != target.id and m.id not in goal.leaving_later]
+    if not behind:
+        return Blocked(
+            Reason.NO_TRANSFEREE,
+            f"{target.label} leads and every other healthy voter is to leave as well",
+            "a voter that stays is healthy and has caught up",
+        )
     return Blocked(
         Reason.NO_TRANSFEREE,
         f"{target.label} leads and no healthy voter is within {CAUGHT_UP_ENTRIES} log entries of it: "

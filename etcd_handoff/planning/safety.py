@@ -22,14 +22,13 @@ from etcd_handoff.planning.decisions import (
     Remove,
     Transfer,
 )
-from etcd_handoff.planning.goals import MemberAbsent
+from etcd_handoff.planning.goals import MemberAbsent, MemberPresent
 from etcd_handoff.planning.leadership import CAUGHT_UP_ENTRIES
 from etcd_handoff.planning.projection import after
 from etcd_handoff.planning.wording import ailments, lags, names
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView, MemberView
-    from etcd_handoff.planning.goals import Goal, MemberPresent
     from etcd_handoff.planning.projection import Projection
 
 # --- what forbids a change of the members --------------------------------------------------------------------
@@ -131,13 +130,17 @@ def obstacle_to_joining(view: ClusterView, goal: MemberPresent) -> Blocked | Ref
     """The first reason why the wanted member must not be added as a learner now; it is not listed yet.
 
     Room for its vote is demanded before: etcd itself refuses the learner else (etcd `server/etcdserver/server.go`,
-    mayAddMember), and nobody gains by one that cannot be promoted.
+    mayAddMember), and nobody gains by one that cannot be promoted. So the voters of which etcd demands that they are
+    connected for the quorum that results are there by then.
     """
     return (
         joining.peer_url_taken(view, goal)
         or obstacle(view, leaving=None)
+        or joining.etcd_bug(view)
         or joining.no_space(view)
+        or joining.learner_in_the_way(view)
         or joining.change_pending(view)
+        or joining.add_would_be_refused(view, view.member(leadership.via(view)))
     )
 
 
@@ -148,6 +151,7 @@ def obstacle_to_promotion(view: ClusterView, learner: MemberView) -> Blocked | R
     """
     return (
         obstacle(view, leaving=None)
+        or joining.etcd_bug(view)
         or joining.no_space(view)
         or joining.not_running(view, learner)
         or joining.learner_lags(view, learner)
@@ -157,7 +161,7 @@ def obstacle_to_promotion(view: ClusterView, learner: MemberView) -> Blocked | R
 # --- what leaves the planner ---------------------------------------------------------------------------------
 
 
-def check(view: ClusterView, goal: Goal, decision: Decision) -> Decision:
+def check(view: ClusterView, goal: MemberAbsent | MemberPresent, decision: Decision) -> Decision:
     """`decision` when it is safe, else why it is not.
 
     Args:
@@ -167,33 +171,35 @@ def check(view: ClusterView, goal: Goal, decision: Decision) -> Decision:
     """
     if isinstance(decision, Blocked | Refused):
         return decision
-    if isinstance(goal, MemberAbsent):
-        return _unsafe_removal(view, goal, decision) or decision
-    return _unsafe_addition(view, goal, decision) or decision
+    match goal:
+        case MemberAbsent():
+            return _unsafe_removal(view, goal, decision) or decision
+        case MemberPresent():
+            return _unsafe_addition(view, goal, decision) or decision
 
 
 def _unsafe_removal(view: ClusterView, goal: MemberAbsent, decision: Decision) -> Blocked | Refused | None:
     target = view.member(goal.target_id)
     if isinstance(decision, Done):
-        return _stopped(decision, f"{target.label} is listed") if target else None
+        return stopped(decision, f"{target.label} is listed") if target else None
     if target is None:
-        return _stopped(decision, "the target is not listed")
+        return stopped(decision, "the target is not listed")
     if found := obstacle(view, leaving=target):
         return found
     if isinstance(decision, Transfer):
-        return _bad_transfer(view, target, decision)
+        return _bad_transfer(view, target, decision, goal)
     if not isinstance(decision, Remove):
-        return _stopped(decision, "it is no step of a removal")
+        return stopped(decision, "it is no step of a removal")
     leads = view.leadership is None or view.leadership.id == target.id
-    return _stopped(decision, f"{target.label} leads") if leads else _bad_via(view, decision, target.id)
+    return stopped(decision, f"{target.label} leads") if leads else _bad_via(view, decision, target.id)
 
 
-def _bad_transfer(view: ClusterView, target: MemberView, step: Transfer) -> Blocked | None:
+def _bad_transfer(view: ClusterView, target: MemberView, step: Transfer, goal: MemberAbsent) -> Blocked | None:
     leader = view.leadership
     if leader is None or (leader.id, leader.term) != (target.id, step.term):
-        return _stopped(step, f"{target.label} does not lead at term {step.term}")
-    if step.transferee_id not in {m.id for m in leadership.candidates(view, target.id)}:
-        return _stopped(step, f"{view.label(step.transferee_id)} cannot take over")
+        return stopped(step, f"{target.label} does not lead at term {step.term}")
+    if step.transferee_id not in {m.id for m in leadership.candidates(view, target.id, goal.leaving_later)}:
+        return stopped(step, f"{view.label(step.transferee_id)} cannot take over")
     return None
 
 
@@ -201,25 +207,25 @@ def _unsafe_addition(view: ClusterView, goal: MemberPresent, decision: Decision)
     member = goal.member_in(view)
     if isinstance(decision, Done):
         there = member is not None and member.name and not member.is_learner
-        return None if there else _stopped(decision, f"{goal.name} is no voter that has started")
+        return None if there else stopped(decision, f"{goal.name} is no voter that has started")
     if isinstance(decision, AddLearner):
         if member is not None:
-            return _stopped(decision, f"{member.label} is listed")
+            return stopped(decision, f"{member.label} is listed")
         return obstacle_to_joining(view, goal) or _bad_via(view, decision)
     if not isinstance(decision, PromoteLearner):
-        return _stopped(decision, "it is no step of an addition")
+        return stopped(decision, "it is no step of an addition")
     if member is None or not member.is_learner or member.id != decision.learner_id:
-        return _stopped(decision, f"{view.label(decision.learner_id)} is not the learner that was added")
+        return stopped(decision, f"{view.label(decision.learner_id)} is not the learner that was added")
     return obstacle_to_promotion(view, member) or _bad_via(view, decision)
 
 
 def _bad_via(view: ClusterView, step: Remove | AddLearner | PromoteLearner, leaving: str = "") -> Blocked | None:
     if step.via_id in {m.id for m in view.healthy_voters} - {leaving}:
         return None
-    return _stopped(step, f"{view.label(step.via_id)} is no healthy voter that stays")
+    return stopped(step, f"{view.label(step.via_id)} is no healthy voter that stays")
 
 
-def _stopped(decision: Decision, why: str) -> Blocked:
+def stopped(decision: Decision, why: str) -> Blocked:
     """A strategy's fault. To raise an error here would fail the workflow task again and again."""
     return Blocked(
         Reason.UNSAFE_STEP,

@@ -30,6 +30,12 @@ from etcd_handoff.contract import (
     RemovalResult,
 )
 from etcd_handoff.errors import ConfigError
+from etcd_handoff.membership_contract import (
+    MembershipRequest,
+    MembershipResult,
+    ReplacementRequest,
+    ReplacementResult,
+)
 from etcd_handoff.operation.reconciler_state import WATCH_TASK_TIMEOUT, ReconcileEtcdMembersRequest, watch_id
 from etcd_handoff.temporal.connection_failures import DEFAULT_ADDRESS
 from etcd_handoff.temporal.converter import data_converter
@@ -38,6 +44,7 @@ from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STA
 
 if TYPE_CHECKING:
     from temporalio.client import Interceptor
+    from temporalio.runtime import Runtime
 
 WORKFLOW_TYPE: Final = RemovalRequest.workflow_type
 RECONCILER_TYPE: Final = "ReconcileEtcdMembers"
@@ -49,8 +56,15 @@ Watcher = WorkflowHandle[Any, None]
 atexit.register(let_native_threads_leave)
 
 
-async def connect(interceptors: tuple[Interceptor, ...] = ()) -> Client:
+async def connect(
+    interceptors: tuple[Interceptor, ...] = (), identity: str | None = None, runtime: Runtime | None = None
+) -> Client:
     """A client by Temporal's environment configuration (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TLS, profiles).
+
+    Args:
+        interceptors: Interceptors of the client.
+        identity: Who Temporal's records say that it is; None for process and host.
+        runtime: The SDK's runtime; by default the process's own, which exports no metrics.
 
     Raises:
         ConfigError: The environment names a profile or a file that cannot be used.
@@ -62,7 +76,13 @@ async def connect(interceptors: tuple[Interceptor, ...] = ()) -> Client:
         msg = f"Temporal's environment configuration: {error}; correct TEMPORAL_PROFILE, TEMPORAL_TLS_* or the file"
         raise ConfigError(msg) from None
     settings.setdefault("target_host", DEFAULT_ADDRESS)
-    return await Client.connect(**settings, data_converter=data_converter, interceptors=list(interceptors))
+    return await Client.connect(
+        **settings,
+        data_converter=data_converter,
+        interceptors=list(interceptors),
+        identity=identity,
+        runtime=runtime,
+    )
 
 
 async def start_removal(client: Client, request: RemovalRequest, task_queue: str = TASK_QUEUE) -> Removal:
@@ -80,6 +100,38 @@ async def start_removal(client: Client, request: RemovalRequest, task_queue: str
         `ApplicationError` with one of the types in `etcd_handoff.contract.FailureType`.
     """
     return await start_operation(client, request, RemovalResult, task_queue)
+
+
+async def start_replacement(
+    client: Client, request: ReplacementRequest, task_queue: str = TASK_QUEUE
+) -> WorkflowHandle[Any, ReplacementResult]:
+    """Start the replacement of a member, or join the one of this member that runs already.
+
+    Args:
+        client: As for `start_removal`.
+        request: Which member, and what takes its place.
+        task_queue: Task queue of the workers.
+
+    Returns:
+        The handle, as `start_removal` does. The query `progress` tells what to start etcd with, meanwhile.
+    """
+    return await start_operation(client, request, ReplacementResult, task_queue)
+
+
+async def apply_membership(
+    client: Client, request: MembershipRequest, task_queue: str = TASK_QUEUE
+) -> WorkflowHandle[Any, MembershipResult]:
+    """Let a cluster get the members of a list, or join the change of this cluster that runs already.
+
+    Args:
+        client: As for `start_removal`.
+        request: The members.
+        task_queue: Task queue of the workers.
+
+    Returns:
+        The handle, as `start_removal` does. The query `progress` tells what to start etcd with, meanwhile.
+    """
+    return await start_operation(client, request, MembershipResult, task_queue)
 
 
 async def start_operation(

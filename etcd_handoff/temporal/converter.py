@@ -34,6 +34,7 @@ from etcd_handoff.contract import FailureType
 from etcd_handoff.errors import HandoffError
 from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry, RecallEntriesInput
 from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
+from etcd_handoff.temporal.failure_converter import HandoffFailureConverter
 from etcd_handoff.wire import Message, Request, describe
 
 if TYPE_CHECKING:
@@ -158,5 +159,9 @@ def _as_json(payload: Payload, hint: object) -> Payload:
     raise _unreadable(f"input: {known} is not read; give JSON, encoding {JSON!r}", payload, hint)
 
 
-data_converter = dataclasses.replace(pydantic_data_converter, payload_converter_class=HandoffPayloadConverter)
+data_converter = dataclasses.replace(
+    pydantic_data_converter,
+    payload_converter_class=HandoffPayloadConverter,
+    failure_converter_class=HandoffFailureConverter,
+)
 """Give it to every client and replayer."""

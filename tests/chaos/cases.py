@@ -84,6 +84,16 @@ NARROW: Final = {
 }
 """Faults of what others say, and of who may ask whom; they have nothing to do with most moments."""
 
+ISOLATED: Final = {
+    "kill-target-worker": Where(("leader",), tuple(f"{step}.before" for step in STEPS["leader"])),
+    "kill-other-worker": Where(("leader",), tuple(f"{step}.before" for step in STEPS["leader"])),
+    "kill-target-node": Where(("leader",), ("move_leader.before", "remove_member.after", "update_status.before")),
+    "kill-temporal": Where(("leader",), ("move_leader.during", "remove_member.during")),
+}
+"""Faults that strike where each worker reaches its own node's member alone, as on stock k0s."""
+WAITED_FOR_WORKER: Final = "isolated/leader/move_leader.before/kill-target-worker"
+"""The one of them with which no removal can go on: only that node can hand leadership over."""
+
 WATCHED: Final = ("foreign-on-other", "force-new-cluster-other", "rejoin-target")
 """Faults under which a watcher runs too: it must not write what is not so."""
 FLAGGED: Final = ("rejoin-target",)
@@ -114,8 +124,9 @@ SAMPLE: Final = (
     "leader/move_leader.before/cut-target",
     "follower/remove_member.before/hang-disk-other",
     "leader/check_leader.during/foreign-on-other",
+    WAITED_FOR_WORKER,
 )
-"""What `make test` runs: one case of each sort; the last two end as soon as the removal says that it waits."""
+"""What `make test` runs: one case of each sort; the last three end as soon as the removal says that it waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +139,14 @@ class Case:
         step: Activity in which the fault strikes.
         moment: `before`, `during` or `after` its effect.
         fault: What strikes.
+        isolated: Each worker reaches its own node's member alone.
     """
 
     target: str
     step: str
     moment: str
     fault: str
+    isolated: bool = False
 
     @property
     def point(self) -> str:
@@ -151,6 +164,8 @@ class Case:
 
         Without a learner the same voters remain, and they are enough as they are.
         """
+        if self.isolated:
+            return self.name == WAITED_FOR_WORKER
         if self.proposed or self.fault not in WAITED_FOR:
             return False
         return self.target != "learner" or "hang-disk" not in self.fault
@@ -163,7 +178,7 @@ class Case:
     @property
     def name(self) -> str:
         """How to ask for this case alone."""
-        return f"{self.target}/{self.point}/{self.fault}"
+        return f"{'isolated/' * self.isolated}{self.target}/{self.point}/{self.fault}"
 
 
 def all_cases() -> list[Case]:
@@ -176,8 +191,9 @@ def all_cases() -> list[Case]:
         for fault in FAULTS
         if not any(word in fault for word in IMPOSSIBLE.get(target, ()))
     ] + [
-        Case(target, point.partition(".")[0], point.partition(".")[2], fault)
-        for fault, where in NARROW.items()
+        Case(target, point.partition(".")[0], point.partition(".")[2], fault, isolated=isolated)
+        for isolated, faults in ((False, NARROW), (True, ISOLATED))
+        for fault, where in faults.items()
         for target in where.targets
         for point in where.points
     ]

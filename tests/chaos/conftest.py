@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 
     import pytest
 
+ADDITIONS: Final = "test_additions"
+SAMPLED_ADDITIONS: Final = frozenset(
+    {
+        "test_worker_dies[promote_member.during]",
+        "test_learner_dies[promote_member.before]",
+        "test_somebody_else_is_faster[promotes]",
+        "test_it_is_cancelled_in_a_step[add_learner.during]",
+    }
+)
+"""Of the additions, what `make test` runs."""
 ROOT: Final = Path(__file__).parents[2]
 RESULTS: Final = ROOT / "bench" / "results"
 
@@ -65,6 +75,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "case" in metafunc.fixturenames:
         cases = chosen()
         metafunc.parametrize("case", cases, ids=[case.name for case in cases])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out additions that are not chosen: `CHAOS` says it for them as for all others, by `addition/<test>`."""
+    wanted = os.environ.get("CHAOS", "")
+
+    def counts(item: pytest.Item) -> bool:
+        if item.path.stem != ADDITIONS or wanted == "all":
+            return True
+        if wanted in ("", "sample"):
+            return item.name in SAMPLED_ADDITIONS
+        return wanted in f"addition/{item.name}"
+
+    if others := [item for item in items if not counts(item)]:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if counts(item)]
 
 
 @contextmanager
@@ -113,8 +139,8 @@ def table(found: list[Finding]) -> str:
         "| fault | cases | ended well | after mending | refused safely | broken | longest write gap, ms | median, ms |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for fault in dict.fromkeys(finding.name.rpartition("/")[2] for finding in found):
-        of_it = [finding for finding in found if finding.name.endswith(f"/{fault}")]
+    for fault in dict.fromkeys(_row(finding) for finding in found):
+        of_it = [finding for finding in found if _row(finding) == fault]
         ends, gaps = Counter(finding.ended for finding in of_it), sorted(finding.gap_ms for finding in of_it)
         lines.append(
             f"| {fault} | {len(of_it)} | {ends['well']} | {ends['after mending']} | {ends['refused safely']} "
@@ -123,3 +149,9 @@ def table(found: list[Finding]) -> str:
         )
     broken = [f"- `{finding.name}`: {finding.said}" for finding in found if finding.ended == "broken"]
     return "\n".join([*lines, *(["", "Broken:", "", *broken] if broken else [])]) + "\n"
+
+
+def _row(finding: Finding) -> str:
+    """The row of the table that a case counts in: that of its fault, which isolated cases have for themselves."""
+    mode = "isolated/" if finding.name.startswith("isolated/") else ""
+    return f"{mode}{finding.name.rpartition('/')[2]}"

@@ -77,6 +77,18 @@ def _kill(role: Role, who: str) -> Fault:
     return Fault(strike, mend if role in (Role.TEMPORAL, Role.ETCD) and who != "target" else _nothing)
 
 
+def _kill_worker_of(who: str) -> Fault:
+    """The worker of a node dies, whichever step it has, and is missed where nobody else can do what it does."""
+
+    async def strike(scene: Scene) -> None:
+        await scene.lab.kill(Role.WORKER, getattr(scene, who))
+
+    async def mend(scene: Scene) -> None:
+        await scene.lab.start_worker(getattr(scene, who))
+
+    return Fault(strike, mend)
+
+
 def _stop(role: Role, who: str) -> Fault:
     async def strike(scene: Scene) -> None:
         scene.lab.stop(role, getattr(scene, who) if who else "")
@@ -232,6 +244,8 @@ def _runs(lab: Lab, role: Role, node: str) -> bool:
 FAULTS: Final[dict[str, Fault]] = {
     "kill-worker": _kill(Role.WORKER, "worker"),
     "stop-worker": _stop(Role.WORKER, "worker"),
+    "kill-target-worker": _kill_worker_of("target"),
+    "kill-other-worker": _kill_worker_of("other"),
     "kill-all-workers": Fault(_kill_all_workers, _nothing),
     "kill-target-etcd": _kill(Role.ETCD, "target"),
     "stop-target-etcd": _stop(Role.ETCD, "target"),

@@ -26,6 +26,7 @@ from tests.chaos import judges
 from tests.chaos.cases import FLAGGED, NARROW, TAKES_WRITES, WATCHED
 from tests.chaos.conftest import Finding, store
 from tests.chaos.faults import FAULTS, Scene
+from tests.integration.isolation import require_isolation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +53,8 @@ ASK_SECONDS: Final = 0.2
 @pytest.mark.slow
 async def test_case(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Held at its moment, struck, let go: the removal ends, and all judges agree."""
+    if case.isolated:
+        require_isolation()
     finding = Finding(case.name)
     before = judges.children()
     try:
@@ -67,7 +70,9 @@ async def test_case(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.MonkeyPatch) -> None:
     env = ((FAILPOINTS_VARIABLE, f"{case.point}=hold"), (FOLDER_VARIABLE, str(folder)))
     fault = FAULTS[case.fault]
-    options = LabOptions(workers=WORKERS, directory=folder / "lab", worker_env=env, **fault.options)
+    options = LabOptions(
+        workers=WORKERS, directory=folder / "lab", worker_env=env, isolated=case.isolated, **fault.options
+    )
     async with Lab(options) as lab, AsyncExitStack() as stack:
         for name, value in lab.environment.items():
             monkeypatch.setitem(os.environ, name, value)

@@ -32,7 +32,7 @@ def test_the_matrix_is_whole() -> None:
     all_cases = cases.all_cases()
     names = [case.name for case in all_cases]
     assert len(names) == len(set(names)) >= 400
-    assert {case.fault for case in all_cases} == set(faults.FAULTS) == {*cases.FAULTS, *cases.NARROW}
+    assert {case.fault for case in all_cases} == set(faults.FAULTS) == {*cases.FAULTS, *cases.NARROW, *cases.ISOLATED}
     assert {*cases.WATCHED, *cases.FLAGGED, *cases.WAITED_FOR, *cases.TAKES_WRITES} <= set(faults.FAULTS)
     assert all(case.step in cases.STEPS[case.target] and case.moment in cases.MOMENTS for case in all_cases)
     assert all(case.right_ends for case in all_cases)

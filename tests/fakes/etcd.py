@@ -16,6 +16,7 @@ from etcd_handoff.etcd.port import EtcdPort, KeyspaceHash
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
 
+    from etcd_handoff.cluster_view import HeardMember
     from etcd_handoff.errors import EtcdError
 
 DATABASE: Final = b"all that there is" * 1000
@@ -93,6 +94,10 @@ class FakeEtcd(EtcdPort):
             for member_id, name in self.members.items()
         )
         return ClusterView(cluster_id=self._cluster_id, members=members)
+
+    async def heard(self) -> tuple[HeardMember, ...]:
+        """Nobody is heard who gives no list."""
+        return ()
 
     async def status_of(self, member_id: str) -> tuple[str | None, int]:
         """Leader and term, of which all members say the same."""

@@ -59,6 +59,8 @@ GOOD: Final = (
     ["plan", "node0", "-c", "one"],
     ["remove", "node0", "-c", "one", "--dry-run"],
     ["remove", "node0", "-c", "one", "--blocked-timeout", "0", "--reason", "disk"],
+    ["replace", "node0", "--with", "node9", "--peer-url", "http://node9:2380", "-c", "one", "--dry-run"],
+    ["apply", "members.json", "-c", "one", "--dry-run"],
     ["status", "-c", "two"],
     ["-o", "json", "doctor", "-c", "one"],
     ["watch", "start", "-c", "two", "--resync", "60"],
@@ -121,6 +123,7 @@ def test_any_arguments_end_with_words(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "etcd-handoff.toml").write_text(CONFIG, encoding="utf-8")
     with monkeypatch.context() as patch:
         patch.chdir(tmp_path)
+        (tmp_path / "members.json").write_text('{"members": [{"name": "a", "peer_urls": ["http://a:1"]}]}')
         patch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
         patch.delenv("ETCD_HANDOFF_CONFIG", raising=False)
         patch.setattr(connections, "CONNECT_SECONDS", 0.02)

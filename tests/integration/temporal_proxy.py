@@ -1,4 +1,4 @@
-"""A real Temporal behind a door that refuses some calls, as managed Temporal does, or tells another version."""
+"""A real server behind a door: it refuses calls, as managed Temporal does, loses answers, or tells another version."""
 
 from __future__ import annotations
 
@@ -27,12 +27,14 @@ class Door:
     Attributes:
         address: Host and port for clients.
         refused: Calls that are refused, by service or method name, with the status that they end with.
+        lost: Methods whose answer is lost although the call went through, and what comes instead; once each.
         version: Server version that is told instead of the true one; empty for the true one.
         calls: How often each method was called.
     """
 
     address: str = ""
     refused: dict[str, grpc.StatusCode] = field(default_factory=dict)
+    lost: dict[str, grpc.StatusCode] = field(default_factory=dict)
     version: str = ""
     calls: dict[str, int] = field(default_factory=dict)
 
@@ -62,6 +64,8 @@ class _Handler(grpc.GenericRpcHandler):
             except grpc.aio.AioRpcError as error:
                 context.set_trailing_metadata(error.trailing_metadata())
                 await context.abort(error.code(), error.details() or "")
+            if status := self._door.lost.pop(path.rpartition("/")[2], None):
+                await context.abort(status, "the connection broke")
             if self._door.version and path.endswith(VERSION_CALL):
                 told = GetSystemInfoResponse.FromString(answer)
                 told.server_version = self._door.version
@@ -72,10 +76,10 @@ class _Handler(grpc.GenericRpcHandler):
 
 
 @asynccontextmanager
-async def door_to(temporal_address: str) -> AsyncIterator[Door]:
-    """A door before the Temporal at this address."""
+async def door_to(address: str) -> AsyncIterator[Door]:
+    """A door before the server at this address."""
     door = Door()
-    async with grpc.aio.insecure_channel(temporal_address) as channel:
+    async with grpc.aio.insecure_channel(address) as channel:
         server = grpc.aio.server()
         server.add_generic_rpc_handlers([_Handler(door, channel)])
         door.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"

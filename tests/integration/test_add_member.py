@@ -1,109 +1,146 @@
-"""A member joins on real processes: learner, start with what `progress` shows, vote, record."""
+"""A member joins on real processes: learner, start with what is shown, sync, vote, proof, record."""
 
 from __future__ import annotations
 
-import shutil
+import asyncio
+import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import grpc
 import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
+from temporalio.testing import ActivityEnvironment
 
-from etcd_handoff.contract import AdditionRequest, AdditionResult, Progress
-from etcd_handoff.lab import Role, wait_until
+from activities.etcd import EtcdActivities
+from etcd_handoff.activity_io import AdditionInput, AwaitSyncInput
+from etcd_handoff.config import ClusterProfile, Config, EtcdProfile
+from etcd_handoff.contract import AdditionResult
+from etcd_handoff.etcd.gateway import EtcdGateway
+from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.nodes import InitialCluster
-from etcd_handoff.temporal.client import start_operation
+from tests.integration import additions
+from tests.integration.temporal_proxy import door_to
 
 if TYPE_CHECKING:
-    from temporalio.client import WorkflowHandle
+    from pathlib import Path
 
-    from etcd_handoff.lab.nodes import Node
-    from tests.integration.conftest import Bench, MakeBench
-
-
-async def add(b: Bench, node: Node, **options: Any) -> WorkflowHandle[Any, AdditionResult]:
-    """Start an addition."""
-    given = {"cluster": b.lab.cluster, "name": node.name, "peer_urls": (node.peer_url,), **options}
-    return await start_operation(b.client, AdditionRequest.model_validate(given), AdditionResult)
+    from tests.integration.conftest import MakeBench
 
 
-async def blocked(addition: WorkflowHandle[Any, AdditionResult], reason: str) -> Progress:
-    """Where it stands, once it waits for this reason."""
-    said: list[Progress] = []
-
-    async def so() -> bool:
-        said.append(await addition.query("progress", result_type=Progress))
-        return said[-1].state == "Blocked" and reason in said[-1].doing
-
-    await wait_until(so, f"the addition is blocked by {reason}", 30, lambda: f"it does: {said[-1].doing}")
-    return said[-1]
-
-
-async def leave(b: Bench, member: str) -> Node:
-    """The node of a member that has left, without its process and its data."""
-    assert (await b.remove(member)).outcome == "removed"
-    if b.lab.alive(Role.ETCD, member):
-        await b.lab.kill(Role.ETCD, member)
-    shutil.rmtree(b.lab.directory / member / "etcd")
-    return b.lab.node(member)
-
-
-def beginning(b: Bench, settings: dict[str, str]) -> InitialCluster:
-    """How etcd begins with these variables, and with nothing else."""
-    by_url = {node.peer_url: node for node in b.lab.nodes}
-    pairs = [pair.split("=", 1) for pair in settings["ETCD_INITIAL_CLUSTER"].split(",")]
-    return InitialCluster(
-        [replace(by_url[url], name=name) for name, url in pairs], settings["ETCD_INITIAL_CLUSTER_STATE"]
-    )
-
-
-async def test_member_that_left_joins_again_with_what_progress_shows(bench: MakeBench) -> None:
+async def test_member_that_left_joins_again_with_what_the_command_line_writes(bench: MakeBench) -> None:
     """Added as a learner, started, promoted, recorded; a write through it works, and asking again changes nothing."""
     async with bench() as b:
         leader = await b.lab.leader()
-        node = await leave(b, b.lab.others(leader)[0].name)
-        by_hand = ("add", node.name, "--peer-url", node.peer_url, "-c", b.lab.cluster)
-        status, out, _ = await b.lab.handoff(*by_hand, "--dry-run")
-        assert (status, "Dry run" in out, f"promote {node.name}" in out) == (0, True, True)
-        addition = await add(b, node)
-        progress = await blocked(addition, "LearnerNotStarted")
-        settings = progress.join_configuration
-        assert (settings["ETCD_NAME"], settings["ETCD_INITIAL_CLUSTER_STATE"]) == (node.name, "existing")
-        assert settings["ETCD_INITIAL_ADVERTISE_PEER_URLS"] == node.peer_url
-        assert f"ETCD_INITIAL_CLUSTER={settings['ETCD_INITIAL_CLUSTER']}" in progress.waiting_for
-        listed = {m.name: m for m in await b.lab.members(leader)}
-        assert len(listed) == 3
-        await b.lab.start_etcd(node, beginning(b, settings))
-        await addition.execute_update("recheck")
-        result = await addition.result()
-        assert (result.outcome, result.status_recorded) == ("added", True)
-        assert [s.outcome for s in result.steps if s.name in ("add_learner", "promote_member")] == ["added", "promoted"]
-        assert result.member_id == await b.lab.member_id(node.name)
-        writer = await b.writer(node.name)
+        name = b.lab.others(leader)[0].name
+        assert (await b.remove(name)).outcome == "removed"
+        node, file = await additions.wiped(b.lab, name), b.folder / "member.env"
+        by_hand = ("add", name, "--peer-url", node.peer_url, "-c", b.lab.cluster)
+        status, told, _ = await b.lab.handoff(*by_hand, "--dry-run", "-o", "json")
+        planned = AdditionResult.model_validate_json(told)
+        assert (status, [line.split()[0] for line in planned.plan][:3]) == (0, ["add", "wait", "promote"])
+        adding = asyncio.create_task(b.lab.handoff(*by_hand, "-o", "json", "--env-file", str(file)))
+
+        async def written() -> bool:
+            return file.exists()
+
+        await wait_until(written, "the file is written", additions.PATIENCE)
+        settings = dict(line.split("=", 1) for line in file.read_text().splitlines())
+        assert settings["ETCD_NAME"] == name
+        assert settings == planned.join_configuration
+        await b.lab.start_etcd(node, additions.beginning(b.lab, settings))
+        status, told, errors = await adding
+        assert status == 0, errors
+        result = AdditionResult.model_validate_json(told)
+        assert (str(result.outcome), result.status_recorded) == ("added", True)
+        steps = [(s.name, str(s.outcome)) for s in result.steps if s.name not in ("check_leader", "update_status")]
+        assert steps[0] == ("add_learner", "added")
+        assert steps[-2:] == [("await_sync", "in-sync"), ("promote_member", "promoted")]
+        assert result.member_id == await b.lab.member_id(name)
+        writer = await b.writer(name)
         await b.judge(set(), await writer.stop())
-        assert (await b.lab.etcdmembers(leader))[node.name]["status"]["memberID"] == result.member_id
-        status, out, _ = await b.lab.handoff(*by_hand, "-o", "json")
-        again = AdditionResult.model_validate_json(out)
-        assert (status, again.outcome, again.member_id) == (0, "already-present", result.member_id)
-        assert again.status_recorded
+        assert (await b.lab.etcdmembers(leader))[name]["status"]["memberID"] == result.member_id
+        status, told, _ = await b.lab.handoff(*by_hand, "-o", "json")
+        again = json.loads(told)
+        assert (status, again["outcome"], again["member_id"]) == (0, "already-present", result.member_id)
 
 
-async def test_cancelled_addition_leaves_a_learner_that_a_removal_takes_out(bench: MakeBench) -> None:
-    """Another addition goes on with it; the command that the end names takes it out."""
-    async with bench() as b:
-        leader = await b.lab.leader()
-        node = await leave(b, b.lab.others(leader)[0].name)
-        addition = await add(b, node)
-        first = await blocked(addition, "LearnerNotStarted")
-        await addition.cancel()
+async def test_cancelled_addition_takes_out_what_it_has_added_and_nothing_else(bench: MakeBench) -> None:
+    """A failed one leaves its learner; another one goes on with it and, when it is cancelled, leaves it too."""
+    async with bench(nodes=1, workers=("node0",), kubernetes=False) as b:
+        node = replace(b.lab.node("node0"), name="node9", peer_port=b.lab.node("node0").peer_port + 1)
+        first = await additions.add(b, node)
+        learner_id = (await additions.stands(first, "Blocked", "LearnerNotStarted")).member_id
+        await first.cancel()
         with pytest.raises(WorkflowFailureError) as failed:
-            await addition.result()
+            await first.result()
         assert isinstance(failed.value.cause, CancelledError)
-        again = await add(b, node, blocked_timeout_seconds=0)
-        with pytest.raises(WorkflowFailureError, match="Workflow execution failed") as failed:
-            await again.result()
-        text = str(failed.value.cause)
-        assert f"`etcd-handoff remove {first.member_id}` takes it out" in text
-        assert (await b.remove(first.member_id)).outcome == "removed"
-        assert len(await b.lab.members(leader)) == 2
+        assert f"its learner {learner_id} is out again" in (await additions.stands(first, "cancelled")).doing
+        assert [m.name for m in await b.lab.members()] == ["node0"]
+        # In the second in which the first one was added etcd would give it the same ID, and refuses that.
+        second = await additions.add(b, node, blocked_timeout_seconds=3)
+        with pytest.raises(WorkflowFailureError) as failed:
+            await second.result()
+        assert str(failed.value.cause).startswith("BlockedTooLong: LearnerNotStarted")
+        kept = next(m.id for m in await b.lab.members() if not m.name)
+        third = await additions.add(b, node)
+        assert (await additions.stands(third, "LearnerNotStarted")).member_id == kept != learner_id
+        await third.cancel()
+        with pytest.raises(WorkflowFailureError):
+            await third.result()
+        assert f"`etcd-handoff remove {kept}` takes it out" in (await additions.stands(third, "cancelled")).doing
+        other = await additions.add(b, replace(node, name="node8", peer_port=node.peer_port + 1))
+        assert kept in (await additions.stands(other, "Blocked", "LearnerInTheWay")).doing
+        await other.cancel()
+        assert (await b.remove(kept)).outcome == "removed"
+
+
+async def test_learner_that_dies_before_its_promotion_is_not_promoted(bench: MakeBench) -> None:
+    """Etcd itself would do it. A worker that dies while it waits for the learner changes nothing."""
+    points = "promote_member.before=hold;await_sync.during=kill"
+    async with bench(nodes=2, failpoints=points, kubernetes=False) as b:
+        node = await additions.out(b.lab, b.lab.others(await b.lab.leader())[0].name)
+        addition = await additions.add(b, node)
+        await additions.start(b, addition, node)
+        await b.reached("await_sync.during")
+        await b.reached("promote_member.before")
+        await b.lab.kill(Role.ETCD, node.name)
+        b.release("promote_member.before")
+        await additions.stands(addition, "Blocked", "LearnerUnreachable")
+        assert len((await additions.seen(b.lab)).voters) == 1
+        await b.lab.start(Role.ETCD, node.name)
+        await additions.joined(b, addition, 2)
+
+
+@pytest.mark.parametrize("lost", ["MemberAdd", "MemberPromote"])
+async def test_lost_answers_are_read_again_through_the_member_list(lost: str, tmp_path: Path) -> None:
+    """Etcd has done it, and its answer never came: it counts as done, and nothing is added twice."""
+    options = LabOptions(nodes=2, temporal=False, kubernetes=False, directory=tmp_path / "lab")
+    async with Lab(options) as lab:
+        node, joins, own = lab.node("node0"), await additions.out(lab, "node1"), ActivityEnvironment()
+        async with door_to(node.etcd_url.removeprefix("http://")) as door:
+            config = Config(clusters={"lab": ClusterProfile(etcd=EtcdProfile(endpoints=(f"http://{door.address}",)))})
+            activities = EtcdActivities(config, "node0", gateway=EtcdGateway)
+            cluster_id = (await activities.looks("lab").observe()).cluster_id
+            ask = AdditionInput(
+                cluster="lab", cluster_id=cluster_id, name="node1", peer_urls=(joins.peer_url,), holder="run"
+            )
+            try:
+                door.lost[lost] = grpc.StatusCode.UNAVAILABLE
+                added = await own.run(activities.add_learner, ask)
+                assert (str(added.step.outcome), added.proposed, added.added_id != "") == ("added", True, True)
+                assert ("no definite answer" in added.step.note) == (lost == "MemberAdd")
+                await lab.start_etcd(joins, InitialCluster(lab.nodes, "existing"))
+                ask = ask.model_copy(update={"learner_id": added.added_id})
+                listed = tuple(m.id for m in (await activities.looks("lab").observe()).members)
+                waits = AwaitSyncInput(**dict(ask), listed=listed, seconds=20, waits_for="LearnerLags")
+                waited = await own.run(activities.await_sync, waits)
+                assert str(waited.step.outcome) == "in-sync", waited.step.note
+                promoted = await own.run(activities.promote_member, ask)
+                assert (str(promoted.step.outcome), promoted.proposed) == ("promoted", True)
+                assert ("no definite answer" in promoted.step.note) == (lost == "MemberPromote")
+            finally:
+                await activities.close()
+        assert door.calls["MemberAdd"] == door.calls["MemberPromote"] == 1
+        assert not any(m.is_learner for m in (await additions.seen(lab)).members)

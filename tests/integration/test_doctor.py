@@ -81,7 +81,9 @@ async def test_status_ends_with_4_when_any_server_is_away(tmp_path: Path) -> Non
         assert (await lab.handoff("status"))[0] == 0
         await lab.kill(Role.TEMPORAL)
         status, shown, _ = await lab.handoff("status")
-        assert (status, "1 member" in shown, "Removals: Temporal cannot be reached" in shown) == (4, True, True), shown
+        assert (status, "1 member" in shown, "Operations: Temporal cannot be reached" in shown) == (4, True, True), (
+            shown
+        )
         await lab.start(Role.TEMPORAL)
         await lab.kill(Role.APISERVER, "node0")
         status, shown, _ = await lab.handoff("status")

@@ -11,7 +11,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
 from activities.hash_and_snapshot import HashAndSnapshotActivities
-from etcd_handoff.activity_io import CheckLeaderInput, StepInput
+from etcd_handoff.activity_io import CheckHashInput, CheckLeaderInput
 from etcd_handoff.config import load_config
 from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.lab import Lab, LabOptions, Role, http
@@ -39,7 +39,7 @@ async def test_compaction_between_two_hashes_is_no_difference(tmp_path: Path) ->
         try:
             view = (await run(etcd.check_leader, CheckLeaderInput(cluster=lab.cluster))).view
             assert view is not None
-            act = StepInput(cluster=lab.cluster, cluster_id=view.cluster_id, target_id=view.members[0].id)
+            act = CheckHashInput(cluster=lab.cluster, cluster_id=view.cluster_id, target_id=view.members[0].id)
             compacting = asyncio.create_task(keep_compacting())
             outcomes = [(await run(hashes.check_hash, act)).step for _ in range(CHECKS)]
             assert not compacting.done(), compacting.exception()
@@ -69,7 +69,7 @@ async def test_newest_revision_that_is_compacted_can_be_compared(tmp_path: Path)
         try:
             view = (await run(etcd.check_leader, CheckLeaderInput(cluster=lab.cluster))).view
             assert view is not None
-            act = StepInput(cluster=lab.cluster, cluster_id=view.cluster_id, target_id=view.members[0].id)
+            act = CheckHashInput(cluster=lab.cluster, cluster_id=view.cluster_id, target_id=view.members[0].id)
             for _ in range(2):  # only from the second one on is there a compaction before it
                 for _ in range(3):
                     put = await http.post(f"{url}/v3/kv/put", {"key": KEY, "value": KEY})

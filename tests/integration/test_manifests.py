@@ -28,6 +28,7 @@ from etcd_handoff.kubernetes.gateway import KubernetesGateway
 from etcd_handoff.lab import Lab, LabOptions, ProcessError, wait_until
 from etcd_handoff.lab.http import request
 from etcd_handoff.lab.nodes import HOST, bearer
+from etcd_handoff.lab.serving import AUTHORITY
 from tests.integration.conftest import start_watch
 
 if TYPE_CHECKING:
@@ -287,7 +288,7 @@ async def test_every_call_of_the_gateway_is_allowed_from_within_a_pod(
     lab = site.lab
     for name, content in (
         ("TOKEN", site.token),
-        ("CERT", (lab.directory / "shared" / "ca.crt").read_text()),
+        ("CERT", (lab.directory / "shared" / AUTHORITY).read_text()),
     ):
         (tmp_path / name).write_text(content)
         monkeypatch.setattr(incluster_config, f"SERVICE_{name}_FILENAME", str(tmp_path / name))
@@ -316,8 +317,15 @@ async def test_every_call_of_the_gateway_is_allowed_from_within_a_pod(
         event = event_for(member, EventSpec("Removed", "said"), NOW)
         await gateway.record_event(event)
         await site.kubectl("get", "events.events.k8s.io", event["metadata"]["name"], "--namespace", "default")
+        assert (await gateway.may_patch("status"), await gateway.may_patch("spec")) == (True, False)
         with pytest.raises(KubernetesPermissionError):
             await gateway.patch_spec(member, {"leave": True})
+        remover = ("-f", str(DEPLOY / "k0s-remover.yaml"))
+        await site.kubectl("apply", "--server-side", *remover)
+        try:
+            await wait_until(lambda: gateway.may_patch("spec"), "the account may patch the spec", 10)
+        finally:
+            await site.kubectl("delete", *remover)
     finally:
         await gateway.close()
         await site.kubectl("delete", "etcdmember", "another", "--ignore-not-found")
@@ -329,6 +337,7 @@ async def test_every_call_of_the_gateway_is_allowed_from_within_a_pod(
         "get",
         "list",
         "list_through",
+        "may_patch",
         "list_at",
         "create",
         "patch_status",

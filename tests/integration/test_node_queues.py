@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+import sys
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from etcd_handoff.contract import TASK_QUEUE, Outcome, workflow_id
 from etcd_handoff.lab import Role, wait_until
+from tests.integration import additions
 from tests.integration.isolation import require_isolation
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from temporalio.client import WorkflowHandle
 
     from tests.integration.conftest import Bench, MakeBench, MakeFrontDoor
+
+LISTEN: Final = """
+import socket, time
+while True:
+    try:
+        server = socket.create_server(("127.0.0.1", 2379))
+        break
+    except OSError:
+        time.sleep(0.05)
+print("listening", flush=True)
+time.sleep(600)
+"""
+"""Listens where etcd did, as soon as that has ended."""
 
 
 @pytest.fixture(autouse=True)
@@ -22,14 +42,15 @@ def _isolation_is_possible() -> None:
     require_isolation()
 
 
-async def says(removal: WorkflowHandle[Any, Any], *words: str) -> None:
-    """The removal says all these words."""
+async def says(removal: WorkflowHandle[Any, Any], *words: str, past_return: bool | None = None) -> None:
+    """The removal says all these words, before or past the point of no return."""
     said = [""]
 
     async def shown() -> bool:
         progress = await removal.query("progress")
         said.append(f"{progress['state']}: {progress['doing']}")
-        return all(word in said[-1] for word in words)
+        stands = past_return in (None, progress["point_of_no_return"])
+        return stands and all(word in said[-1] for word in words)
 
     await wait_until(shown, f"the removal says {words}", 45, lambda: f"it says {said[-1]}")
 
@@ -103,7 +124,9 @@ async def test_worker_of_the_leaving_node_is_killed(bench: MakeBench, point: str
         await b.judge({leader}, await writer.stop())
 
 
-@pytest.mark.parametrize("point", ["await_election.during", "remove_member.during", "update_status.before"])
+@pytest.mark.parametrize(
+    "point", ["await_election.during", "remove_member.before", "remove_member.during", "update_status.before"]
+)
 async def test_worker_of_a_survivor_is_killed(bench: MakeBench, point: str) -> None:
     """The removal says which worker it misses, and ends well when that is back."""
     async with bench(isolated=True, failpoints=f"{point}=kill") as b:
@@ -112,8 +135,11 @@ async def test_worker_of_a_survivor_is_killed(bench: MakeBench, point: str) -> N
         removal = await b.start(leader)
         node = await worker_has_died(b, point)
         assert node != leader
-        if not point.startswith("update_status"):  # which any worker can do
+        if point == "remove_member.before":
+            await says(removal, f"no worker on {node}", past_return=True)  # nobody can tell that nothing was proposed
+        elif not point.startswith("update_status"):  # which any worker can do
             await says(removal, f"no worker on {node}")
+        if not point.startswith("update_status"):
             await b.lab.start_worker(node)
         result = await removal.result()
         assert (result.outcome, result.status_recorded) == (Outcome.REMOVED, True)
@@ -136,16 +162,38 @@ async def test_missing_worker_of_a_survivor_is_waited_for_by_name(bench: MakeBen
         await b.judge({target})
 
 
+async def test_snapshot_and_hashes_come_from_the_nodes_that_have_them(bench: MakeBench) -> None:
+    """Each worker hashes its own member, and all hashes agree; nothing is changed before that."""
+    async with bench(isolated=True) as b:
+        leader = await b.lab.leader()
+        writer = await b.writer(b.lab.others(leader)[0].name)
+        result = await b.remove(leader, snapshot=True, hash_check=True)
+        assert (result.outcome, result.was_leader) == (Outcome.REMOVED, True)
+        names = [step.name for step in result.steps]
+        assert names.index("check_hash") < names.index("take_snapshot") < names.index("move_leader")
+        hashed = result.steps[names.index("check_hash")]
+        assert hashed.outcome == "consistent"
+        assert all(f"{node.name} " in hashed.note for node in b.lab.nodes), hashed.note
+        await b.judge({leader}, await writer.stop())
+
+
 async def test_five_members_need_no_worker_on_each_node(bench: MakeBench) -> None:
     """Those that are seen are a quorum of what remains, so the leader leaves."""
     async with bench(nodes=5, isolated=True, workers=()) as b:
         leader = await b.lab.leader()
-        *others, _ = (node.name for node in b.lab.others(leader))
+        *others, idle = (node.name for node in b.lab.others(leader))
         for name in (leader, *others):
             await b.lab.start_worker(name)
         writer = await b.writer(others[0])
-        result = await b.remove(leader)
+        removal = await b.start(leader)
+        result = await removal.result()
         assert (result.outcome, result.was_leader) == (Outcome.REMOVED, True)
+        queues = {
+            event.activity_task_scheduled_event_attributes.task_queue.name.rpartition("/")[2]
+            for event in (await removal.fetch_history()).events
+        }
+        assert {leader, *others} <= queues
+        assert idle not in queues, "Temporal lists no worker there, so nobody waits for one"
         await b.judge({leader}, await writer.stop())
 
 
@@ -162,6 +210,47 @@ async def test_leaving_node_dies_as_a_whole_once_its_member_is_out(bench: MakeBe
         await b.judge({leader})
 
 
+def sets_leave(path: Path) -> None:
+    """The profile in this configuration is one of k0s."""
+    path.write_text(f"{path.read_text()}sets_leave = true\n")
+
+
+@pytest.mark.parametrize(("runs_on", "words"), [(False, "its etcd has ended"), (True, "its etcd still runs")])
+async def test_operator_is_told_whether_the_etcd_that_left_still_runs(
+    bench: MakeBench, words: str, *, runs_on: bool
+) -> None:
+    """By the worker on its node, on a profile of k0s; who listens at its port counts as its etcd."""
+    async with bench(isolated=True, workers=(), failpoints="update_status.before=hold") as b, AsyncExitStack() as stack:
+        for node in b.lab.nodes:
+            sets_leave(Path(b.lab.environment_on(node.name)["ETCD_HANDOFF_CONFIG"]))
+            await b.lab.start_worker(node.name)
+        leader = await b.lab.leader()
+        target = b.lab.others(leader)[0].name
+        removal = await b.start(target)
+        await b.reached("update_status.before")
+        if runs_on:
+            await stack.enter_async_context(somebody_listens(b, target))
+        b.release("update_status.before")
+        result = await removal.result()
+        assert (result.outcome, result.status_recorded) == (Outcome.REMOVED, True)
+        assert words in result.next_steps[0]
+        await b.judge({target})
+
+
+@asynccontextmanager
+async def somebody_listens(b: Bench, node: str) -> AsyncIterator[None]:
+    """On a node whose etcd has ended, at its client port."""
+    command = [*b.lab.inside(node), sys.executable, "-I", "-c", LISTEN]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        assert await asyncio.wait_for(process.stdout.readline(), 30) == b"listening\n"
+        yield
+    finally:
+        process.kill()
+        await process.wait()
+
+
 async def test_nodes_are_named_unlike_their_members(bench: MakeBench) -> None:
     """The profile's table leads from a member to its node."""
     names = ("ctl-a", "ctl-b", "ctl-c")
@@ -173,3 +262,21 @@ async def test_nodes_are_named_unlike_their_members(bench: MakeBench) -> None:
         nodes = {step.name: step.node for step in result.steps}
         assert nodes["move_leader"] == table[leader]
         await b.judge({leader})
+
+
+async def test_member_joins_that_its_own_node_alone_reaches(bench: MakeBench) -> None:
+    """A learner gives no member list to anybody: its own node hears it, and the leader's node promotes it."""
+    async with bench(isolated=True) as b:
+        leader = await b.lab.leader()
+        name = b.lab.others(leader)[0].name
+        assert (await b.remove(name)).outcome == Outcome.REMOVED
+        node = await additions.wiped(b.lab, name)
+        addition = await additions.add(b, node)
+        await additions.start(b, addition, node)
+        await addition.execute_update("recheck")
+        result = await addition.result()
+        assert str(result.outcome) == "added"
+        nodes = {step.name: step.node for step in result.steps}
+        assert (nodes["await_sync"], nodes["promote_member"]) == (name, nodes["add_learner"])
+        assert nodes["promote_member"] != name
+        await b.judge(set())

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import socket
 import sys
 from contextlib import asynccontextmanager
@@ -62,6 +63,19 @@ async def doctor(lab: Lab, node: str) -> tuple[int, dict[str, dict[str, Any]]]:
     return status, {finding["check"]: finding for finding in json.loads(shown)}
 
 
+async def dry_run_takes_the_place_of_a_plan(lab: Lab, member: str, node: str) -> None:
+    """`plan` sees its own member alone, says so, and gives the command that asks all nodes."""
+    status, shown, errors = await lab.handoff("plan", member, "-o", "json", *on_controller(lab, node), node=node)
+    plan = json.loads(shown)
+    assert (status, plan["decision"]) == (4, "unseen"), errors
+    assert f"{node} alone answers here" in plan["seen"]
+    _, *words = shlex.split(plan["remedy"].split("`")[1])
+    status, shown, errors = await lab.handoff(*words, "-o", "json", node=node)
+    planned = json.loads(shown)
+    assert (status, planned["outcome"], planned["blocked_by"]) == (0, "planned", ""), errors
+    assert planned["plan"][0].startswith(f"hand leadership from {member} to ")
+
+
 def commands_of_the_page() -> list[list[str]]:
     """Our commands in docs/k0s.md up to the removal by hand, in their order, as words."""
     page = (ROOT / "docs" / "k0s.md").read_text().partition("## What k0s does itself")[0]
@@ -110,6 +124,7 @@ async def test_one_option_on_each_controller_is_enough(tmp_path: Path) -> None:
             assert (status, [name for name, each in found.items() if not each["ok"]]) == (0, []), found
             leader = await lab.leader()
             survivor = lab.others(leader)[0].name
+            await dry_run_takes_the_place_of_a_plan(lab, leader, survivor)
             status, shown, errors = await lab.handoff(
                 "remove", leader, *on_controller(lab, survivor), "-o", "json", node=survivor
             )

@@ -170,7 +170,8 @@ async def test_last_voter_stays(bench: MakeBench) -> None:
         before = await state(b)
         error = await refusal(b, "last voter", payloads(json.dumps(GOOD).encode()))
         assert (error.type, error.non_retryable) == ("RemovalRefused", True)
-        assert error.message.startswith("LastVoter: node0 ")
+        assert error.message.startswith("LastVoter: ")
+        assert "Seen: node0 " in error.message
         assert await state(b) == before
 
 

@@ -90,7 +90,7 @@ async def test_plan_status_and_doctor_tell_the_truth(bench: MakeBench) -> None:
             assert {m["name"]: m["role"] for m in shown_members} == roles
         records = {record["name"]: (record["joined"], record["wrong"]) for record in seen["etcdmembers"]}
         assert records == dict.fromkeys(roles, ("True", ""))
-        assert (seen["removals"], seen["errors"]) == ([], {})
+        assert (seen["operations"], seen["errors"]) == ([], {})
         findings = {finding.pop("check"): finding for finding in await told("doctor")}
         assert all(finding["ok"] for finding in findings.values()), findings
         assert leader in findings["leader"]["detail"]
@@ -172,7 +172,7 @@ async def test_exit_codes(bench: MakeBench, tmp_path: Path) -> None:
         assert (status, "TEMPORAL_ADDRESS" in text) == (4, True), text
         assert (await ends("doctor"))[0] == 4
         status, text = await ends("status")
-        assert (status, "Removals: Temporal cannot be reached" in text) == (4, True), text
+        assert (status, "Operations: Temporal cannot be reached" in text) == (4, True), text
         await b.judge(set())
         for node in b.lab.nodes:
             await b.lab.kill(Role.ETCD, node.name)

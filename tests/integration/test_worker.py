@@ -33,7 +33,7 @@ async def test_start_line_search_attributes_and_a_graceful_end(bench: MakeBench)
     """It says where it works and with what; SIGTERM in the middle of a step ends it well, and another one goes on."""
     async with bench(workers=("node0",), failpoints="move_leader.after=hold") as b:
         process = b.lab.process(Role.WORKER, "node0")
-        for words in ("node node0", "task queue etcd-handoff", "clusters demo", f"build {__version__}"):
+        for words in ("node node0", "task queue etcd-handoff", "clusters demo", f"version {__version__}"):
             assert process.log_contains(words), words
         status, shown, _ = await b.lab.temporal("operator", "search-attribute", "list")
         assert status == 0

@@ -136,6 +136,11 @@ class Cluster(Resources):
         return self.judge.wrong
 
     @property
+    def removal_is_late(self) -> bool:
+        """Whether a removal that got no answer is still to take place."""
+        return self._late is not None
+
+    @property
     def calm(self) -> bool:
         """Whether the script is over, for long enough that the last call has found everything mended."""
         return self.calls - 1 > max(self.script, default=-1) + CALMS_AFTER

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from activities.etcd import MakeEtcd, ReadClaims
-    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.cluster_view import ClusterView, HeardMember
     from etcd_handoff.doubts import ResourceClaim
     from etcd_handoff.kubernetes.pool import KubernetesGateways
     from tests.model.cluster import Cluster
@@ -83,6 +83,10 @@ class ModelEtcd(EtcdPort):
         """A look."""
         await asyncio.sleep(0)
         return self.cluster.view(who())
+
+    async def heard(self) -> tuple[HeardMember, ...]:
+        """Nobody is heard who gives no list."""
+        return ()
 
     async def status_of(self, member_id: str) -> tuple[str | None, int]:
         """One member's own words."""

@@ -14,11 +14,21 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
+from activities.hash_and_snapshot import HashAndSnapshotActivities
 from activities.member_status import KubernetesActivities
 from activities.worker_info import WorkerActivities
 from etcd_handoff.contract import SECONDS_IN_30_DAYS, RemovalRequest
 from etcd_handoff.errors import EtcdError, KubernetesError
-from etcd_handoff.operation.commands import Activity, AskQueue, DescribeWorker, Fail, Finish, LookThroughNodes, Wait
+from etcd_handoff.operation.commands import (
+    Activity,
+    AskQueue,
+    DescribeWorker,
+    Fail,
+    Finish,
+    HashThroughNodes,
+    LookThroughNodes,
+    Wait,
+)
 from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
@@ -59,16 +69,22 @@ class Loop:
         self._kubernetes = KubernetesActivities(gateways_of(config, clusters), "model")
         self._worker = WorkerActivities(config, search_attributes=False)
         patience = float(SECONDS_IN_30_DAYS)
-        request = RemovalRequest(cluster=CLUSTER, member=cluster.target, blocked_timeout_seconds=patience)
+        request = RemovalRequest(
+            cluster=CLUSTER,
+            member=cluster.target,
+            blocked_timeout_seconds=patience,
+            hash_check="hash" in cluster.gates,
+        )
         state = OperationState(run_id="model", blocked_seconds_left=patience, request=request, chain_id="model")
         self._now, self._number, self._attempt = 0.0, 0, 0
         self.outcome, self.said, self.recorded, self.continues = "", "", False, False
+        self._next: Command | None = None
         self._state, self._next = self._to_an_activity(state)
 
     async def step(self) -> None:
         """One activity has run, as far as it came; one that failed is what the next step tries again."""
         command = self._next
-        if not isinstance(command, Activity | LookThroughNodes):
+        if not isinstance(command, Activity | LookThroughNodes | HashThroughNodes):
             return
         self._attempt += 1
         try:
@@ -106,8 +122,8 @@ class Loop:
                     return state, command
             state = apply(state, command, result, self._now)
 
-    async def _run(self, command: Activity | LookThroughNodes) -> Any:
-        if isinstance(command, LookThroughNodes):
+    async def _run(self, command: Activity | LookThroughNodes | HashThroughNodes) -> Any:
+        if isinstance(command, LookThroughNodes | HashThroughNodes):
             msg = "no node is asked here"
             raise TypeError(msg)
         return await self._call(command, self._etcd)
@@ -118,7 +134,8 @@ class Loop:
         environment = ActivityEnvironment()
         told = {"activity_type": name, "activity_id": str(self._number), "attempt": self._attempt, **info}
         environment.info = replace(environment.info, **told)
-        holder = etcd if hasattr(etcd, name) else self._kubernetes
+        holders = (etcd, HashAndSnapshotActivities(self._config, "model", etcd.looks), self._kubernetes)
+        holder = next(one for one in holders if hasattr(one, name))
         return await environment.run(getattr(holder, name), command.ask)
 
 

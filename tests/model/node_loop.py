@@ -11,7 +11,14 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
 from etcd_handoff.errors import EtcdError, KubernetesError
-from etcd_handoff.operation.commands import LookThroughNodes, Observe, StepFailure
+from etcd_handoff.operation.commands import (
+    CheckHash,
+    HashThroughNodes,
+    LookThroughNodes,
+    Observe,
+    RemoveTarget,
+    StepFailure,
+)
 from tests.model.cluster import CrashError
 from tests.model.gateways import claims_of
 from tests.model.loop import Loop
@@ -25,6 +32,7 @@ if TYPE_CHECKING:
 
 STARTED: Final = ActivityEnvironment().info.started_time
 LATE: Final = timedelta(seconds=10)
+PENDING: Final = "the removal may still take place"
 STEPS_TO_END: Final = 120
 """More than any removal needs once nothing happens any more: a look takes two steps, and not every node can make it."""
 
@@ -51,22 +59,27 @@ class NodeLoop(Loop):
         return f"{self._state.doing}; {self._state.waiting_for}"
 
     def _to_an_activity(self, state: OperationState) -> tuple[OperationState, Command]:
+        if isinstance(self._next, RemoveTarget) and self._cluster.removal_is_late and not state.point_of_no_return:
+            self._cluster.wrong.append(f"{PENDING}, and counts as one that was not proposed")
         state, command = super()._to_an_activity(state)
         if state.pinned is not None:
             self._cluster.note_pinned(state.pinned.member_id, present=state.pinned.present)
         self._cluster.judge.led = state.binding.term > 0
         return state, command
 
-    async def _run(self, command: Activity | LookThroughNodes) -> Any:
+    async def _run(self, command: Activity | LookThroughNodes | HashThroughNodes) -> Any:
         judge = self._cluster.judge
         if isinstance(command, LookThroughNodes):
-            return tuple([await self._look(look) for look in command.looks])
+            return tuple([await self._through(look) for look in command.looks])
+        if isinstance(command, HashThroughNodes):
+            return tuple([await self._through(check) for check in command.checks])
         if command.node and command.node not in self._cluster.names:
             self._cluster.wrong.append(
                 f"steps: {command.summary} was sent to {command.node}, and there is no such node"
             )
         if command.node and command.node not in self._cluster.nodes:
-            return StepFailure(CALLS[type(command)].method.__name__, "", f"no worker on {command.node}")
+            text, tried = f"no worker on {command.node}", self._attempt > 1
+            return StepFailure(CALLS[type(command)].method.__name__, "", text, taken=False, tried=tried)
         late, self._cluster.late = self._cluster.late, False
         if isinstance(command, Observe):
             judge.begin_look()
@@ -77,17 +90,20 @@ class NodeLoop(Loop):
         finally:
             judge.stale = False
 
-    async def _look(self, look: Observe) -> Any:
+    async def _through(self, command: Observe | CheckHash) -> Any:
         """What a node's worker sees, or why it does not answer."""
-        text = f"no worker on {look.node}"
+        text = f"no worker on {command.node}"
         for attempt in range(1, NODE_LOOK_RETRY.maximum_attempts + 1):
-            if look.node not in self._cluster.nodes:
+            if command.node not in self._cluster.nodes:
                 break
             try:
-                return await self._on(look.node, look, activity_id=f"{self._number} {look.node}", attempt=attempt)
+                return await self._on(
+                    command.node, command, activity_id=f"{self._number} {command.node}", attempt=attempt
+                )
             except (CrashError, EtcdError, KubernetesError, ApplicationError) as error:
                 text = str(error)
-        return StepFailure("check_leader", "", text, taken=look.node in self._cluster.nodes)
+        name = CALLS[type(command)].method.__name__
+        return StepFailure(name, "", text, taken=command.node in self._cluster.nodes)
 
     async def _on(self, node: str, command: Activity, **info: Any) -> Any:
         """One attempt on a node."""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import activities.etcd_looks
 from activities.etcd_looks import SeenBefore
 from etcd_handoff import merged_view
-from etcd_handoff.operation import node_looks, observation, removal
+from etcd_handoff.operation import node_looks, observation, proposal, removal
 from etcd_handoff.operation.state import OperationState
 from tests.model.mutants import QUORUM, THERE
+from tests.model.node_loop import PENDING
 from tests.model.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from etcd_handoff.activity_io import StepResult
     from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.operation.commands import StepFailure
 
 COMPLETED: Final = merged_view.completed
 NODES_TO_ASK: Final = node_looks.nodes_to_ask
@@ -78,6 +80,11 @@ def sends_steps_to_anybody(self: OperationState, member_id: str) -> str:  # noqa
     return ""
 
 
+def forgets_an_attempt_before(state: OperationState, failure: StepFailure, now: float) -> OperationState:
+    """Goes by the last attempt alone, which nobody took."""
+    return proposal.ended(state, now, may_be_pending=failure.taken)
+
+
 class Shown(NamedTuple):
     """How a mutant is found out.
 
@@ -109,6 +116,9 @@ NODE_MUTANTS: Final[dict[Callable[..., Any], Shown]] = {
     looks_without_an_entry: Shown(observation, "wants_entry_first", QUORUM, (Trouble.OTHER_WOULD_HANG,)),
     asks_whom_the_list_shows: Shown(node_looks, "nodes_to_ask", THERE, LONE),
     believes_its_own_list: Shown(removal, "after_step", THERE, LONE),
+    forgets_an_attempt_before: Shown(
+        proposal, "failed", PENDING, (Trouble.NODE_IDLE, Trouble.LATE, Trouble.CRASH), voters=2
+    ),
     sends_steps_elsewhere: Shown(OperationState, "node_for", "it does not end"),
 }
 

@@ -59,6 +59,11 @@ class NodeJudge(Judge):
         self.alone = self.alone or len([m for m in cluster.members.values() if m.voter]) == 1
         self.well[own.id] = own.writes if self.entry else own.works
 
+    def same_hashes(self, who: str, member_id: str, found: int) -> bool:
+        """Whether it is known by now that all voters that answered hold the same data, whoever has hashed them."""
+        self.asked[""] = self.asked.get(who, set())
+        return super().same_hashes("", member_id, found)
+
     def knew(self, member: Member | None) -> bool:
         """Whether no look has shown the member as one that is well."""
         return member is None or not self.well.get(member.id, False)

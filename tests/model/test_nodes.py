@@ -17,6 +17,8 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 import activities.etcd_looks
+from etcd_handoff.contract import StepOutcome
+from etcd_handoff.operation import node_hashes
 from etcd_handoff.operation.state import OperationState
 from tests.model.loop import Loop, leaping
 from tests.model.node_loop import STEPS_TO_END, NodeLoop
@@ -162,6 +164,24 @@ def test_mode_that_is_broken_on_purpose_is_caught(mutant: Callable[..., Any], mo
     assert removals(sweep(mutant)).wrong == []
     break_it(monkeypatch, mutant)
     assert NODE_MUTANTS[mutant].broken in " ".join(removals(sweep(mutant)).wrong)
+
+
+TO_HASHES: Final = (Trouble.DIVERGES, Trouble.NODE_IDLE, Trouble.ANSWER_LOST, Trouble.CRASH, Trouble.OTHER_DIES)
+
+
+def hashing(*troubles: Trouble) -> Iterator[Rolled]:
+    """Removals that compare hashes first; one of these happens at any of the first calls."""
+    for call, trouble, target in itertools.product(range(CALLS_OF_MUTANTS), troubles, ("leader", "follower")):
+        yield Scenario(3, target, ((call, trouble),), gates=("hash",)), call
+
+
+def test_hashes_come_through_nodes_before_any_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data that differ refuse the removal; without the comparison a member would leave all the same."""
+    found = removals(hashing(*TO_HASHES))
+    assert found.wrong == [], "\n".join(found.wrong)
+    assert {"removed", "RemovalRefused"} <= set(found.ends)
+    monkeypatch.setattr(node_hashes, "compared", lambda _: (StepOutcome.CONSISTENT, "as they seem"))
+    assert "without hash" in " ".join(removals(hashing(Trouble.DIVERGES)).wrong)
 
 
 def test_what_was_seen_before_does_not_count_in_a_second_attempt(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,9 +26,10 @@ from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.k0s import K0sStandIn
 from etcd_handoff.lab.nodes import InitialCluster
+from etcd_handoff.membership_contract import ReplacementRequest
 from etcd_handoff.operation.queue_state import change_queue_id
 from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
-from etcd_handoff.temporal.client import connect, start_operation, start_removal, start_watch
+from etcd_handoff.temporal.client import connect, start_operation, start_removal, start_replacement, start_watch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -184,9 +185,29 @@ async def joining() -> None:
         addition = await start_operation(client, request, AdditionResult)
         await stands(addition, "Blocked", "LearnerNotStarted")
         await lab.start_etcd(node, InitialCluster(lab.nodes, "existing"))
-        await addition.execute_update("recheck", {"reason": "it is started"})
         await addition.result()
         write(HISTORIES / "addition.json", await history(addition))
+
+
+async def replacing() -> None:
+    """A leader that is replaced: the new member joins and gets its vote, then the old one hands over and leaves."""
+    async with Lab(LabOptions(nodes=4, workers=("node0",), progress=say)) as lab:
+        client = await at(lab)
+        leader = await lab.leader()
+        node = lab.others(leader)[0]
+        await (await remove(client, lab, node.name)).result()
+        if lab.alive(Role.ETCD, node.name):
+            await lab.kill(Role.ETCD, node.name)
+        shutil.rmtree(lab.directory / node.name / "etcd")
+        request = ReplacementRequest(
+            cluster=lab.cluster, member=leader, name=node.name, peer_urls=(node.peer_url,), reason="to be replayed"
+        )
+        replacement = await start_replacement(client, request)
+        await stands(replacement, "Blocked", "LearnerNotStarted")
+        await lab.start_etcd(node, InitialCluster(lab.nodes, "existing"))
+        await replacement.execute_update("recheck", {"reason": "it is started"})
+        await replacement.result()
+        write(HISTORIES / "replacement.json", await history(replacement))
 
 
 async def through_nodes() -> None:
@@ -199,7 +220,8 @@ async def through_nodes() -> None:
 
 
 RECORDINGS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
-    each.__name__: each for each in (without_surprises, waiting, long, queued, by_k0s, joining, through_nodes)
+    each.__name__: each
+    for each in (without_surprises, waiting, long, queued, by_k0s, joining, replacing, through_nodes)
 }
 
 
@@ -237,7 +259,7 @@ async def hit(folder: Path, point: str) -> None:
 async def history(handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:
     """A whole history without the names of the processes and the machine that made it, and without its paths."""
     text = (await handle.fetch_history()).to_json()
-    nameless = re.sub(r'"\d+@[^"]*"', '"worker"', text)
+    nameless = re.sub(r'"(?:etcd-handoff-worker/[^"@]*:)?\d+@[^"]*"', '"worker"', text)
     traceless: dict[str, Any] = json.loads(re.sub(r'"stackTrace": ?"(?:[^"\\]|\\.)*"', '"stackTrace": ""', nameless))
     return traceless
 

@@ -39,6 +39,7 @@ SHOWS: Final = {
     "newer": ["workflowExecutionCompletedEventAttributes"],
     "queued": ["workflowExecutionSignaledEventAttributes", "workflowExecutionCompletedEventAttributes"],
     "record": ["workflowExecutionCompletedEventAttributes"],
+    "replacement": ["timerFiredEventAttributes", "workflowExecutionCompletedEventAttributes"],
     "through_nodes": ["markerRecordedEventAttributes", "workflowExecutionCompletedEventAttributes"],
 }
 """What must occur in a history, or it is not the way to go that it stands for."""
@@ -51,7 +52,7 @@ SCHEDULED: Final = "activityTaskScheduledEventAttributes"
 UPSERTED: Final = "upsertWorkflowSearchAttributesEventAttributes"
 ADDRESS: Final = re.compile(r"(?:\w+://)?(?:localhost|\[?(?:\d{1,3}\.){3}\d{1,3}\]?)(?::\d+)?")
 SECRET: Final = re.compile(rf"(?i){TOKEN}|-----BEGIN|password|bearer |_file\b|kubeconfig|endpoints|api_?key")
-PROCESS: Final = re.compile(r"^\d+@")
+PROCESS: Final = re.compile(r"^(?:etcd-handoff-worker/.*:)?\d+@")
 LOCAL_PATH: Final = re.compile(r"(?<![\w.])/(?:home|root|tmp|usr|var|Users|private)/")
 
 
@@ -165,7 +166,15 @@ def test_history_has_the_steps_that_it_is_there_for(name: str) -> None:
 def test_addition_has_both_of_its_changes() -> None:
     """A recording in which somebody else has promoted the learner would not test the promotion."""
     names = [scheduled["activityType"]["name"] for scheduled in told("addition", SCHEDULED)]
-    assert [name for name in names if name != "check_leader"] == CHANGES
+    assert [name for name in names if name not in ("check_leader", "await_sync")] == CHANGES
+    assert names.index("add_learner") < names.index("await_sync") < names.index("promote_member")
+
+
+def test_recorded_replacement_consists_of_an_addition_and_a_removal() -> None:
+    """Each has the steps that it has alone."""
+    names = [scheduled["activityType"]["name"] for scheduled in told("replacement", SCHEDULED)]
+    changes = [*CHANGES, *STEPS["leader"][1:]]
+    assert [name for name in names if name in changes] == changes
 
 
 @pytest.mark.parametrize("name", STEPS)

@@ -51,6 +51,29 @@ def current(view: ClusterView, learner: MemberView) -> bool:
     return furthest - learner.raft_index <= CAUGHT_UP and 10 * learner.raft_index >= 9 * furthest
 
 
+def number(member: MemberView) -> tuple[int, int, int]:
+    """The member's version; 0.0.0 for one that is not told."""
+    parts = member.version.split("-")[0].split(".")
+    return (int(parts[0]), int(parts[1]), int(parts[2])) if len(parts) == len((3, 6, 16)) else (0, 0, 0)
+
+
+def forgets(view: ClusterView) -> bool:
+    """Whether some member's etcd may forget a promotion."""
+    return any(
+        (version[:2] == (3, 5) and version[2] < 24) or (version[:2] == (3, 6) and version[2] < 4)
+        for version in map(number, view.members)
+    )
+
+
+def demands_everybody(view: ClusterView) -> bool:
+    """Whether etcd adds nobody as long as a voter is down, and one is."""
+    facts = count(view)
+    asked = facts.leader if facts.leader in facts.healthy else min(facts.healthy, default="", key=lambda i: int(i, 16))
+    version = next((number(m) for m in view.members if m.id == asked), (0, 0, 0))
+    old = (version[:2] == (3, 5) and version[2] < 30) or (version[:2] == (3, 6) and version[2] < 11)
+    return old and any(not m.reachable for m in view.members if not m.is_learner)
+
+
 def right_kind(view: ClusterView, goal: MemberPresent) -> tuple[type[Decision], str]:
     """The one kind of decision that is right, and why: the first rule that holds."""
     if (doubt := believable(view, goal)) is not None:
@@ -68,8 +91,10 @@ def right_kind(view: ClusterView, goal: MemberPresent) -> tuple[type[Decision], 
         (bool(corrupt(view)), Blocked, "somebody's data are bad"),
         (not healthy_room, Blocked, "the healthy voters would be no quorum beside one that fails"),
         (not current_room, Blocked, "the voters that have caught up would be no quorum beside one that fails"),
+        (forgets(view), Blocked, "etcd may forget the promotion"),
         (full(view), Blocked, "etcd takes no writes"),
         (wanted is None and any(m.is_learner or not m.name for m in others), Blocked, "another member is being added"),
+        (wanted is None and demands_everybody(view), Blocked, "etcd would refuse it"),
         (wanted is None, AddLearner, "it can be added"),
         (wanted is not None and not works(view, wanted), Blocked, "the learner does not work"),
         (wanted is not None and not current(view, wanted), Blocked, "the learner lags"),
@@ -89,8 +114,8 @@ def unsafe(view: ClusterView, goal: MemberPresent, decision: Decision) -> Iterat
         return
     if facts.leader is None or 2 * len(facts.healthy) <= len(facts.voters) or not all(room(view)):
         yield "quorum: too few voters would work if the new one failed"
-    if corrupt(view) or full(view) or view.doubts:
-        yield "alarms or doubts are overlooked"
+    if corrupt(view) or full(view) or view.doubts or forgets(view):
+        yield "alarms, doubts or a fault of etcd are overlooked"
     if decision.via_id not in facts.healthy:
         yield "via: no healthy voter"
     if isinstance(decision, AddLearner) and any(m.is_learner or not m.name for m in view.members):

@@ -53,7 +53,11 @@ MUTANTS: Final[dict[str, tuple[object, str, object]]] = {
     "a joiner does not count": (safety, "after", no_room_for_a_joiner),
     "a member without space is copied": (joining, "no_space", nothing),
     "corrupt data are copied": (safety, "_corrupt", nothing),
-    "two are added at a time": (joining, "change_pending", nothing),
+    "a learner of somebody else is not seen": (joining, "learner_in_the_way", nothing),
+    "a voter that has not started is not seen": (joining, "change_pending", nothing),
+    "an etcd that forgets promotions is taken": (joining, "etcd_bug", nothing),
+    "etcd is asked for what it refuses": (joining, "add_would_be_refused", nothing),
+    "its newest releases count as old": (joining, "COUNTS_CONNECTED", {(3, 6): (3, 6, 99)}),
     "a peer URL is given twice": (joining, "peer_url_taken", nothing),
     "a learner that is down is promoted": (joining, "not_running", nothing),
     "a learner that lags is promoted": (joining, "learner_lags", nothing),
@@ -72,3 +76,10 @@ ON_GENERATED_VIEWS: Final = (
     "a name is enough",
 )
 """Small worlds have no lags near the limits, no two members with one name or peer URL, and none that is cut off."""
+IN_LARGER_WORLDS: Final = (
+    "a voter that has not started is not seen",
+    "an etcd that forgets promotions is taken",
+    "etcd is asked for what it refuses",
+    "its newest releases count as old",
+)
+"""It takes four voters to have one too many, and small worlds have the newest etcd."""

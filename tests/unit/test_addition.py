@@ -145,18 +145,52 @@ def test_learner_that_lags_is_not_promoted() -> None:
 # --- another change is going on ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        pytest.param(member(D, is_learner=True), id="a-learner"),
-        pytest.param(down(D, is_learner=True, name=""), id="a-learner-that-has-not-started"),
-        pytest.param(down(D, name="", note="not started"), id="a-voter-that-has-not-started"),
-    ],
-)
-def test_nobody_is_added_while_another_member_is_on_its_way(other: MemberView) -> None:
-    """Etcd takes one learner at a time; an unstarted voter makes the quorum larger and helps nobody."""
-    decision = blocked(join(*THREE, other), Reason.CHANGE_PENDING)
-    assert other.label in decision.seen
+@pytest.mark.parametrize("name", ["other", ""], ids=["started", "not-started"])
+def test_learner_of_somebody_else_is_in_the_way(name: str) -> None:
+    """Etcd takes one learner at a time; it is named with ID and peer URL, and so is what can be done about it."""
+    other = member(D, is_learner=True, name=name, peer_urls=("https://10.0.0.4:2380",))
+    decision = blocked(join(*THREE, other), Reason.LEARNER_IN_THE_WAY)
+    who = f"{name} ({D}, https://10.0.0.4:2380)" if name else f"{D} (https://10.0.0.4:2380)"
+    assert f": {who}" in decision.seen
+    assert f"`etcd-handoff remove {D}`" in decision.unblocks
+
+
+def test_nobody_is_added_beside_a_voter_that_has_not_started() -> None:
+    """It makes the quorum larger and helps nobody."""
+    four = [member(m) for m in (A, B, C, D)]
+    decision = blocked(join(*four, down(E, name="", note="not started")), Reason.CHANGE_PENDING)
+    assert decision.seen == f"{E} has a vote and has not started"
+    assert f"`etcd-handoff remove {E}`" in decision.unblocks
+
+
+# --- known faults of etcd ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", ["3.5.0", "3.5.23", "3.6.0", "3.6.3"])
+@pytest.mark.parametrize("learner", [(), (joiner(),)], ids=["to-add", "to-promote"])
+def test_etcd_that_may_forget_a_promotion_comes_first(version: str, learner: tuple[MemberView, ...]) -> None:
+    """Any member with it would; after its upgrade the new voter would be a learner again."""
+    decision = blocked(join(member(A), member(B, version=version), member(C), *learner), Reason.ETCD_BUG)
+    assert f"node1 runs {version}" in decision.seen
+
+
+@pytest.mark.parametrize("version", ["3.5.24", "3.6.4", "3.6.4-rc.1", "3.7.0-alpha.0", "3.10.1", "unknown", ""])
+def test_other_versions_are_taken(version: str) -> None:
+    """What cannot be read is not held against anybody."""
+    assert join(*(member(m, version=version) for m in (A, B, C))) == AddLearner(A)
+
+
+@pytest.mark.parametrize(("old", "new"), [("3.5.29", "3.5.30"), ("3.6.10", "3.6.11")])
+def test_older_etcd_adds_nobody_while_a_voter_is_down(old: str, new: str) -> None:
+    """It would refuse; what asks is the leader's version, and a promotion is not concerned."""
+    four = [member(A, version=old), member(B), member(C)]
+    decision = blocked(join(*four, down(D)), Reason.ADD_WOULD_BE_REFUSED)
+    assert "node0 runs etcd" in decision.seen
+    assert "node3 does not answer" in decision.seen
+    assert new in decision.unblocks
+    assert join(*four, down(D), joiner()) == PromoteLearner(NINE, A)
+    assert join(*four, member(D)) == AddLearner(A)
+    assert join(member(A, version=new), member(B, version=old), member(C), down(D)) == AddLearner(A)
 
 
 def test_other_learner_does_not_hinder_a_promotion() -> None:

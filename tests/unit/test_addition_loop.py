@@ -6,16 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from etcd_handoff.activity_io import UpdateStatusResult
-from etcd_handoff.contract import AdditionRequest, FailureType, HandoffState, Outcome, StepOutcome
+from etcd_handoff.activity_io import StepResult, UpdateStatusResult
+from etcd_handoff.contract import AdditionRequest, FailureType, HandoffState, Outcome, Pause, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, ending
-from etcd_handoff.operation.addition import AddTarget, PromoteTarget
+from etcd_handoff.operation.addition import CONNECTED_SECONDS, AddTarget, PromoteTarget
 from etcd_handoff.operation.commands import StepFailure, Until
+from etcd_handoff.operation.gates import GATES_LAST_SECONDS
+from etcd_handoff.operation.learner import AwaitSync
+from etcd_handoff.operation.member_process import PreflightMember, StartMember
 from etcd_handoff.operation.proposal import SETTLE_SECONDS
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
-from tests.unit.builders import INDEX, A, B, C, D, cluster, down, member
+from etcd_handoff.operation.withdrawal import PAUSE_SECONDS, TRIES, TakeLearnerOut
+from etcd_handoff.process_io import NodeFacts, ProcessResult
+from tests.unit.builders import INDEX, A, B, C, D, E, cluster, down, member
 from tests.unit.test_removal_loop import Drive, report, step
 
 if TYPE_CHECKING:
@@ -55,9 +60,9 @@ def observed(view: ClusterView | None, **fields: Any) -> Any:
     return report(StepOutcome.OBSERVED, view, **fields)
 
 
-def added() -> Drive:
+def added(**options: Any) -> Drive:
     """An addition whose learner has been added, and which waits for its start."""
-    addition = adding().do(AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
+    addition = adding(**options).do(AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
     return gives_turn_up(addition)
 
 
@@ -68,10 +73,29 @@ def gives_turn_up(addition: Drive) -> Drive:
     return addition.result(TakeTurnResult(turn=QueuePosition(granted=False)))
 
 
-def looks_again(addition: Drive, view: ClusterView) -> Drive:
-    """A pause ends with this look."""
-    assert addition.next(to.Wait).until is Until.RECHECK
-    return addition.result(after=1.0).do(to.Observe, observed(view))
+def looks_again(addition: Drive, view: ClusterView, *, after: float = 1.0) -> Drive:
+    """The wait for the learner ends with this look, in which it is not in sync twice."""
+    ask = addition.next(AwaitSync).ask
+    assert (ask.learner_id, ask.waits_for != "", ask.seconds > 0) == (D, True, True)
+    return addition.result(report(StepOutcome.NOT_IN_SYNC, view), after=after)
+
+
+def in_sync(addition: Drive) -> Drive:
+    """The wait for the learner ends since it is in sync in two looks."""
+    return addition.do(AwaitSync, report(StepOutcome.IN_SYNC, IN_SYNC), after=1.0)
+
+
+def works(addition: Drive) -> Drive:
+    """The new voter works for as long as it has to, which cannot be undone any more."""
+    wait = addition.next(to.Wait)
+    assert (wait.until, addition.shown(), addition.cannot_be_undone()) == (Until.TIME, "Verifying", True)
+    return addition.result(after=wait.seconds).do(to.Observe, observed(VOTER))
+
+
+def promoted() -> Drive:
+    """An addition whose learner has just got its vote."""
+    addition = in_sync(added()).turn()
+    return addition.do(PromoteTarget, report(StepOutcome.PROMOTED, VOTER, added_id=D, proposed=True))
 
 
 def ends_well(addition: Drive) -> Any:
@@ -94,17 +118,18 @@ def test_member_is_added_started_promoted_and_recorded() -> None:
     assert addition.shown() == "Adding"
     addition.result(report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
     gives_turn_up(addition)
-    looks_again(addition, IN_SYNC).turn()
+    in_sync(addition).turn()
     addition.next(PromoteTarget)
     assert addition.shown() == "Promoting"
     addition.result(report(StepOutcome.PROMOTED, VOTER, added_id=D, proposed=True))
-    assert ends_well(addition).outcome == Outcome.ADDED
+    result = ends_well(works(addition))
+    assert (result.outcome, result.join_configuration["ETCD_NAME"]) == (Outcome.ADDED, "node3")
 
 
 def test_wait_for_the_start_says_what_to_start_etcd_with() -> None:
     """In `progress`, on the page and in the words of the block; names that are missing or odd become IDs."""
     addition = added()
-    addition.next(to.Wait)
+    addition.next(AwaitSync)
     progress = current_details.progress(addition.state)
     initial = f"node0=http://node0:2380,node1=http://node1:2380,node2=http://node2:2380,node3={URL}"
     assert progress.join_configuration == {
@@ -130,7 +155,8 @@ def test_lost_answer_of_the_addition_is_found_again_by_the_peer_url() -> None:
     assert not addition.cannot_be_undone()
     assert addition.state.target.member_id == D
     gives_turn_up(addition)
-    assert addition.next(to.Wait)
+    assert addition.next(AwaitSync)
+    assert addition.state.joining.sent
 
 
 def test_addition_that_never_took_place_stays_pending_until_etcd_has_given_it_up() -> None:
@@ -145,13 +171,28 @@ def test_addition_that_never_took_place_stays_pending_until_etcd_has_given_it_up
     addition.next(AddTarget)
 
 
+def test_learner_that_somebody_adds_after_an_addition_that_never_took_place_is_theirs() -> None:
+    """Etcd has given the own proposal up: what is found later by its peer URL was added by another hand."""
+    addition = adding().do(AddTarget, StepFailure("add_learner", "", "the worker fell silent"))
+    addition.next(to.Wait)
+    addition.result(after=SETTLE_SECONDS)
+    at_risk = cluster(*OTHERS[:2], down(C))
+    addition.do(to.Observe, observed(at_risk, writes_acknowledged=True))
+    gives_turn_up(addition).next(to.Wait)
+    theirs = cluster(*at_risk.members, UNSTARTED.members[-1])
+    addition.result(after=1.0).do(to.Observe, observed(theirs))
+    addition.next((to.Wait, AwaitSync))  # type: ignore[arg-type]  # one of these
+    cancelled(addition).next(to.Cancel)
+    assert f"learner {D} stays" in addition.state.doing
+
+
 def test_lost_answer_of_the_promotion_is_read() -> None:
     """A voter in the list is a promotion that took place, whoever has proposed it."""
-    addition = looks_again(added(), IN_SYNC).turn()
+    addition = in_sync(added()).turn()
     addition.do(PromoteTarget, report(StepOutcome.REPLAN, None, proposed=True))
     assert addition.cannot_be_undone()
     addition.do(to.Observe, observed(VOTER))
-    assert ends_well(addition).outcome == Outcome.ADDED
+    assert ends_well(works(addition)).outcome == Outcome.ADDED
 
 
 def test_learner_that_nobody_starts_ends_the_addition_with_what_is_left() -> None:
@@ -165,35 +206,150 @@ def test_learner_that_nobody_starts_ends_the_addition_with_what_is_left() -> Non
 
 
 def test_learner_that_lags_is_waited_for() -> None:
-    """It is never promoted before it has caught up."""
+    """It is never promoted before it has caught up; as long as it makes progress that blocks nothing."""
     addition = looks_again(added(), LAGS)
-    assert addition.next(to.Wait).summary == "blocked: LearnerLags"
+    assert addition.next(AwaitSync).ask.waits_for == "LearnerLags"
+    assert (addition.shown(), addition.state.blocked_seconds_left) == ("Syncing", 3600 - 1.0)
+    addition.result(report(StepOutcome.NOT_IN_SYNC, with_it(raft_index=INDEX // 2 + 1)), after=30.0)
+    addition.next(AwaitSync)
+    assert addition.shown() == "Syncing"
+    assert addition.state.blocked_seconds_left > 3600 - 1.1
+
+
+@pytest.mark.parametrize(("view", "says"), [(LAGS, "LearnerLags, learner"), (UNSTARTED, "has not started")])
+def test_learner_without_progress_is_a_reason_of_its_own(view: ClusterView, says: str) -> None:
+    """Also one that is not started; it counts as blocked, and ends as that when it lasts."""
+    addition = looks_again(added(progress_timeout_seconds=60, blocked_timeout_seconds=100), view)
+    assert addition.next(AwaitSync).ask.seconds <= 60
+    addition.result(report(StepOutcome.NOT_IN_SYNC, view), after=61.0)
+    addition.next(AwaitSync)
+    assert addition.shown() == "Blocked"
+    assert addition.state.doing.startswith("LearnerStalls: no progress for more than 60 s")
+    assert says in addition.state.doing
+    left = addition.state.blocked_seconds_left
+    addition.result(report(StepOutcome.NOT_IN_SYNC, view), after=left)
+    assert addition.next(to.Fail).failure.text.startswith("LearnerStalls: ")
+
+
+def test_progress_ends_the_stall() -> None:
+    """One entry is enough."""
+    addition = looks_again(added(progress_timeout_seconds=60), LAGS)
+    looks_again(addition, LAGS, after=61.0)
+    assert addition.next(AwaitSync).ask.waits_for == "LearnerLags"
+    assert addition.shown() == "Blocked"
+    addition.result(report(StepOutcome.NOT_IN_SYNC, with_it(raft_index=INDEX // 2 + 1)), after=1.0)
+    addition.next(AwaitSync)
+    assert addition.shown() == "Syncing"
+
+
+def test_learner_that_is_in_sync_once_is_asked_again() -> None:
+    """One look is not enough, whoever took it; what speaks against it meanwhile makes it wait."""
+    addition = looks_again(added(), IN_SYNC).turn()
+    ask = addition.next(AwaitSync).ask
+    assert (ask.waits_for, addition.state.holds_turn) == ("", True)
+    addition.result(report(StepOutcome.NOT_IN_SYNC, LAGS))
+    gives_turn_up(addition)
+    in_sync(addition).turn().next(PromoteTarget)
+
+
+def test_membership_that_changes_before_the_start_makes_the_configuration_anew() -> None:
+    """A member that has the old one would not be let in: it compares how many there are."""
+    addition = added()
+    five = cluster(*OTHERS, *UNSTARTED.members[3:], member(E, peer_urls=("http://node4:2380",)))
+    looks_again(addition, five).next(AwaitSync)
+    settings = current_details.progress(addition.state).join_configuration
+    assert "node4=http://node4:2380" in settings["ETCD_INITIAL_CLUSTER"]
+    assert settings == addition.state.joining.settings
 
 
 def test_learner_that_is_down_is_not_promoted() -> None:
     """Etcd would do it."""
     addition = looks_again(added(), with_it(reachable=False, note="connection refused"))
-    assert addition.next(to.Wait).summary == "blocked: LearnerUnreachable"
+    assert addition.next(AwaitSync).summary == "Blocked: LearnerUnreachable"
 
 
 def test_learner_of_somebody_else_is_waited_for_and_left_alone() -> None:
     """Etcd takes one at a time."""
     foreign = cluster(*OTHERS, member(D, name="other", peer_urls=("http://other:2380",), is_learner=True))
     addition = gives_turn_up(begin().do(to.Observe, observed(foreign)))
-    assert addition.next(to.Wait).summary == "blocked: ChangePending"
+    assert addition.next(to.Wait).summary == "blocked: LearnerInTheWay"
     assert addition.state.target.member_id == ""
 
 
 def test_learner_with_the_peer_url_from_an_earlier_start_is_gone_on_with() -> None:
     """Nothing is added."""
-    addition = begin().do(to.Observe, observed(IN_SYNC)).turn()
+    addition = in_sync(begin().do(to.Observe, observed(IN_SYNC)).turn())
     addition.do(PromoteTarget, report(StepOutcome.PROMOTED, VOTER, added_id=D, proposed=True))
-    assert ends_well(addition).outcome == Outcome.ADDED
+    assert ends_well(works(addition)).outcome == Outcome.ADDED
 
 
 def test_somebody_else_promotes_it() -> None:
-    """The goal is reached."""
-    assert ends_well(looks_again(added(), VOTER)).outcome == Outcome.ADDED
+    """The goal is reached, once it works."""
+    assert ends_well(works(looks_again(added(), VOTER))).outcome == Outcome.ADDED
+
+
+def test_new_voter_that_does_not_work_is_told_before_anything_is_recorded() -> None:
+    """It counts for the quorum; its time begins anew once it works."""
+    addition = promoted()
+    addition.next(to.Wait)
+    silent = with_it(is_learner=False, serves_reads=False, note="connection refused", reachable=False)
+    addition.result(after=2.0).do(to.Observe, observed(silent))
+    gives_turn_up(addition)
+    assert addition.next(to.Wait).summary == "blocked: NotVerified"
+    assert f"`etcd-handoff remove {D}`" in addition.state.waiting_for
+    addition.result(after=1.0).do(to.Observe, observed(VOTER))
+    assert addition.next(to.Wait).seconds == CONNECTED_SECONDS
+    addition.result(after=CONNECTED_SECONDS).do(to.Observe, observed(VOTER))
+    assert ends_well(addition).outcome == Outcome.ADDED
+
+
+def test_new_voter_that_never_works_ends_the_addition_unrecorded() -> None:
+    """The failure says what it is and how to take it out."""
+    addition = promoted()
+    addition.next(to.Wait)
+    silent = with_it(is_learner=False, serves_reads=False, reachable=False)
+    addition.result(after=2.0).do(to.Observe, observed(silent))
+    gives_turn_up(addition).next(to.Wait)
+    addition.result(after=3600.0).do(to.Observe, observed(silent))
+    failure = addition.next(to.Fail).failure
+    assert failure.kind == FailureType.BLOCKED_TOO_LONG
+    assert "has a vote, and was not seen to work with it" in failure.text
+
+
+def test_new_voter_works_without_a_break_before_the_addition_ends() -> None:
+    """A look that shows nothing is one: it may have been down all the time since the look before."""
+    addition = promoted()
+    wait = addition.next(to.Wait)
+    gives_turn_up(addition.result(after=wait.seconds).do(to.Observe, observed(None)))
+    addition.next(to.Wait)
+    addition.result(after=wait.seconds).do(to.Observe, observed(VOTER))
+    assert addition.next(to.Wait).seconds == wait.seconds
+
+
+def test_new_voter_is_watched_anew_after_a_pause() -> None:
+    """Nobody has looked at it meanwhile."""
+    addition = promoted()
+    wait = addition.next(to.Wait)
+    addition.state = addition.state.changed(paused=Pause(by="ann"))
+    addition.result(after=wait.seconds)
+    gives_turn_up(addition).next(to.Wait)
+    addition.state = addition.state.changed(paused=None)
+    addition.result(after=1.0).do(to.Observe, observed(VOTER))
+    assert addition.next(to.Wait).seconds == wait.seconds
+
+
+def test_cancelled_after_the_promotion_it_rolls_forward() -> None:
+    """What has a vote is not taken out by a cancellation; one that does not work ends it at once."""
+    addition = promoted()
+    addition.next(to.Wait)
+    addition.state = addition.state.changed(cancel_requested=True)
+    addition.result(after=CONNECTED_SECONDS).do(to.Observe, observed(VOTER))
+    assert ends_well(addition).outcome == Outcome.ADDED
+    addition = promoted()
+    addition.next(to.Wait)
+    addition.state = addition.state.changed(cancel_requested=True)
+    addition.result(after=1.0).do(to.Observe, observed(with_it(is_learner=False, serves_reads=False)))
+    assert "has a vote" in addition.next(to.Fail).failure.text
 
 
 def test_somebody_else_removes_it() -> None:
@@ -224,15 +380,100 @@ def test_addition_that_would_risk_the_quorum_waits() -> None:
     assert addition.next(to.Wait).summary == "blocked: QuorumAtRisk"
 
 
-@pytest.mark.parametrize(("view", "left"), [(UNSTARTED, True), (THREE, False)])
-def test_cancelled_addition_says_what_it_leaves_behind(view: ClusterView, *, left: bool) -> None:
-    """The learner stays, and the command that takes it out is named; nothing, when nothing was added."""
-    addition = added() if left else begin(require_approval=True).do(to.Observe, observed(view))
-    addition.next(to.Wait)
+def cancelled(addition: Drive) -> Drive:
+    """It is cancelled while it waits."""
     addition.state = ending.cancelled(addition.state)
+    return addition
+
+
+def test_cancelled_addition_takes_its_own_learner_out() -> None:
+    """By its ID, after a fresh look, and only as a learner; the text says so."""
+    addition = added()
+    addition.next(AwaitSync)
+    cancelled(addition).do(to.Observe, observed(UNSTARTED))
+    ask = addition.next(TakeLearnerOut).ask
+    assert (ask.target_id, ask.learner_only) == (D, True)
+    addition.result(report(StepOutcome.REMOVED, THREE, proposed=True)).next(to.Cancel)
+    assert addition.state.doing == f"cancelled before node3 had a vote; its learner {D} is out again"
+
+
+def test_own_learner_that_cannot_be_taken_out_is_named() -> None:
+    """After some tries, each after a fresh look; an attempt whose worker fell silent is one too."""
+    addition = added()
+    addition.next(AwaitSync)
+    cancelled(addition)
+    for number in range(TRIES):
+        addition.do(to.Observe, observed(UNSTARTED if number else None)).next(TakeLearnerOut if number else to.Wait)
+        if number:
+            failure = StepFailure("remove_member", "", "the worker fell silent")
+            addition.result(failure if number % 2 else report(StepOutcome.LOCKED, UNSTARTED))
+        if number and number < TRIES - 1:
+            addition.next(to.Wait)
+        if number < TRIES - 1:
+            addition.result(after=PAUSE_SECONDS)
     addition.next(to.Cancel)
+    assert f"`etcd-handoff remove {D}` takes it out" in addition.state.doing
+
+
+def test_learner_that_got_its_vote_while_it_was_to_leave_stays() -> None:
+    """The addition goes on as if nobody had cancelled it."""
+    addition = added()
+    addition.next(AwaitSync)
+    cancelled(addition).do(to.Observe, observed(VOTER))
+    assert ends_well(works(addition)).outcome == Outcome.ADDED
+    addition = added()
+    addition.next(AwaitSync)
+    cancelled(addition).do(to.Observe, observed(UNSTARTED)).do(TakeLearnerOut, report(StepOutcome.REPLAN, VOTER))
+    addition.next(to.Wait)
+    addition.result(after=PAUSE_SECONDS).do(to.Observe, observed(VOTER))
+    assert ends_well(works(addition)).outcome == Outcome.ADDED
+
+
+def refused_as_taken() -> Drive:
+    """An addition that etcd has refused since somebody else has just added a learner with its peer URL."""
+    addition = adding().do(AddTarget, report(StepOutcome.REFUSED_BY_ETCD, UNSTARTED))
+    return gives_turn_up(addition)
+
+
+@pytest.mark.parametrize("whose", ["nobody's", "an earlier one's", "somebody else's"])
+def test_cancelled_addition_leaves_what_it_has_not_added(whose: str) -> None:
+    """The learner of an earlier addition, or of somebody who was faster, stays, and is named."""
+    if whose == "nobody's":
+        addition = begin(require_approval=True).do(to.Observe, observed(THREE))
+        addition.next(to.Wait)
+    elif whose == "an earlier one's":
+        addition = gives_turn_up(begin().do(to.Observe, observed(UNSTARTED)))
+        addition.next(AwaitSync)
+    else:
+        addition = refused_as_taken()
+        addition.next(to.Wait)
+    cancelled(addition).next(to.Cancel)
     assert addition.state.doing.startswith("cancelled before node3 had a vote")
-    assert (f"`etcd-handoff remove {D}`" in addition.state.doing) is left
+    assert (f"`etcd-handoff remove {D}`" in addition.state.doing) is (whose != "nobody's")
+
+
+@pytest.mark.parametrize("member_id", ["", D])
+def test_checks_come_before_the_first_change_alone(member_id: str) -> None:
+    """Before the learner is added, or before one that was found is promoted; not again an hour later."""
+    addition = begin(snapshot=True, hash_check=True)
+    addition.do(to.Observe, observed(IN_SYNC if member_id else THREE)).turn()
+    assert addition.next(to.CheckHash).ask.target_id == (member_id or "0")
+    addition.result(report(StepOutcome.CONSISTENT, THREE))
+    assert addition.next(to.TakeSnapshot).ask.target_id == (member_id or "0")
+    saved = StepResult(step=step("take_snapshot", StepOutcome.SAVED, "file on node0"), view=THREE)
+    addition.result(saved).do(to.Observe, observed(IN_SYNC if member_id else THREE))
+    addition.next(AwaitSync if member_id else AddTarget)
+    if not member_id:
+        addition.result(report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
+        gives_turn_up(addition).do(AwaitSync, report(StepOutcome.IN_SYNC, IN_SYNC), after=2 * GATES_LAST_SECONDS)
+        addition.turn().next(PromoteTarget)
+
+
+def test_data_that_differ_are_not_copied_to_another_member() -> None:
+    """It fails as an addition."""
+    addition = begin(hash_check=True).do(to.Observe, observed(THREE)).turn()
+    failure = addition.do(to.CheckHash, report(StepOutcome.INCONSISTENT, THREE)).next(to.Fail).failure
+    assert (failure.kind, "before another one copies them" in failure.text) == (FailureType.CHANGE_REFUSED, True)
 
 
 def test_addition_that_is_approved_goes_on() -> None:
@@ -246,25 +487,27 @@ def test_addition_that_is_approved_goes_on() -> None:
 def test_next_run_goes_on_with_the_learner_that_was_added() -> None:
     """What is carried is enough: the ID, and that it was not there at first."""
     addition = added()
-    addition.next(to.Wait)
+    addition.next(AwaitSync)
     carried = OperationState.model_validate_json(addition.state.model_dump_json())
     after = Drive(carried.changed(request=addition.state.request, chain_id="chain"))
+    assert after.state.joining.sent
     after.do(to.Observe, observed(VOTER))
-    assert ends_well(after).outcome == Outcome.ADDED
+    assert ends_well(works(after)).outcome == Outcome.ADDED
 
 
 def test_dry_run_says_the_steps_or_what_it_would_wait_for() -> None:
     """Nothing is changed."""
     result = begin(dry_run=True).do(to.Observe, observed(THREE)).next(to.Finish).result
     assert (result.outcome, result.blocked_by) == (Outcome.PLANNED, "")
-    assert [line.split()[0] for line in result.plan] == ["add", "wait", "promote", "record"]
+    assert [line.split()[0] for line in result.plan] == ["add", "wait", "promote", "make", "record"]
+    assert result.join_configuration["ETCD_INITIAL_CLUSTER"].endswith(f",node3={URL}")
     result = begin(dry_run=True).do(to.Observe, observed(cluster(*OTHERS[:2], down(C)))).next(to.Finish).result
     assert result.blocked_by.startswith("QuorumAtRisk: ")
 
 
 def test_etcd_that_refuses_for_now_is_asked_again_after_a_pause() -> None:
     """Its own measure of being in sync is another one."""
-    addition = looks_again(added(), IN_SYNC).turn()
+    addition = in_sync(added()).turn()
     addition.do(PromoteTarget, report(StepOutcome.REFUSED_BY_ETCD, IN_SYNC))
     assert not addition.cannot_be_undone()
     assert gives_turn_up(addition).next(to.Wait).summary == "blocked: RefusedByEtcd"
@@ -277,3 +520,61 @@ def test_peer_url_has_scheme_host_and_port_alone(peer_urls: tuple[str, ...]) -> 
     """Etcd takes no path, and none of ours has a user."""
     with pytest.raises(ValueError, match="peer_urls"):
         AdditionRequest(cluster="prod", name="node3", peer_urls=peer_urls)
+
+
+# --- the process on the member's node ---------------------------------------------------------------------------------
+
+
+def told(*, facts: bool = False, **fields: Any) -> ProcessResult:
+    """What the worker of the member's node answers."""
+    ready = NodeFacts(running=False, data_dir="/var/lib/etcd", version="3.6.16", free_bytes=1 << 40)
+    outcome = StepOutcome.FAILED if fields.get("error") else StepOutcome.STARTED
+    given = {"command": True, "facts": ready if facts else None, **fields}
+    return ProcessResult(step=step("start_member", outcome), **given)
+
+
+def test_member_is_started_by_its_node_and_nobody_types_anything() -> None:
+    """Looked at before it is added, started after it, and promoted when it is in sync."""
+    drive = adding()
+    before = drive.next(PreflightMember)
+    assert (before.node, before.ask.name) == ("node3", "node3")
+    drive.result(told(facts=True))
+    drive.do(AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
+    start = drive.next(StartMember)
+    assert (start.node, start.ask.member_id) == ("node3", D)
+    assert start.ask.join["ETCD_INITIAL_CLUSTER_STATE"] == "existing"
+    assert start.ask.join["ETCD_INITIAL_CLUSTER"].count("=http://") == 4
+    gives_turn_up(drive.result(told(changed=True)))
+    assert "etcd runs on node3" in drive.state.blocked.seen if drive.state.blocked else False
+    looks_again(looks_again(drive, UNSTARTED), UNSTARTED).do(StartMember, told())
+    in_sync(drive).turn()
+    drive.do(PromoteTarget, report(StepOutcome.PROMOTED, VOTER, added_id=D, proposed=True))
+    assert ends_well(works(drive)).outcome is Outcome.ADDED
+
+
+def test_node_that_is_not_ready_keeps_the_member_from_being_added() -> None:
+    """It is looked at again after the pause, and then the member is added."""
+    drive = adding()
+    drive.do(PreflightMember, told(error="`status` ended with status 1"))
+    gives_turn_up(drive)
+    drive.next(to.Wait)
+    assert "NodeNotReady" in drive.state.doing
+    drive.result(after=1.0).do(to.Observe, observed(THREE)).turn()
+    drive.do(PreflightMember, told(facts=True))
+    drive.next(AddTarget)
+
+
+def test_nothing_is_started_before_somebody_has_approved() -> None:
+    """An addition that finds its learner asks first, as for every change."""
+    drive = begin(require_approval=True).do(to.Observe, observed(UNSTARTED))
+    gives_turn_up(drive)
+    drive.next(AwaitSync)
+    assert drive.unasked == []
+    assert drive.state.handoff_state is HandoffState.BLOCKED
+
+
+def test_dry_run_runs_no_command() -> None:
+    """Not even the one that changes nothing."""
+    drive = begin(dry_run=True).do(to.Observe, observed(THREE))
+    assert drive.next(to.Finish).result.outcome is Outcome.PLANNED
+    assert drive.unasked == []

@@ -26,7 +26,7 @@ from etcd_handoff.planning import (
     plan,
 )
 from tests.unit.addition_judge import judge
-from tests.unit.addition_mutants import MUTANTS, ON_GENERATED_VIEWS
+from tests.unit.addition_mutants import IN_LARGER_WORLDS, MUTANTS, ON_GENERATED_VIEWS
 from tests.unit.planner_judge import CAUGHT_UP
 from tests.unit.random_views import (
     AILMENTS,
@@ -63,6 +63,16 @@ NEW_LAGS: Final = (0,) * 6 + (1, 2_000, CAUGHT_UP, CAUGHT_UP + 1, 50_000)
 NEW_KINDS: Final = tuple(
     (frozenset((LEARNER, ailment)), lag) for ailment, lag in itertools.product((WELL,) * 6 + AILMENTS, NEW_LAGS)
 )
+VERSIONS: Final = (("3.6.16",),) * 20 + (
+    ("3.6.10", "3.6.16"),
+    ("3.6.11", "3.6.10"),
+    ("3.5.29",),
+    ("3.5.30", "3.7.0-rc.1"),
+    ("3.6.16", "3.6.3"),
+    ("3.5.24", "3.5.23"),
+    ("",),
+)
+"""Versions that members run, in turn."""
 YOUNGER: Final = 88_000
 """So many entries less make a cluster at index 12,000, where a tenth is less than what counts as caught up."""
 
@@ -84,6 +94,8 @@ def situations(draw: st.DrawFn) -> Situation:
     members += joiner(draw(st.sampled_from(STATES)), leader, draw(st.sampled_from(NEW_KINDS)), ids[-1])
     if draw(st.sampled_from((False, False, False, True))):
         members = [m.model_copy(update={"raft_index": max(m.raft_index - YOUNGER, 0)}) for m in members]
+    versions = draw(st.sampled_from(VERSIONS))
+    members = [m.model_copy(update={"version": versions[place % len(versions)]}) for place, m in enumerate(members)]
     view = ClusterView(
         cluster_id=CLUSTER,
         members=tuple(sorted(members, key=lambda m: int(m.id, 16))),
@@ -130,6 +142,8 @@ def test_generated_views_reach_every_decision_and_reason() -> None:
         Reason.CHANGE_PENDING,
         Reason.CLUSTER_CHANGED,
         Reason.CLUSTER_CORRUPT,
+        Reason.ETCD_BUG,
+        Reason.LEARNER_IN_THE_WAY,
         Reason.LEARNER_LAGS,
         Reason.LEARNER_NOT_STARTED,
         Reason.LEARNER_UNREACHABLE,
@@ -165,12 +179,14 @@ class World:
         new: The new member's condition.
         votes: Whether it has a vote.
         leader: Position of the voter among the others that all follow; None while nobody leads.
+        version: The etcd that all run.
     """
 
     members: tuple[Member, ...]
     new: str
     votes: bool
     leader: int | None
+    version: str = ""
 
     def situation(self) -> Situation:
         """A fresh view of it."""
@@ -188,6 +204,7 @@ class World:
         return MemberView(
             id=member_id,
             name="" if condition == UNSTARTED else f"node{member_id}",
+            version="" if silent else self.version,
             is_learner=learner,
             reachable=not silent,
             serves_reads=not silent and condition != HANGS and not learner,
@@ -245,6 +262,23 @@ def small_worlds(sizes: range, conditions: tuple[str, ...]) -> Iterator[World]:
                 yield World(members, new, votes, leader)
 
 
+def larger_worlds() -> Iterator[World]:
+    """Clusters of three to five voters and none to two learners, some of them dead or not started; of old etcds too."""
+    for voters, learners in itertools.product(range(3, 6), range(3)):
+        for others in itertools.product(
+            itertools.combinations_with_replacement((UP, DOWN, UNSTARTED), voters),
+            itertools.combinations_with_replacement((UP, UNSTARTED), learners),
+        ):
+            members = (*((False, one) for one in others[0]), *((True, one) for one in others[1]))
+            leaders = (None, 0) if others[0][0] == UP else (None,)
+            for leader, (new, votes), version in itertools.product(leaders, NEW_STATES, OLD if not learners else ("",)):
+                yield World(members, new, votes, leader, version)
+
+
+OLD: Final = ("", "3.6.11", "3.6.10", "3.6.3", "3.5.29")
+"""The newest etcd, and versions at which something changes."""
+
+
 def explore(worlds: Iterator[World]) -> tuple[Counter[str], str]:
     """How often each decision was met, and the first thing that went wrong."""
     met, seen, waiting = Counter[str](), set[World](), list[World]()
@@ -278,11 +312,11 @@ ALL_CONDITIONS: Final = (UP, DOWN, CORRUPT, HANGS, LAGGING, FULL, UNSTARTED)
 def test_every_small_cluster_grows_without_harm(capsys: pytest.CaptureFixture[str]) -> None:
     """Up to four members, the new one among them; each condition, leader, and state of the new one.
 
-    Five and six that are up or down too. No step makes a cluster whose quorum depends on a member that has just got its
-    vote, but for the second voter of a cluster of one.
+    Up to eight that are up, dead or not started too. No step makes a cluster whose quorum depends on a member that has
+    just got its vote, but for the second voter of a cluster of one. Each state that other people's changes, lost
+    answers and crashes can lead to is such a world itself.
     """
-    worlds = itertools.chain(small_worlds(range(1, 4), ALL_CONDITIONS), small_worlds(range(4, 6), (UP, DOWN)))
-    met, wrong = explore(worlds)
+    met, wrong = explore(itertools.chain(small_worlds(range(1, 4), ALL_CONDITIONS), larger_worlds()))
     with capsys.disabled():
         sys.stdout.write(f"[{sum(met.values())} states, {dict(sorted(met.items()))}]")
     assert wrong == ""
@@ -336,4 +370,9 @@ def test_broken_planner_is_caught(mutant: str, monkeypatch: pytest.MonkeyPatch) 
     """Each fault leads to a violation in a small world, or on a generated view where it takes lags or names."""
     owner, name, fault = MUTANTS[mutant]
     monkeypatch.setattr(owner, name, fault)
-    assert hunt() if mutant in ON_GENERATED_VIEWS else explore(small_worlds(range(1, 4), ALL_CONDITIONS))[1]
+    if mutant in ON_GENERATED_VIEWS:
+        assert hunt()
+    elif mutant in IN_LARGER_WORLDS:
+        assert explore(larger_worlds())[1]
+    else:
+        assert explore(small_worlds(range(1, 4), ALL_CONDITIONS))[1]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import CancelledError
 
 from etcd_handoff import cli
-from etcd_handoff.cli.add import result_exit, result_lines
-from etcd_handoff.contract import AdditionResult, Outcome
+from etcd_handoff.cli.add import EnvironmentFile, _ends, result_exit, result_lines
+from etcd_handoff.cli.operations import print_failure
+from etcd_handoff.contract import AdditionResult, Outcome, Progress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +32,8 @@ def ended(outcome: Outcome | str, **changes: object) -> AdditionResult:
         (["n4"], "--peer-url"),
         (["n4", "--peer-url", "10.0.0.4:2380"], "peer_urls.0: give http:// or https://"),
         (["n=4", "--peer-url", URL], "name: give letters, digits"),
+        (["n4", "--peer-url", URL, "--env-file", "missing/member.env"], "--env-file: missing is no folder"),
+        (["n4", "--peer-url", URL, "--progress-timeout", "0"], "progress_timeout_seconds: "),
     ],
 )
 def test_input_that_does_not_fit_ends_with_2_before_anybody_is_asked(
@@ -58,6 +64,41 @@ def test_result_is_told_in_words(result: AdditionResult, status: int, says: str)
     """Exit status and first line; an outcome that only a newer version knows is no success."""
     assert result_exit(result, dry_run=False) == status
     assert says in result_lines(result, dry_run=False)[0]
+
+
+def test_what_to_start_etcd_with_is_written_to_a_file_whenever_it_changes(tmp_path: Path) -> None:
+    """As systemd's EnvironmentFile takes it; nothing is written twice, and a folder that is not there is an error."""
+    file = tmp_path / "member.env"
+    write = EnvironmentFile(file)
+    waits = Progress(state="Blocked", cluster="prod", member="node4")
+    assert write(waits) == []
+    assert not file.exists()
+    first = waits.model_copy(update={"join_configuration": {"ETCD_NAME": "node4", "ETCD_INITIAL_CLUSTER": "a=b,c=d"}})
+    assert write(first) == [f"  wrote {file} (what to start etcd with)"]
+    assert file.read_text(encoding="utf-8") == "ETCD_NAME=node4\nETCD_INITIAL_CLUSTER=a=b,c=d\n"
+    assert write(first) == []
+    changed = waits.model_copy(update={"join_configuration": {"ETCD_NAME": "node4"}})
+    assert "members have changed" in next(iter(write(changed)))
+    assert file.read_text(encoding="utf-8") == "ETCD_NAME=node4\n"
+    assert [one.name for one in tmp_path.iterdir()] == [file.name]
+    unwritable = EnvironmentFile(tmp_path / "missing" / "member.env")
+    assert "cannot be written" in next(iter(unwritable(first)))
+
+
+@pytest.mark.parametrize(("state", "says"), [("Failed", "its learner 4 is out again"), ("Blocked", "can be removed")])
+def test_cancelled_addition_says_what_has_become_of_its_learner(
+    state: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its own last word, and in general words without one; JSON has what etcd was to be started with."""
+    last = Progress(
+        state=state, cluster="prod", member="node4", doing="its learner 4 is out again", join_configuration={"A": "b"}
+    )
+    failure = WorkflowFailureError(cause=CancelledError("cancelled"))
+    arguments = cli.parser().parse_args(["-o", "json", "add", "n4", "--peer-url", URL])
+    assert print_failure(arguments, failure, _ends(None), last) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert says in told["message"]
+    assert told["join_configuration"] == {"A": "b"}
 
 
 def test_dry_run_tells_its_steps_or_what_it_would_wait_for() -> None:

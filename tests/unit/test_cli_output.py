@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
+from etcd_handoff.cli.commands import parser
 from etcd_handoff.cli.etcdmembers import claims_of, compare_resources, doubt_of
+from etcd_handoff.cli.plan import dry_run_command
 from etcd_handoff.cli.removal_plan import PlanFacts, plan_removal
 from etcd_handoff.cli.render.members import cluster_line, cluster_object, member_rows
+from etcd_handoff.cli.render.operations import OpenOperation, TemporalParts
 from etcd_handoff.cli.render.plan import plan_lines, plan_object
 from etcd_handoff.cli.render.progress import ProgressLines, start_line
 from etcd_handoff.cli.render.result import result_exit, result_lines
-from etcd_handoff.cli.render.status import OpenRemoval, StatusReport, status_lines, status_object
+from etcd_handoff.cli.render.status import StatusReport, status_lines, status_object
 from etcd_handoff.cli.render.table import table
 from etcd_handoff.cli.status import status_exit
 from etcd_handoff.cluster_view import Alarm, ClusterView, Doubt, MemberView
@@ -81,6 +84,41 @@ def test_plan_at_risk_of_quorum_is_3_with_what_unblocks_it() -> None:
     assert planned_object["steps"] == []
     assert "goes on when" in lines[2]
     assert "n3" in planned_object["unblocks"]
+
+
+def test_plan_from_one_member_alone_is_4_with_the_command_that_asks_the_others() -> None:
+    """What others would say is not known; what this member alone says for certain stands."""
+    command = "etcd-handoff remove n2 --k0s --dry-run"
+    status, lines, planned_object = shown(cluster(member(1), down(2), down(3)), "n2", dry_run=command)
+    assert (status, planned_object["decision"]) == (4, "unseen")
+    assert "n1 alone answers here; on their own nodes n2 (" in planned_object["seen"]
+    assert f"`{command}`" in planned_object["remedy"]
+    assert [line.split(":")[0].strip() for line in lines[-2:]] == ["seen", "remedy"]
+    assert shown(cluster(member(1)), "n1", dry_run=command)[2]["decision"] == "refused"
+    assert shown(cluster(member(1), member(2), down(3)), "n3", dry_run=command)[2]["decision"] == "remove"
+    mixed = cluster(member(1), down(2), down(3)).model_copy(update={"doubts": (FOREIGN,)})
+    assert shown(mixed, "n2", dry_run=command)[2]["decision"] == "blocked"
+
+
+def test_leader_is_told_by_the_word_of_those_that_are_reached() -> None:
+    """One member that answers a read that needs a quorum knows its leader; two that disagree, or no read, tell none."""
+    assert cluster_line("prod", cluster(member(1), down(2), down(3))).endswith(
+        "n1 leads at term 7 by the word of n1 alone"
+    )
+    for view in (
+        cluster(member(1, serves_reads=False), down(2), down(3)),
+        cluster(member(1, leader_id=None), down(2), down(3)),
+        cluster(member(1), member(2, leader_id="2"), down(3)),
+    ):
+        assert cluster_line("prod", view).endswith("no leader that a majority agrees on")
+
+
+def test_plan_names_the_command_with_the_options_it_was_given() -> None:
+    """It is to be copied as it stands."""
+    args = parser().parse_args(["plan", "node 2", "--k0s", "--data-dir", "/srv/k0s", "-c", "prod"])
+    assert dry_run_command(args) == "etcd-handoff remove 'node 2' --k0s -c prod --data-dir /srv/k0s --dry-run"
+    args = parser().parse_args(["plan", "n1", "--config", "a.toml"])
+    assert dry_run_command(args) == "etcd-handoff remove n1 --config a.toml --dry-run"
 
 
 def test_plan_for_the_last_voter_is_3_with_a_remedy() -> None:
@@ -215,7 +253,7 @@ def test_plan_and_status_say_what_an_alarm_means() -> None:
     assert "nothing can be recorded" in lines[0]
     corrupt = cluster(alarms=(Alarm(kind="CORRUPT"),))
     assert shown(corrupt, "n2")[2]["reason"] == "ClusterCorrupt"
-    text = status_lines(StatusReport("prod", corrupt, [], [], {}))
+    text = status_lines(StatusReport("prod", corrupt, [], None, {}))
     assert "! etcd has raised an alarm: the whole cluster: CORRUPT" in text
     assert cluster_object("prod", corrupt)["alarms"] == ["the whole cluster: CORRUPT"]
 
@@ -305,30 +343,31 @@ def test_status_says_each_missing_part_in_its_place() -> None:
     text = status_lines(seen)
     assert text[0] == "cluster prod: no etcd"
     assert "EtcdMembers: the cluster profile has no kubernetes" in text
-    assert "Removals: no temporal" in text
+    assert "Operations: no temporal" in text
     told = status_object(seen)
-    assert (told["members"], told["etcdmembers"], told["removals"]) == (None, None, None)
+    assert (told["members"], told["etcdmembers"], told["operations"]) == (None, None, None)
 
 
-def test_status_shows_members_records_and_removals() -> None:
+def test_status_shows_members_records_and_operations() -> None:
     """All three parts, in the table and in JSON."""
-    removal = OpenRemoval("etcd-remove/prod/n1", "n1", "Blocked", "2026-01-01T00:00:00+00:00")
+    removal = OpenOperation("etcd-remove/prod/n1", "removal", "n1", "Blocked", "2026-01-01T00:00:00+00:00")
+    parts = TemporalParts(None, "etcd-handoff", operations=(removal,))
     found = [resource("n1", "1", "True"), resource("n2", "2", "False"), resource("n3", "3", "True")]
-    seen = StatusReport("prod", cluster(), found, [removal], {})
+    seen = StatusReport("prod", cluster(), found, parts, {})
     text = "\n".join(status_lines(seen))
     assert "! says Joined=False, but etcd has this member" in text
     assert "Blocked" in text
     told = json.loads(json.dumps(status_object(seen)))
     assert [m["role"] for m in told["members"]] == ["leader", "voter", "voter"]
     assert told["etcdmembers"][1]["wrong"]
-    assert told["removals"][0]["state"] == "Blocked"
+    assert told["operations"][0]["state"] == "Blocked"
     assert status_exit(seen) == 0
 
 
 def test_status_judges_no_etcdmember_by_a_view_in_doubt() -> None:
     """It names the contradiction with its remedy, and ends with 1."""
     found = [resource("n1", "99", "True")]
-    seen = StatusReport("prod", cluster(), found, [], {}, FOREIGN)
+    seen = StatusReport("prod", cluster(), found, TemporalParts(None, "q"), {}, FOREIGN)
     text = status_lines(seen)
     assert "! MixedClusters: endpoint 3 answers for cluster def" in text
     assert "  remedy: take it out" in text
@@ -368,7 +407,12 @@ def test_progress_tells_each_step_and_each_state_once() -> None:
     assert lines.progress(first) == ["  check_leader       12 ms on node1  observed"]
     assert lines.progress(first) == []
     waits = first.model_copy(update={"state": HandoffState.BLOCKED, "doing": "NoQuorum: x", "waiting_for": "y"})
-    assert lines.progress(waits) == ["  Blocked: NoQuorum: x", "    goes on when: y"]
+    assert lines.progress(waits) == [
+        "  Blocked: NoQuorum: x",
+        "    goes on when: y",
+        "    to look again now: etcd-handoff recheck n1 -c prod",
+        "    to cancel: etcd-handoff cancel n1 -c prod",
+    ]
     assert lines.progress(waits) == []
     again = waits.model_copy(update={"steps": (step(milliseconds=99.0),)})
     assert lines.progress(again) == [], "a repeated look replaces the last one"
@@ -382,7 +426,16 @@ def test_progress_tells_each_step_and_each_state_once() -> None:
 def test_progress_says_how_to_approve() -> None:
     """The command is ready to be copied."""
     waits = Progress(state=HandoffState.AWAITING_APPROVAL, cluster="prod", member="n1", waiting_for="approve")
-    assert "-w etcd-remove/prod/n1" in ProgressLines("etcd-remove/prod/n1").progress(waits)[-1]
+    assert ProgressLines("etcd-remove/prod/n1").progress(waits)[-2:] == [
+        "    to approve: etcd-handoff approve n1 -c prod",
+        "    to cancel: etcd-handoff cancel n1 -c prod",
+    ]
+
+
+def test_progress_past_the_point_of_no_return_offers_no_cancellation() -> None:
+    """It would be refused."""
+    waits = Progress(state=HandoffState.BLOCKED, cluster="prod", member="my disk", point_of_no_return=True)
+    assert ProgressLines("id").progress(waits)[1:] == ["    to look again now: etcd-handoff recheck 'my disk' -c prod"]
 
 
 def test_progress_makes_a_remark_once() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from etcd_handoff.cli.doctor_certificates import kubeconfig_certificates
+from etcd_handoff.certificate_ends import kubeconfig_certificates
 from etcd_handoff.config import ClusterProfile, EtcdProfile, KubernetesProfile
 from etcd_handoff.config_files import check_files, file_faults
 from etcd_handoff.errors import ConfigError

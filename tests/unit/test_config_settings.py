@@ -55,7 +55,7 @@ if TYPE_CHECKING:
         (
             "[clusters.prod.kubernets]",
             "clusters.prod.kubernets",
-            "known here: cluster_id, data_dir, etcd, kubernetes, nodes, preset, remover",
+            "known here: cluster_id, data_dir, etcd, hash_check, kubernetes, member, min_voters, nodes, preset,",
         ),
         ("[clusters.prod.nodes]\na = 5", "clusters.prod.nodes.a", 'give a text in quotes, "..."'),
         ('[clusters.prod.nodes]\na = ""', "clusters.prod.nodes.a", "is no node name; write it as the worker there has"),

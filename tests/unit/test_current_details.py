@@ -68,6 +68,29 @@ def test_page_says_what_happens_and_what_it_waits_for() -> None:
     assert "**Reason given:** new disk" in text
 
 
+def test_page_of_what_was_approved_offers_no_approval() -> None:
+    """Lists show the state until the next one is published."""
+    text = details(state(handoff_state=HandoffState.AWAITING_APPROVAL, doing="looking at node4"))
+    assert "- approve:" not in text
+    assert "- cancel:" in text
+
+
+def test_page_of_a_wait_has_the_commands_and_updates_that_end_it() -> None:
+    """Ready to be copied, for somebody with our command line and for somebody with the Web UI alone."""
+    text = details(state(handoff_state=HandoffState.AWAITING_APPROVAL, waiting_for="the update `approve`"))
+    assert (
+        "**What you can do**\n\n- approve: `etcd-handoff approve node1 -c prod`, or the update `approve` with" in text
+    )
+    assert '`{"by": "<your name>"}`' in text
+    assert "- cancel: `etcd-handoff cancel node1 -c prod`\n" in text
+    assert "- look again now: `etcd-handoff recheck node1 -c prod`" in details(
+        state(handoff_state=HandoffState.BLOCKED)
+    )
+    final = details(state(handoff_state=HandoffState.BLOCKED, pending_since=1.0))
+    assert "etcd-handoff cancel" not in final, "past the point of no return it would be refused"
+    assert "What you can do" not in details(state())
+
+
 def test_page_lists_each_member_with_role_and_state() -> None:
     """Name and ID, leader, voter or learner, healthy or why not."""
     text = details(state())

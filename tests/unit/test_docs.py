@@ -20,6 +20,7 @@ from etcd_handoff.config import (
     Config,
     EtcdProfile,
     KubernetesProfile,
+    MemberProfile,
     load_config,
 )
 from etcd_handoff.contract import (
@@ -163,6 +164,7 @@ def test_defaults_of_the_input_are_the_codes() -> None:
         ("Top level", Config),
         ("`[clusters.<name>.etcd]`", EtcdProfile),
         ("`[clusters.<name>.kubernetes]`", KubernetesProfile),
+        ("`[clusters.<name>.member]`", MemberProfile),
     ],
 )
 def test_every_key_of_the_configuration_has_its_row(heading: str, model: type[Section]) -> None:
@@ -180,7 +182,7 @@ def test_every_key_of_the_configuration_has_its_row(heading: str, model: type[Se
 def test_cluster_profiles_have_the_tables_that_are_described() -> None:
     """Each table of a profile has its section, and the profile itself a row for everything in it."""
     assert set(rows(section("`[clusters.<name>]`"))) == set(ClusterProfile.model_fields)
-    for name in ("etcd", "kubernetes"):
+    for name in ("etcd", "kubernetes", "member"):
         section(f"`[clusters.<name>.{name}]`")
 
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.etcd_addition import LearnerStep
+from activities.etcd_addition import LearnerStep, SyncWait
 from activities.interceptor import StepClock
-from etcd_handoff.activity_io import AdditionInput, StepResult
-from etcd_handoff.cluster_view import ClusterView, MemberView
-from etcd_handoff.errors import ChangeRefusedError, EtcdPermissionError, UnhealthyClusterError, UnreachableError
+from etcd_handoff import timing
+from etcd_handoff.activity_io import AdditionInput, AwaitSyncInput, StepResult
+from etcd_handoff.cluster_view import ClusterView, HeardMember, MemberView
+from etcd_handoff.errors import (
+    ChangeRefusedError,
+    EtcdPermissionError,
+    MemberNotFoundError,
+    UnhealthyClusterError,
+    UnreachableError,
+)
 from etcd_handoff.planning import AddLearner, PromoteLearner
 from tests.fakes.etcd import FakeEtcd
 from tests.unit.test_etcd_removal import THREE, UNKNOWN, looks_at
@@ -138,10 +146,19 @@ async def test_lost_answer_of_what_did_not_take_place_may_be_pending(name: str) 
     assert (report.step.outcome, report.proposed) == ("replan", True)
 
 
-@pytest.mark.parametrize("error", [ChangeRefusedError("in sync"), UnhealthyClusterError("unhealthy cluster")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ChangeRefusedError("in sync"),
+        UnhealthyClusterError("unhealthy cluster"),
+        MemberNotFoundError("member not found"),
+    ],
+)
 async def test_refusal_by_etcd_changes_nothing(error: EtcdError) -> None:
-    """Nothing is pending."""
+    """Nothing is pending. An addition in the second in which the same one was removed is told of a missing member."""
     report = await promoted(Joining(learner=True, promote_member=[error]))
+    assert (report.step.outcome, report.proposed) == ("refused-by-etcd", False)
+    report = await added(Joining(add_learner=[error]))
     assert (report.step.outcome, report.proposed) == ("refused-by-etcd", False)
 
 
@@ -186,3 +203,107 @@ async def test_permission_that_is_missing_is_told_and_gives_the_lock_back() -> N
     with pytest.raises(EtcdPermissionError):
         await added(script)
     assert script.calls[-1] == "release_lock 1"
+
+
+@pytest.mark.parametrize("error", [ChangeRefusedError("etcdserver: Peer URLs already exists")])
+async def test_learner_that_somebody_else_was_faster_to_add_is_not_ours(error: EtcdError) -> None:
+    """Etcd has refused ours, so what the list shows is not taken for it, and nothing is pending."""
+    script = Joining(loses="add_learner", add_learner=[error])
+    report = await added(script)
+    assert (report.step.outcome, report.added_id, report.proposed) == ("refused-by-etcd", "", False)
+    assert report.view is not None
+    assert report.view.member("4") is not None
+
+
+# --- waiting for it ---------------------------------------------------------------------------------------------------
+
+
+class Catching(Joining):
+    """A learner that changes from one look to the next.
+
+    Args:
+        looks: What each look changes of it; the last one stays.
+        members: Further members, from which look on.
+        words: What it says of itself, where no list can be had; the last one stays.
+    """
+
+    def __init__(self, *looks: dict[str, Any], members: int = 99, words: tuple[HeardMember, ...] = ()) -> None:
+        super().__init__(learner=True)
+        self._looks, self._further, self._words, self.looked = list(looks), members, list(words), 0
+
+    async def observe(self, doubtful: Iterable[str] = (), leaving: str = "") -> ClusterView:
+        """A look."""
+        view = await super().observe(doubtful, leaving)
+        change = self._looks.pop(0) if len(self._looks) > 1 else self._looks[0]
+        self.looked += 1
+        members = [m.model_copy(update=change if m.id == "4" else {}) for m in view.members]
+        members += [MemberView(id="5", name="node5")] * (self.looked >= self._further)
+        return view.model_copy(update={"members": tuple(members)})
+
+    async def heard(self) -> tuple[HeardMember, ...]:
+        """Its own word."""
+        self.looked += 1
+        return (self._words.pop(0) if len(self._words) > 1 else self._words[0],)
+
+
+LAGS: dict[str, Any] = {"raft_index": 10}
+SILENT: dict[str, Any] = {"reachable": False, "leader_id": None}
+
+
+async def waited(script: Catching, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> StepResult:
+    """One wait for it, without pauses."""
+    monkeypatch.setattr(timing, "STEPS", replace(timing.STEPS, sync_pause_seconds=0.0))
+    given = {**dict(ASK), "learner_id": "4", "listed": ("1", "2", "3", "4"), "waits_for": "LearnerLags", "seconds": 9.0}
+
+    async def run() -> StepResult:
+        ask = AwaitSyncInput.model_validate({**given, **changes})
+        return await SyncWait(looks_at(script), ask, StepClock("node1")).run()
+
+    report: StepResult = await ActivityEnvironment().run(run)
+    return report
+
+
+async def test_learner_has_to_be_in_sync_twice_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, and then not, begins anew; nothing is changed or locked meanwhile."""
+    script = Catching(LAGS, {}, LAGS, {}, {}, LAGS)
+    report = await waited(script, monkeypatch)
+    assert (report.step.outcome, script.looked) == ("in-sync", 5)
+    assert set(script.calls) == {"observe"}
+
+
+@pytest.mark.parametrize(
+    ("script", "looked", "says"),
+    [
+        (Catching(LAGS, LAGS, SILENT), 3, "LearnerUnreachable"),
+        (Catching(LAGS, {"name": ""}), 2, "LearnerNotStarted"),
+        (Catching(LAGS, {"is_learner": False, "serves_reads": True}), 2, "no learner of this addition any more"),
+        (Catching(LAGS, LAGS, LAGS, members=3), 3, "LearnerLags"),
+    ],
+    ids=["silent", "unstarted", "voter", "another-member"],
+)
+async def test_wait_ends_when_something_else_is_true(
+    script: Catching, looked: int, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is the view that shows it."""
+    report = await waited(script, monkeypatch)
+    assert (report.step.outcome, script.looked, report.view is not None) == ("not-in-sync", looked, True)
+    assert says in report.step.note
+
+
+async def test_wait_ends_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it waits for has not come."""
+    script = Catching(LAGS)
+    report = await waited(script, monkeypatch, seconds=0.0)
+    assert (report.step.outcome, script.looked) == ("not-in-sync", 1)
+    assert "LearnerLags" in report.step.note
+
+
+async def test_where_no_worker_reaches_all_its_own_word_counts_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No list is asked for; a word too early, of another cluster or without a leader is none."""
+    good = HeardMember(cluster_id="c", id="4", is_learner=True, leader_id="1", term=2, raft_index=900)
+    bad: list[dict[str, Any]] = [{"raft_index": 899}, {"cluster_id": "d"}, {"leader_id": None}, {"id": "5"}]
+    words = (good, *(good.model_copy(update=change) for change in bad), good, good)
+    script = Catching({}, words=words)
+    seen = ClusterView(cluster_id="c", members=())
+    report = await waited(script, monkeypatch, seen=seen, own_index=900)
+    assert (report.step.outcome, script.looked, script.calls) == ("in-sync", len(words), [])

@@ -28,6 +28,7 @@ from tests.fakes.etcd import FakeEtcd
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from etcd_handoff.cluster_view import ClusterView
 
 ACT = StepInput(cluster="demo", cluster_id="c", target_id="3", holder="run-1", holder_label="removal of node3")
 THREE = {"1": "node1", "2": "node2", "3": "node3"}
@@ -228,3 +229,25 @@ async def test_worker_that_is_paused_again_and_again_proposes_nothing(monkeypatc
     monkeypatch.setattr("activities.etcd_removal.failpoints.reach", pause)
     report = await removed(script)
     assert (report.step.outcome, report.proposed, script.calls[-1]) == ("replan", False, "release_lock 1")
+
+
+@pytest.mark.parametrize("learner", [True, False])
+async def test_member_that_may_leave_only_as_a_learner_stays_once_it_has_a_vote(
+    monkeypatch: pytest.MonkeyPatch, *, learner: bool
+) -> None:
+    """The look right before the proposal decides."""
+    script = three()
+    observe, looked = script.observe, list[int]()
+
+    async def roles(doubtful: Iterable[str] = (), leaving: str = "") -> ClusterView:
+        view = await observe(doubtful, leaving)
+        looked.append(1)
+        changes = {"is_learner": learner or len(looked) == 1}
+        members = (m.model_copy(update=changes if m.id == "3" else {}) for m in view.members)
+        return view.model_copy(update={"members": tuple(members)})
+
+    monkeypatch.setattr(script, "observe", roles)
+    report = await removed(script, ACT.model_copy(update={"learner_only": True}))
+    assert (report.step.outcome, "remove_member 1" in script.calls) == (
+        ("removed", True) if learner else ("replan", False)
+    )

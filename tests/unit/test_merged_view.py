@@ -9,8 +9,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from etcd_handoff.cluster_view import MIXED_CLUSTERS, Alarm, HeardMember
 from etcd_handoff.merged_view import ELSEWHERE, completed, merged, node_of
-from etcd_handoff.planning import Blocked, MemberAbsent, Reason, Remove, Transfer, plan
+from etcd_handoff.planning import Blocked, MemberAbsent, MemberPresent, PromoteLearner, Reason, Remove, Transfer, plan
 from tests.unit.builders import CLUSTER, A, B, C, D, cluster, doubt, down, hangs, member
 from tests.unit.random_views import IDS, KINDS, ailing_member
 
@@ -308,3 +309,79 @@ def test_leader_that_was_seen_at_another_moment_does_not_date_the_cluster(
     view = through_nodes(cluster(leader, member(B), member(C)))
     decision = plan(view, MemberAbsent(CLUSTER, C, seen_term=7, seen_index=100_000))
     assert (getattr(decision, "reason", None) is Reason.CLUSTER_RESTORED) == restored
+
+
+# --- a learner's own word -------------------------------------------------------------------------------------------
+
+URL: Final = "https://10.0.0.4:2380"
+JOINS: Final = MemberPresent(CLUSTER, "node3", (URL,))
+FAR_LEARNER: Final = member(D, is_learner=True, serves_reads=False, peer_urls=(URL,)).model_copy(update=SILENT)
+WORD: Final = HeardMember(cluster_id=CLUSTER, id=D, is_learner=True, leader_id=A, term=7, raft_index=100_000)
+
+
+def with_word(*words: HeardMember, learner: MemberView = FAR_LEARNER) -> ClusterView:
+    """The view of three workers, each of which sees its own voter, and of a fourth that has heard this."""
+    whole = cluster(member(A), member(B), member(C), learner)
+    views = {m.name: seen_by(whole, {m.id}) for m in whole.voters}
+    others = {node: view for node, view in views.items() if node != "node0"}
+    return merged(views["node0"], "node0", others, {"node3": "no list"}, {}, {"node3": words})
+
+
+def test_learner_counts_by_its_own_word_and_is_promoted_through_the_leader() -> None:
+    """It gives no list to anybody, so without it no learner would ever get its vote there."""
+    view = with_word(WORD)
+    learner = view.member(D)
+    assert learner is not None
+    assert (learner.reachable, learner.serves_reads, learner.through_node) == (True, False, "node3")
+    assert (learner.raft_index, learner.leader_id, learner.term) == (100_000, A, 7)
+    assert plan(view, JOINS) == PromoteLearner(D, A)
+    silent = plan(with_word(), JOINS)
+    assert isinstance(silent, Blocked)
+    assert silent.reason is Reason.LEARNER_UNREACHABLE
+    assert "no list" in silent.seen
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"raft_index": 10}, Reason.LEARNER_LAGS),
+        ({"leader_id": B}, Reason.LEARNER_UNREACHABLE),
+        ({"leader_id": None}, Reason.LEARNER_UNREACHABLE),
+        ({"alarms": (Alarm(kind="CORRUPT", member_id=D),)}, Reason.CLUSTER_CORRUPT),
+        ({"id": "abc"}, Reason.LEARNER_UNREACHABLE),
+    ],
+)
+def test_what_it_says_is_judged_like_any_answer(change: dict[str, object], reason: Reason) -> None:
+    """A lag, another leader, an alarm, or the word of somebody else."""
+    decision = plan(with_word(WORD.model_copy(update=change)), JOINS)
+    assert isinstance(decision, Blocked)
+    assert decision.reason is reason
+
+
+def test_word_of_another_cluster_is_a_contradiction() -> None:
+    """Both nodes are named, and nothing is taken over."""
+    view = with_word(WORD.model_copy(update={"cluster_id": "1"}))
+    assert [doubt.kind for doubt in view.doubts] == [MIXED_CLUSTERS]
+    assert "node3 hears of cluster 1" in view.doubts[0].text
+    decision = plan(view, JOINS)
+    assert isinstance(decision, Blocked)
+    assert decision.reason is Reason.MIXED_CLUSTERS
+
+
+def test_voter_does_not_count_by_its_word_alone() -> None:
+    """It could give a list if it were well."""
+    voter = FAR_LEARNER.model_copy(update={"is_learner": False})
+    view = with_word(WORD.model_copy(update={"is_learner": False}), learner=voter)
+    assert [m.id for m in view.members if not m.reachable] == [D]
+    assert len(view.healthy_voters) == 3
+
+
+def test_step_at_the_leader_goes_by_the_word_that_was_heard_a_moment_ago() -> None:
+    """The leader's worker sees its own member alone; a promotion meanwhile is a change that it does not miss."""
+    seen = with_word(WORD)
+    own = seen_by(cluster(member(A), member(B), member(C), FAR_LEARNER), {A})
+    assert plan(completed(own, seen), JOINS) == PromoteLearner(D, A)
+    promoted = own.model_copy(
+        update={"members": (*own.members[:3], own.members[3].model_copy(update={"is_learner": False}))}
+    )
+    assert completed(promoted, seen) == promoted

@@ -134,6 +134,30 @@ def test_node_without_a_worker_is_left_alone_for_a_while() -> None:
     assert asked(removal) == ["node0", "node2"]
 
 
+def test_node_for_which_temporal_lists_no_worker_is_not_asked_at_first() -> None:
+    """It costs no time, and is told; a look that ends a wait asks it all the same, in case that Temporal is wrong."""
+    removal = begin().do(to.Observe, sees(LED_BY_B, B, idle_nodes=("node2",)))
+    assert asked(removal) == ["node0"]
+    removal.do(to.LookThroughNodes, (sees(LED_BY_B, A),))
+    pauses(removal, 1.0)
+    assert NO_WORKER in removal.state.doing
+    removal.do(to.Observe, sees(LED_BY_B, B, idle_nodes=("node2",)))
+    assert asked(removal) == ["node0"]
+    removal.do(to.LookThroughNodes, (sees(LED_BY_B, A),))
+    pauses(removal, ASK_AGAIN_SECONDS)
+    removal.do(to.Observe, sees(LED_BY_B, B, idle_nodes=("node2",)))
+    assert asked(removal) == ["node0", "node2"]
+
+
+def test_nobody_is_asked_where_no_node_has_a_worker() -> None:
+    """What is missing is told at once."""
+    removal = begin().do(to.Observe, sees(LED_BY_B, B, idle_nodes=("node0", "node2")))
+    assert asked(removal) == []
+    pauses(removal, 1.0)
+    assert NO_WORKER in removal.state.doing
+    assert NO_WORKER.replace("node2", "node0") in removal.state.doing
+
+
 def test_recheck_asks_every_node_again() -> None:
     """Somebody has started a worker there, and says so."""
     removal = begin().do(to.Observe, sees(LED_BY_B, B)).do(to.LookThroughNodes, (silent(), silent()))

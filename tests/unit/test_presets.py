@@ -211,7 +211,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Served]:
     """Workers that were started with a configuration whose files hold what they should."""
     found: list[Served] = []
 
-    async def serve(config: Config, node: str, _ready_file: Path | None = None) -> None:
+    async def serve(config: Config, node: str, *_: object) -> None:
         found.append(Served(config, node))
 
     monkeypatch.setattr(worker, "serve", serve)

@@ -13,6 +13,7 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import ending
 from etcd_handoff.operation.commands import StepFailure, Until
 from etcd_handoff.operation.loop import apply, decide
+from etcd_handoff.operation.member_process import PreflightMember, StartMember
 from etcd_handoff.operation.proposal import SETTLE_SECONDS
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.recording import CALL_SECONDS, FIRST_CALL_SECONDS
@@ -45,6 +46,11 @@ ORDER = step("request_leave", StepOutcome.REQUESTED)
 FAILED = StepFailure("update_status", "NotRecorded", "503")
 
 
+UNASKED = (to.LookThroughNodes, PreflightMember, StartMember)
+"""What goes to the workers of other nodes."""
+NO_WORKER = StepFailure("", "", "no worker took it", taken=False)
+
+
 @dataclass
 class Drive:
     """A removal of node0, and the clock."""
@@ -52,12 +58,15 @@ class Drive:
     state: OperationState
     now: float = 1_000.0
     taken: list[str] = field(default_factory=list)
+    unasked: list[str] = field(default_factory=list)
 
     def next(self, kind: type[Any]) -> Any:
         """The next command, which is of this kind; nodes that are asked meanwhile give no answer."""
         self.state, command = decide(self.state, self.now)
-        while isinstance(command, to.LookThroughNodes) and kind is not to.LookThroughNodes:
-            self.state, command = decide(apply(self.state, command, (), self.now), self.now)
+        while isinstance(command, UNASKED) and not isinstance(command, kind):
+            self.unasked.append(type(command).__name__)
+            nothing = () if isinstance(command, to.LookThroughNodes) else NO_WORKER
+            self.state, command = decide(apply(self.state, command, nothing, self.now), self.now)
         assert isinstance(command, kind), f"{command} after {self.taken}"
         self.taken.append(type(command).__name__)
         self.command = command
@@ -142,6 +151,17 @@ def test_attempt_that_failed_may_have_proposed_it(kind: str, attempts: int, *, p
     assert removal.state.point_of_no_return is pending
 
 
+@pytest.mark.parametrize(("tried", "pending"), [(False, False), (True, True)])
+def test_removal_that_nobody_has_taken_was_not_proposed(*, tried: bool, pending: bool) -> None:
+    """One whose second attempt nobody took may have been proposed by the first."""
+    untaken = StepFailure("remove_member", "", "no worker on node1", taken=False, tried=tried)
+    assert removing().do(to.RemoveTarget, untaken).cannot_be_undone() is pending
+    removal = removing()
+    removal.next(to.RemoveTarget)
+    removal.state = removal.state.changed(pending_since=removal.now)  # by a step before this one
+    assert removal.result(untaken).cannot_be_undone()
+
+
 def test_removal_that_waits_gives_its_turn_to_others_and_looks_again() -> None:
     """The queue is told, the pause can be taken over by a new run, and everybody gets the full time to answer."""
     removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, RISKY))
@@ -180,6 +200,7 @@ def test_time_for_waiting_that_is_used_up_is_told_with_what_it_was_for() -> None
     failure = removal.next(to.Fail).failure
     assert failure.kind == FailureType.BLOCKED_TOO_LONG
     assert "waited 0 s for: bring node2 back" in failure.text
+    assert failure.text.index("start the removal again") < failure.text.index("Seen: ")
 
 
 def test_failure_before_any_look_still_knows_what_the_worker_can_show() -> None:
@@ -221,7 +242,7 @@ def test_cancelled_removal_revokes_its_order_and_waits_for_what_may_still_happen
 
 
 def test_status_that_nobody_takes_is_tried_in_longer_calls_with_the_turn_given_back() -> None:
-    """2 s first, then others may change the cluster; a cancellation leaves the rest to another workflow."""
+    """4 s first, then others may change the cluster; a cancellation leaves the rest to another workflow."""
     removal = removing().do(to.RemoveTarget, REMOVED)
     first = removal.next(to.WriteStatus)
     assert (first.most_seconds, first.resumable) == (FIRST_CALL_SECONDS, False)
@@ -237,7 +258,7 @@ def test_status_that_nobody_takes_is_tried_in_longer_calls_with_the_turn_given_b
     removal.result().do(to.Observe, report(StepOutcome.OBSERVED, WITHOUT_A, writes_acknowledged=True))
     result = removal.next(to.Finish).result
     assert (result.status_recorded, result.writes_acknowledged) == (False, True)
-    assert "within 17 s: 503; it goes on" in result.status_note
+    assert "within 19 s: 503; it goes on" in result.status_note
 
 
 def test_call_that_fails_before_its_time_is_not_repeated_at_once() -> None:
@@ -245,8 +266,8 @@ def test_call_that_fails_before_its_time_is_not_repeated_at_once() -> None:
     removal = removing().do(to.RemoveTarget, REMOVED).do(to.WriteStatus, FAILED, after=0.5)
     removal.do(to.AskQueue, TakeTurnResult(turn=QueuePosition(granted=False)))
     rest = removal.next(to.Wait)
-    assert (rest.until, rest.seconds) == (Until.TIME, 1.5)
-    removal.result(after=1.5).next(to.WriteStatus)
+    assert (rest.until, rest.seconds) == (Until.TIME, 3.5)
+    removal.result(after=3.5).next(to.WriteStatus)
 
 
 def test_turn_that_comes_late_is_used_on_a_fresh_look_alone() -> None:

@@ -15,7 +15,7 @@ from etcd_handoff.operation.proposal import SETTLE_SECONDS
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.step_log import FIRST, LAST, LONGEST_NOTE, MEMO_BYTES, bounded, within
 from etcd_handoff.planning import Blocked, NotFound, Reason, Remove
-from workflows.failures import TIME_OUTS, attempts_of, why_it_failed
+from workflows.failures import TIME_OUTS, attempts_of, was_taken, was_tried, why_it_failed
 
 MONTH_SECONDS = 30 * 24 * 3600.0
 
@@ -153,6 +153,7 @@ def test_next_run_gets_all_but_what_it_finds_out_itself() -> None:
         "queue_silent",
         "recheck",
         "hash_checked",
+        "hashing",
         "election",
         "in_flight",
         "leave_step",
@@ -162,8 +163,8 @@ def test_next_run_gets_all_but_what_it_finds_out_itself() -> None:
 
 def test_state_has_no_field_that_is_misspelt() -> None:
     """A change of a field that does not exist is an error, and not lost."""
-    with pytest.raises(TypeError, match="no such field: paused"):
-        state().changed(paused=1)
+    with pytest.raises(TypeError, match="no such field: pause"):
+        state().changed(pause=1)
 
 
 # --- waiting ------------------------------------------------------------------------------------------------------
@@ -267,12 +268,21 @@ def test_denied_attempt_tells_how_many_came_before_it() -> None:
     assert attempts_of(failed(timed_out(TimeoutType.HEARTBEAT))) == 1
 
 
+def test_step_that_nobody_takes_may_have_been_tried_before() -> None:
+    """The server tells the end of an attempt before as the cause of the time-out."""
+    untaken = timed_out(TimeoutType.SCHEDULE_TO_START)
+    again = timed_out(TimeoutType.SCHEDULE_TO_START, timed_out(TimeoutType.HEARTBEAT))
+    assert [(was_taken(failed(e)), was_tried(failed(e))) for e in (untaken, again)] == [(False, False), (False, True)]
+    assert was_taken(failed(timed_out(TimeoutType.HEARTBEAT)))
+    assert was_tried(failed(ApplicationError("no answer")))
+
+
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
         (TimeoutType.START_TO_CLOSE, "took too long"),
         (TimeoutType.HEARTBEAT, "fell silent"),
-        (TimeoutType.SCHEDULE_TO_CLOSE, "its time is over"),
+        (TimeoutType.SCHEDULE_TO_CLOSE, "it was not done in time"),
     ],
 )
 def test_time_out_is_told_with_what_was_said_before_it(kind: TimeoutType, words: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.cli import run
 from etcd_handoff.cli.render import status as out
+from etcd_handoff.cli.render.operations import TemporalParts, WatcherHealth
 from etcd_handoff.cli.render.watch import status_lines
 from etcd_handoff.operation import reconciler_details
 from etcd_handoff.operation.member_resources import MemberResource
@@ -73,9 +74,10 @@ def test_page_tells_the_same() -> None:
 
 def test_status_tells_the_watchers_trouble() -> None:
     """Beside the EtcdMembers, for people and as JSON."""
-    seen = out.StatusReport("prod", None, None, None, {}, watcher_trouble=TROUBLE)
-    assert any(TROUBLE in line for line in out.status_lines(seen))
-    assert out.status_object(seen)["watcher_trouble"] == TROUBLE
+    parts = TemporalParts(None, "etcd-handoff", watcher=WatcherHealth(runs=True, trouble=TROUBLE))
+    seen = out.StatusReport("prod", None, None, parts, {})
+    assert f"! the watcher has a problem: {TROUBLE}" in out.status_lines(seen)
+    assert out.status_object(seen)["watcher"]["trouble"] == TROUBLE
 
 
 def test_confirmation_belongs_to_resync_alone(capsys: pytest.CaptureFixture[str]) -> None:

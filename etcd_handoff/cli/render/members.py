@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.cli.render.table import count, table
-from etcd_handoff.cluster_view import CORRUPT
+from etcd_handoff.cluster_view import CORRUPT, quorum
 from etcd_handoff.planning import lag, warnings
 
 if TYPE_CHECKING:
@@ -16,9 +16,23 @@ HEADINGS: Final = ("NAME", "ID", "ROLE", "HEALTH", "TERM", "RAFT INDEX", "VERSIO
 
 def cluster_line(cluster: str, view: ClusterView) -> str:
     """Return the cluster in one line."""
-    lead = view.leadership
-    leader = f"{view.label(lead.id)} leads at term {lead.term}" if lead else "no leader that a majority agrees on"
-    return f"cluster {cluster} (ID {view.cluster_id}): {count(len(view.members), 'member')}, {leader}"
+    return f"cluster {cluster} (ID {view.cluster_id}): {count(len(view.members), 'member')}, {_leader(view)}"
+
+
+def _leader(view: ClusterView) -> str:
+    """Return who leads.
+
+    Where a minority is reached, as on a controller of k0s, its word is told as such: a member that answers a
+    linearizable read has a leader and a quorum.
+    """
+    if lead := view.leadership:
+        return f"{view.label(lead.id)} leads at term {lead.term}"
+    here = [m for m in view.voters if m.reachable and m.serves_reads]
+    named = {(m.leader_id, m.term) for m in here if m.leader_id}
+    if len(named) != 1 or sum(m.reachable for m in view.voters) >= quorum(len(view.voters)):
+        return "no leader that a majority agrees on"
+    ((leader, term),) = named
+    return f"{view.label(leader)} leads at term {term} by the word of {', '.join(m.label for m in here)} alone"
 
 
 def member_lines(view: ClusterView) -> list[str]:

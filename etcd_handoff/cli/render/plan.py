@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff.cli.removal_plan import Denied
+from etcd_handoff.cli.removal_plan import Denied, Unseen
 from etcd_handoff.planning import Blocked, Refused
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ def plan_lines(plan: RemovalPlan) -> list[str]:
         lines += [f"  seen:    {decision.seen}", f"  remedy:  {decision.remedy}"]
     elif isinstance(decision, Denied):
         lines = [f"A removal of {plan.label} would fail: etcd does not allow it"]
+        lines += [f"  seen:    {decision.seen}", f"  remedy:  {decision.remedy}"]
+    elif isinstance(decision, Unseen):
+        lines = [f"What a removal of {plan.label} would do cannot be told from this node alone"]
         lines += [f"  seen:    {decision.seen}", f"  remedy:  {decision.remedy}"]
     elif decision is None:
         lines = [plan.text]
@@ -49,6 +52,8 @@ def plan_object(plan: RemovalPlan, view: ClusterView) -> dict[str, Any]:
         fields |= {"reason": decision.reason.value, "seen": decision.seen, "unblocks": decision.unblocks}
     if isinstance(decision, Refused):
         fields |= {"reason": decision.reason.value, "seen": decision.seen, "remedy": decision.remedy}
+    if isinstance(decision, Unseen):
+        fields |= {"seen": decision.seen, "remedy": decision.remedy}
     if isinstance(decision, Denied):
         fields |= {"reason": "PermissionDenied", "seen": decision.seen, "remedy": decision.remedy}
     return fields

@@ -1,34 +1,49 @@
-"""Progress of a removal that a command follows."""
+"""Progress of an operation that a command follows."""
 
 from __future__ import annotations
 
+import re
+import time
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.cli.render.table import elapsed
 from etcd_handoff.contract import HandoffState
+from etcd_handoff.operation.remedies import command, remedies
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from etcd_handoff.contract import Progress, Step
 
+FIRST_REMINDER_SECONDS: Final = 60.0
+LEADS: Final = re.compile(r"\S+ leads at term \d+")
 STATES_WITHOUT_LINE: Final = (HandoffState.CHECKING, HandoffState.DONE, HandoffState.REFUSED, HandoffState.FAILED)
-"""Steps, or the end of the removal, say as much as these states."""
+"""Steps, or the end of the operation, say as much as these states."""
 
 
 def start_line(workflow_id: str, *, joined: bool) -> str:
-    """Return which removal is followed, and whether this command started it."""
+    """Return which operation is followed, and whether this command started it."""
     if joined:
-        return f"Joined the removal that is already running, with the options that it was started with: {workflow_id}"
+        return f"Joined the operation that is already running, with the options that it was started with: {workflow_id}"
     return f"Started {workflow_id}"
 
 
 class ProgressLines:
-    """Turns successive answers of the query `progress` into lines, and repeats none."""
+    """Turns successive answers of the query `progress` into lines, and repeats none.
 
-    def __init__(self, workflow_id: str) -> None:
+    Args:
+        workflow_id: The operation.
+        clock: Seconds that pass, whatever the time of day is.
+    """
+
+    def __init__(self, workflow_id: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._workflow_id = workflow_id
+        self._clock = clock
         self._steps_shown = 0
         self._last_state: tuple[str, str] = ("", "")
+        self._since = clock()
+        self._reminder_seconds = FIRST_REMINDER_SECONDS
+        self._last_part = ""
         self._remarks: set[str] = set()
 
     def steps(self, steps: Sequence[Step], left_out: int = 0) -> list[str]:
@@ -47,23 +62,64 @@ class ProgressLines:
     def progress(self, progress: Progress) -> list[str]:
         """Return lines for what is new: steps that have ended, and the state if it changed."""
         lines = self.steps(progress.steps, progress.steps_left_out)
+        if progress.part and progress.part != self._last_part:
+            lines.append(f"  {progress.part}")
+        self._last_part = progress.part or self._last_part
         state = (str(progress.state), progress.waiting_for)
-        if state == self._last_state:
-            return lines
-        self._last_state = state
+        tries = not progress.waiting_for and state[0] == self._last_state[0]  # a step runs meanwhile, and may repeat
+        if tries or state == self._last_state:
+            return lines + self._reminder(progress)
+        self._last_state, self._since, self._reminder_seconds = state, self._clock(), FIRST_REMINDER_SECONDS
         if progress.state not in STATES_WITHOUT_LINE:
             lines.append(f"  {progress.state}: {progress.doing}")
             lines += [f"    goes on when: {progress.waiting_for}"] if progress.waiting_for else []
-        if progress.state == HandoffState.AWAITING_APPROVAL:
-            command = f"temporal workflow update execute --name approve -w {self._workflow_id}"
-            lines.append(f"    approve with: {command}")
+        lines += [f"    {line}" for line in remedy_lines(progress, self._workflow_id)]
         return lines
+
+    def _reminder(self, progress: Progress) -> list[str]:
+        """Return that it is still in a state that lasts: after a minute, then after ever longer times."""
+        passed = self._clock() - self._since
+        if progress.state in STATES_WITHOUT_LINE or passed < self._reminder_seconds:
+            return []
+        self._reminder_seconds = max(2 * self._reminder_seconds, passed)
+        return [f"  still {progress.state} after {elapsed(passed)}: {progress.doing}"]
+
+    def live(self, progress: Progress, step: str = "") -> str:
+        """Return all that matters now in one line, for a terminal that is written over.
+
+        Args:
+            progress: The last answer.
+            step: The step that runs, with its attempt; empty where that is not known.
+        """
+        waits = f"goes on when: {progress.waiting_for}" if progress.waiting_for else ""
+        state = f"{progress.state} for {elapsed(self._clock() - self._since)}"
+        # A terminal cuts the end, and the long texts stand above already.
+        return "; ".join(part for part in (state, leader_of(progress), step, progress.doing, waits) if part)
 
     def remark(self, text: str) -> list[str]:
         """Return the remark, unless it was made before."""
         new = text not in self._remarks
         self._remarks.add(text)
         return [f"  {text}"] if new else []
+
+
+def leader_of(progress: Progress) -> str:
+    """Return who leads at which term, as the last step that has seen it says; empty where none has."""
+    notes = (LEADS.search(step.note) for step in reversed(progress.steps))
+    return next((found[0] for found in notes if found), "")
+
+
+def remedy_lines(progress: Progress, workflow_id: str = "") -> list[str]:
+    """Return what a person can do now, each with the command to copy.
+
+    Args:
+        progress: Where it stands.
+        workflow_id: What names it where it is about several members.
+    """
+    return [
+        f"to {remedy.purpose}: {command(remedy.name, progress.cluster, progress.member, workflow_id)}"
+        for remedy in remedies(progress.state, final=progress.point_of_no_return, waits=bool(progress.waiting_for))
+    ]
 
 
 def step_line(step: Step) -> str:

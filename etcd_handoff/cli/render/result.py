@@ -21,7 +21,7 @@ def result_lines(result: RemovalResult, *, dry_run: bool) -> list[str]:
     member = f"{result.member_name or result.member_id} ({result.member_id})"
     if result.outcome == Outcome.PLANNED:
         return _planned_lines(result, member) if dry_run else _not_removed_lines(member)
-    if result.outcome not in tuple(Outcome):
+    if result.outcome not in (Outcome.REMOVED, Outcome.ALREADY_ABSENT):
         outcome = f"the outcome {result.outcome!r}, which this version of etcd-handoff does not know"
         return [f"WARNING: {member}: the removal ended with {outcome}. Upgrade etcd-handoff."]
     absent = result.outcome == Outcome.ALREADY_ABSENT

@@ -7,25 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.cli.etcdmembers import compare_resources
 from etcd_handoff.cli.render.members import cluster_line, cluster_object, cluster_warnings, member_lines
+from etcd_handoff.cli.render.operations import temporal_lines, temporal_object
 from etcd_handoff.cli.render.table import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from etcd_handoff.cli.render.operations import TemporalParts
     from etcd_handoff.cluster_view import ClusterView, Doubt
 
+TEMPORAL_PARTS: Final = ("operations", "last", "workers", "watcher")
 RESOURCE_HEADINGS: Final = ("ETCDMEMBER", "JOINED", "MEMBER ID", "MESSAGE", "")
-REMOVAL_HEADINGS: Final = ("OPEN REMOVAL", "MEMBER", "STATE", "STARTED")
-
-
-@dataclass(frozen=True, slots=True)
-class OpenRemoval:
-    """A removal that runs: its workflow ID, its member, its state, its start (UTC, ISO 8601)."""
-
-    workflow_id: str
-    member: str
-    state: str
-    started: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +28,19 @@ class StatusReport:
         cluster: Cluster profile.
         view: What etcd says; None if it could not be read.
         resources: EtcdMembers as read; None if they could not be read, or the profile has no Kubernetes.
-        removals: Open removals; None if Temporal could not be asked.
+        temporal: Operations, workers and watcher; None if Temporal could not be asked.
         errors: Why a part is missing, by `etcd`, `kubernetes`, `temporal`.
         doubt: Why nothing may be concluded from the view; None if nothing contradicts it.
         statuses: The exit status that each missing part calls for.
-        watcher_trouble: What is wrong with the watcher; empty if nothing is, or if nothing watches the cluster.
     """
 
     cluster: str
     view: ClusterView | None
     resources: Sequence[dict[str, Any]] | None
-    removals: Sequence[OpenRemoval] | None
+    temporal: TemporalParts | None
     errors: dict[str, str]
     doubt: Doubt | None = None
     statuses: tuple[int, ...] = ()
-    watcher_trouble: str = ""
 
     @property
     def trusted_view(self) -> ClusterView | None:
@@ -67,8 +57,9 @@ def status_lines(report: StatusReport) -> list[str]:
         lines += [f"! {warning}" for warning in cluster_warnings(report.view)]
     if report.doubt is not None:
         lines += [f"! {report.doubt.kind}: {report.doubt.text}", f"  remedy: {report.doubt.remedy}"]
-    watcher = [f"! the watcher has a problem: {report.watcher_trouble}"] if report.watcher_trouble else []
-    return [*lines, "", *_resource_lines(report), *watcher, "", *_removal_lines(report)]
+    health = report.temporal.watcher if report.temporal else None
+    watcher = [health.line] if health and (health.trouble or report.resources is not None) else []
+    return [*lines, "", *_resource_lines(report), *watcher, "", *_temporal_lines(report)]
 
 
 def _resource_lines(report: StatusReport) -> list[str]:
@@ -81,23 +72,21 @@ def _resource_lines(report: StatusReport) -> list[str]:
     return table(RESOURCE_HEADINGS, rows) if rows else ["EtcdMembers: none"]
 
 
-def _removal_lines(report: StatusReport) -> list[str]:
-    if report.removals is None:
-        return [f"Removals: {report.errors.get('temporal', 'Temporal was not asked')}"]
-    rows = [[r.workflow_id, r.member, r.state, r.started] for r in report.removals]
-    return table(REMOVAL_HEADINGS, rows) if rows else ["Removals: none is running"]
+def _temporal_lines(report: StatusReport) -> list[str]:
+    if report.temporal is None:
+        return [f"Operations: {report.errors.get('temporal', 'Temporal was not asked')}"]
+    return temporal_lines(report.temporal)
 
 
 def status_object(report: StatusReport) -> dict[str, Any]:
     """Return all parts for JSON; a missing one is null, and `errors` says why."""
-    view, resources, removals, doubt = report.view, report.resources, report.removals, report.doubt
+    view, resources, doubt = report.view, report.resources, report.doubt
     return {
         **(cluster_object(report.cluster, view) if view else {"cluster": report.cluster, "members": None}),
         "doubt": doubt.model_dump(mode="json", include={"kind", "text", "remedy"}) if doubt else None,
         "etcdmembers": None
         if resources is None
         else [asdict(r) for r in compare_resources(report.trusted_view, resources)],
-        "watcher_trouble": report.watcher_trouble,
-        "removals": None if removals is None else [asdict(r) for r in removals],
+        **(temporal_object(report.temporal) if report.temporal else dict.fromkeys(TEMPORAL_PARTS)),
         "errors": report.errors,
     }

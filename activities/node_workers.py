@@ -1,0 +1,56 @@
+"""Which nodes have no worker, as Temporal says: a task for one of them would wait for its whole start time-out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from temporalio.service import RPCError
+
+from etcd_handoff import timing
+from etcd_handoff.contract import node_queue
+from etcd_handoff.temporal.pollers import pollers
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from temporalio.client import Client
+
+
+class NodeWorkers:
+    """What Temporal says of the task queues of nodes, remembered for a moment.
+
+    Args:
+        client: Temporal's client.
+        task_queue: The common task queue, from which those of nodes follow.
+    """
+
+    def __init__(self, client: Client, task_queue: str) -> None:
+        self._client = client
+        self._task_queue = task_queue
+        self._known: dict[str, tuple[float, bool]] = {}
+
+    async def missing(self, nodes: Collection[str]) -> tuple[str, ...]:
+        """Those of the nodes for which Temporal lists no worker: none has asked for work in the last five minutes.
+
+        Where it does not tell, or not soon, none counts as missing.
+        """
+        unknown = [node for node in nodes if not self._is_known(node)]
+        try:
+            async with asyncio.timeout(timing.STEPS.pollers_seconds):
+                served = await asyncio.gather(*map(self._is_served, unknown))
+        except (RPCError, TimeoutError):
+            return ()
+        now = time.monotonic()
+        self._known |= {node: (now, serves) for node, serves in zip(unknown, served, strict=True)}
+        return tuple(sorted(node for node in nodes if not self._known[node][1]))
+
+    def _is_known(self, node: str) -> bool:
+        """Whether it was asked for a moment ago, and had a worker; one that starts is to be seen at once."""
+        asked, serves = self._known.get(node, (0.0, False))
+        return serves and time.monotonic() - asked < timing.STEPS.pollers_known_seconds
+
+    async def _is_served(self, node: str) -> bool:
+        queue = node_queue(self._task_queue, node)
+        return bool(await pollers(self._client, queue, activities=True, fresh_seconds=float("inf")))

@@ -1,0 +1,76 @@
+# shellcheck shell=sh
+# What the hooks beside this file share. docs/member-hooks.md says what a hook must do.
+
+RUNS=0
+DOES_NOT_RUN=7
+
+# fail TEXT: the last line on standard error is what people read.
+fail() {
+    printf '%s\n' "$1" >&2
+    exit 1
+}
+
+# require_plain PATH: it stands in JSON, and in patterns.
+require_plain() {
+    case $1 in
+    /) fail "the data directory is /" ;;
+    /*) ;;
+    *) fail "'$1' is no absolute path" ;;
+    esac
+    case $1 in
+    *[\"\\]*) fail "'$1' has a quote or a backslash; rename it" ;;
+    esac
+}
+
+# answer PID VERSION DATA_DIR: what `status` writes; an empty PID is left out.
+answer() {
+    printf '{%s"version": "%s", "data_dir": "%s"}\n' "${1:+\"pid\": $1, }" "$2" "$3"
+}
+
+# etcd_on DATA_DIR: process ID of the etcd that runs on it, by the kernel's own list; no file with a number is believed.
+# It needs the node's process namespace.
+etcd_on() {
+    for process in /proc/[0-9]*; do
+        { read -r name <"$process/comm"; } 2>/dev/null || continue
+        [ "$name" = etcd ] || continue
+        if { tr '\0' '\n' <"$process/cmdline"; } 2>/dev/null | has_data_dir "$1"; then
+            printf '%s\n' "${process#/proc/}"
+            return 0
+        fi
+    done
+    return 1
+}
+
+has_data_dir() {
+    DIRECTORY=$1 awk '
+        $0 == "--data-dir=" ENVIRON["DIRECTORY"] { found = 1 }
+        last == "--data-dir" && $0 == ENVIRON["DIRECTORY"] { found = 1 }
+        { last = $0 }
+        END { exit !found }
+    '
+}
+
+# version_of BINARY: as it says itself; empty where it says nothing.
+version_of() {
+    "$1" --version 2>/dev/null | sed -n 's/^etcd Version: *\([0-9A-Za-z.+-]*\).*/\1/p' | head -n 1
+}
+
+# require_join: what etcd joins with is there. The worker has checked the values.
+require_join() {
+    for value in "${ETCD_NAME:-}" "${ETCD_INITIAL_CLUSTER:-}" "${ETCD_INITIAL_ADVERTISE_PEER_URLS:-}"; do
+        [ -n "$value" ] || fail "start needs ETCD_NAME, ETCD_INITIAL_CLUSTER and ETCD_INITIAL_ADVERTISE_PEER_URLS"
+    done
+    [ "${ETCD_INITIAL_CLUSTER_STATE:-}" = existing ] || fail "start needs ETCD_INITIAL_CLUSTER_STATE=existing"
+}
+
+# archive: a rename within one folder. The worker has read whose data it is.
+archive() {
+    from=${HANDOFF_ARCHIVE_FROM:-} to=${HANDOFF_ARCHIVE_TO:-}
+    [ -n "$from" ] && [ -n "$to" ] || fail "archive needs HANDOFF_ARCHIVE_FROM and HANDOFF_ARCHIVE_TO"
+    [ "${from%/*}" = "${to%/*}" ] || fail "'$from' and '$to' are not in one folder"
+    if [ -e "$to" ]; then
+        [ ! -e "$from" ] || fail "'$to' exists already"
+        return 0 # an earlier run has done it
+    fi
+    mv -- "$from" "$to"
+}

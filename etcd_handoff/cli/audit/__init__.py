@@ -1,0 +1,1 @@
+"""The audit trail of an operation, read from Temporal's own records."""

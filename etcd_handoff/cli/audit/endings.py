@@ -1,0 +1,87 @@
+"""How a run has ended, by its last event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from etcd_handoff.cli.audit.records import first, moment, person
+from etcd_handoff.cli.audit.trail import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from temporalio.api.history.v1 import HistoryEvent
+
+
+CANCELLED: Final = "Cancelled"
+CHANGES: Final = frozenset({"promoted", "removed"})
+"""Outcomes of steps that have changed who has a vote."""
+
+
+class Ending(NamedTuple):
+    """The end of an operation.
+
+    Attributes:
+        outcome: The result's `outcome`, the failure's type, or Temporal's word; empty while it runs.
+        text: The same in words.
+        at: When; empty while it runs.
+        by: Who ended it, where somebody did.
+        door: By which way they came.
+        result: The result; None where it has none.
+    """
+
+    outcome: str = ""
+    text: str = ""
+    at: str = ""
+    by: str = ""
+    door: str = ""
+    result: dict[str, Any] | None = None
+
+    @property
+    def entry(self) -> Entry:
+        """The line of the trail."""
+        text = f"{self.outcome}: {self.text}" if self.text else self.outcome
+        return Entry(self.at, "ended", text, by=self.by, door=self.door, outcome=self.outcome)
+
+
+def ending(event: HistoryEvent) -> Ending:
+    """The end of an operation whose last event this is; an empty one while it runs."""
+    at = moment(event.event_time)
+    match event.WhichOneof("attributes"):
+        case "workflow_execution_completed_event_attributes":
+            result = first(event.workflow_execution_completed_event_attributes.result)
+            return Ending(str(result.get("outcome", "done")), _of_result(result), at, result=result)
+        case "workflow_execution_failed_event_attributes":
+            failure = event.workflow_execution_failed_event_attributes.failure
+            return Ending(failure.application_failure_info.type or "Failed", failure.message, at)
+        case "workflow_execution_canceled_event_attributes":
+            return Ending(CANCELLED, "before the membership was changed for good", at)
+        case "workflow_execution_terminated_event_attributes":
+            terminated = event.workflow_execution_terminated_event_attributes
+            by, door = person(event, terminated.identity)
+            return Ending("Terminated", terminated.reason, at, by, door)
+        case "workflow_execution_timed_out_event_attributes":
+            return Ending("TimedOut", "Temporal's time for the workflow was over", at)
+    return Ending()
+
+
+def after_parts(end: Ending, entries: Iterable[Entry]) -> Ending:
+    """The end of an operation of several parts: cancelled between two of them, it leaves what was done in place."""
+    done = "; ".join(entry.text for entry in entries if entry.event == "did" and entry.outcome in CHANGES)
+    return end._replace(text=f"after this was done: {done}") if end.outcome == CANCELLED and done else end
+
+
+def _of_result(result: dict[str, Any]) -> str:
+    """The rest of a result in words."""
+    if blocked := result.get("blocked_by"):
+        return f"it would wait: {blocked}"
+    if plan := result.get("plan"):
+        return "it would " + "; ".join(map(str, plan))
+    if result.get("outcome") == "planned":
+        return "nothing was changed"
+    recorded = "the EtcdMember says so" if result.get("status_recorded") else "the EtcdMember was not written"
+    note = result.get("status_note")
+    warning = (
+        "; WARNING: the remaining members acknowledged no write" if result.get("writes_acknowledged") is False else ""
+    )
+    return f"{recorded}{f' ({note})' if note else ''}{warning}"

@@ -1,0 +1,73 @@
+"""Reading the histories of operations from Temporal."""
+# ruff: noqa: PLC0415
+# Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.cli.errors import temporal_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from temporalio.api.history.v1 import HistoryEvent
+    from temporalio.client import Client
+
+    from etcd_handoff.cli.audit.trail import Trail
+    from etcd_handoff.cli.find_operation import FoundOperation
+
+AT_ONCE: Final = 8
+"""Histories that are read side by side."""
+FORGOTTEN: Final = "earlier runs are missing: their retention is over"
+
+
+async def trails(client: Client, operations: Iterable[FoundOperation]) -> list[Trail]:
+    """The trails of operations, in their order.
+
+    Raises:
+        CommandError: Temporal does not answer, or refuses.
+    """
+    import asyncio
+
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def one(operation: FoundOperation) -> Trail:
+        async with places:
+            return await trail(client, operation)
+
+    return list(await asyncio.gather(*map(one, operations)))
+
+
+async def trail(client: Client, operation: FoundOperation) -> Trail:
+    """The trail of an operation, over all its runs that Temporal still has.
+
+    Raises:
+        CommandError: Temporal does not answer, or refuses.
+    """
+    from etcd_handoff.cli.audit.history import trail_of
+
+    return trail_of(operation.workflow_id, *await runs_of(client, operation))
+
+
+async def runs_of(client: Client, operation: FoundOperation) -> tuple[list[list[HistoryEvent]], str]:
+    """The events of all runs of an operation, the first run first, and what is missing before them.
+
+    Raises:
+        CommandError: Temporal does not answer, or refuses.
+    """
+    from temporalio.service import RPCError, RPCStatusCode
+
+    runs: list[list[HistoryEvent]] = []
+    run_id = operation.run_id
+    while run_id:
+        try:
+            history = await client.get_workflow_handle(operation.workflow_id, run_id=run_id).fetch_history()
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND and runs:
+                return runs, FORGOTTEN
+            raise temporal_error(error) from None
+        events = list(history.events)
+        runs.insert(0, events)
+        run_id = events[0].workflow_execution_started_event_attributes.continued_execution_run_id
+    return runs, ""

@@ -1,0 +1,182 @@
+"""From the histories of an operation's runs to its trail. Reads nothing itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from etcd_handoff.cli.audit.endings import after_parts, ending
+from etcd_handoff.cli.audit.looks import position_text, turn_text
+from etcd_handoff.cli.audit.records import asker, first, moment, person, summary, value
+from etcd_handoff.cli.audit.steps import Steps, failure_text
+from etcd_handoff.cli.audit.trail import Entry, Trail, in_order
+from etcd_handoff.cli.operation_kinds import kind_of
+from etcd_handoff.search_attributes import STATE_ATTRIBUTE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from temporalio.api.history.v1 import HistoryEvent
+
+OF_THE_QUEUE: Final = "rejoin"
+"""An update that no person sends."""
+BLOCKED: Final = "blocked: "
+"""How the summary of a timer begins that ends a pause."""
+LASTING: Final = frozenset({"Queued", "AwaitingApproval", "Paused"})
+"""States that last, and that no other entry tells of."""
+NOT_OPTIONS: Final = frozenset({"cluster", "member", "reason", "dry_run"})
+EVERYDAY: Final[dict[str, Any]] = {"blocked_timeout_seconds": 3600}
+"""Options whose default is neither false nor empty."""
+
+
+def trail_of(workflow_id: str, runs: Sequence[Sequence[HistoryEvent]], note: str = "") -> Trail:
+    """The trail of an operation.
+
+    Args:
+        workflow_id: Its workflow ID.
+        runs: The events of each of its runs, the first run first.
+        note: What is missing before them.
+    """
+    end = ending(runs[-1][-1])
+    entries = in_order(entry for number, events in enumerate(runs) for entry in _entries(events, number))
+    kind = kind_of(runs[0][0].workflow_execution_started_event_attributes.workflow_type.name)
+    of_parts = kind is not None and kind.of_parts
+    if of_parts and (told := after_parts(end, entries)) != end:
+        end, entries = told, (*entries[:-1], told.entry)
+    return replace(
+        _asked(workflow_id, runs[0][0]),
+        # The activities of several parts name the member of each part, not the one that was asked for.
+        member_id=str((end.result or {}).get("member_id") or ("" if of_parts else _pinned(runs))),
+        outcome=end.outcome,
+        outcome_text=end.text,
+        ended_at=end.at,
+        runs=len(runs),
+        note=note,
+        entries=entries,
+        result=end.result,
+    )
+
+
+def _asked(workflow_id: str, event: HistoryEvent) -> Trail:
+    """The trail as far as the start of its first run tells it."""
+    started = event.workflow_execution_started_event_attributes
+    request = first(started.input)
+    kind = kind_of(started.workflow_type.name)
+    who, door = asker(event, request)
+    member = str(request.get("member") or request.get("name") or "")
+    options = {
+        name: given
+        for name, given in request.items()
+        if name not in NOT_OPTIONS and given not in (None, False, "", [], member, EVERYDAY.get(name))
+    }
+    return Trail(
+        workflow_id=workflow_id,
+        operation=kind.noun if kind else started.workflow_type.name,
+        cluster=str(request.get("cluster", "")),
+        member=member,
+        dry_run=bool(request.get("dry_run")),
+        asked_at=moment(event.event_time),
+        asked_by=who,
+        door=door,
+        reason=str(request.get("reason", "")),
+        options=options,
+    )
+
+
+def _pinned(runs: Iterable[Sequence[HistoryEvent]]) -> str:
+    """The member's ID as the inputs of activities name it; empty where none does."""
+    for events in runs:
+        for event in events:
+            given = first(event.activity_task_scheduled_event_attributes.input)
+            if found := given.get("target_id") or given.get("member_id"):
+                return str(found)
+    return ""
+
+
+def _entries(events: Sequence[HistoryEvent], number: int) -> list[Entry]:
+    """The entries of one run."""
+    steps = Steps()
+    return [entry for event in events if (entry := _entry(event, steps, number)) is not None]
+
+
+def _entry(event: HistoryEvent, steps: Steps, number: int) -> Entry | None:
+    """What an event adds to the trail; None for one that tells people nothing."""
+    at = moment(event.event_time)
+    if event.WhichOneof("attributes") == "workflow_execution_started_event_attributes":
+        return _begin(event, number)
+    return steps.entry(event) or _stands(event, at) or _said(event, at) or _gone_on(event, at)
+
+
+def _stands(event: HistoryEvent, at: str) -> Entry | None:
+    """Where the operation stands: in the queue, in a pause, in a state that lasts."""
+    match event.WhichOneof("attributes"):
+        case "marker_recorded_event_attributes":
+            return Entry(at, "turn", text) if (text := turn_text(event)) else None
+        case "timer_started_event_attributes":
+            text = summary(event)
+            return Entry(at, "waits", text) if text.startswith(BLOCKED) else None
+        case "upsert_workflow_search_attributes_event_attributes":
+            changed = event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields
+            state = value(changed[STATE_ATTRIBUTE]) if STATE_ATTRIBUTE in changed else None
+            return Entry(at, "state", str(state)) if state in LASTING else None
+    return None
+
+
+def _begin(event: HistoryEvent, number: int) -> Entry | None:
+    """The start of the first run; of a later one the end of the run before tells."""
+    if number:
+        return None
+    asked = _asked("", event)
+    what = f"{'dry run of the ' if asked.dry_run else ''}{asked.operation}"
+    text = f"{what} of {asked.member}" if asked.member else f"{what} to cluster {asked.cluster}"
+    return Entry(asked.asked_at, "asked", f"{text}: {asked.reason or 'no reason given'}", asked.asked_by, asked.door)
+
+
+def _said(event: HistoryEvent, at: str) -> Entry | None:
+    """What people, or the queue, said to the operation."""
+    match event.WhichOneof("attributes"):
+        case "workflow_execution_update_accepted_event_attributes":
+            return _updated(event, at)
+        case "workflow_execution_signaled_event_attributes":
+            signal = event.workflow_execution_signaled_event_attributes
+            text = position_text(first(signal.input)) if signal.signal_name == "your_turn" else signal.signal_name
+            return Entry(at, "turn", text) if text else None
+        case "workflow_execution_cancel_requested_event_attributes":
+            asked = event.workflow_execution_cancel_requested_event_attributes
+            by, door = person(event, asked.identity)
+            by = asked.external_workflow_execution.workflow_id or by
+            return Entry(at, "cancel", f"cancellation asked for: {asked.cause or 'no reason given'}", by, door)
+    return None
+
+
+def _updated(event: HistoryEvent, at: str) -> Entry | None:
+    """An update that the operation has accepted."""
+    request = event.workflow_execution_update_accepted_event_attributes.accepted_request
+    name, given = request.input.name, first(request.input.args)
+    if name == OF_THE_QUEUE:
+        return None
+    identity, door = person(event, request.meta.identity)
+    said = str(given.get("comment") or given.get("reason") or "")
+    if name == "approve":
+        named = str(given.get("by") or "")
+        by = f"{named} (as {identity})" if named and named != identity.partition("@")[0] else named or identity
+        return Entry(at, "approved", said or "no comment given", by, door)
+    return Entry(at, name, said or "no reason given", identity, door)
+
+
+def _gone_on(event: HistoryEvent, at: str) -> Entry | None:
+    """How a run has ended, what has gone on in another workflow, or that a worker could not go on."""
+    match event.WhichOneof("attributes"):
+        case "workflow_task_timed_out_event_attributes":
+            return Entry(at, "trouble", "the worker that was to decide fell silent; another one takes over")
+        case "workflow_task_failed_event_attributes":
+            task = event.workflow_task_failed_event_attributes
+            text = f"a worker could not go on: {failure_text(task.failure)}"
+            return Entry(at, "trouble", text, person(event, task.identity)[0])
+        case "workflow_execution_continued_as_new_event_attributes":
+            return Entry(at, "continued", "the history had grown long; it goes on in a new run")
+        case "child_workflow_execution_started_event_attributes":
+            child = event.child_workflow_execution_started_event_attributes.workflow_execution.workflow_id
+            return Entry(at, "continued", f"{child} goes on to write the EtcdMember")
+    end = ending(event)
+    return end.entry if end.outcome else None

@@ -1,0 +1,80 @@
+"""What was seen when an operation looked, and what the queue told it, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from etcd_handoff.cli.audit.records import first, value
+from etcd_handoff.cluster_view import ClusterView
+
+if TYPE_CHECKING:
+    from temporalio.api.history.v1 import HistoryEvent
+
+
+def view_of(result: dict[str, Any]) -> ClusterView | None:
+    """The view that an activity has answered with; None where it has none, or one that this version can't read."""
+    if not isinstance(result.get("view"), dict):
+        return None
+    try:
+        return ClusterView.model_validate(result["view"], strict=False)
+    except ValidationError:
+        return None
+
+
+def leader_of(view: ClusterView | None) -> tuple[str, int]:
+    """Who leads at which term, by name: by a majority's word, else by that of the members that answered the look."""
+    if view is None:
+        return "", 0
+    if view.leadership is not None:
+        return view.label(view.leadership.id), view.leadership.term
+    told = max(((m.term, m.leader_id) for m in view.members if m.reachable and m.leader_id), default=None)
+    return (view.label(told[1]), told[0]) if told else ("", 0)
+
+
+def look_text(name: str, step: dict[str, Any], view: ClusterView | None) -> str:
+    """What a look has seen: its own note, and who counts and who does not."""
+    note = str(step.get("note", ""))
+    if view is None:
+        return note or f"{name}: {step.get('outcome', 'done')}"
+    if view.leadership is None and (leader := leader_of(view)[0]):
+        answered = ", ".join(m.label for m in view.members if m.reachable)
+        return f"{answered} alone was seen, and says that {leader} leads at term {leader_of(view)[1]}"
+    return "; ".join(part for part in (note, seen(view)) if part)
+
+
+def done_text(what: str, step: dict[str, Any]) -> str:
+    """What a step was to do, and how it has ended."""
+    outcome, note = str(step.get("outcome", "")), str(step.get("note", ""))
+    more = f" ({note})" if note and note not in what else ""
+    return f"{what}: {outcome}{more}" if outcome else what
+
+
+def seen(view: ClusterView) -> str:
+    """Who counts and who does not, in a few words."""
+    healthy = view.healthy_voters
+    parts = [f"healthy: {', '.join(sorted(m.label for m in healthy))}"] if healthy else ["no healthy voter"]
+    for member in view.members:
+        if member not in healthy:
+            role = "learner" if member.is_learner else "not healthy"
+            parts.append(f"{role}: {member.label}{f' ({member.note})' if member.note else ''}")
+    return "; ".join(parts)
+
+
+def turn_text(event: HistoryEvent) -> str:
+    """What the queue has answered to a request for the turn, in a marker; empty for anything else."""
+    details = event.marker_recorded_event_attributes.details
+    data = details["data"].payloads if "data" in details else ()
+    about = value(data[0]) if data else None
+    if not isinstance(about, dict) or about.get("activity_type") != "take_turn" or "result" not in details:
+        return ""
+    return position_text(first(details["result"]).get("turn") or {})
+
+
+def position_text(turn: dict[str, Any]) -> str:
+    """Where an operation stands in the queue; empty where it wants no turn."""
+    if turn.get("granted"):
+        return "has the turn to change the cluster"
+    behind = [str(who) for who in turn.get("behind") or ()]
+    return f"waits in the queue behind {', '.join(behind)}" if behind else ""

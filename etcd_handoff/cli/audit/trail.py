@@ -1,0 +1,124 @@
+"""What an audit trail says: who asked for an operation and why, what was seen and done, by whom, with which result."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FORMAT: Final = 1
+"""Version of a trail's shape in JSON: fields may be added within one."""
+PASSING: Final = frozenset({"looked", "waits", "state", "turn"})
+"""Entries that an operation repeats while it waits."""
+REPEATED_WITHIN: Final = 4
+"""How many different entries a round of waiting has at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the trail.
+
+    Attributes:
+        at: When, by the server's clock: UTC, ISO 8601 with milliseconds. Of a step, when it ended.
+        event: What kind of entry: `asked`, `looked`, `did`, `failed`, `turn`, `state`, `waits`, `approved`, `cancel`,
+            `trouble`, `continued`, `ended`, or the name of an update.
+        text: What happened, in words.
+        by: Who: a person by name or Temporal identity, or the node whose worker it was.
+        door: By which way a person came: `command line`, `Temporal CLI`, and so on.
+        step: Activity type, for a step.
+        outcome: How the step ended.
+        began: When the step began.
+        milliseconds: How long its last attempt took, by the node's clock.
+        attempts: How many attempts it took.
+        leader: Who was seen to lead then, by name; empty where that is not known.
+        term: The raft term then.
+        times: How often the same was repeated.
+        until: When it was repeated last.
+    """
+
+    at: str
+    event: str
+    text: str
+    by: str = ""
+    door: str = ""
+    step: str = ""
+    outcome: str = ""
+    began: str = ""
+    milliseconds: float | None = None
+    attempts: int = 1
+    leader: str = ""
+    term: int = 0
+    times: int = 1
+    until: str = ""
+
+    def repeats(self, other: Entry) -> bool:
+        """It says the same as another entry of a wait."""
+        mine, its = ((e.event, e.text, e.by, e.step, e.outcome, e.leader, e.term) for e in (self, other))
+        return self.event in PASSING and mine == its
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """The trail of one operation, over all runs of its workflow.
+
+    Attributes:
+        workflow_id: Its workflow ID.
+        operation: What it is: `removal`, `addition` and so on.
+        cluster: Cluster profile.
+        member: The member as it was asked for.
+        member_id: The member's ID; empty where no record tells.
+        dry_run: It was to change nothing.
+        asked_at: When it was asked for.
+        asked_by: By whom.
+        door: By which way.
+        reason: Why.
+        options: What else was asked for, by field; only what differs from the default.
+        outcome: How it ended: the result's `outcome`, the failure's type, `Cancelled`, `Terminated`, `TimedOut`; empty
+            while it runs.
+        outcome_text: The same in words.
+        ended_at: When it ended; empty while it runs.
+        runs: How many runs of the workflow there are in the trail.
+        note: What is missing; empty when nothing is.
+        entries: The lines, in the order of time.
+        result: The result as it was recorded; None where it has none.
+    """
+
+    workflow_id: str
+    operation: str
+    cluster: str = ""
+    member: str = ""
+    member_id: str = ""
+    dry_run: bool = False
+    asked_at: str = ""
+    asked_by: str = ""
+    door: str = ""
+    reason: str = ""
+    options: dict[str, Any] | None = None
+    outcome: str = ""
+    outcome_text: str = ""
+    ended_at: str = ""
+    runs: int = 1
+    note: str = ""
+    entries: tuple[Entry, ...] = ()
+    result: dict[str, Any] | None = None
+
+    def as_object(self) -> dict[str, Any]:
+        """The trail for JSON."""
+        return {"format": FORMAT, **asdict(self), "options": self.options or {}}
+
+
+def in_order(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """The entries in the order of time, what a wait repeats only once, with how often and until when."""
+    kept: list[Entry] = []
+    for entry in sorted(entries, key=lambda entry: entry.at):
+        last = len(kept) - 1
+        place = next((i for i in range(last, max(-1, last - REPEATED_WITHIN), -1) if entry.repeats(kept[i])), None)
+        if place is not None and all(e.event in PASSING for e in kept[place:]):
+            first = kept[place]
+            if entry.event != "turn":  # the queue tells by a signal and in an answer
+                kept[place] = replace(first, times=first.times + 1, until=entry.at)
+        else:
+            kept.append(entry)
+    return tuple(kept)

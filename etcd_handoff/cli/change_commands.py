@@ -1,0 +1,94 @@
+"""The commands by which members join, and their options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.cli.add import add_command
+from etcd_handoff.cli.apply import apply_command
+from etcd_handoff.cli.replace import replace_command
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    Add = Callable[..., argparse.ArgumentParser]
+    """Adds a command: takes its name, its function, its description and an example."""
+
+BLOCKED_TIMEOUT_SECONDS: Final = 3600.0
+PROGRESS_TIMEOUT_SECONDS: Final = 600.0
+"""Defaults of the workflows, which are not imported here: `--help` answers at once, without pydantic."""
+
+
+def add_change_commands(add: Add) -> None:
+    """Add them all."""
+    _add_add(add)
+    _add_replace(add)
+    _add_apply(add)
+
+
+def _add_add(add: Add) -> None:
+    addition = add(
+        "add",
+        add_command,
+        "Add a member as a learner, and promote it when it is in sync."
+        " Joins the addition of this member if one is running. Shows what to start etcd with; you start it."
+        " Cancelled before the member has a vote, it takes the learner out again.",
+        "etcd-handoff add node4 --peer-url https://10.0.0.4:2380 -c prod",
+    )
+    addition.add_argument("name", metavar="NAME", help="name that the member will have")
+    text = "peer URL that the member will have; give the option once for each"
+    addition.add_argument("--peer-url", action="append", default=[], metavar="URL", required=True, help=text)
+    text = "write what to start etcd with to this file, once it is known and whenever it changes"
+    addition.add_argument("--env-file", type=Path, metavar="FILE", help=text)
+    text = "say so when the learner has made no progress for so long, its start included (default: 600)"
+    addition.add_argument(
+        "--progress-timeout", type=float, default=PROGRESS_TIMEOUT_SECONDS, metavar="SECONDS", help=text
+    )
+    _add_options(addition, "addition")
+
+
+def _add_replace(add: Add) -> None:
+    replace = add(
+        "replace",
+        replace_command,
+        "Put a new member in the place of another one."
+        " A member that works leaves once the new one has its vote; a dead one leaves first."
+        " Shows what to start etcd with; you start it. Started again after a stop, it goes on.",
+        "etcd-handoff replace node2 --with node4 --peer-url https://10.0.0.4:2380 -c prod",
+    )
+    replace.add_argument("member", metavar="MEMBER", help="member that leaves: its name, or its ID in hex")
+    text = "name that the new member will have"
+    replace.add_argument("--with", dest="name", metavar="NAME", required=True, help=text)
+    text = "peer URL that the new member will have; give the option once for each"
+    replace.add_argument("--peer-url", action="append", default=[], metavar="URL", required=True, help=text)
+    _add_options(replace, "replacement")
+
+
+def _add_apply(add: Add) -> None:
+    apply = add(
+        "apply",
+        apply_command,
+        "Give a cluster the members of a list, one change at a time."
+        " Adds, removes and replaces until the members are those of FILE. Show the plan first, with --dry-run.",
+        "etcd-handoff apply members.toml -c prod --dry-run",
+    )
+    text = "TOML or JSON with the wanted members, names and peer URLs; - reads JSON from standard input"
+    apply.add_argument("file", type=Path, metavar="FILE", help=text)
+    _add_options(apply, "change")
+
+
+def _add_options(command: argparse.ArgumentParser, noun: str) -> None:
+    """The options that a removal has too."""
+    command.add_argument("--reason", default="", metavar="TEXT", help="why; shown in the Web UI and in the history")
+    text = "change nothing before somebody has approved with `etcd-handoff approve`; asked once"
+    command.add_argument("--require-approval", action="store_true", help=text)
+    text = "first store a snapshot on the worker's node"
+    command.add_argument("--snapshot", action="store_true", help=text)
+    command.add_argument("--hash-check", action="store_true", help="first compare the data of all voters")
+    text = "fail after waiting so long, in all, the start of new members included (default: 3600)"
+    command.add_argument("--blocked-timeout", type=float, default=BLOCKED_TIMEOUT_SECONDS, metavar="SECONDS", help=text)
+    text = f"let a worker plan the {noun} and change nothing"
+    command.add_argument("--dry-run", action="store_true", help=text)
+    command.add_argument("--detach", action="store_true", help=f"start the {noun} and return at once")

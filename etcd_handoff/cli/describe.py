@@ -1,0 +1,94 @@
+"""`describe`: where one operation stands, since when, what it waits for, and what to type next."""
+# ruff: noqa: PLC0415
+# Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etcd_handoff.cli.errors import temporal_error
+from etcd_handoff.cli.find_operation import progress_of
+from etcd_handoff.cli.past_operations import last_operation
+from etcd_handoff.cli.queue_places import place_of, queue_of
+from etcd_handoff.cli.terminal import print_json, print_lines
+from etcd_handoff.exit_status import EXIT_DONE
+
+if TYPE_CHECKING:
+    import argparse
+
+    from temporalio.client import WorkflowExecutionDescription
+
+    from etcd_handoff.cli.render.describe import OperationReport, PendingStep
+
+
+def describe_command(args: argparse.Namespace) -> int:
+    """Print what is known. Exit 0, wherever it stands."""
+    import asyncio
+    from datetime import UTC, datetime
+
+    from etcd_handoff.cli.render.describe import report_lines, report_object
+
+    report = asyncio.run(_read(args))
+    if args.output == "json":
+        print_json(report_object(report))
+    else:
+        print_lines(report_lines(report, datetime.now(UTC)))
+    return EXIT_DONE
+
+
+async def _read(args: argparse.Namespace) -> OperationReport:
+    """Read description, progress, history and queue.
+
+    Raises:
+        CommandError: There is no such operation, or Temporal does not answer.
+    """
+    import asyncio
+    from dataclasses import replace
+
+    from temporalio.service import RPCError
+
+    from etcd_handoff.cli.audit.fetch import runs_of
+    from etcd_handoff.cli.audit.history import trail_of
+    from etcd_handoff.cli.audit.standing import standing_of
+    from etcd_handoff.cli.render.describe import OperationReport
+
+    client, operation = await last_operation(args)
+    handle = operation.handle(client)
+    try:
+        (runs, note), described, progress = await asyncio.gather(
+            runs_of(client, operation), handle.describe(), progress_of(handle) if operation.runs else _nothing()
+        )
+    except RPCError as error:
+        raise temporal_error(error) from None
+    standing = standing_of([event for events in runs for event in events])
+    queue = await queue_of(client, standing.view.cluster_id) if standing.view and operation.runs else None
+    trail = trail_of(operation.workflow_id, runs, note)
+    if progress is not None and not trail.member_id and not operation.kind.of_parts:
+        trail = replace(trail, member_id=progress.member_id)  # before the first change no record has it
+    return OperationReport(
+        trail=trail,
+        standing=standing,
+        state=str(progress.state) if progress else standing.state or operation.state,
+        progress=progress,
+        pending=pending_steps(described),
+        place=place_of(queue, operation.first_run_id),
+    )
+
+
+async def _nothing() -> None:
+    """An operation that has ended has no progress."""
+
+
+def pending_steps(described: WorkflowExecutionDescription) -> tuple[PendingStep, ...]:
+    """The activities that run or are tried again."""
+    from etcd_handoff.cli.render.describe import PendingStep
+
+    return tuple(
+        PendingStep(
+            name=pending.activity_type.name,
+            attempt=pending.attempt,
+            worker=pending.last_worker_identity,
+            failure=pending.last_failure.message,
+        )
+        for pending in described.raw_description.pending_activities
+    )

@@ -1,0 +1,235 @@
+"""Which operation is meant: by the name or ID of its member, or by its workflow ID."""
+# ruff: noqa: PLC0415
+# Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from etcd_handoff.cli.configuration import cluster_name, read_config
+from etcd_handoff.cli.errors import CommandError, temporal_error
+from etcd_handoff.cli.operation_kinds import KINDS, OperationKind, is_dry_run_id, kind_of, names_of
+from etcd_handoff.exit_status import EXIT_FAILED, EXIT_USAGE
+from etcd_handoff.search_attributes import CLUSTER_ATTRIBUTE, MEMBER_ATTRIBUTE, STATE_ATTRIBUTE
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Sequence
+
+    from temporalio.client import Client, WorkflowExecution, WorkflowHandle
+
+    from etcd_handoff.contract import Progress
+
+QUERY_SECONDS: Final = 2.0
+MEMBER_ID: Final = re.compile(r"(?:0x)?([0-9a-f]{1,16})", re.IGNORECASE)
+
+
+class FoundOperation(NamedTuple):
+    """An operation as Temporal describes it.
+
+    Attributes:
+        workflow_id: Its workflow ID.
+        run_id: Its last run.
+        first_run_id: The first run of its chain; empty where the list that it comes from does not tell.
+        kind: What it is.
+        cluster: Its cluster profile.
+        member: Its member, by name if that is known.
+        state: Its state as lists show it; empty where the namespace has no search attributes.
+        started: When this run began, ISO 8601 in UTC.
+        ended: When it ended; empty while it runs.
+        status: Temporal's word for how it stands: `RUNNING`, `COMPLETED`, `FAILED` and so on.
+    """
+
+    workflow_id: str
+    run_id: str
+    first_run_id: str
+    kind: OperationKind
+    cluster: str
+    member: str
+    state: str
+    started: str
+    ended: str
+    status: str
+
+    @property
+    def runs(self) -> bool:
+        """It has not ended."""
+        return self.status == "RUNNING"
+
+    @property
+    def dry_run(self) -> bool:
+        """It was started as a dry run by our client."""
+        return is_dry_run_id(self.workflow_id)
+
+    @property
+    def label(self) -> str:
+        """The operation, for people."""
+        whom = f" of {self.member}" if self.member else f" to cluster {self.cluster}"
+        return f"the {'dry run of a ' if self.dry_run else ''}{self.kind.noun}{whom}"
+
+    def handle(self, client: Client) -> WorkflowHandle[Any, Any]:
+        """A handle on this operation, and on no later one with the same workflow ID."""
+        return client.get_workflow_handle(self.workflow_id, first_execution_run_id=self.first_run_id or None)
+
+
+def found(run: WorkflowExecution) -> FoundOperation | None:
+    """The operation that Temporal describes; None for a workflow that is none."""
+    kind = kind_of(run.workflow_type)
+    if kind is None:
+        return None
+    values = {pair.key.name: str(pair.value) for pair in run.typed_search_attributes}
+    cluster, member = names_of(run.id)
+    return FoundOperation(
+        workflow_id=run.id,
+        run_id=run.run_id,
+        first_run_id=run.raw_info.first_run_id,
+        kind=kind,
+        cluster=values.get(CLUSTER_ATTRIBUTE) or cluster,
+        member=values.get(MEMBER_ATTRIBUTE) or member,
+        state=values.get(STATE_ATTRIBUTE, ""),
+        started=run.start_time.isoformat(timespec="seconds"),
+        ended=run.close_time.isoformat(timespec="seconds") if run.close_time else "",
+        status=run.status.name if run.status else "RUNNING",
+    )
+
+
+def is_about(operation: FoundOperation, cluster: str, member: str) -> bool:
+    """Whether an operation is about this member, by the name in lists or the one that it was started with."""
+    names = {operation.member.casefold(), names_of(operation.workflow_id)[1].casefold()}
+    return operation.cluster == cluster and member.strip().casefold() in names
+
+
+def the_one(operations: Iterable[FoundOperation], wanted: str, cluster: str) -> FoundOperation:
+    """The only operation among these that runs; a dry run only if nothing else does.
+
+    Raises:
+        CommandError: None runs, or several do.
+    """
+    running = sorted({run.workflow_id: run for run in operations if run.runs}.values(), key=lambda run: run.workflow_id)
+    candidates = [run for run in running if not run.dry_run] or running
+    if not candidates:
+        text = f"no operation on member {wanted} of cluster {cluster} is running"
+        text = f"{text}; `etcd-handoff history {wanted} -c {cluster}` shows those that have ended"
+        raise CommandError(EXIT_FAILED, text)
+    if len(candidates) > 1:
+        text = f"several operations on member {wanted} of cluster {cluster} are running; give the workflow ID of one:"
+        raise CommandError(EXIT_USAGE, "\n".join([text, *(f"  {run.workflow_id}" for run in candidates)]))
+    return candidates[0]
+
+
+async def running_operation(client: Client, args: argparse.Namespace) -> FoundOperation:
+    """The operation that `args.operation` means, and that runs.
+
+    Raises:
+        CommandError: None does, several do, or Temporal does not answer.
+    """
+    if "/" in args.operation:
+        operation = await by_workflow_id(client, args.operation)
+        if not operation.runs:
+            text = f"{operation.workflow_id} has ended ({operation.status}, {operation.ended})"
+            raise CommandError(EXIT_FAILED, f"{text}; `etcd-handoff describe {operation.workflow_id}` shows how")
+        return operation
+    cluster = cluster_name(args, read_config(args))
+    return the_one(await by_member(client, cluster, args.operation), args.operation, cluster)
+
+
+async def by_workflow_id(client: Client, workflow_id: str) -> FoundOperation:
+    """The last operation with this workflow ID.
+
+    Raises:
+        CommandError: There is none, it is another kind of workflow, or Temporal does not answer.
+    """
+    operation = await _described(client, workflow_id)
+    if operation is None:
+        kinds = ", ".join(f"{kind.prefix}/<cluster>/<member>" for kind in KINDS[:2])
+        text = f"Temporal has no operation {workflow_id}: it was never started, or its retention is over"
+        raise CommandError(EXIT_FAILED, f"{text}; IDs look like {kinds}, and `etcd-handoff history` lists them")
+    if isinstance(operation, str):
+        text = f"{workflow_id} is a {operation} and no operation on a member"
+        raise CommandError(EXIT_USAGE, f"{text}; `etcd-handoff status` lists operations")
+    return operation
+
+
+async def by_member(client: Client, cluster: str, member: str) -> list[FoundOperation]:
+    """The operations on this member that run.
+
+    The workflow IDs are asked for too, since Temporal's lists are some moments late.
+    """
+    import asyncio
+
+    listed = await listed_operations(client, cluster, running=True)
+    ids = [kind.id_of(cluster, member.strip()) for kind in KINDS]
+    about = [run for run in listed if is_about(run, cluster, member)]
+    if not about and (hex_id := MEMBER_ID.fullmatch(member.strip())):
+        told = await asyncio.gather(*(progress_of(run.handle(client)) for run in listed))
+        wanted = hex_id[1].lower().lstrip("0")
+        about = [run for run, now in zip(listed, told, strict=True) if now is not None and now.member_id == wanted]
+    described = await asyncio.gather(
+        *(_described(client, name) for name in {*ids, *(run.workflow_id for run in about)})
+    )
+    return [run for run in described if isinstance(run, FoundOperation) and run.runs]
+
+
+async def listed_operations(
+    client: Client, cluster: str, *, running: bool = False, limit: int | None = None
+) -> Sequence[FoundOperation]:
+    """The operations on a cluster as Temporal lists them, the last one first; works without search attributes.
+
+    Args:
+        client: A client.
+        cluster: Cluster profile.
+        running: Only those that run.
+        limit: How many at most.
+
+    Raises:
+        CommandError: Temporal does not answer, or refuses.
+    """
+    from temporalio.service import RPCError
+
+    types = " OR ".join(f'WorkflowType = "{kind.workflow_type}"' for kind in KINDS)
+    # A run that was continued as new is part of the operation that its last run is listed for.
+    query = f'({types}) AND ExecutionStatus {"=" if running else "!="} "{"Running" if running else "ContinuedAsNew"}"'
+    operations: list[FoundOperation] = []
+    try:
+        async for run in client.list_workflows(query):
+            operation = found(run)
+            if operation is not None and operation.cluster == cluster:
+                operations.append(operation)
+                if len(operations) == limit:
+                    break
+    except RPCError as error:
+        raise temporal_error(error) from None
+    return operations
+
+
+async def progress_of(operation: WorkflowHandle[Any, Any]) -> Progress | None:
+    """What the operation says of itself; None when no worker answers in time."""
+    from datetime import timedelta
+
+    from temporalio.client import WorkflowQueryFailedError
+    from temporalio.service import RPCError
+
+    from etcd_handoff.contract import Progress
+    from etcd_handoff.errors import HandoffError
+
+    limit = timedelta(seconds=QUERY_SECONDS)
+    try:
+        progress: Progress = await operation.query("progress", result_type=Progress, rpc_timeout=limit)
+    except (RPCError, WorkflowQueryFailedError, HandoffError):
+        return None
+    return progress
+
+
+async def _described(client: Client, workflow_id: str) -> FoundOperation | str | None:
+    """The last operation with this workflow ID, or the type of a workflow that is none; None when there is none."""
+    from temporalio.service import RPCError, RPCStatusCode
+
+    try:
+        run = await client.get_workflow_handle(workflow_id).describe()
+    except RPCError as error:
+        # A missing namespace is not found either; `temporal_error` tells that.
+        if error.status is RPCStatusCode.NOT_FOUND and "amespace" not in error.message:
+            return None
+        raise temporal_error(error) from None
+    return found(run) or run.workflow_type

@@ -1,0 +1,61 @@
+"""The workers that ask for work, by what Temporal knows of a task queue."""
+# ruff: noqa: PLC0415
+# Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+FRESH_SECONDS: Final = 75.0
+"""A worker asks anew at least once a minute. Temporal's list keeps one that has died for minutes."""
+SHORT_BUILD: Final = 8
+
+
+class LiveWorker(NamedTuple):
+    """A worker.
+
+    Attributes:
+        node: The node that it was started for; empty where its identity does not tell.
+        version: Its version; empty where its identity does not tell.
+        build: Digest of its code, shortened: workers with the same one decide alike.
+        host: Its host, or its whole identity.
+        asked_seconds_ago: When it asked for work last.
+    """
+
+    node: str
+    version: str
+    build: str
+    host: str
+    asked_seconds_ago: float
+
+
+async def live_workers(client: Client, task_queue: str) -> list[LiveWorker]:
+    """The workers that have asked for workflow tasks within about a minute, by node.
+
+    Raises:
+        RPCError: Temporal does not answer, or refuses.
+    """
+    from temporalio.api.enums.v1 import TaskQueueType
+    from temporalio.api.taskqueue.v1 import TaskQueue
+    from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+
+    from etcd_handoff.temporal.identity import parsed
+
+    request = DescribeTaskQueueRequest(
+        namespace=client.namespace,
+        task_queue=TaskQueue(name=task_queue),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+    )
+    answer = await client.workflow_service.describe_task_queue(request)
+    workers = []
+    for poller in answer.pollers:
+        age = max(0.0, time.time() - poller.last_access_time.seconds)
+        build = poller.deployment_options.build_id or poller.worker_version_capabilities.build_id
+        if age < FRESH_SECONDS:
+            who = parsed(poller.identity)
+            workers.append(LiveWorker(who.node, who.version, build[:SHORT_BUILD], who.host, round(age, 1)))
+    return sorted(workers, key=lambda worker: (worker.node, worker.host))

@@ -1,0 +1,57 @@
+"""The operations that the command line knows, by workflow type and workflow ID: one table for all commands."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class OperationKind(NamedTuple):
+    """A kind of operation.
+
+    Attributes:
+        workflow_type: The workflow that carries it out.
+        noun: What people call it.
+        prefix: How its workflow IDs begin, up to the cluster.
+        dry_run_prefix: The same for a dry run that our client starts.
+        command: The command that starts it.
+        of_parts: It consists of additions and removals, so that its activities name several members.
+    """
+
+    workflow_type: str
+    noun: str
+    prefix: str
+    dry_run_prefix: str
+    command: str
+    of_parts: bool = False
+
+    def id_of(self, cluster: str, member: str) -> str:
+        """The workflow ID of such an operation on a member."""
+        return f"{self.prefix}/{cluster}/{member}"
+
+
+KINDS: Final = (
+    OperationKind("RemoveMember", "removal", "etcd-remove", "etcd-plan", "remove"),
+    OperationKind("AddMember", "addition", "etcd-add", "etcd-plan-add", "add"),
+    OperationKind("ReplaceMember", "replacement", "etcd-replace", "etcd-plan-replace", "replace", of_parts=True),
+    OperationKind("ApplyMembership", "membership change", "etcd-apply", "etcd-plan-apply", "apply", of_parts=True),
+)
+"""All kinds, in the order in which messages name them."""
+
+
+def kind_of(workflow_type: str) -> OperationKind | None:
+    """The kind that a workflow is; None for any other workflow."""
+    return next((kind for kind in KINDS if kind.workflow_type == workflow_type), None)
+
+
+def is_dry_run_id(workflow_id: str) -> bool:
+    """Whether our client gives this workflow ID to a dry run."""
+    return workflow_id.partition("/")[0] in {kind.dry_run_prefix for kind in KINDS}
+
+
+def names_of(workflow_id: str) -> tuple[str, str]:
+    """Cluster and member that a workflow ID of ours names; empty where it names none."""
+    prefix, _, rest = workflow_id.partition("/")
+    if prefix not in {prefix for kind in KINDS for prefix in (kind.prefix, kind.dry_run_prefix)}:
+        return "", ""
+    cluster, _, member = rest.partition("/")
+    return cluster, member

@@ -1,0 +1,68 @@
+"""Operations that run or have ended, as Temporal still has them: for `history`, `describe` and `report`."""
+# Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etcd_handoff.cli.configuration import cluster_name, read_config
+from etcd_handoff.cli.connections import connect_temporal
+from etcd_handoff.cli.errors import CommandError
+from etcd_handoff.cli.find_operation import by_member, by_workflow_id, is_about, listed_operations
+from etcd_handoff.exit_status import EXIT_FAILED
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
+    from temporalio.client import Client
+
+    from etcd_handoff.cli.find_operation import FoundOperation
+
+
+async def operations_on(client: Client, cluster: str, member: str) -> list[FoundOperation]:
+    """All operations on a member, the last one first.
+
+    Raises:
+        CommandError: Temporal does not answer, or refuses.
+    """
+    listed = [run for run in await listed_operations(client, cluster) if is_about(run, cluster, member)]
+    return newest_first([*listed, *await by_member(client, cluster, member)])
+
+
+def newest_first(operations: Iterable[FoundOperation]) -> list[FoundOperation]:
+    """The operations in the order of their start, the last one first; one that is found twice counts once."""
+    once = {run.run_id: run for run in operations}
+    return sorted(once.values(), key=lambda run: (run.started, run.run_id), reverse=True)
+
+
+async def last_operation(args: argparse.Namespace) -> tuple[Client, FoundOperation]:
+    """A client, and the operation that `args.operation` means: of a member the one that runs, else the last one.
+
+    Raises:
+        CommandError: There is none, or Temporal does not answer.
+    """
+    if "/" in args.operation:
+        client = await connect_temporal()
+        return client, await by_workflow_id(client, args.operation)
+    cluster = cluster_name(args, read_config(args))
+    client = await connect_temporal()
+    return client, the_last(await operations_on(client, cluster, args.operation), args.operation, cluster)
+
+
+def the_last(operations: Iterable[FoundOperation], member: str, cluster: str) -> FoundOperation:
+    """The operation that matters most now: one that runs before one that has ended, a change before a dry run.
+
+    Args:
+        operations: The last one first.
+        member: The member, for the error.
+        cluster: Its cluster profile, for the error.
+
+    Raises:
+        CommandError: There is none.
+    """
+    found = sorted(operations, key=lambda run: (not run.runs, run.dry_run))
+    if not found:
+        text = f"Temporal has no record of an operation on member {member} of cluster {cluster}"
+        raise CommandError(EXIT_FAILED, f"{text}; `etcd-handoff history -c {cluster}` lists those that it has")
+    return found[0]

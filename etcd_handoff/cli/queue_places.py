@@ -1,0 +1,53 @@
+"""The queue of an etcd cluster, and where an operation stands in it."""
+# ruff: noqa: PLC0415
+# Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from etcd_handoff.operation.queue_state import ChangeQueueState
+
+QUERY_SECONDS: Final = 2.0
+
+
+async def queue_of(client: Client, cluster_id: str) -> ChangeQueueState | None:
+    """The queue of an etcd cluster; None when there is none, or it does not answer in time."""
+    from datetime import timedelta
+
+    from temporalio.client import WorkflowQueryFailedError
+    from temporalio.service import RPCError
+
+    from etcd_handoff.errors import HandoffError
+    from etcd_handoff.operation.queue_state import ChangeQueueState, change_queue_id
+
+    limit = timedelta(seconds=QUERY_SECONDS)
+    try:
+        queue: ChangeQueueState = await client.get_workflow_handle(change_queue_id(cluster_id)).query(
+            "state", result_type=ChangeQueueState, rpc_timeout=limit
+        )
+    except (RPCError, WorkflowQueryFailedError, HandoffError):
+        return None
+    return queue
+
+
+def place_of(queue: ChangeQueueState | None, chain_id: str) -> str:
+    """Where an operation stands, in words; empty when it stands in no queue.
+
+    Args:
+        queue: The queue.
+        chain_id: ID of the operation's first run.
+    """
+    if queue is None or chain_id not in {entry.chain_id for entry in queue.entries}:
+        return ""
+    if queue.holder == chain_id:
+        return "has the turn to change the cluster"
+    waiters = [entry.chain_id for entry in queue.waiters]
+    if chain_id not in waiters:
+        return "wants no turn while something else blocks it"
+    holder = next((entry.label for entry in queue.entries if entry.chain_id == queue.holder), "")
+    place = f"{waiters.index(chain_id) + 1} of {len(waiters)} in the queue"
+    return f"{place}; {holder} has the turn" if holder else place

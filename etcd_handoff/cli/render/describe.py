@@ -1,0 +1,149 @@
+"""What `describe` prints: one operation, with what to type next."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from etcd_handoff.cli.audit.trail import FORMAT
+from etcd_handoff.cli.render.history import facts, operation_name
+from etcd_handoff.cli.render.members import cluster_line, cluster_object, member_lines
+from etcd_handoff.cli.render.progress import remedy_lines
+from etcd_handoff.cli.render.report import result_facts
+from etcd_handoff.cli.render.table import elapsed
+from etcd_handoff.operation.remedies import command
+
+if TYPE_CHECKING:
+    from etcd_handoff.cli.audit.standing import Standing
+    from etcd_handoff.cli.audit.trail import Trail
+    from etcd_handoff.contract import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class PendingStep:
+    """An activity that runs or is tried again.
+
+    Attributes:
+        name: Activity type.
+        attempt: The attempt that runs, or comes next.
+        worker: Who took it last, by Temporal identity; empty when nobody has.
+        failure: Why the attempt before has failed; empty when none has.
+    """
+
+    name: str
+    attempt: int
+    worker: str
+    failure: str
+
+
+@dataclass(frozen=True, slots=True)
+class OperationReport:
+    """What `describe` could read.
+
+    Attributes:
+        trail: The audit trail.
+        standing: Where it stands by its history.
+        state: Where it stands by its own word, else by its history.
+        progress: Its own word; None when it has ended, or no worker answers.
+        pending: Activities that run or are tried again.
+        place: Where it stands in the queue; empty when it stands in none.
+    """
+
+    trail: Trail
+    standing: Standing
+    state: str
+    progress: Progress | None
+    pending: tuple[PendingStep, ...] = ()
+    place: str = ""
+
+    @property
+    def runs(self) -> bool:
+        """It has not ended."""
+        return not self.trail.outcome
+
+
+def report_lines(report: OperationReport, now: datetime) -> list[str]:
+    """Return everything for people: the verdict, what to type next, then the rest."""
+    rows = [*_now(report), *facts(report.trail), *([] if report.runs else result_facts(report.trail))]
+    width = max(len(name) for name, _ in rows)
+    lines = [_verdict(report, now), *(f"  {name:<{width}}  {text}" for name, text in rows)]
+    lines += [f"  {line}" for line in _next(report)]
+    view = report.standing.view
+    if view is not None:
+        by = f" by the worker on {report.standing.view_by}" if report.standing.view_by else ""
+        seen = f"seen {_ago(report.standing.view_at, now)}{by}"
+        lines += ["", f"{cluster_line(report.trail.cluster, view)}, {seen}", *member_lines(view)]
+    return lines
+
+
+def report_object(report: OperationReport) -> dict[str, Any]:
+    """Return everything for JSON."""
+    standing, progress = report.standing, report.progress
+    return {
+        "format": FORMAT,
+        "state": report.state,
+        "state_since": standing.since,
+        "doing": progress.doing if progress else "",
+        "waiting_for": progress.waiting_for if progress else "",
+        "point_of_no_return": progress.point_of_no_return if progress else None,
+        "join_configuration": dict(progress.join_configuration) if progress else {},
+        "queue": report.place,
+        "pending": [asdict(step) for step in report.pending],
+        "next": _next(report),
+        "seen_at": standing.view_at,
+        "seen": cluster_object(report.trail.cluster, standing.view) if standing.view else None,
+        "operation": report.trail.as_object(),
+    }
+
+
+def _verdict(report: OperationReport, now: datetime) -> str:
+    trail = report.trail
+    member_id = f" ({trail.member_id})" if trail.member_id and trail.member_id != trail.member else ""
+    whom = f" of {trail.member}{member_id}" if trail.member else ""
+    name = f"{operation_name(trail)}{whom}, cluster {trail.cluster}"
+    if not report.runs:
+        return f"{name}: {trail.outcome}, {_ago(trail.ended_at, now)}"
+    since = report.standing.since if report.standing.state == report.state else ""
+    return f"{name}: {report.state or 'runs'}{f' for {_span(since, now)}' if since else ''}"
+
+
+def _now(report: OperationReport) -> list[tuple[str, str]]:
+    """Return what is true of it now, each with its name."""
+    progress = report.progress
+    if not report.runs:
+        return []
+    if progress is None:
+        told = [
+            ("doing", "no worker answers: start one with `etcd-handoff worker`; below is what Temporal has recorded")
+        ]
+    else:
+        last = "yes: the change has been proposed, it only rolls forward" if progress.point_of_no_return else ""
+        told = [("doing", progress.doing), ("goes on when", progress.waiting_for), ("no return", last)]
+        told += [("start etcd with", f"{key}={value}") for key, value in progress.join_configuration.items()]
+    told += [("queue", report.place), *(("step", _pending(step)) for step in report.pending)]
+    return [(name, text) for name, text in told if text]
+
+
+def _pending(step: PendingStep) -> str:
+    if not step.failure:
+        return step.name
+    return f"{step.name}, attempt {step.attempt}; before that: {step.failure}"
+
+
+def _next(report: OperationReport) -> list[str]:
+    """Return the commands to type next."""
+    trail = report.trail
+    if report.progress is not None:
+        return remedy_lines(report.progress, trail.workflow_id)
+    if report.runs:
+        return []
+    return [f"to see each step: {command('history', trail.cluster, trail.member, trail.workflow_id)}"]
+
+
+def _ago(time: str, now: datetime) -> str:
+    return f"{_span(time, now)} ago"
+
+
+def _span(time: str, now: datetime) -> str:
+    return elapsed(max(0.0, (now - datetime.fromisoformat(time)).total_seconds()))

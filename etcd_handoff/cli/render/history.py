@@ -1,0 +1,112 @@
+"""What `history` prints: the audit trail of operations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from etcd_handoff.cli.audit.trail import FORMAT
+from etcd_handoff.cli.render.table import count, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from etcd_handoff.cli.audit.trail import Entry, Trail
+
+HEADINGS: Final = ("ASKED FOR (UTC)", "OPERATION", "MEMBER", "BY", "THROUGH", "OUTCOME", "WORKFLOW")
+INDENT: Final = "  "
+
+
+def overview_lines(trails: Sequence[Trail], nothing: str) -> list[str]:
+    """Return one line for each operation.
+
+    Args:
+        trails: Their trails.
+        nothing: What to say when there are none.
+    """
+    rows = [
+        [
+            readable(trail.asked_at.partition(".")[0]),
+            operation_name(trail),
+            trail.member or "-",
+            trail.asked_by or "-",
+            trail.door or "-",
+            trail.outcome or "runs",
+            trail.workflow_id,
+        ]
+        for trail in trails
+    ]
+    return table(HEADINGS, rows) if rows else [nothing]
+
+
+def history_object(trails: Iterable[Trail]) -> dict[str, Any]:
+    """Return the trails for JSON."""
+    return {"format": FORMAT, "operations": [trail.as_object() for trail in trails]}
+
+
+def operation_name(trail: Trail) -> str:
+    """Return what it is; a dry run is never told as a change."""
+    return f"dry run ({trail.operation})" if trail.dry_run else trail.operation
+
+
+def heading(trail: Trail) -> str:
+    """Return the operation and its outcome in one line."""
+    name = operation_name(trail)
+    member_id = f" ({trail.member_id})" if trail.member_id and trail.member_id != trail.member else ""
+    whom = f" of {trail.member}{member_id}" if trail.member else ""
+    return f"{name}{whom}, cluster {trail.cluster}: {trail.outcome or 'runs'}"
+
+
+def facts(trail: Trail) -> list[tuple[str, str]]:
+    """Return what is known of the operation as a whole, each with its name."""
+    through = f", {trail.door}" if trail.door else ""
+    given = [
+        ("asked for", f"{readable(trail.asked_at)} by {trail.asked_by or 'somebody'}{through}"),
+        ("reason", trail.reason or "none given"),
+        ("options", ", ".join(f"{name}={_option(value)}" for name, value in (trail.options or {}).items())),
+        ("approved by", ", ".join(_approval(entry) for entry in trail.entries if entry.event == "approved")),
+        ("ended", f"{readable(trail.ended_at)}: {trail.outcome_text or trail.outcome}" if trail.ended_at else ""),
+        ("workflow", f"{trail.workflow_id}, {count(trail.runs, 'run')}"),
+        ("note", trail.note),
+    ]
+    return [(name, text) for name, text in given if text]
+
+
+def trail_lines(trail: Trail) -> list[str]:
+    """Return the whole trail of one operation."""
+    lines = [heading(trail), *(f"{INDENT}{name:<11}  {text}" for name, text in facts(trail))]
+    width = max((len(entry.by) for entry in trail.entries), default=0)
+    day = ""
+    for entry in trail.entries:
+        if entry.at[:10] != day:
+            day = entry.at[:10]
+            lines.append(f"{INDENT}{day}, UTC")
+        lines.append(
+            f"{INDENT * 2}{entry.at[11:-1]}  {entry.event:<9}  {entry.by:<{width}}  {entry_text(entry)}".rstrip()
+        )
+    return lines
+
+
+def entry_text(entry: Entry) -> str:
+    """Return what happened, with what is known beside it."""
+    more = [f"{entry.milliseconds:.0f} ms"] if entry.milliseconds is not None else []
+    more += [f"{entry.attempts} attempts"] if entry.attempts > 1 else []
+    more += [f"{entry.times} times until {entry.until[11:-1]}"] if entry.times > 1 else []
+    more += [entry.door] if entry.door else []
+    return f"{entry.text} [{', '.join(more)}]" if more else entry.text
+
+
+def readable(time: str) -> str:
+    """Return a time of the trail as people write it."""
+    return time.replace("T", " ")
+
+
+def _option(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return " ".join(str(item.get("name", item)) if isinstance(item, dict) else str(item) for item in value)
+    return str(value)
+
+
+def _approval(entry: Entry) -> str:
+    return f"{entry.by or 'somebody'} at {readable(entry.at)}"

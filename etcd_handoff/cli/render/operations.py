@@ -1,0 +1,158 @@
+"""What `status` prints of Temporal: open operations with what unblocks them, the last results, workers, watcher."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from etcd_handoff.cli.render.history import operation_name, readable
+from etcd_handoff.cli.render.table import table
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from etcd_handoff.cli.audit.trail import Trail
+    from etcd_handoff.cli.live_workers import LiveWorker
+
+OPEN_HEADINGS: Final = ("OPEN", "MEMBER", "STATE", "STARTED (UTC)", "QUEUE")
+LAST_HEADINGS: Final = ("LAST", "MEMBER", "OUTCOME", "ENDED (UTC)", "ASKED FOR BY")
+WORKER_HEADINGS: Final = ("WORKER", "VERSION", "BUILD", "HOST", "ASKED FOR WORK")
+SECONDS: Final = len("2026-01-01T00:00:00")
+START_WORKER: Final = "start one with `etcd-handoff worker`: nothing goes on without"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOperation:
+    """An operation that runs.
+
+    Attributes:
+        workflow_id: Its workflow ID.
+        operation: What it is.
+        member: Its member.
+        state: Its state.
+        started: When its run began, UTC, ISO 8601.
+        doing: What is happening, in words; empty when no worker answers.
+        waiting_for: What would unblock it; empty when nothing blocks.
+        next: What a person can do, with the commands.
+        queue: Its place in the queue; empty when it stands in none.
+        chain_id: ID of its first run.
+    """
+
+    workflow_id: str
+    operation: str
+    member: str
+    state: str
+    started: str
+    doing: str = ""
+    waiting_for: str = ""
+    next: tuple[str, ...] = ()
+    queue: str = ""
+    chain_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WatcherHealth:
+    """How the watcher does.
+
+    Attributes:
+        runs: It stands in Temporal.
+        trouble: What is wrong with it; empty when nothing is.
+        resync_seconds: How often it compares everything; None when that is not known.
+        removing: How many removals that EtcdMembers have asked for are under way.
+    """
+
+    runs: bool = False
+    trouble: str = ""
+    resync_seconds: float | None = None
+    removing: int = 0
+
+    @property
+    def line(self) -> str:
+        """The watcher in one line."""
+        if self.trouble:
+            return f"! the watcher has a problem: {self.trouble}"
+        if not self.runs:
+            return "watcher: none, so EtcdMembers start no removal; start it with `etcd-handoff watch start`"
+        every = f", compares everything every {self.resync_seconds:g} s" if self.resync_seconds else ""
+        return f"watcher: runs{every}{f', {self.removing} removals under way' if self.removing else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class TemporalParts:
+    """What Temporal told.
+
+    Attributes:
+        client: The client that has asked; None in tests.
+        task_queue: The task queue of the workers.
+        operations: Open operations, the last one first.
+        last: Trails of the last ones that have ended, the very last one first.
+        workers: Workers that ask for work.
+        watcher: How the watcher does.
+    """
+
+    client: Client | None
+    task_queue: str
+    operations: tuple[OpenOperation, ...] = ()
+    last: tuple[Trail, ...] = ()
+    workers: tuple[LiveWorker, ...] = ()
+    watcher: WatcherHealth = WatcherHealth()
+
+
+def temporal_lines(parts: TemporalParts) -> list[str]:
+    """Return all parts for people."""
+    return [*_open_lines(parts), "", *_last_lines(parts), "", *_worker_lines(parts)]
+
+
+def temporal_object(parts: TemporalParts) -> dict[str, Any]:
+    """Return all parts for JSON."""
+    return {
+        "operations": [asdict(operation) for operation in parts.operations],
+        "last": [
+            {
+                "workflow_id": trail.workflow_id,
+                "operation": trail.operation,
+                "dry_run": trail.dry_run,
+                "member": trail.member,
+                "outcome": trail.outcome,
+                "ended_at": trail.ended_at,
+                "asked_by": trail.asked_by,
+                "reason": trail.reason,
+            }
+            for trail in parts.last
+        ],
+        "workers": [worker._asdict() for worker in parts.workers],
+        "watcher": asdict(parts.watcher),
+    }
+
+
+def _open_lines(parts: TemporalParts) -> list[str]:
+    if not parts.operations:
+        return ["Operations: none is running"]
+    rows = [[o.operation, o.member, o.state, readable(o.started[:SECONDS]), o.queue or "-"] for o in parts.operations]
+    lines = table(OPEN_HEADINGS, rows)
+    for operation in parts.operations:
+        if operation.waiting_for or operation.next:
+            lines.append(f"{operation.member}: {operation.doing}")
+            lines += [f"  goes on when: {operation.waiting_for}"] if operation.waiting_for else []
+            lines += [f"  {line}" for line in operation.next]
+    return lines
+
+
+def _last_lines(parts: TemporalParts) -> list[str]:
+    rows = [
+        [operation_name(t), t.member or "-", t.outcome, readable(t.ended_at[:SECONDS]), t.asked_by or "-"]
+        for t in parts.last
+    ]
+    return table(LAST_HEADINGS, rows) if rows else ["Last operations: none that Temporal still has"]
+
+
+def _worker_lines(parts: TemporalParts) -> list[str]:
+    if not parts.workers:
+        return [f"! no worker asks for work on task queue {parts.task_queue}; {START_WORKER}"]
+    rows = [
+        [w.node or "-", w.version or "-", w.build or "-", w.host, f"{w.asked_seconds_ago:.0f} s ago"]
+        for w in parts.workers
+    ]
+    builds = {worker.build for worker in parts.workers}
+    mixed = [f"! workers of {len(builds)} builds: finish the upgrade on all nodes"] if len(builds) > 1 else []
+    return [*table(WORKER_HEADINGS, rows), *mixed]

@@ -1,0 +1,69 @@
+"""`replace`: start the replacement of a member, or attach to the one that runs, and follow it."""
+# ruff: noqa: PLC0415
+# Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from etcd_handoff.cli.configuration import cluster_name, read_config
+from etcd_handoff.cli.errors import CommandError
+from etcd_handoff.cli.operations import Ends, run_operation
+from etcd_handoff.exit_status import EXIT_USAGE
+
+if TYPE_CHECKING:
+    import argparse
+
+    from etcd_handoff.membership_contract import ReplacementRequest
+
+
+def replace_command(args: argparse.Namespace) -> int:
+    """Print progress and the result. Exit 0 if the member is replaced, otherwise as the failure says; 130 on Ctrl-C."""
+    from etcd_handoff.contract import TASK_QUEUE
+
+    config = read_config(args)
+    request = _request(args, cluster_name(args, config))
+    return run_operation(args, request, config.task_queue if config else TASK_QUEUE, _ends())
+
+
+def common_options(args: argparse.Namespace, cluster: str) -> dict[str, Any]:
+    """The part of the input that all changes of several members have."""
+    return {
+        "cluster": cluster,
+        "reason": args.reason,
+        "require_approval": args.require_approval,
+        "snapshot": args.snapshot,
+        "hash_check": args.hash_check,
+        "blocked_timeout_seconds": args.blocked_timeout,
+        "dry_run": args.dry_run,
+    }
+
+
+def _ends() -> Ends:
+    """Return how the ends of a replacement are told."""
+    from etcd_handoff.cli.render.changes import change_exit, replacement_lines
+    from etcd_handoff.membership_contract import ReplacementResult
+
+    there = "`etcd-handoff status` shows what is there, and the same command again goes on with what is left"
+    return Ends(
+        ReplacementResult,
+        replacement_lines,
+        change_exit,
+        cancelled=f"the replacement was cancelled; {there}",
+        terminated=f"the replacement was terminated; {there}",
+        timed_out=f"the replacement timed out; {there}",
+    )
+
+
+def _request(args: argparse.Namespace, cluster: str) -> ReplacementRequest:
+    """The checked input."""
+    from pydantic import ValidationError
+
+    from etcd_handoff.membership_contract import ReplacementRequest
+    from etcd_handoff.wire import describe
+
+    options = {"member": args.member, "name": args.name, "peer_urls": tuple(args.peer_url)}
+    try:
+        return ReplacementRequest.model_validate({**common_options(args, cluster), **options})
+    except ValidationError as error:
+        raise CommandError(EXIT_USAGE, "\n".join(describe(error))) from None

@@ -1,0 +1,85 @@
+"""What `status` reads from Temporal: open operations, how the last ones ended, the workers, the watcher."""
+# ruff: noqa: PLC0415
+# Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.cli.connections import connect_temporal
+from etcd_handoff.cli.errors import temporal_error
+from etcd_handoff.cli.find_operation import listed_operations, progress_of
+from etcd_handoff.cli.live_workers import live_workers
+from etcd_handoff.cli.past_operations import newest_first
+from etcd_handoff.cli.queue_places import place_of, queue_of
+from etcd_handoff.cli.watch import health_of
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from etcd_handoff.cli.find_operation import FoundOperation
+    from etcd_handoff.cli.render.operations import OpenOperation, TemporalParts
+    from etcd_handoff.operation.queue_state import ChangeQueueState
+
+LAST: Final = 5
+"""How many operations that have ended are shown."""
+
+
+async def read_temporal(cluster: str, task_queue: str) -> TemporalParts:
+    """All parts; the places in the queue are not known yet.
+
+    Raises:
+        CommandError: Temporal does not answer, or refuses.
+    """
+    import asyncio
+
+    from temporalio.service import RPCError
+
+    from etcd_handoff.cli.audit.fetch import trails
+    from etcd_handoff.cli.render.operations import TemporalParts
+
+    client = await connect_temporal()
+    try:
+        running, recent, workers, watcher = await asyncio.gather(
+            listed_operations(client, cluster, running=True),
+            listed_operations(client, cluster, limit=2 * LAST),
+            live_workers(client, task_queue),
+            health_of(client, cluster),
+        )
+        ended = [run for run in newest_first(recent) if not run.runs][:LAST]
+        shown = [run for run in newest_first(running) if not run.dry_run]
+        operations = await asyncio.gather(*(_open(client, run) for run in shown))
+        last = await trails(client, ended)
+    except RPCError as error:
+        raise temporal_error(error) from None
+    return TemporalParts(client, task_queue, tuple(operations), tuple(last), tuple(workers), watcher)
+
+
+async def _open(client: Client, run: FoundOperation) -> OpenOperation:
+    """An operation that runs, with its own word on where it stands."""
+    from etcd_handoff.cli.render.operations import OpenOperation
+    from etcd_handoff.cli.render.progress import remedy_lines
+
+    progress = await progress_of(run.handle(client))
+    return OpenOperation(
+        workflow_id=run.workflow_id,
+        operation=run.kind.noun,
+        member=run.member,
+        state=str(progress.state) if progress else run.state or "Running",
+        started=run.started,
+        doing=progress.doing if progress else "",
+        waiting_for=progress.waiting_for if progress else "",
+        next=tuple(remedy_lines(progress, run.workflow_id)) if progress else (),
+        chain_id=run.first_run_id,
+    )
+
+
+async def with_places(parts: TemporalParts, cluster_id: str) -> TemporalParts:
+    """The same with each operation's place in the queue of its etcd cluster."""
+    from dataclasses import replace
+
+    if not parts.operations or parts.client is None:
+        return parts
+    queue: ChangeQueueState | None = await queue_of(parts.client, cluster_id)
+    placed = (replace(operation, queue=place_of(queue, operation.chain_id)) for operation in parts.operations)
+    return replace(parts, operations=tuple(placed))

@@ -1,0 +1,193 @@
+"""The command that a node's own configuration names for its etcd process: one call of it, and what it answers.
+
+The command gets a verb as its last argument, and everything else as environment variables, whose values are checked.
+It answers by its exit status as a resource agent of OCF does, and in JSON. docs/member-hooks.md is the contract.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from etcd_handoff import command_run
+from etcd_handoff.errors import ADDRESS, HandoffError
+from etcd_handoff.wire import Message, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from etcd_handoff.command_run import Ended
+    from etcd_handoff.config_member import MemberProfile
+    from etcd_handoff.data_directory import Identity
+
+RUNS: Final = 0
+DOES_NOT_RUN: Final = 7
+"""Exit statuses (OCF Resource Agent API 1.1, "Exit status"); all others are errors."""
+JOIN_VARIABLES: Final = frozenset(
+    {"ETCD_NAME", "ETCD_INITIAL_CLUSTER", "ETCD_INITIAL_CLUSTER_STATE", "ETCD_INITIAL_ADVERTISE_PEER_URLS"}
+)
+SAFE_VALUE: Final = re.compile(r"[A-Za-z0-9.:/_,=\[\]%~+-]+")
+"""What ends in a file that a shell, systemd or a manifest reads may have none of their characters."""
+DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+INHERITED: Final = ("HOME", "LANG", "TMPDIR", "TZ")
+"""All that a command gets of the worker's environment, beside PATH: the rest may hold keys and passwords."""
+ERROR_LINES: Final = 3
+ERROR_CHARACTERS: Final = 300
+SECRET: Final = re.compile(r"(?i)([\w-]*(?:password|passwd|secret|token|api[_-]?key)[\w-]*\s*[=:]\s*|bearer\s+)\S+")
+SECRET_NAME: Final = re.compile(r"(?i)password|passwd|secret|token|key")
+
+
+class MemberProcessError(HandoffError):
+    """The command failed, or what it was asked for would not be right; the message says why and what to do."""
+
+
+class Member(NamedTuple):
+    """Of which member the process is.
+
+    Attributes:
+        cluster: Cluster profile.
+        name: The member's name.
+        peer_urls: Its peer URLs, as far as they are known.
+        identity: IDs of its cluster and itself; None for a member that is not added yet.
+    """
+
+    cluster: str
+    name: str
+    peer_urls: tuple[str, ...] = ()
+    identity: Identity | None = None
+
+
+class Answer(Message):
+    """What `status` writes, as JSON; unknown fields are ignored.
+
+    Attributes:
+        running: By the exit status, not by a field.
+        pid: Process ID.
+        version: Version of etcd.
+        data_dir: Its data directory.
+        member_id: Its member ID in hex, where the command can tell it.
+        cluster_id: Its cluster ID in hex, likewise.
+    """
+
+    running: bool = False
+    pid: Annotated[int, Field(ge=1)] | None = None
+    version: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z.+-]{0,40}$")] = ""
+    data_dir: Annotated[str, StringConstraints(pattern=r"^(/[^\p{Cc}]{0,4000})?$")] = ""
+    member_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{0,16}$")] = ""
+    cluster_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{0,16}$")] = ""
+
+
+class MemberCommand:
+    """The command, for one member.
+
+    Args:
+        profile: What the node's configuration says.
+        node: The node that this worker runs on.
+        member: Whose process it is to be.
+    """
+
+    def __init__(self, profile: MemberProfile, node: str, member: Member) -> None:
+        self._profile, self._node, self._member = profile, node, member
+
+    async def status(self) -> Answer:
+        """Whether it runs, or something will start it; changes nothing.
+
+        Raises:
+            MemberProcessError: That is not known.
+        """
+        ended = await self._run("status", self._profile.status_timeout_seconds)
+        if ended.status not in (RUNS, DOES_NOT_RUN):
+            raise MemberProcessError(self._failed("status", ended))
+        answer = self._answer(ended)
+        configured = self._profile.data_dir
+        if configured and answer.data_dir and Path(answer.data_dir) != configured:
+            msg = f"data_dir is {configured} in the configuration, and {answer.data_dir} by the command; correct one"
+            raise MemberProcessError(msg)
+        data_dir = answer.data_dir or str(configured or "")
+        return answer.model_copy(update={"running": ended.status == RUNS, "data_dir": data_dir})
+
+    async def do(self, verb: str, seconds: float, more: Mapping[str, str] | None = None) -> None:
+        """Carry out a verb that changes something.
+
+        Raises:
+            MemberProcessError: It did not end with status 0.
+        """
+        ended = await self._run(verb, seconds, more)
+        if ended.status != RUNS:
+            raise MemberProcessError(self._failed(verb, ended))
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    async def _run(self, verb: str, seconds: float, more: Mapping[str, str] | None = None) -> Ended:
+        ended = await command_run.run([*self._profile.command, verb], self._environment(more or {}), seconds)
+        if ended.timed_out:
+            raise MemberProcessError(self._failed(verb, ended, f"did not end within {seconds:g} s and was killed"))
+        return ended
+
+    def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
+        member, data_dir = self._member, self._profile.data_dir
+        ours = {
+            "HANDOFF_CLUSTER": member.cluster,
+            "HANDOFF_NODE": self._node,
+            "HANDOFF_MEMBER_NAME": _if_safe(member.name),
+            "HANDOFF_PEER_URLS": _if_safe(",".join(member.peer_urls)),
+            "HANDOFF_CLUSTER_ID": member.identity.cluster_id if member.identity else "",
+            "HANDOFF_MEMBER_ID": member.identity.member_id if member.identity else "",
+            "HANDOFF_DATA_DIR": str(data_dir or ""),
+        }
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        path = {"PATH": os.environ.get("PATH", DEFAULT_PATH)}
+        return {**path, **inherited, **self._profile.environment, **ours, **more}
+
+    def _answer(self, ended: Ended) -> Answer:
+        text = ended.output.strip()
+        if not text and ended.status == DOES_NOT_RUN:
+            return Answer()
+        if ended.too_much:
+            msg = f"`status` writes more than {command_run.MOST_OUTPUT} bytes; it is to write one JSON object"
+            raise MemberProcessError(msg)
+        try:
+            return Answer.model_validate_json(text)
+        except ValidationError as error:
+            said = "; ".join(describe(error))
+            msg = f"`status` ended with status {ended.status}, and its output is no answer: {said}"
+            raise MemberProcessError(self._clean(msg)) from None
+
+    def _failed(self, verb: str, ended: Ended, what: str = "") -> str:
+        how = f"was ended by signal {-ended.status}" if ended.status < 0 else f"ended with status {ended.status}"
+        lines = [line for line in ended.errors.splitlines() if line.strip()][-ERROR_LINES:]
+        return self._clean(f"`{verb}` {what or how}" + (f": {' | '.join(lines)}" if lines else ""))
+
+    def _clean(self, text: str) -> str:
+        """Without addresses, secrets and what does not print: it ends in a history."""
+        for name, value in self._profile.environment.items():
+            if SECRET_NAME.search(name) and value:
+                text = text.replace(value, "...")
+        text = ADDRESS.sub("...", SECRET.sub(r"\1...", "".join(c if c.isprintable() else " " for c in text)))
+        return text if len(text) <= ERROR_CHARACTERS else f"{text[: ERROR_CHARACTERS - 3]}..."
+
+
+def _if_safe(value: str) -> str:
+    """The value, or nothing: members that are there already may be called anything."""
+    return value if SAFE_VALUE.fullmatch(value) else ""
+
+
+def checked(join: Mapping[str, str]) -> Mapping[str, str]:
+    """The variables, if they are those that etcd joins with and their values are safe wherever they are written."""
+    for name, value in join.items():
+        if name not in JOIN_VARIABLES:
+            msg = f"{name} is none of the variables that a command gets"
+            raise MemberProcessError(msg)
+        if not SAFE_VALUE.fullmatch(value):
+            msg = (
+                f"{name} has a character that no file can hold safely; use letters, digits and . : / _ , = [ ] % ~ + -"
+            )
+            raise MemberProcessError(msg)
+    if lacking := JOIN_VARIABLES - join.keys():
+        msg = f"{', '.join(sorted(lacking))} lacking; nothing is started without"
+        raise MemberProcessError(msg)
+    return join

@@ -1,0 +1,191 @@
+"""The etcd process of this node: started, stopped, and its data put away, through the command of `member_command`.
+
+Every verb may come twice: a worker may be killed before it could tell that it had been carried out. So each begins with
+`status`, and ends with it: what the command says of its own success is not believed alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from etcd_handoff import data_directory, timing
+from etcd_handoff.data_directory import DataDirectoryError, Identity
+from etcd_handoff.member_command import MemberCommand, MemberProcessError, checked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from etcd_handoff.config_member import MemberProfile
+    from etcd_handoff.member_command import Answer, Member
+
+
+class Done(NamedTuple):
+    """What a verb has come to.
+
+    Attributes:
+        text: The same in words.
+        changed: Something was changed.
+    """
+
+    text: str
+    changed: bool = False
+
+
+class MemberProcess:
+    """The process of one member.
+
+    Args:
+        profile: What the node's configuration says.
+        node: The node that this worker runs on.
+        member: Whose process it is to be.
+    """
+
+    def __init__(self, profile: MemberProfile, node: str, member: Member) -> None:
+        self._profile, self._member = profile, member
+        self._command = MemberCommand(profile, node, member)
+
+    async def status(self) -> Answer:
+        """Whether it runs, or something will start it; changes nothing.
+
+        Raises:
+            MemberProcessError: That is not known.
+        """
+        return await self._command.status()
+
+    async def start(self, join: Mapping[str, str]) -> Done:
+        """It runs, on no data or its own.
+
+        Args:
+            join: What etcd is to be started with, by environment variable.
+
+        Raises:
+            MemberProcessError: It does not run, or other data lies there.
+        """
+        given = checked(join)
+        before = await self.status()
+        await self._require_own(
+            before, "is another member's: archive_member puts only this one's away; move it by hand"
+        )
+        if before.running:
+            return Done(f"ran already{_pid(before)}")
+        if await _is_open(before):
+            msg = f"`status` says 7, not running, while a process has the database in {before.data_dir} open: end it"
+            raise MemberProcessError(msg)
+        ends = time.monotonic() + self._profile.start_timeout_seconds
+        await self._command.do("start", self._profile.start_timeout_seconds, given)
+        after = await self._until("start", ends, running=True)
+        await asyncio.sleep(timing.STEPS.process_settles_seconds)
+        if not (await self.status()).running:
+            msg = "etcd ended right after its start; its log on the node says why"
+            raise MemberProcessError(msg)
+        return Done(f"started{_pid(after)}", changed=True)
+
+    async def stop(self) -> Done:
+        """It does not run, by the word of `status`.
+
+        Raises:
+            MemberProcessError: It runs, that is not known, or it is another member's.
+        """
+        before = await self.status()
+        if not before.running and not await _is_open(before):
+            return Done("did not run")
+        await self._require_own(before, "is another member's, and so is what runs: it is left alone")
+        ends = time.monotonic() + self._profile.stop_timeout_seconds
+        await self._command.do("stop", self._profile.stop_timeout_seconds)
+        await self._until("stop", ends, running=False)
+        return Done(f"stopped{_pid(before)}", changed=True)
+
+    async def archive(self) -> Done:
+        """Its data directory has another name, and nothing lies where etcd would look.
+
+        Raises:
+            MemberProcessError: It runs, that is not known, or it is another member's data.
+        """
+        before = await self.status()
+        if before.running or await _is_open(before):
+            msg = "etcd runs, or something will start it; stop it first"
+            raise MemberProcessError(msg)
+        if self._member.identity is None:
+            msg = "nobody's data is archived without the IDs that it must have"
+            raise MemberProcessError(msg)
+        data_dir = _data_dir(before)
+        old, new = await asyncio.to_thread(data_directory.archive_paths, data_dir, self._member.identity.member_id)
+        archived = await asyncio.to_thread(new.exists)
+        if await self._require_own(before, "is another member's: it is left where it is") is None:
+            return Done(f"{data_dir} holds no data" + (f"; {new} was archived before" if archived else ""))
+        if archived:
+            msg = f"{new} exists already, and {data_dir} holds data of the same member; move one of them by hand"
+            raise MemberProcessError(msg)
+        where = {"HANDOFF_ARCHIVE_FROM": str(old), "HANDOFF_ARCHIVE_TO": str(new)}
+        await self._command.do("archive", self._profile.stop_timeout_seconds, where)
+        if await self._whose(await self.status()) is not None:
+            msg = f"`archive` ended with status 0, and data still lies in {data_dir}; correct the command"
+            raise MemberProcessError(msg)
+        return Done(f"{old} is {new} now", changed=True)
+
+    async def whose(self, answer: Answer) -> str:
+        """Whose data lies there, in words; empty where etcd would begin afresh.
+
+        Raises:
+            MemberProcessError: That is not known.
+        """
+        found = await self._whose(answer)
+        return _in_words(found) if found else ""
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    async def _whose(self, answer: Answer) -> Identity | None:
+        try:
+            # A disk that hangs is not to stop the whole worker.
+            return await asyncio.to_thread(data_directory.identity, _data_dir(answer))
+        except DataDirectoryError as error:
+            if answer.member_id and answer.cluster_id:
+                return Identity(answer.cluster_id, answer.member_id)
+            msg = f"{error}; let this worker read it, or let the command's `status` give member_id and cluster_id"
+            raise MemberProcessError(msg) from None
+
+    async def _require_own(self, answer: Answer, otherwise: str) -> Identity | None:
+        """Whose data lies there: nobody's, or this member's."""
+        found = await self._whose(answer)
+        if found is not None and found != self._member.identity:
+            expected = self._member.identity
+            wanted = f", not of {expected.member_id} of cluster {expected.cluster_id}" if expected else ""
+            msg = f"{answer.data_dir} holds data of {_in_words(found)}{wanted}; it {otherwise}"
+            raise MemberProcessError(msg)
+        return found
+
+    async def _until(self, verb: str, ends: float, *, running: bool) -> Answer:
+        """What `status` says once it says so."""
+        while True:
+            answer = await self.status()
+            held = not running and not answer.running and await _is_open(answer)
+            if answer.running is running and not held:
+                return answer
+            if time.monotonic() >= ends:
+                says = "7, not running" if not answer.running else "0, running"
+                also = ", while a process has its database open" if held else ""
+                msg = f"`{verb}` ended with status 0, and `status` says {says}{also}, until its time was up"
+                raise MemberProcessError(msg)
+            await asyncio.sleep(timing.STEPS.process_pause_seconds)
+
+
+def _data_dir(answer: Answer) -> Path:
+    if not answer.data_dir:
+        msg = "the data directory is not known; give data_dir in the member table, or let `status` tell it"
+        raise MemberProcessError(msg)
+    return Path(answer.data_dir)
+
+
+def _in_words(found: Identity) -> str:
+    return f"member {found.member_id} of cluster {found.cluster_id}"
+
+
+async def _is_open(answer: Answer) -> bool:
+    return bool(answer.data_dir) and await asyncio.to_thread(data_directory.is_open, Path(answer.data_dir))
+
+
+def _pid(answer: Answer) -> str:
+    return f", process {answer.pid}" if answer.pid else ""

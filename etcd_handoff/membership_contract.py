@@ -1,0 +1,189 @@
+"""What users and other programs see of the operations that consist of additions and removals: requests and results.
+
+What they have in common with all operations is in `etcd_handoff.contract`.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from pydantic import Field, field_validator
+
+from etcd_handoff.contract import (
+    AdditionRequest,
+    CheckedRequest,
+    KnownOutcome,
+    OperationResult,
+    RemovalRequest,
+)
+from etcd_handoff.wire import MemberName, Message, NewMemberName, PeerUrl, Request
+
+MOST_MEMBERS: Final = 15
+"""Far more than etcd's people advise: seven."""
+MOST_URLS: Final = 16
+LONGEST_SUBJECT: Final = 100
+"""Characters of a list of names."""
+
+
+class ReplacementRequest(CheckedRequest):
+    """Input of the workflow `ReplaceMember`.
+
+    Attributes:
+        member: Name of the member that leaves, or its ID in hex.
+        name: Name of the member that takes its place; it is to be started with this name.
+        peer_urls: All peer URLs of that member.
+    """
+
+    workflow_type = "ReplaceMember"
+    noun = "replacement"
+    of_parts = True
+
+    member: MemberName
+    name: NewMemberName
+    peer_urls: tuple[PeerUrl, ...] = Field(min_length=1, max_length=MOST_URLS)
+
+    @property
+    def subject(self) -> str:
+        """The member that leaves, as it was asked for."""
+        return self.member
+
+    @property
+    def summary(self) -> str:
+        """One line on what it is for."""
+        return f"Replace member {self.member} of etcd cluster {self.cluster} by {self.name}"
+
+    @property
+    def start_id(self) -> str:
+        """The workflow ID of the replacement (contract), or of its dry run."""
+        return f"{'etcd-plan-replace' if self.dry_run else 'etcd-replace'}/{self.cluster}/{self.member}"
+
+
+class WantedMember(Request):
+    """A member of a membership that is applied.
+
+    Attributes:
+        name: Its name.
+        peer_urls: All its peer URLs.
+    """
+
+    name: NewMemberName
+    peer_urls: tuple[PeerUrl, ...] = Field(min_length=1, max_length=MOST_URLS)
+
+
+class MembershipRequest(CheckedRequest):
+    """Input of the workflow `ApplyMembership`.
+
+    Attributes:
+        members: All members that the cluster is to have, and no others.
+    """
+
+    workflow_type = "ApplyMembership"
+    noun = "membership change"
+    of_parts = True
+
+    members: tuple[WantedMember, ...] = Field(min_length=1, max_length=MOST_MEMBERS)
+
+    @field_validator("members")
+    @classmethod
+    def _distinct(cls, members: tuple[WantedMember, ...]) -> tuple[WantedMember, ...]:
+        told = [*(member.name for member in members), *(url for member in members for url in member.peer_urls)]
+        if twice := [each for each in dict.fromkeys(told) if told.count(each) > 1]:
+            msg = f"{', '.join(twice)} stands there twice; give each name and peer URL once"
+            raise ValueError(msg)
+        return members
+
+    @property
+    def subject(self) -> str:
+        """The names of the members that are wanted."""
+        names = ", ".join(member.name for member in self.members)
+        return names if len(names) <= LONGEST_SUBJECT else f"{names[: LONGEST_SUBJECT - 3]}..."
+
+    @property
+    def summary(self) -> str:
+        """One line on what it is for."""
+        return f"Let etcd cluster {self.cluster} have the members {self.subject}"
+
+    @property
+    def start_id(self) -> str:
+        """The workflow ID of the change (contract), or of its dry run: one at a time for each cluster."""
+        return f"{'etcd-plan-apply' if self.dry_run else 'etcd-apply'}/{self.cluster}"
+
+
+OPERATIONS: Final = (RemovalRequest, AdditionRequest, ReplacementRequest, MembershipRequest)
+"""All that takes a turn to change a cluster."""
+
+
+class PartResult(Message):
+    """An addition or a removal that has ended well, as a part of something larger.
+
+    Attributes:
+        kind: `add` or `remove`.
+        member_id: The member's ID.
+        member_name: Its name.
+        outcome: How it ended.
+        status_recorded: True when its EtcdMember says what is true.
+        status_note: Why it does not.
+        writes_acknowledged: As in the result of a removal.
+    """
+
+    kind: Literal["add", "remove"]
+    member_id: str
+    member_name: str
+    outcome: KnownOutcome
+    status_recorded: bool = False
+    status_note: str = ""
+    writes_acknowledged: bool | None = None
+
+
+class PartsResult(OperationResult):
+    """What the result of an operation has that consists of parts.
+
+    Attributes:
+        parts: Additions and removals that have ended, in order.
+        was_leader: True when a member that left led at any look.
+        writes_acknowledged: Whether a write was committed after the last removal; None when that was not tried.
+        snapshot: Where a requested snapshot was stored: node and file.
+        warnings: What people should know about the membership.
+    """
+
+    parts: tuple[PartResult, ...] = ()
+    was_leader: bool = False
+    writes_acknowledged: bool | None = None
+    snapshot: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+class ReplacementResult(PartsResult):
+    """Result of the workflow `ReplaceMember` (contract): `replaced` or `already-replaced`.
+
+    `member_id`, `member_name` and `peer_urls` are those of the member that has left.
+
+    Attributes:
+        new_member_id: ID of the member that took its place; empty for a dry run before it was added.
+        new_member_name: Its name.
+        new_peer_urls: Its peer URLs.
+    """
+
+    new_member_id: str = ""
+    new_member_name: str = ""
+    new_peer_urls: tuple[str, ...] = ()
+
+
+class ListedMember(Message):
+    """A member at the end of a change of the membership: its ID, name and peer URLs."""
+
+    id: str
+    name: str
+    peer_urls: tuple[str, ...] = ()
+
+
+class MembershipResult(PartsResult):
+    """Result of the workflow `ApplyMembership` (contract): `applied` or `already-applied`.
+
+    `member_id` and `peer_urls` are empty, and `member_name` has the names that were wanted.
+
+    Attributes:
+        members: All members, as they were seen last.
+    """
+
+    members: tuple[ListedMember, ...] = ()

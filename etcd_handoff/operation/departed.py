@@ -1,0 +1,36 @@
+"""Whether the etcd of a member that is out still runs, as the worker on its own node sees it. Pure.
+
+It is told in `next_steps`. That is a help and no part of the removal: it comes after the record, takes a second at
+most, and only where k0s runs the node, which goes on when its member is out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etcd_handoff.activity_io import SeeDepartedInput, SeeDepartedResult
+from etcd_handoff.merged_view import node_of
+from etcd_handoff.operation import recording
+from etcd_handoff.operation.commands import SeeDeparted
+from etcd_handoff.operation.phases import EndPhase
+from etcd_handoff.operation.state import Decided
+
+if TYPE_CHECKING:
+    from etcd_handoff.operation.state import OperationState
+
+
+def decide(state: OperationState) -> Decided | OperationState:
+    """Ask the worker on the member's node, if it took part in the last look at that member."""
+    state, traits = state.at_end(phase=EndPhase.TELL), state.traits
+    if traits is None or not state.absent or not recording.next_steps(state):
+        return state
+    node = node_of(state.target.member_name, traits.nodes)
+    if node not in state.far_nodes:
+        return state
+    ask = SeeDepartedInput(cluster=state.request.cluster)
+    return Decided(state, SeeDeparted(ask=ask, node=node, summary=f"does the etcd of {state.label} still run?"))
+
+
+def seen(state: OperationState, result: SeeDepartedResult | None) -> OperationState:
+    """The state once it is known; without a result it stays unknown."""
+    return state.at_end(runs_on=result.runs) if result is not None else state

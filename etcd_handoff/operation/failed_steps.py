@@ -1,0 +1,47 @@
+"""What follows when an activity has failed in all its attempts. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etcd_handoff.operation import failures, identity, leave, member_process, proposal, recording, texts, withdrawal
+from etcd_handoff.operation.commands import Activity, FindResource, Observe, ReadLeave, RequestLeave, WriteStatus
+from etcd_handoff.operation.member_process import PreflightMember, StartMember
+from etcd_handoff.operation.withdrawal import TakeLearnerOut
+
+if TYPE_CHECKING:
+    from etcd_handoff.operation.commands import Effect, StepFailure
+    from etcd_handoff.operation.state import OperationState
+
+
+def after(state: OperationState, command: Effect, failure: StepFailure, now: float) -> OperationState:
+    """The state after an activity has failed in all its attempts."""
+    match command:
+        case WriteStatus():
+            return recording.not_written(state, failure, now)
+        case PreflightMember() | StartMember():
+            return member_process.failed(state, command, failure, now)
+        case TakeLearnerOut():
+            return withdrawal.failed(state)
+    return _waited_for(state, command, failure, now)
+
+
+def _waited_for(state: OperationState, command: Effect, failure: StepFailure, now: float) -> OperationState:
+    """The state after such a failure of anything else: it is waited for like all that may pass by itself."""
+    if isinstance(command, Observe):
+        state = state.changed(view=None)  # what was seen before is no word on what is true now
+    if isinstance(command, Activity) and command.proposes:
+        state = proposal.failed(state, failure, now)
+    waits = state.ending is None
+    if isinstance(command, ReadLeave | RequestLeave):
+        state, waits = leave.failed(state)
+    if not waits:
+        return state
+    # It was allowed to write the order, so it will be allowed to read it again.
+    kind = "" if isinstance(command, ReadLeave) else failure.kind
+    if final := failures.failed_step(kind, failure.text, pinned=state.pinned is not None):
+        return state.failing(final)
+    blocked = texts.step_fails(failure.step, failure.text)
+    if state.request.dry_run and isinstance(command, FindResource):
+        return state.failing(failures.blocked_too_long(blocked, identity.DRY_RUN_SECONDS))
+    return state.blocked_by(blocked)

@@ -1,0 +1,77 @@
+"""What an operation that continues as a new run hands on, in JSON."""
+
+from __future__ import annotations
+
+from etcd_handoff.activity_io import Target, WorkerInfo
+from etcd_handoff.contract import Approval, Pause, Step
+from etcd_handoff.doubts import Binding
+from etcd_handoff.operation.phases import Joining
+from etcd_handoff.operation.whole import Whole
+from etcd_handoff.wire import Message
+
+
+class HandedOn(Message):
+    """The part of an operation's state that no run can find out by itself. Times are workflow time, in seconds.
+
+    Attributes:
+        run_id: The run that this is the state of. Temporal's own continuations (cron, a retry policy, a Schedule) show
+            what was handed on to a run that follows another one: that run starts afresh.
+        blocked_seconds_left: What is left of `blocked_timeout_seconds`.
+        began: When the removal began, ISO 8601 in UTC.
+        traits: What the worker that took the removal up knows.
+        pinned: The member that leaves.
+        binding: The cluster that is meant, and how far it has been seen.
+        steps: First and last activities that have ended.
+        steps_left_out: How many between them are left out.
+        pauses: How many pauses in a row have ended without a `recheck`.
+        avoid: Transferees that were tried since the last pause and did not take over.
+        steps_since_pause: How many changes were tried since the last pause.
+        was_leader: The member led at any look.
+        approval: Who let it go on.
+        paused: Who has paused it; None when nobody has.
+        gates_passed_at: When what was asked for beforehand was done; None when it is not.
+        snapshot: Where the snapshot lies.
+        pending_since: When the last attempt ended that may have proposed the removal; None when nothing can be pending.
+        absent: An undoubted list has been seen without the member: it is out for good.
+        writes_acknowledged: Whether a write was committed after the removal; None when that was not tried.
+        recording_seconds: How long the status has been tried to be recorded.
+        turn_request: Number of the last request to the queue; 0 when it has made none.
+        wants_turn: That request wanted a turn.
+        holds_turn: It has the turn.
+        far_nodes: Nodes whose members only their own workers reach, as far as that has been seen.
+        leave_asked: k0s has been asked for the removal.
+        leave_stored: The API server has confirmed that.
+        cancel_requested: Somebody has cancelled it past the point of no return.
+        joining: How far the member has come that joins.
+        whole: What it is a part of; None for a removal or an addition that somebody has asked for.
+    """
+
+    run_id: str
+    blocked_seconds_left: float
+    began: str = ""
+    traits: WorkerInfo | None = None
+    pinned: Target | None = None
+    binding: Binding = Binding()
+    steps: tuple[Step, ...] = ()
+    steps_left_out: int = 0
+    pauses: int = 0
+    avoid: tuple[str, ...] = ()
+    steps_since_pause: int = 0
+    was_leader: bool = False
+    approval: Approval | None = None
+    paused: Pause | None = None
+    gates_passed_at: float | None = None
+    snapshot: str = ""
+    pending_since: float | None = None
+    absent: bool = False
+    writes_acknowledged: bool | None = None
+    recording_seconds: float = 0.0
+    turn_request: int = 0
+    wants_turn: bool = False
+    holds_turn: bool = False
+    far_nodes: tuple[str, ...] = ()
+    leave_asked: bool = False
+    leave_stored: bool = False
+    cancel_requested: bool = False
+    joining: Joining = Joining()
+    whole: Whole | None = None

@@ -1,0 +1,144 @@
+"""The learner of an addition: which one is meant, how far it has come, and the step that waits for it. Pure.
+
+What is waited for is one of three: a start, an answer, or the log. A learner that only has to catch up, and does,
+blocks nothing; one that has made no progress for `progress_timeout_seconds` is a reason of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.activity_io import AdditionInput, AwaitSyncInput
+from etcd_handoff.contract import AdditionRequest, HandoffState
+from etcd_handoff.operation import join, observation
+from etcd_handoff.operation.commands import Activity
+from etcd_handoff.operation.state import Decided
+from etcd_handoff.planning import CAUGHT_UP_ENTRIES, Blocked, MemberPresent, Reason, plan
+
+if TYPE_CHECKING:
+    from etcd_handoff.cluster_view import MemberView
+    from etcd_handoff.operation.state import OperationState
+
+WAITS: Final = frozenset(
+    {Reason.LEARNER_NOT_STARTED, Reason.LEARNER_UNREACHABLE, Reason.LEARNER_LAGS, Reason.LEARNER_STALLS}
+)
+"""Reasons that the learner itself can end."""
+CONFIRM_SECONDS: Final = 5.0
+"""How long a learner that was in sync in one look may take to be so in two."""
+
+
+class AwaitSync(Activity):
+    """Wait until the learner is in sync, or until something else is true of it; the result is a `StepResult`."""
+
+    ask: AwaitSyncInput
+
+
+def request_of(state: OperationState) -> AdditionRequest:
+    """What was asked for.
+
+    Raises:
+        TypeError: It is no addition.
+    """
+    if not isinstance(state.request, AdditionRequest):
+        msg = f"{state.request} asks for no addition"
+        raise TypeError(msg)
+    return state.request
+
+
+def wanted(state: OperationState, cluster_id: str) -> MemberPresent:
+    """The member that is to be there, for the planner."""
+    request, seen = request_of(state), state.binding
+    return MemberPresent(cluster_id, request.name, request.peer_urls, seen.term, seen.raft_index)
+
+
+def ask(state: OperationState) -> AdditionInput:
+    """What the activities of an addition are told."""
+    goal = wanted(state, state.target.cluster_id)
+    return AdditionInput(
+        **dict(observation.change_input(state)),
+        name=goal.name,
+        peer_urls=goal.peer_urls,
+        learner_id=state.target.member_id,
+    )
+
+
+def member_of(state: OperationState) -> MemberView | None:
+    """The member that joins, as it was seen last."""
+    member_id = state.pinned.member_id if state.pinned else ""
+    return state.view.member(member_id) if state.view is not None and member_id else None
+
+
+def noted(state: OperationState) -> OperationState:
+    """The state with how far the learner has come: it has started, or knows of a later entry."""
+    member, known = member_of(state), state.joining
+    if member is None:
+        return state
+    mark = 1 + member.raft_index if member.name else 0
+    if known.mark_at is not None and mark <= known.mark:
+        return state
+    return state.with_joining(mark=mark, mark_at=state.since)
+
+
+def waits(state: OperationState, decision: Blocked) -> OperationState:
+    """It waits for this, with what to start the member with, or as one that makes no progress."""
+    state = noted(state)
+    if decision.reason not in WAITS:
+        return state.blocked_by(decision)
+    if settings := join.configuration(state):
+        state = state.with_joining(settings=settings)
+        decision = Blocked(decision.reason, decision.seen, join.in_words(settings))
+    stalls = _idle_seconds(state) >= request_of(state).progress_timeout_seconds
+    progresses = decision.reason is Reason.LEARNER_LAGS and not stalls
+    return state.blocked_by(_stalls(state, decision) if stalls else decision).with_joining(progresses=progresses)
+
+
+def pause(state: OperationState, blocked: Blocked, most_seconds: float) -> AwaitSync | None:
+    """The step that waits for the learner in place of a timer; None where that would be of no use.
+
+    Where no worker reaches all members, the whole cluster has to be looked at each time.
+    """
+    view = state.view
+    if blocked.reason not in WAITS or view is None or view.merged or member_of(state) is None:
+        return None
+    decision = plan(view, wanted(state, state.target.cluster_id))
+    seconds = most_seconds
+    if blocked.reason is not Reason.LEARNER_STALLS:  # which is to be told in time
+        left = request_of(state).progress_timeout_seconds - _idle_seconds(state)
+        seconds = min(most_seconds, max(left, 0.1))
+    given = AwaitSyncInput(
+        **dict(ask(state)),
+        waits_for=decision.reason if isinstance(decision, Blocked) else "",
+        seconds=seconds,
+        listed=tuple(m.id for m in view.members),
+    )
+    return AwaitSync(ask=given, summary=f"{state.handoff_state}: {blocked.reason}", resumable=True)
+
+
+def confirm(state: OperationState) -> Decided:
+    """Make sure that the learner is in sync in two looks, by its own word."""
+    member, view = member_of(state), state.view
+    furthest = max((m.raft_index for m in view.healthy_voters), default=0) if view else 0
+    given = AwaitSyncInput(
+        **dict(ask(state)),
+        seconds=CONFIRM_SECONDS,
+        listed=tuple(m.id for m in view.members) if view else (),
+        own_index=max(0, furthest - CAUGHT_UP_ENTRIES),
+    )
+    doing = f"making sure that {state.label} is in sync"
+    node = member.through_node if member else ""
+    return Decided(state.showing(HandoffState.SYNCING, doing), AwaitSync(ask=given, node=node, summary=doing))
+
+
+def _idle_seconds(state: OperationState) -> float:
+    """Since when the learner has made no progress."""
+    since = state.joining.mark_at
+    return 0.0 if since is None else state.since - since
+
+
+def _stalls(state: OperationState, decision: Blocked) -> Blocked:
+    limit = request_of(state).progress_timeout_seconds
+    return Blocked(
+        Reason.LEARNER_STALLS,
+        f"no progress for more than {limit:g} s (progress_timeout_seconds): {decision.reason}, {decision.seen}",
+        decision.unblocks,
+    )

@@ -1,0 +1,241 @@
+"""The etcd process of a member that joins or has left, where its node's configuration names a command for it. Pure.
+
+Whether it does, only the worker of that node knows, so that one is asked. Where it does not, or where no worker runs on
+that node, a person starts and stops etcd, and the operation waits for that.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.contract import FailureType
+from etcd_handoff.merged_view import node_of
+from etcd_handoff.operation.commands import Activity
+from etcd_handoff.operation.phases import NodeProcess
+from etcd_handoff.operation.state import Decided
+from etcd_handoff.planning import Blocked, Reason
+from etcd_handoff.process_io import PreflightInput, ProcessInput, StartInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from etcd_handoff.activity_io import Target
+    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.operation.commands import StepFailure
+    from etcd_handoff.operation.state import OperationState
+    from etcd_handoff.process_io import NodeFacts, ProcessResult
+
+READY_SECONDS: Final = 60.0
+"""How long it counts that a node was found ready."""
+ASK_AGAIN_SECONDS: Final = 10.0
+"""How long a node without a worker is not asked again: each question costs two seconds."""
+START_AGAIN_SECONDS: Final = 2.0
+"""How long a start is given before it is made sure that etcd still runs."""
+LOG_BYTES: Final = 128 << 20
+"""Beside its database a member preallocates two files of its log (etcd `server/storage/wal/wal.go`,
+SegmentSizeBytes)."""
+WITHOUT: Final = frozenset({FailureType.UNKNOWN_CLUSTER, "NotFoundError"})
+"""A worker that does not know the profile, or is older than these activities (Temporal's type of that failure)."""
+VERSION: Final = re.compile(r"(\d+)\.(\d+)\..*")
+
+
+class PreflightMember(Activity):
+    """Look at the node of a member that is to be added; the result is a `ProcessResult`."""
+
+    ask: PreflightInput
+
+
+class StartMember(Activity):
+    """Start the etcd process of a learner that was added; the result is a `ProcessResult`."""
+
+    ask: StartInput
+
+
+class StopMember(Activity):
+    """Stop the etcd process of a member that is out; the result is a `ProcessResult`."""
+
+    ask: ProcessInput
+
+
+class ArchiveMember(Activity):
+    """Put the data directory of a member away that is out; the result is a `ProcessResult`."""
+
+    ask: ProcessInput
+
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+
+def before_adding(state: OperationState, now: float) -> Decided | None:
+    """A look at the node, if one is due; None when nothing is known there that keeps etcd from joining."""
+    process = state.joining.process
+    asked = process.asked_at is not None and now - process.asked_at <= READY_SECONDS
+    if process.command is False or asked:
+        return None
+    target, node = state.target, _node(state)
+    doing = f"looking at {node}, where {state.label} is to run"
+    ask = PreflightInput(
+        cluster=state.request.cluster, cluster_id=target.cluster_id, name=target.member_name, peer_urls=target.peer_urls
+    )
+    return Decided(_doing(state, doing), PreflightMember(ask=ask, node=node, summary=doing))
+
+
+def starting(state: OperationState, settings: Mapping[str, str]) -> Decided | None:
+    """Start the learner, or make sure that it still runs; None where a person does, or when that was just done.
+
+    Args:
+        state: The state; the learner has been added and has not started.
+        settings: What etcd is to be started with.
+    """
+    process = state.joining.process
+    rest = ASK_AGAIN_SECONDS if process.command is None else START_AGAIN_SECONDS if process.starts is not None else 0.0
+    rested = process.asked_at is None or state.since - process.asked_at >= rest
+    if process.command is False or not rested:
+        return None
+    doing, node = f"starting the etcd of {state.label} on {_node(state)}", _node(state)
+    ask = StartInput(
+        **dict(_ask(state.request.cluster, state.target)), peer_urls=state.target.peer_urls, join=dict(settings)
+    )
+    return Decided(_doing(state, doing), StartMember(ask=ask, node=node, summary=doing))
+
+
+def stop(state: OperationState, member: Target) -> StopMember | None:
+    """Stop the process of a member that an undoubted list has been seen without; None where nobody knows its node."""
+    if not member.member_name:
+        return None
+    node = _node(state, member.member_name)
+    summary = f"stop the etcd of {member.member_name} on {node}"
+    return StopMember(ask=_ask(state.request.cluster, member), node=node, summary=summary)
+
+
+def archive(state: OperationState, member: Target) -> ArchiveMember | None:
+    """Put the data directory of such a member away, once its process has stopped; None where nobody knows its node."""
+    if not member.member_name:
+        return None
+    node = _node(state, member.member_name)
+    summary = f"put the data of {member.member_name} on {node} away"
+    return ArchiveMember(ask=_ask(state.request.cluster, member), node=node, summary=summary)
+
+
+# --- what they come to ------------------------------------------------------------------------------------------------
+
+
+def applied(
+    state: OperationState, command: PreflightMember | StartMember, report: ProcessResult, now: float
+) -> OperationState:
+    """The state after a node has been looked at, or the learner's process has been started there."""
+    state = state.with_joining(process=NodeProcess(command=report.command, asked_at=now))
+    if not report.command:
+        return state
+    if isinstance(command, PreflightMember):
+        state = state.with_step(report.step)
+        why = (report.error,) if report.facts is None else tuple(_obstacles(report.facts, command.node, state.view))
+        return _not_ready(state, command, "; ".join(why)) if any(why) else state
+    told = any(step.name == report.step.name for step in state.steps)
+    if report.changed or report.error or not told:  # that it still runs is told once
+        state = state.with_step(report.step, instead_of_last=bool(report.error))
+    return _tried(state, report.error)
+
+
+def failed(
+    state: OperationState, command: PreflightMember | StartMember, failure: StepFailure, now: float
+) -> OperationState:
+    """The state after no worker of the node has answered: without one it is a person's to start etcd."""
+    known = state.joining.process.command
+    state = state.with_joining(process=NodeProcess(command=known, asked_at=now))
+    if not known and (not failure.taken or failure.kind in WITHOUT):
+        return state
+    text = f"{failure.step} fails: {failure.text}"
+    if isinstance(command, PreflightMember):
+        return _not_ready(state, command, text)
+    return _tried(state, text)
+
+
+def told(state: OperationState) -> OperationState:
+    """The state that waits for the start, with what has come of it on the node."""
+    process, blocked = state.joining.process, state.blocked
+    if blocked is None or blocked.reason is not Reason.LEARNER_NOT_STARTED or process.starts is None:
+        return state
+    node = _node(state)
+    if process.starts:
+        seen, unblocks = (
+            f"etcd runs on {node} and has not joined yet",
+            f"it joins; its log on {node} says what keeps it",
+        )
+    else:
+        seen = f"etcd could not be started on {node}: {process.error}"
+        unblocks = f"that is mended, and it is tried again; or {blocked.unblocks}"
+    return state.changed(blocked=Blocked(blocked.reason, f"{blocked.seen}; {seen}", unblocks))
+
+
+def _not_ready(state: OperationState, command: PreflightMember, why: str) -> OperationState:
+    state = state.with_joining(process=NodeProcess(command=state.joining.process.command))
+    return state.blocked_by(
+        Blocked(
+            Reason.NODE_NOT_READY,
+            f"{state.label} cannot run on {command.node} as it is: {why}",
+            "that is mended on the node; nothing has been changed so far",
+        )
+    )
+
+
+def _tried(state: OperationState, error: str) -> OperationState:
+    known = state.joining.process.model_copy(update={"command": True, "starts": not error, "error": error})
+    return state.with_joining(process=known)
+
+
+# --- what a node must be like -----------------------------------------------------------------------------------------
+
+
+def _obstacles(facts: NodeFacts, node: str, view: ClusterView | None) -> Iterator[str]:
+    """What keeps a member from running on a node, one sentence each."""
+    if facts.running:
+        yield f"etcd runs there already, or something will start it: stop it on {node}"
+    if facts.data_of:
+        yield f"{facts.data_dir} holds data of {facts.data_of}: move it away, a new member needs an empty one"
+    for port in facts.busy_ports:
+        yield f"port {port} is in use: end what has it, or correct the peer URL or client_port"
+    members = view.members if view else ()
+    yield from _wrong_version(facts.version, [m.version for m in members if m.version])
+    needed = max((m.db_size_bytes for m in members), default=0) + LOG_BYTES
+    if facts.free_bytes < needed:
+        have, need = facts.free_bytes >> 20, -(-needed >> 20)
+        yield f"{facts.data_dir} has {have} MiB free, and the database and its log need {need} MiB: make room"
+
+
+def _wrong_version(version: str, others: list[str]) -> Iterator[str]:
+    """Why a binary cannot join.
+
+    The version of a cluster is that of its oldest member; a binary below it ends at once (etcd
+    `server/etcdserver/api/membership/cluster.go`, mustDetectDowngrade), and upgrades go one minor version at a time.
+    """
+    own, cluster = _minor(version), min(filter(None, map(_minor, others)), default=None)
+    if own is None or cluster is None:
+        return
+    (major, minor), (its_major, its_minor) = own, cluster
+    if major != its_major or not its_minor <= minor <= its_minor + 1:
+        yield (
+            f"its etcd is {version}, and the cluster's version is {its_major}.{its_minor}: install one of that minor"
+            " version, or of the next"
+        )
+
+
+def _minor(version: str) -> tuple[int, int] | None:
+    found = VERSION.fullmatch(version)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def _doing(state: OperationState, doing: str) -> OperationState:
+    """Lists show the state as it was: a run that began before nodes were asked has published no other one."""
+    return state.changed(doing=doing, waiting_for="")
+
+
+def _ask(cluster: str, member: Target) -> ProcessInput:
+    return ProcessInput(
+        cluster=cluster, cluster_id=member.cluster_id, member_id=member.member_id, name=member.member_name
+    )
+
+
+def _node(state: OperationState, name: str = "") -> str:
+    return node_of(name or state.target.member_name, state.traits.nodes if state.traits else {})

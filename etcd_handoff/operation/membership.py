@@ -1,0 +1,249 @@
+"""A change of several members as an operation: its steps are additions and removals, each an operation of its own.
+
+Before the first part, and after each, the cluster is looked at and the next part is decided anew
+(`etcd_handoff.planning.membership`). So a second start after a stop goes on where the first one stopped.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff import doubts
+from etcd_handoff.activity_io import Target, UpdateStatusResult
+from etcd_handoff.cluster_view import MemberView
+from etcd_handoff.contract import FailureType, HandoffState, Outcome
+from etcd_handoff.membership_contract import (
+    ListedMember,
+    MembershipRequest,
+    MembershipResult,
+    ReplacementRequest,
+    ReplacementResult,
+)
+from etcd_handoff.operation import change_words, identity, parts, recording, replaced
+from etcd_handoff.operation.commands import Finish
+from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.whole import Part
+from etcd_handoff.planning import Blocked, Done, Joiner, MembersChanged, Refused, StartAddition, StartRemoval, plan
+from etcd_handoff.planning.outline import outline, warnings
+
+if TYPE_CHECKING:
+    from etcd_handoff.activity_io import StepResult
+    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.contract import OperationResult
+    from etcd_handoff.operation.commands import Activity
+    from etcd_handoff.operation.state import OperationState
+    from etcd_handoff.planning import Decision
+
+REFUSAL: Final = FailureType.CHANGE_REFUSED
+"""Type of the failure for what will never be safe."""
+
+
+def resolve(state: OperationState, view: ClusterView) -> Decided | OperationState | Blocked | Refused | None:
+    """Pin the cluster and the members that leave, once; None when that is done."""
+    if state.pinned is not None:
+        return None
+    if isinstance(state.request, ReplacementRequest):
+        found = replaced.find(state, state.request, view)
+        return pinned(state, view, found) if isinstance(found, Target) else found
+    if doubt := identity.doubt(state, view, doubts.silent_outsiders(view)):
+        return doubt
+    return pinned(state, view, identity.pinned_as(view, "", state.request.subject, ()))
+
+
+def pinned(state: OperationState, view: ClusterView, target: Target) -> OperationState:
+    """The change is about this from now on; who leaves is not asked again."""
+    if isinstance(state.request, MembershipRequest):
+        nobody = MembersChanged(view.cluster_id, _joins(state), exact=True)
+        wanted = [nobody.member_in(view, joiner) for joiner in nobody.joins]
+        leaves = tuple(identity.pinned(view, m) for m in view.members if m not in wanted)
+    else:
+        leaves = (target,) if target.member_id else ()
+    whole = parts.whole_of(state).changed(pinned=target, leaves=leaves)
+    return identity.pin(state.changed(whole=whole), view, target)
+
+
+def goal(state: OperationState) -> MembersChanged:
+    """What is wanted, for the planner."""
+    whole, traits = parts.whole_of(state), state.traits
+    target = whole.pinned or state.target
+    return MembersChanged(
+        target.cluster_id,
+        _joins(state),
+        tuple(target.member_id for target in whole.leaves),
+        exact=isinstance(whole.request, MembershipRequest),
+        min_voters=traits.min_voters if traits else 1,
+        begun=whole.begun,
+        seen_term=state.binding.term,
+        seen_index=state.binding.raft_index,
+    )
+
+
+def blocked(state: OperationState, decision: Blocked) -> OperationState:
+    """No part may begin now."""
+    return state.blocked_by(decision)
+
+
+def decide(state: OperationState, step: object, now: float) -> Decided | OperationState:  # noqa: ARG001  # a part begins
+    """The part that the planner has answered with begins."""
+    whole, view = parts.whole_of(state), state.view
+    ahead = len(outline(view, goal(state)).stages) if view else 0
+    number = len(whole.ended) + 1
+    of = max(number, len(whole.ended) + ahead)
+    if isinstance(step, StartAddition):
+        return parts.begun(state, Part(kind="add", name=step.name, peer_urls=step.peer_urls, number=number, of=of))
+    if isinstance(step, StartRemoval):
+        leaves = next(target for target in whole.leaves if target.member_id == step.member_id)
+        return parts.begun(state, Part(kind="remove", leaves=_led(state, leaves), number=number, of=of))
+    msg = f"{step} is no part of a larger change"
+    raise TypeError(msg)
+
+
+def reconsidered(state: OperationState, view: ClusterView, *, waits: bool) -> OperationState | None:
+    """The state when another part has to come before the one that runs; None when none has.
+
+    Args:
+        state: The state.
+        view: What was seen last.
+        waits: The part cannot go on now. Else it does, unless it is the removal of a member that works again: another
+            one joins before such a member leaves.
+    """
+    whole = state.whole
+    # A member that has its vote is seen to work and recorded first: nobody would come back to it.
+    if whole is None or whole.part is None or state.change_pending or state.joining.has_vote:
+        return None
+    part, decision = whole.part, plan(view, goal(state))
+    if isinstance(decision, StartAddition):
+        other = (decision.name, decision.peer_urls) != (part.name, part.peer_urls) and (waits or part.kind == "remove")
+    elif not waits:
+        return None
+    elif isinstance(decision, StartRemoval):
+        other = part.leaves is None or part.leaves.member_id != decision.member_id
+    else:
+        return None
+    return parts.left(state) if other else None
+
+
+def is_complete(state: OperationState) -> bool:
+    """Whether nothing is left of a larger change that could be cancelled."""
+    if state.whole is None or state.whole.part is not None or state.pinned is None or state.view is None:
+        return False
+    return isinstance(plan(state.view, goal(state)), Done)
+
+
+def finished(state: OperationState) -> Decided | OperationState:
+    """All members are as they are to be: what their EtcdMembers may not say yet is recorded, then the result told."""
+    if part := _unrecorded(state):
+        return parts.begun(state, part)
+    whole = parts.whole_of(state)
+    recorded = all(part.status_recorded for part in whole.ended)
+    notes = (f"{p.member_name or p.member_id}: {p.status_note}" for p in whole.ended if p.status_note)
+    note = "; ".join(notes) or ("" if whole.ended else "all members were as they are to be; nothing was written")
+    step = state.steps[-1]
+    told = result(state, None, UpdateStatusResult(step=step, recorded=recorded and bool(whole.ended), note=note))
+    return Decided(
+        state.showing(HandoffState.DONE, f"{told.outcome}: {change_words.so_far(whole)}"), Finish(result=told)
+    )
+
+
+def applied(state: OperationState, command: Activity, report: StepResult, now: float) -> OperationState:  # noqa: ARG001
+    """No step is its own: each belongs to a part."""
+    msg = f"{command} is no step of {state.request.noun}"
+    raise TypeError(msg)
+
+
+def done(state: OperationState, now: float) -> Decided | OperationState:  # noqa: ARG001  # each part has seen to it
+    """All members are as they are to be."""
+    return finished(state)
+
+
+def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
+    """All parts in words, with quorum and failures that the cluster survives after each; none while it is blocked."""
+    if isinstance(decision, Blocked | Refused) or state.view is None:
+        return ()
+    return change_words.plan_lines(state.view, goal(state))
+
+
+def is_reached(state: OperationState) -> bool:  # noqa: ARG001  # between two parts nothing is proposed
+    """Whether it turns out to be done although it failed."""
+    return False
+
+
+def remains(state: OperationState) -> str:  # noqa: ARG001  # `parts.failed` says it of any part
+    """What its failure has to tell besides."""
+    return ""
+
+
+def cancelled(state: OperationState) -> str:
+    """What is true when it was cancelled, in words."""
+    return f"cancelled{parts.half_done(parts.whole_of(state)) or ' before anything was changed'}"
+
+
+def ended(state: OperationState, written: str) -> str:
+    """How it ended well, in words."""
+    return f"{change_words.so_far(parts.whole_of(state))}; {written}"
+
+
+def result(state: OperationState, outcome: Outcome | None, recorded: UpdateStatusResult) -> OperationResult:
+    """The result."""
+    whole, view = parts.whole_of(state), state.view
+    changed = any(part.outcome in (Outcome.ADDED, Outcome.REMOVED) for part in whole.ended)
+    writes = [part.writes_acknowledged for part in whole.ended if part.writes_acknowledged is not None]
+    fields = {
+        **recording.result_fields(state, recorded),
+        "parts": whole.ended,
+        "was_leader": whole.was_leader,
+        "writes_acknowledged": writes[-1] if writes else None,
+        "snapshot": state.snapshot,
+        "warnings": warnings(view, goal(state)) if view and state.pinned else (),
+    }
+    if isinstance(whole.request, ReplacementRequest):
+        new = goal(state).member_in(view, _joins(state)[0]) if view and state.pinned else None
+        return ReplacementResult(
+            outcome=outcome or (Outcome.REPLACED if changed else Outcome.ALREADY_REPLACED),
+            **fields,
+            new_member_id=new.id if new else "",
+            new_member_name=whole.request.name,
+            new_peer_urls=whole.request.peer_urls,
+        )
+    members = view.members if view else ()
+    return MembershipResult(
+        outcome=outcome or (Outcome.APPLIED if changed else Outcome.ALREADY_APPLIED),
+        **fields,
+        members=tuple(ListedMember(id=m.id, name=m.name, peer_urls=m.peer_urls) for m in members),
+    )
+
+
+def _joins(state: OperationState) -> tuple[Joiner, ...]:
+    """Members that are to be there at the end."""
+    request = parts.whole_of(state).request
+    if isinstance(request, ReplacementRequest):
+        return (Joiner(request.name, request.peer_urls),)
+    if isinstance(request, MembershipRequest):
+        return tuple(Joiner(member.name, member.peer_urls) for member in request.members)
+    msg = f"{request} asks for no change of several members"
+    raise TypeError(msg)
+
+
+def _led(state: OperationState, target: Target) -> Target:
+    """The member that leaves, and who leads now."""
+    view = state.view
+    member = view.member(target.member_id) if view else None
+    return identity.pinned(view, member) if view and member else target
+
+
+def _unrecorded(state: OperationState) -> Part | None:
+    """What is true already, by an earlier start or somebody else, and was not recorded by this one."""
+    whole, view = parts.whole_of(state), state.view
+    if not isinstance(whole.request, ReplacementRequest) or view is None:
+        return None
+    number = len(whole.ended) + 1
+    for target in whole.leaves:
+        if whole.ended_for("remove", target.member_id) is None:
+            return Part(kind="remove", leaves=target.model_copy(update={"present": False}), number=number, of=number)
+    joiner = _joins(state)[0]
+    member = goal(state).member_in(view, joiner)
+    last = whole.ended_for("add", member.id) if isinstance(member, MemberView) else None
+    # An EtcdMember that both members share may have spoken of the one that left until now.
+    if last is None or (not last.status_recorded and last is not whole.ended[-1]):
+        return Part(kind="add", name=joiner.name, peer_urls=joiner.peer_urls, number=number, of=number)
+    return None

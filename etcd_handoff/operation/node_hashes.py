@@ -1,0 +1,90 @@
+"""A hash check where no worker reaches all members: each node's worker hashes its own member. Pure.
+
+The first voter is hashed at its newest revision, the others at that revision then, and the hashes are compared here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.activity_io import CheckHashInput, StepResult
+from etcd_handoff.contract import StepOutcome
+from etcd_handoff.operation import failures, texts
+from etcd_handoff.operation.commands import CheckHash, HashThroughNodes, StepFailure
+from etcd_handoff.operation.observation import act_input
+from etcd_handoff.operation.phases import Hashing
+from etcd_handoff.operation.state import Decided
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from etcd_handoff.activity_io import MemberHash
+    from etcd_handoff.cluster_view import MemberView
+    from etcd_handoff.operation.state import OperationState
+
+TRIES: Final = 5
+"""A compaction between two hashes makes them incomparable; Kubernetes compacts every five minutes."""
+
+
+def decide(state: OperationState) -> Decided | OperationState:
+    """Compare all voters through one worker, or hash the next of them through their own nodes."""
+    ask = CheckHashInput(**dict(act_input(state)))
+    whole = CheckHash(ask=ask, summary="do all members hold the same data?")
+    if state.view is None or not state.view.merged:
+        return Decided(state, whole)
+    first, *others = state.view.voters
+    if missing := silent(state.view.voters):
+        return state.blocked_by(texts.hash_unknown(missing))
+    newest = state.hashing.newest
+    if newest is None or not others:
+        return Decided(state, HashThroughNodes(checks=(_check(first, ask),), whole=whole))
+    at = ask.model_copy(update={"newest": newest.keyspace})
+    return Decided(state, HashThroughNodes(checks=tuple(_check(member, at) for member in others), whole=whole))
+
+
+def _check(member: MemberView, ask: CheckHashInput) -> CheckHash:
+    return CheckHash(
+        ask=ask.model_copy(update={"member_id": member.id}),
+        node=member.through_node,
+        summary=f"hash of what {member.label} holds",
+    )
+
+
+def answered(state: OperationState, results: Sequence[StepResult | StepFailure]) -> StepResult | OperationState:
+    """What the check has come to, or the state that goes on with it or waits for what it lacks."""
+    for result in results:
+        if isinstance(result, StepFailure):
+            final = failures.failed_step(result.kind, result.text, pinned=True)
+            return state.failing(final) if final else state.blocked_by(texts.hash_unknown(result.text))
+    voters, hashing = state.view.voters if state.view else (), state.hashing
+    first = (hashing.newest,) if hashing.newest else ()
+    reports = [*first, *(result for result in results if isinstance(result, StepResult))]
+    hashes = [(m.label, r.keyspace) for m, r in zip(voters, reports, strict=False) if r.keyspace]
+    outcome, note = StepOutcome.UNAVAILABLE, "; ".join(r.step.note for r in reports if r.keyspace is None)
+    if not note and len(hashes) < len(voters):
+        return state.changed(hashing=hashing.model_copy(update={"newest": reports[0]}))
+    if not note:
+        outcome, note = compared(hashes)
+    if outcome is StepOutcome.UNAVAILABLE and hashing.tries + 1 < TRIES:
+        return state.changed(hashing=Hashing(tries=hashing.tries + 1))
+    step = reports[0].step.model_copy(update={"outcome": outcome, "note": note})
+    return StepResult(step=step)
+
+
+def silent(voters: Iterable[MemberView]) -> str:
+    """Voters that do not answer, any of whose copies may be the one that differs; empty when all do."""
+    return ", ".join(f"{m.label} does not answer ({m.note})" for m in voters if not m.reachable)
+
+
+def compared(hashes: Sequence[tuple[str, MemberHash]]) -> tuple[StepOutcome, str]:
+    """Whether keyspaces are the same, and what was seen; it is unknown where they were compacted differently.
+
+    Args:
+        hashes: Each with a name for people, the one at whose revision all were taken first.
+    """
+    if len({keyspace.compact_revision for _, keyspace in hashes}) > 1:
+        compacted = ", ".join(f"{name} {keyspace.compact_revision}" for name, keyspace in hashes)
+        return StepOutcome.UNAVAILABLE, f"members have compacted up to different revisions: {compacted}"
+    shown = ", ".join(f"{name} {keyspace.hash:08x}" for name, keyspace in hashes)
+    same = len({keyspace.hash for _, keyspace in hashes}) == 1
+    return StepOutcome.CONSISTENT if same else StepOutcome.INCONSISTENT, f"revision {hashes[0][1].revision}: {shown}"

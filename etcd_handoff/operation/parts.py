@@ -1,0 +1,152 @@
+"""How a larger change goes from one of its parts to the next: each is an operation of its own on the same state.
+
+What the parts share is named here (`SHARED`): the turn in the queue, the approval and what was made sure of, the time
+that is left for waiting, the cluster as far as it has been seen, the steps. All else begins anew with each part.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.contract import FailureType, HandoffState, RemovalResult
+from etcd_handoff.membership_contract import MembershipRequest, PartResult, ReplacementRequest
+from etcd_handoff.operation.commands import Failure
+from etcd_handoff.operation.phases import LookDue
+from etcd_handoff.operation.state import OperationState
+
+if TYPE_CHECKING:
+    from etcd_handoff.contract import OperationResult
+    from etcd_handoff.operation.whole import Part, Whole
+
+SHARED: Final = frozenset(
+    {
+        "run_id",
+        "chain_id",
+        "namespace",
+        "began",
+        "traits",
+        "binding",
+        "blocked_seconds_left",
+        "steps",
+        "steps_left_out",
+        "pauses",
+        "approval",
+        "paused",
+        "gates_passed_at",
+        "snapshot",
+        "turn_request",
+        "wants_turn",
+        "holds_turn",
+        "queue_knows",
+        "queue_silent",
+        "behind",
+        "far_nodes",
+        "silent_nodes",
+        "claims",
+        "cancel_requested",
+        "recheck",
+        "doing",
+    }
+)
+
+
+def whole_of(state: OperationState) -> Whole:
+    """What the state is a part of.
+
+    Raises:
+        RuntimeError: It is no part of anything.
+    """
+    if state.whole is None:
+        msg = f"{state.request.noun} has no parts"
+        raise RuntimeError(msg)
+    return state.whole
+
+
+def begun(state: OperationState, part: Part) -> OperationState:
+    """The state of the part that begins; it goes on with what has just been seen."""
+    whole = whole_of(state).changed(part=part, begun=True)
+    return _anew(state, whole).changed(
+        request=part.request(whole.request), pinned=part.leaves, view=state.view, look_due=LookDue.NO
+    )
+
+
+def ended(state: OperationState, result: OperationResult) -> OperationState:
+    """The state once a part has ended well: the cluster is looked at, and what is next decided."""
+    whole = whole_of(state)
+    part = PartResult(
+        kind="add" if state.request.adds else "remove",
+        member_id=result.member_id,
+        member_name=result.member_name,
+        outcome=result.outcome,
+        status_recorded=result.status_recorded,
+        status_note=result.status_note,
+        writes_acknowledged=result.writes_acknowledged if isinstance(result, RemovalResult) else None,
+    )
+    whole = whole.changed(ended=(*whole.ended, part), was_leader=whole.was_leader or state.was_leader)
+    return _between(state, whole)
+
+
+def left(state: OperationState) -> OperationState:
+    """The state once a part is put off, because another one has to come before it."""
+    whole = whole_of(state)
+    if state.joining.sent and state.target.member_id:
+        whole = whole.changed(own=(*whole.own, state.target.member_id))
+    return _between(state, whole).changed(view=state.view, look_due=LookDue.NO)
+
+
+def put_off(state: OperationState) -> str:
+    """What becomes of a learner whose part was put off, as the end of a sentence; empty where a part tells of it."""
+    member_id = state.whole.put_off if state.whole else ""
+    told = state.request.adds and state.pinned is not None and state.pinned.member_id == member_id
+    if not member_id or told:
+        return ""
+    learner = f"; learner {member_id}, which was added before,"
+    if state.ending is not None and state.ending.taken_out:
+        return f"{learner} is out again"
+    member = state.view.member(member_id) if state.view else None
+    if state.view is not None and (member is None or not member.is_learner):
+        return ""
+    return f"{learner} stays in the cluster without a vote: `etcd-handoff remove {member_id}` takes it out"
+
+
+def failed(state: OperationState, failure: Failure) -> Failure:
+    """Why the whole fails where a part does: with what is half done, and what to type to go on."""
+    if state.whole is None:
+        return failure
+    refused = failure.kind == FailureType.REMOVAL_REFUSED
+    text = f"{failure.text}{put_off(state)}{half_done(state.whole)}"
+    return Failure(FailureType.CHANGE_REFUSED if refused else failure.kind, text)
+
+
+def half_done(whole: Whole) -> str:
+    """What has been done when it stops, and how to go on, as the end of a sentence; empty when nothing was begun."""
+    if not whole.begun:
+        return ""
+    done = [f"{p.member_name or p.member_id} ({p.member_id}) {_DONE[p.kind]}" for p in whole.ended]
+    stopped = f"stopped at {whole.part.words}" if whole.part else "" if done else "nothing has ended"
+    return f". So far: {'; '.join(filter(None, (*done, stopped)))}. To go on: {_again(whole)}"
+
+
+_DONE: Final = {"add": "has joined", "remove": "has left"}
+
+
+def _again(whole: Whole) -> str:
+    request = whole.request
+    if isinstance(request, ReplacementRequest):
+        old = (whole.pinned.member_id if whole.pinned else "") or request.member
+        urls = " ".join(f"--peer-url {url}" for url in request.peer_urls)
+        return f"`etcd-handoff replace {old} --with {request.name} {urls} -c {request.cluster}`"
+    if isinstance(request, MembershipRequest):
+        return f"`etcd-handoff apply FILE -c {request.cluster}` with the same list"
+    return "start it again"
+
+
+def _between(state: OperationState, whole: Whole) -> OperationState:
+    """The state between two parts, in which the next one is decided."""
+    doing = "deciding what is next"
+    fresh = _anew(state, whole.changed(part=None)).showing(HandoffState.CHECKING, doing)
+    return fresh.changed(request=whole.request, pinned=whole.pinned)
+
+
+def _anew(state: OperationState, whole: Whole) -> OperationState:
+    return OperationState.model_construct(**{name: getattr(state, name) for name in SHARED}, whole=whole)

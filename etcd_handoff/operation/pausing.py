@@ -1,0 +1,46 @@
+"""How people hold an operation: it begins no further change until somebody lets it go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etcd_handoff.contract import HandoffState
+from etcd_handoff.operation import queueing
+from etcd_handoff.operation.commands import Until, Wait
+from etcd_handoff.operation.phases import LeaveStep, LookDue
+from etcd_handoff.operation.state import Decided
+
+if TYPE_CHECKING:
+    from etcd_handoff.operation.state import OperationState
+
+
+def decide(state: OperationState) -> Decided:
+    """Wait until somebody lets it go on, with the turn given to others; the time for waiting does not pass."""
+    by = f" by {state.paused.by}" if state.paused and state.paused.by else ""
+    why = f": {state.paused.reason}" if state.paused and state.paused.reason else ""
+    state = state.showing(HandoffState.PAUSED, f"paused{by}{why}", "the update `resume`").changed(queueing=False)
+    told = state.queue_knows or state.released
+    if state.subject is not None and (state.holds_turn or state.wants_turn or not told):
+        return queueing.ask(state, waits=False)
+    return Decided(state, Wait(until=Until.RESUME, summary="paused"))
+
+
+def resumed(state: OperationState) -> OperationState:
+    """The state once it goes on: the cluster may have changed meanwhile, so it is looked at again."""
+    if state.paused is not None:
+        return state
+    state = state.with_joining(in_sync=False, works_since=None)  # nobody has looked since
+    return state.changed(blocked=None, pauses=0, leave_step=LeaveStep.NONE, look_due=LookDue.PATIENT)
+
+
+def refusal(state: OperationState) -> str:
+    """Why it cannot be paused now; empty when it can."""
+    noun = state.asked.noun
+    last = state.whole is None or state.whole.part is None  # after a part of a larger change another one may begin
+    if state.paused is not None:
+        return f"the {noun} is paused already"
+    if state.asked.dry_run:
+        return "a dry run changes nothing, so there is nothing to pause; cancel it"
+    if last and (state.ending is not None or state.change_pending):
+        return f"the {noun} has been proposed and only rolls forward, it is {state.handoff_state}: {state.doing}"
+    return ""

@@ -1,0 +1,61 @@
+"""The commands that unblock an operation, ready to be copied: the same on the page and on the command line. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Final, NamedTuple
+
+from etcd_handoff.contract import HandoffState
+
+
+class Remedy(NamedTuple):
+    """Something that a person can do about an operation.
+
+    Attributes:
+        purpose: What it does, in the imperative.
+        name: Our command for it.
+        update: The update that does the same, with an example of its input; empty where there is none.
+    """
+
+    purpose: str
+    name: str
+    update: str = ""
+
+
+APPROVE: Final = Remedy("approve", "approve", 'the update `approve` with `{"by": "<your name>"}`')
+RECHECK: Final = Remedy("look again now", "recheck", 'the update `recheck` with `{"reason": "<why>"}`')
+RESUME: Final = Remedy("let it go on", "resume", 'the update `resume` with `{"by": "<your name>"}`')
+CANCEL: Final = Remedy("cancel", "cancel")
+REMEDIES: Final[dict[str, tuple[Remedy, ...]]] = {
+    HandoffState.AWAITING_APPROVAL: (APPROVE, CANCEL),
+    HandoffState.BLOCKED: (RECHECK, CANCEL),
+    HandoffState.QUEUED: (CANCEL,),
+    HandoffState.PAUSED: (RESUME, CANCEL),
+}
+"""What a person can do in each state that waits for something."""
+
+
+def command(name: str, cluster: str, member: str, workflow_id: str = "") -> str:
+    """A command of ours about an operation.
+
+    Args:
+        name: The command.
+        cluster: Cluster profile.
+        member: The member that it is about, or the names of several.
+        workflow_id: What to say where it is not about one member.
+    """
+    if workflow_id and (not member or ", " in member):
+        return f"etcd-handoff {name} {shlex.quote(workflow_id)}"
+    return f"etcd-handoff {name} {shlex.quote(member)} -c {shlex.quote(cluster)}"
+
+
+def remedies(state: str, *, final: bool, waits: bool = True) -> tuple[Remedy, ...]:
+    """What a person can do now.
+
+    Args:
+        state: Where the operation stands.
+        final: It is past the point of no return, so that it can't be cancelled.
+        waits: It waits for something; what waited for an approval and waits no more has been approved.
+    """
+    useless = (CANCEL,) * final + (APPROVE,) * (not waits)
+    return tuple(remedy for remedy in REMEDIES.get(state, ()) if remedy not in useless)

@@ -1,0 +1,98 @@
+"""Which member is replaced: it is found once, and its ID pinned. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff import doubts
+from etcd_handoff.activity_io import Target
+from etcd_handoff.cluster_view import MemberView
+from etcd_handoff.operation import failures, identity
+from etcd_handoff.operation.commands import Failure
+from etcd_handoff.planning import Ambiguous, Blocked, Reason, Refused, canonical_id, is_member_id, resolve
+
+if TYPE_CHECKING:
+    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.membership_contract import ReplacementRequest
+    from etcd_handoff.operation.state import Decided, OperationState
+    from etcd_handoff.planning import NotFound
+
+DIGITS_OF_AN_ID: Final = 12
+"""A shorter text is rather a name, or a part of an ID: etcd's IDs are hashes of 64 bits."""
+
+
+def find(
+    state: OperationState, request: ReplacementRequest, view: ClusterView
+) -> Target | Decided | OperationState | Blocked | Refused:
+    """The member that is replaced, or what has to come before that is known.
+
+    A member that is gone already is one that the new one has taken the place of, or that somebody has removed: an ID
+    says that, or an EtcdMember that remembers the name, or the new member itself. A name that nothing speaks of may be
+    misspelt.
+    """
+    fit = _resolved(view, request)
+    if isinstance(fit, Refused):
+        return fit
+    target: Target | Failure
+    if isinstance(fit, MemberView):
+        target = identity.pinned(view, fit)
+    elif isinstance(fit, Ambiguous):
+        target = failures.ambiguous(request.member, fit)
+    elif is_full_id(request.member):
+        gone = MemberView(id=canonical_id(request.member), name="")
+        target = identity.pinned(view, gone).model_copy(update={"present": False})
+    elif state.resource is None:
+        return identity.find(state)
+    else:
+        target = _gone(state, request, view, fit)
+    departed = doubts.silent_outsiders(view) if isinstance(fit, MemberView) else _ids(target)
+    if doubt := identity.doubt(state, view, departed):
+        return doubt
+    return state.failing(target) if isinstance(target, Failure) else target
+
+
+def is_full_id(text: str) -> bool:
+    """Whether somebody who writes this means a member ID and no name."""
+    return is_member_id(canonical_id(text)) and len(canonical_id(text)) >= DIGITS_OF_AN_ID
+
+
+def _resolved(view: ClusterView, request: ReplacementRequest) -> MemberView | NotFound | Ambiguous | Refused:
+    """The member as etcd lists it, the new one set aside: a name that both have means the old one."""
+    by_id = view.member(canonical_id(request.member))
+    if by_id is not None:
+        return by_id
+    new = [m for m in view.members if is_new(m, request)]
+    fit = resolve(view.only({m.id for m in view.members} - {m.id for m in new}), request.member)
+    if isinstance(fit, MemberView | Ambiguous) or not any(m.name == request.member for m in new):
+        return fit
+    member_id = new[0].id
+    return Refused(
+        Reason.SAME_MEMBER,
+        f"{request.member} ({member_id}) has the name and the peer URLs of the new member already",
+        f"if it was replaced before, nothing is left to do; to replace it by an empty one, give its ID: `etcd-handoff"
+        f" replace {member_id} --with {request.name} ...`",
+    )
+
+
+def is_new(member: MemberView, request: ReplacementRequest) -> bool:
+    """Whether this is the member that takes the place."""
+    return member.name in ("", request.name) and set(member.peer_urls) == set(request.peer_urls)
+
+
+def _gone(state: OperationState, request: ReplacementRequest, view: ClusterView, fit: NotFound) -> Target | Failure:
+    """The member that no list shows, as its EtcdMember remembers it, or as the new member's presence suggests."""
+    if state.resource is None:
+        msg = "its EtcdMember was not looked for"
+        raise RuntimeError(msg)
+    remembered = identity.remembered(state, state.resource, view, fit)
+    if isinstance(remembered, Target):
+        return remembered
+    if any(is_new(m, request) for m in view.members):
+        return identity.pinned_as(view, "", request.member, (), present=False)
+    urls = " ".join(f"--peer-url {url}" for url in request.peer_urls)
+    left = f"; if it has left already, `etcd-handoff add {request.name} {urls}` does what is left"
+    return Failure(remembered.kind, f"{remembered.text}{left}")
+
+
+def _ids(target: Target | Failure) -> tuple[str, ...]:
+    return (target.member_id,) if isinstance(target, Target) else ()

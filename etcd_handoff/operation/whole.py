@@ -1,0 +1,98 @@
+"""An operation that consists of additions and removals: what it is about, which part runs, and which have ended."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from etcd_handoff.activity_io import Target
+from etcd_handoff.contract import AdditionRequest, CheckedRequest, OperationRequest, RemovalRequest
+from etcd_handoff.membership_contract import PartResult
+from etcd_handoff.wire import Message
+
+
+class Part(Message):
+    """The addition or removal that runs.
+
+    Attributes:
+        kind: `add` or `remove`.
+        name: Name of the member that joins.
+        peer_urls: Its peer URLs.
+        leaves: The member that leaves.
+        number: Which one it is, from 1 on.
+        of: How many there are in all, as far as that can be foreseen.
+    """
+
+    kind: Literal["add", "remove"]
+    name: str = ""
+    peer_urls: tuple[str, ...] = ()
+    leaves: Target | None = None
+    number: int = 1
+    of: int = 1
+
+    @property
+    def words(self) -> str:
+        """`part 1 of 2: adding node4`."""
+        who = (self.leaves.member_name or self.leaves.member_id) if self.leaves else self.name
+        return f"part {self.number} of {self.of}: {'adding' if self.kind == 'add' else 'removing'} {who}"
+
+    def request(self, whole: OperationRequest) -> AdditionRequest | RemovalRequest:
+        """Its own request, the same as when somebody asks for it alone; what was to be approved has been."""
+        snapshot = isinstance(whole, CheckedRequest) and whole.snapshot
+        hash_check = isinstance(whole, CheckedRequest) and whole.hash_check
+        if self.leaves is None:
+            return AdditionRequest(
+                cluster=whole.cluster,
+                name=self.name,
+                peer_urls=self.peer_urls,
+                reason=whole.reason,
+                blocked_timeout_seconds=whole.blocked_timeout_seconds,
+                snapshot=snapshot,
+                hash_check=hash_check,
+            )
+        return RemovalRequest(
+            cluster=whole.cluster,
+            member=self.leaves.member_id,
+            reason=whole.reason,
+            blocked_timeout_seconds=whole.blocked_timeout_seconds,
+            snapshot=snapshot,
+            hash_check=hash_check,
+        )
+
+
+class Whole(Message):
+    """What an operation knows besides its part's own state.
+
+    Attributes:
+        pinned: What it is about, from the first look on: the member that is replaced, or the cluster alone.
+        leaves: The members that leave, as they were seen first.
+        part: What runs; None between two parts.
+        begun: A part has begun: something may be half done.
+        ended: The parts that have ended.
+        own: IDs of learners that parts of it have added.
+        was_leader: A member that left led at any look.
+        request: What was asked for; each run has it from its own input.
+    """
+
+    pinned: Target | None = None
+    leaves: tuple[Target, ...] = ()
+    part: Part | None = None
+    begun: bool = False
+    ended: tuple[PartResult, ...] = ()
+    own: tuple[str, ...] = ()
+    was_leader: bool = False
+    request: OperationRequest = Field(default=RemovalRequest.model_construct(cluster="", member=""), exclude=True)
+
+    def changed(self, **fields: object) -> Whole:
+        """The same with other values in these fields."""
+        return self.model_copy(update=fields)
+
+    @property
+    def put_off(self) -> str:
+        """ID of the learner that a part has added which was left and has not ended since; empty without such."""
+        return next((own for own in reversed(self.own) if self.ended_for("add", own) is None), "")
+
+    def ended_for(self, kind: str, member_id: str) -> PartResult | None:
+        """How the last part of this kind about this member has ended; None when there was none."""
+        return next((p for p in reversed(self.ended) if (p.kind, p.member_id) == (kind, member_id)), None)

@@ -1,0 +1,99 @@
+"""How an addition that was cancelled takes its own learner out again. Pure.
+
+Only a learner that this addition has proposed itself, by its pinned ID, and only as long as it has no vote: the step
+makes sure of that in the look right before the removal. A larger change takes the learner out as well that it has added
+in a part which was put off. It takes no turn in the queue: a learner's removal touches no
+quorum, and the lock in etcd keeps it apart from other changes. What cannot be taken out is named at the end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from etcd_handoff.activity_io import StepInput  # noqa: TC001  # pydantic reads the field's type
+from etcd_handoff.contract import HandoffState, StepOutcome
+from etcd_handoff.operation import leave, observation
+from etcd_handoff.operation.commands import Activity, Until, Wait
+from etcd_handoff.operation.observation import act_input
+from etcd_handoff.operation.phases import EndPhase
+from etcd_handoff.operation.state import Decided
+
+if TYPE_CHECKING:
+    from etcd_handoff.activity_io import StepResult
+    from etcd_handoff.operation.phases import Ending
+    from etcd_handoff.operation.state import OperationState
+
+TRIES: Final = 8
+PAUSE_SECONDS: Final = 2.0
+"""Pause between them; together longer than etcd's own guard minds a member that has just connected, 5 s."""
+
+
+class TakeLearnerOut(Activity):
+    """Take the own learner out; the result is a `StepResult`."""
+
+    ask: StepInput
+
+
+def decide(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
+    """What is next until the own learner is out, or was tried to be taken out often enough."""
+    return _take_out(state) if end.phase is EndPhase.TAKE_OUT else _begin(state, end, now)
+
+
+def _begin(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
+    """Look whether there is a learner of its own to take out; revoke an order to k0s, where there is one."""
+    owns = bool(_own(state))
+    if end.failure is not None or not owns or end.taken_out or end.tries >= TRIES:
+        return leave.withdraw(state.at_end(phase=EndPhase.SETTLE))
+    state = state.showing(HandoffState.CHECKING, f"taking learner {_own(state)} out again")
+    if end.rest_seconds:
+        summary = "until the learner is tried to be taken out again"
+        return Decided(state, Wait(until=Until.TIME, seconds=end.rest_seconds, summary=summary, resumable=False))
+    merged = state.view is not None and state.view.merged
+    return observation.look(state.at_end(phase=EndPhase.TAKE_OUT), now, patient=True, before_change=merged)
+
+
+def _take_out(state: OperationState) -> Decided | OperationState:
+    """Take it out if it is still a learner; what has a vote meanwhile stays, and the addition goes on."""
+    view = observation.undoubted(state)
+    if view is None:
+        return _again(state)
+    learner = view.member(_own(state))
+    if learner is None:
+        return _over(state, taken_out=True)
+    if not learner.is_learner:
+        goes_on = state.joining.sent  # else it is not this part that has added it
+        return state.changed(ending=None, blocked=None) if goes_on else _over(state, tries=TRIES)
+    ask = act_input(state).model_copy(update={"target_id": learner.id, "learner_only": True})
+    node = next((m.through_node for m in view.healthy_voters), "")
+    return Decided(state, TakeLearnerOut(ask=ask, node=node, summary=f"take learner {learner.id} out again"))
+
+
+def tried(state: OperationState, report: StepResult) -> OperationState:
+    """The state after an attempt to take it out."""
+    state = observation.seen(state.with_step(report.step), report.view)
+    if report.step.outcome in (StepOutcome.REMOVED, StepOutcome.ALREADY_ABSENT):
+        return _over(state, taken_out=True)
+    return _again(state)
+
+
+def failed(state: OperationState) -> OperationState:
+    """The state after an attempt whose worker said nothing."""
+    return _again(state)
+
+
+def _own(state: OperationState) -> str:
+    """ID of the learner that is its own; empty without one."""
+    if state.pinned is None:
+        return ""
+    if state.joining.sent:
+        return state.pinned.member_id
+    return state.whole.put_off if state.whole else ""
+
+
+def _over(state: OperationState, **fields: Any) -> OperationState:
+    """There is no learner to take out any more; an order to k0s may be left to revoke."""
+    return state.at_end(phase=EndPhase.WITHDRAW, rest_seconds=0.0, **fields)
+
+
+def _again(state: OperationState) -> OperationState:
+    return state.at_end(phase=EndPhase.WITHDRAW, tries=state.end.tries + 1, rest_seconds=PAUSE_SECONDS)

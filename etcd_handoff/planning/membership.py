@@ -1,0 +1,204 @@
+"""How several members join and leave one after the other: which of them is next. Pure.
+
+Each part is an ordinary addition or removal, which plans its own steps. The order of the parts follows from what is
+seen, and never from a memory of what was done:
+
+1. Members that leave and do not work go first. Without them the quorum is no larger and all healthy voters are still
+   there, so no voter fewer may fail than before. Etcd itself refuses an addition while too few voters are connected
+   (etcd `server/etcdserver/server.go`, mayAddMember).
+2. A member that is already a learner, or was added and has not started, joins next: etcd takes one at a time.
+3. With an odd number of voters one joins, with an even number one leaves that works. Neither changes how many voters
+   may fail. So a member that works is replaced by one more first, and never more than one too many is there.
+4. A member whose peer URL another one is to have leaves before that one joins.
+
+Leaders leave last, and hand leadership to a voter that stays. A part that its own plan forbids now is not begun: the
+next one in this order is, where it makes the cluster no weaker.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etcd_handoff.planning import addition, removal, safety
+from etcd_handoff.planning.decisions import (
+    Blocked,
+    Done,
+    Reason,
+    Refused,
+    StartAddition,
+    StartRemoval,
+)
+from etcd_handoff.planning.goals import Joiner
+from etcd_handoff.planning.projection import after
+from etcd_handoff.planning.wording import ailments, names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from etcd_handoff.cluster_view import ClusterView, MemberView
+    from etcd_handoff.planning.decisions import ChangeDecision, Decision
+    from etcd_handoff.planning.goals import MembersChanged
+
+Part = StartAddition | StartRemoval
+
+
+def plan(view: ClusterView, goal: MembersChanged) -> ChangeDecision:
+    """The part that is next; `view` contradicts neither itself nor what is known."""
+    decision = _forbidden(view, goal) or _unplanned(view, goal) or _next(view, goal)
+    if isinstance(decision, Blocked | Refused):
+        return decision
+    return unsafe(view, goal, decision) or decision
+
+
+def pending(view: ClusterView, goal: MembersChanged) -> tuple[Joiner, ...]:
+    """Members that have been added and are not yet voters that have started."""
+    found = ((joiner, goal.member_in(view, joiner)) for joiner in goal.joins)
+    return tuple(joiner for joiner, member in found if member and (member.is_learner or not member.name))
+
+
+def absent(view: ClusterView, goal: MembersChanged) -> tuple[Joiner, ...]:
+    """Members that are to join and have not been added."""
+    return tuple(joiner for joiner in goal.joins if goal.member_in(view, joiner) is None)
+
+
+def leaving(view: ClusterView, goal: MembersChanged) -> tuple[MemberView, ...]:
+    """Members that are to leave and are still there: those that do not work first, the leader last."""
+    leader = view.leadership
+
+    def place(member: MemberView) -> tuple[bool, bool, bool, bool, int]:
+        works, leads = member in view.healthy_voters, leader is not None and leader.id == member.id
+        return works, leads, bool(member.name), member.is_learner, int(member.id, 16)
+
+    return tuple(sorted((m for m in view.members if not goal.stays(m)), key=place))
+
+
+def voters_at_the_end(view: ClusterView, goal: MembersChanged) -> int:
+    """How many voters there will be."""
+    staying = [m for m in view.voters if goal.stays(m) and m.name]
+    return len(staying) + len(absent(view, goal)) + len(pending(view, goal))
+
+
+def _next(view: ClusterView, goal: MembersChanged) -> ChangeDecision:
+    begun = pending(view, goal)
+    obstacle: Blocked | Refused | None = None
+    for part in _parts(view, goal, begun):
+        step = _first_step(view, goal, part)
+        waits_well = isinstance(part, StartAddition) and any(part.name == joiner.name for joiner in begun)
+        if not isinstance(step, Blocked | Refused) or waits_well:
+            return part
+        obstacle = obstacle or step
+    return obstacle or Done()
+
+
+def _parts(view: ClusterView, goal: MembersChanged, begun: tuple[Joiner, ...]) -> Iterator[Part]:
+    """All that may be next, in the order of preference."""
+    leave, healthy = leaving(view, goal), view.healthy_voters
+    works = [m for m in leave if m in healthy]
+    yield from (StartRemoval(m.id) for m in leave if m not in healthy)
+    yield from (StartAddition(joiner.name, joiner.peer_urls) for joiner in begun)
+    occupied = {url for m in leave for url in m.peer_urls}
+    free = [joiner for joiner in absent(view, goal) if not occupied & set(joiner.peer_urls)]
+    surplus = len(view.voters) > voters_at_the_end(view, goal)
+    even = len(view.voters) % 2 == 0
+    if not free or (even and surplus):
+        yield from (StartRemoval(m.id) for m in works)
+    yield from (StartAddition(joiner.name, joiner.peer_urls) for joiner in free[:1])
+
+
+def _first_step(view: ClusterView, goal: MembersChanged, part: Part) -> Decision:
+    """What the part would do now."""
+    if isinstance(part, StartRemoval):
+        leave = goal.leaving(part.member_id)
+        return safety.check(view, leave, removal.plan(view, leave))
+    join = goal.joining(next(joiner for joiner in goal.joins if joiner.name == part.name))
+    return safety.check(view, join, addition.plan(view, join))
+
+
+# --- what forbids the change as a whole ----------------------------------------------------------------------
+
+
+def _forbidden(view: ClusterView, goal: MembersChanged) -> Refused | None:
+    return _too_few(goal) or _taken(view, goal) or _quorum_gone(view, goal)
+
+
+def _too_few(goal: MembersChanged) -> Refused | None:
+    if not goal.exact or len(goal.joins) >= goal.min_voters:
+        return None
+    return Refused(
+        Reason.TOO_FEW_VOTERS,
+        f"the cluster would have {len(goal.joins)} voters, and min_voters of its profile is {goal.min_voters}",
+        "name more members, or lower min_voters in the workers' configuration",
+    )
+
+
+def _taken(view: ClusterView, goal: MembersChanged) -> Refused | None:
+    """Etcd gives no peer URL to two members, and people take two members of one name for one."""
+    for joiner in absent(view, goal):
+        for other in view.members:
+            shared = ", ".join(sorted(set(other.peer_urls) & set(joiner.peer_urls)))
+            if shared and (goal.stays(other) or (goal.exact and set(other.peer_urls) != set(joiner.peer_urls))):
+                return Refused(
+                    Reason.PEER_URL_TAKEN,
+                    f"{joiner.name} is to have {shared}, which is a peer URL of {other.label} ({other.id})"
+                    f" with {', '.join(other.peer_urls)}",
+                    f"give {joiner.name} other peer URLs, or exactly those of that member",
+                )
+            if goal.stays(other) and other.name == joiner.name:
+                return Refused(
+                    Reason.NAME_TAKEN,
+                    f"{joiner.name} is a member already ({other.id}), with {', '.join(other.peer_urls)}",
+                    "give the new member another name, or the peer URLs that the present one has; or remove that one",
+                )
+    return None
+
+
+def _quorum_gone(view: ClusterView, goal: MembersChanged) -> Refused | None:
+    """At the first look only: a change that has begun waits, as a voter may come back."""
+    answering, needed = [m for m in view.voters if m.reachable], after(view).quorum
+    if goal.begun or len(answering) >= needed:
+        return None
+    return Refused(
+        Reason.NO_QUORUM,
+        f"only {len(answering)} of {len(view.voters)} voters answer{ailments(view, view.voters, answering)}:"
+        " without a quorum no change can be committed",
+        f"bring voters back until {needed} answer; if they are lost for good, restore the cluster from a snapshot",
+    )
+
+
+def _unplanned(view: ClusterView, goal: MembersChanged) -> Blocked | None:
+    """A member that is neither wanted nor was there when the plan was made is touched by nobody."""
+    if not goal.exact:
+        return None
+    wanted = [goal.member_in(view, joiner) for joiner in goal.joins]
+    others = [m for m in view.members if goal.stays(m) and m not in wanted]
+    if not others:
+        return None
+    return Blocked(
+        Reason.UNPLANNED_MEMBER,
+        f"{names(others)} {'is' if len(others) == 1 else 'are'} not in the list of wanted members and"
+        f" {'has' if len(others) == 1 else 'have'} joined since the plan was made",
+        "remove it; or cancel this change, and start it again with a list that names it, or with this one if it is to"
+        " leave",
+    )
+
+
+# --- what leaves the planner -----------------------------------------------------------------------------------
+
+
+def unsafe(view: ClusterView, goal: MembersChanged, decision: Decision) -> Blocked | Refused | None:
+    """Whether a part begins that must not; what the part then does is checked by itself."""
+    left = [m.label for m in view.members if not goal.stays(m)]
+    there = [goal.member_in(view, joiner) for joiner in goal.joins]
+    match decision:
+        case Done():
+            missing = any(m is None or m.is_learner or not m.name for m in there)
+            return safety.stopped(decision, "it is not what is wanted") if left or missing else None
+        case StartAddition():
+            wanted = Joiner(decision.name, decision.peer_urls) in goal.joins
+            return None if wanted else safety.stopped(decision, "nobody wants it to join")
+        case StartRemoval():
+            target = view.member(decision.member_id)
+            if target is None or goal.stays(target):
+                return safety.stopped(decision, "nobody wants it to leave")
+            return safety.obstacle(view, leaving=target)
+    return safety.stopped(decision, "it is no part of a larger change")

@@ -1,0 +1,245 @@
+"""What a worker exports to Prometheus beside the SDK's own metrics.
+
+Steps and the ends of operations are counted by the worker that carries them out: sum them over workers. What lasts
+(open operations, certificates) is read by each worker again and again: all tell the same, so take the maximum.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
+
+from temporalio import activity, workflow
+from temporalio.exceptions import ApplicationError, is_cancelled_exception
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.service import RPCError
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ExecuteActivityInput,
+    ExecuteWorkflowInput,
+    Interceptor,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+)
+
+from etcd_handoff import __version__, timing
+from etcd_handoff.certificate_ends import etcd_certificates, kubeconfig_certificates
+from etcd_handoff.errors import ConfigError, HandoffError
+from etcd_handoff.membership_contract import OPERATIONS
+from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, STATE_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from temporalio.client import Client, WorkflowExecution
+    from temporalio.common import MetricGaugeFloat, MetricMeter
+
+    from etcd_handoff.config import ClusterProfile, Config
+
+STEPS: Final = "etcd_handoff_steps"
+STEP_DURATION: Final = "etcd_handoff_step_duration"
+STEP_FAILURES: Final = "etcd_handoff_step_failures"
+LAST_LOOK: Final = "etcd_handoff_last_look_timestamp_seconds"
+CORRECTIONS: Final = "etcd_handoff_corrections"
+OPERATIONS_ENDED: Final = "etcd_handoff_operations"
+OPEN: Final = "etcd_handoff_open_workflows"
+OLDEST: Final = "etcd_handoff_oldest_workflow_age_seconds"
+CERTIFICATE: Final = "etcd_handoff_certificate_expiry_timestamp_seconds"
+BUILD: Final = "etcd_handoff_build"
+STEP_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
+"""Upper ends in seconds: a look takes milliseconds, a snapshot minutes."""
+OPEN_TYPES: Final = (*(request.workflow_type for request in OPERATIONS), "RecordStatus", "ReconcileEtcdMembers")
+"""Workflows that are counted while they run."""
+MOST_OPEN: Final = 1_000
+"""So many open workflows are counted at most: each look at them costs Temporal a query."""
+
+log = logging.getLogger(__name__)
+
+
+def exporting_runtime(address: str) -> Runtime:
+    """The SDK's runtime that serves `http://<address>/metrics`; one for the whole process.
+
+    Args:
+        address: Where to listen, such as `127.0.0.1:9464`.
+
+    Raises:
+        ConfigError: It is no address, or this machine does not let us listen there.
+    """
+    prometheus = PrometheusConfig(
+        bind_address=address,
+        counters_total_suffix=True,
+        unit_suffix=True,
+        durations_as_seconds=True,
+        histogram_bucket_overrides={f"{STEP_DURATION}_seconds": STEP_BUCKETS},
+    )
+    try:
+        return Runtime(telemetry=TelemetryConfig(metrics=prometheus, attach_service_name=False))
+    except ValueError as error:
+        msg = f"--metrics-address {address}: {error}; give IP address and port, such as 127.0.0.1:9464"
+        raise ConfigError(msg) from None
+
+
+class MetricsInterceptor(Interceptor):
+    """Counts steps and the ends of operations. It belongs inside of what translates failures."""
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
+        """Called by the SDK once for each activity execution."""
+        return _CountedActivity(next)
+
+    def workflow_interceptor_class(
+        self,
+        input: WorkflowInterceptorClassInput,  # noqa: A002, ARG002  # the SDK's signature
+    ) -> type[WorkflowInboundInterceptor]:
+        """Called by the SDK once for each workflow type."""
+        return _CountedWorkflow
+
+
+class _CountedActivity(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
+        if activity.info().is_local:
+            return await self.next.execute_activity(input)
+        cluster = str(getattr(input.args[0], "cluster", "")) if input.args else ""
+        labels = {"cluster": cluster, "step": activity.info().activity_type}
+        meter, began = activity.metric_meter(), time.perf_counter()
+        try:
+            result = await self.next.execute_activity(input)
+        except Exception as error:
+            count_failure(meter, labels, error)
+            raise
+        seconds = time.perf_counter() - began
+        duration = meter.create_histogram_float(STEP_DURATION, "Length of a step's attempt that has ended", "seconds")
+        duration.record(seconds, labels)
+        count_result(meter, labels, result)
+        return result
+
+
+def count_failure(meter: MetricMeter, labels: Mapping[str, str], error: Exception) -> None:
+    """Count an attempt that has failed, by the class of what went wrong."""
+    kind = (error.type if isinstance(error, ApplicationError) else "") or type(error).__name__
+    known = isinstance(error, HandoffError | ApplicationError | ConfigError)
+    meter.create_counter(STEP_FAILURES, "Attempts of steps that have failed").add(
+        1, {**labels, "error": kind if known else "Unexpected"}
+    )
+
+
+def count_result(meter: MetricMeter, labels: Mapping[str, str], result: object) -> None:
+    """Count an attempt that has ended, and what it shows."""
+    outcome = getattr(getattr(result, "step", None), "outcome", "ended")
+    meter.create_counter(STEPS, "Attempts of steps that have ended").add(1, {**labels, "outcome": str(outcome)})
+    cluster = {"cluster": labels["cluster"]}
+    if getattr(result, "view", None) is not None:
+        look = meter.create_gauge_float(LAST_LOOK, "When a linearizable member list was last read")
+        look.set(time.time(), cluster)
+    if repairs := getattr(result, "repairs", ()):
+        meter.create_counter(CORRECTIONS, "EtcdMembers that the watcher has corrected").add(len(repairs), cluster)
+
+
+class _CountedWorkflow(WorkflowInboundInterceptor):
+    async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002
+        outcome = ""
+        try:
+            result = await self.next.execute_workflow(input)
+            outcome = str(getattr(result, "outcome", ""))
+        except ApplicationError as error:
+            outcome = error.type or "Failed"
+            raise
+        except BaseException as error:
+            outcome = "cancelled" if is_cancelled_exception(error) and _asked_to_cancel() else ""
+            raise
+        finally:
+            if outcome:  # what continues as a new run, or is evicted from a worker's cache, has not ended
+                cluster = str(getattr(input.args[0], "cluster", "")) if input.args else ""
+                labels = {"cluster": cluster, "operation": workflow.info().workflow_type, "outcome": outcome}
+                counter = workflow.metric_meter().create_counter(OPERATIONS_ENDED, "Operations that have ended")
+                counter.add(1, labels)
+        return result
+
+
+def _asked_to_cancel() -> bool:
+    return workflow.cancellation_reason() is not None
+
+
+class StandingMetrics:
+    """What lasts: open workflows by state, and when certificates expire.
+
+    Args:
+        client: The worker's client, whose runtime exports.
+        config: The clusters.
+        node: The node that this worker runs on.
+    """
+
+    def __init__(self, client: Client, config: Config, node: str) -> None:
+        self._client = client
+        self._config = config
+        meter = client.service_client.config.runtime.metric_meter if client.service_client.config.runtime else None
+        if meter is None:
+            msg = "the client has no runtime of its own that exports metrics"
+            raise ValueError(msg)
+        self._open = _Gauge(meter.create_gauge_float(OPEN, "Workflows that run"))
+        self._oldest = _Gauge(meter.create_gauge_float(OLDEST, "Age of the oldest of them"))
+        self._certificates = _Gauge(meter.create_gauge_float(CERTIFICATE, "When a certificate ends"))
+        meter.create_gauge(BUILD, "1, labelled with the worker's build and node").set(
+            1, {"version": __version__, "node": node}
+        )
+
+    async def keep(self) -> None:
+        """Read it again and again, until cancelled."""
+        while True:
+            self._certificates.set(await asyncio.to_thread(_certificate_ends, self._config))
+            with contextlib.suppress(RPCError):  # the SDK's own metrics tell that Temporal does not answer
+                await self._count_open()
+            await asyncio.sleep(timing.WORKER.metrics_pause_seconds)
+
+    async def _count_open(self) -> None:
+        types = ", ".join(f'"{name}"' for name in OPEN_TYPES)
+        query = f'ExecutionStatus = "Running" AND WorkflowType IN ({types})'
+        counts: dict[tuple[tuple[str, str], ...], float] = defaultdict(float)
+        ages: dict[tuple[tuple[str, str], ...], float] = {}
+        async for found in self._client.list_workflows(query, limit=MOST_OPEN):
+            labels = _labels_of(found)
+            counts[labels] += 1
+            ages[labels] = max(ages.get(labels, 0.0), time.time() - found.start_time.timestamp())
+        self._open.set(counts)
+        self._oldest.set(ages)
+
+
+class _Gauge:
+    """A gauge whose values for labels that are not there any more become 0: the exporter forgets none."""
+
+    def __init__(self, gauge: MetricGaugeFloat) -> None:
+        self._gauge = gauge
+        self._known: set[tuple[tuple[str, str], ...]] = set()
+
+    def set(self, values: Mapping[tuple[tuple[str, str], ...], float]) -> None:
+        for labels in self._known | values.keys():
+            self._gauge.set(values.get(labels, 0.0), dict(labels))
+        self._known |= values.keys()
+
+
+def _labels_of(found: WorkflowExecution) -> tuple[tuple[str, str], ...]:
+    state = found.typed_search_attributes.get(STATE_KEY) or ""
+    # The watcher and `RecordStatus` have no search attributes; their IDs name the cluster.
+    cluster = found.typed_search_attributes.get(CLUSTER_KEY) or found.id.split("/")[1:2]
+    name = cluster if isinstance(cluster, str) else "".join(cluster)
+    return ("workflow", found.workflow_type), ("cluster", name), ("state", state)
+
+
+def _certificate_ends(config: Config) -> dict[tuple[tuple[str, str], ...], float]:
+    """When the first certificate of each profile and server ends, in seconds since 1970."""
+    ends: dict[tuple[tuple[str, str], ...], float] = {}
+    for cluster, profile in config.clusters.items():
+        for server, expiry in _expiries(profile):
+            labels = (("cluster", cluster), ("server", server))
+            ends[labels] = min(ends.get(labels, expiry), expiry)
+    return ends
+
+
+def _expiries(profile: ClusterProfile) -> list[tuple[str, float]]:
+    found = [("etcd", ends.timestamp()) for _, ends in etcd_certificates(profile.etcd)]
+    if profile.kubernetes is not None:
+        found += [("kubernetes", ends.timestamp()) for _, ends in kubeconfig_certificates(profile.kubernetes)]
+    return found

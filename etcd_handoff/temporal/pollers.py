@@ -1,0 +1,42 @@
+"""Who asks for work on a task queue, as Temporal lists it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+FRESH_SECONDS: Final = 75.0
+"""A worker asks for work at least once a minute; Temporal lists it five minutes after its last request."""
+
+
+async def pollers(
+    client: Client, task_queue: str, *, activities: bool = False, fresh_seconds: float = FRESH_SECONDS
+) -> list[str]:
+    """Return the identities of the workers that have recently asked for work on this task queue.
+
+    Args:
+        client: Temporal's client.
+        task_queue: The task queue.
+        activities: Ask about its activities instead of its workflows; on the queue of a node there are no others.
+        fresh_seconds: How long a worker counts after its last request; nobody is listed who has made none.
+
+    Raises:
+        RPCError: Temporal does not tell.
+    """
+    request = DescribeTaskQueueRequest(
+        namespace=client.namespace,
+        task_queue=TaskQueue(name=task_queue),
+        task_queue_type=(
+            TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY if activities else TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
+        ),
+    )
+    answer = await client.workflow_service.describe_task_queue(request)
+    ages = {poller.identity: time.time() - poller.last_access_time.seconds for poller in answer.pollers}
+    return [identity for identity, age in ages.items() if age < fresh_seconds]

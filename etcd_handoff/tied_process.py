@@ -1,0 +1,40 @@
+"""A program that does not outlive the process that has started it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_TIED: Final = """
+import ctypes, os, signal, sys
+parent = int(sys.argv[1])
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+if os.getppid() != parent:
+    sys.exit(1)
+try:
+    os.execv(sys.argv[2], sys.argv[2:])
+except OSError as error:
+    sys.stderr.write(f"{sys.argv[2]} cannot be run: {error.strerror}\\n")
+    sys.exit(126)
+"""
+"""Asks the kernel to kill us when our parent dies, then becomes the program.
+
+prctl's PR_SET_PDEATHSIG is kept across exec, and not by children of the program. A wrapper sets it, since `preexec_fn`
+can dead-lock in a process with threads. The parent may have died before the call: then it is not our parent any more.
+The kernel watches the thread that started us, so processes are started from the event loop's thread, never from
+a pool's. Elsewhere than on Linux a killed parent leaves its processes behind.
+"""
+
+
+def command(program: Sequence[str]) -> list[str]:
+    """The command line that becomes the program, tied to this process.
+
+    Args:
+        program: Its absolute path, and its arguments.
+    """
+    return [sys.executable, "-I", "-S", "-c", _TIED, str(os.getpid()), *program]

@@ -1,0 +1,111 @@
+"""Additions on real processes: started, watched, their members started and killed."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from etcd_handoff.contract import AdditionRequest, AdditionResult, Progress
+from etcd_handoff.errors import EtcdError
+from etcd_handoff.lab import Role, wait_until
+from etcd_handoff.lab.nodes import InitialCluster
+from etcd_handoff.temporal.client import start_operation
+from tests.integration.etcd_gateways import gateway_to
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from temporalio.client import WorkflowHandle
+
+    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.lab import Lab
+    from etcd_handoff.lab.nodes import Node
+    from tests.integration.conftest import Bench
+
+PATIENCE: Final = 60.0
+
+
+async def add(b: Bench, node: Node, **options: Any) -> WorkflowHandle[Any, AdditionResult]:
+    """Start an addition."""
+    given = {"cluster": b.lab.cluster, "name": node.name, "peer_urls": (node.peer_url,), **options}
+    return await start_operation(b.client, AdditionRequest.model_validate(given), AdditionResult)
+
+
+async def stands(addition: WorkflowHandle[Any, AdditionResult], *words: str) -> Progress:
+    """Where it stands, once its state and what it does have all these words."""
+    said: list[Progress] = []
+
+    async def so() -> bool:
+        said.append(await addition.query("progress", result_type=Progress))
+        return all(word in f"{said[-1].state}: {said[-1].doing}" for word in words)
+
+    await wait_until(so, f"the addition says {words}", PATIENCE, lambda: f"it is {said[-1].state}: {said[-1].doing}")
+    return said[-1]
+
+
+async def seen(lab: Lab) -> ClusterView:
+    """The cluster as the lab sees it, through all members that run."""
+    urls = [node.etcd_url for node in lab.nodes if lab.alive(Role.ETCD, node.name)]
+    async with gateway_to(*urls) as gateway:
+        return await gateway.observe()
+
+
+async def out(lab: Lab, name: str) -> Node:
+    """The node of a member that has left by hand, without its process and its data."""
+    urls = [node.etcd_url for node in lab.others(name) if lab.alive(Role.ETCD, node.name)]
+    async with gateway_to(*urls) as gateway:
+
+        async def left() -> bool:
+            with suppress(EtcdError):  # it minds who has been connected for less than 5 s, and may have to elect
+                view = await gateway.observe()
+                member = next((m for m in view.members if m.name == name), None)
+                if member is None:
+                    return view.leadership is not None
+                via_id = next(m.id for m in view.healthy_voters if m.id != member.id)
+                await gateway.remove_member(member.id, via_id)
+            return False
+
+        await wait_until(left, f"{name} has left", PATIENCE)
+    return await wiped(lab, name)
+
+
+async def wiped(lab: Lab, name: str) -> Node:
+    """The node, without its process and its data."""
+    if lab.alive(Role.ETCD, name):
+        await lab.kill(Role.ETCD, name)
+    shutil.rmtree(lab.directory / name / "etcd", ignore_errors=True)
+    return lab.node(name)
+
+
+def beginning(lab: Lab, settings: Mapping[str, str]) -> InitialCluster:
+    """How etcd begins with these variables, and with nothing else."""
+    by_url = {node.peer_url: node for node in lab.nodes}
+    pairs = [pair.split("=", 1) for pair in settings["ETCD_INITIAL_CLUSTER"].split(",")]
+    return InitialCluster(
+        [replace(by_url[url], name=name) for name, url in pairs], settings["ETCD_INITIAL_CLUSTER_STATE"]
+    )
+
+
+async def start(b: Bench, addition: WorkflowHandle[Any, AdditionResult], node: Node) -> None:
+    """Start the member with what `progress` shows."""
+    shown: list[Progress] = []
+
+    async def known() -> bool:
+        shown.append(await addition.query("progress", result_type=Progress))
+        return bool(shown[-1].join_configuration)
+
+    await wait_until(known, "the addition shows what to start etcd with", PATIENCE)
+    await b.lab.start_etcd(node, beginning(b.lab, shown[-1].join_configuration))
+
+
+async def joined(b: Bench, addition: WorkflowHandle[Any, AdditionResult], voters: int) -> AdditionResult:
+    """Its result, once it has ended well; its member is the only one of its name and URL, votes, and works."""
+    result = await asyncio.wait_for(addition.result(), PATIENCE)
+    view = await seen(b.lab)
+    named = [m.id for m in view.members if m.name == result.member_name]
+    assert (str(result.outcome), named, view.doubts) == ("added", [result.member_id], ())
+    assert len(view.healthy_voters) == len(view.members) == voters
+    return result

@@ -1,0 +1,121 @@
+"""What a worker exports while it works, and whether the alert rules and the dashboard ask for what there is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+from urllib.request import urlopen
+
+import yaml
+
+from etcd_handoff.lab import Role, wait_until
+from etcd_handoff.lab.nodes import ROOT
+from etcd_handoff.lab.ports import Ports
+from etcd_handoff.lab.processes import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.integration.conftest import MakeBench
+
+NAME: Final = re.compile(r"etcd_handoff_\w+")
+LABELS: Final = re.compile(r"\bby \(([^)]*)\)|\{([^}]*)\}")
+ONLY_AFTER_TROUBLE: Final = {"etcd_handoff_step_failures_total", "etcd_handoff_corrections_total"}
+"""Exported once there was one."""
+SAMPLE: Final = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
+
+
+class Exposition:
+    """A page of metrics, as Prometheus reads it."""
+
+    def __init__(self, text: str) -> None:
+        self.samples = [
+            (name, dict(re.findall(r'(\w+)="([^"]*)"', labels)), float(value))
+            for name, labels, value in SAMPLE.findall(text)
+        ]
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """The value of the first sample that has these labels."""
+        found = (v for n, has, v in self.samples if n == name and labels.items() <= has.items())
+        return next(found, None)
+
+    def labels_of(self, name: str) -> set[str]:
+        """All labels that a metric has."""
+        return {label for n, has, _ in self.samples if n == name for label in has}
+
+
+def expressions() -> Iterator[str]:
+    """All that the alert rules and the dashboard ask."""
+    rules = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yaml").read_text(encoding="utf-8"))
+    for group in rules["groups"]:
+        yield from (rule["expr"] for rule in group["rules"])
+    board: dict[str, Any] = json.loads((ROOT / "deploy/grafana/etcd-handoff.json").read_text(encoding="utf-8"))
+    for panel in board["panels"]:
+        yield from (target["expr"] for target in panel["targets"])
+
+
+async def test_worker_exports_what_alerts_and_dashboard_ask_for(bench: MakeBench) -> None:
+    """A removal that is done and one that waits show in the numbers, with the labels that the rules group by."""
+    ports = Ports("127.0.0.1")
+    (port,) = ports.take(1)
+    address = f"127.0.0.1:{port}"
+    async with bench(workers=(), tls=True) as b:
+        await b.lab.start_worker("node1", {"ETCD_HANDOFF_METRICS_ADDRESS": address})
+        assert b.lab.process(Role.WORKER, "node1").log_contains(f"metrics at http://{address}/metrics")
+        leader = await b.lab.leader()
+        assert (await b.remove(leader)).outcome == "removed"
+        waiting = await b.start("node1" if leader != "node1" else "node2", require_approval=True)
+
+        async def is_counted() -> bool:
+            return (await page(address)).value("etcd_handoff_open_workflows", state="AwaitingApproval") == 1
+
+        await wait_until(is_counted, "the removal that waits for an approval is counted", 60)
+        shown = await page(address)
+        await waiting.cancel()
+        ended = {"cluster": b.lab.cluster, "operation": "RemoveMember", "outcome": "removed"}
+        assert shown.value("etcd_handoff_operations_total", **ended) == 1
+        assert shown.value("etcd_handoff_steps_total", step="remove_member", outcome="removed") == 1
+        assert shown.value("etcd_handoff_step_duration_seconds_count", step="move_leader") == 1
+        assert (shown.value("etcd_handoff_last_look_timestamp_seconds") or 0) > time.time() - 600
+        assert (shown.value("etcd_handoff_certificate_expiry_timestamp_seconds", server="etcd") or 0) > time.time()
+        assert shown.value("etcd_handoff_build", node="node1") == 1
+        assert shown.value("temporal_worker_task_slots_available") is not None
+        for expression in expressions():
+            names = set(NAME.findall(expression))
+            labels = {label for name in names for label in shown.labels_of(name)} | {"le"}
+            if not names & ONLY_AFTER_TROUBLE:
+                assert all(shown.labels_of(name) for name in names), expression
+                assert set(labels_in(expression)) <= labels, expression
+    ports.close()
+
+
+async def page(address: str) -> Exposition:
+    """What the worker exports now."""
+
+    def read() -> str:
+        with urlopen(f"http://{address}/metrics") as answer:  # our own worker
+            return str(answer.read().decode())
+
+    return Exposition(await asyncio.to_thread(read))
+
+
+def labels_in(expression: str) -> Iterator[str]:
+    """The labels that a question groups by or selects with."""
+    for grouped, selected in LABELS.findall(expression):
+        yield from (label.strip() for label in grouped.split(",") if label.strip())
+        yield from re.findall(r"(\w+)[!=]", selected)
+
+
+async def test_address_that_cannot_be_listened_at_is_told_at_once(bench: MakeBench) -> None:
+    """A worker must not go on without the metrics that somebody counts on."""
+    async with bench(workers=(), nodes=1, kubernetes=False) as b:
+        command = [sys.executable, str(ROOT / "worker.py"), "--metrics-address", b.lab.temporal_address]
+        status, _, errors = await run(command, {**os.environ, **b.lab.environment}, ROOT)
+        assert status == 2
+        assert f"--metrics-address {b.lab.temporal_address}: " in errors
+        assert "give IP address and port, such as 127.0.0.1:9464" in errors

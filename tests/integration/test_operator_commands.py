@@ -1,0 +1,120 @@
+"""The operator's commands on a real cluster: nobody needs Temporal's own command line for daily work."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from etcd_handoff.lab import Role, wait_until
+from tests.integration.conftest import SHORT_HISTORIES, ends, in_state, removal_id
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Bench, MakeBench
+
+
+async def told(b: Bench, *arguments: str) -> dict[str, Any]:
+    """What a command prints as JSON."""
+    status, shown, errors = await b.lab.handoff(*arguments, "-o", "json")
+    assert status == 0, errors
+    answer: dict[str, Any] = json.loads(shown)
+    return answer
+
+
+async def test_one_day_of_an_operator(bench: MakeBench) -> None:
+    """A removal is blocked, cancelled, asked for again, approved, and told afterwards; all by our command line."""
+    async with bench(temporal_flags=SHORT_HISTORIES) as b:
+        leader = await b.lab.leader()
+        target, down = (node.name for node in b.lab.others(leader))
+
+        status, text = await ends(b.lab, "approve", target)
+        assert (status, f"no operation on member {target}" in text) == (1, True)
+        status, text = await ends(b.lab, "describe", "etcd-turns/nobody")
+        assert (status, "has no operation" in text) == (1, True)
+
+        await b.lab.kill(Role.ETCD, down)
+        blocked = await b.start(target, reason="new disk")
+        await in_state(blocked, "Blocked")
+        status, text = await ends(b.lab, "approve", target)
+        assert (status, "does not wait for an approval" in text) == (3, True)
+        assert (await told(b, "recheck", target, "--reason", "now?"))["workflow_id"] == removal_id(b, target)
+        await _described_as_blocked(b, target)
+        cancelled = await told(b, "cancel", removal_id(b, target), "--reason", "not today")
+        assert "is cancelled" in cancelled["answer"]
+        assert (await ends(b.lab, "cancel", target))[0] == 1
+
+        await b.lab.restart(Role.ETCD, down)
+        await b.lab.wait_for_health_interval()
+        planned = await b.start(target, dry_run=True)
+        await planned.result()
+        waiting = await b.start(target, require_approval=True)
+        await in_state(waiting, "AwaitingApproval")
+        assert (await told(b, "pause", target, "--reason", "on a call"))["answer"].startswith("paused")
+        await in_state(waiting, "Paused")
+        assert (await ends(b.lab, "pause", target))[0] == 3
+        assert (await ends(b.lab, "approve", target))[0] == 3
+        assert (await told(b, "resume", target))["answer"] == "the removal goes on"
+        await in_state(waiting, "AwaitingApproval")
+        member_id = await b.lab.member_id(target)
+        assert (await told(b, "describe", member_id))["state"] == "AwaitingApproval"
+        approved = await told(b, "approve", target, "--comment", "change 4711")
+        assert (approved["by"], approved["comment"]) != ("", "")
+        await waiting.result()
+        await b.judge({target})
+
+        await _afterwards(b, target)
+        await _refused(b)
+
+
+async def _described_as_blocked(b: Bench, target: str) -> None:
+    """The verdict first, what it waits for, and the command to type; between two looks it may be looking."""
+    text = ""
+
+    async def blocked() -> bool:
+        nonlocal text
+        status, text = await ends(b.lab, "describe", target)
+        assert status == 0
+        return "Blocked for" in text
+
+    await wait_until(blocked, "it is described as blocked", 20, lambda: text)
+    (open_one,) = (await told(b, "status"))["operations"]
+    assert open_one["member"] == target
+    assert text.startswith(f"removal of {target} (")
+    assert "QuorumAtRisk" in text
+    assert f"etcd-handoff recheck {target} -c {b.lab.cluster}" in text
+
+
+async def _afterwards(b: Bench, target: str) -> None:
+    """What the records say of the day."""
+    last, dry_run, first = (await told(b, "history", target))["operations"]
+    assert (last["outcome"], dry_run["outcome"], first["outcome"]) == ("removed", "planned", "Cancelled")
+    assert (last["dry_run"], dry_run["dry_run"]) == (False, True)
+    approval = next(entry for entry in last["entries"] if entry["event"] == "approved")
+    assert (approval["text"], approval["door"]) == ("change 4711", "command line")
+    # etcd refuses a change for five seconds after a member has come back, and then it is tried again.
+    done = [(entry["step"], entry["outcome"]) for entry in last["entries"] if entry["event"] == "did"]
+    assert done[-2:] == [("remove_member", "removed"), ("update_status", "recorded")]
+    said = {entry["event"]: (entry["text"], entry["door"]) for entry in first["entries"]}
+    assert said["recheck"] == ("now?", "command line")
+    assert said["cancel"] == ("cancellation asked for: not today", "command line")
+    assert first["reason"] == "new disk"
+    seen = await told(b, "status")
+    assert [run["outcome"] for run in seen["last"]][:3] == ["removed", "planned", "Cancelled"]
+    assert {worker["node"] for worker in seen["workers"]} == {"node0", "node1"}
+    assert all(worker["build"] for worker in seen["workers"])
+    status, text = await ends(b.lab, "history")
+    assert status == 0
+    assert len(text.splitlines()) == 1 + len((await told(b, "history"))["operations"])
+    status, page = await ends(b.lab, "report", removal_id(b, target), "-o", "html")
+    assert status == 0
+    assert page.startswith("<!DOCTYPE html>")
+    assert "remove_member" in page
+
+
+async def _refused(b: Bench) -> None:
+    """Temporal's own command line shows a refusal in words, with the remedy, and no trace."""
+    status, text = await ends(b.lab, "remove", "nobody")
+    assert (status, "UnknownMember" in text) == (2, True)
+    _, shown, _ = await b.lab.temporal("workflow", "show", "-w", removal_id(b, "nobody"), "--detailed")
+    assert "no member" in shown
+    assert "UnknownMember" in shown
+    assert 'File "' not in shown

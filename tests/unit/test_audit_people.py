@@ -1,0 +1,142 @@
+"""Whom an audit trail names, and by which way they came; and what it says of ends that nobody has recorded here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from temporalio.api.common.v1 import Payloads
+
+from etcd_handoff.cli.audit.history import trail_of
+from etcd_handoff.cli.audit.trail import Entry
+from etcd_handoff.cli.render.history import overview_lines, trail_lines
+from etcd_handoff.contract import RemovalRequest
+from etcd_handoff.temporal.converter import DEFAULTS, data_converter
+from tests.unit.history_events import REQUEST, event, payload, started, trail
+
+
+@pytest.mark.parametrize(
+    ("attributes", "by", "door"),
+    [
+        ({"identity": "etcd-handoff:ann@laptop"}, "ann@laptop", "command line"),
+        ({"identity": "temporal-cli:ann@laptop"}, "ann@laptop", "Temporal CLI"),
+        ({"identity": "7@ci"}, "7@ci", "Temporal API"),
+        ({"parent_workflow_execution": {"workflow_id": "etcd-watch/prod"}}, "new disk", "kubectl (EtcdMember)"),
+        ({"parent_workflow_execution": {"workflow_id": "nightly"}}, "nightly", "another workflow"),
+        (
+            {"search_attributes": {"indexed_fields": {"TemporalScheduledById": payload("weekly").payloads[0]}}},
+            "weekly",
+            "Temporal Schedule",
+        ),
+    ],
+)
+def test_front_door_is_told(attributes: dict[str, Any], by: str, door: str) -> None:
+    """Whoever came by whichever way."""
+    found = trail_of("etcd-remove/prod/node2", [[started(**attributes)]])
+    assert (found.asked_by, found.door) == (by, door)
+    assert found.entries == (Entry("2026-01-01T00:00:00.000Z", "asked", "removal of node2: new disk", by, door),)
+
+
+def test_our_client_is_told_from_the_bare_api() -> None:
+    """Its requests carry which fields were left out."""
+    (made,) = data_converter.payload_converter.to_payloads([RemovalRequest(cluster="prod", member="node2")])
+    assert DEFAULTS in made.metadata
+    assert trail_of("x", [[started(input=Payloads(payloads=[made]))]]).door == "Python client"
+
+
+def test_authenticated_caller_is_named_before_what_they_say_of_themselves() -> None:
+    """Where the server asks callers who they are."""
+    begin = started(identity="etcd-handoff:root@laptop")
+    begin.principal.name = "ann@example.org"
+    assert trail_of("x", [[begin]]).asked_by == "ann@example.org (as root@laptop)"
+
+
+def test_cancellation_is_told_with_who_and_why() -> None:
+    """By the command line, or by the watcher when somebody has taken `spec.leave` back."""
+    ours = event("workflow_execution_cancel_requested", 1, identity="etcd-handoff:ann@laptop", cause="wrong rack")
+    watcher = event(
+        "workflow_execution_cancel_requested",
+        2,
+        identity="history-service",
+        external_workflow_execution={"workflow_id": "etcd-watch/prod"},
+    )
+    end = event("workflow_execution_canceled", 3)
+    found = trail(ours, watcher, end)
+    entries = [(entry.text, entry.by, entry.door) for entry in found.entries[1:]]
+    assert entries == [
+        ("cancellation asked for: wrong rack", "ann@laptop", "command line"),
+        ("cancellation asked for: no reason given", "etcd-watch/prod", ""),
+        ("Cancelled: before the membership was changed for good", "", ""),
+    ]
+    assert found.outcome == "Cancelled"
+
+
+def done(number: int, name: str, member_id: str, outcome: str) -> list[Any]:
+    """A step that has changed the membership, as a part of a larger change."""
+    step = {"name": name, "outcome": outcome, "note": "through n1", "node": "node1"}
+    scheduled = event(
+        "activity_task_scheduled", number, activity_type={"name": name}, input=payload({"target_id": member_id})
+    )
+    scheduled.event_id = number
+    return [
+        scheduled,
+        event("activity_task_completed", number, scheduled_event_id=number, result=payload({"step": step})),
+    ]
+
+
+def test_change_of_several_members_cancelled_half_way_says_what_was_done() -> None:
+    """Of a single removal a cancellation means that nothing was removed."""
+    ends = event("workflow_execution_canceled", 5)
+    part = [*done(1, "promote_member", "4", "promoted"), *done(3, "remove_member", "2", "removed")]
+    begin = started(workflow_type={"name": "ReplaceMember"})
+    found = trail_of("etcd-replace/prod/node2", [[begin, *part, ends]])
+    assert found.outcome_text.startswith("after this was done: promote_member: promoted")
+    assert found.entries[-1].text == f"Cancelled: {found.outcome_text}"
+    assert "remove_member: removed" in found.outcome_text
+    nothing = trail_of("etcd-replace/prod/node2", [[begin, ends]])
+    assert nothing.outcome_text == "before the membership was changed for good"
+
+
+def test_replaced_member_is_not_given_the_id_of_the_new_one() -> None:
+    """The activities of the first part name the member that joins."""
+    steps = done(1, "add_learner", "f7a80e98", "added")
+    assert trail_of("x", [[started(workflow_type={"name": "ReplaceMember"}), *steps]]).member_id == ""
+    assert trail_of("x", [[started(), *steps]]).member_id == "f7a80e98"
+    ended = event("workflow_execution_completed", 4, result=payload({"outcome": "replaced", "member_id": "2"}))
+    assert trail_of("x", [[started(workflow_type={"name": "ReplaceMember"}), *steps, ended]]).member_id == "2"
+
+
+def test_approver_who_gives_their_own_name_is_named_once() -> None:
+    """The command line gives the shell's user as `by`."""
+    request = {
+        "meta": {"identity": "etcd-handoff:ann@laptop"},
+        "input": {"name": "approve", "args": payload({"by": "ann", "comment": "change 4711"})},
+    }
+    found = trail(event("workflow_execution_update_accepted", 1, accepted_request=request))
+    assert found.entries[1] == Entry("2026-01-01T00:00:01.000Z", "approved", "change 4711", "ann", "command line")
+
+
+def test_termination_and_a_worker_in_trouble_are_told() -> None:
+    """Neither ends as the operation would end by itself."""
+    failure = {"message": "[TMPRL1100] Nondeterminism error", "application_failure_info": {}}
+    found = trail(
+        event("workflow_task_failed", 1, identity="9@node1", failure=failure),
+        event("workflow_task_timed_out", 2),
+        event("workflow_execution_terminated", 3, identity="temporal-cli:bob@host", reason="stuck"),
+    )
+    assert [(entry.event, entry.by) for entry in found.entries[1:]] == [
+        ("trouble", "9@node1"),
+        ("trouble", ""),
+        ("ended", "bob@host"),
+    ]
+    assert (found.outcome, found.outcome_text) == ("Terminated", "stuck")
+
+
+def test_dry_run_is_never_told_as_a_change() -> None:
+    """In the list and in the trail."""
+    end = event("workflow_execution_completed", 1, result=payload({"outcome": "planned", "plan": ["remove node2"]}))
+    found = trail_of("etcd-plan/prod/node2", [[started(input=payload({**REQUEST, "dry_run": True})), end]])
+    assert found.dry_run
+    assert trail_lines(found)[0] == "dry run (removal) of node2, cluster prod: planned"
+    assert "dry run (removal)" in overview_lines([found], "")[1]
+    assert found.outcome_text == "it would remove node2"

@@ -1,0 +1,161 @@
+"""What `describe` says of one operation, so that the next thing to type is on the screen."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final
+
+import pytest
+from temporalio.client import WorkflowHistory
+
+from etcd_handoff.cli.audit.standing import Standing, standing_of
+from etcd_handoff.cli.audit.trail import Trail
+from etcd_handoff.cli.queue_places import place_of
+from etcd_handoff.cli.render.describe import OperationReport, PendingStep, report_lines, report_object
+from etcd_handoff.contract import HandoffState, Progress
+from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry
+from tests.unit.builders import cluster, down, member
+from tests.unit.test_audit_trail import HISTORIES
+
+NOW: Final = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+TRAIL: Final = Trail(
+    workflow_id="etcd-remove/prod/node2",
+    operation="removal",
+    cluster="prod",
+    member="node2",
+    member_id="2",
+    asked_at="2026-01-01T11:55:00.000Z",
+    asked_by="ann@laptop",
+    door="command line",
+    reason="new disk",
+)
+PROGRESS: Final = Progress(
+    state=HandoffState.BLOCKED, cluster="prod", member="node2", doing="QuorumAtRisk: n3 is down", waiting_for="n3 is up"
+)
+VIEW: Final = cluster(member(1), member(2), down(3))
+STANDING: Final = Standing("Blocked", "2026-01-01T11:55:48.000Z", VIEW, "2026-01-01T11:59:50.000Z", "node1")
+BLOCKED: Final = OperationReport(TRAIL, STANDING, "Blocked", PROGRESS)
+
+
+def shown(report: OperationReport) -> list[str]:
+    """The lines, with one space between name and text."""
+    return [" ".join(line.split()) for line in report_lines(report, NOW)]
+
+
+def test_blocked_operation_has_the_verdict_first_and_what_to_type() -> None:
+    """State and since when, why, until when, and the commands."""
+    lines = shown(BLOCKED)
+    assert lines[:6] == [
+        "removal of node2 (2), cluster prod: Blocked for 4 min 12 s",
+        "doing QuorumAtRisk: n3 is down",
+        "goes on when n3 is up",
+        "asked for 2026-01-01 11:55:00.000Z by ann@laptop, command line",
+        "reason new disk",
+        "workflow etcd-remove/prod/node2, 1 run",
+    ]
+    assert lines[6:8] == [
+        "to look again now: etcd-handoff recheck node2 -c prod",
+        "to cancel: etcd-handoff cancel node2 -c prod",
+    ]
+
+
+def test_members_are_those_of_the_last_look() -> None:
+    """With who saw them, and when."""
+    lines = shown(BLOCKED)
+    assert lines[9].endswith("n1 leads at term 7, seen 10.0 s ago by the worker on node1")
+    assert [line.split()[0] for line in lines[10:]] == ["NAME", "n1", "n2", "n3"]
+
+
+def test_without_a_worker_it_is_said_how_to_start_one() -> None:
+    """Temporal's records tell where it stood."""
+    lines = shown(replace(BLOCKED, progress=None))
+    assert lines[1].startswith("doing no worker answers: start one with `etcd-handoff worker`")
+    assert "Blocked" in lines[0]
+
+
+def test_step_that_fails_is_told_with_its_attempt_and_cause() -> None:
+    """The page in the Web UI has that on another tab."""
+    lines = shown(replace(BLOCKED, pending=(PendingStep("update_status", 7, "9@node1", "no API server answered"),)))
+    assert "step update_status, attempt 7; before that: no API server answered" in lines
+    lines = shown(replace(BLOCKED, pending=(PendingStep("check_leader", 1, "", ""),)))
+    assert "step check_leader" in lines
+
+
+def test_member_that_has_to_be_started_is_told_with_what_to_start_it() -> None:
+    """As the page has it."""
+    progress = PROGRESS.model_copy(update={"join_configuration": {"ETCD_NAME": "node2"}})
+    assert "start etcd with ETCD_NAME=node2" in shown(replace(BLOCKED, progress=progress))
+
+
+def test_operation_that_has_ended_says_how_and_where_to_read_on() -> None:
+    """Its outcome, and the command that shows each step."""
+    ended = replace(
+        TRAIL, outcome="removed", outcome_text="the EtcdMember says so", ended_at="2026-01-01T10:00:00.000Z"
+    )
+    lines = shown(replace(BLOCKED, trail=ended, progress=None, standing=Standing()))
+    assert lines[0] == "removal of node2 (2), cluster prod: removed, 2 h 00 min ago"
+    assert lines[-1] == "to see each step: etcd-handoff history node2 -c prod"
+    assert not any("recheck" in line or "worker answers" in line for line in lines)
+
+
+def test_json_has_what_the_lines_have() -> None:
+    """In one document that can be read by a program."""
+    told = json.loads(json.dumps(report_object(BLOCKED)))
+    assert (told["state"], told["waiting_for"], told["format"]) == ("Blocked", "n3 is up", 1)
+    assert told["next"][0] == "to look again now: etcd-handoff recheck node2 -c prod"
+    assert [m["name"] for m in told["seen"]["members"]] == ["n1", "n2", "n3"]
+
+
+@pytest.mark.parametrize(("name", "state"), [("leader", "Done"), ("blocked", "Done"), ("continued", "Blocked")])
+def test_standing_is_read_from_the_last_events(name: str, state: str) -> None:
+    """The state that lists show, since when, and the last view."""
+    events = WorkflowHistory.from_json(name, (HISTORIES / f"{name}.json").read_text()).events
+    standing = standing_of(events)
+    assert standing.state == state
+    assert standing.since
+    assert standing.view is not None
+    assert standing.view_by.startswith("node")
+
+
+def test_state_that_a_new_run_takes_over_is_told_since_it_began() -> None:
+    """A run that goes on in the same state publishes it no second time."""
+    first, second = (
+        list(WorkflowHistory.from_json(name, (HISTORIES / f"{name}.json").read_text()).events)
+        for name in ("continued", "continues")
+    )
+    assert standing_of([*first, *second[:12]]).since == standing_of(first).since
+
+
+def queue(holder: str, *waiting: str) -> ChangeQueueState:
+    """A queue with a holder, which waits for nothing, and others that wait."""
+    entries = tuple(
+        QueueEntry(
+            workflow_id=f"etcd-remove/prod/{name}", chain_id=name, cluster="prod", member_name=name, member_id="1"
+        )
+        for name in (holder, *waiting)
+    )
+    return ChangeQueueState(cluster_id="1", entries=entries, holder=holder)
+
+
+@pytest.mark.parametrize(
+    ("chain_id", "place"),
+    [
+        ("a", "has the turn to change the cluster"),
+        ("b", "1 of 2 in the queue; the removal of a has the turn"),
+        ("c", "2 of 2 in the queue; the removal of a has the turn"),
+        ("d", ""),
+    ],
+)
+def test_place_in_the_queue_is_told(chain_id: str, place: str) -> None:
+    """How many wait before it, and who has the turn."""
+    assert place_of(queue("a", "b", "c"), chain_id) == place
+
+
+def test_blocked_operation_in_the_queue_wants_no_turn() -> None:
+    """Others pass it."""
+    entries = [entry.model_copy(update={"waits": entry.chain_id != "b"}) for entry in queue("a", "b").entries]
+    blocked = queue("a", "b").model_copy(update={"entries": tuple(entries)})
+    assert place_of(blocked, "b") == "wants no turn while something else blocks it"
+    assert place_of(None, "b") == ""

@@ -1,0 +1,86 @@
+"""The commands of deploy/hooks as far as no etcd is needed: they parse, and refuse what they cannot do."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HOOKS = Path(__file__).parents[2] / "deploy" / "hooks"
+COMMANDS = ("systemd", "static-pod", "lab")
+FILES = (*COMMANDS, "common.sh")
+
+
+def run(*command: str, **environment: str) -> tuple[int, str]:
+    """Exit status and all that it says."""
+    env = {"PATH": "/usr/bin:/bin", **environment}
+    ended = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+def test_folder_has_what_is_documented() -> None:
+    """And nothing else; the commands may be executed, what they read may not."""
+    assert {path.name for path in HOOKS.iterdir()} == set(FILES)
+    assert {path.name for path in HOOKS.iterdir() if path.stat().st_mode & 0o111} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash", "dash"])
+@pytest.mark.parametrize("name", FILES)
+def test_every_shell_reads_it(name: str, shell: str) -> None:
+    """POSIX shell, whoever brings it."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"this machine has no {shell}")
+    assert run(shell, "-n", str(HOOKS / name)) == (0, "")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_shellcheck_finds_nothing(name: str) -> None:
+    """Where it is installed."""
+    program = shutil.which("shellcheck")
+    if program is None:
+        pytest.skip("this machine has no shellcheck")
+    root = HOOKS.parents[1]
+    ended = subprocess.run(
+        [program, "-x", f"deploy/hooks/{name}"], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("verb", ["", "restart", "--help"])
+def test_unknown_verb_is_an_error(name: str, verb: str) -> None:
+    """Neither running nor not running."""
+    status, said = run(str(HOOKS / name), *([verb] if verb else []), HANDOFF_DATA_DIR="/nowhere/etcd")
+    assert (status, said) == (1, f"'{verb}' is none of status, start, stop, archive\n")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("verb", ["start", "archive"])
+def test_nothing_is_done_without_what_it_is_to_be_done_with(name: str, verb: str, tmp_path: Path) -> None:
+    """No variable has a default that could be wrong."""
+    elsewhere = {"ENV_FILE": str(tmp_path / "env"), "MANIFEST": str(tmp_path / "m" / "x"), "KEPT": str(tmp_path / "k")}
+    status, said = run(str(HOOKS / name), verb, HANDOFF_DATA_DIR=str(tmp_path / "etcd"), **elsewhere)
+    assert status == 1
+    assert "needs" in said
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", ["relative", "/", '/a"b', "/a\\b"])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_odd_data_directory_is_refused(name: str, path: str) -> None:
+    """It would break the JSON, or match everything."""
+    assert run(str(HOOKS / name), "status", HANDOFF_DATA_DIR=path)[0] == 1
+
+
+def test_archive_is_a_rename_in_one_folder(tmp_path: Path) -> None:
+    """Never a copy to another disk, and never into a folder that is there."""
+    hook, old = str(HOOKS / "lab"), tmp_path / "etcd"
+    old.mkdir()
+    (tmp_path / "there").mkdir()
+    for to, words in ((tmp_path / "x" / "y", "are not in one folder"), (tmp_path / "there", "exists already")):
+        status, said = run(
+            hook, "archive", HANDOFF_DATA_DIR=str(old), HANDOFF_ARCHIVE_FROM=str(old), HANDOFF_ARCHIVE_TO=str(to)
+        )
+        assert (status, words in said, old.exists()) == (1, True, True)

@@ -1,0 +1,138 @@
+"""What a command shows of an operation that it follows: on a terminal one line that changes, elsewhere plain lines."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from etcd_handoff.cli.live_line import CLEAR, LiveLine
+from etcd_handoff.cli.render.progress import ProgressLines
+from etcd_handoff.contract import HandoffState, Progress, Step, StepOutcome
+
+LOOK = Step(
+    name="check_leader",
+    started="2026-01-01T00:00:00.000Z",
+    milliseconds=12.3,
+    attempts=1,
+    node="node1",
+    outcome=StepOutcome.OBSERVED,
+    note="node1 leads at term 7; node3 is down",
+)
+BLOCKED = Progress(
+    state=HandoffState.BLOCKED,
+    cluster="prod",
+    member="node2",
+    doing="QuorumAtRisk: node3 is down",
+    waiting_for="node3 is up",
+    steps=(LOOK,),
+)
+
+
+class Terminal(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+
+def test_live_line_tells_state_elapsed_time_wait_leader_and_attempt() -> None:
+    """All that somebody asks who looks at it."""
+    clock = Clock()
+    lines = ProgressLines("id", clock)
+    lines.progress(BLOCKED)
+    clock.now = 72
+    assert lines.live(BLOCKED, "check_leader, attempt 3") == (
+        "Blocked for 1 min 12 s; node1 leads at term 7; check_leader, attempt 3; QuorumAtRisk: node3 is down;"
+        " goes on when: node3 is up"
+    )
+
+
+def test_operation_on_several_members_is_named_by_its_workflow() -> None:
+    """Their names together are no member."""
+    change = BLOCKED.model_copy(update={"member": "node1, node2"})
+    told = ProgressLines("etcd-apply/prod", Clock()).progress(change)
+    assert told[-1] == "    to cancel: etcd-handoff cancel etcd-apply/prod"
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    """Before the first look nobody leads."""
+    checking = Progress(state=HandoffState.CHECKING, cluster="prod", member="node2", doing="looking")
+    assert ProgressLines("id", Clock()).live(checking) == "Checking for 0 ms; looking"
+
+
+def test_wait_is_told_again_after_ever_longer_times() -> None:
+    """A log without a terminal shows that it still runs, and doesn't fill up."""
+    clock = Clock()
+    lines = ProgressLines("id", clock)
+    lines.progress(BLOCKED)
+    told = []
+    for clock.now in range(1, 3600):
+        told += [(clock.now, line) for line in lines.progress(BLOCKED)]
+    assert [seconds for seconds, _ in told] == [60, 120, 240, 480, 960, 1920]
+    assert told[0][1] == "  still Blocked after 1 min 00 s: QuorumAtRisk: node3 is down"
+
+
+def test_step_that_is_tried_again_and_again_while_blocked_is_told_once() -> None:
+    """An hour without the new member's etcd does not fill a log."""
+    clock = Clock()
+    lines = ProgressLines("id", clock)
+    lines.progress(BLOCKED)
+    tries = BLOCKED.model_copy(update={"doing": "starting the etcd of node4", "waiting_for": ""})
+    for clock.now in (10, 20, 30):
+        assert lines.progress(tries) == []
+        assert lines.progress(BLOCKED) == []
+    clock.now = 60
+    assert lines.progress(BLOCKED) == ["  still Blocked after 1 min 00 s: QuorumAtRisk: node3 is down"]
+    other = BLOCKED.model_copy(update={"waiting_for": "node4 is up"})
+    assert "    goes on when: node4 is up" in lines.progress(other)
+
+
+def test_state_that_changes_begins_anew() -> None:
+    """The time is that of the state."""
+    clock = Clock()
+    lines = ProgressLines("id", clock)
+    lines.progress(BLOCKED)
+    clock.now = 100
+    removing = BLOCKED.model_copy(update={"state": HandoffState.REMOVING, "waiting_for": ""})
+    assert lines.progress(removing) == ["  Removing: QuorumAtRisk: node3 is down"]
+    assert lines.live(removing).startswith("Removing for 0 ms")
+
+
+def test_terminal_has_one_line_that_is_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines that stay are printed above it, and it is taken away at the end."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "20")
+    out = Terminal()
+    line = LiveLine(out)
+    line.show("Blocked for a\n  very long time")
+    line.print(["  one step"])
+    line.close()
+    shown = "Blocked for a very "
+    assert out.getvalue() == f"{CLEAR}{shown}{CLEAR}  one step\n{shown}{CLEAR}"
+
+
+@pytest.mark.parametrize(("stream", "term"), [(io.StringIO, "xterm"), (Terminal, "dumb")])
+def test_anything_else_gets_no_escape_code(
+    stream: type[io.StringIO], term: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipe, a file, a CI log, a terminal that can't."""
+    monkeypatch.setenv("TERM", term)
+    out = stream()
+    line = LiveLine(out)
+    line.show("Blocked")
+    line.print(["  one step", "  another"])
+    line.close()
+    assert out.getvalue() == "  one step\n  another\n"

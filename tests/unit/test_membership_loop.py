@@ -1,0 +1,178 @@
+"""The loop of a membership that is applied: additions and removals, one at a time, decided anew after each look."""
+
+from __future__ import annotations
+
+import pytest
+
+from etcd_handoff.activity_io import WorkerInfo
+from etcd_handoff.contract import FailureType, Outcome, StepOutcome
+from etcd_handoff.membership_contract import MembershipRequest, MembershipResult
+from etcd_handoff.operation import commands as to
+from etcd_handoff.operation.addition import AddTarget, PromoteTarget
+from etcd_handoff.operation.learner import AwaitSync
+from tests.unit.builders import A, B, C, D, E, cluster, doubt, down, member
+from tests.unit.changes import (
+    adds,
+    gives_turn_up,
+    learner,
+    looks,
+    looks_again,
+    membership,
+    node,
+    nodes,
+    observed,
+    records,
+    removes,
+    unstarted,
+    url,
+)
+from tests.unit.test_removal_loop import Drive, report
+
+
+def ends(change: Drive) -> MembershipResult:
+    """The result."""
+    result = change.next(to.Finish).result
+    assert isinstance(result, MembershipResult)
+    return result
+
+
+def test_one_member_becomes_three_and_one_again() -> None:
+    """Each part ends before the next begins; the leader leaves last, through one that stays."""
+    one, two, three = nodes(0), nodes(0, 1), nodes(0, 1, 2)
+    change = looks(membership(0, 1, 2), one).turn()
+    records(adds(change, one, 1), 1, joined=True)
+    looks(change, two)
+    records(adds(change, two, 2), 2, joined=True)
+    looks(change, three)
+    result = ends(change)
+    assert (result.outcome, [m.name for m in result.members]) == (Outcome.APPLIED, ["node0", "node1", "node2"])
+    assert [(p.kind, p.member_name) for p in result.parts] == [("add", "node1"), ("add", "node2")]
+    change = looks(membership(1), three).turn()
+    records(removes(change, nodes(0, 1), 2), 2, joined=False)
+    looks(change, nodes(0, 1))
+    ask = change.next(to.TransferLeadership).ask
+    assert ask.target_id == A
+    change.result(report(StepOutcome.MOVED, None, transferee_id=B))
+    change.do(to.AwaitNewLeader, report(StepOutcome.ELECTED, nodes(0, 1, leader=B, term=8)))
+    records(removes(change, nodes(1, leader=B, term=8), 0), 0, joined=False)
+    looks(change, nodes(1, leader=B, term=8))
+    assert [(p.kind, p.member_name) for p in ends(change).parts] == [("remove", "node2"), ("remove", "node0")]
+
+
+def test_leadership_goes_to_no_member_that_leaves_later() -> None:
+    """The activities of the removal are told who does."""
+    silent_follower = nodes(0, 1, 2, 3, 4)
+    change = looks(membership(3, 4), silent_follower).turn()
+    command = change.next(to.RemoveTarget)
+    assert command.ask.target_id == B
+    assert set(command.ask.leaving_later) == {A, C}
+
+
+def test_membership_that_is_there_already_changes_nothing() -> None:
+    """No turn is taken."""
+    change = looks(membership(0, 1, 2), nodes(0, 1, 2))
+    result = ends(change)
+    assert (result.outcome, result.parts, result.status_recorded) == (Outcome.ALREADY_APPLIED, (), False)
+    assert "nothing was written" in result.status_note
+
+
+def test_member_that_joins_meanwhile_is_left_alone() -> None:
+    """It was not there when the plan was made."""
+    change = looks(membership(0, 1), nodes(0, 1, 2)).turn()
+    records(removes(change, nodes(0, 1), 2), 2, joined=False)
+    looks(change, nodes(0, 1, 3))
+    change.next(to.AskQueue)
+    assert change.state.blocked is not None
+    assert change.state.blocked.reason == "UnplannedMember"
+    assert "node3" in change.state.blocked.seen
+
+
+def test_member_with_another_name_counts_by_its_peer_urls_and_keeps_its_name() -> None:
+    """No name can be changed from outside."""
+    view = cluster(node(0), node(1), node(2, name="old-name"))
+    result = looks(membership(0, 1, 2, dry_run=True), view).next(to.Finish).result
+    assert (result.outcome, len(result.warnings)) == (Outcome.PLANNED, 1)
+    assert "is called old-name" in result.warnings[0]
+    assert [line.split(":")[0] for line in result.plan] == ["WARNING"]
+
+
+def test_plan_tells_quorum_and_failures_after_each_step_and_warns_of_an_even_number() -> None:
+    """In the order in which the parts would run."""
+    result = looks(membership(2, 3, dry_run=True), nodes(0, 1, 2)).next(to.Finish).result
+    warning, *lines = result.plan
+    assert "2 voters survive no more failures than 1" in warning
+    assert [line.split()[:2] for line in lines] == [["add", "node3"], ["remove", "node1"], ["remove", "node0"]]
+    assert [line.rpartition(": ")[2] for line in lines] == [
+        "4 voters then, quorum 3, 1 may fail",
+        "3 voters then, quorum 2, 1 may fail",
+        "2 voters then, quorum 2, 0 may fail",
+    ]
+
+
+def test_fewer_voters_than_the_profile_allows_are_refused() -> None:
+    """The number comes from the workers' configuration."""
+    traits = WorkerInfo(search_attributes=True, min_voters=3)
+    change = membership(0, 1)
+    change.do(to.Observe, observed(nodes(0, 1, 2)).model_copy(update={"traits": traits}))
+    failure = change.next(to.Fail).failure
+    assert (failure.kind, failure.text.partition(":")[0]) == (FailureType.CHANGE_REFUSED, "TooFewVoters")
+
+
+def test_dead_and_learning_members_leave_first() -> None:
+    """They cost or block, and nobody misses them."""
+    view = cluster(node(0), node(1), down(C, peer_urls=(url(2),)), learner(3))
+    change = looks(membership(0, 1), view).turn()
+    assert change.next(to.RemoveTarget).ask.target_id == C
+    left = view.only({A, B, D})
+    change.result(report(StepOutcome.REMOVED, left, proposed=True))
+    records(change, 2, joined=False)
+    looks(change, left)
+    assert change.next(to.RemoveTarget).ask.target_id == D
+
+
+def test_never_more_than_one_voter_is_out_by_our_doing() -> None:
+    """A voter that stays is down: the working one that is to leave is waited with."""
+    view = cluster(node(0), node(1), down(C, peer_urls=(url(2),)))
+    change = gives_turn_up(looks(membership(0, 2), view))
+    assert change.next(to.Wait).summary == "blocked: QuorumAtRisk"
+
+
+def test_member_that_moved_to_another_address_is_replaced() -> None:
+    """The same name at other peer URLs is another member."""
+    view = cluster(node(0), node(1), node(2, peer_urls=("http://before:2380",)))
+    change = looks(membership(0, 1, 2), view).turn()
+    assert change.next(AddTarget).ask.peer_urls == (url(2),)
+    assert [t.member_id for t in change.state.whole.leaves] == [C] if change.state.whole else False
+
+
+@pytest.mark.parametrize("members", [(), (("a", "http://a:1"), ("a", "http://b:1")), (("a", "http://a:1"),) * 2])
+def test_list_without_members_or_with_one_twice_is_no_input(members: tuple[tuple[str, str], ...]) -> None:
+    """It never reaches a cluster."""
+    given = tuple({"name": name, "peer_urls": (url,)} for name, url in members)
+    with pytest.raises(ValueError, match="members"):
+        MembershipRequest.model_validate({"cluster": "prod", "members": given})
+
+
+def test_unstarted_foreign_voter_that_is_not_wanted_leaves_first() -> None:
+    """It counts and does not work."""
+    ghost = member(E, name="", reachable=False, serves_reads=False, leader_id=None, term=0, raft_index=0)
+    change = looks(membership(0, 1, 2), cluster(*nodes(0, 1, 2).members, ghost)).turn()
+    assert change.next(to.RemoveTarget).ask.target_id == E
+
+
+def test_member_that_got_its_vote_is_recorded_before_another_part_begins() -> None:
+    """Left then, its part would never be gone on with: it blocks for a removed member that runs again."""
+    before = cluster(down(A, peer_urls=(url(0),)), node(1, B), node(2, B), node(4, B))
+    left = nodes(1, 2, 4, leader=B)
+    change = records(removes(looks(membership(1, 2, 3), before).turn(), left, 0), 0, joined=False)
+    waiting = cluster(*left.members, unstarted(3))
+    looks(change, left).do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
+    in_sync = cluster(*left.members, learner(3, B))
+    gives_turn_up(change).do(AwaitSync, report(StepOutcome.IN_SYNC, in_sync), after=1.0).turn()
+    after = nodes(1, 2, 3, 4, leader=B)
+    change.do(PromoteTarget, report(StepOutcome.PROMOTED, after, added_id=D, proposed=True))
+    runs = doubt("UnlistedMember", A, by_status_alone=True)
+    gives_turn_up(looks(change.result(after=change.next(to.Wait).seconds), after.model_copy(update={"doubts": runs})))
+    looks_again(change, after)
+    looks(change.result(after=change.next(to.Wait).seconds), after)
+    records(change, 3, joined=True)

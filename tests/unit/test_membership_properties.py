@@ -1,0 +1,262 @@
+"""What a change of several members never does: every small cluster, whatever others do meanwhile."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from etcd_handoff.planning import (
+    Blocked,
+    Done,
+    MembersChanged,
+    Reason,
+    Refused,
+    StartAddition,
+    StartRemoval,
+    leadership,
+    membership,
+)
+from tests.unit.membership_worlds import (
+    DOWN,
+    JOINS,
+    LEAVES,
+    STAYS,
+    UNSTARTED,
+    UP,
+    Member,
+    World,
+    events,
+    faults,
+    starts,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from etcd_handoff.planning import Decision
+
+    Decide = Callable[[World], Decision]
+
+MOST_STEPS: Final = 80
+
+
+def replacements(sizes: range) -> Iterator[World]:
+    """One member is replaced: every size, who is down, who leads, at the same address or another."""
+    for size, same_url in itertools.product(sizes, (False, True)):
+        ids = [str(i) for i in range(1, size + 1)]
+        for states in itertools.product((UP, DOWN), repeat=size):
+            members = [
+                Member(i, LEAVES if i == "1" else STAYS, state=state) for i, state in zip(ids, states, strict=True)
+            ]
+            for leader in [m.id for m in members if m.state == UP] or ["1"]:
+                yield World(tuple(members), leader, ("a",), ("1",), tuple(ids[1:]), same_url=same_url)
+
+
+def memberships(sizes: range, joins: range) -> Iterator[World]:
+    """A list is applied: every set that leaves, who is down among it, who leads, and so many that join."""
+    for size, new in itertools.product(sizes, joins):
+        ids = [str(i) for i in range(1, size + 1)]
+        for fates in itertools.product(((STAYS, UP), (LEAVES, UP), (LEAVES, DOWN), (STAYS, DOWN)), repeat=size):
+            members = tuple(Member(i, fate, state=state) for i, (fate, state) in zip(ids, fates, strict=True))
+            leaves = tuple(m.id for m in members if m.fate == LEAVES)
+            stays = tuple(m.id for m in members if m.fate == STAYS)
+            joiners = ("a", "b")[:new]
+            if joiners or stays:
+                up = [m.id for m in members if m.state == UP] or [ids[0]]
+                for leader in {up[0], up[-1]}:
+                    yield World(members, leader, joiners, leaves, stays, exact=True)
+
+
+def two_of_four_leave(leader: str) -> World:
+    """Two of four leave, and the leader does not; it may fail, and one of those lead that leave."""
+    members = (Member("1", LEAVES), Member("2", LEAVES), Member("3", STAYS), Member("4", STAYS))
+    return World(members, leader, (), ("1", "2"), ("3", "4"), exact=True)
+
+
+def unfinished() -> Iterator[World]:
+    """Where a first start may have stopped: the new member added, started, or a voter; the old one there or gone."""
+    for size, old, (votes, state) in itertools.product(
+        range(1, 5), (UP, DOWN, None), ((False, UNSTARTED), (False, UP), (False, DOWN), (True, UP), (True, DOWN))
+    ):
+        members = [Member(str(i), STAYS) for i in range(2, size + 2)]
+        members += [Member("1", LEAVES, state=old)] if old else []
+        members.append(Member("a", JOINS, votes=votes, state=state))
+        yield World(tuple(sorted(members)), "2", ("a",), ("1",), tuple(str(i) for i in range(2, size + 2)), begun=False)
+
+
+def explore(worlds: Iterator[World], most_events: int) -> tuple[Counter[str], str]:
+    """How often each decision was met, and the first thing that went wrong."""
+    met, fewest, decide = Counter[str](), dict[World, int](), functools.cache(World.decision)
+    waiting = [(world, 0) for world in worlds]
+    while waiting:
+        world, happened = waiting.pop()
+        if fewest.get(world, most_events + 1) <= happened:
+            continue
+        new, fewest[world] = world not in fewest, happened
+        try:
+            decision = decide(world)
+        except Exception as error:  # noqa: BLE001  # a broken planner may raise anything
+            return met, f"raises {error!r} in {world}"
+        if new:
+            met[str(decision.reason) if isinstance(decision, Blocked | Refused) else type(decision).__name__] += 1
+            if wrong := [*faults(world, decision), *endless(world, decide)]:
+                return met, f"{wrong}: {decision} in {world}"
+        if (after := world.after(decision)) != world:
+            waiting.append((after, happened))
+        if happened < most_events:
+            waiting += [(other, happened + 1) for other in events(world)]
+    return met, ""
+
+
+def run(world: World, decide: Decide) -> tuple[World, list[World], Any]:
+    """Where it ends when nothing goes wrong any more and members that were added are started."""
+    path = [world]
+    for _ in range(MOST_STEPS):
+        decision = decide(world)
+        after = world.after(decision)
+        if after == world:
+            if isinstance(decision, Done) or (started := starts(world)) is None:
+                return world, path, decision
+            after = started
+        world = after
+        path.append(world)
+    return world, path, None
+
+
+def endless(world: World, decide: Decide) -> Iterator[str]:
+    """What can end does: all that stay are up, nobody else has joined, and there is a quorum."""
+    end, path, decision = run(world, decide)
+    if decision is None:
+        yield "it goes round in circles"
+        return
+    settled = all((m.fate in (STAYS, JOINS) and m.state == UP) or m.id in world.leaves for m in world.members)
+    unstarted_voter = any(m.state == UNSTARTED and m.votes for m in world.members)
+    last = world.same_url and not [m for m in world.members if m.id not in world.leaves and m.votes]
+    learners = any(m.fate == STAYS and not m.votes and not world.exact for m in world.members)
+    if settled and world.has_quorum and not unstarted_voter and not last and not learners and decision != Done():
+        yield f"it could end and does not: {decision}"
+    if all(m.state == UP and m.votes for m in world.members) and decision == Done() and world.running is None:
+        least, allowed = min(w.spare for w in path), min(world.spare, end.spare)
+        if least < allowed - world.same_url:
+            yield f"only {least} may fail on the way"
+
+
+# --- the planner as it is -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("worlds", "most_events"),
+    [
+        (lambda: replacements(range(1, 4)), 2),
+        (lambda: replacements(range(4, 6)), 1),
+        (lambda: memberships(range(1, 4), range(3)), 1),
+        (lambda: memberships(range(4, 6), range(2)), 0),
+        (unfinished, 1),
+    ],
+    ids=["replace-small", "replace-large", "apply-small", "apply-large", "unfinished"],
+)
+def test_every_small_cluster_changes_without_harm(
+    worlds: Any, most_events: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No step costs the quorum, touches a stranger, or goes round in circles; what can end ends."""
+    met, wrong = explore(worlds(), most_events)
+    with capsys.disabled():
+        sys.stdout.write(f"[{sum(met.values())} states, {dict(sorted(met.items()))}]")
+    assert wrong == ""
+    assert {"StartAddition", "StartRemoval", "Done"} <= set(met)
+
+
+def test_first_look_without_a_quorum_is_refused_and_a_later_one_waits() -> None:
+    """A voter may come back; a change that has begun is not given up for it."""
+    members = (Member("1", LEAVES, state=DOWN), Member("2", STAYS), Member("3", STAYS, state=DOWN))
+    first = World(members, "2", ("a",), ("1",), ("2", "3"))
+    decision = first.decision()
+    assert isinstance(decision, Refused)
+    assert decision.reason is Reason.NO_QUORUM
+    later = World(members, "2", ("a",), ("1",), ("2", "3"), begun=True).decision()
+    assert isinstance(later, Blocked)
+
+
+# --- broken planners ----------------------------------------------------------------------------------------------
+
+REAL_PARTS = membership._parts
+REAL_LEAVING = membership.leaving
+REAL_CANDIDATES = leadership.candidates
+
+
+def removals_first(view: Any, goal: Any, begun: Any) -> Iterator[Any]:
+    """Everybody who is to leave does, then the others join."""
+    yield from (StartRemoval(m.id) for m in REAL_LEAVING(view, goal))
+    yield from REAL_PARTS(view, goal, begun)
+
+
+def additions_first(view: Any, goal: Any, begun: Any) -> Iterator[Any]:
+    """Everybody joins, then the others leave, the dead too."""
+    joins = [part for part in REAL_PARTS(view, goal, begun) if isinstance(part, StartAddition)]
+    if joins:
+        return iter(joins)
+    return REAL_PARTS(view, goal, begun)
+
+
+def anybody_leaves(view: Any, goal: Any) -> Any:
+    """Members that nobody wants are taken out, pinned or not."""
+    wanted = [goal.member_in(view, joiner) for joiner in goal.joins]
+    return tuple(m for m in view.members if m not in wanted)
+
+
+def leader_first(view: Any, goal: Any) -> Any:
+    """The leader leaves before the followers."""
+    led = view.leadership
+    return tuple(sorted(REAL_LEAVING(view, goal), key=lambda m: led is None or m.id != led.id))
+
+
+def nobody(*_: Any) -> None:
+    """Finds nothing."""
+
+
+def no_joiners(*_: Any) -> tuple[()]:
+    """Sees no member that has been added."""
+    return ()
+
+
+def never_makes_room(view: Any, goal: Any, begun: Any) -> Iterator[Any]:
+    """Nobody who works leaves while somebody is to join, also where they are to have one peer URL."""
+    absent, works = membership.absent(view, goal), {m.id for m in view.healthy_voters}
+    for part in REAL_PARTS(view, goal, begun):
+        if not (absent and isinstance(part, StartRemoval) and part.member_id in works):
+            yield part
+    yield from (StartAddition(joiner.name, joiner.peer_urls) for joiner in absent[:1])
+
+
+MUTANTS: Final[dict[str, tuple[object, str, object]]] = {
+    "everybody leaves first": (membership, "_parts", removals_first),
+    "the dead stay until all have joined": (membership, "_parts", additions_first),
+    "the leader leaves first": (membership, "leaving", leader_first),
+    "leadership goes to one that leaves": (
+        leadership,
+        "candidates",
+        lambda view, target_id, leaving_later=(): REAL_CANDIDATES(view, target_id),  # noqa: ARG005
+    ),
+    "what was added is forgotten": (membership, "pending", no_joiners),
+    "a stranger is overlooked": (membership, "_unplanned", nobody),
+    "strangers are taken out": (membership, "leaving", anybody_leaves),
+    "nobody makes room at an address": (membership, "_parts", never_makes_room),
+    "nobody is too many": (MembersChanged, "stays", lambda goal, member: True),  # noqa: ARG005
+}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_broken_planner_is_caught(mutant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each fault leads to a violation in a small world."""
+    owner, name, fault = MUTANTS[mutant]
+    monkeypatch.setattr(owner, name, fault)
+    led_by_one_that_stays = [two_of_four_leave(leader) for leader in ("3", "4")]
+    worlds = itertools.chain(
+        replacements(range(1, 4)), led_by_one_that_stays, unfinished(), memberships(range(1, 4), range(1, 3))
+    )
+    assert explore(worlds, 1)[1]

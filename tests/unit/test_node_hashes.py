@@ -1,0 +1,154 @@
+"""Hashes of members that only the workers of their own nodes reach: who is asked, and what the hashes come to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from etcd_handoff.activity_io import MemberHash
+from etcd_handoff.contract import FailureType, StepOutcome
+from etcd_handoff.operation import commands as to
+from etcd_handoff.operation.commands import StepFailure
+from etcd_handoff.operation.gates import GATES_LAST_SECONDS
+from etcd_handoff.operation.node_hashes import TRIES, compared
+from etcd_handoff.planning import Reason
+from tests.unit.builders import A, B, C, cluster, member
+from tests.unit.test_node_looks import LED_BY_B, NO_WORKER, pauses, sees, silent, upcoming
+from tests.unit.test_removal_loop import Drive, begin, report
+
+if TYPE_CHECKING:
+    from etcd_handoff.activity_io import StepResult
+
+
+def keyspace(value: int = 0xABC, compacted: int = 10) -> MemberHash:
+    """A hash at revision 50."""
+    return MemberHash(hash=value, revision=50, compact_revision=compacted)
+
+
+def hashed(*args: Any, **fields: Any) -> StepResult:
+    """A node's answer."""
+    found = keyspace(*args, **fields)
+    return report(StepOutcome.OBSERVED, None).model_copy(update={"keyspace": found})
+
+
+def no_hash(note: str) -> StepResult:
+    """A node's answer when its member gives none."""
+    found = report(StepOutcome.UNAVAILABLE, None)
+    return found.model_copy(update={"step": found.step.model_copy(update={"note": note})})
+
+
+def removal_that_checks() -> Drive:
+    """A removal of node0 with the turn, which is to compare hashes; each worker reaches its own member alone."""
+    removal = begin(hash_check=True).do(to.Observe, sees(LED_BY_B, B))
+    return removal.do(to.LookThroughNodes, (sees(LED_BY_B, A), sees(LED_BY_B, C))).turn()
+
+
+def checks(removal: Drive) -> list[tuple[str, str, int]]:
+    """Nodes that are asked next, for which member, and from which revision on."""
+    command = removal.next(to.HashThroughNodes)
+    return [(c.node, c.ask.member_id, c.ask.newest.revision if c.ask.newest else 0) for c in command.checks]
+
+
+def test_first_voter_is_hashed_at_its_newest_revision_and_the_others_at_that() -> None:
+    """Each through its own node; the removal goes on after a fresh look."""
+    removal = removal_that_checks()
+    assert checks(removal) == [("node0", A, 0)]
+    assert checks(removal.result((hashed(),))) == [("node1", B, 50), ("node2", C, 50)]
+    removal.result((hashed(), hashed()))
+    assert removal.state.steps[-1].outcome == StepOutcome.CONSISTENT
+    assert removal.state.steps[-1].note == "revision 50: node0 00000abc, node1 00000abc, node2 00000abc"
+    removal.do(to.Observe, sees(LED_BY_B, B)).do(to.LookThroughNodes, (sees(LED_BY_B, A), sees(LED_BY_B, C)))
+    assert removal.next(to.Observe).before_change
+
+
+def test_data_that_differ_refuse_the_removal() -> None:
+    """Whoever differs is named with the hash."""
+    removal = removal_that_checks().do(to.HashThroughNodes, (hashed(),))
+    removal.do(to.HashThroughNodes, (hashed(), hashed(0xDEF)))
+    assert removal.state.ending is not None
+    failure = removal.state.ending.failure
+    assert failure is not None
+    assert failure.kind == FailureType.REMOVAL_REFUSED
+    assert "node2 00000def" in failure.text
+
+
+def test_members_that_compacted_differently_are_compared_again() -> None:
+    """From the first voter on, and not for ever: then it waits with what was seen."""
+    removal = removal_that_checks()
+    for _ in range(TRIES):
+        assert checks(removal) == [("node0", A, 0)]
+        removal.result((hashed(),)).do(to.HashThroughNodes, (hashed(), hashed(0xDEF, compacted=40)))
+    pauses(removal, 1.0)
+    assert removal.state.doing.startswith(Reason.HASH_UNKNOWN)
+    assert "compacted up to different revisions: node0 10, node1 10, node2 40" in removal.state.doing
+    assert removal.state.hashing.tries == 0
+
+
+def test_member_that_gives_no_hash_is_asked_again() -> None:
+    """Whichever it is; the last try says which."""
+    removal = removal_that_checks()
+    for _ in range(TRIES - 1):
+        removal.do(to.HashThroughNodes, (no_hash("node0 gave no hash: it hangs"),))
+    removal.do(to.HashThroughNodes, (hashed(),)).do(to.HashThroughNodes, (hashed(), no_hash("node2 gave no hash")))
+    pauses(removal, 1.0)
+    assert "node2 gave no hash" in removal.state.doing
+
+
+def test_node_without_a_worker_is_waited_for_by_name() -> None:
+    """It is looked at before it is tried again."""
+    removal = removal_that_checks().do(to.HashThroughNodes, (hashed(),))
+    removal.do(to.HashThroughNodes, (hashed(), silent()))
+    pauses(removal, 1.0)
+    assert removal.state.doing.startswith(Reason.HASH_UNKNOWN)
+    assert NO_WORKER in removal.state.doing
+    assert isinstance(upcoming(removal), to.Observe)
+
+
+def test_missing_right_ends_the_removal() -> None:
+    """As where one worker compares all."""
+    denied = StepFailure("check_hash", FailureType.PERMISSION_DENIED, "etcd does not allow it")
+    removal = removal_that_checks().do(to.HashThroughNodes, (denied,))
+    assert removal.state.ending is not None
+
+
+def test_voter_that_nobody_reaches_makes_the_answer_unknown() -> None:
+    """Its copy may be the one that differs, so nobody else has to read its whole keyspace."""
+    four = cluster(*(member(i, B) for i in (A, B, C)), member("e", B, name="node3"))
+    removal = begin(hash_check=True).do(to.Observe, sees(four, B))
+    removal.do(to.LookThroughNodes, (sees(four, A), sees(four, C), silent())).turn()
+    pauses(removal, 1.0)
+    assert removal.state.doing.startswith(Reason.HASH_UNKNOWN)
+    assert "node3 does not answer" in removal.state.doing
+
+
+def test_hash_counts_for_an_hour() -> None:
+    """Then all members are hashed anew."""
+    removal = removal_that_checks().do(to.HashThroughNodes, (hashed(),)).do(to.HashThroughNodes, (hashed(), hashed()))
+    removal.now += GATES_LAST_SECONDS + 1
+    removal.do(to.Observe, sees(LED_BY_B, B)).do(to.LookThroughNodes, (sees(LED_BY_B, A), sees(LED_BY_B, C)))
+    assert checks(removal) == [("node0", A, 0)]
+
+
+def test_run_that_began_before_nodes_were_asked_compares_through_one_worker() -> None:
+    """Its history shows that it did."""
+    removal = removal_that_checks()
+    command = removal.next(to.HashThroughNodes)
+    assert (command.whole.node, command.whole.ask.member_id) == ("", "")
+    removal.result(report(StepOutcome.UNAVAILABLE, None))
+    pauses(removal, 1.0)
+    assert removal.state.doing.startswith(Reason.HASH_UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("last", "outcome"),
+    [
+        (keyspace(), StepOutcome.CONSISTENT),
+        (keyspace(0xABD), StepOutcome.INCONSISTENT),
+        (keyspace(0xABD, compacted=11), StepOutcome.UNAVAILABLE),
+        (keyspace(compacted=9), StepOutcome.UNAVAILABLE),
+    ],
+)
+def test_only_what_was_compacted_equally_is_compared(last: MemberHash, outcome: StepOutcome) -> None:
+    """However equal or different the hashes are."""
+    assert compared([("node0", keyspace()), ("node1", keyspace()), ("node2", last)])[0] is outcome

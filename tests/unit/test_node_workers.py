@@ -1,0 +1,80 @@
+"""Which nodes count as ones without a worker, and when Temporal is asked again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities import node_workers
+from activities.node_workers import NodeWorkers
+from etcd_handoff import timing
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+
+class Listed:
+    """What Temporal lists, by task queue; it remembers who was asked for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **workers: list[str]) -> None:
+        self.workers = {f"q/node/{node}": listed for node, listed in workers.items()}
+        self.asked: list[str] = []
+        self.error: Exception | None = None
+        self.nodes = NodeWorkers(cast("Client", None), "q")
+        monkeypatch.setattr(node_workers, "pollers", self)
+
+    async def __call__(self, _: Client, queue: str, *, activities: bool, fresh_seconds: float) -> list[str]:
+        """As `etcd_handoff.temporal.pollers.pollers`."""
+        assert activities
+        assert fresh_seconds > 300, "one that was busy for a while is listed, too"
+        self.asked.append(queue)
+        if self.error:
+            raise self.error
+        return self.workers[queue]
+
+
+async def test_node_for_which_nobody_is_listed_has_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked for each time, since a worker that starts is to be seen; one with a worker is not, for a while."""
+    listed = Listed(monkeypatch, a=["worker"], b=[])
+    assert [await listed.nodes.missing({"a", "b"}) for _ in range(2)] == [("b",)] * 2
+    assert sorted(listed.asked) == ["q/node/a", "q/node/b", "q/node/b"]
+    listed.workers["q/node/b"] = ["worker"]
+    assert await listed.nodes.missing({"a", "b"}) == ()
+
+
+async def test_worker_that_was_there_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the time for which it counts as there."""
+    monkeypatch.setattr(timing, "STEPS", timing.StepTiming(pollers_known_seconds=0.0))
+    listed = Listed(monkeypatch, a=["worker"])
+    assert await listed.nodes.missing({"a"}) == ()
+    listed.workers["q/node/a"] = []
+    assert await listed.nodes.missing({"a"}) == ("a",)
+
+
+DENIED = RPCError("denied", RPCStatusCode.PERMISSION_DENIED, b"")
+
+
+@pytest.mark.parametrize("error", [DENIED, TimeoutError()])
+async def test_nobody_is_missing_while_temporal_does_not_tell(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then all nodes are asked themselves."""
+    listed = Listed(monkeypatch, a=[])
+    listed.error = error
+    assert await listed.nodes.missing({"a"}) == ()
+
+
+async def test_answer_that_takes_long_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look goes on without it."""
+    monkeypatch.setattr(timing, "STEPS", timing.StepTiming(pollers_seconds=0.01))
+
+    async def hangs(*_: object, **__: object) -> list[str]:
+        await asyncio.sleep(60)
+        return []
+
+    listed = Listed(monkeypatch)
+    monkeypatch.setattr(node_workers, "pollers", hangs)
+    assert await listed.nodes.missing({"a"}) == ()

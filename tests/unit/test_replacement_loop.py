@@ -1,0 +1,497 @@
+"""The loop of a replacement: two operations, one after the other, with one turn, one approval and one result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from etcd_handoff.activity_io import FindResourceResult, StepResult
+from etcd_handoff.contract import FailureType, HandoffState, Outcome, Pause, StepOutcome
+from etcd_handoff.membership_contract import ReplacementResult
+from etcd_handoff.operation import commands as to
+from etcd_handoff.operation import current_details, ending, pausing
+from etcd_handoff.operation.addition import CONNECTED_SECONDS, AddTarget, PromoteTarget
+from etcd_handoff.operation.gates import GATES_LAST_SECONDS
+from etcd_handoff.operation.learner import AwaitSync
+from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.state import OperationState
+from etcd_handoff.operation.withdrawal import TakeLearnerOut
+from tests.unit.builders import A, B, C, D, cluster, down
+from tests.unit.changes import (
+    RECORDED,
+    UNKNOWN,
+    adds,
+    gives_turn_up,
+    learner,
+    looks,
+    looks_again,
+    node,
+    nodes,
+    records,
+    removes,
+    replacement,
+    unstarted,
+    url,
+)
+from tests.unit.test_removal_loop import Drive, report, step
+
+if TYPE_CHECKING:
+    from etcd_handoff.cluster_view import ClusterView
+
+THREE = nodes(0, 1, 2)
+FOUR = nodes(0, 1, 2, 3)
+DEAD = cluster(down(A, peer_urls=(url(0),)), node(1, B), node(2, B))
+WITHOUT_IT = nodes(1, 2, leader=B)
+
+
+def ends(change: Drive) -> ReplacementResult:
+    """The result."""
+    result = change.next(to.Finish).result
+    assert isinstance(result, ReplacementResult)
+    return result
+
+
+def removes_leader(change: Drive) -> Drive:
+    """The old member hands leadership over and leaves."""
+    transfer = change.next(to.TransferLeadership)
+    change.result(report(StepOutcome.MOVED, None, transferee_id=B))
+    led_by_b = nodes(0, 1, 2, 3, leader=B, term=8)
+    change.do(to.AwaitNewLeader, report(StepOutcome.ELECTED, led_by_b))
+    assert transfer.ask.target_id == A
+    return removes(change, nodes(1, 2, 3, leader=B, term=8), 0)
+
+
+def test_leader_that_works_is_replaced_by_one_more_member_first() -> None:
+    """Look, turn, learner, start, vote, record; look, transfer, removal, record; one result with all steps."""
+    change = looks(replacement(), THREE).turn()
+    adds(change, THREE, 3)
+    assert current_details.progress(change.state).part == "part 1 of 2: adding node3"
+    records(change, 3, joined=True)
+    turn = change.state.turn_request
+    looks(change, FOUR)
+    removes_leader(change)
+    assert current_details.progress(change.state).part == "part 2 of 2: removing node0"
+    assert "**Part 2 of 2: removing node0**" in current_details.details(change.state)
+    assert change.state.turn_request == turn, "the turn is handed from part to part"
+    records(change, 0, joined=False)
+    looks(change, nodes(1, 2, 3, leader=B, term=8))
+    result = ends(change)
+    assert (result.outcome, result.status_recorded, result.was_leader) == (Outcome.REPLACED, True, True)
+    assert (result.member_id, result.member_name, result.peer_urls) == (A, "node0", (url(0),))
+    assert (result.new_member_id, result.new_member_name, result.new_peer_urls) == (D, "node3", (url(3),))
+    assert [(p.kind, p.member_id, p.outcome) for p in result.parts] == [("add", D, "added"), ("remove", A, "removed")]
+    assert len(result.steps) == 10
+    assert (result.leader_before, result.leader_after) == (A, B)
+
+
+def test_dead_member_of_three_leaves_before_the_new_one_joins() -> None:
+    """Etcd refuses a fourth member while one of three is down."""
+    change = looks(replacement(), DEAD).turn()
+    removes(change, WITHOUT_IT, 0)
+    records(change, 0, joined=False)
+    looks(change, WITHOUT_IT)
+    records(adds(change, WITHOUT_IT, 3), 3, joined=True)
+    looks(change, nodes(1, 2, 3, leader=B))
+    assert [p.kind for p in ends(change).parts] == ["remove", "add"]
+
+
+def test_member_that_dies_while_the_new_one_is_awaited_leaves_first() -> None:
+    """The learner gets its vote afterwards: its promotion would be unsafe before."""
+    change = looks(replacement(), THREE).turn()
+    waiting = cluster(*THREE.members, unstarted(3))
+    change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
+    gives_turn_up(change)
+    dead = cluster(*DEAD.members, learner(3, B))
+    looks_again(change, dead).turn()
+    after = cluster(*WITHOUT_IT.members, learner(3, B))
+    removes(change, after, 0)
+    records(change, 0, joined=False)
+    looks(change, after)
+    five = nodes(1, 2, 3, leader=B)
+    change.do(AwaitSync, report(StepOutcome.IN_SYNC, after))
+    change.do(PromoteTarget, report(StepOutcome.PROMOTED, five, added_id=D, proposed=True))
+    looks(change.do(to.Wait, after=CONNECTED_SECONDS), five)
+    records(change, 3, joined=True)
+    looks(change, five)
+    result = ends(change)
+    assert [(p.kind, p.outcome) for p in result.parts] == [("remove", "removed"), ("add", "added")]
+
+
+def test_change_that_has_begun_waits_for_a_quorum_that_is_lost() -> None:
+    """It was refused at the first look only: a learner of ours is there."""
+    change = looks(replacement(), THREE).turn()
+    waiting = cluster(*THREE.members, unstarted(3))
+    change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
+    gives_turn_up(change)
+    lost = cluster(down(A, peer_urls=(url(0),)), node(1, B), down(C, peer_urls=(url(2),)), unstarted(3))
+    looks_again(change, lost)
+    assert "NoQuorum" in change.next(to.Wait).summary
+    whole = change.state.whole
+    assert whole is not None
+    change.state = change.state.changed(whole=whole.changed(part=None), request=whole.request, pinned=whole.pinned)
+    looks(change.result(after=1.0), lost)
+    assert "NoQuorum" in change.next(to.Wait).summary
+
+
+def test_second_start_shows_what_to_start_while_somebody_else_has_the_turn() -> None:
+    """A part that waits for its member needs no turn."""
+    change = looks(replacement(), cluster(*THREE.members, unstarted(3)))
+    gives_turn_up(change).next(AwaitSync)
+    assert current_details.progress(change.state).join_configuration["ETCD_NAME"] == "node3"
+
+
+def test_learner_that_was_put_off_is_still_its_own_when_it_is_cancelled() -> None:
+    """The part that goes on with it has not added it, and the replacement has."""
+    change = looks(replacement(), THREE).turn()
+    waiting = cluster(*THREE.members, unstarted(3))
+    change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
+    gives_turn_up(change)
+    looks_again(change, cluster(*DEAD.members, learner(3, B))).turn()
+    after = cluster(*WITHOUT_IT.members, unstarted(3))
+    removes(change, after, 0)
+    records(change, 0, joined=False)
+    gives_turn_up(looks(change, after)).next(AwaitSync)
+    change.state = ending.cancelled(change.state)
+    assert looks(change, after).next(TakeLearnerOut).ask.target_id == D
+
+
+def put_off() -> tuple[Drive, ClusterView]:
+    """The removal waits for its turn: the old member died while the new one, which was added, was waited for."""
+    change = looks(replacement(), THREE).turn()
+    waiting = cluster(*THREE.members, unstarted(3))
+    change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
+    view = cluster(*DEAD.members, unstarted(3))
+    looks_again(gives_turn_up(change), view).next(to.AskQueue)
+    assert change.state.request.subject == A
+    return change, view
+
+
+def test_learner_that_was_put_off_leaves_when_the_removal_is_cancelled() -> None:
+    """No part goes on with it, and it would keep everybody else from joining."""
+    change, view = put_off()
+    change.state = ending.cancelled(change.state)
+    ask = looks(change, view).next(TakeLearnerOut).ask
+    assert (ask.target_id, ask.learner_only) == (D, True)
+    change.result(report(StepOutcome.REMOVED, DEAD, proposed=True)).next(to.Cancel)
+    assert f"learner {D}, which was added before, is out again" in change.state.doing
+
+
+def test_order_to_k0s_is_revoked_as_well_when_a_learner_was_put_off() -> None:
+    """Both are its own."""
+    change, view = put_off()
+    change.state = ending.cancelled(change.state.changed(leave_asked=True))
+    looks(change, view).do(TakeLearnerOut, report(StepOutcome.REMOVED, DEAD, proposed=True))
+    assert change.next(to.ReadLeave).ask.member_name == "node0"
+
+
+def test_learner_that_was_put_off_and_got_a_vote_meanwhile_stays() -> None:
+    """Somebody else has promoted it."""
+    change, _ = put_off()
+    change.state = ending.cancelled(change.state)
+    looks(change, cluster(*DEAD.members, node(3, B))).next(to.Cancel)
+    assert "learner" not in change.state.doing
+
+
+def test_learner_that_was_put_off_is_named_when_the_removal_fails() -> None:
+    """A failure takes nothing out."""
+    change, _ = put_off()
+    change.state = change.state.failing(to.Failure(FailureType.BLOCKED_TOO_LONG, "it was blocked"))
+    change.do(to.WriteStatus, RECORDED)
+    failure = change.next(to.Fail).failure
+    assert f"`etcd-handoff remove {D}` takes it out" in failure.text
+
+
+def test_new_member_that_is_there_already_leaves_only_the_removal() -> None:
+    """A second start goes on where the first one stopped; what it did not record is recorded."""
+    change = looks(replacement(old="node2"), FOUR).turn()
+    removes(change, nodes(0, 1, 3), 2)
+    records(change, 2, joined=False)
+    looks(change, nodes(0, 1, 3))
+    records(change, 3, joined=True)
+    looks(change, nodes(0, 1, 3))
+    result = ends(change)
+    assert [(p.kind, p.outcome) for p in result.parts] == [("remove", "removed"), ("add", "already-present")]
+    assert result.outcome == Outcome.REPLACED
+
+
+def test_old_member_that_is_gone_leaves_only_the_addition() -> None:
+    """Its ID says that it is no misspelt name."""
+    change = looks(looks(replacement(old=A), WITHOUT_IT), WITHOUT_IT).turn()
+    records(adds(change, WITHOUT_IT, 3), 3, joined=True)
+    looks(change, nodes(1, 2, 3, leader=B))
+    recorded = change.next(to.WriteStatus).ask
+    assert (recorded.member_id, recorded.joined) == (A, False)
+    change.result(RECORDED)
+    looks(change, nodes(1, 2, 3, leader=B))
+    result = ends(change)
+    assert [(p.kind, p.outcome) for p in result.parts] == [("add", "added"), ("remove", "already-absent")]
+
+
+def test_old_member_that_an_etcdmember_remembers_is_known_by_its_name() -> None:
+    """As a removal knows it."""
+    remembered = FindResourceResult(
+        step=step("find_resource", StepOutcome.OBSERVED), name="node0", member_id=A, peer_address="node0"
+    )
+    change = looks(replacement(), WITHOUT_IT).do(to.FindResource, remembered)
+    looks(change, WITHOUT_IT).turn()
+    assert change.next(AddTarget).ask.name == "node3"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_name_that_nothing_speaks_of(*, there: bool) -> None:
+    """With the new member there it has been replaced; without, it may be misspelt, and nothing is added."""
+    view = nodes(1, 2, 3, leader=B) if there else WITHOUT_IT
+    change = looks(replacement(), view).do(to.FindResource, UNKNOWN)
+    if not there:
+        failure = change.next(to.Fail).failure
+        assert failure.kind == FailureType.UNKNOWN_MEMBER
+        assert f"`etcd-handoff add node3 --peer-url {url(3)}` does what is left" in failure.text
+        return
+    records(looks(change, view), 3, joined=True)
+    looks(change, view)
+    result = ends(change)
+    assert (result.outcome, result.member_name, result.member_id) == (Outcome.ALREADY_REPLACED, "node0", "")
+
+
+def test_member_with_the_name_and_peer_urls_of_the_new_one_is_refused_by_name() -> None:
+    """Nobody could tell whether it has been replaced already."""
+    failure = looks(replacement(old="node0", new=0), THREE).next(to.Fail).failure
+    assert failure.kind == FailureType.CHANGE_REFUSED
+    assert failure.text.startswith("SameMember: ")
+    assert f"`etcd-handoff replace {A} --with node0 ...`" in failure.text
+
+
+def test_member_is_replaced_by_an_empty_one_at_its_address_by_its_id() -> None:
+    """Etcd gives a peer URL to one member alone, so it leaves first; the ID tells the two apart."""
+    led_by_b = nodes(0, 1, 2, leader=B)
+    change = looks(replacement(old=A, new=0), led_by_b).turn()
+    removes(change, WITHOUT_IT, 0)
+    records(change, 0, joined=False)
+    looks(change, WITHOUT_IT)
+    ask = change.next(AddTarget).ask
+    assert (ask.name, ask.peer_urls) == ("node0", (url(0),))
+
+
+def test_name_that_both_members_have_means_the_one_with_other_peer_urls() -> None:
+    """A node that comes back at another address."""
+    moved = node(3, name="node0")
+    change = looks(replacement(new=3, name="node0"), cluster(*nodes(0, 1, 2, leader=B).members, moved)).turn()
+    assert change.next(to.RemoveTarget).ask.target_id == A
+
+
+@pytest.mark.parametrize(
+    ("view", "reason"),
+    [
+        (cluster(*THREE.members, node(3, peer_urls=("http://elsewhere:2380",))), "NameTaken"),
+        (cluster(*THREE.members, node(4, peer_urls=(url(3),))), "PeerUrlTaken"),
+        (cluster(node(0), down(B), down(C)), "NoQuorum"),
+    ],
+)
+def test_replacement_that_can_never_be_safe_is_refused_before_anything_is_changed(view: object, reason: str) -> None:
+    """With the type that these operations have."""
+    failure = looks(replacement(), view).next(to.Fail).failure  # type: ignore[arg-type]
+    assert (failure.kind, failure.text.partition(":")[0]) == (FailureType.CHANGE_REFUSED, reason)
+
+
+def test_new_member_that_nobody_starts_ends_with_what_is_half_done() -> None:
+    """The message says what to type to go on."""
+    change = looks(replacement(blocked_timeout_seconds=0), THREE).turn()
+    waiting = cluster(*THREE.members, unstarted(3))
+    change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
+    failure = change.next(to.Fail).failure
+    assert failure.kind == FailureType.BLOCKED_TOO_LONG
+    assert "start the replacement again" in failure.text
+    assert "So far: stopped at part 1 of 2: adding node3" in failure.text
+    assert f"To go on: `etcd-handoff replace {A} --with node3 --peer-url {url(3)} -c prod`" in failure.text
+
+
+def test_removal_that_cannot_go_on_ends_with_what_is_half_done() -> None:
+    """The new member has joined; a refusal has the type of the whole."""
+    change = looks(replacement(old="node2", blocked_timeout_seconds=0), FOUR).turn()
+    change.do(to.RemoveTarget, report(StepOutcome.REFUSED_BY_ETCD, FOUR))
+    ask = change.next(to.WriteStatus).ask
+    assert (ask.joined, ask.failed) == (True, True)
+    change.result(RECORDED)
+    failure = change.next(to.Fail).failure
+    assert "stopped at part 1 of 1: removing node2" in failure.text
+
+
+def test_cancellation_between_the_parts_ends_there() -> None:
+    """Somebody cancels while the record is written: the removal does not begin."""
+    change = looks(replacement(), THREE).turn()
+    adds(change, THREE, 3)
+    change.next(to.WriteStatus)
+    change.state = change.state.changed(cancel_requested=True)
+    change.result(RECORDED)
+    looks(change, FOUR)
+    change.next(to.Cancel)
+    assert "node3 (" in change.state.doing
+    assert "To go on: `etcd-handoff replace" in change.state.doing
+
+
+def test_cancellation_after_the_last_part_has_begun_to_be_recorded_ends_well() -> None:
+    """Nothing is left that could be cancelled."""
+    change = looks(replacement(), DEAD).turn()
+    removes(change, WITHOUT_IT, 0)
+    records(change, 0, joined=False)
+    looks(change, WITHOUT_IT)
+    adds(change, WITHOUT_IT, 3).next(to.WriteStatus)
+    change.state = change.state.changed(cancel_requested=True)
+    looks(change.result(RECORDED), nodes(1, 2, 3, leader=B))
+    assert ends(change).outcome == Outcome.REPLACED
+
+
+def test_member_that_comes_back_before_it_is_removed_is_replaced_by_one_more_first() -> None:
+    """It was dead when its removal was to come first, and had to wait for its turn."""
+    change = looks(replacement(), DEAD)
+    change.do(to.AskQueue, TakeTurnResult(turn=QueuePosition(granted=False, behind=("another",))))
+    change.next(to.Wait)
+    change.state = change.state.changed(holds_turn=True, turn_news=True)
+    looks(change.result(after=60.0), nodes(0, 1, 2, leader=B))
+    assert change.next(AddTarget).ask.name == "node3"
+
+
+def test_removal_that_somebody_else_has_done_meanwhile_is_recorded_first() -> None:
+    """Its part ends before the next one begins."""
+    change = looks(replacement(), DEAD)
+    change.do(to.AskQueue, TakeTurnResult(turn=QueuePosition(granted=False, behind=("another",))))
+    change.next(to.Wait)
+    change.state = change.state.changed(holds_turn=True, turn_news=True)
+    records(looks(change.result(after=60.0), WITHOUT_IT), 0, joined=False)
+
+
+@pytest.mark.parametrize("policy", ["snapshot", "hash_check"])
+def test_checks_that_the_profile_wants_are_made_in_its_turn(policy: str) -> None:
+    """Not while somebody else changes the cluster, as those that the request wants."""
+    change = replacement().do(to.Observe, report(StepOutcome.OBSERVED, THREE, traits={policy: True}))
+    change.turn().next(to.TakeSnapshot if policy == "snapshot" else to.CheckHash)
+
+
+def test_checks_are_made_again_before_an_addition_that_had_to_wait_for_an_hour() -> None:
+    """As an addition that was asked for alone makes them."""
+    change = looks(replacement(snapshot=True), THREE).turn()
+    saved = StepResult(step=step("take_snapshot", StepOutcome.SAVED, "node1: a file"))
+    looks(change.do(to.TakeSnapshot, saved), THREE)
+    change.do(AddTarget, report(StepOutcome.REFUSED_BY_ETCD, THREE))
+    gives_turn_up(change).next(to.Wait)
+    looks(change.result(after=GATES_LAST_SECONDS + 1), THREE).turn()
+    change.next(to.TakeSnapshot)
+
+
+def test_paused_while_a_part_ends_it_holds_before_the_next_one() -> None:
+    """The addition is recorded; the removal begins when somebody says so."""
+    change = looks(replacement(), THREE).turn()
+    adds(change, THREE, 3)
+    change.next(to.WriteStatus)
+    assert pausing.refusal(change.state) == ""
+    change.state = change.state.changed(paused=Pause(by="ann"))
+    change.result(RECORDED)
+    gives_turn_up(change)
+    assert change.next(to.Wait).until is to.Until.RESUME
+    assert change.state.handoff_state is HandoffState.PAUSED
+    change.state = change.state.changed(paused=None)
+    looks(change.result(), FOUR).turn()
+    change.next(to.TransferLeadership)
+
+
+def test_cancelled_part_says_what_is_half_done() -> None:
+    """Before the learner has its vote."""
+    change = looks(replacement(), THREE).turn()
+    waiting = cluster(*THREE.members, unstarted(3))
+    change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
+    gives_turn_up(change)
+    change.next(AwaitSync)
+    change.state = ending.cancelled(change.state)
+    looks(change, waiting).do(TakeLearnerOut, report(StepOutcome.REMOVED, THREE)).next(to.Cancel)
+    assert f"its learner {D} is out again" in change.state.doing
+    assert "stopped at part 1 of 2: adding node3" in change.state.doing
+
+
+def test_approval_and_checks_are_asked_once_for_the_whole() -> None:
+    """Not again before the second part."""
+    change = looks(replacement(require_approval=True, hash_check=True, snapshot=True), THREE)
+    assert change.next(to.Wait).until is to.Until.APPROVAL
+    assert "replacement of node0" in change.state.title
+    change.state = change.state.changed(approval={"by": "ann"})
+    looks(change.result(), THREE).turn()
+    change.do(to.CheckHash, report(StepOutcome.CONSISTENT, None))
+    change.do(to.TakeSnapshot, StepResult(step=step("take_snapshot", StepOutcome.SAVED, "node1: a file")))
+    looks(change, THREE)
+    records(adds(change, THREE, 3), 3, joined=True)
+    looks(change, FOUR)
+    change.next(to.TransferLeadership)
+
+
+def test_approval_counts_for_all_parts_and_the_time_for_waiting_is_shared() -> None:
+    """Nobody is asked again between the parts, and no part begins with all the time there was."""
+    change = looks(replacement(require_approval=True, blocked_timeout_seconds=100), THREE)
+    change.next(to.Wait)
+    change.state = change.state.changed(approval={"by": "ann"})
+    looks(change.result(), THREE).turn()
+    records(adds(change, THREE, 3), 3, joined=True)
+    assert change.state.blocked_seconds_left == 99.0
+    looks(change, FOUR)
+    change.next(to.TransferLeadership)
+    assert change.state.blocked_seconds_left == 99.0
+
+
+def test_cluster_that_was_restored_between_the_parts_is_refused() -> None:
+    """What was ordered before a restore counts no more, and the parts know how far the cluster had come."""
+    change = looks(replacement(), THREE).turn()
+    records(adds(change, THREE, 3), 3, joined=True)
+    young = cluster(*(m.model_copy(update={"raft_index": 10}) for m in FOUR.members))
+    failure = looks(change, young).next(to.Fail).failure
+    assert (failure.kind, failure.text.partition(":")[0]) == (FailureType.CHANGE_REFUSED, "ClusterRestored")
+    assert f"node3 ({D}) has joined" in failure.text
+
+
+def test_pause_holds_the_whole_also_between_the_parts() -> None:
+    """Somebody pauses it while a step runs that ends a part: the next one does not begin."""
+    change = looks(replacement(), THREE).turn()
+    adds(change, THREE, 3)
+    change.next(to.WriteStatus)
+    change.state = change.state.changed(paused=Pause(by="ann"))
+    change.result(RECORDED)
+    gives_turn_up(change)
+    assert change.next(to.Wait).until is to.Until.RESUME
+    assert change.state.title == "the replacement of node0"
+    change.state = change.state.changed(paused=None)
+    looks(change.result(), FOUR).turn()
+    change.next(to.TransferLeadership)
+
+
+def test_next_run_goes_on_with_the_part_that_runs() -> None:
+    """What is carried is enough: which part, the pinned IDs, and what has ended."""
+    change = looks(replacement(), THREE).turn()
+    records(adds(change, THREE, 3), 3, joined=True)
+    looks(change, FOUR)
+    change.next(to.TransferLeadership)
+    carried = OperationState.model_validate_json(change.state.model_dump_json())
+    request = change.state.asked
+    after = Drive(carried.changed(chain_id="chain").asked_by(request))
+    assert after.state.request == change.state.request
+    looks(after, FOUR)
+    removes_leader(after)
+    records(after, 0, joined=False)
+    looks(after, nodes(1, 2, 3, leader=B, term=8))
+    assert [p.kind for p in ends(after).parts] == ["add", "remove"]
+
+
+def test_dry_run_says_both_parts_with_what_may_fail_after_each() -> None:
+    """Nothing is changed."""
+    result = looks(replacement(dry_run=True), THREE).next(to.Finish).result
+    assert (result.outcome, result.blocked_by) == (Outcome.PLANNED, "")
+    assert [line.split()[0] for line in result.plan] == ["add", "remove"]
+    assert "4 voters then, quorum 3, 1 may fail" in result.plan[0]
+    assert "3 voters then, quorum 2, 1 may fail" in result.plan[1]
+    blocked = cluster(node(0), node(1), down(C))
+    result = looks(replacement(dry_run=True), blocked).next(to.Finish).result
+    assert result.blocked_by.startswith("QuorumAtRisk: ")
+
+
+def test_leadership_goes_to_no_member_that_leaves_later() -> None:
+    """The activity is told who leaves."""
+    change = looks(replacement(), FOUR).turn()
+    assert change.next(to.TransferLeadership).ask.leaving_later == ()
+    assert change.state.handoff_state is HandoffState.TRANSFERRING

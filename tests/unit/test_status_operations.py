@@ -1,0 +1,121 @@
+"""What `status` says of operations, their queue, the last results, workers and the watcher."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Final
+
+import pytest
+
+from etcd_handoff import __version__
+from etcd_handoff.cli.audit.trail import Trail
+from etcd_handoff.cli.live_workers import LiveWorker
+from etcd_handoff.cli.render.operations import (
+    START_WORKER,
+    OpenOperation,
+    TemporalParts,
+    WatcherHealth,
+    temporal_lines,
+    temporal_object,
+)
+from etcd_handoff.temporal.identity import WorkerIdentity, parsed, worker_identity
+
+BLOCKED: Final = OpenOperation(
+    "etcd-remove/prod/node2",
+    "removal",
+    "node2",
+    "Blocked",
+    "2026-01-01T00:00:00+00:00",
+    doing="QuorumAtRisk: n3 is down",
+    waiting_for="n3 is up",
+    next=("to look again now: etcd-handoff recheck node2 -c prod",),
+)
+QUEUED: Final = OpenOperation(
+    "etcd-add/prod/node4", "addition", "node4", "Queued", "2026-01-01T00:00:01+00:00", queue="1 of 1 in the queue"
+)
+WORKERS: Final = (
+    LiveWorker("node0", "0.1.0", "2369de8e", "host0", 3.2),
+    LiveWorker("node1", "0.1.0", "2369de8e", "host1", 0.4),
+)
+LAST: Final = Trail(
+    "etcd-plan/prod/node3",
+    "removal",
+    cluster="prod",
+    member="node3",
+    dry_run=True,
+    asked_by="ann@laptop",
+    outcome="planned",
+    ended_at="2026-01-01T00:00:00.500Z",
+)
+PARTS: Final = TemporalParts(None, "etcd-handoff", (QUEUED, BLOCKED), (LAST,), WORKERS)
+
+
+def test_each_part_in_words() -> None:
+    """Open ones with what unblocks them, the last ones, and who does the work."""
+    assert temporal_lines(PARTS) == [
+        "OPEN      MEMBER  STATE    STARTED (UTC)        QUEUE",
+        "addition  node4   Queued   2026-01-01 00:00:01  1 of 1 in the queue",
+        "removal   node2   Blocked  2026-01-01 00:00:00  -",
+        "node2: QuorumAtRisk: n3 is down",
+        "  goes on when: n3 is up",
+        "  to look again now: etcd-handoff recheck node2 -c prod",
+        "",
+        "LAST               MEMBER  OUTCOME  ENDED (UTC)          ASKED FOR BY",
+        "dry run (removal)  node3   planned  2026-01-01 00:00:00  ann@laptop",
+        "",
+        "WORKER  VERSION  BUILD     HOST   ASKED FOR WORK",
+        "node0   0.1.0    2369de8e  host0  3 s ago",
+        "node1   0.1.0    2369de8e  host1  0 s ago",
+    ]
+
+
+def test_nothing_to_tell_is_said() -> None:
+    """And that without a worker nothing goes on, with the command."""
+    assert temporal_lines(TemporalParts(None, "etcd-handoff")) == [
+        "Operations: none is running",
+        "",
+        "Last operations: none that Temporal still has",
+        "",
+        f"! no worker asks for work on task queue etcd-handoff; {START_WORKER}",
+    ]
+
+
+def test_workers_of_two_builds_are_marked() -> None:
+    """An upgrade that was left half done."""
+    mixed = replace(PARTS, workers=(WORKERS[0], WORKERS[1]._replace(build="aaaaaaaa")))
+    assert temporal_lines(mixed)[-1] == "! workers of 2 builds: finish the upgrade on all nodes"
+    assert not temporal_lines(PARTS)[-1].startswith("!")
+
+
+@pytest.mark.parametrize(
+    ("health", "line"),
+    [
+        (WatcherHealth(), "watcher: none, so EtcdMembers start no removal; start it with `etcd-handoff watch start`"),
+        (WatcherHealth(runs=True, resync_seconds=300), "watcher: runs, compares everything every 300 s"),
+        (
+            WatcherHealth(runs=True, resync_seconds=300, removing=2),
+            "watcher: runs, compares everything every 300 s, 2 removals under way",
+        ),
+        (WatcherHealth(runs=True, trouble="etcd is away"), "! the watcher has a problem: etcd is away"),
+    ],
+)
+def test_watcher_in_one_line(health: WatcherHealth, line: str) -> None:
+    """Whether it is there, and how it does."""
+    assert health.line == line
+
+
+def test_json_has_each_part() -> None:
+    """With the commands, and dry runs told apart."""
+    told = temporal_object(PARTS)
+    assert told["operations"][1]["next"] == ("to look again now: etcd-handoff recheck node2 -c prod",)
+    assert (told["last"][0]["dry_run"], told["last"][0]["outcome"]) == (True, "planned")
+    assert [worker["node"] for worker in told["workers"]] == ["node0", "node1"]
+
+
+def test_identity_of_a_worker_tells_node_and_version() -> None:
+    """In Temporal's lists of pollers and in histories."""
+    who = parsed(worker_identity("node1"))
+    assert (who.node, who.version) == ("node1", __version__)
+    assert f":{os.getpid()}@{who.host}" in worker_identity("node1")
+    assert parsed("4711@host") == WorkerIdentity("", "", "4711@host")

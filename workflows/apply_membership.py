@@ -1,0 +1,42 @@
+"""The workflow `ApplyMembership`: members join and leave, one at a time, until they are those of a list.
+
+This is a declaration: what starts it and how its state begins. `workflows.drive_operation` drives it, and
+`etcd_handoff.operation` decides: each of its parts is an addition or a removal like one that is asked for alone.
+"""
+
+from __future__ import annotations
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from etcd_handoff.membership_contract import MembershipRequest, MembershipResult
+    from etcd_handoff.operation.state import OperationState
+    from etcd_handoff.operation.whole import Whole
+    from etcd_handoff.temporal.converter import invalid_input
+    from workflows.drive_operation import Operation
+
+
+@workflow.defn
+class ApplyMembership(Operation):
+    """Gives a live cluster the members of a list; the contract is in docs/reference.md."""
+
+    @workflow.run
+    async def run(self, request: MembershipRequest | None = None) -> MembershipResult:
+        """Apply the list `request.members`; without a default, a start without input would fail its task for ever."""
+        if request is None:
+            text = (
+                'input: missing; give {"cluster": "<profile>", "members": [{"name": "<name>", "peer_urls": ["<URL>"]}]}'
+            )
+            raise invalid_input(text)
+        info = workflow.info()
+        state = OperationState(
+            run_id=info.run_id,
+            request=request,
+            whole=Whole(request=request),
+            chain_id=info.first_execution_run_id,
+            namespace=info.namespace,
+            began=info.start_time.isoformat(timespec="seconds"),
+            blocked_seconds_left=request.blocked_timeout_seconds,
+        )
+        result: MembershipResult = await self._drive(state)
+        return result

@@ -1,0 +1,62 @@
+"""The search attributes of an operation: what lists show of it, and when."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from etcd_handoff.contract import PASSING
+    from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from etcd_handoff.operation.state import OperationState
+
+LASTS: Final = timedelta(seconds=1)
+"""An operation that takes longer is listed with each of its states."""
+
+
+class Listing:
+    """What lists show of the operation that runs this.
+
+    They get no state that is about to pass: each is a write to Temporal's visibility store, and all of them together
+    cost the server as much as one activity more. They do from the first state that lasts.
+    """
+
+    def __init__(self) -> None:
+        """Lists know of the start alone."""
+        self._listed = False
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self, state: Callable[[], OperationState]) -> None:
+        """From some time on lists have each state, whatever it is."""
+        self._task = asyncio.create_task(
+            self._list_what_lasts(state)
+        )  # goes with the run: to cancel it is an event more
+
+    def show(self, state: OperationState) -> None:
+        """The operation is in this state now."""
+        self._listed = self._listed or state.handoff_state not in PASSING
+        if self._listed:
+            _upsert(state)
+
+    async def _list_what_lasts(self, state: Callable[[], OperationState]) -> None:
+        await workflow.sleep(LASTS, summary="from here on lists tell every state")
+        self._listed = True
+        _upsert(state())
+
+
+def _upsert(state: OperationState) -> None:
+    known, asked = workflow.info().typed_search_attributes, state.asked
+    # Whoever started it with some knows that the namespace has them, though the worker may not.
+    if known.get(STATE_KEY) or (state.traits is not None and state.traits.search_attributes):
+        member = (state.subject.member_name if state.subject else "") or asked.subject
+        values = {CLUSTER_KEY: asked.cluster, MEMBER_KEY: member, STATE_KEY: state.handoff_state.value}
+        updates = [key.value_set(value) for key, value in values.items() if known.get(key) != value]
+        if updates:
+            workflow.upsert_search_attributes(updates)

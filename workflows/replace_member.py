@@ -1,0 +1,43 @@
+"""The workflow `ReplaceMember`: a member joins, another leaves, in the order that keeps the cluster safe.
+
+This is a declaration: what starts it and how its state begins. `workflows.drive_operation` drives it, and
+`etcd_handoff.operation` decides: each of its parts is an addition or a removal like one that is asked for alone.
+"""
+
+from __future__ import annotations
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from etcd_handoff.membership_contract import ReplacementRequest, ReplacementResult
+    from etcd_handoff.operation.state import OperationState
+    from etcd_handoff.operation.whole import Whole
+    from etcd_handoff.temporal.converter import invalid_input
+    from workflows.drive_operation import Operation
+
+
+@workflow.defn
+class ReplaceMember(Operation):
+    """Puts one member in the place of another in a live cluster; the contract is in docs/reference.md."""
+
+    @workflow.run
+    async def run(self, request: ReplacementRequest | None = None) -> ReplacementResult:
+        """Replace `request.member`; without a default, a start without input would fail its task for ever."""
+        if request is None:
+            text = (
+                'input: missing; give {"cluster": "<profile>", "member": "<name or hex ID>", "name": "<new name>",'
+                ' "peer_urls": ["<URL>"]}'
+            )
+            raise invalid_input(text)
+        info = workflow.info()
+        state = OperationState(
+            run_id=info.run_id,
+            request=request,
+            whole=Whole(request=request),
+            chain_id=info.first_execution_run_id,
+            namespace=info.namespace,
+            began=info.start_time.isoformat(timespec="seconds"),
+            blocked_seconds_left=request.blocked_timeout_seconds,
+        )
+        result: ReplacementResult = await self._drive(state)
+        return result
