@@ -37,6 +37,11 @@ time.sleep(600)
 """
 
 
+def runs(pid: str) -> bool:
+    """Whether there is such a process."""
+    return Path(f"/proc/{pid}").exists()
+
+
 @pytest.fixture
 def parent(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A process of its own with a fork server and a fork, whose process IDs it prints."""
@@ -70,7 +75,7 @@ async def test_fork_is_a_child_like_any_other(tmp_path: Path) -> None:
 
         await process.ready_when(up, 30)
         process.signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+        await asyncio.to_thread(os.waitid, os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
         assert process.alive
         await process.kill()
         assert process.exit_status == -signal.SIGKILL
@@ -111,10 +116,10 @@ async def test_no_fork_outlives_who_asked_for_it(parent: subprocess.Popen[str]) 
     assert parent.stdout is not None
     pids = (await asyncio.to_thread(parent.stdout.readline)).split()
     assert len(pids) == 2
-    assert all(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert all(map(runs, pids))
     parent.kill()
 
     async def gone() -> bool:
-        return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+        return not any(map(runs, pids))
 
     await wait_until(gone, "both have ended", 30)
