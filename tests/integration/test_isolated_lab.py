@@ -64,6 +64,7 @@ async def main():
     options = LabOptions(isolated=True, temporal=False, kubernetes=False, directory=pathlib.Path(sys.argv[1]))
     async with Lab(options) as lab:
         print(*sorted(m.name for m in await lab.members()), await lab.leader() in {n.name for n in lab.nodes})
+        print(lab.isolation.cable)
 
 asyncio.run(main())
 """
@@ -307,5 +308,6 @@ def test_lab_needs_no_root_where_the_kernel_lets_everybody_have_namespaces(tmp_p
         pytest.skip(f"this kernel lets root alone have namespaces: {allowed.stderr.strip()}")
     command = [*without, sys.executable, "-c", WITHOUT_RIGHTS, str(tmp_path / "lab")]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert ran.stdout.split() == ["obstacle", "none", "node0", "node1", "node2", "True"], ran.stderr
-    assert not cables()
+    *said, cable = ran.stdout.split() or [""]
+    assert said == ["obstacle", "none", "node0", "node1", "node2", "True"], ran.stderr
+    assert cable not in cables()  # other labs, of other tests, may have theirs
