@@ -10,8 +10,8 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.contract import AdditionRequest, AdditionResult
-    from etcd_handoff.operation.state import OperationState
     from etcd_handoff.temporal.converter import invalid_input
+    from workflows import continuation
     from workflows.drive_operation import Operation
 
 
@@ -25,14 +25,5 @@ class AddMember(Operation):
         if request is None:
             text = 'input: missing; give {"cluster": "<profile>", "name": "<name>", "peer_urls": ["<URL>"]}'
             raise invalid_input(text)
-        info = workflow.info()
-        state = OperationState(
-            run_id=info.run_id,
-            request=request,
-            chain_id=info.first_execution_run_id,
-            namespace=info.namespace,
-            began=info.start_time.isoformat(timespec="seconds"),
-            blocked_seconds_left=request.blocked_timeout_seconds,
-        )
-        result: AdditionResult = await self._drive(state)
+        result: AdditionResult = await self._drive(continuation.beginning(request))
         return result

@@ -10,9 +10,9 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.membership_contract import MembershipRequest, MembershipResult
-    from etcd_handoff.operation.state import OperationState
     from etcd_handoff.operation.whole import Whole
     from etcd_handoff.temporal.converter import invalid_input
+    from workflows import continuation
     from workflows.drive_operation import Operation
 
 
@@ -28,15 +28,5 @@ class ApplyMembership(Operation):
                 'input: missing; give {"cluster": "<profile>", "members": [{"name": "<name>", "peer_urls": ["<URL>"]}]}'
             )
             raise invalid_input(text)
-        info = workflow.info()
-        state = OperationState(
-            run_id=info.run_id,
-            request=request,
-            whole=Whole(request=request),
-            chain_id=info.first_execution_run_id,
-            namespace=info.namespace,
-            began=info.start_time.isoformat(timespec="seconds"),
-            blocked_seconds_left=request.blocked_timeout_seconds,
-        )
-        result: MembershipResult = await self._drive(state)
+        result: MembershipResult = await self._drive(continuation.beginning(request, whole=Whole(request=request)))
         return result

@@ -1,8 +1,8 @@
-"""How an operation goes on as a new run, once its history has grown long."""
+"""How an operation begins, and how it goes on as a new run once its history has grown long."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from temporalio import workflow
 
@@ -10,11 +10,33 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation import step_log
     from etcd_handoff.operation.state import OperationState
 
+if TYPE_CHECKING:
+    from etcd_handoff.contract import OperationRequest
+
 CARRIED_MEMO: Final = "etcd-handoff-carried"
 """Key in the memo: the state that the run before has handed on."""
 LONGEST_HISTORY: Final = 2_000
 """Events after which an operation that waits continues as a new run. The server suggests it later, and whoever takes
 it over replays the whole history within one workflow task."""
+
+
+def beginning(request: OperationRequest, **known: Any) -> OperationState:
+    """The state of an operation in its first run.
+
+    Args:
+        request: What was asked for.
+        known: What this operation knows besides.
+    """
+    info = workflow.info()
+    return OperationState(
+        run_id=info.run_id,
+        request=request,
+        chain_id=info.first_execution_run_id,
+        namespace=info.namespace,
+        began=info.start_time.isoformat(timespec="seconds"),
+        blocked_seconds_left=request.blocked_timeout_seconds,
+        **known,
+    )
 
 
 def continue_if_long(state: OperationState) -> None:

@@ -13,8 +13,8 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.contract import RemovalRequest, RemovalResult
     from etcd_handoff.doubts import Binding
-    from etcd_handoff.operation.state import OperationState
     from etcd_handoff.temporal.converter import invalid_input
+    from workflows import continuation
     from workflows.drive_operation import Operation
 
 BOUND_MEMO: Final = "etcd-handoff-bound"
@@ -30,15 +30,6 @@ class RemoveMember(Operation):
         """Remove `request.member`; without a default, a start without input would fail its task for ever."""
         if request is None:
             raise invalid_input('input: missing; give {"cluster": "<profile>", "member": "<name or hex ID>"}')
-        info = workflow.info()
-        state = OperationState(
-            run_id=info.run_id,
-            request=request,
-            chain_id=info.first_execution_run_id,
-            namespace=info.namespace,
-            began=info.start_time.isoformat(timespec="seconds"),
-            blocked_seconds_left=request.blocked_timeout_seconds,
-            binding=workflow.memo_value(BOUND_MEMO, Binding(), type_hint=Binding),
-        )
-        result: RemovalResult = await self._drive(state)
+        bound = workflow.memo_value(BOUND_MEMO, Binding(), type_hint=Binding)
+        result: RemovalResult = await self._drive(continuation.beginning(request, binding=bound))
         return result

@@ -10,9 +10,9 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.membership_contract import ReplacementRequest, ReplacementResult
-    from etcd_handoff.operation.state import OperationState
     from etcd_handoff.operation.whole import Whole
     from etcd_handoff.temporal.converter import invalid_input
+    from workflows import continuation
     from workflows.drive_operation import Operation
 
 
@@ -29,15 +29,5 @@ class ReplaceMember(Operation):
                 ' "peer_urls": ["<URL>"]}'
             )
             raise invalid_input(text)
-        info = workflow.info()
-        state = OperationState(
-            run_id=info.run_id,
-            request=request,
-            whole=Whole(request=request),
-            chain_id=info.first_execution_run_id,
-            namespace=info.namespace,
-            began=info.start_time.isoformat(timespec="seconds"),
-            blocked_seconds_left=request.blocked_timeout_seconds,
-        )
-        result: ReplacementResult = await self._drive(state)
+        result: ReplacementResult = await self._drive(continuation.beginning(request, whole=Whole(request=request)))
         return result
