@@ -61,8 +61,7 @@ WORKFLOWS: Final = (
     ChangeQueue,
     ReconcileEtcdMembers,
 )
-INTERCEPTORS: Final = (ActivityInterceptor(), ArgumentCheckInterceptor(), MetricsInterceptor())
-"""The first is the outermost: metrics count what is not yet translated for Temporal."""
+INTERCEPTORS: Final = (ActivityInterceptor(), ArgumentCheckInterceptor())
 METRICS_VARIABLE: Final = "ETCD_HANDOFF_METRICS_ADDRESS"
 
 
@@ -99,14 +98,15 @@ async def serve(config: Config, node: str, ready_file: Path | None = None, metri
         claims=gateways.claims,
         missing_workers=NodeWorkers(client, config.task_queue).missing,
     )
-    metrics = StandingMetrics(client, config, node) if metrics_address else None
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     activities = all_activities(client, config, node, etcd, gateways, own)
-    worker = make_worker(client, config.task_queue, WORKFLOWS, activities, INTERCEPTORS)
+    # The first is the outermost: metrics count what is not yet translated for Temporal.
+    interceptors = (*INTERCEPTORS, MetricsInterceptor()) if runtime is not None else INTERCEPTORS
+    worker = make_worker(client, config.task_queue, WORKFLOWS, activities, interceptors)
     own_queue = node_queue(config.task_queue, node)
-    at_node = make_worker(client, own_queue, (), node_activities(activities), INTERCEPTORS)
+    at_node = make_worker(client, own_queue, (), node_activities(activities), interceptors)
     if not described:
         skip_validation(worker)
         skip_validation(at_node)
@@ -120,7 +120,10 @@ async def serve(config: Config, node: str, ready_file: Path | None = None, metri
                 f"{f', metrics at http://{metrics_address}/metrics' if metrics_address else ''}"
             )
             # The first call to a cluster pays for imports and handshakes: better now than within a removal.
-            beside = asyncio.gather(gateways.warm(), etcd.warm(), _measure(metrics), return_exceptions=True)
+            tasks = [gateways.warm(), etcd.warm()]
+            if runtime is not None:
+                tasks.append(StandingMetrics(client, runtime.metric_meter, config, node).keep())
+            beside = asyncio.gather(*tasks, return_exceptions=True)
             await ready.keep(stop)
             say("etcd-handoff worker stopping")
             beside.cancel()
@@ -130,11 +133,6 @@ async def serve(config: Config, node: str, ready_file: Path | None = None, metri
         await etcd.close()
         await gateways.close()
     say("etcd-handoff worker stopped")
-
-
-async def _measure(metrics: StandingMetrics | None) -> None:
-    if metrics is not None:
-        await metrics.keep()
 
 
 def say(text: str) -> None:

@@ -167,18 +167,15 @@ class StandingMetrics:
     """What lasts: open workflows by state, and when certificates expire.
 
     Args:
-        client: The worker's client, whose runtime exports.
+        client: The worker's client.
+        meter: Of the runtime that exports.
         config: The clusters.
         node: The node that this worker runs on.
     """
 
-    def __init__(self, client: Client, config: Config, node: str) -> None:
+    def __init__(self, client: Client, meter: MetricMeter, config: Config, node: str) -> None:
         self._client = client
         self._config = config
-        meter = client.service_client.config.runtime.metric_meter if client.service_client.config.runtime else None
-        if meter is None:
-            msg = "the client has no runtime of its own that exports metrics"
-            raise ValueError(msg)
         self._open = _Gauge(meter.create_gauge_float(OPEN, "Workflows that run"))
         self._oldest = _Gauge(meter.create_gauge_float(OLDEST, "Age of the oldest of them"))
         self._certificates = _Gauge(meter.create_gauge_float(CERTIFICATE, "When a certificate ends"))
@@ -221,11 +218,10 @@ class _Gauge:
 
 
 def _labels_of(found: WorkflowExecution) -> tuple[tuple[str, str], ...]:
-    state = found.typed_search_attributes.get(STATE_KEY) or ""
+    attributes = found.typed_search_attributes
     # The watcher and `RecordStatus` have no search attributes; their IDs name the cluster.
-    cluster = found.typed_search_attributes.get(CLUSTER_KEY) or found.id.split("/")[1:2]
-    name = cluster if isinstance(cluster, str) else "".join(cluster)
-    return ("workflow", found.workflow_type), ("cluster", name), ("state", state)
+    cluster = attributes.get(CLUSTER_KEY) or found.id.partition("/")[2].partition("/")[0]
+    return ("workflow", found.workflow_type), ("cluster", cluster), ("state", attributes.get(STATE_KEY) or "")
 
 
 def _certificate_ends(config: Config) -> dict[tuple[tuple[str, str], ...], float]:
