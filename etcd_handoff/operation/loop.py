@@ -152,10 +152,10 @@ def _plan(state: OperationState, view: ClusterView, now: float) -> Decided | Ope
 
 def _follow(state: OperationState, decision: Decision, now: float) -> Decided | OperationState:
     """What the planner's decision means for the operation."""
-    waits = isinstance(decision, Blocked | Refused)
-    other = membership.reconsidered(state, state.view, waits=waits) if state.view else None
-    if other is not None and not isinstance(decision, Done):
-        return other
+    if state.view is not None and not isinstance(decision, Done):
+        waits = isinstance(decision, Blocked | Refused)
+        if (other := membership.reconsidered(state, state.view, waits=waits)) is not None:
+            return other
     if isinstance(decision, Refused):
         return state.failing(failures.refusal(decision, strategy.of(state).REFUSAL))
     if state.request.dry_run:

@@ -130,7 +130,7 @@ def is_complete(state: OperationState) -> bool:
     return isinstance(plan(state.view, goal(state)), Done)
 
 
-def finished(state: OperationState) -> Decided | OperationState:
+def done(state: OperationState, now: float) -> Decided | OperationState:  # noqa: ARG001  # each part has seen to it
     """All members are as they are to be: what their EtcdMembers may not say yet is recorded, then the result told."""
     if part := _unrecorded(state):
         return parts.begun(state, part)
@@ -149,11 +149,6 @@ def applied(state: OperationState, command: Activity, report: StepResult, now: f
     """No step is its own: each belongs to a part."""
     msg = f"{command} is no step of {state.request.noun}"
     raise TypeError(msg)
-
-
-def done(state: OperationState, now: float) -> Decided | OperationState:  # noqa: ARG001  # each part has seen to it
-    """All members are as they are to be."""
-    return finished(state)
 
 
 def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
