@@ -34,6 +34,10 @@ def _add_operation(command: argparse.ArgumentParser) -> None:
     command.add_argument("operation", metavar="MEMBER|WORKFLOW", help="member name or ID, or workflow ID")
 
 
+def _add_why(command: argparse.ArgumentParser, option: str) -> None:
+    command.add_argument(option, default="", metavar="TEXT", help="why; stays in the history")
+
+
 def _add_describe(add: Add) -> None:
     describe = add(
         "describe",
@@ -54,7 +58,7 @@ def _add_approve(add: Add) -> None:
     )
     _add_operation(approve)
     approve.add_argument("--by", default="", metavar="NAME", help="who approves (default: the shell's user)")
-    approve.add_argument("--comment", default="", metavar="TEXT", help="why; stays in the history")
+    _add_why(approve, "--comment")
 
 
 def _add_cancel(add: Add) -> None:
@@ -66,7 +70,7 @@ def _add_cancel(add: Add) -> None:
         'etcd-handoff cancel node2 -c prod --reason "wrong rack"',
     )
     _add_operation(cancel)
-    cancel.add_argument("--reason", default="", metavar="TEXT", help="why; stays in the history")
+    _add_why(cancel, "--reason")
 
 
 def _add_recheck(add: Add) -> None:
@@ -77,7 +81,7 @@ def _add_recheck(add: Add) -> None:
         'etcd-handoff recheck node2 -c prod --reason "node1 is up"',
     )
     _add_operation(recheck)
-    recheck.add_argument("--reason", default="", metavar="TEXT", help="why; stays in the history")
+    _add_why(recheck, "--reason")
 
 
 def _add_pause(add: Add) -> None:
@@ -96,7 +100,7 @@ def _add_pause(add: Add) -> None:
     for name, command in (("pause", pause), ("resume", resume)):
         _add_operation(command)
         command.add_argument("--by", default="", metavar="NAME", help="who says so (default: the shell's user)")
-        command.add_argument("--reason", default="", metavar="TEXT", help="why; stays in the history")
+        _add_why(command, "--reason")
         command.set_defaults(update=name)
 
 

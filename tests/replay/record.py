@@ -25,7 +25,7 @@ from etcd_handoff.contract import AdditionRequest, AdditionResult, RemovalReques
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.k0s import K0sStandIn
-from etcd_handoff.lab.nodes import InitialCluster
+from etcd_handoff.lab.nodes import InitialCluster, Node
 from etcd_handoff.membership_contract import ReplacementRequest
 from etcd_handoff.operation.queue_state import change_queue_id
 from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
@@ -169,16 +169,21 @@ async def by_k0s() -> None:
         write(HISTORIES / "k0s.json", await history(removal))
 
 
+async def free_node(client: Client, lab: Lab) -> Node:
+    """A node that is no member any more, and has no data."""
+    node = lab.others(await lab.leader())[0]
+    await (await remove(client, lab, node.name)).result()
+    if lab.alive(Role.ETCD, node.name):
+        await lab.kill(Role.ETCD, node.name)
+    shutil.rmtree(lab.directory / node.name / "etcd")
+    return node
+
+
 async def joining() -> None:
     """An addition: the learner waits for its start, is promoted and recorded."""
     async with Lab(LabOptions(nodes=3, workers=("node0",), progress=say)) as lab:
         client = await at(lab)
-        leader = await lab.leader()
-        node = lab.others(leader)[0]
-        await (await remove(client, lab, node.name)).result()
-        if lab.alive(Role.ETCD, node.name):
-            await lab.kill(Role.ETCD, node.name)
-        shutil.rmtree(lab.directory / node.name / "etcd")
+        node = await free_node(client, lab)
         request = AdditionRequest(
             cluster=lab.cluster, name=node.name, peer_urls=(node.peer_url,), reason="to be replayed"
         )
@@ -193,12 +198,8 @@ async def replacing() -> None:
     """A leader that is replaced: the new member joins and gets its vote, then the old one hands over and leaves."""
     async with Lab(LabOptions(nodes=4, workers=("node0",), progress=say)) as lab:
         client = await at(lab)
+        node = await free_node(client, lab)
         leader = await lab.leader()
-        node = lab.others(leader)[0]
-        await (await remove(client, lab, node.name)).result()
-        if lab.alive(Role.ETCD, node.name):
-            await lab.kill(Role.ETCD, node.name)
-        shutil.rmtree(lab.directory / node.name / "etcd")
         request = ReplacementRequest(
             cluster=lab.cluster, member=leader, name=node.name, peer_urls=(node.peer_url,), reason="to be replayed"
         )
