@@ -14,12 +14,9 @@ from etcd_handoff.operation.addition import CONNECTED_SECONDS, AddTarget, Promot
 from etcd_handoff.operation.commands import StepFailure, Until
 from etcd_handoff.operation.gates import GATES_LAST_SECONDS
 from etcd_handoff.operation.learner import AwaitSync
-from etcd_handoff.operation.member_process import PreflightMember, StartMember
 from etcd_handoff.operation.proposal import SETTLE_SECONDS
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
-from etcd_handoff.operation.withdrawal import PAUSE_SECONDS, TRIES, TakeLearnerOut
-from etcd_handoff.process_io import NodeFacts, ProcessResult
 from tests.unit.builders import INDEX, A, B, C, D, E, cluster, down, member
 from tests.unit.test_removal_loop import Drive, report, step
 
@@ -107,6 +104,12 @@ def ends_well(addition: Drive) -> Any:
     result = addition.next(to.Finish).result
     assert (result.member_id, result.member_name, result.peer_urls) == (D, "node3", (URL,))
     return result
+
+
+def cancelled(addition: Drive) -> Drive:
+    """It is cancelled while it waits."""
+    addition.state = ending.cancelled(addition.state)
+    return addition
 
 
 def test_member_is_added_started_promoted_and_recorded() -> None:
@@ -387,78 +390,6 @@ def test_addition_that_would_risk_the_quorum_waits() -> None:
     assert addition.next(to.Wait).summary == "blocked: QuorumAtRisk"
 
 
-def cancelled(addition: Drive) -> Drive:
-    """It is cancelled while it waits."""
-    addition.state = ending.cancelled(addition.state)
-    return addition
-
-
-def test_cancelled_addition_takes_its_own_learner_out() -> None:
-    """By its ID, after a fresh look, and only as a learner; the text says so."""
-    addition = added()
-    addition.next(AwaitSync)
-    cancelled(addition).do(to.Observe, observed(UNSTARTED))
-    ask = addition.next(TakeLearnerOut).ask
-    assert (ask.target_id, ask.learner_only) == (D, True)
-    addition.result(report(StepOutcome.REMOVED, THREE, proposed=True)).next(to.Cancel)
-    assert addition.state.doing == f"cancelled before node3 had a vote; its learner {D} is out again"
-
-
-def test_own_learner_that_cannot_be_taken_out_is_named() -> None:
-    """After some tries, each after a fresh look; an attempt whose worker fell silent is one too."""
-    addition = added()
-    addition.next(AwaitSync)
-    cancelled(addition)
-    for number in range(TRIES):
-        addition.do(to.Observe, observed(UNSTARTED if number else None)).next(TakeLearnerOut if number else to.Wait)
-        if number:
-            failure = StepFailure("remove_member", "", "the worker fell silent")
-            addition.result(failure if number % 2 else report(StepOutcome.LOCKED, UNSTARTED))
-        if number and number < TRIES - 1:
-            addition.next(to.Wait)
-        if number < TRIES - 1:
-            addition.result(after=PAUSE_SECONDS)
-    addition.next(to.Cancel)
-    assert f"`etcd-handoff remove {D}` takes it out" in addition.state.doing
-
-
-def test_learner_that_got_its_vote_while_it_was_to_leave_stays() -> None:
-    """The addition goes on as if nobody had cancelled it."""
-    addition = added()
-    addition.next(AwaitSync)
-    cancelled(addition).do(to.Observe, observed(VOTER))
-    assert ends_well(works(addition)).outcome == Outcome.ADDED
-    addition = added()
-    addition.next(AwaitSync)
-    cancelled(addition).do(to.Observe, observed(UNSTARTED)).do(TakeLearnerOut, report(StepOutcome.REPLAN, VOTER))
-    addition.next(to.Wait)
-    addition.result(after=PAUSE_SECONDS).do(to.Observe, observed(VOTER))
-    assert ends_well(works(addition)).outcome == Outcome.ADDED
-
-
-def refused_as_taken() -> Drive:
-    """An addition that etcd has refused since somebody else has just added a learner with its peer URL."""
-    addition = adding().do(AddTarget, report(StepOutcome.REFUSED_BY_ETCD, UNSTARTED))
-    return gives_turn_up(addition)
-
-
-@pytest.mark.parametrize("whose", ["nobody's", "an earlier one's", "somebody else's"])
-def test_cancelled_addition_leaves_what_it_has_not_added(whose: str) -> None:
-    """The learner of an earlier addition, or of somebody who was faster, stays, and is named."""
-    if whose == "nobody's":
-        addition = begin(require_approval=True).do(to.Observe, observed(THREE))
-        addition.next(to.Wait)
-    elif whose == "an earlier one's":
-        addition = gives_turn_up(begin().do(to.Observe, observed(UNSTARTED)))
-        addition.next(AwaitSync)
-    else:
-        addition = refused_as_taken()
-        addition.next(to.Wait)
-    cancelled(addition).next(to.Cancel)
-    assert addition.state.doing.startswith("cancelled before node3 had a vote")
-    assert (f"`etcd-handoff remove {D}`" in addition.state.doing) is (whose != "nobody's")
-
-
 @pytest.mark.parametrize("member_id", ["", D])
 def test_checks_come_before_the_first_change_alone(member_id: str) -> None:
     """Before the learner is added, or before one that was found is promoted; not again an hour later."""
@@ -527,61 +458,3 @@ def test_peer_url_has_scheme_host_and_port_alone(peer_urls: tuple[str, ...]) -> 
     """Etcd takes no path, and none of ours has a user."""
     with pytest.raises(ValueError, match="peer_urls"):
         AdditionRequest(cluster="prod", name="node3", peer_urls=peer_urls)
-
-
-# --- the process on the member's node ---------------------------------------------------------------------------------
-
-
-def told(*, facts: bool = False, **fields: Any) -> ProcessResult:
-    """What the worker of the member's node answers."""
-    ready = NodeFacts(running=False, data_dir="/var/lib/etcd", version="3.6.16", free_bytes=1 << 40)
-    outcome = StepOutcome.FAILED if fields.get("error") else StepOutcome.STARTED
-    given = {"command": True, "facts": ready if facts else None, **fields}
-    return ProcessResult(step=step("start_member", outcome), **given)
-
-
-def test_member_is_started_by_its_node_and_nobody_types_anything() -> None:
-    """Looked at before it is added, started after it, and promoted when it is in sync."""
-    drive = adding()
-    before = drive.next(PreflightMember)
-    assert (before.node, before.ask.name) == ("node3", "node3")
-    drive.result(told(facts=True))
-    drive.do(AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
-    start = drive.next(StartMember)
-    assert (start.node, start.ask.member_id) == ("node3", D)
-    assert start.ask.join["ETCD_INITIAL_CLUSTER_STATE"] == "existing"
-    assert start.ask.join["ETCD_INITIAL_CLUSTER"].count("=http://") == 4
-    gives_turn_up(drive.result(told(changed=True)))
-    assert "etcd runs on node3" in drive.state.blocked.seen if drive.state.blocked else False
-    looks_again(looks_again(drive, UNSTARTED), UNSTARTED).do(StartMember, told())
-    in_sync(drive).turn()
-    drive.do(PromoteTarget, report(StepOutcome.PROMOTED, VOTER, added_id=D, proposed=True))
-    assert ends_well(works(drive)).outcome is Outcome.ADDED
-
-
-def test_node_that_is_not_ready_keeps_the_member_from_being_added() -> None:
-    """It is looked at again after the pause, and then the member is added."""
-    drive = adding()
-    drive.do(PreflightMember, told(error="`status` ended with status 1"))
-    gives_turn_up(drive)
-    drive.next(to.Wait)
-    assert "NodeNotReady" in drive.state.doing
-    drive.result(after=1.0).do(to.Observe, observed(THREE)).turn()
-    drive.do(PreflightMember, told(facts=True))
-    drive.next(AddTarget)
-
-
-def test_nothing_is_started_before_somebody_has_approved() -> None:
-    """An addition that finds its learner asks first, as for every change."""
-    drive = begin(require_approval=True).do(to.Observe, observed(UNSTARTED))
-    gives_turn_up(drive)
-    drive.next(AwaitSync)
-    assert drive.unasked == []
-    assert drive.state.handoff_state is HandoffState.BLOCKED
-
-
-def test_dry_run_runs_no_command() -> None:
-    """Not even the one that changes nothing."""
-    drive = begin(dry_run=True).do(to.Observe, observed(THREE))
-    assert drive.next(to.Finish).result.outcome is Outcome.PLANNED
-    assert drive.unasked == []

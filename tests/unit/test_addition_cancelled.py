@@ -1,0 +1,93 @@
+"""What becomes of an addition that is cancelled: its own learner leaves again, and nobody else."""
+
+from __future__ import annotations
+
+import pytest
+
+from etcd_handoff.contract import Outcome, StepOutcome
+from etcd_handoff.operation import commands as to
+from etcd_handoff.operation.addition import AddTarget
+from etcd_handoff.operation.commands import StepFailure
+from etcd_handoff.operation.learner import AwaitSync
+from etcd_handoff.operation.withdrawal import PAUSE_SECONDS, TRIES, TakeLearnerOut
+from tests.unit.builders import D
+from tests.unit.test_addition_loop import (
+    THREE,
+    UNSTARTED,
+    VOTER,
+    added,
+    adding,
+    begin,
+    cancelled,
+    ends_well,
+    gives_turn_up,
+    observed,
+    works,
+)
+from tests.unit.test_removal_loop import Drive, report
+
+
+def test_cancelled_addition_takes_its_own_learner_out() -> None:
+    """By its ID, after a fresh look, and only as a learner; the text says so."""
+    addition = added()
+    addition.next(AwaitSync)
+    cancelled(addition).do(to.Observe, observed(UNSTARTED))
+    ask = addition.next(TakeLearnerOut).ask
+    assert (ask.target_id, ask.learner_only) == (D, True)
+    addition.result(report(StepOutcome.REMOVED, THREE, proposed=True)).next(to.Cancel)
+    assert addition.state.doing == f"cancelled before node3 had a vote; its learner {D} is out again"
+
+
+def test_own_learner_that_cannot_be_taken_out_is_named() -> None:
+    """After some tries, each after a fresh look; an attempt whose worker fell silent is one too."""
+    addition = added()
+    addition.next(AwaitSync)
+    cancelled(addition)
+    for number in range(TRIES):
+        addition.do(to.Observe, observed(UNSTARTED if number else None)).next(TakeLearnerOut if number else to.Wait)
+        if number:
+            failure = StepFailure("remove_member", "", "the worker fell silent")
+            addition.result(failure if number % 2 else report(StepOutcome.LOCKED, UNSTARTED))
+        if number and number < TRIES - 1:
+            addition.next(to.Wait)
+        if number < TRIES - 1:
+            addition.result(after=PAUSE_SECONDS)
+    addition.next(to.Cancel)
+    assert f"`etcd-handoff remove {D}` takes it out" in addition.state.doing
+
+
+def test_learner_that_got_its_vote_while_it_was_to_leave_stays() -> None:
+    """The addition goes on as if nobody had cancelled it."""
+    addition = added()
+    addition.next(AwaitSync)
+    cancelled(addition).do(to.Observe, observed(VOTER))
+    assert ends_well(works(addition)).outcome == Outcome.ADDED
+    addition = added()
+    addition.next(AwaitSync)
+    cancelled(addition).do(to.Observe, observed(UNSTARTED)).do(TakeLearnerOut, report(StepOutcome.REPLAN, VOTER))
+    addition.next(to.Wait)
+    addition.result(after=PAUSE_SECONDS).do(to.Observe, observed(VOTER))
+    assert ends_well(works(addition)).outcome == Outcome.ADDED
+
+
+def refused_as_taken() -> Drive:
+    """An addition that etcd has refused since somebody else has just added a learner with its peer URL."""
+    addition = adding().do(AddTarget, report(StepOutcome.REFUSED_BY_ETCD, UNSTARTED))
+    return gives_turn_up(addition)
+
+
+@pytest.mark.parametrize("whose", ["nobody's", "an earlier one's", "somebody else's"])
+def test_cancelled_addition_leaves_what_it_has_not_added(whose: str) -> None:
+    """The learner of an earlier addition, or of somebody who was faster, stays, and is named."""
+    if whose == "nobody's":
+        addition = begin(require_approval=True).do(to.Observe, observed(THREE))
+        addition.next(to.Wait)
+    elif whose == "an earlier one's":
+        addition = gives_turn_up(begin().do(to.Observe, observed(UNSTARTED)))
+        addition.next(AwaitSync)
+    else:
+        addition = refused_as_taken()
+        addition.next(to.Wait)
+    cancelled(addition).next(to.Cancel)
+    assert addition.state.doing.startswith("cancelled before node3 had a vote")
+    assert (f"`etcd-handoff remove {D}`" in addition.state.doing) is (whose != "nobody's")

@@ -1,0 +1,82 @@
+"""An addition whose member is started by its own node's worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from etcd_handoff.contract import HandoffState, Outcome, StepOutcome
+from etcd_handoff.operation import commands as to
+from etcd_handoff.operation.addition import AddTarget, PromoteTarget
+from etcd_handoff.operation.learner import AwaitSync
+from etcd_handoff.operation.member_process import PreflightMember, StartMember
+from etcd_handoff.process_io import NodeFacts, ProcessResult
+from tests.unit.builders import D
+from tests.unit.test_addition_loop import (
+    THREE,
+    UNSTARTED,
+    VOTER,
+    adding,
+    begin,
+    ends_well,
+    gives_turn_up,
+    in_sync,
+    looks_again,
+    observed,
+    works,
+)
+from tests.unit.test_removal_loop import report, step
+
+
+def told(*, facts: bool = False, **fields: Any) -> ProcessResult:
+    """What the worker of the member's node answers."""
+    ready = NodeFacts(running=False, data_dir="/var/lib/etcd", version="3.6.16", free_bytes=1 << 40)
+    outcome = StepOutcome.FAILED if fields.get("error") else StepOutcome.STARTED
+    given = {"command": True, "facts": ready if facts else None, **fields}
+    return ProcessResult(step=step("start_member", outcome), **given)
+
+
+def test_member_is_started_by_its_node_and_nobody_types_anything() -> None:
+    """Looked at before it is added, started after it, and promoted when it is in sync."""
+    drive = adding()
+    before = drive.next(PreflightMember)
+    assert (before.node, before.ask.name) == ("node3", "node3")
+    drive.result(told(facts=True))
+    drive.do(AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
+    start = drive.next(StartMember)
+    assert (start.node, start.ask.member_id) == ("node3", D)
+    assert start.ask.join["ETCD_INITIAL_CLUSTER_STATE"] == "existing"
+    assert start.ask.join["ETCD_INITIAL_CLUSTER"].count("=http://") == 4
+    gives_turn_up(drive.result(told(changed=True)))
+    assert "etcd runs on node3" in drive.state.blocked.seen if drive.state.blocked else False
+    looks_again(looks_again(drive, UNSTARTED), UNSTARTED).do(StartMember, told())
+    in_sync(drive).turn()
+    drive.do(PromoteTarget, report(StepOutcome.PROMOTED, VOTER, added_id=D, proposed=True))
+    assert ends_well(works(drive)).outcome is Outcome.ADDED
+
+
+def test_node_that_is_not_ready_keeps_the_member_from_being_added() -> None:
+    """It is looked at again after the pause, and then the member is added."""
+    drive = adding()
+    drive.do(PreflightMember, told(error="`status` ended with status 1"))
+    gives_turn_up(drive)
+    drive.next(to.Wait)
+    assert "NodeNotReady" in drive.state.doing
+    drive.result(after=1.0).do(to.Observe, observed(THREE)).turn()
+    drive.do(PreflightMember, told(facts=True))
+    drive.next(AddTarget)
+
+
+def test_nothing_is_started_before_somebody_has_approved() -> None:
+    """An addition that finds its learner asks first, as for every change."""
+    drive = begin(require_approval=True).do(to.Observe, observed(UNSTARTED))
+    gives_turn_up(drive)
+    drive.next(AwaitSync)
+    assert drive.unasked == []
+    assert drive.state.handoff_state is HandoffState.BLOCKED
+
+
+def test_dry_run_runs_no_command() -> None:
+    """Not even the one that changes nothing."""
+    drive = begin(dry_run=True).do(to.Observe, observed(THREE))
+    assert drive.next(to.Finish).result.outcome is Outcome.PLANNED
+    assert drive.unasked == []
