@@ -15,6 +15,7 @@ from etcd_handoff.lab.writer import missing
 from tests.integration import additions
 from tests.integration.conftest import open_bench
 from tests.integration.etcd_gateways import gateway_to
+from tests.integration.progress import says
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +54,7 @@ async def test_learner_dies(point: str, tmp_path: Path) -> None:
         if point.endswith("promote_member.during"):
             await b.lab.start(Role.ETCD, node.name)  # two voters, of which one is down, commit nothing
         else:
-            await additions.stands(addition, "Blocked", "LearnerUnreachable")
+            await says(addition, "Blocked", "LearnerUnreachable")
             assert len((await additions.seen(b.lab)).voters) == 1
             await b.lab.start(Role.ETCD, node.name)
         await additions.joined(b, addition, 2)
@@ -75,7 +76,7 @@ async def test_voter_dies(point: str, tmp_path: Path) -> None:
         if point.startswith("add_learner"):
             await additions.start(b, addition, node)
         if not point.endswith("promote_member.during"):
-            await additions.stands(addition, "Blocked", "QuorumAtRisk")
+            await says(addition, "Blocked", "QuorumAtRisk")
             assert len((await additions.seen(b.lab)).voters) == 3
         await b.lab.start(Role.ETCD, dies)
         await addition.execute_update("recheck")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import shutil
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from temporalio.service import RPCError
 
-from etcd_handoff.contract import Progress, RemovalRequest
+from etcd_handoff.contract import RemovalRequest
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.nodes import InitialCluster
@@ -19,6 +17,7 @@ from etcd_handoff.lab.writer import OpenLoopWriter, missing
 from etcd_handoff.membership_contract import ReplacementRequest
 from etcd_handoff.temporal.client import connect, start_removal, start_replacement
 from tests.chaos import judges
+from tests.integration.progress import progress_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,15 +125,12 @@ async def _start_when_it_is_awaited(
 
     With `held` it returns when a worker is held there.
     """
-    settings: list[dict[str, str]] = []
 
     async def asked() -> bool:
         if _is_there(held):
             return True
-        with contextlib.suppress(RPCError):
-            progress = await replacement.query("progress", result_type=Progress)
-            settings.append(progress.join_configuration)
-        return bool(settings and settings[-1])
+        progress = await progress_of(replacement)
+        return bool(progress and progress.join_configuration)
 
     async def struck() -> bool:
         return _is_there(held)

@@ -8,12 +8,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.contract import AdditionRequest, AdditionResult, Progress
+from etcd_handoff.contract import AdditionRequest, AdditionResult
 from etcd_handoff.errors import EtcdError
 from etcd_handoff.lab import Role, wait_until
 from etcd_handoff.lab.nodes import InitialCluster
 from etcd_handoff.temporal.client import start_operation
 from tests.integration.etcd_gateways import gateway_to
+from tests.integration.progress import says
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,18 +33,6 @@ async def add(b: Bench, node: Node, **options: Any) -> WorkflowHandle[Any, Addit
     """Start an addition."""
     given = {"cluster": b.lab.cluster, "name": node.name, "peer_urls": (node.peer_url,), **options}
     return await start_operation(b.client, AdditionRequest.model_validate(given), AdditionResult)
-
-
-async def stands(addition: WorkflowHandle[Any, AdditionResult], *words: str) -> Progress:
-    """Where it stands, once its state and what it does have all these words."""
-    said: list[Progress] = []
-
-    async def so() -> bool:
-        said.append(await addition.query("progress", result_type=Progress))
-        return all(word in f"{said[-1].state}: {said[-1].doing}" for word in words)
-
-    await wait_until(so, f"the addition says {words}", PATIENCE, lambda: f"it is {said[-1].state}: {said[-1].doing}")
-    return said[-1]
 
 
 async def seen(lab: Lab) -> ClusterView:
@@ -91,14 +80,8 @@ def beginning(lab: Lab, settings: Mapping[str, str]) -> InitialCluster:
 
 async def start(b: Bench, addition: WorkflowHandle[Any, AdditionResult], node: Node) -> None:
     """Start the member with what `progress` shows."""
-    shown: list[Progress] = []
-
-    async def known() -> bool:
-        shown.append(await addition.query("progress", result_type=Progress))
-        return bool(shown[-1].join_configuration)
-
-    await wait_until(known, "the addition shows what to start etcd with", PATIENCE)
-    await b.lab.start_etcd(node, beginning(b.lab, shown[-1].join_configuration))
+    shown = await says(addition, so=lambda progress: bool(progress.join_configuration))
+    await b.lab.start_etcd(node, beginning(b.lab, shown.join_configuration))
 
 
 async def joined(b: Bench, addition: WorkflowHandle[Any, AdditionResult], voters: int) -> AdditionResult:

@@ -6,9 +6,9 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff.contract import Progress
-from etcd_handoff.lab import Role, wait_until
+from etcd_handoff.lab import Role
 from etcd_handoff.lab.nodes import InitialCluster
+from tests.integration.progress import says
 
 if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
@@ -31,22 +31,16 @@ async def wiped(b: Bench, member: str) -> Node:
     return b.lab.node(member)
 
 
-async def blocked(operation: WorkflowHandle[Any, Any], reason: str, name: str = "") -> Progress:
-    """Where it stands, once it waits for this reason, and for this member to be started where one is named."""
-    said: list[Progress] = []
-
-    async def so() -> bool:
-        said.append(await operation.query("progress", result_type=Progress))
-        waits = said[-1].state == "Blocked" and reason in said[-1].doing
-        return waits and name in ("", said[-1].join_configuration.get("ETCD_NAME"))
-
-    await wait_until(so, f"the operation is blocked by {reason}", 60, lambda: f"it does: {said[-1].doing}")
-    return said[-1]
-
-
 async def started(b: Bench, operation: WorkflowHandle[Any, Any], name: str = "") -> Node:
     """The node whose etcd an operation waits for, started with what `progress` shows and with nothing else."""
-    settings = (await blocked(operation, "LearnerNotStarted", name)).join_configuration
+    settings = (
+        await says(
+            operation,
+            "Blocked",
+            "LearnerNotStarted",
+            so=lambda progress: name in ("", progress.join_configuration.get("ETCD_NAME")),
+        )
+    ).join_configuration
     node = b.lab.node(settings["ETCD_NAME"])
     assert settings["ETCD_INITIAL_ADVERTISE_PEER_URLS"] == node.peer_url
     by_url = {node.peer_url: node for node in b.lab.nodes}

@@ -21,6 +21,7 @@ from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.nodes import InitialCluster
 from tests.integration import additions
+from tests.integration.progress import says
 from tests.integration.temporal_proxy import door_to
 
 if TYPE_CHECKING:
@@ -71,12 +72,12 @@ async def test_cancelled_addition_takes_out_what_it_has_added_and_nothing_else(b
     async with bench(nodes=1, workers=("node0",), kubernetes=False) as b:
         node = replace(b.lab.node("node0"), name="node9", peer_port=b.lab.node("node0").peer_port + 1)
         first = await additions.add(b, node)
-        learner_id = (await additions.stands(first, "Blocked", "LearnerNotStarted")).member_id
+        learner_id = (await says(first, "Blocked", "LearnerNotStarted")).member_id
         await first.cancel()
         with pytest.raises(WorkflowFailureError) as failed:
             await first.result()
         assert isinstance(failed.value.cause, CancelledError)
-        assert f"its learner {learner_id} is out again" in (await additions.stands(first, "cancelled")).doing
+        assert f"its learner {learner_id} is out again" in (await says(first, "cancelled")).doing
         assert [m.name for m in await b.lab.members()] == ["node0"]
         # In the second in which the first one was added etcd would give it the same ID, and refuses that.
         second = await additions.add(b, node, blocked_timeout_seconds=3)
@@ -85,13 +86,13 @@ async def test_cancelled_addition_takes_out_what_it_has_added_and_nothing_else(b
         assert str(failed.value.cause).startswith("BlockedTooLong: LearnerNotStarted")
         kept = next(m.id for m in await b.lab.members() if not m.name)
         third = await additions.add(b, node)
-        assert (await additions.stands(third, "LearnerNotStarted")).member_id == kept != learner_id
+        assert (await says(third, "LearnerNotStarted")).member_id == kept != learner_id
         await third.cancel()
         with pytest.raises(WorkflowFailureError):
             await third.result()
-        assert f"`etcd-handoff remove {kept}` takes it out" in (await additions.stands(third, "cancelled")).doing
+        assert f"`etcd-handoff remove {kept}` takes it out" in (await says(third, "cancelled")).doing
         other = await additions.add(b, replace(node, name="node8", peer_port=node.peer_port + 1))
-        assert kept in (await additions.stands(other, "Blocked", "LearnerInTheWay")).doing
+        assert kept in (await says(other, "Blocked", "LearnerInTheWay")).doing
         await other.cancel()
         assert (await b.remove(kept)).outcome == "removed"
 
@@ -107,7 +108,7 @@ async def test_learner_that_dies_before_its_promotion_is_not_promoted(bench: Mak
         await b.reached("promote_member.before")
         await b.lab.kill(Role.ETCD, node.name)
         b.release("promote_member.before")
-        await additions.stands(addition, "Blocked", "LearnerUnreachable")
+        await says(addition, "Blocked", "LearnerUnreachable")
         assert len((await additions.seen(b.lab)).voters) == 1
         await b.lab.start(Role.ETCD, node.name)
         await additions.joined(b, addition, 2)

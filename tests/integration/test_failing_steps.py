@@ -11,8 +11,9 @@ from temporalio.exceptions import CancelledError
 
 from etcd_handoff.config import CONFIG_VARIABLE
 from etcd_handoff.contract import record_id
-from etcd_handoff.lab import Role, wait_until
+from etcd_handoff.lab import Role
 from tests.integration.conftest import SHORT_HISTORIES, another_run, in_state
+from tests.integration.progress import says
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,19 +24,6 @@ if TYPE_CHECKING:
 
 SMALL_MEMO = ("--dynamic-config-value", "limit.memoSize.error=8192")
 OTHER_PROFILE = '[clusters.elsewhere.etcd]\nendpoints = ["http://127.0.0.1:1"]\n'
-
-
-async def says(removal: WorkflowHandle[Any, Any], *words: str, seconds: float = 60) -> dict[str, Any]:
-    """What the removal answers to `progress` once that has all these words."""
-    last: dict[str, Any] = {}
-
-    async def all_words() -> bool:
-        last.update(await removal.query("progress"))
-        text = f"{last['state']}: {last['doing']}; goes on when {last['waiting_for']}"
-        return all(word in text for word in words)
-
-    await wait_until(all_words, f"the removal says {words}", seconds, lambda: f"it says {last}")
-    return last
 
 
 async def test_worker_without_the_profile_is_waited_for_like_anything_else(bench: MakeBench, tmp_path: Path) -> None:
@@ -51,7 +39,7 @@ async def test_worker_without_the_profile_is_waited_for_like_anything_else(bench
         await b.lab.start_worker("node1", {CONFIG_VARIABLE: str(other)})
         await b.lab.kill(Role.WORKER, "node0")
         blocked = await says(removal, "Blocked", "StepFails", "check_leader", "no profile 'demo'", "is mended")
-        assert not blocked["point_of_no_return"]
+        assert not blocked.point_of_no_return
         await b.lab.start(Role.ETCD, down)
         await b.lab.start(Role.WORKER, "node0")
         await b.lab.kill(Role.WORKER, "node1")
@@ -72,7 +60,7 @@ async def ambiguous(b: Bench) -> tuple[WorkflowHandle[Any, Any], str, str, str]:
     await b.lab.kill(Role.WORKER, holds)
     await b.lab.start_worker("node2" if holds == "node0" else "node0")
     blocked = await says(removal, "Blocked", "QuorumAtRisk")
-    assert blocked["point_of_no_return"], "the second attempt did not hide anything, so this tests nothing"
+    assert blocked.point_of_no_return, "the second attempt did not hide anything, so this tests nothing"
     return removal, target, down, leader
 
 

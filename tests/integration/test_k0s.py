@@ -16,6 +16,7 @@ from etcd_handoff.etcdmember import LEAVE_ANNOTATION, SHUTDOWN_LABEL, SHUTDOWN_O
 from etcd_handoff.lab.k0s import K0sStandIn, Release
 from etcd_handoff.lab.waiting import ProcessError, wait_until
 from tests.integration.conftest import FrontDoor, start_watch
+from tests.integration.progress import says
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -229,14 +230,9 @@ async def test_k0s_of_old_alone_leaves_a_lie(bench: MakeBench) -> None:
 async def asked(b: Bench, member: str, via: str) -> WorkflowHandle[Any, Any]:
     """A removal that has asked k0s, which does not run, and waits for it."""
     removal = await b.start(member)
-
-    async def waits() -> bool:
-        progress = await removal.query("progress")
-        return bool(progress["state"] == "Blocked" and "AwaitingK0s" in progress["doing"])
-
-    await wait_until(waits, "the removal waits for k0s", 20)
+    waits = await says(removal, "Blocked", "AwaitingK0s")
     assert await asks_to_leave(b, member, via)
-    assert not (await removal.query("progress"))["point_of_no_return"]
+    assert not waits.point_of_no_return
     return removal
 
 

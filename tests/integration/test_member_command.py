@@ -10,8 +10,9 @@ import pytest
 
 from etcd_handoff.data_directory import Identity, identity
 from etcd_handoff.lab import Role
-from tests.integration.additions import add, out, stands
+from tests.integration.additions import add, out
 from tests.integration.member_hooks import end_all, etcd_on, profile
+from tests.integration.progress import says
 from tests.unit.wal import written
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ async def test_nothing_is_added_on_a_node_with_the_data_of_another(bench: MakeBe
         assert member.data_dir is not None
         written(member.data_dir, Identity("beef", "1"))
         addition = await add(b, node)
-        progress = await stands(addition, "Blocked", "NodeNotReady")
+        progress = await says(addition, "Blocked", "NodeNotReady")
         assert "holds data of member 1 of cluster beef" in progress.doing
         assert len(await b.lab.members(leader)) == 2
         shutil.rmtree(member.data_dir)

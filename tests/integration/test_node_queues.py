@@ -15,11 +15,10 @@ from etcd_handoff.contract import TASK_QUEUE, Outcome, workflow_id
 from etcd_handoff.lab import Role, wait_until
 from tests.integration import additions
 from tests.integration.isolation import require_isolation
+from tests.integration.progress import says
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from temporalio.client import WorkflowHandle
 
     from tests.integration.conftest import Bench, MakeBench, MakeFrontDoor
 
@@ -40,19 +39,6 @@ time.sleep(600)
 @pytest.fixture(autouse=True)
 def _isolation_is_possible() -> None:
     require_isolation()
-
-
-async def says(removal: WorkflowHandle[Any, Any], *words: str, past_return: bool | None = None) -> None:
-    """The removal says all these words, before or past the point of no return."""
-    said = [""]
-
-    async def shown() -> bool:
-        progress = await removal.query("progress")
-        said.append(f"{progress['state']}: {progress['doing']}")
-        stands = past_return in (None, progress["point_of_no_return"])
-        return stands and all(word in said[-1] for word in words)
-
-    await wait_until(shown, f"the removal says {words}", 45, lambda: f"it says {said[-1]}")
 
 
 async def worker_has_died(b: Bench, point: str) -> str:
@@ -136,7 +122,8 @@ async def test_worker_of_a_survivor_is_killed(bench: MakeBench, point: str) -> N
         node = await worker_has_died(b, point)
         assert node != leader
         if point == "remove_member.before":
-            await says(removal, f"no worker on {node}", past_return=True)  # nobody can tell that nothing was proposed
+            # Nobody can tell that nothing was proposed.
+            await says(removal, f"no worker on {node}", so=lambda progress: progress.point_of_no_return)
         elif not point.startswith("update_status"):  # which any worker can do
             await says(removal, f"no worker on {node}")
         if not point.startswith("update_status"):

@@ -14,7 +14,8 @@ from etcd_handoff.membership_contract import (
     WantedMember,
 )
 from etcd_handoff.temporal.client import apply_membership, start_replacement
-from tests.integration.joining import blocked, leave, started, wiped
+from tests.integration.joining import leave, started, wiped
+from tests.integration.progress import says
 
 if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
@@ -95,7 +96,7 @@ async def test_membership_is_applied_down_to_one_member_and_up_again(bench: Make
         change = await apply(b, last, *others)
         for number, node in enumerate(others, 1):
             await started(b, change, node.name)
-            assert f"part {number} of 2: adding {node.name}" in (await change.query("progress"))["part"]
+            assert f"part {number} of 2: adding {node.name}" in (await says(change)).part
         applied = await change.result()
         assert parts(applied) == [("add", node.name, "added") for node in others]
         b.gone = set()
@@ -110,7 +111,7 @@ async def test_stopped_replacement_goes_on_when_it_is_started_again(bench: MakeB
         old = b.lab.others(leader)[1].name
         old_id = await b.lab.member_id(old)
         replacement = await replace(b, old, spare)
-        learner = (await blocked(replacement, "LearnerNotStarted")).member_id
+        learner = (await says(replacement, "Blocked", "LearnerNotStarted")).member_id
         await replacement.terminate("somebody is impatient")
         command = ("replace", old_id, "--with", spare.name, "--peer-url", spare.peer_url, "-c", b.lab.cluster)
         status, _, errors = await b.lab.handoff(*command, "--blocked-timeout", "0")

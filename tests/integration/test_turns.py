@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from temporalio.client import WorkflowFailureError
@@ -17,11 +17,10 @@ from etcd_handoff.lab import Role, http, wait_until
 from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry, change_queue_id
 from etcd_handoff.operation.removal_progress import FollowRemovalInput
 from tests.integration.conftest import SHORT_HISTORIES
+from tests.integration.progress import says
 from tests.integration.queues import changing, entry_in, holds, queue_of, queued, removal_of
 
 if TYPE_CHECKING:
-    from temporalio.client import WorkflowHandle
-
     from tests.integration.conftest import Bench, MakeBench, MakeFrontDoor
 
 SHORT_HISTORY: Final = 30
@@ -69,12 +68,7 @@ async def test_three_members_from_three_front_doors_leave_one_after_another(fron
         status, _, errors = await temporal_start(b, by_temporal)
         assert status == 0, errors
         await queued(b, by_temporal)
-
-        async def knows_its_place() -> bool:
-            progress = await removal_of(b, by_temporal).query("progress")
-            return str(progress["doing"]).endswith(f"behind the removal of {leader}, the removal of {by_cli}")
-
-        await wait_until(knows_its_place, "the last one knows who is before it", 20)
+        await says(removal_of(b, by_temporal), f"behind the removal of {leader}, the removal of {by_cli}")
         await door.says(by_temporal, "Waiting for its turn behind", leader, by_cli, via=last)
         assert "Queued" in (await b.lab.handoff("status"))[1]
         b.release("remove_member.before")
@@ -133,7 +127,7 @@ async def test_queue_on_a_task_queue_that_nobody_serves(bench: MakeBench) -> Non
         queue = await b.client.start_workflow("ChangeQueue", turns, id=queue_id, task_queue="blue")
         removal = await b.start(target)
         words = ("QueueSilent", queue_id, "no worker serves its task queue blue", "task queue etcd-handoff")
-        await told_by(removal, *words)
+        await says(removal, *words)
         await queue.terminate("by the test")
         assert (await removal.result()).outcome == "removed"
         await b.judge({target})
@@ -205,17 +199,6 @@ async def cluster_id_of(b: Bench, member: str) -> str:
     """The etcd cluster's ID, in hex."""
     answer = await http.post(f"{b.lab.node(member).etcd_url}/v3/kv/range", {"key": "Lg=="})
     return f"{int(answer['header']['cluster_id']):x}"
-
-
-async def told_by(removal: WorkflowHandle[Any, Any], *words: str) -> None:
-    """The removal says all these words of what it does."""
-    doing = [""]
-
-    async def all_words() -> bool:
-        doing.append(str((await removal.query("progress"))["doing"]))
-        return all(word in doing[-1] for word in words)
-
-    await wait_until(all_words, f"it says {words}", 60, lambda: doing[-1])
 
 
 async def temporal_start(b: Bench, member: str) -> tuple[int, str, str]:

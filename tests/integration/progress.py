@@ -1,0 +1,53 @@
+"""What an operation says of itself, and what it did, as tests wait for and compare it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from temporalio.service import RPCError
+
+from etcd_handoff.contract import Progress
+from etcd_handoff.lab import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from temporalio.client import WorkflowHandle
+
+    from etcd_handoff.contract import OperationResult
+
+
+async def progress_of(operation: WorkflowHandle[Any, Any]) -> Progress | None:
+    """Its answer to `progress`; None where no worker gives one in time, as just after one was killed."""
+    try:
+        progress: Progress = await operation.query("progress", result_type=Progress)
+    except RPCError:
+        return None
+    return progress
+
+
+async def says(
+    operation: WorkflowHandle[Any, Any],
+    *words: str,
+    so: Callable[[Progress], bool] = lambda _: True,
+    seconds: float = 60,
+) -> Progress:
+    """Where it stands, once its state, what it does and what it waits for have all these words, and it is `so`."""
+    said: list[Progress] = []
+
+    def text() -> str:
+        return f"{said[-1].state}: {said[-1].doing}; goes on when {said[-1].waiting_for}" if said else "nothing"
+
+    async def all_of_it() -> bool:
+        said.extend(filter(None, [await progress_of(operation)]))
+        return bool(said) and all(word in text() for word in words) and so(said[-1])
+
+    await wait_until(all_of_it, f"{operation.id} says {words}", seconds, lambda: f"it says {text()}")
+    return said[-1]
+
+
+def changes(result: OperationResult) -> list[str]:
+    """The steps that it made, without looks: it looks again where a member did not answer in time."""
+    names = [step.name for step in result.steps]
+    assert names[0] == "check_leader", "it did something before it had looked"
+    return [name for name in names if name != "check_leader"]
