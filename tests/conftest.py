@@ -27,6 +27,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}/{item.path.stem}"))
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail where the tests of a file that share a lab are divided among processes, each with a lab of its own.
+
+    pytest-xdist tells its processes who belongs together by what it adds to a test's ID, which a change of pytest's can
+    undo without a word.
+    """
+    if getattr(item.config.option, "loadgroup", False) and _shares_a_lab(item) and "@" not in item.nodeid:
+        pytest.fail("pytest-xdist does not keep together what shares a lab; see requirements/dev.in")
+
+
 def _folder(item: pytest.Item) -> int:
     return LONG_FIRST.index(item.path.relative_to(TESTS).parts[0])
 
