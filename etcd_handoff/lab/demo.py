@@ -1,4 +1,4 @@
-"""`make demo`: a leader leaves a real cluster, its worker is killed meanwhile, no write is lost; then the naive way."""
+"""`make demo`: a leader leaves, a new member comes, workers are killed, no write is lost; then the naive way."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.contract import RemovalRequest, RemovalResult
@@ -16,11 +15,13 @@ from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab.binaries.build import ensure_binaries
 from etcd_handoff.lab.binaries.catalog import MissingBinaryError
 from etcd_handoff.lab.cluster import Lab, LabOptions, wait_until
+from etcd_handoff.lab.demo_addition import failpoint, show_new_member
+from etcd_handoff.lab.demo_output import say, say_steps, say_title, say_writes
 from etcd_handoff.lab.isolation import IsolationError, enter_own_namespace
 from etcd_handoff.lab.naive import remove_through_itself
 from etcd_handoff.lab.nodes import Role
 from etcd_handoff.lab.processes import ProcessError
-from etcd_handoff.lab.writer import OpenLoopWriter, WriteReport, missing
+from etcd_handoff.lab.writer import OpenLoopWriter, missing
 from etcd_handoff.temporal.client import connect, start_removal
 
 if TYPE_CHECKING:
@@ -58,12 +59,6 @@ def run_demo(*, keep: bool = False, k0s: bool = False) -> int:
         return EXIT_FAILED
 
 
-def say(text: str = "") -> None:
-    """Print one line at once."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
 async def _interruptible(work: Coroutine[None, None, int]) -> int:
     """SIGTERM ends the demo as Ctrl-C does, so that the lab is cleaned up."""
     task = asyncio.ensure_future(work)
@@ -74,20 +69,24 @@ async def _interruptible(work: Coroutine[None, None, int]) -> int:
 async def _demo(*, keep: bool, k0s: bool) -> int:
     say_title("1. The durable way")
     async with Lab(LabOptions(isolated=k0s, progress=say)) as lab:
-        durable_ok = await _show_durable_way(lab)
+        leader = await lab.leader()
+        client = await connect_to(lab)
+        shown = await _show_durable_way(lab, client, leader)
+        say_title("2. A new member takes its place")
+        shown = await show_new_member(lab, client, leader) and shown
         if keep:
             await _keep(lab)
-            return EXIT_DONE if durable_ok else EXIT_FAILED
-    say_title("2. The naive way, on a fresh cluster")
+            return EXIT_DONE if shown else EXIT_FAILED
+    say_title("3. The naive way, on a fresh cluster")
     async with Lab(LabOptions(isolated=k0s, progress=say, temporal=False)) as lab:
         bug_shown = await _show_naive_way(lab)
     say()
     say("All of it was real: etcd, kube-apiserver, Temporal, workers. Every process has ended.")
-    return EXIT_DONE if durable_ok and bug_shown else EXIT_FAILED
+    return EXIT_DONE if shown and bug_shown else EXIT_FAILED
 
 
-async def _show_durable_way(lab: Lab) -> bool:
-    leader = await lab.leader()
+async def _show_durable_way(lab: Lab, client: Client, leader: str) -> bool:
+    """Return whether the leader is out, that is recorded, and no write is lost."""
     survivor, other = (node.name for node in lab.others(leader))
     say(f"Web UI      {lab.ui_url}/namespaces/default/workflows")
     say(f"leader      {leader}, of {', '.join(node.name for node in lab.nodes)}")
@@ -100,18 +99,25 @@ async def _show_durable_way(lab: Lab) -> bool:
     await writer.start()
     say(f"a writer puts a key every {WRITE_INTERVAL_MS:g} ms through {survivor}")
     await asyncio.sleep(SECONDS_AROUND)
-    result = await _remove_while_worker_is_killed(lab, leader, (survivor, other))
+    result = await _remove_while_worker_is_killed(lab, client, leader, (survivor, other))
     await asyncio.sleep(SECONDS_AROUND)
     report = await writer.stop()
     lost = await missing(report, [node.etcd_url for node in lab.others(leader)])
-    _say_steps(result)
+    say_steps(result.steps)
+    say(
+        f"outcome {result.outcome}, leader {result.leader_before} -> {result.leader_after}, "
+        f"term {result.term_before} -> {result.term_after}, status recorded: {result.status_recorded}"
+    )
+    say()
     say(await lab.kubectl("get", "etcdmembers", context=survivor))
-    _say_writes(report, lost)
+    say_writes(report, lost)
     recorded = await lab.joined(leader, survivor) == "False"
     return result.outcome == "removed" and recorded and not lost
 
 
-async def _remove_while_worker_is_killed(lab: Lab, leader: str, others: tuple[str, str]) -> RemovalResult:
+async def _remove_while_worker_is_killed(
+    lab: Lab, client: Client, leader: str, others: tuple[str, str]
+) -> RemovalResult:
     """The leader's own worker moves leadership away; it is killed when that is done.
 
     Where every worker reaches all members, it is the only worker until then, so that it must be the one. Isolated
@@ -120,12 +126,11 @@ async def _remove_while_worker_is_killed(lab: Lab, leader: str, others: tuple[st
     folder = lab.directory
 
     async def start_others() -> None:
-        await asyncio.gather(*(lab.start_worker(name) for name in others))
+        await asyncio.gather(*(lab.start_worker(name, failpoint(lab)) for name in others))
 
     if lab.options.isolated:
         await start_others()
     await lab.start_worker(leader, {FAILPOINTS_VARIABLE: f"{HOLD_POINT}=hold", FOLDER_VARIABLE: str(folder)})
-    client = await connect_to(lab)
     say(f"removing {leader}, the leader, on the worker of {leader} itself")
     removal = await start_removal(client, RemovalRequest(cluster=lab.cluster, member=leader, reason="demo"))
 
@@ -149,28 +154,6 @@ async def connect_to(lab: Lab) -> Client:
     return await connect()
 
 
-def _say_steps(result: RemovalResult) -> None:
-    say()
-    say(f"{'step':16}{'node':8}{'ms':>8}  {'tries':6}{'outcome':16}note")
-    for step in result.steps:
-        say(f"{step.name:16}{step.node:8}{step.milliseconds:8.1f}  {step.attempts:<6}{step.outcome:16}{step.note}")
-    say()
-    say(
-        f"outcome {result.outcome}, leader {result.leader_before} -> {result.leader_after}, "
-        f"term {result.term_before} -> {result.term_after}, status recorded: {result.status_recorded}"
-    )
-    say()
-
-
-def _say_writes(report: WriteReport, lost: dict[str, list[int]]) -> None:
-    say(
-        f"writes: {len(report.acknowledged)} acknowledged, {len(report.failed)} failed, longest gap "
-        f"{report.longest_gap_ms():.0f} ms, acknowledged writes lost: {sum(map(len, lost.values()))}"
-    )
-    for error, count in Counter(put.error for put in report.failed).most_common(3):
-        say(f"  {count} failed: {error}")
-
-
 async def _show_naive_way(lab: Lab) -> bool:
     """Return whether the bug showed: an error, or an EtcdMember that is wrong."""
     leader = await lab.leader()
@@ -189,7 +172,7 @@ async def _show_naive_way(lab: Lab) -> bool:
     listed = [m.name for m in await lab.members(survivor)]
     joined = await lab.joined(leader, survivor)
     say(f"etcd's members: {', '.join(listed)}; the EtcdMember of {leader} says Joined={joined}")
-    _say_writes(report, await missing(report, [node.etcd_url for node in lab.others(leader)]))
+    say_writes(report, await missing(report, [node.etcd_url for node in lab.others(leader)]))
     say()
     say(await lab.kubectl("get", "etcdmembers", context=survivor))
     return joined == "True" or any(step.error for step in steps)
@@ -214,10 +197,3 @@ async def _keep(lab: Lab) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await stop.wait()
-
-
-def say_title(text: str) -> None:
-    """Print a heading."""
-    say()
-    say(text)
-    say("=" * len(text))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from etcd_handoff.lab.binaries.lookup import Binaries
     from etcd_handoff.lab.ports import Ports
@@ -148,6 +148,13 @@ class InitialCluster:
     nodes: Sequence[Node]
     state: str = "new"
     token: str = CLUSTER_TOKEN
+
+    @classmethod
+    def of(cls, settings: Mapping[str, str], nodes: Sequence[Node]) -> Self:
+        """What these environment variables of etcd say, of members that stand on these nodes."""
+        by_url = {node.peer_url: node for node in nodes}
+        pairs = [pair.split("=", 1) for pair in settings["ETCD_INITIAL_CLUSTER"].split(",")]
+        return cls([replace(by_url[url], name=name) for name, url in pairs], settings["ETCD_INITIAL_CLUSTER_STATE"])
 
 
 def etcd_command(

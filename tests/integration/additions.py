@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.contract import AdditionRequest, AdditionResult
@@ -17,8 +16,6 @@ from tests.integration.etcd_gateways import gateway_to
 from tests.integration.progress import says
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from temporalio.client import WorkflowHandle
 
     from etcd_handoff.cluster_view import ClusterView
@@ -69,19 +66,10 @@ async def wiped(lab: Lab, name: str) -> Node:
     return lab.node(name)
 
 
-def beginning(lab: Lab, settings: Mapping[str, str]) -> InitialCluster:
-    """How etcd begins with these variables, and with nothing else."""
-    by_url = {node.peer_url: node for node in lab.nodes}
-    pairs = [pair.split("=", 1) for pair in settings["ETCD_INITIAL_CLUSTER"].split(",")]
-    return InitialCluster(
-        [replace(by_url[url], name=name) for name, url in pairs], settings["ETCD_INITIAL_CLUSTER_STATE"]
-    )
-
-
 async def start(b: Bench, addition: WorkflowHandle[Any, AdditionResult], node: Node) -> None:
     """Start the member with what `progress` shows."""
     shown = await says(addition, so=lambda progress: bool(progress.join_configuration))
-    await b.lab.start_etcd(node, beginning(b.lab, shown.join_configuration))
+    await b.lab.start_etcd(node, InitialCluster.of(shown.join_configuration, b.lab.nodes))
 
 
 async def joined(b: Bench, addition: WorkflowHandle[Any, AdditionResult], voters: int) -> AdditionResult:

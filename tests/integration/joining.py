@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.lab import Role
@@ -43,9 +42,6 @@ async def started(b: Bench, operation: WorkflowHandle[Any, Any], name: str = "")
     ).join_configuration
     node = b.lab.node(settings["ETCD_NAME"])
     assert settings["ETCD_INITIAL_ADVERTISE_PEER_URLS"] == node.peer_url
-    by_url = {node.peer_url: node for node in b.lab.nodes}
-    pairs = [pair.split("=", 1) for pair in settings["ETCD_INITIAL_CLUSTER"].split(",")]
-    others = [replace(by_url[url], name=name) for name, url in pairs]
-    await b.lab.start_etcd(node, InitialCluster(others, settings["ETCD_INITIAL_CLUSTER_STATE"]))
+    await b.lab.start_etcd(node, InitialCluster.of(settings, b.lab.nodes))
     await operation.execute_update("recheck")
     return node

@@ -50,7 +50,7 @@ async def test_member_that_left_joins_again_with_what_the_command_line_writes(be
         settings = dict(line.split("=", 1) for line in file.read_text().splitlines())
         assert settings["ETCD_NAME"] == name
         assert settings == planned.join_configuration
-        await b.lab.start_etcd(node, additions.beginning(b.lab, settings))
+        await b.lab.start_etcd(node, InitialCluster.of(settings, b.lab.nodes))
         status, told, errors = await adding
         assert status == 0, errors
         result = AdditionResult.model_validate_json(told)

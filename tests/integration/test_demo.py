@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 DEMO = "from etcd_handoff.cli import main; main()"
+NAMES = ("node0", "node1", "node2")
 ROW = re.compile(r"^(node\d) +\S+ +([0-9a-f]+) +(True|False) +(\w+)", re.MULTILINE)
 """A row of `kubectl get etcdmembers`."""
 STEP = re.compile(
@@ -78,14 +79,13 @@ async def test_demo_shows_both_ways_and_leaves_nothing(tmp_path: Path) -> None:
         await process.wait()
         text = told.read_text()
         assert process.returncode == 0, text
-    durable, naive = text.split("2. The naive way")
+    durable, rest = text.split("2. A new member takes its place")
+    addition, naive = rest.split("3. The naive way")
     leader = next(iter(re.findall(r"^leader +(node\d)", durable, re.MULTILINE)))
     rows = ROW.findall(durable)
     before, after = rows[:3], rows[3:]
-    assert {name: joined for name, _, joined, _ in before} == dict.fromkeys(("node0", "node1", "node2"), "True")
-    assert {name: joined for name, _, joined, _ in after} == {
-        name: str(name != leader) for name in ("node0", "node1", "node2")
-    }
+    assert {name: joined for name, _, joined, _ in before} == dict.fromkeys(NAMES, "True")
+    assert {name: joined for name, _, joined, _ in after} == {name: str(name != leader) for name in NAMES}
     steps = STEP.findall(durable)
     names = [name for name, *_ in steps]
     assert names[:2] + names[-2:] == ["check_leader", "move_leader", "remove_member", "update_status"]
@@ -96,6 +96,11 @@ async def test_demo_shows_both_ways_and_leaves_nothing(tmp_path: Path) -> None:
     assert "outcome removed" in durable
     assert re.search(r"longest gap \d+ ms, acknowledged writes lost: 0$", durable, re.MULTILINE)
     assert re.search(r"longest gap \d+ ms, acknowledged writes lost: 0$", naive, re.MULTILINE)
+    assert {name: joined for name, _, joined, _ in ROW.findall(addition)} == dict.fromkeys(NAMES, "True")
+    assert re.search(rf"^starting its etcd with ETCD_INITIAL_CLUSTER=.*\b{leader}=", addition, re.MULTILINE)
+    assert re.search(r"^the learner has its vote; worker of node\d killed with SIGKILL", addition, re.MULTILINE)
+    assert "outcome added" in addition
+    assert re.search(r"longest gap \d+ ms, acknowledged writes lost: 0$", addition, re.MULTILINE)
     assert {joined for _, _, joined, _ in ROW.findall(naive)} == {"True"}
     assert "says Joined=True" in naive
     assert lab_processes(tmp_path) == {}
