@@ -134,8 +134,10 @@ def _again(whole: Whole) -> str:
     request = whole.request
     if isinstance(request, ReplacementRequest):
         old = (whole.pinned.member_id if whole.pinned else "") or request.member
-        urls = " ".join(f"--peer-url {url}" for url in request.peer_urls)
-        return f"`etcd-handoff replace {old} --with {request.name} {urls} -c {request.cluster}`"
+        new = f"{' '.join(f'--peer-url {url}' for url in request.peer_urls)} -c {request.cluster}"
+        if whole.ended_for("remove", old):  # nobody need remember an ID that is out
+            return f"`etcd-handoff add {request.name} {new}`"
+        return f"`etcd-handoff replace {old} --with {request.name} {new}`"
     if isinstance(request, MembershipRequest):
         return f"`etcd-handoff apply FILE -c {request.cluster}` with the same list"
     return "start it again"

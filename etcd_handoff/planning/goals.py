@@ -23,6 +23,8 @@ class MemberAbsent:
         seen_index: Highest index of a leader that has been seen.
         leaving_later: Members that leave after the target, by the same plan: leadership is handed to none of them.
         min_voters: The target does not leave where fewer voters would remain.
+        successors: Members that are there to stay by the same plan: while one of them does not work as a voter, a
+            target that works does not leave.
     """
 
     cluster_id: str
@@ -32,6 +34,7 @@ class MemberAbsent:
     seen_index: int = 0
     leaving_later: frozenset[str] = field(default_factory=frozenset)
     min_voters: int = 1
+    successors: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def binding(self) -> Binding:
@@ -162,11 +165,20 @@ class MembersChanged:
         """The part of it that lets one member join."""
         return MemberPresent(self.cluster_id, joiner.name, joiner.peer_urls, self.seen_term, self.seen_index)
 
-    def leaving(self, member_id: str) -> MemberAbsent:
+    def successors(self, view: ClusterView) -> tuple[str, ...]:
+        """IDs of the members that are to be there at the end and are there now."""
+        found = (self.member_in(view, joiner) for joiner in self.joins)
+        return tuple(member.id for member in found if member is not None)
+
+    def leaving(self, view: ClusterView, member_id: str) -> MemberAbsent:
         """The part of it that lets one member leave."""
-        later = frozenset(self.leaves) - {member_id}
         return MemberAbsent(
-            self.cluster_id, member_id, seen_term=self.seen_term, seen_index=self.seen_index, leaving_later=later
+            self.cluster_id,
+            member_id,
+            seen_term=self.seen_term,
+            seen_index=self.seen_index,
+            leaving_later=frozenset(self.leaves) - {member_id},
+            successors=frozenset(self.successors(view)),
         )
 
 

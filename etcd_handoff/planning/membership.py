@@ -10,6 +10,7 @@ seen, and never from a memory of what was done:
 3. With an odd number of voters one joins, with an even number one leaves that works. Neither changes how many voters
    may fail. So a member that works is replaced by one more first, and never more than one too many is there.
 4. A member whose peer URL another one is to have leaves before that one joins.
+5. A member that works leaves only while all that are to stay, and are there, work as voters.
 
 Leaders leave last, and hand leadership to a voter that stays. A part that its own plan forbids now is not begun: the
 next one in this order is, where it makes the cluster no weaker.
@@ -108,7 +109,7 @@ def _parts(view: ClusterView, goal: MembersChanged, begun: tuple[Joiner, ...]) -
 def _first_step(view: ClusterView, goal: MembersChanged, part: Part) -> Decision:
     """What the part would do now."""
     if isinstance(part, StartRemoval):
-        leave = goal.leaving(part.member_id)
+        leave = goal.leaving(view, part.member_id)
         return safety.check(view, leave, removal.plan(view, leave))
     join = goal.joining(next(joiner for joiner in goal.joins if joiner.name == part.name))
     return safety.check(view, join, addition.plan(view, join))
@@ -196,5 +197,5 @@ def unsafe(view: ClusterView, goal: MembersChanged, decision: Decision) -> Block
             target = view.member(decision.member_id)
             if target is None or goal.stays(target):
                 return safety.stopped(decision, "nobody wants it to leave")
-            return safety.obstacle(view, leaving=target)
+            return safety.obstacle(view, leaving=target) or safety.successor_fails(view, target, goal.successors(view))
     return safety.stopped(decision, "it is no part of a larger change")
