@@ -98,6 +98,8 @@ async def replaced(point: str, victim: str, folder: Path, monkeypatch: pytest.Mo
         async with OpenLoopWriter(writes.etcd_url, folder) as writer:
             replacement = await start_replacement(client, request)
             started = await _start_when_it_is_awaited(lab, replacement, spare, hit if victim else None)
+            if victim == "learner" and not started:  # it is held while it waits for the start
+                started = await _start_and_see(lab, spare, writes)
             if victim:
                 who = {"learner": spare, "old": lab.node(leader), "other": other}[victim].name
                 await lab.kill(Role.ETCD, who)
@@ -141,6 +143,17 @@ async def _start_when_it_is_awaited(
     await lab.start_etcd(node, InitialCluster(lab.nodes, "existing"))
     if held is not None:
         await wait_until(struck, f"a worker reaches {held.name}", END_SECONDS)
+    return True
+
+
+async def _start_and_see(lab: Lab, node: Node, through: Node) -> bool:
+    """The new member runs, and the others know its name; always True."""
+    await lab.start_etcd(node, InitialCluster(lab.nodes, "existing"))
+
+    async def named() -> bool:
+        return node.name in {m.name for m in await lab.members(through.name)}
+
+    await wait_until(named, f"{node.name} has started", END_SECONDS)
     return True
 
 
