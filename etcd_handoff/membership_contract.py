@@ -124,6 +124,8 @@ class PartResult(Message):
         status_recorded: True when its EtcdMember says what is true.
         status_note: Why it does not.
         writes_acknowledged: As in the result of a removal.
+        process: Of a member that was replaced: what has become of its etcd and its data, or what is left to do on its
+            node; empty where that node names no command for it.
     """
 
     kind: Literal["add", "remove"]
@@ -133,6 +135,7 @@ class PartResult(Message):
     status_recorded: bool = False
     status_note: str = ""
     writes_acknowledged: bool | None = None
+    process: str = ""
 
 
 class PartsResult(OperationResult):

@@ -81,6 +81,7 @@ def ended(state: OperationState, result: OperationResult) -> OperationState:
         status_recorded=result.status_recorded,
         status_note=result.status_note,
         writes_acknowledged=result.writes_acknowledged if isinstance(result, RemovalResult) else None,
+        process=state.ending.process if state.ending else "",
     )
     whole = whole.changed(ended=(*whole.ended, part), was_leader=whole.was_leader or state.was_leader)
     return _between(state, whole)
