@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from pydantic import Field, field_validator
 
+from etcd_handoff import peer_url
 from etcd_handoff.contract import (
     AdditionRequest,
     CheckedRequest,
@@ -86,7 +87,8 @@ class MembershipRequest(CheckedRequest):
     @field_validator("members")
     @classmethod
     def _distinct(cls, members: tuple[WantedMember, ...]) -> tuple[WantedMember, ...]:
-        told = [*(member.name for member in members), *(url for member in members for url in member.peer_urls)]
+        told = [member.name for member in members]
+        told += [peer_url.canonical(url) for member in members for url in member.peer_urls]
         if twice := [each for each in dict.fromkeys(told) if told.count(each) > 1]:
             msg = f"{', '.join(twice)} stands there twice; give each name and peer URL once"
             raise ValueError(msg)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff import doubts
+from etcd_handoff import doubts, peer_url
 from etcd_handoff.activity_io import Target
 from etcd_handoff.cluster_view import MemberView
 from etcd_handoff.membership_contract import ReplacementRequest
@@ -75,7 +75,7 @@ def _resolved(view: ClusterView, request: ReplacementRequest) -> MemberView | No
 
 def is_new(member: MemberView, request: ReplacementRequest) -> bool:
     """Whether this is the member that takes the place."""
-    return member.name in ("", request.name) and set(member.peer_urls) == set(request.peer_urls)
+    return member.name in ("", request.name) and peer_url.same(member.peer_urls, request.peer_urls)
 
 
 def _gone(state: OperationState, request: ReplacementRequest, view: ClusterView, fit: NotFound) -> Target | Failure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from etcd_handoff import peer_url
 from etcd_handoff.doubts import Binding
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class MemberPresent:
 
     def member_in(self, view: ClusterView) -> MemberView | None:
         """The member that has exactly the wanted peer URLs, and the wanted name or none yet; None without such."""
-        fits = (m for m in view.members if m.name in ("", self.name) and set(m.peer_urls) == set(self.peer_urls))
+        fits = (m for m in view.members if m.name in ("", self.name) and peer_url.same(m.peer_urls, self.peer_urls))
         return next(fits, None)
 
 
@@ -158,7 +159,7 @@ class MembersChanged:
         In an exact change its name does not count, as no name can be changed from outside; else it is the wanted one,
         or none yet.
         """
-        alike = (m for m in view.members if self.stays(m) and set(m.peer_urls) == set(joiner.peer_urls))
+        alike = (m for m in view.members if self.stays(m) and peer_url.same(m.peer_urls, joiner.peer_urls))
         return next((m for m in alike if self.exact or m.name in ("", joiner.name)), None)
 
     def joining(self, joiner: Joiner) -> MemberPresent:

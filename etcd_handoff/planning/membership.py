@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etcd_handoff import peer_url
 from etcd_handoff.planning import addition, joining, removal, safety
 from etcd_handoff.planning.decisions import (
     Blocked,
@@ -97,8 +98,8 @@ def _parts(view: ClusterView, goal: MembersChanged, begun: tuple[Joiner, ...]) -
     works = [m for m in leave if m in healthy]
     yield from (StartRemoval(m.id) for m in leave if m not in healthy)
     yield from (StartAddition(joiner.name, joiner.peer_urls) for joiner in begun)
-    occupied = {url for m in leave for url in m.peer_urls}
-    free = [joiner for joiner in absent(view, goal) if not occupied & set(joiner.peer_urls)]
+    occupied = [url for m in leave for url in m.peer_urls]
+    free = [joiner for joiner in absent(view, goal) if not peer_url.shared(joiner.peer_urls, occupied)]
     surplus = len(view.voters) > voters_at_the_end(view, goal)
     even = len(view.voters) % 2 == 0
     if not free or (even and surplus):
@@ -136,8 +137,8 @@ def _taken(view: ClusterView, goal: MembersChanged) -> Refused | None:
     """Etcd gives no peer URL to two members, and people take two members of one name for one."""
     for joiner in absent(view, goal):
         for other in view.members:
-            shared = ", ".join(sorted(set(other.peer_urls) & set(joiner.peer_urls)))
-            if shared and (goal.stays(other) or (goal.exact and set(other.peer_urls) != set(joiner.peer_urls))):
+            shared = ", ".join(peer_url.shared(joiner.peer_urls, other.peer_urls))
+            if shared and (goal.stays(other) or (goal.exact and not peer_url.same(other.peer_urls, joiner.peer_urls))):
                 return Refused(
                     Reason.PEER_URL_TAKEN,
                     f"{joiner.name} is to have {shared}, which is a peer URL of {other.label} ({other.id})"
