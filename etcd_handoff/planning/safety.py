@@ -114,7 +114,7 @@ def _at_risk(view: ClusterView, leaving: MemberView | None) -> Blocked | None:
 
 
 def successor_fails(view: ClusterView, target: MemberView, successors: Container[str]) -> Blocked | None:
-    """A member that is to be there in place of the target does not work, and the target does.
+    """A member that is to be there when the target has left does not work, and the target does.
 
     The quorum may allow the removal. But one member would be down and another one taken out, where the one that was
     asked for can still come back.
@@ -126,9 +126,9 @@ def successor_fails(view: ClusterView, target: MemberView, successors: Container
     one = len(failing) == 1
     return Blocked(
         Reason.NOT_VERIFIED,
-        f"{names(failing)} {'is' if one else 'are'} to stay in place of {target.label} and"
-        f" {'does' if one else 'do'} not work as {'a voter' if one else 'voters'}{ailments(view, failing, working)};"
-        f" {target.label} works and stays until then",
+        f"{names(failing)} {'is' if one else 'are'} to stay and {'does' if one else 'do'} not work as"
+        f" {'a voter' if one else 'voters'}{ailments(view, failing, working)}; {target.label} works and does not leave"
+        " before that",
         f"bring {names(failing)} back; or cancel this, and {'take it' if one else 'take them'} out again: "
         + ", ".join(f"`etcd-handoff remove {m.id}`" for m in failing),
     )
