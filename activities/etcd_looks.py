@@ -125,4 +125,12 @@ def doubt(view: ClusterView, act: StepInput) -> str:
 def intent(act: StepInput) -> MemberAbsent:
     """What an activity is to bring about, for the planner."""
     avoid, later = frozenset(act.avoid), frozenset(act.leaving_later)
-    return MemberAbsent(act.cluster_id, act.target_id, avoid, act.seen_term, act.seen_index, later)
+    return MemberAbsent(
+        act.cluster_id,
+        act.target_id,
+        avoid,
+        act.seen_term,
+        act.seen_index,
+        later,
+        successors=frozenset(act.successors),
+    )

@@ -23,7 +23,7 @@ from etcd_handoff.contract import StepOutcome
 from etcd_handoff.data_directory import DataDirectoryError, Identity
 from etcd_handoff.member_command import Member, MemberProcessError
 from etcd_handoff.member_process import MemberProcess
-from etcd_handoff.process_io import NodeFacts, PreflightInput, ProcessInput, ProcessResult, StartInput
+from etcd_handoff.process_io import NodeFacts, PreflightInput, ProcessInput, ProcessResult, StartInput, StopInput
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -74,12 +74,16 @@ class MemberProcessActivities:
         return await self._do(ask, ask.peer_urls, StepOutcome.STARTED, start)
 
     @activity.defn
-    async def stop_member(self, ask: ProcessInput) -> ProcessResult:
+    async def stop_member(self, ask: StopInput) -> ProcessResult:
         """The etcd process of this node does not run, or the reason why it still does is known.
 
         Only for a member that is out: nothing here asks etcd.
         """
-        return await self._do(ask, (), StepOutcome.STOPPED, MemberProcess.stop)
+
+        async def stop(process: MemberProcess) -> Done:
+            return await process.stop(needs_data=ask.needs_data)
+
+        return await self._do(ask, (), StepOutcome.STOPPED, stop)
 
     @activity.defn
     async def archive_member(self, ask: ProcessInput) -> ProcessResult:

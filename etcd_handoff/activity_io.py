@@ -59,12 +59,14 @@ class StepInput(ChangeInput):
         avoid: Transferees that were tried since the last wait and did not take over.
         learner_only: It leaves only as long as it is a learner.
         leaving_later: Members that leave after it: leadership is handed to none of them.
+        successors: Members that are there to stay: while one of them does not work, a target that works stays as well.
     """
 
     target_id: MemberId
     learner_only: bool = False
     avoid: tuple[MemberId, ...] = ()
     leaving_later: tuple[MemberId, ...] = ()
+    successors: tuple[MemberId, ...] = ()
 
 
 class MemberHash(Message):

@@ -83,8 +83,11 @@ class MemberProcess:
             raise MemberProcessError(msg)
         return Done(f"started{_pid(after)}", changed=True)
 
-    async def stop(self) -> Done:
+    async def stop(self, *, needs_data: bool = False) -> Done:
         """It does not run, by the word of `status`.
+
+        Args:
+            needs_data: What runs on no data counts as another member's.
 
         Raises:
             MemberProcessError: It runs, that is not known, or it is another member's.
@@ -92,7 +95,12 @@ class MemberProcess:
         before = await self.status()
         if not before.running and not await _is_open(before):
             return Done("did not run")
-        await self._require_own(before, "is another member's, and so is what runs: it is left alone")
+        found = await self._require_own(before, "is another member's, and so is what runs: it is left alone")
+        if found is None and needs_data:
+            msg = (
+                f"etcd runs{_pid(before)}, and {before.data_dir} holds no data: it may be another member's; left alone"
+            )
+            raise MemberProcessError(msg)
         ends = time.monotonic() + self._profile.stop_timeout_seconds
         await self._command.do("stop", self._profile.stop_timeout_seconds)
         await self._until("stop", ends, running=False)

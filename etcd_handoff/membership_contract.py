@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from pydantic import Field, field_validator
 
+from etcd_handoff import peer_url
 from etcd_handoff.contract import (
     AdditionRequest,
     CheckedRequest,
@@ -86,7 +87,8 @@ class MembershipRequest(CheckedRequest):
     @field_validator("members")
     @classmethod
     def _distinct(cls, members: tuple[WantedMember, ...]) -> tuple[WantedMember, ...]:
-        told = [*(member.name for member in members), *(url for member in members for url in member.peer_urls)]
+        told = [member.name for member in members]
+        told += [peer_url.canonical(url) for member in members for url in member.peer_urls]
         if twice := [each for each in dict.fromkeys(told) if told.count(each) > 1]:
             msg = f"{', '.join(twice)} stands there twice; give each name and peer URL once"
             raise ValueError(msg)
@@ -124,6 +126,8 @@ class PartResult(Message):
         status_recorded: True when its EtcdMember says what is true.
         status_note: Why it does not.
         writes_acknowledged: As in the result of a removal.
+        process: Of a member that was replaced: what has become of its etcd and its data, or what is left to do on its
+            node; empty where that node names no command for it.
     """
 
     kind: Literal["add", "remove"]
@@ -133,6 +137,7 @@ class PartResult(Message):
     status_recorded: bool = False
     status_note: str = ""
     writes_acknowledged: bool | None = None
+    process: str = ""
 
 
 class PartsResult(OperationResult):

@@ -28,7 +28,7 @@ class PreflightInput(Message):
 
 
 class ProcessInput(Message):
-    """Input of `stop_member` and `archive_member`: a member, by the ID that data on the node must have.
+    """Input of `archive_member`, and what others have of it: a member, by the ID that data on the node must have.
 
     Attributes:
         cluster: Cluster profile.
@@ -41,6 +41,16 @@ class ProcessInput(Message):
     cluster_id: MemberId
     member_id: MemberId
     name: str
+
+
+class StopInput(ProcessInput):
+    """Input of `stop_member`.
+
+    Attributes:
+        needs_data: What runs is the member's only where its data lies: one that runs on no data is left alone.
+    """
+
+    needs_data: bool = False
 
 
 class StartInput(ProcessInput):

@@ -52,10 +52,8 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.commands import Activity, HandRecordOver
 
 HEARTBEAT_TIMEOUT: Final = timedelta(milliseconds=700)
-"""After this a killed worker's step starts elsewhere.
-
-The server's timers fire up to a second late (its `history.timerProcessorMaxTimeShift`), so less would gain little.
-"""
+"""After this a killed worker's step starts elsewhere. The server's timers fire up to a second late (its
+`history.timerProcessorMaxTimeShift`), so less would gain little."""
 WAIT_HEARTBEAT_TIMEOUT: Final = timedelta(seconds=2)
 """A step that waits for a learner may do so for days, and each heartbeat is a request to Temporal."""
 LONG_HEARTBEAT_TIMEOUT: Final = timedelta(seconds=10)
@@ -84,8 +82,11 @@ DEPARTED: Final = "departed-etcd"
 """Name of the patch from which on it is seen whether the etcd of a member that is out still runs."""
 NODE_HASHES: Final = "node-hashes"
 """Name of the patch from which on nodes are asked for hashes of their own members."""
-MEMBER_PROCESSES: Final = "member-processes"
-"""Name of the patch from which on an addition asks the new member's node."""
+LATER: Final[dict[type[Activity], str]] = {
+    **dict.fromkeys((PreflightMember, StartMember), "member-processes"),
+    **dict.fromkeys((StopMember, ArchiveMember), "member-ends"),
+}
+"""Names of the patches from which on nodes are asked about etcd: where members join, and where they are out."""
 ATTEMPTS: Final = 15
 RETRY: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=10),
@@ -157,7 +158,7 @@ async def activity(command: Activity) -> Any:
         ActivityError: It was cancelled.
     """
     call = CALLS[type(command)]
-    if isinstance(command, PreflightMember | StartMember) and not workflow.patched(MEMBER_PROCESSES):
+    if (patch := LATER.get(type(command))) and not workflow.patched(patch):
         return StepFailure(call.method.__name__, "", "this run began before nodes were asked", taken=False)
     return await _called(command, call)
 
@@ -201,7 +202,7 @@ async def _side_by_side(commands: Sequence[Activity], call: Call) -> tuple[Any, 
 
 
 async def _called(command: Activity, call: Call) -> Any:
-    most = command.most_seconds if isinstance(command, FindResource | WriteStatus) else None
+    most: float | None = getattr(command, "most_seconds", None)
     try:
         return await workflow.execute_activity_method(
             call.method,

@@ -214,9 +214,9 @@ def remains(state: OperationState) -> str:
 
 def cancelled(state: OperationState) -> str:
     """What is true of an addition that was cancelled, in words."""
-    if state.ending is not None and state.ending.taken_out:
-        return f"cancelled before {state.label} had a vote; its learner {state.target.member_id} is out again"
-    left = remains(state)
+    left, end = remains(state), state.ending
+    if end is not None and end.taken_out:
+        left = f"its learner {state.target.member_id} is out again{f'; {end.process}' * bool(end.process)}"
     return f"cancelled before {state.label} had a vote" + (f"; {left}" if left else "")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.activity_io import SeeDepartedInput, SeeDepartedResult
 from etcd_handoff.merged_view import node_of
-from etcd_handoff.operation import recording
+from etcd_handoff.operation import process_end, recording
 from etcd_handoff.operation.commands import SeeDeparted
 from etcd_handoff.operation.phases import EndPhase
 from etcd_handoff.operation.state import Decided
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 def decide(state: OperationState) -> Decided | OperationState:
     """Ask the worker on the member's node, if it took part in the last look at that member."""
-    state, traits = state.at_end(phase=EndPhase.TELL), state.traits
+    following = EndPhase.STOP if process_end.is_due(state) else EndPhase.TELL
+    state, traits = state.at_end(phase=following), state.traits
     if traits is None or not state.absent or not recording.next_steps(state):
         return state
     node = node_of(state.target.member_name, traits.nodes)

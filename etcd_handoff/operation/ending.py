@@ -7,6 +7,8 @@
     Judge      whether the member is out after all, and what to write
     Record     write the EtcdMember, in calls that grow longer
     See        whether the member's etcd still runs, on a node of k0s's
+    Stop       that etcd, where its node has a command for it; also of a learner that was taken out
+    PutAway    its data
     Tell       the result, or the failure
 
 A removal whose member is out begins with Record.
@@ -23,6 +25,7 @@ from etcd_handoff.operation import (
     failures,
     observation,
     parts,
+    process_end,
     proposal,
     recording,
     strategy,
@@ -55,6 +58,8 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
             following = recording.decide(state, end, now)
         case EndPhase.SEE:
             following = departed.decide(state)
+        case EndPhase.STOP | EndPhase.PUT_AWAY:
+            following = process_end.decide(state)
         case EndPhase.TELL:
             following = _tell_failure(state, end.failure, end) if end.failure else _tell(state, end, now)
     return following

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etcd_handoff.operation import failures, identity, leave, member_process, proposal, recording, texts, withdrawal
+from etcd_handoff.operation import (
+    failures,
+    identity,
+    leave,
+    member_process,
+    process_end,
+    proposal,
+    recording,
+    texts,
+    withdrawal,
+)
 from etcd_handoff.operation.commands import Activity, FindResource, Observe, ReadLeave, RequestLeave, WriteStatus
-from etcd_handoff.operation.member_process import PreflightMember, StartMember
+from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.withdrawal import TakeLearnerOut
 
 if TYPE_CHECKING:
@@ -21,6 +31,8 @@ def after(state: OperationState, command: Effect, failure: StepFailure, now: flo
             return recording.not_written(state, failure, now)
         case PreflightMember() | StartMember():
             return member_process.failed(state, command, failure, now)
+        case StopMember() | ArchiveMember():
+            return process_end.failed(state, command, failure)
         case TakeLearnerOut():
             return withdrawal.failed(state)
     return _waited_for(state, command, failure, now)

@@ -28,7 +28,7 @@ def configuration(state: OperationState) -> dict[str, str]:
     member = view.member(state.pinned.member_id)
     if member is None or member.name:
         return {}
-    return environment(view, request.name, request.peer_urls, member.id)
+    return environment(view, request.name, member.peer_urls, member.id)  # as etcd has them, which compares text
 
 
 def planned(state: OperationState) -> dict[str, str]:

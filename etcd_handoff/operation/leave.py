@@ -42,6 +42,7 @@ UNSAFE: Final = frozenset(
         Reason.VOTER_LAGS,
         Reason.CLUSTER_CORRUPT,
         Reason.NO_QUORUM,
+        Reason.NOT_VERIFIED,
         Reason.MIXED_CLUSTERS,
         Reason.LISTS_DIFFER,
         Reason.UNLISTED_MEMBER,

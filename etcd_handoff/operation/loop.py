@@ -26,6 +26,7 @@ concern has its own module:
     ending        cancelling, failing, the result
     recording     writing the EtcdMember
     departed      what still runs of a member that is out
+    process_end   stopping that, where its node has a command for it
 
 Another operation has its own goal, its own steps beside `removal` and `addition`, and shares the rest.
 """
@@ -47,6 +48,7 @@ from etcd_handoff.operation import (
     node_looks,
     observation,
     pausing,
+    process_end,
     queueing,
     recording,
     strategy,
@@ -73,7 +75,7 @@ from etcd_handoff.operation.commands import (
     Wait,
     WriteStatus,
 )
-from etcd_handoff.operation.member_process import PreflightMember, StartMember
+from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.phases import LeaveStep, LookDue
 from etcd_handoff.operation.state import Decided, OperationState
 from etcd_handoff.operation.withdrawal import TakeLearnerOut
@@ -219,6 +221,8 @@ def _acted(state: OperationState, command: Activity | HandRecordOver, result: An
             after = leave.requested(state, result)
         case PreflightMember() | StartMember():
             after = member_process.applied(state, command, result, now)
+        case StopMember() | ArchiveMember():
+            after = process_end.applied(state, command, result)
         case WriteStatus():
             after = recording.written(state, result)
         case SeeDeparted():

@@ -6,25 +6,24 @@ that node, a person starts and stops etcd, and the operation waits for that.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.contract import FailureType
 from etcd_handoff.merged_view import node_of
+from etcd_handoff.operation import node_needs
 from etcd_handoff.operation.commands import Activity
 from etcd_handoff.operation.phases import NodeProcess
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import Blocked, Reason
-from etcd_handoff.process_io import PreflightInput, ProcessInput, StartInput
+from etcd_handoff.process_io import PreflightInput, ProcessInput, StartInput, StopInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from etcd_handoff.activity_io import Target
-    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.commands import StepFailure
     from etcd_handoff.operation.state import OperationState
-    from etcd_handoff.process_io import NodeFacts, ProcessResult
+    from etcd_handoff.process_io import ProcessResult
 
 READY_SECONDS: Final = 60.0
 """How long it counts that a node was found ready."""
@@ -32,12 +31,11 @@ ASK_AGAIN_SECONDS: Final = 10.0
 """How long a node without a worker is not asked again: each question costs two seconds."""
 START_AGAIN_SECONDS: Final = 2.0
 """How long a start is given before it is made sure that etcd still runs."""
-LOG_BYTES: Final = 128 << 20
-"""Beside its database a member preallocates two files of its log (etcd `server/storage/wal/wal.go`,
-SegmentSizeBytes)."""
+MOST_SECONDS: Final = 90.0
+"""How long it is tried to stop a member that is out, or to put its data away: people wait for the result, and what is
+left is told. A command has 60 s for it as it comes, and 10 s for each `status`."""
 WITHOUT: Final = frozenset({FailureType.UNKNOWN_CLUSTER, "NotFoundError"})
 """A worker that does not know the profile, or is older than these activities (Temporal's type of that failure)."""
-VERSION: Final = re.compile(r"(\d+)\.(\d+)\..*")
 
 
 class PreflightMember(Activity):
@@ -53,15 +51,25 @@ class StartMember(Activity):
 
 
 class StopMember(Activity):
-    """Stop the etcd process of a member that is out; the result is a `ProcessResult`."""
+    """Stop the etcd process of a member that is out; the result is a `ProcessResult`.
 
-    ask: ProcessInput
+    Attributes:
+        most_seconds: How long it is tried in all.
+    """
+
+    ask: StopInput
+    most_seconds: float = MOST_SECONDS
 
 
 class ArchiveMember(Activity):
-    """Put the data directory of a member away that is out; the result is a `ProcessResult`."""
+    """Put the data directory of a member away that is out; the result is a `ProcessResult`.
+
+    Attributes:
+        most_seconds: How long it is tried in all.
+    """
 
     ask: ProcessInput
+    most_seconds: float = MOST_SECONDS
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------
@@ -100,13 +108,20 @@ def starting(state: OperationState, settings: Mapping[str, str]) -> Decided | No
     return Decided(_doing(state, doing), StartMember(ask=ask, node=node, summary=doing))
 
 
-def stop(state: OperationState, member: Target) -> StopMember | None:
-    """Stop the process of a member that an undoubted list has been seen without; None where nobody knows its node."""
+def stop(state: OperationState, member: Target, *, started: bool = False) -> StopMember | None:
+    """Stop the process of a member that an undoubted list has been seen without; None where nobody knows its node.
+
+    Args:
+        state: The state.
+        member: The member.
+        started: This operation has started it: it may run on no data yet.
+    """
     if not member.member_name:
         return None
     node = _node(state, member.member_name)
     summary = f"stop the etcd of {member.member_name} on {node}"
-    return StopMember(ask=_ask(state.request.cluster, member), node=node, summary=summary)
+    ask = StopInput(**dict(_ask(state.request.cluster, member)), needs_data=not started)
+    return StopMember(ask=ask, node=node, summary=summary)
 
 
 def archive(state: OperationState, member: Target) -> ArchiveMember | None:
@@ -130,7 +145,11 @@ def applied(
         return state
     if isinstance(command, PreflightMember):
         state = state.with_step(report.step)
-        why = (report.error,) if report.facts is None else tuple(_obstacles(report.facts, command.node, state.view))
+        why = (
+            (report.error,)
+            if report.facts is None
+            else tuple(node_needs.obstacles(report.facts, command.node, state.view))
+        )
         return _not_ready(state, command, "; ".join(why)) if any(why) else state
     told = any(step.name == report.step.name for step in state.steps)
     if report.changed or report.error or not told:  # that it still runs is told once
@@ -183,47 +202,6 @@ def _not_ready(state: OperationState, command: PreflightMember, why: str) -> Ope
 def _tried(state: OperationState, error: str) -> OperationState:
     known = state.joining.process.model_copy(update={"command": True, "starts": not error, "error": error})
     return state.with_joining(process=known)
-
-
-# --- what a node must be like -----------------------------------------------------------------------------------------
-
-
-def _obstacles(facts: NodeFacts, node: str, view: ClusterView | None) -> Iterator[str]:
-    """What keeps a member from running on a node, one sentence each."""
-    if facts.running:
-        yield f"etcd runs there already, or something will start it: stop it on {node}"
-    if facts.data_of:
-        yield f"{facts.data_dir} holds data of {facts.data_of}: move it away, a new member needs an empty one"
-    for port in facts.busy_ports:
-        yield f"port {port} is in use: end what has it, or correct the peer URL or client_port"
-    members = view.members if view else ()
-    yield from _wrong_version(facts.version, [m.version for m in members if m.version])
-    needed = max((m.db_size_bytes for m in members), default=0) + LOG_BYTES
-    if facts.free_bytes < needed:
-        have, need = facts.free_bytes >> 20, -(-needed >> 20)
-        yield f"{facts.data_dir} has {have} MiB free, and the database and its log need {need} MiB: make room"
-
-
-def _wrong_version(version: str, others: list[str]) -> Iterator[str]:
-    """Why a binary cannot join.
-
-    The version of a cluster is that of its oldest member; a binary below it ends at once (etcd
-    `server/etcdserver/api/membership/cluster.go`, mustDetectDowngrade), and upgrades go one minor version at a time.
-    """
-    own, cluster = _minor(version), min(filter(None, map(_minor, others)), default=None)
-    if own is None or cluster is None:
-        return
-    (major, minor), (its_major, its_minor) = own, cluster
-    if major != its_major or not its_minor <= minor <= its_minor + 1:
-        yield (
-            f"its etcd is {version}, and the cluster's version is {its_major}.{its_minor}: install one of that minor"
-            " version, or of the next"
-        )
-
-
-def _minor(version: str) -> tuple[int, int] | None:
-    found = VERSION.fullmatch(version)
-    return (int(found[1]), int(found[2])) if found else None
 
 
 def _doing(state: OperationState, doing: str) -> OperationState:

@@ -93,7 +93,9 @@ def decide(state: OperationState, step: object, now: float) -> Decided | Operati
         return parts.begun(state, Part(kind="add", name=step.name, peer_urls=step.peer_urls, number=number, of=of))
     if isinstance(step, StartRemoval):
         leaves = next(target for target in whole.leaves if target.member_id == step.member_id)
-        return parts.begun(state, Part(kind="remove", leaves=_led(state, leaves), number=number, of=of))
+        stay = goal(state).successors(view) if view else ()
+        part = Part(kind="remove", leaves=_led(state, leaves), successors=stay, number=number, of=of)
+        return parts.begun(state, part)
     msg = f"{step} is no part of a larger change"
     raise TypeError(msg)
 
@@ -189,7 +191,7 @@ def result(state: OperationState, outcome: Outcome | None, recorded: UpdateStatu
         "was_leader": whole.was_leader,
         "writes_acknowledged": writes[-1] if writes else None,
         "snapshot": state.snapshot,
-        "warnings": warnings(view, goal(state)) if view and state.pinned else (),
+        "warnings": (*replaced.warnings(whole), *(warnings(view, goal(state)) if view and state.pinned else ())),
     }
     if isinstance(whole.request, ReplacementRequest):
         new = goal(state).member_in(view, _joins(state)[0]) if view and state.pinned else None

@@ -126,6 +126,7 @@ def intent(state: OperationState) -> MemberAbsent:
         leaving_later=frozenset(leaving(state)) - {state.target.member_id},
         # A larger change has counted its voters as a whole: in between there may be fewer.
         min_voters=state.traits.min_voters if state.traits and not state.whole else 1,
+        successors=frozenset(state.whole.part.successors if state.whole and state.whole.part else ()),
     )
 
 
@@ -156,6 +157,7 @@ def act_input(state: OperationState) -> StepInput:
         target_id=wanted.target_id or NO_MEMBER,
         avoid=state.avoid,
         leaving_later=tuple(sorted(wanted.leaving_later)),
+        successors=tuple(sorted(wanted.successors)),
     )
 
 

@@ -81,6 +81,7 @@ def ended(state: OperationState, result: OperationResult) -> OperationState:
         status_recorded=result.status_recorded,
         status_note=result.status_note,
         writes_acknowledged=result.writes_acknowledged if isinstance(result, RemovalResult) else None,
+        process=state.ending.process if state.ending else "",
     )
     whole = whole.changed(ended=(*whole.ended, part), was_leader=whole.was_leader or state.was_leader)
     return _between(state, whole)
@@ -134,8 +135,10 @@ def _again(whole: Whole) -> str:
     request = whole.request
     if isinstance(request, ReplacementRequest):
         old = (whole.pinned.member_id if whole.pinned else "") or request.member
-        urls = " ".join(f"--peer-url {url}" for url in request.peer_urls)
-        return f"`etcd-handoff replace {old} --with {request.name} {urls} -c {request.cluster}`"
+        new = f"{' '.join(f'--peer-url {url}' for url in request.peer_urls)} -c {request.cluster}"
+        if whole.ended_for("remove", old):  # nobody need remember an ID that is out
+            return f"`etcd-handoff add {request.name} {new}`"
+        return f"`etcd-handoff replace {old} --with {request.name} {new}`"
     if isinstance(request, MembershipRequest):
         return f"`etcd-handoff apply FILE -c {request.cluster}` with the same list"
     return "start it again"

@@ -108,6 +108,8 @@ class EndPhase(StrEnum):
     JUDGE = "judge"
     RECORD = "record"
     SEE = "see"
+    STOP = "stop"
+    PUT_AWAY = "put-away"
     TELL = "tell"
 
 
@@ -128,6 +130,8 @@ class Ending(Message):
         tries: How often it was tried to take the own learner out.
         taken_out: The own learner was there, and is not any more.
         runs_on: The etcd of the member that is out still runs; None when that is not known.
+        process_asked: The node of the member that is out was asked to stop its etcd.
+        process: What has become of that etcd and its data, or what is left to do; empty where the node has no command.
     """
 
     phase: EndPhase = EndPhase.WITHDRAW
@@ -143,3 +147,5 @@ class Ending(Message):
     tries: int = 0
     taken_out: bool = False
     runs_on: bool | None = None
+    process_asked: bool = False
+    process: str = ""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff import doubts
+from etcd_handoff import doubts, peer_url
 from etcd_handoff.activity_io import Target
 from etcd_handoff.cluster_view import MemberView
+from etcd_handoff.membership_contract import ReplacementRequest
 from etcd_handoff.operation import failures, identity
 from etcd_handoff.operation.commands import Failure
 from etcd_handoff.planning import Ambiguous, Blocked, Reason, Refused, canonical_id, is_member_id, resolve
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
-    from etcd_handoff.membership_contract import ReplacementRequest
     from etcd_handoff.operation.state import Decided, OperationState
+    from etcd_handoff.operation.whole import Whole
     from etcd_handoff.planning import NotFound
 
 DIGITS_OF_AN_ID: Final = 12
@@ -26,9 +27,10 @@ def find(
 ) -> Target | Decided | OperationState | Blocked | Refused:
     """The member that is replaced, or what has to come before that is known.
 
-    A member that is gone already is one that the new one has taken the place of, or that somebody has removed: an ID
-    says that, or an EtcdMember that remembers the name, or the new member itself. A name that nothing speaks of may be
-    misspelt.
+    A member that is gone already is one that the new one has taken the place of, or that somebody has removed. An
+    EtcdMember that remembers it says that; for a name the new member's presence does as well. A name that nothing
+    speaks of may be misspelt. So may an ID, whatever it looks like: with a wrong one the new member would only be
+    added, and the old one would stay.
     """
     fit = _resolved(view, request)
     if isinstance(fit, Refused):
@@ -38,9 +40,6 @@ def find(
         target = identity.pinned(view, fit)
     elif isinstance(fit, Ambiguous):
         target = failures.ambiguous(request.member, fit)
-    elif is_full_id(request.member):
-        gone = MemberView(id=canonical_id(request.member), name="")
-        target = identity.pinned(view, gone).model_copy(update={"present": False})
     elif state.resource is None:
         return identity.find(state)
     else:
@@ -76,7 +75,7 @@ def _resolved(view: ClusterView, request: ReplacementRequest) -> MemberView | No
 
 def is_new(member: MemberView, request: ReplacementRequest) -> bool:
     """Whether this is the member that takes the place."""
-    return member.name in ("", request.name) and set(member.peer_urls) == set(request.peer_urls)
+    return member.name in ("", request.name) and peer_url.same(member.peer_urls, request.peer_urls)
 
 
 def _gone(state: OperationState, request: ReplacementRequest, view: ClusterView, fit: NotFound) -> Target | Failure:
@@ -87,11 +86,23 @@ def _gone(state: OperationState, request: ReplacementRequest, view: ClusterView,
     remembered = identity.remembered(state, state.resource, view, fit)
     if isinstance(remembered, Target):
         return remembered
-    if any(is_new(m, request) for m in view.members):
+    if not is_full_id(request.member) and any(is_new(m, request) for m in view.members):
         return identity.pinned_as(view, "", request.member, (), present=False)
     urls = " ".join(f"--peer-url {url}" for url in request.peer_urls)
     left = f"; if it has left already, `etcd-handoff add {request.name} {urls}` does what is left"
     return Failure(remembered.kind, f"{remembered.text}{left}")
+
+
+def warnings(whole: Whole) -> tuple[str, ...]:
+    """What people should know of the member that was replaced."""
+    if not isinstance(whole.request, ReplacementRequest) or whole.pinned is None or whole.pinned.member_id:
+        return ()
+    old, new = whole.request.member, whole.request.name
+    text = (
+        f"nothing remembers a member called {old}: it counts as replaced because {new} is there; if {old} is misspelt,"
+        " the old member is still in the cluster"
+    )
+    return (text,)
 
 
 def _ids(target: Target | Failure) -> tuple[str, ...]:

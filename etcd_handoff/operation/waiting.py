@@ -17,19 +17,23 @@ if TYPE_CHECKING:
 FIRST_PAUSE_SECONDS: Final = 0.25
 LONGEST_PAUSE_SECONDS: Final = 30.0
 PAUSE_GROWTH: Final = 1.6
+CANCELLED_SECONDS: Final = 15.0
+"""How long an addition waits on that was cancelled when its learner had a vote, or may have got one. Whoever cancels
+wants an end, and it may only go forward: so it does if that takes no longer than an election and a restart."""
 MOST_PAUSES: Final = 100
 """From here on a pause grows no more; a power of many would be no number of seconds."""
 
 
 def decide(state: OperationState, blocked: Blocked) -> Decided | OperationState:
     """Pause, with the turn given to others; fail when the time for waiting is used up."""
+    state = _hurried(state)
     progresses = state.joining.progresses
     shown = HandoffState.SYNCING if progresses else HandoffState.BLOCKED
     state = state.showing(shown, f"{blocked.reason}: {blocked.seen}", blocked.unblocks)
     if state.blocked_seconds_left <= 0 and not progresses:
-        return state.failing(
-            failures.blocked_too_long(blocked, state.request.blocked_timeout_seconds, state.asked.noun)
-        )
+        most = state.request.blocked_timeout_seconds
+        waited = min(most, CANCELLED_SECONDS) if _is_hurried(state) else most
+        return state.failing(failures.blocked_too_long(blocked, waited, state.asked.noun))
     silent = state.subject is None or state.change_pending or state.released
     if not silent and (state.holds_turn or not state.queue_knows):
         # What it waits for may be the very removal that stands behind it; and the queue tells the EtcdMember.
@@ -38,6 +42,19 @@ def decide(state: OperationState, blocked: Blocked) -> Decided | OperationState:
     if state.request.adds and (watched := learner.pause(state, blocked, longest)):
         return Decided(state, watched)
     return Decided(state, Wait(until=Until.RECHECK, seconds=pause_seconds(state), summary=f"blocked: {blocked.reason}"))
+
+
+def _is_hurried(state: OperationState) -> bool:
+    """Somebody has cancelled an addition too late for its learner to be taken out again."""
+    known = state.pinned is not None and bool(state.pinned.member_id)
+    return state.cancel_requested and state.request.adds and known and state.point_of_no_return
+
+
+def _hurried(state: OperationState) -> OperationState:
+    """The state with so much time left for waiting as a cancellation leaves."""
+    if not _is_hurried(state) or state.blocked_seconds_left <= CANCELLED_SECONDS:
+        return state
+    return state.changed(blocked_seconds_left=CANCELLED_SECONDS)
 
 
 def paused(state: OperationState, now: float) -> OperationState:

@@ -20,6 +20,7 @@ class Part(Message):
         name: Name of the member that joins.
         peer_urls: Its peer URLs.
         leaves: The member that leaves.
+        successors: IDs of members that were there to stay when it began: they are to work before the one leaves.
         number: Which one it is, from 1 on.
         of: How many there are in all, as far as that can be foreseen.
     """
@@ -28,6 +29,7 @@ class Part(Message):
     name: str = ""
     peer_urls: tuple[str, ...] = ()
     leaves: Target | None = None
+    successors: tuple[str, ...] = ()
     number: int = 1
     of: int = 1
 

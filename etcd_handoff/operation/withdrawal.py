@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.activity_io import StepInput  # noqa: TC001  # pydantic reads the field's type
 from etcd_handoff.contract import HandoffState, StepOutcome
-from etcd_handoff.operation import leave, observation
+from etcd_handoff.operation import leave, observation, process_end
 from etcd_handoff.operation.commands import Activity, Until, Wait
 from etcd_handoff.operation.observation import act_input
 from etcd_handoff.operation.phases import EndPhase
@@ -42,6 +42,8 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
 def _begin(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
     """Look whether there is a learner of its own to take out; revoke an order to k0s, where there is one."""
     owns = bool(_own(state))
+    if process_end.is_due(state):
+        return state.at_end(phase=EndPhase.STOP)
     if end.failure is not None or not owns or end.taken_out or end.tries >= TRIES:
         return leave.withdraw(state.at_end(phase=EndPhase.SETTLE))
     state = state.showing(HandoffState.CHECKING, f"taking learner {_own(state)} out again")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from etcd_handoff import peer_url
 from etcd_handoff.doubts import Binding
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ class MemberAbsent:
         seen_index: Highest index of a leader that has been seen.
         leaving_later: Members that leave after the target, by the same plan: leadership is handed to none of them.
         min_voters: The target does not leave where fewer voters would remain.
+        successors: Members that are there to stay by the same plan: while one of them does not work as a voter, a
+            target that works does not leave.
     """
 
     cluster_id: str
@@ -32,6 +35,7 @@ class MemberAbsent:
     seen_index: int = 0
     leaving_later: frozenset[str] = field(default_factory=frozenset)
     min_voters: int = 1
+    successors: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def binding(self) -> Binding:
@@ -86,7 +90,7 @@ class MemberPresent:
 
     def member_in(self, view: ClusterView) -> MemberView | None:
         """The member that has exactly the wanted peer URLs, and the wanted name or none yet; None without such."""
-        fits = (m for m in view.members if m.name in ("", self.name) and set(m.peer_urls) == set(self.peer_urls))
+        fits = (m for m in view.members if m.name in ("", self.name) and peer_url.same(m.peer_urls, self.peer_urls))
         return next(fits, None)
 
 
@@ -155,18 +159,27 @@ class MembersChanged:
         In an exact change its name does not count, as no name can be changed from outside; else it is the wanted one,
         or none yet.
         """
-        alike = (m for m in view.members if self.stays(m) and set(m.peer_urls) == set(joiner.peer_urls))
+        alike = (m for m in view.members if self.stays(m) and peer_url.same(m.peer_urls, joiner.peer_urls))
         return next((m for m in alike if self.exact or m.name in ("", joiner.name)), None)
 
     def joining(self, joiner: Joiner) -> MemberPresent:
         """The part of it that lets one member join."""
         return MemberPresent(self.cluster_id, joiner.name, joiner.peer_urls, self.seen_term, self.seen_index)
 
-    def leaving(self, member_id: str) -> MemberAbsent:
+    def successors(self, view: ClusterView) -> tuple[str, ...]:
+        """IDs of the members that are to be there at the end and are there now."""
+        found = (self.member_in(view, joiner) for joiner in self.joins)
+        return tuple(member.id for member in found if member is not None)
+
+    def leaving(self, view: ClusterView, member_id: str) -> MemberAbsent:
         """The part of it that lets one member leave."""
-        later = frozenset(self.leaves) - {member_id}
         return MemberAbsent(
-            self.cluster_id, member_id, seen_term=self.seen_term, seen_index=self.seen_index, leaving_later=later
+            self.cluster_id,
+            member_id,
+            seen_term=self.seen_term,
+            seen_index=self.seen_index,
+            leaving_later=frozenset(self.leaves) - {member_id},
+            successors=frozenset(self.successors(view)),
         )
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from etcd_handoff import peer_url
+
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView, MemberView
 
@@ -41,7 +43,10 @@ def resolve(view: ClusterView, wanted: str) -> MemberView | NotFound | Ambiguous
     A name that looks like another member's ID fits both, and so is ambiguous. A name in other letter case fits where
     no member has exactly that name, as names of EtcdMembers are lower case.
     """
-    exact = [m for m in view.members if m.id == canonical_id(wanted) or wanted in ({m.name, *_peers(m)} - {""})]
+    at = peer_url.address(wanted) if ":" in wanted else ""
+    exact = [
+        m for m in view.members if m.id == canonical_id(wanted) or (m.name and m.name == wanted) or at in _addresses(m)
+    ]
     alike = [m for m in view.members if m.name and m.name.strip().lower() == wanted.strip().lower()]
     fits = exact or alike
     if len(fits) == 1:
@@ -56,6 +61,10 @@ def resolve(view: ClusterView, wanted: str) -> MemberView | NotFound | Ambiguous
 
 def _peers(member: MemberView) -> tuple[str, ...]:
     return tuple(urlsplit(url).netloc for url in member.peer_urls)
+
+
+def _addresses(member: MemberView) -> tuple[str, ...]:
+    return tuple(peer_url.address(peer) for peer in _peers(member))
 
 
 def _described(view: ClusterView, member: MemberView) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff import peer_url
 from etcd_handoff.cluster_view import NOSPACE
 from etcd_handoff.planning.decisions import Blocked, Reason, Refused
 from etcd_handoff.planning.leadership import CAUGHT_UP_ENTRIES, lag
@@ -32,10 +33,10 @@ VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})")
 def peer_url_taken(view: ClusterView, goal: MemberPresent) -> Refused | None:
     """Etcd gives no peer URL to two members, and a member that runs does not change into another one."""
     for other in view.members:
-        if other.name and (shared := set(other.peer_urls) & set(goal.peer_urls)):
+        if other.name and (shared := peer_url.shared(goal.peer_urls, other.peer_urls)):
             return Refused(
                 Reason.PEER_URL_TAKEN,
-                f"{', '.join(sorted(shared))} is a peer URL of {other.label} ({other.id}) already",
+                f"{', '.join(shared)} is a peer URL of {other.label} ({other.id}) already",
                 f"give {goal.name} other peer URLs, use the name and the peer URLs that the member has, or remove it",
             )
     return None

@@ -10,6 +10,7 @@ seen, and never from a memory of what was done:
 3. With an odd number of voters one joins, with an even number one leaves that works. Neither changes how many voters
    may fail. So a member that works is replaced by one more first, and never more than one too many is there.
 4. A member whose peer URL another one is to have leaves before that one joins.
+5. A member that works leaves only while all that are to stay, and are there, work as voters.
 
 Leaders leave last, and hand leadership to a voter that stays. A part that its own plan forbids now is not begun: the
 next one in this order is, where it makes the cluster no weaker.
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etcd_handoff import peer_url
 from etcd_handoff.planning import addition, joining, removal, safety
 from etcd_handoff.planning.decisions import (
     Blocked,
@@ -96,8 +98,8 @@ def _parts(view: ClusterView, goal: MembersChanged, begun: tuple[Joiner, ...]) -
     works = [m for m in leave if m in healthy]
     yield from (StartRemoval(m.id) for m in leave if m not in healthy)
     yield from (StartAddition(joiner.name, joiner.peer_urls) for joiner in begun)
-    occupied = {url for m in leave for url in m.peer_urls}
-    free = [joiner for joiner in absent(view, goal) if not occupied & set(joiner.peer_urls)]
+    occupied = [url for m in leave for url in m.peer_urls]
+    free = [joiner for joiner in absent(view, goal) if not peer_url.shared(joiner.peer_urls, occupied)]
     surplus = len(view.voters) > voters_at_the_end(view, goal)
     even = len(view.voters) % 2 == 0
     if not free or (even and surplus):
@@ -108,7 +110,7 @@ def _parts(view: ClusterView, goal: MembersChanged, begun: tuple[Joiner, ...]) -
 def _first_step(view: ClusterView, goal: MembersChanged, part: Part) -> Decision:
     """What the part would do now."""
     if isinstance(part, StartRemoval):
-        leave = goal.leaving(part.member_id)
+        leave = goal.leaving(view, part.member_id)
         return safety.check(view, leave, removal.plan(view, leave))
     join = goal.joining(next(joiner for joiner in goal.joins if joiner.name == part.name))
     return safety.check(view, join, addition.plan(view, join))
@@ -135,8 +137,8 @@ def _taken(view: ClusterView, goal: MembersChanged) -> Refused | None:
     """Etcd gives no peer URL to two members, and people take two members of one name for one."""
     for joiner in absent(view, goal):
         for other in view.members:
-            shared = ", ".join(sorted(set(other.peer_urls) & set(joiner.peer_urls)))
-            if shared and (goal.stays(other) or (goal.exact and set(other.peer_urls) != set(joiner.peer_urls))):
+            shared = ", ".join(peer_url.shared(joiner.peer_urls, other.peer_urls))
+            if shared and (goal.stays(other) or (goal.exact and not peer_url.same(other.peer_urls, joiner.peer_urls))):
                 return Refused(
                     Reason.PEER_URL_TAKEN,
                     f"{joiner.name} is to have {shared}, which is a peer URL of {other.label} ({other.id})"
@@ -196,5 +198,5 @@ def unsafe(view: ClusterView, goal: MembersChanged, decision: Decision) -> Block
             target = view.member(decision.member_id)
             if target is None or goal.stays(target):
                 return safety.stopped(decision, "nobody wants it to leave")
-            return safety.obstacle(view, leaving=target)
+            return safety.obstacle(view, leaving=target) or safety.successor_fails(view, target, goal.successors(view))
     return safety.stopped(decision, "it is no part of a larger change")

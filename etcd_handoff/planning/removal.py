@@ -21,7 +21,12 @@ def plan(view: ClusterView, goal: MemberAbsent) -> RemovalDecision:
     target = view.member(goal.target_id)
     if target is None:
         return Done()
-    return safety.obstacle(view, leaving=target) or _too_few(view, target, goal) or _step(view, target, goal)
+    return (
+        safety.obstacle(view, leaving=target)
+        or safety.successor_fails(view, target, goal.successors)
+        or _too_few(view, target, goal)
+        or _step(view, target, goal)
+    )
 
 
 def _too_few(view: ClusterView, target: MemberView, goal: MemberAbsent) -> Refused | None:

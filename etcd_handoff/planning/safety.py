@@ -28,6 +28,8 @@ from etcd_handoff.planning.projection import after
 from etcd_handoff.planning.wording import ailments, lags, names
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from etcd_handoff.cluster_view import ClusterView, MemberView
     from etcd_handoff.planning.projection import Projection
 
@@ -111,6 +113,27 @@ def _at_risk(view: ClusterView, leaving: MemberView | None) -> Blocked | None:
     return None
 
 
+def successor_fails(view: ClusterView, target: MemberView, successors: Container[str]) -> Blocked | None:
+    """A member that is to be there when the target has left does not work, and the target does.
+
+    The quorum may allow the removal. But one member would be down and another one taken out, where the one that was
+    asked for can still come back.
+    """
+    working = view.healthy_voters
+    failing = [m for m in view.members if m.id in successors and m not in working]
+    if target not in working or not failing:
+        return None
+    one = len(failing) == 1
+    return Blocked(
+        Reason.NOT_VERIFIED,
+        f"{names(failing)} {'is' if one else 'are'} to stay and {'does' if one else 'do'} not work as"
+        f" {'a voter' if one else 'voters'}{ailments(view, failing, working)}; {target.label} works and does not leave"
+        " before that",
+        f"bring {names(failing)} back; or cancel this, and {'take it' if one else 'take them'} out again: "
+        + ", ".join(f"`etcd-handoff remove {m.id}`" for m in failing),
+    )
+
+
 def _too_few_healthy(view: ClusterView, there: Projection, change: str) -> Blocked:
     sick = [m for m in there.staying if m not in there.healthy]
     hanging = any(m.reachable and not m.serves_reads for m in sick)
@@ -184,7 +207,7 @@ def _unsafe_removal(view: ClusterView, goal: MemberAbsent, decision: Decision) -
         return stopped(decision, f"{target.label} is listed") if target else None
     if target is None:
         return stopped(decision, "the target is not listed")
-    if found := obstacle(view, leaving=target):
+    if found := obstacle(view, leaving=target) or successor_fails(view, target, goal.successors):
         return found
     if isinstance(decision, Transfer):
         return _bad_transfer(view, target, decision, goal)

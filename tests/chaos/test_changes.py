@@ -98,6 +98,8 @@ async def replaced(point: str, victim: str, folder: Path, monkeypatch: pytest.Mo
         async with OpenLoopWriter(writes.etcd_url, folder) as writer:
             replacement = await start_replacement(client, request)
             started = await _start_when_it_is_awaited(lab, replacement, spare, hit if victim else None)
+            if victim == "learner" and not started:  # it is held while it waits for the start
+                started = await _start_and_see(lab, spare, writes)
             if victim:
                 who = {"learner": spare, "old": lab.node(leader), "other": other}[victim].name
                 await lab.kill(Role.ETCD, who)
@@ -125,22 +127,36 @@ async def _start_when_it_is_awaited(
 
     With `held` it returns when a worker is held there.
     """
+    said = ["nothing"]
 
     async def asked() -> bool:
         if _is_there(held):
             return True
         progress = await progress_of(replacement)
+        if progress:
+            said.append(f"{progress.state}: {progress.doing}; goes on when {progress.waiting_for}")
         return bool(progress and progress.join_configuration)
 
     async def struck() -> bool:
         return _is_there(held)
 
-    await wait_until(asked, "the new member is awaited", END_SECONDS)
+    await wait_until(asked, "the new member is awaited", END_SECONDS, lambda: f"it says {said[-1]}")
     if _is_there(held):
         return False
     await lab.start_etcd(node, InitialCluster(lab.nodes, "existing"))
     if held is not None:
         await wait_until(struck, f"a worker reaches {held.name}", END_SECONDS)
+    return True
+
+
+async def _start_and_see(lab: Lab, node: Node, through: Node) -> bool:
+    """The new member runs, and the others know its name; always True."""
+    await lab.start_etcd(node, InitialCluster(lab.nodes, "existing"))
+
+    async def named() -> bool:
+        return node.name in {m.name for m in await lab.members(through.name)}
+
+    await wait_until(named, f"{node.name} has started", END_SECONDS)
     return True
 
 

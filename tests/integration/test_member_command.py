@@ -7,12 +7,15 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import CancelledError
 
-from etcd_handoff.data_directory import Identity, identity
+from etcd_handoff.data_directory import Identity, archive_paths, identity
 from etcd_handoff.lab import Role
 from tests.integration.additions import add, out
 from tests.integration.member_hooks import end_all, etcd_on, profile
 from tests.integration.progress import says
+from tests.integration.test_replace_member import replace
 from tests.unit.wal import written
 
 if TYPE_CHECKING:
@@ -46,8 +49,11 @@ async def left_with_command(b: Bench, tmp_path: Path) -> tuple[str, Node, Member
     return leader, node, await worker_with_command(b, node, tmp_path / "hooked")
 
 
-async def test_member_joins_and_nobody_types_anything(bench: MakeBench, tmp_path: Path) -> None:
-    """Looked at, added, started, promoted, recorded; a write through it works. It can leave again as every member."""
+async def test_member_joins_and_is_replaced_and_nobody_types_anything(bench: MakeBench, tmp_path: Path) -> None:
+    """Looked at, added, started, promoted, recorded; a write through it works.
+
+    Then an empty member takes its place at its address: what it leaves behind is out of the way before.
+    """
     async with bench() as b:
         _, node, member = await left_with_command(b, tmp_path)
         result = await (await add(b, node)).result()
@@ -63,11 +69,31 @@ async def test_member_joins_and_nobody_types_anything(bench: MakeBench, tmp_path
         writer = await b.writer(node.name)
         await b.judge(set(), await writer.stop())
         assert str(tmp_path) not in json.dumps([s.note for s in result.steps if s.name != "preflight_member"])
+        replacement = await (await replace(b, result.member_id, node)).result()
+        assert str(replacement.outcome) == "replaced"
+        assert [(p.kind, bool(p.process)) for p in replacement.parts] == [("remove", True), ("add", False)]
+        order = [s.name for s in replacement.steps if "member" in s.name and s.outcome != "replan"]
+        assert order.index("remove_member") < order.index("stop_member") < order.index("archive_member")
+        assert order.index("archive_member") < order.index("preflight_member")
+        new, old = await b.lab.member_id(node.name), Identity(result.cluster_id, result.member_id)
+        assert identity(archived(member, old)) == old
+        assert identity(member.data_dir) == Identity(result.cluster_id, new)
+        assert new == replacement.new_member_id != old.member_id
+        assert len(etcd_on(member.data_dir)) == 1
+
+
+def archived(member: MemberProfile, whose: Identity) -> Path:
+    """Where the data of a member lies that is out."""
+    assert member.data_dir is not None
+    return archive_paths(member.data_dir, whose.member_id)[1]
 
 
 async def test_nothing_is_added_on_a_node_with_the_data_of_another(bench: MakeBench, tmp_path: Path) -> None:
-    """It is said before anything is changed; once the data is gone, the member is added."""
-    async with bench() as b:
+    """It is said before anything is changed; once the data is gone, the member is added.
+
+    Cancelled then, the addition leaves nothing behind that keeps the next one from joining.
+    """
+    async with bench(failpoints="await_sync.during=hold") as b:
         leader, node, member = await left_with_command(b, tmp_path)
         assert member.data_dir is not None
         written(member.data_dir, Identity("beef", "1"))
@@ -77,7 +103,18 @@ async def test_nothing_is_added_on_a_node_with_the_data_of_another(bench: MakeBe
         assert len(await b.lab.members(leader)) == 2
         shutil.rmtree(member.data_dir)
         await addition.execute_update("recheck")
-        assert (await addition.result()).outcome == "added"
+        await b.reached("await_sync.during")
+        (learner,) = (m for m in await b.lab.members(leader) if m.is_learner)
+        await addition.cancel()
+        b.release("await_sync.during")
+        with pytest.raises(WorkflowFailureError) as failed:
+            await addition.result()
+        assert isinstance(failed.value.cause, CancelledError)
+        assert etcd_on(member.data_dir) == []
+        assert not member.data_dir.exists()
+        assert len(await b.lab.members(leader)) == 2
+        result = await (await add(b, node)).result()
+        assert (result.outcome, result.member_id != learner.id) == ("added", True)
 
 
 @pytest.mark.parametrize("point", ["start_member.before", "start_member.during", "start_member.after"])

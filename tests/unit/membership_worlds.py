@@ -151,7 +151,7 @@ class World:
         view, goal, part = self.view(), self.goal(), self.running
         if part is None:
             return planning.plan(view, goal)
-        mine = goal.leaving(part.member_id) if isinstance(part, StartRemoval) else _joining(goal, part)
+        mine = goal.leaving(view, part.member_id) if isinstance(part, StartRemoval) else _joining(goal, part)
         decision: Decision = planning.plan(view, mine)
         if isinstance(decision, Blocked | Refused):
             other = planning.plan(view, goal)
@@ -242,6 +242,9 @@ def _bad_removal(world: World, decision: Remove) -> Iterator[str]:
         return
     if target.id in (world.leads, decision.via_id):
         yield "the leader is removed, or asked to remove itself"
+    wanted = [world.member(i) for i in (*world.joiners, *(world.stays if world.exact else ()))]
+    if target in world.working and any(m and m not in world.working for m in wanted):
+        yield "one that works leaves while one that is to stay does not"
     left = world.without(target.id)
     if not left.voters or not enough(len(left.working), len(left.voters)):
         yield "fewer voters than a quorum are left that work"

@@ -9,6 +9,7 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.addition import AddTarget
 from etcd_handoff.operation.commands import StepFailure
 from etcd_handoff.operation.learner import AwaitSync
+from etcd_handoff.operation.waiting import CANCELLED_SECONDS
 from etcd_handoff.operation.withdrawal import PAUSE_SECONDS, TRIES, TakeLearnerOut
 from tests.unit.builders import D
 from tests.unit.test_addition_loop import (
@@ -22,6 +23,7 @@ from tests.unit.test_addition_loop import (
     ends_well,
     gives_turn_up,
     observed,
+    promoted,
     works,
 )
 from tests.unit.test_removal_loop import Drive, report
@@ -68,6 +70,25 @@ def test_learner_that_got_its_vote_while_it_was_to_leave_stays() -> None:
     addition.next(to.Wait)
     addition.result(after=PAUSE_SECONDS).do(to.Observe, observed(VOTER))
     assert ends_well(works(addition)).outcome == Outcome.ADDED
+
+
+def test_addition_that_is_cancelled_after_its_promotion_ends_soon_where_nobody_answers() -> None:
+    """It says what is true; one that nobody has cancelled waits on."""
+    for is_cancelled in (True, False):
+        addition = promoted()
+        addition.next(to.Wait)
+        addition.state = addition.state.changed(cancel_requested=is_cancelled)
+        gives_turn_up(addition.result(after=1.0).do(to.Observe, observed(None)))
+        ends, kinds = addition.now + 2 * CANCELLED_SECONDS, (to.Wait, to.Observe, to.Fail)
+        command = addition.next(kinds)  # type: ignore[arg-type]  # one of these
+        while not isinstance(command, to.Fail) and addition.now < ends:
+            looked = isinstance(command, to.Observe)
+            addition.result(observed(None) if looked else None, after=0.0 if looked else command.seconds)
+            command = addition.next(kinds)  # type: ignore[arg-type]  # one of these
+        assert isinstance(command, to.Fail) is is_cancelled
+        if isinstance(command, to.Fail):
+            assert f"waited {CANCELLED_SECONDS:g} s for" in command.failure.text
+            assert f"node3 ({D}) has a vote, and was not seen to work with it" in command.failure.text
 
 
 def refused_as_taken() -> Drive:

@@ -15,7 +15,7 @@ from etcd_handoff.config import Config
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.data_directory import Identity
 from etcd_handoff.errors import UnknownClusterError
-from etcd_handoff.process_io import PreflightInput, ProcessInput, ProcessResult, StartInput
+from etcd_handoff.process_io import PreflightInput, ProcessResult, StartInput, StopInput
 from tests.unit.test_member_process import JOIN, OBEDIENT, OURS, verbs
 from tests.unit.wal import written
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ETCD = {"endpoints": ("http://10.0.0.1:2379",)}
 WHO: dict[str, Any] = {"cluster": "prod", "cluster_id": OURS.cluster_id, "name": "node3"}
-STOP = ProcessInput(**WHO, member_id=OURS.member_id)
+STOP = StopInput(**WHO, member_id=OURS.member_id)
 START = StartInput(**WHO, member_id=OURS.member_id, peer_urls=("http://10.0.0.4:2380",), join=JOIN)
 
 

@@ -387,6 +387,15 @@ async def test_process_of_another_is_not_stopped(make: Make, tmp_path: Path) -> 
     assert "stop" not in verbs(tmp_path)
 
 
+async def test_process_without_data_is_stopped_only_where_it_was_started(make: Make, tmp_path: Path) -> None:
+    """A new member may be about to begin there."""
+    (tmp_path / "runs").touch()
+    with pytest.raises(MemberProcessError, match="left alone"):
+        await make(OBEDIENT).stop(needs_data=True)
+    assert "stop" not in verbs(tmp_path)
+    assert (await make(OBEDIENT).stop()).changed
+
+
 async def test_archive_renames_and_may_come_twice(make: Make, tmp_path: Path) -> None:
     """All data is there under the new name."""
     written(tmp_path / "data", OURS)

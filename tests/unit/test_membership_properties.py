@@ -20,6 +20,7 @@ from etcd_handoff.planning import (
     StartRemoval,
     leadership,
     membership,
+    safety,
 )
 from tests.unit.membership_worlds import (
     DOWN,
@@ -72,10 +73,10 @@ def memberships(sizes: range, joins: range) -> Iterator[World]:
                     yield World(members, leader, joiners, leaves, stays, exact=True)
 
 
-def two_of_four_leave(leader: str) -> World:
-    """Two of four leave, and the leader does not; it may fail, and one of those lead that leave."""
+def two_of_four_leave(first: str) -> World:
+    """Two of four leave; the first one's removal has begun, and it has been elected since."""
     members = (Member("1", LEAVES), Member("2", LEAVES), Member("3", STAYS), Member("4", STAYS))
-    return World(members, leader, (), ("1", "2"), ("3", "4"), exact=True)
+    return World(members, first, (), ("1", "2"), ("3", "4"), exact=True, running=StartRemoval(first), begun=True)
 
 
 def unfinished() -> Iterator[World]:
@@ -245,6 +246,7 @@ MUTANTS: Final[dict[str, tuple[object, str, object]]] = {
     "what was added is forgotten": (membership, "pending", no_joiners),
     "a stranger is overlooked": (membership, "_unplanned", nobody),
     "strangers are taken out": (membership, "leaving", anybody_leaves),
+    "a new member need not work": (safety, "successor_fails", nobody),
     "nobody makes room at an address": (membership, "_parts", never_makes_room),
     "nobody is too many": (MembersChanged, "stays", lambda goal, member: True),  # noqa: ARG005
 }
@@ -255,8 +257,8 @@ def test_broken_planner_is_caught(mutant: str, monkeypatch: pytest.MonkeyPatch) 
     """Each fault leads to a violation in a small world."""
     owner, name, fault = MUTANTS[mutant]
     monkeypatch.setattr(owner, name, fault)
-    led_by_one_that_stays = [two_of_four_leave(leader) for leader in ("3", "4")]
+    led_by_one_that_leaves = [two_of_four_leave(first) for first in ("1", "2")]
     worlds = itertools.chain(
-        replacements(range(1, 4)), led_by_one_that_stays, unfinished(), memberships(range(1, 4), range(1, 3))
+        replacements(range(1, 4)), led_by_one_that_leaves, unfinished(), memberships(range(1, 4), range(1, 3))
     )
     assert explore(worlds, 1)[1]

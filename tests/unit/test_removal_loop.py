@@ -13,7 +13,7 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import ending
 from etcd_handoff.operation.commands import StepFailure, Until
 from etcd_handoff.operation.loop import apply, decide
-from etcd_handoff.operation.member_process import PreflightMember, StartMember
+from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.proposal import SETTLE_SECONDS
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.recording import CALL_SECONDS, FIRST_CALL_SECONDS
@@ -46,7 +46,7 @@ ORDER = step("request_leave", StepOutcome.REQUESTED)
 FAILED = StepFailure("update_status", "NotRecorded", "503")
 
 
-UNASKED = (to.LookThroughNodes, PreflightMember, StartMember)
+UNASKED = (to.LookThroughNodes, PreflightMember, StartMember, StopMember, ArchiveMember)
 """What goes to the workers of other nodes."""
 NO_WORKER = StepFailure("", "", "no worker took it", taken=False)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from etcd_handoff.activity_io import FindResourceResult, StepResult
+from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import FailureType, HandoffState, Outcome, Pause, StepOutcome
 from etcd_handoff.membership_contract import ReplacementResult
 from etcd_handoff.operation import commands as to
@@ -20,7 +20,6 @@ from etcd_handoff.operation.withdrawal import TakeLearnerOut
 from tests.unit.builders import A, B, C, D, cluster, down
 from tests.unit.changes import (
     RECORDED,
-    UNKNOWN,
     adds,
     gives_turn_up,
     learner,
@@ -42,6 +41,8 @@ if TYPE_CHECKING:
 THREE = nodes(0, 1, 2)
 FOUR = nodes(0, 1, 2, 3)
 DEAD = cluster(down(A, peer_urls=(url(0),)), node(1, B), node(2, B))
+F = "fd422379fda50e4f"
+"""ID of a sixth member."""
 WITHOUT_IT = nodes(1, 2, leader=B)
 
 
@@ -83,6 +84,35 @@ def test_leader_that_works_is_replaced_by_one_more_member_first() -> None:
     assert [(p.kind, p.member_id, p.outcome) for p in result.parts] == [("add", D, "added"), ("remove", A, "removed")]
     assert len(result.steps) == 10
     assert (result.leader_before, result.leader_after) == (A, B)
+
+
+@pytest.mark.parametrize("dies", ["before the part", "in the part"])
+def test_old_member_stays_while_the_new_one_does_not_work(dies: str) -> None:
+    """Two of three would be a quorum; but the old one works, and the one that was asked for may come back."""
+    change = looks(replacement(old="node2"), THREE).turn()
+    records(adds(change, THREE, 3), 3, joined=True)
+    dead = cluster(*THREE.members, down(D, peer_urls=(url(3),)))
+    if dies == "before the part":
+        looks(change, dead)
+    else:
+        looks(change, FOUR)
+        ask = change.next(to.RemoveTarget).ask
+        assert ask.successors == (D,)
+        change.result(report(StepOutcome.REPLAN, dead))
+    gives_turn_up(change)
+    assert "NotVerified" in change.next(to.Wait).summary
+    assert f"`etcd-handoff remove {D}`" in change.state.waiting_for
+    looks(change.result(after=1.0), FOUR).turn()
+    removes(change, nodes(0, 1, 3), 2)
+
+
+def test_dead_old_member_leaves_although_the_new_one_is_down() -> None:
+    """It helps nobody, and without it the quorum is smaller."""
+    view = cluster(
+        node(0), node(1), node(2), node(4), down(D, peer_urls=(url(3),)), down(F, peer_urls=("http://node5:2380",))
+    )
+    change = looks(replacement(old=F), view).turn()
+    assert change.next(to.RemoveTarget).ask.target_id == F
 
 
 def test_dead_member_of_three_leaves_before_the_new_one_joins() -> None:
@@ -213,71 +243,6 @@ def test_new_member_that_is_there_already_leaves_only_the_removal() -> None:
     result = ends(change)
     assert [(p.kind, p.outcome) for p in result.parts] == [("remove", "removed"), ("add", "already-present")]
     assert result.outcome == Outcome.REPLACED
-
-
-def test_old_member_that_is_gone_leaves_only_the_addition() -> None:
-    """Its ID says that it is no misspelt name."""
-    change = looks(looks(replacement(old=A), WITHOUT_IT), WITHOUT_IT).turn()
-    records(adds(change, WITHOUT_IT, 3), 3, joined=True)
-    looks(change, nodes(1, 2, 3, leader=B))
-    recorded = change.next(to.WriteStatus).ask
-    assert (recorded.member_id, recorded.joined) == (A, False)
-    change.result(RECORDED)
-    looks(change, nodes(1, 2, 3, leader=B))
-    result = ends(change)
-    assert [(p.kind, p.outcome) for p in result.parts] == [("add", "added"), ("remove", "already-absent")]
-
-
-def test_old_member_that_an_etcdmember_remembers_is_known_by_its_name() -> None:
-    """As a removal knows it."""
-    remembered = FindResourceResult(
-        step=step("find_resource", StepOutcome.OBSERVED), name="node0", member_id=A, peer_address="node0"
-    )
-    change = looks(replacement(), WITHOUT_IT).do(to.FindResource, remembered)
-    looks(change, WITHOUT_IT).turn()
-    assert change.next(AddTarget).ask.name == "node3"
-
-
-@pytest.mark.parametrize("there", [True, False])
-def test_name_that_nothing_speaks_of(*, there: bool) -> None:
-    """With the new member there it has been replaced; without, it may be misspelt, and nothing is added."""
-    view = nodes(1, 2, 3, leader=B) if there else WITHOUT_IT
-    change = looks(replacement(), view).do(to.FindResource, UNKNOWN)
-    if not there:
-        failure = change.next(to.Fail).failure
-        assert failure.kind == FailureType.UNKNOWN_MEMBER
-        assert f"`etcd-handoff add node3 --peer-url {url(3)}` does what is left" in failure.text
-        return
-    records(looks(change, view), 3, joined=True)
-    looks(change, view)
-    result = ends(change)
-    assert (result.outcome, result.member_name, result.member_id) == (Outcome.ALREADY_REPLACED, "node0", "")
-
-
-def test_member_with_the_name_and_peer_urls_of_the_new_one_is_refused_by_name() -> None:
-    """Nobody could tell whether it has been replaced already."""
-    failure = looks(replacement(old="node0", new=0), THREE).next(to.Fail).failure
-    assert failure.kind == FailureType.CHANGE_REFUSED
-    assert failure.text.startswith("SameMember: ")
-    assert f"`etcd-handoff replace {A} --with node0 ...`" in failure.text
-
-
-def test_member_is_replaced_by_an_empty_one_at_its_address_by_its_id() -> None:
-    """Etcd gives a peer URL to one member alone, so it leaves first; the ID tells the two apart."""
-    led_by_b = nodes(0, 1, 2, leader=B)
-    change = looks(replacement(old=A, new=0), led_by_b).turn()
-    removes(change, WITHOUT_IT, 0)
-    records(change, 0, joined=False)
-    looks(change, WITHOUT_IT)
-    ask = change.next(AddTarget).ask
-    assert (ask.name, ask.peer_urls) == ("node0", (url(0),))
-
-
-def test_name_that_both_members_have_means_the_one_with_other_peer_urls() -> None:
-    """A node that comes back at another address."""
-    moved = node(3, name="node0")
-    change = looks(replacement(new=3, name="node0"), cluster(*nodes(0, 1, 2, leader=B).members, moved)).turn()
-    assert change.next(to.RemoveTarget).ask.target_id == A
 
 
 @pytest.mark.parametrize(

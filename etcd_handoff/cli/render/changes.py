@@ -89,7 +89,8 @@ def _part_line(part: PartResult) -> str:
     }
     how = done.get(part.outcome, str(part.outcome))
     recorded = "says so" if part.status_recorded else f"was not written: {part.status_note}"
-    return f"  {_who(part.member_name, part.member_id)} {how}; its EtcdMember {recorded}."
+    process = f" {part.process[0].upper()}{part.process[1:]}." if part.process else ""
+    return f"  {_who(part.member_name, part.member_id)} {how}; its EtcdMember {recorded}.{process}"
 
 
 def _who(name: str, member_id: str) -> str:

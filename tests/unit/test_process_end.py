@@ -1,0 +1,156 @@
+"""What becomes of the etcd process of a member that is out, where its node names a command for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from etcd_handoff.contract import StepOutcome
+from etcd_handoff.operation import commands as to
+from etcd_handoff.operation.addition import AddTarget
+from etcd_handoff.operation.learner import AwaitSync
+from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
+from etcd_handoff.operation.withdrawal import TRIES, TakeLearnerOut
+from etcd_handoff.process_io import ProcessResult
+from tests.unit.builders import A, B, C, D
+from tests.unit.changes import looks, nodes, records, removes, replacement, url
+from tests.unit.test_addition_loop import THREE, UNSTARTED, adding, cancelled, gives_turn_up, observed
+from tests.unit.test_addition_process import told
+from tests.unit.test_removal_loop import Drive, begin, report, step
+from tests.unit.test_replacement_loop import DEAD, FOUR, WITHOUT_IT, ends
+
+NO_WORKER = to.StepFailure("stop_member", "", "no worker on node0: start one there", taken=False)
+SLOW = to.StepFailure("stop_member", "", "it was not done in time")
+
+
+def did(outcome: StepOutcome, note: str, **fields: Any) -> ProcessResult:
+    """What the worker of the node answers."""
+    return ProcessResult(step=step("stop_member", outcome, note), **{"command": True, **fields})
+
+
+STOPPED = did(StepOutcome.STOPPED, "stopped (pid 7)", changed=True)
+ARCHIVED = did(StepOutcome.ARCHIVED, "/var/lib/etcd is /var/lib/etcd.member now", changed=True)
+FAILED = did(StepOutcome.FAILED, "no unit", error="no unit")
+
+
+# --- the learner of an addition that was cancelled ---------------------------------------------------------------
+
+
+def started() -> Drive:
+    """An addition whose learner its node's worker has started, and that was cancelled then."""
+    addition = adding().do(PreflightMember, told(facts=True))
+    addition.do(AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
+    gives_turn_up(addition.do(StartMember, told(changed=True))).next(AwaitSync)
+    return cancelled(addition).do(to.Observe, observed(UNSTARTED))
+
+
+def test_learner_that_was_started_is_stopped_and_put_away_once_it_is_out() -> None:
+    """On its own node, by its own IDs; it may run on no data yet, as it was started here."""
+    addition = started().do(TakeLearnerOut, report(StepOutcome.REMOVED, THREE, proposed=True))
+    stop = addition.next(StopMember)
+    assert (stop.node, stop.ask.member_id, stop.ask.needs_data) == ("node3", D, False)
+    addition.result(STOPPED)
+    assert addition.next(ArchiveMember).ask.member_id == D
+    addition.result(ARCHIVED).next(to.Cancel)
+    said = f"its learner {D} is out again; on node3: etcd stopped (pid 7); /var/lib/etcd is /var/lib/etcd.member now"
+    assert said in addition.state.doing
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        ([FAILED], "could not be stopped: no unit. Left to do there: stop it"),
+        ([NO_WORKER], "could not be stopped: no worker on node0"),
+        ([STOPPED, FAILED], "its data could not be put away: no unit. Left to do there: move it away"),
+        ([STOPPED, SLOW], "its data could not be put away: it was not done in time"),
+    ],
+)
+def test_what_is_left_is_told(answers: list[Any], words: str) -> None:
+    """The addition ends all the same."""
+    addition = started().do(TakeLearnerOut, report(StepOutcome.REMOVED, THREE, proposed=True))
+    for answer, kind in zip(answers, (StopMember, ArchiveMember), strict=False):
+        addition.do(kind, answer)
+    addition.next(to.Cancel)
+    assert words in addition.state.doing
+
+
+def test_learner_that_is_not_out_is_not_stopped() -> None:
+    """It may get its vote, and then it counts."""
+    addition = started()
+    for number in range(TRIES):
+        addition.do(TakeLearnerOut, report(StepOutcome.LOCKED, UNSTARTED))
+        if number < TRIES - 1:
+            addition.next(to.Wait)
+            addition.result().do(to.Observe, observed(UNSTARTED))
+    addition.next(to.Cancel)
+    assert "StopMember" not in [*addition.taken, *addition.unasked]
+
+
+def test_node_without_a_command_is_not_asked_again() -> None:
+    """A person has started etcd there, and stops it."""
+    addition = adding().do(PreflightMember, told(command=False))
+    addition.do(AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
+    gives_turn_up(addition).next(AwaitSync)
+    cancelled(addition).do(to.Observe, observed(UNSTARTED))
+    addition.do(TakeLearnerOut, report(StepOutcome.REMOVED, THREE, proposed=True)).next(to.Cancel)
+    assert "StopMember" not in addition.unasked
+
+
+# --- the member that is replaced ---------------------------------------------------------------------------------
+
+
+def removed() -> Drive:
+    """The old member of a replacement has left, and its EtcdMember says so."""
+    change = looks(replacement(old="node2"), FOUR).turn()
+    assert "StopMember" not in change.unasked
+    return records(removes(change, nodes(0, 1, 3), 2), 2, joined=False)
+
+
+def test_old_member_is_stopped_and_put_away_once_it_is_out() -> None:
+    """After the record; the result says it."""
+    change = removed()
+    stop = change.next(StopMember)
+    assert (stop.node, stop.ask.member_id, stop.ask.needs_data) == ("node2", C, True)
+    change.result(STOPPED).do(ArchiveMember, ARCHIVED)
+    looks(change, nodes(0, 1, 3))
+    looks(records(change, 3, joined=True), nodes(0, 1, 3))
+    part = ends(change).parts[0]
+    assert part.process == "on node2: etcd stopped (pid 7); /var/lib/etcd is /var/lib/etcd.member now"
+
+
+@pytest.mark.parametrize("answer", [NO_WORKER, did(StepOutcome.NO_COMMAND, "", command=False)])
+def test_node_of_the_old_member_that_has_no_command_costs_nothing_but_the_question(answer: Any) -> None:
+    """The process is for people to stop, as ever."""
+    change = removed().do(StopMember, answer)
+    looks(change, nodes(0, 1, 3))
+    looks(records(change, 3, joined=True), nodes(0, 1, 3))
+    assert ends(change).parts[0].process == ""
+    assert "ArchiveMember" not in change.unasked
+
+
+def test_old_member_is_not_stopped_while_it_may_be_a_member() -> None:
+    """Etcd refuses the removal, and nothing proves that it is out."""
+    change = looks(replacement(old="node2"), FOUR).turn()
+    change.do(to.RemoveTarget, report(StepOutcome.REFUSED_BY_ETCD, FOUR))
+    gives_turn_up(change).next(to.Wait)
+    assert "StopMember" not in change.unasked
+
+
+def test_node_is_made_free_before_the_new_member_comes_to_the_same_address() -> None:
+    """The preflight of the addition wants an empty data directory."""
+    change = looks(replacement(old=A, new=0), DEAD).turn()
+    records(removes(change, WITHOUT_IT, 0), 0, joined=False)
+    change.do(StopMember, STOPPED).do(ArchiveMember, ARCHIVED)
+    looks(change, WITHOUT_IT)
+    assert change.next(PreflightMember).ask.peer_urls == (url(0),)
+
+
+def test_removal_that_was_asked_for_alone_stops_nothing() -> None:
+    """Whoever asks for it has other plans with the node."""
+    left = nodes(1, 2, leader=B, term=8)
+    removal = begin().do(to.Observe, observed(nodes(0, 1, 2, leader=B, term=8))).turn()
+    removal.do(to.RemoveTarget, report(StepOutcome.REMOVED, left, proposed=True))
+    records(removal, 0, joined=False)
+    removal.next(to.Finish)
+    assert removal.unasked == []
