@@ -52,7 +52,9 @@ COMPLETED: Final = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_COMPLETED
 REJOIN_SECONDS: Final = 5.0
 """How long a removal may take to say whether it has the turn."""
 CONCURRENT_REJOINS: Final = 50
-STATES_WITHOUT_TURN: Final = frozenset({HandoffState.QUEUED, HandoffState.AWAITING_APPROVAL})
+STATES_WITHOUT_TURN: Final = frozenset(
+    {HandoffState.QUEUED, HandoffState.AWAITING_APPROVAL, HandoffState.AWAITING_WINDOW}
+)
 """States in which a removal never has the turn."""
 
 

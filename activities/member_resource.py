@@ -108,7 +108,7 @@ def _status(resource: Resource, record: UpdateStatusInput) -> dict[str, Any]:
 
 
 async def send_events(gateway: KubernetesPort, resource: Resource, record: UpdateStatusInput) -> None:
-    """Events: one for each of the last steps, one for the end, one for what is left to do.
+    """Events: who approved it, one for each of the last steps, one for the end, one for what is left to do.
 
     Told again after a lost answer, they are the same.
     """
@@ -122,6 +122,8 @@ async def send_events(gateway: KubernetesPort, resource: Resource, record: Updat
         )
         for number, step in list(enumerate(record.steps))[-EVENT_STEPS:]
     ]
+    if record.approved_by:
+        news.insert(0, EventSpec(reason="Approved", message=f"approved by {record.approved_by}", once=record.run_id))
     end = "Added" if record.joined and not record.failed else "NotRemoved" if record.failed else "Removed"
     news.append(EventSpec(reason=end, message=record.message, warning=record.failed, once=record.run_id))
     if record.next_steps:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 
 from etcd_handoff.activity_io import WorkerInfo
 
 if TYPE_CHECKING:
-    from etcd_handoff.config import Config
+    from etcd_handoff.config import ClusterProfile, Config
 
 
 class WorkerActivities:
@@ -39,8 +39,21 @@ class WorkerActivities:
             kubernetes=profile is not None and profile.kubernetes is not None,
             nodes={member: node for member, node in profile.nodes.items() if member != node} if profile else {},
             sets_leave=profile is not None and profile.sets_leave,
-            require_approval=profile is not None and profile.require_approval,
-            snapshot=profile is not None and profile.snapshot,
-            hash_check=profile is not None and profile.hash_check,
-            min_voters=profile.min_voters if profile else 1,
+            **_policies(profile),
         )
+
+
+def _policies(profile: ClusterProfile | None) -> dict[str, Any]:
+    """What the profile wants of every change."""
+    if profile is None:
+        return {}
+    return {
+        "require_approval": profile.require_approval,
+        "snapshot": profile.snapshot,
+        "hash_check": profile.hash_check,
+        "min_voters": profile.min_voters,
+        "change_windows": profile.windows,
+        "time_zone": profile.time_zone,
+        "four_eyes": profile.four_eyes,
+        "approval_lapses_after_seconds": profile.approval_lapses_after_seconds,
+    }

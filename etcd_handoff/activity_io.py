@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
+from etcd_handoff.change_windows import ChangeWindow
 from etcd_handoff.cluster_view import ClusterView, HeardMember
 from etcd_handoff.contract import (
     Remover,
@@ -11,6 +12,9 @@ from etcd_handoff.contract import (
 )
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.wire import MemberId, Message
+
+APPROVAL_LAPSES_AFTER_SECONDS: Final = 86400.0
+"""How long an approval counts where the profile says nothing else: a day."""
 
 
 class CheckLeaderInput(Message):
@@ -153,6 +157,10 @@ class WorkerInfo(Message):
         snapshot: The profile has every change store a snapshot first.
         hash_check: The profile has every change compare all members' data first.
         min_voters: Nothing is done that would leave fewer voters.
+        change_windows: When the profile lets changes begin; empty for any time.
+        time_zone: The time zone of these windows, by its name.
+        four_eyes: The profile has somebody else than its starter approve every change.
+        approval_lapses_after_seconds: How long an approval counts.
     """
 
     search_attributes: bool
@@ -165,6 +173,10 @@ class WorkerInfo(Message):
     snapshot: bool = False
     hash_check: bool = False
     min_voters: int = 1
+    change_windows: tuple[ChangeWindow, ...] = ()
+    time_zone: str = "UTC"
+    four_eyes: bool = False
+    approval_lapses_after_seconds: float = APPROVAL_LAPSES_AFTER_SECONDS
 
 
 class StepResult(Message):
@@ -313,6 +325,7 @@ class UpdateStatusInput(Message):
             the configuration of another worker says.
         leave: `spec.leave` is to be true too; only for a member that is out.
         next_steps: What is left to do by hand, for an Event.
+        approved_by: Who approved it, for an Event; empty for nobody.
     """
 
     cluster: str
@@ -330,6 +343,7 @@ class UpdateStatusInput(Message):
     kubernetes: bool = False
     leave: bool = False
     next_steps: tuple[str, ...] = ()
+    approved_by: str = ""
 
 
 class UpdateStatusResult(Message):

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from etcd_handoff.config_fields import ClusterId, Location, NodeName, Section, Text, one_node_each
 from etcd_handoff.config_member import MemberProfile
+from etcd_handoff.config_policies import Policies, WindowProfile
 from etcd_handoff.config_servers import EtcdProfile, KubernetesProfile
 from etcd_handoff.contract import TASK_QUEUE, Remover
 from etcd_handoff.errors import ConfigError, UnknownClusterError
@@ -40,13 +41,11 @@ __all__ = [
 
 CONFIG_VARIABLE: Final = "ETCD_HANDOFF_CONFIG"
 DEFAULT_CONFIG_FILE: Final = "etcd-handoff.toml"
-MOST_VOTERS: Final = 15
-"""Far more than etcd's people advise: seven."""
 S = TypeVar("S", bound=Section)
 
 
-class ClusterProfile(Section):
-    """`[clusters.<name>]`: one etcd cluster and, where it has one, its Kubernetes.
+class ClusterProfile(Policies):
+    """`[clusters.<name>]`: one etcd cluster, where it has one, its Kubernetes, and what every change of it needs.
 
     Attributes:
         etcd: How to reach the members.
@@ -57,10 +56,6 @@ class ClusterProfile(Section):
             then etcd is called.
         cluster_id: ID of the cluster that is meant, in hex as `etcdctl endpoint status` prints it: nothing is believed
             of another one. Left out, it is the cluster that is seen first.
-        require_approval: Every change waits for an approval, however it is started.
-        snapshot: Every change stores a snapshot first.
-        hash_check: Every change compares the data of all members first.
-        min_voters: Nothing is done that would leave fewer voters.
         nodes: Name of the node on which a member runs, by the member's name; a member that is not here runs on the
             node that is called like it.
         preset: The distribution that set up this machine, a controller: what is left out here is as it has it.
@@ -72,10 +67,6 @@ class ClusterProfile(Section):
     member: MemberProfile | None = None
     remover: Remover = "etcd"
     cluster_id: ClusterId | None = None
-    require_approval: bool = False
-    snapshot: bool = False
-    hash_check: bool = False
-    min_voters: Annotated[int, Field(ge=1, le=MOST_VOTERS)] = 1
     nodes: Annotated[dict[MemberName, NodeName], AfterValidator(one_node_each)] = {}  # noqa: RUF012  # pydantic copies it
     preset: PresetName | None = None
     data_dir: Location | None = None
@@ -213,14 +204,19 @@ TABLES: Final[dict[str, type[Section]]] = {
     "etcd": EtcdProfile,
     "kubernetes": KubernetesProfile,
     "member": MemberProfile,
+    "change_windows": WindowProfile,
 }
 
 
 def words_for(item: ErrorDetails) -> str:
     """What is wrong with a value, and what to do."""
     if item["type"] == "extra_forbidden":
-        return f"is no known key; known here: {', '.join(sorted(_section(item['loc']).model_fields))}"
+        return f"is no known key; known here: {', '.join(sorted(_keys(_section(item['loc']))))}"
     return REMEDIES.get(item["type"]) or in_words(item)
+
+
+def _keys(section: type[Section]) -> set[str]:
+    return {field.alias or name for name, field in section.model_fields.items()}
 
 
 def _section(where: tuple[int | str, ...]) -> type[Section]:

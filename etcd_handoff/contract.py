@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from etcd_handoff.change_windows import Moment, seconds_of
 from etcd_handoff.wire import ClusterName, MemberName, Message, NewMemberName, PeerUrl, Request
 
 TASK_QUEUE: Final = "etcd-handoff"
@@ -31,6 +32,8 @@ class OperationRequest(Request):
         cluster: Name of a cluster profile in the workers' configuration.
         reason: Free text for the people who read the history.
         require_approval: Wait for the update `approve` before anything is changed.
+        not_before: When it may make its first change at the earliest; empty for any time.
+        not_after: When it may make its first change at the latest, after which it fails; empty for any time.
         blocked_timeout_seconds: How long, in all, the operation waits for what may pass by itself.
         dry_run: Look, plan, and end with outcome `planned`; nothing is changed.
         workflow_type: The workflow that carries it out.
@@ -47,8 +50,17 @@ class OperationRequest(Request):
     cluster: ClusterName
     reason: str = Field(default="", max_length=1000)
     require_approval: bool = False
+    not_before: Moment = ""
+    not_after: Moment = ""
     blocked_timeout_seconds: float = Field(default=3600, ge=0, le=SECONDS_IN_30_DAYS, allow_inf_nan=False)
     dry_run: bool = False
+
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> Self:
+        if self.not_before and self.not_after and seconds_of(self.not_after) <= seconds_of(self.not_before):
+            msg = "not_after is no later than not_before; correct one of them"
+            raise ValueError(msg)
+        return self
 
     @property
     def subject(self) -> str:
@@ -275,6 +287,7 @@ class OperationResult(Message):
         next_steps: What is left to do by hand on the member's node; empty where that is not known.
         steps: The activities in order: the first 20 and the last 50.
         steps_left_out: How many activities between those are left out.
+        approved_by: Who approved it, by the name given and the identity that Temporal has recorded; empty for nobody.
         plan: What it would do, in words; for a dry run alone.
         blocked_by: Dry run only: what it would have to wait for; empty when nothing.
     """
@@ -294,6 +307,7 @@ class OperationResult(Message):
     next_steps: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
     steps_left_out: int = 0
+    approved_by: str = ""
     plan: tuple[str, ...] = ()
     blocked_by: str = ""
 
@@ -332,6 +346,7 @@ class HandoffState(StrEnum):
     QUEUED = "Queued"
     CHECKING = "Checking"
     AWAITING_APPROVAL = "AwaitingApproval"
+    AWAITING_WINDOW = "AwaitingWindow"
     PAUSED = "Paused"
     BLOCKED = "Blocked"
     TRANSFERRING = "Transferring"
@@ -365,6 +380,7 @@ class FailureType(StrEnum):
     REMOVAL_REFUSED = "RemovalRefused"
     CHANGE_REFUSED = "ChangeRefused"
     BLOCKED_TOO_LONG = "BlockedTooLong"
+    TOO_LATE = "TooLate"
     INVALID_INPUT = "InvalidInput"
     UNKNOWN_CLUSTER = "UnknownCluster"
     UNKNOWN_MEMBER = "UnknownMember"

@@ -18,6 +18,7 @@ EXIT_BY_FAILURE: Final[dict[str, int]] = {
     "RemovalRefused": EXIT_REFUSED,
     "ChangeRefused": EXIT_REFUSED,
     "BlockedTooLong": EXIT_REFUSED,
+    "TooLate": EXIT_REFUSED,
     "InvalidInput": EXIT_USAGE,
     "UnknownCluster": EXIT_USAGE,
     "UnknownMember": EXIT_USAGE,

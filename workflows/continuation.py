@@ -9,6 +9,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation import step_log
     from etcd_handoff.operation.state import OperationState
+    from etcd_handoff.temporal import senders
 
 if TYPE_CHECKING:
     from etcd_handoff.contract import OperationRequest
@@ -35,6 +36,7 @@ def beginning(request: OperationRequest, **known: Any) -> OperationState:
         namespace=info.namespace,
         began=info.start_time.isoformat(timespec="seconds"),
         blocked_seconds_left=request.blocked_timeout_seconds,
+        started_by="" if info.parent else senders.of_start(),  # nobody knows who has set a flag on an EtcdMember
         **known,
     )
 

@@ -14,8 +14,8 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from etcd_handoff.contract import Approval, FailureType, HandoffState, Progress, Recheck, StepOutcome
-    from etcd_handoff.operation import current_details, ending, queueing
+    from etcd_handoff.contract import Approval, HandoffState, Progress, Recheck, StepOutcome
+    from etcd_handoff.operation import approvals, current_details, ending, queueing
     from etcd_handoff.operation.commands import (
         Activity,
         AskQueue,
@@ -36,6 +36,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation.loop import apply, decide
     from etcd_handoff.operation.queue_state import QueueEntry, QueuePosition, RecallEntriesInput, TakeTurnResult
     from etcd_handoff.operation.state import OperationState
+    from etcd_handoff.temporal import senders
     from etcd_handoff.temporal.converter import invalid_input
     from workflows import activity_calls, continuation
     from workflows.listing import Listing
@@ -185,18 +186,16 @@ class Operation(Pausable):
     )
     def approve(self, approval: Approval | None = None) -> str:
         """Let the operation go on."""
-        self._state = self._state.changed(approval=approval or Approval())
+        self._state = approvals.approved(self._state, approval or Approval(), senders.of_update(), workflow.time())
         asked = self._state.asked
         if asked.of_parts:
             return f"approved; {self._state.title} goes on"
         return f"approved; member {asked.subject} is going to be {'added' if asked.adds else 'removed'}"
 
     @approve.validator
-    def _may_approve(self, approval: Approval | None = None) -> None:  # noqa: ARG002  # the state alone decides
-        state = self._state
-        if state.handoff_state is not HandoffState.AWAITING_APPROVAL:
-            text = f"the {state.asked.noun} does not wait for an approval, it is {state.handoff_state}: {state.doing}"
-            raise ApplicationError(text, type=FailureType.INVALID_INPUT)
+    def _may_approve(self, approval: Approval | None = None) -> None:
+        if text := approvals.refusal(self._state, approval or Approval(), senders.of_update()):
+            raise invalid_input(text)
 
     @workflow.update(
         description='Look again at once instead of waiting for the timer. Example: {"reason": "node1 is up"}'
@@ -205,7 +204,7 @@ class Operation(Pausable):
         """Look again at once."""
         self._state = self._state.changed(recheck=True)
         state, noun = self._state.handoff_state, self._state.asked.noun
-        if state in (HandoffState.BLOCKED, HandoffState.QUEUED):
+        if state in (HandoffState.BLOCKED, HandoffState.QUEUED, HandoffState.AWAITING_WINDOW):
             return f"was {state}; looking again"
         return f"the {noun} is {state}, so there is nothing to look at again: {self._state.doing}"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from etcd_handoff.cli.configuration import cluster_name, read_config
+from etcd_handoff.cli.configuration import cluster_name, gate_options, read_config
 from etcd_handoff.cli.errors import CommandError
 from etcd_handoff.cli.operations import Ends, run_operation
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
@@ -87,7 +87,7 @@ def _request(args: argparse.Namespace, cluster: str) -> AdditionRequest:
         "name": args.name,
         "peer_urls": tuple(args.peer_url),
         "reason": args.reason,
-        "require_approval": args.require_approval,
+        **gate_options(args),
         "snapshot": args.snapshot,
         "hash_check": args.hash_check,
         "progress_timeout_seconds": args.progress_timeout,
@@ -121,7 +121,9 @@ def result_lines(result: AdditionResult, *, dry_run: bool) -> list[str]:
         return [f"WARNING: the addition of {who} ended as {result.outcome!r}, which this version does not know."]
     was = "was a voter already" if result.outcome == Outcome.ALREADY_PRESENT else "is a voter now"
     recorded = "says so" if result.status_recorded else f"was not written: {result.status_note}"
-    return [f"{who} {was}, cluster {result.cluster}.", f"Its EtcdMember {recorded}."]
+    lines = [f"{who} {was}, cluster {result.cluster}."]
+    lines += [f"Approved by {result.approved_by}."] if result.approved_by else []
+    return [*lines, f"Its EtcdMember {recorded}."]
 
 
 def result_exit(result: AdditionResult, *, dry_run: bool) -> int:

@@ -79,11 +79,20 @@ def _add_apply(add: Add) -> None:
     _add_options(apply, "change")
 
 
+def add_gates(command: argparse.ArgumentParser) -> None:
+    """Add what has to come before a change."""
+    text = "change nothing before somebody has approved with `etcd-handoff approve`"
+    command.add_argument("--require-approval", action="store_true", help=text)
+    text = "begin no change before this moment, such as 2026-11-28T01:00:00+01:00"
+    command.add_argument("--not-before", default="", metavar="MOMENT", help=text)
+    text = "fail if nothing has been changed by this moment"
+    command.add_argument("--not-after", default="", metavar="MOMENT", help=text)
+
+
 def _add_options(command: argparse.ArgumentParser, noun: str) -> None:
     """The options that a removal has too."""
     command.add_argument("--reason", default="", metavar="TEXT", help="why; shown in the Web UI and in the history")
-    text = "change nothing before somebody has approved with `etcd-handoff approve`; asked once"
-    command.add_argument("--require-approval", action="store_true", help=text)
+    add_gates(command)
     text = "first store a snapshot on the worker's node"
     command.add_argument("--snapshot", action="store_true", help=text)
     command.add_argument("--hash-check", action="store_true", help="first compare the data of all voters")

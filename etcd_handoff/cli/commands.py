@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.cli.change_commands import add_change_commands
+from etcd_handoff.cli.change_commands import add_change_commands, add_gates
 from etcd_handoff.cli.demo import demo_command
 from etcd_handoff.cli.doctor import doctor_command
 from etcd_handoff.cli.operator_commands import add_operator_commands
@@ -174,8 +174,7 @@ def _add_remove(commands: Commands[argparse.ArgumentParser]) -> None:
 def _add_checks(command: argparse.ArgumentParser) -> None:
     """Add what may come before a change."""
     command.add_argument("--reason", default="", metavar="TEXT", help="why; shown in the Web UI and in the history")
-    text = "change nothing before somebody has approved with `etcd-handoff approve`"
-    command.add_argument("--require-approval", action="store_true", help=text)
+    add_gates(command)
     text = "first store a snapshot on the worker's node"
     command.add_argument("--snapshot", action="store_true", help=text)
     command.add_argument("--hash-check", action="store_true", help="first compare the data of all voters")

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.cli.errors import CommandError
 from etcd_handoff.exit_status import EXIT_USAGE
@@ -81,6 +81,11 @@ def removal_request(args: argparse.Namespace, cluster: str, **options: object) -
         return RemovalRequest.model_validate({"cluster": cluster, "member": args.member, **options})
     except ValidationError as error:
         raise CommandError(EXIT_USAGE, "\n".join(describe(error))) from None
+
+
+def gate_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what has to come before a change, as fields of a request."""
+    return {"require_approval": args.require_approval, "not_before": args.not_before, "not_after": args.not_after}
 
 
 def common_options(args: argparse.Namespace) -> list[str]:

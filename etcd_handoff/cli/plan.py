@@ -89,4 +89,17 @@ async def _read_facts(profile: ClusterProfile) -> PlanFacts:
         claims=None if isinstance(read, Exception) else claims_of(read),
         claims_error=error,
         denied="" if isinstance(denied, Exception) else denied,
+        opens=_opening(profile),
     )
+
+
+def _opening(profile: ClusterProfile) -> str:
+    """Return when the next change window opens; empty if one is open, or if changes may begin at any time."""
+    import time
+    from zoneinfo import ZoneInfo
+
+    from etcd_handoff.change_windows import next_opening, shown
+
+    now, zone = time.time(), ZoneInfo(profile.time_zone)
+    opens = next_opening(profile.windows, zone, now)
+    return f"{shown(opens, zone)} ({zone.key})" if opens > now else ""

@@ -46,6 +46,7 @@ class PlanFacts:
         claims_error: Why they could not be read.
         denied: Why etcd would refuse us a change of the membership; empty if it would not, or if that is unknown.
         dry_run: The command that plans through the workers of all nodes, if the profile names this node's member alone.
+        opens: When the profile lets it begin, in words; empty if it may begin now.
     """
 
     view: ClusterView
@@ -56,6 +57,7 @@ class PlanFacts:
     claims_error: str = ""
     denied: str = ""
     dry_run: str = ""
+    opens: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,8 @@ def _steps(facts: PlanFacts, target: MemberView, decision: Decision | Denied | U
         *before, removal, record = steps
         record = _nothing_to_record(facts, target) or record
         steps = [*before, f"{removal}; {_afterwards(facts.view, target)}", record]
+        if facts.opens:
+            steps.insert(0, f"wait until {facts.opens}: no change window is open")
     return steps
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etcd_handoff.cli.configuration import cluster_name, read_config, removal_request
+from etcd_handoff.cli.configuration import cluster_name, gate_options, read_config, removal_request
 from etcd_handoff.cli.operations import Ends, run_operation
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def remove_command(args: argparse.Namespace) -> int:
         args,
         cluster_name(args, config),
         reason=args.reason,
-        require_approval=args.require_approval,
+        **gate_options(args),
         snapshot=args.snapshot,
         hash_check=args.hash_check,
         blocked_timeout_seconds=args.blocked_timeout,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff.cli.configuration import cluster_name, read_config
+from etcd_handoff.cli.configuration import cluster_name, gate_options, read_config
 from etcd_handoff.cli.errors import CommandError
 from etcd_handoff.cli.operations import Ends, run_operation
 from etcd_handoff.exit_status import EXIT_USAGE
@@ -31,7 +31,7 @@ def common_options(args: argparse.Namespace, cluster: str) -> dict[str, Any]:
     return {
         "cluster": cluster,
         "reason": args.reason,
-        "require_approval": args.require_approval,
+        **gate_options(args),
         "snapshot": args.snapshot,
         "hash_check": args.hash_check,
         "blocked_timeout_seconds": args.blocked_timeout,

@@ -69,7 +69,12 @@ def write_config(
         nodes: The table of that name: nodes by member, as far as their names differ.
     """
     cluster = options.cluster
-    tables = {"": {"remover": options.remover}, ".nodes": nodes, ".etcd": etcd, ".kubernetes": kubernetes or {}}
+    tables = {
+        "": {"remover": options.remover, **dict(options.policies)},
+        ".nodes": nodes,
+        ".etcd": etcd,
+        ".kubernetes": kubernetes or {},
+    }
     lines: list[str] = []
     for name, table in tables.items():
         if table:

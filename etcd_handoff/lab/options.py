@@ -28,6 +28,7 @@ class LabOptions:
         temporal_flags: Flags of the Temporal server beyond ours, such as `--dynamic-config-value KEY=VALUE`.
         network: Whether a network lies between the nodes that `Lab.network` can cut and slow; needs Toxiproxy.
         remover: Who takes members out, as in the cluster profile.
+        policies: What else the cluster profile has, such as `("four_eyes", True)`.
         tls: Whether every link has TLS with verified certificates on both sides; needs trustme, and no `network`.
         etcd_user: With `tls`: etcd's authentication is on, and the product comes as this user: `root` or `reader` with
             a password, `certificate` by its certificate alone, which may do all, or `stranger`, whose certificate names
@@ -58,6 +59,7 @@ class LabOptions:
     temporal_flags: tuple[str, ...] = ()
     network: bool = False
     remover: str = "etcd"
+    policies: tuple[tuple[str, bool | float | str], ...] = ()
     tls: bool = False
     etcd_user: str = ""
     rbac: bool = False

@@ -92,7 +92,7 @@ def goal(state: OperationState) -> MemberPresent:
 def blocked(state: OperationState, decision: Blocked) -> Decided | OperationState:
     """It waits; when that is for the member's start, it starts it where it can, and says how to where it cannot."""
     settings = join.configuration(state) if decision.reason is Reason.LEARNER_NOT_STARTED else {}
-    if settings and not gates.awaits_approval(state) and (start := member_process.starting(state, settings)):
+    if settings and gates.may_change(state) and (start := member_process.starting(state, settings)):
         return start
     return member_process.told(learner.waits(state, decision))
 

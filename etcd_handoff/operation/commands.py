@@ -199,6 +199,7 @@ class Until(StrEnum):
     TIME = "time"
     APPROVAL = "approval"
     TURN = "turn"
+    WINDOW = "window"
     RECHECK = "recheck"
     RESUME = "resume"
 

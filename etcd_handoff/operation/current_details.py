@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.contract import Progress
-from etcd_handoff.operation import join
+from etcd_handoff.operation import join, people
 from etcd_handoff.operation.remedies import command, remedies
 from etcd_handoff.planning import warnings
 
@@ -45,6 +45,8 @@ def details(state: OperationState) -> str:
         lines += ["", "**What you can do**", "", *(_remedy(state, remedy) for remedy in can_do)]
     if request.reason:
         lines += ["", f"**Reason given:** {request.reason}"]
+    if approver := people.approver(state.approval, state.approved):
+        lines += ["", f"**Approved by:** {approver}"]
     if state.point_of_no_return:
         lines += ["", f"The {state.request.noun} has been proposed: from here it only rolls forward."]
     if settings := join.configuration(state):

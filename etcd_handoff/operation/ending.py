@@ -28,6 +28,7 @@ from etcd_handoff.operation import (
     process_end,
     proposal,
     recording,
+    schedule,
     strategy,
     texts,
     withdrawal,
@@ -35,7 +36,7 @@ from etcd_handoff.operation import (
 from etcd_handoff.operation.commands import Cancel, DescribeWorker, Fail, Failure, Finish, Until, Wait
 from etcd_handoff.operation.phases import Ending, EndPhase, LeaveStep
 from etcd_handoff.operation.state import Decided
-from etcd_handoff.planning import Blocked
+from etcd_handoff.planning import Blocked, Done
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
@@ -70,9 +71,11 @@ def cancelled(state: OperationState) -> OperationState:
     return state.changed(ending=Ending(), released=False, leave_step=LeaveStep.NONE)
 
 
-def planned(state: OperationState, decision: Decision) -> Decided:
-    """What a dry run answers: the steps in words, or what it would have to wait for."""
+def planned(state: OperationState, decision: Decision, now: float) -> Decided:
+    """What a dry run answers: when it would go on and the steps, in words, or what it would have to wait for."""
     lines = strategy.of(state).plan_lines(state, decision)
+    if lines and (opens := schedule.opens_at(state, now)) > now and not isinstance(decision, Done):
+        lines = (f"wait until {schedule.told(state, opens)}: {schedule.why_closed(state, now)}", *lines)
     blocked = texts.in_words(decision) if isinstance(decision, Blocked) else ""
     state = state.showing(HandoffState.DONE, f"dry run: {blocked or '; '.join(lines)}")
     unwritten = UpdateStatusResult(step=state.steps[-1], recorded=False, note="dry run: nothing was written")

@@ -1,4 +1,4 @@
-"""What was asked to happen before anything is changed: an approval, a hash check, a snapshot."""
+"""What has to come before anything is changed: an approval, a change window, a hash check, a snapshot."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import CheckedRequest, FailureType, HandoffState, StepOutcome
-from etcd_handoff.operation import failures, node_hashes, texts
+from etcd_handoff.operation import failures, node_hashes, queueing, schedule, texts
 from etcd_handoff.operation.commands import Failure, TakeSnapshot, Until, Wait
 from etcd_handoff.operation.observation import act_input
 from etcd_handoff.operation.phases import Hashing, LookDue
@@ -23,7 +23,7 @@ GATES_LAST_SECONDS: Final = 3600.0
 
 
 def lapsed(state: OperationState, now: float) -> OperationState:
-    """What was made sure of an hour ago is made sure of again, unless a change has begun; an approval stays."""
+    """What was made sure of an hour ago is made sure of again, unless a change has begun."""
     if state.joining.sent or state.gates_passed_at is None or now - state.gates_passed_at <= GATES_LAST_SECONDS:
         return state
     return state.changed(gates_passed_at=None, snapshot="")
@@ -32,18 +32,41 @@ def lapsed(state: OperationState, now: float) -> OperationState:
 def awaits_approval(state: OperationState) -> bool:
     """Whether somebody has to approve first; others may have their turn meanwhile."""
     traits = state.traits
-    wanted = state.request.require_approval or (traits is not None and traits.require_approval)
-    return wanted and state.approval is None and state.gates_passed_at is None
+    wanted = state.asked.require_approval or (traits is not None and (traits.require_approval or traits.four_eyes))
+    return wanted and state.approval is None
 
 
-def await_approval(state: OperationState) -> Decided:
-    """Wait until somebody has approved."""
-    state = state.showing(HandoffState.AWAITING_APPROVAL, "everything is ready", "the update `approve`")
-    return Decided(state, Wait(until=Until.APPROVAL))
+def may_change(state: OperationState) -> bool:
+    """Whether neither an approval nor a window is waited for."""
+    return not awaits_approval(state) and not _is_closed(state, state.since)
+
+
+def awaits_window(state: OperationState, now: float) -> Decided | None:
+    """Wait until it may make a change, with the turn given to others; None when it may, or has to."""
+    if not _is_closed(state, now):
+        return None
+    opens = schedule.opens_at(state, now)
+    until = schedule.told(state, opens)
+    doing = f"{schedule.why_closed(state, now)}: it goes on at {until}"
+    state = state.showing(HandoffState.AWAITING_WINDOW, doing, f"it is {until}").changed(queueing=False)
+    # The queue tells the EtcdMember what it waits for.
+    if state.holds_turn or state.wants_turn or not (state.queue_knows or state.released):
+        return queueing.ask(state, waits=False)
+    seconds = min(opens - now, schedule.LONGEST_WAIT_SECONDS)
+    return Decided(state, Wait(until=Until.WINDOW, seconds=seconds, summary=f"until {until}"))
+
+
+def window_opened(state: OperationState) -> OperationState:
+    """The window has opened, or somebody has asked for a look; the cluster may have changed meanwhile."""
+    return state.changed(recheck=False, look_due=LookDue.PATIENT)
+
+
+def _is_closed(state: OperationState, now: float) -> bool:
+    return schedule.may_wait(state) and schedule.opens_at(state, now) > now
 
 
 def approved(state: OperationState) -> OperationState:
-    """Somebody has approved; the cluster may have changed while nobody did."""
+    """Somebody has approved, or the time for that is over; the cluster may have changed while nobody did."""
     return state.changed(look_due=LookDue.PATIENT)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from etcd_handoff.activity_io import Target, WorkerInfo
 from etcd_handoff.contract import Approval, Pause, Step
 from etcd_handoff.doubts import Binding
-from etcd_handoff.operation.phases import Joining
+from etcd_handoff.operation.phases import Approved, Joining
 from etcd_handoff.operation.whole import Whole
 from etcd_handoff.wire import Message
 
@@ -27,7 +27,10 @@ class HandedOn(Message):
         avoid: Transferees that were tried since the last pause and did not take over.
         steps_since_pause: How many changes were tried since the last pause.
         was_leader: The member led at any look.
+        started_by: Who Temporal has recorded as its starter; empty where nobody is known.
         approval: Who let it go on.
+        approved: What that approval is about, and how long it counts.
+        approval_lapsed: Why the last approval counts no more; empty when it does, or when there was none.
         paused: Who has paused it; None when nobody has.
         gates_passed_at: When what was asked for beforehand was done; None when it is not.
         snapshot: Where the snapshot lies.
@@ -58,7 +61,10 @@ class HandedOn(Message):
     avoid: tuple[str, ...] = ()
     steps_since_pause: int = 0
     was_leader: bool = False
+    started_by: str = ""
     approval: Approval | None = None
+    approved: Approved | None = None
+    approval_lapsed: str = ""
     paused: Pause | None = None
     gates_passed_at: float | None = None
     snapshot: str = ""

@@ -10,7 +10,9 @@ concern has its own module:
     observation   looking, and what is learned from a look
     node_looks    looks through the workers of other nodes
     node_hashes   hashes of members that those workers alone reach
-    gates         approval, hash check, snapshot
+    gates         approval, change window, hash check, snapshot
+    approvals     who may approve, and how long that counts
+    schedule      when it may make its first change
     queueing      the turn to change the cluster
     removal       the steps of a removal: transfer, election, removal
     addition      the steps of an addition: learner, promotion
@@ -36,6 +38,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.operation import (
+    approvals,
     departed,
     ending,
     failed_steps,
@@ -51,6 +54,7 @@ from etcd_handoff.operation import (
     process_end,
     queueing,
     recording,
+    schedule,
     strategy,
     texts,
     waiting,
@@ -108,6 +112,8 @@ def decide(state: OperationState, now: float) -> Decided:
 
 def _decide(state: OperationState, now: float) -> Decided | OperationState:
     """A command, or the state after something that needs none."""
+    if state.half_look is None and (failure := schedule.too_late(state, now)) and not membership.is_complete(state):
+        return state.failing(failure)
     if state.held and state.half_look is None:
         return pausing.decide(state)
     return _under_way(state, now) or _afresh(state, now)
@@ -161,7 +167,7 @@ def _follow(state: OperationState, decision: Decision, now: float) -> Decided | 
     if isinstance(decision, Refused):
         return state.failing(failures.refusal(decision, strategy.of(state).REFUSAL))
     if state.request.dry_run:
-        return ending.planned(state, decision)
+        return ending.planned(state, decision, now)
     if isinstance(decision, Blocked):
         return strategy.of(state).blocked(state, decision)
     if isinstance(decision, Done):
@@ -171,12 +177,14 @@ def _follow(state: OperationState, decision: Decision, now: float) -> Decided | 
 
 def _advance(state: OperationState, step: object, now: float) -> Decided | OperationState:
     """What has to come before the step, or the step."""
-    state = gates.lapsed(state, now)
+    state = approvals.lapsed(gates.lapsed(state, now), step, now)
     if gates.awaits_approval(state):
-        return gates.await_approval(state)
+        return approvals.wait(state, step, now)
+    if (waits := gates.awaits_window(state, now)) is not None:
+        return waits
     if not state.holds_turn and (gates.has_checks(state) or not state.request.of_parts):
         return queueing.acquire(state)  # a part takes its turn itself, once it has something to change
-    return gates.passes(state) or strategy.of(state).decide(state, step, now)
+    return gates.passes(state) or approvals.used(strategy.of(state).decide(state, step, now))
 
 
 def apply(state: OperationState, command: Effect, result: Any, now: float) -> OperationState:
@@ -242,6 +250,8 @@ def _waited(state: OperationState, until: Until, now: float) -> OperationState:
             return gates.approved(state)
         case Until.TURN:
             return queueing.waited(state)
+        case Until.WINDOW:
+            return gates.window_opened(state)
         case Until.RECHECK:
             return waiting.paused(state, now)
         case Until.RESUME:

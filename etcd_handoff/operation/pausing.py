@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.contract import HandoffState
-from etcd_handoff.operation import queueing
+from etcd_handoff.operation import queueing, schedule
 from etcd_handoff.operation.commands import Until, Wait
 from etcd_handoff.operation.phases import LeaveStep, LookDue
 from etcd_handoff.operation.state import Decided
@@ -22,7 +22,7 @@ def decide(state: OperationState) -> Decided:
     told = state.queue_knows or state.released
     if state.subject is not None and (state.holds_turn or state.wants_turn or not told):
         return queueing.ask(state, waits=False)
-    return Decided(state, Wait(until=Until.RESUME, summary="paused"))
+    return Decided(state, Wait(until=Until.RESUME, seconds=schedule.seconds_left(state), summary="paused"))
 
 
 def resumed(state: OperationState) -> OperationState:
@@ -30,7 +30,9 @@ def resumed(state: OperationState) -> OperationState:
     if state.paused is not None:
         return state
     state = state.with_joining(in_sync=False, works_since=None)  # nobody has looked since
-    return state.changed(blocked=None, pauses=0, leave_step=LeaveStep.NONE, look_due=LookDue.PATIENT)
+    return state.changed(
+        blocked=None, pauses=0, steps_since_pause=0, leave_step=LeaveStep.NONE, look_due=LookDue.PATIENT
+    )
 
 
 def refusal(state: OperationState) -> str:

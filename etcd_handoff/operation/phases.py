@@ -34,6 +34,52 @@ class HalfLook(Message):
     nodes: tuple[str, ...]
 
 
+class ApprovedChange(Message):
+    """What somebody approves, as their page shows it.
+
+    Attributes:
+        target: The member that it is about, and its ID.
+        members: All members.
+        leader: Who leads.
+        plan: Which changes follow.
+    """
+
+    target: str = ""
+    members: tuple[str, ...] = ()
+    leader: str = ""
+    plan: tuple[str, ...] = ()
+
+    def differs(self, now: ApprovedChange) -> str:
+        """What is not as it was, in words; empty when all is."""
+        was_and_is = (
+            ("target", self.target, now.target),
+            ("members", ", ".join(self.members), ", ".join(now.members)),
+            ("leader", self.leader, now.leader),
+            ("plan", ", ".join(self.plan), ", ".join(now.plan)),
+        )
+        return "; ".join(
+            f"{what}: {was or 'unknown'} when it was given, {its or 'unknown'} now"
+            for what, was, its in was_and_is
+            if was != its
+        )
+
+
+class Approved(Message):
+    """An approval that was given.
+
+    Attributes:
+        identity: Who Temporal has recorded as its sender.
+        counts_from: From when on its time counts.
+        change: What it is about.
+        used: Something was changed under it.
+    """
+
+    identity: str = ""
+    counts_from: float = 0.0
+    change: ApprovedChange = ApprovedChange()
+    used: bool = False
+
+
 class NodeProcess(Message):
     """What is known of the etcd process on the node of a member that joins.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.contract import HandoffState
-from etcd_handoff.operation import texts
+from etcd_handoff.operation import schedule, texts
 from etcd_handoff.operation.change_queue import latest_position, rejoin_pause
 from etcd_handoff.operation.commands import AskQueue, Until, Wait
 from etcd_handoff.operation.phases import LookDue
@@ -29,6 +29,8 @@ def acquire(state: OperationState) -> Decided | OperationState:
     doing = f"waiting for its turn behind {behind}"
     state = state.showing(HandoffState.QUEUED, doing, "they have ended or are blocked").changed(turn_news=False)
     seconds = rejoin_pause(state.rejoins).total_seconds()
+    if (left := schedule.seconds_left(state)) is not None:
+        seconds = min(seconds, left)
     return Decided(state, Wait(until=Until.TURN, seconds=seconds, summary="is it still in the queue?"))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from etcd_handoff.activity_io import UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.contract import HandoffState, Step, StepOutcome, record_id
 from etcd_handoff.etcdmember import MESSAGE_JOINED, MESSAGE_REMOVED
-from etcd_handoff.operation import queueing, texts
+from etcd_handoff.operation import people, queueing, texts
 from etcd_handoff.operation.commands import HandRecordOver, Until, Wait, WriteStatus
 from etcd_handoff.operation.phases import EndPhase
 from etcd_handoff.operation.state import Decided
@@ -113,6 +113,7 @@ def record_of(state: OperationState, *, joined: bool | None, message: str, faile
         kubernetes=traits is not None and traits.kubernetes,
         leave=out and traits is not None and traits.sets_leave,
         next_steps=next_steps(state) if out else (),
+        approved_by=people.approver(state.approval, state.approved),
     )
 
 
@@ -190,4 +191,5 @@ def result_fields(state: OperationState, recorded: UpdateStatusResult) -> dict[s
         "next_steps": next_steps(state) if state.absent and not state.request.dry_run else (),
         "steps": state.steps,
         "steps_left_out": state.steps_left_out,
+        "approved_by": people.approver(state.approval, state.approved),
     }

@@ -28,6 +28,7 @@ RESUME: Final = Remedy("let it go on", "resume", 'the update `resume` with `{"by
 CANCEL: Final = Remedy("cancel", "cancel")
 REMEDIES: Final[dict[str, tuple[Remedy, ...]]] = {
     HandoffState.AWAITING_APPROVAL: (APPROVE, CANCEL),
+    HandoffState.AWAITING_WINDOW: (RECHECK, CANCEL),
     HandoffState.BLOCKED: (RECHECK, CANCEL),
     HandoffState.QUEUED: (CANCEL,),
     HandoffState.PAUSED: (RESUME, CANCEL),

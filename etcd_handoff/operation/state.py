@@ -17,7 +17,7 @@ from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation import step_log
 from etcd_handoff.operation.commands import AwaitNewLeader, Command, Failure, Until
 from etcd_handoff.operation.handed_on import HandedOn
-from etcd_handoff.operation.phases import Ending, EndPhase, HalfLook, Hashing, LeaveStep, LookDue
+from etcd_handoff.operation.phases import ApprovedChange, Ending, EndPhase, HalfLook, Hashing, LeaveStep, LookDue
 from etcd_handoff.planning import Blocked
 
 T = TypeVar("T")
@@ -53,6 +53,7 @@ class OperationState(HandedOn):
         queue_knows: The queue has been told what it waits for.
         queue_silent: Why the queue does not answer; empty when it does.
         recheck: Somebody has asked for another look.
+        to_approve: What an approval would be about; None when it waits for none.
         hash_checked: All members hold the same data.
         hashing: A hash check through nodes, as far as it has come.
         election: The command that awaits an election after a transfer; None when there is none.
@@ -85,6 +86,7 @@ class OperationState(HandedOn):
     queue_knows: Own[bool] = False
     queue_silent: Own[str] = ""
     recheck: Own[bool] = False
+    to_approve: Own[ApprovedChange | None] = None
     hash_checked: Own[bool] = False
     hashing: Own[Hashing] = Hashing()
     election: Own[AwaitNewLeader | None] = None
@@ -184,7 +186,7 @@ class OperationState(HandedOn):
                 return self.approval is not None or self.held
             case Until.TURN:
                 return self.turn_news or self.recheck or self.held
-            case Until.RECHECK:
+            case Until.RECHECK | Until.WINDOW:
                 return self.recheck or self.held
             case Until.RESUME:
                 return self.paused is None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.worker import Worker
 
 from etcd_handoff import timing
+from etcd_handoff.temporal.senders import HearingRunner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,7 +37,7 @@ def make_worker(
         interceptors=interceptors,
         # The sandbox loads the workflows anew for each run and proxies every call, which costs more than all decisions
         # of a removal together. What it guards against, the replay tests find: they run in it.
-        workflow_runner=UnsandboxedWorkflowRunner(),
+        workflow_runner=HearingRunner(),
         sticky_queue_schedule_to_start_timeout=settings.sticky_timeout,
         graceful_shutdown_timeout=settings.shutdown_grace,
         max_concurrent_activities=MOST_ACTIVITIES,

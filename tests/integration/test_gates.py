@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, CancelledError
 
 from etcd_handoff.lab import Role, http, wait_until
 from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
@@ -56,7 +57,8 @@ async def test_approval_is_awaited_and_taken_only_then(bench: MakeBench) -> None
     async with bench(failpoints="check_leader.before=hold;move_leader.before=hold") as b:
         leader = await b.lab.leader()
         before = await everything(b)
-        removal = await b.start(leader, require_approval=True)
+        soon = datetime.now(UTC) + timedelta(seconds=4)
+        removal = await b.start(leader, require_approval=True, not_before=soon.isoformat())
         await b.reached("check_leader.before")
         early = await turned_down(removal, "approve", {"by": "ann"})
         assert (early.type, "does not wait for an approval" in early.message) == ("InvalidInput", True)
@@ -74,6 +76,9 @@ async def test_approval_is_awaited_and_taken_only_then(bench: MakeBench) -> None
         b.release("move_leader.before")
         result = await removal.result()
         assert (result.outcome, changes(result)) == ("removed", LEADER_STEPS)
+        moved = next(step for step in result.steps if step.name == "move_leader")
+        assert datetime.fromisoformat(moved.started) >= soon
+        assert result.approved_by.startswith("ann (as ")
         await b.judge({leader})
 
 
@@ -109,6 +114,7 @@ async def test_dry_run_plans_in_words_and_changes_nothing(bench: MakeBench) -> N
         assert (planned.status_recorded, planned.status_note) == (False, "dry run: nothing was written")
         follower = await b.remove(one, dry_run=True, require_approval=True, snapshot=True)
         assert follower.plan == (f"remove {one} through {leader}", f"record Joined=False on the EtcdMember of {one}")
+        await waits_for_its_time(b, one)
         assert await everything(b) == before
         await b.lab.kill(Role.ETCD, other)
         blocked = await b.remove(one, dry_run=True)
@@ -116,6 +122,22 @@ async def test_dry_run_plans_in_words_and_changes_nothing(bench: MakeBench) -> N
         assert blocked.blocked_by.startswith(f"QuorumAtRisk: without {one} only 1 of 2 voters")
         assert f"bring {other} back" in blocked.blocked_by
         assert {m.name for m in await b.lab.members(leader)} == {n.name for n in b.lab.nodes}
+
+
+async def waits_for_its_time(b: Bench, member: str) -> None:
+    """It says until when, looks when it is asked to, can be cancelled, and a dry run tells the same."""
+    opens = "Tue 2999-01-01T00:00:00+00:00 (UTC)"
+    planned = await b.remove(member, dry_run=True, not_before="2999-01-01T00:00:00Z")
+    assert planned.plan[0] == f"wait until {opens}: not_before has not come"
+    removal = await b.start(member, not_before="2999-01-01T00:00:00Z")
+    await in_state(removal, "AwaitingWindow")
+    assert (await removal.query("progress"))["waiting_for"] == f"it is {opens}"
+    assert await removal.execute_update("recheck") == "was AwaitingWindow; looking again"
+    await in_state(removal, "AwaitingWindow")
+    await removal.cancel()
+    with pytest.raises(WorkflowFailureError) as failed:
+        await removal.result()
+    assert isinstance(failed.value.cause, CancelledError)
 
 
 async def test_snapshot_and_hash_check_come_before_any_change(bench: MakeBench) -> None:

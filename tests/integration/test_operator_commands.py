@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from etcd_handoff.contract import RemovalResult
 from etcd_handoff.lab import Role, wait_until
 from tests.integration.conftest import SHORT_HISTORIES, ends, in_state, removal_id
 
 if TYPE_CHECKING:
+    import pytest
+
     from tests.integration.conftest import Bench, MakeBench
 
 
@@ -20,9 +23,12 @@ async def told(b: Bench, *arguments: str) -> dict[str, Any]:
     return answer
 
 
-async def test_one_day_of_an_operator(bench: MakeBench) -> None:
-    """A removal is blocked, cancelled, asked for again, approved, and told afterwards; all by our command line."""
-    async with bench(temporal_flags=SHORT_HISTORIES) as b:
+async def test_one_day_of_an_operator(bench: MakeBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A removal is blocked, cancelled, asked for again, approved by somebody else, and told afterwards.
+
+    All by our command line.
+    """
+    async with bench(temporal_flags=SHORT_HISTORIES, policies=(("four_eyes", True),)) as b:
         leader = await b.lab.leader()
         target, down = (node.name for node in b.lab.others(leader))
 
@@ -46,7 +52,9 @@ async def test_one_day_of_an_operator(bench: MakeBench) -> None:
         await b.lab.wait_for_health_interval()
         planned = await b.start(target, dry_run=True)
         await planned.result()
-        waiting = await b.start(target, require_approval=True)
+        monkeypatch.setenv("SUDO_USER", "bob")
+        started = await told(b, "remove", target, "--detach")
+        waiting = b.client.get_workflow_handle(started["workflow_id"], result_type=RemovalResult)
         await in_state(waiting, "AwaitingApproval")
         assert (await told(b, "pause", target, "--reason", "on a call"))["answer"].startswith("paused")
         await in_state(waiting, "Paused")
@@ -56,9 +64,12 @@ async def test_one_day_of_an_operator(bench: MakeBench) -> None:
         await in_state(waiting, "AwaitingApproval")
         member_id = await b.lab.member_id(target)
         assert (await told(b, "describe", member_id))["state"] == "AwaitingApproval"
+        status, text = await ends(b.lab, "approve", target)
+        assert (status, "the profile asks for four eyes: bob has started it" in text) == (3, True), text
+        monkeypatch.setenv("SUDO_USER", "ann")
         approved = await told(b, "approve", target, "--comment", "change 4711")
-        assert (approved["by"], approved["comment"]) != ("", "")
-        await waiting.result()
+        assert (approved["by"], approved["comment"]) == ("ann", "change 4711")
+        assert (await waiting.result()).approved_by.startswith("etcd-handoff:ann@")
         await b.judge({target})
 
         await _afterwards(b, target)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from etcd_handoff.activity_io import StepResult, UpdateStatusResult
-from etcd_handoff.contract import AdditionRequest, FailureType, HandoffState, Outcome, Pause, StepOutcome
+from etcd_handoff.contract import AdditionRequest, Approval, FailureType, HandoffState, Outcome, Pause, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, ending
 from etcd_handoff.operation.addition import CONNECTED_SECONDS, AddTarget, PromoteTarget
@@ -418,7 +418,7 @@ def test_addition_that_is_approved_goes_on() -> None:
     """The gate is the same as that of a removal."""
     addition = begin(require_approval=True).do(to.Observe, observed(THREE))
     assert addition.next(to.Wait).until is Until.APPROVAL
-    addition.state = addition.state.changed(approval={"by": "ann"})
+    addition.state = addition.state.changed(approval=Approval(by="ann"))
     addition.result().do(to.Observe, observed(THREE)).turn().next(AddTarget)
 
 

@@ -36,6 +36,13 @@ def test_plan_of_the_leader_hands_over_first() -> None:
     assert "2 voters remain, 0 of them may fail" in lines[3]
 
 
+def test_plan_says_when_the_next_window_opens() -> None:
+    """Before all steps; nothing is wrong, so the exit status is 0."""
+    status, lines, planned_object = shown(cluster(), "n3", opens="Sat 2026-11-28T01:00:00+01:00 (Europe/Berlin)")
+    assert (status, planned_object["decision"]) == (0, "remove")
+    assert "1. wait until Sat 2026-11-28T01:00:00+01:00 (Europe/Berlin): no change window is open" in lines[1]
+
+
 def test_plan_of_a_follower_goes_through_the_leader() -> None:
     """Nothing is handed over; without Kubernetes nothing is recorded."""
     status, lines, planned_object = shown(cluster(), "n3", has_kubernetes=False)

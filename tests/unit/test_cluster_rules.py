@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from activities.worker_info import WorkerActivities
+from etcd_handoff.activity_io import WorkerInfo
+from etcd_handoff.change_windows import ChangeWindow
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import ConfigError
 from etcd_handoff.operation import commands as to
@@ -78,3 +81,20 @@ def test_rule_that_wants_snapshots_needs_a_folder_for_them(tmp_path: Path) -> No
     with pytest.raises(ConfigError, match=r"snapshot = true is given without etcd\.snapshot_directory"):
         load(tmp_path / "a.toml", rule)
     assert load(tmp_path / "b.toml", f'{rule}\nsnapshot_directory = "/var/lib/x"\n').cluster("prod").snapshot
+
+
+def test_windows_and_approvals_of_the_file_reach_every_operation(tmp_path: Path) -> None:
+    """As the worker that looks first tells them, in minutes since midnight."""
+    rules = (
+        'change_windows = [{days = ["sat", "sun"], from = "01:00", to = "05:00"}, {from = "22:30", to = "24:00"}]\n'
+        'time_zone = "Europe/Berlin"\nfour_eyes = true\napproval_lapses_after_seconds = 600\n'
+    )
+    config = load(tmp_path / "a.toml", f"[clusters.prod]\n{rules}{GOOD}")
+    traits = WorkerActivities(config, search_attributes=True).traits("prod")
+    days = tuple(range(7))
+    assert traits.change_windows == (
+        ChangeWindow(days=(5, 6), begins=60, ends=300),
+        ChangeWindow(days=days, begins=1350, ends=1440),
+    )
+    assert (traits.time_zone, traits.four_eyes, traits.approval_lapses_after_seconds) == ("Europe/Berlin", True, 600)
+    assert WorkerInfo.model_validate_json(traits.model_dump_json()) == traits

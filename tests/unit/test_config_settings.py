@@ -55,7 +55,47 @@ if TYPE_CHECKING:
         (
             "[clusters.prod.kubernets]",
             "clusters.prod.kubernets",
-            "known here: cluster_id, data_dir, etcd, hash_check, kubernetes, member, min_voters, nodes, preset,",
+            "known here: approval_lapses_after_seconds, change_windows, cluster_id, data_dir, etcd, four_eyes,",
+        ),
+        (
+            '[clusters.prod]\ntime_zone = "Europe/Nowhere"',
+            "clusters.prod.time_zone",
+            "'Europe/Nowhere' is no time zone that",
+        ),
+        (
+            '[clusters.prod]\ntime_zone = "../passwd"',
+            "clusters.prod.time_zone",
+            "is no time zone that this machine knows",
+        ),
+        (
+            "[clusters.prod]\napproval_lapses_after_seconds = 0",
+            "clusters.prod.approval_lapses_after_seconds",
+            "greater than 0",
+        ),
+        (
+            '[clusters.prod]\nchange_windows = [{from = "1:00", to = "05:00"}]',
+            "clusters.prod.change_windows.0.from",
+            'is no time of the day; write hours and minutes, from "00:00" to "23:59"',
+        ),
+        (
+            '[clusters.prod]\nchange_windows = [{from = "01:00", to = "24:01"}]',
+            "clusters.prod.change_windows.0.to",
+            'from "00:00" to "24:00"',
+        ),
+        (
+            '[clusters.prod]\nchange_windows = [{from = "01:00", to = "01:00"}]',
+            "clusters.prod.change_windows.0",
+            "from and to are the same",
+        ),
+        (
+            '[clusters.prod]\nchange_windows = [{days = ["saturday"], from = "01:00", to = "05:00"}]',
+            "clusters.prod.change_windows.0.days.0",
+            "'sat'",
+        ),
+        (
+            '[clusters.prod]\nchange_windows = [{day = "sat", from = "01:00", to = "05:00"}]',
+            "clusters.prod.change_windows.0.day",
+            "is no known key; known here: days, from, to",
         ),
         ("[clusters.prod.nodes]\na = 5", "clusters.prod.nodes.a", 'give a text in quotes, "..."'),
         ('[clusters.prod.nodes]\na = ""', "clusters.prod.nodes.a", "is no node name; write it as the worker there has"),

@@ -150,6 +150,8 @@ def test_defaults_are_written_out() -> None:
         "hash_check": False,
         "blocked_timeout_seconds": 3600,
         "dry_run": False,
+        "not_before": "",
+        "not_after": "",
     }
 
 

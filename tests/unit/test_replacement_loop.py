@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from etcd_handoff.activity_io import StepResult
-from etcd_handoff.contract import FailureType, HandoffState, Outcome, Pause, StepOutcome
+from etcd_handoff.contract import Approval, FailureType, HandoffState, Outcome, Pause, StepOutcome
 from etcd_handoff.membership_contract import ReplacementResult
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, ending, pausing
@@ -378,7 +378,7 @@ def test_approval_and_checks_are_asked_once_for_the_whole() -> None:
     change = looks(replacement(require_approval=True, hash_check=True, snapshot=True), THREE)
     assert change.next(to.Wait).until is to.Until.APPROVAL
     assert "replacement of node0" in change.state.title
-    change.state = change.state.changed(approval={"by": "ann"})
+    change.state = change.state.changed(approval=Approval(by="ann"))
     looks(change.result(), THREE).turn()
     change.do(to.CheckHash, report(StepOutcome.CONSISTENT, None))
     change.do(to.TakeSnapshot, StepResult(step=step("take_snapshot", StepOutcome.SAVED, "node1: a file")))
@@ -392,7 +392,7 @@ def test_approval_counts_for_all_parts_and_the_time_for_waiting_is_shared() -> N
     """Nobody is asked again between the parts, and no part begins with all the time there was."""
     change = looks(replacement(require_approval=True, blocked_timeout_seconds=100), THREE)
     change.next(to.Wait)
-    change.state = change.state.changed(approval={"by": "ann"})
+    change.state = change.state.changed(approval=Approval(by="ann"))
     looks(change.result(), THREE).turn()
     records(adds(change, THREE, 3), 3, joined=True)
     assert change.state.blocked_seconds_left == 99.0

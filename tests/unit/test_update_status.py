@@ -259,6 +259,17 @@ async def test_events_are_sent_after_the_answer_few_at_once() -> None:
     assert [event["reason"] for event in fake.events] == [*(f"Step{n}" for n in range(5, 15)), "Removed"]
 
 
+async def test_event_says_who_approved() -> None:
+    """On the resource, where kubectl shows it; none where nobody has."""
+    for approver, told in (("ann", ["approved by ann"]), ("", [])):
+        fake = FakeKubernetes(resource())
+        gateways = gateways_to(fake)
+        record = RECORD.model_copy(update={"approved_by": approver})
+        await ActivityEnvironment().run(KubernetesActivities(gateways, "n").update_status, record)
+        await gateways.close()
+        assert [event["note"] for event in fake.events if event["reason"] == "Approved"] == told
+
+
 async def test_events_that_hang_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for them longer than their own time, not even a worker that stops."""
     monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, events_seconds=0.01))

@@ -22,7 +22,7 @@ OF_THE_QUEUE: Final = "rejoin"
 """An update that no person sends."""
 BLOCKED: Final = "blocked: "
 """How the summary of a timer begins that ends a pause."""
-LASTING: Final = frozenset({"Queued", "AwaitingApproval", "Paused"})
+LASTING: Final = frozenset({"Queued", "AwaitingApproval", "AwaitingWindow", "Paused"})
 """States that last, and that no other entry tells of."""
 NOT_OPTIONS: Final = frozenset({"cluster", "member", "reason", "dry_run"})
 EVERYDAY: Final[dict[str, Any]] = {"blocked_timeout_seconds": 3600}

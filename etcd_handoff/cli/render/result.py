@@ -29,6 +29,8 @@ def result_lines(result: RemovalResult, *, dry_run: bool) -> list[str]:
     if result.was_leader and result.leader_after not in (None, result.member_id):
         terms = f"term {result.term_before} to {result.term_after}"
         lines.append(f"It was the leader; {result.leader_after} took over, {terms}.")
+    if result.approved_by:
+        lines.append(f"Approved by {result.approved_by}.")
     if result.snapshot:
         lines.append(f"Snapshot: {result.snapshot}")
     recorded = "is up to date" if result.status_recorded else f"could not be updated: {result.status_note}"

@@ -1,0 +1,145 @@
+"""When a cluster may be changed: windows of the week by the clock on the wall, and moments with an offset. Pure.
+
+A window is open while the clock on the wall of its time zone shows a time in it. Where the clock is put forward, what
+it leaves out is no time: a window that lies in there does not open on that day, and one that begins in there opens when
+the clock has jumped. Where the clock is put back, what it shows twice is open twice.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Final
+
+from pydantic import AfterValidator, Field
+
+from etcd_handoff.wire import Message
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+MINUTES_A_DAY: Final = 24 * 60
+FIRST_YEAR, LAST_YEAR = 2000, 2999
+SEARCHED_DAYS: Final = 29
+"""A window opens every week; one that lies in the hour that a clock leaves out opens a week later."""
+
+
+class ChangeWindow(Message):
+    """A time of the week, in minutes since midnight on the wall.
+
+    Attributes:
+        days: The days on which it begins, 0 for Monday.
+        begins: When it begins.
+        ends: When it ends, on the next day if that is no later than it begins.
+    """
+
+    days: tuple[Annotated[int, Field(ge=0, lt=len(DAYS))], ...]
+    begins: Annotated[int, Field(ge=0, lt=MINUTES_A_DAY)]
+    ends: Annotated[int, Field(ge=0, le=MINUTES_A_DAY)]
+
+    def shows(self, wall: datetime) -> bool:
+        """Whether it is open when the clock on the wall shows this."""
+        minute, today = wall.hour * 60 + wall.minute, wall.weekday()
+        if self.begins < self.ends:
+            return today in self.days and self.begins <= minute < self.ends
+        yesterday = (today - 1) % len(DAYS)
+        return (today in self.days and minute >= self.begins) or (yesterday in self.days and minute < self.ends)
+
+
+def is_open(windows: tuple[ChangeWindow, ...], zone: ZoneInfo, time: float) -> bool:
+    """Whether any of the windows is open; without windows it always is.
+
+    Args:
+        windows: The windows.
+        zone: The time zone of the wall.
+        time: Seconds since 1970.
+    """
+    return not windows or any(window.shows(datetime.fromtimestamp(time, zone)) for window in windows)
+
+
+def next_opening(windows: tuple[ChangeWindow, ...], zone: ZoneInfo, time: float) -> float:
+    """The first moment from `time` on at which any of the windows is open: `time` itself where one is.
+
+    Raises:
+        ValueError: None opens within four weeks.
+    """
+    if is_open(windows, zone, time):
+        return time
+    today = datetime.fromtimestamp(time, zone).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
+    for number in range(-1, SEARCHED_DAYS):
+        day = today + timedelta(days=number)
+        moments = {*_jumps(zone, day), *(at for window in windows for at in _beginnings(window, zone, day))}
+        if found := [at for at in sorted(moments) if at >= time and is_open(windows, zone, at)]:
+            return found[0]
+    msg = f"no change window opens within {SEARCHED_DAYS} days"
+    raise ValueError(msg)
+
+
+def _beginnings(window: ChangeWindow, zone: ZoneInfo, day: datetime) -> tuple[float, ...]:
+    """When the clock on the wall may come to the window's beginning on that day: twice where it is put back."""
+    wall = day + timedelta(minutes=window.begins)
+    return tuple(wall.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1))
+
+
+@lru_cache(maxsize=256)
+def _jumps(zone: ZoneInfo, day: datetime) -> tuple[float, ...]:
+    """When the clock on the wall is put forward or back on that day."""
+    begin = int(day.replace(tzinfo=zone).timestamp())
+    end = int((day + timedelta(days=1)).replace(tzinfo=zone, fold=1).timestamp())
+    return tuple(
+        _jump(zone, hour, hour + 3600)
+        for hour in range(begin - 3600, end + 3600, 3600)
+        if _offset(zone, hour) != _offset(zone, hour + 3600)
+    )
+
+
+def _jump(zone: ZoneInfo, before: int, after: int) -> float:
+    """The first second between the two at which the clock shows what it does after the jump."""
+    while after - before > 1:
+        middle = (before + after) // 2
+        if _offset(zone, middle) == _offset(zone, after):
+            after = middle
+        else:
+            before = middle
+    return float(after)
+
+
+def _offset(zone: ZoneInfo, time: int) -> timedelta | None:
+    return datetime.fromtimestamp(time, zone).utcoffset()
+
+
+def shown(time: float, zone: ZoneInfo) -> str:
+    """A moment for people: `Sat 2026-11-28T01:00:00+01:00`."""
+    wall = datetime.fromtimestamp(time, zone)
+    return f"{DAYS[wall.weekday()].capitalize()} {wall.isoformat(timespec='seconds')}"
+
+
+def seconds_of(moment: str) -> float:
+    """A moment as it stands in a request, in seconds since 1970."""
+    return datetime.fromisoformat(moment).timestamp()
+
+
+def _checked(text: str) -> str:
+    """A moment that says which one it is.
+
+    Raises:
+        ValueError: It is none, or has no offset.
+    """
+    if not text:
+        return text
+    msg = "is no moment; write it with an offset, as in 2026-11-28T01:00:00+01:00 or 2026-11-28T00:00:00Z"
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(msg) from None
+    if moment.tzinfo is None or len(text) < len("2026-11-28T01:00Z"):
+        raise ValueError(msg)
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        msg = f"lies in the year {moment.year}; give one from {FIRST_YEAR} to {LAST_YEAR}"
+        raise ValueError(msg)
+    return text
+
+
+Moment = Annotated[str, AfterValidator(_checked)]
+"""RFC 3339 with an offset; empty for none."""

@@ -1,0 +1,117 @@
+"""Approvals: what is shown to whoever approves, who may, and how long an approval counts.
+
+An approval is about what its page showed: the member, all members and who leads, and which changes follow. The choice
+of who takes leadership over is no part of that, since it follows from small lags and changes with every look. Once
+something was changed under it, what is seen is the operation's own doing, and time alone lets the approval lapse.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etcd_handoff.contract import HandoffState
+from etcd_handoff.operation import membership, people, queueing, schedule
+from etcd_handoff.operation.addition import AddTarget, PromoteTarget
+from etcd_handoff.operation.commands import RemoveTarget, TransferLeadership, Until, Wait
+from etcd_handoff.operation.phases import Approved, ApprovedChange
+from etcd_handoff.operation.state import Decided
+from etcd_handoff.planning import StartAddition
+from etcd_handoff.planning.outline import outline
+
+if TYPE_CHECKING:
+    from etcd_handoff.contract import Approval
+    from etcd_handoff.operation.state import OperationState
+
+CHANGES = (TransferLeadership, RemoveTarget, AddTarget, PromoteTarget)
+
+
+def change_of(state: OperationState, step: object) -> ApprovedChange:
+    """What an approval is about.
+
+    Args:
+        state: The state, once the cluster has been seen.
+        step: What the planner has answered with.
+    """
+    view, target = state.view, state.subject
+    members = view.members if view else ()
+    leader = view.leadership if view else None
+    return ApprovedChange(
+        target=f"{target.member_name} ({target.member_id})" if target else "",
+        members=tuple(sorted(f"{m.label} ({m.id}){', a learner' * m.is_learner}" for m in members)),
+        leader=state.label_of(leader.id) if leader else "",
+        plan=_plan(state, step),
+    )
+
+
+def _plan(state: OperationState, step: object) -> tuple[str, ...]:
+    """The changes that follow, in words."""
+    if state.whole is None or state.view is None:
+        return (type(step).__name__,)
+    parts = (stage.part for stage in outline(state.view, membership.goal(state)).stages)
+    return tuple(
+        f"add {part.name}" if isinstance(part, StartAddition) else f"remove {state.label_of(part.member_id)}"
+        for part in parts
+    )
+
+
+def wait(state: OperationState, step: object, now: float) -> Decided:
+    """Wait until somebody has approved, with the turn given to others."""
+    doing = "everything is ready"
+    if state.approval_lapsed:
+        doing = f"{doing} again, and {state.approval_lapsed}"
+    if (opens := schedule.opens_at(state, now)) > now:
+        doing = f"{doing}; once it is approved, it goes on at {schedule.told(state, opens)}"
+    state = state.showing(HandoffState.AWAITING_APPROVAL, doing, "the update `approve`")
+    state = state.changed(to_approve=change_of(state, step), queueing=False)
+    if state.holds_turn or state.wants_turn:
+        return queueing.ask(state, waits=False)
+    return Decided(state, Wait(until=Until.APPROVAL, seconds=schedule.seconds_left(state)))
+
+
+def refusal(state: OperationState, approval: Approval, identity: str) -> str:
+    """Why it can't be approved so; empty when it can.
+
+    Args:
+        state: The state.
+        approval: What the approver says.
+        identity: Who Temporal has recorded as the approver.
+    """
+    if state.handoff_state is not HandoffState.AWAITING_APPROVAL:
+        return f"the {state.asked.noun} does not wait for an approval, it is {state.handoff_state}: {state.doing}"
+    if state.traits is None or not state.traits.four_eyes:
+        return ""
+    doubt = people.doubt(state.started_by, approval.by, identity)
+    return f"the profile asks for four eyes: {doubt}" if doubt else ""
+
+
+def approved(state: OperationState, approval: Approval, identity: str, now: float) -> OperationState:
+    """The state once somebody has approved; time spent in waiting for a change window does not count."""
+    change = state.to_approve or ApprovedChange()
+    given = Approved(identity=identity, counts_from=schedule.opens_at(state, now), change=change)
+    return state.changed(approval=approval, approved=given, approval_lapsed="")
+
+
+def lapsed(state: OperationState, step: object, now: float) -> OperationState:
+    """The state without an approval that counts no more, which nothing half done needs."""
+    given = state.approved
+    if state.approval is None or given is None or not schedule.may_wait(state):
+        return state
+    lasts = state.traits.approval_lapses_after_seconds if state.traits else 0.0
+    if now - given.counts_from >= lasts:
+        why = f"it counts for {lasts:g} s"
+    elif given.used or not (differs := given.change.differs(change_of(state, step))):
+        return state
+    else:
+        why = differs
+    text = f"the approval by {people.approver(state.approval, state.approved) or 'somebody'} has lapsed: {why}"
+    return state.changed(approval=None, approved=None, approval_lapsed=text)
+
+
+def used(decided: Decided | OperationState) -> Decided | OperationState:
+    """The same; once a change is sent, the approval is about what has begun."""
+    if not isinstance(decided, Decided) or not isinstance(decided.command, CHANGES):
+        return decided
+    given = decided.state.approved
+    if given is None or given.used:
+        return decided
+    return Decided(decided.state.changed(approved=given.model_copy(update={"used": True})), decided.command)

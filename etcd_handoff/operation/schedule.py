@@ -1,0 +1,92 @@
+"""When an operation may make its first change: windows of the profile, `not_before` and `not_after` of the request.
+
+Where something is half done, no time stops it: a learner that was added, a change that was proposed, leadership that
+has just been moved. A larger change waits between two of its parts only where the cluster is well as it is: an odd
+number of voters, all healthy, and no learner. An even number needs a larger quorum and survives no more failures, so
+the part after it is carried out whatever the clock shows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+from etcd_handoff.change_windows import next_opening, seconds_of, shown
+from etcd_handoff.contract import FailureType, Outcome
+from etcd_handoff.operation.commands import Failure
+
+if TYPE_CHECKING:
+    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.operation.state import OperationState
+
+LONGEST_WAIT_SECONDS: Final = 365 * 24 * 3600.0
+"""Temporal's own timers end within some centuries."""
+
+
+def may_wait(state: OperationState) -> bool:
+    """Whether nothing is half done, so that it can wait here for as long as it takes."""
+    if state.change_pending or state.joining.sent or state.joining.has_vote or state.steps_since_pause:
+        return False
+    return not has_changed(state) or (state.view is not None and _is_well(state.view))
+
+
+def has_changed(state: OperationState) -> bool:
+    """Whether a part of a larger change has changed anything."""
+    whole = state.whole
+    if whole is None:
+        return False
+    return bool(whole.own) or any(part.outcome in (Outcome.ADDED, Outcome.REMOVED) for part in whole.ended)
+
+
+def opens_at(state: OperationState, now: float) -> float:
+    """The first moment from now on at which it may make a change: now, where it may."""
+    asked, traits = state.asked, state.traits
+    earliest = max(now, seconds_of(asked.not_before)) if asked.not_before else now
+    windows = traits.change_windows if traits else ()
+    return next_opening(windows, zone_of(state), earliest) if windows else earliest
+
+
+def too_late(state: OperationState, now: float) -> Failure | None:
+    """The failure of an operation that may make no change any more; None when it may, or has to."""
+    asked = state.asked
+    if not asked.not_after or state.ending is not None or not may_wait(state):
+        return None
+    last = seconds_of(asked.not_after)
+    again = f"start the {asked.noun} again with a later not_after"
+    if now >= last:
+        return Failure(FailureType.TOO_LATE, f"not_after, {asked.not_after}, has passed; {again}")
+    if (opens := opens_at(state, now)) >= last:
+        text = f"no change may begin before not_after, {asked.not_after}: the next change window opens at"
+        return Failure(FailureType.TOO_LATE, f"{text} {told(state, opens)}; {again}, or change the windows")
+    return None
+
+
+def seconds_left(state: OperationState) -> float | None:
+    """How long the wait that begins now may be, so that it ends at `not_after`; None for no bound."""
+    if not state.asked.not_after or not may_wait(state):
+        return None
+    return max(0.0, min(seconds_of(state.asked.not_after) - state.since, LONGEST_WAIT_SECONDS))
+
+
+def why_closed(state: OperationState, now: float) -> str:
+    """What keeps it from making a change now."""
+    if state.asked.not_before and now < seconds_of(state.asked.not_before):
+        return "not_before has not come"
+    return "no change window is open"
+
+
+def told(state: OperationState, time: float) -> str:
+    """A moment for people, by the clock of the profile's windows."""
+    zone = zone_of(state)
+    return f"{shown(time, zone)} ({zone.key})"
+
+
+def zone_of(state: OperationState) -> ZoneInfo:
+    """The time zone of the profile's windows."""
+    return ZoneInfo(state.traits.time_zone if state.traits else "UTC")
+
+
+def _is_well(view: ClusterView) -> bool:
+    """Whether the cluster can stay as it is: nothing is gained by another member more or less."""
+    voters = len(view.voters)
+    return voters % 2 == 1 and voters == len(view.members) == len(view.healthy_voters)
