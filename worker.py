@@ -45,6 +45,7 @@ from etcd_handoff.temporal.worker import make_worker, skip_validation
 from workflows.add_member import AddMember
 from workflows.apply_membership import ApplyMembership
 from workflows.change_queue import ChangeQueue
+from workflows.notify import Notify
 from workflows.reconcile_members import ReconcileEtcdMembers
 from workflows.record_status import RecordStatus
 from workflows.remove_member import RemoveMember
@@ -65,6 +66,7 @@ WORKFLOWS: Final = (
     RecordStatus,
     ChangeQueue,
     ReconcileEtcdMembers,
+    Notify,
 )
 INTERCEPTORS: Final = (LogContextInterceptor(), ActivityInterceptor(), ArgumentCheckInterceptor())
 METRICS_VARIABLE: Final = "ETCD_HANDOFF_METRICS_ADDRESS"

@@ -43,4 +43,5 @@ class WorkerActivities:
             snapshot=profile is not None and profile.snapshot,
             hash_check=profile is not None and profile.hash_check,
             min_voters=profile.min_voters if profile else 1,
+            notifies=self._config.notifications.events if self._config.notifications and profile else (),
         )

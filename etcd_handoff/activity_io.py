@@ -151,6 +151,7 @@ class WorkerInfo(Message):
         snapshot: The profile has every change store a snapshot first.
         hash_check: The profile has every change compare all members' data first.
         min_voters: Nothing is done that would leave fewer voters.
+        notifies: Events of operations that a webhook is told; empty where there is none.
     """
 
     search_attributes: bool
@@ -163,6 +164,7 @@ class WorkerInfo(Message):
     snapshot: bool = False
     hash_check: bool = False
     min_voters: int = 1
+    notifies: tuple[str, ...] = ()
 
 
 class StepResult(Message):

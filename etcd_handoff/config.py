@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from etcd_handoff.config_fields import ClusterId, Location, NodeName, Section, Text, one_node_each
 from etcd_handoff.config_member import MemberProfile
+from etcd_handoff.config_notifications import NotificationsProfile
 from etcd_handoff.config_servers import EtcdProfile, KubernetesProfile
 from etcd_handoff.contract import TASK_QUEUE, Remover
 from etcd_handoff.errors import ConfigError, UnknownClusterError
@@ -33,6 +34,7 @@ __all__ = [
     "EtcdProfile",
     "KubernetesProfile",
     "MemberProfile",
+    "NotificationsProfile",
     "config_path",
     "load_config",
     "words_for",
@@ -130,9 +132,16 @@ class ClusterProfile(Section):
 
 
 class Config(Section):
-    """The whole file."""
+    """The whole file.
+
+    Attributes:
+        task_queue: Task queue of workflows and workers.
+        notifications: Whom to tell of what needs a person; nobody where it is left out.
+        clusters: The cluster profiles.
+    """
 
     task_queue: Text = TASK_QUEUE
+    notifications: NotificationsProfile | None = None
     clusters: dict[ClusterName, ClusterProfile] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -225,6 +234,8 @@ def words_for(item: ErrorDetails) -> str:
 
 def _section(where: tuple[int | str, ...]) -> type[Section]:
     """The table that the key at `where` stands in."""
+    if len(where) > 1 and where[0] == "notifications":
+        return NotificationsProfile
     if len(where) > 3:
         return TABLES[str(where[2])]
     return ClusterProfile if len(where) > 1 else Config
@@ -247,4 +258,5 @@ def _absolute(config: Config, folder: Path) -> Config:
         )
         for name, profile in config.clusters.items()
     }
-    return config.model_copy(update={"clusters": clusters})
+    told = section(config.notifications) if config.notifications else None
+    return config.model_copy(update={"clusters": clusters, "notifications": told})
