@@ -6,10 +6,8 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -21,6 +19,7 @@ from etcd_handoff.lab.ports import Ports
 from etcd_handoff.notice import Notice, NoticeEvent
 from etcd_handoff.secret_words import without_secrets
 from etcd_handoff.webhook import DeliveryError, deliver, read_secret, signature
+from tests.fakes.receiver import Receiver
 from tests.unit.config_texts import GOOD, complaints, load
 
 if TYPE_CHECKING:
@@ -31,44 +30,11 @@ SECRET = "a secret of sixteen bytes or more"  # noqa: S105  # of nobody
 NOTICE = Notice(event_id="run-blocked-1", event=NoticeEvent.BLOCKED, time="2026-01-01T00:00:00.000Z", cluster="prod")
 
 
-class Receiver(ThreadingHTTPServer):
-    """Takes what is sent, and answers as it is told to."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.answers: list[int] = []
-        self.seen: list[tuple[dict[str, str], bytes]] = []
-        self.url = f"http://127.0.0.1:{self.server_port}/hook?token=in-the-url"
-
-
-class Handler(BaseHTTPRequestHandler):
-    """One request to a `Receiver`."""
-
-    server: Receiver
-
-    def do_POST(self) -> None:
-        """Remember it."""
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.seen.append(({name.lower(): value for name, value in self.headers.items()}, body))
-        self.send_response(self.server.answers.pop(0) if self.server.answers else 204)
-        self.send_header("Location", f"{self.server.url}&elsewhere")
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing."""
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     """A server that listens."""
     with Receiver() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
