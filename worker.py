@@ -41,6 +41,7 @@ from etcd_handoff.temporal.process_exit import end_process
 from etcd_handoff.temporal.readiness import Readiness, check_ready_file
 from etcd_handoff.temporal.search_attributes import ensure_search_attributes
 from etcd_handoff.temporal.setup import ServerTooOldError, check_namespace, check_server
+from etcd_handoff.temporal.tracing import TRACES, TRACES_VARIABLE, Tracing, chosen_tracing
 from etcd_handoff.temporal.worker import make_worker, skip_validation
 from workflows.add_member import AddMember
 from workflows.apply_membership import ApplyMembership
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from temporalio.client import Client
+    from temporalio.worker import Interceptor
 
     from etcd_handoff.config import Config
 
@@ -82,6 +84,7 @@ class Options:
         metrics_address: Where Prometheus finds metrics, `<IP address>:<port>`; nowhere when it is empty.
         probe_address: Where `/livez` and `/readyz` are answered; nowhere when it is empty.
         log_format: Of the log, one of `FORMATS`.
+        tracing: Makes spans of what the worker does; None where nobody wants traces.
     """
 
     node: str
@@ -89,6 +92,7 @@ class Options:
     metrics_address: str = ""
     probe_address: str = ""
     log_format: str = FORMATS[0]
+    tracing: Tracing | None = None
 
 
 async def serve(config: Config, options: Options) -> None:
@@ -107,7 +111,11 @@ async def serve(config: Config, options: Options) -> None:
     """
     ready = Readiness(options.ready_file)
     async with answering(options.probe_address, {"/livez": ready.alive, "/readyz": ready.ready}):
-        await _work(config, options, ready)
+        try:
+            await _work(config, options, ready)
+        finally:
+            if options.tracing:
+                await asyncio.to_thread(options.tracing.close)
 
 
 async def _work(config: Config, options: Options, ready: Readiness) -> None:
@@ -132,8 +140,7 @@ async def _work(config: Config, options: Options, ready: Readiness) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     activities = all_activities(client, config, node, etcd, gateways, own)
-    # The first is the outermost: metrics count what is not yet translated for Temporal.
-    interceptors = (*INTERCEPTORS, MetricsInterceptor()) if metrics_address else INTERCEPTORS
+    interceptors = _interceptors(options)
     worker = make_worker(client, config.task_queue, WORKFLOWS, activities, interceptors)
     own_queue = node_queue(config.task_queue, node)
     at_node = make_worker(client, own_queue, (), node_activities(activities), interceptors)
@@ -157,6 +164,13 @@ async def _work(config: Config, options: Options, ready: Readiness) -> None:
         await etcd.close()
         await gateways.close()
     say("etcd-handoff worker stopped", options.log_format)
+
+
+def _interceptors(options: Options) -> tuple[Interceptor, ...]:
+    """What stands round all that the worker does, the outermost first."""
+    traced = (options.tracing.interceptor,) if options.tracing else ()  # it records failures as Temporal is told them
+    counted = (MetricsInterceptor(),) if options.metrics_address else ()  # it counts them as they were raised
+    return (*traced, *INTERCEPTORS, *counted)
 
 
 def _greeting(config: Config, options: Options, client: Client, *, search_attributes: bool) -> str:
@@ -191,6 +205,8 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     text = f"lines for people or JSON (default: ${FORMAT_VARIABLE}, else console)"
     options.add_argument("--log-format", choices=FORMATS, help=text)
+    text = f"export traces as OTEL_EXPORTER_OTLP_* say (default: ${TRACES_VARIABLE}, else none)"
+    options.add_argument("--traces", choices=TRACES, help=text)
     return options
 
 
@@ -202,12 +218,14 @@ def run(options: argparse.Namespace) -> int:
         config = chosen_config(options.config, options.preset, options.cluster, options.data_dir)
         check_files(config)
         check_ready_file(options.ready_file)
+        node = options.node or own_node(config)
         chosen = Options(
-            node=options.node or own_node(config),
+            node=node,
             ready_file=options.ready_file,
             metrics_address=options.metrics_address or os.environ.get(METRICS_VARIABLE, ""),
             probe_address=options.probe_address or os.environ.get(ADDRESS_VARIABLE, ""),
             log_format=log_format,
+            tracing=chosen_tracing(options.traces, node),
         )
         asyncio.run(serve(config, chosen))
     except ConfigError as error:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Self, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from etcd_handoff.config_fields import ClusterId, Location, NodeName, Section, Text, one_node_each
+from etcd_handoff.config_fields import REMEDIES, ClusterId, Location, NodeName, Section, Text, one_node_each
 from etcd_handoff.config_member import MemberProfile
 from etcd_handoff.config_notifications import NotificationsProfile
 from etcd_handoff.config_servers import EtcdProfile, KubernetesProfile
@@ -199,23 +199,6 @@ def load_config(path: Path) -> Config:
     except ValidationError as error:
         raise ConfigError("\n".join(f"{path}: {line}" for line in describe(error, words_for))) from None
     return _absolute(config, path.parent.resolve())
-
-
-REMEDIES: Final = {
-    "missing": "is missing; add it",
-    "too_short": "is empty; give at least one",
-    "string_too_short": "is empty; give a text, or leave the key out",
-    "string_type": 'give a text in quotes, "..."',
-    "path_type": 'give a path in quotes, "..."',
-    "tuple_type": 'give a list of texts, ["...", "..."]',
-    "float_type": "give a number of seconds, without quotes",
-    "float_parsing": "give a number of seconds, without quotes",
-    "bool_type": "give true or false, without quotes",
-    "bool_parsing": "give true or false, without quotes",
-    "model_type": "give a table, such as [clusters.<name>.etcd]",
-    "dict_type": "give a table, such as [clusters.<name>.etcd]",
-}
-"""pydantic's kinds of error, and what to do; its own texts speak to programmers."""
 
 
 TABLES: Final[dict[str, type[Section]]] = {

@@ -45,7 +45,9 @@ def read_secret(path: Path) -> bytes:
         line = path.read_text(encoding="utf-8").partition("\n")[0].strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise DeliveryError(f"notifications.secret_file cannot be read: {reason}") from None
+        raise DeliveryError(
+            f"notifications.secret_file: cannot be read: {reason}; name a file with the secret"
+        ) from None
     remember(line)
     try:
         encoded = line.startswith(SECRET_PREFIX)
@@ -53,7 +55,9 @@ def read_secret(path: Path) -> bytes:
     except binascii.Error:
         raise DeliveryError(f"notifications.secret_file: what follows {SECRET_PREFIX} is no base64") from None
     if len(secret) < SHORTEST_SECRET_BYTES:
-        msg = f"notifications.secret_file has less than {SHORTEST_SECRET_BYTES} bytes in its first line; make it longer"
+        msg = (
+            f"notifications.secret_file: has less than {SHORTEST_SECRET_BYTES} bytes in its first line; make it longer"
+        )
         raise DeliveryError(msg)
     return secret
 

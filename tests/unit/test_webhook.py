@@ -14,7 +14,9 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.notices import NoticeActivities
+from etcd_handoff.config_files import check_files
 from etcd_handoff.config_notifications import NotificationsProfile
+from etcd_handoff.errors import ConfigError
 from etcd_handoff.lab.ports import Ports
 from etcd_handoff.notice import Notice, NoticeEvent
 from etcd_handoff.secret_words import without_secrets
@@ -111,6 +113,17 @@ def test_secret_in_base64_is_decoded(tmp_path: Path) -> None:
     """As the specification writes secrets."""
     (tmp_path / "secret").write_text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n")
     assert read_secret(tmp_path / "secret") == base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+
+
+def test_worker_does_not_start_with_files_that_cannot_be_used(config_file: Path) -> None:
+    """Each has its line."""
+    table = '[notifications]\nurl = "https://x/"\nsecret_file = "gone"\nca_file = "gone-too"\n'
+    config = load(config_file, f'[clusters.prod.etcd]\nendpoints = ["http://a:2379"]\n{table}')
+    with pytest.raises(ConfigError) as caught:
+        check_files(config)
+    secret, authority = str(caught.value).splitlines()
+    assert secret.startswith("notifications.secret_file: cannot be read: No such file or directory; name a file")
+    assert authority.startswith("notifications.ca_file: ")
 
 
 async def test_worker_without_a_webhook_leaves_it_to_another_one() -> None:
