@@ -61,7 +61,7 @@ def configure(level: str, log_format: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_note_context)
     handler.setFormatter(JsonLines() if log_format == "json" else ConsoleLines())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.basicConfig(level=level, handlers=[handler])
     logging.captureWarnings(capture=log_format == "json")
     # What they would append to each message stands in fields of its own.
     activity.logger.activity_info_on_message = False

@@ -92,6 +92,7 @@ async def test_what_happens_shows_in_metrics_in_the_log_and_at_the_webhook(bench
 
         await wait_until(is_counted, "the removal that waits for an approval is counted", 60)
         shown = await page(address)
+        await waiting.signal("your_turn", args=[1, 2])  # which the workflow drops, and says so
         await all_is_told(b, receiver, leader, waiting)
         await log_says_what_each_line_is_about(b)
         ended = {"cluster": b.lab.cluster, "operation": "RemoveMember", "outcome": "removed"}
@@ -165,6 +166,10 @@ async def log_says_what_each_line_is_about(b: Bench) -> None:
     assert all(about.items() <= line.items() for line in failed), failed
     assert [line["attempt"] for line in failed] == list(range(1, len(failed) + 1))
     assert failed[0]["message"].startswith("check_leader failed: cluster: no profile 'nowhere'")
+    (dropped,) = [line for line in lines if line["message"].startswith("a signal was dropped: ")]
+    assert (dropped["cluster"], dropped["step"], dropped["attempt"]) == (b.lab.cluster, "workflow", 1)
+    assert dropped["workflow_id"] == f"etcd-remove/{b.lab.cluster}/{dropped['member']}"
+    assert dropped["run_id"]
     refused = [line for line in lines if line["message"] == "send_notice failed: the webhook answers 503"]
     assert len(refused) == 2
     assert all(line["step"] == "send_notice" and line["cluster"] == b.lab.cluster for line in refused)

@@ -59,6 +59,12 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     logging.captureWarnings(capture=False)
 
 
+def configure(log_format: str) -> None:
+    """As in a process of its own, where pytest does not listen."""
+    logging.getLogger().handlers[:] = []
+    logs.configure("INFO", log_format)
+
+
 async def attempt(error: Exception) -> None:
     """One attempt of a look that says something on the way and fails like this, logged as the SDK does."""
 
@@ -91,7 +97,7 @@ async def attempt(error: Exception) -> None:
 
 async def logged(error: Exception, log_format: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
     """What an attempt that fails like this writes."""
-    logs.configure("INFO", log_format)
+    configure(log_format)
     await attempt(error)
     return capsys.readouterr().err.splitlines()
 
@@ -156,7 +162,7 @@ async def test_no_secret_is_logged(log_format: str, tmp_path: Path, capsys: pyte
 @pytest.mark.usefixtures("quiet")
 def test_failure_that_had_no_line_of_ours_keeps_the_sdks(capsys: pytest.CaptureFixture[str]) -> None:
     """Such as an input that cannot be read, before our interceptors run; in words, where words are all it is."""
-    logs.configure("INFO", "console")
+    configure("console")
     error = ApplicationError("cluster: is missing; add it", type="InvalidInput")
     marked = {"__temporal_error_identifier": "ActivityFailure"}
     activity.logger.warning("Completing activity as failed", exc_info=error, extra=marked)
