@@ -163,7 +163,7 @@ class JsonLines(_Lines):
         return json.dumps(fields, ensure_ascii=False)
 
 
-def say(text: str, log_format: str) -> None:
+def say(text: str, log_format: str = FORMATS[0]) -> None:
     """One line on standard output, at once, also into a pipe: how the process begins and ends."""
     if log_format == "json":
         record = logging.makeLogRecord({"levelno": logging.INFO, "levelname": "INFO", "name": "worker", "msg": text})
