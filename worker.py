@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,15 +33,20 @@ from etcd_handoff.temporal.client import connect
 from etcd_handoff.temporal.connection_failures import connection_failure
 from etcd_handoff.temporal.identity import worker_identity
 from etcd_handoff.temporal.interceptors import ArgumentCheckInterceptor
-from etcd_handoff.temporal.metrics import MetricsInterceptor, StandingMetrics, exporting_runtime
+from etcd_handoff.temporal.log_context import LogContextInterceptor
+from etcd_handoff.temporal.logs import FORMAT_VARIABLE, FORMATS, chosen_format, configure, core_logging, say
+from etcd_handoff.temporal.metrics import MetricsInterceptor, StandingMetrics, make_runtime
+from etcd_handoff.temporal.probes import ADDRESS_VARIABLE, answering
 from etcd_handoff.temporal.process_exit import end_process
 from etcd_handoff.temporal.readiness import Readiness, check_ready_file
 from etcd_handoff.temporal.search_attributes import ensure_search_attributes
 from etcd_handoff.temporal.setup import ServerTooOldError, check_namespace, check_server
+from etcd_handoff.temporal.tracing import TRACES, TRACES_VARIABLE, Tracing, chosen_tracing
 from etcd_handoff.temporal.worker import make_worker, skip_validation
 from workflows.add_member import AddMember
 from workflows.apply_membership import ApplyMembership
 from workflows.change_queue import ChangeQueue
+from workflows.notify import Notify
 from workflows.reconcile_members import ReconcileEtcdMembers
 from workflows.record_status import RecordStatus
 from workflows.remove_member import RemoveMember
@@ -49,6 +54,9 @@ from workflows.replace_member import ReplaceMember
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from temporalio.client import Client
+    from temporalio.worker import Interceptor
 
     from etcd_handoff.config import Config
 
@@ -60,32 +68,62 @@ WORKFLOWS: Final = (
     RecordStatus,
     ChangeQueue,
     ReconcileEtcdMembers,
+    Notify,
 )
-INTERCEPTORS: Final = (ActivityInterceptor(), ArgumentCheckInterceptor())
+INTERCEPTORS: Final = (LogContextInterceptor(), ActivityInterceptor(), ArgumentCheckInterceptor())
 METRICS_VARIABLE: Final = "ETCD_HANDOFF_METRICS_ADDRESS"
 
 
-async def serve(config: Config, node: str, ready_file: Path | None = None, metrics_address: str = "") -> None:
-    """Run until SIGTERM or SIGINT.
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a worker runs.
+
+    Attributes:
+        node: The node that it runs on.
+        ready_file: Fresh while the worker takes work, removed when it does not; for probes.
+        metrics_address: Where Prometheus finds metrics, `<IP address>:<port>`; nowhere when it is empty.
+        probe_address: Where `/livez` and `/readyz` are answered; nowhere when it is empty.
+        log_format: Of the log, one of `FORMATS`.
+        tracing: Makes spans of what the worker does; None where nobody wants traces.
+    """
+
+    node: str
+    ready_file: Path | None = None
+    metrics_address: str = ""
+    probe_address: str = ""
+    log_format: str = FORMATS[0]
+    tracing: Tracing | None = None
+
+
+async def serve(config: Config, options: Options) -> None:
+    """Run until SIGTERM or SIGINT, and answer probes meanwhile.
 
     Args:
         config: Where the clusters are.
-        node: The node that this worker runs on.
-        ready_file: Fresh while the worker takes work, removed when it does not; for probes.
-        metrics_address: Where Prometheus finds metrics, `<IP address>:<port>`; nowhere when it is empty.
+        options: How the worker runs.
 
     Raises:
         ConfigError: Temporal's environment configuration is wrong, there is no such namespace, or this machine does
-            not let the worker listen at the metrics' address.
+            not let the worker listen at the address for metrics or probes.
         ServerTooOldError: Temporal's server lacks what is needed.
         RuntimeError: Temporal cannot be reached at the start, or refuses the worker.
         RPCError: Temporal answers with an error.
     """
-    runtime = exporting_runtime(metrics_address) if metrics_address else None
+    ready = Readiness(options.ready_file)
+    async with answering(options.probe_address, {"/livez": ready.alive, "/readyz": ready.ready}):
+        try:
+            await _work(config, options, ready)
+        finally:
+            if options.tracing:
+                await asyncio.to_thread(options.tracing.close)
+
+
+async def _work(config: Config, options: Options, ready: Readiness) -> None:
+    node, metrics_address = options.node, options.metrics_address
+    runtime = make_runtime(metrics_address, core_logging(options.log_format))
     client = await connect(identity=worker_identity(node), runtime=runtime)
     await check_server(client)
     described = await check_namespace(client)
-    ready = Readiness(ready_file, client, may_describe=described)
     search_attributes = await ensure_search_attributes(client)
     own = WorkerActivities(config, search_attributes=search_attributes)
     gateways = KubernetesGateways(config, node, hosts=member_hosts)
@@ -102,8 +140,7 @@ async def serve(config: Config, node: str, ready_file: Path | None = None, metri
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     activities = all_activities(client, config, node, etcd, gateways, own)
-    # The first is the outermost: metrics count what is not yet translated for Temporal.
-    interceptors = (*INTERCEPTORS, MetricsInterceptor()) if runtime is not None else INTERCEPTORS
+    interceptors = _interceptors(options)
     worker = make_worker(client, config.task_queue, WORKFLOWS, activities, interceptors)
     own_queue = node_queue(config.task_queue, node)
     at_node = make_worker(client, own_queue, (), node_activities(activities), interceptors)
@@ -112,33 +149,40 @@ async def serve(config: Config, node: str, ready_file: Path | None = None, metri
         skip_validation(at_node)
     try:
         async with worker, at_node:
-            say(
-                f"etcd-handoff worker ready: node {node}, task queue {config.task_queue}, "
-                f"clusters {', '.join(sorted(config.clusters))}, Temporal {client.service_client.config.target_host} "
-                f"namespace {client.namespace}, version {__version__}"
-                f"{'' if search_attributes else ', without search attributes'}"
-                f"{f', metrics at http://{metrics_address}/metrics' if metrics_address else ''}"
-            )
+            say(_greeting(config, options, client, search_attributes=search_attributes), options.log_format)
             # The first call to a cluster pays for imports and handshakes: better now than within a removal.
             tasks = [gateways.warm(), etcd.warm()]
-            if runtime is not None:
+            if metrics_address:
                 tasks.append(StandingMetrics(client, runtime.metric_meter, config, node).keep())
             beside = asyncio.gather(*tasks, return_exceptions=True)
-            await ready.keep(stop)
-            say("etcd-handoff worker stopping")
+            await ready.keep(client, stop, may_describe=described)
+            say("etcd-handoff worker stopping", options.log_format)
             beside.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await beside
     finally:
         await etcd.close()
         await gateways.close()
-    say("etcd-handoff worker stopped")
+    say("etcd-handoff worker stopped", options.log_format)
 
 
-def say(text: str) -> None:
-    """One line on standard output, at once, also into a pipe."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+def _interceptors(options: Options) -> tuple[Interceptor, ...]:
+    """What stands round all that the worker does, the outermost first."""
+    traced = (options.tracing.interceptor,) if options.tracing else ()  # it records failures as Temporal is told them
+    counted = (MetricsInterceptor(),) if options.metrics_address else ()  # it counts them as they were raised
+    return (*traced, *INTERCEPTORS, *counted)
+
+
+def _greeting(config: Config, options: Options, client: Client, *, search_attributes: bool) -> str:
+    """What a worker says once it takes work."""
+    return (
+        f"etcd-handoff worker ready: node {options.node}, task queue {config.task_queue}, "
+        f"clusters {', '.join(sorted(config.clusters))}, Temporal {client.service_client.config.target_host} "
+        f"namespace {client.namespace}, version {__version__}"
+        f"{'' if search_attributes else ', without search attributes'}"
+        f"{f', metrics at http://{options.metrics_address}/metrics' if options.metrics_address else ''}"
+        f"{f', probes at {options.probe_address}' if options.probe_address else ''}"
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -156,19 +200,34 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--ready-file", type=Path, help="file that is fresh while it takes work; for probes")
     text = f"where Prometheus finds metrics, such as 127.0.0.1:9464 (default: ${METRICS_VARIABLE}, else nowhere)"
     options.add_argument("--metrics-address", default="", metavar="IP:PORT", help=text)
+    text = f"where /livez and /readyz are answered, such as 127.0.0.1:9465 (default: ${ADDRESS_VARIABLE}, else nowhere)"
+    options.add_argument("--probe-address", default="", metavar="IP:PORT", help=text)
     options.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
+    text = f"lines for people or JSON (default: ${FORMAT_VARIABLE}, else console)"
+    options.add_argument("--log-format", choices=FORMATS, help=text)
+    text = f"export traces as OTEL_EXPORTER_OTLP_* say (default: ${TRACES_VARIABLE}, else none)"
+    options.add_argument("--traces", choices=TRACES, help=text)
     return options
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve, with the options of `parser`; the exit status for the shell."""
-    logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
+        log_format = chosen_format(options.log_format)
+        configure(options.log_level, log_format)
         config = chosen_config(options.config, options.preset, options.cluster, options.data_dir)
         check_files(config)
         check_ready_file(options.ready_file)
-        metrics_address = options.metrics_address or os.environ.get(METRICS_VARIABLE, "")
-        asyncio.run(serve(config, options.node or own_node(config), options.ready_file, metrics_address))
+        node = options.node or own_node(config)
+        chosen = Options(
+            node=node,
+            ready_file=options.ready_file,
+            metrics_address=options.metrics_address or os.environ.get(METRICS_VARIABLE, ""),
+            probe_address=options.probe_address or os.environ.get(ADDRESS_VARIABLE, ""),
+            log_format=log_format,
+            tracing=chosen_tracing(options.traces, node),
+        )
+        asyncio.run(serve(config, chosen))
     except ConfigError as error:
         status, text = EXIT_USAGE, str(error)
     except ServerTooOldError as error:

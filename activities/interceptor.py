@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, FailureError
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 from temporalio.worker import ActivityInboundInterceptor, Interceptor
 
 from etcd_handoff import failpoints, timing
@@ -25,6 +25,8 @@ from etcd_handoff.errors import (
     UnknownClusterError,
 )
 from etcd_handoff.etcd.errors import permission_remedy
+from etcd_handoff.secret_words import without_secrets
+from etcd_handoff.temporal.logs import tell_failure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -111,8 +113,8 @@ def _contract_failure(error: Exception) -> tuple[str, FailureType, int] | None:
 
 
 def safe_text(error: Exception) -> str:
-    """Class and words of an exception that was not made for people, on one line, without addresses."""
-    words = ADDRESS.sub("...", " ".join(str(error).split()))
+    """Class and words of an exception that was not made for people, on one line, without addresses and secrets."""
+    words = ADDRESS.sub("...", " ".join(without_secrets(str(error)).split()))
     return f"{type(error).__name__}{f': {words}' if words else ''}"[:LONGEST_TEXT]
 
 
@@ -157,10 +159,11 @@ class _ActivityInbound(ActivityInboundInterceptor):
                 answer = await self.next.execute_activity(input)
                 await failpoints.reach(f"{info.activity_type}.after")
         except Exception as error:  # noqa: BLE001  # the SDK's own control flow is no Exception, nor is a cancellation
-            if not isinstance(error, FailureError):
-                activity.logger.warning("%s failed", info.activity_type, exc_info=error)
+            told = failure(error, info.attempt)
+            if not is_cancelled_exception(error):
+                tell_failure(info.activity_type, error, told)
             # No cause goes with it: that would carry the words of libraries, and with them addresses.
-            raise failure(error, info.attempt) from None
+            raise told from None
         finally:
             if heartbeats is not None:
                 heartbeats.cancel()

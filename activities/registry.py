@@ -10,6 +10,7 @@ from activities.etcdmembers import EtcdMemberActivities
 from activities.hash_and_snapshot import HashAndSnapshotActivities
 from activities.member_process import MemberProcessActivities
 from activities.member_status import KubernetesActivities
+from activities.notices import NoticeActivities
 from activities.removal_progress import RemovalProgressActivities
 
 if TYPE_CHECKING:
@@ -92,4 +93,5 @@ def all_activities(  # noqa: PLR0913, PLR0917  # all that activities stand on
         progress.follow_removal,
         worker.describe_worker,
         DepartedActivities(config, node).see_departed,
+        NoticeActivities(config.notifications).send_notice,
     ]

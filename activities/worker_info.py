@@ -40,6 +40,7 @@ class WorkerActivities:
             nodes={member: node for member, node in profile.nodes.items() if member != node} if profile else {},
             sets_leave=profile is not None and profile.sets_leave,
             **_policies(profile),
+            notifies=self._config.notifications.events if self._config.notifications and profile else (),
         )
 
 

@@ -161,6 +161,7 @@ class WorkerInfo(Message):
         time_zone: The time zone of these windows, by its name.
         four_eyes: The profile has somebody else than its starter approve every change.
         approval_lapses_after_seconds: How long an approval counts.
+        notifies: Events of operations that a webhook is told; empty where there is none.
     """
 
     search_attributes: bool
@@ -177,6 +178,7 @@ class WorkerInfo(Message):
     time_zone: str = "UTC"
     four_eyes: bool = False
     approval_lapses_after_seconds: float = APPROVAL_LAPSES_AFTER_SECONDS
+    notifies: tuple[str, ...] = ()
 
 
 class StepResult(Message):

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Self, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from etcd_handoff.config_fields import ClusterId, Location, NodeName, Section, Text, one_node_each
+from etcd_handoff.config_fields import REMEDIES, ClusterId, Location, NodeName, Section, Text, one_node_each
 from etcd_handoff.config_member import MemberProfile
+from etcd_handoff.config_notifications import NotificationsProfile
 from etcd_handoff.config_policies import Policies, WindowProfile
 from etcd_handoff.config_servers import EtcdProfile, KubernetesProfile
 from etcd_handoff.contract import TASK_QUEUE, Remover
@@ -34,6 +35,7 @@ __all__ = [
     "EtcdProfile",
     "KubernetesProfile",
     "MemberProfile",
+    "NotificationsProfile",
     "config_path",
     "load_config",
     "words_for",
@@ -121,9 +123,16 @@ class ClusterProfile(Policies):
 
 
 class Config(Section):
-    """The whole file."""
+    """The whole file.
+
+    Attributes:
+        task_queue: Task queue of workflows and workers.
+        notifications: Whom to tell of what needs a person; nobody where it is left out.
+        clusters: The cluster profiles.
+    """
 
     task_queue: Text = TASK_QUEUE
+    notifications: NotificationsProfile | None = None
     clusters: dict[ClusterName, ClusterProfile] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -183,23 +192,6 @@ def load_config(path: Path) -> Config:
     return _absolute(config, path.parent.resolve())
 
 
-REMEDIES: Final = {
-    "missing": "is missing; add it",
-    "too_short": "is empty; give at least one",
-    "string_too_short": "is empty; give a text, or leave the key out",
-    "string_type": 'give a text in quotes, "..."',
-    "path_type": 'give a path in quotes, "..."',
-    "tuple_type": 'give a list of texts, ["...", "..."]',
-    "float_type": "give a number of seconds, without quotes",
-    "float_parsing": "give a number of seconds, without quotes",
-    "bool_type": "give true or false, without quotes",
-    "bool_parsing": "give true or false, without quotes",
-    "model_type": "give a table, such as [clusters.<name>.etcd]",
-    "dict_type": "give a table, such as [clusters.<name>.etcd]",
-}
-"""pydantic's kinds of error, and what to do; its own texts speak to programmers."""
-
-
 TABLES: Final[dict[str, type[Section]]] = {
     "etcd": EtcdProfile,
     "kubernetes": KubernetesProfile,
@@ -221,6 +213,8 @@ def _keys(section: type[Section]) -> set[str]:
 
 def _section(where: tuple[int | str, ...]) -> type[Section]:
     """The table that the key at `where` stands in."""
+    if len(where) > 1 and where[0] == "notifications":
+        return NotificationsProfile
     if len(where) > 3:
         return TABLES[str(where[2])]
     return ClusterProfile if len(where) > 1 else Config
@@ -243,4 +237,5 @@ def _absolute(config: Config, folder: Path) -> Config:
         )
         for name, profile in config.clusters.items()
     }
-    return config.model_copy(update={"clusters": clusters})
+    told = section(config.notifications) if config.notifications else None
+    return config.model_copy(update={"clusters": clusters, "notifications": told})

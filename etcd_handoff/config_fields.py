@@ -84,3 +84,18 @@ Location = Annotated[Path, AfterValidator(_path)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=60)]
+REMEDIES: Final = {
+    "missing": "is missing; add it",
+    "too_short": "is empty; give at least one",
+    "string_too_short": "is empty; give a text, or leave the key out",
+    "string_type": 'give a text in quotes, "..."',
+    "path_type": 'give a path in quotes, "..."',
+    "tuple_type": 'give a list of texts, ["...", "..."]',
+    "float_type": "give a number of seconds, without quotes",
+    "float_parsing": "give a number of seconds, without quotes",
+    "bool_type": "give true or false, without quotes",
+    "bool_parsing": "give true or false, without quotes",
+    "model_type": "give a table, such as [clusters.<name>.etcd]",
+    "dict_type": "give a table, such as [clusters.<name>.etcd]",
+}
+"""pydantic's kinds of error, and what to do; its own texts speak to programmers."""

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import pem, presets
 from etcd_handoff.errors import ConfigError
+from etcd_handoff.webhook import DeliveryError, read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from etcd_handoff.config import ClusterProfile, Config
+    from etcd_handoff.config import ClusterProfile, Config, NotificationsProfile
 
 COMMAND: Final = "member.command"
 """The one file that no preset brings."""
@@ -29,8 +30,26 @@ def check_files(config: Config) -> None:
     Raises:
         ConfigError: One cannot be; the message has one line for each, with the field and the remedy.
     """
-    if faults := [line for name, profile in config.clusters.items() for line in file_faults(name, profile)]:
+    faults = [line for name, profile in config.clusters.items() for line in file_faults(name, profile)]
+    if config.notifications is not None:
+        faults += _webhook_faults(config.notifications)
+    if faults:
         raise ConfigError("\n".join(faults))
+
+
+def _webhook_faults(webhook: NotificationsProfile) -> list[str]:
+    """What is wrong with the files of the webhook, one line for each."""
+    faults = []
+    try:
+        read_secret(webhook.secret_file)
+    except DeliveryError as error:
+        faults.append(f"{error} ({webhook.secret_file})")
+    if webhook.ca_file is not None:
+        try:
+            pem.check_authorities(webhook.ca_file)
+        except ConfigError as error:
+            faults.append(f"notifications.ca_file: {webhook.ca_file} {error}")
+    return faults
 
 
 def file_faults(name: str, profile: ClusterProfile) -> list[str]:

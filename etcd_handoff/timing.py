@@ -177,6 +177,9 @@ class WorkerTiming:
     """Pause between two of these questions; the files for probes are renewed as often."""
     probe_silence_seconds: float = 15.0
     """After so long without an answer a worker counts as one that takes no work."""
+    probe_stuck_seconds: float = 45.0
+    """After so long without a turn of the event loop's own clockwork a process counts as stuck; systemd's watchdog
+    allows a little more."""
     metrics_pause_seconds: float = 15.0
     """Pause between two looks at what metrics tell of open workflows and certificates."""
     exit_seconds: float = 1.0

@@ -33,6 +33,7 @@ def beginning(request: OperationRequest, **known: Any) -> OperationState:
         run_id=info.run_id,
         request=request,
         chain_id=info.first_execution_run_id,
+        origin=info.original_execution_run_id,
         namespace=info.namespace,
         began=info.start_time.isoformat(timespec="seconds"),
         blocked_seconds_left=request.blocked_timeout_seconds,

@@ -15,13 +15,14 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.contract import Approval, HandoffState, Progress, Recheck, StepOutcome
-    from etcd_handoff.operation import approvals, current_details, ending, queueing
+    from etcd_handoff.operation import approvals, current_details, ending, noticing, queueing
     from etcd_handoff.operation.commands import (
         Activity,
         AskQueue,
         AwaitNewLeader,
         Cancel,
         DescribeWorker,
+        End,
         Fail,
         Finish,
         HandRecordOver,
@@ -38,7 +39,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation.state import OperationState
     from etcd_handoff.temporal import senders
     from etcd_handoff.temporal.converter import invalid_input
-    from workflows import activity_calls, continuation
+    from workflows import activity_calls, continuation, notify
     from workflows.listing import Listing
     from workflows.pausing import Pausable
     from workflows.queue_entry import entry_of, take_turn
@@ -74,6 +75,8 @@ class Operation(Pausable):
         while True:
             self._state, command = decide(self._state, workflow.time())
             self._show()
+            self._state, notice = noticing.due(self._state, command, workflow.info().workflow_id)
+            await notify.tell(notice, at_end=isinstance(command, End))
             match command:
                 case Finish():
                     await workflow.wait_condition(workflow.all_handlers_finished)

@@ -125,7 +125,13 @@ def _add_worker(commands: Commands[argparse.ArgumentParser]) -> None:
     worker.add_argument("--ready-file", type=Path, metavar="FILE", help=text)
     text = "where Prometheus finds metrics (default: $ETCD_HANDOFF_METRICS_ADDRESS, else nowhere)"
     worker.add_argument("--metrics-address", default="", metavar="IP:PORT", help=text)
+    text = "where /livez and /readyz are answered (default: $ETCD_HANDOFF_PROBE_ADDRESS, else nowhere)"
+    worker.add_argument("--probe-address", default="", metavar="IP:PORT", help=text)
     worker.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
+    text = "lines for people, or JSON (default: $ETCD_HANDOFF_LOG_FORMAT, else console)"
+    worker.add_argument("--log-format", choices=["console", "json"], help=text)
+    text = "export traces as OTEL_EXPORTER_OTLP_* say (default: $ETCD_HANDOFF_TRACES, else none)"
+    worker.add_argument("--traces", choices=["none", "otlp"], help=text)
 
 
 def _add_install_service(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -23,6 +23,10 @@ TEMPORAL_NAMESPACE=default
 # TEMPORAL_TLS_CLIENT_CERT_PATH=/etc/etcd-handoff/temporal.crt
 # TEMPORAL_TLS_CLIENT_KEY_PATH=/etc/etcd-handoff/temporal.key
 # TEMPORAL_API_KEY=
+# Lines of the log as JSON, metrics for Prometheus, and /livez and /readyz:
+# ETCD_HANDOFF_LOG_FORMAT=json
+# ETCD_HANDOFF_METRICS_ADDRESS=127.0.0.1:9464
+# ETCD_HANDOFF_PROBE_ADDRESS=127.0.0.1:9465
 """
 UNIT: Final = """\
 # {origin}
@@ -33,7 +37,8 @@ After=network-online.target
 StartLimitIntervalSec=0
 
 [Service]
-# Ready once it takes work. It gives a sign of life every few seconds.
+# Ready once it takes work. It gives a sign of life every few seconds, also while it waits for Temporal;
+# `systemctl status` shows whether it takes work, and why not.
 Type=notify
 WatchdogSec=60
 {user}

@@ -18,6 +18,7 @@ from etcd3aio.maintenance import MaintenanceService
 
 from etcd_handoff import timing
 from etcd_handoff.errors import UnreachableError
+from etcd_handoff.secret_words import remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -143,7 +144,9 @@ def read_password(path: Path) -> str:
     Raises:
         OSError: It cannot be read.
     """
-    return path.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
+    password = path.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
+    remember(password)
+    return password
 
 
 def _stamp(path: Path) -> Stamp:

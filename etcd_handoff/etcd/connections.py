@@ -14,6 +14,7 @@ from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnreachableError
 from etcd_handoff.etcd.channel import Channel, read_password, watched_files
 from etcd_handoff.etcd.translation import code_of, translated
 from etcd_handoff.hedge import first_answer
+from etcd_handoff.secret_words import remember
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -192,6 +193,7 @@ class Connections:
         return str(answer.token)
 
     def _use_token(self, token: str | None) -> None:
+        remember(token or "")
         self._token = token
         for channel in self._channels.values():
             channel.set_token(token)

@@ -20,6 +20,7 @@ from yaml import YAMLError
 from etcd_handoff import timing
 from etcd_handoff.kubernetes.kubeconfig import Loader, remove_temporary_files
 from etcd_handoff.kubernetes.proxies import Proxy, proxy_for
+from etcd_handoff.secret_words import remember
 
 RENEW_SHARE: Final = 0.1
 """Credentials that hold for a short time are renewed in this last part of it."""
@@ -139,6 +140,8 @@ def _settings() -> client.Configuration:
 
 
 def _opened(settings: client.Configuration, files: tuple[Stamp, ...], proxy: Proxy | None) -> Opened:
+    remember(settings.api_key.get("BearerToken", "").removeprefix("Bearer "))
+    remember(settings.password or "")
     settings.proxy = proxy.url if proxy else None
     api = client.ApiClient(configuration=settings)
     short = functools.partial(_ShortLivedConnections, ssl=api.rest_client.ssl_context)

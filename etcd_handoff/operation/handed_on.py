@@ -5,7 +5,7 @@ from __future__ import annotations
 from etcd_handoff.activity_io import Target, WorkerInfo
 from etcd_handoff.contract import Approval, Pause, Step
 from etcd_handoff.doubts import Binding
-from etcd_handoff.operation.phases import Approved, Joining
+from etcd_handoff.operation.phases import Approved, Joining, Noticed
 from etcd_handoff.operation.whole import Whole
 from etcd_handoff.wire import Message
 
@@ -14,6 +14,8 @@ class HandedOn(Message):
     """The part of an operation's state that no run can find out by itself. Times are workflow time, in seconds.
 
     Attributes:
+        origin: The run in which the operation began, by the name that it keeps when it is reset.
+        noticed: What was told outside of Temporal.
         run_id: The run that this is the state of. Temporal's own continuations (cron, a retry policy, a Schedule) show
             what was handed on to a run that follows another one: that run starts afresh.
         blocked_seconds_left: What is left of `blocked_timeout_seconds`.
@@ -51,6 +53,7 @@ class HandedOn(Message):
 
     run_id: str
     blocked_seconds_left: float
+    origin: str = ""
     began: str = ""
     traits: WorkerInfo | None = None
     pinned: Target | None = None
@@ -81,3 +84,4 @@ class HandedOn(Message):
     cancel_requested: bool = False
     joining: Joining = Joining()
     whole: Whole | None = None
+    noticed: Noticed = Noticed()

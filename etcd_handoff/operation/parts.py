@@ -24,6 +24,8 @@ SHARED: Final = frozenset(
         "chain_id",
         "namespace",
         "began",
+        "origin",
+        "noticed",
         "traits",
         "binding",
         "blocked_seconds_left",

@@ -122,6 +122,18 @@ class Joining(Message):
     process: NodeProcess = NodeProcess()
 
 
+class Noticed(Message):
+    """What of an operation was told outside of Temporal.
+
+    Attributes:
+        last: What people know of; empty where it is over.
+        counts: How often each event has occurred.
+    """
+
+    last: str = ""
+    counts: dict[str, int] = Field(default_factory=dict)
+
+
 class Hashing(Message):
     """A hash check through the workers of several nodes.
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 NOT_RECORDED: Final = "NotRecorded"
 """Type of a failure to write an EtcdMember: `Recording` tries again."""
-IN_WORDS: Final = frozenset({*FailureType, Reason.STEP_FAILS.value, NOT_RECORDED})
+NOT_DELIVERED: Final = "NotDelivered"
+"""Type of a failure to deliver a notice: `Notify` tries again."""
+IN_WORDS: Final = frozenset({*FailureType, Reason.STEP_FAILS.value, NOT_RECORDED, NOT_DELIVERED})
 """Types of failures whose text was made for people."""
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from temporalio.client import Client, WorkflowExecution
     from temporalio.common import MetricGaugeFloat, MetricMeter
+    from temporalio.runtime import LoggingConfig
 
     from etcd_handoff.config import ClusterProfile, Config
 
@@ -60,15 +61,18 @@ MOST_OPEN: Final = 1_000
 log = logging.getLogger(__name__)
 
 
-def exporting_runtime(address: str) -> Runtime:
-    """The SDK's runtime that serves `http://<address>/metrics`; one for the whole process.
+def make_runtime(address: str, logs: LoggingConfig) -> Runtime:
+    """The SDK's runtime; one for the whole process.
 
     Args:
-        address: Where to listen, such as `127.0.0.1:9464`.
+        address: Where it serves `http://<address>/metrics`, such as `127.0.0.1:9464`; nowhere when it is empty.
+        logs: How its native part logs.
 
     Raises:
         ConfigError: It is no address, or this machine does not let us listen there.
     """
+    if not address:
+        return Runtime(telemetry=TelemetryConfig(logging=logs))
     prometheus = PrometheusConfig(
         bind_address=address,
         counters_total_suffix=True,
@@ -77,7 +81,7 @@ def exporting_runtime(address: str) -> Runtime:
         histogram_bucket_overrides={f"{STEP_DURATION}_seconds": STEP_BUCKETS},
     )
     try:
-        return Runtime(telemetry=TelemetryConfig(metrics=prometheus, attach_service_name=False))
+        return Runtime(telemetry=TelemetryConfig(logging=logs, metrics=prometheus, attach_service_name=False))
     except ValueError as error:
         msg = f"--metrics-address {address}: {error}; give IP address and port, such as 127.0.0.1:9464"
         raise ConfigError(msg) from None

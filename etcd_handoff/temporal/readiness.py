@@ -1,18 +1,23 @@
-"""What tells probes and systemd whether a worker takes work and whether its process is alive."""
+"""Whether a worker takes work and whether its process is alive, for probes and systemd.
+
+The two are different questions: a worker that waits for Temporal to come back takes no work, and a restart would not
+help it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff import timing
-from etcd_handoff.errors import ConfigError
-from etcd_handoff.temporal.service_manager import ALIVE, READY, STOPPING, tell
+from etcd_handoff.errors import ADDRESS, ConfigError
+from etcd_handoff.secret_words import without_secrets
+from etcd_handoff.temporal.service_manager import ALIVE, READY, STOPPING, status, tell
 from etcd_handoff.temporal.setup import NOT_FOR_US
 
 if TYPE_CHECKING:
@@ -37,60 +42,103 @@ def check_ready_file(file: Path | None) -> None:
         raise ConfigError(msg) from None
 
 
+class Verdict(NamedTuple):
+    """The answer to a probe.
+
+    Attributes:
+        good: Yes.
+        text: Why, or why not.
+    """
+
+    good: bool
+    text: str
+
+
 class Readiness:
-    """Files that probes look at.
+    """What probes are told, by question and by file.
 
     `file` is fresh as long as this worker takes work, and else it is not there. `file` with `.alive` at its end is
-    fresh as long as the process works: a worker that waits for Temporal to come back must not be restarted for it.
+    fresh as long as the process works.
 
     Args:
         file: The file; None where nobody named one.
-        client: The worker's client.
-        may_describe: These credentials may describe their namespace, so that a refusal is news.
     """
 
-    def __init__(self, file: Path | None, client: Client, *, may_describe: bool) -> None:
+    def __init__(self, file: Path | None) -> None:
         self._file = file
         self._alive = file.with_name(f"{file.name}.alive") if file else None
-        self._client = client
-        self._may_describe = may_describe
-        self._answered = time.monotonic()
+        self._turned = time.monotonic()
+        self._answered: float | None = None
+        self._trouble = ""
+        self._stopping = False
 
-    async def keep(self, stop: asyncio.Event) -> None:
-        """Renew the file again and again until `stop` is set, then take it away; systemd is told the same."""
+    # --- what probes ask ----------------------------------------------------------------------------------------------
+
+    def alive(self) -> Verdict:
+        """Whether this process still works; without Temporal it does."""
+        quiet = time.monotonic() - self._turned
+        if quiet > timing.WORKER.probe_stuck_seconds:
+            return Verdict(good=False, text=f"stuck: nothing has moved in this process for {quiet:.0f} s; restart it")
+        return Verdict(good=True, text=f"alive; {self.ready().text}")
+
+    def ready(self) -> Verdict:
+        """Whether this worker takes work: polls have the same address, namespace and credentials as our question."""
+        if self._stopping:
+            return Verdict(good=False, text="not ready: the worker is stopping")
+        if self._answered is None:
+            return Verdict(good=False, text=f"not ready: the worker is starting{self._because}")
+        silence = time.monotonic() - self._answered
+        if silence > timing.WORKER.probe_silence_seconds:
+            return Verdict(good=False, text=f"not ready: Temporal has not answered for {silence:.0f} s{self._because}")
+        return Verdict(good=True, text="ready: it takes work")
+
+    @property
+    def _because(self) -> str:
+        return f": {self._trouble}" if self._trouble else ""
+
+    # --- what it does -------------------------------------------------------------------------------------------------
+
+    async def keep(self, client: Client, stop: asyncio.Event, *, may_describe: bool) -> None:
+        """Ask Temporal again and again until `stop` is set; files and systemd are told what probes would be.
+
+        Args:
+            client: The worker's client.
+            stop: The worker stops.
+            may_describe: These credentials may describe their namespace, so that a refusal is news.
+        """
         tell(READY)
         while not stop.is_set():
+            self._turned = time.monotonic()
             tell(ALIVE)
-            await self.renew()
+            await self._ask(client, may_describe=may_describe)
+            self._show()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), timing.WORKER.probe_pause_seconds)
+        self._stopping = True
         tell(STOPPING)
-        self.withdraw()
-        if self._alive is not None:
-            self._alive.unlink(missing_ok=True)
+        for file in (self._file, self._alive):
+            if file is not None:
+                file.unlink(missing_ok=True)
 
-    async def renew(self) -> None:
-        """Touch the file when Temporal answers; take it away when it has not answered for `SILENT_SECONDS`."""
+    def _show(self) -> None:
+        verdict = self.ready()
+        tell(status(verdict.text))
         if self._file is None or self._alive is None:
             return
         self._alive.touch()
-        if await self._answers():
-            self._answered = time.monotonic()
+        if verdict.good:
             self._file.touch()
-        elif time.monotonic() - self._answered > timing.WORKER.probe_silence_seconds:
-            self.withdraw()
-
-    def withdraw(self) -> None:
-        """Take the file away: this worker takes no work any more."""
-        if self._file is not None:
+        else:
             self._file.unlink(missing_ok=True)
 
-    async def _answers(self) -> bool:
-        """Whether Temporal takes what this worker asks: polls have the same address, namespace and credentials."""
-        request = DescribeNamespaceRequest(namespace=self._client.namespace)
+    async def _ask(self, client: Client, *, may_describe: bool) -> None:
+        """Note whether Temporal takes what this worker asks."""
+        request = DescribeNamespaceRequest(namespace=client.namespace)
         try:
-            await self._client.workflow_service.describe_namespace(request, timeout=timing.WORKER.probe_timeout)
+            await client.workflow_service.describe_namespace(request, timeout=timing.WORKER.probe_timeout)
         except RPCError as error:
             busy = error.status is RPCStatusCode.RESOURCE_EXHAUSTED
-            return busy or (error.status in NOT_FOR_US and not self._may_describe)
-        return True
+            if not busy and (error.status not in NOT_FOR_US or may_describe):
+                self._trouble = ADDRESS.sub("...", without_secrets(f"{error.status.name}: {error.message}"))
+                return
+        self._answered, self._trouble = time.monotonic(), ""

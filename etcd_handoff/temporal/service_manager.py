@@ -13,6 +13,11 @@ ALIVE: Final = "WATCHDOG=1"
 STOPPING: Final = "STOPPING=1"
 
 
+def status(text: str) -> str:
+    """What `systemctl status` shows of this process, as a state for `tell`."""
+    return f"STATUS={' '.join(text.split())}"
+
+
 def tell(state: str) -> None:
     """Tell the service manager a state; nothing where no service manager listens.
 

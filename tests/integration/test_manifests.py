@@ -5,10 +5,6 @@ from __future__ import annotations
 import copy
 import inspect
 import json
-import os
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +25,7 @@ from etcd_handoff.lab import Lab, LabOptions, ProcessError, wait_until
 from etcd_handoff.lab.http import request
 from etcd_handoff.lab.nodes import HOST, bearer
 from etcd_handoff.lab.serving import AUTHORITY
+from etcd_handoff.temporal.probes import parsed_address
 from tests.integration.conftest import start_watch
 
 if TYPE_CHECKING:
@@ -391,7 +388,7 @@ async def test_watched_cluster_loses_its_leader_and_tells_all_with_these_rights_
 
 
 async def test_worker_understands_its_options_and_finds_its_files(tmp_path: Path) -> None:
-    """Each path in options, environment and configuration lies in a volume, the ready file's in a writable one."""
+    """Each path in options, environment and configuration lies in a volume."""
     spec = the("Deployment")["spec"]["template"]["spec"]
     (container,) = spec["containers"]
     options = worker.parser().parse_args([text.replace("$(NODE_NAME)", "node7") for text in container["args"]])
@@ -399,7 +396,6 @@ async def test_worker_understands_its_options_and_finds_its_files(tmp_path: Path
     assert (options.node, env["NODE_NAME"]["valueFrom"]["fieldRef"]["fieldPath"]) == ("node7", "spec.nodeName")
     mounts = {PurePosixPath(m["mountPath"]): m for m in container["volumeMounts"]}
     assert {m["name"] for m in mounts.values()} == {volume["name"] for volume in spec["volumes"]}
-    assert not mounts[PurePosixPath(options.ready_file).parent].get("readOnly")
     assert PurePosixPath(env[CONFIG_VARIABLE]["value"]) in mounts
     profile = configuration(tmp_path).cluster("prod")
     for path in (profile.etcd.ca_file, profile.etcd.cert_file, profile.etcd.key_file):
@@ -408,33 +404,13 @@ async def test_worker_understands_its_options_and_finds_its_files(tmp_path: Path
     assert spec["terminationGracePeriodSeconds"] > timing.WORKER.shutdown_grace.total_seconds()
 
 
-@pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
-async def test_probe_passes_for_a_file_that_is_younger_than_30_seconds(probe: str, tmp_path: Path) -> None:
-    """The very command of the manifest: fresh files of the worker's pass, old ones and none at all fail."""
+async def test_probes_ask_what_the_worker_answers() -> None:
+    """At its own port; without Temporal a worker is not ready and still alive, and a restart would not help."""
     (container,) = the("Deployment")["spec"]["template"]["spec"]["containers"]
     options = worker.parser().parse_args(container["args"])
-    mark = tmp_path / "ready"
-    files = (mark, tmp_path / "ready.alive")
-    *_, code = container[probe]["exec"]["command"]
-    assert str(options.ready_file) in code
-
-    def passes() -> bool:
-        code_here = code.replace(str(options.ready_file), str(mark))
-        return subprocess.run([sys.executable, "-c", code_here], capture_output=True, check=False).returncode == 0
-
-    assert not passes()
-    for file in files:
-        file.touch()
-    assert passes()
-    old = time.time() - 31
-    for file in files:
-        os.utime(file, (old, old))
-    assert not passes()
-
-
-async def test_worker_that_waits_for_temporal_is_not_restarted() -> None:
-    """It is not ready without Temporal, and still alive: a restart would end with "cannot be reached"."""
-    (container,) = the("Deployment")["spec"]["template"]["spec"]["containers"]
-    code = {probe: container[probe]["exec"]["command"][-1] for probe in ("readinessProbe", "livenessProbe")}
-    assert "/ready.alive" in code["livenessProbe"]
-    assert ".alive" not in code["readinessProbe"]
+    (port,) = container["ports"]
+    assert parsed_address(options.probe_address) == (None, port["containerPort"])
+    asked = {probe: container[probe]["httpGet"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")}
+    assert {get["port"] for get in asked.values()} == {port["name"]}
+    paths = {probe: get["path"] for probe, get in asked.items()}
+    assert paths == {"startupProbe": "/readyz", "readinessProbe": "/readyz", "livenessProbe": "/livez"}

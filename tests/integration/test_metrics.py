@@ -11,18 +11,28 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.request import urlopen
 
+import pytest
 import yaml
+from temporalio.client import WorkflowFailureError
 
+from etcd_handoff.contract import RemovalRequest
 from etcd_handoff.lab import Role, wait_until
 from etcd_handoff.lab.nodes import ROOT
 from etcd_handoff.lab.ports import Ports
 from etcd_handoff.lab.processes import run
+from etcd_handoff.temporal.client import start_removal
+from etcd_handoff.webhook import signature
+from tests.fakes.receiver import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.integration.conftest import MakeBench
+    from temporalio.client import WorkflowHandle
 
+    from etcd_handoff.contract import RemovalResult
+    from tests.integration.conftest import Bench, MakeBench
+
+SECRET: Final = "a secret of sixteen bytes or more"  # noqa: S105  # of nobody
 NAME: Final = re.compile(r"etcd_handoff_\w+")
 LABELS: Final = re.compile(r"\bby \(([^)]*)\)|\{([^}]*)\}")
 ONLY_AFTER_TROUBLE: Final = {"etcd_handoff_step_failures_total", "etcd_handoff_corrections_total"}
@@ -59,13 +69,19 @@ def expressions() -> Iterator[str]:
         yield from (target["expr"] for target in panel["targets"])
 
 
-async def test_worker_exports_what_alerts_and_dashboard_ask_for(bench: MakeBench) -> None:
-    """A removal that is done and one that waits show in the numbers, with the labels that the rules group by."""
+async def test_what_happens_shows_in_metrics_in_the_log_and_at_the_webhook(bench: MakeBench) -> None:
+    """A removal that is done and one that waits show in the numbers, with the labels that the rules group by.
+
+    Each line of the log is an object that says what it is about; the webhook is told once, however often it is asked.
+    """
     ports = Ports("127.0.0.1")
     (port,) = ports.take(1)
     address = f"127.0.0.1:{port}"
     async with bench(workers=(), tls=True) as b:
-        await b.lab.start_worker("node1", {"ETCD_HANDOFF_METRICS_ADDRESS": address})
+        receiver = b.stack.enter_context(Receiver())
+        configure_webhook(b, receiver)
+        environment = {"ETCD_HANDOFF_METRICS_ADDRESS": address, "ETCD_HANDOFF_LOG_FORMAT": "json"}
+        await b.lab.start_worker("node1", environment)
         assert b.lab.process(Role.WORKER, "node1").log_contains(f"metrics at http://{address}/metrics")
         leader = await b.lab.leader()
         assert (await b.remove(leader)).outcome == "removed"
@@ -76,7 +92,9 @@ async def test_worker_exports_what_alerts_and_dashboard_ask_for(bench: MakeBench
 
         await wait_until(is_counted, "the removal that waits for an approval is counted", 60)
         shown = await page(address)
-        await waiting.cancel()
+        await waiting.signal("your_turn", args=[1, 2])  # which the workflow drops, and says so
+        await all_is_told(b, receiver, leader, waiting)
+        await log_says_what_each_line_is_about(b)
         ended = {"cluster": b.lab.cluster, "operation": "RemoveMember", "outcome": "removed"}
         assert shown.value("etcd_handoff_operations_total", **ended) == 1
         assert shown.value("etcd_handoff_steps_total", step="remove_member", outcome="removed") == 1
@@ -92,6 +110,71 @@ async def test_worker_exports_what_alerts_and_dashboard_ask_for(bench: MakeBench
                 assert all(shown.labels_of(name) for name in names), expression
                 assert set(labels_in(expression)) <= labels, expression
     ports.close()
+
+
+def configure_webhook(b: Bench, receiver: Receiver) -> None:
+    """The workers tell the receiver, which takes nothing at first."""
+    secret = b.folder / "webhook-secret"
+    secret.write_text(f"{SECRET}\n")
+    table = f'[notifications]\nurl = "{receiver.url}"\nsecret_file = "{secret}"\n'
+    b.lab.config_path.write_text(f"{b.lab.config_path.read_text()}\n{table}")
+    receiver.answers += [503, 503]
+
+
+async def all_is_told(
+    b: Bench, receiver: Receiver, removed: str, waiting: WorkflowHandle[object, RemovalResult]
+) -> None:
+    """Two ends and a wish for an approval, each with one ID, though the receiver did not take them at first.
+
+    No history has the receiver's address or the secret.
+    """
+    await waiting.cancel()
+    with pytest.raises(WorkflowFailureError):
+        await waiting.result()
+
+    async def told() -> bool:
+        return len(receiver.seen) == 5
+
+    await wait_until(told, "three events in five attempts", 60)
+    events = {event["id"]: event for event in receiver.events()}
+    short = [(e["type"].rpartition(".")[2], e["data"]["member"], e["data"]["outcome"]) for e in events.values()]
+    other = waiting.id.rpartition("/")[2]
+    assert sorted(short) == sorted(
+        [("ended", removed, "removed"), ("approval-wanted", other, ""), ("ended", other, "cancelled")]
+    )
+    assert len({body for _, body in receiver.seen}) == 3
+    for headers, body in receiver.seen:
+        now = int(headers["webhook-timestamp"])
+        assert headers["webhook-signature"] == signature(SECRET.encode(), headers["webhook-id"], now, body)
+    for event in events:
+        notify = b.client.get_workflow_handle(f"etcd-notify/{b.lab.cluster}/{event}")
+        assert await notify.result() == 204
+        for handle in (notify, waiting):
+            history = (await handle.fetch_history()).to_json()
+            assert not any(word in history for word in (SECRET, receiver.url, "webhook-secret"))
+
+
+async def log_says_what_each_line_is_about(b: Bench) -> None:
+    """All lines are JSON; a step that fails is one line, and nothing of the SDK's repeats it."""
+    nowhere = await start_removal(b.client, RemovalRequest(cluster="nowhere", member="node9"))
+    with pytest.raises(WorkflowFailureError):
+        await nowhere.result()
+    log = b.lab.process(Role.WORKER, "node1").log.read_text()
+    lines = [json.loads(line) for line in log.splitlines()]
+    failed = [line for line in lines if line.get("workflow_id") == nowhere.id]
+    about = {"cluster": "nowhere", "member": "node9", "operation": "RemoveMember", "step": "check_leader"}
+    assert all(about.items() <= line.items() for line in failed), failed
+    assert [line["attempt"] for line in failed] == list(range(1, len(failed) + 1))
+    assert failed[0]["message"].startswith("check_leader failed: cluster: no profile 'nowhere'")
+    (dropped,) = [line for line in lines if line["message"].startswith("a signal was dropped: ")]
+    assert (dropped["cluster"], dropped["step"], dropped["attempt"]) == (b.lab.cluster, "workflow", 1)
+    assert dropped["workflow_id"] == f"etcd-remove/{b.lab.cluster}/{dropped['member']}"
+    assert dropped["run_id"]
+    refused = [line for line in lines if line["message"] == "send_notice failed: the webhook answers 503"]
+    assert len(refused) == 2
+    assert all(line["step"] == "send_notice" and line["cluster"] == b.lab.cluster for line in refused)
+    assert not [line for line in lines if "stack" in line]
+    assert not any(word in log for word in ("Completing activity as failed", "Traceback", SECRET, "in-the-url"))
 
 
 async def page(address: str) -> Exposition:

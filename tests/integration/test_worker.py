@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,9 @@ import pytest_asyncio
 
 from etcd_handoff import __version__
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
+from etcd_handoff.lab.http import request
 from etcd_handoff.lab.nodes import ROOT
+from etcd_handoff.lab.ports import Ports
 from etcd_handoff.lab.processes import Process, run
 from etcd_handoff.temporal.search_attributes import ensure_search_attributes, unusable
 from tests.integration.temporal_proxy import door_to
@@ -168,27 +171,42 @@ async def present(*files: Path, without: Path | None = None) -> bool:
     return set(files) <= there and without not in there
 
 
-async def test_ready_file_is_fresh_only_while_temporal_answers(tmp_path: Path) -> None:
+async def test_probes_and_ready_file_tell_whether_temporal_answers(tmp_path: Path) -> None:
     """Without Temporal the worker takes no work and says so to probes; it is alive all the same, and comes back."""
     async with Lab(LabOptions(nodes=1, kubernetes=False, directory=tmp_path)) as lab:
         ready, alive = tmp_path / "ready", tmp_path / "ready.alive"
-        command = [sys.executable, str(ROOT / "worker.py"), "--ready-file", str(ready)]
+        leases = Ports("127.0.0.1")
+        (port,) = leases.take(1)
+        options = ["--ready-file", str(ready), "--probe-address", f"127.0.0.1:{port}"]
+        command = [sys.executable, str(ROOT / "worker.py"), *options]
         worker = Process("worker", command, tmp_path / "worker.log", lab.environment, ROOT)
         worker.start()
         try:
             await wait_until(lambda: present(ready, alive), "the worker is ready", 60)
+            assert await probed(port) == (200, "ready: it takes work\n", 200)
             await lab.kill(Role.TEMPORAL)
             await wait_until(lambda: present(alive, without=ready), "it is not ready without Temporal", 60)
+            status, reason, living = await probed(port)
+            assert (status, living) == (503, 200)
+            assert re.fullmatch(r"not ready: Temporal has not answered for \d+ s: \w+: .*\n", reason), reason
             alive.unlink()
             await wait_until(lambda: present(alive, without=ready), "it is alive without Temporal", 60)
             await lab.start(Role.TEMPORAL)
             await wait_until(lambda: present(ready, alive), "it is ready again", 60)
+            assert (await probed(port))[0] == 200
             worker.signal(signal.SIGTERM)
             assert await worker.ended() == 0
             assert not await present(ready)
             assert not await present(alive)
         finally:
             await worker.kill()
+            leases.close()
+
+
+async def probed(port: int) -> tuple[int, str, int]:
+    """Status and body of `/readyz`, and the status of `/livez`."""
+    status, reason = await request(f"http://127.0.0.1:{port}/readyz")
+    return status, reason, (await request(f"http://127.0.0.1:{port}/livez"))[0]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from temporalio.client import WorkflowHistory
 from etcd_handoff.cli.audit.history import trail_of
 from etcd_handoff.cli.audit.trail import Entry, Trail, in_order
 from etcd_handoff.cli.render.history import history_object, overview_lines, trail_lines
+from tests.unit.history_events import event, trail
 
 HISTORIES: Final = Path(__file__).parents[1] / "replay" / "histories"
 LEADER_STEPS: Final = ["check_leader", "move_leader", "await_election", "remove_member", "update_status"]
@@ -181,6 +182,24 @@ def test_trail_in_words() -> None:
         "    00:00:01.500  approved   bob         go [command line]",
         "    00:00:02.000  did        node1       remove node2: removed [12 ms, 2 attempts]",
         "    00:00:03.000  ended                  removed: the EtcdMember says so",
+    ]
+
+
+def test_workflows_that_go_on_are_told_by_what_they_do() -> None:
+    """One writes the EtcdMember, another one tells the webhook."""
+    begun = [
+        ("RecordStatus", "etcd-record/prod/8211f1d0f64f3269"),
+        ("Notify", "etcd-notify/prod/run-ended-1"),
+    ]
+    events = [
+        event(
+            "child_workflow_execution_started", 1, workflow_type={"name": kind}, workflow_execution={"workflow_id": i}
+        )
+        for kind, i in begun
+    ]
+    assert told(trail(*events), "continued", "told") == [
+        ("continued", "etcd-record/prod/8211f1d0f64f3269 goes on to write the EtcdMember"),
+        ("told", "the webhook; etcd-notify/prod/run-ended-1 delivers it"),
     ]
 
 

@@ -107,7 +107,7 @@ if TYPE_CHECKING:
             "clusters.prod.nodes",
             "a, b are all on 'node1'; a node has one member: correct all but one",
         ),
-        ("[cluster.prod]", "cluster", "known here: clusters, task_queue"),
+        ("[cluster.prod]", "cluster", "known here: clusters, notifications, task_queue"),
         (
             '[clusters.prod.kubernetes]\ncontext = "a"',
             "clusters.prod.kubernetes.context",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib
+import json
 import re
 import shlex
 from pathlib import Path
@@ -21,6 +22,7 @@ from etcd_handoff.config import (
     EtcdProfile,
     KubernetesProfile,
     MemberProfile,
+    NotificationsProfile,
     load_config,
 )
 from etcd_handoff.contract import (
@@ -162,6 +164,7 @@ def test_defaults_of_the_input_are_the_codes() -> None:
     ("heading", "model"),
     [
         ("Top level", Config),
+        ("`[notifications]`", NotificationsProfile),
         ("`[clusters.<name>.etcd]`", EtcdProfile),
         ("`[clusters.<name>.kubernetes]`", KubernetesProfile),
         ("`[clusters.<name>.member]`", MemberProfile),
@@ -175,7 +178,7 @@ def test_every_key_of_the_configuration_has_its_row(heading: str, model: type[Se
         if field.is_required():
             assert told[name][2] == "required"
         elif field.default not in (None, (), PydanticUndefined):
-            default = str(field.default)
+            default = json.dumps(field.default) if isinstance(field.default, tuple) else str(field.default)
             assert told[name][2] == f"`{default.lower() if isinstance(field.default, bool) else default}`"
 
 

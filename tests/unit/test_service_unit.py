@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff import cli, timing
 from etcd_handoff.cli import service
@@ -228,15 +229,31 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
         yield channel
 
 
+class Silent:
+    """A client whose server does not answer."""
+
+    namespace = "default"
+
+    @property
+    def workflow_service(self) -> Silent:
+        """The service itself."""
+        return self
+
+    async def describe_namespace(self, *_: object, **__: object) -> None:
+        """Not to be had."""
+        raise RPCError("tcp connect error", RPCStatusCode.UNAVAILABLE, b"")
+
+
 async def test_worker_tells_that_it_is_ready_alive_and_stopping(manager: socket.socket) -> None:
-    """Alive again and again, also while Temporal does not answer: a restart would not help."""
-    client: Any = None
+    """Alive again and again, also while Temporal does not answer: a restart would not help. `status` tells why."""
+    client: Any = Silent()
     stop = asyncio.Event()
-    keeping = asyncio.create_task(Readiness(None, client, may_describe=True).keep(stop))
-    heard = [await asyncio.to_thread(manager.recv, 100) for _ in range(2)]
+    keeping = asyncio.create_task(Readiness(None).keep(client, stop, may_describe=True))
+    heard = [await asyncio.to_thread(manager.recv, 200) for _ in range(3)]
     stop.set()
     await keeping
-    assert [*heard, manager.recv(100)] == [b"READY=1", b"WATCHDOG=1", b"STOPPING=1"]
+    told = b"STATUS=not ready: the worker is starting: UNAVAILABLE: tcp connect error"
+    assert [*heard, manager.recv(100)] == [b"READY=1", b"WATCHDOG=1", told, b"STOPPING=1"]
 
 
 @pytest.mark.parametrize("address", ["", "relative", "/nobody/listens/here"])

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 OF_THE_QUEUE: Final = "rejoin"
 """An update that no person sends."""
+NOTIFY: Final = "Notify"
+"""The workflow that delivers an event to the webhook."""
 BLOCKED: Final = "blocked: "
 """How the summary of a timer begins that ends a pause."""
 LASTING: Final = frozenset({"Queued", "AwaitingApproval", "AwaitingWindow", "Paused"})
@@ -176,7 +178,10 @@ def _gone_on(event: HistoryEvent, at: str) -> Entry | None:
         case "workflow_execution_continued_as_new_event_attributes":
             return Entry(at, "continued", "the history had grown long; it goes on in a new run")
         case "child_workflow_execution_started_event_attributes":
-            child = event.child_workflow_execution_started_event_attributes.workflow_execution.workflow_id
+            begun = event.child_workflow_execution_started_event_attributes
+            child = begun.workflow_execution.workflow_id
+            if begun.workflow_type.name == NOTIFY:
+                return Entry(at, "told", f"the webhook; {child} delivers it")
             return Entry(at, "continued", f"{child} goes on to write the EtcdMember")
     end = ending(event)
     return end.entry if end.outcome else None

@@ -1,0 +1,47 @@
+"""The activity that tells somebody outside of Temporal what an operation needs."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from etcd_handoff.notice import Notice
+from etcd_handoff.temporal.failure_converter import NOT_DELIVERED
+from etcd_handoff.webhook import DeliveryError, deliver
+
+if TYPE_CHECKING:
+    from etcd_handoff.config_notifications import NotificationsProfile
+
+MOST_AT_ONCE = 4
+"""A receiver that answers a byte now and then keeps a thread for long: it has none but these."""
+
+
+class NoticeActivities:
+    """The activity on the webhook.
+
+    Args:
+        profile: Where it is; None where the configuration has none.
+    """
+
+    def __init__(self, profile: NotificationsProfile | None) -> None:
+        self._profile = profile
+        self._threads = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="webhook")
+
+    @activity.defn
+    async def send_notice(self, notice: Notice) -> int:
+        """Send it once, signed; the receiver knows by its ID whether it has had it.
+
+        Returns:
+            The status of the receiver's answer.
+        """
+        if self._profile is None:
+            msg = "this worker's configuration has no table notifications; give all workers the same, and restart them"
+            raise ApplicationError(msg, type=NOT_DELIVERED)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, deliver, self._profile, notice)
+        except DeliveryError as error:
+            raise ApplicationError(str(error), type=NOT_DELIVERED) from None

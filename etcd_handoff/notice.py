@@ -1,0 +1,87 @@
+"""What is told outside of Temporal of an operation: one event, and how it reads as a CloudEvent. Pure."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Any, Final
+from urllib.parse import quote
+
+from etcd_handoff.wire import Message
+
+TYPE_PREFIX: Final = "io.etcd-handoff.operation"
+CONTENT_TYPE: Final = "application/cloudevents+json; charset=utf-8"
+OUTSIDE_OF_DATA: Final = {"event_id", "event", "time"}
+
+
+class NoticeEvent(StrEnum):
+    """What is told (contract)."""
+
+    BLOCKED = "blocked"
+    APPROVAL_WANTED = "approval-wanted"
+    ENDED = "ended"
+
+
+class Notice(Message):
+    """One event of an operation; input of the workflow `Notify` and of `send_notice`.
+
+    It holds no address and no secret: it stands in a history, and goes to somebody else's server.
+
+    Attributes:
+        event_id: The same for the same occurrence, however often it is told.
+        event: What has happened, one of `NoticeEvent`.
+        time: When, ISO 8601 in UTC.
+        cluster: Cluster profile.
+        cluster_id: The etcd cluster's own ID; empty before the first look.
+        member: The member as it was asked for, or the names of several.
+        member_id: Its ID; empty before it is known.
+        operation: Workflow type.
+        workflow_id: ID of the workflow.
+        run_id: Its run.
+        namespace: Temporal's namespace.
+        state: Where the operation stands.
+        reason: Why it is blocked, one of the planner's reasons; empty otherwise.
+        outcome: How it has ended: the result's outcome, the failure's type, or `cancelled`; empty otherwise.
+        text: What is happening, in words.
+        waiting_for: What would unblock it.
+        asked_because: The reason that was given for the operation.
+        next: Commands that a person can type now.
+    """
+
+    event_id: str
+    event: NoticeEvent | str
+    time: str
+    cluster: str
+    cluster_id: str = ""
+    member: str = ""
+    member_id: str = ""
+    operation: str = ""
+    workflow_id: str = ""
+    run_id: str = ""
+    namespace: str = ""
+    state: str = ""
+    reason: str = ""
+    outcome: str = ""
+    text: str = ""
+    waiting_for: str = ""
+    asked_because: str = ""
+    next: tuple[str, ...] = ()
+
+
+def cloud_event(notice: Notice) -> dict[str, Any]:
+    """The notice as a CloudEvent 1.0 in the structured mode of its JSON format."""
+    return {
+        "specversion": "1.0",
+        "id": notice.event_id,
+        "source": f"/etcd-handoff/{quote(notice.namespace, safe='')}/{quote(notice.workflow_id)}",
+        "type": f"{TYPE_PREFIX}.{notice.event}",
+        "subject": f"{quote(notice.cluster, safe='')}/{quote(notice.member, safe='')}",
+        "time": notice.time,
+        "datacontenttype": "application/json",
+        "data": notice.model_dump(mode="json", exclude=OUTSIDE_OF_DATA),
+    }
+
+
+def body_of(notice: Notice) -> bytes:
+    """What is sent: the same bytes each time."""
+    return json.dumps(cloud_event(notice), ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()

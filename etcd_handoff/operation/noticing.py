@@ -1,0 +1,111 @@
+"""What of an operation is told outside of Temporal: each thing that needs a person once, and the end. Pure.
+
+The ID of an event follows from the run in which the operation began and from how often this kind of event occurred.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.contract import HandoffState
+from etcd_handoff.errors import ADDRESS
+from etcd_handoff.notice import Notice, NoticeEvent
+from etcd_handoff.operation.commands import Cancel, Fail, Finish, Wait
+from etcd_handoff.operation.phases import Noticed
+from etcd_handoff.operation.remedies import command as typed
+from etcd_handoff.operation.remedies import remedies
+
+if TYPE_CHECKING:
+    from etcd_handoff.operation.commands import Command
+    from etcd_handoff.operation.state import OperationState
+
+PASSING: Final = frozenset(
+    {
+        HandoffState.CHECKING,
+        HandoffState.QUEUED,
+        HandoffState.BLOCKED,
+        HandoffState.PAUSED,
+        HandoffState.AWAITING_APPROVAL,
+    }
+)
+"""States in which an operation only looks and waits: the trouble of which people know may be there still."""
+LONGEST_TEXT: Final = 2_000
+
+
+def due(state: OperationState, command: Command, workflow_id: str) -> tuple[OperationState, Notice | None]:
+    """What is to be told now, and the state in which it has been.
+
+    Args:
+        state: The operation, with what it shows.
+        command: What it does next.
+        workflow_id: Its workflow's ID.
+
+    Returns:
+        No notice where nothing new needs a person, nobody wants to be told, or it is a dry run.
+    """
+    wanted = state.traits.notifies if state.traits is not None else ()
+    if not wanted or state.asked.dry_run:
+        return state, None
+    state = _forgotten(state)
+    event, what, outcome = _occurrence(state, command)
+    if event is None or event not in wanted or what == state.noticed.last:
+        return state, None
+    number = state.noticed.counts.get(event.value, 0) + 1
+    noticed = Noticed(last=what, counts={**state.noticed.counts, event.value: number})
+    return state.changed(noticed=noticed), _notice(state, event, number, workflow_id, outcome)
+
+
+def _forgotten(state: OperationState) -> OperationState:
+    """The state in which the same trouble would be news: the operation has gone on since, or was approved."""
+    approved = state.noticed.last == NoticeEvent.APPROVAL_WANTED and state.approval is not None
+    if approved or state.handoff_state not in PASSING:
+        return state.changed(noticed=state.noticed.model_copy(update={"last": ""}))
+    return state
+
+
+def _occurrence(state: OperationState, command: Command) -> tuple[NoticeEvent | None, str, str]:
+    """The event, what it is about, and the outcome where it is the end."""
+    match command:
+        case Finish():
+            return NoticeEvent.ENDED, NoticeEvent.ENDED, str(getattr(command.result, "outcome", ""))
+        case Fail():
+            return NoticeEvent.ENDED, NoticeEvent.ENDED, command.failure.kind
+        case Cancel():
+            return NoticeEvent.ENDED, NoticeEvent.ENDED, "cancelled"
+        case Wait() if state.handoff_state is HandoffState.BLOCKED and state.blocked is not None:
+            return NoticeEvent.BLOCKED, f"{NoticeEvent.BLOCKED}: {state.blocked.reason}", ""
+        case Wait() if state.handoff_state is HandoffState.AWAITING_APPROVAL:
+            return NoticeEvent.APPROVAL_WANTED, NoticeEvent.APPROVAL_WANTED, ""
+    return None, "", ""
+
+
+def _notice(state: OperationState, event: NoticeEvent, number: int, workflow_id: str, outcome: str) -> Notice:
+    asked, subject = state.asked, state.subject
+    member = (subject.member_name if subject else "") or asked.subject
+    ended = event is NoticeEvent.ENDED
+    names = ["history"] if ended else [r.name for r in remedies(state.handoff_state, final=state.change_pending)]
+    return Notice(
+        event_id=f"{state.origin}-{event}-{number}",
+        event=event,
+        time=datetime.fromtimestamp(state.since, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        cluster=asked.cluster,
+        cluster_id=subject.cluster_id if subject else "",
+        member=member,
+        member_id=subject.member_id if subject else "",
+        operation=asked.workflow_type,
+        workflow_id=workflow_id,
+        run_id=state.run_id,
+        namespace=state.namespace,
+        state=state.handoff_state,
+        reason=state.blocked.reason if state.blocked is not None and not ended else "",
+        outcome=outcome,
+        text=_without_addresses(state.doing),
+        waiting_for="" if ended else _without_addresses(state.waiting_for),
+        asked_because=_without_addresses(asked.reason),
+        next=tuple(typed(name, asked.cluster, member, workflow_id) for name in names),
+    )
+
+
+def _without_addresses(text: str) -> str:
+    return ADDRESS.sub("...", text)[:LONGEST_TEXT]

@@ -1,0 +1,42 @@
+"""Keeps secrets out of what a process says: those that it has read, and what looks like one.
+
+A gateway that reads a secret remembers it here; whatever writes a log takes it out again. Nobody has to know which
+library puts what into its errors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from typing import Final
+
+HIDDEN: Final = "[secret]"
+SHORTEST: Final = 4
+"""A shorter word would be taken out of half of all texts; it guards nothing anyway."""
+MOST_KNOWN: Final = 500
+"""So many are remembered, the last ones: tokens are renewed for as long as a worker runs."""
+LIKE_SECRETS: Final = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+    r"|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"  # a JSON Web Token, as of ServiceAccounts and of etcd
+    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"  # user and password in a URL
+    r"|(?i:(?<=\bbearer )[^\s\"',;]+)",
+    re.DOTALL,
+)
+_KNOWN: Final[OrderedDict[str, None]] = OrderedDict()
+
+
+def remember(secret: str) -> None:
+    """From now on `without_secrets` takes this text out."""
+    if len(secret) < SHORTEST:
+        return
+    _KNOWN[secret] = None
+    _KNOWN.move_to_end(secret)
+    while len(_KNOWN) > MOST_KNOWN:
+        _KNOWN.popitem(last=False)
+
+
+def without_secrets(text: str) -> str:
+    """The text with `HIDDEN` in place of each secret."""
+    for secret in sorted(_KNOWN, key=len, reverse=True):  # one may be the beginning of another
+        text = text.replace(secret, HIDDEN)
+    return LIKE_SECRETS.sub(HIDDEN, text)

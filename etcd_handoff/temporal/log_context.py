@@ -1,0 +1,127 @@
+"""What a log line is about: the activity or workflow that runs where it is written, and its cluster and member."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from temporalio import activity, workflow
+from temporalio.worker import ActivityInboundInterceptor, Interceptor, WorkflowInboundInterceptor
+
+if TYPE_CHECKING:
+    from temporalio.worker import (
+        ExecuteActivityInput,
+        ExecuteWorkflowInput,
+        HandleQueryInput,
+        HandleSignalInput,
+        HandleUpdateInput,
+        WorkflowInterceptorClassInput,
+    )
+
+
+class Subject(NamedTuple):
+    """The cluster profile and the member; empty where there is none."""
+
+    cluster: str = ""
+    member: str = ""
+
+
+_SUBJECT: ContextVar[Subject | None] = ContextVar("subject", default=None)
+MEMBER_FIELDS: Final = ("subject", "member_name", "name", "resource")
+"""Where inputs name a member by its name, in the order in which they are looked at."""
+ID_FIELDS: Final = ("target_id", "member_id")
+
+
+def subject_of(asked: object, workflow_id: str) -> Subject:
+    """The cluster and the member that an input is about; what it does not tell, our workflow IDs do.
+
+    Args:
+        asked: The input of an activity or a workflow; None where there is none.
+        workflow_id: ID of the workflow.
+    """
+    kind, cluster, member = (*workflow_id.split("/", 2), "", "")[:3]
+    if not kind.startswith("etcd-") or kind == "etcd-turns":  # these are called by the ID of the etcd cluster
+        cluster, member = "", ""
+    named = asked if isinstance(asked, str) else str(getattr(asked, "cluster", ""))
+    return Subject(named or cluster, _first(asked, MEMBER_FIELDS) or member or _first(asked, ID_FIELDS))
+
+
+def _first(asked: object, fields: tuple[str, ...]) -> str:
+    values = (getattr(asked, field, "") for field in fields)
+    return next((value for value in values if isinstance(value, str) and value), "")
+
+
+def running() -> dict[str, str | int]:
+    """What runs where this is called, in an activity or a workflow; empty elsewhere."""
+    if activity.in_activity():
+        info = activity.info()
+        subject = _SUBJECT.get() or subject_of(None, info.workflow_id or "")
+        return _fields(subject, info.workflow_id, info.workflow_run_id, info.workflow_type) | {
+            "step": info.activity_type,
+            "attempt": info.attempt,
+        }
+    if workflow.in_workflow():
+        of_run = workflow.info()
+        subject = _SUBJECT.get() or subject_of(None, of_run.workflow_id)
+        fields = _fields(subject, of_run.workflow_id, of_run.run_id, of_run.workflow_type)
+        return fields | {"step": "workflow", "attempt": of_run.attempt}
+    return {}
+
+
+def _fields(subject: Subject, workflow_id: str | None, run_id: str | None, kind: str | None) -> dict[str, str | int]:
+    return {
+        "cluster": subject.cluster,
+        "member": subject.member,
+        "workflow_id": workflow_id or "",
+        "run_id": run_id or "",
+        "operation": kind or "",
+    }
+
+
+class LogContextInterceptor(Interceptor):
+    """Says which cluster and member an activity or a workflow is about. It belongs outside of all that logs."""
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
+        """Called by the SDK once for each activity execution."""
+        return _ActivityContext(next)
+
+    def workflow_interceptor_class(
+        self,
+        input: WorkflowInterceptorClassInput,  # noqa: A002, ARG002  # the SDK's signature
+    ) -> type[WorkflowInboundInterceptor]:
+        """Called by the SDK once for each workflow type."""
+        return _WorkflowContext
+
+
+class _ActivityContext(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
+        asked = input.args[0] if input.args else None
+        _SUBJECT.set(subject_of(asked, activity.info().workflow_id or ""))
+        return await self.next.execute_activity(input)
+
+
+class _WorkflowContext(WorkflowInboundInterceptor):
+    """Each handler runs in a task of its own, which knows nothing of what the workflow's own task has set."""
+
+    _subject: Subject | None = None
+
+    async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002
+        self._subject = subject_of(input.args[0] if input.args else None, workflow.info().workflow_id)
+        _SUBJECT.set(self._subject)
+        return await self.next.execute_workflow(input)
+
+    async def handle_signal(self, input: HandleSignalInput) -> None:  # noqa: A002
+        _SUBJECT.set(self._subject)
+        await self.next.handle_signal(input)
+
+    async def handle_query(self, input: HandleQueryInput) -> Any:  # noqa: A002
+        _SUBJECT.set(self._subject)
+        return await self.next.handle_query(input)
+
+    def handle_update_validator(self, input: HandleUpdateInput) -> None:  # noqa: A002
+        _SUBJECT.set(self._subject)
+        self.next.handle_update_validator(input)
+
+    async def handle_update_handler(self, input: HandleUpdateInput) -> Any:  # noqa: A002
+        _SUBJECT.set(self._subject)
+        return await self.next.handle_update_handler(input)

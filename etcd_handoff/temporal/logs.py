@@ -1,0 +1,172 @@
+"""A worker's log: one line for each thing that happened, for people or as JSON, with what it is about and no secret.
+
+A failed attempt is one line with its cause. A stack trace stands only where the program itself is at fault: a refusal,
+a block or a server that does not answer is said in words.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
+
+from temporalio import activity, workflow
+from temporalio.exceptions import ApplicationError, TemporalError
+from temporalio.runtime import LogForwardingConfig, LoggingConfig, TelemetryFilter
+from temporalio.service import RPCError
+
+from etcd_handoff.errors import ConfigError, HandoffError
+from etcd_handoff.secret_words import remember, without_secrets
+from etcd_handoff.temporal.log_context import running
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FORMATS: Final = ("console", "json")
+FORMAT_VARIABLE: Final = "ETCD_HANDOFF_LOG_FORMAT"
+CONTEXT: Final = "handoff_context"
+"""Attribute of a log record: what it is about."""
+CORE: Final = "temporalio.core"
+"""Logger of the SDK's native part."""
+SHOWN: Final = ("cluster", "member", "operation", "step", "attempt", "workflow_id", "run_id")
+"""The order on the console; JSON has the same names."""
+OF_A_FAILED_ATTEMPT: Final = "ActivityFailure"
+"""How the SDK marks its own record of an attempt that has failed (temporalio `worker/_activity.py`)."""
+
+_TOLD: Final[WeakSet[BaseException]] = WeakSet()
+"""Failures that have had their line."""
+log = logging.getLogger(__name__)
+
+
+def chosen_format(given: str | None) -> str:
+    """The format that the option or the environment names.
+
+    Raises:
+        ConfigError: There is no such format.
+    """
+    name = given or os.environ.get(FORMAT_VARIABLE) or FORMATS[0]
+    if name not in FORMATS:
+        msg = f"${FORMAT_VARIABLE}: {name!r} is no format of the log; give one of {', '.join(FORMATS)}"
+        raise ConfigError(msg)
+    return name
+
+
+def configure(level: str, log_format: str) -> None:
+    """Let this process log to standard error, and nowhere else."""
+    remember(os.environ.get("TEMPORAL_API_KEY", ""))
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_note_context)
+    handler.setFormatter(JsonLines() if log_format == "json" else ConsoleLines())
+    logging.basicConfig(level=level, handlers=[handler])
+    logging.captureWarnings(capture=log_format == "json")
+    # What they would append to each message stands in fields of its own.
+    activity.logger.activity_info_on_message = False
+    workflow.logger.workflow_info_on_message = False
+    base = activity.logger.base_logger
+    if _is_news not in base.filters:
+        base.addFilter(_is_news)
+
+
+def core_logging(log_format: str) -> LoggingConfig:
+    """How the SDK's native part logs: by itself, or through our lines, so that all of them are JSON."""
+    if log_format != "json":
+        return LoggingConfig.default
+    forwarding = LogForwardingConfig(logging.getLogger(CORE), append_target_to_name=False)
+    return LoggingConfig(TelemetryFilter(core_level="WARN", other_level="ERROR"), forwarding=forwarding)
+
+
+def tell_failure(step: str, error: Exception, told: BaseException) -> None:
+    """Write the one line of an attempt that has failed.
+
+    Args:
+        step: The activity.
+        error: What was raised.
+        told: What Temporal is told of it, which the SDK would log as well.
+    """
+    _TOLD.add(told)
+    text = told.message if isinstance(told, ApplicationError) else str(told)
+    activity.logger.warning("%s failed: %s", step, text, exc_info=error if is_bug(error) else None)
+
+
+def is_bug(error: BaseException | None) -> bool:
+    """Whether nobody has foreseen the failure, so that its trace is worth more than its words."""
+    return error is not None and not isinstance(error, HandoffError | TemporalError | RPCError | OSError)
+
+
+def _note_context(record: logging.LogRecord) -> bool:
+    """Note what the line is about, where it is written; always True."""
+    record.__dict__[CONTEXT] = running()
+    return True
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a record of the SDK is more than the repetition of a line of ours."""
+    repeats = record.__dict__.get("__temporal_error_identifier") == OF_A_FAILED_ATTEMPT
+    return not (repeats and record.exc_info and record.exc_info[1] in _TOLD)
+
+
+def _message(record: logging.LogRecord) -> str:
+    """The words of a record, with those of its exception where no trace is shown."""
+    error = record.exc_info[1] if record.exc_info else None
+    if error is None or is_bug(error):
+        return record.getMessage()
+    kind = error.type if isinstance(error, ApplicationError) and error.type else type(error).__name__
+    words = error.message if isinstance(error, ApplicationError) else str(error)
+    return f"{record.getMessage()}: {kind}: {words}"
+
+
+class _Lines(logging.Formatter):
+    """What both formats share."""
+
+    def trace(self, record: logging.LogRecord) -> str:
+        """The stack trace of a record; empty where it has none that is worth showing."""
+        if record.exc_info and is_bug(record.exc_info[1]):
+            return self.formatException(record.exc_info)
+        return ""
+
+    @staticmethod
+    def about(record: logging.LogRecord) -> Mapping[str, Any]:
+        """What the record is about, field by field; what is empty is left out."""
+        fields: Mapping[str, Any] = record.__dict__.get(CONTEXT) or {}
+        return {name: fields[name] for name in SHOWN if fields.get(name)}
+
+
+class ConsoleLines(_Lines):
+    """Time, level, logger, words, and in brackets what it is about."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, and below it the trace where there is one."""
+        about = " ".join(f"{name}={value}" for name, value in self.about(record).items())
+        head = f"{self.formatTime(record)} {record.levelname} {record.name}: {_message(record)}"
+        lines = [f"{head} [{about}]" if about else head, self.trace(record)]
+        return without_secrets("\n".join(filter(None, lines)))
+
+
+class JsonLines(_Lines):
+    """One JSON object to a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The object: `time`, `level`, `logger`, `message`, what it is about, and `stack` where there is one."""
+        fields: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": without_secrets(_message(record)),
+            **self.about(record),
+        }
+        if stack := self.trace(record):
+            fields["stack"] = without_secrets(stack)
+        return json.dumps(fields, ensure_ascii=False)
+
+
+def say(text: str, log_format: str = FORMATS[0]) -> None:
+    """One line on standard output, at once, also into a pipe: how the process begins and ends."""
+    if log_format == "json":
+        record = logging.makeLogRecord({"levelno": logging.INFO, "levelname": "INFO", "name": "worker", "msg": text})
+        text = JsonLines().format(record)
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

@@ -1,0 +1,76 @@
+"""Traces of operations: a span for each workflow, step and message, exported by OTLP as OpenTelemetry's variables say.
+
+The packages are optional, and imported where somebody has asked for traces.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from etcd_handoff import __version__
+from etcd_handoff.errors import ConfigError
+
+if TYPE_CHECKING:
+    from temporalio.worker import Interceptor
+
+TRACES: Final = ("none", "otlp")
+TRACES_VARIABLE: Final = "ETCD_HANDOFF_TRACES"
+PROTOCOL: Final = "http/protobuf"
+PROTOCOL_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+PACKAGES: Final = "opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http"
+
+
+class Tracing:
+    """Spans of this process, until `close`.
+
+    Args:
+        node: The node that the worker runs on.
+
+    Attributes:
+        interceptor: What makes spans of what a worker does.
+
+    Raises:
+        ConfigError: The packages are missing, or another protocol is wanted than there is.
+    """
+
+    def __init__(self, node: str) -> None:
+        wanted = next((value for name in PROTOCOL_VARIABLES if (value := os.environ.get(name))), PROTOCOL)
+        if wanted != PROTOCOL:
+            msg = f"--traces otlp: the protocol {wanted!r} is not there; set {PROTOCOL_VARIABLES[1]} to {PROTOCOL}"
+            raise ConfigError(msg)
+        try:
+            temporal = importlib.import_module("temporalio.contrib.opentelemetry")
+            sdk = importlib.import_module("opentelemetry.sdk.trace")
+            export = importlib.import_module("opentelemetry.sdk.trace.export")
+            resources = importlib.import_module("opentelemetry.sdk.resources")
+            otlp = importlib.import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+        except ImportError:
+            msg = f"--traces otlp: packages are missing; install etcd-handoff[otel], that is {PACKAGES}"
+            raise ConfigError(msg) from None
+        about = {"service.version": __version__, "service.instance.id": node}
+        if not os.environ.get("OTEL_SERVICE_NAME"):
+            about["service.name"] = "etcd-handoff-worker"
+        self._provider: Any = sdk.TracerProvider(resource=resources.Resource.create(about))
+        self._provider.add_span_processor(export.BatchSpanProcessor(otlp.OTLPSpanExporter()))
+        tracer = self._provider.get_tracer("etcd_handoff", __version__)
+        # Operations start by kubectl, Temporal's command line or a Schedule too, none of which begins a trace.
+        self.interceptor: Interceptor = temporal.TracingInterceptor(tracer, always_create_workflow_spans=True)
+
+    def close(self) -> None:
+        """Export what has not been yet; that takes no longer than OTEL_EXPORTER_OTLP_TIMEOUT."""
+        self._provider.shutdown()
+
+
+def chosen_tracing(given: str | None, node: str) -> Tracing | None:
+    """Traces, where the option or the environment asks for them.
+
+    Raises:
+        ConfigError: They cannot be had, or there is nothing of that name.
+    """
+    name = given or os.environ.get(TRACES_VARIABLE) or TRACES[0]
+    if name not in TRACES:
+        msg = f"${TRACES_VARIABLE}: {name!r} is nothing that traces can be; give one of {', '.join(TRACES)}"
+        raise ConfigError(msg)
+    return Tracing(node) if name == "otlp" else None

@@ -1,0 +1,171 @@
+"""What of an operation is told outside of Temporal: each thing once, with an ID that follows from the run alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from etcd_handoff.contract import Approval, HandoffState, RemovalRequest, StepOutcome
+from etcd_handoff.notice import NoticeEvent, cloud_event
+from etcd_handoff.operation import commands as to
+from etcd_handoff.operation import ending, noticing, parts
+from etcd_handoff.operation.handed_on import HandedOn
+from etcd_handoff.operation.loop import apply, decide
+from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.state import OperationState
+from tests.unit.builders import A, B, C, cluster, down, member
+from tests.unit.test_removal_loop import LED_BY_B, RISKY, report
+
+if TYPE_CHECKING:
+    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.notice import Notice
+    from etcd_handoff.operation.commands import Command
+
+ALL = tuple(NoticeEvent)
+NO_LEADER = cluster(member(A, None), member(B, None), down(C))
+GAVE_UP = TakeTurnResult(turn=QueuePosition(granted=False))
+WORKFLOW = "etcd-remove/prod/node0"
+
+
+class Told:
+    """A removal of node0 by its loop, and what is told of it.
+
+    Args:
+        notifies: What the webhook is told.
+        asked: Options of the request.
+    """
+
+    def __init__(self, notifies: tuple[str, ...] = ALL, **asked: Any) -> None:
+        request = RemovalRequest(cluster="prod", member="node0", **asked)
+        patience = request.blocked_timeout_seconds
+        self.state = OperationState(
+            run_id="run-2", chain_id="chain", origin="run-1", request=request, blocked_seconds_left=patience
+        )
+        self.notifies, self.now = notifies, 1_700_000_000.0
+        self.notices: list[Notice] = []
+        self.command: Command
+
+    def next(self) -> Command:
+        """The next command, with what is told before it."""
+        self.state, self.command = decide(self.state, self.now)
+        self.state, notice = noticing.due(self.state, self.command, WORKFLOW)
+        self.notices += [notice] if notice is not None else []
+        return self.command
+
+    def until(self, kind: type[Any], view: ClusterView) -> Told:
+        """Go on to a command of this kind, while the cluster looks like this."""
+        for _ in range(20):
+            if isinstance(self.next(), kind):
+                return self
+            self.result(self._answer(view))
+        raise AssertionError(f"{self.command} instead of {kind}")
+
+    def result(self, result: Any = None) -> Told:
+        """The command has come to this, a second later."""
+        self.now += 1
+        assert not isinstance(self.command, to.Finish | to.Fail | to.Cancel)
+        self.state = apply(self.state, self.command, result, self.now)
+        return self
+
+    def _answer(self, view: ClusterView) -> Any:
+        match self.command:
+            case to.AskQueue():
+                turn = QueuePosition(granted=self.command.waits, chain_id="chain", request=self.state.turn_request)
+                return TakeTurnResult(turn=turn)
+            case to.LookThroughNodes():
+                return ()
+            case to.Wait():
+                return None
+        return report(StepOutcome.OBSERVED, view, traits={"notifies": self.notifies})
+
+    def ids(self) -> list[str]:
+        """The IDs of what was told."""
+        return [notice.event_id for notice in self.notices]
+
+
+def test_blocked_removal_is_told_once_however_often_it_looks() -> None:
+    """Ten looks and waits later it is the same trouble."""
+    told = Told().until(to.Wait, RISKY)
+    for _ in range(10):
+        told.result().until(to.Wait, RISKY)
+    (notice,) = told.notices
+    assert (notice.event_id, notice.reason, notice.state) == ("run-1-blocked-1", "QuorumAtRisk", "Blocked")
+    assert notice.next == ("etcd-handoff recheck node0 -c prod", "etcd-handoff cancel node0 -c prod")
+    assert notice.time == "2023-11-14T22:13:23.000Z"
+    assert notice.waiting_for
+
+
+def test_other_trouble_is_news() -> None:
+    """Though the removal has done nothing but look in between."""
+    told = Told().until(to.Wait, RISKY).result().until(to.Wait, NO_LEADER)
+    assert told.ids() == ["run-1-blocked-1", "run-1-blocked-2"]
+    assert [notice.reason for notice in told.notices] == ["QuorumAtRisk", "NoLeader"]
+
+
+def test_trouble_that_comes_back_after_the_removal_has_gone_on_is_news() -> None:
+    """Whoever has mended it has to know that it was not enough."""
+    told = Told()
+    for _ in range(2):
+        told.until(to.RemoveTarget, LED_BY_B).result(report(StepOutcome.REFUSED_BY_ETCD, LED_BY_B))
+        told.until(to.Wait, LED_BY_B).result()
+    assert told.ids() == ["run-1-blocked-1", "run-1-blocked-2"]
+    assert {notice.reason for notice in told.notices} == {"RefusedByEtcd"}
+
+
+def test_wish_for_an_approval_and_the_end_are_told() -> None:
+    """And the approval itself is nothing that anybody has to be told."""
+    told = Told(require_approval=True, reason="see http://10.0.0.9:8080/ticket").until(to.Wait, LED_BY_B)
+    told.state = told.state.changed(approval=Approval(by="ann"))
+    told.result().until(to.RemoveTarget, LED_BY_B)
+    told.state = ending.cancelled(told.state.changed(in_flight=False))
+    told.until(to.Cancel, LED_BY_B)
+    assert told.ids() == ["run-1-approval-wanted-1", "run-1-ended-1"]
+    wanted, ended = told.notices
+    assert wanted.next[0] == "etcd-handoff approve node0 -c prod"
+    assert wanted.asked_because == "see ..."
+    assert (ended.outcome, ended.next) == ("cancelled", ("etcd-handoff history node0 -c prod",))
+
+
+def test_removal_that_gives_up_tells_how_it_has_ended() -> None:
+    """By the failure's type."""
+    told = Told(blocked_timeout_seconds=0).until(to.Fail, RISKY)
+    assert [(notice.event, notice.outcome) for notice in told.notices] == [("ended", "BlockedTooLong")]
+
+
+@pytest.mark.parametrize(("notifies", "ids"), [((), []), (("ended",), ["run-1-ended-1"])])
+def test_only_what_is_wanted_is_told(notifies: tuple[str, ...], ids: list[str]) -> None:
+    """A worker without a webhook, as all were before there were any, orders nothing more than it did."""
+    assert Told(notifies, blocked_timeout_seconds=3).until(to.Fail, RISKY).ids() == ids
+
+
+def test_dry_run_is_told_to_nobody() -> None:
+    """It changes nothing, and whoever started it reads the answer."""
+    assert Told(dry_run=True).until(to.Finish, LED_BY_B).ids() == []
+
+
+def test_next_run_knows_what_was_told() -> None:
+    """A wait of days goes on as a new run, and a part of a larger change goes on from the part before."""
+    told = Told().until(to.Wait, RISKY)
+    carried = HandedOn.model_validate_json(told.state.model_dump_json())
+    assert (carried.origin, carried.noticed) == ("run-1", told.state.noticed)
+    assert {"origin", "noticed"} <= parts.SHARED
+
+
+def test_event_is_a_cloud_event_without_addresses() -> None:
+    """With the attributes that CloudEvents 1.0 demands; texts name no address."""
+    told = Told().until(to.Wait, RISKY)
+    told.state = told.state.showing(HandoffState.BLOCKED, "node1 at https://10.0.0.1:2379 is silent", "10.0.0.2:2380")
+    told.state = told.state.changed(noticed=told.state.noticed.model_copy(update={"last": ""}))
+    _, notice = noticing.due(told.state, told.command, "etcd-remove/prod/node 0")
+    assert notice is not None
+    event = cloud_event(notice)
+    assert {name: event[name] for name in ("specversion", "id", "type", "source", "subject")} == {
+        "specversion": "1.0",
+        "id": "run-1-blocked-2",
+        "type": "io.etcd-handoff.operation.blocked",
+        "source": "/etcd-handoff//etcd-remove/prod/node%200",
+        "subject": "prod/node0",
+    }
+    assert (event["data"]["text"], event["data"]["waiting_for"]) == ("node1 at ... is silent", "...")
+    assert not {"event_id", "event", "time"} & event["data"].keys()

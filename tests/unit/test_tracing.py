@@ -1,0 +1,84 @@
+"""Traces: what is said where the packages are missing, and what is exported where they are there."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
+
+import worker
+from etcd_handoff.errors import ConfigError
+from etcd_handoff.temporal.tracing import TRACES_VARIABLE, Tracing, chosen_tracing
+from tests.fakes.receiver import Receiver
+from tests.unit.config_texts import GOOD
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GOOD_HTTP = GOOD.replace("https", "http")
+
+
+@pytest.fixture
+def without_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They cannot be imported, whether they are installed or not."""
+    monkeypatch.setitem(sys.modules, "temporalio.contrib.opentelemetry", None)
+
+
+@pytest.mark.usefixtures("without_packages")
+def test_missing_packages_are_named_at_once(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the remedy, before anything is connected."""
+    config_file.write_text(GOOD_HTTP)
+    assert worker.run(worker.parser().parse_args(["--config", str(config_file), "--traces", "otlp"])) == 2
+    said = "--traces otlp: packages are missing; install etcd-handoff[otel], that is opentelemetry-sdk and"
+    assert capsys.readouterr().err.startswith(said)
+
+
+@pytest.mark.usefixtures("without_packages")
+def test_nobody_needs_the_packages_who_wants_no_traces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The option comes before the variable."""
+    assert chosen_tracing(None, "node0") is None
+    monkeypatch.setenv(TRACES_VARIABLE, "otlp")
+    assert chosen_tracing("none", "node0") is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        (TRACES_VARIABLE, "jaeger", "'jaeger' is nothing that traces can be; give one of none, otlp"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "set OTEL_EXPORTER_OTLP_PROTOCOL to http/protobuf"),
+    ],
+)
+def test_wrong_variable_is_named(variable: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what there is."""
+    monkeypatch.setenv(TRACES_VARIABLE, "otlp")
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError, match=said):
+        chosen_tracing(None, "node0")
+
+
+async def test_activity_is_a_span_that_is_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By OTLP, to where OpenTelemetry's variable says."""
+    if importlib.util.find_spec("opentelemetry") is None:
+        pytest.skip("NOT TESTED: traces are not exported here, since the packages of etcd-handoff[otel] are missing")
+
+    class Look:
+        async def execute_activity(self, input: ExecuteActivityInput) -> str:  # noqa: A002, ARG002
+            return "seen"
+
+    async def run() -> Any:
+        inside: Any = Look()
+        traced: ActivityInboundInterceptor = tracing.interceptor.intercept_activity(inside)
+        return await traced.execute_activity(ExecuteActivityInput(fn=run, args=[], executor=None, headers={}))
+
+    with Receiver() as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url.partition("/hook")[0])
+        tracing = Tracing("node7")
+        assert await ActivityEnvironment().run(run) == "seen"
+        tracing.close()
+        sent = b"".join(body for _, body in receiver.seen)
+    for words in (b"RunActivity:", b"etcd-handoff-worker", b"node7"):
+        assert words in sent

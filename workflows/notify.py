@@ -1,0 +1,100 @@
+"""The workflow `Notify`: one event of an operation is told outside, and the operation does not wait for it.
+
+Its ID is the event's: an event is never told twice at the same time, nor again once it has been.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Final
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.notices import NoticeActivities
+    from etcd_handoff.notice import Notice
+    from etcd_handoff.temporal.converter import invalid_input
+    from etcd_handoff.temporal.failure_converter import NOT_DELIVERED
+    from workflows import activity_calls
+    from workflows.failures import why_it_failed
+
+PATIENCE: Final = timedelta(hours=24)
+"""After a day the news is none any more; who asks Temporal is told all of it."""
+ATTEMPT_TIMEOUT: Final = timedelta(seconds=90)
+"""Longer than the longest `timeout_seconds`."""
+HEARTBEAT_TIMEOUT: Final = timedelta(seconds=10)
+RETRY: Final = RetryPolicy(
+    initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(minutes=5)
+)
+
+
+@workflow.defn
+class Notify:
+    """Delivers one notice, for up to a day."""
+
+    @workflow.run
+    async def run(self, notice: Notice | None = None) -> int:
+        """Deliver it; without a default, a start without input would fail its task for ever."""
+        if notice is None:
+            raise invalid_input("input: missing; operations start this workflow themselves")
+        about = f"{notice.event}: {notice.operation} of {notice.member} in {notice.cluster}"
+        workflow.set_current_details(
+            f"### Tell the webhook that {about}\n\nThe pending activity `send_notice` tells what it answered last."
+        )
+        try:
+            return await workflow.execute_activity_method(
+                NoticeActivities.send_notice,
+                notice,
+                start_to_close_timeout=ATTEMPT_TIMEOUT,
+                heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                schedule_to_close_timeout=PATIENCE,
+                retry_policy=RETRY,
+                summary=about,
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            hours = PATIENCE.total_seconds() / 3600
+            text = f"{about}: not delivered within {hours:g} hours: {why_it_failed(error)[1]}; mend the webhook"
+            raise ApplicationError(text, type=NOT_DELIVERED, non_retryable=True) from None
+
+
+async def tell(notice: Notice | None, *, at_end: bool) -> None:
+    """Have a notice delivered by a workflow of its own, which stays when the operation has ended.
+
+    Args:
+        notice: What to tell; None for nothing.
+        at_end: The operation ends next: that workflow has been started when this returns.
+    """
+    if notice is None:
+        return
+    beginning = asyncio.create_task(_begin(notice))
+    activity_calls.may_be_left(beginning)
+    if not at_end:
+        await asyncio.sleep(0)  # the order to start it stands before anything that ends this run
+        return
+    while not beginning.done():
+        try:
+            await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            if beginning.cancelled():
+                raise  # this run is evicted from the worker's cache
+            # It has ended, and to cancel it comes too late.
+
+
+async def _begin(notice: Notice) -> None:
+    try:
+        await workflow.start_child_workflow(
+            Notify.run,
+            notice,
+            id=f"etcd-notify/{notice.cluster}/{notice.event_id}",
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            task_timeout=workflow.info().task_timeout,
+            static_summary=f"Tell the webhook: {notice.event}",
+        )
+    except WorkflowAlreadyStartedError:
+        workflow.logger.info("%s was told already", notice.event_id)
