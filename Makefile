@@ -44,7 +44,7 @@ lint: $(SETUP) ## style, as pyproject.toml has it
 	@$(BIN)/ruff format --check --quiet || { echo "some files are not formatted: run make fmt" >&2; exit 1; }
 
 types: $(SETUP) ## mypy, strict
-	@$(BIN)/mypy --no-error-summary $(wildcard etcd_handoff workflows activities worker.py tests bench)
+	@$(BIN)/mypy --no-error-summary $(wildcard etcd_handoff workflows activities worker.py tests bench docs/examples/scripts)
 
 layers: $(SETUP) ## who may import whom, as .importlinter has it
 	@out=$$($(BIN)/lint-imports 2>&1) || { echo "$$out" >&2; exit 1; }

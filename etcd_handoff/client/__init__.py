@@ -1,13 +1,21 @@
 """What scripts use: start or attach to operations, follow them, approve and cancel them.
 
+`etcd_handoff.client.blocking` has the same without `await`. The names of `__all__` stay.
+
+import asyncio
+
+from etcd_handoff.client import connect
+
+
 async def main() -> None:
     handoff = await connect()
-    removal = await handoff.remove("prod", "node2", reason="new disk")
+    removal = await handoff.remove("prod", "node2")
     async for now in removal.progress():
         print(now.state, now.doing)
     print((await removal.result()).outcome)
 
-`etcd_handoff.client.blocking` has the same without `await`. Names that are listed here stay.
+
+asyncio.run(main())
 """
 
 from etcd_handoff.client.errors import (

@@ -19,11 +19,12 @@ from temporalio.exceptions import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff import client
-from etcd_handoff.client import Operation, Progress, RemovalResult
+from etcd_handoff.client import Operation, Progress, RemovalResult, blocking
 from etcd_handoff.client.errors import operation_error
 from etcd_handoff.client.requests import checked
 from etcd_handoff.contract import FailureType, RemovalRequest
 from etcd_handoff.exit_status import exit_of_failure
+from etcd_handoff.lab.nodes import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -212,3 +213,22 @@ def test_wrong_fields_are_named_before_anything_is_sent() -> None:
     told = str(failure.value).splitlines()
     assert [line.partition(":")[0] for line in told] == ["cluster", "member", "reasons"]
     assert failure.value.exit_status == 2
+
+
+def test_page_on_scripts_has_every_error_with_its_exit_status() -> None:
+    """docs/scripts.md names each class that a script may meet."""
+    told = {}
+    for line in (ROOT / "docs" / "scripts.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 3 and cells[2].isdecimal():
+            told |= {name.strip(" `"): int(cells[2]) for name in cells[0].split(",")}
+    kinds = [kind for name in client.__all__ if isinstance(kind := getattr(client, name), type)]
+    errors = {kind.__name__: kind.exit_status for kind in kinds if issubclass(kind, client.ClientError)}
+    assert told == {name: status for name, status in errors.items() if name not in ("ClientError", "OperationError")}
+
+
+def test_client_without_asyncio_has_the_same_methods() -> None:
+    """What one can do the other can."""
+    for one, other in ((client.Handoff, blocking.Handoff), (client.Operation, blocking.Operation)):
+        here, there = ({name for name in vars(kind) if not name.startswith("_")} for kind in (one, other))
+        assert here - there - {"client"} == set()
