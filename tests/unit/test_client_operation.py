@@ -217,7 +217,7 @@ def test_wrong_fields_are_named_before_anything_is_sent() -> None:
 
 def test_page_on_scripts_has_every_error_with_its_exit_status() -> None:
     """docs/scripts.md names each class that a script may meet."""
-    told = {}
+    told: dict[str, int] = {}
     for line in (ROOT / "docs" / "scripts.md").read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) == 3 and cells[2].isdecimal():
