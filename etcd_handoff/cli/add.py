@@ -33,11 +33,13 @@ def add_command(args: argparse.Namespace) -> int:
 
 def _ends(env_file: Path | None) -> Ends:
     """Return how the ends of an addition are told, and where to write what to start etcd with."""
+    from etcd_handoff.cli.shapes.operations import AddOutput
     from etcd_handoff.contract import AdditionResult
 
     there = "`etcd-handoff status` shows what is there: a learner has no vote and can be removed"
     return Ends(
         AdditionResult,
+        AddOutput,
         result_lines,
         result_exit,
         cancelled=f"the addition was cancelled before the member had a vote; {there}",

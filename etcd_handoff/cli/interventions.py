@@ -72,7 +72,9 @@ def _run(args: argparse.Namespace, command: Callable[[Client], Awaitable[dict[st
             raise CommandError(EXIT_FAILED, text) from None
         raise temporal_error(error) from None
     if args.output == "json":
-        print_json(told)
+        from etcd_handoff.cli.shapes.operations import InterventionOutput
+
+        print_json(InterventionOutput, told)
     else:
         print_lines([f"{told['workflow_id']}: {told['answer']}"])
     return EXIT_DONE

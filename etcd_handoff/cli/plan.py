@@ -44,7 +44,9 @@ def plan_command(args: argparse.Namespace) -> int:
     if args.output == "json":
         if plan.status == EXIT_USAGE:
             print_error(plan.text)
-        print_json(cluster_object(name, facts.view) | plan_object(plan, facts.view))
+        from etcd_handoff.cli.shapes.cluster import PlanOutput
+
+        print_json(PlanOutput, cluster_object(name, facts.view) | plan_object(plan, facts.view))
         return plan.status
     if plan.status == EXIT_USAGE:
         raise CommandError(EXIT_USAGE, plan.text)

@@ -42,11 +42,13 @@ def common_options(args: argparse.Namespace, cluster: str) -> dict[str, Any]:
 def _ends() -> Ends:
     """Return how the ends of a replacement are told."""
     from etcd_handoff.cli.render.changes import change_exit, replacement_lines
+    from etcd_handoff.cli.shapes.operations import ReplaceOutput
     from etcd_handoff.membership_contract import ReplacementResult
 
     there = "`etcd-handoff status` shows what is there, and the same command again goes on with what is left"
     return Ends(
         ReplacementResult,
+        ReplaceOutput,
         replacement_lines,
         change_exit,
         cancelled=f"the replacement was cancelled; {there}",

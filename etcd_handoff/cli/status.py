@@ -32,7 +32,9 @@ def status_command(args: argparse.Namespace) -> int:
     config = read_config(args)
     report = asyncio.run(_read_report(name, profile, config.task_queue if config else TASK_QUEUE))
     if args.output == "json":
-        print_json(status_object(report))
+        from etcd_handoff.cli.shapes.status import StatusOutput
+
+        print_json(StatusOutput, status_object(report))
     else:
         print_lines(status_lines(report))
     return status_exit(report)

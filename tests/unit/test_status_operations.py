@@ -19,7 +19,10 @@ from etcd_handoff.cli.render.operations import (
     temporal_lines,
     temporal_object,
 )
+from etcd_handoff.cli.render.status import StatusReport, status_object
+from etcd_handoff.cli.shapes.status import StatusOutput
 from etcd_handoff.temporal.identity import WorkerIdentity, parsed, worker_identity
+from tests.unit.printed import as_printed
 
 BLOCKED: Final = OpenOperation(
     "etcd-remove/prod/node2",
@@ -108,6 +111,7 @@ def test_watcher_in_one_line(health: WatcherHealth, line: str) -> None:
 def test_json_has_each_part() -> None:
     """With the commands, and dry runs told apart."""
     told = temporal_object(PARTS)
+    assert as_printed(StatusOutput, status_object(StatusReport("prod", None, None, PARTS, {"etcd": "no answer"})))
     assert told["operations"][1]["next"] == ("to look again now: etcd-handoff recheck node2 -c prod",)
     assert (told["last"][0]["dry_run"], told["last"][0]["outcome"]) == (True, "planned")
     assert [worker["node"] for worker in told["workers"]] == ["node0", "node1"]
