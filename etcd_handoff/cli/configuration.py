@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cli.errors import CommandError
 from etcd_handoff.exit_status import EXIT_USAGE
@@ -13,8 +13,21 @@ from etcd_handoff.exit_status import EXIT_USAGE
 if TYPE_CHECKING:
     import argparse
 
+    from pydantic import ValidationError
+
     from etcd_handoff.config import ClusterProfile, Config
     from etcd_handoff.contract import RemovalRequest
+
+OPTIONS: Final = {
+    "blocked_timeout_seconds": "--blocked-timeout",
+    "by": "--by",
+    "comment": "--comment",
+    "peer_urls": "--peer-url",
+    "progress_timeout_seconds": "--progress-timeout",
+    "reason": "--reason",
+    "resync_seconds": "--resync",
+}
+"""The options that set fields of the input, by field."""
 
 
 def read_config(args: argparse.Namespace) -> Config | None:
@@ -75,12 +88,30 @@ def removal_request(args: argparse.Namespace, cluster: str, **options: object) -
     from pydantic import ValidationError
 
     from etcd_handoff.contract import RemovalRequest
-    from etcd_handoff.wire import describe
 
     try:
         return RemovalRequest.model_validate({"cluster": cluster, "member": args.member, **options})
     except ValidationError as error:
-        raise CommandError(EXIT_USAGE, "\n".join(describe(error))) from None
+        raise wrong_options(error) from None
+
+
+def wrong_options(error: ValidationError, **others: str) -> CommandError:
+    """What ends a command with wrong input: one line for each field, by the option that sets it.
+
+    Args:
+        error: What is wrong.
+        others: Options that this command alone has for a field.
+    """
+    from etcd_handoff.wire import describe
+
+    def by_option(line: str) -> str:
+        path, _, text = line.partition(": ")
+        field, _, place = path.partition(".")
+        option = (OPTIONS | others).get(field, path)
+        which = f" number {int(place) + 1}" if option != path and place.isdecimal() and place != "0" else ""
+        return f"{option}{which}: {text}"
+
+    return CommandError(EXIT_USAGE, "\n".join(map(by_option, describe(error))))
 
 
 def common_options(args: argparse.Namespace) -> list[str]:

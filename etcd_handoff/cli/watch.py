@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.cli.configuration import cluster_name, read_config
+from etcd_handoff.cli.configuration import cluster_name, read_config, wrong_options
 from etcd_handoff.cli.connections import connect_temporal
 from etcd_handoff.cli.errors import CommandError, temporal_error
 from etcd_handoff.cli.terminal import print_json, print_lines
@@ -74,13 +74,12 @@ async def _start(args: argparse.Namespace, cluster: str, config: Config | None) 
     from etcd_handoff.contract import TASK_QUEUE
     from etcd_handoff.operation.reconciler_state import RESYNC_SECONDS, ReconcileEtcdMembersRequest
     from etcd_handoff.temporal.client import start_watch
-    from etcd_handoff.wire import describe
 
     seconds = RESYNC_SECONDS if args.resync is None else args.resync
     try:
         request = ReconcileEtcdMembersRequest(cluster=cluster, resync_seconds=seconds)
     except ValidationError as error:
-        raise CommandError(EXIT_USAGE, "\n".join(describe(error))) from None
+        raise wrong_options(error) from None
     task_queue = config.task_queue if config else TASK_QUEUE
     try:
         watcher = await start_watch(await connect_temporal(), request, task_queue, join=False)

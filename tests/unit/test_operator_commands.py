@@ -202,7 +202,7 @@ def test_comment_that_is_too_long_is_2_before_anything_is_asked(
 
     monkeypatch.setattr(interventions, "connect_temporal", no_temporal)
     assert cli.run(["-c", "prod", "approve", "node2", "--comment", "x" * 1001]) == 2
-    assert capsys.readouterr().err.startswith("comment: ")
+    assert capsys.readouterr().err.startswith("--comment: ")
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "many", ""])
