@@ -36,7 +36,7 @@ def test_plan_of_the_leader_hands_over_first() -> None:
     first, _, *rest = (line.split()[1] for line in lines[1:])
     assert (first, "majority" in lines[2], rest) == ("hand", True, ["remove", "record"])
     assert "n2" in lines[1]
-    assert "2 voters remain, 0 of them may fail" in lines[3]
+    assert "2 voters remain, quorum 2, 0 of them may fail" in lines[3]
 
 
 def test_plan_of_a_follower_goes_through_the_leader() -> None:
