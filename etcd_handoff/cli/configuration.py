@@ -79,6 +79,18 @@ def cluster_profile(args: argparse.Namespace) -> tuple[str, ClusterProfile]:
     return name, config.clusters[name]
 
 
+def require_controller(profile: ClusterProfile) -> None:
+    """This machine is the controller that the profile's preset is for, where it has one.
+
+    Raises:
+        CommandError: It is not; etcd and Kubernetes could not be read, and would say so in other words.
+    """
+    from etcd_handoff.presets import what_is_missing
+
+    if profile.preset and (missing := what_is_missing(profile.preset, profile.data_dir, profile.etcd.ca_file)):
+        raise CommandError(EXIT_USAGE, missing)
+
+
 def removal_request(args: argparse.Namespace, cluster: str, **options: object) -> RemovalRequest:
     """Return the checked input of a removal.
 

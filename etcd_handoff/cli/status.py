@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff.cli.configuration import cluster_profile, read_config
+from etcd_handoff.cli.configuration import cluster_profile, read_config, require_controller
 from etcd_handoff.cli.connections import import_clients, read_resources, read_view
 from etcd_handoff.cli.errors import result_or_error, status_and_text
 from etcd_handoff.cli.temporal_parts import read_temporal, with_places
@@ -28,6 +28,7 @@ def status_command(args: argparse.Namespace) -> int:
     from etcd_handoff.contract import TASK_QUEUE
 
     name, profile = cluster_profile(args)
+    require_controller(profile)
     import_clients(profile, temporal=True)
     config = read_config(args)
     report = asyncio.run(_read_report(name, profile, config.task_queue if config else TASK_QUEUE))
