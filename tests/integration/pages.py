@@ -7,6 +7,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -50,21 +52,22 @@ def missing_lines(shown: str, printed: str) -> list[str]:
     return missing
 
 
-async def follow(block: Block, environment: Mapping[str, str], folder: Path) -> str:
+async def follow(block: Block, environment: Mapping[str, str], folder: Path, seconds: float = SECONDS) -> str:
     """Run a block in a shell that stops at the first command that fails; return all that it prints."""
     process = await asyncio.create_subprocess_exec(
-        *("bash", "-euo", "pipefail", "-c", block.commands),
+        *("bash", "-euc", block.commands),
         env={**os.environ, **environment},
         cwd=folder,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(seconds):
             output, _ = await process.communicate()
     except TimeoutError:
         process.kill()
-        raise
+        output = await process.stdout.read() if process.stdout else b""
+        pytest.fail(f"not over within {seconds:g} s: {block.commands}\n{output.decode()}")
     printed = output.decode()
     assert process.returncode == 0, f"{block.commands}\n{printed}"
     assert missing_lines(block.output, printed) == [], f"{block.commands}\n{printed}"
