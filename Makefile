@@ -1,7 +1,7 @@
 # What people and CI run. Every target first sets up what it needs: .venv with the pinned requirements, and
 # the real programs (etcd, kube-apiserver, ...), built once into a cache folder; `make parts` says where.
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos model nightly bench unit lint types layers fmt parts programs network requirements clean
+.PHONY: help demo test chaos model nightly bench unit lint types layers fmt parts programs network requirements schemas clean
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
@@ -44,7 +44,7 @@ lint: $(SETUP) ## style, as pyproject.toml has it
 	@$(BIN)/ruff format --check --quiet || { echo "some files are not formatted: run make fmt" >&2; exit 1; }
 
 types: $(SETUP) ## mypy, strict
-	@$(BIN)/mypy --no-error-summary $(wildcard etcd_handoff workflows activities worker.py tests bench)
+	@$(BIN)/mypy --no-error-summary $(wildcard etcd_handoff workflows activities worker.py tests bench docs/examples/scripts)
 
 layers: $(SETUP) ## who may import whom, as .importlinter has it
 	@out=$$($(BIN)/lint-imports 2>&1) || { echo "$$out" >&2; exit 1; }
@@ -67,6 +67,9 @@ requirements: $(SETUP) ## compile the pins again after a change of the .in files
 		echo "compiling requirements/$$name.txt" >&2; \
 		$(UV_COMPILE) $(if $(filter-out 0,$(UPGRADE)),--upgrade) requirements/$$name.in -o requirements/$$name.txt >/dev/null || exit 1; \
 	done
+
+schemas: $(SETUP) ## make docs/schemas again, after a change of what commands print in JSON
+	@$(BIN)/python -m etcd_handoff.cli.shapes.schemas docs/schemas
 
 clean: ## remove .venv and every tool's cache; the built programs stay
 	@rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

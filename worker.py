@@ -121,7 +121,7 @@ async def serve(config: Config, options: Options) -> None:
 async def _work(config: Config, options: Options, ready: Readiness) -> None:
     node, metrics_address = options.node, options.metrics_address
     runtime = make_runtime(metrics_address, core_logging(options.log_format))
-    client = await connect(identity=worker_identity(node), runtime=runtime)
+    client = await connect(identity=worker_identity(node, config), runtime=runtime)
     await check_server(client)
     described = await check_namespace(client)
     search_attributes = await ensure_search_attributes(client)

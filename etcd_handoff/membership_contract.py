@@ -175,7 +175,13 @@ class ReplacementResult(PartsResult):
 
 
 class ListedMember(Message):
-    """A member at the end of a change of the membership: its ID, name and peer URLs."""
+    """A member at the end of a change of the membership.
+
+    Attributes:
+        id: Its ID.
+        name: Its name; empty for a member that never started.
+        peer_urls: Its peer URLs.
+    """
 
     id: str
     name: str

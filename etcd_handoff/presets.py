@@ -150,6 +150,24 @@ def member_name(name: PresetName, data_dir: Path | None = None) -> str:
     return text
 
 
+def what_is_missing(name: PresetName, data_dir: Path | None, ca_file: Path | None) -> str:
+    """What a controller has and this machine lacks, with what to do; empty where nothing is or nobody may look.
+
+    Args:
+        name: The distribution.
+        data_dir: Its data directory; None for the one it has as it comes.
+        ca_file: Authority of the members' certificates.
+    """
+    for path in filter(None, (data_dir or PRESETS[name].data_dir, ca_file)):
+        try:
+            there = path.exists()
+        except OSError:  # whoever reads it says why it cannot be read
+            return ""
+        if not there:
+            return f"{path} is missing; {remedy(name)}"
+    return ""
+
+
 def remedy(name: PresetName) -> str:
     """What to do where a file of the distribution cannot be read."""
     return (

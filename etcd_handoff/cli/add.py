@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from etcd_handoff.cli.configuration import cluster_name, gate_options, read_config
+from etcd_handoff.cli.configuration import cluster_name, gate_options, read_config, wrong_options
 from etcd_handoff.cli.errors import CommandError
 from etcd_handoff.cli.operations import Ends, run_operation
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
@@ -33,11 +33,13 @@ def add_command(args: argparse.Namespace) -> int:
 
 def _ends(env_file: Path | None) -> Ends:
     """Return how the ends of an addition are told, and where to write what to start etcd with."""
+    from etcd_handoff.cli.shapes.operations import AddOutput
     from etcd_handoff.contract import AdditionResult
 
     there = "`etcd-handoff status` shows what is there: a learner has no vote and can be removed"
     return Ends(
         AdditionResult,
+        AddOutput,
         result_lines,
         result_exit,
         cancelled=f"the addition was cancelled before the member had a vote; {there}",
@@ -80,7 +82,6 @@ def _request(args: argparse.Namespace, cluster: str) -> AdditionRequest:
     from pydantic import ValidationError
 
     from etcd_handoff.contract import AdditionRequest
-    from etcd_handoff.wire import describe
 
     options = {
         "cluster": cluster,
@@ -97,7 +98,7 @@ def _request(args: argparse.Namespace, cluster: str) -> AdditionRequest:
     try:
         return AdditionRequest.model_validate(options)
     except ValidationError as error:
-        raise CommandError(EXIT_USAGE, "\n".join(describe(error))) from None
+        raise wrong_options(error) from None
 
 
 def result_lines(result: AdditionResult, *, dry_run: bool) -> list[str]:

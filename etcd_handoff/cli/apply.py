@@ -91,11 +91,13 @@ def membership_request(args: argparse.Namespace, given: dict[str, Any], cluster:
 def _ends() -> Ends:
     """Return how the ends of a change are told."""
     from etcd_handoff.cli.render.changes import change_exit, membership_lines
+    from etcd_handoff.cli.shapes.operations import ApplyOutput
     from etcd_handoff.membership_contract import MembershipResult
 
     there = "`etcd-handoff status` shows what is there, and the same command again goes on with what is left"
     return Ends(
         MembershipResult,
+        ApplyOutput,
         membership_lines,
         change_exit,
         cancelled=f"the change was cancelled; {there}",

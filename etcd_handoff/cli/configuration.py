@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.cli.errors import CommandError
 from etcd_handoff.exit_status import EXIT_USAGE
@@ -13,8 +13,21 @@ from etcd_handoff.exit_status import EXIT_USAGE
 if TYPE_CHECKING:
     import argparse
 
+    from pydantic import ValidationError
+
     from etcd_handoff.config import ClusterProfile, Config
     from etcd_handoff.contract import RemovalRequest
+
+OPTIONS: Final = {
+    "blocked_timeout_seconds": "--blocked-timeout",
+    "by": "--by",
+    "comment": "--comment",
+    "peer_urls": "--peer-url",
+    "progress_timeout_seconds": "--progress-timeout",
+    "reason": "--reason",
+    "resync_seconds": "--resync",
+}
+"""The options that set fields of the input, by field."""
 
 
 def read_config(args: argparse.Namespace) -> Config | None:
@@ -66,6 +79,18 @@ def cluster_profile(args: argparse.Namespace) -> tuple[str, ClusterProfile]:
     return name, config.clusters[name]
 
 
+def require_controller(profile: ClusterProfile) -> None:
+    """This machine is the controller that the profile's preset is for, where it has one.
+
+    Raises:
+        CommandError: It is not; etcd and Kubernetes could not be read, and would say so in other words.
+    """
+    from etcd_handoff.presets import what_is_missing
+
+    if profile.preset and (missing := what_is_missing(profile.preset, profile.data_dir, profile.etcd.ca_file)):
+        raise CommandError(EXIT_USAGE, missing)
+
+
 def removal_request(args: argparse.Namespace, cluster: str, **options: object) -> RemovalRequest:
     """Return the checked input of a removal.
 
@@ -75,12 +100,30 @@ def removal_request(args: argparse.Namespace, cluster: str, **options: object) -
     from pydantic import ValidationError
 
     from etcd_handoff.contract import RemovalRequest
-    from etcd_handoff.wire import describe
 
     try:
         return RemovalRequest.model_validate({"cluster": cluster, "member": args.member, **options})
     except ValidationError as error:
-        raise CommandError(EXIT_USAGE, "\n".join(describe(error))) from None
+        raise wrong_options(error) from None
+
+
+def wrong_options(error: ValidationError, **others: str) -> CommandError:
+    """What ends a command with wrong input: one line for each field, by the option that sets it.
+
+    Args:
+        error: What is wrong.
+        others: Options that this command alone has for a field.
+    """
+    from etcd_handoff.wire import describe
+
+    def by_option(line: str) -> str:
+        path, _, text = line.partition(": ")
+        field, _, place = path.partition(".")
+        option = (OPTIONS | others).get(field, path)
+        which = f" number {int(place) + 1}" if option != path and place.isdecimal() and place != "0" else ""
+        return f"{option}{which}: {text}"
+
+    return CommandError(EXIT_USAGE, "\n".join(map(by_option, describe(error))))
 
 
 def gate_options(args: argparse.Namespace) -> dict[str, Any]:

@@ -30,7 +30,9 @@ def describe_command(args: argparse.Namespace) -> int:
 
     report = asyncio.run(_read(args))
     if args.output == "json":
-        print_json(report_object(report))
+        from etcd_handoff.cli.shapes.trails import DescribeOutput
+
+        print_json(DescribeOutput, report_object(report))
     else:
         print_lines(report_lines(report, datetime.now(UTC)))
     return EXIT_DONE

@@ -35,7 +35,9 @@ def doctor_command(args: argparse.Namespace) -> int:
 
     results = asyncio.run(_run_checks(args))
     if args.output == "json":
-        print_json([check_object(result) for result in results])
+        from etcd_handoff.cli.shapes.cluster import DoctorOutput
+
+        print_json(DoctorOutput, [check_object(result) for result in results])
     else:
         print_lines(check_lines(results))
     return worst_exit(result.status for result in results)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from etcd_handoff.cli.configuration import cluster_name, read_config
 from etcd_handoff.cli.errors import CommandError, temporal_error
 from etcd_handoff.cli.operation_kinds import KINDS, OperationKind, is_dry_run_id, kind_of, names_of
+from etcd_handoff.cli.replacements import replacements_by
 from etcd_handoff.exit_status import EXIT_FAILED, EXIT_USAGE
 from etcd_handoff.search_attributes import CLUSTER_ATTRIBUTE, MEMBER_ATTRIBUTE, STATE_ATTRIBUTE
 
@@ -152,7 +153,7 @@ async def by_workflow_id(client: Client, workflow_id: str) -> FoundOperation:
 
 
 async def by_member(client: Client, cluster: str, member: str) -> list[FoundOperation]:
-    """The operations on this member that run.
+    """The operations on this member that run, replacements by it included.
 
     The workflow IDs are asked for too, since Temporal's lists are some moments late.
     """
@@ -161,6 +162,7 @@ async def by_member(client: Client, cluster: str, member: str) -> list[FoundOper
     listed = await listed_operations(client, cluster, running=True)
     ids = [kind.id_of(cluster, member.strip()) for kind in KINDS]
     about = [run for run in listed if is_about(run, cluster, member)]
+    about += await replacements_by(client, listed, member)
     if not about and (hex_id := MEMBER_ID.fullmatch(member.strip())):
         told = await asyncio.gather(*(progress_of(run.handle(client)) for run in listed))
         wanted = hex_id[1].lower().lstrip("0")

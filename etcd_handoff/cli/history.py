@@ -28,7 +28,9 @@ def history_command(args: argparse.Namespace) -> int:
     what, trails = asyncio.run(_trails(args))
     nothing = f"Temporal has no record of {what}"
     if args.output == "json":
-        print_json(history_object(trails))
+        from etcd_handoff.cli.shapes.trails import HistoryOutput
+
+        print_json(HistoryOutput, history_object(trails))
     elif args.operation is None or not trails:
         print_lines(overview_lines(trails, nothing))
     else:

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from etcd_handoff.cli.configuration import wrong_options
 from etcd_handoff.cli.connections import connect_temporal, shell_user
 from etcd_handoff.cli.errors import CommandError, temporal_error
 from etcd_handoff.cli.find_operation import progress_of, running_operation
 from etcd_handoff.cli.terminal import print_json, print_lines
-from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
+from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED
 
 if TYPE_CHECKING:
     import argparse
@@ -72,7 +73,9 @@ def _run(args: argparse.Namespace, command: Callable[[Client], Awaitable[dict[st
             raise CommandError(EXIT_FAILED, text) from None
         raise temporal_error(error) from None
     if args.output == "json":
-        print_json(told)
+        from etcd_handoff.cli.shapes.operations import InterventionOutput
+
+        print_json(InterventionOutput, told)
     else:
         print_lines([f"{told['workflow_id']}: {told['answer']}"])
     return EXIT_DONE
@@ -91,12 +94,10 @@ async def _update(
     from pydantic import ValidationError
     from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 
-    from etcd_handoff.wire import describe
-
     try:
         argument = model.model_validate(fields)
     except ValidationError as error:
-        raise CommandError(EXIT_USAGE, "\n".join(describe(error))) from None
+        raise wrong_options(error) from None
     operation = await running_operation(client, args)
     try:
         async with asyncio.timeout(UPDATE_SECONDS):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable
 
+    from pydantic import BaseModel
     from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
     from etcd_handoff.contract import OperationRequest, OperationResult, Progress
@@ -28,6 +29,7 @@ class Ends(NamedTuple):
 
     Attributes:
         result_type: Type of its result.
+        shape: Shape of what is printed in JSON.
         lines: The result in words; takes `dry_run`, whether only a dry run was asked for.
         exit_status: The command's exit status for a result; takes `dry_run` too.
         cancelled: What is true when it was cancelled.
@@ -37,6 +39,7 @@ class Ends(NamedTuple):
     """
 
     result_type: type[OperationResult]
+    shape: type[BaseModel]
     lines: Callable[..., list[str]]
     exit_status: Callable[..., int]
     cancelled: str
@@ -78,7 +81,10 @@ async def _run(args: argparse.Namespace, request: OperationRequest, task_queue: 
         print_progress([start_line(operation.id, joined=joined)])
         if args.detach:
             if args.output == "json":
-                print_json({"workflow_id": operation.id, "run_id": operation.first_execution_run_id, "joined": joined})
+                from etcd_handoff.cli.shapes.operations import StartedOutput
+
+                run_id = operation.first_execution_run_id
+                print_json(StartedOutput, {"workflow_id": operation.id, "run_id": run_id, "joined": joined})
             print_progress([f"  to see where it stands: etcd-handoff describe {shlex.quote(operation.id)}"])
             return EXIT_DONE
         result = await follow(operation, ProgressLines(operation.id), print_progress, show=output.show, heard=heard)
@@ -92,7 +98,7 @@ async def _run(args: argparse.Namespace, request: OperationRequest, task_queue: 
         output.close()
     status = ends.exit_status(result, dry_run=request.dry_run)
     if args.output == "json":
-        print_json(result.model_dump(mode="json"))
+        print_json(ends.shape, result.model_dump(mode="json"))
     if args.output != "json" or status:
         print_progress(ends.lines(result, dry_run=request.dry_run))
     return status
@@ -136,7 +142,10 @@ def print_failure(
         kind, text = "Failed", str(cause)
     if args.output == "json":
         settings = last.join_configuration if last is not None else {}
-        print_json({"failure": kind, "message": text} | ({"join_configuration": settings} if settings else {}))
+        from etcd_handoff.cli.shapes.operations import FailureOutput
+
+        told = {"failure": kind, "message": text} | ({"join_configuration": settings} if settings else {})
+        print_json(FailureOutput, told)
     print_error(f"{kind}: {text}")
     return exit_of_failure(kind)
 

@@ -9,6 +9,7 @@ from etcd_handoff.cli.configuration import cluster_name, read_config
 from etcd_handoff.cli.connections import connect_temporal
 from etcd_handoff.cli.errors import CommandError
 from etcd_handoff.cli.find_operation import by_member, by_workflow_id, is_about, listed_operations
+from etcd_handoff.cli.replacements import replacements_by
 from etcd_handoff.exit_status import EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
 
 
 async def operations_on(client: Client, cluster: str, member: str) -> list[FoundOperation]:
-    """All operations on a member, the last one first.
+    """All operations on a member, replacements by it included, the last one first.
 
     Raises:
         CommandError: Temporal does not answer, or refuses.
     """
-    listed = [run for run in await listed_operations(client, cluster) if is_about(run, cluster, member)]
-    return newest_first([*listed, *await by_member(client, cluster, member)])
+    listed = await listed_operations(client, cluster)
+    about = [run for run in listed if is_about(run, cluster, member)]
+    joins = await replacements_by(client, listed, member)
+    return newest_first([*about, *joins, *await by_member(client, cluster, member)])
 
 
 def newest_first(operations: Iterable[FoundOperation]) -> list[FoundOperation]:

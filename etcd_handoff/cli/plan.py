@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.cli.configuration import cluster_profile, common_options, removal_request
+from etcd_handoff.cli.configuration import cluster_profile, common_options, removal_request, require_controller
 from etcd_handoff.cli.connections import denial_reason, import_clients, read_resources, read_view
 from etcd_handoff.cli.errors import CommandError, result_or_error, status_and_text
 from etcd_handoff.cli.terminal import print_error, print_json, print_lines
@@ -36,6 +36,7 @@ def plan_command(args: argparse.Namespace) -> int:
 
     name, profile = cluster_profile(args)
     request = removal_request(args, name)
+    require_controller(profile)
     import_clients(profile, temporal=False)
     facts = asyncio.run(_read_facts(profile))
     if profile.etcd.names_own_member_alone:
@@ -44,7 +45,9 @@ def plan_command(args: argparse.Namespace) -> int:
     if args.output == "json":
         if plan.status == EXIT_USAGE:
             print_error(plan.text)
-        print_json(cluster_object(name, facts.view) | plan_object(plan, facts.view))
+        from etcd_handoff.cli.shapes.cluster import PlanOutput
+
+        print_json(PlanOutput, cluster_object(name, facts.view) | plan_object(plan, facts.view))
         return plan.status
     if plan.status == EXIT_USAGE:
         raise CommandError(EXIT_USAGE, plan.text)

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.cli.etcdmembers import claim_for, doubt_of, is_described, name_conflict
 from etcd_handoff.cli.render.members import cluster_warnings
-from etcd_handoff.cli.render.table import count
-from etcd_handoff.cluster_view import quorum
 from etcd_handoff.etcd.errors import permission_remedy
 from etcd_handoff.exit_status import exit_of_decision
 from etcd_handoff.operation.failures import ambiguous, unknown
-from etcd_handoff.operation.texts import plan_lines
+from etcd_handoff.operation.texts import afterwards, plan_lines
 from etcd_handoff.planning import (
     Ambiguous,
     Blocked,
@@ -205,7 +203,7 @@ def _steps(facts: PlanFacts, target: MemberView, decision: Decision | Denied | U
     if steps:
         *before, removal, record = steps
         record = _nothing_to_record(facts, target) or record
-        steps = [*before, f"{removal}; {_afterwards(facts.view, target)}", record]
+        steps = [*before, f"{removal}; {afterwards(facts.view, target.id)}", record]
         if facts.opens:
             steps.insert(0, f"wait until {facts.opens}: no change window is open")
     return steps
@@ -218,9 +216,3 @@ def _nothing_to_record(facts: PlanFacts, target: MemberView) -> str:
     if facts.claims is None or is_described(facts.claims, target):
         return ""
     return f"record nothing: no EtcdMember describes {target.label}"
-
-
-def _afterwards(view: ClusterView, target: MemberView) -> str:
-    voters = [m for m in view.voters if m.id != target.id]
-    spare = sum(m in view.healthy_voters for m in voters) - quorum(len(voters))
-    return f"{count(len(voters), 'voter')} remain{'s' if len(voters) == 1 else ''}, {spare} of them may fail"

@@ -34,10 +34,12 @@ def remove_command(args: argparse.Namespace) -> int:
 def ends() -> Ends:
     """Return how the ends of a removal are told."""
     from etcd_handoff.cli.render.result import result_exit, result_lines
+    from etcd_handoff.cli.shapes.operations import RemoveOutput
     from etcd_handoff.contract import RemovalResult
 
     return Ends(
         RemovalResult,
+        RemoveOutput,
         result_lines,
         result_exit,
         cancelled="the removal was cancelled before the member was removed",

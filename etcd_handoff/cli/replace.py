@@ -6,10 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff.cli.configuration import cluster_name, gate_options, read_config
-from etcd_handoff.cli.errors import CommandError
+from etcd_handoff.cli.configuration import cluster_name, gate_options, read_config, wrong_options
 from etcd_handoff.cli.operations import Ends, run_operation
-from etcd_handoff.exit_status import EXIT_USAGE
 
 if TYPE_CHECKING:
     import argparse
@@ -42,11 +40,13 @@ def common_options(args: argparse.Namespace, cluster: str) -> dict[str, Any]:
 def _ends() -> Ends:
     """Return how the ends of a replacement are told."""
     from etcd_handoff.cli.render.changes import change_exit, replacement_lines
+    from etcd_handoff.cli.shapes.operations import ReplaceOutput
     from etcd_handoff.membership_contract import ReplacementResult
 
     there = "`etcd-handoff status` shows what is there, and the same command again goes on with what is left"
     return Ends(
         ReplacementResult,
+        ReplaceOutput,
         replacement_lines,
         change_exit,
         cancelled=f"the replacement was cancelled; {there}",
@@ -60,10 +60,9 @@ def _request(args: argparse.Namespace, cluster: str) -> ReplacementRequest:
     from pydantic import ValidationError
 
     from etcd_handoff.membership_contract import ReplacementRequest
-    from etcd_handoff.wire import describe
 
     options = {"member": args.member, "name": args.name, "peer_urls": tuple(args.peer_url)}
     try:
         return ReplacementRequest.model_validate({**common_options(args, cluster), **options})
     except ValidationError as error:
-        raise CommandError(EXIT_USAGE, "\n".join(describe(error))) from None
+        raise wrong_options(error, name="--with") from None

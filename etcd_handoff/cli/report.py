@@ -24,7 +24,9 @@ def report_command(args: argparse.Namespace) -> int:
 
     trail = asyncio.run(_trail(args))
     if args.output == "json":
-        print_json(trail.as_object())
+        from etcd_handoff.cli.shapes.trails import TrailOutput
+
+        print_json(TrailOutput, trail.as_object())
     else:
         print_lines(html_lines(trail) if args.output == "html" else markdown_lines(trail))
     return EXIT_DONE

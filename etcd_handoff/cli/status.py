@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff.cli.configuration import cluster_profile, read_config
+from etcd_handoff.cli.configuration import cluster_profile, read_config, require_controller
 from etcd_handoff.cli.connections import import_clients, read_resources, read_view
 from etcd_handoff.cli.errors import result_or_error, status_and_text
 from etcd_handoff.cli.temporal_parts import read_temporal, with_places
@@ -28,11 +28,14 @@ def status_command(args: argparse.Namespace) -> int:
     from etcd_handoff.contract import TASK_QUEUE
 
     name, profile = cluster_profile(args)
+    require_controller(profile)
     import_clients(profile, temporal=True)
     config = read_config(args)
     report = asyncio.run(_read_report(name, profile, config.task_queue if config else TASK_QUEUE))
     if args.output == "json":
-        print_json(status_object(report))
+        from etcd_handoff.cli.shapes.status import StatusOutput
+
+        print_json(StatusOutput, status_object(report))
     else:
         print_lines(status_lines(report))
     return status_exit(report)

@@ -1,13 +1,17 @@
 """Output of the command line: results to standard output, everything else to standard error."""
+# ruff: noqa: PLC0415
+# Commands import what they need when they run: `--help` answers at once, without pydantic.
 
 from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from pydantic import BaseModel
 
 
 def print_lines(lines: Iterable[str]) -> None:
@@ -16,9 +20,19 @@ def print_lines(lines: Iterable[str]) -> None:
         print(line, flush=True)
 
 
-def print_json(value: object) -> None:
-    """Print one JSON document to standard output."""
-    print_lines([json.dumps(value, indent=2, ensure_ascii=False)])
+def print_json(shape: type[BaseModel], value: Mapping[str, Any] | list[dict[str, Any]]) -> None:
+    """Print one JSON document to standard output, with the version of its shape.
+
+    Args:
+        shape: Its model; docs/schemas has the schema that is made from it.
+        value: The document. A list has no version.
+    """
+    from etcd_handoff.cli.shapes.base import FORMAT
+
+    document = value if isinstance(value, list) else {"format": FORMAT, **value}
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    shape.model_validate_json(text)
+    print_lines([text])
 
 
 def print_error(text: str) -> None:

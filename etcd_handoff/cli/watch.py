@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.cli.configuration import cluster_name, read_config
+from etcd_handoff.cli.configuration import cluster_name, read_config, wrong_options
 from etcd_handoff.cli.connections import connect_temporal
 from etcd_handoff.cli.errors import CommandError, temporal_error
 from etcd_handoff.cli.terminal import print_json, print_lines
@@ -74,13 +74,12 @@ async def _start(args: argparse.Namespace, cluster: str, config: Config | None) 
     from etcd_handoff.contract import TASK_QUEUE
     from etcd_handoff.operation.reconciler_state import RESYNC_SECONDS, ReconcileEtcdMembersRequest
     from etcd_handoff.temporal.client import start_watch
-    from etcd_handoff.wire import describe
 
     seconds = RESYNC_SECONDS if args.resync is None else args.resync
     try:
         request = ReconcileEtcdMembersRequest(cluster=cluster, resync_seconds=seconds)
     except ValidationError as error:
-        raise CommandError(EXIT_USAGE, "\n".join(describe(error))) from None
+        raise wrong_options(error) from None
     task_queue = config.task_queue if config else TASK_QUEUE
     try:
         watcher = await start_watch(await connect_temporal(), request, task_queue, join=False)
@@ -91,7 +90,9 @@ async def _start(args: argparse.Namespace, cluster: str, config: Config | None) 
     warning = K0S_ACTS if config is not None and config.clusters[cluster].is_k0s else ""
     if args.output == "json":
         run_id = watcher.result_run_id or (await watcher.describe()).run_id
-        print_json({"workflow_id": watcher.id, "run_id": run_id, "note": note, "warning": warning})
+        from etcd_handoff.cli.shapes.watch import WatchStartOutput
+
+        print_json(WatchStartOutput, {"workflow_id": watcher.id, "run_id": run_id, "note": note, "warning": warning})
     else:
         print_lines(text for text in (note, warning) if text)
     return EXIT_DONE
@@ -145,7 +146,9 @@ async def _stop(args: argparse.Namespace, cluster: str, _: Config | None) -> int
     watcher = await _watcher(cluster)
     await watcher.cancel()
     if args.output == "json":
-        print_json({"workflow_id": watcher.id, "stopped": True})
+        from etcd_handoff.cli.shapes.watch import WatchStopOutput
+
+        print_json(WatchStopOutput, {"workflow_id": watcher.id, "stopped": True})
     else:
         print_lines([f"cluster {cluster} is not watched any more; removals that have begun go on"])
     return EXIT_DONE
@@ -174,7 +177,10 @@ async def _resync(args: argparse.Namespace, cluster: str, _: Config | None) -> i
     except WorkflowUpdateFailedError as error:
         raise CommandError(EXIT_FAILED, f"the watcher refuses: {error.cause}") from None
     if args.output == "json":
-        print_json({"workflow_id": watcher.id, "confirmed": args.confirm, "doubt": kind, "answer": answer})
+        from etcd_handoff.cli.shapes.watch import WatchResyncOutput
+
+        told = {"workflow_id": watcher.id, "confirmed": args.confirm, "doubt": kind, "answer": answer}
+        print_json(WatchResyncOutput, told)
     else:
         print_lines([answer])
     return EXIT_DONE
@@ -226,7 +232,9 @@ async def _status(args: argparse.Namespace, cluster: str, _: Config | None) -> i
 
     status = await _status_of(await _watcher(cluster))
     if args.output == "json":
-        print_json(status.model_dump(mode="json"))
+        from etcd_handoff.cli.shapes.watch import WatchStatusOutput
+
+        print_json(WatchStatusOutput, status.model_dump(mode="json"))
     else:
         print_lines(status_lines(status))
     return status_exit(status)

@@ -135,7 +135,8 @@ def done(state: OperationState, now: float) -> OperationState:  # noqa: ARG001  
 
 def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
     """The steps that lie before the removal, in words; none while it is blocked."""
-    return texts.plan_lines(decision, state.label, state.label_of, state.view)
+    target_id = state.pinned.member_id if state.pinned else ""
+    return texts.plan_lines(decision, state.label, state.label_of, state.view, target_id)
 
 
 def is_reached(state: OperationState) -> bool:

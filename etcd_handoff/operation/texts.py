@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import timing
+from etcd_handoff.cluster_view import quorum
 from etcd_handoff.planning import Blocked, Reason, Refused, Remove, Transfer, warnings
 
 if TYPE_CHECKING:
@@ -135,19 +136,36 @@ def in_words(blocked: Blocked) -> str:
 
 
 def plan_lines(
-    decision: Decision, target: str, label: Callable[[str], str], view: ClusterView | None = None
+    decision: Decision, target: str, label: Callable[[str], str], view: ClusterView | None = None, target_id: str = ""
 ) -> tuple[str, ...]:
-    """The steps that lie before the removal, in order, after what to know before it; none while it is blocked."""
+    """The steps that lie before the removal, in order, after what to know before it; none while it is blocked.
+
+    Args:
+        decision: What the planner has answered with.
+        target: The member that leaves, for people.
+        label: Members for people, by their IDs.
+        view: For what to know before it, and for what is left after it.
+        target_id: The member that leaves.
+    """
     if isinstance(decision, Blocked | Refused):
         return ()
     lines = [f"WARNING: {line}" for line in (warnings(view) if view else ())]
+    left = f"; {afterwards(view, target_id)}" if view else ""
     if isinstance(decision, Transfer):
         successor = label(decision.transferee_id)
         lines += [
             f"hand leadership from {target} to {successor}",
             f"await that a majority follows {successor} at a term above {decision.term}",
-            f"remove {target} through {successor}",
+            f"remove {target} through {successor}{left}",
         ]
     if isinstance(decision, Remove):
-        lines.append(f"remove {target} through {label(decision.via_id)}")
+        lines.append(f"remove {target} through {label(decision.via_id)}{left}")
     return (*lines, f"record Joined=False on the EtcdMember of {target}")
+
+
+def afterwards(view: ClusterView, target_id: str) -> str:
+    """What is left after a removal: `2 voters remain, quorum 2, 0 of them may fail`."""
+    voters = [member for member in view.voters if member.id != target_id]
+    spare = sum(member in view.healthy_voters for member in voters) - quorum(len(voters))
+    remain = "voter remains" if len(voters) == 1 else "voters remain"
+    return f"{len(voters)} {remain}, quorum {quorum(len(voters))}, {spare} of them may fail"

@@ -110,10 +110,13 @@ async def test_dry_run_plans_in_words_and_changes_nothing(bench: MakeBench) -> N
         assert first.startswith(f"hand leadership from {leader} to node")
         assert f"term above {before['leader'][1]}" in second
         assert third.startswith(f"remove {leader} through node")
+        assert third.endswith("; 2 voters remain, quorum 2, 0 of them may fail")
         assert last == f"record Joined=False on the EtcdMember of {leader}"
         assert (planned.status_recorded, planned.status_note) == (False, "dry run: nothing was written")
         follower = await b.remove(one, dry_run=True, require_approval=True, snapshot=True)
-        assert follower.plan == (f"remove {one} through {leader}", f"record Joined=False on the EtcdMember of {one}")
+        left = "2 voters remain, quorum 2, 0 of them may fail"
+        record = f"record Joined=False on the EtcdMember of {one}"
+        assert follower.plan == (f"remove {one} through {leader}; {left}", record)
         await waits_for_its_time(b, one)
         assert await everything(b) == before
         await b.lab.kill(Role.ETCD, other)

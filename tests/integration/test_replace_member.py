@@ -36,6 +36,14 @@ async def apply(b: Bench, *nodes: Node) -> WorkflowHandle[Any, MembershipResult]
     return await apply_membership(b.client, MembershipRequest(cluster=b.lab.cluster, members=members))
 
 
+async def describes(b: Bench, member: str) -> dict[str, Any]:
+    """What `describe` says of the operation on a member."""
+    status, out, errors = await b.lab.handoff("describe", member, "-c", b.lab.cluster, "-o", "json")
+    assert status == 0, errors
+    told: dict[str, Any] = json.loads(out)
+    return told
+
+
 def parts(result: ReplacementResult | MembershipResult) -> list[tuple[str, str, str]]:
     """What was done, in order."""
     return [(part.kind, part.member_name, str(part.outcome)) for part in result.parts]
@@ -112,6 +120,8 @@ async def test_stopped_replacement_goes_on_when_it_is_started_again(bench: MakeB
         old_id = await b.lab.member_id(old)
         replacement = await replace(b, old, spare)
         learner = (await says(replacement, "Blocked", "LearnerNotStarted")).member_id
+        told = await describes(b, spare.name)
+        assert told["operation"]["workflow_id"] == replacement.id
         await replacement.terminate("somebody is impatient")
         command = ("replace", old_id, "--with", spare.name, "--peer-url", spare.peer_url, "-c", b.lab.cluster)
         status, _, errors = await b.lab.handoff(*command, "--blocked-timeout", "0")

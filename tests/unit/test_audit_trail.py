@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +11,9 @@ from temporalio.client import WorkflowHistory
 from etcd_handoff.cli.audit.history import trail_of
 from etcd_handoff.cli.audit.trail import Entry, Trail, in_order
 from etcd_handoff.cli.render.history import history_object, overview_lines, trail_lines
+from etcd_handoff.cli.shapes.trails import HistoryOutput
 from tests.unit.history_events import event, trail
+from tests.unit.printed import as_printed
 
 HISTORIES: Final = Path(__file__).parents[1] / "replay" / "histories"
 LEADER_STEPS: Final = ["check_leader", "move_leader", "await_election", "remove_member", "update_status"]
@@ -121,7 +122,8 @@ def test_every_recorded_history_can_be_told(name: str) -> None:
     assert [entry.at for entry in found.entries] == sorted(entry.at for entry in found.entries)
     assert found == recorded(name)
     assert found.entries[-1].event in {"ended", "continued"}
-    assert json.loads(json.dumps(history_object([found])))["operations"][0]["workflow_id"] == found.workflow_id
+    told = as_printed(HistoryOutput, history_object([found]))
+    assert told["operations"][0]["workflow_id"] == found.workflow_id
     assert trail_lines(found)
 
 

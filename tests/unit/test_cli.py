@@ -119,9 +119,9 @@ def test_default_is_that_of_the_workflow() -> None:
     [
         (["-c", "b!d", "remove", "n1"], "cluster: "),
         (["-c", "prod", "remove", "a/b"], "member: "),
-        (["-c", "prod", "remove", "n1", "--blocked-timeout", "-1"], "blocked_timeout_seconds: "),
-        (["-c", "prod", "remove", "n1", "--blocked-timeout", "nan"], "blocked_timeout_seconds: "),
-        (["-c", "prod", "remove", "n1", "--reason", "x" * 1001], "reason: "),
+        (["-c", "prod", "remove", "n1", "--blocked-timeout", "-1"], "--blocked-timeout: "),
+        (["-c", "prod", "remove", "n1", "--blocked-timeout", "nan"], "--blocked-timeout: "),
+        (["-c", "prod", "remove", "n1", "--reason", "x" * 1001], "--reason: "),
     ],
 )
 def test_bad_input_is_told_before_anything_is_asked(

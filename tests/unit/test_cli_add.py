@@ -30,10 +30,11 @@ def ended(outcome: Outcome | str, **changes: object) -> AdditionResult:
     ("arguments", "says"),
     [
         (["n4"], "--peer-url"),
-        (["n4", "--peer-url", "10.0.0.4:2380"], "peer_urls.0: give http:// or https://"),
+        (["n4", "--peer-url", "10.0.0.4:2380"], "--peer-url: give http:// or https://"),
+        (["n4", "--peer-url", URL, "--peer-url", "x"], "--peer-url number 2: give http:// or https://"),
         (["n=4", "--peer-url", URL], "name: give letters, digits"),
         (["n4", "--peer-url", URL, "--env-file", "missing/member.env"], "--env-file: missing is no folder"),
-        (["n4", "--peer-url", URL, "--progress-timeout", "0"], "progress_timeout_seconds: "),
+        (["n4", "--peer-url", URL, "--progress-timeout", "0"], "--progress-timeout: "),
     ],
 )
 def test_input_that_does_not_fit_ends_with_2_before_anybody_is_asked(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -14,10 +13,12 @@ from etcd_handoff.cli.render.progress import ProgressLines, start_line
 from etcd_handoff.cli.render.result import result_exit, result_lines
 from etcd_handoff.cli.render.status import StatusReport, status_lines, status_object
 from etcd_handoff.cli.render.table import table
+from etcd_handoff.cli.shapes.status import StatusOutput
 from etcd_handoff.cli.status import status_exit
 from etcd_handoff.cluster_view import Doubt, MemberView
 from etcd_handoff.contract import HandoffState, Outcome, Progress, RemovalResult, Step, StepOutcome
 from tests.unit.builders import CLUSTER, cluster, down, member
+from tests.unit.printed import as_printed
 
 FOREIGN = Doubt(kind="MixedClusters", text="endpoint 3 answers for cluster def", remedy="take it out")
 
@@ -122,7 +123,7 @@ def test_status_says_each_missing_part_in_its_place() -> None:
     assert text[0] == "cluster prod: no etcd"
     assert "EtcdMembers: the cluster profile has no kubernetes" in text
     assert "Operations: no temporal" in text
-    told = status_object(seen)
+    told = as_printed(StatusOutput, status_object(seen))
     assert (told["members"], told["etcdmembers"], told["operations"]) == (None, None, None)
 
 
@@ -135,7 +136,7 @@ def test_status_shows_members_records_and_operations() -> None:
     text = "\n".join(status_lines(seen))
     assert "! says Joined=False, but etcd has this member" in text
     assert "Blocked" in text
-    told = json.loads(json.dumps(status_object(seen)))
+    told = as_printed(StatusOutput, status_object(seen))
     assert [m["role"] for m in told["members"]] == ["leader", "voter", "voter"]
     assert told["etcdmembers"][1]["wrong"]
     assert told["operations"][0]["state"] == "Blocked"
@@ -149,7 +150,7 @@ def test_status_judges_no_etcdmember_by_a_view_in_doubt() -> None:
     text = status_lines(seen)
     assert "! MixedClusters: endpoint 3 answers for cluster def" in text
     assert "  remedy: take it out" in text
-    told = status_object(seen)
+    told = as_printed(StatusOutput, status_object(seen))
     assert told["doubt"]["kind"] == "MixedClusters"
     assert not told["etcdmembers"][0]["wrong"]
     assert status_exit(seen) == 1

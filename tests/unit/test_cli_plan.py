@@ -13,16 +13,19 @@ from etcd_handoff.cli.removal_plan import PlanFacts, plan_removal
 from etcd_handoff.cli.render.members import cluster_line, cluster_object
 from etcd_handoff.cli.render.plan import plan_lines, plan_object
 from etcd_handoff.cli.render.status import StatusReport, status_lines
+from etcd_handoff.cli.shapes.cluster import PlanOutput
 from etcd_handoff.cluster_view import Alarm, ClusterView
 from etcd_handoff.contract import RemovalRequest
 from tests.unit.builders import CLUSTER, cluster, down, member
+from tests.unit.printed import as_printed
 from tests.unit.test_cli_output import FOREIGN, resource
 
 
 def shown(view: ClusterView, name: str, **more: Any) -> tuple[int, list[str], dict[str, Any]]:
     """Exit status, lines and JSON of `plan` for the member `name`."""
     plan = plan_removal(PlanFacts(view, **more), RemovalRequest(cluster="prod", member=name))
-    return plan.status, plan_lines(plan), plan_object(plan, view)
+    told = as_printed(PlanOutput, cluster_object("prod", view) | plan_object(plan, view))
+    return plan.status, plan_lines(plan), told
 
 
 def test_plan_of_the_leader_hands_over_first() -> None:
@@ -33,7 +36,7 @@ def test_plan_of_the_leader_hands_over_first() -> None:
     first, _, *rest = (line.split()[1] for line in lines[1:])
     assert (first, "majority" in lines[2], rest) == ("hand", True, ["remove", "record"])
     assert "n2" in lines[1]
-    assert "2 voters remain, 0 of them may fail" in lines[3]
+    assert "2 voters remain, quorum 2, 0 of them may fail" in lines[3]
 
 
 def test_plan_says_when_the_next_window_opens() -> None:

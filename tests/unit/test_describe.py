@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
@@ -14,9 +13,11 @@ from etcd_handoff.cli.audit.standing import Standing, standing_of
 from etcd_handoff.cli.audit.trail import Trail
 from etcd_handoff.cli.queue_places import place_of
 from etcd_handoff.cli.render.describe import OperationReport, PendingStep, report_lines, report_object
+from etcd_handoff.cli.shapes.trails import DescribeOutput
 from etcd_handoff.contract import HandoffState, Progress
 from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry
 from tests.unit.builders import cluster, down, member
+from tests.unit.printed import as_printed
 from tests.unit.test_audit_trail import HISTORIES
 
 NOW: Final = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -102,7 +103,7 @@ def test_operation_that_has_ended_says_how_and_where_to_read_on() -> None:
 
 def test_json_has_what_the_lines_have() -> None:
     """In one document that can be read by a program."""
-    told = json.loads(json.dumps(report_object(BLOCKED)))
+    told = as_printed(DescribeOutput, report_object(BLOCKED))
     assert (told["state"], told["waiting_for"], told["format"]) == ("Blocked", "n3 is up", 1)
     assert told["next"][0] == "to look again now: etcd-handoff recheck node2 -c prod"
     assert [m["name"] for m in told["seen"]["members"]] == ["n1", "n2", "n3"]

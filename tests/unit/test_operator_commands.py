@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+from typing import TYPE_CHECKING, cast
 
 import pytest
+from temporalio.api.common.v1 import Payload
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff import cli
 from etcd_handoff.cli import connections, interventions
@@ -12,8 +17,14 @@ from etcd_handoff.cli.errors import CommandError
 from etcd_handoff.cli.find_operation import FoundOperation, is_about, the_one
 from etcd_handoff.cli.operation_kinds import KINDS, is_dry_run_id, kind_of, names_of
 from etcd_handoff.cli.past_operations import newest_first, the_last
+from etcd_handoff.cli.replacements import replacements_by
 from etcd_handoff.contract import AdditionRequest, HandoffState, OperationRequest, Progress, RemovalRequest
 from etcd_handoff.membership_contract import OPERATIONS, MembershipRequest, ReplacementRequest, WantedMember
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from temporalio.client import Client
 
 EXAMPLES = {
     RemovalRequest: RemovalRequest(cluster="prod", member="node2"),
@@ -32,6 +43,39 @@ def operation(workflow_id: str = "etcd-remove/prod/node2", **fields: str) -> Fou
     known = {"cluster": cluster, "member": member, "state": "Blocked", "status": "RUNNING", "ended": ""}
     times = {"run_id": "r2", "first_run_id": "r1", "started": "2026-01-01T00:00:00+00:00"}
     return FoundOperation(workflow_id=workflow_id, kind=kind, **{**known, **times, **fields})
+
+
+class OneEvent:
+    """A client for whom each history begins with the input of a replacement by this member; None where it is gone."""
+
+    def __init__(self, name: str | None) -> None:
+        self._name = name
+        self.asked: list[str] = []
+
+    def get_workflow_handle(self, workflow_id: str, *, run_id: str) -> OneEvent:
+        """A handle, which is this too."""
+        self.asked.append(f"{workflow_id} {run_id}")
+        return self
+
+    async def fetch_history_events(self, *, page_size: int) -> AsyncIterator[HistoryEvent]:
+        """No more than what is asked for."""
+        assert page_size == 1
+        if self._name is None:
+            raise RPCError("gone", RPCStatusCode.NOT_FOUND, b"")
+        event = HistoryEvent()
+        payload = Payload(metadata={"encoding": b"json/plain"}, data=json.dumps({"name": self._name}).encode())
+        event.workflow_execution_started_event_attributes.input.payloads.append(payload)
+        yield event
+
+
+@pytest.mark.parametrize(("joins", "found"), [("node4", True), ("NODE4", True), ("node5", False), (None, False)])
+async def test_replacement_is_found_by_the_member_that_joins(joins: str | None, found: bool) -> None:  # noqa: FBT001
+    """By the input in its history: lists know the member that leaves. No other kind is read."""
+    client, replacement = OneEvent(joins), operation("etcd-replace/prod/node2")
+    runs = [operation(), replacement, operation("etcd-apply/prod")]
+    about = await replacements_by(cast("Client", client), runs, "node4 ")
+    assert about == ([replacement] if found else [])
+    assert client.asked == ["etcd-replace/prod/node2 r2"]
 
 
 # --- which operation is meant ---------------------------------------------------------------------------------
@@ -202,7 +246,7 @@ def test_comment_that_is_too_long_is_2_before_anything_is_asked(
 
     monkeypatch.setattr(interventions, "connect_temporal", no_temporal)
     assert cli.run(["-c", "prod", "approve", "node2", "--comment", "x" * 1001]) == 2
-    assert capsys.readouterr().err.startswith("comment: ")
+    assert capsys.readouterr().err.startswith("--comment: ")
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "many", ""])

@@ -323,6 +323,17 @@ def test_machine_that_is_no_controller_is_told(layout: Layout, tmp_path: Path) -
         assert f"another data directory than {layout.default}, give it as --data-dir" in line
 
 
+@pytest.mark.parametrize("command", [["status"], ["plan", "node0"]])
+def test_command_that_reads_the_cluster_names_what_is_missing(
+    command: list[str], layout: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The data directory first, then the file; not what a client library makes of its absence."""
+    for folder, missing in ((tmp_path / "none", tmp_path / "none"), (tmp_path, tmp_path / layout.ca)):
+        assert cli.run([*command, f"--{layout.preset}", "--data-dir", str(folder)]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"{missing} is missing; run as root, on a {layout.preset} controller")
+
+
 @pytest.mark.parametrize("layout", [each for each in LAYOUTS if each.preset in ("k3s", "rke2")], indirect=True)
 def test_member_whose_name_cannot_be_read_is_asked_for(layout: Layout, data_dir: Path) -> None:
     """K3s keeps the name in a file; without it the node has to be named."""

@@ -15,6 +15,7 @@ from etcd_handoff.operation.proposal import SETTLE_SECONDS
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.step_log import FIRST, LAST, LONGEST_NOTE, MEMO_BYTES, bounded, within
 from etcd_handoff.planning import Blocked, NotFound, Reason, Remove
+from tests.unit.builders import cluster
 from workflows.failures import TIME_OUTS, attempts_of, was_taken, was_tried, why_it_failed
 
 MONTH_SECONDS = 30 * 24 * 3600.0
@@ -342,6 +343,14 @@ def test_plan_begins_with_what_to_know_before() -> None:
     assert "NOSPACE" in texts.alarmed(FULL)
     assert texts.alarmed(VIEW) == texts.alarmed(None) == ""
     assert texts.plan_lines(Blocked(Reason.NO_LEADER, "", ""), "node1", FULL.label, FULL) == ()
+
+
+def test_plan_says_what_is_left_of_the_quorum() -> None:
+    """By who is healthy now; whoever leaves does not count, and a learner's removal takes no vote."""
+    three = cluster()
+    plan = texts.plan_lines(Remove(via_id="1"), "n2", three.label, three, "2")
+    assert plan[0] == "remove n2 through n1; 2 voters remain, quorum 2, 0 of them may fail"
+    assert texts.afterwards(three, "nobody") == "3 voters remain, quorum 2, 1 of them may fail"
 
 
 def test_unknown_member_is_told_with_the_hint() -> None:

@@ -124,7 +124,7 @@ def test_watcher_on_k0s_says_how_to_ask_with_kubectl(
         (60.0, ("start", "--resync", "60"), (EXIT_DONE, "is watched already, every 60 s")),
         (60.0, ("start", "--resync", "30"), (EXIT_FAILED, "`watch start --resync 30` again")),
         (60.0, ("status", "--resync", "30"), (EXIT_USAGE, "belongs to `watch start`")),
-        (None, ("start", "--resync", "0"), (EXIT_USAGE, "resync_seconds")),
+        (None, ("start", "--resync", "0"), (EXIT_USAGE, "--resync: ")),
     ],
 )
 def test_interval_of_a_watcher_is_never_ignored_silently(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from etcd_handoff.cli.shapes.base import FORMAT
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-FORMAT: Final = 1
-"""Version of a trail's shape in JSON: fields may be added within one."""
 PASSING: Final = frozenset({"looked", "waits", "state", "turn"})
 """Entries that an operation repeats while it waits."""
 REPEATED_WITHIN: Final = 4

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff.cli.audit.trail import FORMAT
 from etcd_handoff.cli.render.history import facts, operation_name
 from etcd_handoff.cli.render.members import cluster_line, cluster_object, member_lines
 from etcd_handoff.cli.render.progress import remedy_lines
@@ -81,7 +80,6 @@ def report_object(report: OperationReport) -> dict[str, Any]:
     """Return everything for JSON."""
     standing, progress = report.standing, report.progress
     return {
-        "format": FORMAT,
         "state": report.state,
         "state_since": standing.since,
         "doing": progress.doing if progress else "",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.cli.audit.trail import FORMAT
 from etcd_handoff.cli.render.table import count, table
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def overview_lines(trails: Sequence[Trail], nothing: str) -> list[str]:
 
 def history_object(trails: Iterable[Trail]) -> dict[str, Any]:
     """Return the trails for JSON."""
-    return {"format": FORMAT, "operations": [trail.as_object() for trail in trails]}
+    return {"operations": [trail.as_object() for trail in trails]}
 
 
 def operation_name(trail: Trail) -> str:

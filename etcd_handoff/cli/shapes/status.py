@@ -1,0 +1,164 @@
+"""Shape of what `status` prints."""
+
+from __future__ import annotations
+
+from etcd_handoff.cli.shapes.base import Document, Shape
+from etcd_handoff.cli.shapes.cluster import ShownMember
+
+
+class ShownDoubt(Shape):
+    """Why nothing may be concluded from etcd's answers.
+
+    Attributes:
+        kind: The reason, in one word.
+        text: What contradicts what.
+        remedy: What would settle it.
+    """
+
+    kind: str
+    text: str
+    remedy: str
+
+
+class ShownResource(Shape):
+    """An EtcdMember, compared with etcd.
+
+    Attributes:
+        name: Its name, or that of the member that has none.
+        joined: Its condition Joined; `-` for a member without an EtcdMember.
+        member_id: The member ID in its status.
+        message: Its message.
+        wrong: How it disagrees with etcd; empty if it agrees.
+    """
+
+    name: str
+    joined: str
+    member_id: str
+    message: str
+    wrong: str
+
+
+class ShownOperation(Shape):
+    """An operation that runs.
+
+    Attributes:
+        workflow_id: Its workflow ID.
+        operation: What it is.
+        member: Its member.
+        state: Its state.
+        started: When its run began.
+        doing: What is happening; empty if no worker answers.
+        waiting_for: What would unblock it; empty if nothing blocks.
+        next: What a person can do, with the commands.
+        queue: Its place in the queue; empty if it stands in none.
+        chain_id: ID of its first run.
+    """
+
+    workflow_id: str
+    operation: str
+    member: str
+    state: str
+    started: str
+    doing: str
+    waiting_for: str
+    next: tuple[str, ...]
+    queue: str
+    chain_id: str
+
+
+class EndedOperation(Shape):
+    """An operation that has ended.
+
+    Attributes:
+        workflow_id: Its workflow ID.
+        operation: What it was.
+        dry_run: It was to change nothing.
+        member: Its member.
+        outcome: How it ended.
+        ended_at: When.
+        asked_by: Who asked for it.
+        reason: Why.
+    """
+
+    workflow_id: str
+    operation: str
+    dry_run: bool
+    member: str
+    outcome: str
+    ended_at: str
+    asked_by: str
+    reason: str
+
+
+class ShownWorker(Shape):
+    """A worker that asks for work.
+
+    Attributes:
+        node: Its node; empty if it does not tell.
+        version: Its version; empty if it does not tell.
+        build: Digest of its code: workers with the same one decide alike.
+        host: Its host.
+        asked_seconds_ago: When it asked for work last.
+        config: Digest of the settings that decide what is done, without paths and addresses; empty if it does not tell.
+        profiles: Its cluster profiles.
+    """
+
+    node: str
+    version: str
+    build: str
+    host: str
+    asked_seconds_ago: float
+    config: str
+    profiles: tuple[str, ...]
+
+
+class ShownWatcher(Shape):
+    """How the watcher does.
+
+    Attributes:
+        runs: It stands in Temporal.
+        trouble: What is wrong with it; empty if nothing is.
+        resync_seconds: How often it compares everything; null if that is not known.
+        removing: How many removals that EtcdMembers have asked for are under way.
+    """
+
+    runs: bool
+    trouble: str
+    resync_seconds: float | None
+    removing: int
+
+
+class StatusOutput(Document):
+    """Printed by `status`. A part that could not be read is null, and `errors` says why.
+
+    Attributes:
+        cluster: Cluster profile.
+        cluster_id: Cluster ID that etcd reports; left out, as the next four, if etcd could not be read.
+        leader_id: Whom a majority calls the leader; null if there is none.
+        term: Its raft term.
+        foreign: Members of other clusters that have answered.
+        alarms: Alarms that etcd has raised: whose, and which.
+        members: All members.
+        doubt: Why nothing may be concluded from etcd's answers; null if nothing contradicts them.
+        etcdmembers: All EtcdMembers, and all members that have none.
+        operations: Operations that run, the last one first.
+        last: The last ones that have ended, the very last one first.
+        workers: Workers that ask for work.
+        watcher: How the watcher does.
+        errors: Why a part is missing, by `etcd`, `kubernetes`, `temporal`.
+    """
+
+    cluster: str
+    cluster_id: str = ""
+    leader_id: str | None = None
+    term: int | None = None
+    foreign: tuple[str, ...] = ()
+    alarms: tuple[str, ...] = ()
+    members: tuple[ShownMember, ...] | None
+    doubt: ShownDoubt | None
+    etcdmembers: tuple[ShownResource, ...] | None
+    operations: tuple[ShownOperation, ...] | None
+    last: tuple[EndedOperation, ...] | None
+    workers: tuple[ShownWorker, ...] | None
+    watcher: ShownWatcher | None
+    errors: dict[str, str]

@@ -1,0 +1,93 @@
+"""What scripts use: start or attach to operations, follow them, approve and cancel them.
+
+`etcd_handoff.client.blocking` has the same without `await`. The names of `__all__` stay.
+
+import asyncio
+
+from etcd_handoff.client import connect
+
+
+async def main() -> None:
+    handoff = await connect()
+    removal = await handoff.remove("prod", "node2")
+    async for now in removal.progress():
+        print(now.state, now.doing)
+    print((await removal.result()).outcome)
+
+
+asyncio.run(main())
+"""
+
+from etcd_handoff.client.errors import (
+    BlockedTooLongError,
+    ClientError,
+    InvalidInputError,
+    NotTakenError,
+    OperationCancelledError,
+    OperationError,
+    OperationTerminatedError,
+    OperationTimedOutError,
+    PermissionDeniedError,
+    RefusedError,
+    TemporalRefusedError,
+    TemporalUnreachableError,
+    UnknownClusterError,
+    UnknownMemberError,
+    UnknownOperationError,
+    WorkerSilentError,
+)
+from etcd_handoff.client.handoff import Handoff, Options, connect
+from etcd_handoff.client.operation import Operation
+from etcd_handoff.contract import (
+    AdditionRequest,
+    AdditionResult,
+    HandoffState,
+    OperationResult,
+    Outcome,
+    Progress,
+    RemovalRequest,
+    RemovalResult,
+)
+from etcd_handoff.membership_contract import (
+    MembershipRequest,
+    MembershipResult,
+    ReplacementRequest,
+    ReplacementResult,
+    WantedMember,
+)
+
+__all__ = [
+    "AdditionRequest",
+    "AdditionResult",
+    "BlockedTooLongError",
+    "ClientError",
+    "Handoff",
+    "HandoffState",
+    "InvalidInputError",
+    "MembershipRequest",
+    "MembershipResult",
+    "NotTakenError",
+    "Operation",
+    "OperationCancelledError",
+    "OperationError",
+    "OperationResult",
+    "OperationTerminatedError",
+    "OperationTimedOutError",
+    "Options",
+    "Outcome",
+    "PermissionDeniedError",
+    "Progress",
+    "RefusedError",
+    "RemovalRequest",
+    "RemovalResult",
+    "ReplacementRequest",
+    "ReplacementResult",
+    "TemporalRefusedError",
+    "TemporalUnreachableError",
+    "UnknownClusterError",
+    "UnknownMemberError",
+    "UnknownOperationError",
+    "WantedMember",
+    "WorkerSilentError",
+    "connect",
+]

@@ -1,0 +1,160 @@
+"""What goes wrong for a script, one class for each thing that a script treats differently.
+
+Each has the exit status that the command line ends with: `sys.exit(error.exit_status)`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from temporalio import exceptions
+from temporalio.service import RPCError, RPCStatusCode
+
+from etcd_handoff.contract import FailureType
+from etcd_handoff.errors import HandoffError
+from etcd_handoff.exit_status import EXIT_FAILED, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE
+from etcd_handoff.temporal.connection_failures import rpc_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from temporalio.client import WorkflowFailureError
+
+AWAY: Final = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
+"""What says that Temporal did not answer, and nothing of the request."""
+
+
+class ClientError(HandoffError):
+    """Root of what `etcd_handoff.client` raises; the message says what is true and what to do."""
+
+    exit_status: ClassVar[int] = EXIT_FAILED
+
+
+class TemporalUnreachableError(ClientError):
+    """Temporal does not answer. An operation that was started goes on without this script."""
+
+    exit_status = EXIT_UNREACHABLE
+
+
+class TemporalRefusedError(ClientError):
+    """Temporal does not accept the credentials, or does not have the namespace."""
+
+
+class UnknownOperationError(ClientError):
+    """No operation has this workflow ID, or the one that is meant has ended."""
+
+
+class NotTakenError(ClientError):
+    """The operation does not take an approval or a cancellation: none is wanted, or it is too late."""
+
+    exit_status = EXIT_REFUSED
+
+
+class WorkerSilentError(ClientError):
+    """No worker answers in time. Whether the operation took what was sent is not known."""
+
+
+class OperationError(ClientError):
+    """An operation has ended otherwise than well.
+
+    Attributes:
+        workflow_id: Its workflow ID; empty where none was started.
+        failure_type: The failure's type, as `etcd-handoff ... -o json` shows it in `failure`.
+    """
+
+    def __init__(self, message: str, workflow_id: str = "", failure_type: str = "Failed") -> None:
+        super().__init__(message)
+        self.workflow_id = workflow_id
+        self.failure_type = failure_type
+
+
+class RefusedError(OperationError):
+    """The operation would be unsafe, or is impossible for good."""
+
+    exit_status = EXIT_REFUSED
+
+
+class BlockedTooLongError(OperationError):
+    """What it waited for did not come within `blocked_timeout_seconds`."""
+
+    exit_status = EXIT_REFUSED
+
+
+class InvalidInputError(OperationError):
+    """A field of the request is wrong; the message names it."""
+
+    exit_status = EXIT_USAGE
+
+
+class UnknownClusterError(OperationError):
+    """The workers have no such cluster profile."""
+
+    exit_status = EXIT_USAGE
+
+
+class UnknownMemberError(OperationError):
+    """The cluster has no such member, and no EtcdMember describes one."""
+
+    exit_status = EXIT_USAGE
+
+
+class PermissionDeniedError(OperationError):
+    """etcd or Kubernetes does not allow the workers to do it."""
+
+
+class OperationCancelledError(OperationError):
+    """Somebody has cancelled it."""
+
+
+class OperationTerminatedError(OperationError):
+    """Somebody has terminated its workflow: look at the cluster before you start anything else."""
+
+
+class OperationTimedOutError(OperationError):
+    """Its workflow has timed out: look at the cluster before you start anything else."""
+
+
+BY_TYPE: Final[dict[str, type[OperationError]]] = {
+    FailureType.REMOVAL_REFUSED: RefusedError,
+    FailureType.CHANGE_REFUSED: RefusedError,
+    FailureType.BLOCKED_TOO_LONG: BlockedTooLongError,
+    FailureType.INVALID_INPUT: InvalidInputError,
+    FailureType.UNKNOWN_CLUSTER: UnknownClusterError,
+    FailureType.UNKNOWN_MEMBER: UnknownMemberError,
+    FailureType.PERMISSION_DENIED: PermissionDeniedError,
+}
+LOOK: Final = "`etcd-handoff status` shows what is there"
+
+
+def operation_error(failure: WorkflowFailureError, workflow_id: str) -> OperationError:
+    """The error for how an operation has failed; a type that only a newer worker knows is an `OperationError`."""
+    cause = failure.cause
+    if isinstance(cause, exceptions.ApplicationError):
+        kind = cause.type or "Failed"
+        return BY_TYPE.get(kind, OperationError)(cause.message, workflow_id, kind)
+    if isinstance(cause, exceptions.CancelledError):
+        return OperationCancelledError(f"{workflow_id} was cancelled", workflow_id, "Cancelled")
+    if isinstance(cause, exceptions.TerminatedError):
+        return OperationTerminatedError(f"{workflow_id} was terminated; {LOOK}", workflow_id, "Terminated")
+    if isinstance(cause, exceptions.TimeoutError):
+        return OperationTimedOutError(f"{workflow_id} timed out; {LOOK}", workflow_id, "TimedOut")
+    return OperationError(str(cause), workflow_id)
+
+
+def is_unknown_workflow(error: RPCError) -> bool:
+    """Whether Temporal has no such workflow, or none that runs. A missing namespace is not found either."""
+    return error.status is RPCStatusCode.NOT_FOUND and "amespace" not in error.message
+
+
+@contextlib.contextmanager
+def temporal_errors(workflow_id: str = "") -> Iterator[None]:
+    """Errors of Temporal inside become those of this module."""
+    try:
+        yield
+    except RPCError as error:
+        if workflow_id and is_unknown_workflow(error):
+            text = f"Temporal has no operation {workflow_id} that runs"
+            raise UnknownOperationError(f"{text}; `etcd-handoff history` lists those that have ended") from None
+        kind = TemporalUnreachableError if error.status in AWAY else TemporalRefusedError
+        raise kind(rpc_failure(error)[1]) from None

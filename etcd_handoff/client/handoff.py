@@ -1,0 +1,185 @@
+"""The connection of a script, and what it can start."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, TypedDict
+
+from etcd_handoff.client.errors import (
+    InvalidInputError,
+    TemporalRefusedError,
+    TemporalUnreachableError,
+    UnknownOperationError,
+    temporal_errors,
+)
+from etcd_handoff.client.operation import Operation
+from etcd_handoff.client.requests import checked
+from etcd_handoff.contract import (
+    TASK_QUEUE,
+    AdditionRequest,
+    AdditionResult,
+    OperationRequest,
+    OperationResult,
+    RemovalRequest,
+    RemovalResult,
+)
+from etcd_handoff.errors import ConfigError
+from etcd_handoff.exit_status import EXIT_UNREACHABLE
+from etcd_handoff.membership_contract import (
+    MembershipRequest,
+    MembershipResult,
+    ReplacementRequest,
+    ReplacementResult,
+)
+from etcd_handoff.temporal.client import ResultT, start_operation
+from etcd_handoff.temporal.client import connect as connect_to_temporal
+from etcd_handoff.temporal.connection_failures import connection_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Unpack
+
+    from temporalio.client import Client
+
+CONNECT: Final = timedelta(seconds=10)
+RESULTS: Final[dict[str, type[OperationResult]]] = {
+    RemovalRequest.workflow_type: RemovalResult,
+    AdditionRequest.workflow_type: AdditionResult,
+    ReplacementRequest.workflow_type: ReplacementResult,
+    MembershipRequest.workflow_type: MembershipResult,
+}
+"""The results of all operations, by workflow type."""
+
+
+class Options(TypedDict, total=False):
+    """What every operation can be asked for; docs/reference.md says what each means."""
+
+    reason: str
+    require_approval: bool
+    snapshot: bool
+    hash_check: bool
+    blocked_timeout_seconds: float
+    dry_run: bool
+
+
+async def connect(identity: str | None = None, task_queue: str = TASK_QUEUE, within: timedelta = CONNECT) -> Handoff:
+    """A connection by Temporal's environment configuration (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TLS, profiles).
+
+    Args:
+        identity: Who Temporal's records say that it is; None for process and host.
+        task_queue: Task queue of the workers.
+        within: How long to wait for Temporal.
+
+    Raises:
+        InvalidInputError: The environment names a profile or a file that cannot be used.
+        TemporalUnreachableError: No server answers.
+        TemporalRefusedError: The server does not accept the credentials.
+    """
+    try:
+        async with asyncio.timeout(within.total_seconds()):
+            return Handoff(await connect_to_temporal(identity=identity), task_queue)
+    except ConfigError as error:
+        raise InvalidInputError(str(error)) from None
+    except (RuntimeError, TimeoutError, ValueError, OSError) as error:
+        status, text = connection_failure(error)
+        raise (TemporalUnreachableError if status == EXIT_UNREACHABLE else TemporalRefusedError)(text) from None
+
+
+class Handoff:
+    """Starts operations, and attaches to those that run.
+
+    A start attaches to the operation of the same member that runs already, whose options then count. Each method that
+    starts one raises `InvalidInputError` before anything is sent, `TemporalUnreachableError` or `TemporalRefusedError`.
+    What workers find out, such as an unknown member, is for `Operation.result` to raise.
+
+    Args:
+        client: A client of Temporal with `etcd_handoff.temporal.converter.data_converter`, as `connect` makes one.
+        task_queue: Task queue of the workers.
+    """
+
+    def __init__(self, client: Client, task_queue: str = TASK_QUEUE) -> None:
+        self.client = client
+        self._task_queue = task_queue
+
+    async def remove(self, cluster: str, member: str, **options: Unpack[Options]) -> Operation[RemovalResult]:
+        """Take a member out of a cluster.
+
+        Args:
+            cluster: Name of a cluster profile in the workers' configuration.
+            member: Its name, or its ID in hex.
+            options: As `Options` has them.
+        """
+        request = checked(RemovalRequest, {"cluster": cluster, "member": member, **options})
+        return await self.start(request, RemovalResult)
+
+    async def add(
+        self, cluster: str, name: str, peer_urls: Sequence[str], **options: Unpack[Options]
+    ) -> Operation[AdditionResult]:
+        """Add a member; `Progress.join_configuration` says what to start its etcd with.
+
+        Args:
+            cluster: As for `remove`.
+            name: The name that it will have.
+            peer_urls: All its peer URLs.
+            options: As `Options` has them.
+        """
+        request = checked(AdditionRequest, {"cluster": cluster, "name": name, "peer_urls": tuple(peer_urls), **options})
+        return await self.start(request, AdditionResult)
+
+    async def replace(
+        self, cluster: str, member: str, name: str, peer_urls: Sequence[str], **options: Unpack[Options]
+    ) -> Operation[ReplacementResult]:
+        """Put a new member in the place of another one.
+
+        Args:
+            cluster: As for `remove`.
+            member: The member that leaves: its name, or its ID in hex.
+            name: The name of the new one.
+            peer_urls: All peer URLs of the new one.
+            options: As `Options` has them.
+        """
+        fields = {"cluster": cluster, "member": member, "name": name, "peer_urls": tuple(peer_urls), **options}
+        return await self.start(checked(ReplacementRequest, fields), ReplacementResult)
+
+    async def apply(
+        self, cluster: str, members: Mapping[str, Sequence[str]], **options: Unpack[Options]
+    ) -> Operation[MembershipResult]:
+        """Give a cluster these members and no others, one change at a time.
+
+        Args:
+            cluster: As for `remove`.
+            members: Peer URLs of each member, by its name.
+            options: As `Options` has them.
+        """
+        wanted = tuple({"name": name, "peer_urls": tuple(urls)} for name, urls in members.items())
+        request = checked(MembershipRequest, {"cluster": cluster, "members": wanted, **options})
+        return await self.start(request, MembershipResult)
+
+    async def start(self, request: OperationRequest, result_type: type[ResultT]) -> Operation[ResultT]:
+        """Start what a request says, or attach to the operation of the same member that runs.
+
+        Args:
+            request: The request.
+            result_type: The result that its workflow has.
+        """
+        with temporal_errors():
+            return Operation(await start_operation(self.client, request, result_type, self._task_queue))
+
+    async def attach(self, workflow_id: str) -> Operation[Any]:
+        """The last operation with this workflow ID, whether it runs or has ended.
+
+        Raises:
+            UnknownOperationError: There is none.
+            TemporalUnreachableError: Temporal does not answer.
+        """
+        handle = self.client.get_workflow_handle(workflow_id)
+        with temporal_errors(workflow_id):
+            described = await handle.describe()
+        result_type = RESULTS.get(described.workflow_type)
+        if result_type is None:
+            raise UnknownOperationError(f"{workflow_id} is a {described.workflow_type} and no operation on a member")
+        first = described.raw_info.first_run_id or None
+        return Operation(
+            self.client.get_workflow_handle(workflow_id, first_execution_run_id=first, result_type=result_type)
+        )

@@ -1,0 +1,196 @@
+"""One operation that was started or attached to: its progress, its result, and what people say to it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, Generic
+
+from temporalio.client import (
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.exceptions import CancelledError
+from temporalio.service import RPCError
+
+from etcd_handoff.client.errors import (
+    AWAY,
+    NotTakenError,
+    WorkerSilentError,
+    operation_error,
+    temporal_errors,
+)
+from etcd_handoff.client.requests import checked
+from etcd_handoff.contract import Approval, Progress, Recheck
+from etcd_handoff.errors import HandoffError
+from etcd_handoff.temporal.client import ResultT
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from temporalio.client import WorkflowHandle
+
+    from etcd_handoff.wire import Request
+
+POLL: Final = timedelta(milliseconds=250)
+QUERY: Final = timedelta(seconds=2)
+"""How long one question may take. A worker that has died is missed by then; the next question is a new chance."""
+ANSWER: Final = timedelta(seconds=10)
+AGAIN: Final = timedelta(seconds=1)
+"""How long to wait before Temporal is asked again that did not answer."""
+
+
+class Operation(Generic[ResultT]):
+    """An operation, which goes on whatever becomes of this object.
+
+    Args:
+        handle: Temporal's handle on its workflow.
+    """
+
+    def __init__(self, handle: WorkflowHandle[Any, ResultT]) -> None:
+        self._handle = handle
+
+    @property
+    def workflow_id(self) -> str:
+        """Its workflow ID, for `etcd-handoff describe` and for `Handoff.attach`."""
+        return self._handle.id
+
+    async def result(self) -> ResultT:
+        """Its result, once it has ended well.
+
+        Raises:
+            OperationError: It has ended otherwise; the class says how.
+            TemporalUnreachableError: Temporal does not answer; the operation goes on.
+        """
+        with temporal_errors(self.workflow_id):
+            try:
+                return await self._handle.result()
+            except WorkflowFailureError as failure:
+                raise operation_error(failure, self.workflow_id) from None
+
+    async def progress(self, every: timedelta = POLL) -> AsyncGenerator[Progress, None]:
+        """Where it stands, now and at each change of state, doing, waiting_for or part, until it has ended.
+
+        While no worker or no Temporal answers nothing comes, and it goes on once one does. How the operation has
+        ended is for `result` to say: this iterator raises no `OperationError`.
+
+        Args:
+            every: How long to wait between two questions. A state that lasts less may be missed.
+        """
+        ended = asyncio.ensure_future(self._end())
+        seen: tuple[object, ...] = ()
+        try:
+            while True:
+                last = ended.done()  # before the question, so that the answer is about the end
+                now = await self.now()
+                if now is not None and seen != (seen := _told(now)):
+                    yield now
+                if last:
+                    return
+                await asyncio.wait((ended,), timeout=every.total_seconds())
+        finally:
+            ended.cancel()
+            await asyncio.gather(ended, return_exceptions=True)
+
+    async def now(self) -> Progress | None:
+        """Where it stands now; None while nobody answers."""
+        try:
+            now: Progress = await self._handle.query("progress", result_type=Progress, rpc_timeout=QUERY)
+        except (RPCError, WorkflowQueryFailedError, HandoffError):
+            return None
+        return now
+
+    async def _end(self) -> None:
+        """Returns when it has ended, however; Temporal may be away meanwhile. What went wrong is for `result`."""
+        while True:
+            try:
+                await self._handle.result()
+            except RPCError as error:
+                if error.status in AWAY:
+                    await asyncio.sleep(AGAIN.total_seconds())
+                    continue
+            except WorkflowFailureError:
+                pass
+            return
+
+    async def approve(self, by: str, comment: str = "") -> str:
+        """Let it go on that waits for an approval.
+
+        Args:
+            by: Who approves; stays in the history.
+            comment: Why.
+
+        Returns:
+            What it answers, in words.
+
+        Raises:
+            NotTakenError: It waits for no approval.
+            InvalidInputError: A text is too long.
+            WorkerSilentError: No worker answers in time.
+            UnknownOperationError: It has ended.
+            TemporalUnreachableError: Temporal does not answer.
+        """
+        return await self._update("approve", checked(Approval, {"by": by, "comment": comment}))
+
+    async def recheck(self, reason: str = "") -> str:
+        """Let it look at the cluster now, where it waits or is queued; answers and raises as `approve` does."""
+        return await self._update("recheck", checked(Recheck, {"reason": reason}))
+
+    async def cancel(self, reason: str = "", within: timedelta = ANSWER) -> str:
+        """Cancel it, and wait until it has ended so.
+
+        Args:
+            reason: Why; stays in the history.
+            within: How long to wait for its end.
+
+        Returns:
+            What is true now, in words: what was done before it was cancelled.
+
+        Raises:
+            NotTakenError: Too late: its change has been proposed, or it has ended well meanwhile.
+            OperationError: It has failed otherwise meanwhile.
+            WorkerSilentError: No worker has carried it out in time. Temporal keeps the request.
+            UnknownOperationError: It had ended before.
+            TemporalUnreachableError: Temporal does not answer.
+        """
+        before = await self.now()
+        with temporal_errors(self.workflow_id):
+            await self._handle.cancel(reason=reason)
+            try:
+                async with asyncio.timeout(within.total_seconds()):
+                    result = await self._handle.result()
+            except TimeoutError:
+                raise self._goes_on(before, within) from None
+            except WorkflowFailureError as failure:
+                if not isinstance(failure.cause, CancelledError):
+                    raise operation_error(failure, self.workflow_id) from None
+                last = await self.now()
+                return last.doing if last is not None else "cancelled"
+        raise NotTakenError(f"{self.workflow_id}: too late, it has ended as {str(result.outcome)!r}")
+
+    async def _update(self, name: str, argument: Request) -> str:
+        with temporal_errors(self.workflow_id):
+            try:
+                async with asyncio.timeout(ANSWER.total_seconds()):
+                    answer: str = await self._handle.execute_update(name, argument, result_type=str)
+            except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+                text = f"no worker answers for {self.workflow_id}, so it is not known whether `{name}` was taken"
+                raise WorkerSilentError(f"{text}; run `etcd-handoff worker`, then look again") from None
+            except WorkflowUpdateFailedError as error:
+                why = getattr(error.cause, "message", str(error.cause))
+                raise NotTakenError(f"{self.workflow_id} does not take `{name}`: {why}") from None
+        return answer
+
+    def _goes_on(self, before: Progress | None, within: timedelta) -> NotTakenError | WorkerSilentError:
+        """Why it goes on after it was cancelled."""
+        if before is not None and before.point_of_no_return:
+            return NotTakenError(f"{self.workflow_id}: too late, its change was proposed to etcd: {before.doing}")
+        text = f"{self.workflow_id}: Temporal has the request, and no worker has carried it out"
+        return WorkerSilentError(f"{text} in {within.total_seconds():g} s; run `etcd-handoff worker`, and it ends")
+
+
+def _told(now: Progress) -> tuple[object, ...]:
+    """What counts as a change: the steps that have ended are in the result."""
+    return now.state, now.doing, now.waiting_for, now.part

@@ -1,0 +1,234 @@
+"""What a script sees of an operation: its changes, its end, and why it ended otherwise than well."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import pytest
+from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
+from temporalio.exceptions import (
+    ApplicationError,
+    CancelledError,
+    TerminatedError,
+)
+from temporalio.exceptions import (
+    TimeoutError as WorkflowTimeoutError,
+)
+from temporalio.service import RPCError, RPCStatusCode
+
+from etcd_handoff import client
+from etcd_handoff.client import Operation, Progress, RemovalResult, blocking
+from etcd_handoff.client.errors import operation_error
+from etcd_handoff.client.requests import checked
+from etcd_handoff.contract import FailureType, RemovalRequest
+from etcd_handoff.exit_status import exit_of_failure
+from etcd_handoff.lab.nodes import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from temporalio.client import WorkflowHandle
+
+AT_ONCE: Final = timedelta(0)
+RESULT: Final = RemovalResult(outcome="removed", cluster="c", cluster_id="1", member_id="2", member_name="m")
+AWAY: Final = RPCError("away", RPCStatusCode.UNAVAILABLE, b"")
+GONE: Final = RPCError("workflow execution already completed", RPCStatusCode.NOT_FOUND, b"")
+
+
+class Workflow:
+    """A workflow that gives these answers to its query, one after the other, and then ends.
+
+    Args:
+        answers: What it answers; an error is raised.
+        end: Its result, or how it fails.
+        update: What becomes of an update.
+    """
+
+    id = "etcd-remove/c/m"
+
+    def __init__(
+        self, answers: Sequence[Progress | Exception], end: RemovalResult | Exception = RESULT, update: Any = "taken"
+    ) -> None:
+        self._answers, self._end, self._update = list(answers), end, update
+        self._ended = asyncio.Event()
+        self.away = 0
+        self.cancelled = False
+
+    async def query(self, *_: Any, **__: Any) -> Progress:
+        """The next answer; the last one again after the end."""
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if len(self._answers) == 1:
+            self._ended.set()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def result(self) -> RemovalResult:
+        """What it ends with, once all has been answered."""
+        if self.away:
+            self.away -= 1
+            raise AWAY
+        await self._ended.wait()
+        if isinstance(self._end, Exception):
+            raise self._end
+        return self._end
+
+    async def execute_update(self, *_: Any, **__: Any) -> Any:
+        """What becomes of the update."""
+        if isinstance(self._update, Exception):
+            raise self._update
+        return self._update
+
+    async def cancel(self, **_: Any) -> None:
+        """It was cancelled; what it does then is in `end`."""
+        self.cancelled = True
+
+
+def operation(workflow: Workflow) -> Operation[RemovalResult]:
+    """The operation that this workflow carries out."""
+    return Operation(cast("WorkflowHandle[Any, RemovalResult]", workflow))
+
+
+def progress(state: str, doing: str = "", **others: Any) -> Progress:
+    """An answer."""
+    return Progress(state=state, cluster="c", member="m", doing=doing, **others)
+
+
+async def heard(workflow: Workflow) -> list[Progress]:
+    """All that the iterator yields until it ends."""
+    async with asyncio.timeout(10):
+        return [now async for now in operation(workflow).progress(AT_ONCE)]
+
+
+async def test_only_changes_are_told_and_the_last_one_too() -> None:
+    """Each change of state, words, wait or part once; a step that has ended is none."""
+    checking, blocked = progress("Checking"), progress("Blocked", waiting_for="a vote")
+    part, done = progress("Blocked", waiting_for="a vote", part="part 1 of 2"), progress("Done")
+    again = progress("Blocked", waiting_for="a vote", steps_left_out=1)
+    workflow = Workflow([checking, checking, blocked, again, part, part, done])
+    assert await heard(workflow) == [checking, blocked, part, done]
+
+
+async def test_silence_of_workers_and_of_temporal_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is told meanwhile, and what is new afterwards is."""
+    monkeypatch.setattr("etcd_handoff.client.operation.AGAIN", AT_ONCE)
+    silent = RPCError("no worker", RPCStatusCode.DEADLINE_EXCEEDED, b"")
+    workflow = Workflow([progress("Checking"), silent, AWAY, silent, progress("Checking"), progress("Done")])
+    workflow.away = 3
+    assert [now.state for now in await heard(workflow)] == ["Checking", "Done"]
+
+
+async def test_iterator_ends_when_the_operation_fails_and_leaves_the_failure_to_the_result() -> None:
+    """A loop over the progress needs no `except`."""
+    refused = WorkflowFailureError(cause=ApplicationError("no", type=FailureType.REMOVAL_REFUSED))
+    workflow = Workflow([progress("Checking"), progress("Refused")], refused)
+    assert [now.state for now in await heard(workflow)] == ["Checking", "Refused"]
+    with pytest.raises(client.RefusedError, match="no") as failure:
+        await operation(workflow).result()
+    assert (failure.value.workflow_id, failure.value.failure_type) == ("etcd-remove/c/m", "RemovalRefused")
+
+
+async def test_iterator_that_is_left_early_leaves_nothing_behind() -> None:
+    """`break` is allowed, and no task goes on."""
+    following = operation(Workflow([progress("Checking"), progress("Blocked"), progress("Done")])).progress(AT_ONCE)
+    assert (await anext(following)).state == "Checking"
+    await following.aclose()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.parametrize(
+    ("failure_type", "error"),
+    [
+        ("RemovalRefused", client.RefusedError),
+        ("ChangeRefused", client.RefusedError),
+        ("BlockedTooLong", client.BlockedTooLongError),
+        ("InvalidInput", client.InvalidInputError),
+        ("UnknownCluster", client.UnknownClusterError),
+        ("UnknownMember", client.UnknownMemberError),
+        ("PermissionDenied", client.PermissionDeniedError),
+        ("OfANewerVersion", client.OperationError),
+    ],
+)
+def test_each_failure_type_has_its_class_and_the_command_lines_exit_status(
+    failure_type: str, error: type[client.OperationError]
+) -> None:
+    """No failure type is without one."""
+    made = operation_error(WorkflowFailureError(cause=ApplicationError("why", type=failure_type)), "w")
+    assert (type(made), str(made), made.failure_type) == (error, "why", failure_type)
+    assert made.exit_status == exit_of_failure(failure_type)
+
+
+def test_every_failure_type_is_known() -> None:
+    """A new one needs a class here."""
+    for failure_type in FailureType:
+        made = operation_error(WorkflowFailureError(cause=ApplicationError("why", type=failure_type)), "w")
+        assert type(made) is not client.OperationError, failure_type
+
+
+def test_ends_from_outside_have_classes_of_their_own() -> None:
+    """Cancelled, terminated and timed out are told apart."""
+    ends = [CancelledError("c"), TerminatedError("t"), WorkflowTimeoutError("o", type=None, last_heartbeat_details=[])]
+    made = [operation_error(WorkflowFailureError(cause=end), "w").failure_type for end in ends]
+    assert made == ["Cancelled", "Terminated", "TimedOut"]
+
+
+async def test_update_that_is_not_taken_says_why() -> None:
+    """Its validator's words; an operation that has ended is another error."""
+    no = WorkflowUpdateFailedError(cause=ApplicationError("the removal does not wait for an approval"))
+    with pytest.raises(client.NotTakenError, match="does not wait for an approval"):
+        await operation(Workflow([progress("Done")], update=no)).approve("me")
+    with pytest.raises(client.UnknownOperationError, match="etcd-remove/c/m"):
+        await operation(Workflow([progress("Done")], update=GONE)).recheck()
+    with pytest.raises(client.TemporalUnreachableError):
+        await operation(Workflow([progress("Done")], update=AWAY)).recheck()
+    with pytest.raises(client.InvalidInputError, match="comment"):
+        await operation(Workflow([progress("Done")])).approve("me", "x" * 1001)
+
+
+async def test_cancellation_says_what_is_true_after_it() -> None:
+    """What was done before; or that it came too late."""
+    cancelled = Workflow(
+        [progress("Blocked"), progress("Failed", "cancelled; leadership has moved")],
+        WorkflowFailureError(cause=CancelledError("c")),
+    )
+    assert await operation(cancelled).cancel("why") == "cancelled; leadership has moved"
+    late = Workflow([progress("Recording", point_of_no_return=True), progress("Done")])
+    late._ended.set()
+    with pytest.raises(client.NotTakenError, match="has ended as 'removed'"):
+        await operation(late).cancel()
+    stuck = Workflow([progress("Removing", point_of_no_return=True), progress("Removing"), progress("Removing")])
+    with pytest.raises(client.NotTakenError, match="too late, its change was proposed"):
+        await operation(stuck).cancel(within=timedelta(milliseconds=1))
+    silent = Workflow([AWAY, AWAY, AWAY])
+    with pytest.raises(client.WorkerSilentError, match="Temporal has the request"):
+        await operation(silent).cancel(within=timedelta(milliseconds=1))
+
+
+def test_wrong_fields_are_named_before_anything_is_sent() -> None:
+    """One line for each, with what to write in its place."""
+    with pytest.raises(client.InvalidInputError) as failure:
+        checked(RemovalRequest, {"cluster": "c c", "member": "a/b", "reasons": "x"})
+    told = str(failure.value).splitlines()
+    assert [line.partition(":")[0] for line in told] == ["cluster", "member", "reasons"]
+    assert failure.value.exit_status == 2
+
+
+def test_page_on_scripts_has_every_error_with_its_exit_status() -> None:
+    """docs/scripts.md names each class that a script may meet."""
+    told: dict[str, int] = {}
+    for line in (ROOT / "docs" / "scripts.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 3 and cells[2].isdecimal():
+            told |= {name.strip(" `"): int(cells[2]) for name in cells[0].split(",")}
+    kinds = [kind for name in client.__all__ if isinstance(kind := getattr(client, name), type)]
+    errors = {kind.__name__: kind.exit_status for kind in kinds if issubclass(kind, client.ClientError)}
+    assert told == {name: status for name, status in errors.items() if name not in ("ClientError", "OperationError")}
+
+
+def test_client_without_asyncio_has_the_same_methods() -> None:
+    """What one can do the other can."""
+    for one, other in ((client.Handoff, blocking.Handoff), (client.Operation, blocking.Operation)):
+        here, there = ({name for name in vars(kind) if not name.startswith("_")} for kind in (one, other))
+        assert here - there - {"client"} == set()
