@@ -121,6 +121,7 @@ class Cluster(Resources):
     _late: tuple[str, int] | None = None
     _born: int = 0
     _crashes: bool = False
+    _found_locked: int = 0
 
     @property
     def cluster_id(self) -> str:
