@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from etcd_handoff.lab.nodes import Node
     from tests.integration.conftest import Bench
 
-PATIENCE: Final = 60.0
+PATIENCE: Final = 120.0
 
 
 async def add(b: Bench, node: Node, **options: Any) -> WorkflowHandle[Any, AdditionResult]:

@@ -121,7 +121,13 @@ async def test_lost_answers_are_read_again_through_the_member_list(lost: str, tm
     async with Lab(options) as lab:
         node, joins, own = lab.node("node0"), await additions.out(lab, "node1"), ActivityEnvironment()
         async with door_to(node.etcd_url.removeprefix("http://")) as door:
-            config = Config(clusters={"lab": ClusterProfile(etcd=EtcdProfile(endpoints=(f"http://{door.address}",)))})
+            config = Config(
+                clusters={
+                    "lab": ClusterProfile(
+                        etcd=EtcdProfile(endpoints=(f"http://{door.address}",), call_timeout_seconds=5)
+                    )
+                }
+            )
             activities = EtcdActivities(config, "node0", gateway=EtcdGateway)
             cluster_id = (await activities.looks("lab").observe()).cluster_id
             ask = AdditionInput(
