@@ -17,7 +17,7 @@ from etcd_handoff.lab.writer import OpenLoopWriter, missing
 from etcd_handoff.membership_contract import ReplacementRequest
 from etcd_handoff.temporal.client import connect, start_removal, start_replacement
 from tests.chaos import judges
-from tests.integration.progress import progress_of
+from tests.integration.progress import progress_of, says
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +47,8 @@ STRUCK: Final = {
 }
 """Members that are killed at points where that matters. The new one and one that stays come back, as their supervisors
 would have it; the old one does not."""
+WAITED_FOR: Final = ("update_status.before", "learner")
+"""The new member has its vote and dies: the old one, which works, stays until it is back."""
 SAMPLE: Final = ("replacement/promote_member.before/old",)
 """What `make test` runs."""
 END_SECONDS: Final = 90.0
@@ -106,6 +108,9 @@ async def replaced(point: str, victim: str, folder: Path, monkeypatch: pytest.Mo
                 release.touch()
                 if not started:
                     await _start_when_it_is_awaited(lab, replacement, spare, None)
+                if (point, victim) == WAITED_FOR:
+                    await says(replacement, "Blocked", "NotVerified")
+                    assert leader in {m.name for m in await lab.members(writes.name)}
                 if victim != "old":
                     await lab.start(Role.ETCD, who)
             result = await replacement.result()

@@ -11,13 +11,15 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.addition import AddTarget
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
+from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.withdrawal import TRIES, TakeLearnerOut
 from etcd_handoff.process_io import ProcessResult
 from tests.unit.builders import A, B, C, D
-from tests.unit.changes import looks, nodes, records, removes, replacement, url
+from tests.unit.changes import adds, looks, membership, nodes, records, removes, replacement, url
 from tests.unit.test_addition_loop import THREE, UNSTARTED, adding, cancelled, gives_turn_up, observed
 from tests.unit.test_addition_process import told
 from tests.unit.test_removal_loop import Drive, begin, report, step
+from tests.unit.test_replaced_member import REMEMBERED
 from tests.unit.test_replacement_loop import DEAD, FOUR, WITHOUT_IT, ends
 
 NO_WORKER = to.StepFailure("stop_member", "", "no worker on node0: start one there", taken=False)
@@ -134,6 +136,32 @@ def test_old_member_is_not_stopped_while_it_may_be_a_member() -> None:
     change = looks(replacement(old="node2"), FOUR).turn()
     change.do(to.RemoveTarget, report(StepOutcome.REFUSED_BY_ETCD, FOUR))
     gives_turn_up(change).next(to.Wait)
+    assert "StopMember" not in change.unasked
+
+
+def test_old_member_that_is_still_there_is_not_stopped_when_it_is_cancelled() -> None:
+    """Its removal waits; nobody has proposed it."""
+    change = looks(replacement(old="node2"), FOUR)
+    change.do(to.AskQueue, TakeTurnResult(turn=QueuePosition(granted=False, behind=("another",)))).next(to.Wait)
+    cancelled(change).next(to.Cancel)
+    assert "StopMember" not in change.unasked
+
+
+def test_old_member_that_was_out_before_is_not_stopped() -> None:
+    """Somebody else has removed it, and may have plans with its node."""
+    change = looks(replacement(old=A), WITHOUT_IT).do(to.FindResource, REMEMBERED)
+    looks(change, WITHOUT_IT).turn()
+    looks(records(adds(change, WITHOUT_IT, 3), 3, joined=True), nodes(1, 2, 3, leader=B))
+    looks(records(change, 0, joined=False), nodes(1, 2, 3, leader=B))
+    assert ends(change).outcome == "replaced"
+    assert "StopMember" not in change.unasked
+
+
+def test_member_that_a_list_leaves_out_is_not_stopped() -> None:
+    """As one that somebody removes alone."""
+    change = looks(membership(0, 1), THREE).turn()
+    records(removes(change, nodes(0, 1), 2), 2, joined=False)
+    looks(change, nodes(0, 1)).next(to.Finish)
     assert "StopMember" not in change.unasked
 
 
