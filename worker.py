@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import logging
 import os
 import signal
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -212,6 +212,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Serve, with the options of `parser`; the exit status for the shell."""
+    log_format = FORMATS[0]
     try:
         log_format = chosen_format(options.log_format)
         configure(options.log_level, log_format)
@@ -236,7 +237,7 @@ def run(options: argparse.Namespace) -> int:
         status, text = connection_failure(error)
     else:
         return EXIT_DONE
-    sys.stderr.write(f"{text}\n")
+    say(text, log_format, logging.ERROR)
     return status
 
 
