@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at its import: its own lines repeat ours, and are no JSON
+
 import argparse
 import asyncio
 import contextlib
-import os
+import logging
 import signal
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -35,7 +38,7 @@ from etcd_handoff.temporal.identity import worker_identity
 from etcd_handoff.temporal.interceptors import ArgumentCheckInterceptor
 from etcd_handoff.temporal.log_context import LogContextInterceptor
 from etcd_handoff.temporal.logs import FORMAT_VARIABLE, FORMATS, chosen_format, configure, core_logging, say
-from etcd_handoff.temporal.metrics import MetricsInterceptor, StandingMetrics, make_runtime
+from etcd_handoff.temporal.metrics import METRICS_VARIABLE, MetricsInterceptor, StandingMetrics, make_runtime
 from etcd_handoff.temporal.probes import ADDRESS_VARIABLE, answering
 from etcd_handoff.temporal.process_exit import end_process
 from etcd_handoff.temporal.readiness import Readiness, check_ready_file
@@ -71,7 +74,6 @@ WORKFLOWS: Final = (
     Notify,
 )
 INTERCEPTORS: Final = (LogContextInterceptor(), ActivityInterceptor(), ArgumentCheckInterceptor())
-METRICS_VARIABLE: Final = "ETCD_HANDOFF_METRICS_ADDRESS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +144,7 @@ async def _work(config: Config, options: Options, ready: Readiness) -> None:
     activities = all_activities(client, config, node, etcd, gateways, own)
     interceptors = _interceptors(options)
     worker = make_worker(client, config.task_queue, WORKFLOWS, activities, interceptors)
-    own_queue = node_queue(config.task_queue, node)
-    at_node = make_worker(client, own_queue, (), node_activities(activities), interceptors)
+    at_node = make_worker(client, node_queue(config.task_queue, node), (), node_activities(activities), interceptors)
     if not described:
         skip_validation(worker)
         skip_validation(at_node)
@@ -212,6 +213,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Serve, with the options of `parser`; the exit status for the shell."""
+    log_format = FORMATS[0]
     try:
         log_format = chosen_format(options.log_format)
         configure(options.log_level, log_format)
@@ -236,7 +238,7 @@ def run(options: argparse.Namespace) -> int:
         status, text = connection_failure(error)
     else:
         return EXIT_DONE
-    sys.stderr.write(f"{text}\n")
+    say(text, log_format, logging.ERROR)
     return status
 
 

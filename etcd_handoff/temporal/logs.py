@@ -163,10 +163,17 @@ class JsonLines(_Lines):
         return json.dumps(fields, ensure_ascii=False)
 
 
-def say(text: str, log_format: str = FORMATS[0]) -> None:
-    """One line on standard output, at once, also into a pipe: how the process begins and ends."""
+def say(text: str, log_format: str = FORMATS[0], level: int = logging.INFO) -> None:
+    """How the process begins and ends, at once, also into a pipe.
+
+    Args:
+        text: One line, or several where several things are wrong.
+        log_format: One of `FORMATS`.
+        level: From errors on it goes to standard error, else to standard output.
+    """
+    stream = sys.stderr if level >= logging.ERROR else sys.stdout
     if log_format == "json":
-        record = logging.makeLogRecord({"levelno": logging.INFO, "levelname": "INFO", "name": "worker", "msg": text})
-        text = JsonLines().format(record)
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+        named = {"levelno": level, "levelname": logging.getLevelName(level), "name": "worker", "msg": text}
+        text = JsonLines().format(logging.makeLogRecord(named))
+    stream.write(f"{text}\n")
+    stream.flush()

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from etcd_handoff.config import ClusterProfile, Config
 
+METRICS_VARIABLE: Final = "ETCD_HANDOFF_METRICS_ADDRESS"
 STEPS: Final = "etcd_handoff_steps"
 STEP_DURATION: Final = "etcd_handoff_step_duration"
 STEP_FAILURES: Final = "etcd_handoff_step_failures"

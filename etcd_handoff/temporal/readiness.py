@@ -139,6 +139,7 @@ class Readiness:
         except RPCError as error:
             busy = error.status is RPCStatusCode.RESOURCE_EXHAUSTED
             if not busy and (error.status not in NOT_FOR_US or may_describe):
-                self._trouble = ADDRESS.sub("...", without_secrets(f"{error.status.name}: {error.message}"))
+                words = " ".join(error.message.split())
+                self._trouble = ADDRESS.sub("...", without_secrets(f"{error.status.name}: {words}"))
                 return
         self._answered, self._trouble = time.monotonic(), ""

@@ -198,8 +198,11 @@ def test_wrong_format_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatc
 
 
 def test_processes_own_words_are_json_too(capsys: pytest.CaptureFixture[str]) -> None:
-    """On standard output, where the console has plain lines."""
+    """On standard output, where the console has plain lines; why it ends on standard error."""
     logs.say("worker ready", "json")
     logs.say("worker ready", "console")
-    one, other = capsys.readouterr().out.splitlines()
+    logs.say("a: wrong\nb: wrong", "json", logging.ERROR)
+    out, err = capsys.readouterr()
+    one, other = out.splitlines()
     assert (json.loads(one)["message"], other) == ("worker ready", "worker ready")
+    assert (json.loads(err)["message"], json.loads(err)["level"]) == ("a: wrong\nb: wrong", "ERROR")

@@ -211,8 +211,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Served]:
     """Workers that were started with a configuration whose files hold what they should."""
     found: list[Served] = []
 
-    async def serve(config: Config, node: str, *_: object) -> None:
-        found.append(Served(config, node))
+    async def serve(config: Config, options: worker.Options) -> None:
+        found.append(Served(config, options.node))
 
     monkeypatch.setattr(worker, "serve", serve)
     monkeypatch.setattr(worker, "check_files", lambda _config: None)
