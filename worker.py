@@ -82,7 +82,7 @@ async def serve(config: Config, node: str, ready_file: Path | None = None, metri
         RPCError: Temporal answers with an error.
     """
     runtime = exporting_runtime(metrics_address) if metrics_address else None
-    client = await connect(identity=worker_identity(node), runtime=runtime)
+    client = await connect(identity=worker_identity(node, config), runtime=runtime)
     await check_server(client)
     described = await check_namespace(client)
     ready = Readiness(ready_file, client, may_describe=described)

@@ -24,6 +24,8 @@ class LiveWorker(NamedTuple):
         build: Digest of its code, shortened: workers with the same one decide alike.
         host: Its host, or its whole identity.
         asked_seconds_ago: When it asked for work last.
+        config: Digest of the settings that decide what is done: workers with the same one act by the same rules.
+        profiles: Its cluster profiles.
     """
 
     node: str
@@ -31,6 +33,8 @@ class LiveWorker(NamedTuple):
     build: str
     host: str
     asked_seconds_ago: float
+    config: str = ""
+    profiles: tuple[str, ...] = ()
 
 
 async def live_workers(client: Client, task_queue: str) -> list[LiveWorker]:
@@ -57,5 +61,6 @@ async def live_workers(client: Client, task_queue: str) -> list[LiveWorker]:
         build = poller.deployment_options.build_id or poller.worker_version_capabilities.build_id
         if age < FRESH_SECONDS:
             who = parsed(poller.identity)
-            workers.append(LiveWorker(who.node, who.version, build[:SHORT_BUILD], who.host, round(age, 1)))
+            own = (who.config, who.profiles)
+            workers.append(LiveWorker(who.node, who.version, build[:SHORT_BUILD], who.host, round(age, 1), *own))
     return sorted(workers, key=lambda worker: (worker.node, worker.host))

@@ -101,6 +101,7 @@ async def _afterwards(b: Bench, target: str) -> None:
     assert [run["outcome"] for run in seen["last"]][:3] == ["removed", "planned", "Cancelled"]
     assert {worker["node"] for worker in seen["workers"]} == {"node0", "node1"}
     assert all(worker["build"] for worker in seen["workers"])
+    assert {(worker["config"] != "", *worker["profiles"]) for worker in seen["workers"]} == {(True, "demo")}
     status, text = await ends(b.lab, "history")
     assert status == 0
     assert len(text.splitlines()) == 1 + len((await told(b, "history"))["operations"])

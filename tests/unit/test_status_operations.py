@@ -21,7 +21,8 @@ from etcd_handoff.cli.render.operations import (
 )
 from etcd_handoff.cli.render.status import StatusReport, status_object
 from etcd_handoff.cli.shapes.status import StatusOutput
-from etcd_handoff.temporal.identity import WorkerIdentity, parsed, worker_identity
+from etcd_handoff.config import Config
+from etcd_handoff.temporal.identity import WorkerIdentity, fingerprint, parsed, worker_identity
 from tests.unit.printed import as_printed
 
 BLOCKED: Final = OpenOperation(
@@ -38,8 +39,8 @@ QUEUED: Final = OpenOperation(
     "etcd-add/prod/node4", "addition", "node4", "Queued", "2026-01-01T00:00:01+00:00", queue="1 of 1 in the queue"
 )
 WORKERS: Final = (
-    LiveWorker("node0", "0.1.0", "2369de8e", "host0", 3.2),
-    LiveWorker("node1", "0.1.0", "2369de8e", "host1", 0.4),
+    LiveWorker("node0", "0.1.0", "2369de8e", "host0", 3.2, "c0ffee00", ("prod", "test")),
+    LiveWorker("node1", "0.1.0", "2369de8e", "host1", 0.4, "c0ffee00", ("prod",)),
 )
 LAST: Final = Trail(
     "etcd-plan/prod/node3",
@@ -51,6 +52,8 @@ LAST: Final = Trail(
     outcome="planned",
     ended_at="2026-01-01T00:00:00.500Z",
 )
+PROFILE: Final = {"etcd": {"endpoints": ["https://10.0.0.1:2379"]}}
+CONFIG: Final = Config.model_validate({"clusters": {"prod": PROFILE}})
 PARTS: Final = TemporalParts(None, "etcd-handoff", (QUEUED, BLOCKED), (LAST,), WORKERS)
 
 
@@ -67,9 +70,9 @@ def test_each_part_in_words() -> None:
         "LAST               MEMBER  OUTCOME  ENDED (UTC)          ASKED FOR BY",
         "dry run (removal)  node3   planned  2026-01-01 00:00:00  ann@laptop",
         "",
-        "WORKER  VERSION  BUILD     HOST   ASKED FOR WORK",
-        "node0   0.1.0    2369de8e  host0  3 s ago",
-        "node1   0.1.0    2369de8e  host1  0 s ago",
+        "WORKER  VERSION  BUILD     CONFIG    PROFILES   HOST   ASKED FOR WORK",
+        "node0   0.1.0    2369de8e  c0ffee00  prod,test  host0  3 s ago",
+        "node1   0.1.0    2369de8e  c0ffee00  prod       host1  0 s ago",
     ]
 
 
@@ -89,6 +92,30 @@ def test_workers_of_two_builds_are_marked() -> None:
     mixed = replace(PARTS, workers=(WORKERS[0], WORKERS[1]._replace(build="aaaaaaaa")))
     assert temporal_lines(mixed)[-1] == "! workers of 2 builds: finish the upgrade on all nodes"
     assert not temporal_lines(PARTS)[-1].startswith("!")
+
+
+def test_workers_with_other_settings_are_marked() -> None:
+    """They would decide otherwise; one that does not tell counts for nothing."""
+    other = replace(PARTS, workers=(WORKERS[0], WORKERS[1]._replace(config="0")))
+    assert temporal_lines(other)[-1].startswith("! workers of 2 configurations: ")
+    silent = replace(PARTS, workers=(WORKERS[0], WORKERS[1]._replace(config="")))
+    assert not temporal_lines(silent)[-1].startswith("!")
+
+
+@pytest.mark.parametrize(
+    ("changed", "same"),
+    [
+        ({"etcd": {"endpoints": ["https://10.0.0.9:2379"]}}, True),
+        ({"min_voters": 3}, False),
+        ({"require_approval": True}, False),
+    ],
+)
+def test_fingerprint_is_about_what_decides(changed: dict[str, object], same: bool) -> None:  # noqa: FBT001
+    """Not about how a node reaches etcd; no address can be guessed from it."""
+    other = Config.model_validate({"clusters": {"prod": {**PROFILE, **changed}}})
+    assert (fingerprint(other) == fingerprint(CONFIG)) == same
+    renamed = Config.model_validate({"clusters": {"test": PROFILE}})
+    assert fingerprint(renamed) != fingerprint(CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +146,9 @@ def test_json_has_each_part() -> None:
 
 def test_identity_of_a_worker_tells_node_and_version() -> None:
     """In Temporal's lists of pollers and in histories."""
-    who = parsed(worker_identity("node1"))
-    assert (who.node, who.version) == ("node1", __version__)
-    assert f":{os.getpid()}@{who.host}" in worker_identity("node1")
+    identity = worker_identity("node1", CONFIG)
+    who = parsed(identity)
+    assert (who.node, who.version, who.config, who.profiles) == ("node1", __version__, fingerprint(CONFIG), ("prod",))
+    assert f":{os.getpid()}@{who.host}" in identity
+    assert parsed("etcd-handoff-worker/0.1.0:node1:7@host") == WorkerIdentity("node1", "0.1.0", "host")
     assert parsed("4711@host") == WorkerIdentity("", "", "4711@host")

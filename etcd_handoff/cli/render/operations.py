@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 OPEN_HEADINGS: Final = ("OPEN", "MEMBER", "STATE", "STARTED (UTC)", "QUEUE")
 LAST_HEADINGS: Final = ("LAST", "MEMBER", "OUTCOME", "ENDED (UTC)", "ASKED FOR BY")
-WORKER_HEADINGS: Final = ("WORKER", "VERSION", "BUILD", "HOST", "ASKED FOR WORK")
+WORKER_HEADINGS: Final = ("WORKER", "VERSION", "BUILD", "CONFIG", "PROFILES", "HOST", "ASKED FOR WORK")
 SECONDS: Final = len("2026-01-01T00:00:00")
 START_WORKER: Final = "start one with `etcd-handoff worker`: nothing goes on without"
 
@@ -150,9 +150,15 @@ def _worker_lines(parts: TemporalParts) -> list[str]:
     if not parts.workers:
         return [f"! no worker asks for work on task queue {parts.task_queue}; {START_WORKER}"]
     rows = [
-        [w.node or "-", w.version or "-", w.build or "-", w.host, f"{w.asked_seconds_ago:.0f} s ago"]
+        [
+            *(w.node or "-", w.version or "-", w.build or "-", w.config or "-", ",".join(w.profiles) or "-"),
+            *(w.host, f"{w.asked_seconds_ago:.0f} s ago"),
+        ]
         for w in parts.workers
     ]
     builds = {worker.build for worker in parts.workers}
     mixed = [f"! workers of {len(builds)} builds: finish the upgrade on all nodes"] if len(builds) > 1 else []
+    rules = {worker.config for worker in parts.workers if worker.config}
+    if len(rules) > 1:
+        mixed.append(f"! workers of {len(rules)} configurations: make profiles and their settings alike on all nodes")
     return [*table(WORKER_HEADINGS, rows), *mixed]

@@ -99,6 +99,8 @@ class ShownWorker(Shape):
         build: Digest of its code: workers with the same one decide alike.
         host: Its host.
         asked_seconds_ago: When it asked for work last.
+        config: Digest of the settings that decide what is done, without paths and addresses; empty if it does not tell.
+        profiles: Its cluster profiles.
     """
 
     node: str
@@ -106,6 +108,8 @@ class ShownWorker(Shape):
     build: str
     host: str
     asked_seconds_ago: float
+    config: str
+    profiles: tuple[str, ...]
 
 
 class ShownWatcher(Shape):
