@@ -108,7 +108,10 @@ def _add_demo(commands: Commands[argparse.ArgumentParser]) -> None:
         " root or a kernel that lets every user have namespaces.",
         "etcd-handoff demo --keep",
     )
-    demo.add_argument("--keep", action="store_true", help="leave the cluster running until Ctrl-C")
+    how = demo.add_mutually_exclusive_group()
+    how.add_argument("--keep", action="store_true", help="leave the cluster running until Ctrl-C")
+    text = "start the cluster alone, for docs/tutorial.md: what commands need is in ./demo.env; runs until Ctrl-C"
+    how.add_argument("--by-hand", action="store_true", help=text)
 
 
 def _add_worker(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -18,4 +18,6 @@ def demo_command(args: argparse.Namespace) -> int:
 
     if args.preset not in (None, "k0s"):
         raise CommandError(EXIT_USAGE, f"--{args.preset}: the demo shows k0s's topology alone; give --k0s or nothing")
-    return run_demo(keep=args.keep, k0s=args.preset == "k0s")
+    if args.by_hand and args.preset:
+        raise CommandError(EXIT_USAGE, "--by-hand: its nodes reach each other; leave --k0s out")
+    return run_demo(keep=args.keep, k0s=args.preset == "k0s", by_hand=args.by_hand)

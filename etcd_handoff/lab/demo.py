@@ -15,6 +15,7 @@ from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab.binaries.build import ensure_binaries
 from etcd_handoff.lab.binaries.catalog import MissingBinaryError
+from etcd_handoff.lab.by_hand import run_by_hand
 from etcd_handoff.lab.cluster import Lab, LabOptions, wait_until
 from etcd_handoff.lab.isolation import IsolationError, enter_own_namespace
 from etcd_handoff.lab.naive import remove_through_itself
@@ -35,11 +36,12 @@ SECONDS_AROUND: Final = 1.0
 """How long the writer goes on before and after, so that the longest gap has something to be compared with."""
 
 
-def run_demo(*, keep: bool = False, k0s: bool = False) -> int:
+def run_demo(*, keep: bool = False, k0s: bool = False, by_hand: bool = False) -> int:
     """Show the main job and the naive way.
 
     Args:
         keep: Leave the first cluster running until Ctrl-C.
+        by_hand: Show nothing: start a cluster for docs/tutorial.md.
         k0s: Isolate the nodes, as k0s's controllers are: none reaches the etcd of another.
 
     Returns:
@@ -47,6 +49,8 @@ def run_demo(*, keep: bool = False, k0s: bool = False) -> int:
     """
     try:
         ensure_binaries(say)
+        if by_hand:
+            return asyncio.run(run_by_hand(say))
         if k0s:
             enter_own_namespace()
         return asyncio.run(_interruptible(_demo(keep=keep, k0s=k0s)))
