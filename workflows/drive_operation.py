@@ -14,8 +14,8 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from etcd_handoff.contract import Approval, HandoffState, Progress, Recheck, StepOutcome
-    from etcd_handoff.operation import approvals, current_details, ending, noticing, queueing
+    from etcd_handoff.contract import HandoffState, Progress, Recheck, StepOutcome
+    from etcd_handoff.operation import current_details, ending, noticing, queueing
     from etcd_handoff.operation.commands import (
         Activity,
         AskQueue,
@@ -37,9 +37,9 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation.loop import apply, decide
     from etcd_handoff.operation.queue_state import QueueEntry, QueuePosition, RecallEntriesInput, TakeTurnResult
     from etcd_handoff.operation.state import OperationState
-    from etcd_handoff.temporal import senders
     from etcd_handoff.temporal.converter import invalid_input
     from workflows import activity_calls, continuation, notify
+    from workflows.approving import Approvable
     from workflows.listing import Listing
     from workflows.pausing import Pausable
     from workflows.queue_entry import entry_of, take_turn
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.commands import Effect
 
 
-class Operation(Pausable):
+class Operation(Approvable, Pausable):
     """A workflow that drives an operation; the workflow itself says how its state begins."""
 
     def __init__(self) -> None:
@@ -183,22 +183,6 @@ class Operation(Pausable):
     def progress(self) -> Progress:
         """Where the operation stands."""
         return current_details.progress(self._state)
-
-    @workflow.update(
-        description='Let an operation that waits for approval go on. Example: {"by": "ann", "comment": "ok"}'
-    )
-    def approve(self, approval: Approval | None = None) -> str:
-        """Let the operation go on."""
-        self._state = approvals.approved(self._state, approval or Approval(), senders.of_update(), workflow.time())
-        asked = self._state.asked
-        if asked.of_parts:
-            return f"approved; {self._state.title} goes on"
-        return f"approved; member {asked.subject} is going to be {'added' if asked.adds else 'removed'}"
-
-    @approve.validator
-    def _may_approve(self, approval: Approval | None = None) -> None:
-        if text := approvals.refusal(self._state, approval or Approval(), senders.of_update()):
-            raise invalid_input(text)
 
     @workflow.update(
         description='Look again at once instead of waiting for the timer. Example: {"reason": "node1 is up"}'

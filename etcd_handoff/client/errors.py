@@ -81,6 +81,12 @@ class BlockedTooLongError(OperationError):
     exit_status = EXIT_REFUSED
 
 
+class TooLateError(OperationError):
+    """It could not begin before the request's `not_after`; nothing was changed."""
+
+    exit_status = EXIT_REFUSED
+
+
 class InvalidInputError(OperationError):
     """A field of the request is wrong; the message names it."""
 
@@ -119,6 +125,7 @@ BY_TYPE: Final[dict[str, type[OperationError]]] = {
     FailureType.REMOVAL_REFUSED: RefusedError,
     FailureType.CHANGE_REFUSED: RefusedError,
     FailureType.BLOCKED_TOO_LONG: BlockedTooLongError,
+    FailureType.TOO_LATE: TooLateError,
     FailureType.INVALID_INPUT: InvalidInputError,
     FailureType.UNKNOWN_CLUSTER: UnknownClusterError,
     FailureType.UNKNOWN_MEMBER: UnknownMemberError,

@@ -117,8 +117,8 @@ async def test_dry_run_plans_in_words_and_changes_nothing(bench: MakeBench) -> N
         left = "2 voters remain, quorum 2, 0 of them may fail"
         record = f"record Joined=False on the EtcdMember of {one}"
         assert follower.plan == (f"remove {one} through {leader}; {left}", record)
-        await waits_for_its_time(b, one)
         assert await everything(b) == before
+        await waits_for_its_time(b, one)
         await b.lab.kill(Role.ETCD, other)
         blocked = await b.remove(one, dry_run=True)
         assert (blocked.outcome, blocked.plan) == ("planned", ())
@@ -128,7 +128,11 @@ async def test_dry_run_plans_in_words_and_changes_nothing(bench: MakeBench) -> N
 
 
 async def waits_for_its_time(b: Bench, member: str) -> None:
-    """It says until when, looks when it is asked to, can be cancelled, and a dry run tells the same."""
+    """It says until when, looks when it is asked to, can be cancelled, and a dry run tells the same.
+
+    Members and leader stay as they are; the EtcdMember says what it waits for.
+    """
+    before = await everything(b)
     opens = "Tue 2999-01-01T00:00:00+00:00 (UTC)"
     planned = await b.remove(member, dry_run=True, not_before="2999-01-01T00:00:00Z")
     assert planned.plan[0] == f"wait until {opens}: not_before has not come"
@@ -141,6 +145,8 @@ async def waits_for_its_time(b: Bench, member: str) -> None:
     with pytest.raises(WorkflowFailureError) as failed:
         await removal.result()
     assert isinstance(failed.value.cause, CancelledError)
+    now = await everything(b)
+    assert (now["members"], now["leader"]) == (before["members"], before["leader"])
 
 
 async def test_snapshot_and_hash_check_come_before_any_change(bench: MakeBench) -> None:

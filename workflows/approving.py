@@ -1,0 +1,45 @@
+"""The update by which people let an operation go on that waits for it; `etcd_handoff.operation.approvals` decides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from temporalio import workflow
+
+if TYPE_CHECKING:
+    from etcd_handoff.operation.state import OperationState
+
+with workflow.unsafe.imports_passed_through():
+    from etcd_handoff.contract import Approval
+    from etcd_handoff.operation import approvals
+    from etcd_handoff.temporal import senders
+    from etcd_handoff.temporal.converter import invalid_input
+
+APPROVALS_LAPSE: Final = "approvals-lapse"
+"""Name of the patch from which on an approval lapses: in a run that went on with an older one, it did not."""
+
+
+class Approvable:
+    """The part of an operation that waits for somebody's approval where one is wanted."""
+
+    _state: OperationState
+
+    @workflow.update(
+        description='Let an operation that waits for approval go on. Example: {"by": "ann", "comment": "ok"}'
+    )
+    def approve(self, approval: Approval | None = None) -> str:
+        """Let the operation go on."""
+        given = approval or Approval()
+        if workflow.patched(APPROVALS_LAPSE):
+            self._state = approvals.approved(self._state, given, senders.of_update(), workflow.time())
+        else:
+            self._state = self._state.changed(approval=given)
+        asked = self._state.asked
+        if asked.of_parts:
+            return f"approved; {self._state.title} goes on"
+        return f"approved; member {asked.subject} is going to be {'added' if asked.adds else 'removed'}"
+
+    @approve.validator
+    def _may_approve(self, approval: Approval | None = None) -> None:
+        if text := approvals.refusal(self._state, approval or Approval(), senders.of_update()):
+            raise invalid_input(text)
