@@ -45,7 +45,9 @@ def resolve(view: ClusterView, wanted: str) -> MemberView | NotFound | Ambiguous
     """
     at = peer_url.address(wanted) if ":" in wanted else ""
     exact = [
-        m for m in view.members if m.id == canonical_id(wanted) or (m.name and m.name == wanted) or at in _addresses(m)
+        m
+        for m in view.members
+        if m.id == canonical_id(wanted) or wanted in {m.name} - {""} or at in _addresses(m) - {""}
     ]
     alike = [m for m in view.members if m.name and m.name.strip().lower() == wanted.strip().lower()]
     fits = exact or alike
@@ -63,8 +65,8 @@ def _peers(member: MemberView) -> tuple[str, ...]:
     return tuple(urlsplit(url).netloc for url in member.peer_urls)
 
 
-def _addresses(member: MemberView) -> tuple[str, ...]:
-    return tuple(peer_url.address(peer) for peer in _peers(member))
+def _addresses(member: MemberView) -> set[str]:
+    return {peer_url.address(peer) for peer in _peers(member)}
 
 
 def _described(view: ClusterView, member: MemberView) -> str:

@@ -156,7 +156,7 @@ async def test_silent_and_dead_members(tmp_path: Path) -> None:
     """A read says unreachable, a change says unknown, in a few words; etcd's guard refuses while it has too few."""
     async with Lab(LabOptions(kubernetes=False, temporal=False, directory=tmp_path)) as lab:
         urls = [node.etcd_url for node in lab.nodes]
-        async with gateway_to(*urls, call_timeout_seconds=2, change_timeout_seconds=2) as gateway:
+        async with gateway_to(*urls, call_timeout_seconds=2, change_timeout_seconds=0.5) as gateway:
             leader, (stopped, other) = roles(await gateway.observe())
             name_of = {await lab.member_id(node.name): node.name for node in lab.nodes}
 
