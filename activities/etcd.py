@@ -14,6 +14,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.etcd_addition import LearnerStep, SyncWait
+from activities.etcd_change import TOO_LATE, is_past
 from activities.etcd_looks import Looks, SeenBefore, intent
 from activities.etcd_removal import Removal
 from activities.interceptor import STEP_FAILS, StepClock
@@ -151,6 +152,8 @@ class EtcdActivities:
         transferee is watched meanwhile, and its word ends the step; `await_election` asks the others.
         """
         clock, looks = StepClock(self._node), self.looks(act.cluster)
+        if is_past(act):
+            return StepResult(step=clock.step(StepOutcome.REPLAN, TOO_LATE))
         view, note = await looks.look(act.doubtful, seen=SeenBefore(act).view)
         step = plan(view, intent(act)) if view else None
         if view is None or not isinstance(step, Transfer):

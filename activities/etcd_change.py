@@ -10,17 +10,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import timing
+from etcd_handoff.activity_io import StepResult
+from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import CorruptClusterError, EtcdError, EtcdPermissionError, SpaceExceededError
 
 if TYPE_CHECKING:
     from activities.etcd_looks import Looks
     from activities.interceptor import StepClock
-    from etcd_handoff.activity_io import ChangeInput, StepResult
+    from etcd_handoff.activity_io import ChangeInput
 
 LOOKS: Final = 3
 """Looks before the proposal, each after a committed entry; then the workflow plans again."""
 UNWRITABLE: Final = (EtcdPermissionError, SpaceExceededError, CorruptClusterError)
 """Why the lock's key cannot be written though the cluster commits entries."""
+
+
+TOO_LATE: Final = "the time in which it might begin is over"
+
+
+def is_past(change: ChangeInput) -> bool:
+    """Whether the change may begin no more, by this machine's clock."""
+    return bool(change.begin_before) and time.time() >= change.begin_before
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,8 @@ class MemberChange(ABC):
         Raises:
             EtcdPermissionError: The user may not change the membership.
         """
+        if is_past(self._change):
+            return StepResult(step=self._clock.step(StepOutcome.REPLAN, TOO_LATE))
         try:
             return await self._run()
         finally:
@@ -89,7 +101,9 @@ class MemberChange(ABC):
         return usual and self._now() - looked <= timing.STEPS.stale_look_seconds
 
     def _is_late(self) -> bool:
-        """Whether others may have taken this attempt's place."""
+        """Whether others may have taken this attempt's place, or the time for the change is over."""
+        if is_past(self._change):
+            return True
         return self._now() - self._started > max(timing.STEPS.latest_proposal_seconds, 2 * self._looks.longest_seconds)
 
     async def _commit(self, via_id: str) -> Commit:

@@ -45,6 +45,7 @@ class ChangeInput(CheckLeaderInput):
         holder: Who changes the cluster: ID of the operation's first run, for the lock in etcd.
         holder_label: The same for people.
         seen: The merged view that the decision stands on, where no worker reaches all members; None where one does.
+        begin_before: Until when the change may begin, in seconds since 1970; 0 for any time.
     """
 
     cluster_id: MemberId
@@ -53,6 +54,7 @@ class ChangeInput(CheckLeaderInput):
     holder: str = ""
     holder_label: str = ""
     seen: ClusterView | None = None
+    begin_before: float = 0.0
 
 
 class StepInput(ChangeInput):

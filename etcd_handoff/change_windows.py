@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Final
+from importlib import resources
+from typing import Annotated, Final
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field
 
 from etcd_handoff.wire import Message
-
-if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MINUTES_A_DAY: Final = 24 * 60
@@ -47,6 +46,24 @@ class ChangeWindow(Message):
         return (today in self.days and minute >= self.begins) or (yesterday in self.days and minute < self.ends)
 
 
+@lru_cache(maxsize=64)
+def zone(name: str) -> ZoneInfo:
+    """A time zone by the data of the package `tzdata`, whatever the machine itself has.
+
+    All workers have to reckon alike: one that replays what another has decided must come to the same.
+
+    Raises:
+        ValueError: There is no zone of that name.
+    """
+    parts = name.split("/")
+    file = resources.files("tzdata").joinpath("zoneinfo", *parts)
+    if not all(part and part not in (".", "..") for part in parts) or not file.is_file():
+        msg = f'{name!r} is no time zone; write it as in "Europe/Berlin"'
+        raise ValueError(msg)
+    with file.open("rb") as data:
+        return ZoneInfo.from_file(data, key=name)
+
+
 def is_open(windows: tuple[ChangeWindow, ...], zone: ZoneInfo, time: float) -> bool:
     """Whether any of the windows is open; without windows it always is.
 
@@ -74,6 +91,23 @@ def next_opening(windows: tuple[ChangeWindow, ...], zone: ZoneInfo, time: float)
             return found[0]
     msg = f"no change window opens within {SEARCHED_DAYS} days"
     raise ValueError(msg)
+
+
+def next_closing(windows: tuple[ChangeWindow, ...], zone: ZoneInfo, time: float) -> float | None:
+    """The first moment after `time` at which none of the windows is open; None where one is for four weeks."""
+    today = datetime.fromtimestamp(time, zone).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
+    for number in range(-1, SEARCHED_DAYS):
+        day = today + timedelta(days=number)
+        moments = {*_jumps(zone, day), *(at for window in windows for at in _ends(window, zone, day))}
+        if found := [at for at in sorted(moments) if at > time and not is_open(windows, zone, at)]:
+            return found[0]
+    return None
+
+
+def _ends(window: ChangeWindow, zone: ZoneInfo, day: datetime) -> tuple[float, ...]:
+    """When the clock on the wall may come to the window's end on that day: twice where it is put back."""
+    wall = day + timedelta(minutes=window.ends)
+    return tuple(wall.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1))
 
 
 def _beginnings(window: ChangeWindow, zone: ZoneInfo, day: datetime) -> tuple[float, ...]:

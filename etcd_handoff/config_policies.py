@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Final, Literal, Self
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, model_validator
 
 from etcd_handoff.activity_io import APPROVAL_LAPSES_AFTER_SECONDS
-from etcd_handoff.change_windows import DAYS, ChangeWindow
+from etcd_handoff.change_windows import DAYS, ChangeWindow, zone
 from etcd_handoff.config_fields import Section
 from etcd_handoff.contract import SECONDS_IN_30_DAYS
 
@@ -36,12 +35,7 @@ def _end(text: str) -> str:
 
 
 def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ValueError, KeyError, OSError):  # a path that leads elsewhere, a name that nobody knows, a folder
-        msg = f'{name!r} is no time zone that this machine knows; write it as in "Europe/Berlin", or install tzdata'
-        raise ValueError(msg) from None
-    return name
+    return zone(name).key
 
 
 class WindowProfile(Section):

@@ -99,10 +99,9 @@ async def _read_facts(profile: ClusterProfile) -> PlanFacts:
 def _opening(profile: ClusterProfile) -> str:
     """Return when the next change window opens; empty if one is open, or if changes may begin at any time."""
     import time
-    from zoneinfo import ZoneInfo
 
-    from etcd_handoff.change_windows import next_opening, shown
+    from etcd_handoff.change_windows import next_opening, shown, zone
 
-    now, zone = time.time(), ZoneInfo(profile.time_zone)
-    opens = next_opening(profile.windows, zone, now)
-    return f"{shown(opens, zone)} ({zone.key})" if opens > now else ""
+    now, wall = time.time(), zone(profile.time_zone)
+    opens = next_opening(profile.windows, wall, now)
+    return f"{shown(opens, wall)} ({wall.key})" if opens > now else ""

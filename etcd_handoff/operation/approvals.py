@@ -7,22 +7,25 @@ something was changed under it, what is seen is the operation's own doing, and t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.contract import HandoffState
+from etcd_handoff.contract import HandoffState, StepOutcome
 from etcd_handoff.operation import membership, people, queueing, schedule
 from etcd_handoff.operation.addition import AddTarget, PromoteTarget
-from etcd_handoff.operation.commands import RemoveTarget, TransferLeadership, Until, Wait
+from etcd_handoff.operation.commands import RemoveTarget, StepFailure, TransferLeadership, Until, Wait
 from etcd_handoff.operation.phases import Approved, ApprovedChange
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import StartAddition
 from etcd_handoff.planning.outline import outline
 
 if TYPE_CHECKING:
+    from etcd_handoff.activity_io import StepResult
     from etcd_handoff.contract import Approval
     from etcd_handoff.operation.state import OperationState
 
-CHANGES = (TransferLeadership, RemoveTarget, AddTarget, PromoteTarget)
+CHANGES: Final = (TransferLeadership, RemoveTarget, AddTarget, PromoteTarget)
+CHANGED: Final = (StepOutcome.MOVED, StepOutcome.REMOVED, StepOutcome.ADDED, StepOutcome.PROMOTED)
+"""Outcomes of steps that have changed the cluster."""
 
 
 def change_of(state: OperationState, step: object) -> ApprovedChange:
@@ -107,11 +110,24 @@ def lapsed(state: OperationState, step: object, now: float) -> OperationState:
     return state.changed(approval=None, approved=None, approval_lapsed=text)
 
 
-def used(decided: Decided | OperationState) -> Decided | OperationState:
-    """The same; once a change is sent, the approval is about what has begun."""
+def bounded(decided: Decided | OperationState, before: OperationState, now: float) -> Decided | OperationState:
+    """The same, with how long its change may begin; `before` is the state in which it was decided."""
     if not isinstance(decided, Decided) or not isinstance(decided.command, CHANGES):
         return decided
-    given = decided.state.approved
-    if given is None or given.used:
+    if not (bound := schedule.begin_before(before, now)):
         return decided
-    return Decided(decided.state.changed(approved=given.model_copy(update={"used": True})), decided.command)
+    command = decided.command
+    ask = command.ask.model_copy(update={"begin_before": bound})
+    return Decided(decided.state, command.model_copy(update={"ask": ask}))
+
+
+def used(state: OperationState, command: object, result: StepResult | StepFailure) -> OperationState:
+    """The state after a command: once a change was made, or may have been, the approval is about what has begun."""
+    given = state.approved
+    if given is None or given.used or not isinstance(command, CHANGES):
+        return state
+    if isinstance(result, StepFailure):
+        begun = result.tried
+    else:
+        begun = result.proposed or result.step.attempts > 1 or result.step.outcome in CHANGED
+    return state.changed(approved=given.model_copy(update={"used": True})) if begun else state

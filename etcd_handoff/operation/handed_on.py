@@ -28,6 +28,7 @@ class HandedOn(Message):
         pauses: How many pauses in a row have ended without a `recheck`.
         avoid: Transferees that were tried since the last pause and did not take over.
         steps_since_pause: How many changes were tried since the last pause.
+        leadership_moved: The operation has moved leadership since the last pause, so that its change follows.
         was_leader: The member led at any look.
         started_by: Who Temporal has recorded as its starter; empty where nobody is known.
         approval: Who let it go on.
@@ -63,6 +64,7 @@ class HandedOn(Message):
     pauses: int = 0
     avoid: tuple[str, ...] = ()
     steps_since_pause: int = 0
+    leadership_moved: bool = False
     was_leader: bool = False
     started_by: str = ""
     approval: Approval | None = None

@@ -112,7 +112,7 @@ def decide(state: OperationState, now: float) -> Decided:
 
 def _decide(state: OperationState, now: float) -> Decided | OperationState:
     """A command, or the state after something that needs none."""
-    if state.half_look is None and (failure := schedule.too_late(state, now)) and not membership.is_complete(state):
+    if state.half_look is None and (failure := schedule.too_late(state, now)) and not membership.nothing_left(state):
         return state.failing(failure)
     if state.held and state.half_look is None:
         return pausing.decide(state)
@@ -184,7 +184,7 @@ def _advance(state: OperationState, step: object, now: float) -> Decided | Opera
         return waits
     if not state.holds_turn and (gates.has_checks(state) or not state.request.of_parts):
         return queueing.acquire(state)  # a part takes its turn itself, once it has something to change
-    return gates.passes(state) or approvals.used(strategy.of(state).decide(state, step, now))
+    return gates.passes(state) or approvals.bounded(strategy.of(state).decide(state, step, now), state, now)
 
 
 def apply(state: OperationState, command: Effect, result: Any, now: float) -> OperationState:
@@ -197,7 +197,7 @@ def apply(state: OperationState, command: Effect, result: Any, now: float) -> Op
         now: Workflow time in seconds.
     """
     if isinstance(result, StepFailure):
-        return failed_steps.after(state, command, result, now)
+        return approvals.used(failed_steps.after(state, command, result, now), command, result)
     match command:
         case Observe():
             after = node_looks.looked(state, command, result, now)
@@ -240,7 +240,7 @@ def _acted(state: OperationState, command: Activity | HandRecordOver, result: An
         case TakeLearnerOut():
             after = withdrawal.tried(state, result)
         case _:
-            after = strategy.of(state).applied(state, command, result, now)
+            after = approvals.used(strategy.of(state).applied(state, command, result, now), command, result)
     return after
 
 

@@ -127,7 +127,12 @@ def reconsidered(state: OperationState, view: ClusterView, *, waits: bool) -> Op
 
 def is_complete(state: OperationState) -> bool:
     """Whether nothing is left of a larger change that could be cancelled."""
-    if state.whole is None or state.whole.part is not None or state.pinned is None or state.view is None:
+    return state.whole is not None and state.whole.part is None and nothing_left(state)
+
+
+def nothing_left(state: OperationState) -> bool:
+    """Whether all members are as a larger change wants them, though one may not be recorded yet."""
+    if state.whole is None or state.pinned is None or state.view is None:
         return False
     return isinstance(plan(state.view, goal(state)), Done)
 

@@ -31,7 +31,12 @@ def resumed(state: OperationState) -> OperationState:
         return state
     state = state.with_joining(in_sync=False, works_since=None)  # nobody has looked since
     return state.changed(
-        blocked=None, pauses=0, steps_since_pause=0, leave_step=LeaveStep.NONE, look_due=LookDue.PATIENT
+        blocked=None,
+        pauses=0,
+        steps_since_pause=0,
+        leadership_moved=False,
+        leave_step=LeaveStep.NONE,
+        look_due=LookDue.PATIENT,
     )
 
 

@@ -96,7 +96,7 @@ def transferred(state: OperationState, command: TransferLeadership, report: Step
     if report.step.outcome == StepOutcome.TRANSFER_FAILED:
         state = state.changed(avoid=(*state.avoid, report.transferee_id))
     if report.step.outcome == StepOutcome.MOVED:
-        return state.changed(election=command.election)
+        return state.changed(election=command.election, leadership_moved=True)
     return after_step(state, report.view)
 
 

@@ -9,13 +9,14 @@ the part after it is carried out whatever the clock shows.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from zoneinfo import ZoneInfo
 
-from etcd_handoff.change_windows import next_opening, seconds_of, shown
+from etcd_handoff.change_windows import next_closing, next_opening, seconds_of, shown, zone
 from etcd_handoff.contract import FailureType, Outcome
 from etcd_handoff.operation.commands import Failure
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.state import OperationState
 
@@ -25,7 +26,8 @@ LONGEST_WAIT_SECONDS: Final = 365 * 24 * 3600.0
 
 def may_wait(state: OperationState) -> bool:
     """Whether nothing is half done, so that it can wait here for as long as it takes."""
-    if state.change_pending or state.joining.sent or state.joining.has_vote or state.steps_since_pause:
+    learner = state.request.adds and state.pinned is not None and bool(state.pinned.member_id)
+    if state.change_pending or state.leadership_moved or state.joining.sent or learner:
         return False
     return not has_changed(state) or (state.view is not None and _is_well(state.view))
 
@@ -68,6 +70,19 @@ def seconds_left(state: OperationState) -> float | None:
     return max(0.0, min(seconds_of(state.asked.not_after) - state.since, LONGEST_WAIT_SECONDS))
 
 
+def begin_before(state: OperationState, now: float) -> float:
+    """Until when a change that is ordered now may begin, in seconds since 1970; 0 for any time.
+
+    An order may wait for hours for a worker that takes it.
+    """
+    if not may_wait(state):
+        return 0.0
+    windows = state.traits.change_windows if state.traits else ()
+    closes = next_closing(windows, zone_of(state), now) if windows else None
+    bounds = [closes, seconds_of(state.asked.not_after) if state.asked.not_after else None]
+    return min((bound for bound in bounds if bound is not None), default=0.0)
+
+
 def why_closed(state: OperationState, now: float) -> str:
     """What keeps it from making a change now."""
     if state.asked.not_before and now < seconds_of(state.asked.not_before):
@@ -83,7 +98,7 @@ def told(state: OperationState, time: float) -> str:
 
 def zone_of(state: OperationState) -> ZoneInfo:
     """The time zone of the profile's windows."""
-    return ZoneInfo(state.traits.time_zone if state.traits else "UTC")
+    return zone(state.traits.time_zone if state.traits else "UTC")
 
 
 def _is_well(view: ClusterView) -> bool:

@@ -61,7 +61,9 @@ def paused(state: OperationState, now: float) -> OperationState:
     """A pause has ended: somebody asked for another look, or it was over."""
     rechecked, state = (
         state.recheck,
-        state.changed(blocked=None, recheck=False, avoid=(), steps_since_pause=0, look_due=LookDue.PATIENT),
+        state.changed(
+            blocked=None, recheck=False, avoid=(), steps_since_pause=0, leadership_moved=False, look_due=LookDue.PATIENT
+        ),
     )
     if rechecked:
         state = state.changed(silent_nodes={})

@@ -14,7 +14,7 @@ from etcd_handoff.operation import approvals, current_details, people
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import Until
 from etcd_handoff.operation.gates import GATES_LAST_SECONDS
-from etcd_handoff.operation.phases import ApprovedChange
+from etcd_handoff.operation.phases import ApprovedChange, LookDue
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from tests.unit.builders import A, B, C, D, cluster, down, member
 from tests.unit.test_change_gates import SATURDAY, THURSDAY, given_up
@@ -104,6 +104,23 @@ def test_what_the_operation_itself_has_changed_does_not_count() -> None:
 
 
 # --- how long it counts -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("outcome", [StepOutcome.LOCKED, StepOutcome.REFUSED_BY_ETCD, StepOutcome.REPLAN])
+def test_step_that_changed_nothing_does_not_use_an_approval(outcome: StepOutcome) -> None:
+    """Whoever had the lock has changed the members meanwhile: that was not approved."""
+    drive = approve(asked()).do(to.Observe, seen(LED_BY_B)).turn()
+    drive.do(to.RemoveTarget, report(outcome, LED_BY_B))
+    if outcome != StepOutcome.REPLAN:
+        given_up(drive).do(to.Wait, after=5)
+    else:
+        drive.state = drive.state.changed(look_due=LookDue.PATIENT)
+    drive.do(to.Observe, seen(OF_FOUR))
+    assert drive.state.approved is not None
+    assert not drive.state.approved.used
+    if outcome == StepOutcome.REPLAN:
+        given_up(drive)
+    assert "members: node0 (" in awaits_again(drive)
 
 
 def test_approval_lapses_after_its_time() -> None:

@@ -6,16 +6,25 @@ from typing import Any
 
 import pytest
 
-from etcd_handoff.activity_io import WorkerInfo
+from etcd_handoff.activity_io import Target, WorkerInfo
 from etcd_handoff.change_windows import ChangeWindow, seconds_of
-from etcd_handoff.contract import FailureType, HandoffState, Outcome, Pause, RemovalRequest, StepOutcome
+from etcd_handoff.contract import (
+    AdditionRequest,
+    FailureType,
+    HandoffState,
+    Outcome,
+    Pause,
+    RemovalRequest,
+    StepOutcome,
+)
 from etcd_handoff.membership_contract import PartResult, ReplacementRequest
 from etcd_handoff.operation import commands as to
-from etcd_handoff.operation import schedule
+from etcd_handoff.operation import membership, schedule
 from etcd_handoff.operation.commands import Until
+from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
-from etcd_handoff.operation.whole import Whole
+from etcd_handoff.operation.whole import Part, Whole
 from tests.unit.builders import A, B, C, D, cluster, down, member
 from tests.unit.test_removal_loop import LED_BY_A, LED_BY_B, REMOVED, RISKY, Drive, begin, report
 
@@ -114,6 +123,47 @@ def test_removal_that_is_blocked_after_the_transfer_waits_for_the_next_window() 
     drive = given_up(drive)
     drive.do(to.Wait, after=5).do(to.Observe, FOLLOWER)
     assert drive.next(to.Wait).until is Until.WINDOW
+
+
+@pytest.mark.parametrize("outcome", [StepOutcome.REPLAN, StepOutcome.TRANSFER_FAILED])
+def test_step_that_changed_nothing_does_not_outlast_the_window(outcome: StepOutcome) -> None:
+    """Only leadership that has moved calls for the removal; a worker that found something else did nothing."""
+    drive = at(SATURDAYS_END - 1).do(to.Observe, LEADER).turn()
+    drive.do(to.TransferLeadership, report(outcome, LED_BY_A), after=2)
+    assert given_up(drive).next(to.Wait).until is Until.WINDOW
+
+
+def test_look_before_a_change_is_no_change() -> None:
+    """Where nodes are asked, an entry and a look come before the removal: the window may close meanwhile."""
+    drive = at(SATURDAYS_END - 1).do(to.Observe, FOLLOWER).turn()
+    drive.state = drive.state.changed(steps_since_pause=1, look_due=LookDue.PATIENT)
+    drive.now += 2
+    assert given_up(drive.do(to.Observe, FOLLOWER)).next(to.Wait).until is Until.WINDOW
+
+
+def test_learner_of_an_earlier_start_is_promoted_outside_the_window() -> None:
+    """An addition that finds its learner there goes on with what is half done."""
+    state = OperationState(
+        run_id="run",
+        blocked_seconds_left=60,
+        request=AdditionRequest(cluster="demo", name="d", peer_urls=("http://d:2380",)),
+        chain_id="chain",
+        pinned=Target(cluster_id="c", member_id="d", member_name="d", present=False),
+    )
+    assert not schedule.may_wait(state)
+    assert schedule.may_wait(state.changed(pinned=state.target.model_copy(update={"member_id": ""})))
+
+
+def test_change_says_until_when_it_may_begin() -> None:
+    """An order may wait for hours for a worker: it is void when the window has closed, or not_after is over."""
+    command = at(SATURDAY).do(to.Observe, FOLLOWER).turn().next(to.RemoveTarget)
+    assert command.ask.begin_before == SATURDAYS_END
+    command = at(SATURDAY, not_after="2026-11-28T02:00:00+01:00").do(to.Observe, FOLLOWER).turn().next(to.RemoveTarget)
+    assert command.ask.begin_before == SATURDAY + 3600
+    drive = at(SATURDAY).do(to.Observe, LEADER).turn()
+    assert drive.next(to.TransferLeadership).ask.begin_before == SATURDAYS_END
+    drive.result(report(StepOutcome.MOVED, None)).do(to.AwaitNewLeader, report(StepOutcome.ELECTED, LED_BY_B))
+    assert drive.next(to.RemoveTarget).ask.begin_before == 0, "leadership has moved: the removal follows"
 
 
 def test_proposed_removal_is_finished_outside_the_window() -> None:
@@ -223,6 +273,20 @@ def between(view: Any, *ended: PartResult, own: tuple[str, ...] = ()) -> Operati
 def test_larger_change_waits_only_where_the_cluster_is_well_as_it_is(state: OperationState, waits: bool) -> None:  # noqa: FBT001
     """Before anything was changed, and with an odd number of healthy voters; never with an even one or a learner."""
     assert schedule.may_wait(state) == waits
+
+
+def test_larger_change_that_is_complete_is_recorded_after_its_time() -> None:
+    """`not_after` ends no change of which only the record is left, or an EtcdMember would stay wrong."""
+    view = cluster(member(B, B), member(C, B), member(D, B, peer_urls=("http://node3:2380",)))
+    state = between(view, ADDED, LEFT)
+    assert state.whole is not None
+    late = state.whole.request.model_copy(update={"not_after": "2026-11-26T12:00:00+01:00"})
+    part = Part(kind="add", name="node3", peer_urls=("http://node3:2380",), number=3, of=3)
+    pinned = Target(cluster_id=view.cluster_id, member_id=A, member_name="node0", present=True)
+    whole = state.whole.model_copy(update={"request": late, "leaves": (pinned,), "part": part})
+    state = state.changed(whole=whole, request=late, pinned=pinned)
+    assert schedule.too_late(state, THURSDAY + 1) is not None
+    assert membership.nothing_left(state)
 
 
 def test_request_of_a_part_takes_the_moments_of_the_whole() -> None:

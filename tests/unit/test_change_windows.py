@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from etcd_handoff.change_windows import DAYS, MINUTES_A_DAY, ChangeWindow, is_open, next_opening, seconds_of, shown
+from etcd_handoff.change_windows import (
+    DAYS,
+    MINUTES_A_DAY,
+    ChangeWindow,
+    is_open,
+    next_closing,
+    next_opening,
+    seconds_of,
+    shown,
+)
+from etcd_handoff.change_windows import zone as zone_called
 from etcd_handoff.contract import RemovalRequest
 from etcd_handoff.wire import describe
 
-BERLIN = ZoneInfo("Europe/Berlin")
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+BERLIN = zone_called("Europe/Berlin")
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "America/Havana")
 """Lord Howe moves its clock by half an hour, Havana at midnight."""
 EVERY_DAY = tuple(range(len(DAYS)))
@@ -60,7 +74,7 @@ def test_next_opening_is_the_first_minute_at_which_the_wall_shows_a_window(
     all_windows: tuple[ChangeWindow, ...], name: str, time: int
 ) -> None:
     """It is open then, and at no whole minute between; a search minute by minute finds nothing earlier."""
-    zone = ZoneInfo(name)
+    zone = zone_called(name)
     at = next_opening(all_windows, zone, time)
     assert at >= time
     assert is_open(all_windows, zone, at)
@@ -69,10 +83,33 @@ def test_next_opening_is_the_first_minute_at_which_the_wall_shows_a_window(
     assert not any(is_open(all_windows, zone, moment) for moment in between if time <= moment < at)
 
 
+@given(st.lists(windows, min_size=1, max_size=3).map(tuple), st.sampled_from(ZONES), times)
+@example((window("02:30", "03:00"),), "Europe/Berlin", int(seconds_of("2026-10-25T00:45:00Z")))
+def test_next_closing_is_the_first_minute_at_which_the_wall_shows_none(
+    all_windows: tuple[ChangeWindow, ...], name: str, time: int
+) -> None:
+    """From an open moment on it is open until then; where it never closes, some window is open at each minute."""
+    zone = zone_called(name)
+    time = int(next_opening(all_windows, zone, time))
+    at = next_closing(all_windows, zone, time)
+    assert at is None or not is_open(all_windows, zone, at)
+    minute = (time // 60 + 1) * MINUTE
+    end = min(at if at is not None else math.inf, time + 2 * 86_400)
+    assert all(is_open(all_windows, zone, minute + MINUTE * n) for n in range(int((end - minute - 1) // MINUTE) + 1))
+
+
+def test_zones_are_those_of_the_package() -> None:
+    """Whatever the machine has: workers reckon alike."""
+    assert zone_called("Europe/Berlin").key == "Europe/Berlin"
+    for name in ("", "Europe", "../../etc/passwd", "Europe//Berlin", "/etc/localtime"):
+        with pytest.raises(ValueError, match="is no time zone"):
+            zone_called(name)
+
+
 @given(windows, st.sampled_from(ZONES), times)
 def test_window_is_open_exactly_while_the_wall_shows_it(one: ChangeWindow, name: str, time: int) -> None:
     """The days are those on which it begins, and what goes on after midnight belongs to the day before."""
-    wall = datetime.fromtimestamp(time, ZoneInfo(name)).replace(tzinfo=None)
+    wall = datetime.fromtimestamp(time, zone_called(name)).replace(tzinfo=None)
 
     def within(begin_day: datetime) -> bool:
         begin = begin_day.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -81,7 +118,7 @@ def test_window_is_open_exactly_while_the_wall_shows_it(one: ChangeWindow, name:
         return inside and begin.weekday() in one.days
 
     expected = within(wall) or within(wall - timedelta(days=1))
-    assert is_open((one,), ZoneInfo(name), time) == expected
+    assert is_open((one,), zone_called(name), time) == expected
 
 
 @pytest.mark.parametrize(

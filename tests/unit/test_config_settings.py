@@ -60,12 +60,12 @@ if TYPE_CHECKING:
         (
             '[clusters.prod]\ntime_zone = "Europe/Nowhere"',
             "clusters.prod.time_zone",
-            "'Europe/Nowhere' is no time zone that",
+            "'Europe/Nowhere' is no time zone; write it as",
         ),
         (
             '[clusters.prod]\ntime_zone = "../passwd"',
             "clusters.prod.time_zone",
-            "is no time zone that this machine knows",
+            "is no time zone; write it as",
         ),
         (
             "[clusters.prod]\napproval_lapses_after_seconds = 0",
