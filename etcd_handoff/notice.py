@@ -25,7 +25,8 @@ class NoticeEvent(StrEnum):
 class Notice(Message):
     """One event of an operation; input of the workflow `Notify` and of `send_notice`.
 
-    It holds no address and no secret: it stands in a history, and goes to somebody else's server.
+    It stands in a history, and goes to somebody else's server: it holds no endpoint and no secret, and its texts no
+    address. A member is told as it was named, also where that looks like an address, and so are the IDs made of it.
 
     Attributes:
         event_id: The same for the same occurrence, however often it is told.

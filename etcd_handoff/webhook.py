@@ -6,7 +6,6 @@ Signatures follow the Standard Webhooks specification, for which receivers find 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import ssl
@@ -52,7 +51,7 @@ def read_secret(path: Path) -> bytes:
     try:
         encoded = line.startswith(SECRET_PREFIX)
         secret = base64.b64decode(line.removeprefix(SECRET_PREFIX), validate=True) if encoded else line.encode()
-    except binascii.Error:
+    except ValueError:  # also of characters that are not ASCII
         raise DeliveryError(f"notifications.secret_file: what follows {SECRET_PREFIX} is no base64") from None
     if len(secret) < SHORTEST_SECRET_BYTES:
         msg = (
@@ -105,8 +104,8 @@ def deliver(profile: NotificationsProfile, notice: Notice) -> int:
         "webhook-signature": signature(read_secret(profile.secret_file), notice.event_id, now, body),
     }
     request = urllib.request.Request(profile.url, body, headers, method="POST")  # noqa: S310  # http or https, checked
+    tls = _authorities(profile.ca_file)
     try:
-        tls = ssl.create_default_context(cafile=str(profile.ca_file) if profile.ca_file else None)
         opener = urllib.request.build_opener(_NoRedirects, urllib.request.HTTPSHandler(context=tls))
         with opener.open(request, timeout=profile.timeout_seconds) as answer:
             return int(answer.status)
@@ -115,6 +114,21 @@ def deliver(profile: NotificationsProfile, notice: Notice) -> int:
         raise DeliveryError(f"the webhook answers {error.code}") from None
     except (OSError, HTTPException, ValueError) as error:
         raise DeliveryError(f"the webhook cannot be reached: {_why(error)}") from None
+
+
+def _authorities(ca_file: Path | None) -> ssl.SSLContext:
+    """Whose certificates are accepted: those of the file, or the system's.
+
+    Raises:
+        DeliveryError: The file cannot be used.
+    """
+    try:
+        return ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    except OSError as error:
+        fault = "holds no certificate" if isinstance(error, ssl.SSLError) else f"cannot be read: {error.strerror}"
+        raise DeliveryError(
+            f"notifications.ca_file: {fault}; name a PEM file with the receiver's certificate authority"
+        ) from None
 
 
 def _why(error: Exception) -> str:

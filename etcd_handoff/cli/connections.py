@@ -17,19 +17,6 @@ if TYPE_CHECKING:
     from etcd_handoff.kubernetes.gateway import KubernetesGateway
 
 CONNECT_SECONDS: Final = 10.0
-COMMAND_LINE: Final = "etcd-handoff:"
-"""How the identity begins that this command line has in Temporal's records; user and host follow."""
-
-
-def shell_user() -> str:
-    """Who runs this command: the user who has called sudo, or the one that is logged in."""
-    import getpass
-    import os
-
-    try:
-        return os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):  # a user without an entry, as in many containers
-        return f"uid {os.getuid()}"
 
 
 async def connect_temporal() -> Client:
@@ -39,18 +26,19 @@ async def connect_temporal() -> Client:
         CommandError: Temporal cannot be reached; the text names its address.
     """
     import asyncio
-    import platform
 
     from temporalio.runtime import Runtime, TelemetryConfig
 
+    from etcd_handoff.operation.people import COMMAND_LINE
     from etcd_handoff.temporal.client import connect
     from etcd_handoff.temporal.connection_failures import connection_failure
+    from etcd_handoff.temporal.identity import user_identity
 
     # The SDK's own log lines about retries repeat, at length, what our texts say.
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=None)), error_if_already_set=False)
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            return await connect(identity=f"{COMMAND_LINE}{shell_user()}@{platform.node()}")
+            return await connect(identity=user_identity(COMMAND_LINE))
     except (RuntimeError, TimeoutError, ValueError, OSError) as error:
         raise CommandError(*connection_failure(error)) from None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.cli.configuration import wrong_options
-from etcd_handoff.cli.connections import connect_temporal, shell_user
+from etcd_handoff.cli.connections import connect_temporal
 from etcd_handoff.cli.errors import CommandError, temporal_error
 from etcd_handoff.cli.find_operation import progress_of, running_operation
 from etcd_handoff.cli.terminal import print_json, print_lines
@@ -31,6 +31,7 @@ CANCEL_SECONDS: Final = 10.0
 def approve_command(args: argparse.Namespace) -> int:
     """Send the update `approve`; exit 0 if it was taken, 3 if the operation does not wait for an approval."""
     from etcd_handoff.contract import Approval
+    from etcd_handoff.temporal.identity import shell_user
 
     fields = {"by": args.by or shell_user(), "comment": args.comment}
     return _run(args, lambda client: _update(client, args, "approve", Approval, fields))
@@ -46,6 +47,7 @@ def recheck_command(args: argparse.Namespace) -> int:
 def pause_command(args: argparse.Namespace) -> int:
     """Send the update `pause` or `resume`; exit 0 if it was taken, 3 if it is too late or nothing is paused."""
     from etcd_handoff.contract import Pause
+    from etcd_handoff.temporal.identity import shell_user
 
     fields = {"by": args.by or shell_user(), "reason": args.reason}
     return _run(args, lambda client: _update(client, args, args.update, Pause, fields))

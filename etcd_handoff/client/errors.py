@@ -82,7 +82,11 @@ class BlockedTooLongError(OperationError):
 
 
 class TooLateError(OperationError):
-    """It could not begin before the request's `not_after`; nothing was changed."""
+    """It could not begin before the request's `not_after`; nothing is half done.
+
+    A removal or an addition has not changed the members. A replacement or a membership may have made some of its parts:
+    the message has them, and the same start with a later `not_after` goes on with what is left.
+    """
 
     exit_status = EXIT_REFUSED
 

@@ -32,9 +32,11 @@ from etcd_handoff.membership_contract import (
     ReplacementRequest,
     ReplacementResult,
 )
+from etcd_handoff.operation.people import SCRIPT
 from etcd_handoff.temporal.client import ResultT, start_operation
 from etcd_handoff.temporal.client import connect as connect_to_temporal
 from etcd_handoff.temporal.connection_failures import connection_failure
+from etcd_handoff.temporal.identity import user_identity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,6 +59,8 @@ class Options(TypedDict, total=False):
 
     reason: str
     require_approval: bool
+    not_before: str
+    not_after: str
     snapshot: bool
     hash_check: bool
     blocked_timeout_seconds: float
@@ -67,7 +71,8 @@ async def connect(identity: str | None = None, task_queue: str = TASK_QUEUE, wit
     """A connection by Temporal's environment configuration (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TLS, profiles).
 
     Args:
-        identity: Who Temporal's records say that it is; None for process and host.
+        identity: Who Temporal's records say that it is; None for `etcd-handoff-client:<user>@<host>`. Four eyes
+            go by its user.
         task_queue: Task queue of the workers.
         within: How long to wait for Temporal.
 
@@ -78,7 +83,7 @@ async def connect(identity: str | None = None, task_queue: str = TASK_QUEUE, wit
     """
     try:
         async with asyncio.timeout(within.total_seconds()):
-            return Handoff(await connect_to_temporal(identity=identity), task_queue)
+            return Handoff(await connect_to_temporal(identity=identity or user_identity(SCRIPT)), task_queue)
     except ConfigError as error:
         raise InvalidInputError(str(error)) from None
     except (RuntimeError, TimeoutError, ValueError, OSError) as error:

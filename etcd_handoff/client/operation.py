@@ -13,7 +13,7 @@ from temporalio.client import (
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.exceptions import CancelledError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff.client.errors import (
     AWAY,
@@ -40,6 +40,8 @@ QUERY: Final = timedelta(seconds=2)
 ANSWER: Final = timedelta(seconds=10)
 AGAIN: Final = timedelta(seconds=1)
 """How long to wait before Temporal is asked again that did not answer."""
+PASSING: Final = (*AWAY, RPCStatusCode.RESOURCE_EXHAUSTED)
+"""What says nothing of the operation: Temporal was away, or had too much to do."""
 
 
 class Operation(Generic[ResultT]):
@@ -108,7 +110,7 @@ class Operation(Generic[ResultT]):
             try:
                 await self._handle.result()
             except RPCError as error:
-                if error.status in AWAY:
+                if error.status in PASSING:
                     await asyncio.sleep(AGAIN.total_seconds())
                     continue
             except WorkflowFailureError:

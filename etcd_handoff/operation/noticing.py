@@ -1,6 +1,7 @@
 """What of an operation is told outside of Temporal: each thing that needs a person once, and the end. Pure.
 
-The ID of an event follows from the run in which the operation began and from how often this kind of event occurred.
+The ID of an event follows from the run in which the operation began, from what the event says, and from how often this
+kind of event occurred. A reset begins to count anew, and another end or another trouble is news after it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from etcd_handoff.contract import HandoffState
 from etcd_handoff.errors import ADDRESS
 from etcd_handoff.notice import Notice, NoticeEvent
 from etcd_handoff.operation.commands import Cancel, Fail, Finish, Wait
+from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.phases import Noticed
 from etcd_handoff.operation.remedies import command as typed
 from etcd_handoff.operation.remedies import remedies
@@ -73,7 +75,7 @@ def _occurrence(state: OperationState, command: Command) -> tuple[NoticeEvent | 
             return NoticeEvent.ENDED, NoticeEvent.ENDED, command.failure.kind
         case Cancel():
             return NoticeEvent.ENDED, NoticeEvent.ENDED, "cancelled"
-        case Wait() if state.handoff_state is HandoffState.BLOCKED and state.blocked is not None:
+        case Wait() | AwaitSync() if state.handoff_state is HandoffState.BLOCKED and state.blocked is not None:
             return NoticeEvent.BLOCKED, f"{NoticeEvent.BLOCKED}: {state.blocked.reason}", ""
         case Wait() if state.handoff_state is HandoffState.AWAITING_APPROVAL:
             return NoticeEvent.APPROVAL_WANTED, NoticeEvent.APPROVAL_WANTED, ""
@@ -84,9 +86,10 @@ def _notice(state: OperationState, event: NoticeEvent, number: int, workflow_id:
     asked, subject = state.asked, state.subject
     member = (subject.member_name if subject else "") or asked.subject
     ended = event is NoticeEvent.ENDED
+    reason = state.blocked.reason if state.blocked is not None and event is NoticeEvent.BLOCKED else ""
     names = ["history"] if ended else [r.name for r in remedies(state.handoff_state, final=state.change_pending)]
     return Notice(
-        event_id=f"{state.origin}-{event}-{number}",
+        event_id="-".join(filter(None, (state.origin, event, outcome or reason, str(number)))),
         event=event,
         time=datetime.fromtimestamp(state.since, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         cluster=asked.cluster,
@@ -98,7 +101,7 @@ def _notice(state: OperationState, event: NoticeEvent, number: int, workflow_id:
         run_id=state.run_id,
         namespace=state.namespace,
         state=state.handoff_state,
-        reason=state.blocked.reason if state.blocked is not None and not ended else "",
+        reason=reason,
         outcome=outcome,
         text=_without_addresses(state.doing),
         waiting_for="" if ended else _without_addresses(state.waiting_for),
@@ -108,4 +111,5 @@ def _notice(state: OperationState, event: NoticeEvent, number: int, workflow_id:
 
 
 def _without_addresses(text: str) -> str:
+    """A text in which nothing looks like an address. Member and workflow ID stay as somebody has named them."""
     return ADDRESS.sub("...", text)[:LONGEST_TEXT]

@@ -1,7 +1,7 @@
 """Who somebody is, by what Temporal has recorded of them and by the name that they give. Pure.
 
-An identity in Temporal's records is what a client says of itself: our command line and Temporal's own name user and
-host, the SDKs name process and host unless they are told otherwise.
+An identity in Temporal's records is what a client says of itself: our command line, our client for scripts and
+Temporal's command line name user and host, the SDKs name process and host unless they are told otherwise.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from etcd_handoff.contract import Approval
     from etcd_handoff.operation.phases import Approved
 
-PROGRAMS: Final = ("etcd-handoff:", "temporal-cli:")
-"""How identities begin that name a user and a host."""
+COMMAND_LINE: Final = "etcd-handoff:"
+SCRIPT: Final = "etcd-handoff-client:"
+TEMPORAL_CLI: Final = "temporal-cli:"
+PROGRAMS: Final = (COMMAND_LINE, SCRIPT, TEMPORAL_CLI)
+"""How identities begin that name a user and a host, by the program that gives them."""
 
 
 def user_of(identity: str) -> str:

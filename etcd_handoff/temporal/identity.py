@@ -1,7 +1,8 @@
-"""Who a worker is in Temporal's records and lists: which node, which version, which process."""
+"""Who we are in Temporal's records and lists: a worker by node, version and process, a person by user and host."""
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import json
 import os
@@ -55,6 +56,23 @@ def fingerprint(config: Config) -> str:
         name: profile.model_dump(mode="json", exclude=set(OF_ONE_NODE)) for name, profile in config.clusters.items()
     }
     return hashlib.sha256(json.dumps(alike, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def user_identity(program: str) -> str:
+    """The identity of whoever runs this process.
+
+    Args:
+        program: How it begins, one of `etcd_handoff.operation.people.PROGRAMS`.
+    """
+    return f"{program}{shell_user()}@{platform.node()}"
+
+
+def shell_user() -> str:
+    """Who runs this process: the user who has called sudo, or the one that is logged in."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a user without an entry, as in many containers
+        return f"uid {os.getuid()}"
 
 
 def parsed(identity: str) -> WorkerIdentity:

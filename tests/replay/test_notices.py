@@ -76,7 +76,7 @@ def child(events: Sequence[Event], told: str, task: int) -> list[Event]:
     return [ordered, started]
 
 
-def at_end(*between: Event, told: str = "ended-1") -> list[Event]:
+def at_end(*between: Event, told: str = "ended-removed-1") -> list[Event]:
     """A follower's removal that tells its end, with these events before it hears that this goes on."""
     events = recorded("follower", "ended")
     last = len(events) - 1  # behind the search attributes of the last workflow task, before the end
@@ -119,8 +119,8 @@ async def test_wish_for_an_approval_is_told_and_not_waited_for() -> None:
 
 @pytest.mark.parametrize(
     "events",
-    [recorded("follower", "ended"), at_end(told="ended-2"), at_end(told="blocked-1")],
-    ids=["not-told", "other-number", "other-event"],
+    [recorded("follower", "ended"), at_end(told="ended-removed-2"), at_end(told="ended-BlockedTooLong-1")],
+    ids=["not-told", "other-number", "other-outcome"],
 )
 async def test_other_orders_than_the_history_has_are_found(events: list[Event]) -> None:
     """Else none of these replays would show anything."""

@@ -186,6 +186,8 @@ def test_checks_older_than_an_hour_are_made_again() -> None:
         (ANN, "ann", ANN, "ann has started it, recorded as etcd-handoff:ann@laptop; somebody else has to approve"),
         (ANN, "", "temporal-cli:Ann@node2", "ann has started it"),
         (ANN, "Ann", BOB, "ann has started it"),
+        ("etcd-handoff-client:ann@ci", "", ANN, "ann has started it"),
+        ("etcd-handoff-client:ann@ci", "", BOB, ""),
         ("ann@example.org", "bob", "etcd-handoff:ann@laptop", "ann has started it"),
         (ANN, "bob", "4711@node2", "the approver is recorded as 4711@node2, which names no user"),
         (ANN, "bob", "", "the approver is recorded as nobody, which names no user"),

@@ -20,6 +20,7 @@ from tests.unit.history_events import REQUEST, event, payload, started, trail
     [
         ({"identity": "etcd-handoff:ann@laptop"}, "ann@laptop", "command line"),
         ({"identity": "temporal-cli:ann@laptop"}, "ann@laptop", "Temporal CLI"),
+        ({"identity": "etcd-handoff-client:ann@laptop"}, "ann@laptop", "Python client"),
         ({"identity": "7@ci"}, "7@ci", "Temporal API"),
         ({"parent_workflow_execution": {"workflow_id": "etcd-watch/prod"}}, "new disk", "kubectl (EtcdMember)"),
         ({"parent_workflow_execution": {"workflow_id": "nightly"}}, "nightly", "another workflow"),

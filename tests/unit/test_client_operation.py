@@ -22,7 +22,7 @@ from etcd_handoff import client
 from etcd_handoff.client import Operation, Progress, RemovalResult, blocking
 from etcd_handoff.client.errors import operation_error
 from etcd_handoff.client.requests import checked
-from etcd_handoff.contract import FailureType, RemovalRequest
+from etcd_handoff.contract import FailureType, OperationRequest, RemovalRequest
 from etcd_handoff.exit_status import exit_of_failure
 from etcd_handoff.lab.nodes import ROOT
 
@@ -53,7 +53,7 @@ class Workflow:
     ) -> None:
         self._answers, self._end, self._update = list(answers), end, update
         self._ended = asyncio.Event()
-        self.away = 0
+        self.away, self.trouble = 0, AWAY
         self.cancelled = False
 
     async def query(self, *_: Any, **__: Any) -> Progress:
@@ -69,7 +69,7 @@ class Workflow:
         """What it ends with, once all has been answered."""
         if self.away:
             self.away -= 1
-            raise AWAY
+            raise self.trouble
         await self._ended.wait()
         if isinstance(self._end, Exception):
             raise self._end
@@ -120,6 +120,20 @@ async def test_silence_of_workers_and_of_temporal_ends_nothing(monkeypatch: pyte
     assert [now.state for now in await heard(workflow)] == ["Checking", "Done"]
 
 
+@pytest.mark.parametrize(
+    ("status", "states"),
+    [(RPCStatusCode.RESOURCE_EXHAUSTED, ["Checking", "Done"]), (RPCStatusCode.PERMISSION_DENIED, ["Checking"])],
+)
+async def test_temporal_that_has_too_much_to_do_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, status: RPCStatusCode, states: list[str]
+) -> None:
+    """The operation goes on; what cannot pass ends the iterator, and `result` says why."""
+    monkeypatch.setattr("etcd_handoff.client.operation.AGAIN", AT_ONCE)
+    workflow = Workflow([progress("Checking"), progress("Checking"), progress("Checking"), progress("Done")])
+    workflow.away, workflow.trouble = 1, RPCError("no", status, b"")
+    assert [now.state for now in await heard(workflow)] == states
+
+
 async def test_iterator_ends_when_the_operation_fails_and_leaves_the_failure_to_the_result() -> None:
     """A loop over the progress needs no `except`."""
     refused = WorkflowFailureError(cause=ApplicationError("no", type=FailureType.REMOVAL_REFUSED))
@@ -144,6 +158,7 @@ async def test_iterator_that_is_left_early_leaves_nothing_behind() -> None:
         ("RemovalRefused", client.RefusedError),
         ("ChangeRefused", client.RefusedError),
         ("BlockedTooLong", client.BlockedTooLongError),
+        ("TooLate", client.TooLateError),
         ("InvalidInput", client.InvalidInputError),
         ("UnknownCluster", client.UnknownClusterError),
         ("UnknownMember", client.UnknownMemberError),
@@ -225,6 +240,30 @@ def test_page_on_scripts_has_every_error_with_its_exit_status() -> None:
     kinds = [kind for name in client.__all__ if isinstance(kind := getattr(client, name), type)]
     errors = {kind.__name__: kind.exit_status for kind in kinds if issubclass(kind, client.ClientError)}
     assert told == {name: status for name, status in errors.items() if name not in ("ClientError", "OperationError")}
+
+
+def test_every_option_of_all_operations_can_be_given() -> None:
+    """By its name: what only one kind of operation has is an argument of its method, or in a request for `start`."""
+    common = set(OperationRequest.model_fields) - {"cluster"}
+    assert common | {"snapshot", "hash_check"} == set(client.Options.__annotations__)
+    page = (ROOT / "docs" / "scripts.md").read_text(encoding="utf-8")
+    assert [name for name in client.Options.__annotations__ if f"`{name}`" not in page] == []
+
+
+@pytest.mark.parametrize(("given", "recorded"), [(None, "etcd-handoff-client:ann@"), ("7@ci", "7@ci")])
+async def test_script_is_recorded_as_the_user_who_runs_it(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, recorded: str
+) -> None:
+    """So that four eyes are two people, unless the script says who it is."""
+    monkeypatch.setenv("SUDO_USER", "ann")
+    identities = []
+
+    async def connect(identity: str) -> None:
+        identities.append(identity)
+
+    monkeypatch.setattr("etcd_handoff.client.handoff.connect_to_temporal", connect)
+    await client.connect(given)
+    assert identities[0].startswith(recorded)
 
 
 def test_client_without_asyncio_has_the_same_methods() -> None:

@@ -11,10 +11,12 @@ from etcd_handoff.notice import NoticeEvent, cloud_event
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import ending, noticing, parts
 from etcd_handoff.operation.handed_on import HandedOn
+from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from tests.unit.builders import A, B, C, cluster, down, member
+from tests.unit.test_addition_loop import LAGS, UNSTARTED, added, looks_again, with_it
 from tests.unit.test_removal_loop import LED_BY_B, RISKY, report
 
 if TYPE_CHECKING:
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 ALL = tuple(NoticeEvent)
 NO_LEADER = cluster(member(A, None), member(B, None), down(C))
 GAVE_UP = TakeTurnResult(turn=QueuePosition(granted=False))
-WORKFLOW = "etcd-remove/prod/node0"
 
 
 class Told:
@@ -37,7 +38,7 @@ class Told:
     """
 
     def __init__(self, notifies: tuple[str, ...] = ALL, **asked: Any) -> None:
-        request = RemovalRequest(cluster="prod", member="node0", **asked)
+        request = RemovalRequest(**{"cluster": "prod", "member": "node0", **asked})
         patience = request.blocked_timeout_seconds
         self.state = OperationState(
             run_id="run-2", chain_id="chain", origin="run-1", request=request, blocked_seconds_left=patience
@@ -49,7 +50,7 @@ class Told:
     def next(self) -> Command:
         """The next command, with what is told before it."""
         self.state, self.command = decide(self.state, self.now)
-        self.state, notice = noticing.due(self.state, self.command, WORKFLOW)
+        self.state, notice = noticing.due(self.state, self.command, self.state.asked.start_id)
         self.notices += [notice] if notice is not None else []
         return self.command
 
@@ -90,7 +91,7 @@ def test_blocked_removal_is_told_once_however_often_it_looks() -> None:
     for _ in range(10):
         told.result().until(to.Wait, RISKY)
     (notice,) = told.notices
-    assert (notice.event_id, notice.reason, notice.state) == ("run-1-blocked-1", "QuorumAtRisk", "Blocked")
+    assert (notice.event_id, notice.reason, notice.state) == ("run-1-blocked-QuorumAtRisk-1", "QuorumAtRisk", "Blocked")
     assert notice.next == ("etcd-handoff recheck node0 -c prod", "etcd-handoff cancel node0 -c prod")
     assert notice.time == "2023-11-14T22:13:23.000Z"
     assert notice.waiting_for
@@ -99,7 +100,7 @@ def test_blocked_removal_is_told_once_however_often_it_looks() -> None:
 def test_other_trouble_is_news() -> None:
     """Though the removal has done nothing but look in between."""
     told = Told().until(to.Wait, RISKY).result().until(to.Wait, NO_LEADER)
-    assert told.ids() == ["run-1-blocked-1", "run-1-blocked-2"]
+    assert told.ids() == ["run-1-blocked-QuorumAtRisk-1", "run-1-blocked-NoLeader-2"]
     assert [notice.reason for notice in told.notices] == ["QuorumAtRisk", "NoLeader"]
 
 
@@ -109,7 +110,7 @@ def test_trouble_that_comes_back_after_the_removal_has_gone_on_is_news() -> None
     for _ in range(2):
         told.until(to.RemoveTarget, LED_BY_B).result(report(StepOutcome.REFUSED_BY_ETCD, LED_BY_B))
         told.until(to.Wait, LED_BY_B).result()
-    assert told.ids() == ["run-1-blocked-1", "run-1-blocked-2"]
+    assert told.ids() == ["run-1-blocked-RefusedByEtcd-1", "run-1-blocked-RefusedByEtcd-2"]
     assert {notice.reason for notice in told.notices} == {"RefusedByEtcd"}
 
 
@@ -120,7 +121,7 @@ def test_wish_for_an_approval_and_the_end_are_told() -> None:
     told.result().until(to.RemoveTarget, LED_BY_B)
     told.state = ending.cancelled(told.state.changed(in_flight=False))
     told.until(to.Cancel, LED_BY_B)
-    assert told.ids() == ["run-1-approval-wanted-1", "run-1-ended-1"]
+    assert told.ids() == ["run-1-approval-wanted-1", "run-1-ended-cancelled-1"]
     wanted, ended = told.notices
     assert wanted.next[0] == "etcd-handoff approve node0 -c prod"
     assert wanted.asked_because == "see ..."
@@ -133,7 +134,7 @@ def test_removal_that_gives_up_tells_how_it_has_ended() -> None:
     assert [(notice.event, notice.outcome) for notice in told.notices] == [("ended", "BlockedTooLong")]
 
 
-@pytest.mark.parametrize(("notifies", "ids"), [((), []), (("ended",), ["run-1-ended-1"])])
+@pytest.mark.parametrize(("notifies", "ids"), [((), []), (("ended",), ["run-1-ended-BlockedTooLong-1"])])
 def test_only_what_is_wanted_is_told(notifies: tuple[str, ...], ids: list[str]) -> None:
     """A worker without a webhook, as all were before there were any, orders nothing more than it did."""
     assert Told(notifies, blocked_timeout_seconds=3).until(to.Fail, RISKY).ids() == ids
@@ -162,10 +163,67 @@ def test_event_is_a_cloud_event_without_addresses() -> None:
     event = cloud_event(notice)
     assert {name: event[name] for name in ("specversion", "id", "type", "source", "subject")} == {
         "specversion": "1.0",
-        "id": "run-1-blocked-2",
+        "id": "run-1-blocked-QuorumAtRisk-2",
         "type": "io.etcd-handoff.operation.blocked",
         "source": "/etcd-handoff//etcd-remove/prod/node%200",
         "subject": "prod/node0",
     }
     assert (event["data"]["text"], event["data"]["waiting_for"]) == ("node1 at ... is silent", "...")
     assert not {"event_id", "event", "time"} & event["data"].keys()
+
+
+def test_id_says_what_the_event_does() -> None:
+    """A reset counts anew: an end like the one before has its ID, another end and another trouble have their own."""
+
+    def ended(told: Told) -> list[str]:
+        told.state = ending.cancelled(told.state.changed(in_flight=False))
+        return told.until(to.Cancel, LED_BY_B).ids()
+
+    failed = Told(blocked_timeout_seconds=0).until(to.Fail, RISKY).ids()
+    assert failed == Told(blocked_timeout_seconds=0).until(to.Fail, RISKY).ids() == ["run-1-ended-BlockedTooLong-1"]
+    assert ended(Told().until(to.RemoveTarget, LED_BY_B)) == ["run-1-ended-cancelled-1"]
+    assert Told().until(to.Wait, RISKY).ids() != Told().until(to.Wait, NO_LEADER).ids()
+
+
+def test_learner_that_needs_somebody_is_told_once() -> None:
+    """Though an activity waits for it, and no timer: to be started, to be reachable, to get on."""
+    addition = added(progress_timeout_seconds=60)
+    traits = report(StepOutcome.OBSERVED, None, traits={"notifies": ALL}).traits
+    addition.state = addition.state.changed(traits=traits, origin="run-1")
+    away = with_it(reachable=False)
+    told = []
+    views = [(UNSTARTED, 1.0), (away, 1.0), (away, 1.0), (LAGS, 1.0), (LAGS, 61.0), (LAGS, 1.0), (LAGS, 1.0)]
+    for view, seconds in views:
+        addition.next(AwaitSync)
+        addition.state, notice = noticing.due(addition.state, addition.command, "etcd-add/prod/node3")
+        told += [notice.reason] if notice is not None else []
+        addition.result(report(StepOutcome.NOT_IN_SYNC, view), after=seconds)
+    assert told == ["LearnerNotStarted", "LearnerUnreachable", "LearnerStalls"]
+
+
+def test_learner_that_catches_up_is_no_trouble() -> None:
+    """It needs nobody."""
+    addition = looks_again(added(), LAGS)
+    addition.next(AwaitSync)
+    assert addition.shown() == "Syncing"
+    traits = report(StepOutcome.OBSERVED, None, traits={"notifies": ALL}).traits
+    assert noticing.due(addition.state.changed(traits=traits), addition.command, "etcd-add/prod/node3")[1] is None
+
+
+def test_member_is_told_as_somebody_has_named_it() -> None:
+    """docs/reference.md says so: what looks like an address is masked in texts alone."""
+    address = "10.0.0.3:2380"
+    told = Told(member=address, reason=f"disk of {address}")
+    traits = report(StepOutcome.OBSERVED, None, traits={"notifies": ALL}).traits
+    told.state = ending.cancelled(told.state.changed(traits=traits))
+    told.until(to.Cancel, LED_BY_B)
+    (notice,) = told.notices
+    assert (notice.member, notice.workflow_id) == (address, f"etcd-remove/prod/{address}")
+    assert notice.next == (f"etcd-handoff history {address} -c prod",)
+    assert notice.asked_because == "disk of ..."
+    assert address not in notice.text
+    event = cloud_event(notice)
+    assert (event["subject"], event["source"]) == (
+        "prod/10.0.0.3%3A2380",
+        "/etcd-handoff//etcd-remove/prod/10.0.0.3%3A2380",
+    )

@@ -12,7 +12,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff import cli
-from etcd_handoff.cli import connections, interventions
+from etcd_handoff.cli import interventions
 from etcd_handoff.cli.errors import CommandError
 from etcd_handoff.cli.find_operation import FoundOperation, is_about, the_one
 from etcd_handoff.cli.operation_kinds import KINDS, is_dry_run_id, kind_of, names_of
@@ -20,6 +20,7 @@ from etcd_handoff.cli.past_operations import newest_first, the_last
 from etcd_handoff.cli.replacements import replacements_by
 from etcd_handoff.contract import AdditionRequest, HandoffState, OperationRequest, Progress, RemovalRequest
 from etcd_handoff.membership_contract import OPERATIONS, MembershipRequest, ReplacementRequest, WantedMember
+from etcd_handoff.temporal import identity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -212,10 +213,10 @@ def test_cancelled_without_a_worker_is_1_with_the_remedy() -> None:
 def test_approver_is_the_user_behind_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
     """`root` would tell nobody who it was."""
     monkeypatch.setenv("SUDO_USER", "ann")
-    assert connections.shell_user() == "ann"
+    assert identity.shell_user() == "ann"
     monkeypatch.delenv("SUDO_USER")
     monkeypatch.setenv("LOGNAME", "bob")
-    assert connections.shell_user() == "bob"
+    assert identity.shell_user() == "bob"
 
 
 @pytest.mark.parametrize(

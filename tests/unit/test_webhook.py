@@ -92,18 +92,33 @@ def test_server_that_is_silent_or_away_is_told_without_its_address(secret_file: 
 
 
 @pytest.mark.parametrize(
+    ("text", "said"), [(None, "cannot be read: No such file or directory"), ("no PEM\n", "holds no certificate")]
+)
+def test_authority_that_cannot_be_used_any_more_is_named(secret_file: Path, text: str | None, said: str) -> None:
+    """The file was there when the worker started; the webhook has nothing to do with it."""
+    file = secret_file.with_name("ca.pem")
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(DeliveryError) as caught:
+        deliver(NotificationsProfile(url="https://127.0.0.1:1/", secret_file=secret_file, ca_file=file), NOTICE)
+    remedy = "name a PEM file with the receiver's certificate authority"
+    assert str(caught.value) == f"notifications.ca_file: {said}; {remedy}"
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         (None, "cannot be read: No such file"),
         ("short\n", "less than 16 bytes in its first line; make it longer"),
         ("whsec_???\n", "what follows whsec_ is no base64"),
+        ("whsec_ÄÖÜäöüÄÖÜäöü\n", "what follows whsec_ is no base64"),
     ],
 )
 def test_secret_that_cannot_be_used_is_named(tmp_path: Path, text: str | None, said: str) -> None:
     """Without a word of it."""
     file = tmp_path / "secret"
     if text is not None:
-        file.write_text(text)
+        file.write_text(text, encoding="utf-8")
     with pytest.raises(DeliveryError, match=r"^notifications\.secret_file") as caught:
         read_secret(file)
     assert said in str(caught.value)

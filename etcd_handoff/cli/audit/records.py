@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.cli.connections import COMMAND_LINE
+from etcd_handoff.operation.people import COMMAND_LINE, SCRIPT, TEMPORAL_CLI
 from etcd_handoff.temporal.converter import DEFAULTS
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from temporalio.api.common.v1 import Payload, Payloads
     from temporalio.api.history.v1 import HistoryEvent
 
-TEMPORAL_CLI: Final = "temporal-cli:"
-"""How the identity of Temporal's own command line begins."""
+DOORS: Final = ((COMMAND_LINE, "command line"), (SCRIPT, "Python client"), (TEMPORAL_CLI, "Temporal CLI"))
+"""The ways by which people came whose identity begins so."""
 WATCHER: Final = "etcd-watch/"
 SCHEDULED_BY: Final = "TemporalScheduledById"
 
@@ -56,7 +56,7 @@ def person(event: HistoryEvent, identity: str) -> tuple[str, str]:
         identity: Who they say that they are.
     """
     name, door = identity, ""
-    for prefix, way in ((COMMAND_LINE, "command line"), (TEMPORAL_CLI, "Temporal CLI")):
+    for prefix, way in DOORS:
         if identity.startswith(prefix):
             name, door = identity.removeprefix(prefix), way
     authenticated = event.principal.name
