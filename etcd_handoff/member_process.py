@@ -101,6 +101,8 @@ class MemberProcess:
                 f"etcd runs{_pid(before)}, and {before.data_dir} holds no data: it may be another member's; left alone"
             )
             raise MemberProcessError(msg)
+        if found is not None and not await self._uses_its_data(before):
+            return Done("did not run")
         ends = time.monotonic() + self._profile.stop_timeout_seconds
         await self._command.do("stop", self._profile.stop_timeout_seconds)
         await self._until("stop", ends, running=False)
@@ -165,11 +167,36 @@ class MemberProcess:
             raise MemberProcessError(msg)
         return found
 
+    async def _uses_its_data(self, answer: Answer) -> bool:
+        """Whether what runs has this data directory open, as far as that can be told; False once nothing runs.
+
+        The IDs in a directory tell nothing of a process that was moved to another one. What is about to be started is
+        not there to be looked at: its command says so, and on which data. What was started just now gets some time.
+
+        Raises:
+            MemberProcessError: Something else runs.
+        """
+        ends = time.monotonic() + timing.STEPS.process_opens_seconds
+        while True:
+            held = await _is_open(answer)
+            if not answer.running and not held:
+                return False
+            if held is not False or answer.starting:
+                return True
+            if time.monotonic() >= ends:
+                msg = (
+                    f"etcd runs{_pid(answer)}, and no process has the database in {answer.data_dir} open: it may be "
+                    "another member's, on other data; left alone"
+                )
+                raise MemberProcessError(msg)
+            await asyncio.sleep(timing.STEPS.process_pause_seconds)
+            answer = await self.status()
+
     async def _until(self, verb: str, ends: float, *, running: bool) -> Answer:
         """What `status` says once it says so."""
         while True:
             answer = await self.status()
-            held = not running and not answer.running and await _is_open(answer)
+            held = not running and not answer.running and bool(await _is_open(answer))
             if answer.running is running and not held:
                 return answer
             if time.monotonic() >= ends:
@@ -191,8 +218,8 @@ def _in_words(found: Identity) -> str:
     return f"member {found.member_id} of cluster {found.cluster_id}"
 
 
-async def _is_open(answer: Answer) -> bool:
-    return bool(answer.data_dir) and await asyncio.to_thread(data_directory.is_open, Path(answer.data_dir))
+async def _is_open(answer: Answer) -> bool | None:
+    return await asyncio.to_thread(data_directory.is_open, Path(answer.data_dir)) if answer.data_dir else None
 
 
 def _pid(answer: Answer) -> str:
