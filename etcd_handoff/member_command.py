@@ -45,6 +45,10 @@ class MemberProcessError(HandoffError):
     """The command failed, or what it was asked for would not be right; the message says why and what to do."""
 
 
+class LeftAloneError(MemberProcessError):
+    """What lies or runs there is another member's, or may be: it is left alone."""
+
+
 class Member(NamedTuple):
     """Of which member the process is.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from etcd_handoff import data_directory, timing
 from etcd_handoff.data_directory import DataDirectoryError, Identity
-from etcd_handoff.member_command import MemberCommand, MemberProcessError, checked
+from etcd_handoff.member_command import LeftAloneError, MemberCommand, MemberProcessError, checked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,7 +100,7 @@ class MemberProcess:
             msg = (
                 f"etcd runs{_pid(before)}, and {before.data_dir} holds no data: it may be another member's; left alone"
             )
-            raise MemberProcessError(msg)
+            raise LeftAloneError(msg)
         if found is not None and not await self._uses_its_data(before):
             return Done("did not run")
         ends = time.monotonic() + self._profile.stop_timeout_seconds
@@ -158,13 +158,17 @@ class MemberProcess:
             raise MemberProcessError(msg) from None
 
     async def _require_own(self, answer: Answer, otherwise: str) -> Identity | None:
-        """Whose data lies there: nobody's, or this member's."""
+        """Whose data lies there: nobody's, or this member's.
+
+        Raises:
+            LeftAloneError: It is another member's.
+        """
         found = await self._whose(answer)
         if found is not None and found != self._member.identity:
             expected = self._member.identity
             wanted = f", not of {expected.member_id} of cluster {expected.cluster_id}" if expected else ""
             msg = f"{answer.data_dir} holds data of {_in_words(found)}{wanted}; it {otherwise}"
-            raise MemberProcessError(msg)
+            raise LeftAloneError(msg)
         return found
 
     async def _uses_its_data(self, answer: Answer) -> bool:
@@ -174,7 +178,7 @@ class MemberProcess:
         not there to be looked at: its command says so, and on which data. What was started just now gets some time.
 
         Raises:
-            MemberProcessError: Something else runs.
+            LeftAloneError: Something else runs.
         """
         ends = time.monotonic() + timing.STEPS.process_opens_seconds
         while True:
@@ -188,7 +192,7 @@ class MemberProcess:
                     f"etcd runs{_pid(answer)}, and no process has the database in {answer.data_dir} open: it may be "
                     "another member's, on other data; left alone"
                 )
-                raise MemberProcessError(msg)
+                raise LeftAloneError(msg)
             await asyncio.sleep(timing.STEPS.process_pause_seconds)
             answer = await self.status()
 
