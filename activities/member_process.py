@@ -21,7 +21,7 @@ from activities.interceptor import StepClock
 from etcd_handoff import data_directory, failpoints
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.data_directory import DataDirectoryError, Identity
-from etcd_handoff.member_command import Member, MemberProcessError
+from etcd_handoff.member_command import LeftAloneError, Member, MemberProcessError
 from etcd_handoff.member_process import MemberProcess
 from etcd_handoff.process_io import NodeFacts, PreflightInput, ProcessInput, ProcessResult, StartInput, StopInput
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from etcd_handoff.config import Config
     from etcd_handoff.config_member import MemberProfile
+    from etcd_handoff.errors import HandoffError
     from etcd_handoff.member_process import Done
 
 NO_COMMAND: Final = "this node's configuration names no command for its etcd process"
@@ -59,7 +60,7 @@ class MemberProcessActivities:
             async with self._one_at_a_time[ask.cluster]:
                 facts = await _facts(process, profile, ask.peer_urls)
         except (MemberProcessError, DataDirectoryError) as error:
-            return _failed(clock, str(error))
+            return _failed(clock, error)
         return ProcessResult(step=clock.step(StepOutcome.OBSERVED, _in_words(facts)), command=True, facts=facts)
 
     @activity.defn
@@ -105,7 +106,7 @@ class MemberProcessActivities:
             async with self._one_at_a_time[ask.cluster]:
                 done = await act(MemberProcess(profile, self._node, member))
         except (MemberProcessError, DataDirectoryError) as error:
-            return _failed(clock, str(error))
+            return _failed(clock, error)
         return ProcessResult(step=clock.step(outcome, done.text), command=True, changed=done.changed)
 
     def _profile(self, cluster: str) -> MemberProfile | None:
@@ -121,8 +122,9 @@ def _without(clock: StepClock) -> ProcessResult:
     return ProcessResult(step=clock.step(StepOutcome.NO_COMMAND, NO_COMMAND), command=False)
 
 
-def _failed(clock: StepClock, text: str) -> ProcessResult:
-    return ProcessResult(step=clock.step(StepOutcome.FAILED, text), command=True, error=text)
+def _failed(clock: StepClock, error: HandoffError) -> ProcessResult:
+    text, left_alone = str(error), isinstance(error, LeftAloneError)
+    return ProcessResult(step=clock.step(StepOutcome.FAILED, text), command=True, error=text, left_alone=left_alone)
 
 
 async def _facts(process: MemberProcess, profile: MemberProfile, peer_urls: Iterable[str]) -> NodeFacts:

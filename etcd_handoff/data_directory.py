@@ -78,19 +78,21 @@ def identity(data_dir: Path) -> Identity | None:
         raise DataDirectoryError(msg) from None
 
 
-def is_open(data_dir: Path) -> bool:
+def is_open(data_dir: Path) -> bool | None:
     """Whether a process has the database open, wherever it runs: it holds a lock on it as long as it lives.
 
-    Where the database cannot be looked at nobody knows, and that is False: `status` alone tells then (bbolt
-    `bolt_unix.go`, flock).
+    None where the database cannot be looked at: `status` alone tells then (bbolt `bolt_unix.go`, flock). A missing
+    database is not open: etcd creates it before its log.
     """
     try:
         with (data_dir / "member" / "snap" / "db").open("rb") as database:
             fcntl.flock(database, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError:
+        return None
     return False
 
 

@@ -45,6 +45,10 @@ class MemberProcessError(HandoffError):
     """The command failed, or what it was asked for would not be right; the message says why and what to do."""
 
 
+class LeftAloneError(MemberProcessError):
+    """What lies or runs there is another member's, or may be: it is left alone."""
+
+
 class Member(NamedTuple):
     """Of which member the process is.
 
@@ -66,6 +70,7 @@ class Answer(Message):
 
     Attributes:
         running: By the exit status, not by a field.
+        starting: No process runs at the moment; something will start one, on this data directory.
         pid: Process ID.
         version: Version of etcd.
         data_dir: Its data directory.
@@ -74,6 +79,7 @@ class Answer(Message):
     """
 
     running: bool = False
+    starting: bool = False
     pid: Annotated[int, Field(ge=1)] | None = None
     version: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z.+-]{0,40}$")] = ""
     data_dir: Annotated[str, StringConstraints(pattern=r"^(/[^\p{Cc}]{0,4000})?$")] = ""

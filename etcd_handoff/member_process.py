@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from etcd_handoff import data_directory, timing
 from etcd_handoff.data_directory import DataDirectoryError, Identity
-from etcd_handoff.member_command import MemberCommand, MemberProcessError, checked
+from etcd_handoff.member_command import LeftAloneError, MemberCommand, MemberProcessError, checked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,7 +100,9 @@ class MemberProcess:
             msg = (
                 f"etcd runs{_pid(before)}, and {before.data_dir} holds no data: it may be another member's; left alone"
             )
-            raise MemberProcessError(msg)
+            raise LeftAloneError(msg)
+        if found is not None and not await self._uses_its_data(before):
+            return Done("did not run")
         ends = time.monotonic() + self._profile.stop_timeout_seconds
         await self._command.do("stop", self._profile.stop_timeout_seconds)
         await self._until("stop", ends, running=False)
@@ -156,20 +158,49 @@ class MemberProcess:
             raise MemberProcessError(msg) from None
 
     async def _require_own(self, answer: Answer, otherwise: str) -> Identity | None:
-        """Whose data lies there: nobody's, or this member's."""
+        """Whose data lies there: nobody's, or this member's.
+
+        Raises:
+            LeftAloneError: It is another member's.
+        """
         found = await self._whose(answer)
         if found is not None and found != self._member.identity:
             expected = self._member.identity
             wanted = f", not of {expected.member_id} of cluster {expected.cluster_id}" if expected else ""
             msg = f"{answer.data_dir} holds data of {_in_words(found)}{wanted}; it {otherwise}"
-            raise MemberProcessError(msg)
+            raise LeftAloneError(msg)
         return found
+
+    async def _uses_its_data(self, answer: Answer) -> bool:
+        """Whether what runs has this data directory open, as far as that can be told; False once nothing runs.
+
+        The IDs in a directory tell nothing of a process that was moved to another one. What is about to be started is
+        not there to be looked at: its command says so, and on which data. What was started just now gets some time.
+
+        Raises:
+            LeftAloneError: Something else runs.
+        """
+        ends = time.monotonic() + timing.STEPS.process_opens_seconds
+        while True:
+            held = await _is_open(answer)
+            if not answer.running and not held:
+                return False
+            if held is not False or answer.starting:
+                return True
+            if time.monotonic() >= ends:
+                msg = (
+                    f"etcd runs{_pid(answer)}, and no process has the database in {answer.data_dir} open: it may be "
+                    "another member's, on other data; left alone"
+                )
+                raise LeftAloneError(msg)
+            await asyncio.sleep(timing.STEPS.process_pause_seconds)
+            answer = await self.status()
 
     async def _until(self, verb: str, ends: float, *, running: bool) -> Answer:
         """What `status` says once it says so."""
         while True:
             answer = await self.status()
-            held = not running and not answer.running and await _is_open(answer)
+            held = not running and not answer.running and bool(await _is_open(answer))
             if answer.running is running and not held:
                 return answer
             if time.monotonic() >= ends:
@@ -191,8 +222,8 @@ def _in_words(found: Identity) -> str:
     return f"member {found.member_id} of cluster {found.cluster_id}"
 
 
-async def _is_open(answer: Answer) -> bool:
-    return bool(answer.data_dir) and await asyncio.to_thread(data_directory.is_open, Path(answer.data_dir))
+async def _is_open(answer: Answer) -> bool | None:
+    return await asyncio.to_thread(data_directory.is_open, Path(answer.data_dir)) if answer.data_dir else None
 
 
 def _pid(answer: Answer) -> str:

@@ -94,6 +94,7 @@ class ProcessResult(Message):
         command: The node's configuration names a command for it.
         changed: It has changed something, or may have.
         error: Why it did not succeed; empty when it did, or when there is no command.
+        left_alone: That is because what lies or runs there is another member's, or may be: nothing was touched.
         facts: Of `preflight_member`: what the node is like; None where that is not known.
     """
 
@@ -101,4 +102,5 @@ class ProcessResult(Message):
     command: bool
     changed: bool = False
     error: str = ""
+    left_alone: bool = False
     facts: NodeFacts | None = None

@@ -127,6 +127,8 @@ class StepTiming:
     """Pause between questions whether a process has started or ended; each runs the node's command."""
     process_settles_seconds: float = 1.0
     """A process that still runs so long after its start has read its flags and its data."""
+    process_opens_seconds: float = 5.0
+    """How long a process that runs may take until it has its database open."""
     failpoint_poll_seconds: float = 0.01
     """Pause between looks for the file that lets a process go that a test holds at a failpoint."""
 

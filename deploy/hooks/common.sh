@@ -22,9 +22,10 @@ require_plain() {
     esac
 }
 
-# answer PID VERSION DATA_DIR: what `status` writes; an empty PID is left out.
+# answer PID VERSION DATA_DIR [STARTING]: what `status` writes; an empty PID is left out. STARTING is true where no process
+# runs, and something will start one on DATA_DIR.
 answer() {
-    printf '{%s"version": "%s", "data_dir": "%s"}\n' "${1:+\"pid\": $1, }" "$2" "$3"
+    printf '{%s"starting": %s, "version": "%s", "data_dir": "%s"}\n' "${1:+\"pid\": $1, }" "${4:-false}" "$2" "$3"
 }
 
 # etcd_on DATA_DIR: process ID of the etcd that runs on it, by the kernel's own list; no file with a number is believed.

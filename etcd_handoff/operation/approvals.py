@@ -15,6 +15,7 @@ from etcd_handoff.operation.addition import AddTarget, PromoteTarget
 from etcd_handoff.operation.commands import RemoveTarget, StepFailure, TransferLeadership, Until, Wait
 from etcd_handoff.operation.phases import Approved, ApprovedChange
 from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.step_log import cut
 from etcd_handoff.planning import StartAddition
 from etcd_handoff.planning.outline import outline
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 CHANGES: Final = (TransferLeadership, RemoveTarget, AddTarget, PromoteTarget)
 CHANGED: Final = (StepOutcome.MOVED, StepOutcome.REMOVED, StepOutcome.ADDED, StepOutcome.PROMOTED)
 """Outcomes of steps that have changed the cluster."""
+LONGEST_REASON: Final = 300
+"""Characters of why an approval has lapsed: it is handed on from run to run."""
 
 
 def change_of(state: OperationState, step: object) -> ApprovedChange:
@@ -107,7 +110,7 @@ def lapsed(state: OperationState, step: object, now: float) -> OperationState:
     else:
         why = differs
     text = f"the approval by {people.approver(state.approval, state.approved) or 'somebody'} has lapsed: {why}"
-    return state.changed(approval=None, approved=None, approval_lapsed=text)
+    return state.changed(approval=None, approved=None, approval_lapsed=cut(text, LONGEST_REASON))
 
 
 def bounded(decided: Decided | OperationState, before: OperationState, now: float) -> Decided | OperationState:

@@ -57,7 +57,8 @@ def applied(state: OperationState, command: StopMember | ArchiveMember, report: 
         return _over(state, "")
     state = state.with_step(report.step)
     if report.error:
-        return _over(state, _left(state, command, report.error))
+        say = _left_alone if report.left_alone else _left
+        return _over(state, say(state, command, report.error))
     if isinstance(command, StopMember):
         said = f"on {command.node}: etcd {report.step.note}"
         return state.at_end(phase=EndPhase.PUT_AWAY, process_asked=True, process=said)
@@ -82,6 +83,14 @@ def _left(state: OperationState, command: StopMember | ArchiveMember, why: str) 
     if isinstance(command, StopMember):
         return f"on {command.node}: etcd could not be stopped: {why}. Left to do there: stop it, and move its data away"
     return f"{state.end.process}; its data could not be put away: {why}. Left to do there: move it away"
+
+
+def _left_alone(state: OperationState, command: StopMember | ArchiveMember, why: str) -> str:
+    """Why nothing was touched: it is another member's, which nobody is to stop because of this one."""
+    stops = isinstance(command, StopMember)
+    what = f"on {command.node}: nothing was touched" if stops else f"{state.end.process}; no data was moved"
+    who = f"{state.label} ({state.target.member_id})"
+    return f"{what}: {why}. If the etcd of {who} still runs somewhere, stop that one"
 
 
 def _over(state: OperationState, said: str) -> OperationState:

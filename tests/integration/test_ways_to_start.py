@@ -142,7 +142,7 @@ async def test_exit_codes(bench: MakeBench, tmp_path: Path) -> None:
             (("remove",), "MEMBER"),
             (("remove", "node9"), "node9"),
             (("remove", target, "-c", "nowhere"), "nowhere"),
-            (("remove", target, "--blocked-timeout", "-1"), "blocked_timeout_seconds"),
+            (("remove", target, "--blocked-timeout", "-1"), "--blocked-timeout"),
             (("status", "--config", str(tmp_path / "none.toml")), "none.toml"),
         ):
             status, text = await ends(*wrong)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -84,3 +85,60 @@ def test_archive_is_a_rename_in_one_folder(tmp_path: Path) -> None:
             hook, "archive", HANDOFF_DATA_DIR=str(old), HANDOFF_ARCHIVE_FROM=str(old), HANDOFF_ARCHIVE_TO=str(to)
         )
         assert (status, words in said, old.exists()) == (1, True, True)
+
+
+SYSTEMCTL = """#!/bin/sh
+case $3 in
+--property=LoadState) echo LoadState=loaded ;;
+--property=ActiveState) echo ActiveState={state} ;;
+--property=MainPID) echo MainPID={pid} ;;
+--property=ExecStart) echo "ExecStart={{ path=/bin/etcd ; argv[]=/bin/etcd {argument} --name=a ; status=0/0 }}" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("state", "pid", "argument", "answer"),
+    [
+        ("active", 7, "", (0, 7, False)),
+        ("activating", 7, "", (0, 7, False)),
+        ("activating", 0, "", (0, None, True)),
+        ("activating", 0, "--data-dir=/var/lib/etcd", (0, None, True)),
+        ("activating", 0, "--data-dir /var/lib/etcd", (0, None, True)),
+        ("activating", 0, "--data-dir=/var/lib/elsewhere", (0, None, False)),
+        ("deactivating", 0, "", (0, None, False)),
+        ("inactive", 0, "", (7, None, False)),
+    ],
+)
+def test_unit_between_two_starts_says_so(
+    tmp_path: Path, state: str, pid: int, argument: str, answer: tuple[int, int | None, bool]
+) -> None:
+    """No process has the database open then, and the unit is stopped all the same."""
+    (tmp_path / "systemctl").write_text(SYSTEMCTL.format(state=state, pid=pid, argument=argument))
+    (tmp_path / "systemctl").chmod(0o755)
+    status, said = run(str(HOOKS / "systemd"), "status", PATH=f"{tmp_path}:/usr/bin:/bin", BINARY="true")
+    told = json.loads(said)
+    assert (status, told.get("pid"), told["starting"]) == answer
+
+
+@pytest.mark.parametrize(
+    ("argument", "starting"),
+    [
+        ("--data-dir={}", True),
+        ('"--data-dir={}"', True),
+        ("--data-dir={}/elsewhere", False),
+        ("--name=node3", False),
+    ],
+)
+def test_manifest_that_waits_for_the_kubelet_says_on_which_data(
+    tmp_path: Path, argument: str, *, starting: bool
+) -> None:
+    """One that was moved to another directory starts another member: it is not said to start this one's data."""
+    manifest = tmp_path / "etcd.yaml"
+    manifest.write_text(f"  - command:\n    - etcd\n    - {argument.format(tmp_path / 'data')}\n")
+    where = {"MANIFEST": str(manifest), "KEPT": str(tmp_path / "kept" / "etcd.yaml")}
+    status, said = run(str(HOOKS / "static-pod"), "status", HANDOFF_DATA_DIR=str(tmp_path / "data"), **where)
+    assert (status, json.loads(said)["starting"]) == (0, starting)
+    manifest.unlink()
+    status, said = run(str(HOOKS / "static-pod"), "status", HANDOFF_DATA_DIR=str(tmp_path / "data"), **where)
+    assert (status, json.loads(said)["starting"]) == (7, False)

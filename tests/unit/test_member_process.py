@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import json
 import os
 import signal
 import subprocess
@@ -21,7 +20,7 @@ from etcd_handoff import command_run, timing
 from etcd_handoff.config_member import MemberProfile
 from etcd_handoff.data_directory import DataDirectoryError, Identity, archive_paths, identity
 from etcd_handoff.lab.waiting import wait_until
-from etcd_handoff.member_command import Member, MemberProcessError
+from etcd_handoff.member_command import LeftAloneError, Member, MemberProcessError
 from etcd_handoff.member_process import MemberProcess
 from tests.unit.wal import written
 
@@ -350,19 +349,6 @@ async def test_command_killed_in_the_middle_is_carried_out_by_the_next_one(make:
 # --- stop and archive -------------------------------------------------------------------------------------------------
 
 
-async def test_stop_is_acknowledged_by_status_alone(make: Make, tmp_path: Path) -> None:
-    """A second one finds nothing to do; one that stops nothing is an error."""
-    written(tmp_path / "data", OURS)
-    (tmp_path / "runs").touch()
-    process = make(OBEDIENT)
-    assert await process.stop() == ("stopped, process 42", True)
-    assert await process.stop() == ("did not run", False)
-    assert verbs(tmp_path).count("stop") == 1
-    (tmp_path / "runs").touch()
-    with pytest.raises(MemberProcessError, match=r"`stop` ended with status 0, and `status` says 0, running, until"):
-        await make(OBEDIENT.replace("rm -f runs", "true"), stop_timeout_seconds=0.2).stop()
-
-
 async def test_process_that_holds_the_database_has_not_stopped(make: Make, tmp_path: Path) -> None:
     """Whatever `status` says, as where it looks into another namespace for processes."""
     written(tmp_path / "data", OURS)
@@ -382,7 +368,7 @@ async def test_process_of_another_is_not_stopped(make: Make, tmp_path: Path) -> 
     """Its data tells whose it is."""
     written(tmp_path / "data", ANOTHER)
     (tmp_path / "runs").touch()
-    with pytest.raises(MemberProcessError, match="left alone"):
+    with pytest.raises(LeftAloneError, match="left alone"):
         await make(OBEDIENT).stop()
     assert "stop" not in verbs(tmp_path)
 
@@ -390,7 +376,7 @@ async def test_process_of_another_is_not_stopped(make: Make, tmp_path: Path) -> 
 async def test_process_without_data_is_stopped_only_where_it_was_started(make: Make, tmp_path: Path) -> None:
     """A new member may be about to begin there."""
     (tmp_path / "runs").touch()
-    with pytest.raises(MemberProcessError, match="left alone"):
+    with pytest.raises(LeftAloneError, match="left alone"):
         await make(OBEDIENT).stop(needs_data=True)
     assert "stop" not in verbs(tmp_path)
     assert (await make(OBEDIENT).stop()).changed
@@ -435,22 +421,6 @@ async def test_archive_that_leaves_the_data_is_an_error(make: Make, tmp_path: Pa
     written(tmp_path / "data", OURS)
     with pytest.raises(MemberProcessError, match="data still lies in"):
         await make(OBEDIENT.replace('mv "$HANDOFF_ARCHIVE_FROM" "$HANDOFF_ARCHIVE_TO"', "true")).archive()
-
-
-async def test_data_that_cannot_be_read_is_the_commands_to_tell(make: Make, tmp_path: Path) -> None:
-    """Without either nothing is done."""
-    (tmp_path / "data" / "member" / "wal").mkdir(parents=True)
-    (tmp_path / "runs").touch()
-    with pytest.raises(MemberProcessError, match="let this worker read it, or let the command's `status` give"):
-        await make(OBEDIENT).stop()
-    for whose, stops in ((ANOTHER, False), (OURS, True)):
-        told = {"member_id": whose.member_id, "cluster_id": whose.cluster_id}
-        process = make(OBEDIENT.replace('{"pid": 42, "version": "3.6.16"}', json.dumps(told)))
-        if stops:
-            assert (await process.stop()).changed
-        else:
-            with pytest.raises(MemberProcessError, match="left alone"):
-                await process.stop()
 
 
 # --- the data directory -----------------------------------------------------------------------------------------------

@@ -34,6 +34,8 @@ def did(outcome: StepOutcome, note: str, **fields: Any) -> ProcessResult:
 STOPPED = did(StepOutcome.STOPPED, "stopped (pid 7)", changed=True)
 ARCHIVED = did(StepOutcome.ARCHIVED, "/var/lib/etcd is /var/lib/etcd.member now", changed=True)
 FAILED = did(StepOutcome.FAILED, "no unit", error="no unit")
+ANOTHERS = "/var/lib/etcd holds data of member 9 of cluster f; it is another member's"
+LEFT_ALONE = did(StepOutcome.FAILED, ANOTHERS, error=ANOTHERS, left_alone=True)
 
 
 # --- the learner of an addition that was cancelled ---------------------------------------------------------------
@@ -119,6 +121,30 @@ def test_old_member_is_stopped_and_put_away_once_it_is_out() -> None:
     looks(records(change, 3, joined=True), nodes(0, 1, 3))
     part = ends(change).parts[0]
     assert part.process == "on node2: etcd stopped (pid 7); /var/lib/etcd is /var/lib/etcd.member now"
+
+
+@pytest.mark.parametrize(
+    ("answers", "done"),
+    [
+        ([LEFT_ALONE], "on node2: nothing was touched"),
+        ([did(StepOutcome.STOPPED, "did not run"), LEFT_ALONE], "on node2: etcd did not run; no data was moved"),
+    ],
+)
+def test_nobody_is_told_to_stop_another_member_on_that_node(answers: list[Any], done: str) -> None:
+    """The node of that name may be a new machine, with the new member on it."""
+    change = removed()
+    for answer, kind in zip(answers, (StopMember, ArchiveMember), strict=False):
+        change.do(kind, answer)
+    looks(change, nodes(0, 1, 3))
+    looks(records(change, 3, joined=True), nodes(0, 1, 3))
+    told = ends(change).parts[0].process
+    assert told == f"{done}: {ANOTHERS}. If the etcd of node2 ({C}) still runs somewhere, stop that one"
+
+
+def test_answer_of_an_older_worker_can_be_read() -> None:
+    """It does not say why it has refused."""
+    older = LEFT_ALONE.model_dump_json(exclude={"left_alone"})
+    assert ProcessResult.model_validate_json(older) == LEFT_ALONE.model_copy(update={"left_alone": False})
 
 
 @pytest.mark.parametrize("answer", [NO_WORKER, did(StepOutcome.NO_COMMAND, "", command=False)])
