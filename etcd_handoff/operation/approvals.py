@@ -7,7 +7,7 @@ something was changed under it, what is seen is the operation's own doing, and t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.contract import HandoffState
 from etcd_handoff.operation import membership, people, queueing, schedule
@@ -15,6 +15,7 @@ from etcd_handoff.operation.addition import AddTarget, PromoteTarget
 from etcd_handoff.operation.commands import RemoveTarget, TransferLeadership, Until, Wait
 from etcd_handoff.operation.phases import Approved, ApprovedChange
 from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.step_log import cut
 from etcd_handoff.planning import StartAddition
 from etcd_handoff.planning.outline import outline
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
 
 CHANGES = (TransferLeadership, RemoveTarget, AddTarget, PromoteTarget)
+LONGEST_REASON: Final = 300
+"""Characters of why an approval has lapsed: it is handed on from run to run."""
 
 
 def change_of(state: OperationState, step: object) -> ApprovedChange:
@@ -104,7 +107,7 @@ def lapsed(state: OperationState, step: object, now: float) -> OperationState:
     else:
         why = differs
     text = f"the approval by {people.approver(state.approval, state.approved) or 'somebody'} has lapsed: {why}"
-    return state.changed(approval=None, approved=None, approval_lapsed=text)
+    return state.changed(approval=None, approved=None, approval_lapsed=cut(text, LONGEST_REASON))
 
 
 def used(decided: Decided | OperationState) -> Decided | OperationState:

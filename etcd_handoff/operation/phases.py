@@ -52,16 +52,22 @@ class ApprovedChange(Message):
     def differs(self, now: ApprovedChange) -> str:
         """What is not as it was, in words; empty when all is."""
         was_and_is = (
-            ("target", self.target, now.target),
-            ("members", ", ".join(self.members), ", ".join(now.members)),
-            ("leader", self.leader, now.leader),
-            ("plan", ", ".join(self.plan), ", ".join(now.plan)),
+            ("target", (self.target or "unknown",), (now.target or "unknown",)),
+            ("members", self.members, now.members),
+            ("leader", (self.leader or "unknown",), (now.leader or "unknown",)),
+            ("plan", self.plan, now.plan),
         )
-        return "; ".join(
-            f"{what}: {was or 'unknown'} when it was given, {its or 'unknown'} now"
-            for what, was, its in was_and_is
-            if was != its
-        )
+        return "; ".join(f"{what}: {_change(was, its)}" for what, was, its in was_and_is if was != its)
+
+
+def _change(was: tuple[str, ...], its: tuple[str, ...]) -> str:
+    """What has come and gone of a list; not both lists, which may be long."""
+    gone, come = (", ".join(w for w in one if w not in other) for one, other in ((was, its), (its, was)))
+    if gone and come:
+        return f"{gone} when it was given, {come} now"
+    if not gone and not come:
+        return "in another order now"
+    return f"{come} as well now" if come else f"{gone} no more"
 
 
 class Approved(Message):
@@ -78,6 +84,10 @@ class Approved(Message):
     counts_from: float = 0.0
     change: ApprovedChange = ApprovedChange()
     used: bool = False
+
+    def without_change(self) -> Approved:
+        """The same without what it is about, which nothing is compared with once it is used."""
+        return self.model_copy(update={"change": ApprovedChange()})
 
 
 class NodeProcess(Message):

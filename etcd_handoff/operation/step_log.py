@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -20,13 +21,21 @@ MEMO_BYTES: Final = 7_000
 """What a removal may hand on to its next run. Temporal's limit for a memo can be as low as 8 KB, and a run that hands
 on more could neither continue nor end."""
 FIRST_HANDED_ON: Final = 5
+LONGEST_TOLD: Final = 100
+SHORTEST_TOLD: Final = 20
+"""Characters of each text of a part that has ended, once no step is left to give way, and once nothing else is."""
+
+
+def cut(text: str, most: int) -> str:
+    """The text, or its beginning and three dots, in so many characters at most."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def shortened(step: Step) -> Step:
     """The step with a note of bounded length."""
     if len(step.note) <= LONGEST_NOTE:
         return step
-    return step.model_copy(update={"note": f"{step.note[: LONGEST_NOTE - 3]}..."})
+    return step.model_copy(update={"note": cut(step.note, LONGEST_NOTE)})
 
 
 def bounded(steps: Sequence[Step], left_out: int, first: int = FIRST, last: int = LAST) -> tuple[list[Step], int]:
@@ -63,9 +72,45 @@ def appended(
 
 
 def within(state: OperationState, most_bytes: int = MEMO_BYTES) -> OperationState:
-    """The same with as many steps as fit when it is handed on: the first few, and the last ones."""
-    while state.steps and len(state.model_dump_json().encode()) > most_bytes:
+    """The same, short enough to be handed on.
+
+    Steps give way first: the first few and the last ones stay. Then texts do, what was approved once it is used, and
+    what the worker knows: the next run asks for that before it plans. What is left of the texts comes last.
+    """
+    while state.steps and _size(state) > most_bytes:
         place = min(FIRST_HANDED_ON, (len(state.steps) - 1) // 2)
         steps = (*state.steps[:place], *state.steps[place + 1 :])
         state = state.changed(steps=steps, steps_left_out=state.steps_left_out + 1)
+    brief, briefest = partial(_with_short_texts, most=LONGEST_TOLD), partial(_with_short_texts, most=SHORTEST_TOLD)
+    for shorter in (brief, _without_what_is_used, _without_traits, briefest):
+        if _size(state) <= most_bytes:
+            break
+        state = shorter(state)
     return state
+
+
+def _size(state: OperationState) -> int:
+    return len(state.model_dump_json().encode())
+
+
+def _with_short_texts(state: OperationState, most: int) -> OperationState:
+    """What was said of parts that have ended, cut."""
+    if state.whole is None:
+        return state
+    ended = tuple(
+        part.model_copy(update={"status_note": cut(part.status_note, most), "process": cut(part.process, most)})
+        for part in state.whole.ended
+    )
+    return state.changed(whole=state.whole.changed(ended=ended))
+
+
+def _without_what_is_used(state: OperationState) -> OperationState:
+    """Without what an approval is about under which something was changed: time alone lets that one lapse."""
+    if state.approved is None or not state.approved.used:
+        return state
+    return state.changed(approved=state.approved.without_change())
+
+
+def _without_traits(state: OperationState) -> OperationState:
+    """Without what the worker knows, such as change windows; no plan is made before it is known again."""
+    return state.changed(traits=None)

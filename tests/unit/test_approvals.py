@@ -70,7 +70,7 @@ def awaits_again(drive: Drive) -> str:
             LED_BY_B,
             "leader: node0 when it was given, node1 now; plan: Transfer when it was given, Remove now",
         ),
-        (LED_BY_B, OF_FOUR, "members: node0 ("),
+        (LED_BY_B, OF_FOUR, f"members: node3 ({D}) as well now"),
     ],
 )
 def test_approval_lapses_when_what_it_approved_has_changed(before: Any, after: Any, why: str) -> None:
@@ -92,6 +92,26 @@ def test_another_target_is_another_change() -> None:
     assert one.differs(one) == ""
     other = one.model_copy(update={"target": "node0 (b)"})
     assert one.differs(other) == "target: node0 (a) when it was given, node0 (b) now"
+
+
+def test_only_what_differs_is_told() -> None:
+    """And not all members twice."""
+    one = ApprovedChange(members=("node0 (a)", "node1 (b)", "node2 (c)"), plan=("remove node0", "add node3"))
+    assert one.differs(one.model_copy(update={"members": one.members[:2]})) == "members: node2 (c) no more"
+    other = one.model_copy(update={"members": ("node0 (a)", "node1 (f)", "node2 (c)"), "plan": one.plan[::-1]})
+    assert one.differs(other) == "members: node1 (b) when it was given, node1 (f) now; plan: in another order now"
+
+
+def test_reason_why_an_approval_has_lapsed_is_bounded() -> None:
+    """It is handed on from run to run."""
+    drive = approve(asked(), by="n" * 200)
+    given = drive.state.approved
+    assert given is not None
+    long = ApprovedChange(members=tuple(f"{'m' * 200} ({n})" for n in range(15)))
+    drive.state = drive.state.changed(approved=given.model_copy(update={"change": long}))
+    lapsed = approvals.lapsed(drive.state, None, drive.now).approval_lapsed
+    assert len(lapsed) == approvals.LONGEST_REASON
+    assert lapsed.endswith("...")
 
 
 def test_what_the_operation_itself_has_changed_does_not_count() -> None:

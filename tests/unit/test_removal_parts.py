@@ -8,16 +8,26 @@ import pytest
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, TimeoutType  # noqa: A004  # Temporal's
 
 from etcd_handoff.activity_io import Target, WorkerInfo
+from etcd_handoff.change_windows import ChangeWindow
 from etcd_handoff.cluster_view import Alarm, ClusterView, MemberView
 from etcd_handoff.contract import Approval, FailureType, RemovalRequest, Step, StepOutcome, record_id
+from etcd_handoff.membership_contract import PartResult
 from etcd_handoff.operation import failures, proposal, texts, waiting
+from etcd_handoff.operation.approvals import LONGEST_REASON
+from etcd_handoff.operation.commands import DescribeWorker
+from etcd_handoff.operation.loop import decide
+from etcd_handoff.operation.phases import Approved, ApprovedChange, LookDue
 from etcd_handoff.operation.proposal import SETTLE_SECONDS
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.step_log import FIRST, LAST, LONGEST_NOTE, MEMO_BYTES, bounded, within
+from etcd_handoff.operation.whole import Part, Whole
 from etcd_handoff.planning import Blocked, NotFound, Reason, Remove
 from tests.unit.builders import cluster
 from workflows.failures import TIME_OUTS, attempts_of, was_taken, was_tried, why_it_failed
 
+ANN = "etcd-handoff:ann@laptop"
+CLUSTER = "cdf818194e3a8c32"
+NOTE = "t" * 300
 MONTH_SECONDS = 30 * 24 * 3600.0
 
 
@@ -116,6 +126,75 @@ def test_what_is_handed_on_fits_a_small_memo() -> None:
         update={"steps": (), "steps_left_out": 0}
     )
     assert within(carried(0)) == carried(0)
+
+
+def large(approval: str) -> OperationState:
+    """What a change of a whole membership hands on near its end, under a profile with all that it can have."""
+    who = [(f"node-{n}.example.org", f"8211f1d0f64f326{n}") for n in range(7)]
+    members = tuple(f"{name} ({member_id})" for name, member_id in who)
+    leaves = tuple(
+        Target(cluster_id=CLUSTER, member_id=i, member_name=name, peer_urls=(f"https://{name}:2380",))
+        for name, i in who
+    )
+    ended = tuple(
+        PartResult(kind="add", member_id=i, member_name=name, outcome="added", status_note=NOTE, process=NOTE)
+        for name, i in (who * 2)[:12]
+    )
+    windows = (ChangeWindow(days=tuple(range(7)), begins=1380, ends=1439),) * 50
+    change = ApprovedChange(
+        target=members[0], members=members, leader=who[0][0], plan=tuple(f"remove {name}" for name, _ in who)
+    )
+    successors = tuple(member_id for _, member_id in who)
+    lapsed = approval == "lapsed"
+    return carried(70).changed(
+        traits=WorkerInfo(search_attributes=True, cluster_id=CLUSTER, change_windows=windows),
+        pinned=leaves[0],
+        approval=None if lapsed else Approval(by="ann", comment="as planned"),
+        approved=None if lapsed else Approved(identity=ANN, change=change, used=approval == "used"),
+        approval_lapsed="x" * LONGEST_REASON if lapsed else "",
+        snapshot="node0:/var/lib/etcd-handoff/snapshot.db",
+        whole=Whole(
+            pinned=leaves[0],
+            leaves=leaves,
+            part=Part(kind="remove", leaves=leaves[-1], successors=successors, number=13, of=14),
+            begun=True,
+            ended=ended,
+            own=successors,
+        ),
+    )
+
+
+@pytest.mark.parametrize("approval", ["given", "used", "lapsed"])
+def test_large_change_of_the_membership_fits_a_small_memo(approval: str) -> None:
+    """What only tells gives way, and what can be asked for again; what is done and what is to be done stays."""
+    whole = large(approval)
+    fits = within(whole)
+    assert len(fits.model_dump_json().encode()) <= MEMO_BYTES
+    assert fits.whole is not None
+    assert whole.whole is not None
+    kept = [[(p.kind, p.member_id, p.outcome) for p in w.ended] for w in (fits.whole, whole.whole)]
+    assert kept[0] == kept[1]
+    assert fits.whole.changed(ended=()) == whole.whole.changed(ended=())
+    assert (fits.approval, fits.approval_lapsed) == (whole.approval, whole.approval_lapsed)
+    if approval == "given":
+        assert fits.approved == whole.approved
+    elif approval == "used":
+        assert fits.approved == Approved(identity=ANN, used=True)
+
+
+def test_texts_of_parts_that_have_ended_stay_where_there_is_room() -> None:
+    """A result says them in full."""
+    part = PartResult(kind="remove", member_id="1f", member_name="n", outcome="removed", process=NOTE)
+    whole = state(whole=Whole(ended=(part,)), traits=WorkerInfo(search_attributes=True))
+    assert within(whole) == whole
+
+
+def test_next_run_asks_the_worker_again_before_it_plans() -> None:
+    """What did not fit is known before anything is changed."""
+    carried_on = within(large("used")).changed(look_due=LookDue.NO, whole=None)
+    assert carried_on.traits is None
+    decided = decide(carried_on, 0.0)
+    assert isinstance(decided.command, DescribeWorker)
 
 
 def test_next_run_gets_all_but_what_it_finds_out_itself() -> None:
