@@ -85,6 +85,10 @@ class Approved(Message):
     change: ApprovedChange = ApprovedChange()
     used: bool = False
 
+    def without_change(self) -> Approved:
+        """The same without what it is about, which nothing is compared with once it is used."""
+        return self.model_copy(update={"change": ApprovedChange()})
+
 
 class NodeProcess(Message):
     """What is known of the etcd process on the node of a member that joins.

@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.operation.phases import ApprovedChange
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -110,7 +108,7 @@ def _without_what_is_used(state: OperationState) -> OperationState:
     """Without what an approval is about under which something was changed: time alone lets that one lapse."""
     if state.approved is None or not state.approved.used:
         return state
-    return state.changed(approved=state.approved.model_copy(update={"change": ApprovedChange()}))
+    return state.changed(approved=state.approved.without_change())
 
 
 def _without_traits(state: OperationState) -> OperationState:

@@ -160,8 +160,11 @@ async def test_policy_refuses_the_flag_and_names_the_annotation(bench: MakeBench
         await b.lab.kubectl(*flag, "--dry-run=server", "--field-manager=etcd-handoff", context=survivor)
         await annotate(door, leader, survivor)
         await door.out(leader, via=survivor)
-        resource = (await b.lab.etcdmembers(survivor))[leader]
-        assert resource["spec"]["leave"] is True
+
+        async def flagged() -> bool:
+            return await asks_to_leave(b, leader, survivor)
+
+        await wait_until(flagged, "its flag is set, which comes after the record", 20)
         await take_back(b, leader, survivor, "k0s")
         await b.lab.kubectl(*flag, context=survivor)  # of a member that is out anybody may set it
         await b.judge({leader})
