@@ -8,7 +8,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Final
 
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 
 from etcd_handoff.lab import Role, wait_until
 from etcd_handoff.lab.nodes import ROOT
@@ -67,10 +67,12 @@ def add_field(file: Path, kind: str) -> None:
 
 
 async def task_failures(handle: WorkflowHandle[object, RemovalResult]) -> list[str]:
-    """Why tasks of this workflow failed."""
+    """Why tasks of this workflow failed, but for those that the server repeats since news came while they ended."""
     events = [event async for event in handle.fetch_history_events()]
     failed = [e for e in events if e.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED]
-    return [e.workflow_task_failed_event_attributes.failure.message for e in failed]
+    reasons = [e.workflow_task_failed_event_attributes for e in failed]
+    unheard = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
+    return [reason.failure.message for reason in reasons if reason.cause != unheard]
 
 
 async def says(process: Process, words: str) -> bool:

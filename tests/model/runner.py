@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
@@ -187,16 +187,16 @@ class Runner:
 
 
 async def _approve(removal: Removal, cluster: Cluster) -> None:
-    """Approve once the removal waits for it, where that is asked for; it is quiet then."""
-    calls, waits = -1, "approval" in cluster.gates
-    while waits:
+    """Approve whenever the removal waits for it, where that is asked for; it is quiet then. An approval may lapse."""
+    calls = -1
+    while "approval" in cluster.gates:
         await asyncio.sleep(LOOK_SECONDS)
         quiet, calls = calls == cluster.calls, cluster.calls
-        with contextlib.suppress(RPCError):  # a busy worker may not answer in time
+        # A busy worker may not answer in time, and what waited a moment ago may have ended.
+        with contextlib.suppress(RPCError, WorkflowUpdateFailedError):
             if quiet and (await removal.query(RemoveMember.progress)).state is HandoffState.AWAITING_APPROVAL:
                 cluster.passed.add("approval")
                 await removal.execute_update(RemoveMember.approve, Approval(by="model"))
-                waits = False
 
 
 async def _end(removal: Removal) -> tuple[str, str, bool]:
