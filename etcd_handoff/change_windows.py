@@ -83,36 +83,33 @@ def next_opening(windows: tuple[ChangeWindow, ...], zone: ZoneInfo, time: float)
     """
     if is_open(windows, zone, time):
         return time
-    today = datetime.fromtimestamp(time, zone).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
-    for number in range(-1, SEARCHED_DAYS):
-        day = today + timedelta(days=number)
-        moments = {*_jumps(zone, day), *(at for window in windows for at in _beginnings(window, zone, day))}
-        if found := [at for at in sorted(moments) if at >= time and is_open(windows, zone, at)]:
-            return found[0]
-    msg = f"no change window opens within {SEARCHED_DAYS} days"
-    raise ValueError(msg)
+    at = _next(windows, zone, time, opens=True)
+    if at is None:
+        msg = f"no change window opens within {SEARCHED_DAYS} days"
+        raise ValueError(msg)
+    return at
 
 
 def next_closing(windows: tuple[ChangeWindow, ...], zone: ZoneInfo, time: float) -> float | None:
     """The first moment after `time` at which none of the windows is open; None where one is for four weeks."""
+    return _next(windows, zone, time, opens=False)
+
+
+def _next(windows: tuple[ChangeWindow, ...], zone: ZoneInfo, time: float, *, opens: bool) -> float | None:
+    """The first moment after `time` at which some window is open, or none is: at an edge, or when the clock jumps."""
     today = datetime.fromtimestamp(time, zone).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
+    minutes = {edge for window in windows for edge in (window.begins, window.ends)}
     for number in range(-1, SEARCHED_DAYS):
         day = today + timedelta(days=number)
-        moments = {*_jumps(zone, day), *(at for window in windows for at in _ends(window, zone, day))}
-        if found := [at for at in sorted(moments) if at > time and not is_open(windows, zone, at)]:
+        moments = {*_jumps(zone, day), *(at for minute in minutes for at in _shown_at(zone, day, minute))}
+        if found := [at for at in sorted(moments) if at > time and is_open(windows, zone, at) == opens]:
             return found[0]
     return None
 
 
-def _ends(window: ChangeWindow, zone: ZoneInfo, day: datetime) -> tuple[float, ...]:
-    """When the clock on the wall may come to the window's end on that day: twice where it is put back."""
-    wall = day + timedelta(minutes=window.ends)
-    return tuple(wall.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1))
-
-
-def _beginnings(window: ChangeWindow, zone: ZoneInfo, day: datetime) -> tuple[float, ...]:
-    """When the clock on the wall may come to the window's beginning on that day: twice where it is put back."""
-    wall = day + timedelta(minutes=window.begins)
+def _shown_at(zone: ZoneInfo, day: datetime, minute: int) -> tuple[float, ...]:
+    """When the clock on the wall may come to that minute of the day: twice where it is put back."""
+    wall = day + timedelta(minutes=minute)
     return tuple(wall.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1))
 
 
