@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from etcd_handoff.contract import Progress
 
-QUERY_SECONDS: Final = 2.0
 MEMBER_ID: Final = re.compile(r"(?:0x)?([0-9a-f]{1,16})", re.IGNORECASE)
 
 
@@ -207,31 +206,21 @@ async def listed_operations(
 
 async def progress_of(operation: WorkflowHandle[Any, Any]) -> Progress | None:
     """What the operation says of itself; None when no worker answers in time."""
-    from datetime import timedelta
+    from etcd_handoff.temporal import client
 
-    from temporalio.client import WorkflowQueryFailedError
-    from temporalio.service import RPCError
-
-    from etcd_handoff.contract import Progress
-    from etcd_handoff.errors import HandoffError
-
-    limit = timedelta(seconds=QUERY_SECONDS)
-    try:
-        progress: Progress = await operation.query("progress", result_type=Progress, rpc_timeout=limit)
-    except (RPCError, WorkflowQueryFailedError, HandoffError):
-        return None
-    return progress
+    return await client.progress_of(operation)
 
 
 async def _described(client: Client, workflow_id: str) -> FoundOperation | str | None:
     """The last operation with this workflow ID, or the type of a workflow that is none; None when there is none."""
-    from temporalio.service import RPCError, RPCStatusCode
+    from temporalio.service import RPCError
+
+    from etcd_handoff.temporal.connection_failures import is_unknown_workflow
 
     try:
         run = await client.get_workflow_handle(workflow_id).describe()
     except RPCError as error:
-        # A missing namespace is not found either; `temporal_error` tells that.
-        if error.status is RPCStatusCode.NOT_FOUND and "amespace" not in error.message:
+        if is_unknown_workflow(error):
             return None
         raise temporal_error(error) from None
     return found(run) or run.workflow_type

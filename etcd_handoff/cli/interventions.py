@@ -61,7 +61,9 @@ def cancel_command(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace, command: Callable[[Client], Awaitable[dict[str, Any]]]) -> int:
     import asyncio
 
-    from temporalio.service import RPCError, RPCStatusCode
+    from temporalio.service import RPCError
+
+    from etcd_handoff.temporal.connection_failures import is_unknown_workflow
 
     async def run() -> dict[str, Any]:
         return await command(await connect_temporal())
@@ -69,8 +71,7 @@ def _run(args: argparse.Namespace, command: Callable[[Client], Awaitable[dict[st
     try:
         told = asyncio.run(run())
     except RPCError as error:
-        # A missing namespace is not found either; `temporal_error` tells that.
-        if error.status is RPCStatusCode.NOT_FOUND and "amespace" not in error.message:
+        if is_unknown_workflow(error):
             text = f"the operation has ended meanwhile; `etcd-handoff describe {args.operation}` shows how"
             raise CommandError(EXIT_FAILED, text) from None
         raise temporal_error(error) from None

@@ -125,16 +125,16 @@ async def _running(cluster: str, resync_seconds: float | None) -> tuple[Watcher,
 async def _watcher(cluster: str, client: Client | None = None) -> Watcher:
     """The watcher, which runs: Temporal takes a cancellation of one that has ended, too, and says nothing."""
     from temporalio.client import WorkflowExecutionStatus
-    from temporalio.service import RPCError, RPCStatusCode
+    from temporalio.service import RPCError
 
     from etcd_handoff.operation.reconciler_state import watch_id
+    from etcd_handoff.temporal.connection_failures import is_unknown_workflow
 
     handle = (client or await connect_temporal()).get_workflow_handle(watch_id(cluster))
     try:
         runs = (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
     except RPCError as error:
-        # A missing namespace is not found either; `temporal_error` tells that.
-        if error.status is not RPCStatusCode.NOT_FOUND or "amespace" in error.message:
+        if not is_unknown_workflow(error):
             raise
         runs = False
     if not runs:

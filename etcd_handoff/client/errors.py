@@ -14,7 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from etcd_handoff.contract import FailureType
 from etcd_handoff.errors import HandoffError
 from etcd_handoff.exit_status import EXIT_FAILED, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE
-from etcd_handoff.temporal.connection_failures import rpc_failure
+from etcd_handoff.temporal.connection_failures import is_unknown_workflow, rpc_failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,11 +151,6 @@ def operation_error(failure: WorkflowFailureError, workflow_id: str) -> Operatio
     if isinstance(cause, exceptions.TimeoutError):
         return OperationTimedOutError(f"{workflow_id} timed out; {LOOK}", workflow_id, "TimedOut")
     return OperationError(str(cause), workflow_id)
-
-
-def is_unknown_workflow(error: RPCError) -> bool:
-    """Whether Temporal has no such workflow, or none that runs. A missing namespace is not found either."""
-    return error.status is RPCStatusCode.NOT_FOUND and "amespace" not in error.message
 
 
 @contextlib.contextmanager

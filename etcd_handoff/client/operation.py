@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, Generic
 
 from temporalio.client import (
     WorkflowFailureError,
-    WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -24,8 +23,7 @@ from etcd_handoff.client.errors import (
 )
 from etcd_handoff.client.requests import checked
 from etcd_handoff.contract import Approval, Progress, Recheck
-from etcd_handoff.errors import HandoffError
-from etcd_handoff.temporal.client import ResultT
+from etcd_handoff.temporal.client import ResultT, progress_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -35,8 +33,6 @@ if TYPE_CHECKING:
     from etcd_handoff.wire import Request
 
 POLL: Final = timedelta(milliseconds=250)
-QUERY: Final = timedelta(seconds=2)
-"""How long one question may take. A worker that has died is missed by then; the next question is a new chance."""
 ANSWER: Final = timedelta(seconds=10)
 AGAIN: Final = timedelta(seconds=1)
 """How long to wait before Temporal is asked again that did not answer."""
@@ -98,11 +94,7 @@ class Operation(Generic[ResultT]):
 
     async def now(self) -> Progress | None:
         """Where it stands now; None while nobody answers."""
-        try:
-            now: Progress = await self._handle.query("progress", result_type=Progress, rpc_timeout=QUERY)
-        except (RPCError, WorkflowQueryFailedError, HandoffError):
-            return None
-        return now
+        return await progress_of(self._handle)
 
     async def _end(self) -> None:
         """Returns when it has ended, however; Temporal may be away meanwhile. What went wrong is for `result`."""

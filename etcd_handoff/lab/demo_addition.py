@@ -6,15 +6,13 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from temporalio.service import RPCError
-
-from etcd_handoff.contract import AdditionRequest, AdditionResult, Progress
+from etcd_handoff.contract import AdditionRequest, AdditionResult
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab.demo_output import say, say_steps, say_writes
 from etcd_handoff.lab.nodes import InitialCluster, Role
 from etcd_handoff.lab.waiting import wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
-from etcd_handoff.temporal.client import start_operation
+from etcd_handoff.temporal.client import progress_of, start_operation
 
 if TYPE_CHECKING:
     from temporalio.client import Client, WorkflowHandle
@@ -74,11 +72,8 @@ async def _join_configuration(addition: WorkflowHandle[Any, AdditionResult]) -> 
     settings: dict[str, str] = {}
 
     async def told() -> bool:
-        try:
-            progress: Progress = await addition.query("progress", result_type=Progress)
-        except RPCError:  # no worker answers at the moment
-            return False
-        settings.update(progress.join_configuration)
+        progress = await progress_of(addition)
+        settings.update(progress.join_configuration if progress else {})
         return bool(settings)
 
     await wait_until(told, "the addition says what to start etcd with", PATIENCE_SECONDS)

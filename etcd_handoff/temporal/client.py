@@ -8,9 +8,10 @@ print((await removal.result()).outcome)
 from __future__ import annotations
 
 import atexit
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.common import (
     SearchAttributePair,
     TypedSearchAttributes,
@@ -26,10 +27,11 @@ from etcd_handoff.contract import (
     HandoffState,
     OperationRequest,
     OperationResult,
+    Progress,
     RemovalRequest,
     RemovalResult,
 )
-from etcd_handoff.errors import ConfigError
+from etcd_handoff.errors import ConfigError, HandoffError
 from etcd_handoff.membership_contract import (
     MembershipRequest,
     MembershipResult,
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
 
 WORKFLOW_TYPE: Final = RemovalRequest.workflow_type
 RECONCILER_TYPE: Final = "ReconcileEtcdMembers"
+QUERY: Final = timedelta(seconds=2)
+"""How long one question may take. A worker that has died is missed by then; the next question is a new chance."""
 
 ResultT = TypeVar("ResultT", bound=OperationResult)
 Removal = WorkflowHandle[Any, RemovalResult]
@@ -172,6 +176,15 @@ async def start_operation(
         if error.status is not RPCStatusCode.INVALID_ARGUMENT:
             raise
     return await start(TypedSearchAttributes.empty)  # the namespace may not have them
+
+
+async def progress_of(operation: WorkflowHandle[Any, Any]) -> Progress | None:
+    """What an operation answers to `progress`; None while no worker or no Temporal answers in time."""
+    try:
+        progress: Progress = await operation.query("progress", result_type=Progress, rpc_timeout=QUERY)
+    except (RPCError, WorkflowQueryFailedError, HandoffError):
+        return None
+    return progress
 
 
 def removal_id(request: RemovalRequest) -> str:

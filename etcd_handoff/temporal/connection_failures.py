@@ -52,6 +52,11 @@ def rpc_failure(error: RPCError) -> tuple[int, str]:
     return EXIT_FAILED, text
 
 
+def is_unknown_workflow(error: RPCError) -> bool:
+    """Whether Temporal has no such workflow, or none that runs. A missing namespace is not found either."""
+    return error.status is RPCStatusCode.NOT_FOUND and "amespace" not in error.message
+
+
 def refused_note(error_text: str) -> str:
     """What to say of credentials that Temporal does not take, with the remedy."""
     return (
