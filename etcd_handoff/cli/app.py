@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from etcd_handoff.cli.commands import parser
-from etcd_handoff.cli.errors import status_and_text
+from etcd_handoff.cli.errors import status_and_advice
 from etcd_handoff.cli.terminal import print_error
 from etcd_handoff.exit_status import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from etcd_handoff.temporal.process_exit import end_process
@@ -44,6 +44,6 @@ def run(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return EXIT_FAILED
     except Exception as error:  # noqa: BLE001  # no traceback on a terminal, whatever went wrong
-        status, text = status_and_text(error)
+        status, text = status_and_advice(error)
         print_error(text)
     return status

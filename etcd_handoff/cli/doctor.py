@@ -129,7 +129,7 @@ async def _check_cluster(
     kubeconfig = profile.kubernetes is not None and profile.kubernetes.kubeconfig is not None
     topology = doctor_topology.topology_of(endpoints, facts.view)
     of_cluster = (
-        [_failed("etcd", view, "start enough members for a majority")]
+        [_failed("etcd", view, "do what is said of the endpoints; a majority of the members must answer")]
         if isinstance(view, Exception)
         else doctor_checks.check_cluster(view, doubt, doctor_topology.leader_and_quorum(topology))
     )

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from etcd_handoff.exit_status import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
 T = TypeVar("T")
+ASK_DOCTOR: Final = "`etcd-handoff doctor` asks each endpoint, and says what to do"
 
 
 class CommandError(Exception):
@@ -36,6 +37,14 @@ async def result_or_error(reading: Awaitable[T]) -> T | Exception:
         return await reading
     except Exception as error:  # noqa: BLE001  # each becomes a text through `status_and_text`
         return error
+
+
+def status_and_advice(error: Exception) -> tuple[int, str]:
+    """As `status_and_text`; where etcd cannot be read also the command that says why and what to do."""
+    from etcd_handoff.errors import UnreachableError
+
+    status, text = status_and_text(error)
+    return status, f"{text}; {ASK_DOCTOR}" if isinstance(error, UnreachableError) else text
 
 
 def status_and_text(error: Exception) -> tuple[int, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.cli.configuration import cluster_profile, read_config, require_controller
 from etcd_handoff.cli.connections import import_clients, read_resources, read_view
-from etcd_handoff.cli.errors import result_or_error, status_and_text
+from etcd_handoff.cli.errors import result_or_error, status_and_advice
 from etcd_handoff.cli.temporal_parts import read_temporal, with_places
 from etcd_handoff.cli.terminal import print_json, print_lines
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, worst_exit
@@ -64,7 +64,7 @@ async def _read_report(name: str, profile: ClusterProfile, task_queue: str) -> S
     if not isinstance(temporal, Exception) and not isinstance(view, Exception):
         temporal = await with_places(temporal, view.cluster_id)
     parts = (("etcd", view), ("kubernetes", resources), ("temporal", temporal))
-    failed = {part: status_and_text(error) for part, error in parts if isinstance(error, Exception)}
+    failed = {part: status_and_advice(error) for part, error in parts if isinstance(error, Exception)}
     claims = () if isinstance(resources, Exception) else claims_of(resources or ())
     return StatusReport(
         cluster=name,

@@ -287,7 +287,8 @@ class Observer:
 
 def _no_list(notes: Sequence[str]) -> str:
     texts = "; ".join(sorted(set(notes)))
-    return f"none of {len(notes)} endpoints gives a linearizable member list: {texts}"
+    nobody = f"none of {len(notes)} endpoints gives a" if len(notes) > 1 else "the only endpoint gives no"
+    return f"{nobody} linearizable member list: {texts}"
 
 
 def _outcome(task: asyncio.Task[T]) -> tuple[T | None, str]:

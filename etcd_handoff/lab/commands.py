@@ -35,14 +35,22 @@ class Commands(Supervisor):
         """Exit status, output and errors of the Temporal CLI."""
         return await self.run([str(self._binaries.temporal), *arguments, "--address", self.temporal_address])
 
-    async def handoff(self, *arguments: str, node: str = "") -> tuple[int, str, str]:
-        """Exit status, output and errors of our own command line, on a node where one is named."""
-        if self._forks:
-            environment = {**os.environ, **(self.environment_on(node) if node else self.environment)}
-            return await fork_server().run(HANDOFF, arguments, environment, self.namespaces(node))
-        return await self.run([sys.executable, "-c", HANDOFF, *arguments], node=node)
+    async def handoff(self, *arguments: str, node: str = "", **variables: str) -> tuple[int, str, str]:
+        """Exit status, output and errors of our own command line.
 
-    async def run(self, command: list[str], stdin: str | None = None, node: str = "") -> tuple[int, str, str]:
+        Args:
+            arguments: What follows `etcd-handoff`.
+            node: Where it runs; anywhere when it is empty.
+            variables: Environment variables that are otherwise than the lab has them.
+        """
+        if self._forks:
+            environment = {**os.environ, **(self.environment_on(node) if node else self.environment), **variables}
+            return await fork_server().run(HANDOFF, arguments, environment, self.namespaces(node))
+        return await self.run([sys.executable, "-c", HANDOFF, *arguments], node=node, **variables)
+
+    async def run(
+        self, command: list[str], stdin: str | None = None, node: str = "", **variables: str
+    ) -> tuple[int, str, str]:
         """Exit status, output and errors of a command that ends by itself, on a node where one is named."""
-        environment = self.environment_on(node) if node else self.environment
+        environment = {**(self.environment_on(node) if node else self.environment), **variables}
         return await run([*self.inside(node), *command], environment, ROOT, stdin)

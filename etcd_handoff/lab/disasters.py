@@ -79,6 +79,34 @@ async def load(lab: Lab, via: str, entries: int) -> None:
     await asyncio.gather(*(put() for _ in range(PUTS_AT_ONCE)))
 
 
+# data
+
+
+async def corrupt(lab: Lab, node: str, value: bytes) -> None:
+    """Change a stored value on this node alone, behind etcd's back: other members keep what was written.
+
+    The bytes are changed in the database's file while etcd is down; pages with data have no checksum (bbolt
+    `internal/common/page.go`), so etcd serves what it finds.
+
+    Args:
+        lab: The lab.
+        node: The node whose copy goes bad.
+        value: What was put, and is nowhere else in the database.
+
+    Raises:
+        TimeoutError: etcd has not stored it.
+    """
+    database = _data(lab, node) / "member" / "snap" / "db"
+
+    async def is_stored() -> bool:
+        return value in database.read_bytes()
+
+    await wait_until(is_stored, f"{node} has stored the value", SECONDS)
+    await lab.kill(Role.ETCD, node)
+    database.write_bytes(database.read_bytes().replace(value, value[::-1]))
+    await lab.start(Role.ETCD, node)
+
+
 # what is on a member's address
 
 

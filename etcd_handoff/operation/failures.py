@@ -42,7 +42,10 @@ def failed_step(kind: str, text: str, *, pinned: bool) -> Failure | None:
 def inconsistent(note: str, *, adds: bool = False) -> Failure:
     """The contract's failure for members that do not hold the same data."""
     before = "another one copies them" if adds else "one leaves"
-    text = f"{Reason.DATA_INCONSISTENT}: the members' data differ at {note}; find the sick member before {before}"
+    text = (
+        f"{Reason.DATA_INCONSISTENT}: the members' data differ at {note}; find the member whose data are wrong, as a"
+        f" rule the one that differs from the rest, and replace it before {before}"
+    )
     return Failure(FailureType.CHANGE_REFUSED if adds else FailureType.REMOVAL_REFUSED, text)
 
 

@@ -25,7 +25,7 @@ from etcd_handoff.planning.decisions import (
 from etcd_handoff.planning.goals import MemberAbsent, MemberPresent
 from etcd_handoff.planning.leadership import CAUGHT_UP_ENTRIES
 from etcd_handoff.planning.projection import after
-from etcd_handoff.planning.wording import ailments, lags, names
+from etcd_handoff.planning.wording import ailments, lags, names, way_back
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -141,8 +141,7 @@ def _too_few_healthy(view: ClusterView, there: Projection, change: str) -> Block
         Reason.VOTER_HANGS if hanging else Reason.QUORUM_AT_RISK,
         f"{change} only {len(there.healthy)} of {there.voters} voters would be healthy"
         f"{ailments(view, there.staying, there.healthy)}, and {there.quorum} are needed",
-        f"bring {names(sick)} back and make sure that workers reach"
-        f" {'it' if len(sick) == 1 else 'them'}; what is down for good is to be removed first",
+        f"{way_back(sick)}; what is down for good is to be removed first",
     )
 
 

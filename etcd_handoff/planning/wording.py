@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from etcd_handoff.planning.leadership import lag
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Container, Iterable, Sequence
 
     from etcd_handoff.cluster_view import ClusterView, MemberView
 
@@ -28,9 +28,26 @@ def ailments(view: ClusterView, members: Iterable[MemberView], well: Container[M
     return f" ({'; '.join(texts)})" if texts else ""
 
 
+def way_back(sick: Sequence[MemberView]) -> str:
+    """What to do so that voters work again that are silent, or that hang."""
+    hanging = [m for m in sick if m.reachable and not m.serves_reads]
+    silent = [m for m in sick if m not in hanging]
+    ways = list[str]()
+    if silent:
+        them = "it" if len(silent) == 1 else "them"
+        ways.append(f"bring {names(silent)} back and make sure that workers reach {them}")
+    if hanging:
+        they = "it answers" if len(hanging) == 1 else "they answer"
+        ways.append(
+            f"look at disk and load of {names(hanging)} (etcd logs `slow fdatasync`, `apply request took too long`)"
+            f" until {they} linearizable reads again"
+        )
+    return "; ".join(ways)
+
+
 def _ailment(view: ClusterView, member: MemberView) -> str:
     if member.reachable and not member.serves_reads:
         behind = lag(view, member)
-        index = f", and stands {behind} log entries behind" if behind > 0 else ""
+        index = f", and stands {behind} log {'entry' if behind == 1 else 'entries'} behind" if behind > 0 else ""
         return f"{member.note or 'it answers, but no linearizable read'}{index}"
     return member.note or "does not follow the agreed leader"

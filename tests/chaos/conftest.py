@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-ADDITIONS: Final = "test_additions"
+ADDITIONS: Final = ("test_additions", "test_memberships")
 SAMPLED_ADDITIONS: Final = frozenset(
     {
         "test_worker_dies[promote_member.during]",
@@ -82,7 +82,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     wanted = os.environ.get("CHAOS", "")
 
     def counts(item: pytest.Item) -> bool:
-        if item.path.stem != ADDITIONS or wanted == "all":
+        if item.path.stem not in ADDITIONS or wanted == "all":
             return True
         if wanted in ("", "sample"):
             return item.name in SAMPLED_ADDITIONS

@@ -133,3 +133,23 @@ async def test_worker_that_dies_around_the_start_is_no_matter(bench: MakeBench, 
         assert ("ran already" in started.note) is (point != "start_member.before")
         assert member.data_dir is not None
         assert len(etcd_on(member.data_dir)) == 1
+
+
+@pytest.mark.parametrize("point", ["stop_member.after", "archive_member.after"])
+async def test_worker_that_dies_around_the_end_is_no_matter(bench: MakeBench, tmp_path: Path, point: str) -> None:
+    """An empty member takes one's place at its address; what that leaves is stopped and put away once, and kept."""
+    async with bench(failpoints=f"{point}=kill") as b:
+        leader, node, member = await left_with_command(b, tmp_path)
+        old = (await (await add(b, node)).result()).member_id
+        replacement = await replace(b, old, node)
+        await b.reached(point)
+        await b.lab.process(Role.WORKER, node.name).ended()
+        await b.lab.start(Role.WORKER, node.name)
+        result = await replacement.result()
+        assert str(result.outcome) == "replaced"
+        assert len(await b.lab.members(leader)) == 3
+        whose = Identity(result.cluster_id, old)
+        assert identity(archived(member, whose)) == whose
+        assert member.data_dir is not None
+        assert identity(member.data_dir) == Identity(result.cluster_id, result.new_member_id)
+        assert len(etcd_on(member.data_dir)) == 1

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
+import urllib.error
+import urllib.request
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from temporalio.client import WorkflowFailureError
 
 from etcd_handoff import client
 from etcd_handoff.lab import Role, wait_until
@@ -15,6 +19,8 @@ from etcd_handoff.lab.nodes import ROOT
 from etcd_handoff.lab.processes import run
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.integration.conftest import Bench, MakeBench
 
 SCRIPTS: Final = ROOT / "docs" / "examples" / "scripts"
@@ -100,3 +106,89 @@ async def test_scripts_empty_a_cluster_down_to_its_last_member(bench: MakeBench)
         await _approved_while_workers_were_away(b, first)
         await _examples(b, leader, (others[0], others[1]), others[2])
         await b.judge({leader, first, *others[:2]})
+
+
+class Chat:
+    """The chat bot's process: people type into it, and read what it says.
+
+    Attributes:
+        port: Where it takes events.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.port = 0
+
+    @staticmethod
+    async def begin(b: Bench, secret: Path) -> Chat:
+        """A bot that listens."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-u", str(SCRIPTS / "approve_by_chat.py"), "0", str(secret)),
+            cwd=ROOT,
+            env=b.lab.environment,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        chat = Chat(process)
+        b.stack.callback(process.kill)
+        chat.port = int((await chat.read()).removeprefix("listening on port "))
+        return chat
+
+    async def read(self) -> str:
+        """The next thing that it says."""
+        assert self._process.stdout is not None
+        async with asyncio.timeout(60):
+            return (await self._process.stdout.readline()).decode().strip()
+
+    async def type(self, line: str) -> str:
+        """What it says after somebody has typed this."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n".encode())
+        return await self.read()
+
+
+def _post(port: int, body: bytes, **headers: str) -> int:
+    """The status of the bot's answer."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/", body, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  # http, as above
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+async def test_chat_bot_approves_for_those_who_answer_it(bench: MakeBench) -> None:
+    """It asks once, believes no event that no worker has signed, and a no ends the removal."""
+    async with bench(workers=()) as b:
+        secret = b.folder / "webhook-secret"
+        secret.write_text("sixteen bytes or more\n")
+        chat = await Chat.begin(b, secret)
+        table = f'[notifications]\nurl = "http://127.0.0.1:{chat.port}/"\nsecret_file = "{secret}"\n'
+        b.lab.config_path.write_text(f"{b.lab.config_path.read_text()}\n{table}")
+        await b.lab.start_worker("node0")
+        follower = b.lab.others(await b.lab.leader())[0].name
+        forged = json.dumps({"id": "1", "type": "x.approval-wanted", "data": {}}).encode()
+        now = str(int(time.time()))
+        assert _post(chat.port, forged) == 401
+        assert (
+            _post(chat.port, forged, **{"webhook-id": "1", "webhook-timestamp": now, "webhook-signature": "v1,"}) == 401
+        )
+
+        removal = await b.start(follower, require_approval=True, reason="its disk is old")
+        question = await chat.read()
+        assert question.startswith("1: "), question
+        assert question.endswith("(asked because: its disk is old)")
+        assert await chat.type("ann perhaps 1") == "answer with: <user> yes <number>, or <user> no <number>"
+        assert await chat.type("ann yes 2") == "answer with: <user> yes <number>, or <user> no <number>"
+        assert "cancelled" in await chat.type("ann no 1")
+        with pytest.raises(WorkflowFailureError):
+            await removal.result()
+
+        removal = await b.start(follower, require_approval=True)
+        assert (await chat.read()).startswith("2: ")
+        assert "UnknownOperationError" not in await chat.type("ann yes 2")
+        result = await removal.result()
+        assert (result.outcome, result.approved_by) == ("removed", "ann@chat")
+        assert "ann@chat" in str((await removal.fetch_history()).to_json())
+        assert "UnknownOperationError" in await chat.type("ann yes 1")
+        await b.judge({follower})

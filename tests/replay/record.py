@@ -26,10 +26,11 @@ from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.k0s import K0sStandIn
 from etcd_handoff.lab.nodes import InitialCluster, Node
-from etcd_handoff.membership_contract import ReplacementRequest
+from etcd_handoff.membership_contract import MembershipRequest, MembershipResult, ReplacementRequest, WantedMember
 from etcd_handoff.operation.queue_state import change_queue_id
 from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
 from etcd_handoff.temporal.client import connect, start_operation, start_removal, start_replacement, start_watch
+from tests.fakes.receiver import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -211,6 +212,48 @@ async def replacing() -> None:
         write(HISTORIES / "replacement.json", await history(replacement))
 
 
+async def telling() -> None:
+    """A removal that a webhook is told of, when it waits for an approval and when it has ended."""
+    with Receiver() as receiver:
+        async with Lab(LabOptions(nodes=3, workers=(), progress=say)) as lab:
+            secret = lab.directory / "webhook-secret"
+            secret.write_text("sixteen bytes or more")
+            table = f'\n[notifications]\nurl = "{receiver.url}"\nsecret_file = "{secret}"\n'
+            lab.config_path.write_text(f"{lab.config_path.read_text()}{table}")
+            await lab.start_worker("node0")
+            client = await at(lab)
+            removal = await remove(client, lab, lab.others(await lab.leader())[0].name, require_approval=True)
+            await stands(removal, "AwaitingApproval", "")
+            await removal.execute_update("approve", {"by": "ann"})
+            await removal.result()
+
+            async def told() -> bool:
+                return len(receiver.seen) == 2
+
+            await wait_until(told, "both events are told", 60)
+            last = receiver.events()[-1]["id"]
+            write(HISTORIES / "told.json", await history(removal))
+            write(
+                HISTORIES / "notify.json",
+                await history(client.get_workflow_handle(f"etcd-notify/{lab.cluster}/{last}")),
+            )
+
+
+async def applying() -> None:
+    """A membership of three that is to be one of another three: one joins, then the leader leaves."""
+    async with Lab(LabOptions(nodes=4, workers=("node0",), progress=say)) as lab:
+        client = await at(lab)
+        node, leader = await free_node(client, lab), await lab.leader()
+        wanted = tuple(WantedMember(name=n.name, peer_urls=(n.peer_url,)) for n in lab.nodes if n.name != leader)
+        request = MembershipRequest(cluster=lab.cluster, members=wanted, reason="to be replayed")
+        change = await start_operation(client, request, MembershipResult)
+        await stands(change, "Blocked", "LearnerNotStarted")
+        await lab.start_etcd(node, InitialCluster(lab.nodes, "existing"))
+        await change.execute_update("recheck", {"reason": "it is started"})
+        await change.result()
+        write(HISTORIES / "applied.json", await history(change))
+
+
 async def through_nodes() -> None:
     """A leader's removal where each worker reaches its own node's member alone; it needs root."""
     async with Lab(LabOptions(workers=("node0", "node1", "node2"), isolated=True, progress=say)) as lab:
@@ -222,7 +265,7 @@ async def through_nodes() -> None:
 
 RECORDINGS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
     each.__name__: each
-    for each in (without_surprises, waiting, long, queued, by_k0s, joining, replacing, through_nodes)
+    for each in (without_surprises, waiting, long, queued, by_k0s, joining, replacing, telling, applying, through_nodes)
 }
 
 

@@ -29,6 +29,7 @@ DIVERGED: Final = sorted((FOLDER / "diverged").glob("*.json"))
 COMPLETED: Final = "activityTaskCompletedEventAttributes"
 SHOWS: Final = {
     "addition": ["timerFiredEventAttributes", "workflowExecutionCompletedEventAttributes"],
+    "applied": ["timerFiredEventAttributes", "workflowExecutionCompletedEventAttributes"],
     "approved": ["workflowExecutionUpdateAcceptedEventAttributes"],
     "blocked": ["timerFiredEventAttributes", "workflowExecutionUpdateAcceptedEventAttributes"],
     "continued": ["workflowExecutionContinuedAsNewEventAttributes"],
@@ -36,10 +37,12 @@ SHOWS: Final = {
     "failed": ["workflowExecutionFailedEventAttributes"],
     "handed_over": ["startChildWorkflowExecutionInitiatedEventAttributes", "workflowExecutionCompletedEventAttributes"],
     "k0s": ["workflowExecutionCompletedEventAttributes"],
+    "notify": ["workflowExecutionCompletedEventAttributes"],
     "newer": ["workflowExecutionCompletedEventAttributes"],
     "queued": ["workflowExecutionSignaledEventAttributes", "workflowExecutionCompletedEventAttributes"],
     "record": ["workflowExecutionCompletedEventAttributes"],
     "replacement": ["timerFiredEventAttributes", "workflowExecutionCompletedEventAttributes"],
+    "told": ["startChildWorkflowExecutionInitiatedEventAttributes", "workflowExecutionUpdateAcceptedEventAttributes"],
     "through_nodes": ["markerRecordedEventAttributes", "workflowExecutionCompletedEventAttributes"],
 }
 """What must occur in a history, or it is not the way to go that it stands for."""

@@ -26,6 +26,18 @@ def test_member_stays_while_another_answers_and_commits_nothing(target: str) -> 
     decision = blocked(leave(target, member(A), behind, member(C)), Reason.VOTER_HANGS)
     assert "node1: it answers, but no linearizable read, and stands 460 log entries behind" in decision.seen
     assert "only 1 of 2 voters would be healthy" in decision.seen
+    assert decision.unblocks.startswith("look at disk and load of node1 (etcd logs ")
+    assert "until it answers linearizable reads again; what is down" in decision.unblocks
+    one = blocked(leave(target, member(A), hangs(B, raft_index=INDEX - 1), member(C)), Reason.VOTER_HANGS)
+    assert "stands 1 log entry behind" in one.seen
+
+
+def test_one_that_hangs_and_one_that_is_down_need_different_things() -> None:
+    """The remedy speaks of each."""
+    decision = blocked(leave(A, member(A), hangs(B), down(C), member(D), member(E)), Reason.VOTER_HANGS)
+    assert decision.unblocks.startswith(
+        "bring node2 back and make sure that workers reach it; look at disk and load of"
+    )
 
 
 def test_member_that_hangs_is_the_one_to_remove() -> None:

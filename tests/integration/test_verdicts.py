@@ -1,0 +1,243 @@
+"""What each command says in each kind of trouble, on a real cluster: verdict, remedy, exit status, JSON by its schema.
+
+`verdicts.txt` has the texts. After a change of words run this file with `UPDATE_VERDICTS=1`, and read the difference as
+somebody would who was woken at night: is the next thing to type on the screen?
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import trustme
+
+from etcd_handoff.cli.shapes.schemas import BY_COMMAND
+from etcd_handoff.lab import Role, disasters, http, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.integration.conftest import Bench, MakeBench
+
+VERDICTS: Final = Path(__file__).with_name("verdicts.txt")
+UPDATE: Final = "UPDATE_VERDICTS"
+NOBODY: Final = "127.0.0.1:1"
+"""Where no server listens."""
+STORED: Final = b"a value that is stored once, to be told from its reverse"
+SOON: Final = ("--blocked-timeout", "4")
+
+
+class Teller:
+    """Runs commands and collects what they say, in words that are the same in each run.
+
+    Attributes:
+        text: All of it.
+    """
+
+    def __init__(self, b: Bench) -> None:
+        self._b = b
+        self._names: dict[str, str] = {}
+        self._variables: dict[str, str] = {}
+        self.text = ""
+
+    def situation(self, title: str, names: Mapping[str, str], **variables: str) -> None:
+        """What follows is said in this situation, with these names of members and environment variables."""
+        self._variables = variables
+        self._names = {member: name.upper() for name, member in names.items()}
+        self.text += f"\n== {title}\n"
+
+    async def says(self, command: str, *arguments: str) -> None:
+        """Note what a command says, and hold its JSON against its schema."""
+        status, shown, errors = await self._b.lab.handoff(command, *arguments, **self._variables)
+        told = _verdict(command, shown) + errors
+        words = " ".join(self._same(word) for word in (command, *arguments))
+        self.text += f"$ etcd-handoff {words}\n{self._same(told)}exit {status}\n"
+        if command == "remove" and "--dry-run" not in arguments:
+            return
+        again, shown, _ = await self._b.lab.handoff(command, *arguments, "-o", "json", **self._variables)
+        assert again == status, words
+        if shown:  # else it ended before there was anything to tell
+            BY_COMMAND[command].model_validate_json(shown)
+
+    def _same(self, text: str) -> str:
+        """The text without what differs from run to run."""
+        for member, name in self._names.items():
+            text = re.sub(rf"\b{member}\b", name, text)
+        for pattern, word in (
+            (r"\b(?=[0-9a-f]*[0-9])[0-9a-f]{13,16}\b", "ID"),
+            (r"https?://127\.0\.0\.1:\d+", "URL"),
+            (r"\bendpoint \d\b", "endpoint N"),
+            (r"\bterm \d+", "term N"),
+            (r"\b\d+ log entr(y|ies)", "N log entries"),
+            (r"members are .*", "members are ..."),
+            (r"no linearizable read (yet|within 1 s)", "no linearizable read"),
+            (r"/\S+/", "FOLDER/"),
+            (r"\bnode\d\b", "NODE"),
+            (r"\bterm above \d+", "term above N"),
+            (r"differ at revision \d+: [^;]*", "differ at revision N: each with its hash"),
+            (r"; (the|no) worker on [^;)]*", ""),  # only while its node is asked
+        ):
+            text = re.sub(pattern, word, text)
+        return text
+
+
+def _verdict(command: str, shown: str) -> str:
+    """Of what a command prints, what it concludes: not the table of members, and no step with its time."""
+    lines = shown.splitlines()
+    match command:
+        case "plan":
+            kept = lines[lines.index("") + 1 :] if "" in lines else lines
+        case "status":
+            kept = [line for line in lines if re.match(r"! |  remedy|.*: none\b|.*cannot|.*not reach", line)]
+        case "doctor":
+            bad = re.compile(r"(FAILED|warning|  +remedy: )")
+            kept = [line for line in lines if bad.match(line)]
+        case _:
+            kept = [line for line in lines if not re.match(r"Started |  Removing: |  \w+ +\d+ ms on ", line)]
+    return "".join(f"{line}\n" for line in kept)
+
+
+def configured(b: Bench, *changes: tuple[str, str]) -> str:
+    """A configuration file in which patterns are replaced."""
+    text = b.lab.config_path.read_text(encoding="utf-8")
+    for old, new in changes:
+        text, times = re.subn(old, new, text, flags=re.MULTILINE)
+        assert times, f"{old} is not in the configuration:\n{text}"
+    other = b.lab.config_path.with_name("other.toml")
+    other.write_text(text, encoding="utf-8")
+    return str(other)
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Who is who."""
+
+    leader: str
+    follower: str
+    other: str
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Their names in the texts."""
+        return {"leader": self.leader, "follower": self.follower, "other": self.other}
+
+
+async def _without_trouble(t: Teller, who: Roles) -> None:
+    t.situation("nothing is wrong", who.names)
+    await t.says("plan", who.follower)
+    await t.says("plan", "nobody")
+    await t.says("status")
+    await t.says("remove", who.follower, "--dry-run")
+    await t.says("doctor")
+    t.situation("the leader, which may hand over to either", {"leader": who.leader})
+    await t.says("plan", who.leader)
+
+
+async def _servers_and_files(b: Bench, t: Teller, who: Roles) -> None:
+    """What is wrong lies between the commands and the servers."""
+    commands = (("plan", who.follower), ("status",), ("doctor",))
+    t.situation("no Temporal", who.names, TEMPORAL_ADDRESS=NOBODY)
+    for command in (*commands, ("remove", who.follower)):
+        await t.says(*command)
+    authority = b.folder / "other-authority.crt"
+    trustme.CA().cert_pem.write_to_path(authority)
+    for title, old, new in (
+        ("no etcd", r"^endpoints = .*", f'endpoints = ["https://{NOBODY}"]'),
+        ("an authority that has not signed etcd's certificate", r"^ca_file = .*", f'ca_file = "{authority}"'),
+        ("the profile names another cluster", r"^\[clusters\.demo\]$", '\\g<0>\ncluster_id = "1"'),
+    ):
+        t.situation(title, who.names, ETCD_HANDOFF_CONFIG=configured(b, (old, new)))
+        for command in commands:
+            await t.says(*command)
+
+
+async def _last_voter(b: Bench, t: Teller) -> None:
+    alone = await disasters.start_foreign_cluster(b.lab)
+    there = (r"^endpoints = .*", f'endpoints = ["{alone.etcd_url}"]')
+    _, shown, _ = await b.lab.handoff("plan", alone.name, "-o", "json", ETCD_HANDOFF_CONFIG=configured(b, there))
+    its_id = (r"^\[clusters\.demo\]$", f'\\g<0>\ncluster_id = "{json.loads(shown)["cluster_id"]}"')
+    t.situation("the last voter", {"last": alone.name}, ETCD_HANDOFF_CONFIG=configured(b, there, its_id))
+    await t.says("plan", alone.name)
+
+
+async def _alarms(b: Bench, t: Teller, who: Roles) -> None:
+    for alarm in ("CORRUPT", "NOSPACE"):
+        t.situation(f"the alarm {alarm}", who.names)
+        await disasters.raise_alarm(b.lab, who.leader, alarm)
+        for command in (("plan", who.follower), ("status",), ("doctor",)):
+            await t.says(*command)
+        await disasters.disarm(b.lab, who.leader)
+
+
+async def _are_well(b: Bench, who: Roles) -> None:
+    """Workers see that all members work: their connections to one that was down come back after a pause."""
+
+    async def well() -> bool:
+        status, _, _ = await b.lab.handoff("remove", who.follower, "--dry-run")
+        return status == 0
+
+    await b.lab.wait_for_health_interval()
+    await wait_until(well, "all members work", 60)
+
+
+async def _sick_members(b: Bench, t: Teller, who: Roles) -> None:
+    lab = b.lab
+    t.situation("another voter is down", who.names)
+    await lab.kill(Role.ETCD, who.other)
+    for command in (("plan", who.follower), ("plan", who.other), ("status",), ("remove", who.follower, *SOON)):
+        await t.says(*command)
+    await lab.restart(Role.ETCD, who.other)
+    await _are_well(b, who)
+    t.situation("another voter's disk hangs", who.names)
+    disasters.hang_disk(lab, who.other)
+    # An idle cluster hides it: the removal writes first, and then looks.
+    for command in (("remove", who.follower, *SOON), ("plan", who.follower), ("status",)):
+        await t.says(*command)
+    disasters.heal_disk(lab, who.other)
+    await _are_well(b, who)
+
+
+async def _data_that_differ(b: Bench, t: Teller, who: Roles) -> None:
+    """One member's copy is another one's no more, and etcd has not noticed."""
+    t.situation("a member's data differ", who.names)
+    put = {"key": base64.b64encode(b"a key").decode(), "value": base64.b64encode(STORED).decode()}
+    await http.post(f"{b.lab.node(who.follower).etcd_url}/v3/kv/put", put)
+    await disasters.corrupt(b.lab, who.other, STORED)
+    await _are_well(b, who)
+    await t.says("remove", who.follower, "--hash-check", *SOON)
+
+
+async def _other_clusters(b: Bench, t: Teller, who: Roles) -> None:
+    """Somebody else answers for a member; last of all, since the lab is of no use afterwards."""
+    learner = (await b.lab.add_learner()).name
+    t.situation("a learner", {**who.names, "learner": learner})
+    await t.says("plan", learner)
+    t.situation("another cluster on a member's address", who.names)
+    await disasters.become_foreign(b.lab, who.other)
+    for command in (("plan", who.follower), ("status",), ("doctor",)):
+        await t.says(*command)
+
+
+async def test_verdicts_are_those_that_were_read(bench: MakeBench) -> None:
+    """All that people conclude from in all situations stands in `verdicts.txt`."""
+    async with bench(tls=True, hanging_disks=True, workers=("node0", "node1", "node2")) as b:
+        t, leader = Teller(b), await b.lab.leader()
+        ids = {node.name: await b.lab.member_id(node.name) for node in b.lab.others(leader)}
+        who = Roles(leader, *sorted(ids, key=ids.__getitem__))  # texts have members in the order of their IDs
+        try:
+            await _without_trouble(t, who)
+            await _servers_and_files(b, t, who)
+            await _last_voter(b, t)
+            await _alarms(b, t, who)
+            await _sick_members(b, t, who)
+            await _data_that_differ(b, t, who)
+            await _other_clusters(b, t, who)
+        finally:
+            if os.environ.get(UPDATE):
+                VERDICTS.write_text(t.text, encoding="utf-8")
+    assert t.text == VERDICTS.read_text(encoding="utf-8")
