@@ -132,5 +132,6 @@ def intent(act: StepInput) -> MemberAbsent:
         act.seen_term,
         act.seen_index,
         later,
+        min_voters=act.min_voters,
         successors=frozenset(act.successors),
     )

@@ -158,6 +158,7 @@ def act_input(state: OperationState) -> StepInput:
         avoid=state.avoid,
         leaving_later=tuple(sorted(wanted.leaving_later)),
         successors=tuple(sorted(wanted.successors)),
+        min_voters=wanted.min_voters,
     )
 
 

@@ -93,6 +93,15 @@ async def test_voter_that_hangs_is_seen_after_the_entry() -> None:
     assert (report.step.outcome, report.proposed) == ("replan", False)
 
 
+async def test_rule_of_the_profile_holds_in_the_look_that_decides() -> None:
+    """Somebody else has taken a member out since the removal was planned: one voter too few would remain."""
+    script = three()
+    report = await removed(script, ACT.model_copy(update={"min_voters": 3}))
+    assert "remove_member 1" not in script.calls
+    assert (report.step.outcome, report.proposed) == ("replan", False)
+    assert (await removed(three(), ACT.model_copy(update={"min_voters": 2}))).step.outcome == "removed"
+
+
 async def test_lock_of_another_holder_ends_the_step() -> None:
     """It is named; nothing of ours is left, nothing is proposed, and the other's lock is not touched."""
     script = three(locked_by="removal of node2 in staging")
