@@ -84,9 +84,10 @@ class EtcdMemberActivities:
                 await note_held_back(gateway, resources[name], sync, held)
             return SyncMembersResult(doubt=held.doubt)
         repairs, notes, retry_soon = list[str](), list[str](), False
+        k0s = self._gateways.is_k0s(sync.cluster)
         for name, resource in resources.items():
             try:
-                repairs += await correct(gateway, resource, sync)
+                repairs += await correct(gateway, resource, sync, k0s=k0s)
             except (ConflictError, ObjectGoneError):
                 retry_soon = True
             except ApiUnavailableError:

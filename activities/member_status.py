@@ -185,7 +185,8 @@ class KubernetesActivities:
                 attempts = times.elsewhere_attempts if record.kubernetes else times.no_kubernetes_attempts
                 return nothing(_final_note(error, attempts, times.no_kubernetes_pause, final=not record.kubernetes))
             known = await self._gateways.take_prefetched(record.cluster, record.member_name)
-            writing = asyncio.ensure_future(write_status(gateway, record, known))
+            k0s = self._gateways.is_k0s(record.cluster)
+            writing = asyncio.ensure_future(write_status(gateway, record, known, k0s=k0s))
             await failpoints.reach("update_status.during")
             note, resource = await writing
         except ConfigError as error:
