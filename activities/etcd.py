@@ -108,6 +108,17 @@ class EtcdActivities:
             self._clusters[cluster] = Looks(self._make(profile.etcd, profile.cluster_id or ""), profile.etcd)
         return self._clusters[cluster]
 
+    async def listed(self, cluster: str) -> tuple[frozenset[str] | None, str]:
+        """IDs of all members; None with the reason where nobody gives a list, or answers contradict it.
+
+        Raises:
+            EtcdPermissionError: The user may not list members.
+        """
+        view, note = await self.looks(cluster).look()
+        if view is None or view.doubts:
+            return None, view.doubts[0].text if view else note
+        return frozenset(m.id for m in view.members), ""
+
     @activity.defn
     async def check_leader(self, look: CheckLeaderInput) -> StepResult:
         """Who is a member, who leads, who is healthy; changes nothing."""

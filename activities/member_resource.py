@@ -20,6 +20,8 @@ from etcd_handoff.events import EventSpec, event_for
 from etcd_handoff.operation.matching import claim_of, resource_of
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from etcd_handoff.activity_io import UpdateStatusInput
     from etcd_handoff.kubernetes.port import KubernetesPort
 
@@ -45,6 +47,7 @@ async def write_status(
     known: Resource | None,
     *,
     k0s: bool = False,
+    outdated: Callable[[], Awaitable[str]] | None = None,
 ) -> tuple[str, Resource | None]:
     """Nothing and the resource once that says what is true; otherwise why none was touched.
 
@@ -54,18 +57,20 @@ async def write_status(
         k0s: k0s works on the EtcdMembers too: an order about another member is cleared first.
         known: The member's EtcdMember as it was a moment ago. It only saves a read: has it changed since, or is there
             nothing to write by it, then it is read.
+        outdated: Says why what is true has changed since; asked after the EtcdMember was read, so that whoever writes
+            what is true then comes later, or makes this write a conflict. None for what stays true.
 
     Raises:
         ObjectGoneError: There seems to be none, but not all API servers say so, or the kind is not installed.
     """
-    if known is not None and not reason_to_skip(known, record) and (status := _status(known, record)):
+    if known is not None and not outdated and not reason_to_skip(known, record) and (status := _status(known, record)):
         with contextlib.suppress(ConflictError, ObjectGoneError):
             return "", await _patched(gateway, record, known, status, k0s=k0s)
     for _ in range(CONFLICT_TRIES):
         resource = await member_resource(gateway, record.member_name, record.member_id)
         if resource is None:
             return f"there is no EtcdMember for {record.member_name or record.member_id}", None
-        if note := reason_to_skip(resource, record):
+        if note := reason_to_skip(resource, record) or (await outdated() if outdated else ""):
             return note, None
         if not (status := _status(resource, record)):
             return "", resource

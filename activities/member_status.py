@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from temporalio import activity
@@ -50,9 +51,12 @@ from etcd_handoff.operation.matching import claim_of, resource_asked_for
 from etcd_handoff.planning import canonical_id
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from etcd_handoff.kubernetes.pool import KubernetesGateways
     from etcd_handoff.kubernetes.port import KubernetesPort
 
+    Listed = Callable[[str], Awaitable[tuple[frozenset[str] | None, str]]]
 
 NOT_RECORDED: Final = "NotRecorded"
 """Type of the failure of an attempt to write a status that may succeed later, or on another worker."""
@@ -71,11 +75,14 @@ class KubernetesActivities:
     Args:
         gateways: Gateways to the API servers of each cluster profile.
         node: The node that this worker runs on.
+        listed: Gives IDs of all members of the cluster of a profile; None in their place, with the reason, while that
+            is not known. Nobody is asked where it is None.
     """
 
-    def __init__(self, gateways: KubernetesGateways, node: str) -> None:
+    def __init__(self, gateways: KubernetesGateways, node: str, listed: Listed | None = None) -> None:
         self._gateways = gateways
         self._node = node
+        self._listed = listed
 
     @activity.defn
     async def find_resource(self, query: FindResourceInput) -> FindResourceResult:
@@ -186,7 +193,8 @@ class KubernetesActivities:
                 return nothing(_final_note(error, attempts, times.no_kubernetes_pause, final=not record.kubernetes))
             known = await self._gateways.take_prefetched(record.cluster, record.member_name)
             k0s = self._gateways.is_k0s(record.cluster)
-            writing = asyncio.ensure_future(write_status(gateway, record, known, k0s=k0s))
+            outdated = partial(self._why_outdated, record) if record.joined and self._listed else None
+            writing = asyncio.ensure_future(write_status(gateway, record, known, k0s=k0s, outdated=outdated))
             await failpoints.reach("update_status.during")
             note, resource = await writing
         except ConfigError as error:
@@ -204,6 +212,22 @@ class KubernetesActivities:
         step = clock.step(StepOutcome.RECORDED, "; ".join(text for text in (record.message, note) if text))
         self._gateways.send_later(send_events(gateway, resource, record))
         return UpdateStatusResult(step=step, recorded=True, note=note)
+
+    async def _why_outdated(self, record: UpdateStatusInput) -> str:
+        """Why a member must not be called joined any more; empty while it is in etcd's list.
+
+        Its status may have waited for an API server for long, and somebody else may have taken the member out.
+
+        Raises:
+            ApplicationError: That is not known now.
+        """
+        listed, note = await self._listed(record.cluster) if self._listed else (None, "")
+        if listed is None:
+            raise ApplicationError(f"whether it is still a member is not known: {note}", type=NOT_RECORDED)
+        if record.member_id in listed:
+            return ""
+        who = record.member_name or record.member_id
+        return f"{who} ({record.member_id}) has left the cluster since; its EtcdMember was left alone"
 
 
 async def _with_leave(gateway: KubernetesPort, record: UpdateStatusInput, resource: dict[str, Any]) -> str:

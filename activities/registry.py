@@ -63,7 +63,7 @@ def all_activities(  # noqa: PLR0913, PLR0917  # all that activities stand on
     worker: WorkerActivities,
 ) -> list[Callable[..., Any]]:
     """Everything that a worker does for workflows; the caller closes `etcd` and `gateways` afterwards."""
-    kubernetes, members = KubernetesActivities(gateways, node), EtcdMemberActivities(gateways)
+    kubernetes, members = KubernetesActivities(gateways, node, etcd.listed), EtcdMemberActivities(gateways)
     gates = HashAndSnapshotActivities(config, node, etcd.looks)
     processes = MemberProcessActivities(config, node)
     progress, queue = RemovalProgressActivities(client), ChangeQueueActivities(client)
