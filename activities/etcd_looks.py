@@ -76,6 +76,17 @@ class Looks:
         except EtcdError as error:
             return None, str(error)
 
+    async def listed(self) -> tuple[frozenset[str] | None, str]:
+        """IDs of all members; None with the reason where nobody gives a list, or answers contradict it.
+
+        Raises:
+            EtcdPermissionError: The user may not list members.
+        """
+        view, note = await self.look()
+        if view is None or view.doubts:
+            return None, view.doubts[0].text if view else note
+        return frozenset(m.id for m in view.members), ""
+
     async def heard(self) -> tuple[HeardMember, ...]:
         """What members say of themselves at the profile's endpoints, whether or not anybody gives a member list."""
         try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.interceptor import StepClock
+from activities.interceptor import STEP_FAILS, StepClock
 from activities.member_leave import await_mark, set_leave
 from activities.member_resource import (
     CONFLICT_TRIES,
@@ -53,6 +53,7 @@ from etcd_handoff.planning import canonical_id
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from activities.attempts import WhyVoid
     from etcd_handoff.kubernetes.pool import KubernetesGateways
     from etcd_handoff.kubernetes.port import KubernetesPort
 
@@ -77,12 +78,16 @@ class KubernetesActivities:
         node: The node that this worker runs on.
         listed: Gives IDs of all members of the cluster of a profile; None in their place, with the reason, while that
             is not known. Nobody is asked where it is None.
+        why_void: Why the running attempt must change nothing any more; None where nobody asks Temporal.
     """
 
-    def __init__(self, gateways: KubernetesGateways, node: str, listed: Listed | None = None) -> None:
+    def __init__(
+        self, gateways: KubernetesGateways, node: str, listed: Listed | None = None, why_void: WhyVoid | None = None
+    ) -> None:
         self._gateways = gateways
         self._node = node
         self._listed = listed
+        self._why_void = why_void
 
     @activity.defn
     async def find_resource(self, query: FindResourceInput) -> FindResourceResult:
@@ -130,6 +135,9 @@ class KubernetesActivities:
                     asks = "asks" if ask.leave else "does not ask"
                     mark = await await_mark(gateway, ask, resource)
                     return clock.step(StepOutcome.REQUESTED, f"EtcdMember {name} {asks} to leave already{mark}")
+                # An order that comes late would be followed, although it was revoked or its removal cancelled since.
+                if ask.leave and self._why_void is not None and (why := await self._why_void()):
+                    raise ApplicationError(why, type=STEP_FAILS)
                 with contextlib.suppress(ConflictError):
                     resource = await gateway.patch_spec(resource, {"leave": ask.leave}, departing=ask.member_name)
                     what = "set on" if ask.leave else "taken back from"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from activities.attempts import Attempts
 from activities.change_queue import ChangeQueueActivities
 from activities.departed import DepartedActivities
 from activities.etcdmembers import EtcdMemberActivities
@@ -63,7 +64,9 @@ def all_activities(  # noqa: PLR0913, PLR0917  # all that activities stand on
     worker: WorkerActivities,
 ) -> list[Callable[..., Any]]:
     """Everything that a worker does for workflows; the caller closes `etcd` and `gateways` afterwards."""
-    kubernetes, members = KubernetesActivities(gateways, node, etcd.listed), EtcdMemberActivities(gateways)
+    void = Attempts(client).why_void
+    kubernetes = KubernetesActivities(gateways, node, lambda cluster: etcd.looks(cluster).listed(), void)
+    members = EtcdMemberActivities(gateways)
     gates = HashAndSnapshotActivities(config, node, etcd.looks)
     processes = MemberProcessActivities(config, node)
     progress, queue = RemovalProgressActivities(client), ChangeQueueActivities(client)

@@ -218,6 +218,17 @@ class EtcdGateway:
         """
         await self._lock.release(holder, via_id)
 
+    async def abandon_lock(self, holder: str, via_id: str) -> None:
+        """The lock's key is gone if this gateway has created it for `holder` and nobody else has written it since.
+
+        Whoever was given up releases it so: another attempt for the same holder may have taken it over, or had it
+        before.
+
+        Raises:
+            UnknownOutcomeError: No definite answer.
+        """
+        await self._lock.abandon(holder, via_id)
+
     async def commit_probe(self, via_id: str = "") -> None:
         """An entry that changes nothing was committed, through `via_id` or through anybody.
 

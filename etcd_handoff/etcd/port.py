@@ -67,5 +67,8 @@ class EtcdPort(Protocol):
     async def release_lock(self, holder: str, via_id: str) -> None:
         """Give the lock back; an entry is committed."""
 
+    async def abandon_lock(self, holder: str, via_id: str) -> None:
+        """Delete the lock's key where it is as this gateway has created it for the holder."""
+
     async def commit_probe(self, via_id: str = "") -> None:
         """Commit an entry that changes nothing."""

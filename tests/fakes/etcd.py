@@ -143,6 +143,10 @@ class FakeEtcd(EtcdPort):
         """The lock is nobody's."""
         await self._call("release_lock", self._latency.write, via_id)
 
+    async def abandon_lock(self, holder: str, via_id: str) -> None:  # noqa: ARG002
+        """The lock is left to whoever has it."""
+        await self._call("abandon_lock", self._latency.write, via_id)
+
     async def commit_probe(self, via_id: str = "") -> None:
         """An entry is committed."""
         await self._call("commit_probe", self._latency.write, via_id)

@@ -113,6 +113,10 @@ class ModelEtcd(EtcdPort):
         """The lock is given back, with an entry."""
         self.cluster.release_lock(holder, via_id)
 
+    async def abandon_lock(self, holder: str, via_id: str) -> None:
+        """No attempt of a model is given up and lives."""
+        raise NotImplementedError
+
     async def commit_probe(self, via_id: str = "") -> None:
         """An entry."""
         self.cluster.commit_probe(who(), via_id)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from temporalio.activity import ActivityCancellationDetails
 from temporalio.testing import ActivityEnvironment
 
+from activities.attempts import GIVEN_UP
 from activities.etcd_looks import Looks
 from activities.etcd_removal import Removal
 from activities.interceptor import StepClock
@@ -28,6 +31,7 @@ from tests.fakes.etcd import FakeEtcd
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from activities.attempts import WhyVoid
     from etcd_handoff.cluster_view import ClusterView
 
 ACT = StepInput(cluster="demo", cluster_id="c", target_id="3", holder="run-1", holder_label="removal of node3")
@@ -45,13 +49,19 @@ def looks_at(script: FakeEtcd) -> Looks:
     return Looks(script, EtcdProfile.model_validate({"endpoints": ["http://etcd:2379"]}))
 
 
-async def removed(script: FakeEtcd, act: StepInput = ACT, looks: Looks | None = None) -> StepResult:
+async def removed(
+    script: FakeEtcd,
+    act: StepInput = ACT,
+    looks: Looks | None = None,
+    void: WhyVoid | None = None,
+    environment: ActivityEnvironment | None = None,
+) -> StepResult:
     """One attempt."""
 
     async def run() -> StepResult:
-        return await Removal(looks or looks_at(script), act, StepClock("node1"), lambda _: None).run()
+        return await Removal(looks or looks_at(script), act, StepClock("node1"), lambda _: None, void).run()
 
-    report: StepResult = await ActivityEnvironment().run(run)
+    report: StepResult = await (environment or ActivityEnvironment()).run(run)
     return report
 
 
@@ -238,6 +248,72 @@ async def test_worker_that_is_paused_again_and_again_proposes_nothing(monkeypatc
     monkeypatch.setattr("activities.etcd_removal.failpoints.reach", pause)
     report = await removed(script)
     assert (report.step.outcome, report.proposed, script.calls[-1]) == ("replan", False, "release_lock 1")
+
+
+async def test_attempt_that_was_given_up_proposes_nothing_and_leaves_the_lock_alone() -> None:
+    """Its worker has woken up late: all that it sees is fresh, and another attempt may hold the lock by now."""
+    script = three()
+
+    async def void() -> str:
+        return GIVEN_UP
+
+    report = await removed(script, void=void)
+    assert script.calls == ["observe", "acquire_lock 1", "observe", "abandon_lock 1"]
+    assert (report.step.outcome, report.step.note, report.proposed) == ("replan", GIVEN_UP, False)
+
+
+async def test_every_look_asks_anew_whether_the_attempt_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was given up while its worker was paused after the first look."""
+    script, clock, asked = three(), [0.0], list[str]()
+
+    async def pause(point: str) -> None:
+        clock[0] += 1.5 if point == "remove_member.looked" else 0
+
+    async def void() -> str:
+        asked.append(GIVEN_UP if asked else "")
+        return asked[-1]
+
+    monkeypatch.setattr("activities.etcd_change.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("activities.etcd_removal.failpoints.reach", pause)
+    report = await removed(script, void=void)
+    assert (asked, report.step.note, "remove_member 1" in script.calls) == (["", GIVEN_UP], GIVEN_UP, False)
+
+
+async def test_attempt_that_counts_removes_without_waiting_longer() -> None:
+    """Temporal is asked beside the entry and the look."""
+    script = three()
+
+    async def void() -> str:
+        return ""
+
+    report = await removed(script, void=void)
+    assert script.calls == ["observe", "acquire_lock 1", "observe", "remove_member 1", "release_lock 1"]
+    assert report.step.outcome == "removed"
+
+
+@pytest.mark.parametrize(
+    ("why", "last"),
+    [
+        ({"not_found": True}, "abandon_lock 1"),
+        ({"timed_out": True}, "abandon_lock 1"),
+        ({"worker_shutdown": True}, "release_lock 1"),
+    ],
+)
+async def test_lock_of_an_attempt_that_is_cancelled(why: dict[str, bool], last: str) -> None:
+    """It is given back, unless the attempt was given up: the next one has the same lock."""
+    environment = ActivityEnvironment()
+
+    class Slow(FakeEtcd):
+        async def observe(self, doubtful: Iterable[str] = (), leaving: str = "") -> ClusterView:
+            if "acquire_lock 1" in self.calls:
+                environment.cancel(ActivityCancellationDetails(**why))
+                await asyncio.sleep(60)
+            return await super().observe(doubtful, leaving)
+
+    script = Slow(THREE)
+    with pytest.raises(asyncio.CancelledError):
+        await removed(script, environment=environment)
+    assert script.calls[-1] == last
 
 
 @pytest.mark.parametrize("learner", [True, False])

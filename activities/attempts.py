@@ -1,0 +1,66 @@
+"""Whether Temporal still counts on the attempt that runs: a worker may wake up with one that was given up.
+
+Temporal gives an attempt up whose heartbeats fail to come, and starts another one elsewhere. The first one learns that
+from the answer to its next heartbeat at the earliest. A virtual machine that was stopped for a while goes on at once,
+and an answer of Temporal's that lay in its socket begins an attempt that was given up long ago. By then the operation
+may have been cancelled, and others may have had their turn.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
+from temporalio.service import RPCError, RPCStatusCode
+
+from etcd_handoff import timing
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from temporalio.client import Client
+
+    WhyVoid = Callable[[], Awaitable[str]]
+
+GIVEN_UP = "Temporal has given this attempt up: another one may run, or the operation has ended"
+
+
+class Attempts:
+    """Attempts of activities, as Temporal knows them.
+
+    Args:
+        client: Connected to the server that the worker works for.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def why_void(self) -> str:
+        """Why the running attempt must change nothing any more; empty while Temporal counts on it.
+
+        Nothing is changed either while Temporal does not say: what an attempt that it cannot hear has done would come
+        as a surprise.
+        """
+        info = activity.info()
+        if info.is_local:
+            return ""
+        run = WorkflowExecution(workflow_id=info.workflow_id or "", run_id=info.workflow_run_id or "")
+        request = DescribeWorkflowExecutionRequest(namespace=self._client.namespace, execution=run)
+        try:
+            described = await self._client.workflow_service.describe_workflow_execution(
+                request, timeout=timing.STEPS.attempt_timeout
+            )
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return GIVEN_UP
+            return f"Temporal does not say whether this attempt still counts: {error.message}"
+        pending = (p.attempt for p in described.pending_activities if p.activity_id == info.activity_id)
+        return "" if info.attempt in pending else GIVEN_UP
+
+
+def was_given_up() -> bool:
+    """Whether the attempt that runs was cancelled because Temporal does not know it any more."""
+    details = activity.cancellation_details()
+    return details is not None and (details.not_found or details.timed_out)
