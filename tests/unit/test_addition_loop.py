@@ -106,6 +106,19 @@ def ends_well(addition: Drive) -> Any:
     return result
 
 
+def test_name_that_another_operation_has_given_meanwhile_is_refused() -> None:
+    """Two additions, or one and a replacement, have waited for their turns: etcd itself would take both."""
+    addition = begin().do(to.Observe, observed(THREE))
+    addition.next(to.AskQueue)
+    request = addition.state.turn_request
+    behind = QueuePosition(granted=False, chain_id="chain", request=request, behind=("the replacement of node0",))
+    addition.result(TakeTurnResult(turn=behind)).next(to.Wait)
+    addition.state = addition.state.changed(holds_turn=True, turn_news=True)
+    other = cluster(*OTHERS, member(D, peer_urls=("http://elsewhere:2380",)))
+    failure = addition.result(after=60.0).do(to.Observe, observed(other)).next(to.Fail).failure
+    assert (failure.kind, failure.text.partition(":")[0]) == (FailureType.CHANGE_REFUSED, "NameTaken")
+
+
 def cancelled(addition: Drive) -> Drive:
     """It is cancelled while it waits."""
     addition.state = ending.cancelled(addition.state)
