@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import uuid
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -66,6 +67,7 @@ class MemberChange(ABC):
         self._why_void = why_void
         self._asking: asyncio.Future[str] | None = None
         self._given_up = False
+        self._attempt = uuid.uuid4().hex
 
     async def run(self) -> StepResult:
         """The change is in the linearizable member list, or a fresh view says why it is not.
@@ -132,7 +134,8 @@ class MemberChange(ABC):
             try:
                 # From the moment that it is sent on it may be ours.
                 self._locked_through = via_id
-                holder = await self._gateway.acquire_lock(change.holder, change.holder_label or change.holder, via_id)
+                label = change.holder_label or change.holder
+                holder = await self._gateway.acquire_lock(change.holder, label, via_id, self._attempt)
             except UNWRITABLE:
                 self._locked_through = ""
                 await self._gateway.commit_probe(via_id)
@@ -146,9 +149,10 @@ class MemberChange(ABC):
         return Commit(holder=holder)
 
     async def _release_lock(self) -> None:
-        # Another attempt of the same change has the same lock, and may rely on it.
-        given_up = self._given_up or was_given_up()
-        release = self._gateway.abandon_lock if given_up else self._gateway.release_lock
+        holder, via_id = self._change.holder, self._locked_through
         with contextlib.suppress(EtcdError, TimeoutError):
             async with asyncio.timeout(timing.STEPS.lock_release_seconds):
-                await release(self._change.holder, self._locked_through)
+                if self._given_up or was_given_up():  # another attempt has the same lock, and may rely on it
+                    await self._gateway.abandon_lock(holder, via_id, self._attempt)
+                else:
+                    await self._gateway.release_lock(holder, via_id)

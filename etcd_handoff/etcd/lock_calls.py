@@ -26,20 +26,20 @@ class LockCalls:
         self._calls = calls
         self._values: dict[str, bytes] = {}
         """What the key holds, by holder that acquired the lock here."""
-        self._own: dict[str, tuple[int, int]] = {}
-        """create_revision and version of the key as it was written here, by holder; without those who took it over."""
+        self._own: dict[str, tuple[str, int, int]] = {}
+        """Which attempt has created the key, and its create_revision and version as it left it, by holder."""
         self.age = LockAge(stale_seconds)
 
-    async def acquire(self, holder: str, label: str, via_id: str) -> str:
+    async def acquire(self, holder: str, label: str, via_id: str, attempt: str) -> str:
         """See `EtcdGateway.acquire_lock`."""
         value, expect = lock_value(holder, label), ABSENT
         self._values[holder] = value
-        own = self._own.pop(holder, None)
+        before = self._own.pop(holder, None)
         for _ in range(LOCK_TRIES):
             ours, stored, revision = await self._put(via_id, value, expect)
             if ours:
-                if expect is ABSENT or own == (expect.created, expect.version):
-                    self._own[holder] = (expect.created or revision, expect.version + 1)
+                if expect is ABSENT or before == (attempt, expect.created, expect.version):
+                    self._own[holder] = (attempt, expect.created or revision, expect.version + 1)
                 return ""
             expect = stored or ABSENT
             other = read_holder(expect.value)
@@ -55,11 +55,12 @@ class LockCalls:
         if stored is not None and read_holder(stored.value).holder == holder:  # another worker wrote it for the holder
             await self._delete(via_id, stored.value)
 
-    async def abandon(self, holder: str, via_id: str) -> None:
+    async def abandon(self, holder: str, via_id: str, attempt: str) -> None:
         """See `EtcdGateway.abandon_lock`."""
-        self._values.pop(holder, None)
-        if own := self._own.pop(holder, None):
-            await self._delete_own(via_id, *own)
+        whose, created, version = self._own.get(holder, ("", 0, 0))
+        if whose == attempt and created:
+            del self._own[holder]
+            await self._delete_own(via_id, created, version)
 
     async def _put(self, via_id: str, value: bytes, expect: LockEntry) -> tuple[bool, LockEntry | None, int]:
         """Whether the key was as expected and is ours now, what it is if not, and the revision of this.

@@ -46,15 +46,16 @@ async def test_lock_that_is_abandoned_stays_with_the_attempt_that_has_it(cluster
     async with gateway_to(*cluster.endpoints) as one, gateway_to(*cluster.endpoints) as other:
         leader, (follower, _) = roles(await one.observe())
         await other.observe()
-        for given_up, lives in ((one, other), (other, one)):  # it was killed late, or has woken up late
-            assert await one.acquire_lock("run-1", "removal", leader) == ""
-            assert await other.acquire_lock("run-1", "removal", follower) == ""
-            await given_up.abandon_lock("run-1", follower)
-            assert await lives.acquire_lock("run-2", "", follower) == "removal"
-            await lives.release_lock("run-1", follower)
+        for second in (other, one):  # on another worker, or on the same
+            for given_up in ("a1", "a2"):  # it was killed late, or has woken up late
+                assert await one.acquire_lock("run-1", "removal", leader, "a1") == ""
+                assert await second.acquire_lock("run-1", "removal", follower, "a2") == ""
+                await (one if given_up == "a1" else second).abandon_lock("run-1", follower, given_up)
+                assert await other.acquire_lock("run-2", "", follower, "b1") == "removal"
+                await other.release_lock("run-1", follower)
         for _ in range(2):  # it looks again, and writes the lock again
-            assert await one.acquire_lock("run-1", "removal", leader) == ""
-        await one.abandon_lock("run-1", leader)
+            assert await one.acquire_lock("run-1", "removal", leader, "a1") == ""
+        await one.abandon_lock("run-1", leader, "a1")
         assert await other.acquire_lock("run-2", "", follower) == ""
         await other.release_lock("run-2", follower)
 
