@@ -32,7 +32,7 @@ class LockCalls:
 
     async def acquire(self, holder: str, label: str, via_id: str, attempt: str) -> str:
         """See `EtcdGateway.acquire_lock`."""
-        value, expect = lock_value(holder, label), ABSENT
+        value, expect = lock_value(holder, label, self.age.stale_seconds), ABSENT
         self._values[holder] = value
         before = self._own.pop(holder, None)
         for _ in range(LOCK_TRIES):

@@ -66,7 +66,7 @@ async def test_lock_that_is_left_behind_is_taken_over(cluster: Cluster) -> None:
     async with gateway_to(*cluster.endpoints) as one, gateway_to(*cluster.endpoints) as other:
         leader, (follower, _) = roles(await one.observe())
         await other.observe()
-        other._lock.age = LockAge(0.2)  # noqa: SLF001  # else the test takes 20 s
+        one._lock.age = other._lock.age = LockAge(0.2)  # noqa: SLF001  # else the test takes 20 s
         assert await one.acquire_lock("dead", "somebody", leader) == ""
         assert await other.acquire_lock("run-2", "", follower) == "somebody"
         await one.acquire_lock("dead", "somebody", leader)
