@@ -104,6 +104,9 @@ class LearnerStep(MemberChange):
         view, note = await self._looks.look(self._change.doubtful, seen=self._seen.view)
         if view is None:
             return None, None, note
+        seen = self._change.seen
+        if seen is not None and {m.id for m in view.members} != {m.id for m in seen.members}:
+            return view, None, "this worker's own member lists others than were seen through all nodes"
         step = plan(view, self._goal)
         if isinstance(step, PromoteLearner) and step.learner_id != self._learner_id:
             return view, None, f"learner {step.learner_id} has its peer URLs, and {self._learner_id} was added"

@@ -88,11 +88,11 @@ class Joining(FakeEtcd):
         self.state = state
 
 
-async def added(script: Joining, void: WhyVoid | None = None) -> StepResult:
+async def added(script: Joining, void: WhyVoid | None = None, ask: AdditionInput = ASK) -> StepResult:
     """One attempt to add the learner."""
 
     async def run() -> StepResult:
-        return await LearnerStep(looks_at(script), ASK, StepClock("node1"), AddLearner, void).run()
+        return await LearnerStep(looks_at(script), ask, StepClock("node1"), AddLearner, void).run()
 
     report: StepResult = await ActivityEnvironment().run(run)
     return report
@@ -119,6 +119,16 @@ async def test_attempt_that_was_given_up_adds_nothing_and_leaves_the_lock_alone(
     report = await added(script, void)
     assert script.calls == ["observe", "acquire_lock 1", "observe", "abandon_lock 1"]
     assert (report.step.outcome, report.step.note, report.proposed) == ("replan", GIVEN_UP, False)
+
+
+async def test_member_that_was_forced_apart_since_takes_no_learner() -> None:
+    """Its worker sees it alone: a cluster of its own that is well, and not the one that was decided on."""
+    others = await Joining().observe()
+    for members, adds in ((others.members[:1], True), (others.members, False)):
+        script = Joining()
+        script.members = {"1": "node1"}
+        ask = ASK.model_copy(update={"seen": others.model_copy(update={"members": members})})
+        assert ("add_learner 1" in (await added(script, ask=ask), script.calls)[1]) is adds
 
 
 async def test_entry_then_look_then_learner_then_look_then_the_lock_back() -> None:
