@@ -20,6 +20,7 @@ from activities.member_resource import (
     send_events,
     write_status,
 )
+from activities.outdated_records import NOT_RECORDED, may_be_outdated, why_outdated
 from etcd_handoff import failpoints, timing
 from etcd_handoff.activity_io import (
     FindResourceInput,
@@ -51,16 +52,11 @@ from etcd_handoff.operation.matching import claim_of, resource_asked_for
 from etcd_handoff.planning import canonical_id
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from activities.attempts import WhyVoid
+    from activities.outdated_records import Listed
     from etcd_handoff.kubernetes.pool import KubernetesGateways
     from etcd_handoff.kubernetes.port import KubernetesPort
 
-    Listed = Callable[[str], Awaitable[tuple[frozenset[str] | None, str]]]
-
-NOT_RECORDED: Final = "NotRecorded"
-"""Type of the failure of an attempt to write a status that may succeed later, or on another worker."""
 ERROR_PREFIXES: Final[dict[type[KubernetesError], str]] = {
     KubernetesPermissionError: "Kubernetes does not allow it: ",
     AdmissionError: "an admission webhook or policy denies it: ",
@@ -201,7 +197,7 @@ class KubernetesActivities:
                 return nothing(_final_note(error, attempts, times.no_kubernetes_pause, final=not record.kubernetes))
             known = await self._gateways.take_prefetched(record.cluster, record.member_name)
             k0s = self._gateways.is_k0s(record.cluster)
-            outdated = partial(self._why_outdated, record) if record.joined and self._listed else None
+            outdated = partial(why_outdated, self._listed, record) if self._listed and may_be_outdated(record) else None
             writing = asyncio.ensure_future(write_status(gateway, record, known, k0s=k0s, outdated=outdated))
             await failpoints.reach("update_status.during")
             note, resource = await writing
@@ -220,22 +216,6 @@ class KubernetesActivities:
         step = clock.step(StepOutcome.RECORDED, "; ".join(text for text in (record.message, note) if text))
         self._gateways.send_later(send_events(gateway, resource, record))
         return UpdateStatusResult(step=step, recorded=True, note=note)
-
-    async def _why_outdated(self, record: UpdateStatusInput) -> str:
-        """Why a member must not be called joined any more; empty while it is in etcd's list.
-
-        Its status may have waited for an API server for long, and somebody else may have taken the member out.
-
-        Raises:
-            ApplicationError: That is not known now.
-        """
-        listed, note = await self._listed(record.cluster) if self._listed else (None, "")
-        if listed is None:
-            raise ApplicationError(f"whether it is still a member is not known: {note}", type=NOT_RECORDED)
-        if record.member_id in listed:
-            return ""
-        who = record.member_name or record.member_id
-        return f"{who} ({record.member_id}) has left the cluster since; its EtcdMember was left alone"
 
 
 async def _with_leave(gateway: KubernetesPort, record: UpdateStatusInput, resource: dict[str, Any]) -> str:

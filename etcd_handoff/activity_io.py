@@ -332,6 +332,7 @@ class UpdateStatusInput(Message):
         leave: `spec.leave` is to be true too; only for a member that is out.
         next_steps: What is left to do by hand, for an Event.
         approved_by: Who approved it, for an Event; empty for nobody.
+        late: It was true a while ago: a member that was out may be in the cluster again, which was restored since.
     """
 
     cluster: str
@@ -350,6 +351,7 @@ class UpdateStatusInput(Message):
     leave: bool = False
     next_steps: tuple[str, ...] = ()
     approved_by: str = ""
+    late: bool = False
 
 
 class UpdateStatusResult(Message):

@@ -25,6 +25,8 @@ FIRST_CALL_SECONDS: Final = 4.0
 round trip for the sake of the few whose status cannot be written at once. Another worker takes over within 2 s: it is
 to find some of this time left."""
 CALL_SECONDS: Final = 15.0
+LATE_SECONDS: Final = 30.0
+"""Nobody restores a cluster in less; clocks of nodes may differ by more, which costs one look at etcd."""
 LONGEST_CALL_SECONDS: Final = 60.0
 """How long the status is tried before people are told why it is not written: what the API servers answer is seen only
 when a call has ended."""
@@ -50,6 +52,7 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
         if end.rest_seconds:
             summary = "until the status is tried again"
             return Decided(state, Wait(until=Until.TIME, seconds=end.rest_seconds, summary=summary, resumable=out))
+    record = record.model_copy(update={"late": _is_late(state, now)})
     most = max(0.1, min(end.call_seconds or FIRST_CALL_SECONDS, _patience(state, record) - state.recording_seconds))
     command = WriteStatus(
         ask=record,
@@ -124,6 +127,15 @@ def next_steps(state: OperationState) -> tuple[str, ...]:
         return ()
     runs_on = state.ending.runs_on if state.ending else None
     return texts.next_steps(state.label, asked=state.leave_stored, runs_on=runs_on)
+
+
+def _is_late(state: OperationState, now: float) -> bool:
+    """Whether what is recorded was seen a while ago: no API server took it, or no worker went on."""
+    try:
+        seen_at = datetime.fromisoformat(state.steps[-1].started).timestamp()
+    except (IndexError, ValueError):
+        seen_at = now
+    return state.recording_seconds > 0 or now - seen_at > LATE_SECONDS
 
 
 def _begin(state: OperationState) -> OperationState:

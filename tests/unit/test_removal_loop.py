@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -251,7 +252,8 @@ def test_status_that_nobody_takes_is_tried_in_longer_calls_with_the_turn_given_b
     assert (asked.waits, asked.wakes) == (False, False)
     removal.result(TakeTurnResult(turn=QueuePosition(granted=False)))
     second = removal.next(to.WriteStatus)
-    assert (second.most_seconds, second.resumable, second.ask) == (CALL_SECONDS, True, first.ask)
+    assert (second.most_seconds, second.resumable) == (CALL_SECONDS, True)
+    assert (first.ask.late, second.ask) == (False, first.ask.model_copy(update={"late": True}))
     removal.state = removal.state.changed(cancel_requested=True)
     removal.result(FAILED, after=CALL_SECONDS)
     assert removal.next(to.HandRecordOver).workflow_id == f"etcd-record/prod/{A}"
@@ -259,6 +261,16 @@ def test_status_that_nobody_takes_is_tried_in_longer_calls_with_the_turn_given_b
     result = removal.next(to.Finish).result
     assert (result.status_recorded, result.writes_acknowledged) == (False, True)
     assert "within 19 s: 503; it goes on" in result.status_note
+
+
+@pytest.mark.parametrize(("hours", "late"), [(0, False), (1, True)])
+def test_record_is_late_when_no_worker_went_on(hours: float, *, late: bool) -> None:
+    """What was seen an hour ago is looked at again: the cluster may have been restored since."""
+    removal = removing()
+    removal.next(to.RemoveTarget)
+    seen = REMOVED.step.model_copy(update={"started": datetime.fromtimestamp(removal.now, UTC).isoformat()})
+    removal.result(REMOVED.model_copy(update={"step": seen}), after=3600 * hours)
+    assert removal.next(to.WriteStatus).ask.late is late
 
 
 def test_call_that_fails_before_its_time_is_not_repeated_at_once() -> None:

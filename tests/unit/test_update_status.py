@@ -12,7 +12,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.member_resource import EVENTS_AT_ONCE, reason_to_skip
-from activities.member_status import NOT_RECORDED, KubernetesActivities
+from activities.member_status import KubernetesActivities
+from activities.outdated_records import NOT_RECORDED
 from etcd_handoff import timing
 from etcd_handoff.activity_io import (
     FindResourceInput,
@@ -178,9 +179,20 @@ async def test_member_that_is_still_there_is_called_joined() -> None:
 async def test_nothing_is_written_while_nobody_knows_who_is_a_member() -> None:
     """It is tried again, and says why."""
     fake = FakeKubernetes(resource())
-    with pytest.raises(ApplicationError, match="is not known: no quorum") as raised:
-        await update_where(fake, None)
-    assert (raised.value.type, raised.value.non_retryable, fake.patched) == (NOT_RECORDED, False, [])
+    for record in (JOINED, RECORD.model_copy(update={"late": True})):
+        with pytest.raises(ApplicationError, match="is not known: no quorum") as raised:
+            await update_where(fake, None, record)
+        assert (raised.value.type, raised.value.non_retryable, fake.patched) == (NOT_RECORDED, False, [])
+
+
+async def test_member_that_a_restore_has_brought_back_is_not_called_out() -> None:
+    """The record has waited for API servers; the restored cluster has the IDs of then. Nor does it get the flag."""
+    record = RECORD.model_copy(update={"late": True, "leave": True})
+    fake = FakeKubernetes(resource())
+    recorded = await update_where(fake, frozenset({"a1", OURS}), record)
+    assert (recorded.recorded, fake.patched) == (False, [])
+    assert "is in the cluster again" in recorded.note
+    assert (await update_where(fake, frozenset({"a1"}), record)).recorded
 
 
 async def test_removal_that_ends_after_the_list_was_read_has_the_last_word() -> None:
