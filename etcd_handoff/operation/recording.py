@@ -52,7 +52,7 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
         if end.rest_seconds:
             summary = "until the status is tried again"
             return Decided(state, Wait(until=Until.TIME, seconds=end.rest_seconds, summary=summary, resumable=out))
-    record = record.model_copy(update={"late": _is_late(state, now)})
+    record = record.model_copy(update={"late": is_late(state, now)})
     most = max(0.1, min(end.call_seconds or FIRST_CALL_SECONDS, _patience(state, record) - state.recording_seconds))
     command = WriteStatus(
         ask=record,
@@ -129,7 +129,7 @@ def next_steps(state: OperationState) -> tuple[str, ...]:
     return texts.next_steps(state.label, asked=state.leave_stored, runs_on=runs_on)
 
 
-def _is_late(state: OperationState, now: float) -> bool:
+def is_late(state: OperationState, now: float) -> bool:
     """Whether what is recorded was seen a while ago: no API server took it, or no worker went on."""
     try:
         seen_at = datetime.fromisoformat(state.steps[-1].started).timestamp()
