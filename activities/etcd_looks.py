@@ -77,14 +77,17 @@ class Looks:
             return None, str(error)
 
     async def listed(self) -> tuple[frozenset[str] | None, str]:
-        """IDs of all members; None with the reason where nobody gives a list, or answers contradict it.
+        """IDs of all members; None with the reason where nobody gives a list, or other lists contradict it.
+
+        A member that has left and still runs claims no list of its own.
 
         Raises:
             EtcdPermissionError: The user may not list members.
         """
         view, note = await self.look()
-        if view is None or view.doubts:
-            return None, view.doubts[0].text if view else note
+        against = [doubt.text for doubt in view.doubts if not doubt.by_status_alone] if view else [note]
+        if view is None or against:
+            return None, against[0]
         return frozenset(m.id for m in view.members), ""
 
     async def heard(self) -> tuple[HeardMember, ...]:

@@ -27,12 +27,13 @@ from etcd_handoff.errors import (
     UnreachableError,
 )
 from tests.fakes.etcd import FakeEtcd
+from tests.unit.builders import doubt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from activities.attempts import WhyVoid
-    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.cluster_view import ClusterView, Doubt
 
 ACT = StepInput(cluster="demo", cluster_id="c", target_id="3", holder="run-1", holder_label="removal of node3")
 THREE = {"1": "node1", "2": "node2", "3": "node3"}
@@ -81,6 +82,30 @@ async def test_view_of_a_moment_ago_saves_the_first_look() -> None:
     script.calls.clear()
     await removed(script, looks=looks)
     assert script.calls == ["acquire_lock 1", "observe", "remove_member 1", "release_lock 1"]
+
+
+@pytest.mark.parametrize(
+    ("doubts", "known"),
+    [((), True), (doubt("UnlistedMember", "9", by_status_alone=True), True), (doubt("ListsDiffer"), False)],
+)
+async def test_list_that_other_lists_contradict_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, doubts: tuple[Doubt, ...], *, known: bool
+) -> None:
+    """A member that was removed and still runs gives none: it keeps nobody from being recorded."""
+    script = three()
+    view = (await script.observe()).model_copy(update={"doubts": doubts})
+
+    async def observe(*_: object) -> ClusterView:
+        return view
+
+    monkeypatch.setattr(script, "observe", observe)
+    members, note = await looks_at(script).listed()
+    assert (members == frozenset(THREE), note == "") == (known, known)
+
+
+async def test_silence_is_no_list() -> None:
+    """The reason is told."""
+    assert await looks_at(three(observe=[UnreachableError("no quorum")])).listed() == (None, "no quorum")
 
 
 async def test_without_a_holder_there_is_no_lock() -> None:
