@@ -8,7 +8,7 @@ may have been cancelled, and others may have had their turn.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     WhyVoid = Callable[[], Awaitable[str]]
 
-GIVEN_UP = "Temporal has given this attempt up: another one may run, or the operation has ended"
+GIVEN_UP: Final = "Temporal has given this attempt up: another one may run, or the operation has ended"
 
 
 class Attempts:
@@ -55,7 +55,8 @@ class Attempts:
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return GIVEN_UP
-            return f"Temporal does not say whether this attempt still counts: {error.message}"
+            why = error.status.name.lower().replace("_", " ")  # its words may have an address in them
+            return f"Temporal does not say whether this attempt still counts: {why}"
         pending = (p.attempt for p in described.pending_activities if p.activity_id == info.activity_id)
         return "" if info.attempt in pending else GIVEN_UP
 

@@ -62,9 +62,9 @@ async def test_attempt_counts_while_it_is_the_one_that_temporal_waits_for(answer
 
 async def test_silence_does_not_count() -> None:
     """What an attempt does that Temporal cannot hear would come as a surprise."""
-    error = RPCError("connection refused", RPCStatusCode.UNAVAILABLE, b"")
+    error = RPCError("tcp 10.0.0.1:7233: connection refused", RPCStatusCode.UNAVAILABLE, b"")
     said = await why_void(error)
-    assert said == "Temporal does not say whether this attempt still counts: connection refused"
+    assert said == "Temporal does not say whether this attempt still counts: unavailable"
     assert await why_void(error, is_local=True) == ""
 
 
