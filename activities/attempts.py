@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Final
 from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.interceptor import STEP_FAILS
 from etcd_handoff import timing
 
 if TYPE_CHECKING:
@@ -59,6 +61,24 @@ class Attempts:
             return f"Temporal does not say whether this attempt still counts: {why}"
         pending = (p.attempt for p in described.pending_activities if p.activity_id == info.activity_id)
         return "" if info.attempt in pending else GIVEN_UP
+
+
+async def require_timely(why_void: WhyVoid | None) -> None:
+    """Nothing speaks against an order to k0s now, which follows it without asking who takes part.
+
+    It was decided on a look that is as old as the activity, which may have waited for hours for a worker. The times are
+    the server's.
+
+    Raises:
+        ApplicationError: The cluster is to be looked at again before; or this attempt does not count.
+    """
+    info = activity.info()
+    waited = info.started_time - info.scheduled_time
+    if waited > timing.STEPS.order_timeout:
+        text = f"it was ordered {waited.total_seconds():.0f} s ago: the cluster is to be looked at again before"
+        raise ApplicationError(text, type=STEP_FAILS, non_retryable=True)
+    if why_void is not None and (why := await why_void()):
+        raise ApplicationError(why, type=STEP_FAILS)
 
 
 def was_given_up() -> bool:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.interceptor import STEP_FAILS, StepClock
+from activities.attempts import require_timely
+from activities.interceptor import StepClock
 from activities.member_leave import await_mark, set_leave
 from activities.member_resource import (
     CONFLICT_TRIES,
@@ -131,9 +132,8 @@ class KubernetesActivities:
                     asks = "asks" if ask.leave else "does not ask"
                     mark = await await_mark(gateway, ask, resource)
                     return clock.step(StepOutcome.REQUESTED, f"EtcdMember {name} {asks} to leave already{mark}")
-                # An order that comes late would be followed, although it was revoked or its removal cancelled since.
-                if ask.leave and self._why_void is not None and (why := await self._why_void()):
-                    raise ApplicationError(why, type=STEP_FAILS)
+                if ask.leave:
+                    await require_timely(self._why_void)
                 with contextlib.suppress(ConflictError):
                     resource = await gateway.patch_spec(resource, {"leave": ask.leave}, departing=ask.member_name)
                     what = "set on" if ask.leave else "taken back from"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from etcd_handoff.activity_io import UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.contract import HandoffState, Step, StepOutcome, record_id
 from etcd_handoff.etcdmember import MESSAGE_JOINED, MESSAGE_REMOVED
-from etcd_handoff.operation import people, queueing, texts
+from etcd_handoff.operation import observation, people, queueing, texts
 from etcd_handoff.operation.commands import HandRecordOver, Until, Wait, WriteStatus
 from etcd_handoff.operation.phases import EndPhase
 from etcd_handoff.operation.state import Decided
@@ -25,8 +25,6 @@ FIRST_CALL_SECONDS: Final = 4.0
 round trip for the sake of the few whose status cannot be written at once. Another worker takes over within 2 s: it is
 to find some of this time left."""
 CALL_SECONDS: Final = 15.0
-LATE_SECONDS: Final = 30.0
-"""Nobody restores a cluster in less; clocks of nodes may differ by more, which costs one look at etcd."""
 LONGEST_CALL_SECONDS: Final = 60.0
 """How long the status is tried before people are told why it is not written: what the API servers answer is seen only
 when a call has ended."""
@@ -131,11 +129,7 @@ def next_steps(state: OperationState) -> tuple[str, ...]:
 
 def is_late(state: OperationState, now: float) -> bool:
     """Whether what is recorded was seen a while ago: no API server took it, or no worker went on."""
-    try:
-        seen_at = datetime.fromisoformat(state.steps[-1].started).timestamp()
-    except (IndexError, ValueError):
-        seen_at = now
-    return state.recording_seconds > 0 or now - seen_at > LATE_SECONDS
+    return state.recording_seconds > 0 or observation.is_old(state, now)
 
 
 def _begin(state: OperationState) -> OperationState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +19,7 @@ from activities.interceptor import STEP_FAILS
 from activities.member_status import KubernetesActivities
 from etcd_handoff.activity_io import LeaveInput
 from tests.fakes.kubernetes import FakeKubernetes
+from tests.unit.builders import C
 from tests.unit.test_old_leave_orders import K0S, gateways_to, node2
 
 
@@ -68,11 +70,28 @@ async def test_silence_does_not_count() -> None:
     assert await why_void(error, is_local=True) == ""
 
 
+@pytest.mark.parametrize("waited", [29, 31])
+async def test_order_to_k0s_that_no_worker_took_in_time_is_decided_anew(waited: float) -> None:
+    """Another voter may be down by now: k0s would not mind."""
+    fake, environment = FakeKubernetes(node2(leave=False)), ActivityEnvironment()
+    info = environment.info
+    environment.info = replace(info, started_time=info.scheduled_time + timedelta(seconds=waited))
+    given = LeaveInput(cluster="prod", member_name="node2", member_id=C)
+    run = environment.run(KubernetesActivities(gateways_to(fake, K0S), "node0").request_leave, given)
+    if waited > 30:
+        with pytest.raises(ApplicationError, match="was ordered 31 s ago") as raised:
+            await run
+        assert (raised.value.type, raised.value.non_retryable) == (STEP_FAILS, True)
+    else:
+        await run
+    assert fake.resources["node2"]["spec"]["leave"] is (waited < 30)
+
+
 @pytest.mark.parametrize("leave", [True, False])
 async def test_order_to_k0s_is_not_given_by_an_attempt_that_was_given_up(*, leave: bool) -> None:
     """It may have been revoked since, and k0s would follow it; to revoke it once more harms nobody."""
-    fake, ask = FakeKubernetes(node2(leave=not leave)), LeaveInput
-    given = ask(cluster="prod", member_name="node2", member_id="fd422379fda50e48", leave=leave)
+    fake = FakeKubernetes(node2(leave=not leave))
+    given = LeaveInput(cluster="prod", member_name="node2", member_id=C, leave=leave)
 
     async def void() -> str:
         return GIVEN_UP

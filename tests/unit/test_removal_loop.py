@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -242,6 +241,19 @@ def test_cancelled_removal_revokes_its_order_and_waits_for_what_may_still_happen
     assert removal.next(to.WriteStatus).ask.joined is False
 
 
+def test_order_to_k0s_is_given_on_a_fresh_look_alone() -> None:
+    """Workers were away after the look, or while it was read whether the order stands."""
+    k0s = report(StepOutcome.OBSERVED, LED_BY_B, traits={"remover": "k0s"})
+    removal = begin().do(to.Observe, k0s)
+    removal.next(to.AskQueue)
+    granted = QueuePosition(granted=True, chain_id="chain", request=removal.state.turn_request)
+    removal.result(TakeTurnResult(turn=granted), after=3600.0)
+    removal.do(to.Observe, k0s).do(to.RequestLeave, ORDER).do(to.Wait, after=0.25).do(to.Observe, k0s)
+    lost = ReadLeaveResult(step=step("read_leave", StepOutcome.OBSERVED), present=True, leave=False, manager="k0s")
+    removal.do(to.ReadLeave, lost, after=3600.0).do(to.Observe, k0s)
+    removal.do(to.ReadLeave, lost).next(to.RequestLeave)
+
+
 def test_status_that_nobody_takes_is_tried_in_longer_calls_with_the_turn_given_back() -> None:
     """4 s first, then others may change the cluster; a cancellation leaves the rest to another workflow."""
     removal = removing().do(to.RemoveTarget, REMOVED)
@@ -266,10 +278,7 @@ def test_status_that_nobody_takes_is_tried_in_longer_calls_with_the_turn_given_b
 @pytest.mark.parametrize(("hours", "late"), [(0, False), (1, True)])
 def test_record_is_late_when_no_worker_went_on(hours: float, *, late: bool) -> None:
     """What was seen an hour ago is looked at again: the cluster may have been restored since."""
-    removal = removing()
-    removal.next(to.RemoveTarget)
-    seen = REMOVED.step.model_copy(update={"started": datetime.fromtimestamp(removal.now, UTC).isoformat()})
-    removal.result(REMOVED.model_copy(update={"step": seen}), after=3600 * hours)
+    removal = removing().do(to.RemoveTarget, REMOVED, after=3600 * hours)
     assert removal.next(to.WriteStatus).ask.late is late
 
 
