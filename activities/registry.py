@@ -15,7 +15,7 @@ from activities.notices import NoticeActivities
 from activities.removal_progress import RemovalProgressActivities
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from temporalio.client import Client
 
@@ -65,8 +65,11 @@ def all_activities(  # noqa: PLR0913, PLR0917  # all that activities stand on
 ) -> list[Callable[..., Any]]:
     """Everything that a worker does for workflows; the caller closes `etcd` and `gateways` afterwards."""
     void = Attempts(client).why_void
-    kubernetes = KubernetesActivities(gateways, node, lambda cluster: etcd.looks(cluster).listed(), void)
-    members = EtcdMemberActivities(gateways)
+
+    def listed(cluster: str) -> Awaitable[tuple[frozenset[str] | None, str]]:
+        return etcd.looks(cluster).listed()
+
+    kubernetes, members = KubernetesActivities(gateways, node, listed, void), EtcdMemberActivities(gateways, listed)
     gates = HashAndSnapshotActivities(config, node, etcd.looks)
     processes = MemberProcessActivities(config, node)
     progress, queue = RemovalProgressActivities(client), ChangeQueueActivities(client)
