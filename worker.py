@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from temporalio.service import RPCError
 
+from activities.attempts import Attempts
 from activities.etcd import EtcdActivities
 from activities.interceptor import ActivityInterceptor
 from activities.node_workers import NodeWorkers
@@ -137,6 +138,7 @@ async def _work(config: Config, options: Options, ready: Readiness) -> None:
         traits=own.traits,
         claims=gateways.claims,
         missing_workers=NodeWorkers(client, config.task_queue).missing,
+        why_void=Attempts(client).why_void,
     )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -43,6 +43,7 @@ from etcd_handoff.planning import AddLearner, PromoteLearner, Transfer, plan
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
+    from activities.attempts import WhyVoid
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.config import Config, EtcdProfile
     from etcd_handoff.doubts import ResourceClaim
@@ -64,6 +65,7 @@ class EtcdActivities:
         traits: What the worker knows of a profile.
         claims: Reads what the EtcdMembers of a profile say of who is a member; None where there are none.
         missing_workers: Which of some nodes have no worker, as far as Temporal says; None where nobody asks it.
+        why_void: Why the running attempt must change nothing any more; None where nobody asks Temporal.
     """
 
     def __init__(  # noqa: PLR0913  # all that a worker has for it
@@ -76,6 +78,7 @@ class EtcdActivities:
         traits: Callable[[str], WorkerInfo] | None = None,
         claims: ReadClaims | None = None,
         missing_workers: MissingWorkers | None = None,
+        why_void: WhyVoid | None = None,
     ) -> None:
         self._config = config
         self._node = node
@@ -84,6 +87,7 @@ class EtcdActivities:
         self._make = gateway
         self._claims = claims
         self._missing_workers = missing_workers
+        self._why_void = why_void
         self._clusters: dict[str, Looks] = {}
 
     async def close(self) -> None:
@@ -214,15 +218,14 @@ class EtcdActivities:
         etcd's own answer is the membership without the target. After any other answer the state is read again before
         anything is said about it: a lost answer is no failure, and `member not found` no success of ours.
         """
-        removal = Removal(
-            self.looks(act.cluster), act, StepClock(self._node), lambda view: self._prefetch_record(act, view)
-        )
-        return await removal.run()
+        clock, looks = StepClock(self._node), self.looks(act.cluster)
+        return await Removal(looks, act, clock, lambda view: self._prefetch_record(act, view), self._why_void).run()
 
     @activity.defn
     async def add_learner(self, ask: AdditionInput) -> StepResult:
         """A member with the wanted peer URLs is in the member list, or a fresh view says why not."""
-        return await LearnerStep(self.looks(ask.cluster), ask, StepClock(self._node), AddLearner).run()
+        clock = StepClock(self._node)
+        return await LearnerStep(self.looks(ask.cluster), ask, clock, AddLearner, self._why_void).run()
 
     @activity.defn
     async def await_sync(self, ask: AwaitSyncInput) -> StepResult:
@@ -232,7 +235,8 @@ class EtcdActivities:
     @activity.defn
     async def promote_member(self, ask: AdditionInput) -> StepResult:
         """The learner with the wanted peer URLs has a vote, or a fresh view says why not."""
-        return await LearnerStep(self.looks(ask.cluster), ask, StepClock(self._node), PromoteLearner).run()
+        clock = StepClock(self._node)
+        return await LearnerStep(self.looks(ask.cluster), ask, clock, PromoteLearner, self._why_void).run()
 
     # --- inside ---------------------------------------------------------------------------------------------------
 

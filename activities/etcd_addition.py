@@ -27,6 +27,7 @@ from etcd_handoff.errors import (
 from etcd_handoff.planning import AddLearner, Blocked, MemberPresent, PromoteLearner, plan
 
 if TYPE_CHECKING:
+    from activities.attempts import WhyVoid
     from activities.etcd_looks import Looks
     from activities.interceptor import StepClock
     from etcd_handoff.activity_io import AdditionInput, AwaitSyncInput
@@ -46,12 +47,18 @@ class LearnerStep(MemberChange):
         ask: Which member, and for whom.
         clock: Times the step.
         kind: The step that the planner must answer with; with anything else nothing is changed.
+        why_void: As for any change.
     """
 
     def __init__(
-        self, looks: Looks, ask: AdditionInput, clock: StepClock, kind: type[AddLearner | PromoteLearner]
+        self,
+        looks: Looks,
+        ask: AdditionInput,
+        clock: StepClock,
+        kind: type[AddLearner | PromoteLearner],
+        why_void: WhyVoid | None = None,
     ) -> None:
-        super().__init__(looks, ask, clock)
+        super().__init__(looks, ask, clock, why_void)
         self._goal = MemberPresent(ask.cluster_id, ask.name, ask.peer_urls, ask.seen_term, ask.seen_index)
         self._learner_id = ask.learner_id
         self._seen = SeenBefore(ask)
@@ -67,6 +74,7 @@ class LearnerStep(MemberChange):
         via_id = step.via_id
         for _ in range(LOOKS):
             began = self._now()
+            self._ask_temporal()
             committed = await self._commit(via_id) if self._change.holder else Commit()
             if committed.holder:
                 note = f"{committed.holder} changes this etcd cluster and has the lock in etcd"
@@ -83,17 +91,22 @@ class LearnerStep(MemberChange):
                     )
                 via_id = step.via_id
                 continue
-            if self._is_late():
+            if note := await self._why_over():
                 break
             if self._is_fresh(began, locked, ended):
                 return await self._propose(view, step)
-        return self._replan(view, f"no look was fresh enough, or none followed a committed write, in {LOOKS} tries")
+        else:
+            note = f"no look was fresh enough, or none followed a committed write, in {LOOKS} tries"
+        return self._replan(view, note)
 
     async def _plan(self) -> tuple[ClusterView | None, AddLearner | PromoteLearner | None, str]:
         """A fresh view and the step, or why there is none."""
         view, note = await self._looks.look(self._change.doubtful, seen=self._seen.view)
         if view is None:
             return None, None, note
+        seen = self._change.seen
+        if seen is not None and {m.id for m in view.members} != {m.id for m in seen.members}:
+            return view, None, "this worker's own member lists others than were seen through all nodes"
         step = plan(view, self._goal)
         if isinstance(step, PromoteLearner) and step.learner_id != self._learner_id:
             return view, None, f"learner {step.learner_id} has its peer URLs, and {self._learner_id} was added"

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import uuid
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from activities.attempts import was_given_up
 from etcd_handoff import timing
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import CorruptClusterError, EtcdError, EtcdPermissionError, SpaceExceededError
 
 if TYPE_CHECKING:
+    from activities.attempts import WhyVoid
     from activities.etcd_looks import Looks
     from activities.interceptor import StepClock
     from etcd_handoff.activity_io import ChangeInput
@@ -53,13 +56,18 @@ class MemberChange(ABC):
         looks: The cluster.
         change: What is to be changed, and for whom.
         clock: Times the step.
+        why_void: Says why this attempt must change nothing any more, empty while it may; None where nobody knows.
     """
 
-    def __init__(self, looks: Looks, change: ChangeInput, clock: StepClock) -> None:
+    def __init__(self, looks: Looks, change: ChangeInput, clock: StepClock, why_void: WhyVoid | None = None) -> None:
         self._looks, self._gateway, self._change, self._clock = looks, looks.gateway, change, clock
         self._locked_through = ""
         self._proposed = False
         self._started = self._now()
+        self._why_void = why_void
+        self._asking: asyncio.Future[str] | None = None
+        self._given_up = False
+        self._attempt = uuid.uuid4().hex
 
     async def run(self) -> StepResult:
         """The change is in the linearizable member list, or a fresh view says why it is not.
@@ -72,6 +80,8 @@ class MemberChange(ABC):
         try:
             return await self._run()
         finally:
+            if self._asking is not None:
+                self._asking.cancel()
             if self._holds_lock():
                 # Also when the step is cancelled: nobody is to wait for a lock behind which nothing happens.
                 await asyncio.shield(self._release_lock())
@@ -100,11 +110,22 @@ class MemberChange(ABC):
         usual = locked - began <= self._looks.write_seconds and looked - locked <= self._looks.usual_seconds
         return usual and self._now() - looked <= timing.STEPS.stale_look_seconds
 
-    def _is_late(self) -> bool:
-        """Whether others may have taken this attempt's place, or the time for the change is over."""
+    def _ask_temporal(self) -> None:
+        """Ask whether this attempt still counts, beside the entry and the look that follow."""
+        if self._why_void is not None:
+            if self._asking is not None:
+                self._asking.cancel()
+            self._asking = asyncio.ensure_future(self._why_void())
+
+    async def _why_over(self) -> str:
+        """Why this attempt must propose nothing any more: others may have its place, or the time for it is over."""
+        if why := await self._asking if self._asking is not None else "":
+            self._given_up = True
+            return why
         if is_past(self._change):
-            return True
-        return self._now() - self._started > max(timing.STEPS.latest_proposal_seconds, 2 * self._looks.longest_seconds)
+            return TOO_LATE
+        longest = max(timing.STEPS.latest_proposal_seconds, 2 * self._looks.longest_seconds)
+        return f"it has taken more than {longest:g} s" if self._now() - self._started > longest else ""
 
     async def _commit(self, via_id: str) -> Commit:
         """An entry was committed through this member, by which the lock is ours where the user may write it."""
@@ -113,7 +134,8 @@ class MemberChange(ABC):
             try:
                 # From the moment that it is sent on it may be ours.
                 self._locked_through = via_id
-                holder = await self._gateway.acquire_lock(change.holder, change.holder_label or change.holder, via_id)
+                label = change.holder_label or change.holder
+                holder = await self._gateway.acquire_lock(change.holder, label, via_id, self._attempt)
             except UNWRITABLE:
                 self._locked_through = ""
                 await self._gateway.commit_probe(via_id)
@@ -127,6 +149,10 @@ class MemberChange(ABC):
         return Commit(holder=holder)
 
     async def _release_lock(self) -> None:
+        holder, via_id = self._change.holder, self._locked_through
         with contextlib.suppress(EtcdError, TimeoutError):
             async with asyncio.timeout(timing.STEPS.lock_release_seconds):
-                await self._gateway.release_lock(self._change.holder, self._locked_through)
+                if self._given_up or was_given_up():  # another attempt has the same lock, and may rely on it
+                    await self._gateway.abandon_lock(holder, via_id, self._attempt)
+                else:
+                    await self._gateway.release_lock(holder, via_id)

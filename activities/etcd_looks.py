@@ -76,6 +76,20 @@ class Looks:
         except EtcdError as error:
             return None, str(error)
 
+    async def listed(self) -> tuple[frozenset[str] | None, str]:
+        """IDs of all members; None with the reason where nobody gives a list, or other lists contradict it.
+
+        A member that has left and still runs claims no list of its own.
+
+        Raises:
+            EtcdPermissionError: The user may not list members.
+        """
+        view, note = await self.look()
+        against = [doubt.text for doubt in view.doubts if not doubt.by_status_alone] if view else [note]
+        if view is None or against:
+            return None, against[0]
+        return frozenset(m.id for m in view.members), ""
+
     async def heard(self) -> tuple[HeardMember, ...]:
         """What members say of themselves at the profile's endpoints, whether or not anybody gives a member list."""
         try:
@@ -132,5 +146,6 @@ def intent(act: StepInput) -> MemberAbsent:
         act.seen_term,
         act.seen_index,
         later,
+        min_voters=act.min_voters,
         successors=frozenset(act.successors),
     )

@@ -28,6 +28,7 @@ from etcd_handoff.planning import Done, Remove, plan
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from activities.attempts import WhyVoid
     from activities.etcd_looks import Looks
     from activities.interceptor import StepClock
     from etcd_handoff.activity_io import StepInput
@@ -42,10 +43,18 @@ class Removal(MemberChange):
         act: What is to be removed, and for whom.
         clock: Times the step.
         prefetch: Called with the view once the removal is about to be proposed.
+        why_void: As for any change.
     """
 
-    def __init__(self, looks: Looks, act: StepInput, clock: StepClock, prefetch: Callable[[ClusterView], None]) -> None:
-        super().__init__(looks, act, clock)
+    def __init__(
+        self,
+        looks: Looks,
+        act: StepInput,
+        clock: StepClock,
+        prefetch: Callable[[ClusterView], None],
+        why_void: WhyVoid | None = None,
+    ) -> None:
+        super().__init__(looks, act, clock, why_void)
         self._act = act
         self._seen = SeenBefore(act)
         self._prefetch = prefetch
@@ -64,6 +73,7 @@ class Removal(MemberChange):
             via_id = step.via_id
         for _ in range(LOOKS):
             began = self._now()
+            self._ask_temporal()
             committed = await self._commit(via_id) if self._act.holder else Commit()
             if committed.holder:
                 note = f"{committed.holder} changes this etcd cluster and has the lock in etcd"
@@ -81,11 +91,12 @@ class Removal(MemberChange):
                 via_id = step.via_id
                 continue
             await failpoints.reach("remove_member.looked")
-            if self._is_late():
+            if note := await self._why_over():
                 break
             if self._is_fresh(began, locked, ended):
                 return await self._propose(view, step.via_id)
-        note = f"no look was fresh enough, or none followed a committed write, in {LOOKS} tries"
+        else:
+            note = f"no look was fresh enough, or none followed a committed write, in {LOOKS} tries"
         return StepResult(step=self._clock.step(StepOutcome.REPLAN, note), view=view)
 
     async def _propose(self, view: ClusterView, via_id: str) -> StepResult:

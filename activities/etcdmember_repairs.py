@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from activities.old_leave_orders import clear_leave, would_follow
 from etcd_handoff.errors import ApiUnavailableError, ConflictError, KubernetesError, ObjectGoneError
 from etcd_handoff.etcdmember import (
     JOINED,
@@ -100,8 +101,16 @@ def _called_old(resource: dict[str, Any], leave_since: str) -> bool:
     return called and not (written and leave_since > written)
 
 
-async def correct(gateway: KubernetesPort, resource: dict[str, Any], sync: SyncMembersInput) -> list[str]:
+async def correct(
+    gateway: KubernetesPort, resource: dict[str, Any], sync: SyncMembersInput, *, k0s: bool = False
+) -> list[str]:
     """Write what is true to an EtcdMember; what was corrected, in a sentence.
+
+    Args:
+        gateway: Of the cluster.
+        resource: The EtcdMember.
+        sync: What is true, and what was known before.
+        k0s: k0s works on the EtcdMembers too: an order about another member is cleared first.
 
     Raises:
         ConflictError: It says something else than before the list was read, or changes all the time.
@@ -122,6 +131,9 @@ async def correct(gateway: KubernetesPort, resource: dict[str, Any], sync: SyncM
         if not wrong and not _has_wrong_message(resource, desired, standing):
             return []
         try:
+            if k0s and desired.joined and would_follow(resource, desired.member_id, sync.view.members):
+                resource = await clear_leave(gateway, resource)
+                continue
             await gateway.patch_status(resource, status_for(resource, desired, _seconds()))
         except ConflictError:
             resource = await gateway.get(name)

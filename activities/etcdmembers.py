@@ -17,6 +17,7 @@ from activities.etcdmember_repairs import (
     microseconds,
     note_held_back,
 )
+from activities.interceptor import STEP_FAILS
 from etcd_handoff.errors import ApiUnavailableError, ConflictError, KubernetesError, ObjectGoneError
 from etcd_handoff.etcdmember import MESSAGE_JOINED, member_id_of, message_fields, status_of
 from etcd_handoff.events import EventSpec, event_for
@@ -34,6 +35,7 @@ from etcd_handoff.operation.removal_progress import NoteProgressInput, waits_for
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from activities.outdated_records import Listed
     from etcd_handoff.kubernetes.pool import KubernetesGateways
 
 NOT_INSTALLED_SECONDS: Final = 5.0
@@ -46,10 +48,13 @@ class EtcdMemberActivities:
 
     Args:
         gateways: Gateways to the API servers of each cluster profile.
+        listed: Gives IDs of all members of the cluster of a profile; None in their place, with the reason, while that
+            is not known. Nobody is asked where it is None.
     """
 
-    def __init__(self, gateways: KubernetesGateways) -> None:
+    def __init__(self, gateways: KubernetesGateways, listed: Listed | None = None) -> None:
         self._gateways = gateways
+        self._listed = listed
 
     @activity.defn
     async def watch_members(self, watch: WatchMembersInput) -> WatchMembersResult:
@@ -77,6 +82,7 @@ class EtcdMemberActivities:
             resources = {r["metadata"]["name"]: r for r in await gateway.list()}
         except ObjectGoneError:
             return SyncMembersResult(note=NOT_INSTALLED)
+        await self._require_same_members(sync)
         claims = [claim_of(resource, sync.view.members) for resource in resources.values()]
         held = drift.hold(sync.view, claims, sync.explained, self._gateways.cluster_id(sync.cluster))
         if held is not None and held.doubt != sync.confirmed:
@@ -84,9 +90,10 @@ class EtcdMemberActivities:
                 await note_held_back(gateway, resources[name], sync, held)
             return SyncMembersResult(doubt=held.doubt)
         repairs, notes, retry_soon = list[str](), list[str](), False
+        k0s = self._gateways.is_k0s(sync.cluster)
         for name, resource in resources.items():
             try:
-                repairs += await correct(gateway, resource, sync)
+                repairs += await correct(gateway, resource, sync, k0s=k0s)
             except (ConflictError, ObjectGoneError):
                 retry_soon = True
             except ApiUnavailableError:
@@ -97,6 +104,21 @@ class EtcdMemberActivities:
             created, why_not = await create_missing(gateway, sync.view.members, claims)
             repairs, notes = repairs + created, notes + why_not
         return SyncMembersResult(repairs=tuple(repairs), retry_soon=retry_soon, note="; ".join(notes))
+
+    async def _require_same_members(self, sync: SyncMembersInput) -> None:
+        """The members are those of the list that was read before, though that may have waited for workers for long.
+
+        Raises:
+            ApplicationError: They are others, or that is not known: the round begins anew.
+        """
+        if self._listed is None:
+            return
+        members, note = await self._listed(sync.cluster)
+        if members is None:
+            raise ApplicationError(f"the member list could not be read again: {note}", type=STEP_FAILS)
+        if members != {member.id for member in sync.view.members}:
+            text = "the members have changed since their list was read"
+            raise ApplicationError(text, type=STEP_FAILS, non_retryable=True)
 
     @activity.defn
     async def note_progress(self, note: NoteProgressInput) -> str:

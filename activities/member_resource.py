@@ -7,6 +7,7 @@ import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from activities.old_leave_orders import clear_leave, would_follow
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import ConflictError, KindGoneError, ObjectGoneError
 from etcd_handoff.etcdmember import (
@@ -19,6 +20,8 @@ from etcd_handoff.events import EventSpec, event_for
 from etcd_handoff.operation.matching import claim_of, resource_of
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from etcd_handoff.activity_io import UpdateStatusInput
     from etcd_handoff.kubernetes.port import KubernetesPort
 
@@ -39,37 +42,53 @@ Resource = dict[str, Any]
 
 
 async def write_status(
-    gateway: KubernetesPort, record: UpdateStatusInput, known: Resource | None
+    gateway: KubernetesPort,
+    record: UpdateStatusInput,
+    known: Resource | None,
+    *,
+    k0s: bool = False,
+    outdated: Callable[[], Awaitable[str]] | None = None,
 ) -> tuple[str, Resource | None]:
     """Nothing and the resource once that says what is true; otherwise why none was touched.
 
     Args:
         gateway: Of the cluster.
         record: What is true.
+        k0s: k0s works on the EtcdMembers too: an order about another member is cleared first.
         known: The member's EtcdMember as it was a moment ago. It only saves a read: has it changed since, or is there
             nothing to write by it, then it is read.
+        outdated: Says why what is true has changed since; asked after the EtcdMember was read, so that whoever writes
+            what is true then comes later, or makes this write a conflict. None for what stays true.
 
     Raises:
         ObjectGoneError: There seems to be none, but not all API servers say so, or the kind is not installed.
     """
-    if known is not None and not reason_to_skip(known, record) and (status := _status(known, record)):
+    if known is not None and not outdated and not reason_to_skip(known, record) and (status := _status(known, record)):
         with contextlib.suppress(ConflictError, ObjectGoneError):
-            return "", await gateway.patch_status(known, status, departing=record.member_name)
+            return "", await _patched(gateway, record, known, status, k0s=k0s)
     for _ in range(CONFLICT_TRIES):
         resource = await member_resource(gateway, record.member_name, record.member_id)
         if resource is None:
             return f"there is no EtcdMember for {record.member_name or record.member_id}", None
-        if note := reason_to_skip(resource, record):
+        if note := reason_to_skip(resource, record) or (await outdated() if outdated else ""):
             return note, None
         if not (status := _status(resource, record)):
             return "", resource
         try:
-            return "", await gateway.patch_status(resource, status, departing=record.member_name)
+            return "", await _patched(gateway, record, resource, status, k0s=k0s)
         except (ConflictError, ObjectGoneError) as error:
             if isinstance(error, KindGoneError):
                 raise
     msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its status was written"
     raise ConflictError(msg)
+
+
+async def _patched(
+    gateway: KubernetesPort, record: UpdateStatusInput, resource: Resource, status: dict[str, Any], *, k0s: bool
+) -> Resource:
+    if k0s and record.joined and would_follow(resource, record.member_id):
+        resource = await clear_leave(gateway, resource, record.member_name)
+    return await gateway.patch_status(resource, status, departing=record.member_name)
 
 
 def reason_to_skip(resource: Resource, record: UpdateStatusInput) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.attempts import require_timely
 from activities.interceptor import StepClock
 from activities.member_leave import await_mark, set_leave
 from activities.member_resource import (
@@ -19,6 +21,7 @@ from activities.member_resource import (
     send_events,
     write_status,
 )
+from activities.outdated_records import NOT_RECORDED, may_be_outdated, why_outdated
 from etcd_handoff import failpoints, timing
 from etcd_handoff.activity_io import (
     FindResourceInput,
@@ -50,12 +53,11 @@ from etcd_handoff.operation.matching import claim_of, resource_asked_for
 from etcd_handoff.planning import canonical_id
 
 if TYPE_CHECKING:
+    from activities.attempts import WhyVoid
+    from activities.outdated_records import Listed
     from etcd_handoff.kubernetes.pool import KubernetesGateways
     from etcd_handoff.kubernetes.port import KubernetesPort
 
-
-NOT_RECORDED: Final = "NotRecorded"
-"""Type of the failure of an attempt to write a status that may succeed later, or on another worker."""
 ERROR_PREFIXES: Final[dict[type[KubernetesError], str]] = {
     KubernetesPermissionError: "Kubernetes does not allow it: ",
     AdmissionError: "an admission webhook or policy denies it: ",
@@ -71,11 +73,18 @@ class KubernetesActivities:
     Args:
         gateways: Gateways to the API servers of each cluster profile.
         node: The node that this worker runs on.
+        listed: Gives IDs of all members of the cluster of a profile; None in their place, with the reason, while that
+            is not known. Nobody is asked where it is None.
+        why_void: Why the running attempt must change nothing any more; None where nobody asks Temporal.
     """
 
-    def __init__(self, gateways: KubernetesGateways, node: str) -> None:
+    def __init__(
+        self, gateways: KubernetesGateways, node: str, listed: Listed | None = None, why_void: WhyVoid | None = None
+    ) -> None:
         self._gateways = gateways
         self._node = node
+        self._listed = listed
+        self._why_void = why_void
 
     @activity.defn
     async def find_resource(self, query: FindResourceInput) -> FindResourceResult:
@@ -123,6 +132,8 @@ class KubernetesActivities:
                     asks = "asks" if ask.leave else "does not ask"
                     mark = await await_mark(gateway, ask, resource)
                     return clock.step(StepOutcome.REQUESTED, f"EtcdMember {name} {asks} to leave already{mark}")
+                if ask.leave:
+                    await require_timely(self._why_void)
                 with contextlib.suppress(ConflictError):
                     resource = await gateway.patch_spec(resource, {"leave": ask.leave}, departing=ask.member_name)
                     what = "set on" if ask.leave else "taken back from"
@@ -185,7 +196,9 @@ class KubernetesActivities:
                 attempts = times.elsewhere_attempts if record.kubernetes else times.no_kubernetes_attempts
                 return nothing(_final_note(error, attempts, times.no_kubernetes_pause, final=not record.kubernetes))
             known = await self._gateways.take_prefetched(record.cluster, record.member_name)
-            writing = asyncio.ensure_future(write_status(gateway, record, known))
+            k0s = self._gateways.is_k0s(record.cluster)
+            outdated = partial(why_outdated, self._listed, record) if self._listed and may_be_outdated(record) else None
+            writing = asyncio.ensure_future(write_status(gateway, record, known, k0s=k0s, outdated=outdated))
             await failpoints.reach("update_status.during")
             note, resource = await writing
         except ConfigError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from activities.attempts import Attempts
 from activities.change_queue import ChangeQueueActivities
 from activities.departed import DepartedActivities
 from activities.etcdmembers import EtcdMemberActivities
@@ -14,7 +15,7 @@ from activities.notices import NoticeActivities
 from activities.removal_progress import RemovalProgressActivities
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from temporalio.client import Client
 
@@ -63,7 +64,12 @@ def all_activities(  # noqa: PLR0913, PLR0917  # all that activities stand on
     worker: WorkerActivities,
 ) -> list[Callable[..., Any]]:
     """Everything that a worker does for workflows; the caller closes `etcd` and `gateways` afterwards."""
-    kubernetes, members = KubernetesActivities(gateways, node), EtcdMemberActivities(gateways)
+    void = Attempts(client).why_void
+
+    def listed(cluster: str) -> Awaitable[tuple[frozenset[str] | None, str]]:
+        return etcd.looks(cluster).listed()
+
+    kubernetes, members = KubernetesActivities(gateways, node, listed, void), EtcdMemberActivities(gateways, listed)
     gates = HashAndSnapshotActivities(config, node, etcd.looks)
     processes = MemberProcessActivities(config, node)
     progress, queue = RemovalProgressActivities(client), ChangeQueueActivities(client)

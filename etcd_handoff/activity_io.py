@@ -66,6 +66,7 @@ class StepInput(ChangeInput):
         learner_only: It leaves only as long as it is a learner.
         leaving_later: Members that leave after it: leadership is handed to none of them.
         successors: Members that are there to stay: while one of them does not work, a target that works stays as well.
+        min_voters: The target does not leave where fewer voters would remain.
     """
 
     target_id: MemberId
@@ -73,6 +74,7 @@ class StepInput(ChangeInput):
     avoid: tuple[MemberId, ...] = ()
     leaving_later: tuple[MemberId, ...] = ()
     successors: tuple[MemberId, ...] = ()
+    min_voters: int = 1
 
 
 class MemberHash(Message):
@@ -330,6 +332,7 @@ class UpdateStatusInput(Message):
         leave: `spec.leave` is to be true too; only for a member that is out.
         next_steps: What is left to do by hand, for an Event.
         approved_by: Who approved it, for an Event; empty for nobody.
+        late: It was true a while ago: a member that was out may be in the cluster again, which was restored since.
     """
 
     cluster: str
@@ -348,6 +351,7 @@ class UpdateStatusInput(Message):
     leave: bool = False
     next_steps: tuple[str, ...] = ()
     approved_by: str = ""
+    late: bool = False
 
 
 class UpdateStatusResult(Message):

@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
+from etcd_handoff import peer_url
 from etcd_handoff.change_windows import Moment, seconds_of
 from etcd_handoff.wire import ClusterName, MemberName, Message, NewMemberName, PeerUrl, Request
 
@@ -66,6 +67,11 @@ class OperationRequest(Request):
     def subject(self) -> str:
         """The member as it was asked for."""
         raise NotImplementedError
+
+    @property
+    def wish(self) -> tuple[str, ...]:
+        """What is wanted beside what the workflow ID says; a start with another wish is not the same operation."""
+        return ()
 
     @property
     def summary(self) -> str:
@@ -141,6 +147,11 @@ class AdditionRequest(CheckedRequest):
     def subject(self) -> str:
         """The member as it was asked for."""
         return self.name
+
+    @property
+    def wish(self) -> tuple[str, ...]:
+        """Its peer URLs."""
+        return tuple(sorted(map(peer_url.canonical, self.peer_urls)))
 
     @property
     def summary(self) -> str:

@@ -35,6 +35,10 @@ class UnknownClusterError(ConfigError):
     """A request names a cluster profile that the configuration does not have."""
 
 
+class RunsAlreadyError(HandoffError):
+    """An operation runs in the place of the one that was to be started, and wants something else."""
+
+
 class EtcdError(HandoffError):
     """An etcd member answered with an error, or did not answer."""
 

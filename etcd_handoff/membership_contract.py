@@ -49,6 +49,11 @@ class ReplacementRequest(CheckedRequest):
         return self.member
 
     @property
+    def wish(self) -> tuple[str, ...]:
+        """The member that takes its place, and its peer URLs."""
+        return (self.name, *sorted(map(peer_url.canonical, self.peer_urls)))
+
+    @property
     def summary(self) -> str:
         """One line on what it is for."""
         return f"Replace member {self.member} of etcd cluster {self.cluster} by {self.name}"
@@ -99,6 +104,12 @@ class MembershipRequest(CheckedRequest):
         """The names of the members that are wanted."""
         names = ", ".join(member.name for member in self.members)
         return names if len(names) <= LONGEST_SUBJECT else f"{names[: LONGEST_SUBJECT - 3]}..."
+
+    @property
+    def wish(self) -> tuple[str, ...]:
+        """The members, whatever their order."""
+        urls = {member.name: sorted(map(peer_url.canonical, member.peer_urls)) for member in self.members}
+        return tuple(f"{name} {' '.join(urls[name])}" for name in sorted(urls))
 
     @property
     def summary(self) -> str:

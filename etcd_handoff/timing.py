@@ -99,6 +99,10 @@ class StepTiming:
     stale_look_seconds: float = 1.0
     """A look that is older when the proposal is to be sent is made again: the worker was paused meanwhile, and others
     may have had the lock."""
+    order_timeout: timedelta = timedelta(seconds=30)
+    """For so long after it was decided an order to k0s may be given: k0s follows it whatever became of the voters."""
+    attempt_timeout: timedelta = timedelta(seconds=3)
+    """How long Temporal may take to say whether it still counts on an attempt; that is asked beside a look."""
     seen_seconds: float = 3.0
     """For so long after a step was scheduled, what other workers saw of their members still counts in it."""
     marked_seconds: float = 10.0

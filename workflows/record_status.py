@@ -1,7 +1,8 @@
 """The workflow `RecordStatus`: a removal has ended, and its EtcdMember still has to be written.
 
-It judges nothing. A member ID that is out is out for good, since etcd never gives one twice; and an EtcdMember that
-carries another ID by then, since the node has joined again, is left alone by the activity.
+It judges nothing. A member ID that is out is out for good, since etcd never gives one twice, unless the cluster is
+restored from a backup. So the activity looks at etcd, and leaves the EtcdMember of a member alone that is in the
+cluster again. It leaves one alone, too, that carries another ID by then, since the node has joined again.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class RecordStatus:
         """Write what `record` says; without a default, a start without input would fail its task for ever."""
         if record is None:
             raise invalid_input("input: missing; removals start this workflow themselves")
+        record = record.model_copy(update={"late": True})
         member = record.member_name or record.member_id
         workflow.set_current_details(
             f"### Record that {member} is not a member of {record.cluster} any more\n\n"

@@ -12,7 +12,7 @@ from etcd_handoff.cli.connections import connect_temporal
 from etcd_handoff.cli.errors import CommandError, temporal_error
 from etcd_handoff.cli.live_line import LiveLine
 from etcd_handoff.cli.terminal import print_error, print_json
-from etcd_handoff.exit_status import EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNREACHABLE, exit_of_failure
+from etcd_handoff.exit_status import EXIT_DONE, EXIT_INTERRUPTED, EXIT_REFUSED, EXIT_UNREACHABLE, exit_of_failure
 
 if TYPE_CHECKING:
     import argparse
@@ -67,6 +67,7 @@ async def _run(args: argparse.Namespace, request: OperationRequest, task_queue: 
 
     from etcd_handoff.cli.follow import follow
     from etcd_handoff.cli.render.progress import ProgressLines, start_line
+    from etcd_handoff.errors import RunsAlreadyError
 
     output = LiveLine(sys.stderr if args.output == "json" else sys.stdout)
     print_progress = output.print
@@ -90,6 +91,8 @@ async def _run(args: argparse.Namespace, request: OperationRequest, task_queue: 
         result = await follow(operation, ProgressLines(operation.id), print_progress, show=output.show, heard=heard)
     except WorkflowFailureError as failure:
         return print_failure(args, failure, ends, last[0] if last else None)
+    except RunsAlreadyError as error:
+        raise CommandError(EXIT_REFUSED, str(error)) from None
     except RPCError as error:
         stopped = temporal_error(error)
         text = f"{stopped}\n{_with_article(request)} that was started goes on; run the same command again to follow it."

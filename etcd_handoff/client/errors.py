@@ -46,7 +46,7 @@ class UnknownOperationError(ClientError):
 
 
 class NotTakenError(ClientError):
-    """The operation does not take an approval or a cancellation: none is wanted, or it is too late."""
+    """The operation does not take an approval, a cancellation or another wish: none is wanted, or it is too late."""
 
     exit_status = EXIT_REFUSED
 

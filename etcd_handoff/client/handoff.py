@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from etcd_handoff.client.errors import (
     InvalidInputError,
+    NotTakenError,
     TemporalRefusedError,
     TemporalUnreachableError,
     UnknownOperationError,
@@ -24,7 +25,7 @@ from etcd_handoff.contract import (
     RemovalRequest,
     RemovalResult,
 )
-from etcd_handoff.errors import ConfigError
+from etcd_handoff.errors import ConfigError, RunsAlreadyError
 from etcd_handoff.exit_status import EXIT_UNREACHABLE
 from etcd_handoff.membership_contract import (
     MembershipRequest,
@@ -95,7 +96,8 @@ class Handoff:
     """Starts operations, and attaches to those that run.
 
     A start attaches to the operation of the same member that runs already, whose options then count. Each method that
-    starts one raises `InvalidInputError` before anything is sent, `TemporalUnreachableError` or `TemporalRefusedError`.
+    starts one raises `InvalidInputError` before anything is sent, `TemporalUnreachableError` or `TemporalRefusedError`,
+    and `NotTakenError` where the one that runs is for other peer URLs, another new member or another list.
     What workers find out, such as an unknown member, is for `Operation.result` to raise.
 
     Args:
@@ -167,9 +169,15 @@ class Handoff:
         Args:
             request: The request.
             result_type: The result that its workflow has.
+
+        Raises:
+            NotTakenError: The one that runs wants something else.
         """
-        with temporal_errors():
-            return Operation(await start_operation(self.client, request, result_type, self._task_queue))
+        try:
+            with temporal_errors():
+                return Operation(await start_operation(self.client, request, result_type, self._task_queue))
+        except RunsAlreadyError as error:
+            raise NotTakenError(str(error)) from None
 
     async def attach(self, workflow_id: str) -> Operation[Any]:
         """The last operation with this workflow ID, whether it runs or has ended.

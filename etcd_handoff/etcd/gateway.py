@@ -196,7 +196,7 @@ class EtcdGateway:
 
     # --- writing that shows that writes are committed -------------------------------------------------------------
 
-    async def acquire_lock(self, holder: str, label: str, via_id: str) -> str:
+    async def acquire_lock(self, holder: str, label: str, via_id: str, attempt: str = "") -> str:
         """The lock in etcd is ours, or the label of who holds it; an entry was committed through `via_id` either way.
 
         It is taken when nobody has it, when it is ours already, and when this gateway has seen the same revision of it
@@ -208,7 +208,7 @@ class EtcdGateway:
             CorruptClusterError: etcd has raised its CORRUPT alarm.
             UnknownOutcomeError: No definite answer.
         """
-        return await self._lock.acquire(holder, label, via_id)
+        return await self._lock.acquire(holder, label, via_id, attempt)
 
     async def release_lock(self, holder: str, via_id: str) -> None:
         """The lock is not `holder`'s; an entry was committed through `via_id`, whoever had it.
@@ -217,6 +217,17 @@ class EtcdGateway:
             UnknownOutcomeError: No definite answer.
         """
         await self._lock.release(holder, via_id)
+
+    async def abandon_lock(self, holder: str, via_id: str, attempt: str = "") -> None:
+        """The lock's key is gone if this attempt has created it for `holder` and nobody else has written it since.
+
+        Whoever was given up releases it so: another attempt for the same holder may have taken it over, or had it
+        before.
+
+        Raises:
+            UnknownOutcomeError: No definite answer.
+        """
+        await self._lock.abandon(holder, via_id, attempt)
 
     async def commit_probe(self, via_id: str = "") -> None:
         """An entry that changes nothing was committed, through `via_id` or through anybody.

@@ -14,6 +14,8 @@ from typing import Final
 from etcd_handoff import timing
 
 LOCK_KEY: Final = "/etcd-handoff/change"
+LONGEST_SECONDS: Final = 600.0
+"""Longer than the longest time-outs of a profile come to: what a value says beyond that is no time of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +25,13 @@ class Holder:
     Attributes:
         holder: The chain of workflow runs.
         label: The same for people.
+        seconds: How long it may rely on one write of the key, by the time-outs of its own profile; 0 where it does not
+            say so.
     """
 
     holder: str
     label: str = ""
+    seconds: float = 0.0
 
     @property
     def shown(self) -> str:
@@ -53,16 +58,18 @@ ABSENT: Final = LockEntry(b"", 0, 0)
 """How etcd compares a key that does not exist."""
 
 
-def lock_value(holder: str, label: str) -> bytes:
-    """What the key holds while `holder` has the lock; always the same bytes for the same holder and label."""
-    return json.dumps({"holder": holder, "label": label}, sort_keys=True).encode()
+def lock_value(holder: str, label: str, seconds: float = 0.0) -> bytes:
+    """What the key holds while `holder` has the lock; always the same bytes for the same arguments."""
+    return json.dumps({"holder": holder, "label": label, "seconds": seconds}, sort_keys=True).encode()
 
 
 def read_holder(value: bytes) -> Holder:
     """Who the value names; what cannot be read is somebody else's."""
     try:
         fields = json.loads(value)
-        return Holder(str(fields["holder"]), str(fields.get("label", "")))
+        seconds = fields.get("seconds")
+        known = float(seconds) if isinstance(seconds, int | float) and 0 < seconds <= LONGEST_SECONDS else 0.0
+        return Holder(str(fields["holder"]), str(fields.get("label", "")), known)
     except (ValueError, KeyError, TypeError, AttributeError):
         return Holder("", "somebody whose entry cannot be read")
 
@@ -72,12 +79,16 @@ class LockAge:
 
     def __init__(self, stale_seconds: float = timing.ETCD.lock_stale_seconds) -> None:
         """Nothing has been seen."""
-        self._stale_seconds = stale_seconds
+        self.stale_seconds = stale_seconds
         self._seen: LockEntry | None = None
         self._since = 0.0
 
     def is_stale(self, entry: LockEntry, now_seconds: float) -> bool:
-        """Whether this revision was first seen more than `stale_seconds` ago; it counts as seen from now on."""
+        """Whether this revision was first seen long ago; it counts as seen from now on.
+
+        That is more than `stale_seconds`, or what its holder says where that is more: another profile of the same
+        cluster may have longer time-outs.
+        """
         if entry != self._seen:
             self._seen, self._since = entry, now_seconds
-        return now_seconds - self._since > self._stale_seconds
+        return now_seconds - self._since > max(self.stale_seconds, read_holder(entry.value).seconds)

@@ -26,15 +26,20 @@ class LockCalls:
         self._calls = calls
         self._values: dict[str, bytes] = {}
         """What the key holds, by holder that acquired the lock here."""
+        self._own: dict[str, tuple[str, int, int]] = {}
+        """Which attempt has created the key, and its create_revision and version as it left it, by holder."""
         self.age = LockAge(stale_seconds)
 
-    async def acquire(self, holder: str, label: str, via_id: str) -> str:
+    async def acquire(self, holder: str, label: str, via_id: str, attempt: str) -> str:
         """See `EtcdGateway.acquire_lock`."""
-        value, expect = lock_value(holder, label), ABSENT
+        value, expect = lock_value(holder, label, self.age.stale_seconds), ABSENT
         self._values[holder] = value
+        before = self._own.pop(holder, None)
         for _ in range(LOCK_TRIES):
-            ours, stored = await self._put(via_id, value, expect)
+            ours, stored, revision = await self._put(via_id, value, expect)
             if ours:
+                if expect is ABSENT or before == (attempt, expect.created, expect.version):
+                    self._own[holder] = (attempt, expect.created or revision, expect.version + 1)
                 return ""
             expect = stored or ABSENT
             other = read_holder(expect.value)
@@ -50,8 +55,15 @@ class LockCalls:
         if stored is not None and read_holder(stored.value).holder == holder:  # another worker wrote it for the holder
             await self._delete(via_id, stored.value)
 
-    async def _put(self, via_id: str, value: bytes, expect: LockEntry) -> tuple[bool, LockEntry | None]:
-        """Whether the key was as expected and is ours now; if not, what it is.
+    async def abandon(self, holder: str, via_id: str, attempt: str) -> None:
+        """See `EtcdGateway.abandon_lock`."""
+        whose, created, version = self._own.get(holder, ("", 0, 0))
+        if whose == attempt and created:
+            del self._own[holder]
+            await self._delete_own(via_id, created, version)
+
+    async def _put(self, via_id: str, value: bytes, expect: LockEntry) -> tuple[bool, LockEntry | None, int]:
+        """Whether the key was as expected and is ours now, what it is if not, and the revision of this.
 
         A transaction that may put goes through the raft log whatever its condition says (etcd
         `server/etcdserver/txn/txn.go`, IsTxnReadonly).
@@ -65,7 +77,18 @@ class LockCalls:
             ]
             return kv.txn(same, [kv.txn_op_put(LOCK_KEY, value)], [kv.txn_op_get(LOCK_KEY)], timeout=timeout)
 
-        return _entry(await self._calls.change_at(via_id, write, self._calls.write_seconds))
+        answer = await self._calls.change_at(via_id, write, self._calls.write_seconds)
+        return (*_entry(answer), int(answer.header.revision))
+
+    async def _delete_own(self, via_id: str, created: int, version: int) -> None:
+        """Delete the key if nobody else has written it since."""
+
+        def write(channel: Any, timeout: float) -> Any:
+            kv = channel.kv
+            same = [kv.txn_compare_create_revision(LOCK_KEY, created), kv.txn_compare_version(LOCK_KEY, version)]
+            return kv.txn(same, [kv.txn_op_delete(LOCK_KEY)], [], timeout=timeout)
+
+        await self._calls.change_at(via_id, write, self._calls.write_seconds)
 
     async def _delete(self, via_id: str, value: bytes) -> tuple[bool, LockEntry | None]:
         """Whether the key held this value and is deleted; if not, what it is."""

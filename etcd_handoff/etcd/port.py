@@ -61,11 +61,14 @@ class EtcdPort(Protocol):
     async def promote_member(self, member_id: str, via_id: str) -> None:
         """Give a learner a vote."""
 
-    async def acquire_lock(self, holder: str, label: str, via_id: str) -> str:
+    async def acquire_lock(self, holder: str, label: str, via_id: str, attempt: str = "") -> str:
         """Take the lock in etcd, or say who has it; an entry is committed either way."""
 
     async def release_lock(self, holder: str, via_id: str) -> None:
         """Give the lock back; an entry is committed."""
+
+    async def abandon_lock(self, holder: str, via_id: str, attempt: str = "") -> None:
+        """Delete the lock's key where this attempt has created it and nobody else has written it since."""
 
     async def commit_probe(self, via_id: str = "") -> None:
         """Commit an entry that changes nothing."""

@@ -78,6 +78,10 @@ class KubernetesGateways:
         """Whether members without an EtcdMember get one."""
         return self._config.cluster(cluster).manages_resources
 
+    def is_k0s(self, cluster: str) -> bool:
+        """Whether k0s's own reconciler works on the EtcdMembers too."""
+        return self._config.cluster(cluster).is_k0s
+
     def cluster_id(self, cluster: str) -> str:
         """ID of the etcd cluster that the profile names; empty when it names none."""
         return self._config.cluster(cluster).cluster_id or ""

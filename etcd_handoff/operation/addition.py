@@ -67,21 +67,29 @@ def resolve(state: OperationState, view: ClusterView) -> OperationState | Blocke
         if doubt := identity.doubt(state, view):
             return doubt
         request, member = learner.request_of(state), learner.wanted(state, view.cluster_id).member_in(view)
-        # In a larger change the member that has the name may be the one that leaves.
-        if member is None and state.whole is None and (taken := name_taken(view.members, request.name)):
+        if member is None and (taken := _name_taken(state, view)):
             return taken
         present = member is not None and bool(member.name) and not member.is_learner
         target = identity.pinned_as(view, member.id if member else "", request.name, request.peer_urls, present=present)
         own = state.whole is not None and target.member_id in state.whole.own
         return identity.pin(state, view, target).with_joining(sent=own)
     member_id = state.pinned.member_id
-    if member_id and observation.undoubted(state) and view.member(member_id) is None:
+    believed = observation.undoubted(state) is not None
+    if not member_id and believed and not state.proposed:
+        return _name_taken(state, view)  # another operation may have added one of that name while this one waited
+    if member_id and believed and view.member(member_id) is None:
         text = (
             f"member {member_id}, which was added as {state.label}, is not in the member list any more: somebody has"
             " removed it; start the addition again if it is to join all the same"
         )
         return state.failing(Failure(REFUSAL, text))
     return None
+
+
+def _name_taken(state: OperationState, view: ClusterView) -> Refused | None:
+    """Another member has the name; in a larger change that may be the one that leaves."""
+    name = learner.request_of(state).name
+    return name_taken(view.members, name) if state.whole is None else None
 
 
 def goal(state: OperationState) -> MemberPresent:

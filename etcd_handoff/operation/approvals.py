@@ -97,13 +97,24 @@ def approved(state: OperationState, approval: Approval, identity: str, now: floa
     return state.changed(approval=approval, approved=given, approval_lapsed="")
 
 
+def _ends(state: OperationState) -> float:
+    """When the approval lapses by time, in seconds since 1970; 0 where it does not, or there is none."""
+    given = state.approved
+    if state.approval is None or given is None or not schedule.may_wait(state):
+        return 0.0
+    return given.counts_from + _lasts(state)
+
+
+def _lasts(state: OperationState) -> float:
+    return state.traits.approval_lapses_after_seconds if state.traits else 0.0
+
+
 def lapsed(state: OperationState, step: object, now: float) -> OperationState:
     """The state without an approval that counts no more, which nothing half done needs."""
     given = state.approved
     if state.approval is None or given is None or not schedule.may_wait(state):
         return state
-    lasts = state.traits.approval_lapses_after_seconds if state.traits else 0.0
-    if now - given.counts_from >= lasts:
+    if now - given.counts_from >= (lasts := _lasts(state)):
         why = f"it counts for {lasts:g} s"
     elif given.used or not (differs := given.change.differs(change_of(state, step))):
         return state
@@ -117,7 +128,8 @@ def bounded(decided: Decided | OperationState, before: OperationState, now: floa
     """The same, with how long its change may begin; `before` is the state in which it was decided."""
     if not isinstance(decided, Decided) or not isinstance(decided.command, CHANGES):
         return decided
-    if not (bound := schedule.begin_before(before, now)):
+    bounds = (schedule.begin_before(before, now), _ends(before))
+    if not (bound := min(filter(None, bounds), default=0.0)):
         return decided
     command = decided.command
     ask = command.ask.model_copy(update={"begin_before": bound})

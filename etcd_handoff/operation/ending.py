@@ -60,7 +60,7 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
         case EndPhase.SEE:
             following = departed.decide(state)
         case EndPhase.STOP | EndPhase.PUT_AWAY:
-            following = process_end.decide(state)
+            following = _end_process(state, end, now)
         case EndPhase.TELL:
             following = _tell_failure(state, end.failure, end) if end.failure else _tell(state, end, now)
     return following
@@ -120,6 +120,20 @@ def _judge(state: OperationState, end: Ending) -> Decided | OperationState:
     known = not pending and observation.undoubted(state) is not None
     record = recording.record_of(state, joined=True if known else None, message=message, failed=True)
     return state.at_end(phase=EndPhase.RECORD, record=record)
+
+
+def _end_process(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
+    """Stop the member's etcd and put its data away, if it is still out when the record had to wait for long.
+
+    Its data have the IDs of a member that a restore brings back, so they tell nothing of that.
+    """
+    late = end.phase is EndPhase.STOP and end.recorded is not None and recording.is_late(state, now)
+    if late and not end.rechecked:
+        return observation.look(state.at_end(rechecked=True), now, patient=True)
+    view = observation.undoubted(state)
+    if end.rechecked and (view is None or view.member(state.target.member_id) is not None):
+        return process_end.skipped(state)
+    return process_end.decide(state)
 
 
 def _fail(state: OperationState, failure: Failure) -> Decided:

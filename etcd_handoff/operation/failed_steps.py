@@ -15,6 +15,7 @@ from etcd_handoff.operation import (
     texts,
     withdrawal,
 )
+from etcd_handoff.operation.addition import AddTarget
 from etcd_handoff.operation.commands import Activity, FindResource, Observe, ReadLeave, RequestLeave, WriteStatus
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.withdrawal import TakeLearnerOut
@@ -44,6 +45,8 @@ def _waited_for(state: OperationState, command: Effect, failure: StepFailure, no
         state = state.changed(view=None)  # what was seen before is no word on what is true now
     if isinstance(command, Activity) and command.proposes:
         state = proposal.failed(state, failure, now)
+        if isinstance(command, AddTarget) and state.pending_since is None:
+            state = state.with_joining(sent=False)
     waits = state.ending is None
     if isinstance(command, ReadLeave | RequestLeave):
         state, waits = leave.failed(state)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from etcd_handoff.activity_io import LeaveInput
 from etcd_handoff.contract import HandoffState, StepOutcome
 from etcd_handoff.managed_fields import FIELD_MANAGER
-from etcd_handoff.operation import failures, proposal, texts
+from etcd_handoff.operation import failures, observation, proposal, texts
 from etcd_handoff.operation.commands import ReadLeave, RequestLeave
 from etcd_handoff.operation.leave_orders import may_ask_again
 from etcd_handoff.operation.phases import LeaveStep, LookDue
@@ -81,7 +81,7 @@ def decide(state: OperationState, now: float) -> Decided:
     return Decided(state, ReadLeave(ask=ask, summary=f"does the EtcdMember of {state.label} ask to leave?"))
 
 
-def read(state: OperationState, order: ReadLeaveResult) -> OperationState:
+def read(state: OperationState, order: ReadLeaveResult, now: float) -> OperationState:
     """The state once the order has been read."""
     if state.leave_step is LeaveStep.WITHDRAW:
         if order.leave and order.manager == FIELD_MANAGER:
@@ -93,6 +93,8 @@ def read(state: OperationState, order: ReadLeaveResult) -> OperationState:
     state = state.with_step(order.step)
     if state.leave_stored and order.present and not may_ask_again(order.manager):
         return state.failing(failures.taken_back(order.name, order.manager))
+    if observation.is_old(state, now):  # no worker was there to read it, and k0s follows an order without looking
+        return state.changed(leave_step=LeaveStep.NONE, look_due=LookDue.PATIENT)
     return state.changed(leave_step=LeaveStep.ORDER)
 
 

@@ -224,7 +224,7 @@ def _acted(state: OperationState, command: Activity | HandRecordOver, result: An
     """The state after a change was made, or its effect recorded."""
     match command:
         case ReadLeave():
-            after = leave.read(state, result)
+            after = leave.read(state, result, now)
         case RequestLeave():
             after = leave.requested(state, result)
         case PreflightMember() | StartMember():

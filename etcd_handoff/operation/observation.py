@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import doubts
 from etcd_handoff.activity_io import ChangeInput, CheckLeaderInput, StepInput
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from etcd_handoff.activity_io import StepResult, Target
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.state import OperationState
+
+
+OLD_SECONDS: Final = 30.0
+"""Nobody restores a cluster in less."""
 
 
 def look(
@@ -43,7 +47,7 @@ def look(
         state = state.showing(HandoffState.CHECKING, state.doing, state.waiting_for)
     summary = f"members, leader and health of {cluster}"
     command = Observe(ask=ask, patient=patient, before_change=before_change, summary=summary)
-    return Decided(state.changed(look_due=LookDue.NO), command)
+    return Decided(state.changed(look_due=LookDue.NO, looked_at=now), command)
 
 
 def observed(state: OperationState, command: Observe, report: StepResult) -> OperationState:
@@ -158,6 +162,7 @@ def act_input(state: OperationState) -> StepInput:
         avoid=state.avoid,
         leaving_later=tuple(sorted(wanted.leaving_later)),
         successors=tuple(sorted(wanted.successors)),
+        min_voters=wanted.min_voters,
     )
 
 
@@ -180,6 +185,11 @@ def wants_entry_first(state: OperationState) -> bool:
     through all nodes does, whose reads come after the entry.
     """
     return state.view is not None and state.view.merged and not state.entry_committed
+
+
+def is_old(state: OperationState, now: float) -> bool:
+    """Whether the last look was ordered a while ago: its view may have waited for workers since it was seen."""
+    return now - state.looked_at > OLD_SECONDS
 
 
 def looking_again(state: OperationState) -> OperationState:

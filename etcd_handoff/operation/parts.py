@@ -47,6 +47,7 @@ SHARED: Final = frozenset(
         "behind",
         "far_nodes",
         "silent_nodes",
+        "looked_at",
         "claims",
         "cancel_requested",
         "recheck",

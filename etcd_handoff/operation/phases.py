@@ -198,6 +198,7 @@ class Ending(Message):
         tries: How often it was tried to take the own learner out.
         taken_out: The own learner was there, and is not any more.
         runs_on: The etcd of the member that is out still runs; None when that is not known.
+        rechecked: The cluster was looked at again before that, since the record had to wait.
         process_asked: The node of the member that is out was asked to stop its etcd.
         process: What has become of that etcd and its data, or what is left to do; empty where the node has no command.
     """
@@ -215,5 +216,6 @@ class Ending(Message):
     tries: int = 0
     taken_out: bool = False
     runs_on: bool | None = None
+    rechecked: bool = False
     process_asked: bool = False
     process: str = ""

@@ -51,6 +51,12 @@ def decide(state: OperationState) -> Decided | OperationState:
     return Decided(state.changed(doing=command.summary, waiting_for=""), command)
 
 
+def skipped(state: OperationState) -> OperationState:
+    """Nothing is done on the node: its member may be in the cluster again, which was restored since."""
+    who = f"{state.label} ({state.target.member_id})"
+    return _over(state, f"nothing was touched on its node: {who} is not seen to be out any more")
+
+
 def applied(state: OperationState, command: StopMember | ArchiveMember, report: ProcessResult) -> OperationState:
     """The state after the node has done it, or has said why not."""
     if not report.command:

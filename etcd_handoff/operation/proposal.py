@@ -13,7 +13,11 @@ That ends when nothing can be pending any more, which takes two proofs:
    stood before the entry is applied and would show in the list, and one that stood only in another member's log, left
    from an earlier term, has been overwritten or never will be committed.
 
-What this cannot exclude: a member that was stopped as a whole (SIGSTOP, a paused virtual machine) with the unread call
+An attempt that Temporal has given up may go on: its worker was paused, or cut off from Temporal. So each attempt asks
+Temporal whether it still counts, beside the look that its proposal follows (`activities.attempts`).
+
+What this cannot exclude: such an attempt that was given up within that look, while etcd was slow or the worker was
+paused once more; and a member that was stopped as a whole (SIGSTOP, a paused virtual machine) with the unread call
 in its socket, and reads it when it wakes. The call's deadline and the closed connection make etcd drop it, unless the
 handler wins that race. Then the list is what counts: the next look, or the next resync, finds the member gone.
 """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from etcd_handoff.activity_io import UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.contract import HandoffState, Step, StepOutcome, record_id
 from etcd_handoff.etcdmember import MESSAGE_JOINED, MESSAGE_REMOVED
-from etcd_handoff.operation import people, queueing, texts
+from etcd_handoff.operation import observation, people, queueing, texts
 from etcd_handoff.operation.commands import HandRecordOver, Until, Wait, WriteStatus
 from etcd_handoff.operation.phases import EndPhase
 from etcd_handoff.operation.state import Decided
@@ -50,6 +50,7 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
         if end.rest_seconds:
             summary = "until the status is tried again"
             return Decided(state, Wait(until=Until.TIME, seconds=end.rest_seconds, summary=summary, resumable=out))
+    record = record.model_copy(update={"late": is_late(state, now)})
     most = max(0.1, min(end.call_seconds or FIRST_CALL_SECONDS, _patience(state, record) - state.recording_seconds))
     command = WriteStatus(
         ask=record,
@@ -124,6 +125,11 @@ def next_steps(state: OperationState) -> tuple[str, ...]:
         return ()
     runs_on = state.ending.runs_on if state.ending else None
     return texts.next_steps(state.label, asked=state.leave_stored, runs_on=runs_on)
+
+
+def is_late(state: OperationState, now: float) -> bool:
+    """Whether what is recorded was seen a while ago: no API server took it, or no worker went on."""
+    return state.recording_seconds > 0 or observation.is_old(state, now)
 
 
 def _begin(state: OperationState) -> OperationState:

@@ -56,6 +56,8 @@ def decide(state: OperationState, step: object, now: float) -> Decided | Operati
         raise TypeError(msg)
     remover = state.traits.remover if state.traits is not None else "etcd"
     if remover == "k0s" or (remover == leave.REMOVES_TOO and not state.leave_asked):
+        if observation.is_old(state, now):  # k0s follows an order without looking who takes part
+            return observation.look(state, now)
         return leave.begin(state)
     if observation.wants_entry_first(state):
         return observation.look(state, now, before_change=True)

@@ -37,6 +37,7 @@ class OperationState(HandedOn):
         waiting_for: What would unblock it; empty when nothing blocks.
         since: When the command that runs now was decided.
         look_due: Whether the cluster is looked at next.
+        looked_at: When the last look was ordered.
         half_look: A look that waits for what the workers of other nodes see; None when there is none.
         silent_nodes: When a node was asked last, by nodes whose workers took no look.
         entry_committed: The last look has committed an entry before it.
@@ -70,6 +71,7 @@ class OperationState(HandedOn):
     waiting_for: Own[str] = ""
     since: Own[float] = 0.0
     look_due: Own[LookDue] = LookDue.QUICK
+    looked_at: Own[float] = 0.0
     half_look: Own[HalfLook | None] = None
     silent_nodes: Own[dict[str, float]] = Field(default_factory=dict)
     entry_committed: Own[bool] = False

@@ -120,16 +120,19 @@ def _first_step(view: ClusterView, goal: MembersChanged, part: Part) -> Decision
 
 
 def _forbidden(view: ClusterView, goal: MembersChanged) -> Refused | None:
-    return _too_few(goal) or _taken(view, goal) or _quorum_gone(view, goal)
+    return _too_few(view, goal) or _taken(view, goal) or _quorum_gone(view, goal)
 
 
-def _too_few(goal: MembersChanged) -> Refused | None:
-    if not goal.exact or len(goal.joins) >= goal.min_voters:
+def _too_few(view: ClusterView, goal: MembersChanged) -> Refused | None:
+    """A list of members is as long as it is; what is not exact must leave no fewer voters than there are."""
+    count = len(goal.joins) if goal.exact else voters_at_the_end(view, goal)
+    if count >= goal.min_voters or not (goal.exact or (count < len(view.voters) and not goal.begun)):
         return None
+    remedy = "name more members" if goal.exact else "name a new member that is not there yet"
     return Refused(
         Reason.TOO_FEW_VOTERS,
-        f"the cluster would have {len(goal.joins)} voters, and min_voters of its profile is {goal.min_voters}",
-        "name more members, or lower min_voters in the workers' configuration",
+        f"the cluster would have {count} voters, and min_voters of its profile is {goal.min_voters}",
+        f"{remedy}, or lower min_voters in the workers' configuration",
     )
 
 

@@ -42,9 +42,12 @@ from etcd_handoff.operation.reconciler_state import WATCH_TASK_TIMEOUT, Reconcil
 from etcd_handoff.temporal.connection_failures import DEFAULT_ADDRESS
 from etcd_handoff.temporal.converter import data_converter
 from etcd_handoff.temporal.process_exit import let_native_threads_leave
+from etcd_handoff.temporal.running_wish import require_same_wish
 from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from temporalio.client import Interceptor
     from temporalio.runtime import Runtime
 
@@ -151,6 +154,9 @@ async def start_operation(
 
     Returns:
         The handle, as `start_removal` does.
+
+    Raises:
+        RunsAlreadyError: The one that runs wants something else.
     """
     summary = f"Plan to {request.summary[0].lower()}{request.summary[1:]}" if request.dry_run else request.summary
 
@@ -169,6 +175,14 @@ async def start_operation(
             static_details=request.reason or "No reason was given.",
         )
 
+    operation = await _with_attributes(request, start)
+    await require_same_wish(client, operation, request)
+    return operation
+
+
+async def _with_attributes(
+    request: OperationRequest, start: Callable[[TypedSearchAttributes], Awaitable[WorkflowHandle[Any, ResultT]]]
+) -> WorkflowHandle[Any, ResultT]:
     values = {CLUSTER_KEY: request.cluster, MEMBER_KEY: request.subject, STATE_KEY: HandoffState.CHECKING.value}
     try:
         return await start(TypedSearchAttributes([SearchAttributePair(key, value) for key, value in values.items()]))

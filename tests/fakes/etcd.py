@@ -134,7 +134,7 @@ class FakeEtcd(EtcdPort):
         """Nobody joins."""
         raise NotImplementedError
 
-    async def acquire_lock(self, holder: str, label: str, via_id: str) -> str:  # noqa: ARG002
+    async def acquire_lock(self, holder: str, label: str, via_id: str, attempt: str = "") -> str:  # noqa: ARG002
         """The lock is the holder's, unless somebody else has it."""
         await self._call("acquire_lock", self._latency.write, via_id)
         return self._locked_by
@@ -142,6 +142,10 @@ class FakeEtcd(EtcdPort):
     async def release_lock(self, holder: str, via_id: str) -> None:  # noqa: ARG002
         """The lock is nobody's."""
         await self._call("release_lock", self._latency.write, via_id)
+
+    async def abandon_lock(self, holder: str, via_id: str, attempt: str = "") -> None:  # noqa: ARG002
+        """The lock is left to whoever has it."""
+        await self._call("abandon_lock", self._latency.write, via_id)
 
     async def commit_probe(self, via_id: str = "") -> None:
         """An entry is committed."""

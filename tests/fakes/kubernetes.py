@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff.errors import ObjectGoneError
+from etcd_handoff.errors import ConflictError, ObjectGoneError
 from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.kubernetes.port import KubernetesPort
 
@@ -39,6 +39,7 @@ class FakeKubernetes(KubernetesPort):
         patched: Names of EtcdMembers that were patched, in order.
         events: Events that were sent; each waits for `events_pass`.
         events_pass: Whether Events are taken.
+        conflicts: How many patches find that somebody has written since.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class FakeKubernetes(KubernetesPort):
         self.events: list[dict[str, Any]] = []
         self.events_pass = asyncio.Event()
         self.events_pass.set()
+        self.conflicts = 0
         self._read_seconds, self._write_seconds = read_seconds, write_seconds
 
     async def close(self) -> None:
@@ -128,6 +130,10 @@ class FakeKubernetes(KubernetesPort):
         name = resource["metadata"]["name"]
         if (error := self.write_errors.get(name)) is not None:
             raise error
+        if self.conflicts:
+            self.conflicts -= 1
+            msg = "it has changed"
+            raise ConflictError(msg)
         self.patched.append(name)
         self.resources[name] = {**resource, part: {**resource.get(part, {}), **fields}}
         return self.resources[name]

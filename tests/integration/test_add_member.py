@@ -17,6 +17,7 @@ from activities.etcd import EtcdActivities
 from etcd_handoff.activity_io import AdditionInput, AwaitSyncInput
 from etcd_handoff.config import ClusterProfile, Config, EtcdProfile
 from etcd_handoff.contract import AdditionResult
+from etcd_handoff.errors import RunsAlreadyError
 from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.nodes import InitialCluster
@@ -87,6 +88,9 @@ async def test_cancelled_addition_takes_out_what_it_has_added_and_nothing_else(b
         kept = next(m.id for m in await b.lab.members() if not m.name)
         third = await additions.add(b, node)
         assert (await says(third, "LearnerNotStarted")).member_id == kept != learner_id
+        assert (await additions.add(b, node)).first_execution_run_id == third.first_execution_run_id
+        with pytest.raises(RunsAlreadyError, match=f"etcd-add/{b.lab.cluster}/node9 runs already, for something else"):
+            await additions.add(b, replace(node, peer_port=node.peer_port + 1))
         await third.cancel()
         with pytest.raises(WorkflowFailureError):
             await third.result()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +11,9 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import CancelledError, TerminatedError
 
 from etcd_handoff.lab import Role, wait_until
+from etcd_handoff.lab.cluster import HEALTH_INTERVAL_SECONDS
 from etcd_handoff.temporal.search_attributes import STATE_KEY
+from tests.chaos import judges
 from tests.integration.conftest import in_state, open_bench
 
 if TYPE_CHECKING:
@@ -118,6 +121,35 @@ async def test_terminated_after_the_removal_is_mended_by_the_next_start(bench: M
         resource = (await b.lab.etcdmembers(survivor))[leader]
         assert resource["status"]["message"] == "Member removed from cluster"
         await b.judge({leader})
+
+
+async def test_worker_that_wakes_up_after_the_cancellation_removes_nobody(bench: MakeBench) -> None:
+    """It was stopped with a look in hand; meanwhile its step was given up, and nothing came of the next one.
+
+    A virtual machine that is moved, or whose disk hangs, goes on where it was: with the lock, another look, and a
+    cluster that is well by then.
+    """
+    async with bench(failpoints="remove_member.looked=hold", kubernetes=False) as b:
+        leader = await b.lab.leader()
+        target, other = (node.name for node in b.lab.others(leader))
+        ids = {m.id for m in await b.lab.members()}
+        removal = await b.start(target)
+        await b.reached("remove_member.looked")
+        pid = int((b.folder / "remove_member.looked.hit").read_text())
+        held = next(n for n in ("node0", "node1") if b.lab.process(Role.WORKER, n).pid == pid)
+        await b.lab.kill(Role.ETCD, other)
+        b.lab.stop(Role.WORKER, held)
+        await in_state(removal, "Blocked")
+        await removal.cancel()
+        await ended_as_cancelled(removal)
+        await b.lab.start(Role.ETCD, other)
+        await asyncio.sleep(HEALTH_INTERVAL_SECONDS)  # etcd itself would refuse, and nothing tells when it does not
+        b.release("remove_member.looked")
+        b.lab.resume(Role.WORKER, held)
+        await b.lab.kill(Role.WORKER, next(n for n in ("node0", "node1") if n != held))
+        assert (await b.remove(target, dry_run=True)).outcome == "planned", "it works again, and has ended its step"
+        await judges.no_lock_is_left(b.lab.node(leader).etcd_url)
+        assert {m.id for m in await b.lab.members(leader)} == ids
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

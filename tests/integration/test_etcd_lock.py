@@ -41,12 +41,32 @@ async def test_lock_is_released_by_a_worker_that_did_not_take_it(cluster: Cluste
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_lock_that_is_abandoned_stays_with_the_attempt_that_has_it(cluster: Cluster) -> None:
+    """Two attempts of one change have the same lock: the one that was given up takes it from nobody."""
+    async with gateway_to(*cluster.endpoints) as one, gateway_to(*cluster.endpoints) as other:
+        leader, (follower, _) = roles(await one.observe())
+        await other.observe()
+        for second in (other, one):  # on another worker, or on the same
+            for given_up in ("a1", "a2"):  # it was killed late, or has woken up late
+                assert await one.acquire_lock("run-1", "removal", leader, "a1") == ""
+                assert await second.acquire_lock("run-1", "removal", follower, "a2") == ""
+                await (one if given_up == "a1" else second).abandon_lock("run-1", follower, given_up)
+                assert await other.acquire_lock("run-2", "", follower, "b1") == "removal"
+                await other.release_lock("run-1", follower)
+        for _ in range(2):  # it looks again, and writes the lock again
+            assert await one.acquire_lock("run-1", "removal", leader, "a1") == ""
+        await one.abandon_lock("run-1", leader, "a1")
+        assert await other.acquire_lock("run-2", "", follower) == ""
+        await other.release_lock("run-2", follower)
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_lock_that_is_left_behind_is_taken_over(cluster: Cluster) -> None:
     """After it was seen unchanged for long enough; a holder that writes it anew keeps it."""
     async with gateway_to(*cluster.endpoints) as one, gateway_to(*cluster.endpoints) as other:
         leader, (follower, _) = roles(await one.observe())
         await other.observe()
-        other._lock.age = LockAge(0.2)  # noqa: SLF001  # else the test takes 20 s
+        one._lock.age = other._lock.age = LockAge(0.2)  # noqa: SLF001  # else the test takes 20 s
         assert await one.acquire_lock("dead", "somebody", leader) == ""
         assert await other.acquire_lock("run-2", "", follower) == "somebody"
         await one.acquire_lock("dead", "somebody", leader)

@@ -13,9 +13,11 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError, CancelledError
 
 from etcd_handoff.etcdmember import LEAVE_ANNOTATION, SHUTDOWN_LABEL, SHUTDOWN_ON_LEAVE_LABEL
+from etcd_handoff.lab import disasters
 from etcd_handoff.lab.k0s import K0sStandIn, Release
 from etcd_handoff.lab.waiting import ProcessError, wait_until
-from tests.integration.conftest import FrontDoor, start_watch
+from tests.chaos import judges
+from tests.integration.conftest import FrontDoor, ends, start_watch
 from tests.integration.progress import says
 
 if TYPE_CHECKING:
@@ -92,6 +94,28 @@ async def test_kubectl_alone_with_the_annotation(bench: MakeBench, release: Rele
         resource = (await b.lab.etcdmembers(survivor))[leader]
         assert resource["spec"]["leave"] is True
         assert LEAVE_ANNOTATION not in resource["metadata"].get("annotations", {})
+
+
+async def test_node_that_joins_again_is_not_removed_by_the_flag_of_its_former_member(bench: MakeBench) -> None:
+    """k0s on the node clears it once its API server answers, and the lease holder follows it until then."""
+    async with k0s_bench(bench) as door:
+        b = door.bench
+        leader = await b.lab.leader()
+        target = b.lab.others(leader)[0].name
+        assert (await b.remove(target)).outcome == "removed"
+        assert await asks_to_leave(b, target, leader)
+        new = await disasters.rejoin(b.lab, target)
+        async with K0sStandIn(b.lab, "v1.31", holder=leader) as k0s:
+            status, text = await ends(b.lab, "watch", "resync")
+            assert status == 0, text
+
+            async def described() -> bool:
+                return judges.said_id((await b.lab.etcdmembers(leader))[target]) == new
+
+            await wait_until(described, "the EtcdMember describes the new member", 30)
+            assert not await asks_to_leave(b, target, leader)
+            await b.judge(set())
+            assert (k0s.removed, await b.lab.member_id(target)) == ([], new)
 
 
 async def test_kubectl_alone_with_the_flag_lets_k0s_act_first(bench: MakeBench) -> None:

@@ -105,13 +105,17 @@ class ModelEtcd(EtcdPort):
         """A transfer."""
         self.cluster.move_leader(who(), leader_id, transferee_id)
 
-    async def acquire_lock(self, holder: str, label: str, via_id: str) -> str:
+    async def acquire_lock(self, holder: str, label: str, via_id: str, attempt: str = "") -> str:  # noqa: ARG002  # nobody wakes up
         """The lock, and an entry."""
         return self.cluster.acquire_lock(who(), holder, label, via_id)
 
     async def release_lock(self, holder: str, via_id: str) -> None:
         """The lock is given back, with an entry."""
         self.cluster.release_lock(holder, via_id)
+
+    async def abandon_lock(self, holder: str, via_id: str, attempt: str = "") -> None:
+        """No attempt of a model is given up and lives."""
+        raise NotImplementedError
 
     async def commit_probe(self, via_id: str = "") -> None:
         """An entry."""

@@ -56,10 +56,10 @@ class NodeEtcd(ModelEtcd):
         self._reaches(leader_id)
         await super().move_leader(leader_id, transferee_id)
 
-    async def acquire_lock(self, holder: str, label: str, via_id: str) -> str:
+    async def acquire_lock(self, holder: str, label: str, via_id: str, attempt: str = "") -> str:
         """The lock, through its own member."""
         self._reaches(via_id)
-        return await super().acquire_lock(holder, label, via_id)
+        return await super().acquire_lock(holder, label, via_id, attempt)
 
     async def release_lock(self, holder: str, via_id: str) -> None:
         """The lock is given back through its own member."""

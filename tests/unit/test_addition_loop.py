@@ -9,7 +9,7 @@ import pytest
 from etcd_handoff.activity_io import StepResult, UpdateStatusResult
 from etcd_handoff.contract import AdditionRequest, Approval, FailureType, HandoffState, Outcome, Pause, StepOutcome
 from etcd_handoff.operation import commands as to
-from etcd_handoff.operation import current_details, ending
+from etcd_handoff.operation import current_details, ending, schedule
 from etcd_handoff.operation.addition import CONNECTED_SECONDS, AddTarget, PromoteTarget
 from etcd_handoff.operation.commands import StepFailure, Until
 from etcd_handoff.operation.gates import GATES_LAST_SECONDS
@@ -104,6 +104,27 @@ def ends_well(addition: Drive) -> Any:
     result = addition.next(to.Finish).result
     assert (result.member_id, result.member_name, result.peer_urls) == (D, "node3", (URL,))
     return result
+
+
+def test_name_that_another_operation_has_given_meanwhile_is_refused() -> None:
+    """Two additions, or one and a replacement, have waited for their turns: etcd itself would take both."""
+    addition = begin().do(to.Observe, observed(THREE))
+    addition.next(to.AskQueue)
+    request = addition.state.turn_request
+    behind = QueuePosition(granted=False, chain_id="chain", request=request, behind=("the replacement of node0",))
+    addition.result(TakeTurnResult(turn=behind)).next(to.Wait)
+    addition.state = addition.state.changed(holds_turn=True, turn_news=True)
+    other = cluster(*OTHERS, member(D, peer_urls=("http://elsewhere:2380",)))
+    failure = addition.result(after=60.0).do(to.Observe, observed(other)).next(to.Fail).failure
+    assert (failure.kind, failure.text.partition(":")[0]) == (FailureType.CHANGE_REFUSED, "NameTaken")
+
+
+@pytest.mark.parametrize("tried", [False, True])
+def test_order_that_no_worker_has_taken_adds_nothing_of_its_own(*, tried: bool) -> None:
+    """What is found with its peer URLs later is somebody else's, and windows and approvals hold as before."""
+    failure = StepFailure("add_learner", "", "no worker on node1", taken=False, tried=tried)
+    addition = adding().do(AddTarget, failure)
+    assert (addition.state.joining.sent, schedule.may_wait(addition.state)) == (tried, not tried)
 
 
 def cancelled(addition: Drive) -> Drive:

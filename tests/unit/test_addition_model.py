@@ -98,7 +98,7 @@ class World:
         """Whether the member has caught up."""
         return self.pauses >= PAUSES_UNTIL_IN_SYNC
 
-    async def acquire_lock(self, holder: str, label: str, via_id: str) -> str:  # noqa: ARG002  # nobody else is there
+    async def acquire_lock(self, holder: str, label: str, via_id: str, attempt: str = "") -> str:  # noqa: ARG002  # nobody else is there
         """The lock is ours."""
         self._write(self._call())
         return ""

@@ -17,7 +17,7 @@ from etcd_handoff.operation.gates import GATES_LAST_SECONDS
 from etcd_handoff.operation.phases import ApprovedChange, LookDue
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from tests.unit.builders import A, B, C, D, cluster, down, member
-from tests.unit.test_change_gates import SATURDAY, THURSDAY, given_up
+from tests.unit.test_change_gates import SATURDAY, SATURDAYS_END, THURSDAY, given_up
 from tests.unit.test_change_gates import TRAITS as WINDOWS
 from tests.unit.test_removal_loop import LED_BY_A, LED_BY_B, REMOVED, Drive, begin, report, step
 
@@ -153,6 +153,27 @@ def test_approval_lapses_after_its_time() -> None:
     drive.state = drive.state.changed(holds_turn=True, turn_news=True)
     drive = given_up(drive.result(after=600).do(to.Observe, seen(LED_BY_B)))
     assert awaits_again(drive) == "it counts for 600 s"
+
+
+def test_change_may_begin_for_as_long_as_its_approval_counts() -> None:
+    """An order may wait for days for a worker that takes it; what is half done waits for nothing."""
+    hour = {"approval_lapses_after_seconds": 3600.0}
+    drive = approve(asked(LED_BY_A, **hour)).do(to.Observe, seen(LED_BY_A, **hour)).turn()
+    assert drive.state.approved is not None
+    assert drive.next(to.TransferLeadership).ask.begin_before == drive.state.approved.counts_from + 3600
+    drive.result(report(StepOutcome.MOVED, None)).do(to.AwaitNewLeader, report(StepOutcome.ELECTED, LED_BY_B))
+    assert drive.next(to.RemoveTarget).ask.begin_before == 0
+
+
+def test_what_closes_first_bounds_a_change() -> None:
+    """The window of the profile, or the approval."""
+    for lasts, bound in ((3600.0, SATURDAY + 1 + 3600), (DAY, SATURDAYS_END)):
+        traits = {**WINDOWS, "approval_lapses_after_seconds": lasts}
+        drive = begin(require_approval=True)
+        drive.now = SATURDAY
+        drive.do(to.Observe, seen(LED_BY_B, **traits)).next(to.Wait)
+        drive = approve(drive).do(to.Observe, seen(LED_BY_B, **traits)).turn()
+        assert drive.next(to.RemoveTarget).ask.begin_before == bound
 
 
 def test_approval_counts_for_a_day_by_default() -> None:

@@ -75,6 +75,11 @@ def test_removal_is_refused_by_the_rule_of_the_first_look() -> None:
     assert "min_voters" in failure.text
 
 
+def test_rule_goes_with_the_order_to_remove() -> None:
+    """Whoever carries it out looks again, perhaps much later: somebody else may have taken a member out meanwhile."""
+    assert seen(min_voters=2).turn().next(to.RemoveTarget).ask.min_voters == 2
+
+
 def test_rule_that_wants_snapshots_needs_a_folder_for_them(tmp_path: Path) -> None:
     """Found when the file is loaded, and not in the first removal."""
     rule = GOOD.replace("[clusters.prod.etcd]", "[clusters.prod]\nsnapshot = true\n[clusters.prod.etcd]")

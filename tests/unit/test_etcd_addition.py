@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from temporalio.testing import ActivityEnvironment
 
+from activities.attempts import GIVEN_UP
 from activities.etcd_addition import LearnerStep, SyncWait
 from activities.interceptor import StepClock
 from etcd_handoff import timing
@@ -27,6 +28,7 @@ from tests.unit.test_etcd_removal import THREE, UNKNOWN, looks_at
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from activities.attempts import WhyVoid
     from etcd_handoff.errors import EtcdError
 
 URL = "http://node4:2380"
@@ -86,11 +88,11 @@ class Joining(FakeEtcd):
         self.state = state
 
 
-async def added(script: Joining) -> StepResult:
+async def added(script: Joining, void: WhyVoid | None = None, ask: AdditionInput = ASK) -> StepResult:
     """One attempt to add the learner."""
 
     async def run() -> StepResult:
-        return await LearnerStep(looks_at(script), ASK, StepClock("node1"), AddLearner).run()
+        return await LearnerStep(looks_at(script), ask, StepClock("node1"), AddLearner, void).run()
 
     report: StepResult = await ActivityEnvironment().run(run)
     return report
@@ -105,6 +107,28 @@ async def promoted(script: Joining, learner_id: str = "4") -> StepResult:
 
     report: StepResult = await ActivityEnvironment().run(run)
     return report
+
+
+async def test_attempt_that_was_given_up_adds_nothing_and_leaves_the_lock_alone() -> None:
+    """Another attempt may run, or the addition may have been cancelled since."""
+
+    async def void() -> str:
+        return GIVEN_UP
+
+    script = Joining()
+    report = await added(script, void)
+    assert script.calls == ["observe", "acquire_lock 1", "observe", "abandon_lock 1"]
+    assert (report.step.outcome, report.step.note, report.proposed) == ("replan", GIVEN_UP, False)
+
+
+async def test_member_that_was_forced_apart_since_takes_no_learner() -> None:
+    """Its worker sees it alone: a cluster of its own that is well, and not the one that was decided on."""
+    others = await Joining().observe()
+    for members, adds in ((others.members[:1], True), (others.members, False)):
+        script = Joining()
+        script.members = {"1": "node1"}
+        ask = ASK.model_copy(update={"seen": others.model_copy(update={"members": members})})
+        assert ("add_learner 1" in (await added(script, ask=ask), script.calls)[1]) is adds
 
 
 async def test_entry_then_look_then_learner_then_look_then_the_lock_back() -> None:

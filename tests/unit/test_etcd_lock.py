@@ -12,11 +12,11 @@ from etcd_handoff.etcd.lock import LockAge, LockEntry, lock_value, read_holder
 
 def test_value_is_read_as_it_was_written() -> None:
     """Holder and label, always in the same bytes, since they are compared as bytes."""
-    value = lock_value("run-1", "removal of node2")
-    assert json.loads(value) == {"holder": "run-1", "label": "removal of node2"}
-    assert value == lock_value("run-1", "removal of node2")
+    value = lock_value("run-1", "removal of node2", 24.0)
+    assert json.loads(value) == {"holder": "run-1", "label": "removal of node2", "seconds": 24.0}
+    assert value == lock_value("run-1", "removal of node2", 24.0)
     found = read_holder(value)
-    assert (found.holder, found.shown) == ("run-1", "removal of node2")
+    assert (found.holder, found.shown, found.seconds) == ("run-1", "removal of node2", 24.0)
     assert read_holder(lock_value("run-1", "")).shown == "run-1"
 
 
@@ -25,6 +25,18 @@ def test_value_that_cannot_be_read_is_somebody_elses(value: bytes) -> None:
     """Nobody's holder is empty, so nobody takes such a lock for his own."""
     assert read_holder(value).holder == ""
     assert read_holder(value).shown
+
+
+@pytest.mark.parametrize(
+    ("said", "stale_after"),
+    [("120", 120), ("5", 20), ("0", 20), ("-1", 20), ("1e9", 20), ("NaN", 20), ('"x"', 20), ("null", 20), ("true", 20)],
+)
+def test_holder_with_longer_time_outs_is_waited_for(said: str, stale_after: float) -> None:
+    """It says so itself; nonsense, and an older worker that says nothing, count as usual."""
+    age, entry = LockAge(20.0), LockEntry(f'{{"holder": "h", "seconds": {said}}}'.encode(), 5, 1)
+    assert not age.is_stale(entry, 1000.0)
+    assert not age.is_stale(entry, 1000.0 + stale_after)
+    assert age.is_stale(entry, 1000.1 + stale_after)
 
 
 def test_lock_is_stale_after_no_new_revision_for_long_enough() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from temporalio.activity import ActivityCancellationDetails
 from temporalio.testing import ActivityEnvironment
 
+from activities.attempts import GIVEN_UP
 from activities.etcd_looks import Looks
 from activities.etcd_removal import Removal
 from activities.interceptor import StepClock
@@ -24,11 +27,13 @@ from etcd_handoff.errors import (
     UnreachableError,
 )
 from tests.fakes.etcd import FakeEtcd
+from tests.unit.builders import doubt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from etcd_handoff.cluster_view import ClusterView
+    from activities.attempts import WhyVoid
+    from etcd_handoff.cluster_view import ClusterView, Doubt
 
 ACT = StepInput(cluster="demo", cluster_id="c", target_id="3", holder="run-1", holder_label="removal of node3")
 THREE = {"1": "node1", "2": "node2", "3": "node3"}
@@ -45,13 +50,19 @@ def looks_at(script: FakeEtcd) -> Looks:
     return Looks(script, EtcdProfile.model_validate({"endpoints": ["http://etcd:2379"]}))
 
 
-async def removed(script: FakeEtcd, act: StepInput = ACT, looks: Looks | None = None) -> StepResult:
+async def removed(
+    script: FakeEtcd,
+    act: StepInput = ACT,
+    looks: Looks | None = None,
+    void: WhyVoid | None = None,
+    environment: ActivityEnvironment | None = None,
+) -> StepResult:
     """One attempt."""
 
     async def run() -> StepResult:
-        return await Removal(looks or looks_at(script), act, StepClock("node1"), lambda _: None).run()
+        return await Removal(looks or looks_at(script), act, StepClock("node1"), lambda _: None, void).run()
 
-    report: StepResult = await ActivityEnvironment().run(run)
+    report: StepResult = await (environment or ActivityEnvironment()).run(run)
     return report
 
 
@@ -73,6 +84,30 @@ async def test_view_of_a_moment_ago_saves_the_first_look() -> None:
     assert script.calls == ["acquire_lock 1", "observe", "remove_member 1", "release_lock 1"]
 
 
+@pytest.mark.parametrize(
+    ("doubts", "known"),
+    [((), True), (doubt("UnlistedMember", "9", by_status_alone=True), True), (doubt("ListsDiffer"), False)],
+)
+async def test_list_that_other_lists_contradict_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, doubts: tuple[Doubt, ...], *, known: bool
+) -> None:
+    """A member that was removed and still runs gives none: it keeps nobody from being recorded."""
+    script = three()
+    view = (await script.observe()).model_copy(update={"doubts": doubts})
+
+    async def observe(*_: object) -> ClusterView:
+        return view
+
+    monkeypatch.setattr(script, "observe", observe)
+    members, note = await looks_at(script).listed()
+    assert (members == frozenset(THREE), note == "") == (known, known)
+
+
+async def test_silence_is_no_list() -> None:
+    """The reason is told."""
+    assert await looks_at(three(observe=[UnreachableError("no quorum")])).listed() == (None, "no quorum")
+
+
 async def test_without_a_holder_there_is_no_lock() -> None:
     """Who names no holder gets the look and the removal alone."""
     script = three()
@@ -91,6 +126,15 @@ async def test_voter_that_hangs_is_seen_after_the_entry() -> None:
     assert "remove_member 1" not in script.calls
     assert script.calls[-1] == "release_lock 1"
     assert (report.step.outcome, report.proposed) == ("replan", False)
+
+
+async def test_rule_of_the_profile_holds_in_the_look_that_decides() -> None:
+    """Somebody else has taken a member out since the removal was planned: one voter too few would remain."""
+    script = three()
+    report = await removed(script, ACT.model_copy(update={"min_voters": 3}))
+    assert "remove_member 1" not in script.calls
+    assert (report.step.outcome, report.proposed) == ("replan", False)
+    assert (await removed(three(), ACT.model_copy(update={"min_voters": 2}))).step.outcome == "removed"
 
 
 async def test_lock_of_another_holder_ends_the_step() -> None:
@@ -229,6 +273,72 @@ async def test_worker_that_is_paused_again_and_again_proposes_nothing(monkeypatc
     monkeypatch.setattr("activities.etcd_removal.failpoints.reach", pause)
     report = await removed(script)
     assert (report.step.outcome, report.proposed, script.calls[-1]) == ("replan", False, "release_lock 1")
+
+
+async def test_attempt_that_was_given_up_proposes_nothing_and_leaves_the_lock_alone() -> None:
+    """Its worker has woken up late: all that it sees is fresh, and another attempt may hold the lock by now."""
+    script = three()
+
+    async def void() -> str:
+        return GIVEN_UP
+
+    report = await removed(script, void=void)
+    assert script.calls == ["observe", "acquire_lock 1", "observe", "abandon_lock 1"]
+    assert (report.step.outcome, report.step.note, report.proposed) == ("replan", GIVEN_UP, False)
+
+
+async def test_every_look_asks_anew_whether_the_attempt_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was given up while its worker was paused after the first look."""
+    script, clock, asked = three(), [0.0], list[str]()
+
+    async def pause(point: str) -> None:
+        clock[0] += 1.5 if point == "remove_member.looked" else 0
+
+    async def void() -> str:
+        asked.append(GIVEN_UP if asked else "")
+        return asked[-1]
+
+    monkeypatch.setattr("activities.etcd_change.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("activities.etcd_removal.failpoints.reach", pause)
+    report = await removed(script, void=void)
+    assert (asked, report.step.note, "remove_member 1" in script.calls) == (["", GIVEN_UP], GIVEN_UP, False)
+
+
+async def test_attempt_that_counts_removes_without_waiting_longer() -> None:
+    """Temporal is asked beside the entry and the look."""
+    script = three()
+
+    async def void() -> str:
+        return ""
+
+    report = await removed(script, void=void)
+    assert script.calls == ["observe", "acquire_lock 1", "observe", "remove_member 1", "release_lock 1"]
+    assert report.step.outcome == "removed"
+
+
+@pytest.mark.parametrize(
+    ("why", "last"),
+    [
+        ({"not_found": True}, "abandon_lock 1"),
+        ({"timed_out": True}, "abandon_lock 1"),
+        ({"worker_shutdown": True}, "release_lock 1"),
+    ],
+)
+async def test_lock_of_an_attempt_that_is_cancelled(why: dict[str, bool], last: str) -> None:
+    """It is given back, unless the attempt was given up: the next one has the same lock."""
+    environment = ActivityEnvironment()
+
+    class Slow(FakeEtcd):
+        async def observe(self, doubtful: Iterable[str] = (), leaving: str = "") -> ClusterView:
+            if "acquire_lock 1" in self.calls:
+                environment.cancel(ActivityCancellationDetails(**why))
+                await asyncio.sleep(60)
+            return await super().observe(doubtful, leaving)
+
+    script = Slow(THREE)
+    with pytest.raises(asyncio.CancelledError):
+        await removed(script, environment=environment)
+    assert script.calls[-1] == last
 
 
 @pytest.mark.parametrize("learner", [True, False])

@@ -18,7 +18,8 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.member_status import NOT_RECORDED, KubernetesActivities
+from activities.member_status import KubernetesActivities
+from activities.outdated_records import NOT_RECORDED
 from activities.worker_info import WorkerActivities
 from etcd_handoff import timing
 from etcd_handoff.activity_io import FindResourceInput, FindResourceResult, UpdateStatusInput, UpdateStatusResult

@@ -23,6 +23,7 @@ from tests.unit.changes import (
     observed,
     records,
     removes,
+    replacement,
     unstarted,
     url,
 )
@@ -116,6 +117,21 @@ def test_fewer_voters_than_the_profile_allows_are_refused() -> None:
     change.do(to.Observe, observed(nodes(0, 1, 2)).model_copy(update={"traits": traits}))
     failure = change.next(to.Fail).failure
     assert (failure.kind, failure.text.partition(":")[0]) == (FailureType.CHANGE_REFUSED, "TooFewVoters")
+
+
+def test_replacement_by_a_member_that_is_there_is_a_removal_by_another_name() -> None:
+    """So the profile's rule holds for it too; one that keeps the number of voters goes on."""
+    traits = WorkerInfo(search_attributes=True, min_voters=3)
+
+    def replaced(new: int, *there: int) -> Drive:
+        view = nodes(*there, leader=B, term=8)
+        return replacement("node0", new).do(to.Observe, observed(view).model_copy(update={"traits": traits}))
+
+    failure = replaced(2, 0, 1, 2).next(to.Fail).failure
+    assert (failure.kind, failure.text.partition(":")[0]) == (FailureType.CHANGE_REFUSED, "TooFewVoters")
+    replaced(3, 0, 1, 2).turn().next(AddTarget)
+    replaced(3, 0, 1, 2, 3).turn().next(to.RemoveTarget)
+    replaced(2, 0, 1).turn().next(AddTarget)
 
 
 def test_dead_and_learning_members_leave_first() -> None:

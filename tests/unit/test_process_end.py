@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,13 +14,16 @@ from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.withdrawal import TRIES, TakeLearnerOut
 from etcd_handoff.process_io import ProcessResult
-from tests.unit.builders import A, B, C, D
-from tests.unit.changes import adds, looks, membership, nodes, records, removes, replacement, url
+from tests.unit.builders import A, B, C, D, cluster
+from tests.unit.changes import RECORDED, adds, looks, membership, node, nodes, records, removes, replacement, url
 from tests.unit.test_addition_loop import THREE, UNSTARTED, adding, cancelled, gives_turn_up, observed
 from tests.unit.test_addition_process import told
 from tests.unit.test_removal_loop import Drive, begin, report, step
 from tests.unit.test_replaced_member import REMEMBERED
 from tests.unit.test_replacement_loop import DEAD, FOUR, WITHOUT_IT, ends
+
+if TYPE_CHECKING:
+    from etcd_handoff.cluster_view import ClusterView
 
 NO_WORKER = to.StepFailure("stop_member", "", "no worker on node0: start one there", taken=False)
 SLOW = to.StepFailure("stop_member", "", "it was not done in time")
@@ -121,6 +124,29 @@ def test_old_member_is_stopped_and_put_away_once_it_is_out() -> None:
     looks(records(change, 3, joined=True), nodes(0, 1, 3))
     part = ends(change).parts[0]
     assert part.process == "on node2: etcd stopped (pid 7); /var/lib/etcd is /var/lib/etcd.member now"
+
+
+RESTORED = cluster(*(node(number, term=2, raft_index=50) for number in (0, 1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("seen", "stops"), [(nodes(0, 1, 3), True), (nodes(0, 1, 2, 3), False), (RESTORED, False), (None, False)]
+)
+def test_old_member_whose_record_had_to_wait_is_looked_for_again(seen: ClusterView | None, *, stops: bool) -> None:
+    """A restore may have brought it back meanwhile, with the IDs that its data have: then it is needed."""
+    change = removes(looks(replacement(old="node2"), FOUR).turn(), nodes(0, 1, 3), 2)
+    change.do(to.WriteStatus, to.StepFailure("update_status", "NotRecorded", "503"), after=4.0)
+    gives_turn_up(change)
+    change.do(to.WriteStatus, RECORDED)
+    looks(change, seen)
+    if stops:
+        change.next(StopMember)
+    else:
+        change.next(to.Observe)
+        assert "StopMember" not in [*change.taken, *change.unasked]
+        whole = change.state.whole
+        assert whole is not None
+        assert "nothing was touched on its node" in whole.ended[0].process
 
 
 @pytest.mark.parametrize(

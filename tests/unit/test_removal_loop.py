@@ -241,6 +241,19 @@ def test_cancelled_removal_revokes_its_order_and_waits_for_what_may_still_happen
     assert removal.next(to.WriteStatus).ask.joined is False
 
 
+def test_order_to_k0s_is_given_on_a_fresh_look_alone() -> None:
+    """Workers were away after the look, or while it was read whether the order stands."""
+    k0s = report(StepOutcome.OBSERVED, LED_BY_B, traits={"remover": "k0s"})
+    removal = begin().do(to.Observe, k0s)
+    removal.next(to.AskQueue)
+    granted = QueuePosition(granted=True, chain_id="chain", request=removal.state.turn_request)
+    removal.result(TakeTurnResult(turn=granted), after=3600.0)
+    removal.do(to.Observe, k0s).do(to.RequestLeave, ORDER).do(to.Wait, after=0.25).do(to.Observe, k0s)
+    lost = ReadLeaveResult(step=step("read_leave", StepOutcome.OBSERVED), present=True, leave=False, manager="k0s")
+    removal.do(to.ReadLeave, lost, after=3600.0).do(to.Observe, k0s)
+    removal.do(to.ReadLeave, lost).next(to.RequestLeave)
+
+
 def test_status_that_nobody_takes_is_tried_in_longer_calls_with_the_turn_given_back() -> None:
     """4 s first, then others may change the cluster; a cancellation leaves the rest to another workflow."""
     removal = removing().do(to.RemoveTarget, REMOVED)
@@ -251,7 +264,8 @@ def test_status_that_nobody_takes_is_tried_in_longer_calls_with_the_turn_given_b
     assert (asked.waits, asked.wakes) == (False, False)
     removal.result(TakeTurnResult(turn=QueuePosition(granted=False)))
     second = removal.next(to.WriteStatus)
-    assert (second.most_seconds, second.resumable, second.ask) == (CALL_SECONDS, True, first.ask)
+    assert (second.most_seconds, second.resumable) == (CALL_SECONDS, True)
+    assert (first.ask.late, second.ask) == (False, first.ask.model_copy(update={"late": True}))
     removal.state = removal.state.changed(cancel_requested=True)
     removal.result(FAILED, after=CALL_SECONDS)
     assert removal.next(to.HandRecordOver).workflow_id == f"etcd-record/prod/{A}"
@@ -259,6 +273,13 @@ def test_status_that_nobody_takes_is_tried_in_longer_calls_with_the_turn_given_b
     result = removal.next(to.Finish).result
     assert (result.status_recorded, result.writes_acknowledged) == (False, True)
     assert "within 19 s: 503; it goes on" in result.status_note
+
+
+@pytest.mark.parametrize(("hours", "late"), [(0, False), (1, True)])
+def test_record_is_late_when_no_worker_went_on(hours: float, *, late: bool) -> None:
+    """What was seen an hour ago is looked at again: the cluster may have been restored since."""
+    removal = removing().do(to.RemoveTarget, REMOVED, after=3600 * hours)
+    assert removal.next(to.WriteStatus).ask.late is late
 
 
 def test_call_that_fails_before_its_time_is_not_repeated_at_once() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcdmember_repairs import note_held_back, to_member_resource
@@ -67,6 +68,33 @@ async def test_one_that_is_forbidden_does_not_stop_the_others(error: KubernetesE
     assert synced.note == f"EtcdMember node0 could not be corrected: {error}"
     assert len(synced.repairs) == 2
     assert not synced.retry_soon
+
+
+@pytest.mark.parametrize(
+    ("members", "why", "final"),
+    [
+        (frozenset({A, B}), "the members have changed since their list was read", True),
+        (None, "the member list could not be read again: no quorum", False),
+        (frozenset({A, B, C}), "", False),
+    ],
+)
+async def test_list_that_has_waited_for_a_worker_is_read_again(
+    members: frozenset[str] | None, why: str, *, final: bool
+) -> None:
+    """All workers may have been away, and the cluster may have been restored meanwhile: the round begins anew."""
+    fake = all_wrong(KubernetesPermissionError("403: x"))
+
+    async def listed(_: str) -> tuple[frozenset[str] | None, str]:
+        return members, "no quorum"
+
+    run = ActivityEnvironment().run(EtcdMemberActivities(gateways_to(fake), listed).sync_members, asked(fake))
+    if why:
+        with pytest.raises(ApplicationError, match=why) as raised:
+            await run
+        assert (raised.value.non_retryable, fake.patched) == (final, [])
+    else:
+        await run
+        assert fake.patched == ["node1", "node2"]
 
 
 async def test_no_answer_is_tried_again() -> None:

@@ -12,7 +12,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.member_resource import EVENTS_AT_ONCE, reason_to_skip
-from activities.member_status import NOT_RECORDED, KubernetesActivities
+from activities.member_status import KubernetesActivities
+from activities.outdated_records import NOT_RECORDED
 from etcd_handoff import timing
 from etcd_handoff.activity_io import (
     FindResourceInput,
@@ -94,7 +95,7 @@ async def test_another_members_resource_is_never_written(found: dict[str, Any], 
     recorded = await update(fake, record)
     assert (recorded.recorded, fake.patched, fake.events) == (False, [], [])
     assert words in recorded.note
-    assert recorded.note.endswith("it was left alone")
+    assert recorded.note.endswith("was left alone")
     gateways = gateways_to(fake)
     gateways.prefetch("prod", record.member_name)  # nor is one that was read ahead
     answer: UpdateStatusResult = await ActivityEnvironment().run(
@@ -125,6 +126,90 @@ async def test_third_resource_that_carries_the_id_is_written() -> None:
     fake = FakeKubernetes(resource(member_id=NEXT), resource("old-node2"))
     assert (await update(fake)).recorded
     assert fake.patched == ["old-node2"]
+
+
+# --- what is not true any more ---------------------------------------------------------------------------------
+
+JOINED = RECORD.model_copy(
+    update={"joined": True, "members": ("a1", OURS), "present_names": (), "message": "Member joined"}
+)
+OUT = {"conditions": [{"type": "Joined", "status": "False"}]}
+
+
+async def update_where(
+    fake: FakeKubernetes, listed: frozenset[str] | None, record: UpdateStatusInput = JOINED, *, ahead: bool = False
+) -> UpdateStatusResult:
+    """What `update_status` answers while etcd has these members; the EtcdMember may have been read ahead."""
+
+    async def members(_: str) -> tuple[frozenset[str] | None, str]:
+        return listed, "" if listed else "no quorum"
+
+    gateways = gateways_to(fake)
+    if ahead:
+        gateways.prefetch("prod", record.member_name)
+    activities = KubernetesActivities(gateways, "node0", members)
+    answer: UpdateStatusResult = await ActivityEnvironment().run(activities.update_status, record)
+    return answer
+
+
+@pytest.mark.parametrize(
+    "found", [resource(), resource() | {"status": {"memberID": OURS, **OUT}}, resource(member_id=NEXT)]
+)
+@pytest.mark.parametrize(("failed", "ahead"), [(False, False), (True, False), (True, True)])
+async def test_member_that_has_left_since_is_not_called_joined(
+    found: dict[str, Any], *, failed: bool, ahead: bool
+) -> None:
+    """The record has waited for API servers, while others removed the member, and perhaps its node joined again."""
+    fake = FakeKubernetes(found)
+    record = JOINED.model_copy(update={"failed": failed})
+    recorded = await update_where(fake, frozenset({"a1", NEXT}), record, ahead=ahead)
+    assert (recorded.recorded, fake.patched) == (False, [])
+    assert recorded.note.endswith("was left alone")
+
+
+async def test_member_that_is_still_there_is_called_joined() -> None:
+    """Also on the EtcdMember of its node's former member; a member that is out stays out, and nobody is asked."""
+    fake = FakeKubernetes(resource(member_id="c0"))
+    assert (await update_where(fake, frozenset({"a1", OURS}))).recorded
+    assert fake.resources["node2"]["status"]["memberID"] == OURS
+    fake = FakeKubernetes(resource())
+    assert (await update_where(fake, None, RECORD)).recorded
+
+
+async def test_nothing_is_written_while_nobody_knows_who_is_a_member() -> None:
+    """It is tried again, and says why."""
+    fake = FakeKubernetes(resource())
+    for record in (JOINED, RECORD.model_copy(update={"late": True})):
+        with pytest.raises(ApplicationError, match="is not known: no quorum") as raised:
+            await update_where(fake, None, record)
+        assert (raised.value.type, raised.value.non_retryable, fake.patched) == (NOT_RECORDED, False, [])
+
+
+async def test_member_that_a_restore_has_brought_back_is_not_called_out() -> None:
+    """The record has waited for API servers; the restored cluster has the IDs of then. Nor does it get the flag."""
+    record = RECORD.model_copy(update={"late": True, "leave": True})
+    fake = FakeKubernetes(resource())
+    recorded = await update_where(fake, frozenset({"a1", OURS}), record)
+    assert (recorded.recorded, fake.patched) == (False, [])
+    assert "is in the cluster again" in recorded.note
+    assert (await update_where(fake, frozenset({"a1"}), record)).recorded
+
+
+async def test_removal_that_ends_after_the_list_was_read_has_the_last_word() -> None:
+    """The EtcdMember is read before the list: what is written in between makes this write a conflict."""
+    fake, listed = FakeKubernetes(resource(member_id="c0")), frozenset({"a1", OURS})
+
+    async def members(_: str) -> tuple[frozenset[str] | None, str]:
+        nonlocal listed
+        before, listed = listed, frozenset({"a1"})
+        if before != listed:
+            fake.resources["node2"] = resource() | {"status": {"memberID": OURS, **OUT}}
+            fake.conflicts = 1
+        return before, ""
+
+    activities = KubernetesActivities(gateways_to(fake), "node0", members)
+    recorded = await ActivityEnvironment().run(activities.update_status, JOINED)
+    assert (recorded.recorded, fake.patched) == (False, [])
 
 
 # --- last words -----------------------------------------------------------------------------------------------

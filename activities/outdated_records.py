@@ -1,0 +1,43 @@
+"""Whether what is to be written on an EtcdMember is still true: a record may wait for an API server for days."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from temporalio.exceptions import ApplicationError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from etcd_handoff.activity_io import UpdateStatusInput
+
+    Listed = Callable[[str], Awaitable[tuple[frozenset[str] | None, str]]]
+    """Gives IDs of all members of the cluster of a profile; None in their place, with the reason, when nobody knows."""
+
+NOT_RECORDED: Final = "NotRecorded"
+"""Type of the failure of an attempt to write a status that may succeed later, or on another worker."""
+
+
+def may_be_outdated(record: UpdateStatusInput) -> bool:
+    """Whether etcd is to be asked again: a member may leave at any moment, and comes back by a restore alone."""
+    return bool(record.joined) or (record.joined is False and record.late)
+
+
+async def why_outdated(listed: Listed, record: UpdateStatusInput) -> str:
+    """Why what was true of a member is not any more, by etcd's list; empty while it is.
+
+    Somebody else may have taken the member out meanwhile. Or the cluster was restored from a backup, with all the IDs
+    of then: whoever acted on Joined=False of a present member would wipe a node that is needed.
+
+    Raises:
+        ApplicationError: That is not known now.
+    """
+    members, note = await listed(record.cluster)
+    if members is None:
+        raise ApplicationError(f"whether it is a member is not known: {note}", type=NOT_RECORDED)
+    is_member, who = record.member_id in members, f"{record.member_name or 'member'} ({record.member_id})"
+    if is_member is record.joined:
+        return ""
+    if is_member:
+        return f"{who} is in the cluster again, which may have been restored; its EtcdMember was left alone"
+    return f"{who} has left the cluster since; its EtcdMember was left alone"

@@ -1,0 +1,49 @@
+"""Whether the operation that a start has attached to wants what the start was for."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from temporalio.exceptions import FailureError
+from temporalio.service import RPCError
+
+from etcd_handoff.errors import RunsAlreadyError
+
+if TYPE_CHECKING:
+    from temporalio.client import Client, WorkflowHandle
+
+    from etcd_handoff.contract import OperationRequest
+
+
+async def require_same_wish(client: Client, started: WorkflowHandle[Any, Any], request: OperationRequest) -> None:
+    """The operation under this workflow ID is for what the request is for.
+
+    A workflow ID names a member or a cluster. Whoever applies one list while another one is applied, and takes the end
+    of that for the end of his own, may stop members that are needed.
+
+    Raises:
+        RunsAlreadyError: It wants something else.
+    """
+    if not request.wish:
+        return
+    running = await _request_of(client, started, request)
+    if running is None or running.wish == request.wish:
+        return
+    command = f"etcd-handoff cancel {shlex.quote(started.id)}"
+    text = f"{started.id} runs already, for something else: {running.summary} ({'; '.join(running.wish)})"
+    raise RunsAlreadyError(f"{text}. Wait for its end, or cancel it (`{command}`), then start this again")
+
+
+async def _request_of(
+    client: Client, started: WorkflowHandle[Any, Any], request: OperationRequest
+) -> OperationRequest | None:
+    """The input of the run; None where that cannot be read, since the workflow itself judges its input."""
+    run = client.get_workflow_handle(started.id, run_id=started.first_execution_run_id)
+    try:
+        async for event in run.fetch_history_events(page_size=1):
+            payloads = event.workflow_execution_started_event_attributes.input.payloads
+            return (await client.data_converter.decode(payloads, [type(request)]))[0] if payloads else None
+    except (RPCError, FailureError, ValueError):
+        return None
+    return None
