@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     from etcd_handoff.client.operation import Operation as AsyncOperation
     from etcd_handoff.contract import (
         AdditionResult,
+        MembershipResult,
         OperationRequest,
         Progress,
         RemovalResult,
+        ReplacementResult,
     )
-    from etcd_handoff.membership_contract import MembershipResult, ReplacementResult
 
 T = TypeVar("T")
 

@@ -19,19 +19,17 @@ from etcd_handoff.contract import (
     TASK_QUEUE,
     AdditionRequest,
     AdditionResult,
+    MembershipRequest,
+    MembershipResult,
     OperationRequest,
     OperationResult,
     RemovalRequest,
     RemovalResult,
-)
-from etcd_handoff.errors import ConfigError
-from etcd_handoff.exit_status import EXIT_UNREACHABLE
-from etcd_handoff.membership_contract import (
-    MembershipRequest,
-    MembershipResult,
     ReplacementRequest,
     ReplacementResult,
 )
+from etcd_handoff.errors import ConfigError
+from etcd_handoff.exit_status import EXIT_UNREACHABLE
 from etcd_handoff.operation.people import SCRIPT
 from etcd_handoff.temporal.client import ResultT, start_operation
 from etcd_handoff.temporal.client import connect as connect_to_temporal

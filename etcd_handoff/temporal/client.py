@@ -25,19 +25,17 @@ from etcd_handoff.contract import (
     TASK_QUEUE,
     TASK_TIMEOUT,
     HandoffState,
+    MembershipRequest,
+    MembershipResult,
     OperationRequest,
     OperationResult,
     Progress,
     RemovalRequest,
     RemovalResult,
-)
-from etcd_handoff.errors import ConfigError, HandoffError
-from etcd_handoff.membership_contract import (
-    MembershipRequest,
-    MembershipResult,
     ReplacementRequest,
     ReplacementResult,
 )
+from etcd_handoff.errors import ConfigError, HandoffError
 from etcd_handoff.operation.reconciler_state import WATCH_TASK_TIMEOUT, ReconcileEtcdMembersRequest, watch_id
 from etcd_handoff.temporal.connection_failures import DEFAULT_ADDRESS
 from etcd_handoff.temporal.converter import data_converter

@@ -18,8 +18,17 @@ from etcd_handoff.cli.find_operation import FoundOperation, is_about, the_one
 from etcd_handoff.cli.operation_kinds import KINDS, is_dry_run_id, kind_of, names_of
 from etcd_handoff.cli.past_operations import newest_first, the_last
 from etcd_handoff.cli.replacements import replacements_by
-from etcd_handoff.contract import AdditionRequest, HandoffState, OperationRequest, Progress, RemovalRequest
-from etcd_handoff.membership_contract import OPERATIONS, MembershipRequest, ReplacementRequest, WantedMember
+from etcd_handoff.contract import (
+    OPERATIONS,
+    AdditionRequest,
+    HandoffState,
+    MembershipRequest,
+    OperationRequest,
+    Progress,
+    RemovalRequest,
+    ReplacementRequest,
+    WantedMember,
+)
 from etcd_handoff.temporal import identity
 
 if TYPE_CHECKING:
