@@ -47,14 +47,7 @@ from etcd_handoff.temporal.search_attributes import ensure_search_attributes
 from etcd_handoff.temporal.setup import ServerTooOldError, check_namespace, check_server
 from etcd_handoff.temporal.tracing import TRACES, TRACES_VARIABLE, Tracing, chosen_tracing
 from etcd_handoff.temporal.worker import make_worker, skip_validation
-from workflows.add_member import AddMember
-from workflows.apply_membership import ApplyMembership
-from workflows.change_queue import ChangeQueue
-from workflows.notify import Notify
-from workflows.reconcile_members import ReconcileEtcdMembers
-from workflows.record_status import RecordStatus
-from workflows.remove_member import RemoveMember
-from workflows.replace_member import ReplaceMember
+from workflows.registry import WORKFLOWS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,16 +57,6 @@ if TYPE_CHECKING:
 
     from etcd_handoff.config import Config
 
-WORKFLOWS: Final = (
-    RemoveMember,
-    AddMember,
-    ReplaceMember,
-    ApplyMembership,
-    RecordStatus,
-    ChangeQueue,
-    ReconcileEtcdMembers,
-    Notify,
-)
 INTERCEPTORS: Final = (LogContextInterceptor(), ActivityInterceptor(), ArgumentCheckInterceptor())
 
 

@@ -17,8 +17,7 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.workflow_descriptions import describe, why_silent
-from etcd_handoff.contract import QUEUE_TASK_TIMEOUT, FailureType, HandoffState
-from etcd_handoff.membership_contract import OPERATIONS
+from etcd_handoff.contract import OPERATIONS, QUEUE_TASK_TIMEOUT, FailureType, HandoffState
 from etcd_handoff.operation.change_queue import start_delay
 from etcd_handoff.operation.queue_state import (
     LOST_HOLDER,

@@ -14,9 +14,9 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.etcd_addition import LearnerStep, SyncWait
-from activities.etcd_change import TOO_LATE, is_past
-from activities.etcd_looks import Looks, SeenBefore, intent
+from activities.etcd_looks import Looks
 from activities.etcd_removal import Removal
+from activities.etcd_transfer import Election, LeadershipTransfer
 from activities.interceptor import STEP_FAILS, StepClock
 from etcd_handoff import failpoints, timing
 from etcd_handoff.activity_io import (
@@ -30,15 +30,9 @@ from etcd_handoff.activity_io import (
 )
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.doubts import ResourceClaim
-from etcd_handoff.errors import (
-    BadTransfereeError,
-    EtcdError,
-    EtcdPermissionError,
-    NotLeaderError,
-    UnreachableError,
-)
+from etcd_handoff.errors import EtcdError, EtcdPermissionError
 from etcd_handoff.merged_view import node_of
-from etcd_handoff.planning import AddLearner, PromoteLearner, Transfer, plan
+from etcd_handoff.planning import AddLearner, PromoteLearner
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -155,61 +149,19 @@ class EtcdActivities:
         MoveLeader's own answer comes with the next 100 ms tick although the transfer takes milliseconds, so the
         transferee is watched meanwhile, and its word ends the step; `await_election` asks the others.
         """
-        clock, looks = StepClock(self._node), self.looks(act.cluster)
-        if is_past(act):
-            return StepResult(step=clock.step(StepOutcome.REPLAN, TOO_LATE))
-        view, note = await looks.look(act.doubtful, seen=SeenBefore(act).view)
-        step = plan(view, intent(act)) if view else None
-        if view is None or not isinstance(step, Transfer):
-            return StepResult(step=clock.step(StepOutcome.REPLAN, note or "no transfer is needed any more"), view=view)
-        name, transferee = view.label(step.transferee_id), view.member(step.transferee_id)
-        # A transferee that only another worker reaches is heard of by the target, which follows it then.
-        watched_id = act.target_id if transferee and transferee.through_node else step.transferee_id
-        try:
-            leader_id = await self._transfer_leadership(looks.gateway, act.target_id, step, watched_id)
-        except NotLeaderError:
-            return StepResult(step=clock.step(StepOutcome.REPLAN, "the target does not lead any more"))
-        except EtcdPermissionError:
-            raise
-        except EtcdError as error:
-            outcome, note = StepOutcome.TRANSFER_FAILED, f"{name} did not take over: {error}"
-        else:
-            outcome = StepOutcome.MOVED if leader_id else StepOutcome.TRANSFER_FAILED
-            silent = f"{name} did not take over within {timing.STEPS.transfer_seconds:g} s"
-            note = f"to {view.label(leader_id)}" if leader_id else silent
-        # `await_election` ends with such a look too: both together cost one decision.
-        view, _ = await looks.look(act.doubtful)
-        return StepResult(step=clock.step(outcome, note), view=view, transferee_id=step.transferee_id)
+        return await LeadershipTransfer(self.looks(act.cluster), act, StepClock(self._node)).run()
 
     @activity.defn
     async def await_election(self, ask: AwaitElectionInput) -> StepResult:
         """A majority of the voters names a current voter other than the target as leader, at a higher term.
 
-        It runs beside `move_leader`. Until the others have heard of a new leader only they are asked, each for itself:
-        a linearizable list would make the leader confirm itself to a majority while it hands over.
-
-        Where no worker reaches all voters, `others` are those that this worker is to ask, and the operation looks at
-        the whole cluster afterwards.
+        It runs beside `move_leader`. Where no worker reaches all voters, `others` are those that this worker is to ask,
+        and the operation looks at the whole cluster afterwards.
         """
-        clock, looks = StepClock(self._node), self.looks(ask.cluster)
-        view, note = None, ""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timing.STEPS.election_seconds):
-                while True:
-                    heard = await self._wait_for_new_leader(looks.gateway, ask)
-                    if heard and ask.seen:
-                        await failpoints.reach("await_election.during")
-                        return StepResult(step=clock.step(StepOutcome.ELECTED, "its members follow another leader"))
-                    view, note = await looks.look(ask.doubtful)
-                    await failpoints.reach("await_election.during")
-                    leadership = view.leadership if view else None
-                    if view and leadership and leadership.id != ask.target_id and leadership.term > ask.term_before:
-                        self._prefetch_record(ask, view)
-                        leads = f"{view.label(leadership.id)} leads at term {leadership.term}"
-                        return StepResult(step=clock.step(StepOutcome.ELECTED, leads), view=view)
-                    await asyncio.sleep(timing.STEPS.watch_pause_seconds)
-        note = note or f"no majority names another leader after {timing.STEPS.election_seconds:g} s"
-        return StepResult(step=clock.step(StepOutcome.NO_ELECTION, note), view=view)
+        election = Election(
+            self.looks(ask.cluster), ask, StepClock(self._node), lambda view: self._prefetch_record(ask, view)
+        )
+        return await election.run()
 
     @activity.defn
     async def remove_member(self, act: StepInput) -> StepResult:
@@ -285,42 +237,3 @@ class EtcdActivities:
             return
         if self._prefetch is not None and (target := view.member(act.target_id)) is not None:
             self._prefetch(act.cluster, target.name)
-
-    async def _wait_for_new_leader(self, gateway: EtcdPort, ask: AwaitElectionInput) -> bool:
-        """Whether all others have heard of a new leader; if not, only a look at the whole cluster can tell."""
-        with contextlib.suppress(UnreachableError, TimeoutError):
-            async with asyncio.timeout(timing.STEPS.voters_first_seconds):
-                while True:
-                    statuses = await asyncio.gather(*(gateway.status_of(member_id) for member_id in ask.others))
-                    if all(
-                        leader_id not in (None, ask.target_id) and term > ask.term_before
-                        for leader_id, term in statuses
-                    ):
-                        return True
-                    await asyncio.sleep(timing.STEPS.watch_pause_seconds)
-        return False
-
-    async def _transfer_leadership(
-        self, gateway: EtcdPort, target_id: str, step: Transfer, watched_id: str
-    ) -> str | None:
-        """The new leader as the watched member names it, None when it names none in time; refusals are raised."""
-        moving = asyncio.ensure_future(gateway.move_leader(target_id, step.transferee_id))
-        try:
-            async with asyncio.timeout(timing.STEPS.transfer_seconds):
-                while True:
-                    with contextlib.suppress(UnreachableError):
-                        leader_id, term = await gateway.status_of(watched_id)
-                        await failpoints.reach("move_leader.during")
-                        if leader_id not in (None, target_id) and term > step.term:
-                            return leader_id
-                    if moving.done() and isinstance(
-                        moving.exception(), NotLeaderError | BadTransfereeError | EtcdPermissionError
-                    ):
-                        await moving
-                    await asyncio.sleep(timing.STEPS.watch_pause_seconds)
-        except TimeoutError:
-            return None
-        finally:
-            # The transfer goes on without its answer: cancelling the call ends only the wait for it.
-            moving.cancel()
-            await asyncio.gather(moving, return_exceptions=True)

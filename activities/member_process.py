@@ -19,11 +19,11 @@ from temporalio import activity
 
 from activities.interceptor import StepClock
 from etcd_handoff import data_directory, failpoints
+from etcd_handoff.activity_io import NodeFacts, PreflightInput, ProcessInput, ProcessResult, StartInput, StopInput
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.data_directory import DataDirectoryError, Identity
 from etcd_handoff.member_command import LeftAloneError, Member, MemberProcessError
 from etcd_handoff.member_process import MemberProcess
-from etcd_handoff.process_io import NodeFacts, PreflightInput, ProcessInput, ProcessResult, StartInput, StopInput
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable

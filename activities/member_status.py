@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.attempts import require_timely
 from activities.interceptor import StepClock
+from activities.kubernetes_errors import NOT_RECORDED, error_text, final_note, refusal
 from activities.member_leave import await_mark, set_leave
 from activities.member_resource import (
     CONFLICT_TRIES,
@@ -21,7 +21,7 @@ from activities.member_resource import (
     send_events,
     write_status,
 )
-from activities.outdated_records import NOT_RECORDED, may_be_outdated, why_outdated
+from activities.outdated_records import may_be_outdated, why_outdated
 from etcd_handoff import failpoints, timing
 from etcd_handoff.activity_io import (
     FindResourceInput,
@@ -31,12 +31,10 @@ from etcd_handoff.activity_io import (
     UpdateStatusInput,
     UpdateStatusResult,
 )
-from etcd_handoff.contract import FailureType, Step, StepOutcome
+from etcd_handoff.contract import Step, StepOutcome
 from etcd_handoff.errors import (
-    AdmissionError,
     ConfigError,
     ConflictError,
-    KindGoneError,
     KubernetesError,
     KubernetesPermissionError,
     ObjectGoneError,
@@ -57,14 +55,6 @@ if TYPE_CHECKING:
     from activities.outdated_records import Listed
     from etcd_handoff.kubernetes.pool import KubernetesGateways
     from etcd_handoff.kubernetes.port import KubernetesPort
-
-ERROR_PREFIXES: Final[dict[type[KubernetesError], str]] = {
-    KubernetesPermissionError: "Kubernetes does not allow it: ",
-    AdmissionError: "an admission webhook or policy denies it: ",
-    RejectedError: "the API server does not accept it: ",
-    KindGoneError: "EtcdMembers are not installed: ",
-}
-"""How to begin what is told of an error."""
 
 
 class KubernetesActivities:
@@ -92,16 +82,16 @@ class KubernetesActivities:
         clock, gateway = StepClock(self._node), self._gateways.get(query.cluster)
         if gateway is None:
             error = ConfigError("no Kubernetes in the profile")
-            note = _final_note(error, timing.STEPS.no_kubernetes_attempts, timing.STEPS.no_kubernetes_pause)
+            note = final_note(error, timing.STEPS.no_kubernetes_attempts, timing.STEPS.no_kubernetes_pause)
             return FindResourceResult(step=clock.step(StepOutcome.OBSERVED, note))
         try:
             resources = await gateway.list(query.member)
         except ObjectGoneError as error:
             # An API server that has just been started does not serve the kind yet, and others may have been silent.
-            note = "" if error.certain else _final_note(error, timing.STEPS.absent_attempts)
+            note = "" if error.certain else final_note(error, timing.STEPS.absent_attempts)
             return FindResourceResult(step=clock.step(StepOutcome.OBSERVED, note or "EtcdMembers are not installed"))
         except KubernetesPermissionError as error:
-            raise _refusal(error) from error
+            raise refusal(error) from error
         claim = resource_asked_for(query.member, canonical_id(query.member), map(claim_of, resources))
         resource = next((r for r in resources if claim and r["metadata"]["name"] == claim.name), None)
         if resource is None:
@@ -140,11 +130,11 @@ class KubernetesActivities:
                     mark = await await_mark(gateway, ask, resource)
                     return clock.step(StepOutcome.REQUESTED, f"spec.leave is {what} EtcdMember {name}{mark}")
         except RejectedError as error:
-            return clock.step(StepOutcome.FAILED, _error_text(error))
+            return clock.step(StepOutcome.FAILED, error_text(error))
         except ObjectGoneError as error:
-            return clock.step(StepOutcome.FAILED, _final_note(error, timing.STEPS.absent_attempts))
+            return clock.step(StepOutcome.FAILED, final_note(error, timing.STEPS.absent_attempts))
         except KubernetesPermissionError as error:
-            raise _refusal(error) from error
+            raise refusal(error) from error
         msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its spec was written"
         raise ConflictError(msg)
 
@@ -156,10 +146,10 @@ class KubernetesActivities:
             resource = await member_resource(gateway, ask.member_name, ask.member_id)
         except ObjectGoneError as error:
             return ReadLeaveResult(
-                step=clock.step(StepOutcome.OBSERVED, _final_note(error, timing.STEPS.absent_attempts))
+                step=clock.step(StepOutcome.OBSERVED, final_note(error, timing.STEPS.absent_attempts))
             )
         except KubernetesPermissionError as error:
-            raise _refusal(error) from error
+            raise refusal(error) from error
         if resource is None or member_id_of(resource) != ask.member_id:
             note = f"there is no EtcdMember for {ask.member_name or ask.member_id}"
             return ReadLeaveResult(step=clock.step(StepOutcome.OBSERVED, note))
@@ -194,7 +184,7 @@ class KubernetesActivities:
             if gateway is None:
                 error = ConfigError("the cluster profile has no Kubernetes, so there is no EtcdMember to write")
                 attempts = times.elsewhere_attempts if record.kubernetes else times.no_kubernetes_attempts
-                return nothing(_final_note(error, attempts, times.no_kubernetes_pause, final=not record.kubernetes))
+                return nothing(final_note(error, attempts, times.no_kubernetes_pause, final=not record.kubernetes))
             known = await self._gateways.take_prefetched(record.cluster, record.member_name)
             k0s = self._gateways.is_k0s(record.cluster)
             outdated = partial(why_outdated, self._listed, record) if self._listed and may_be_outdated(record) else None
@@ -203,13 +193,13 @@ class KubernetesActivities:
             note, resource = await writing
         except ConfigError as error:
             attempts, pause = times.elsewhere_attempts, times.elsewhere_pause
-            return nothing(_final_note(error, attempts, pause, final=not record.kubernetes))
+            return nothing(final_note(error, attempts, pause, final=not record.kubernetes))
         except ObjectGoneError as error:
-            return nothing(_final_note(error, timing.STEPS.absent_attempts))
+            return nothing(final_note(error, timing.STEPS.absent_attempts))
         except RejectedError as error:
-            return nothing(_error_text(error))
+            return nothing(error_text(error))
         except KubernetesError as error:
-            raise ApplicationError(_error_text(error), type=NOT_RECORDED) from error
+            raise ApplicationError(error_text(error), type=NOT_RECORDED) from error
         if resource is None:
             return nothing(note)
         note = await _with_leave(gateway, record, resource)
@@ -225,51 +215,7 @@ async def _with_leave(gateway: KubernetesPort, record: UpdateStatusInput, resour
     try:
         return await set_leave(gateway, record, resource)
     except RejectedError as error:
-        text = _error_text(error)
+        text = error_text(error)
     except KubernetesError as error:
-        text = _final_note(error, timing.STEPS.refused_attempts, timing.STEPS.refused_pause)
+        text = final_note(error, timing.STEPS.refused_attempts, timing.STEPS.refused_pause)
     return f"spec.leave was not set: {text}"
-
-
-def _error_text(error: Exception) -> str:
-    """What to say of an error, with its remedy."""
-    prefix = next((prefix for kind, prefix in ERROR_PREFIXES.items() if isinstance(error, kind)), "")
-    remedy = error.remedy if isinstance(error, KubernetesError) else ""
-    return f"{prefix}{error}" + f"; {remedy}" * bool(remedy)
-
-
-def _final_note(error: Exception, attempts: int, pause: timedelta | None = None, *, final: bool = True) -> str:
-    """What to say of an error once it has been met in this attempt, the last of so many.
-
-    Attempts that something else has failed count too, so it is an answer only where it may be one the first time.
-
-    Args:
-        error: What was met.
-        attempts: How many there are.
-        pause: Between them; the one of the workflow's retry policy where it is None, and after them.
-        final: There is a last attempt at all.
-
-    Raises:
-        ApplicationError: There are attempts left.
-    """
-    attempt = activity.info().attempt
-    if isinstance(error, KindGoneError):
-        final = final and error.certain
-    elif isinstance(error, ObjectGoneError) and error.certain:
-        return _error_text(error)
-    if attempt < attempts or not final:
-        delay = pause if attempt < attempts else None
-        raise ApplicationError(_error_text(error), type=NOT_RECORDED, next_retry_delay=delay) from error
-    return _error_text(error)
-
-
-def _refusal(error: KubernetesPermissionError) -> Exception:
-    """The failure for a refusal: to be tried again at first, then for good."""
-    info = activity.info()
-    limit = info.schedule_to_close_timeout or timedelta.max  # a dry run has one: it tells what is known before its end
-    no_time = datetime.now(UTC) - info.scheduled_time >= limit - timing.STEPS.refused_reserve_timeout
-    last = info.attempt >= timing.STEPS.refused_attempts or no_time
-    delay = None if last else timing.STEPS.refused_pause
-    return ApplicationError(
-        _error_text(error), type=FailureType.PERMISSION_DENIED, non_retryable=last, next_retry_delay=delay
-    )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from temporalio.exceptions import ApplicationError
+
+from activities.kubernetes_errors import NOT_RECORDED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -13,9 +15,6 @@ if TYPE_CHECKING:
 
     Listed = Callable[[str], Awaitable[tuple[frozenset[str] | None, str]]]
     """Gives IDs of all members of the cluster of a profile; None in their place, with the reason, when nobody knows."""
-
-NOT_RECORDED: Final = "NotRecorded"
-"""Type of the failure of an attempt to write a status that may succeed later, or on another worker."""
 
 
 def may_be_outdated(record: UpdateStatusInput) -> bool:

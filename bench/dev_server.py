@@ -21,6 +21,7 @@ from etcd_handoff.lab.ports import Ports
 from etcd_handoff.lab.processes import Process
 from etcd_handoff.temporal.client import connect
 from etcd_handoff.temporal.worker import make_worker
+from workflows.registry import WORKFLOWS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -82,4 +83,4 @@ def our_worker(
     client: Client, task_queue: str, activities: Sequence[Callable[..., Any]], workflows: Sequence[type]
 ) -> Worker:
     """Our worker with all its settings, and these workflows beside its own."""
-    return make_worker(client, task_queue, [*worker.WORKFLOWS, *workflows], activities, worker.INTERCEPTORS)
+    return make_worker(client, task_queue, [*WORKFLOWS, *workflows], activities, worker.INTERCEPTORS)

@@ -21,13 +21,12 @@ from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
 from bench import arena, report
-from etcd_handoff.contract import Progress, RemovalRequest
+from etcd_handoff.contract import Progress, RemovalRequest, ReplacementRequest
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.cluster import HEALTH_INTERVAL_SECONDS
 from etcd_handoff.lab.naive import leave
 from etcd_handoff.lab.nodes import InitialCluster
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
-from etcd_handoff.membership_contract import ReplacementRequest
 from etcd_handoff.temporal.client import connect, start_removal, start_replacement
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from bench import report
 from etcd_handoff.temporal.converter import data_converter
-from worker import INTERCEPTORS, WORKFLOWS
+from worker import INTERCEPTORS
+from workflows.registry import WORKFLOWS
 
 HISTORIES: Final = Path(__file__).resolve().parents[1] / "tests" / "replay" / "histories"
 NAMES: Final = ("leader", "follower")

@@ -5,8 +5,7 @@ No endpoint and no secret: a view ends in workflow histories.
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from etcd_handoff.wire import MemberId, Message
 
@@ -126,7 +125,7 @@ class HeardMember(Message):
     alarms: tuple[Alarm, ...] = ()
 
 
-class Leadership(Message):
+class Leadership(NamedTuple):
     """A leader that a majority of the voters names at one term."""
 
     id: MemberId
@@ -173,13 +172,13 @@ class ClusterView(Message):
         One member's word is not enough: for a second and more after a leader's removal members still name it
         (`Status.leader` is local knowledge, etcd `api/v3rpc/maintenance.go`).
         """
-        votes = Counter((m.leader_id, m.term) for m in self.voters if m.reachable and m.leader_id)
-        if not votes:
-            return None
-        (leader_id, term), count = votes.most_common(1)[0]
-        if leader_id not in {m.id for m in self.voters} or count < quorum(len(self.voters)):
-            return None
-        return Leadership(id=leader_id, term=term)
+        voters, votes = self.voters, dict[tuple[str, int], int]()
+        for m in voters:
+            if m.reachable and m.leader_id:
+                votes[m.leader_id, m.term] = votes.get((m.leader_id, m.term), 0) + 1
+        needed = quorum(len(voters))
+        agreed = next((named for named, count in votes.items() if count >= needed), None)
+        return Leadership(*agreed) if agreed and any(m.id == agreed[0] for m in voters) else None
 
     @property
     def healthy_voters(self) -> tuple[MemberView, ...]:

@@ -22,14 +22,15 @@ with workflow.unsafe.imports_passed_through():
     from activities.member_status import KubernetesActivities
     from activities.worker_info import WorkerActivities
     from etcd_handoff.contract import node_queue
-    from etcd_handoff.operation.addition import AddTarget, PromoteTarget
     from etcd_handoff.operation.commands import (
+        AddTarget,
         AwaitNewLeader,
         CheckHash,
         FindResource,
         HashThroughNodes,
         LookThroughNodes,
         Observe,
+        PromoteTarget,
         ReadLeave,
         RemoveTarget,
         RequestLeave,

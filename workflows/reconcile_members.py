@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 with workflow.unsafe.imports_passed_through():
     from activities.etcdmembers import EtcdMemberActivities
     from etcd_handoff import doubts
-    from etcd_handoff.operation import drift, reconciler, reconciler_details
+    from etcd_handoff.operation import drift, reconciler, reconciler_details, reconciler_pauses
     from etcd_handoff.operation.member_resources import SyncMembersResult, WatchMembersInput, WatchMembersResult
     from etcd_handoff.operation.reconciler_state import (
         ReconcileEtcdMembersRequest,
@@ -117,7 +117,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
     async def _watch(self) -> WatchMembersResult | None:
         """All EtcdMembers, when one has changed or it is time to compare them again; None when it is neither."""
         known = self._seen.digest if self._seen is not None and not self._resync else ""
-        seconds = reconciler.seconds_to_next_round(
+        seconds = reconciler_pauses.seconds_to_next_round(
             self._state, self._request.resync_seconds, workflow.now().timestamp(), soon=self._resync_soon
         )
         self._resync = False
@@ -139,7 +139,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         except ActivityError as error:
             self._round_failed(error)
             self._show()
-            await self._pause(timedelta(seconds=reconciler.back_off(self._state.failed_rounds)))
+            await self._pause(timedelta(seconds=reconciler_pauses.back_off(self._state.failed_rounds)))
             return None
         if not seen.unchanged or self._seen is None:
             self._seen = seen

@@ -9,7 +9,7 @@ from __future__ import annotations
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from etcd_handoff.membership_contract import ReplacementRequest, ReplacementResult
+    from etcd_handoff.contract import ReplacementRequest, ReplacementResult
     from etcd_handoff.operation.whole import Whole
     from etcd_handoff.temporal.converter import invalid_input
     from workflows import continuation

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 with workflow.unsafe.imports_passed_through():
     from activities.removal_progress import RemovalProgressActivities
     from etcd_handoff.contract import TASK_TIMEOUT, Outcome, RemovalRequest
-    from etcd_handoff.operation import reconciler
+    from etcd_handoff.operation import reconciler, reconciler_pauses
     from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, ReconcilerState
     from etcd_handoff.operation.removal_progress import FollowRemovalInput, FollowRemovalResult, NoteProgressInput
     from workflows import activity_calls
@@ -220,7 +220,7 @@ class RequestedRemovals:
             await self._note(removal, text, failed=False)
             return
         self._state = reconciler.with_retry(self._state, removal.uid, order.generation, workflow.now().timestamp())
-        pause = reconciler.retry_after(self._state.retries[removal.uid].failures)
+        pause = reconciler_pauses.retry_after(self._state.retries[removal.uid].failures)
         text += f"; it is tried again in {pause:g} s, or at once when the spec changes"
         await self._note(removal, text, failed=True)
 

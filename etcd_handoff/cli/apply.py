@@ -17,7 +17,7 @@ from etcd_handoff.exit_status import EXIT_USAGE
 if TYPE_CHECKING:
     import argparse
 
-    from etcd_handoff.membership_contract import MembershipRequest
+    from etcd_handoff.contract import MembershipRequest
 
 STANDARD_INPUT: Final = Path("-")
 WORDS: Final = {
@@ -74,7 +74,7 @@ def membership_request(args: argparse.Namespace, given: dict[str, Any], cluster:
 
     from pydantic import ValidationError
 
-    from etcd_handoff.membership_contract import MembershipRequest
+    from etcd_handoff.contract import MembershipRequest
     from etcd_handoff.wire import describe, in_words
 
     if args.cluster and given.get("cluster", args.cluster) != args.cluster:
@@ -92,7 +92,7 @@ def _ends() -> Ends:
     """Return how the ends of a change are told."""
     from etcd_handoff.cli.render.changes import change_exit, membership_lines
     from etcd_handoff.cli.shapes.operations import ApplyOutput
-    from etcd_handoff.membership_contract import MembershipResult
+    from etcd_handoff.contract import MembershipResult
 
     there = "`etcd-handoff status` shows what is there, and the same command again goes on with what is left"
     return Ends(

@@ -12,6 +12,8 @@ from etcd_handoff.exit_status import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from etcd_handoff.client import ClientError
+
 T = TypeVar("T")
 ASK_DOCTOR: Final = "`etcd-handoff doctor` asks each endpoint, and says what to do"
 
@@ -29,6 +31,11 @@ def temporal_error(error: Any) -> CommandError:
     from etcd_handoff.temporal.connection_failures import rpc_failure
 
     return CommandError(*rpc_failure(error))
+
+
+def client_error(error: ClientError) -> CommandError:
+    """Return the command's error for what the client for scripts raises."""
+    return CommandError(error.exit_status, str(error))
 
 
 async def result_or_error(reading: Awaitable[T]) -> T | Exception:

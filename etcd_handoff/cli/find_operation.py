@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from temporalio.client import Client, WorkflowExecution, WorkflowHandle
 
+    from etcd_handoff.client import Operation
     from etcd_handoff.contract import Progress
 
 MEMBER_ID: Final = re.compile(r"(?:0x)?([0-9a-f]{1,16})", re.IGNORECASE)
@@ -67,6 +68,12 @@ class FoundOperation(NamedTuple):
         """The operation, for people."""
         whom = f" of {self.member}" if self.member else f" to cluster {self.cluster}"
         return f"the {'dry run of a ' if self.dry_run else ''}{self.kind.noun}{whom}"
+
+    def operation(self, client: Client) -> Operation[Any]:
+        """The same for who speaks to it."""
+        from etcd_handoff.client.handoff import attached
+
+        return attached(client, self.workflow_id, self.first_run_id, self.kind.workflow_type)
 
     def handle(self, client: Client) -> WorkflowHandle[Any, Any]:
         """A handle on this operation, and on no later one with the same workflow ID."""

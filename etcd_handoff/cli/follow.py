@@ -6,21 +6,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.cli.errors import temporal_error
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from temporalio.client import WorkflowHandle
 
     from etcd_handoff.cli.render.progress import ProgressLines
+    from etcd_handoff.client import Operation
     from etcd_handoff.contract import Progress
     from etcd_handoff.temporal.client import ResultT
 
 POLL_SECONDS: Final = 0.15
-QUERY_SECONDS: Final = 2.0
 STEP_SECONDS: Final = 1.5
-NO_WORKER: Final = "no worker answers; Temporal keeps the operation, and it goes on once `etcd-handoff worker` runs"
 
 
 async def follow(
@@ -40,20 +37,19 @@ async def follow(
         show: Writes over the last line of a terminal; None where there is none.
 
     Raises:
-        WorkflowFailureError: It failed.
-        RPCError: Temporal does not answer.
+        OperationError: It failed.
+        ClientError: Temporal does not answer.
     """
     import asyncio
 
-    from temporalio.client import WorkflowFailureError
+    from etcd_handoff.client import Operation, OperationError, Progress
 
-    from etcd_handoff.contract import Progress
-
-    polling = asyncio.ensure_future(_poll(removal, lines, print_progress, show or _not_at_all, heard))
+    operation = Operation(removal)
+    polling = asyncio.ensure_future(_poll(removal, operation, lines, print_progress, show or _not_at_all, heard))
     try:
-        result = await removal.result()
-    except WorkflowFailureError:
-        if isinstance(last := await _query(removal), Progress):
+        result = await operation.result()
+    except OperationError:
+        if isinstance(last := await operation.now_or_reason(), Progress):
             print_progress(lines.steps(last.steps, last.steps_left_out))
             if heard is not None:
                 heard(last)
@@ -67,8 +63,9 @@ async def follow(
     return result
 
 
-async def _poll(
+async def _poll(  # noqa: PLR0913, PLR0917  # whom to ask, and whom to tell
     removal: WorkflowHandle[Any, Any],
+    operation: Operation[Any],
     lines: ProgressLines,
     print_progress: Callable[[Iterable[str]], None],
     show: Callable[[str], None],
@@ -80,7 +77,7 @@ async def _poll(
 
     step, asked = "", time.monotonic()
     while True:
-        answer = await _query(removal)
+        answer = await operation.now_or_reason()
         if heard is not None and not isinstance(answer, str):
             heard(answer)
         print_progress(lines.remark(answer) if isinstance(answer, str) else lines.progress(answer))
@@ -108,27 +105,3 @@ async def _running_steps(removal: WorkflowHandle[Any, Any]) -> tuple[str, list[s
 
 def _not_at_all(_: str) -> None:
     """Where the output is no terminal, nothing is written over."""
-
-
-async def _query(removal: WorkflowHandle[Any, Any]) -> Progress | str:
-    """Return the operation's progress, or why there is none."""
-    from datetime import timedelta
-
-    from temporalio.client import WorkflowQueryFailedError
-    from temporalio.service import RPCError, RPCStatusCode
-
-    from etcd_handoff.contract import Progress
-    from etcd_handoff.errors import HandoffError
-
-    limit = timedelta(seconds=QUERY_SECONDS)
-    try:
-        progress: Progress = await removal.query("progress", result_type=Progress, rpc_timeout=limit)
-    except (WorkflowQueryFailedError, HandoffError) as error:
-        return f"progress cannot be shown: {error}"
-    except RPCError as error:
-        if error.status is RPCStatusCode.UNAVAILABLE:
-            return "Temporal does not answer; the operation does not depend on this command"
-        if error.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED):
-            return f"progress cannot be shown: {temporal_error(error)}"
-        return NO_WORKER
-    return progress

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from etcd_handoff.cli.connections import connect_temporal
-from etcd_handoff.cli.errors import CommandError, temporal_error
+from etcd_handoff.cli.errors import CommandError, client_error, temporal_error
 from etcd_handoff.cli.live_line import LiveLine
 from etcd_handoff.cli.terminal import print_error, print_json
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_INTERRUPTED, EXIT_REFUSED, EXIT_UNREACHABLE, exit_of_failure
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pydantic import BaseModel
-    from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+    from temporalio.client import Client, WorkflowHandle
 
+    from etcd_handoff.client import OperationError
     from etcd_handoff.contract import OperationRequest, OperationResult, Progress
 
 
@@ -62,11 +63,11 @@ def run_operation(args: argparse.Namespace, request: OperationRequest, task_queu
 
 
 async def _run(args: argparse.Namespace, request: OperationRequest, task_queue: str, ends: Ends) -> int:
-    from temporalio.client import WorkflowFailureError
     from temporalio.service import RPCError
 
     from etcd_handoff.cli.follow import follow
     from etcd_handoff.cli.render.progress import ProgressLines, start_line
+    from etcd_handoff.client import ClientError, OperationError
     from etcd_handoff.errors import RunsAlreadyError
 
     output = LiveLine(sys.stderr if args.output == "json" else sys.stdout)
@@ -89,12 +90,12 @@ async def _run(args: argparse.Namespace, request: OperationRequest, task_queue: 
             print_progress([f"  to see where it stands: etcd-handoff describe {shlex.quote(operation.id)}"])
             return EXIT_DONE
         result = await follow(operation, ProgressLines(operation.id), print_progress, show=output.show, heard=heard)
-    except WorkflowFailureError as failure:
+    except OperationError as failure:
         return print_failure(args, failure, ends, last[0] if last else None)
     except RunsAlreadyError as error:
         raise CommandError(EXIT_REFUSED, str(error)) from None
-    except RPCError as error:
-        stopped = temporal_error(error)
+    except (ClientError, RPCError) as error:
+        stopped = temporal_error(error) if isinstance(error, RPCError) else client_error(error)
         text = f"{stopped}\n{_with_article(request)} that was started goes on; run the same command again to follow it."
         raise CommandError(stopped.status, text if stopped.status == EXIT_UNREACHABLE else str(stopped)) from None
     finally:
@@ -123,26 +124,19 @@ async def _start(
     return operation, operation.first_execution_run_id == before
 
 
-def print_failure(
-    args: argparse.Namespace, failure: WorkflowFailureError, ends: Ends, last: Progress | None = None
-) -> int:
+def print_failure(args: argparse.Namespace, failure: OperationError, ends: Ends, last: Progress | None = None) -> int:
     """Print how the operation failed; return the exit status."""
-    from temporalio import exceptions
-
+    from etcd_handoff.client import OperationCancelledError, OperationTerminatedError, OperationTimedOutError
     from etcd_handoff.contract import HandoffState
 
-    cause = failure.cause
-    if isinstance(cause, exceptions.ApplicationError):
-        kind, text = cause.type or "Failed", cause.message
-    elif isinstance(cause, exceptions.CancelledError):
+    kind, text = failure.failure_type, str(failure)
+    if isinstance(failure, OperationCancelledError):
         ended = last is not None and last.state == HandoffState.FAILED  # then it says itself what is true
-        kind, text = "Cancelled", last.doing if last is not None and ended else ends.cancelled
-    elif isinstance(cause, exceptions.TerminatedError):
-        kind, text = "Terminated", ends.terminated
-    elif isinstance(cause, exceptions.TimeoutError):
-        kind, text = "TimedOut", ends.timed_out
-    else:
-        kind, text = "Failed", str(cause)
+        text = last.doing if last is not None and ended else ends.cancelled
+    elif isinstance(failure, OperationTerminatedError):
+        text = ends.terminated
+    elif isinstance(failure, OperationTimedOutError):
+        text = ends.timed_out
     if args.output == "json":
         settings = last.join_configuration if last is not None else {}
         from etcd_handoff.cli.shapes.operations import FailureOutput

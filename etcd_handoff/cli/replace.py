@@ -12,7 +12,7 @@ from etcd_handoff.cli.operations import Ends, run_operation
 if TYPE_CHECKING:
     import argparse
 
-    from etcd_handoff.membership_contract import ReplacementRequest
+    from etcd_handoff.contract import ReplacementRequest
 
 
 def replace_command(args: argparse.Namespace) -> int:
@@ -41,7 +41,7 @@ def _ends() -> Ends:
     """Return how the ends of a replacement are told."""
     from etcd_handoff.cli.render.changes import change_exit, replacement_lines
     from etcd_handoff.cli.shapes.operations import ReplaceOutput
-    from etcd_handoff.membership_contract import ReplacementResult
+    from etcd_handoff.contract import ReplacementResult
 
     there = "`etcd-handoff status` shows what is there, and the same command again goes on with what is left"
     return Ends(
@@ -59,7 +59,7 @@ def _request(args: argparse.Namespace, cluster: str) -> ReplacementRequest:
     """The checked input."""
     from pydantic import ValidationError
 
-    from etcd_handoff.membership_contract import ReplacementRequest
+    from etcd_handoff.contract import ReplacementRequest
 
     options = {"member": args.member, "name": args.name, "peer_urls": tuple(args.peer_url)}
     try:

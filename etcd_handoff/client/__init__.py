@@ -43,15 +43,13 @@ from etcd_handoff.contract import (
     AdditionRequest,
     AdditionResult,
     HandoffState,
+    MembershipRequest,
+    MembershipResult,
     OperationResult,
     Outcome,
     Progress,
     RemovalRequest,
     RemovalResult,
-)
-from etcd_handoff.membership_contract import (
-    MembershipRequest,
-    MembershipResult,
     ReplacementRequest,
     ReplacementResult,
     WantedMember,

@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     from etcd_handoff.client.operation import Operation as AsyncOperation
     from etcd_handoff.contract import (
         AdditionResult,
+        MembershipResult,
         OperationRequest,
         Progress,
         RemovalResult,
+        ReplacementResult,
     )
-    from etcd_handoff.membership_contract import MembershipResult, ReplacementResult
 
 T = TypeVar("T")
 
@@ -106,6 +107,10 @@ class Operation(Generic[ResultT]):
         """Where it stands now; None while nobody answers."""
         return self._loop.run(self._operation.now())
 
+    def now_or_reason(self) -> Progress | str:
+        """Where it stands now, or in words why nobody says so."""
+        return self._loop.run(self._operation.now_or_reason())
+
     def approve(self, by: str, comment: str = "") -> str:
         """Let it go on that waits for an approval."""
         return self._loop.run(self._operation.approve(by, comment))
@@ -113,6 +118,14 @@ class Operation(Generic[ResultT]):
     def recheck(self, reason: str = "") -> str:
         """Let it look at the cluster now."""
         return self._loop.run(self._operation.recheck(reason))
+
+    def pause(self, by: str, reason: str = "") -> str:
+        """Hold it before its next change."""
+        return self._loop.run(self._operation.pause(by, reason))
+
+    def resume(self, by: str, reason: str = "") -> str:
+        """Let it go on that is paused."""
+        return self._loop.run(self._operation.resume(by, reason))
 
     def cancel(self, reason: str = "", within: timedelta = ANSWER) -> str:
         """Cancel it, and wait until it has ended so."""

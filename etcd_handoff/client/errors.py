@@ -6,7 +6,7 @@ Each has the exit status that the command line ends with: `sys.exit(error.exit_s
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 from temporalio import exceptions
 from temporalio.service import RPCError, RPCStatusCode
@@ -28,7 +28,7 @@ AWAY: Final = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCSt
 class ClientError(HandoffError):
     """Root of what `etcd_handoff.client` raises; the message says what is true and what to do."""
 
-    exit_status: ClassVar[int] = EXIT_FAILED
+    exit_status: int = EXIT_FAILED
 
 
 class TemporalUnreachableError(ClientError):
@@ -46,7 +46,7 @@ class UnknownOperationError(ClientError):
 
 
 class NotTakenError(ClientError):
-    """The operation does not take an approval, a cancellation or another wish: none is wanted, or it is too late."""
+    """The operation does not take what was sent: it does not wait for it, wants something else, or it is too late."""
 
     exit_status = EXIT_REFUSED
 
@@ -162,5 +162,7 @@ def temporal_errors(workflow_id: str = "") -> Iterator[None]:
         if workflow_id and is_unknown_workflow(error):
             text = f"Temporal has no operation {workflow_id} that runs"
             raise UnknownOperationError(f"{text}; `etcd-handoff history` lists those that have ended") from None
-        kind = TemporalUnreachableError if error.status in AWAY else TemporalRefusedError
-        raise kind(rpc_failure(error)[1]) from None
+        status, text = rpc_failure(error)
+        stopped = (TemporalUnreachableError if error.status in AWAY else TemporalRefusedError)(text)
+        stopped.exit_status = status
+        raise stopped from None

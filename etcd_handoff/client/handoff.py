@@ -20,19 +20,17 @@ from etcd_handoff.contract import (
     TASK_QUEUE,
     AdditionRequest,
     AdditionResult,
+    MembershipRequest,
+    MembershipResult,
     OperationRequest,
     OperationResult,
     RemovalRequest,
     RemovalResult,
-)
-from etcd_handoff.errors import ConfigError, RunsAlreadyError
-from etcd_handoff.exit_status import EXIT_UNREACHABLE
-from etcd_handoff.membership_contract import (
-    MembershipRequest,
-    MembershipResult,
     ReplacementRequest,
     ReplacementResult,
 )
+from etcd_handoff.errors import ConfigError, RunsAlreadyError
+from etcd_handoff.exit_status import EXIT_UNREACHABLE
 from etcd_handoff.operation.people import SCRIPT
 from etcd_handoff.temporal.client import ResultT, start_operation
 from etcd_handoff.temporal.client import connect as connect_to_temporal
@@ -46,13 +44,13 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
 CONNECT: Final = timedelta(seconds=10)
-RESULTS: Final[dict[str, type[OperationResult]]] = {
-    RemovalRequest.workflow_type: RemovalResult,
-    AdditionRequest.workflow_type: AdditionResult,
-    ReplacementRequest.workflow_type: ReplacementResult,
-    MembershipRequest.workflow_type: MembershipResult,
+KINDS: Final[dict[str, tuple[type[OperationRequest], type[OperationResult]]]] = {
+    RemovalRequest.workflow_type: (RemovalRequest, RemovalResult),
+    AdditionRequest.workflow_type: (AdditionRequest, AdditionResult),
+    ReplacementRequest.workflow_type: (ReplacementRequest, ReplacementResult),
+    MembershipRequest.workflow_type: (MembershipRequest, MembershipResult),
 }
-"""The results of all operations, by workflow type."""
+"""Requests and results of all operations, by workflow type."""
 
 
 class Options(TypedDict, total=False):
@@ -175,9 +173,10 @@ class Handoff:
         """
         try:
             with temporal_errors():
-                return Operation(await start_operation(self.client, request, result_type, self._task_queue))
+                handle = await start_operation(self.client, request, result_type, self._task_queue)
         except RunsAlreadyError as error:
             raise NotTakenError(str(error)) from None
+        return Operation(handle, request.noun)
 
     async def attach(self, workflow_id: str) -> Operation[Any]:
         """The last operation with this workflow ID, whether it runs or has ended.
@@ -189,10 +188,21 @@ class Handoff:
         handle = self.client.get_workflow_handle(workflow_id)
         with temporal_errors(workflow_id):
             described = await handle.describe()
-        result_type = RESULTS.get(described.workflow_type)
-        if result_type is None:
+        if described.workflow_type not in KINDS:
             raise UnknownOperationError(f"{workflow_id} is a {described.workflow_type} and no operation on a member")
-        first = described.raw_info.first_run_id or None
-        return Operation(
-            self.client.get_workflow_handle(workflow_id, first_execution_run_id=first, result_type=result_type)
-        )
+        return attached(self.client, workflow_id, described.raw_info.first_run_id, described.workflow_type)
+
+
+def attached(client: Client, workflow_id: str, first_run_id: str, workflow_type: str) -> Operation[Any]:
+    """An operation that Temporal has, and no later one with the same workflow ID.
+
+    Args:
+        client: A client.
+        workflow_id: Its workflow ID.
+        first_run_id: The first run of its chain; empty for whichever is the last.
+        workflow_type: The workflow that carries it out, one of `KINDS`.
+    """
+    request, result = KINDS[workflow_type]
+    first = first_run_id or None
+    handle = client.get_workflow_handle(workflow_id, first_execution_run_id=first, result_type=result)
+    return Operation(handle, request.noun)

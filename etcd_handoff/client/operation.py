@@ -22,8 +22,8 @@ from etcd_handoff.client.errors import (
     temporal_errors,
 )
 from etcd_handoff.client.requests import checked
-from etcd_handoff.contract import Approval, Progress, Recheck
-from etcd_handoff.temporal.client import ResultT, progress_of
+from etcd_handoff.contract import Approval, HandoffState, Pause, Progress, Recheck
+from etcd_handoff.temporal.client import ResultT, progress_of, progress_or_reason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -45,10 +45,12 @@ class Operation(Generic[ResultT]):
 
     Args:
         handle: Temporal's handle on its workflow.
+        noun: What people call it, such as `removal`.
     """
 
-    def __init__(self, handle: WorkflowHandle[Any, ResultT]) -> None:
+    def __init__(self, handle: WorkflowHandle[Any, ResultT], noun: str = "operation") -> None:
         self._handle = handle
+        self._noun = noun
 
     @property
     def workflow_id(self) -> str:
@@ -96,6 +98,10 @@ class Operation(Generic[ResultT]):
         """Where it stands now; None while nobody answers."""
         return await progress_of(self._handle)
 
+    async def now_or_reason(self) -> Progress | str:
+        """Where it stands now, or in words why nobody says so."""
+        return await progress_or_reason(self._handle)
+
     async def _end(self) -> None:
         """Returns when it has ended, however; Temporal may be away meanwhile. What went wrong is for `result`."""
         while True:
@@ -132,6 +138,14 @@ class Operation(Generic[ResultT]):
         """Let it look at the cluster now, where it waits or is queued; answers and raises as `approve` does."""
         return await self._update("recheck", checked(Recheck, {"reason": reason}))
 
+    async def pause(self, by: str, reason: str = "") -> str:
+        """Hold it before its next change, until it is resumed; answers and raises as `approve` does."""
+        return await self._update("pause", checked(Pause, {"by": by, "reason": reason}))
+
+    async def resume(self, by: str, reason: str = "") -> str:
+        """Let it go on that is paused; answers and raises as `approve` does."""
+        return await self._update("resume", checked(Pause, {"by": by, "reason": reason}))
+
     async def cancel(self, reason: str = "", within: timedelta = ANSWER) -> str:
         """Cancel it, and wait until it has ended so.
 
@@ -160,9 +174,8 @@ class Operation(Generic[ResultT]):
             except WorkflowFailureError as failure:
                 if not isinstance(failure.cause, CancelledError):
                     raise operation_error(failure, self.workflow_id) from None
-                last = await self.now()
-                return last.doing if last is not None else "cancelled"
-        raise NotTakenError(f"{self.workflow_id}: too late, it has ended as {str(result.outcome)!r}")
+                return _cancelled(await self.now())
+        raise NotTakenError(f"{self.workflow_id}: too late, the {self._noun} has ended as {str(result.outcome)!r}")
 
     async def _update(self, name: str, argument: Request) -> str:
         with temporal_errors(self.workflow_id):
@@ -171,7 +184,8 @@ class Operation(Generic[ResultT]):
                     answer: str = await self._handle.execute_update(name, argument, result_type=str)
             except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
                 text = f"no worker answers for {self.workflow_id}, so it is not known whether `{name}` was taken"
-                raise WorkerSilentError(f"{text}; run `etcd-handoff worker`, then look again") from None
+                look = f"run `etcd-handoff worker`, then look with `etcd-handoff describe {self.workflow_id}`"
+                raise WorkerSilentError(f"{text}; {look}") from None
             except WorkflowUpdateFailedError as error:
                 why = getattr(error.cause, "message", str(error.cause))
                 raise NotTakenError(f"{self.workflow_id} does not take `{name}`: {why}") from None
@@ -180,9 +194,16 @@ class Operation(Generic[ResultT]):
     def _goes_on(self, before: Progress | None, within: timedelta) -> NotTakenError | WorkerSilentError:
         """Why it goes on after it was cancelled."""
         if before is not None and before.point_of_no_return:
-            return NotTakenError(f"{self.workflow_id}: too late, its change was proposed to etcd: {before.doing}")
+            text = f"{self.workflow_id}: too late, the {self._noun} has been proposed to etcd and only rolls forward"
+            return NotTakenError(f"{text}; it is cancelled if the proposal comes to nothing. Now: {before.doing}")
         text = f"{self.workflow_id}: Temporal has the request, and no worker has carried it out"
         return WorkerSilentError(f"{text} in {within.total_seconds():g} s; run `etcd-handoff worker`, and it ends")
+
+
+def _cancelled(last: Progress | None) -> str:
+    """What is true after a cancellation: by the operation's own word, which names what was done before."""
+    ended = last is not None and last.state == HandoffState.FAILED and last.doing.startswith("cancelled")
+    return last.doing if last is not None and ended else "cancelled"
 
 
 def _told(now: Progress) -> tuple[object, ...]:

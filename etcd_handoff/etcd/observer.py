@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from etcd_handoff import timing
 from etcd_handoff.doubts import LISTS_DIFFER, UNLISTED_MEMBER, expected
-from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnreachableError
+from etcd_handoff.errors import EtcdError, UnreachableError
 from etcd_handoff.etcd.client_url import canonical_url
 from etcd_handoff.etcd.look import choose_list, expected_cluster, view_of
-from etcd_handoff.etcd.replies import NO_ANSWER, MemberList, Reply, Status, heard_member, read_list, read_status
+from etcd_handoff.etcd.query import Query, end, first_list, no_list, wait_for
+from etcd_handoff.etcd.replies import MemberList, Reply, Status, heard_member, read_list, read_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,38 +32,6 @@ class Route:
 
     url: str
     cluster_id: str
-
-
-@dataclass(slots=True)
-class _Query:
-    """An endpoint within a look: its status and its list, asked side by side."""
-
-    endpoint: str
-    url: str
-    advertised_by: str
-    status: asyncio.Task[Status]
-    listing: asyncio.Task[MemberList]
-    tasks: tuple[asyncio.Task[Any], ...] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.tasks = (self.status, self.listing)
-
-    @property
-    def settled(self) -> bool:
-        """Both have ended."""
-        return all(task.done() for task in self.tasks)
-
-    @property
-    def refusal(self) -> EtcdPermissionError | None:
-        """The list was refused for want of a permission."""
-        error = self.listing.exception() if self.listing.done() else None
-        return error if isinstance(error, EtcdPermissionError) else None
-
-    def reply(self) -> Reply:
-        """What has come so far."""
-        status, status_note = _outcome(self.status)
-        listed, list_note = _outcome(self.listing)
-        return Reply(self.endpoint, self.url, self.advertised_by, status, status_note, listed, list_note)
 
 
 class Observer:
@@ -124,7 +93,7 @@ class Observer:
         try:
             answers = await asyncio.gather(*tasks, return_exceptions=True)
         finally:
-            await _end(tasks)
+            await end(tasks)
         statuses = {answer.member_id: answer for answer in answers if isinstance(answer, Status)}
         return tuple(heard_member(status) for _, status in sorted(statuses.items()))
 
@@ -135,19 +104,7 @@ class Observer:
             UnreachableError: No endpoint gave one.
             EtcdPermissionError: The user may not list members, or its credentials are wrong.
         """
-        tasks = [asyncio.ensure_future(self._list(url)) for url in self._profile.endpoints]
-        failures = list[EtcdError]()
-        try:
-            for next_one in asyncio.as_completed(tasks):
-                try:
-                    return await next_one
-                except EtcdError as error:
-                    failures.append(error)
-        finally:
-            await _end(tasks)
-        if refusals := [failure for failure in failures if isinstance(failure, EtcdPermissionError)]:
-            raise refusals[0]
-        raise UnreachableError(_no_list([str(error) for error in failures]))
+        return await first_list([asyncio.ensure_future(self._list(url)) for url in self._profile.endpoints])
 
     async def _look(self, doubtful: frozenset[str], leaving: str) -> ClusterView:
         leaving_url = self._routes[leaving].url if leaving in self._routes else ""
@@ -163,18 +120,18 @@ class Observer:
                 raise await self._error_without_list(queries)
             further = self._query_advertised(chosen, queries, doubtful | {leaving})
             queries += further
-            await _wait(further)
+            await wait_for(further)
             chosen = self._chosen_list(queries) or chosen
         finally:
-            await _end([task for query in queries for task in query.tasks])
+            await end([task for query in queries for task in query.tasks])
         replies = [query.reply() for query in queries]
         self._remember(replies, chosen)
         routes = {member_id: route.url for member_id, route in self._routes.items()}
         return view_of(chosen, replies, routes, {leaving})
 
-    def _ask(self, endpoint: str, url: str, advertised_by: str = "") -> _Query:
+    def _ask(self, endpoint: str, url: str, advertised_by: str = "") -> Query:
         status, listing = asyncio.create_task(self._status(url)), asyncio.create_task(self._list(url))
-        return _Query(endpoint, url, advertised_by, status, listing)
+        return Query(endpoint, url, advertised_by, status, listing)
 
     async def _status(self, url: str) -> Status:
         return read_status(await self._read(url, lambda c, t: c.maintenance.status(timeout=t)))
@@ -183,7 +140,7 @@ class Observer:
         answer = await self._read(url, lambda c, t: c.cluster.member_list(linearizable=linearizable, timeout=t))
         return read_list(answer)
 
-    async def _wait_for_answers(self, queries: Sequence[_Query], doubtful: frozenset[str]) -> None:
+    async def _wait_for_answers(self, queries: Sequence[Query], doubtful: frozenset[str]) -> None:
         """All have answered but those in doubt, and these had a short grace."""
         pending = {task for query in queries for task in query.tasks}
         while pending:
@@ -196,7 +153,7 @@ class Observer:
             if enough and not done:
                 return
 
-    def _enough(self, queries: Sequence[_Query], doubtful: frozenset[str]) -> bool:
+    def _enough(self, queries: Sequence[Query], doubtful: frozenset[str]) -> bool:
         """Every member that is not in doubt has given all that it gives, and most endpoints speak of this cluster.
 
         Without the latter a foreign cluster that answers first, and lists nobody but itself, would be all that is seen.
@@ -215,20 +172,18 @@ class Observer:
                 answered += cluster_id == chosen.cluster_id and owner in doubtful
         return 2 * answered > len(queries) and chosen.ids - doubtful <= members
 
-    def _chosen_list(self, queries: Sequence[_Query]) -> MemberList | None:
+    def _chosen_list(self, queries: Sequence[Query]) -> MemberList | None:
         return choose_list([query.reply() for query in queries], self._cluster_id, self._remembered)
 
     @property
     def _remembered(self) -> dict[str, str]:
         return {url: cluster_id for url, (cluster_id, _) in self._owners.items()}
 
-    def _query_advertised(
-        self, chosen: MemberList, queries: Sequence[_Query], doubtful: frozenset[str]
-    ) -> list[_Query]:
+    def _query_advertised(self, chosen: MemberList, queries: Sequence[Query], doubtful: frozenset[str]) -> list[Query]:
         """Members of whom nothing has been heard, asked where they advertise."""
         answered = {reply.member_id for query in queries if (reply := query.reply()).cluster_id == chosen.cluster_id}
         known = {*self._profile.endpoints}
-        further: dict[str, _Query] = {}
+        further: dict[str, Query] = {}
         for member in chosen.members:
             if member.id in doubtful | answered:
                 continue
@@ -250,7 +205,7 @@ class Observer:
                 routes.setdefault(reply.status.member_id, Route(reply.url, cluster_id))
         self._routes = {i: route for i, route in (self._routes | routes).items() if i in chosen.ids}
 
-    async def _error_without_list(self, queries: Sequence[_Query]) -> EtcdError:
+    async def _error_without_list(self, queries: Sequence[Query]) -> EtcdError:
         """Why nobody gave a list that counts."""
         replies = [query.reply() for query in queries]
         expected_cluster_id = expected_cluster(replies, self._cluster_id, self._remembered)
@@ -268,7 +223,7 @@ class Observer:
             if reply.cluster_id not in ("", expected_cluster_id)
         ]
         unstarted = await self._unstarted([reply.url for _, reply in own if reply.status])
-        nobody = _no_list([reply.list_note for reply in replies if not reply.listed])
+        nobody = no_list([reply.list_note for reply in replies if not reply.listed])
         return UnreachableError("; ".join([nobody, *foreign, *unstarted]))
 
     async def _unstarted(self, urls: Sequence[str]) -> list[str]:
@@ -283,27 +238,3 @@ class Observer:
 
     async def _read(self, url: str, call: Call[T]) -> T:
         return await self._connections.call(url, call, self._profile.call_timeout_seconds, change=False)
-
-
-def _no_list(notes: Sequence[str]) -> str:
-    texts = "; ".join(sorted(set(notes)))
-    nobody = f"none of {len(notes)} endpoints gives a" if len(notes) > 1 else "the only endpoint gives no"
-    return f"{nobody} linearizable member list: {texts}"
-
-
-def _outcome(task: asyncio.Task[T]) -> tuple[T | None, str]:
-    """What a task has brought, or why it has not."""
-    if not task.done() or task.cancelled():
-        return None, NO_ANSWER
-    error = task.exception()
-    return (None, str(error)) if error is not None else (task.result(), "")
-
-
-async def _wait(queries: Iterable[_Query]) -> None:
-    await asyncio.gather(*(task for query in queries for task in query.tasks), return_exceptions=True)
-
-
-async def _end(tasks: Sequence[asyncio.Future[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -18,8 +18,9 @@ from kubernetes.aio.config.config_exception import ConfigException
 from yaml import YAMLError
 
 from etcd_handoff import timing
-from etcd_handoff.kubernetes.kubeconfig import Loader, remove_temporary_files
+from etcd_handoff.kubernetes.kubeconfig import Loader
 from etcd_handoff.kubernetes.proxies import Proxy, proxy_for
+from etcd_handoff.kubernetes.temporary_files import remove_temporary_files
 from etcd_handoff.secret_words import remember
 
 RENEW_SHARE: Final = 0.1

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from etcd_handoff import timing
 from etcd_handoff.errors import ApiUnavailableError, ConfigError, HandoffError
 from etcd_handoff.kubernetes.client import UNUSABLE, Opened, open_client, open_in_cluster
-from etcd_handoff.kubernetes.kubeconfig import remove_temporary_files, what_is_wrong
+from etcd_handoff.kubernetes.kubeconfig import what_is_wrong
+from etcd_handoff.kubernetes.temporary_files import remove_temporary_files
 
 if TYPE_CHECKING:
     from pathlib import Path

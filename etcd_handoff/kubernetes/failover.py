@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 from kubernetes.aio import client
@@ -20,27 +20,24 @@ from etcd_handoff import hedge, timing
 from etcd_handoff.errors import (
     ApiUnavailableError,
     ConfigError,
-    KindGoneError,
     KubernetesError,
-    ObjectGoneError,
     UnauthenticatedError,
 )
+from etcd_handoff.kubernetes.answers import Answers, T
 from etcd_handoff.kubernetes.client import namespace_uid
 from etcd_handoff.kubernetes.clients import Clients
-from etcd_handoff.kubernetes.errors import classify, definite, together
+from etcd_handoff.kubernetes.errors import classify, together
 from etcd_handoff.kubernetes.identity import IDENTITY_NAMESPACE, Identities
 from etcd_handoff.kubernetes.member_servers import MemberServers, same_node
 
 if TYPE_CHECKING:
     from etcd_handoff.config import KubernetesProfile
-    from etcd_handoff.errors import HandoffError
     from etcd_handoff.kubernetes.client import Opened
     from etcd_handoff.kubernetes.member_servers import Hosts
 
 IN_CLUSTER: Final = ""
 TLS_ERRORS: Final = (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError)
 
-T = TypeVar("T")
 Call = Callable[[client.CustomObjectsApi, float], Awaitable[T]]
 """A request to one API server, given its client and a time-out in seconds."""
 log = logging.getLogger(__name__)
@@ -140,7 +137,7 @@ class ApiServers:
             KubernetesError: What they answered comes to this.
             ConfigError: No context can be used.
         """
-        answers = _Answers[T](departing, absent)
+        answers = Answers[T](departing, absent)
         await self.refresh()
         contexts = self.contexts(departing) if only is None else (only,)
         calls = {context: partial(self.ask, context, call) for context in contexts}
@@ -204,43 +201,6 @@ class ApiServers:
         except (KubernetesError, ConfigError) as error:
             log.debug("context %s does not tell its cluster: %s", context, error)
             return ""
-
-
-class _Answers(Generic[T]):
-    """What API servers have answered so far, and what of it ends the asking.
-
-    Attributes:
-        errors: By context.
-        nothing: Answers that there is nothing.
-    """
-
-    def __init__(self, departing: str, absent: Callable[[T], bool]) -> None:
-        self.errors: dict[str, HandoffError] = {}
-        self.nothing: list[T] = []
-        self._departing = departing
-        self._absent = absent
-
-    def matters(self, context: str) -> bool:
-        """Whether this API server may still say something that counts: not the departing node's on what is absent."""
-        absence_claimed = self.nothing or any(_says_absent(error) for error in self.errors.values())
-        return not (absence_claimed and same_node(context, self._departing))
-
-    def counts(self, context: str, task: asyncio.Future[T]) -> bool:
-        """Whether this answer ends the asking: it is more than one server's word."""
-        error = task.exception()
-        if error is None:
-            if not self._absent(task.result()):
-                return True
-            self.nothing.append(task.result())
-            return False
-        if isinstance(error, KubernetesError | ConfigError) and not definite(error):
-            self.errors[context] = error
-            return False
-        return True
-
-
-def _says_absent(error: HandoffError) -> bool:
-    return isinstance(error, ObjectGoneError) and not isinstance(error, KindGoneError)
 
 
 def _about_credentials(error: Exception) -> bool:

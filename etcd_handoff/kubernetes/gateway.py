@@ -79,7 +79,12 @@ class KubernetesGateway:
             KubernetesPermissionError: It may not be read.
             ApiUnavailableError: No API server answered.
         """
-        return await self._servers.first_answer(departing, lambda api, limit: self._get(api, name, limit))
+
+        async def call(api: client.CustomObjectsApi, limit: float) -> Resource:
+            stored: Any = await api.get_cluster_custom_object(GROUP, VERSION, PLURAL, name, _request_timeout=limit)
+            return dict(stored)
+
+        return await self._servers.first_answer(departing, call)
 
     async def list(self, departing: str = "") -> Resources:
         """All EtcdMembers.
@@ -143,14 +148,9 @@ class KubernetesGateway:
         """Store an Event; one that is there already, or cannot be stored, is let go: it is news, not state."""
 
         async def call(api: client.CustomObjectsApi, limit: float) -> None:
+            options: Any = {"field_manager": FIELD_MANAGER, "_request_timeout": limit}
             await api.create_namespaced_custom_object(
-                "events.k8s.io",
-                "v1",
-                EVENT_NAMESPACE,
-                "events",
-                event,
-                field_manager=FIELD_MANAGER,
-                _request_timeout=limit,
+                "events.k8s.io", "v1", EVENT_NAMESPACE, "events", event, **options
             )
 
         try:
@@ -211,9 +211,8 @@ class KubernetesGateway:
         review = client.V1SelfSubjectAccessReview(spec=client.V1SelfSubjectAccessReviewSpec(resource_attributes=what))
 
         async def call(api: client.CustomObjectsApi, limit: float) -> bool:
-            answer: Any = await client.AuthorizationV1Api(api.api_client).create_self_subject_access_review(
-                review, _request_timeout=limit
-            )
+            reviews = client.AuthorizationV1Api(api.api_client)
+            answer: Any = await reviews.create_self_subject_access_review(review, _request_timeout=limit)
             return bool(answer.status.allowed)
 
         return await self._servers.first_answer("", call)
@@ -242,10 +241,6 @@ class KubernetesGateway:
             return dict(stored)
 
         return await self._servers.first_answer(departing, call)
-
-    async def _get(self, api: client.CustomObjectsApi, name: str, limit: float) -> Resource:
-        stored: Any = await api.get_cluster_custom_object(GROUP, VERSION, PLURAL, name, _request_timeout=limit)
-        return dict(stored)
 
 
 async def _list(api: client.CustomObjectsApi, limit: float) -> tuple[Resources, str]:

@@ -6,18 +6,10 @@ the next request tries to mend. What the library writes to disk while it does so
 
 from __future__ import annotations
 
-import asyncio
-import functools
-import json
 import logging
 import os
 import re
-import shutil
 import ssl
-import stat
-import subprocess
-import tempfile
-import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,10 +20,10 @@ from kubernetes.aio.config.dateutil import parse_rfc3339
 from kubernetes.aio.config.exec_provider import ExecProvider
 from yaml import MarkedYAMLError
 
-from etcd_handoff import timing
 from etcd_handoff.errors import ApiUnavailableError, ConfigError
+from etcd_handoff.kubernetes.credential_plugin import PluginError, run_plugin
+from etcd_handoff.kubernetes.temporary_files import private_folder, written
 
-FOLDER_PREFIX: Final = "etcd-handoff-kubernetes-"
 CREDENTIALS: Final = (
     *("token", "tokenFile", "exec", "auth-provider", "username"),
     *("client-certificate", "client-certificate-data", "client-key", "client-key-data"),
@@ -49,7 +41,6 @@ KEYS: Final = (
 MISSING: Final = re.compile(r"Expected key (\S+) in |missing key '(\S+)'$")
 """How the library says that a key is missing."""
 
-log = logging.getLogger(__name__)
 kube_config.logger.setLevel(logging.CRITICAL)  # it logs what stands in a kubeconfig; what matters is raised here
 _Base: Any = kube_config.KubeConfigLoader
 
@@ -106,7 +97,7 @@ class Loader(_Base):  # type: ignore[misc]  # the library's functions have no ty
             raise ApiUnavailableError(text) from None
 
     def _load_cluster_info(self) -> None:
-        self._temp_file_path = str(_private_folder())
+        self._temp_file_path = str(private_folder())
         super()._load_cluster_info()
 
     async def load_from_exec_plugin(self) -> bool:
@@ -134,56 +125,9 @@ class Loader(_Base):  # type: ignore[misc]  # the library's functions have no ty
         if token:
             self.token = f"Bearer {token.strip()}"
         if certificate:
-            self.cert_file, self.key_file = _written(certificate), _written(status["clientKeyData"])
+            self.cert_file, self.key_file = written(certificate), written(status["clientKeyData"])
         if status.get("expirationTimestamp"):
             self.ends = parse_rfc3339(status["expirationTimestamp"]).timestamp()
-
-
-class PluginError(Exception):
-    """A credential plugin gave no credentials; the message holds nothing that it printed."""
-
-
-async def run_plugin(plugin: ExecProvider, folder: Path) -> dict[str, Any]:
-    """The `status` that a credential plugin answers (client-go `plugin/pkg/client/auth/exec`).
-
-    Args:
-        plugin: What to run.
-        folder: Where the kubeconfig lies; a command with a path is relative to it.
-
-    Raises:
-        PluginError: It cannot be run, failed, does not end, or speaks another version.
-        ValueError, KeyError, TypeError: It answers something else.
-    """
-    command, *arguments = plugin.args
-    if os.sep in command:
-        command = str(folder / command)
-    info = {"apiVersion": plugin.api_version, "kind": "ExecCredential", "spec": {"interactive": False}}
-    environment = {**plugin.env, "KUBERNETES_EXEC_INFO": json.dumps(info)}
-    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
-    try:
-        process = await asyncio.create_subprocess_exec(
-            command, *arguments, env=environment, stdin=nothing, stdout=pipe, stderr=pipe
-        )
-    except OSError as error:
-        raise PluginError(f"cannot be run: {error.strerror}") from None
-    try:
-        async with asyncio.timeout(timing.KUBERNETES.plugin_seconds):
-            output, errors = await process.communicate()
-    except TimeoutError:
-        raise PluginError(f"did not end within {timing.KUBERNETES.plugin_seconds:g} s") from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        outcome = f"ended with {process.returncode} and {len(errors)} bytes on its standard error; run it by hand"
-        log.warning("credential plugin %s %s", Path(command).name, outcome)  # what it prints may be a secret
-        raise PluginError(f"ended with {process.returncode}")
-    answer = json.loads(output)
-    if answer["apiVersion"] != plugin.api_version:
-        raise PluginError(f"does not answer in {plugin.api_version}")
-    status: dict[str, Any] = answer["status"]
-    return status
 
 
 def what_is_wrong(error: Exception) -> str:
@@ -201,59 +145,3 @@ def what_is_wrong(error: Exception) -> str:
     elif isinstance(error, ConfigException) and "File does not exist" in str(error):
         note = "it names a file that is not there"
     return f"{kind}{f': {note}' if note else ''}"
-
-
-# --- temporary files ----------------------------------------------------------------------------------------------
-
-
-@functools.cache
-def _private_folder() -> Path:
-    """A folder of this process alone for what the library writes there: keys, for as long as a client reads them."""
-    _remove_leftovers()
-    return Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
-
-
-def _written(text: str) -> str:
-    """The name of a file with this content that only this user can read."""
-    number, name = tempfile.mkstemp(dir=_private_folder())
-    with os.fdopen(number, "w") as file:
-        file.write(text)
-    return name
-
-
-def remove_temporary_files() -> None:
-    """Nothing is left of what clients were opened with; a program that ends by `os._exit` calls this before."""
-    # The library remembers its files by their content, and would name one again that is gone.
-    kube_config._cleanup_temp_files()  # noqa: SLF001  # it only calls it at the interpreter's exit
-    if _private_folder.cache_info().currsize:
-        shutil.rmtree(_private_folder(), ignore_errors=True)
-        _private_folder.cache_clear()
-
-
-@functools.cache
-def _remove_leftovers() -> None:
-    """What processes left that were killed is gone; looked for once in each process."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*-*"):
-        pid = folder.name.removeprefix(FOLDER_PREFIX).partition("-")[0]
-        if pid.isdecimal() and not _runs(int(pid)) and _is_left(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True
-
-
-def _is_left(folder: Path) -> bool:
-    """Whether nobody will use a folder any more: those of other containers' processes are used for moments."""
-    try:
-        folder_status = folder.lstat()
-    except OSError:
-        return False
-    old = time.time() - folder_status.st_mtime >= timing.KUBERNETES.leftover_seconds
-    return stat.S_ISDIR(folder_status.st_mode) and folder_status.st_uid == os.getuid() and old

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.lab import disk, http, observer
+from etcd_handoff.lab.data_folders import aside_of, copy_aside, data_folder, set_aside
 from etcd_handoff.lab.nodes import HOST, InitialCluster, Role
-from etcd_handoff.lab.processes import ProcessError, run
 from etcd_handoff.lab.waiting import wait_until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from etcd_handoff.lab.cluster import Lab
     from etcd_handoff.lab.credentials import CertificateGroup
     from etcd_handoff.lab.nodes import Node
@@ -96,7 +92,7 @@ async def corrupt(lab: Lab, node: str, value: bytes) -> None:
     Raises:
         TimeoutError: etcd has not stored it.
     """
-    database = _data(lab, node) / "member" / "snap" / "db"
+    database = data_folder(lab, node) / "member" / "snap" / "db"
 
     async def is_stored() -> bool:
         return value in database.read_bytes()
@@ -115,7 +111,7 @@ async def become_foreign(lab: Lab, node: str) -> None:
 
     Its API server runs on, and serves what it finds there: nothing.
     """
-    await _set_aside(lab, node)
+    await set_aside(lab, node)
     await lab.start_etcd(lab.node(node), InitialCluster([lab.node(node)], token=FOREIGN_TOKEN))
 
 
@@ -137,7 +133,7 @@ async def force_new_cluster(lab: Lab, node: str) -> None:
     if node in lab.nodes_with(Role.APISERVER):
         await lab.kill(Role.APISERVER, node)
     await lab.kill(Role.ETCD, node)
-    _copy_aside(lab, node)
+    copy_aside(lab, node)
     before, own = list(process.command), lab.node(node)
     listen, there = f"--listen-peer-urls={own.peer_listener}", f"https://{HOST}:{own.peer_port}"
     if not own.is_isolated:
@@ -151,8 +147,8 @@ async def force_new_cluster(lab: Lab, node: str) -> None:
 async def come_back(lab: Lab, node: str) -> None:
     """Undo `become_foreign` or `force_new_cluster`: the node gets its data back and is a member as before."""
     await lab.kill(Role.ETCD, node)
-    shutil.rmtree(_data(lab, node))
-    _aside(lab, node).rename(_data(lab, node))
+    shutil.rmtree(data_folder(lab, node))
+    aside_of(lab, node).rename(data_folder(lab, node))
     await lab.start_etcd(lab.node(node), InitialCluster(lab.nodes[: lab.options.nodes]))
     if node in lab.nodes_with(Role.APISERVER):  # what it remembers is of the other cluster
         await lab.restart(Role.APISERVER, node)
@@ -172,7 +168,7 @@ async def rejoin(lab: Lab, node: str) -> str:
     """
     members = {m.name for m in await lab.members()}
     via = next(n for n in lab.nodes if n.name in members and n.name != node and lab.alive(Role.ETCD, n.name))
-    await _set_aside(lab, node)
+    await set_aside(lab, node)
     url = f"{via.etcd_url}/v3/cluster/member"
     await observer.change_members(f"{url}/add", {"peerURLs": [lab.node(node).peer_url]})
     initial = [n for n in lab.nodes if n.name in members or n.name == node]
@@ -188,50 +184,6 @@ async def rejoin(lab: Lab, node: str) -> str:
     if node in lab.nodes_with(Role.APISERVER):  # it may have given up while its etcd was out
         await lab.restart(Role.APISERVER, node)
     return member_id
-
-
-# backups
-
-
-@dataclass(frozen=True, slots=True)
-class Backup:
-    """The data of all members at about one moment."""
-
-    data: dict[str, Path]
-
-
-async def back_up(lab: Lab, name: str = "backup") -> Backup:
-    """Copy the data of all members, which are stopped meanwhile."""
-    running = [node.name for node in lab.nodes if lab.alive(Role.ETCD, node.name)]
-    for node in running:
-        lab.stop(Role.ETCD, node)
-    copies = {node: lab.directory / name / node for node in running}
-    try:
-        for node, copy in copies.items():
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            await _copy(_data(lab, node), copy)
-    finally:
-        for node in running:
-            lab.resume(Role.ETCD, node)
-    return Backup(copies)
-
-
-async def restore(lab: Lab, backup: Backup) -> None:
-    """Give each member the data of the backup and start it: terms, indices and membership go back.
-
-    Cluster ID and member IDs are the same as ever, as after `etcdutl snapshot restore` with the initial cluster and
-    token that the cluster began with.
-    """
-    everybody = [n.name for n in lab.nodes]
-    for node in everybody:
-        if node in lab.nodes_with(Role.APISERVER):
-            await lab.kill(Role.APISERVER, node)
-    await asyncio.gather(*(lab.kill(Role.ETCD, node) for node in everybody))
-    for node, copy in backup.data.items():
-        shutil.rmtree(_data(lab, node))
-        await _copy(copy, _data(lab, node))
-    await asyncio.gather(*(lab.start(Role.ETCD, node) for node in backup.data))
-    await asyncio.gather(*(lab.start(Role.APISERVER, node) for node in lab.nodes_with(Role.APISERVER)))
 
 
 # alarms
@@ -274,31 +226,3 @@ def restart_api_servers(lab: Lab) -> None:
     for node in lab.nodes_with(Role.APISERVER):
         if lab.alive(Role.APISERVER, node):
             lab.process(Role.APISERVER, node).start_over()
-
-
-def _data(lab: Lab, node: str) -> Path:
-    """What `etcd_command` makes its data directory."""
-    return lab.directory / node / "etcd"
-
-
-def _aside(lab: Lab, node: str) -> Path:
-    return _data(lab, node).with_suffix(".aside")
-
-
-async def _set_aside(lab: Lab, node: str) -> None:
-    await lab.kill(Role.ETCD, node)
-    shutil.rmtree(_aside(lab, node), ignore_errors=True)
-    with contextlib.suppress(FileNotFoundError):
-        _data(lab, node).rename(_aside(lab, node))
-
-
-def _copy_aside(lab: Lab, node: str) -> None:
-    shutil.rmtree(_aside(lab, node), ignore_errors=True)
-    shutil.copytree(_data(lab, node), _aside(lab, node))
-
-
-async def _copy(source: Path, target: Path) -> None:
-    """Sparse files stay sparse: most of a write-ahead log's 64 MB is room for later."""
-    status, _, errors = await run(["/bin/cp", "-a", "--sparse=always", str(source), str(target)], {}, source.parent)
-    if status != 0:
-        raise ProcessError(f"{source} could not be copied: {errors}")

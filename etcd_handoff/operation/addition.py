@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.activity_io import AdditionInput  # noqa: TC001  # pydantic reads the field's type
 from etcd_handoff.contract import AdditionResult, FailureType, HandoffState, Outcome, StepOutcome
 from etcd_handoff.operation import (
     failures,
@@ -24,7 +23,7 @@ from etcd_handoff.operation import (
     texts,
     waiting,
 )
-from etcd_handoff.operation.commands import Activity, Failure, Until, Wait
+from etcd_handoff.operation.commands import Activity, AddTarget, Failure, PromoteTarget, Until, Wait
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
@@ -39,22 +38,6 @@ if TYPE_CHECKING:
 CONNECTED_SECONDS: Final = 5.5
 """How long the new voter must have worked before the addition ends: when the next member joins or leaves, etcd counts
 who has been connected for more than 5 s (etcd `server/etcdserver/server.go`, HealthInterval)."""
-
-
-class AddTarget(Activity):
-    """Add the target as a learner; the result is a `StepResult`."""
-
-    proposes = True
-
-    ask: AdditionInput
-
-
-class PromoteTarget(Activity):
-    """Give the learner a vote; the result is a `StepResult`."""
-
-    proposes = True
-
-    ask: AdditionInput
 
 
 REFUSAL: Final = FailureType.CHANGE_REFUSED

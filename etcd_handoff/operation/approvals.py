@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.contract import HandoffState, StepOutcome
 from etcd_handoff.operation import membership, people, queueing, schedule
-from etcd_handoff.operation.addition import AddTarget, PromoteTarget
-from etcd_handoff.operation.commands import RemoveTarget, StepFailure, TransferLeadership, Until, Wait
+from etcd_handoff.operation.commands import (
+    AddTarget,
+    PromoteTarget,
+    RemoveTarget,
+    StepFailure,
+    TransferLeadership,
+    Until,
+    Wait,
+)
 from etcd_handoff.operation.phases import Approved, ApprovedChange
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.operation.step_log import cut

@@ -7,20 +7,60 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
 
 from etcd_handoff.activity_io import (
-    AwaitElectionInput,
-    CheckHashInput,
-    CheckLeaderInput,
-    FindResourceInput,
-    LeaveInput,
-    SeeDepartedInput,
-    StepInput,
     UpdateStatusInput,
 )
 from etcd_handoff.contract import OperationResult
+from etcd_handoff.operation.activity_commands import (
+    Activity,
+    AddTarget,
+    AwaitNewLeader,
+    CheckHash,
+    FindResource,
+    Observe,
+    PromoteTarget,
+    ReadLeave,
+    RemoveTarget,
+    RequestLeave,
+    SeeDeparted,
+    TakeSnapshot,
+    TransferLeadership,
+    WriteStatus,
+)
 from etcd_handoff.wire import Message
+
+__all__ = [
+    "Activity",
+    "AddTarget",
+    "AskQueue",
+    "AwaitNewLeader",
+    "Cancel",
+    "CheckHash",
+    "Command",
+    "DescribeWorker",
+    "Effect",
+    "End",
+    "Fail",
+    "Failure",
+    "FindResource",
+    "Finish",
+    "HandRecordOver",
+    "HashThroughNodes",
+    "LookThroughNodes",
+    "Observe",
+    "PromoteTarget",
+    "ReadLeave",
+    "RemoveTarget",
+    "RequestLeave",
+    "SeeDeparted",
+    "StepFailure",
+    "TakeSnapshot",
+    "TransferLeadership",
+    "Until",
+    "Wait",
+    "WriteStatus",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,38 +78,6 @@ class Failure:
     short: str = ""
 
 
-class Activity(Message):
-    """Base of what an activity does.
-
-    Attributes:
-        proposes: It proposes a change of the membership: until it has said what became of that, it may be pending.
-        ask: The activity's input.
-        node: The node whose worker is to do it; empty for any worker.
-        summary: One line for people.
-        resumable: A new run of the operation may begin in place of this command.
-    """
-
-    proposes: ClassVar[bool] = False
-
-    ask: Message
-    summary: str
-    node: str = ""
-    resumable: bool = False
-
-
-class Observe(Activity):
-    """Look at the cluster; the result is a `StepResult`.
-
-    Attributes:
-        patient: It is the look that ends a wait.
-        before_change: It commits an entry because a change follows that no worker can judge alone.
-    """
-
-    ask: CheckLeaderInput
-    patient: bool = False
-    before_change: bool = False
-
-
 class LookThroughNodes(Message):
     """Look at members that the worker of the last look does not reach, through the workers of their own nodes.
 
@@ -80,23 +88,6 @@ class LookThroughNodes(Message):
     """
 
     looks: tuple[Observe, ...]
-
-
-class FindResource(Activity):
-    """Find the EtcdMember of a member that no list shows; the result is a `FindResourceResult`.
-
-    Attributes:
-        most_seconds: How long it is tried in all; None for no bound but that of its attempts.
-    """
-
-    ask: FindResourceInput
-    most_seconds: float | None = None
-
-
-class CheckHash(Activity):
-    """Compare the members' data, or hash one member's; the result is a `StepResult`."""
-
-    ask: CheckHashInput
 
 
 class HashThroughNodes(Message):
@@ -112,67 +103,6 @@ class HashThroughNodes(Message):
 
     checks: tuple[CheckHash, ...]
     whole: CheckHash
-
-
-class TakeSnapshot(Activity):
-    """Store a snapshot; the result is a `StepResult`."""
-
-    ask: StepInput
-
-
-class AwaitNewLeader(Activity):
-    """Wait until a majority follows a new leader; the result is a `StepResult`."""
-
-    ask: AwaitElectionInput
-
-
-class TransferLeadership(Activity):
-    """Move leadership away from the target; the result is a `StepResult`.
-
-    Attributes:
-        election: The command that follows when leadership has moved. Whoever drives the operation may begin it
-            beside the transfer, which saves a round trip.
-    """
-
-    ask: StepInput
-    election: AwaitNewLeader
-
-
-class RemoveTarget(Activity):
-    """Remove the target from the membership; the result is a `StepResult`."""
-
-    proposes = True
-
-    ask: StepInput
-
-
-class ReadLeave(Activity):
-    """Read whether the order to k0s stands; the result is a `ReadLeaveResult`."""
-
-    ask: LeaveInput
-
-
-class RequestLeave(Activity):
-    """Order the removal from k0s, or revoke the order; the result is a `Step`."""
-
-    ask: LeaveInput
-
-
-class WriteStatus(Activity):
-    """Write the EtcdMember; the result is a `UpdateStatusResult`.
-
-    Attributes:
-        most_seconds: How long it is tried in all.
-    """
-
-    ask: UpdateStatusInput
-    most_seconds: float
-
-
-class SeeDeparted(Activity):
-    """See whether the etcd of a member that is out still runs; the result is a `SeeDepartedResult`."""
-
-    ask: SeeDepartedInput
 
 
 class DescribeWorker(Message):

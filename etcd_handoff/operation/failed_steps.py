@@ -15,8 +15,15 @@ from etcd_handoff.operation import (
     texts,
     withdrawal,
 )
-from etcd_handoff.operation.addition import AddTarget
-from etcd_handoff.operation.commands import Activity, FindResource, Observe, ReadLeave, RequestLeave, WriteStatus
+from etcd_handoff.operation.commands import (
+    Activity,
+    AddTarget,
+    FindResource,
+    Observe,
+    ReadLeave,
+    RequestLeave,
+    WriteStatus,
+)
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.withdrawal import TakeLearnerOut
 

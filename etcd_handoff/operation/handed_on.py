@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 from etcd_handoff.activity_io import Target, WorkerInfo
 from etcd_handoff.contract import Approval, Pause, Step
 from etcd_handoff.doubts import Binding
@@ -87,3 +89,10 @@ class HandedOn(Message):
     joining: Joining = Joining()
     whole: Whole | None = None
     noticed: Noticed = Noticed()
+
+    def changed(self, **fields: Any) -> Self:
+        """The same state with other values in these fields."""
+        if unknown := fields.keys() - type(self).model_fields.keys():
+            msg = f"no such field: {', '.join(sorted(unknown))}"
+            raise TypeError(msg)
+        return self.model_copy(update=fields)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.activity_io import PreflightInput, ProcessInput, StartInput, StopInput
 from etcd_handoff.contract import FailureType
 from etcd_handoff.merged_view import node_of
 from etcd_handoff.operation import node_needs
@@ -15,15 +16,13 @@ from etcd_handoff.operation.commands import Activity
 from etcd_handoff.operation.phases import NodeProcess
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import Blocked, Reason
-from etcd_handoff.process_io import PreflightInput, ProcessInput, StartInput, StopInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from etcd_handoff.activity_io import Target
+    from etcd_handoff.activity_io import ProcessResult, Target
     from etcd_handoff.operation.commands import StepFailure
     from etcd_handoff.operation.state import OperationState
-    from etcd_handoff.process_io import ProcessResult
 
 READY_SECONDS: Final = 60.0
 """How long it counts that a node was found ready."""

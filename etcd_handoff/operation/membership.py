@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import doubts
 from etcd_handoff.activity_io import Target, UpdateStatusResult
-from etcd_handoff.cluster_view import MemberView
-from etcd_handoff.contract import FailureType, HandoffState, Outcome
-from etcd_handoff.membership_contract import (
+from etcd_handoff.contract import (
+    FailureType,
+    HandoffState,
     ListedMember,
     MembershipRequest,
     MembershipResult,
+    Outcome,
     ReplacementRequest,
     ReplacementResult,
 )
@@ -139,7 +140,7 @@ def nothing_left(state: OperationState) -> bool:
 
 def done(state: OperationState, now: float) -> Decided | OperationState:  # noqa: ARG001  # each part has seen to it
     """All members are as they are to be: what their EtcdMembers may not say yet is recorded, then the result told."""
-    if part := _unrecorded(state):
+    if part := replaced.unrecorded(state, goal(state)):
         return parts.begun(state, part)
     whole = parts.whole_of(state)
     recorded = all(part.status_recorded for part in whole.ended)
@@ -231,21 +232,3 @@ def _led(state: OperationState, target: Target) -> Target:
     view = state.view
     member = view.member(target.member_id) if view else None
     return identity.pinned(view, member) if view and member else target
-
-
-def _unrecorded(state: OperationState) -> Part | None:
-    """What is true already, by an earlier start or somebody else, and was not recorded by this one."""
-    whole, view = parts.whole_of(state), state.view
-    if not isinstance(whole.request, ReplacementRequest) or view is None:
-        return None
-    number = len(whole.ended) + 1
-    for target in whole.leaves:
-        if whole.ended_for("remove", target.member_id) is None:
-            return Part(kind="remove", leaves=target.model_copy(update={"present": False}), number=number, of=number)
-    joiner = _joins(state)[0]
-    member = goal(state).member_in(view, joiner)
-    last = whole.ended_for("add", member.id) if isinstance(member, MemberView) else None
-    # An EtcdMember that both members share may have spoken of the one that left until now.
-    if last is None or (not last.status_recorded and last is not whole.ended[-1]):
-        return Part(kind="add", name=joiner.name, peer_urls=joiner.peer_urls, number=number, of=number)
-    return None

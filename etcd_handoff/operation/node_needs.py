@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from etcd_handoff.activity_io import NodeFacts
     from etcd_handoff.cluster_view import ClusterView
-    from etcd_handoff.process_io import NodeFacts
 
 LOG_BYTES: Final = 128 << 20
 """Beside its database a member preallocates two files of its log (etcd `server/storage/wal/wal.go`,

@@ -8,8 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.contract import FailureType, HandoffState, RemovalResult
-from etcd_handoff.membership_contract import MembershipRequest, PartResult, ReplacementRequest
+from etcd_handoff.contract import (
+    FailureType,
+    HandoffState,
+    MembershipRequest,
+    PartResult,
+    RemovalResult,
+    ReplacementRequest,
+)
 from etcd_handoff.operation.commands import Failure
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import OperationState

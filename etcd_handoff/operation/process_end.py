@@ -13,17 +13,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etcd_handoff.membership_contract import ReplacementRequest
+from etcd_handoff.contract import ReplacementRequest
 from etcd_handoff.operation import member_process
 from etcd_handoff.operation.member_process import StopMember
 from etcd_handoff.operation.phases import EndPhase
 from etcd_handoff.operation.state import Decided
 
 if TYPE_CHECKING:
+    from etcd_handoff.activity_io import ProcessResult
     from etcd_handoff.operation.commands import StepFailure
     from etcd_handoff.operation.member_process import ArchiveMember
     from etcd_handoff.operation.state import OperationState
-    from etcd_handoff.process_io import ProcessResult
 
 
 def is_due(state: OperationState) -> bool:

@@ -195,13 +195,6 @@ class OperationState(HandedOn):
 
     # --- the next state -----------------------------------------------------------------------------------------------
 
-    def changed(self, **fields: Any) -> OperationState:
-        """The same state with other values in these fields."""
-        if unknown := fields.keys() - type(self).model_fields.keys():
-            msg = f"no such field: {', '.join(sorted(unknown))}"
-            raise TypeError(msg)
-        return self.model_copy(update=fields)
-
     def asked_by(self, request: OperationRequest) -> OperationState:
         """The same state in a run whose input is `request`."""
         if self.whole is None:

@@ -7,8 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from etcd_handoff.activity_io import Target
-from etcd_handoff.contract import AdditionRequest, CheckedRequest, OperationRequest, RemovalRequest
-from etcd_handoff.membership_contract import PartResult
+from etcd_handoff.contract import AdditionRequest, CheckedRequest, OperationRequest, PartResult, RemovalRequest
 from etcd_handoff.wire import Message
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etcd_handoff.planning import joining, leadership, safety
+from etcd_handoff.planning import joining, leadership, obstacles
 from etcd_handoff.planning.decisions import AddLearner, Done, PromoteLearner
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def plan(view: ClusterView, goal: MemberPresent) -> AdditionDecision:
     """
     member = goal.member_in(view)
     if member is None:
-        return safety.obstacle_to_joining(view, goal) or AddLearner(via_id=leadership.via(view))
+        return obstacles.obstacle_to_joining(view, goal) or AddLearner(via_id=leadership.via(view))
     if not member.is_learner:
         return joining.unstarted_voter(member) or Done()
-    return safety.obstacle_to_promotion(view, member) or PromoteLearner(member.id, via_id=leadership.via(view))
+    return obstacles.obstacle_to_promotion(view, member) or PromoteLearner(member.id, via_id=leadership.via(view))

@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff import peer_url
-from etcd_handoff.planning import addition, joining, removal, safety
+from etcd_handoff.planning import addition, joining, obstacles, removal, safety
 from etcd_handoff.planning.decisions import (
     Blocked,
     Done,
@@ -201,5 +201,7 @@ def unsafe(view: ClusterView, goal: MembersChanged, decision: Decision) -> Block
             target = view.member(decision.member_id)
             if target is None or goal.stays(target):
                 return safety.stopped(decision, "nobody wants it to leave")
-            return safety.obstacle(view, leaving=target) or safety.successor_fails(view, target, goal.successors(view))
+            return obstacles.obstacle(view, leaving=target) or obstacles.successor_fails(
+                view, target, goal.successors(view)
+            )
     return safety.stopped(decision, "it is no part of a larger change")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.cluster_view import CORRUPT, NOSPACE
-from etcd_handoff.planning import leadership, safety
+from etcd_handoff.planning import leadership, obstacles
 from etcd_handoff.planning.decisions import Blocked, Done, Reason, Refused, Remove, Transfer
 from etcd_handoff.planning.leadership import CAUGHT_UP_ENTRIES
 from etcd_handoff.planning.wording import lags, names
@@ -22,8 +22,8 @@ def plan(view: ClusterView, goal: MemberAbsent) -> RemovalDecision:
     if target is None:
         return Done()
     return (
-        safety.obstacle(view, leaving=target)
-        or safety.successor_fails(view, target, goal.successors)
+        obstacles.obstacle(view, leaving=target)
+        or obstacles.successor_fails(view, target, goal.successors)
         or _too_few(view, target, goal)
         or _step(view, target, goal)
     )

@@ -25,21 +25,19 @@ from etcd_handoff.contract import (
     TASK_QUEUE,
     TASK_TIMEOUT,
     HandoffState,
+    MembershipRequest,
+    MembershipResult,
     OperationRequest,
     OperationResult,
     Progress,
     RemovalRequest,
     RemovalResult,
-)
-from etcd_handoff.errors import ConfigError, HandoffError
-from etcd_handoff.membership_contract import (
-    MembershipRequest,
-    MembershipResult,
     ReplacementRequest,
     ReplacementResult,
 )
+from etcd_handoff.errors import ConfigError, HandoffError
 from etcd_handoff.operation.reconciler_state import WATCH_TASK_TIMEOUT, ReconcileEtcdMembersRequest, watch_id
-from etcd_handoff.temporal.connection_failures import DEFAULT_ADDRESS
+from etcd_handoff.temporal.connection_failures import DEFAULT_ADDRESS, rpc_failure
 from etcd_handoff.temporal.converter import data_converter
 from etcd_handoff.temporal.process_exit import let_native_threads_leave
 from etcd_handoff.temporal.running_wish import require_same_wish
@@ -55,6 +53,7 @@ WORKFLOW_TYPE: Final = RemovalRequest.workflow_type
 RECONCILER_TYPE: Final = "ReconcileEtcdMembers"
 QUERY: Final = timedelta(seconds=2)
 """How long one question may take. A worker that has died is missed by then; the next question is a new chance."""
+NO_WORKER: Final = "no worker answers; Temporal keeps the operation, and it goes on once `etcd-handoff worker` runs"
 
 ResultT = TypeVar("ResultT", bound=OperationResult)
 Removal = WorkflowHandle[Any, RemovalResult]
@@ -194,10 +193,22 @@ async def _with_attributes(
 
 async def progress_of(operation: WorkflowHandle[Any, Any]) -> Progress | None:
     """What an operation answers to `progress`; None while no worker or no Temporal answers in time."""
+    answer = await progress_or_reason(operation)
+    return answer if isinstance(answer, Progress) else None
+
+
+async def progress_or_reason(operation: WorkflowHandle[Any, Any]) -> Progress | str:
+    """What an operation answers to `progress`, or why there is no answer, in words."""
     try:
         progress: Progress = await operation.query("progress", result_type=Progress, rpc_timeout=QUERY)
-    except (RPCError, WorkflowQueryFailedError, HandoffError):
-        return None
+    except (WorkflowQueryFailedError, HandoffError) as error:
+        return f"progress cannot be shown: {error}"
+    except RPCError as error:
+        if error.status is RPCStatusCode.UNAVAILABLE:
+            return "Temporal does not answer; the operation does not depend on this command"
+        if error.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED):
+            return f"progress cannot be shown: {rpc_failure(error)[1]}"
+        return NO_WORKER
     return progress
 
 

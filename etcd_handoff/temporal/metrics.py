@@ -28,8 +28,8 @@ from temporalio.worker import (
 
 from etcd_handoff import __version__, timing
 from etcd_handoff.certificate_ends import etcd_certificates, kubeconfig_certificates
+from etcd_handoff.contract import OPERATIONS
 from etcd_handoff.errors import ConfigError, HandoffError
-from etcd_handoff.membership_contract import OPERATIONS
 from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, STATE_KEY
 
 if TYPE_CHECKING:

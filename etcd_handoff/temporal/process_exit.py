@@ -34,8 +34,8 @@ def remove_temporary_files() -> None:
 
     A program that ends by `os._exit` calls this before: nothing that the interpreter does at its exit is done then.
     """
-    if (kubeconfig := sys.modules.get("etcd_handoff.kubernetes.kubeconfig")) is not None:
-        kubeconfig.remove_temporary_files()
+    if (temporary_files := sys.modules.get("etcd_handoff.kubernetes.temporary_files")) is not None:
+        temporary_files.remove_temporary_files()
 
 
 def let_native_threads_leave(most_seconds: float = timing.WORKER.exit_seconds) -> None:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from etcd_handoff.contract import RemovalRequest
+from etcd_handoff.contract import RemovalRequest, ReplacementRequest
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.nodes import InitialCluster
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
-from etcd_handoff.membership_contract import ReplacementRequest
 from etcd_handoff.temporal.client import connect, start_removal, start_replacement
 from tests.chaos import judges
 from tests.integration.progress import progress_of, says
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
 
     from temporalio.client import WorkflowHandle
 
+    from etcd_handoff.contract import ReplacementResult
     from etcd_handoff.lab.nodes import Node
-    from etcd_handoff.membership_contract import ReplacementResult
 
 STEPS: Final = (
     "check_leader",

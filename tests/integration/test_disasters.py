@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from etcd_handoff.config import load_config
-from etcd_handoff.lab import Lab, LabOptions, Role, disasters, http, observer, wait_until
+from etcd_handoff.lab import Lab, LabOptions, Role, backups, disasters, http, observer, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
 
 if TYPE_CHECKING:
@@ -152,14 +152,14 @@ async def test_restored_cluster_is_the_old_one_at_an_earlier_time(lab: Lab) -> N
     node = lab.others(leader)[0].name
     ours, ids = await cluster_id(lab, leader), {m.name: m.id for m in await lab.members()}
     await put(lab, leader)
-    backup = await disasters.back_up(lab)
+    backup = await backups.back_up(lab)
     await lab.wait_for_health_interval()
     for _ in range(50):
         revision = await put(lab, leader)
     before = int((await status(lab, leader))["raftIndex"])
     body: dict[str, object] = {"ID": str(int(ids[node], 16))}
     await observer.change_members(f"{lab.node(leader).etcd_url}/v3/cluster/member/remove", body)
-    await disasters.restore(lab, backup)
+    await backups.restore(lab, backup)
     assert await cluster_id(lab, node) == ours
     assert {m.name: m.id for m in await lab.members(node)} == ids
     assert int((await status(lab, await lab.leader()))["raftIndex"]) < before

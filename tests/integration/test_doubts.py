@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from etcd_handoff.lab import Role, disasters, observer, wait_until
+from etcd_handoff.lab import Role, backups, disasters, observer, wait_until
 from etcd_handoff.lab.resources import write_joined
 from tests.chaos import judges
 from tests.integration.conftest import FrontDoor, ends, in_state, start_watch
@@ -223,14 +223,14 @@ async def test_order_from_before_a_restore_removes_nobody(front_door: MakeFrontD
         target, other = (n.name for n in b.lab.others(leader))
         await door.flag(target, via=leader)
         await b.reached("remove_member.before")
-        backup = await disasters.back_up(b.lab)
+        backup = await backups.back_up(b.lab)
         b.release("remove_member.before")
         await door.out(target, via=leader)
         for _ in range(2):  # terms that the backup has not seen
             await b.lab.restart(Role.ETCD, await b.lab.leader())
         await disasters.load(b.lab, other, 1_500)
         await resynced(door)
-        await disasters.restore(b.lab, backup)
+        await backups.restore(b.lab, backup)
         member_id = await b.lab.member_id(target)
         await in_trouble(door, "ClusterRestored")
         await resynced(door)

@@ -14,8 +14,8 @@ import pytest_asyncio
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from activities.kubernetes_errors import NOT_RECORDED
 from activities.member_status import KubernetesActivities
-from activities.outdated_records import NOT_RECORDED
 from etcd_handoff import timing
 from etcd_handoff.activity_io import LeaveInput, ReadLeaveResult, UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.config import Config

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff.lab import Role
-from etcd_handoff.membership_contract import (
+from etcd_handoff.contract import (
     MembershipRequest,
     MembershipResult,
     ReplacementRequest,
     ReplacementResult,
     WantedMember,
 )
+from etcd_handoff.lab import Role
 from etcd_handoff.temporal.client import apply_membership, start_replacement
 from tests.integration.joining import leave, started, wiped
 from tests.integration.progress import says

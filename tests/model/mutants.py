@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-import activities.etcd
 import activities.etcd_looks
 import activities.etcd_removal
+import activities.etcd_transfer
 import activities.member_resource
 from activities.etcd_removal import Removal
 from etcd_handoff import doubts, planning
@@ -168,9 +168,9 @@ PLAN: Final[tuple[tuple[object, str], ...]] = tuple(
     (module, "plan")
     for module in (
         loop,
-        activities.etcd,
         activities.etcd_looks,
         activities.etcd_removal,
+        activities.etcd_transfer,
     )
 )
 PLACES: Final[dict[Callable[..., Any], tuple[tuple[object, str], ...]]] = {

@@ -26,6 +26,7 @@ from etcd_handoff.temporal.worker import make_worker
 from tests.model.cluster import Cluster
 from tests.model.gateways import claims_of, config_of, etcd_of, gateways_of
 from tests.model.members import Member, resource
+from workflows.registry import WORKFLOWS
 from workflows.remove_member import RemoveMember
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ class Runner:
         gateways = gateways_of(config, named)
         traits = WorkerActivities(config, search_attributes=False)
         offered = all_activities(client, config, "model", etcd, gateways, traits)
-        async with make_worker(client, config.task_queue, worker.WORKFLOWS, offered, worker.INTERCEPTORS):
+        async with make_worker(client, config.task_queue, WORKFLOWS, offered, worker.INTERCEPTORS):
             yield client, config.task_queue, list(named)
 
     async def run(self, scenarios: Iterable[Scenario]) -> Found:

@@ -21,12 +21,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from temporalio.client import WorkflowFailureError
 
-from etcd_handoff.contract import AdditionRequest, AdditionResult, RemovalRequest, record_id, workflow_id
+from etcd_handoff.contract import (
+    AdditionRequest,
+    AdditionResult,
+    MembershipRequest,
+    MembershipResult,
+    RemovalRequest,
+    ReplacementRequest,
+    WantedMember,
+    record_id,
+    workflow_id,
+)
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.k0s import K0sStandIn
 from etcd_handoff.lab.nodes import InitialCluster, Node
-from etcd_handoff.membership_contract import MembershipRequest, MembershipResult, ReplacementRequest, WantedMember
 from etcd_handoff.operation.queue_state import change_queue_id
 from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
 from etcd_handoff.temporal.client import connect, start_operation, start_removal, start_replacement, start_watch

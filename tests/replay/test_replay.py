@@ -18,7 +18,8 @@ from etcd_handoff.contract import StepOutcome
 from etcd_handoff.lab.nodes import TOKEN
 from etcd_handoff.temporal.converter import data_converter
 from tests.replay.record import UNKNOWN
-from worker import INTERCEPTORS, WORKFLOWS
+from worker import INTERCEPTORS
+from workflows.registry import WORKFLOWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

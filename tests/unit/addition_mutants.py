@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.planning import addition, joining, leadership, safety
+from etcd_handoff.planning import addition, joining, leadership, obstacles
 from etcd_handoff.planning.goals import MemberPresent
 from etcd_handoff.planning.projection import after
 
@@ -49,10 +49,10 @@ def nothing(*_: Any) -> None:
 
 
 MUTANTS: Final[dict[str, tuple[object, str, object]]] = {
-    "a joiner counts as healthy": (safety, "after", best_of_a_joiner),
-    "a joiner does not count": (safety, "after", no_room_for_a_joiner),
+    "a joiner counts as healthy": (obstacles, "after", best_of_a_joiner),
+    "a joiner does not count": (obstacles, "after", no_room_for_a_joiner),
     "a member without space is copied": (joining, "no_space", nothing),
-    "corrupt data are copied": (safety, "_corrupt", nothing),
+    "corrupt data are copied": (obstacles, "_corrupt", nothing),
     "a learner of somebody else is not seen": (joining, "learner_in_the_way", nothing),
     "a voter that has not started is not seen": (joining, "change_pending", nothing),
     "an etcd that forgets promotions is taken": (joining, "etcd_bug", nothing),

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.activity_io import FindResourceResult, UpdateStatusResult
-from etcd_handoff.contract import StepOutcome
-from etcd_handoff.membership_contract import MembershipRequest, ReplacementRequest, WantedMember
+from etcd_handoff.contract import MembershipRequest, ReplacementRequest, StepOutcome, WantedMember
 from etcd_handoff.operation import commands as to
-from etcd_handoff.operation.addition import AddTarget, PromoteTarget
+from etcd_handoff.operation.commands import AddTarget, PromoteTarget
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState

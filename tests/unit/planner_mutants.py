@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, Protocol
 
-from etcd_handoff import doubts, planning
+from etcd_handoff import planning
 from etcd_handoff.cluster_view import ClusterView, Leadership, MemberView
+from etcd_handoff.doubts import known_before
 from etcd_handoff.planning import (
     Blocked,
     Decision,
@@ -17,16 +18,16 @@ from etcd_handoff.planning import (
     Remove,
     Transfer,
     leadership,
+    obstacles,
     projection,
     removal,
-    safety,
 )
 
-REAL_OBSTACLE, REAL_STEP, REAL_PLAN, REAL_LAG = safety.obstacle, removal._step, planning.plan, leadership.lag
+REAL_OBSTACLE, REAL_STEP, REAL_PLAN, REAL_LAG = obstacles.obstacle, removal._step, planning.plan, leadership.lag
 
 
 class Obstacle(Protocol):
-    """`safety.obstacle`."""
+    """`obstacles.obstacle`."""
 
     def __call__(self, view: ClusterView, *, leaving: MemberView | None) -> Blocked | Refused | None:
         """The first reason against a change."""
@@ -87,28 +88,28 @@ def waiting_for_ever(view: ClusterView, goal: MemberAbsent) -> Decision:
 def concluding_first(view: ClusterView, goal: MemberAbsent) -> Decision:
     """`plan` that calls a member out, or the last, before it holds the list against anything."""
     target = view.member(goal.target_id)
-    return Done() if target is None else safety._last_voter(view, target) or REAL_PLAN(view, goal)
+    return Done() if target is None else obstacles._last_voter(view, target) or REAL_PLAN(view, goal)
 
 
 MUTANTS: Final[dict[str, tuple[object, str, object]]] = {
-    "quorum after the removal is not counted": (safety, "obstacle", without(Reason.QUORUM_AT_RISK)),
-    "quorum before the removal is not counted": (safety, "obstacle", without(Reason.NO_QUORUM)),
+    "quorum after the removal is not counted": (obstacles, "obstacle", without(Reason.QUORUM_AT_RISK)),
+    "quorum before the removal is not counted": (obstacles, "obstacle", without(Reason.NO_QUORUM)),
     "half is a quorum": (projection, "quorum", lambda voters: (voters + 1) // 2),
     "all must be healthy": (projection, "quorum", lambda voters: voters),
-    "the last voter may go": (safety, "_last_voter", lambda *_: None),
+    "the last voter may go": (obstacles, "_last_voter", lambda *_: None),
     "who hangs counts": (ClusterView, "healthy_voters", property(all_that_follow)),
-    "who lags counts": (safety, "obstacle", without(Reason.VOTER_LAGS)),
-    "corrupt data do not matter": (safety, "_corrupt", lambda *_: None),
+    "who lags counts": (obstacles, "obstacle", without(Reason.VOTER_LAGS)),
+    "corrupt data do not matter": (obstacles, "_corrupt", lambda *_: None),
     "contradictions are overlooked": (planning, "plan", believing),
     "it concludes before it doubts": (planning, "plan", concluding_first),
     "who left and runs on blocks its own end": (planning, "plan", waiting_for_ever),
-    "old servers are as good": (doubts, "_older", lambda *_: False),
+    "old servers are as good": (known_before, "_older", lambda *_: False),
     "a restored cluster is the same": (
         planning,
         "plan",
         lambda v, i: REAL_PLAN(v, replace(i, seen_term=0, seen_index=0)),
     ),
-    "any step back is a restore": (doubts, "INDEX_SLACK", 0),
+    "any step back is a restore": (known_before, "INDEX_SLACK", 0),
     "learners vote": (ClusterView, "voters", property(lambda view: view.members)),
     "who answers is healthy": (ClusterView, "healthy_voters", property(all_that_answer)),
     "one member's word makes a leader": (ClusterView, "leadership", property(first_word)),

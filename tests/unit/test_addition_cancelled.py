@@ -6,8 +6,7 @@ import pytest
 
 from etcd_handoff.contract import Outcome, StepOutcome
 from etcd_handoff.operation import commands as to
-from etcd_handoff.operation.addition import AddTarget
-from etcd_handoff.operation.commands import StepFailure
+from etcd_handoff.operation.commands import AddTarget, StepFailure
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.waiting import CANCELLED_SECONDS
 from etcd_handoff.operation.withdrawal import PAUSE_SECONDS, TRIES, TakeLearnerOut

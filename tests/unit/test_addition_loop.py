@@ -10,8 +10,8 @@ from etcd_handoff.activity_io import StepResult, UpdateStatusResult
 from etcd_handoff.contract import AdditionRequest, Approval, FailureType, HandoffState, Outcome, Pause, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, ending, schedule
-from etcd_handoff.operation.addition import CONNECTED_SECONDS, AddTarget, PromoteTarget
-from etcd_handoff.operation.commands import StepFailure, Until
+from etcd_handoff.operation.addition import CONNECTED_SECONDS
+from etcd_handoff.operation.commands import AddTarget, PromoteTarget, StepFailure, Until
 from etcd_handoff.operation.gates import GATES_LAST_SECONDS
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.proposal import SETTLE_SECONDS

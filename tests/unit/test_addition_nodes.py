@@ -12,7 +12,7 @@ from etcd_handoff.cluster_view import ClusterView, HeardMember
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import UnreachableError
 from etcd_handoff.operation import commands as to
-from etcd_handoff.operation.addition import AddTarget, PromoteTarget
+from etcd_handoff.operation.commands import AddTarget, PromoteTarget
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.withdrawal import TakeLearnerOut
 from etcd_handoff.planning import CAUGHT_UP_ENTRIES

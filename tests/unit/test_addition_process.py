@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from etcd_handoff.activity_io import NodeFacts, ProcessResult
 from etcd_handoff.contract import HandoffState, Outcome, StepOutcome
 from etcd_handoff.operation import commands as to
-from etcd_handoff.operation.addition import AddTarget, PromoteTarget
+from etcd_handoff.operation.commands import AddTarget, PromoteTarget
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.member_process import PreflightMember, StartMember
-from etcd_handoff.process_io import NodeFacts, ProcessResult
 from tests.unit.builders import D
 from tests.unit.test_addition_loop import (
     THREE,

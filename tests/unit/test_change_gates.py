@@ -13,11 +13,12 @@ from etcd_handoff.contract import (
     FailureType,
     HandoffState,
     Outcome,
+    PartResult,
     Pause,
     RemovalRequest,
+    ReplacementRequest,
     StepOutcome,
 )
-from etcd_handoff.membership_contract import PartResult, ReplacementRequest
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import membership, schedule
 from etcd_handoff.operation.commands import Until

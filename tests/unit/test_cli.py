@@ -16,6 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from etcd_handoff import __version__, cli, errors
 from etcd_handoff.cli import commands, configuration, doctor_temporal, operations, remove
 from etcd_handoff.cli.errors import CommandError, status_and_text, temporal_error
+from etcd_handoff.client.errors import operation_error
 from etcd_handoff.contract import FailureType, RemovalRequest
 from etcd_handoff.exit_status import EXIT_BY_FAILURE
 from etcd_handoff.temporal import client as temporal_client
@@ -270,7 +271,9 @@ def test_failure_of_the_removal_decides_the_exit_status(
 ) -> None:
     """The text goes to standard error; with JSON the failure is an object on standard output too."""
     args = cli.parser().parse_args(["-o", form, "remove", "n1"])
-    assert operations.print_failure(args, WorkflowFailureError(cause=cause), remove.ends()) == status
+    assert (
+        operations.print_failure(args, operation_error(WorkflowFailureError(cause=cause), "w"), remove.ends()) == status
+    )
     shown = capsys.readouterr()
     assert shown.err.startswith(f"{kind}: ")
     assert (json.loads(shown.out)["failure"] == kind) if form == "json" else not shown.out

@@ -12,6 +12,7 @@ from temporalio.exceptions import CancelledError
 from etcd_handoff import cli
 from etcd_handoff.cli.add import EnvironmentFile, _ends, result_exit, result_lines
 from etcd_handoff.cli.operations import print_failure
+from etcd_handoff.client.errors import operation_error
 from etcd_handoff.contract import AdditionResult, Outcome, Progress
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def test_cancelled_addition_says_what_has_become_of_its_learner(
     )
     failure = WorkflowFailureError(cause=CancelledError("cancelled"))
     arguments = cli.parser().parse_args(["-o", "json", "add", "n4", "--peer-url", URL])
-    assert print_failure(arguments, failure, _ends(None), last) == 1
+    assert print_failure(arguments, operation_error(failure, "w"), _ends(None), last) == 1
     told = json.loads(capsys.readouterr().out)
     assert says in told["message"]
     assert told["join_configuration"] == {"A": "b"}

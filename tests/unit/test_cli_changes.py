@@ -11,8 +11,7 @@ from etcd_handoff import cli
 from etcd_handoff.cli.apply import membership_request, read_members
 from etcd_handoff.cli.errors import CommandError
 from etcd_handoff.cli.render.changes import change_exit, membership_lines, replacement_lines
-from etcd_handoff.contract import Outcome
-from etcd_handoff.membership_contract import MembershipResult, ReplacementResult, WantedMember
+from etcd_handoff.contract import MembershipResult, Outcome, ReplacementResult, WantedMember
 
 URL = "https://10.0.0.4:2380"
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "membership" / "members.toml"

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
-from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
+from temporalio.client import WorkflowFailureError, WorkflowQueryFailedError, WorkflowUpdateFailedError
 from temporalio.exceptions import (
     ApplicationError,
     CancelledError,
@@ -55,6 +55,7 @@ class Workflow:
         self._ended = asyncio.Event()
         self.away, self.trouble = 0, AWAY
         self.cancelled = False
+        self.updates: list[tuple[str, Any]] = []
 
     async def query(self, *_: Any, **__: Any) -> Progress:
         """The next answer; the last one again after the end."""
@@ -75,8 +76,9 @@ class Workflow:
             raise self._end
         return self._end
 
-    async def execute_update(self, *_: Any, **__: Any) -> Any:
+    async def execute_update(self, name: str, argument: Any, **_: Any) -> Any:
         """What becomes of the update."""
+        self.updates.append((name, argument))
         if isinstance(self._update, Exception):
             raise self._update
         return self._update
@@ -88,7 +90,7 @@ class Workflow:
 
 def operation(workflow: Workflow) -> Operation[RemovalResult]:
     """The operation that this workflow carries out."""
-    return Operation(cast("WorkflowHandle[Any, RemovalResult]", workflow))
+    return Operation(cast("WorkflowHandle[Any, RemovalResult]", workflow), "removal")
 
 
 def progress(state: str, doing: str = "", **others: Any) -> Progress:
@@ -213,12 +215,78 @@ async def test_cancellation_says_what_is_true_after_it() -> None:
     late._ended.set()
     with pytest.raises(client.NotTakenError, match="has ended as 'removed'"):
         await operation(late).cancel()
-    stuck = Workflow([progress("Removing", point_of_no_return=True), progress("Removing"), progress("Removing")])
-    with pytest.raises(client.NotTakenError, match="too late, its change was proposed"):
-        await operation(stuck).cancel(within=timedelta(milliseconds=1))
     silent = Workflow([AWAY, AWAY, AWAY])
-    with pytest.raises(client.WorkerSilentError, match="Temporal has the request"):
+    with pytest.raises(client.WorkerSilentError, match=r"run `etcd-handoff worker`, and it ends$") as told:
         await operation(silent).cancel(within=timedelta(milliseconds=1))
+    assert told.value.exit_status == 1
+
+
+async def test_cancelled_too_late_is_3_and_says_what_happens_now() -> None:
+    """Past the point of no return nobody is told that it was cancelled."""
+    removing = progress("Removing", "removing", point_of_no_return=True)
+    with pytest.raises(client.NotTakenError) as told:
+        await operation(Workflow([removing, removing, removing])).cancel(within=timedelta(milliseconds=1))
+    assert told.value.exit_status == 3
+    assert str(told.value) == (
+        "etcd-remove/c/m: too late, the removal has been proposed to etcd and only rolls forward;"
+        " it is cancelled if the proposal comes to nothing. Now: removing"
+    )
+
+
+@pytest.mark.parametrize(
+    ("doing", "says"),
+    [
+        ("cancelled before anything was removed", "cancelled before anything was removed"),
+        ("cancelled. So far: n4 (4) has joined", "cancelled. So far: n4 (4) has joined"),
+        ("recording it", "cancelled"),
+    ],
+)
+async def test_cancelled_says_what_was_done_before(doing: str, says: str) -> None:
+    """The operation knows that: one of several parts may have changed the membership."""
+    end = WorkflowFailureError(cause=CancelledError("c"))
+    last = progress("Failed", doing)
+    assert await operation(Workflow([progress("Blocked"), last], end)).cancel() == says
+    assert await operation(Workflow([progress("Blocked"), AWAY], end)).cancel() == "cancelled"
+
+
+async def test_paused_and_resumed_by_the_one_who_is_named() -> None:
+    """Both are sent as the command line sends them, and answered."""
+    workflow = Workflow([progress("Blocked")])
+    assert await operation(workflow).pause("ann", "a look first") == "taken"
+    assert await operation(workflow).resume("ann") == "taken"
+    assert [(name, said.by, said.reason) for name, said in workflow.updates] == [
+        ("pause", "ann", "a look first"),
+        ("resume", "ann", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (AWAY, "Temporal does not answer; the operation does not depend on this command"),
+        (
+            RPCError("no worker", RPCStatusCode.DEADLINE_EXCEEDED, b""),
+            "no worker answers; Temporal keeps the operation",
+        ),
+        (RPCError("no", RPCStatusCode.PERMISSION_DENIED, b""), "progress cannot be shown: Temporal at"),
+        (WorkflowQueryFailedError("it broke"), "progress cannot be shown: it broke"),
+    ],
+)
+async def test_silence_has_a_reason(error: Exception, says: str) -> None:
+    """In words, for who asks for it; None for who does not."""
+    asked = operation(Workflow([error, error]))
+    reason = await asked.now_or_reason()
+    assert isinstance(reason, str)
+    assert reason.startswith(says)
+    assert await asked.now() is None
+
+
+async def test_wrong_namespace_has_the_command_lines_exit_status() -> None:
+    """2: the namespace is a setting."""
+    nowhere = RPCError("Namespace x is not found", RPCStatusCode.NOT_FOUND, b"")
+    with pytest.raises(client.TemporalRefusedError) as told:
+        await operation(Workflow([progress("Done")], update=nowhere)).recheck()
+    assert (told.value.exit_status, client.TemporalRefusedError.exit_status) == (2, 1)
 
 
 def test_wrong_fields_are_named_before_anything_is_sent() -> None:

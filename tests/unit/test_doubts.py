@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from etcd_handoff import doubts, planning
 from etcd_handoff.cluster_view import ClusterView, Doubt
 from etcd_handoff.doubts import Answer, Binding, ResourceClaim, bound, contradiction, contradictions, expected, witness
+from etcd_handoff.doubts.known_before import INDEX_SLACK
 from tests.unit.builders import CLUSTER, INDEX, A, B, C, D, cluster, doubt, down, member
 
 OTHER: Final = "1"
@@ -179,7 +180,7 @@ def test_old_etcd_is_believed_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("term", "index"),
-    [(8, 0), (8, INDEX), (7, 2 * INDEX + 1), (7, INDEX + doubts.INDEX_SLACK + 1), (0, INDEX + doubts.INDEX_SLACK + 1)],
+    [(8, 0), (8, INDEX), (7, 2 * INDEX + 1), (7, INDEX + INDEX_SLACK + 1), (0, INDEX + INDEX_SLACK + 1)],
 )
 def test_restored_cluster_is_another_history(term: int, index: int) -> None:
     """Term or index have gone back: what was ordered before counts no more, and both standings are named."""
@@ -189,7 +190,7 @@ def test_restored_cluster_is_another_history(term: int, index: int) -> None:
     assert f"stood at term {term}, index {index}, and now stands at term 7, index {INDEX}" in found.text
 
 
-@pytest.mark.parametrize(("term", "index"), [(7, INDEX), (6, INDEX), (7, INDEX + doubts.INDEX_SLACK), (0, 0)])
+@pytest.mark.parametrize(("term", "index"), [(7, INDEX), (6, INDEX), (7, INDEX + INDEX_SLACK), (0, 0)])
 def test_leader_that_knows_of_some_entries_less_is_no_restore(term: int, index: int) -> None:
     """A new leader may not know yet that the newest entries are committed."""
     assert contradiction(VIEW, Binding(cluster_id=CLUSTER, term=term, raft_index=index)) is None

@@ -18,14 +18,14 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from activities.kubernetes_errors import NOT_RECORDED
 from activities.member_status import KubernetesActivities
-from activities.outdated_records import NOT_RECORDED
 from activities.worker_info import WorkerActivities
 from etcd_handoff import timing
 from etcd_handoff.activity_io import FindResourceInput, FindResourceResult, UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.config import Config
 from etcd_handoff.errors import ApiUnavailableError, ConfigError
-from etcd_handoff.kubernetes import kubeconfig
+from etcd_handoff.kubernetes import temporary_files
 from etcd_handoff.kubernetes.client import Opened, renewal
 from etcd_handoff.kubernetes.clients import Clients
 from etcd_handoff.kubernetes.gateway import KubernetesGateway
@@ -467,9 +467,9 @@ def test_leftovers_of_killed_processes_are_removed(tmp_path: Path, monkeypatch: 
     old, young, alive, other = (
         tmp_path / name
         for name in (
-            f"{kubeconfig.FOLDER_PREFIX}{dead.pid}-old",
-            f"{kubeconfig.FOLDER_PREFIX}{dead.pid}-young",
-            f"{kubeconfig.FOLDER_PREFIX}{os.getpid()}-old",
+            f"{temporary_files.FOLDER_PREFIX}{dead.pid}-old",
+            f"{temporary_files.FOLDER_PREFIX}{dead.pid}-young",
+            f"{temporary_files.FOLDER_PREFIX}{os.getpid()}-old",
             "another-folder",
         )
     )
@@ -478,6 +478,6 @@ def test_leftovers_of_killed_processes_are_removed(tmp_path: Path, monkeypatch: 
         (folder / "key").write_text("secret")
         if folder is not young:
             os.utime(folder, (0, 0))
-    kubeconfig._remove_leftovers.cache_clear()
-    kubeconfig._remove_leftovers()
+    temporary_files._remove_leftovers.cache_clear()
+    temporary_files._remove_leftovers()
     assert {path for path in (old, young, alive, other) if path.exists()} == {young, alive, other}

@@ -11,11 +11,11 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.member_process import MemberProcessActivities, is_busy
 from activities.registry import NODE_ACTIVITIES
+from etcd_handoff.activity_io import PreflightInput, ProcessResult, StartInput, StopInput
 from etcd_handoff.config import Config
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.data_directory import Identity
 from etcd_handoff.errors import UnknownClusterError
-from etcd_handoff.process_io import PreflightInput, ProcessResult, StartInput, StopInput
 from tests.unit.test_member_process import JOIN, OBEDIENT, OURS, verbs
 from tests.unit.wal import written
 

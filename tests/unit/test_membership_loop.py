@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from etcd_handoff.activity_io import WorkerInfo
-from etcd_handoff.contract import FailureType, Outcome, StepOutcome
-from etcd_handoff.membership_contract import MembershipRequest, MembershipResult
+from etcd_handoff.contract import FailureType, MembershipRequest, MembershipResult, Outcome, StepOutcome
 from etcd_handoff.operation import commands as to
-from etcd_handoff.operation.addition import AddTarget, PromoteTarget
+from etcd_handoff.operation.commands import AddTarget, PromoteTarget
 from etcd_handoff.operation.learner import AwaitSync
 from tests.unit.builders import A, B, C, D, E, cluster, doubt, down, member
 from tests.unit.changes import (

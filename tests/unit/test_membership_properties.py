@@ -20,7 +20,7 @@ from etcd_handoff.planning import (
     StartRemoval,
     leadership,
     membership,
-    safety,
+    obstacles,
 )
 from tests.unit.membership_worlds import (
     DOWN,
@@ -246,7 +246,7 @@ MUTANTS: Final[dict[str, tuple[object, str, object]]] = {
     "what was added is forgotten": (membership, "pending", no_joiners),
     "a stranger is overlooked": (membership, "_unplanned", nobody),
     "strangers are taken out": (membership, "leaving", anybody_leaves),
-    "a new member need not work": (safety, "successor_fails", nobody),
+    "a new member need not work": (obstacles, "successor_fails", nobody),
     "nobody makes room at an address": (membership, "_parts", never_makes_room),
     "nobody is too many": (MembersChanged, "stays", lambda goal, member: True),  # noqa: ARG005
 }

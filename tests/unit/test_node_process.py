@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from etcd_handoff.activity_io import Target, WorkerInfo
+from etcd_handoff.activity_io import NodeFacts, ProcessResult, Target, WorkerInfo
 from etcd_handoff.contract import AdditionRequest, StepOutcome
 from etcd_handoff.operation import member_process
 from etcd_handoff.operation.commands import StepFailure
@@ -14,7 +14,6 @@ from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember
 from etcd_handoff.operation.phases import NodeProcess
 from etcd_handoff.operation.state import Decided, OperationState
 from etcd_handoff.planning import Blocked, Reason
-from etcd_handoff.process_io import NodeFacts, ProcessResult
 from tests.unit.builders import CLUSTER, A, B, C, D, cluster, member
 from tests.unit.test_member_process import JOIN
 from tests.unit.test_removal_loop import step

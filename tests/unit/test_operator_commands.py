@@ -18,8 +18,15 @@ from etcd_handoff.cli.find_operation import FoundOperation, is_about, the_one
 from etcd_handoff.cli.operation_kinds import KINDS, is_dry_run_id, kind_of, names_of
 from etcd_handoff.cli.past_operations import newest_first, the_last
 from etcd_handoff.cli.replacements import replacements_by
-from etcd_handoff.contract import AdditionRequest, HandoffState, OperationRequest, Progress, RemovalRequest
-from etcd_handoff.membership_contract import OPERATIONS, MembershipRequest, ReplacementRequest, WantedMember
+from etcd_handoff.contract import (
+    OPERATIONS,
+    AdditionRequest,
+    MembershipRequest,
+    OperationRequest,
+    RemovalRequest,
+    ReplacementRequest,
+    WantedMember,
+)
 from etcd_handoff.temporal import identity
 
 if TYPE_CHECKING:
@@ -176,38 +183,6 @@ def test_last_operation_is_one_that_runs_and_a_change_before_a_dry_run() -> None
 
 
 # --- what is said of it ---------------------------------------------------------------------------------------
-
-
-def test_cancelled_too_late_is_3_and_says_what_happens_now() -> None:
-    """Past the point of no return nobody is told that it was cancelled."""
-    progress = Progress(state="Removing", cluster="prod", member="node2", doing="removing", point_of_no_return=True)
-    status, text = interventions._not_ended(operation(), progress)
-    assert status == 3
-    assert text == (
-        "etcd-remove/prod/node2: too late, the removal has been proposed to etcd and only rolls forward;"
-        " it is cancelled if the proposal comes to nothing. Now: removing"
-    )
-
-
-@pytest.mark.parametrize(
-    ("doing", "says"),
-    [
-        ("cancelled before anything was removed", "the change is cancelled before anything was removed"),
-        ("cancelled. So far: n4 (4) has joined", "the change is cancelled. So far: n4 (4) has joined"),
-        ("recording it", "the change is cancelled"),
-    ],
-)
-def test_cancelled_says_what_was_done_before(doing: str, says: str) -> None:
-    """The operation knows that: one of several parts may have changed the membership."""
-    last = Progress(state=HandoffState.FAILED, cluster="prod", member="node2", doing=doing)
-    assert interventions._cancelled("change", last) == says
-    assert interventions._cancelled("change", None) == "the change is cancelled"
-
-
-def test_cancelled_without_a_worker_is_1_with_the_remedy() -> None:
-    """Temporal keeps the request."""
-    status, text = interventions._not_ended(operation(), None)
-    assert (status, text.endswith("run `etcd-handoff worker`, and it ends")) == (1, True)
 
 
 def test_approver_is_the_user_behind_sudo(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from etcd_handoff import peer_url
-from etcd_handoff.membership_contract import MembershipRequest, WantedMember
+from etcd_handoff.contract import MembershipRequest, WantedMember
 from etcd_handoff.planning import AddLearner, Joiner, MemberPresent, MembersChanged, PromoteLearner, Refused, plan
 from tests.unit.builders import CLUSTER, A, B, C, D, cluster, member
 from tests.unit.changes import learner, node, nodes, replacement

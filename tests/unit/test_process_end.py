@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from etcd_handoff.activity_io import ProcessResult
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.operation import commands as to
-from etcd_handoff.operation.addition import AddTarget
+from etcd_handoff.operation.commands import AddTarget
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.withdrawal import TRIES, TakeLearnerOut
-from etcd_handoff.process_io import ProcessResult
 from tests.unit.builders import A, B, C, D, cluster
 from tests.unit.changes import RECORDED, adds, looks, membership, node, nodes, records, removes, replacement, url
 from tests.unit.test_addition_loop import THREE, UNSTARTED, adding, cancelled, gives_turn_up, observed

@@ -12,7 +12,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.doubts import Binding
-from etcd_handoff.operation import drift, reconciler
+from etcd_handoff.operation import drift, reconciler, reconciler_pauses
 from etcd_handoff.operation.member_resources import MemberResource
 from etcd_handoff.operation.reconciler_state import (
     LeaveOrder,
@@ -74,16 +74,16 @@ def test_member_that_is_listed_again_after_its_removal_is_tried_later() -> None:
     state = ReconcilerState(orders={"u": ORDER}, removed={B: 5}, looks=5)
     assert to_start(state, flagged())[0] == state
     later = to_start(state.model_copy(update={"looks": 6}), flagged())[0]
-    assert (later.removed, later.retries["u"].at_seconds) == ({}, NOW + reconciler.FIRST_RETRY_SECONDS)
+    assert (later.removed, later.retries["u"].at_seconds) == ({}, NOW + reconciler_pauses.FIRST_RETRY_SECONDS)
 
 
 def test_pause_until_the_next_round_is_the_shortest_that_something_asks_for() -> None:
     """A retry that is due, a failed round, something that is left to do; else the interval."""
     retry = RemovalRetry(uid="u", generation=2, failures=1, at_seconds=NOW + 7)
-    assert reconciler.seconds_to_next_round(ReconcilerState(), 300, NOW, soon=False) == 300
-    assert reconciler.seconds_to_next_round(ReconcilerState(retries={"u": retry}), 300, NOW, soon=False) == 7
-    assert reconciler.seconds_to_next_round(ReconcilerState(failed_rounds=3), 300, NOW, soon=False) == 4
-    assert reconciler.seconds_to_next_round(ReconcilerState(), 300, NOW, soon=True) == 1
+    assert reconciler_pauses.seconds_to_next_round(ReconcilerState(), 300, NOW, soon=False) == 300
+    assert reconciler_pauses.seconds_to_next_round(ReconcilerState(retries={"u": retry}), 300, NOW, soon=False) == 7
+    assert reconciler_pauses.seconds_to_next_round(ReconcilerState(failed_rounds=3), 300, NOW, soon=False) == 4
+    assert reconciler_pauses.seconds_to_next_round(ReconcilerState(), 300, NOW, soon=True) == 1
 
 
 def test_confirmed_change_of_the_cluster_voids_what_was_ordered() -> None:

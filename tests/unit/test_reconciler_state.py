@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.doubts import Binding
 from etcd_handoff.operation.member_resources import MemberResource, WatchMembersResult
-from etcd_handoff.operation.reconciler import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, back_off, retry_after
+from etcd_handoff.operation.reconciler_pauses import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, back_off, retry_after
 from etcd_handoff.operation.reconciler_state import (
     LeaveOrder,
     ReconcileEtcdMembersRequest,

@@ -10,8 +10,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError,
 from etcd_handoff.activity_io import Target, WorkerInfo
 from etcd_handoff.change_windows import ChangeWindow
 from etcd_handoff.cluster_view import Alarm, ClusterView, MemberView
-from etcd_handoff.contract import Approval, FailureType, RemovalRequest, Step, StepOutcome, record_id
-from etcd_handoff.membership_contract import PartResult
+from etcd_handoff.contract import Approval, FailureType, PartResult, RemovalRequest, Step, StepOutcome, record_id
 from etcd_handoff.operation import failures, proposal, texts, waiting
 from etcd_handoff.operation.approvals import LONGEST_REASON
 from etcd_handoff.operation.commands import DescribeWorker

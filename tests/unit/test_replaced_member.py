@@ -7,7 +7,7 @@ import pytest
 from etcd_handoff.activity_io import FindResourceResult
 from etcd_handoff.contract import FailureType, Outcome, StepOutcome
 from etcd_handoff.operation import commands as to
-from etcd_handoff.operation.addition import AddTarget
+from etcd_handoff.operation.commands import AddTarget
 from tests.unit.builders import A, B, D, cluster, down
 from tests.unit.changes import (
     RECORDED,

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from etcd_handoff.activity_io import StepResult
-from etcd_handoff.contract import Approval, FailureType, HandoffState, Outcome, Pause, StepOutcome
-from etcd_handoff.membership_contract import ReplacementResult
+from etcd_handoff.contract import Approval, FailureType, HandoffState, Outcome, Pause, ReplacementResult, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, ending, pausing
-from etcd_handoff.operation.addition import CONNECTED_SECONDS, AddTarget, PromoteTarget
+from etcd_handoff.operation.addition import CONNECTED_SECONDS
+from etcd_handoff.operation.commands import AddTarget, PromoteTarget
 from etcd_handoff.operation.gates import GATES_LAST_SECONDS
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult

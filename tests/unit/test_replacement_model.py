@@ -16,8 +16,8 @@ import pytest
 from activities.etcd import EtcdActivities
 from etcd_handoff import timing
 from etcd_handoff.cluster_view import ClusterView, MemberView
+from etcd_handoff.contract import ReplacementRequest, ReplacementResult
 from etcd_handoff.errors import ChangeRefusedError, UnreachableError
-from etcd_handoff.membership_contract import ReplacementRequest, ReplacementResult
 from etcd_handoff.operation.commands import Fail, Finish, LookThroughNodes, Wait
 from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.state import OperationState
@@ -194,8 +194,8 @@ def test_loop_that_removes_without_a_look_at_the_quorum_is_found(monkeypatch: py
         return iter(sorted(parts, key=lambda part: isinstance(part, StartRemoval)))
 
     monkeypatch.setattr(membership, "_parts", additions_first)
-    monkeypatch.setattr("etcd_handoff.planning.safety.obstacle_to_joining", lambda *_: None)
-    monkeypatch.setattr("etcd_handoff.planning.safety.obstacle_to_promotion", lambda *_: None)
+    monkeypatch.setattr("etcd_handoff.planning.obstacles.obstacle_to_joining", lambda *_: None)
+    monkeypatch.setattr("etcd_handoff.planning.obstacles.obstacle_to_promotion", lambda *_: None)
     assert "etcd would refuse it: one of three is down" in broken({}, dead=True)
 
 

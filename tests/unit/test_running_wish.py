@@ -9,9 +9,14 @@ import pytest
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.service import RPCError, RPCStatusCode
 
-from etcd_handoff.contract import AdditionRequest, OperationRequest, RemovalRequest
+from etcd_handoff.contract import (
+    AdditionRequest,
+    MembershipRequest,
+    OperationRequest,
+    RemovalRequest,
+    ReplacementRequest,
+)
 from etcd_handoff.errors import RunsAlreadyError
-from etcd_handoff.membership_contract import MembershipRequest, ReplacementRequest
 from etcd_handoff.temporal.converter import data_converter
 from etcd_handoff.temporal.running_wish import require_same_wish
 

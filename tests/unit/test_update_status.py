@@ -11,9 +11,9 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from activities.kubernetes_errors import NOT_RECORDED
 from activities.member_resource import EVENTS_AT_ONCE, reason_to_skip
 from activities.member_status import KubernetesActivities
-from activities.outdated_records import NOT_RECORDED
 from etcd_handoff import timing
 from etcd_handoff.activity_io import (
     FindResourceInput,

@@ -8,7 +8,7 @@ from etcd_handoff.contract import Outcome
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED
 
 if TYPE_CHECKING:
-    from etcd_handoff.membership_contract import MembershipResult, PartResult, PartsResult, ReplacementResult
+    from etcd_handoff.contract import MembershipResult, PartResult, PartsResult, ReplacementResult
 
 DONE: Final = (Outcome.REPLACED, Outcome.ALREADY_REPLACED, Outcome.APPLIED, Outcome.ALREADY_APPLIED)
 

@@ -7,8 +7,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field, RootModel
 
 from etcd_handoff.cli.shapes.base import Document
-from etcd_handoff.contract import AdditionResult, RemovalResult
-from etcd_handoff.membership_contract import MembershipResult, ReplacementResult
+from etcd_handoff.contract import AdditionResult, MembershipResult, RemovalResult, ReplacementResult
 
 WHOLE = ConfigDict(json_schema_serialization_defaults_required=True)
 

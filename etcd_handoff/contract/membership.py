@@ -1,6 +1,6 @@
 """What users and other programs see of the operations that consist of additions and removals: requests and results.
 
-What they have in common with all operations is in `etcd_handoff.contract`.
+What they have in common with all operations is in `requests.py` and `results.py`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,8 @@ from typing import Final, Literal
 from pydantic import Field, field_validator
 
 from etcd_handoff import peer_url
-from etcd_handoff.contract import (
-    AdditionRequest,
-    CheckedRequest,
-    KnownOutcome,
-    OperationResult,
-    RemovalRequest,
-)
+from etcd_handoff.contract.requests import AdditionRequest, CheckedRequest, RemovalRequest
+from etcd_handoff.contract.results import KnownOutcome, OperationResult
 from etcd_handoff.wire import MemberName, Message, NewMemberName, PeerUrl, Request
 
 MOST_MEMBERS: Final = 15

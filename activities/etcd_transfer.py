@@ -1,0 +1,159 @@
+"""Leadership moves away from a member: the transfer, and the election that follows it. Each runs beside the other.
+
+MoveLeader's own answer comes with the next 100 ms tick although the transfer takes milliseconds, so both ask the
+members whom they follow meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from activities.etcd_change import TOO_LATE, is_past
+from activities.etcd_looks import SeenBefore, intent
+from etcd_handoff import failpoints, timing
+from etcd_handoff.activity_io import StepResult
+from etcd_handoff.contract import StepOutcome
+from etcd_handoff.errors import (
+    BadTransfereeError,
+    EtcdError,
+    EtcdPermissionError,
+    NotLeaderError,
+    UnreachableError,
+)
+from etcd_handoff.planning import Transfer, plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from activities.etcd_looks import Looks
+    from activities.interceptor import StepClock
+    from etcd_handoff.activity_io import AwaitElectionInput, StepInput
+    from etcd_handoff.cluster_view import ClusterView
+
+
+class LeadershipTransfer:
+    """One attempt to hand leadership to the best transferee.
+
+    Args:
+        looks: The cluster.
+        act: Who is to lead no more.
+        clock: Times the step.
+    """
+
+    def __init__(self, looks: Looks, act: StepInput, clock: StepClock) -> None:
+        self._looks = looks
+        self._act = act
+        self._clock = clock
+
+    async def run(self) -> StepResult:
+        """See `EtcdActivities.move_leader`."""
+        clock, looks, act = self._clock, self._looks, self._act
+        if is_past(act):
+            return StepResult(step=clock.step(StepOutcome.REPLAN, TOO_LATE))
+        view, note = await looks.look(act.doubtful, seen=SeenBefore(act).view)
+        step = plan(view, intent(act)) if view else None
+        if view is None or not isinstance(step, Transfer):
+            return StepResult(step=clock.step(StepOutcome.REPLAN, note or "no transfer is needed any more"), view=view)
+        name, transferee = view.label(step.transferee_id), view.member(step.transferee_id)
+        # A transferee that only another worker reaches is heard of by the target, which follows it then.
+        watched_id = act.target_id if transferee and transferee.through_node else step.transferee_id
+        try:
+            leader_id = await self._move(step, watched_id)
+        except NotLeaderError:
+            return StepResult(step=clock.step(StepOutcome.REPLAN, "the target does not lead any more"))
+        except EtcdPermissionError:
+            raise
+        except EtcdError as error:
+            outcome, note = StepOutcome.TRANSFER_FAILED, f"{name} did not take over: {error}"
+        else:
+            outcome = StepOutcome.MOVED if leader_id else StepOutcome.TRANSFER_FAILED
+            silent = f"{name} did not take over within {timing.STEPS.transfer_seconds:g} s"
+            note = f"to {view.label(leader_id)}" if leader_id else silent
+        # `await_election` ends with such a look too: both together cost one decision.
+        view, _ = await looks.look(act.doubtful)
+        return StepResult(step=clock.step(outcome, note), view=view, transferee_id=step.transferee_id)
+
+    async def _move(self, step: Transfer, watched_id: str) -> str | None:
+        """The new leader as the watched member names it, None when it names none in time; refusals are raised."""
+        gateway, target_id = self._looks.gateway, self._act.target_id
+        moving = asyncio.ensure_future(gateway.move_leader(target_id, step.transferee_id))
+        try:
+            async with asyncio.timeout(timing.STEPS.transfer_seconds):
+                while True:
+                    with contextlib.suppress(UnreachableError):
+                        leader_id, term = await gateway.status_of(watched_id)
+                        await failpoints.reach("move_leader.during")
+                        if leader_id not in (None, target_id) and term > step.term:
+                            return leader_id
+                    if moving.done() and isinstance(
+                        moving.exception(), NotLeaderError | BadTransfereeError | EtcdPermissionError
+                    ):
+                        await moving
+                    await asyncio.sleep(timing.STEPS.watch_pause_seconds)
+        except TimeoutError:
+            return None
+        finally:
+            # The transfer goes on without its answer: cancelling the call ends only the wait for it.
+            moving.cancel()
+            await asyncio.gather(moving, return_exceptions=True)
+
+
+class Election:
+    """One wait for a new leader.
+
+    Until the others have heard of a new leader only they are asked, each for itself: a linearizable list would make the
+    leader confirm itself to a majority while it hands over.
+
+    Args:
+        looks: The cluster.
+        ask: Who led, and at which term.
+        clock: Times the step.
+        elected: Told the first view in which another member leads.
+    """
+
+    def __init__(
+        self, looks: Looks, ask: AwaitElectionInput, clock: StepClock, elected: Callable[[ClusterView], None]
+    ) -> None:
+        self._looks = looks
+        self._ask = ask
+        self._clock = clock
+        self._elected = elected
+
+    async def run(self) -> StepResult:
+        """See `EtcdActivities.await_election`."""
+        clock, ask = self._clock, self._ask
+        view, note = None, ""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timing.STEPS.election_seconds):
+                while True:
+                    heard = await self._others_follow_another()
+                    if heard and ask.seen:
+                        await failpoints.reach("await_election.during")
+                        return StepResult(step=clock.step(StepOutcome.ELECTED, "its members follow another leader"))
+                    view, note = await self._looks.look(ask.doubtful)
+                    await failpoints.reach("await_election.during")
+                    leadership = view.leadership if view else None
+                    if view and leadership and leadership.id != ask.target_id and leadership.term > ask.term_before:
+                        self._elected(view)
+                        leads = f"{view.label(leadership.id)} leads at term {leadership.term}"
+                        return StepResult(step=clock.step(StepOutcome.ELECTED, leads), view=view)
+                    await asyncio.sleep(timing.STEPS.watch_pause_seconds)
+        note = note or f"no majority names another leader after {timing.STEPS.election_seconds:g} s"
+        return StepResult(step=clock.step(StepOutcome.NO_ELECTION, note), view=view)
+
+    async def _others_follow_another(self) -> bool:
+        """Whether all others have heard of a new leader; if not, only a look at the whole cluster can tell."""
+        ask = self._ask
+        with contextlib.suppress(UnreachableError, TimeoutError):
+            async with asyncio.timeout(timing.STEPS.voters_first_seconds):
+                while True:
+                    statuses = await asyncio.gather(*(self._looks.gateway.status_of(id_) for id_ in ask.others))
+                    if all(
+                        leader_id not in (None, ask.target_id) and term > ask.term_before
+                        for leader_id, term in statuses
+                    ):
+                        return True
+                    await asyncio.sleep(timing.STEPS.watch_pause_seconds)
+        return False

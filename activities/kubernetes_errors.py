@@ -1,0 +1,74 @@
+"""What is told of an error of Kubernetes, and whether there is another attempt first."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from etcd_handoff import timing
+from etcd_handoff.contract import FailureType
+from etcd_handoff.errors import (
+    AdmissionError,
+    KindGoneError,
+    KubernetesError,
+    KubernetesPermissionError,
+    ObjectGoneError,
+    RejectedError,
+)
+
+NOT_RECORDED: Final = "NotRecorded"
+"""Type of the failure of an attempt to write a status that may succeed later, or on another worker."""
+ERROR_PREFIXES: Final[dict[type[KubernetesError], str]] = {
+    KubernetesPermissionError: "Kubernetes does not allow it: ",
+    AdmissionError: "an admission webhook or policy denies it: ",
+    RejectedError: "the API server does not accept it: ",
+    KindGoneError: "EtcdMembers are not installed: ",
+}
+"""How to begin what is told of an error."""
+
+
+def error_text(error: Exception) -> str:
+    """What to say of an error, with its remedy."""
+    prefix = next((prefix for kind, prefix in ERROR_PREFIXES.items() if isinstance(error, kind)), "")
+    remedy = error.remedy if isinstance(error, KubernetesError) else ""
+    return f"{prefix}{error}" + f"; {remedy}" * bool(remedy)
+
+
+def final_note(error: Exception, attempts: int, pause: timedelta | None = None, *, final: bool = True) -> str:
+    """What to say of an error once it has been met in this attempt, the last of so many.
+
+    Attempts that something else has failed count too, so it is an answer only where it may be one the first time.
+
+    Args:
+        error: What was met.
+        attempts: How many there are.
+        pause: Between them; the one of the workflow's retry policy where it is None, and after them.
+        final: There is a last attempt at all.
+
+    Raises:
+        ApplicationError: There are attempts left.
+    """
+    attempt = activity.info().attempt
+    if isinstance(error, KindGoneError):
+        final = final and error.certain
+    elif isinstance(error, ObjectGoneError) and error.certain:
+        return error_text(error)
+    if attempt < attempts or not final:
+        delay = pause if attempt < attempts else None
+        raise ApplicationError(error_text(error), type=NOT_RECORDED, next_retry_delay=delay) from error
+    return error_text(error)
+
+
+def refusal(error: KubernetesPermissionError) -> Exception:
+    """The failure for a refusal: to be tried again at first, then for good."""
+    info = activity.info()
+    limit = info.schedule_to_close_timeout or timedelta.max  # a dry run has one: it tells what is known before its end
+    no_time = datetime.now(UTC) - info.scheduled_time >= limit - timing.STEPS.refused_reserve_timeout
+    last = info.attempt >= timing.STEPS.refused_attempts or no_time
+    delay = None if last else timing.STEPS.refused_pause
+    return ApplicationError(
+        error_text(error), type=FailureType.PERMISSION_DENIED, non_retryable=last, next_retry_delay=delay
+    )

@@ -1,0 +1,61 @@
+"""What activities take and return, as docs/reference.md does not promise it: workers of one version talk like this."""
+
+from etcd_handoff.activity_io.departed import SeeDepartedInput, SeeDepartedResult
+from etcd_handoff.activity_io.etcd_steps import (
+    AdditionInput,
+    AwaitElectionInput,
+    AwaitSyncInput,
+    ChangeInput,
+    CheckHashInput,
+    CheckLeaderInput,
+    MemberHash,
+    StepInput,
+)
+from etcd_handoff.activity_io.etcdmembers import (
+    FindResourceInput,
+    FindResourceResult,
+    LeaveInput,
+    ReadLeaveResult,
+    UpdateStatusInput,
+    UpdateStatusResult,
+)
+from etcd_handoff.activity_io.member_process import (
+    NodeFacts,
+    PreflightInput,
+    ProcessInput,
+    ProcessResult,
+    StartInput,
+    StopInput,
+)
+from etcd_handoff.activity_io.step_result import StepResult
+from etcd_handoff.activity_io.target import Target
+from etcd_handoff.activity_io.worker_info import APPROVAL_LAPSES_AFTER_SECONDS, WorkerInfo
+
+__all__ = [
+    "APPROVAL_LAPSES_AFTER_SECONDS",
+    "AdditionInput",
+    "AwaitElectionInput",
+    "AwaitSyncInput",
+    "ChangeInput",
+    "CheckHashInput",
+    "CheckLeaderInput",
+    "FindResourceInput",
+    "FindResourceResult",
+    "LeaveInput",
+    "MemberHash",
+    "NodeFacts",
+    "PreflightInput",
+    "ProcessInput",
+    "ProcessResult",
+    "ReadLeaveResult",
+    "SeeDepartedInput",
+    "SeeDepartedResult",
+    "StartInput",
+    "StepInput",
+    "StepResult",
+    "StopInput",
+    "Target",
+    "UpdateStatusInput",
+    "UpdateStatusResult",
+    "WorkerInfo",
+]

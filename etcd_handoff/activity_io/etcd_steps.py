@@ -1,0 +1,137 @@
+"""Inputs of the activities on etcd."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from etcd_handoff.cluster_view import ClusterView
+from etcd_handoff.wire import MemberId, Message
+
+
+class CheckLeaderInput(Message):
+    """Input of `check_leader`.
+
+    Attributes:
+        cluster: Cluster profile.
+        doubtful: IDs of members that did not answer the last look; they are not waited for.
+        claims: EtcdMembers are read too, as a second witness of which cluster this is.
+        probe: An entry is committed first, so that whatever was proposed before has taken place or never will.
+        for_node: It is asked of the worker of one node: no other one is to look in its place.
+    """
+
+    cluster: str
+    doubtful: tuple[MemberId, ...] = ()
+    claims: bool = False
+    probe: bool = False
+    for_node: bool = False
+
+
+class ChangeInput(CheckLeaderInput):
+    """What the input of every activity has that changes the pinned cluster.
+
+    Attributes:
+        cluster_id: The cluster that the operation was planned in.
+        seen_term: Highest term at which the cluster has been seen.
+        seen_index: Highest index of a leader that has been seen.
+        holder: Who changes the cluster: ID of the operation's first run, for the lock in etcd.
+        holder_label: The same for people.
+        seen: The merged view that the decision stands on, where no worker reaches all members; None where one does.
+        begin_before: Until when the change may begin, in seconds since 1970; 0 for any time.
+    """
+
+    cluster_id: MemberId
+    seen_term: int = 0
+    seen_index: int = 0
+    holder: str = ""
+    holder_label: str = ""
+    seen: ClusterView | None = None
+    begin_before: float = 0.0
+
+
+class StepInput(ChangeInput):
+    """Input of the activities of a removal that change or check the pinned cluster.
+
+    Attributes:
+        target_id: The member that leaves.
+        avoid: Transferees that were tried since the last wait and did not take over.
+        learner_only: It leaves only as long as it is a learner.
+        leaving_later: Members that leave after it: leadership is handed to none of them.
+        successors: Members that are there to stay: while one of them does not work, a target that works stays as well.
+        min_voters: The target does not leave where fewer voters would remain.
+    """
+
+    target_id: MemberId
+    learner_only: bool = False
+    avoid: tuple[MemberId, ...] = ()
+    leaving_later: tuple[MemberId, ...] = ()
+    successors: tuple[MemberId, ...] = ()
+    min_voters: int = 1
+
+
+class MemberHash(Message):
+    """A hash of one member's keyspace; two are comparable if they are of one revision and compact revision.
+
+    Attributes:
+        hash: etcd's HashKV.
+        revision: The revision that the member stood at.
+        compact_revision: The revision up to which it had compacted.
+    """
+
+    hash: int
+    revision: int
+    compact_revision: int
+
+
+class CheckHashInput(StepInput):
+    """Input of `check_hash`.
+
+    Attributes:
+        member_id: The one member to hash, where its own node's worker alone reaches it; empty to compare all voters.
+        newest: Another member's hash, at whose revision this one is hashed; None for its newest revision.
+    """
+
+    member_id: MemberId | Literal[""] = ""
+    newest: MemberHash | None = None
+
+
+class AdditionInput(ChangeInput):
+    """Input of the activities that add a learner and promote it.
+
+    Attributes:
+        name: Name that the member will have.
+        peer_urls: All its peer URLs.
+        learner_id: ID of the learner that was added; empty before. No other one is promoted.
+    """
+
+    name: str
+    peer_urls: tuple[str, ...]
+    learner_id: MemberId | Literal[""] = ""
+
+
+class AwaitSyncInput(AdditionInput):
+    """Input of `await_sync`.
+
+    Attributes:
+        waits_for: Why the learner could not be promoted when the step was ordered, a `planning.Reason`; empty when it
+            could. The step ends when this changes.
+        seconds: How long it waits at most.
+        listed: Members that were listed then. The step ends when that changes.
+        own_index: Raft index that the learner is to have reached, where only its own node's worker reaches it.
+    """
+
+    waits_for: str = ""
+    seconds: float = 0.0
+    listed: tuple[MemberId, ...] = ()
+    own_index: int = 0
+
+
+class AwaitElectionInput(StepInput):
+    """Input of `await_election`.
+
+    Attributes:
+        term_before: The term at which the target led.
+        others: IDs of the other healthy voters, who are asked for their leader until each names a new one.
+    """
+
+    term_before: int
+    others: tuple[MemberId, ...] = ()

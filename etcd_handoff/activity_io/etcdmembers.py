@@ -1,0 +1,140 @@
+"""What the activities on EtcdMembers take and return."""
+
+from __future__ import annotations
+
+from etcd_handoff.contract import (
+    Step,
+)
+from etcd_handoff.wire import MemberId, Message
+
+
+class FindResourceInput(Message):
+    """Input of `find_resource`: an EtcdMember by its name, or by the member ID it carries."""
+
+    cluster: str
+    member: str
+
+
+class LeaveInput(Message):
+    """Input of `request_leave` and `read_leave`: the EtcdMember whose `spec.leave` is to be set, or read.
+
+    Attributes:
+        cluster: Cluster profile.
+        member_name: Name that the member has.
+        member_id: Its ID; an EtcdMember that speaks of another one is left alone.
+        leave: What is to be set: True asks k0s for the removal, False takes that back.
+        until_marked: Wait, not for long, until k0s has told the node to stop.
+    """
+
+    cluster: str
+    member_name: str
+    member_id: MemberId
+    leave: bool = True
+    until_marked: bool = False
+
+
+class FindResourceResult(Message):
+    """Answer of `find_resource`; `member_id` is empty when there is no such EtcdMember.
+
+    Attributes:
+        step: How it went.
+        name: Name of the EtcdMember.
+        member_id: The ID in its status.
+        peer_address: Its peer address; k0s writes a bare host or IP address.
+        leave: Its `spec.leave`.
+        joined: Its condition Joined: `True`, `False` or `Unknown`.
+        generation: Its `metadata.generation`, which rises with every change of its spec.
+        uid: Its UID.
+    """
+
+    step: Step
+    name: str = ""
+    member_id: str = ""
+    peer_address: str = ""
+    leave: bool = False
+    joined: str = "Unknown"
+    generation: int = 0
+    uid: str = ""
+
+
+class ReadLeaveResult(Message):
+    """Answer of `read_leave`: whether the order to leave stands that was given to a member's EtcdMember.
+
+    Attributes:
+        step: How it went.
+        present: There is an EtcdMember that speaks of this member.
+        name: Its name.
+        leave: Its `spec.leave`.
+        generation: Its `metadata.generation`, which rises with every change of its spec.
+        manager: Who wrote `spec.leave` last, by field manager (`metadata.managedFields`): `etcd-handoff`,
+            `kubectl-patch`, `k0s`; empty when nobody did or the API server does not say.
+        since: When that was, RFC 3339 in UTC; empty when it is not known.
+        uid: Its UID.
+    """
+
+    step: Step
+    present: bool = False
+    name: str = ""
+    leave: bool = False
+    generation: int = 0
+    manager: str = ""
+    since: str = ""
+    uid: str = ""
+
+
+class UpdateStatusInput(Message):
+    """Input of `update_status`: what is true of a member.
+
+    Attributes:
+        cluster: Cluster profile.
+        member_name: Name that the member had.
+        member_id: The pinned member ID.
+        peer_urls: Its peer URLs.
+        joined: Whether it is in the linearizable member list; None when that is not known: the condition Joined stays
+            as it is then, and only the sentence is written.
+        members: IDs of that list.
+        present_names: Names in that list: an EtcdMember without an ID that is named like one of them is not written.
+        since: When the removal began, ISO 8601 in UTC: an EtcdMember without an ID that is younger is not written.
+        message: The sentence for people.
+        failed: Whether the removal failed.
+        run_id: The removal's run, which makes its Events its own.
+        steps: What was done; each becomes an Event.
+        kubernetes: The worker that looked first has Kubernetes in its profile: there is something to write, whatever
+            the configuration of another worker says.
+        leave: `spec.leave` is to be true too; only for a member that is out.
+        next_steps: What is left to do by hand, for an Event.
+        approved_by: Who approved it, for an Event; empty for nobody.
+        late: It was true a while ago: a member that was out may be in the cluster again, which was restored since.
+    """
+
+    cluster: str
+    member_name: str
+    member_id: MemberId
+    peer_urls: tuple[str, ...] = ()
+    joined: bool | None
+    members: tuple[MemberId, ...] = ()
+    present_names: tuple[str, ...] = ()
+    since: str = ""
+    message: str
+    failed: bool = False
+    run_id: str = ""
+    steps: tuple[Step, ...] = ()
+    kubernetes: bool = False
+    leave: bool = False
+    next_steps: tuple[str, ...] = ()
+    approved_by: str = ""
+    late: bool = False
+
+
+class UpdateStatusResult(Message):
+    """Answer of `update_status`.
+
+    Attributes:
+        step: How it went.
+        recorded: The EtcdMember says what is true.
+        note: Why it does not, or what else to know.
+    """
+
+    step: Step
+    recorded: bool
+    note: str = ""

@@ -1,0 +1,75 @@
+"""What users and other programs see: requests, results, progress, names of states and failures, IDs.
+
+Everything here is immutable and fits a Temporal payload. Nothing here holds an endpoint or a secret, because all of it
+ends in workflow histories.
+"""
+
+from etcd_handoff.contract.membership import (
+    OPERATIONS,
+    ListedMember,
+    MembershipRequest,
+    MembershipResult,
+    PartResult,
+    PartsResult,
+    ReplacementRequest,
+    ReplacementResult,
+    WantedMember,
+)
+from etcd_handoff.contract.requests import (
+    SECONDS_IN_30_DAYS,
+    AdditionRequest,
+    Approval,
+    CheckedRequest,
+    OperationRequest,
+    Pause,
+    Recheck,
+    RemovalRequest,
+    Remover,
+)
+from etcd_handoff.contract.results import AdditionResult, OperationResult, Outcome, RemovalResult, Step, StepOutcome
+from etcd_handoff.contract.states import PASSING, FailureType, HandoffState, Progress
+from etcd_handoff.contract.workflow_ids import (
+    QUEUE_TASK_TIMEOUT,
+    TASK_QUEUE,
+    TASK_TIMEOUT,
+    node_queue,
+    record_id,
+    workflow_id,
+)
+
+__all__ = [
+    "OPERATIONS",
+    "PASSING",
+    "QUEUE_TASK_TIMEOUT",
+    "SECONDS_IN_30_DAYS",
+    "TASK_QUEUE",
+    "TASK_TIMEOUT",
+    "AdditionRequest",
+    "AdditionResult",
+    "Approval",
+    "CheckedRequest",
+    "FailureType",
+    "HandoffState",
+    "ListedMember",
+    "MembershipRequest",
+    "MembershipResult",
+    "OperationRequest",
+    "OperationResult",
+    "Outcome",
+    "PartResult",
+    "PartsResult",
+    "Pause",
+    "Progress",
+    "Recheck",
+    "RemovalRequest",
+    "RemovalResult",
+    "Remover",
+    "ReplacementRequest",
+    "ReplacementResult",
+    "Step",
+    "StepOutcome",
+    "WantedMember",
+    "node_queue",
+    "record_id",
+    "workflow_id",
+]

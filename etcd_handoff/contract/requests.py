@@ -1,0 +1,173 @@
+"""What people ask for: the inputs of operations, and of the updates that they take (contract)."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final, Literal, Self
+
+from pydantic import Field, model_validator
+
+from etcd_handoff import peer_url
+from etcd_handoff.change_windows import Moment, seconds_of
+from etcd_handoff.contract.workflow_ids import plan_id, workflow_id
+from etcd_handoff.wire import ClusterName, MemberName, NewMemberName, PeerUrl, Request
+
+Remover = Literal["etcd", "k0s", "both"]
+SECONDS_IN_30_DAYS: Final = 30 * 24 * 3600
+
+
+class OperationRequest(Request):
+    """What the input of every operation on a cluster has.
+
+    Attributes:
+        cluster: Name of a cluster profile in the workers' configuration.
+        reason: Free text for the people who read the history.
+        require_approval: Wait for the update `approve` before anything is changed.
+        not_before: When it may make its first change at the earliest; empty for any time.
+        not_after: When it may make its first change at the latest, after which it fails; empty for any time.
+        blocked_timeout_seconds: How long, in all, the operation waits for what may pass by itself.
+        dry_run: Look, plan, and end with outcome `planned`; nothing is changed.
+        workflow_type: The workflow that carries it out.
+        noun: What people call it.
+        adds: It makes something a member, and does not take a member out.
+        of_parts: It consists of additions and removals, one after the other.
+    """
+
+    workflow_type: ClassVar[str]
+    noun: ClassVar[str]
+    adds: ClassVar[bool] = False
+    of_parts: ClassVar[bool] = False
+
+    cluster: ClusterName
+    reason: str = Field(default="", max_length=1000)
+    require_approval: bool = False
+    not_before: Moment = ""
+    not_after: Moment = ""
+    blocked_timeout_seconds: float = Field(default=3600, ge=0, le=SECONDS_IN_30_DAYS, allow_inf_nan=False)
+    dry_run: bool = False
+
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> Self:
+        if self.not_before and self.not_after and seconds_of(self.not_after) <= seconds_of(self.not_before):
+            msg = "not_after is no later than not_before; correct one of them"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def subject(self) -> str:
+        """The member as it was asked for."""
+        raise NotImplementedError
+
+    @property
+    def wish(self) -> tuple[str, ...]:
+        """What is wanted beside what the workflow ID says; a start with another wish is not the same operation."""
+        return ()
+
+    @property
+    def summary(self) -> str:
+        """One line on what it is for."""
+        raise NotImplementedError
+
+    @property
+    def start_id(self) -> str:
+        """The workflow ID under which our client starts it; no start joins a dry run and takes its end for its own."""
+        raise NotImplementedError
+
+
+class CheckedRequest(OperationRequest):
+    """What the input of an operation has before which the data can be looked after.
+
+    Attributes:
+        snapshot: Store a snapshot of the keyspace on the worker's node before anything is changed.
+        hash_check: Compare the hash of all members' keyspaces at one revision before anything is changed.
+    """
+
+    snapshot: bool = False
+    hash_check: bool = False
+
+
+class RemovalRequest(CheckedRequest):
+    """Input of the workflow `RemoveMember`.
+
+    Attributes:
+        member: Member name, or member ID in hex.
+    """
+
+    workflow_type = "RemoveMember"
+    noun = "removal"
+
+    member: MemberName
+
+    @property
+    def subject(self) -> str:
+        """The member as it was asked for."""
+        return self.member
+
+    @property
+    def summary(self) -> str:
+        """One line on what it is for."""
+        return f"Take member {self.member} out of etcd cluster {self.cluster}"
+
+    @property
+    def start_id(self) -> str:
+        """The workflow ID of the removal, or of its dry run."""
+        name = plan_id if self.dry_run else workflow_id
+        return name(self.cluster, self.member)
+
+
+class AdditionRequest(CheckedRequest):
+    """Input of the workflow `AddMember`.
+
+    Attributes:
+        name: Name that the member will have; it is to be started with this name.
+        peer_urls: All its peer URLs; etcd gives none of them to two members.
+        progress_timeout_seconds: How long the learner may make no progress, its start included, before that is a
+            reason of its own.
+    """
+
+    workflow_type = "AddMember"
+    noun = "addition"
+    adds = True
+
+    name: NewMemberName
+    peer_urls: tuple[PeerUrl, ...] = Field(min_length=1, max_length=16)
+    progress_timeout_seconds: float = Field(default=600, gt=0, le=SECONDS_IN_30_DAYS, allow_inf_nan=False)
+
+    @property
+    def subject(self) -> str:
+        """The member as it was asked for."""
+        return self.name
+
+    @property
+    def wish(self) -> tuple[str, ...]:
+        """Its peer URLs."""
+        return tuple(sorted(map(peer_url.canonical, self.peer_urls)))
+
+    @property
+    def summary(self) -> str:
+        """One line on what it is for."""
+        return f"Add member {self.name} to etcd cluster {self.cluster}"
+
+    @property
+    def start_id(self) -> str:
+        """The workflow ID of the addition (contract), or of its dry run: one at a time for each name."""
+        return f"{'etcd-plan-add' if self.dry_run else 'etcd-add'}/{self.cluster}/{self.name}"
+
+
+class Approval(Request):
+    """Input of the update `approve`: who lets the removal go on, and why."""
+
+    by: str = Field(default="", max_length=200)
+    comment: str = Field(default="", max_length=1000)
+
+
+class Recheck(Request):
+    """Input of the update `recheck`: look at once instead of waiting for the timer."""
+
+    reason: str = Field(default="", max_length=1000)
+
+
+class Pause(Request):
+    """Input of the updates `pause` and `resume`: who says so, and why."""
+
+    by: str = Field(default="", max_length=200)
+    reason: str = Field(default="", max_length=1000)

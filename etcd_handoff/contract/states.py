@@ -1,0 +1,93 @@
+"""Where an operation stands: its state in lists, the type of its failure, its progress (contract)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from etcd_handoff.contract.results import Step
+from etcd_handoff.wire import Message
+
+
+class HandoffState(StrEnum):
+    """Value of the search attribute `HandoffState` (contract)."""
+
+    QUEUED = "Queued"
+    CHECKING = "Checking"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    AWAITING_WINDOW = "AwaitingWindow"
+    PAUSED = "Paused"
+    BLOCKED = "Blocked"
+    TRANSFERRING = "Transferring"
+    REMOVING = "Removing"
+    ADDING = "Adding"
+    SYNCING = "Syncing"
+    PROMOTING = "Promoting"
+    VERIFYING = "Verifying"
+    RECORDING = "Recording"
+    DONE = "Done"
+    REFUSED = "Refused"
+    FAILED = "Failed"
+
+
+PASSING: Final = frozenset(
+    {
+        HandoffState.CHECKING,
+        HandoffState.TRANSFERRING,
+        HandoffState.REMOVING,
+        HandoffState.ADDING,
+        HandoffState.PROMOTING,
+        HandoffState.RECORDING,
+    }
+)
+"""States that last some milliseconds as a rule, so that nobody could read them."""
+
+
+class FailureType(StrEnum):
+    """Type of the `ApplicationError` that an operation fails with (contract)."""
+
+    REMOVAL_REFUSED = "RemovalRefused"
+    CHANGE_REFUSED = "ChangeRefused"
+    BLOCKED_TOO_LONG = "BlockedTooLong"
+    TOO_LATE = "TooLate"
+    INVALID_INPUT = "InvalidInput"
+    UNKNOWN_CLUSTER = "UnknownCluster"
+    UNKNOWN_MEMBER = "UnknownMember"
+    PERMISSION_DENIED = "PermissionDenied"
+
+
+KnownState = Annotated[HandoffState | str, Field(union_mode="left_to_right")]
+"""Where a removal stands; what a newer worker knows and this one does not is text."""
+
+
+class Progress(Message):
+    """Answer of the query `progress`.
+
+    Attributes:
+        state: Where the removal stands.
+        cluster: Cluster profile.
+        member: The member as it was asked for.
+        member_id: The pinned member ID; empty before the first look.
+        doing: What is happening now, in words.
+        waiting_for: What would unblock it; empty when nothing blocks.
+        part: Which of its parts runs, in words; empty where it has none, and between two.
+        point_of_no_return: True once the change may have been proposed: it only rolls forward from there.
+        join_configuration: What etcd is to be started with, by environment variable, as long as a member that was
+            added has not started.
+        steps: Activities that have ended: the first 20 and the last 50.
+        steps_left_out: How many activities between those are left out.
+    """
+
+    state: KnownState
+    cluster: str
+    member: str
+    member_id: str = ""
+    doing: str = ""
+    waiting_for: str = ""
+    part: str = ""
+    point_of_no_return: bool = False
+    join_configuration: dict[str, str] = Field(default_factory=dict)
+    steps: tuple[Step, ...] = ()
+    steps_left_out: int = 0

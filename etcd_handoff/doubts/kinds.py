@@ -1,0 +1,14 @@
+"""The kinds of doubts, for who treats one of them differently."""
+
+from __future__ import annotations
+
+from typing import Final
+
+WRONG_CLUSTER: Final = "WrongCluster"
+LISTS_DIFFER: Final = "ListsDiffer"
+UNLISTED_MEMBER: Final = "UnlistedMember"
+ZERO_ID: Final = "ZeroId"
+CLUSTER_CHANGED: Final = "ClusterChanged"
+CLUSTER_RESTORED: Final = "ClusterRestored"
+RESOURCES_DISAGREE: Final = "ResourcesDisagree"
+OLD_ETCD: Final = "OldEtcd"

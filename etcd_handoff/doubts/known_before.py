@@ -1,0 +1,120 @@
+"""What a look holds against what was known before: which cluster is meant, and how far it had come. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.cluster_view import Doubt
+from etcd_handoff.doubts.kinds import CLUSTER_CHANGED, CLUSTER_RESTORED, OLD_ETCD, WRONG_CLUSTER
+from etcd_handoff.wire import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from etcd_handoff.cluster_view import ClusterView
+
+OLDEST_ETCD: Final = (3, 5)
+"""MemberListRequest has the field `linearizable` from 3.5 on (etcd `api/etcdserverpb/rpc.proto`)."""
+INDEX_SLACK: Final = 10_000
+"""A new leader may know for a moment of some entries less to be committed than the old one did: of those that it had
+written and the old leader had not yet heard of. At 50,000 entries per second and 100 ms for an fsync these are 5,000.
+"""
+INDEX_FLOOR: Final = 100
+"""From this raft index on a leader that stands at less than half of it has lost its log: a restored member's log starts
+anew (etcd `etcdutl/snapshot/v3_snapshot.go`, saveWALAndSnap)."""
+
+
+class Binding(Message):
+    """The cluster that is meant, and the furthest that it has been seen.
+
+    Attributes:
+        cluster_id: Cluster ID; empty while nothing is known.
+        term: Highest term at which a leader was agreed. It never goes back in a living cluster.
+        raft_index: Highest committed index of an agreed leader.
+    """
+
+    cluster_id: str = ""
+    term: int = 0
+    raft_index: int = 0
+
+
+def contradiction(view: ClusterView, binding: Binding, departed: Container[str] = ()) -> Doubt | None:
+    """Why nothing may be concluded from this view; None when nothing contradicts it.
+
+    Args:
+        view: What was seen.
+        binding: The cluster that is meant.
+        departed: Members that are known to leave or to have left. One of them may still run without being listed, as
+            long as it gives no linearizable list of its own.
+    """
+    for doubt in view.doubts:
+        if not (doubt.by_status_alone and doubt.member_id in departed):
+            return doubt
+    if old := [f"{m.label} runs {m.version}" for m in view.members if _older(m.version, OLDEST_ETCD)]:
+        return Doubt(
+            kind=OLD_ETCD,
+            text=f"etcd below 3.5 gives no linearizable member list: {', '.join(old)}",
+            remedy="upgrade etcd first",
+            lasting=True,
+        )
+    if binding.cluster_id and view.cluster_id != binding.cluster_id:
+        return Doubt(
+            kind=CLUSTER_CHANGED,
+            text=f"the endpoints now answer for cluster {view.cluster_id}, cluster {binding.cluster_id} is meant",
+            remedy="check the endpoints of the cluster profile, then start again",
+            lasting=True,
+        )
+    return _restored(view, binding)
+
+
+def bound(binding: Binding, view: ClusterView) -> Binding:
+    """The binding after this view, which nothing contradicts."""
+    leadership = view.leadership
+    if leadership is None:
+        return binding if binding.cluster_id else binding.model_copy(update={"cluster_id": view.cluster_id})
+    leader = view.member(leadership.id)
+    return Binding(
+        cluster_id=view.cluster_id,
+        term=max(binding.term, leadership.term),
+        raft_index=max(binding.raft_index, leader.raft_index if leader else 0),
+    )
+
+
+def expected(view: ClusterView, cluster_id: str) -> ClusterView:
+    """The view, in doubt when the profile names another cluster."""
+    if not cluster_id or view.cluster_id == cluster_id:
+        return view
+    doubt = Doubt(
+        kind=WRONG_CLUSTER,
+        text=f"the profile's cluster_id is {cluster_id}, its endpoints answer for {view.cluster_id}",
+        remedy="correct the endpoints or the cluster_id of the cluster profile",
+    )
+    return view.model_copy(update={"doubts": (doubt, *view.doubts)})
+
+
+def _older(version: str, oldest: tuple[int, int]) -> bool:
+    """Whether a version such as `3.4.23` is below `oldest`; what cannot be read is not."""
+    parts = version.split(".")[:2]
+    return len(parts) == len(oldest) and all(p.isdecimal() for p in parts) and tuple(map(int, parts)) < oldest
+
+
+def _restored(view: ClusterView, binding: Binding) -> Doubt | None:
+    leadership = view.leadership
+    leader = view.member(leadership.id) if leadership else None
+    if leadership is None or leader is None:
+        return None
+    index, before = leader.raft_index, binding.raft_index
+    # Where several workers looked, the leader may have been seen at another moment than those who name it.
+    leads = not view.merged or (leader.leader_id, leader.term) == (leadership.id, leadership.term)
+    fell_back = (
+        leader.reachable and leads and (index + INDEX_SLACK < before or (before >= INDEX_FLOOR and 2 * index < before))
+    )
+    if leadership.term >= binding.term and not fell_back:
+        return None
+    return Doubt(
+        kind=CLUSTER_RESTORED,
+        text=f"cluster {view.cluster_id} stood at term {binding.term}, index {before}, and now stands at term"
+        f" {leadership.term}, index {index}: it was restored or made anew",
+        remedy="what was ordered before a restore counts no more: check the cluster, then order it again",
+        lasting=True,
+    )

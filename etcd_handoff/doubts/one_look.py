@@ -1,0 +1,115 @@
+"""What the answers of one look hold against each other. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from etcd_handoff.cluster_view import MIXED_CLUSTERS, Doubt
+from etcd_handoff.doubts.kinds import LISTS_DIFFER, UNLISTED_MEMBER, ZERO_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from etcd_handoff.cluster_view import ClusterView
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one endpoint answered within a look; endpoints that did not answer are left out.
+
+    Attributes:
+        endpoint: How to speak of the endpoint, without its address: `endpoint 2 of the profile`.
+        cluster_id: Cluster ID in the header.
+        member_id: Member that answered, by the header.
+        listed: IDs of its own linearizable member list; None when it gave none.
+    """
+
+    endpoint: str
+    cluster_id: str
+    member_id: str
+    listed: frozenset[str] | None = None
+
+
+def contradictions(cluster_id: str, listed: Collection[str], answers: Sequence[Answer]) -> tuple[Doubt, ...]:
+    """What the answers of one look hold against the list that was taken from one of them.
+
+    Args:
+        cluster_id: Cluster ID of that list.
+        listed: Its member IDs.
+        answers: Everybody's answers; the one with that list need not be among them.
+    """
+    doubts = [*_zero_ids(cluster_id, listed, answers)]
+    for answer in answers:
+        if answer.cluster_id != cluster_id:
+            doubts.append(_foreign(cluster_id, answer))
+        elif answer.member_id not in listed:
+            doubts.append(_unlisted(answer))
+    givers = {frozenset(listed): list[str]()}
+    for answer in answers:
+        if answer.listed is not None and answer.cluster_id == cluster_id:
+            givers.setdefault(answer.listed, []).append(answer.member_id)
+    if len(givers) > 1:
+        doubts.append(_differ(givers))
+    return tuple(doubts)
+
+
+def silent_outsiders(view: ClusterView) -> tuple[str, ...]:
+    """Unlisted members that answer and give no list of their own: as a rule they have left and still run.
+
+    They speak against a change, since one of them may be right; but nobody claims another list than the one in view.
+    """
+    return tuple(doubt.member_id for doubt in view.doubts if doubt.by_status_alone)
+
+
+def _zero_ids(cluster_id: str, listed: Collection[str], answers: Sequence[Answer]) -> list[Doubt]:
+    zero = [a.endpoint for a in answers if "0" in {a.cluster_id, a.member_id, *(a.listed or ())}]
+    if "0" not in {cluster_id, *listed} and not zero:
+        return []
+    return [
+        Doubt(
+            kind=ZERO_ID,
+            text=f"an ID is 0, which etcd never gives: {', '.join(dict.fromkeys(zero)) or 'the member list'}",
+            remedy="ask etcd's own members, and not something that stands in for them",
+        )
+    ]
+
+
+def _foreign(cluster_id: str, answer: Answer) -> Doubt:
+    return Doubt(
+        kind=MIXED_CLUSTERS,
+        text=f"the member list is of cluster {cluster_id}, and {answer.endpoint} answers for cluster"
+        f" {answer.cluster_id} (member {answer.member_id})",
+        remedy="take the endpoint of the other cluster out of the cluster profile, or stop the member that runs there",
+        member_id=answer.member_id,
+    )
+
+
+def _unlisted(answer: Answer) -> Doubt:
+    """A member that runs and is not listed; one that does not list itself either agrees that it is out."""
+    claims = answer.listed is not None and answer.member_id in answer.listed
+    how = f"lists {_ids(answer.listed or ())}" if claims else "answers, but gives no member list that it is in"
+    return Doubt(
+        kind=UNLISTED_MEMBER,
+        text=f"member {answer.member_id} ({answer.endpoint}) {how}, and is not in the member list of the others",
+        remedy="stop it if it has left the cluster; else find out which side is right before anything is changed",
+        member_id=answer.member_id,
+        by_status_alone=not claims,
+    )
+
+
+def _differ(givers: dict[frozenset[str], list[str]]) -> Doubt:
+    """Linearizable lists that differ, each with the members that gave it."""
+    sides = "; ".join(
+        f"{f'member {_ids(by)} lists' if by else 'the member list is'} {_ids(listed)}" for listed, by in givers.items()
+    )
+    return Doubt(
+        kind=LISTS_DIFFER,
+        text=f"members give different linearizable member lists: {sides}",
+        remedy="another membership change may just be going on; when it stays, one side was started with"
+        " --force-new-cluster or restored: stop the wrong one",
+    )
+
+
+def _ids(member_ids: Iterable[str]) -> str:
+    return ", ".join(sorted(member_ids)) or "nobody"

@@ -1,0 +1,99 @@
+"""One endpoint within a look at a cluster: its status and its list, asked side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnreachableError
+from etcd_handoff.etcd.replies import NO_ANSWER, MemberList, Reply, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from etcd_handoff.etcd.connections import T
+
+
+@dataclass(slots=True)
+class Query:
+    """An endpoint within a look: its status and its list, asked side by side."""
+
+    endpoint: str
+    url: str
+    advertised_by: str
+    status: asyncio.Task[Status]
+    listing: asyncio.Task[MemberList]
+    tasks: tuple[asyncio.Task[Any], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tasks = (self.status, self.listing)
+
+    @property
+    def settled(self) -> bool:
+        """Both have ended."""
+        return all(task.done() for task in self.tasks)
+
+    @property
+    def refusal(self) -> EtcdPermissionError | None:
+        """The list was refused for want of a permission."""
+        error = self.listing.exception() if self.listing.done() else None
+        return error if isinstance(error, EtcdPermissionError) else None
+
+    def reply(self) -> Reply:
+        """What has come so far."""
+        status, status_note = outcome_of(self.status)
+        listed, list_note = outcome_of(self.listing)
+        return Reply(self.endpoint, self.url, self.advertised_by, status, status_note, listed, list_note)
+
+
+def no_list(notes: Sequence[str]) -> str:
+    """What to say when no endpoint gave a list.
+
+    Args:
+        notes: Why each of them gave none.
+    """
+    texts = "; ".join(sorted(set(notes)))
+    nobody = f"none of {len(notes)} endpoints gives a" if len(notes) > 1 else "the only endpoint gives no"
+    return f"{nobody} linearizable member list: {texts}"
+
+
+async def first_list(tasks: Sequence[asyncio.Future[MemberList]]) -> MemberList:
+    """The list that comes first; the others are cancelled.
+
+    Raises:
+        UnreachableError: None came.
+        EtcdPermissionError: None came, and one was refused.
+    """
+    failures = list[EtcdError]()
+    try:
+        for next_one in asyncio.as_completed(tasks):
+            try:
+                return await next_one
+            except EtcdError as error:
+                failures.append(error)
+    finally:
+        await end(tasks)
+    if refusals := [failure for failure in failures if isinstance(failure, EtcdPermissionError)]:
+        raise refusals[0]
+    raise UnreachableError(no_list([str(error) for error in failures]))
+
+
+def outcome_of(task: asyncio.Task[T]) -> tuple[T | None, str]:
+    """What a task has brought, or why it has not."""
+    if not task.done() or task.cancelled():
+        return None, NO_ANSWER
+    error = task.exception()
+    return (None, str(error)) if error is not None else (task.result(), "")
+
+
+async def wait_for(queries: Iterable[Query]) -> None:
+    """Return when all have ended."""
+    await asyncio.gather(*(task for query in queries for task in query.tasks), return_exceptions=True)
+
+
+async def end(tasks: Sequence[asyncio.Future[Any]]) -> None:
+    """Cancel tasks, and return when they have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

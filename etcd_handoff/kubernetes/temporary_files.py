@@ -1,0 +1,71 @@
+"""The files of this process in which keys and certificates lie for as long as a client reads them."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import stat
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+from kubernetes.aio.config import kube_config
+
+from etcd_handoff import timing
+
+FOLDER_PREFIX: Final = "etcd-handoff-kubernetes-"
+
+
+@functools.cache
+def private_folder() -> Path:
+    """A folder of this process alone for what the library writes there: keys, for as long as a client reads them."""
+    _remove_leftovers()
+    return Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
+
+
+def written(text: str) -> str:
+    """The name of a file with this content that only this user can read."""
+    number, name = tempfile.mkstemp(dir=private_folder())
+    with os.fdopen(number, "w") as file:
+        file.write(text)
+    return name
+
+
+def remove_temporary_files() -> None:
+    """Nothing is left of what clients were opened with; a program that ends by `os._exit` calls this before."""
+    # The library remembers its files by their content, and would name one again that is gone.
+    kube_config._cleanup_temp_files()  # noqa: SLF001  # it only calls it at the interpreter's exit
+    if private_folder.cache_info().currsize:
+        shutil.rmtree(private_folder(), ignore_errors=True)
+        private_folder.cache_clear()
+
+
+@functools.cache
+def _remove_leftovers() -> None:
+    """What processes left that were killed is gone; looked for once in each process."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*-*"):
+        pid = folder.name.removeprefix(FOLDER_PREFIX).partition("-")[0]
+        if pid.isdecimal() and not _runs(int(pid)) and _is_left(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
+def _is_left(folder: Path) -> bool:
+    """Whether nobody will use a folder any more: those of other containers' processes are used for moments."""
+    try:
+        folder_status = folder.lstat()
+    except OSError:
+        return False
+    old = time.time() - folder_status.st_mtime >= timing.KUBERNETES.leftover_seconds
+    return stat.S_ISDIR(folder_status.st_mode) and folder_status.st_uid == os.getuid() and old

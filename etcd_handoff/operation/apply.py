@@ -1,0 +1,124 @@
+"""What has become of a command: the state after it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etcd_handoff.operation import (
+    approvals,
+    departed,
+    failed_steps,
+    gates,
+    identity,
+    leave,
+    member_process,
+    node_looks,
+    pausing,
+    process_end,
+    queueing,
+    recording,
+    strategy,
+    waiting,
+    withdrawal,
+)
+from etcd_handoff.operation.commands import (
+    Activity,
+    AskQueue,
+    CheckHash,
+    DescribeWorker,
+    FindResource,
+    HandRecordOver,
+    HashThroughNodes,
+    LookThroughNodes,
+    Observe,
+    ReadLeave,
+    RequestLeave,
+    SeeDeparted,
+    StepFailure,
+    TakeSnapshot,
+    Until,
+    Wait,
+    WriteStatus,
+)
+from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
+from etcd_handoff.operation.phases import LookDue
+from etcd_handoff.operation.withdrawal import TakeLearnerOut
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from etcd_handoff.operation.commands import Effect
+    from etcd_handoff.operation.state import OperationState
+
+
+def apply(state: OperationState, command: Effect, result: Any, now: float) -> OperationState:
+    """The state after a command has been carried out.
+
+    Args:
+        state: The state that was decided, with what has reached the operation since.
+        command: The command.
+        result: Its result (see the command's class), or a `StepFailure`.
+        now: Workflow time in seconds.
+    """
+    if isinstance(result, StepFailure):
+        return approvals.used(failed_steps.after(state, command, result, now), command, result)
+    match command:
+        case Observe():
+            after = node_looks.looked(state, command, result, now)
+        case LookThroughNodes():
+            after = node_looks.answered(state, result, now)
+        case FindResource():
+            after = identity.resource_found(state, result)
+        case DescribeWorker():
+            after = state.changed(traits=result)
+        case CheckHash() | HashThroughNodes():
+            after = gates.hashed(state, result, now)
+        case TakeSnapshot():
+            after = gates.snapshot_taken(state, result, now)
+        case AskQueue():
+            after = queueing.answered(state, command, result)
+        case Wait():
+            after = _waited(state, command.until, now)
+        case _:
+            after = _acted(state, command, result, now)
+    return after
+
+
+def _acted(state: OperationState, command: Activity | HandRecordOver, result: Any, now: float) -> OperationState:
+    """The state after a change was made, or its effect recorded."""
+    match command:
+        case ReadLeave():
+            after = leave.read(state, result, now)
+        case RequestLeave():
+            after = leave.requested(state, result)
+        case PreflightMember() | StartMember():
+            after = member_process.applied(state, command, result, now)
+        case StopMember() | ArchiveMember():
+            after = process_end.applied(state, command, result)
+        case WriteStatus():
+            after = recording.written(state, result)
+        case SeeDeparted():
+            after = departed.seen(state, result)
+        case HandRecordOver():
+            after = recording.handed_over(state, command, now)
+        case TakeLearnerOut():
+            after = withdrawal.tried(state, result)
+        case _:
+            after = approvals.used(strategy.of(state).applied(state, command, result, now), command, result)
+    return after
+
+
+def _waited(state: OperationState, until: Until, now: float) -> OperationState:
+    match until:
+        case Until.APPROVAL:
+            return gates.approved(state)
+        case Until.TURN:
+            return queueing.waited(state)
+        case Until.WINDOW:
+            return gates.window_opened(state)
+        case Until.RECHECK:
+            return waiting.paused(state, now)
+        case Until.RESUME:
+            return pausing.resumed(state)
+        case Until.TIME:
+            return recording.rested(state) if state.ending else state.changed(look_due=LookDue.PATIENT)

@@ -1,0 +1,169 @@
+"""Why a change of the members must not be made now, judged by the cluster as it will be (`projection.after`). Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etcd_handoff.cluster_view import CORRUPT
+from etcd_handoff.planning import joining, leadership
+from etcd_handoff.planning.decisions import (
+    Blocked,
+    Reason,
+    Refused,
+)
+from etcd_handoff.planning.leadership import CAUGHT_UP_ENTRIES
+from etcd_handoff.planning.projection import after
+from etcd_handoff.planning.wording import ailments, lags, names, way_back
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from etcd_handoff.cluster_view import ClusterView, MemberView
+    from etcd_handoff.planning.goals import MemberPresent
+    from etcd_handoff.planning.projection import Projection
+
+# --- what forbids a change of the members --------------------------------------------------------------------
+
+
+def obstacle(view: ClusterView, *, leaving: MemberView | None) -> Blocked | Refused | None:
+    """The first reason why this member must not leave now or, when `leaving` is None, why no voter may join."""
+    return _last_voter(view, leaving) or _no_quorum(view) or _corrupt(view, leaving) or _at_risk(view, leaving)
+
+
+def _last_voter(view: ClusterView, leaving: MemberView | None) -> Refused | None:
+    if leaving is not None and not leaving.is_learner and len(view.voters) == 1:
+        return Refused(
+            Reason.LAST_VOTER,
+            f"{leaving.label} is the last voter of the cluster; without it there is no cluster",
+            "add and promote another member first, or shut the whole cluster down",
+        )
+    return None
+
+
+def _no_quorum(view: ClusterView) -> Blocked | None:
+    """No change can be committed now."""
+    now = after(view)
+    answering = [m for m in view.voters if m.reachable]
+    if len(answering) < now.quorum:
+        return Blocked(
+            Reason.NO_QUORUM,
+            f"only {len(answering)} of {now.voters} voters answer{ailments(view, view.voters, answering)}",
+            f"bring voters back until {now.quorum} answer",
+        )
+    if view.leadership is None:
+        return Blocked(
+            Reason.NO_LEADER,
+            "the voters do not agree on a leader",
+            "an election ends by itself, as a rule within two election time-outs",
+        )
+    if len(now.healthy) < now.quorum:
+        return Blocked(
+            Reason.NO_QUORUM,
+            f"only {len(now.healthy)} of {now.voters} voters are healthy{ailments(view, view.voters, now.healthy)}",
+            f"bring voters back until {now.quorum} are healthy",
+        )
+    return None
+
+
+def _corrupt(view: ClusterView, leaving: MemberView | None) -> Blocked | None:
+    """Data that etcd itself does not trust; the member that is known to be corrupt may leave."""
+    raised = {alarm.member_id for alarm in view.alarms if alarm.kind == CORRUPT}
+    corrupt = raised | {m.id for m in view.members if CORRUPT in m.alarms}
+    if leaving is not None:
+        corrupt -= {leaving.id}
+    if not corrupt:
+        return None
+    whose = ", ".join(view.label(member_id) if member_id else "the whole cluster" for member_id in sorted(corrupt))
+    danger = "the copy that would leave may be the good one" if leaving else "the copy that would be made may be bad"
+    return Blocked(
+        Reason.CLUSTER_CORRUPT,
+        f"etcd has raised the alarm CORRUPT for {whose}: {danger}",
+        "find the corrupt member with `etcdctl endpoint hashkv --cluster`, remove that one, then disarm the alarm",
+    )
+
+
+def _at_risk(view: ClusterView, leaving: MemberView | None) -> Blocked | None:
+    """The voters that there would be are no quorum that works and is caught up."""
+    if leaving is None and len(view.voters) == 1:
+        return None  # a single voter has no other way to grow, and a learner gets its vote only when it works
+    there = after(view, removing=leaving.id) if leaving else after(view, adding=1)
+    change = f"without {leaving.label}" if leaving else "with one voter more, which may fail at once,"
+    if len(there.healthy) < there.quorum:
+        return _too_few_healthy(view, there, change)
+    leads = leaving is not None and view.leadership is not None and view.leadership.id == leaving.id
+    if len(there.caught_up) < there.quorum and (there.caught_up or not leads):
+        behind = [m for m in there.healthy if m not in there.caught_up]
+        return Blocked(
+            Reason.VOTER_LAGS,
+            f"{change} only {len(there.caught_up)} of {there.voters} voters would be within"
+            f" {CAUGHT_UP_ENTRIES} log entries, and {there.quorum} are needed: {lags(view, behind)}",
+            f"wait until {names(behind)} {'has' if len(behind) == 1 else 'have'} caught up",
+        )
+    return None
+
+
+def successor_fails(view: ClusterView, target: MemberView, successors: Container[str]) -> Blocked | None:
+    """A member that is to be there when the target has left does not work, and the target does.
+
+    The quorum may allow the removal. But one member would be down and another one taken out, where the one that was
+    asked for can still come back.
+    """
+    working = view.healthy_voters
+    failing = [m for m in view.members if m.id in successors and m not in working]
+    if target not in working or not failing:
+        return None
+    one = len(failing) == 1
+    return Blocked(
+        Reason.NOT_VERIFIED,
+        f"{names(failing)} {'is' if one else 'are'} to stay and {'does' if one else 'do'} not work as"
+        f" {'a voter' if one else 'voters'}{ailments(view, failing, working)}; {target.label} works and does not leave"
+        " before that",
+        f"bring {names(failing)} back; or cancel this, and {'take it' if one else 'take them'} out again: "
+        + ", ".join(f"`etcd-handoff remove {m.id}`" for m in failing),
+    )
+
+
+def _too_few_healthy(view: ClusterView, there: Projection, change: str) -> Blocked:
+    sick = [m for m in there.staying if m not in there.healthy]
+    hanging = any(m.reachable and not m.serves_reads for m in sick)
+    return Blocked(
+        Reason.VOTER_HANGS if hanging else Reason.QUORUM_AT_RISK,
+        f"{change} only {len(there.healthy)} of {there.voters} voters would be healthy"
+        f"{ailments(view, there.staying, there.healthy)}, and {there.quorum} are needed",
+        f"{way_back(sick)}; what is down for good is to be removed first",
+    )
+
+
+# --- what forbids an addition --------------------------------------------------------------------------------
+
+
+def obstacle_to_joining(view: ClusterView, goal: MemberPresent) -> Blocked | Refused | None:
+    """The first reason why the wanted member must not be added as a learner now; it is not listed yet.
+
+    Room for its vote is demanded before: etcd itself refuses the learner else (etcd `server/etcdserver/server.go`,
+    mayAddMember), and nobody gains by one that cannot be promoted. So the voters of which etcd demands that they are
+    connected for the quorum that results are there by then.
+    """
+    return (
+        joining.peer_url_taken(view, goal)
+        or obstacle(view, leaving=None)
+        or joining.etcd_bug(view)
+        or joining.no_space(view)
+        or joining.learner_in_the_way(view)
+        or joining.change_pending(view)
+        or joining.add_would_be_refused(view, view.member(leadership.via(view)))
+    )
+
+
+def obstacle_to_promotion(view: ClusterView, learner: MemberView) -> Blocked | Refused | None:
+    """The first reason why the learner must not get a vote now.
+
+    etcd would promote one that is down: it only compares indexes (etcd `server/etcdserver/server.go`, isLearnerReady).
+    """
+    return (
+        obstacle(view, leaving=None)
+        or joining.etcd_bug(view)
+        or joining.no_space(view)
+        or joining.not_running(view, learner)
+        or joining.learner_lags(view, learner)
+    )
