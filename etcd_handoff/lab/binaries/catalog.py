@@ -39,6 +39,8 @@ class Binary:
     version_argument: str = "--version"
     stamp: tuple[str, ...] = ()
     """Go variables that carry the version, as `-X` takes them."""
+    tags: str = ""
+    """Build tags of Go, separated by commas."""
     in_envtest: str | None = None
     """The version that the envtest archive carries, if it carries the program."""
     chosen: bool = False
@@ -102,6 +104,27 @@ TOXIPROXY: Final = Binary(
     estimate="about 10 seconds",
     stamp=("github.com/Shopify/toxiproxy/v2.Version=2.12.0",),
 )
+PROMTOOL: Final = Binary(
+    name="promtool",
+    version="3.15.1",
+    module="prometheus",
+    package="github.com/prometheus/prometheus/cmd/promtool",
+    oldest=(3, 0),
+    newest=None,
+    estimate="about 2 minutes",
+    stamp=("github.com/prometheus/common/version.Version=3.15.1",),
+    tags="remove_all_sd",  # none of the clouds in which Prometheus could look for targets
+)
+COMPOSE_CHECK: Final = Binary(
+    name="compose-check",
+    version="2.16.2",
+    module="compose",
+    package=".",
+    oldest=(2, 16),
+    newest=None,
+    estimate="about 10 seconds",
+)
+"""Our own lines round compose-go, whose version it has."""
 
 
 def chosen_etcd() -> Binary:

@@ -14,8 +14,10 @@ from typing import Final
 
 from etcd_handoff.lab.binaries.catalog import (
     ASSETS,
+    COMPOSE_CHECK,
     ETCDCTL,
     KUBE_APISERVER,
+    PROMTOOL,
     TOXIPROXY,
     Binary,
     MissingBinaryError,
@@ -23,7 +25,7 @@ from etcd_handoff.lab.binaries.catalog import (
 )
 
 _VERSION_SECONDS: Final = 10
-_MAKE: Final = {TOXIPROXY.name: "make network"}
+_MAKE: Final = {TOXIPROXY.name: "make network", PROMTOOL.name: "make checkers", COMPOSE_CHECK.name: "make checkers"}
 """By program: the target that builds it, where that is not `make parts`."""
 
 
@@ -60,6 +62,24 @@ def locate_toxiproxy() -> Path:
         MissingBinaryError: It is missing.
     """
     return _require(TOXIPROXY)
+
+
+def locate_promtool() -> Path:
+    """Return where Prometheus' promtool is; nothing is built or downloaded.
+
+    Raises:
+        MissingBinaryError: It is missing.
+    """
+    return _require(PROMTOOL)
+
+
+def locate_compose_check() -> Path:
+    """Return where the program of tools/compose is; nothing is built or downloaded.
+
+    Raises:
+        MissingBinaryError: It is missing.
+    """
+    return _require(COMPOSE_CHECK)
 
 
 def cache() -> Path:
