@@ -43,6 +43,7 @@ from etcd_handoff.temporal.metrics import METRICS_VARIABLE, MetricsInterceptor, 
 from etcd_handoff.temporal.probes import ADDRESS_VARIABLE, answering
 from etcd_handoff.temporal.process_exit import end_process
 from etcd_handoff.temporal.readiness import Readiness, check_ready_file
+from etcd_handoff.temporal.renewal import keep_identity
 from etcd_handoff.temporal.search_attributes import ensure_search_attributes
 from etcd_handoff.temporal.setup import ServerTooOldError, check_namespace, check_server
 from etcd_handoff.temporal.tracing import TRACES, TRACES_VARIABLE, Tracing, chosen_tracing
@@ -137,7 +138,7 @@ async def _work(config: Config, options: Options, ready: Readiness) -> None:
         async with worker, at_node:
             say(_greeting(config, options, client, search_attributes=search_attributes), options.log_format)
             # The first call to a cluster pays for imports and handshakes: better now than within a removal.
-            tasks = [gateways.warm(), etcd.warm()]
+            tasks = [gateways.warm(), etcd.warm(), keep_identity((worker, at_node), runtime, config, node)]
             if metrics_address:
                 tasks.append(StandingMetrics(client, runtime.metric_meter, config, node).keep())
             beside = asyncio.gather(*tasks, return_exceptions=True)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from etcd_handoff.config import EtcdProfile, KubernetesProfile
+    from etcd_handoff.config import ClusterProfile, EtcdProfile, KubernetesProfile
 
 
 def etcd_certificates(profile: EtcdProfile) -> Iterator[tuple[str, datetime]]:
@@ -44,6 +44,14 @@ def kubeconfig_certificates(profile: KubernetesProfile) -> Iterator[tuple[str, d
             if isinstance(entry, dict):
                 text = _text(entry, certificate, profile.kubeconfig.parent)
                 yield from _ends(f"{certificate} of {key} {name} in {profile.kubeconfig}", text)
+
+
+def first_end(profile: ClusterProfile) -> datetime | None:
+    """When the first of all these ends; None where the profile names none that can be read."""
+    ends = [when for _, when in etcd_certificates(profile.etcd)]
+    if profile.kubernetes is not None:
+        ends += [when for _, when in kubeconfig_certificates(profile.kubernetes)]
+    return min(ends, default=None)
 
 
 def _named(content: dict[str, Any], kind: str, name: str) -> dict[str, Any]:

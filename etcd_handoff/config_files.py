@@ -32,13 +32,13 @@ def check_files(config: Config) -> None:
     """
     faults = [line for name, profile in config.clusters.items() for line in file_faults(name, profile)]
     if config.notifications is not None:
-        faults += _webhook_faults(config.notifications)
+        faults += webhook_faults(config.notifications)
     if faults:
         raise ConfigError("\n".join(faults))
 
 
-def _webhook_faults(webhook: NotificationsProfile) -> list[str]:
-    """What is wrong with the files of the webhook, one line for each."""
+def webhook_faults(webhook: NotificationsProfile) -> list[str]:
+    """What is wrong with the files of the webhook, one line for each: field, fault, remedy."""
     faults = []
     try:
         read_secret(webhook.secret_file)

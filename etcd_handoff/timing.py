@@ -188,6 +188,8 @@ class WorkerTiming:
     allows a little more."""
     metrics_pause_seconds: float = 15.0
     """Pause between two looks at what metrics tell of open workflows and certificates."""
+    identity_pause_seconds: float = 30.0
+    """Pause between two looks at when certificates end, which lists of workers tell."""
     exit_seconds: float = 1.0
     """How long a script's end waits for the SDK's own threads."""
 

@@ -34,6 +34,18 @@ class DeliveryError(HandoffError):
     """The server did not take the notice, or cannot be asked; the message has no address."""
 
 
+class AnswerError(DeliveryError):
+    """The server has answered something else than 2xx.
+
+    Attributes:
+        status: What it has answered.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the webhook answers {status}")
+        self.status = status
+
+
 def read_secret(path: Path) -> bytes:
     """The secret in the first line of a file: `whsec_` and base64, or any text.
 
@@ -104,6 +116,29 @@ def deliver(profile: NotificationsProfile, notice: Notice) -> int:
         "webhook-signature": signature(read_secret(profile.secret_file), notice.event_id, now, body),
     }
     request = urllib.request.Request(profile.url, body, headers, method="POST")  # noqa: S310  # http or https, checked
+    return _send(profile, request)
+
+
+def reach(profile: NotificationsProfile) -> int:
+    """Ask the webhook's server whether it is there, by HEAD, which tells it nothing and which it may refuse.
+
+    Returns:
+        The status of its answer, whatever it is.
+
+    Raises:
+        DeliveryError: It does not answer, or is not who it should be.
+    """
+    remember(profile.url)
+    headers = {"User-Agent": f"etcd-handoff/{__version__}"}
+    request = urllib.request.Request(profile.url, None, headers, method="HEAD")  # noqa: S310  # http or https, checked
+    try:
+        return _send(profile, request)
+    except AnswerError as error:
+        return error.status
+
+
+def _send(profile: NotificationsProfile, request: urllib.request.Request) -> int:
+    """Send a request; the status of the answer, 2xx."""
     tls = _authorities(profile.ca_file)
     try:
         opener = urllib.request.build_opener(_NoRedirects, urllib.request.HTTPSHandler(context=tls))
@@ -111,7 +146,7 @@ def deliver(profile: NotificationsProfile, notice: Notice) -> int:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         error.close()
-        raise DeliveryError(f"the webhook answers {error.code}") from None
+        raise AnswerError(error.code) from None
     except (OSError, HTTPException, ValueError) as error:
         raise DeliveryError(f"the webhook cannot be reached: {_why(error)}") from None
 

@@ -46,7 +46,7 @@ class Listing:
             _upsert(state)
 
     async def _list_what_lasts(self, state: Callable[[], OperationState]) -> None:
-        await workflow.sleep(LASTS, summary="from here on lists tell every state")
+        await workflow.sleep(LASTS, summary="show each state in lists, if it takes longer than this")
         self._listed = True
         _upsert(state())
 

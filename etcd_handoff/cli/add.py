@@ -4,20 +4,18 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from etcd_handoff.cli.configuration import cluster_name, gate_options, read_config, wrong_options
-from etcd_handoff.cli.errors import CommandError
+from etcd_handoff.cli.environment_file import environment_file
 from etcd_handoff.cli.operations import Ends, run_operation
-from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
+from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
-    from pathlib import Path
 
-    from etcd_handoff.contract import AdditionRequest, AdditionResult, Progress
+    from etcd_handoff.cli.environment_file import EnvironmentFile
+    from etcd_handoff.contract import AdditionRequest, AdditionResult
 
 
 def add_command(args: argparse.Namespace) -> int:
@@ -25,14 +23,13 @@ def add_command(args: argparse.Namespace) -> int:
     from etcd_handoff.contract import TASK_QUEUE
 
     config = read_config(args)
-    if args.env_file is not None and not args.env_file.parent.is_dir():
-        raise CommandError(EXIT_USAGE, f"--env-file: {args.env_file.parent} is no folder")
+    news = environment_file(args.env_file)
     request = _request(args, cluster_name(args, config))
-    return run_operation(args, request, config.task_queue if config else TASK_QUEUE, _ends(args.env_file))
+    return run_operation(args, request, config.task_queue if config else TASK_QUEUE, _ends(news))
 
 
-def _ends(env_file: Path | None) -> Ends:
-    """Return how the ends of an addition are told, and where to write what to start etcd with."""
+def _ends(news: EnvironmentFile | None) -> Ends:
+    """Return how the ends of an addition are told, and what writes what to start etcd with."""
     from etcd_handoff.cli.shapes.operations import AddOutput
     from etcd_handoff.contract import AdditionResult
 
@@ -45,36 +42,8 @@ def _ends(env_file: Path | None) -> Ends:
         cancelled=f"the addition was cancelled before the member had a vote; {there}",
         terminated=f"the addition was terminated; {there}",
         timed_out=f"the addition timed out; {there}",
-        news=EnvironmentFile(env_file) if env_file else None,
+        news=news,
     )
-
-
-class EnvironmentFile:
-    """Writes what etcd is to be started with to a file, as systemd's EnvironmentFile takes it, whenever it changes.
-
-    Args:
-        path: The file; it is replaced as a whole.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._written: dict[str, str] = {}
-
-    def __call__(self, progress: Progress) -> Iterable[str]:
-        """Write the file if there is something new, and return what to say about it."""
-        settings = progress.join_configuration
-        if not settings or settings == self._written:
-            return []
-        again = "again: the members have changed" if self._written else "what to start etcd with"
-        self._written = dict(settings)
-        part = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
-        try:
-            part.write_text("".join(f"{name}={value}\n" for name, value in settings.items()), encoding="utf-8")
-            part.replace(self._path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            return [f"  --env-file: {self._path} cannot be written: {error.strerror}; the addition goes on"]
-        return [f"  wrote {self._path} ({again})"]
 
 
 def _request(args: argparse.Namespace, cluster: str) -> AdditionRequest:

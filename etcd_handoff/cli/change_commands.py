@@ -40,8 +40,7 @@ def _add_add(add: Add) -> None:
     addition.add_argument("name", metavar="NAME", help="name that the member will have")
     text = "peer URL that the member will have; give the option once for each"
     addition.add_argument("--peer-url", action="append", default=[], metavar="URL", required=True, help=text)
-    text = "write what to start etcd with to this file, once it is known and whenever it changes"
-    addition.add_argument("--env-file", type=Path, metavar="FILE", help=text)
+    _add_env_file(addition)
     text = "say so when the learner has made no progress for so long, its start included (default: 600)"
     addition.add_argument(
         "--progress-timeout", type=float, default=PROGRESS_TIMEOUT_SECONDS, metavar="SECONDS", help=text
@@ -63,6 +62,7 @@ def _add_replace(add: Add) -> None:
     replace.add_argument("--with", dest="name", metavar="NAME", required=True, help=text)
     text = "peer URL that the new member will have; give the option once for each"
     replace.add_argument("--peer-url", action="append", default=[], metavar="URL", required=True, help=text)
+    _add_env_file(replace)
     _add_options(replace, "replacement")
 
 
@@ -77,6 +77,11 @@ def _add_apply(add: Add) -> None:
     text = "TOML or JSON with the wanted members, names and peer URLs; - reads JSON from standard input"
     apply.add_argument("file", type=Path, metavar="FILE", help=text)
     _add_options(apply, "change")
+
+
+def _add_env_file(command: argparse.ArgumentParser) -> None:
+    text = "write what to start etcd with to this file, once it is known and whenever it changes"
+    command.add_argument("--env-file", type=Path, metavar="FILE", help=text)
 
 
 def add_gates(command: argparse.ArgumentParser) -> None:

@@ -49,6 +49,7 @@ async def _run_checks(args: argparse.Namespace) -> list[CheckResult]:
 
     from etcd_handoff.cli.doctor_checks import CheckResult
     from etcd_handoff.cli.doctor_temporal import check_temporal
+    from etcd_handoff.cli.doctor_webhook import check_webhook
     from etcd_handoff.contract import TASK_QUEUE
     from etcd_handoff.merged_view import node_of
 
@@ -62,8 +63,9 @@ async def _run_checks(args: argparse.Namespace) -> list[CheckResult]:
     queue = config.task_queue if config else TASK_QUEUE
     files = _check_files(name, profile)
     first = [CheckResult("configuration", f"cluster {name}, task queue {queue}"), files]
+    webhook = asyncio.ensure_future(check_webhook(config.notifications if config else None))
     if files.status != EXIT_DONE:
-        return [*first, *(await check_temporal(queue)).results]
+        return [*first, *(await check_temporal(queue)).results, *await webhook]
     import_clients(profile, temporal=True)
     reading = asyncio.ensure_future(result_or_error(read_view(profile)))
 
@@ -75,7 +77,8 @@ async def _run_checks(args: argparse.Namespace) -> list[CheckResult]:
         return await check_temporal(queue, view.cluster_id, nodes)
 
     (of_cluster, topology), of_temporal = await asyncio.gather(_check_cluster(profile, reading), temporal())
-    return [*first, *of_cluster, *_check_topology(profile, topology, of_temporal), *of_temporal.results]
+    topology_and_temporal = [*_check_topology(profile, topology, of_temporal), *of_temporal.results]
+    return [*first, *of_cluster, *topology_and_temporal, *await webhook]
 
 
 def _check_topology(profile: ClusterProfile, topology: Topology | None, report: TemporalReport) -> list[CheckResult]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.cli.live_workers import EXPIRY_HINT_DAYS
 from etcd_handoff.cli.render.members import alarm_lines, health
 from etcd_handoff.cli.render.table import count
 from etcd_handoff.cluster_view import quorum
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView, Doubt
 
 SEARCH_ATTRIBUTES: Final = tuple(key.name for key in (CLUSTER_KEY, MEMBER_KEY, STATE_KEY))
-EXPIRY_HINT_DAYS: Final = 30
-"""So many days before it ends, a certificate becomes a hint."""
 KIND_REMEDY: Final = (
     "k0s installs them. Without k0s run `kubectl apply --server-side -f deploy/crd.yaml`, or take kubernetes out of the"
     " profile (kubernetes = false with a preset): removals then work without EtcdMembers"

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 FRESH_SECONDS: Final = 75.0
 """A worker asks anew at least once a minute. Temporal's list keeps one that has died for minutes."""
 SHORT_BUILD: Final = 8
+EXPIRY_HINT_DAYS: Final = 30
+"""So many days before it ends, a certificate becomes a hint."""
 
 
 class LiveWorker(NamedTuple):
@@ -26,6 +28,8 @@ class LiveWorker(NamedTuple):
         asked_seconds_ago: When it asked for work last.
         config: Digest of the settings that decide what is done: workers with the same one act by the same rules.
         profiles: Its cluster profiles.
+        certificates: When the first certificate of each profile ends, as an ISO date, by profile.
+        expiring: Profiles with one that has ended, or ends within `EXPIRY_HINT_DAYS`.
     """
 
     node: str
@@ -35,6 +39,8 @@ class LiveWorker(NamedTuple):
     asked_seconds_ago: float
     config: str = ""
     profiles: tuple[str, ...] = ()
+    certificates: tuple[tuple[str, str], ...] = ()
+    expiring: tuple[str, ...] = ()
 
 
 async def live_workers(client: Client, task_queue: str) -> list[LiveWorker]:
@@ -55,12 +61,30 @@ async def live_workers(client: Client, task_queue: str) -> list[LiveWorker]:
         task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
     )
     answer = await client.workflow_service.describe_task_queue(request)
-    workers = []
-    for poller in answer.pollers:
-        age = max(0.0, time.time() - poller.last_access_time.seconds)
+    workers, now = {}, time.time()
+    # One whose certificates were renewed has another identity since: its last word counts.
+    for poller in sorted(answer.pollers, key=lambda poller: poller.last_access_time.ToNanoseconds()):
+        age = max(0.0, now - poller.last_access_time.seconds)
         build = poller.deployment_options.build_id or poller.worker_version_capabilities.build_id
         if age < FRESH_SECONDS:
             who = parsed(poller.identity)
-            own = (who.config, who.profiles)
-            workers.append(LiveWorker(who.node, who.version, build[:SHORT_BUILD], who.host, round(age, 1), *own))
-    return sorted(workers, key=lambda worker: (worker.node, worker.host))
+            workers[who.node, who.process, who.host] = LiveWorker(
+                node=who.node,
+                version=who.version,
+                build=build[:SHORT_BUILD],
+                host=who.host,
+                asked_seconds_ago=round(age, 1),
+                config=who.config,
+                profiles=who.profiles,
+                certificates=who.ends,
+                expiring=_expiring(who.ends, now),
+            )
+    return sorted(workers.values(), key=lambda worker: (worker.node, worker.host))
+
+
+def _expiring(ends: tuple[tuple[str, str], ...], now: float) -> tuple[str, ...]:
+    """The profiles whose first certificate ends soon, or has ended."""
+    from datetime import UTC, datetime, timedelta
+
+    latest = datetime.fromtimestamp(now, UTC) + timedelta(days=EXPIRY_HINT_DAYS)
+    return tuple(profile for profile, end in ends if datetime.fromisoformat(end).date() <= latest.date())

@@ -7,11 +7,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.cli.configuration import cluster_name, gate_options, read_config, wrong_options
+from etcd_handoff.cli.environment_file import environment_file
 from etcd_handoff.cli.operations import Ends, run_operation
 
 if TYPE_CHECKING:
     import argparse
 
+    from etcd_handoff.cli.environment_file import EnvironmentFile
     from etcd_handoff.contract import ReplacementRequest
 
 
@@ -20,8 +22,9 @@ def replace_command(args: argparse.Namespace) -> int:
     from etcd_handoff.contract import TASK_QUEUE
 
     config = read_config(args)
+    news = environment_file(args.env_file)
     request = _request(args, cluster_name(args, config))
-    return run_operation(args, request, config.task_queue if config else TASK_QUEUE, _ends())
+    return run_operation(args, request, config.task_queue if config else TASK_QUEUE, _ends(news))
 
 
 def common_options(args: argparse.Namespace, cluster: str) -> dict[str, Any]:
@@ -37,8 +40,8 @@ def common_options(args: argparse.Namespace, cluster: str) -> dict[str, Any]:
     }
 
 
-def _ends() -> Ends:
-    """Return how the ends of a replacement are told."""
+def _ends(news: EnvironmentFile | None) -> Ends:
+    """Return how the ends of a replacement are told, and what writes what to start the new member's etcd with."""
     from etcd_handoff.cli.render.changes import change_exit, replacement_lines
     from etcd_handoff.cli.shapes.operations import ReplaceOutput
     from etcd_handoff.contract import ReplacementResult
@@ -52,6 +55,7 @@ def _ends() -> Ends:
         cancelled=f"the replacement was cancelled; {there}",
         terminated=f"the replacement was terminated; {there}",
         timed_out=f"the replacement timed out; {there}",
+        news=news,
     )
 
 

@@ -163,7 +163,7 @@ def done(state: OperationState, now: float) -> Decided | OperationState:
     if (seconds := since + CONNECTED_SECONDS - now) <= 0:
         return state.finishing()
     doing = f"{state.label} has a vote; making sure that it works for {CONNECTED_SECONDS:g} s"
-    wait = Wait(until=Until.TIME, seconds=seconds, summary="until etcd counts the new voter as connected")
+    wait = Wait(until=Until.TIME, seconds=seconds, summary=f"make sure that {state.label} works as a voter")
     return Decided(state.showing(HandoffState.VERIFYING, doing), wait)
 
 

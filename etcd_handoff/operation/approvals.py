@@ -78,7 +78,8 @@ def wait(state: OperationState, step: object, now: float) -> Decided:
     state = state.changed(to_approve=change_of(state, step), queueing=False)
     if state.holds_turn or state.wants_turn:
         return queueing.ask(state, waits=False)
-    return Decided(state, Wait(until=Until.APPROVAL, seconds=schedule.seconds_left(state)))
+    seconds = schedule.seconds_left(state)
+    return Decided(state, Wait(until=Until.APPROVAL, seconds=seconds, summary="wait for somebody's approval"))
 
 
 def refusal(state: OperationState, approval: Approval, identity: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from etcd_handoff.activity_io import (
     UpdateStatusInput,
@@ -121,6 +122,10 @@ class AskQueue(Message):
 
     waits: bool
     wakes: bool
+
+
+LONGEST_SUMMARY: Final = 120
+"""Characters of a summary that is made of long words: it is one bar of a timeline, and the server takes 400 bytes."""
 
 
 class Until(StrEnum):

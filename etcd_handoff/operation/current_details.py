@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from etcd_handoff.contract import Progress
+from etcd_handoff.contract import HandoffState, Progress
 from etcd_handoff.operation import join, people
 from etcd_handoff.operation.remedies import command, remedies
 from etcd_handoff.planning import warnings
 
 if TYPE_CHECKING:
-    from etcd_handoff.activity_io import Target
-    from etcd_handoff.cluster_view import ClusterView
-    from etcd_handoff.operation.remedies import Remedy
+    from etcd_handoff.cluster_view import ClusterView, MemberView
+    from etcd_handoff.contract import Step
     from etcd_handoff.operation.state import OperationState
 
 
@@ -34,61 +34,119 @@ def progress(state: OperationState) -> Progress:
 
 
 def details(state: OperationState) -> str:
-    """The page: what is happening, why, the members, the steps so far."""
-    request, view = state.asked, state.view
-    lines = [f"### {request.summary}", "", f"**{state.handoff_state}**: {state.doing}"]
-    if state.whole and state.whole.part:
-        lines[1:1] = ["", f"**{state.whole.part.words.capitalize()}**"]
-    if state.waiting_for:
-        lines += ["", f"**Goes on when:** {state.waiting_for}"]
-    if can_do := remedies(state.handoff_state, final=state.change_pending, waits=bool(state.waiting_for)):
-        lines += ["", "**What you can do**", "", *(_remedy(state, remedy) for remedy in can_do)]
-    if request.reason:
-        lines += ["", f"**Reason given:** {request.reason}"]
-    if approver := people.approver(state.approval, state.approved):
-        lines += ["", f"**Approved by:** {approver}"]
-    if state.point_of_no_return:
-        lines += ["", f"The {state.request.noun} has been proposed: from here it only rolls forward."]
-    if settings := join.configuration(state):
-        lines += ["", "**Start etcd with**", "", *(f"- `{name}={value}`" for name, value in settings.items())]
-    if view is not None:
-        lines += [line for warning in warnings(view) for line in ("", f"**Warning:** {warning}")]
-        lines += ["", *_members(view, state.pinned, "joins" if state.request.adds else "leaves")]
-    if state.steps:
-        left_out = f" (without {state.steps_left_out} in between)" if state.steps_left_out else ""
-        lines += ["", f"**Steps**{left_out}", ""]
-        lines += [
-            f"- `{s.name}` {s.outcome}, {s.milliseconds:.0f} ms on {s.node}"
-            + (f", {s.attempts} attempts" if s.attempts > 1 else "")
-            + (f": {s.note}" if s.note else "")
-            for s in state.steps
-        ]
-    return "\n".join(lines)
+    """The page: where it stands, why, what to do, what follows, the members, the steps so far.
+
+    It is made of bullets of one level: the Web UI draws tables without lines, and runs nested bullets together.
+    """
+    parts = (_facts(state), _remedies(state), _settings(state), _decision(state), _members(state), _steps(state))
+    return "\n\n".join([f"### {state.asked.summary}", *("\n".join(lines) for lines in parts if lines)])
 
 
-def _remedy(state: OperationState, remedy: Remedy) -> str:
-    """One bullet: the command to copy, and the update that does the same."""
-    asked = state.asked
-    text = f"- {remedy.purpose}: `{command(remedy.name, asked.cluster, asked.subject, asked.start_id)}`"
-    return f"{text}, or {remedy.update}" if remedy.update else text
-
-
-def _members(view: ClusterView, pinned: Target | None, moves: str) -> list[str]:
-    leader = view.leadership
-    rows = [
-        f"**Members of cluster `{view.cluster_id}`**",
-        "",
-        "| member | ID | role | state | raft index |",
-        "| --- | --- | --- | --- | --- |",
+def _facts(state: OperationState) -> list[str]:
+    """What is true of it now, the state first."""
+    noun, lasts = state.asked.noun, state.lasting.what.partition(":")[0] == state.handoff_state
+    since = f", since {_moment(state.lasting.since)}" if lasts else ""
+    part, _, does = (state.whole.part.words if state.whole and state.whole.part else "").partition(": ")
+    facts = [
+        (part.capitalize(), does),
+        ("Goes on when", state.waiting_for),
+        ("Looks again", _looks_again(state)),
+        ("Queue", _place(state)),
+        ("Rolls forward", f"the {state.request.noun} has been proposed, so it only rolls forward from here")
+        if state.point_of_no_return
+        else ("", ""),
+        *(("Warning", warning) for warning in (warnings(state.view) if state.view else ())),
+        ("Why", state.asked.reason),
+        (f"Asked for the {noun}", " at ".join(filter(None, (state.started_by, _moment_of(state.began))))),
+        ("Approved by", people.approver(state.approval, state.approved)),
     ]
-    for m in view.members:
-        role = "learner" if m.is_learner else ("leader" if leader and leader.id == m.id else "voter")
-        leaving = f" ({moves})" if pinned and pinned.member_id == m.id else ""
-        state = "healthy" if m in view.healthy_voters else (m.note or ("answers" if m.reachable else "no answer"))
-        rows.append(f"| **{_cell(m.label)}**{leaving} | `{m.id}` | {role} | {_cell(state)} | {m.raft_index} |")
-    return rows
+    return [f"- **{state.handoff_state}**{since}: {state.doing}", *(f"- **{k}:** {text}" for k, text in facts if text)]
 
 
-def _cell(text: str) -> str:
-    """Text that does not break a table."""
-    return " ".join(text.split()).replace("|", "\\|")
+def _looks_again(state: OperationState) -> str:
+    """Until when it waits by itself; empty where it is not blocked."""
+    if state.handoff_state is not HandoffState.BLOCKED or state.blocked is None:
+        return ""
+    return f"by itself; it gives up at {_moment(state.since + state.blocked_seconds_left)}"
+
+
+def _place(state: OperationState) -> str:
+    """Where it stands in the queue of the cluster; empty where it stands in none."""
+    if state.holds_turn and state.ending is None:
+        return "first, it has the turn to change the cluster"
+    if state.handoff_state is HandoffState.QUEUED:
+        return f"number {len(state.behind) + 1}, behind {', '.join(state.behind)}" if state.behind else ""
+    return ""
+
+
+def _remedies(state: OperationState) -> list[str]:
+    """What a person can do: each command to copy, and the update that does the same with its input."""
+    asked, lines = state.asked, []
+    for remedy in remedies(state.handoff_state, final=state.change_pending, waits=bool(state.waiting_for)):
+        lines.append(f"- {remedy.purpose}: `{command(remedy.name, asked.cluster, asked.subject, asked.start_id)}`")
+        if remedy.example:
+            lines.append(f"- or here: More Actions, Send an Update, `{remedy.name}`, with the input `{remedy.example}`")
+    return ["**What you can do**", "", *lines] if lines else []
+
+
+def _settings(state: OperationState) -> list[str]:
+    settings = join.configuration(state)
+    return ["**Start etcd with**", "", *(f"- `{name}={value}`" for name, value in settings.items())] if settings else []
+
+
+def _decision(state: OperationState) -> list[str]:
+    """What it is going to do, as whoever approves it has to know."""
+    if not state.planned or state.ending is not None:
+        return []
+    return ["**What follows**", "", *(f"{number}. {line}" for number, line in enumerate(state.planned, 1))]
+
+
+def _members(state: OperationState) -> list[str]:
+    view = state.view
+    if view is None:
+        return []
+    moves = "joins" if state.request.adds else "leaves"
+    bullets = [f"- {_member(view, m, moves if _is_meant(state, m) else '')}" for m in view.members]
+    return [f"**Members** of cluster `{view.cluster_id}`", "", *bullets]
+
+
+def _is_meant(state: OperationState, member: MemberView) -> bool:
+    return state.pinned is not None and state.pinned.member_id == member.id
+
+
+def _member(view: ClusterView, member: MemberView, moves: str) -> str:
+    """`**node0** (leaves): leader, healthy; raft index 4711, ID 8211f1d0f64f3269`."""
+    leader = view.leadership
+    role = "learner" if member.is_learner else ("leader" if leader and leader.id == member.id else "voter")
+    works = member in view.healthy_voters
+    health = "healthy" if works else (member.note or ("answers" if member.reachable else "no answer"))
+    index = f"raft index {member.raft_index}, " if member.raft_index else ""
+    return f"**{member.label}**{f' ({moves})' if moves else ''}: {role}, {_line(health)}; {index}ID `{member.id}`"
+
+
+def _steps(state: OperationState) -> list[str]:
+    if not state.steps:
+        return []
+    left_out = f" (without {state.steps_left_out} in between)" if state.steps_left_out else ""
+    return [f"**Steps**{left_out}", "", *map(_step, state.steps)]
+
+
+def _step(step: Step) -> str:
+    attempts = f", {step.attempts} attempts" if step.attempts > 1 else ""
+    note = f": {step.note}" if step.note else ""
+    return f"- `{step.name}` {step.outcome}, {step.milliseconds:.0f} ms on {step.node}{attempts}{note}"
+
+
+def _moment(time: float) -> str:
+    """`2026-11-28 03:52:01 UTC`."""
+    return f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _moment_of(time: str) -> str:
+    """The same of a time in ISO 8601; empty for an empty one."""
+    return _moment(datetime.fromisoformat(time).timestamp()) if time else ""
+
+
+def _line(text: str) -> str:
+    """Text in one line."""
+    return " ".join(text.split())

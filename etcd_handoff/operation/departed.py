@@ -29,7 +29,7 @@ def decide(state: OperationState) -> Decided | OperationState:
     if node not in state.far_nodes:
         return state
     ask = SeeDepartedInput(cluster=state.request.cluster)
-    return Decided(state, SeeDeparted(ask=ask, node=node, summary=f"does the etcd of {state.label} still run?"))
+    return Decided(state, SeeDeparted(ask=ask, node=node, summary=f"look whether the etcd of {state.label} still runs"))
 
 
 def seen(state: OperationState, result: SeeDepartedResult | None) -> OperationState:

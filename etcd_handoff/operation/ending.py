@@ -94,7 +94,7 @@ def _settle(state: OperationState, now: float) -> Decided | OperationState:
     state = state.at_end(phase=EndPhase.LOOK, proposed=True)
     if not (seconds := proposal.seconds_to_settle(state, now)):
         return state
-    summary = "until etcd has given up what was proposed"
+    summary = "wait until etcd has given up what was proposed"
     return Decided(state, Wait(until=Until.TIME, seconds=seconds, summary=summary, resumable=False))
 
 

@@ -53,7 +53,7 @@ def awaits_window(state: OperationState, now: float) -> Decided | None:
     if state.holds_turn or state.wants_turn or not (state.queue_knows or state.released):
         return queueing.ask(state, waits=False)
     seconds = min(opens - now, schedule.LONGEST_WAIT_SECONDS)
-    return Decided(state, Wait(until=Until.WINDOW, seconds=seconds, summary=f"until {until}"))
+    return Decided(state, Wait(until=Until.WINDOW, seconds=seconds, summary=f"wait until {until}"))
 
 
 def window_opened(state: OperationState) -> OperationState:
@@ -84,7 +84,9 @@ def passes(state: OperationState) -> Decided | OperationState | None:
         return node_hashes.decide(checking)
     if _wants_snapshot(state) and not state.snapshot:
         ask = act_input(state)
-        return Decided(checking, TakeSnapshot(ask=ask, node=state.staying_node, summary="store a snapshot first"))
+        return Decided(
+            checking, TakeSnapshot(ask=ask, node=state.staying_node, summary="store a snapshot of the data first")
+        )
     return None
 
 

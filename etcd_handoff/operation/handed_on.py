@@ -7,7 +7,7 @@ from typing import Any, Self
 from etcd_handoff.activity_io import Target, WorkerInfo
 from etcd_handoff.contract import Approval, Pause, Step
 from etcd_handoff.doubts import Binding
-from etcd_handoff.operation.phases import Approved, Joining, Noticed
+from etcd_handoff.operation.phases import Approved, Joining, Lasting, Noticed
 from etcd_handoff.operation.whole import Whole
 from etcd_handoff.wire import Message
 
@@ -52,6 +52,7 @@ class HandedOn(Message):
         cancel_requested: Somebody has cancelled it past the point of no return.
         joining: How far the member has come that joins.
         whole: What it is a part of; None for a removal or an addition that somebody has asked for.
+        lasting: Where it stands, and since when.
     """
 
     run_id: str
@@ -89,6 +90,7 @@ class HandedOn(Message):
     joining: Joining = Joining()
     whole: Whole | None = None
     noticed: Noticed = Noticed()
+    lasting: Lasting = Lasting()
 
     def changed(self, **fields: Any) -> Self:
         """The same state with other values in these fields."""

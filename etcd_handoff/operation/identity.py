@@ -95,7 +95,7 @@ def find(state: OperationState) -> Decided:
         FindResource(
             ask=FindResourceInput(cluster=state.request.cluster, member=member),
             most_seconds=DRY_RUN_SECONDS if state.request.dry_run else None,
-            summary=f"does an EtcdMember remember {member}?",
+            summary=f"look for an EtcdMember that remembers {member}",
         ),
     )
 

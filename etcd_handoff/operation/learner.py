@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 from etcd_handoff.activity_io import AdditionInput, AwaitSyncInput
 from etcd_handoff.contract import AdditionRequest, HandoffState
 from etcd_handoff.operation import join, observation
-from etcd_handoff.operation.commands import Activity
+from etcd_handoff.operation.commands import LONGEST_SUMMARY, Activity
 from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.step_log import cut
 from etcd_handoff.planning import CAUGHT_UP_ENTRIES, Blocked, MemberPresent, Reason, plan
 
 if TYPE_CHECKING:
@@ -111,7 +112,9 @@ def pause(state: OperationState, blocked: Blocked, most_seconds: float) -> Await
         seconds=seconds,
         listed=tuple(m.id for m in view.members),
     )
-    return AwaitSync(ask=given, summary=f"{state.handoff_state}: {blocked.reason}", resumable=True)
+    return AwaitSync(
+        ask=given, summary=cut(f"wait: {blocked.reason}, until {blocked.unblocks}", LONGEST_SUMMARY), resumable=True
+    )
 
 
 def confirm(state: OperationState) -> Decided:

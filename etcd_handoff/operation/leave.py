@@ -78,7 +78,7 @@ def decide(state: OperationState, now: float) -> Decided:
         case LeaveStep.WITHDRAW:
             state = proposal.ended(state, now, may_be_pending=True)
     ask = _ask(state, leave=True)
-    return Decided(state, ReadLeave(ask=ask, summary=f"does the EtcdMember of {state.label} ask to leave?"))
+    return Decided(state, ReadLeave(ask=ask, summary=f"look whether the EtcdMember of {state.label} asks to leave"))
 
 
 def read(state: OperationState, order: ReadLeaveResult, now: float) -> OperationState:

@@ -80,7 +80,7 @@ def decide(state: OperationState, now: float) -> Decided:
     following: Decided | OperationState = state.changed(since=now)
     while isinstance(following, OperationState):
         following = _decide(following, now)
-    return following
+    return Decided(following.state.lasting_since(now), following.command)
 
 
 def _decide(state: OperationState, now: float) -> Decided | OperationState:
@@ -148,9 +148,10 @@ def _follow(state: OperationState, decision: Decision, now: float) -> Decided | 
     return _advance(state, decision, now)
 
 
-def _advance(state: OperationState, step: object, now: float) -> Decided | OperationState:
+def _advance(state: OperationState, step: Decision, now: float) -> Decided | OperationState:
     """What has to come before the step, or the step."""
     state = approvals.lapsed(gates.lapsed(state, now), step, now)
+    state = state.changed(planned=strategy.of(state).plan_lines(state, step))
     if gates.awaits_approval(state):
         return approvals.wait(state, step, now)
     if (waits := gates.awaits_window(state, now)) is not None:

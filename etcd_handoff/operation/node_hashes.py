@@ -29,7 +29,7 @@ TRIES: Final = 5
 def decide(state: OperationState) -> Decided | OperationState:
     """Compare all voters through one worker, or hash the next of them through their own nodes."""
     ask = CheckHashInput(**dict(act_input(state)))
-    whole = CheckHash(ask=ask, summary="do all members hold the same data?")
+    whole = CheckHash(ask=ask, summary="compare the data of all members")
     if state.view is None or not state.view.merged:
         return Decided(state, whole)
     first, *others = state.view.voters
@@ -46,7 +46,7 @@ def _check(member: MemberView, ask: CheckHashInput) -> CheckHash:
     return CheckHash(
         ask=ask.model_copy(update={"member_id": member.id}),
         node=member.through_node,
-        summary=f"hash of what {member.label} holds",
+        summary=f"hash the data of {member.label}",
     )
 
 

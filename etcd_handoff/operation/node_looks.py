@@ -152,7 +152,7 @@ def looks_through(
         return Observe(
             ask=CheckLeaderInput(cluster=cluster, doubtful=others, claims=claims, for_node=True),
             node=node,
-            summary=f"members as {node} sees them",
+            summary=f"look at the members as {node} sees them",
         )
 
     return LookThroughNodes(looks=tuple(look(node) for node in nodes))

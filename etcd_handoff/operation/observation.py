@@ -45,7 +45,7 @@ def look(
     )
     if not patient:
         state = state.showing(HandoffState.CHECKING, state.doing, state.waiting_for)
-    summary = f"members, leader and health of {cluster}"
+    summary = f"look at members, leader and health of {cluster}"
     command = Observe(ask=ask, patient=patient, before_change=before_change, summary=summary)
     return Decided(state.changed(look_due=LookDue.NO, looked_at=now), command)
 

@@ -22,7 +22,10 @@ def decide(state: OperationState) -> Decided:
     told = state.queue_knows or state.released
     if state.subject is not None and (state.holds_turn or state.wants_turn or not told):
         return queueing.ask(state, waits=False)
-    return Decided(state, Wait(until=Until.RESUME, seconds=schedule.seconds_left(state), summary="paused"))
+    return Decided(
+        state,
+        Wait(until=Until.RESUME, seconds=schedule.seconds_left(state), summary="paused, until somebody resumes it"),
+    )
 
 
 def resumed(state: OperationState) -> OperationState:

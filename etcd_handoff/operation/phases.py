@@ -132,6 +132,18 @@ class Joining(Message):
     process: NodeProcess = NodeProcess()
 
 
+class Lasting(Message):
+    """Where an operation stands, and since when; a look in between does not end it.
+
+    Attributes:
+        what: Its state, with the reason where it is blocked.
+        since: Since when, in workflow time.
+    """
+
+    what: str = ""
+    since: float = 0.0
+
+
 class Noticed(Message):
     """What of an operation was told outside of Temporal.
 

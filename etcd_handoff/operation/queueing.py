@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from etcd_handoff.contract import HandoffState
 from etcd_handoff.operation import schedule, texts
 from etcd_handoff.operation.change_queue import latest_position, rejoin_pause
-from etcd_handoff.operation.commands import AskQueue, Until, Wait
+from etcd_handoff.operation.commands import LONGEST_SUMMARY, AskQueue, Until, Wait
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.queue_state import QueuePosition
 from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.step_log import cut
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.queue_state import TakeTurnResult
@@ -31,7 +32,10 @@ def acquire(state: OperationState) -> Decided | OperationState:
     seconds = rejoin_pause(state.rejoins).total_seconds()
     if (left := schedule.seconds_left(state)) is not None:
         seconds = min(seconds, left)
-    return Decided(state, Wait(until=Until.TURN, seconds=seconds, summary="is it still in the queue?"))
+    return Decided(
+        state,
+        Wait(until=Until.TURN, seconds=seconds, summary=cut(f"wait for its turn behind {behind}", LONGEST_SUMMARY)),
+    )
 
 
 def ask(state: OperationState, *, waits: bool, wakes: bool = True) -> Decided:

@@ -48,7 +48,7 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
         if out and state.holds_turn and not state.released:
             return queueing.ask(state, waits=False, wakes=False)
         if end.rest_seconds:
-            summary = "until the status is tried again"
+            summary = "wait before the EtcdMember is written again"
             return Decided(state, Wait(until=Until.TIME, seconds=end.rest_seconds, summary=summary, resumable=out))
     record = record.model_copy(update={"late": is_late(state, now)})
     most = max(0.1, min(end.call_seconds or FIRST_CALL_SECONDS, _patience(state, record) - state.recording_seconds))
@@ -57,7 +57,7 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
         # The API server of a member that stays; any worker will do once one call has failed.
         node=state.staying_node if end.error is None else "",
         most_seconds=most,
-        summary=f"{state.label}: Joined={record.joined}",
+        summary=f"write Joined={record.joined} to the EtcdMember of {state.label}",
         resumable=out and end.error is not None,
     )
     return Decided(state.at_end(call_seconds=most), command)

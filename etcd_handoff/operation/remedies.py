@@ -14,17 +14,17 @@ class Remedy(NamedTuple):
     Attributes:
         purpose: What it does, in the imperative.
         name: Our command for it.
-        update: The update that does the same, with an example of its input; empty where there is none.
+        example: Input of the update of the same name that does the same, as JSON; empty where there is none.
     """
 
     purpose: str
     name: str
-    update: str = ""
+    example: str = ""
 
 
-APPROVE: Final = Remedy("approve", "approve", 'the update `approve` with `{"by": "<your name>"}`')
-RECHECK: Final = Remedy("look again now", "recheck", 'the update `recheck` with `{"reason": "<why>"}`')
-RESUME: Final = Remedy("let it go on", "resume", 'the update `resume` with `{"by": "<your name>"}`')
+APPROVE: Final = Remedy("approve", "approve", '{"by": "<your name>"}')
+RECHECK: Final = Remedy("look again now", "recheck", '{"reason": "<why>"}')
+RESUME: Final = Remedy("let it go on", "resume", '{"by": "<your name>"}')
 CANCEL: Final = Remedy("cancel", "cancel")
 REMEDIES: Final[dict[str, tuple[Remedy, ...]]] = {
     HandoffState.AWAITING_APPROVAL: (APPROVE, CANCEL),

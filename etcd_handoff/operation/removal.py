@@ -84,7 +84,7 @@ def _transfer(state: OperationState, step: Transfer) -> Decided:
     election = AwaitElectionInput(**dict(act), term_before=step.term, others=others)
     command = TransferLeadership(
         ask=act,
-        election=AwaitNewLeader(ask=election, node=node, summary=f"a majority follows {transferee}"),
+        election=AwaitNewLeader(ask=election, node=node, summary=f"wait until a majority follows {transferee}"),
         node=state.node_for(act.target_id),
         summary=f"hand leadership from {state.label} to {transferee}",
     )

@@ -17,7 +17,16 @@ from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation import step_log
 from etcd_handoff.operation.commands import AwaitNewLeader, Command, Failure, Until
 from etcd_handoff.operation.handed_on import HandedOn
-from etcd_handoff.operation.phases import ApprovedChange, Ending, EndPhase, HalfLook, Hashing, LeaveStep, LookDue
+from etcd_handoff.operation.phases import (
+    ApprovedChange,
+    Ending,
+    EndPhase,
+    HalfLook,
+    Hashing,
+    Lasting,
+    LeaveStep,
+    LookDue,
+)
 from etcd_handoff.planning import Blocked
 
 T = TypeVar("T")
@@ -54,6 +63,7 @@ class OperationState(HandedOn):
         queue_knows: The queue has been told what it waits for.
         queue_silent: Why the queue does not answer; empty when it does.
         recheck: Somebody has asked for another look.
+        planned: The steps that follow, in words; empty while it is not known what follows.
         to_approve: What an approval would be about; None when it waits for none.
         hash_checked: All members hold the same data.
         hashing: A hash check through nodes, as far as it has come.
@@ -88,6 +98,7 @@ class OperationState(HandedOn):
     queue_knows: Own[bool] = False
     queue_silent: Own[str] = ""
     recheck: Own[bool] = False
+    planned: Own[tuple[str, ...]] = ()
     to_approve: Own[ApprovedChange | None] = None
     hash_checked: Own[bool] = False
     hashing: Own[Hashing] = Hashing()
@@ -208,6 +219,13 @@ class OperationState(HandedOn):
         """People see this from now on."""
         return self.changed(handoff_state=handoff_state, doing=doing, waiting_for=waiting_for)
 
+    def lasting_since(self, now: float) -> OperationState:
+        """The same state, with since when it stands where it stands; looks are taken in between."""
+        what = f"{self.handoff_state}: {self.blocked.reason}" if self.blocked else str(self.handoff_state)
+        if self.handoff_state is HandoffState.CHECKING or what == self.lasting.what:
+            return self
+        return self.changed(lasting=Lasting(what=what, since=now))
+
     def with_step(self, step: Step, *, instead_of_last: bool = False) -> OperationState:
         """One more activity has ended.
 
@@ -220,7 +238,7 @@ class OperationState(HandedOn):
 
     def blocked_by(self, blocked: Blocked) -> OperationState:
         """It waits for this, and what it was about to do is decided anew afterwards."""
-        dropped = {"hash_checked": False, "hashing": Hashing(), "election": None, "queueing": False}
+        dropped = {"hash_checked": False, "hashing": Hashing(), "election": None, "queueing": False, "planned": ()}
         state = self.changed(blocked=blocked, released=False, **dropped)
         return state.with_joining(progresses=False, in_sync=False, works_since=None)
 

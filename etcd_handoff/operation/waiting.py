@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.contract import HandoffState
 from etcd_handoff.operation import failures, learner, queueing
-from etcd_handoff.operation.commands import Until, Wait
+from etcd_handoff.operation.commands import LONGEST_SUMMARY, Until, Wait
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.step_log import cut
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
@@ -41,7 +42,8 @@ def decide(state: OperationState, blocked: Blocked) -> Decided | OperationState:
     longest = LONGEST_PAUSE_SECONDS if progresses else min(LONGEST_PAUSE_SECONDS, state.blocked_seconds_left)
     if state.request.adds and (watched := learner.pause(state, blocked, longest)):
         return Decided(state, watched)
-    return Decided(state, Wait(until=Until.RECHECK, seconds=pause_seconds(state), summary=f"blocked: {blocked.reason}"))
+    summary = cut(f"blocked: {blocked.reason}, until {blocked.unblocks}", LONGEST_SUMMARY)
+    return Decided(state, Wait(until=Until.RECHECK, seconds=pause_seconds(state), summary=summary))
 
 
 def _is_hurried(state: OperationState) -> bool:

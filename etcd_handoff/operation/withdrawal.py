@@ -48,7 +48,7 @@ def _begin(state: OperationState, end: Ending, now: float) -> Decided | Operatio
         return leave.withdraw(state.at_end(phase=EndPhase.SETTLE))
     state = state.showing(HandoffState.CHECKING, f"taking learner {_own(state)} out again")
     if end.rest_seconds:
-        summary = "until the learner is tried to be taken out again"
+        summary = "wait before the learner is taken out again"
         return Decided(state, Wait(until=Until.TIME, seconds=end.rest_seconds, summary=summary, resumable=False))
     merged = state.view is not None and state.view.merged
     return observation.look(state.at_end(phase=EndPhase.TAKE_OUT), now, patient=True, before_change=merged)

@@ -11,18 +11,19 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from etcd_handoff import __version__
+from etcd_handoff.certificate_ends import first_end
 
 if TYPE_CHECKING:
     from etcd_handoff.config import Config
 
 WORKER: Final = re.compile(
     r"etcd-handoff-worker/(?P<version>[^:+]+)(?:\+(?P<config>[0-9a-f]+)\+(?P<profiles>[^:]*))?"
-    r":(?P<node>[^:]*):\d+@(?P<host>.*)"
+    r":(?P<node>[^:]*):(?P<process>\d+)@(?P<host>.*)"
 )
 OF_ONE_NODE: Final = frozenset({"etcd", "kubernetes", "member", "data_dir"})
 """What of a profile may differ from node to node: how that node reaches servers, and starts its etcd."""
 MOST_CHARACTERS: Final = 200
-"""Of the names of profiles: an identity stands in every event of a history."""
+"""Of what is told of profiles: an identity stands in every event of a history."""
 
 
 class WorkerIdentity(NamedTuple):
@@ -34,6 +35,8 @@ class WorkerIdentity(NamedTuple):
         host: The host that it runs on, or the whole identity of a worker of another make.
         config: Digest of the settings that decide what is done; empty where the identity does not tell.
         profiles: Its cluster profiles.
+        ends: When the first certificate of a profile ends, as an ISO date, by profile; without those that have none.
+        process: Its process ID; empty where the identity does not tell.
     """
 
     node: str
@@ -41,13 +44,25 @@ class WorkerIdentity(NamedTuple):
     host: str
     config: str = ""
     profiles: tuple[str, ...] = ()
+    ends: tuple[tuple[str, str], ...] = ()
+    process: str = ""
 
 
 def worker_identity(node: str, config: Config) -> str:
-    """The identity of the worker that runs in this process."""
-    profiles = ",".join(config.clusters)[:MOST_CHARACTERS]
-    told = f"{__version__}+{fingerprint(config)}+{profiles}"
+    """The identity of the worker that runs in this process, by its certificates as they are on disk now."""
+    told = f"{__version__}+{fingerprint(config)}+{_profiles(config)}"
     return f"etcd-handoff-worker/{told}:{node}:{os.getpid()}@{platform.node()}"
+
+
+def _profiles(config: Config) -> str:
+    """`prod=20271128,test`: the profiles, each with the date on which its first certificate ends."""
+    told = ""
+    for name, profile in config.clusters.items():
+        ends = first_end(profile)
+        told += f"{',' * bool(told)}{name}{f'={ends:%Y%m%d}' if ends else ''}"
+        if len(told) > MOST_CHARACTERS:
+            return told[:MOST_CHARACTERS].rpartition(",")[0]
+    return told
 
 
 def fingerprint(config: Config) -> str:
@@ -80,5 +95,13 @@ def parsed(identity: str) -> WorkerIdentity:
     found = WORKER.fullmatch(identity)
     if not found:
         return WorkerIdentity("", "", identity)
-    profiles = tuple(filter(None, (found["profiles"] or "").split(",")))
-    return WorkerIdentity(found["node"], found["version"], found["host"], found["config"] or "", profiles)
+    told = [item.partition("=") for item in filter(None, (found["profiles"] or "").split(","))]
+    return WorkerIdentity(
+        node=found["node"],
+        version=found["version"],
+        host=found["host"],
+        config=found["config"] or "",
+        profiles=tuple(name for name, _, _ in told),
+        ends=tuple((name, f"{end[:4]}-{end[4:6]}-{end[6:]}") for name, _, end in told if end),
+        process=found["process"],
+    )

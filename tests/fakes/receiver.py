@@ -60,5 +60,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Location", f"{self.server.url}&elsewhere")
         self.end_headers()
 
+    def do_HEAD(self) -> None:
+        """Answer as a server that takes POST alone, unless it is told to do otherwise."""
+        self.send_response(self.server.answers.pop(0) if self.server.answers else 405)
+        self.end_headers()
+
     def log_message(self, *_: Any) -> None:
         """Nothing."""

@@ -10,7 +10,8 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
 from etcd_handoff import cli
-from etcd_handoff.cli.add import EnvironmentFile, _ends, result_exit, result_lines
+from etcd_handoff.cli.add import _ends, result_exit, result_lines
+from etcd_handoff.cli.environment_file import EnvironmentFile
 from etcd_handoff.cli.operations import print_failure
 from etcd_handoff.client.errors import operation_error
 from etcd_handoff.contract import AdditionResult, Outcome, Progress

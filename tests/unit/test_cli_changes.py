@@ -46,6 +46,7 @@ def applied(outcome: Outcome | str, **changes: object) -> MembershipResult:
         (["replace", "n2", "--peer-url", URL], "--with"),
         (["replace", "n2", "--with", "n4", "--peer-url", "10.0.0.4:2380"], "--peer-url: give http:// or https://"),
         (["replace", "n2", "--with", "n/4", "--peer-url", URL], "--with: give letters, digits"),
+        (["replace", "n2", "--with", "n4", "--peer-url", URL, "--env-file", "gone/n4.env"], "--env-file: gone is no"),
         (["replace", "n/2", "--with", "n4", "--peer-url", URL], "member: give a member name"),
         (["apply", "missing.toml"], "missing.toml: cannot be read: No such file or directory; name a file"),
         (["apply", "broken.toml"], "broken.toml: is no valid TOML"),

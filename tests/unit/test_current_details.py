@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from etcd_handoff.activity_io import Target
 from etcd_handoff.cluster_view import Alarm
 from etcd_handoff.contract import HandoffState, RemovalRequest, Step, StepOutcome
 from etcd_handoff.operation.current_details import details
+from etcd_handoff.operation.phases import Ending
 from etcd_handoff.operation.state import OperationState
+from etcd_handoff.planning import Blocked, Reason
 from tests.unit.builders import CLUSTER, A, B, C, D, cluster, down, member
 
 REQUEST = RemovalRequest(cluster="prod", member="node1", reason="new disk")
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
 PINNED = Target(cluster_id=CLUSTER, member_id=B, member_name="node1")
 
 
@@ -56,16 +60,57 @@ def test_summary_names_member_and_cluster() -> None:
 def test_page_before_the_first_look_has_no_members_and_no_steps() -> None:
     """What is not known yet is left out instead of shown empty."""
     text = details(state(request=RemovalRequest(cluster="prod", member="node1"), pinned=None, view=None))
-    assert text == "### Take member node1 out of etcd cluster prod\n\n**Checking**: looking"
+    assert text == "### Take member node1 out of etcd cluster prod\n\n- **Checking**: looking"
 
 
 def test_page_says_what_happens_and_what_it_waits_for() -> None:
     """State, what was seen, what would unblock it, and why it was asked for."""
     doing, waiting_for = "QuorumAtRisk: node2 is down", "bring node2 back"
     text = details(state(handoff_state=HandoffState.BLOCKED, doing=doing, waiting_for=waiting_for))
-    assert "**Blocked**: QuorumAtRisk: node2 is down" in text
-    assert "**Goes on when:** bring node2 back" in text
-    assert "**Reason given:** new disk" in text
+    assert "- **Blocked**: QuorumAtRisk: node2 is down\n" in text
+    assert "- **Goes on when:** bring node2 back\n" in text
+    assert "- **Why:** new disk\n" in text
+
+
+def test_page_says_since_when_who_asked_and_when_it_gives_up() -> None:
+    """A look in between ends nothing: it is as blocked as before."""
+    blocked = Blocked(Reason.QUORUM_AT_RISK, "node2 is down", "node2 is back")
+    known = {"blocked": blocked, "started_by": "etcd-handoff:ann@host", "began": "2026-01-01T11:59:00+00:00"}
+    at = state(handoff_state=HandoffState.BLOCKED, since=NOON + 90, blocked_seconds_left=60, **known).lasting_since(
+        NOON
+    )
+    looking = at.changed(handoff_state=HandoffState.CHECKING, blocked=None).lasting_since(NOON + 30)
+    again = looking.changed(handoff_state=HandoffState.BLOCKED, blocked=blocked).lasting_since(NOON + 90)
+    text = details(again)
+    assert "- **Blocked**, since 2026-01-01 12:00:00 UTC: looking\n" in text
+    assert "- **Looks again:** by itself; it gives up at 2026-01-01 12:02:30 UTC\n" in text
+    assert "- **Asked for the removal:** etcd-handoff:ann@host at 2026-01-01 11:59:00 UTC\n" in text
+    assert "since" not in details(looking)
+    other = Blocked(Reason.VOTER_HANGS, "node2 hangs", "node2 works")
+    assert "since 2026-01-01 12:01:40" in details(again.changed(blocked=other).lasting_since(NOON + 100))
+
+
+def test_page_shows_the_place_in_the_queue() -> None:
+    """Who is before it, or that it has the turn."""
+    text = details(state(handoff_state=HandoffState.QUEUED, behind=("the removal of node3", "the addition of node5")))
+    assert "- **Queue:** number 3, behind the removal of node3, the addition of node5\n" in text
+    assert "- **Queue:** first, it has the turn" in details(state(holds_turn=True))
+    assert "**Queue:**" not in details(state())
+
+
+def test_page_says_what_follows_until_it_ends() -> None:
+    """Whoever approves has to know; afterwards it would not be true."""
+    lines = ("hand leadership from node1 to node0", "remove node1 through node0")
+    text = details(state(planned=lines))
+    assert "**What follows**\n\n1. hand leadership from node1 to node0\n2. remove node1 through node0\n" in text
+    assert "What follows" not in details(state(planned=lines, ending=Ending()))
+    blocked = Blocked(Reason.QUORUM_AT_RISK, "node2 is down", "node2 is back")
+    assert "What follows" not in details(state(planned=lines).blocked_by(blocked))
+
+
+def test_page_has_no_table() -> None:
+    """The Web UI draws them without lines: `leaderhealthy2470`."""
+    assert "|" not in details(state(steps=(step("check_leader", StepOutcome.OBSERVED),)))
 
 
 def test_page_of_what_was_approved_offers_no_approval() -> None:
@@ -79,9 +124,10 @@ def test_page_of_a_wait_has_the_commands_and_updates_that_end_it() -> None:
     """Ready to be copied, for somebody with our command line and for somebody with the Web UI alone."""
     text = details(state(handoff_state=HandoffState.AWAITING_APPROVAL, waiting_for="the update `approve`"))
     assert (
-        "**What you can do**\n\n- approve: `etcd-handoff approve node1 -c prod`, or the update `approve` with" in text
-    )
-    assert '`{"by": "<your name>"}`' in text
+        "**What you can do**\n\n"
+        "- approve: `etcd-handoff approve node1 -c prod`\n"
+        '- or here: More Actions, Send an Update, `approve`, with the input `{"by": "<your name>"}`\n'
+    ) in text
     assert "- cancel: `etcd-handoff cancel node1 -c prod`\n" in text
     assert "- look again now: `etcd-handoff recheck node1 -c prod`" in details(
         state(handoff_state=HandoffState.BLOCKED)

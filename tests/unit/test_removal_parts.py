@@ -232,6 +232,7 @@ def test_next_run_gets_all_but_what_it_finds_out_itself() -> None:
         "queue_knows",
         "queue_silent",
         "recheck",
+        "planned",
         "to_approve",
         "hash_checked",
         "hashing",

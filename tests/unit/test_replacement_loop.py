@@ -73,7 +73,7 @@ def test_leader_that_works_is_replaced_by_one_more_member_first() -> None:
     looks(change, FOUR)
     removes_leader(change)
     assert current_details.progress(change.state).part == "part 2 of 2: removing node0"
-    assert "**Part 2 of 2: removing node0**" in current_details.details(change.state)
+    assert "- **Part 2 of 2:** removing node0" in current_details.details(change.state)
     assert change.state.turn_request == turn, "the turn is handed from part to part"
     records(change, 0, joined=False)
     looks(change, nodes(1, 2, 3, leader=B, term=8))

@@ -39,8 +39,8 @@ QUEUED: Final = OpenOperation(
     "etcd-add/prod/node4", "addition", "node4", "Queued", "2026-01-01T00:00:01+00:00", queue="1 of 1 in the queue"
 )
 WORKERS: Final = (
-    LiveWorker("node0", "0.1.0", "2369de8e", "host0", 3.2, "c0ffee00", ("prod", "test")),
-    LiveWorker("node1", "0.1.0", "2369de8e", "host1", 0.4, "c0ffee00", ("prod",)),
+    LiveWorker("node0", "0.1.0", "2369de8e", "host0", 3.2, "c0ffee00", ("prod", "test"), (("prod", "2027-11-28"),)),
+    LiveWorker("node1", "0.1.0", "2369de8e", "host1", 0.4, "c0ffee00", ("prod",), (("prod", "2027-11-28"),)),
 )
 LAST: Final = Trail(
     "etcd-plan/prod/node3",
@@ -70,9 +70,9 @@ def test_each_part_in_words() -> None:
         "LAST               MEMBER  OUTCOME  ENDED (UTC)          ASKED FOR BY",
         "dry run (removal)  node3   planned  2026-01-01 00:00:00  ann@laptop",
         "",
-        "WORKER  VERSION  BUILD     CONFIG    PROFILES   HOST   ASKED FOR WORK",
-        "node0   0.1.0    2369de8e  c0ffee00  prod,test  host0  3 s ago",
-        "node1   0.1.0    2369de8e  c0ffee00  prod       host1  0 s ago",
+        "WORKER  VERSION  BUILD     CONFIG    PROFILES   CERTIFICATES     HOST   ASKED FOR WORK",
+        "node0   0.1.0    2369de8e  c0ffee00  prod,test  prod 2027-11-28  host0  3 s ago",
+        "node1   0.1.0    2369de8e  c0ffee00  prod       2027-11-28       host1  0 s ago",
     ]
 
 
@@ -92,6 +92,15 @@ def test_workers_of_two_builds_are_marked() -> None:
     mixed = replace(PARTS, workers=(WORKERS[0], WORKERS[1]._replace(build="aaaaaaaa")))
     assert temporal_lines(mixed)[-1] == "! workers of 2 builds: finish the upgrade on all nodes"
     assert not temporal_lines(PARTS)[-1].startswith("!")
+
+
+def test_certificates_that_end_soon_are_marked() -> None:
+    """Where, and which profile's; in JSON too."""
+    soon = replace(PARTS, workers=(WORKERS[0]._replace(expiring=("prod",)), WORKERS[1]))
+    assert temporal_lines(soon)[-1] == "! a certificate of prod on node0 ends on 2027-11-28: renew it there"
+    told = temporal_object(soon)["workers"]
+    assert (told[0]["certificates"], told[0]["expiring"]) == ({"prod": "2027-11-28"}, ("prod",))
+    assert told[1]["expiring"] == ()
 
 
 def test_workers_with_other_settings_are_marked() -> None:
@@ -150,5 +159,20 @@ def test_identity_of_a_worker_tells_node_and_version() -> None:
     who = parsed(identity)
     assert (who.node, who.version, who.config, who.profiles) == ("node1", __version__, fingerprint(CONFIG), ("prod",))
     assert f":{os.getpid()}@{who.host}" in identity
-    assert parsed("etcd-handoff-worker/0.1.0:node1:7@host") == WorkerIdentity("node1", "0.1.0", "host")
+    assert parsed("etcd-handoff-worker/0.1.0:node1:7@host") == WorkerIdentity("node1", "0.1.0", "host", process="7")
     assert parsed("4711@host") == WorkerIdentity("", "", "4711@host")
+
+
+def test_identity_of_a_worker_keeps_within_its_bounds() -> None:
+    """It stands in every event of a history; what is left out is left out whole."""
+    many = Config.model_validate({"clusters": {f"cluster-{number:02}": PROFILE for number in range(50)}})
+    who = parsed(worker_identity("node1", many))
+    assert 10 < len(who.profiles) < 50
+    assert all(len(name) == len("cluster-00") for name in who.profiles)
+
+
+def test_identity_tells_when_certificates_end() -> None:
+    """By profile; an older worker tells none."""
+    told = parsed("etcd-handoff-worker/0.1.0+c0ffee00+prod=20271128,test:node1:7@host")
+    assert (told.profiles, told.ends) == (("prod", "test"), (("prod", "2027-11-28"),))
+    assert parsed("etcd-handoff-worker/0.1.0+c0ffee00+prod:node1:7@host").ends == ()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 OPEN_HEADINGS: Final = ("OPEN", "MEMBER", "STATE", "STARTED (UTC)", "QUEUE")
 LAST_HEADINGS: Final = ("LAST", "MEMBER", "OUTCOME", "ENDED (UTC)", "ASKED FOR BY")
-WORKER_HEADINGS: Final = ("WORKER", "VERSION", "BUILD", "CONFIG", "PROFILES", "HOST", "ASKED FOR WORK")
+WORKER_HEADINGS: Final = ("WORKER", "VERSION", "BUILD", "CONFIG", "PROFILES", "CERTIFICATES", "HOST", "ASKED FOR WORK")
 SECONDS: Final = len("2026-01-01T00:00:00")
 START_WORKER: Final = "start one with `etcd-handoff worker`: nothing goes on without"
 
@@ -120,7 +120,7 @@ def temporal_object(parts: TemporalParts) -> dict[str, Any]:
             }
             for trail in parts.last
         ],
-        "workers": [worker._asdict() for worker in parts.workers],
+        "workers": [worker._asdict() | {"certificates": dict(worker.certificates)} for worker in parts.workers],
         "watcher": asdict(parts.watcher),
     }
 
@@ -152,7 +152,7 @@ def _worker_lines(parts: TemporalParts) -> list[str]:
     rows = [
         [
             *(w.node or "-", w.version or "-", w.build or "-", w.config or "-", ",".join(w.profiles) or "-"),
-            *(w.host, f"{w.asked_seconds_ago:.0f} s ago"),
+            *(_certificates(w), w.host, f"{w.asked_seconds_ago:.0f} s ago"),
         ]
         for w in parts.workers
     ]
@@ -161,4 +161,18 @@ def _worker_lines(parts: TemporalParts) -> list[str]:
     rules = {worker.config for worker in parts.workers if worker.config}
     if len(rules) > 1:
         mixed.append(f"! workers of {len(rules)} configurations: make profiles and their settings alike on all nodes")
-    return [*table(WORKER_HEADINGS, rows), *mixed]
+    ends = {worker: dict(worker.certificates) for worker in parts.workers}
+    expiring = [
+        f"! a certificate of {profile} on {worker.node or worker.host} ends on {ends[worker][profile]}: renew it there"
+        for worker in parts.workers
+        for profile in worker.expiring
+    ]
+    return [*table(WORKER_HEADINGS, rows), *mixed, *expiring]
+
+
+def _certificates(worker: LiveWorker) -> str:
+    """`2027-11-28`, or by profile where they differ."""
+    dates = {end for _, end in worker.certificates}
+    if len(dates) == 1 and len(worker.certificates) == len(worker.profiles):
+        return dates.pop()
+    return ", ".join(f"{profile} {end}" for profile, end in worker.certificates) or "-"

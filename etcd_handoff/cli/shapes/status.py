@@ -101,6 +101,9 @@ class ShownWorker(Shape):
         asked_seconds_ago: When it asked for work last.
         config: Digest of the settings that decide what is done, without paths and addresses; empty if it does not tell.
         profiles: Its cluster profiles.
+        certificates: When the first certificate of each profile ends, as a date, by profile; without those that have
+            none.
+        expiring: Profiles with one that has ended, or ends within 30 days.
     """
 
     node: str
@@ -110,6 +113,8 @@ class ShownWorker(Shape):
     asked_seconds_ago: float
     config: str
     profiles: tuple[str, ...]
+    certificates: dict[str, str]
+    expiring: tuple[str, ...]
 
 
 class ShownWatcher(Shape):

@@ -1,0 +1,64 @@
+"""The part of `doctor` that looks after the webhook: its files, and whether its server answers."""
+# ruff: noqa: PLC0415
+# Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.exit_status import EXIT_DONE, EXIT_UNREACHABLE, EXIT_USAGE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from etcd_handoff.cli.doctor_checks import CheckResult
+    from etcd_handoff.config_notifications import NotificationsProfile
+
+UNWELCOME: Final = (401, 403, 404, 410)
+"""Answers that a receiver which wants POST alone seldom gives: it says 405 to what asks whether it is there."""
+
+
+async def check_webhook(webhook: NotificationsProfile | None) -> list[CheckResult]:
+    """Check that events can be signed, and that somebody answers where they are sent; nothing without a webhook."""
+    import asyncio
+
+    from etcd_handoff.cli.doctor_checks import CheckResult
+    from etcd_handoff.config_files import webhook_faults
+
+    if webhook is None:
+        return []
+    if faults := webhook_faults(webhook):
+        return [CheckResult("webhook", "\n".join(faults), "correct the files that are named", EXIT_USAGE)]
+    return [_check_secret(webhook.secret_file), await asyncio.to_thread(_check_server, webhook)]
+
+
+def _check_secret(path: Path) -> CheckResult:
+    """Check who may read and change what events are signed with; that it is there was seen before."""
+    import stat
+
+    from etcd_handoff.cli.doctor_checks import CheckResult
+
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & (stat.S_IROTH | stat.S_IWOTH):
+        verb = "change" if mode & stat.S_IWOTH else "read"
+        text = f"everybody on this machine may {verb} {path}, and sign events with it"
+        return CheckResult("webhook secret", text, f"`chmod 0600 {path}`, and give the receiver a new secret too")
+    return CheckResult("webhook secret", f"{path} can be read, by mode {mode:04o}")
+
+
+def _check_server(webhook: NotificationsProfile) -> CheckResult:
+    """Check that the receiver is there. No event is sent, and its path is not told: a token may be part of it."""
+    from urllib.parse import urlsplit
+
+    from etcd_handoff.cli.doctor_checks import CheckResult
+    from etcd_handoff.webhook import DeliveryError, reach
+
+    host = urlsplit(webhook.url).hostname
+    try:
+        status = reach(webhook)
+    except DeliveryError as error:
+        remedy = "correct notifications.url or notifications.ca_file, or start the receiver; operations go on without"
+        return CheckResult("webhook", f"{error} ({host})", remedy, EXIT_UNREACHABLE)
+    told = f"{host} answers {status}; told are {', '.join(webhook.events)}"
+    unwelcome = "unless the receiver takes POST alone, correct the path and the token in notifications.url"
+    return CheckResult("webhook", told, unwelcome if status in UNWELCOME else "", EXIT_DONE)

@@ -1,0 +1,43 @@
+"""A worker tells Temporal's lists anew who it is, once its certificates have been renewed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from temporalio.service import RPCError
+
+from etcd_handoff import timing
+from etcd_handoff.errors import ConfigError
+from etcd_handoff.temporal.client import connect
+from etcd_handoff.temporal.identity import worker_identity
+
+if TYPE_CHECKING:
+    from temporalio.runtime import Runtime
+    from temporalio.worker import Worker
+
+    from etcd_handoff.config import Config
+
+
+async def keep_identity(workers: tuple[Worker, ...], runtime: Runtime, config: Config, node: str) -> None:
+    """Look again and again whether what the identity tells is still true, until cancelled.
+
+    Args:
+        workers: The workers of this process.
+        runtime: Of their client.
+        config: The clusters.
+        node: The node that they run on.
+    """
+    told = workers[0].client.identity
+    while True:
+        await asyncio.sleep(timing.WORKER.identity_pause_seconds)
+        now = await asyncio.to_thread(worker_identity, node, config)
+        if now == told:
+            continue
+        try:
+            client = await connect(identity=now, runtime=runtime)
+        except (RuntimeError, RPCError, ConfigError):  # Temporal is away: the next look tells it
+            continue
+        for worker in workers:
+            worker.client = client
+        told = now
