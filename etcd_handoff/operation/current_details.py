@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.contract import HandoffState, Progress
 from etcd_handoff.operation import join, people
+from etcd_handoff.operation.phases import Lasting
 from etcd_handoff.operation.remedies import command, remedies
 from etcd_handoff.planning import warnings
 
@@ -31,6 +32,14 @@ def progress(state: OperationState) -> Progress:
         steps=state.steps,
         steps_left_out=state.steps_left_out,
     )
+
+
+def lasting_since(state: OperationState, now: float) -> OperationState:
+    """The same state, with since when it stands where it stands; looks are taken in between."""
+    what = f"{state.handoff_state}: {state.blocked.reason}" if state.blocked else str(state.handoff_state)
+    if state.handoff_state is HandoffState.CHECKING or what == state.lasting.what:
+        return state
+    return state.changed(lasting=Lasting(what=what, since=now))
 
 
 def details(state: OperationState) -> str:

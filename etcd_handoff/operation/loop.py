@@ -55,6 +55,7 @@ from etcd_handoff.operation import (
 )
 from etcd_handoff.operation.apply import apply
 from etcd_handoff.operation.commands import DescribeWorker
+from etcd_handoff.operation.current_details import lasting_since
 from etcd_handoff.operation.phases import LeaveStep, LookDue
 from etcd_handoff.operation.state import Decided, OperationState
 from etcd_handoff.planning import Blocked, Done, Refused, plan
@@ -80,7 +81,7 @@ def decide(state: OperationState, now: float) -> Decided:
     following: Decided | OperationState = state.changed(since=now)
     while isinstance(following, OperationState):
         following = _decide(following, now)
-    return Decided(following.state.lasting_since(now), following.command)
+    return Decided(lasting_since(following.state, now), following.command)
 
 
 def _decide(state: OperationState, now: float) -> Decided | OperationState:

@@ -17,16 +17,7 @@ from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation import step_log
 from etcd_handoff.operation.commands import AwaitNewLeader, Command, Failure, Until
 from etcd_handoff.operation.handed_on import HandedOn
-from etcd_handoff.operation.phases import (
-    ApprovedChange,
-    Ending,
-    EndPhase,
-    HalfLook,
-    Hashing,
-    Lasting,
-    LeaveStep,
-    LookDue,
-)
+from etcd_handoff.operation.phases import ApprovedChange, Ending, EndPhase, HalfLook, Hashing, LeaveStep, LookDue
 from etcd_handoff.planning import Blocked
 
 T = TypeVar("T")
@@ -218,13 +209,6 @@ class OperationState(HandedOn):
     def showing(self, handoff_state: HandoffState, doing: str, waiting_for: str = "") -> OperationState:
         """People see this from now on."""
         return self.changed(handoff_state=handoff_state, doing=doing, waiting_for=waiting_for)
-
-    def lasting_since(self, now: float) -> OperationState:
-        """The same state, with since when it stands where it stands; looks are taken in between."""
-        what = f"{self.handoff_state}: {self.blocked.reason}" if self.blocked else str(self.handoff_state)
-        if self.handoff_state is HandoffState.CHECKING or what == self.lasting.what:
-            return self
-        return self.changed(lasting=Lasting(what=what, since=now))
 
     def with_step(self, step: Step, *, instead_of_last: bool = False) -> OperationState:
         """One more activity has ended.

@@ -8,7 +8,7 @@ from typing import Any
 from etcd_handoff.activity_io import Target
 from etcd_handoff.cluster_view import Alarm
 from etcd_handoff.contract import HandoffState, RemovalRequest, Step, StepOutcome
-from etcd_handoff.operation.current_details import details
+from etcd_handoff.operation.current_details import details, lasting_since
 from etcd_handoff.operation.phases import Ending
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.planning import Blocked, Reason
@@ -76,18 +76,18 @@ def test_page_says_since_when_who_asked_and_when_it_gives_up() -> None:
     """A look in between ends nothing: it is as blocked as before."""
     blocked = Blocked(Reason.QUORUM_AT_RISK, "node2 is down", "node2 is back")
     known = {"blocked": blocked, "started_by": "etcd-handoff:ann@host", "began": "2026-01-01T11:59:00+00:00"}
-    at = state(handoff_state=HandoffState.BLOCKED, since=NOON + 90, blocked_seconds_left=60, **known).lasting_since(
-        NOON
+    at = lasting_since(
+        state(handoff_state=HandoffState.BLOCKED, since=NOON + 90, blocked_seconds_left=60, **known), NOON
     )
-    looking = at.changed(handoff_state=HandoffState.CHECKING, blocked=None).lasting_since(NOON + 30)
-    again = looking.changed(handoff_state=HandoffState.BLOCKED, blocked=blocked).lasting_since(NOON + 90)
+    looking = lasting_since(at.changed(handoff_state=HandoffState.CHECKING, blocked=None), NOON + 30)
+    again = lasting_since(looking.changed(handoff_state=HandoffState.BLOCKED, blocked=blocked), NOON + 90)
     text = details(again)
     assert "- **Blocked**, since 2026-01-01 12:00:00 UTC: looking\n" in text
     assert "- **Looks again:** by itself; it gives up at 2026-01-01 12:02:30 UTC\n" in text
     assert "- **Asked for the removal:** etcd-handoff:ann@host at 2026-01-01 11:59:00 UTC\n" in text
     assert "since" not in details(looking)
     other = Blocked(Reason.VOTER_HANGS, "node2 hangs", "node2 works")
-    assert "since 2026-01-01 12:01:40" in details(again.changed(blocked=other).lasting_since(NOON + 100))
+    assert "since 2026-01-01 12:01:40" in details(lasting_since(again.changed(blocked=other), NOON + 100))
 
 
 def test_page_shows_the_place_in_the_queue() -> None:
