@@ -56,6 +56,9 @@ if TYPE_CHECKING:
 
 NOT_RECORDED: Final = "NotRecorded"
 """Type of the failure of an attempt to write a status that may succeed later, or on another worker."""
+NOTHING_TO_RECORD: Final = "EtcdMembers are not installed in this cluster, so there is nothing to record"
+"""Said at once where they are optional: after a start of its API server, as after any missed write, a watcher corrects
+the EtcdMember, where there is one."""
 ERROR_PREFIXES: Final[dict[type[KubernetesError], str]] = {
     KubernetesPermissionError: "Kubernetes does not allow it: ",
     AdmissionError: "an admission webhook or policy denies it: ",
@@ -192,7 +195,7 @@ class KubernetesActivities:
             attempts, pause = times.elsewhere_attempts, times.elsewhere_pause
             return nothing(_final_note(error, attempts, pause, final=not record.kubernetes))
         except ObjectGoneError as error:
-            return nothing(_final_note(error, timing.STEPS.absent_attempts))
+            return nothing(self._absence(record.cluster, error))
         except RejectedError as error:
             return nothing(_error_text(error))
         except KubernetesError as error:
@@ -203,6 +206,16 @@ class KubernetesActivities:
         step = clock.step(StepOutcome.RECORDED, "; ".join(text for text in (record.message, note) if text))
         self._gateways.send_later(send_events(gateway, resource, record))
         return UpdateStatusResult(step=step, recorded=True, note=note)
+
+    def _absence(self, cluster: str, error: ObjectGoneError) -> str:
+        """What to say where there is no EtcdMember to write.
+
+        Raises:
+            ApplicationError: There may be one all the same.
+        """
+        if isinstance(error, KindGoneError) and self._gateways.optional(cluster):
+            return NOTHING_TO_RECORD
+        return _final_note(error, timing.STEPS.absent_attempts)
 
 
 async def _with_leave(gateway: KubernetesPort, record: UpdateStatusInput, resource: dict[str, Any]) -> str:
