@@ -1,4 +1,4 @@
-"""`python -m etcd_handoff.lab.binaries [--network]`: build what the lab lacks and print where everything is."""
+"""`python -m etcd_handoff.lab.binaries [--network] [--kubeadm]`: build what the lab lacks; print where all is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from etcd_handoff.lab.binaries.build import ensure_binaries, ensure_toxiproxy, print_to_stderr
+from etcd_handoff.lab.binaries.build import ensure_binaries, ensure_kubeadm, ensure_toxiproxy, print_to_stderr
 from etcd_handoff.lab.binaries.catalog import MissingBinaryError
 
 if TYPE_CHECKING:
@@ -18,11 +18,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print one path per line. Exit status 0, or 1 with a message that says what is missing."""
     parser = argparse.ArgumentParser(prog="python -m etcd_handoff.lab.binaries", description=__doc__)
     parser.add_argument("--network", action="store_true", help="Toxiproxy too, for labs with a network")
+    parser.add_argument("--kubeadm", action="store_true", help="kubeadm too, for tests on what it sets up")
     args = parser.parse_args(argv)
     try:
         binaries = ensure_binaries()
         if args.network:
             print(f"{'toxiproxy':15}{ensure_toxiproxy()}")
+        if args.kubeadm:
+            print(f"{'kubeadm':15}{ensure_kubeadm()}")
     except MissingBinaryError as error:
         print_to_stderr(f"error: {error}")
         return 1

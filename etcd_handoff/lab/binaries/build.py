@@ -18,6 +18,7 @@ from etcd_handoff.lab.binaries.catalog import (
     ASSETS,
     ETCDCTL,
     KUBE_APISERVER,
+    KUBEADM,
     TOXIPROXY,
     Binary,
     MissingBinaryError,
@@ -31,6 +32,7 @@ from etcd_handoff.lab.binaries.lookup import (
     find_binary,
     locate_binaries,
     locate_from_wheel,
+    locate_kubeadm,
     locate_toxiproxy,
     place,
     platform_name,
@@ -83,6 +85,16 @@ def ensure_toxiproxy(progress: Progress = print_to_stderr) -> Path:
     """
     _build_missing((TOXIPROXY,), progress)
     return locate_toxiproxy()
+
+
+def ensure_kubeadm(progress: Progress = print_to_stderr) -> Path:
+    """Build kubeadm into the cache folder if it is missing; return where it is.
+
+    Raises:
+        MissingBinaryError: It can be neither found nor built.
+    """
+    _build_missing((KUBEADM,), progress)
+    return locate_kubeadm()
 
 
 def _build_missing(binaries: tuple[Binary, ...], progress: Progress) -> None:

@@ -16,6 +16,7 @@ from etcd_handoff.lab.binaries.catalog import (
     ASSETS,
     ETCDCTL,
     KUBE_APISERVER,
+    KUBEADM,
     TOXIPROXY,
     Binary,
     MissingBinaryError,
@@ -23,7 +24,7 @@ from etcd_handoff.lab.binaries.catalog import (
 )
 
 _VERSION_SECONDS: Final = 10
-_MAKE: Final = {TOXIPROXY.name: "make network"}
+_MAKE: Final = {TOXIPROXY.name: "make network", KUBEADM.name: "make kubeadm"}
 """By program: the target that builds it, where that is not `make parts`."""
 
 
@@ -60,6 +61,15 @@ def locate_toxiproxy() -> Path:
         MissingBinaryError: It is missing.
     """
     return _require(TOXIPROXY)
+
+
+def locate_kubeadm() -> Path:
+    """Return where kubeadm is; nothing is built or downloaded.
+
+    Raises:
+        MissingBinaryError: It is missing.
+    """
+    return _require(KUBEADM)
 
 
 def cache() -> Path:
