@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.elsewhere import leave_to_another, leave_to_another_if_blind, unless_blind
 from activities.etcd_addition import LearnerStep, SyncWait
 from activities.etcd_change import TOO_LATE, is_past
 from activities.etcd_looks import Looks, SeenBefore, intent
 from activities.etcd_removal import Removal
-from activities.interceptor import STEP_FAILS, StepClock
+from activities.interceptor import StepClock
 from etcd_handoff import failpoints, timing
 from etcd_handoff.activity_io import (
     AdditionInput,
@@ -124,7 +125,8 @@ class EtcdActivities:
             except EtcdPermissionError:
                 raise
             except EtcdError as error:
-                self._leave_to_another(look, error)
+                if not look.for_node:
+                    leave_to_another(looks, str(error))
                 heard = await looks.heard() if look.for_node else ()
                 return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, str(error)), traits=traits, heard=heard)
             idle = await self._idle_nodes(look, view)
@@ -155,6 +157,8 @@ class EtcdActivities:
         if is_past(act):
             return StepResult(step=clock.step(StepOutcome.REPLAN, TOO_LATE))
         view, note = await looks.look(act.doubtful, seen=SeenBefore(act).view)
+        if view is None and act.seen is None:
+            await leave_to_another_if_blind(looks, note)
         step = plan(view, intent(act)) if view else None
         if view is None or not isinstance(step, Transfer):
             return StepResult(step=clock.step(StepOutcome.REPLAN, note or "no transfer is needed any more"), view=view)
@@ -197,6 +201,8 @@ class EtcdActivities:
                         await failpoints.reach("await_election.during")
                         return StepResult(step=clock.step(StepOutcome.ELECTED, "its members follow another leader"))
                     view, note = await looks.look(ask.doubtful)
+                    if view is None and not ask.seen:
+                        await leave_to_another_if_blind(looks, note)
                     await failpoints.reach("await_election.during")
                     leadership = view.leadership if view else None
                     if view and leadership and leadership.id != ask.target_id and leadership.term > ask.term_before:
@@ -214,15 +220,15 @@ class EtcdActivities:
         etcd's own answer is the membership without the target. After any other answer the state is read again before
         anything is said about it: a lost answer is no failure, and `member not found` no success of ours.
         """
-        removal = Removal(
-            self.looks(act.cluster), act, StepClock(self._node), lambda view: self._prefetch_record(act, view)
-        )
-        return await removal.run()
+        looks, clock = self.looks(act.cluster), StepClock(self._node)
+        removal = Removal(looks, act, clock, lambda view: self._prefetch_record(act, view))
+        return await unless_blind(looks, act, await removal.run())
 
     @activity.defn
     async def add_learner(self, ask: AdditionInput) -> StepResult:
         """A member with the wanted peer URLs is in the member list, or a fresh view says why not."""
-        return await LearnerStep(self.looks(ask.cluster), ask, StepClock(self._node), AddLearner).run()
+        looks = self.looks(ask.cluster)
+        return await unless_blind(looks, ask, await LearnerStep(looks, ask, StepClock(self._node), AddLearner).run())
 
     @activity.defn
     async def await_sync(self, ask: AwaitSyncInput) -> StepResult:
@@ -232,20 +238,10 @@ class EtcdActivities:
     @activity.defn
     async def promote_member(self, ask: AdditionInput) -> StepResult:
         """The learner with the wanted peer URLs has a vote, or a fresh view says why not."""
-        return await LearnerStep(self.looks(ask.cluster), ask, StepClock(self._node), PromoteLearner).run()
+        looks, clock = self.looks(ask.cluster), StepClock(self._node)
+        return await unless_blind(looks, ask, await LearnerStep(looks, ask, clock, PromoteLearner).run())
 
     # --- inside ---------------------------------------------------------------------------------------------------
-
-    def _leave_to_another(self, look: CheckLeaderInput, error: EtcdError) -> None:
-        """Let another worker look where this one can ask its own node's member alone, and that does not answer.
-
-        Raises:
-            ApplicationError: Another attempt is to be made.
-        """
-        if look.for_node or activity.info().attempt >= timing.STEPS.elsewhere_attempts:
-            return
-        if self._config.cluster(look.cluster).etcd.names_own_member_alone:
-            raise ApplicationError(str(error), type=STEP_FAILS, next_retry_delay=timing.STEPS.elsewhere_pause)
 
     async def _idle_nodes(self, look: CheckLeaderInput, view: ClusterView) -> tuple[str, ...]:
         """Nodes without a worker of members that this worker does not reach."""
