@@ -1,7 +1,7 @@
 # What people and CI run. Every target first sets up what it needs: .venv with the pinned requirements, and
 # the real programs (etcd, kube-apiserver, ...), built once into a cache folder; `make parts` says where.
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos model nightly bench unit lint types layers fmt parts programs network checkers requirements schemas clean
+.PHONY: help demo test chaos model stock nightly bench unit lint types layers fmt parts programs network kubeadm checkers requirements schemas clean
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
@@ -20,7 +20,7 @@ help: ## list the targets
 demo: programs ## take the leader out of a real three-member cluster on this machine (KEEP=1 leaves it running, K0S=1 isolates the nodes as k0s does)
 	@$(BIN)/etcd-handoff demo $(if $(filter-out 0,$(KEEP)),--keep) $(if $(filter-out 0,$(K0S)),--k0s)
 
-test: lint types layers network checkers ## everything that CI runs (ARGS=<arguments of pytest>)
+test: lint types layers network kubeadm checkers ## everything that CI runs (ARGS=<arguments of pytest>)
 	@$(BIN)/pytest -n 3 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 unit: $(SETUP) ## the quick tests: no sockets, seconds (ARGS=<arguments of pytest>)
@@ -33,7 +33,10 @@ chaos: network ## the fault matrix on real processes, hours (CHAOS=<part of a na
 model: programs ## all scenarios of the loop's model, some ten minutes; make test runs a share of them
 	@MODEL=all $(BIN)/pytest -q -s --show-capture=no tests/model
 
-nightly: network ## make model and make chaos (CHAOS=sample unless given, or all); writes what ran on which source to bench/results
+stock: kubeadm ## the tests on the distributions' own programs: kubeadm, and k0s where it is on PATH
+	@STOCK=1 $(BIN)/pytest -q tests/stock -p no:cacheprovider $(ARGS)
+
+nightly: network kubeadm ## make model, make stock and make chaos (CHAOS=sample unless given, or all); writes what ran on which source to bench/results
 	@$(BIN)/python -m bench.nightly $(if $(CHAOS),$(CHAOS),sample)
 
 bench: programs ## all measurements, some two hours (ROUNDS=<n> makes it shorter, BENCH=<name> picks one); writes bench/results
@@ -64,6 +67,9 @@ network: $(SETUP)
 
 checkers: $(SETUP)
 	@$(BINARIES) --checkers >/dev/null
+
+kubeadm: $(SETUP)
+	@$(BINARIES) --kubeadm >/dev/null
 
 requirements: $(SETUP) ## compile the pins again after a change of the .in files (UPGRADE=1: to the newest versions)
 	@for name in base dev go; do \

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.elsewhere import leave_to_another, unless_blind
 from activities.etcd_addition import LearnerStep, SyncWait
 from activities.etcd_looks import Looks
 from activities.etcd_removal import Removal
 from activities.etcd_transfer import Election, LeadershipTransfer
-from activities.interceptor import STEP_FAILS, StepClock
+from activities.interceptor import StepClock
 from etcd_handoff import failpoints, timing
 from etcd_handoff.activity_io import (
     AdditionInput,
@@ -122,7 +123,8 @@ class EtcdActivities:
             except EtcdPermissionError:
                 raise
             except EtcdError as error:
-                self._leave_to_another(look, error)
+                if not look.for_node:
+                    leave_to_another(looks, str(error))
                 heard = await looks.heard() if look.for_node else ()
                 return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, str(error)), traits=traits, heard=heard)
             idle = await self._idle_nodes(look, view)
@@ -171,13 +173,15 @@ class EtcdActivities:
         anything is said about it: a lost answer is no failure, and `member not found` no success of ours.
         """
         clock, looks = StepClock(self._node), self.looks(act.cluster)
-        return await Removal(looks, act, clock, lambda view: self._prefetch_record(act, view), self._why_void).run()
+        removal = Removal(looks, act, clock, lambda view: self._prefetch_record(act, view), self._why_void)
+        return await unless_blind(looks, act, await removal.run())
 
     @activity.defn
     async def add_learner(self, ask: AdditionInput) -> StepResult:
         """A member with the wanted peer URLs is in the member list, or a fresh view says why not."""
-        clock = StepClock(self._node)
-        return await LearnerStep(self.looks(ask.cluster), ask, clock, AddLearner, self._why_void).run()
+        clock, looks = StepClock(self._node), self.looks(ask.cluster)
+        step = LearnerStep(looks, ask, clock, AddLearner, self._why_void)
+        return await unless_blind(looks, ask, await step.run())
 
     @activity.defn
     async def await_sync(self, ask: AwaitSyncInput) -> StepResult:
@@ -187,21 +191,11 @@ class EtcdActivities:
     @activity.defn
     async def promote_member(self, ask: AdditionInput) -> StepResult:
         """The learner with the wanted peer URLs has a vote, or a fresh view says why not."""
-        clock = StepClock(self._node)
-        return await LearnerStep(self.looks(ask.cluster), ask, clock, PromoteLearner, self._why_void).run()
+        clock, looks = StepClock(self._node), self.looks(ask.cluster)
+        step = LearnerStep(looks, ask, clock, PromoteLearner, self._why_void)
+        return await unless_blind(looks, ask, await step.run())
 
     # --- inside ---------------------------------------------------------------------------------------------------
-
-    def _leave_to_another(self, look: CheckLeaderInput, error: EtcdError) -> None:
-        """Let another worker look where this one can ask its own node's member alone, and that does not answer.
-
-        Raises:
-            ApplicationError: Another attempt is to be made.
-        """
-        if look.for_node or activity.info().attempt >= timing.STEPS.elsewhere_attempts:
-            return
-        if self._config.cluster(look.cluster).etcd.names_own_member_alone:
-            raise ApplicationError(str(error), type=STEP_FAILS, next_retry_delay=timing.STEPS.elsewhere_pause)
 
     async def _idle_nodes(self, look: CheckLeaderInput, view: ClusterView) -> tuple[str, ...]:
         """Nodes without a worker of members that this worker does not reach."""

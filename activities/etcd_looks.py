@@ -30,10 +30,14 @@ class Looks:
     Args:
         gateway: Its etcd.
         profile: Its profile, from which the longest time of a look follows.
+
+    Attributes:
+        own_member_alone: Whether the profile leads to the member on this node alone.
     """
 
     def __init__(self, gateway: EtcdPort, profile: EtcdProfile) -> None:
         self.gateway = gateway
+        self.own_member_alone = profile.names_own_member_alone
         self.longest_seconds = 2 * profile.call_timeout_seconds + profile.change_timeout_seconds + 2
         self.usual_seconds = 2 * profile.call_timeout_seconds + 1
         self.write_seconds = profile.change_timeout_seconds + 1

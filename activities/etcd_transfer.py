@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
+from activities.elsewhere import leave_to_another_if_blind
 from activities.etcd_change import TOO_LATE, is_past
 from activities.etcd_looks import SeenBefore, intent
 from etcd_handoff import failpoints, timing
@@ -53,6 +54,8 @@ class LeadershipTransfer:
         if is_past(act):
             return StepResult(step=clock.step(StepOutcome.REPLAN, TOO_LATE))
         view, note = await looks.look(act.doubtful, seen=SeenBefore(act).view)
+        if view is None and act.seen is None:
+            await leave_to_another_if_blind(looks, note)
         step = plan(view, intent(act)) if view else None
         if view is None or not isinstance(step, Transfer):
             return StepResult(step=clock.step(StepOutcome.REPLAN, note or "no transfer is needed any more"), view=view)
@@ -133,6 +136,8 @@ class Election:
                         await failpoints.reach("await_election.during")
                         return StepResult(step=clock.step(StepOutcome.ELECTED, "its members follow another leader"))
                     view, note = await self._looks.look(ask.doubtful)
+                    if view is None and not ask.seen:
+                        await leave_to_another_if_blind(self._looks, note)
                     await failpoints.reach("await_election.during")
                     leadership = view.leadership if view else None
                     if view and leadership and leadership.id != ask.target_id and leadership.term > ask.term_before:

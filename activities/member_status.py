@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -35,6 +35,7 @@ from etcd_handoff.contract import Step, StepOutcome
 from etcd_handoff.errors import (
     ConfigError,
     ConflictError,
+    KindGoneError,
     KubernetesError,
     KubernetesPermissionError,
     ObjectGoneError,
@@ -55,6 +56,11 @@ if TYPE_CHECKING:
     from activities.outdated_records import Listed
     from etcd_handoff.kubernetes.pool import KubernetesGateways
     from etcd_handoff.kubernetes.port import KubernetesPort
+
+
+NOTHING_TO_RECORD: Final = "EtcdMembers are not installed in this cluster, so there is nothing to record"
+"""Said at once where they are optional: after a start of its API server, as after any missed write, a watcher corrects
+the EtcdMember, where there is one."""
 
 
 class KubernetesActivities:
@@ -195,7 +201,7 @@ class KubernetesActivities:
             attempts, pause = times.elsewhere_attempts, times.elsewhere_pause
             return nothing(final_note(error, attempts, pause, final=not record.kubernetes))
         except ObjectGoneError as error:
-            return nothing(final_note(error, timing.STEPS.absent_attempts))
+            return nothing(self._absence(record.cluster, error))
         except RejectedError as error:
             return nothing(error_text(error))
         except KubernetesError as error:
@@ -206,6 +212,16 @@ class KubernetesActivities:
         step = clock.step(StepOutcome.RECORDED, "; ".join(text for text in (record.message, note) if text))
         self._gateways.send_later(send_events(gateway, resource, record))
         return UpdateStatusResult(step=step, recorded=True, note=note)
+
+    def _absence(self, cluster: str, error: ObjectGoneError) -> str:
+        """What to say where there is no EtcdMember to write.
+
+        Raises:
+            ApplicationError: There may be one all the same.
+        """
+        if isinstance(error, KindGoneError) and self._gateways.optional(cluster):
+            return NOTHING_TO_RECORD
+        return final_note(error, timing.STEPS.absent_attempts)
 
 
 async def _with_leave(gateway: KubernetesPort, record: UpdateStatusInput, resource: dict[str, Any]) -> str:

@@ -83,6 +83,7 @@ class KubernetesProfile(Section):
         manage_resources: Whether a watched cluster's members without an EtcdMember get one; left out, they do unless
             this is k0s's (`remover`, `sets_leave`), which makes them itself.
         sets_leave: Whether `spec.leave` of a member that is out becomes true, as k0s has it.
+        optional: Whether EtcdMembers need not be installed: where they are not, nothing is recorded.
     """
 
     kubeconfig: Location | None = None
@@ -92,6 +93,7 @@ class KubernetesProfile(Section):
     try_timeout_seconds: Seconds = 2.0
     manage_resources: bool | None = None
     sets_leave: bool = False
+    optional: bool = False
 
     @model_validator(mode="after")
     def _contexts_need_a_file(self) -> Self:

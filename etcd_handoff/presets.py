@@ -19,6 +19,8 @@ LOCAL_ENDPOINT: Final = "https://127.0.0.1:2379"
 """All of them let etcd listen there, and certify that address."""
 API_PORT: Final = 6443
 """Port of kube-apiserver (kubeadm `apis/kubeadm/v1beta4/defaults.go`)."""
+WITHOUT_ETCDMEMBERS: Final = {"optional": True}
+"""k0s alone brings EtcdMembers along; elsewhere there are some once somebody has installed deploy/crd.yaml."""
 PresetName = Literal["k0s", "kubeadm", "k3s", "rke2"]
 Table = dict[str, Any]
 
@@ -73,6 +75,7 @@ def _rancher(name: str) -> Preset:
         client="server/tls/etcd/client",
         kubeconfig=f"/etc/rancher/{name}/{name}.yaml",
         name_file="server/db/etcd/name",
+        kubernetes=MappingProxyType(WITHOUT_ETCDMEMBERS),
     )
 
 
@@ -99,7 +102,7 @@ PRESETS: Final[Mapping[PresetName, Preset]] = MappingProxyType(
             client="pki/etcd/healthcheck-client",
             kubeconfig="admin.conf",
             lower_case=True,
-            kubernetes=MappingProxyType({"api_port": API_PORT}),
+            kubernetes=MappingProxyType({"api_port": API_PORT, **WITHOUT_ETCDMEMBERS}),
         ),
         "k3s": _rancher("k3s"),
         "rke2": _rancher("rke2"),

@@ -11,7 +11,7 @@ import pytest
 os.environ.setdefault("GOGC", "400")
 """The lab's servers collect garbage less often: a tenth less computing at their start, for 100 MB more each."""
 TESTS: Final = Path(__file__).parent
-LONG_FIRST: Final = ("chaos", "integration", "model", "fuzz", "replay", "unit")
+LONG_FIRST: Final = ("chaos", "stock", "integration", "model", "fuzz", "replay", "unit")
 """Folders in the order in which they run: what takes seconds fills the gaps at the end."""
 
 

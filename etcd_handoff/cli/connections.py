@@ -112,15 +112,21 @@ def open_kubernetes(profile: ClusterProfile) -> KubernetesGateway | None:
 
 
 async def read_resources(profile: ClusterProfile) -> list[dict[str, Any]]:
-    """Return all EtcdMembers; none if the profile has no Kubernetes.
+    """Return all EtcdMembers; none if the profile has no Kubernetes, or if they are optional and not installed.
 
     Raises:
         KubernetesError: They cannot be read.
     """
+    from etcd_handoff.errors import KindGoneError
+
     gateway = open_kubernetes(profile)
-    if gateway is None:
+    if gateway is None or profile.kubernetes is None:
         return []
     try:
         return await gateway.list()
+    except KindGoneError:
+        if profile.kubernetes.optional:
+            return []
+        raise
     finally:
         await gateway.close()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from etcd_handoff.cli.doctor_topology import Topology
     from etcd_handoff.cluster_view import ClusterView, Doubt
     from etcd_handoff.config import ClusterProfile
+    from etcd_handoff.config_servers import KubernetesProfile
 
 CONNECTIONS_PER_ENDPOINT: Final = 3
 """Behind a load balancer some of them reach other members."""
@@ -129,7 +130,6 @@ async def _check_cluster(
         *(kubeconfig_certificates(profile.kubernetes) if profile.kubernetes else ()),
     ]
     facts, doubt = _cluster_facts(profile, view, contexts)
-    kubeconfig = profile.kubernetes is not None and profile.kubernetes.kubeconfig is not None
     topology = doctor_topology.topology_of(endpoints, facts.view)
     of_cluster = (
         [_failed("etcd", view, "do what is said of the endpoints; a majority of the members must answer")]
@@ -142,7 +142,7 @@ async def _check_cluster(
         *of_cluster,
         *rights,
         doctor_checks.check_certificates(certificates, datetime.now(UTC)),
-        *(_check_context(context, read, facts, kubeconfig=kubeconfig) for context, read in contexts.items()),
+        *(_check_context(context, read, facts, profile.kubernetes) for context, read in contexts.items()),
         *one_cluster,
         *may_write,
     ]
@@ -205,20 +205,23 @@ async def _read_contexts(profile: ClusterProfile) -> dict[str, list[dict[str, An
 
 
 def _check_context(
-    context: str, read: list[dict[str, Any]] | Exception, facts: ClusterFacts, *, kubeconfig: bool
+    context: str, read: list[dict[str, Any]] | Exception, facts: ClusterFacts, profile: KubernetesProfile | None
 ) -> CheckResult:
     """Check that one API server answers, has the resource kind, and agrees with etcd."""
-    from etcd_handoff.cli.doctor_checks import KIND_REMEDY, CheckResult, check_resources
+    from etcd_handoff.cli.doctor_checks import KIND_REMEDY, NOT_INSTALLED, CheckResult, check_resources
     from etcd_handoff.cli.doctor_endpoints import departed_context, unusable_context
     from etcd_handoff.cli.etcdmembers import compare_resources
     from etcd_handoff.errors import KindGoneError
 
+    kubeconfig = profile.kubeconfig if profile else None
     check = f"kubernetes {context or ('current context' if kubeconfig else 'in-cluster')}"
     if not isinstance(read, Exception):
         return check_resources(check, compare_resources(facts.view, read))
     status, text = status_and_text(read)
     if departed := departed_context(check, context, text, facts):
         return departed
+    if isinstance(read, KindGoneError) and profile and profile.optional:
+        return CheckResult(check, NOT_INSTALLED)
     if isinstance(read, KindGoneError):
         return CheckResult(check, "EtcdMembers are not installed", KIND_REMEDY, EXIT_FAILED)
     return unusable_context(check, text, status)

@@ -24,6 +24,10 @@ KIND_REMEDY: Final = (
     "k0s installs them. Without k0s run `kubectl apply --server-side -f deploy/crd.yaml`, or take kubernetes out of the"
     " profile (kubernetes = false with a preset): removals then work without EtcdMembers"
 )
+NOT_INSTALLED: Final = (
+    "answers; EtcdMembers are not installed, so removals record nothing in Kubernetes (`kubectl apply --server-side -f"
+    " deploy/crd.yaml` installs them)"
+)
 REMEDY_OF_ALARM: Final[dict[str, str]] = {
     "NOSPACE": "compact and defragment, then `etcdctl alarm disarm`",
     "CORRUPT": "find the corrupt member with `etcdctl endpoint hashkv --cluster`, and replace it",

@@ -71,7 +71,7 @@ def classify(answer: HttpAnswer) -> KubernetesError:
     cannot be called it carries its URL.
     """
     body = _status_object(answer.body)
-    text = str(body.get("message") or (answer.body if not body else "") or answer.reason)[:LONGEST_READ]
+    text = str(body.get("message") or (answer.body if not body else "") or answer.reason).strip()[:LONGEST_READ]
     status = answer.status or 0
     error = _kind(status, body, text)(f"{status}: {ADDRESS.sub('...', text)[:LONGEST_TEXT]}")
     error.status = status

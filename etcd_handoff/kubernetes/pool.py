@@ -82,6 +82,11 @@ class KubernetesGateways:
         """Whether k0s's own reconciler works on the EtcdMembers too."""
         return self._config.cluster(cluster).is_k0s
 
+    def optional(self, cluster: str) -> bool:
+        """Whether EtcdMembers need not be installed there."""
+        kubernetes = self._config.cluster(cluster).kubernetes
+        return kubernetes is not None and kubernetes.optional
+
     def cluster_id(self, cluster: str) -> str:
         """ID of the etcd cluster that the profile names; empty when it names none."""
         return self._config.cluster(cluster).cluster_id or ""

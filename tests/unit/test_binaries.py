@@ -16,6 +16,7 @@ from etcd_handoff.lab.binaries import __main__, build, envtest, lookup
 from etcd_handoff.lab.binaries.catalog import (
     ETCDCTL,
     KUBE_APISERVER,
+    KUBEADM,
     MissingBinaryError,
     chosen_etcd,
 )
@@ -330,6 +331,20 @@ def test_checkers_are_built_on_demand_alone(world: World) -> None:
     assert promtool.startswith("github.com/prometheus/prometheus/cmd/promtool in ")
     assert check == f". in {world.repository / 'tools' / 'compose'}"
     assert "-tags remove_all_sd" in (world.root / "arguments.log").read_text().splitlines()[-2]
+
+
+def test_kubeadm_is_built_on_demand_alone(world: World) -> None:
+    """From the module that pins kube-apiserver; one on PATH is taken if it is of the same minor version."""
+    log = world.put_go()
+    world.ensure()
+    program(world.path / "kubeadm", 'kubeadm version: &version.Info{Major:"1", Minor:"35", GitVersion:"v1.35.4"}')
+    with pytest.raises(MissingBinaryError, match=r"kubeadm is missing.*is version 1\.35.*make kubeadm"):
+        lookup.locate_kubeadm()
+    log.unlink()
+    assert build.ensure_kubeadm(world.lines.append) == lookup.locate_kubeadm() == cached(KUBEADM)
+    assert log.read_text() == f"k8s.io/kubernetes/cmd/kubeadm in {world.repository / 'tools' / 'kubernetes'}\n"
+    program(world.path / "kubeadm", 'kubeadm version: &version.Info{Major:"1", Minor:"36", GitVersion:"v1.36.1"}')
+    assert lookup.locate_kubeadm() == world.path / "kubeadm"
 
 
 @pytest.mark.parametrize(("wanted", "version"), [("3.5", "3.5.35"), ("3.7", "3.7.3"), ("3.6", "3.6.16")])

@@ -78,6 +78,7 @@ def test_missing_object_is_told_from_a_missing_kind() -> None:
     page = ApiException(status=404, reason="Not Found")
     page.body = "404 page not found\n"
     assert type(classify(page)) is KindGoneError
+    assert str(classify(page)) == "404: 404 page not found"
 
 
 def test_what_speaks_of_the_object_alone_is_definite() -> None:

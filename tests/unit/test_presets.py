@@ -132,6 +132,8 @@ def test_k0s_alone_has_a_reconciler_of_its_own(layout: Layout) -> None:
     profile = preset_config(layout.preset).cluster(layout.preset)
     is_k0s = layout.preset == "k0s"
     assert (profile.is_k0s, profile.sets_leave, profile.manages_resources) == (is_k0s, is_k0s, not is_k0s)
+    assert profile.kubernetes is not None
+    assert profile.kubernetes.optional is not is_k0s
 
 
 def test_files_of_a_controller_pass_the_check(layout: Layout, data_dir: Path) -> None:

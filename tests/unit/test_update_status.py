@@ -13,7 +13,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.kubernetes_errors import NOT_RECORDED
 from activities.member_resource import EVENTS_AT_ONCE, reason_to_skip
-from activities.member_status import KubernetesActivities
+from activities.member_status import NOTHING_TO_RECORD, KubernetesActivities
 from etcd_handoff import timing
 from etcd_handoff.activity_io import (
     FindResourceInput,
@@ -60,17 +60,19 @@ def resource(name: str = "node2", member_id: str = OURS, **metadata: Any) -> dic
     return {"metadata": {"name": name, "uid": f"uid-{name}", "generation": 3, **metadata}, "status": status}
 
 
-def gateways_to(fake: FakeKubernetes) -> FakeGateways:
+def gateways_to(fake: FakeKubernetes, *, optional: bool = False) -> FakeGateways:
     """Gateways to the one fake."""
-    profile = {"etcd": {"endpoints": ["http://etcd:2379"]}}
+    profile: dict[str, Any] = {"etcd": {"endpoints": ["http://etcd:2379"]}, "kubernetes": {"optional": optional}}
     return FakeGateways(Config.model_validate({"clusters": {"prod": profile}}), "node0", {"prod": fake})
 
 
-async def update(fake: FakeKubernetes, record: UpdateStatusInput = RECORD, attempt: int = 1) -> UpdateStatusResult:
+async def update(
+    fake: FakeKubernetes, record: UpdateStatusInput = RECORD, attempt: int = 1, *, optional: bool = False
+) -> UpdateStatusResult:
     """What `update_status` answers in this attempt."""
     environment = ActivityEnvironment()
     environment.info = replace(environment.info, attempt=attempt)
-    gateways = gateways_to(fake)
+    gateways = gateways_to(fake, optional=optional)
     answer: UpdateStatusResult = await environment.run(KubernetesActivities(gateways, "node0").update_status, record)
     fake.events_pass.set()
     await gateways.close()
@@ -264,6 +266,16 @@ async def test_kind_that_some_servers_do_not_serve_is_not_missing() -> None:
     error.certain = False
     with pytest.raises(ApplicationError, match="404"):
         await update(FakeKubernetes(read_error=error), attempt=1000)
+
+
+async def test_optional_kind_that_is_missing_is_believed_at_once() -> None:
+    """On a distribution without EtcdMembers nobody waits for them; what else goes wrong is tried again as ever."""
+    error = KindGoneError("node0: 404; node1: no answer")
+    error.certain = False
+    recorded = await update(FakeKubernetes(read_error=error), optional=True)
+    assert (recorded.recorded, recorded.note) == (False, NOTHING_TO_RECORD)
+    with pytest.raises(ApplicationError, match="no answer"):
+        await update(FakeKubernetes(read_error=unsure()), optional=True)
 
 
 async def test_absence_that_all_confirm_is_believed_at_once() -> None:

@@ -1,4 +1,4 @@
-"""`python -m etcd_handoff.lab.binaries [--network] [--checkers]`: build what is missing, print where all is."""
+"""`python -m etcd_handoff.lab.binaries`: build what is missing, and print where all is."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from etcd_handoff.lab.binaries.build import (
     ensure_binaries,
     ensure_checkers,
+    ensure_kubeadm,
     ensure_toxiproxy,
     print_to_stderr,
 )
@@ -24,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m etcd_handoff.lab.binaries", description=__doc__)
     parser.add_argument("--network", action="store_true", help="Toxiproxy too, for labs with a network")
     parser.add_argument("--checkers", action="store_true", help="promtool and compose-check too, which check deploy/")
+    parser.add_argument("--kubeadm", action="store_true", help="kubeadm too, for tests on what it sets up")
     args = parser.parse_args(argv)
     try:
         binaries = ensure_binaries()
@@ -32,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.checkers:
             for path in ensure_checkers():
                 print(f"{path.name:15}{path}")
+        if args.kubeadm:
+            print(f"{'kubeadm':15}{ensure_kubeadm()}")
     except MissingBinaryError as error:
         print_to_stderr(f"error: {error}")
         return 1

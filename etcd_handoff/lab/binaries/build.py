@@ -19,6 +19,7 @@ from etcd_handoff.lab.binaries.catalog import (
     COMPOSE_CHECK,
     ETCDCTL,
     KUBE_APISERVER,
+    KUBEADM,
     PROMTOOL,
     TOXIPROXY,
     Binary,
@@ -34,6 +35,7 @@ from etcd_handoff.lab.binaries.lookup import (
     locate_binaries,
     locate_compose_check,
     locate_from_wheel,
+    locate_kubeadm,
     locate_promtool,
     locate_toxiproxy,
     place,
@@ -97,6 +99,16 @@ def ensure_checkers(progress: Progress = print_to_stderr) -> tuple[Path, Path]:
     """
     _build_missing((PROMTOOL, COMPOSE_CHECK), progress)
     return locate_promtool(), locate_compose_check()
+
+
+def ensure_kubeadm(progress: Progress = print_to_stderr) -> Path:
+    """Build kubeadm into the cache folder if it is missing; return where it is.
+
+    Raises:
+        MissingBinaryError: It can be neither found nor built.
+    """
+    _build_missing((KUBEADM,), progress)
+    return locate_kubeadm()
 
 
 def _build_missing(binaries: tuple[Binary, ...], progress: Progress) -> None:

@@ -78,21 +78,34 @@ ETCDCTL: Final = Binary(
     estimate="a few seconds after etcd, else about 1 minute",
     version_argument="version",
 )
+_KUBERNETES: Final = "1.36.3"
+_KUBERNETES_STAMP: Final = (
+    f"k8s.io/component-base/version.gitVersion=v{_KUBERNETES}",
+    "k8s.io/component-base/version.gitMajor=1",
+    "k8s.io/component-base/version.gitMinor=36",
+    "k8s.io/component-base/version.gitTreeState=clean",
+)
 KUBE_APISERVER: Final = Binary(
     name="kube-apiserver",
-    version="1.36.3",
+    version=_KUBERNETES,
     module="kubernetes",
     package="k8s.io/kubernetes/cmd/kube-apiserver",
     oldest=(1, 30),
     newest=None,
     estimate="about 4 minutes",
-    stamp=(
-        "k8s.io/component-base/version.gitVersion=v1.36.3",
-        "k8s.io/component-base/version.gitMajor=1",
-        "k8s.io/component-base/version.gitMinor=36",
-        "k8s.io/component-base/version.gitTreeState=clean",
-    ),
+    stamp=_KUBERNETES_STAMP,
     in_envtest=ENVTEST,
+)
+KUBEADM: Final = Binary(
+    name="kubeadm",
+    version=_KUBERNETES,
+    module="kubernetes",
+    package="k8s.io/kubernetes/cmd/kubeadm",
+    oldest=(1, 36),
+    newest=(1, 36),
+    estimate="about 1 minute after kube-apiserver, else about 2",
+    version_argument="version",
+    stamp=_KUBERNETES_STAMP,
 )
 TOXIPROXY: Final = Binary(
     name="toxiproxy-server",

@@ -17,6 +17,7 @@ from etcd_handoff.lab.binaries.catalog import (
     COMPOSE_CHECK,
     ETCDCTL,
     KUBE_APISERVER,
+    KUBEADM,
     PROMTOOL,
     TOXIPROXY,
     Binary,
@@ -25,7 +26,12 @@ from etcd_handoff.lab.binaries.catalog import (
 )
 
 _VERSION_SECONDS: Final = 10
-_MAKE: Final = {TOXIPROXY.name: "make network", PROMTOOL.name: "make checkers", COMPOSE_CHECK.name: "make checkers"}
+_MAKE: Final = {
+    TOXIPROXY.name: "make network",
+    KUBEADM.name: "make kubeadm",
+    PROMTOOL.name: "make checkers",
+    COMPOSE_CHECK.name: "make checkers",
+}
 """By program: the target that builds it, where that is not `make parts`."""
 
 
@@ -62,6 +68,15 @@ def locate_toxiproxy() -> Path:
         MissingBinaryError: It is missing.
     """
     return _require(TOXIPROXY)
+
+
+def locate_kubeadm() -> Path:
+    """Return where kubeadm is; nothing is built or downloaded.
+
+    Raises:
+        MissingBinaryError: It is missing.
+    """
+    return _require(KUBEADM)
 
 
 def locate_promtool() -> Path:

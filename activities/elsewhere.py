@@ -1,0 +1,56 @@
+"""Steps that this worker cannot do, and another one can: its own member is the only one that it may ask, and is gone.
+
+A worker goes on after its node's member has left, until somebody stops it. It is idle and quick, so it would take the
+next operation's steps again and again, and each time answer that it sees nothing. Such a step is a failed attempt
+instead, which other workers get.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.etcd_change import is_past
+from activities.interceptor import STEP_FAILS
+from etcd_handoff import timing
+from etcd_handoff.contract import StepOutcome
+
+if TYPE_CHECKING:
+    from activities.etcd_looks import Looks
+    from etcd_handoff.activity_io import ChangeInput, StepResult
+
+
+def leave_to_another(looks: Looks, why: str) -> None:
+    """Let another worker do the step, where this one asks its own node's member alone.
+
+    Raises:
+        ApplicationError: Another attempt is to be made.
+    """
+    if looks.own_member_alone and activity.info().attempt < timing.STEPS.elsewhere_attempts:
+        raise ApplicationError(why, type=STEP_FAILS, next_retry_delay=timing.STEPS.elsewhere_pause)
+
+
+async def leave_to_another_if_blind(looks: Looks, why: str) -> None:
+    """The same, where that member does not even speak for itself.
+
+    A member that does, and gives no list, has lost the quorum or awaits a leader: others see no more then.
+
+    Raises:
+        ApplicationError: Another attempt is to be made.
+    """
+    if looks.own_member_alone and not await looks.heard():
+        leave_to_another(looks, why)
+
+
+async def unless_blind(looks: Looks, act: ChangeInput, done: StepResult) -> StepResult:
+    """The result of a change that any worker may make, unless nothing was seen here and nothing was proposed.
+
+    Raises:
+        ApplicationError: Another attempt is to be made.
+    """
+    unseen = done.view is None and not done.proposed and done.step.outcome is StepOutcome.REPLAN
+    if unseen and act.seen is None and not is_past(act):
+        await leave_to_another_if_blind(looks, done.step.note)
+    return done

@@ -1,0 +1,81 @@
+"""A worker whose own member is gone leaves steps to others, in place of answering that it sees nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities.etcd import EtcdActivities
+from etcd_handoff import timing
+from etcd_handoff.activity_io import AdditionInput, AwaitElectionInput, StepInput, StepResult
+from etcd_handoff.cluster_view import HeardMember
+from etcd_handoff.config import Config
+from etcd_handoff.errors import UnreachableError
+from tests.fakes.etcd import FakeEtcd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OWN: Final = "https://127.0.0.1:2379"
+REMOTE: Final = "https://10.0.0.1:2379"
+ACT: Final = StepInput(cluster="prod", cluster_id="c", target_id="3", holder="run-1", holder_label="removal")
+ASK: Final = AdditionInput(
+    cluster="prod", cluster_id="c", name="n4", peer_urls=("https://n4:2380",), holder="run-1", holder_label="addition"
+)
+ELECTION: Final = AwaitElectionInput(cluster="prod", cluster_id="c", target_id="3", term_before=2)
+STEPS: Final[dict[str, Any]] = {
+    "move_leader": ACT,
+    "remove_member": ACT,
+    "await_election": ELECTION,
+    "add_learner": ASK,
+    "promote_member": ASK,
+}
+
+
+class Blind(FakeEtcd):
+    """A cluster that gives no list; its member speaks for itself where `speaks`."""
+
+    def __init__(self, *, speaks: bool) -> None:
+        gone = [UnreachableError("connection refused")] * 1000
+        super().__init__({"1": "n1", "3": "n3"}, failures={"observe": gone, "status_of": gone})
+        self._speaks = speaks
+
+    async def heard(self) -> tuple[HeardMember, ...]:
+        """What the member says."""
+        return (HeardMember(id="1", cluster_id="c", leader_id="1", term=2),) if self._speaks else ()
+
+
+async def answer(step: str, endpoint: str = OWN, attempt: int = 1, *, speaks: bool = False) -> StepResult:
+    """What a step answers on a worker with this one endpoint."""
+    config = Config.model_validate({"clusters": {"prod": {"etcd": {"endpoints": [endpoint]}}}})
+    acts = EtcdActivities(config, "n1", lambda *_: Blind(speaks=speaks))
+    environment = ActivityEnvironment()
+    environment.info = replace(environment.info, attempt=attempt)
+    method: Callable[..., Any] = getattr(acts, step)
+    result: StepResult = await environment.run(method, STEPS[step])
+    return result
+
+
+@pytest.fixture(autouse=True)
+def _elections_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "STEPS", replace(timing.STEPS, election_seconds=0.05))
+
+
+@pytest.mark.parametrize("step", list(STEPS))
+async def test_step_of_a_worker_without_its_member_is_for_another(step: str) -> None:
+    """It is tried again soon, with the reason; only as often as it takes to meet somebody else."""
+    with pytest.raises(ApplicationError, match="connection refused") as caught:
+        await answer(step)
+    assert (caught.value.non_retryable, caught.value.next_retry_delay) == (False, timing.STEPS.elsewhere_pause)
+    assert (await answer(step, attempt=timing.STEPS.elsewhere_attempts)).view is None
+
+
+@pytest.mark.parametrize("step", list(STEPS))
+@pytest.mark.parametrize(("endpoint", "speaks"), [(OWN, True), (REMOTE, False)])
+async def test_step_is_answered_where_others_see_no_more(step: str, endpoint: str, *, speaks: bool) -> None:
+    """A member without a quorum or a leader speaks; and a worker that may ask all members has asked them."""
+    assert (await answer(step, endpoint, speaks=speaks)).view is None
