@@ -8,9 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from etcd_handoff.activity_io import (
-    UpdateStatusInput,
-)
+from etcd_handoff.activity_io import UpdateStatusInput
 from etcd_handoff.contract import OperationResult
 from etcd_handoff.operation.activity_commands import (
     Activity,

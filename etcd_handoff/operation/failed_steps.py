@@ -15,14 +15,7 @@ from etcd_handoff.operation import (
     texts,
     withdrawal,
 )
-from etcd_handoff.operation.commands import (
-    Activity,
-    FindResource,
-    Observe,
-    ReadLeave,
-    RequestLeave,
-    WriteStatus,
-)
+from etcd_handoff.operation.commands import Activity, FindResource, Observe, ReadLeave, RequestLeave, WriteStatus
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.withdrawal import TakeLearnerOut
 
