@@ -16,13 +16,7 @@ from activities.etcd_looks import SeenBefore, intent
 from etcd_handoff import failpoints, timing
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import StepOutcome
-from etcd_handoff.errors import (
-    BadTransfereeError,
-    EtcdError,
-    EtcdPermissionError,
-    NotLeaderError,
-    UnreachableError,
-)
+from etcd_handoff.errors import BadTransfereeError, EtcdError, EtcdPermissionError, NotLeaderError, UnreachableError
 from etcd_handoff.planning import Transfer, plan
 
 if TYPE_CHECKING:

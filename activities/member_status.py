@@ -14,13 +14,7 @@ from activities.attempts import require_timely
 from activities.interceptor import StepClock
 from activities.kubernetes_errors import NOT_RECORDED, error_text, final_note, refusal
 from activities.member_leave import await_mark, set_leave
-from activities.member_resource import (
-    CONFLICT_TRIES,
-    generation_of,
-    member_resource,
-    send_events,
-    write_status,
-)
+from activities.member_resource import CONFLICT_TRIES, generation_of, member_resource, send_events, write_status
 from activities.outdated_records import may_be_outdated, why_outdated
 from etcd_handoff import failpoints, timing
 from etcd_handoff.activity_io import (
@@ -41,12 +35,7 @@ from etcd_handoff.errors import (
     ObjectGoneError,
     RejectedError,
 )
-from etcd_handoff.etcdmember import (
-    asks_to_leave,
-    joined_condition,
-    member_id_of,
-    status_of,
-)
+from etcd_handoff.etcdmember import asks_to_leave, joined_condition, member_id_of, status_of
 from etcd_handoff.managed_fields import SPEC_LEAVE, last_write
 from etcd_handoff.operation.matching import claim_of, resource_asked_for
 from etcd_handoff.planning import canonical_id

@@ -46,12 +46,16 @@ def kubeconfig_certificates(profile: KubernetesProfile) -> Iterator[tuple[str, d
                 yield from _ends(f"{certificate} of {key} {name} in {profile.kubeconfig}", text)
 
 
+def certificates_of(profile: ClusterProfile) -> Iterator[tuple[str, datetime]]:
+    """Each certificate for etcd and for Kubernetes that can be read: what it is, and when it ends."""
+    yield from etcd_certificates(profile.etcd)
+    if profile.kubernetes is not None:
+        yield from kubeconfig_certificates(profile.kubernetes)
+
+
 def first_end(profile: ClusterProfile) -> datetime | None:
     """When the first of all these ends; None where the profile names none that can be read."""
-    ends = [when for _, when in etcd_certificates(profile.etcd)]
-    if profile.kubernetes is not None:
-        ends += [when for _, when in kubeconfig_certificates(profile.kubernetes)]
-    return min(ends, default=None)
+    return min((when for _, when in certificates_of(profile)), default=None)
 
 
 def _named(content: dict[str, Any], kind: str, name: str) -> dict[str, Any]:

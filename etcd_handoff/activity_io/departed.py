@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from etcd_handoff.contract import (
-    Step,
-)
+from etcd_handoff.contract import Step
 from etcd_handoff.wire import Message
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from etcd_handoff.activity_io.etcd_steps import MemberHash
 from etcd_handoff.activity_io.worker_info import WorkerInfo
 from etcd_handoff.cluster_view import ClusterView, HeardMember
-from etcd_handoff.contract import (
-    Step,
-)
+from etcd_handoff.contract import Step
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.wire import Message
 

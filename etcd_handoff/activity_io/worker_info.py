@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from etcd_handoff.change_windows import ChangeWindow
-from etcd_handoff.contract import (
-    Remover,
-)
+from etcd_handoff.contract import Remover
 from etcd_handoff.wire import Message
 
 APPROVAL_LAPSES_AFTER_SECONDS: Final = 86400.0

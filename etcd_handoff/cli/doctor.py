@@ -112,7 +112,7 @@ async def _check_cluster(
     import asyncio
     from datetime import UTC, datetime
 
-    from etcd_handoff.certificate_ends import etcd_certificates, kubeconfig_certificates
+    from etcd_handoff.certificate_ends import certificates_of
     from etcd_handoff.cli import doctor_checks, doctor_endpoints, doctor_topology
     from etcd_handoff.cli.doctor_rights import etcd_rights, kubernetes_rights
 
@@ -125,10 +125,7 @@ async def _check_cluster(
     contexts = await _read_contexts(profile)
     one_cluster = await _check_contexts(profile)
     may_write = await kubernetes_rights(profile)
-    certificates = [
-        *etcd_certificates(profile.etcd),
-        *(kubeconfig_certificates(profile.kubernetes) if profile.kubernetes else ()),
-    ]
+    certificates = [*certificates_of(profile)]
     facts, doubt = _cluster_facts(profile, view, contexts)
     topology = doctor_topology.topology_of(endpoints, facts.view)
     of_cluster = (

@@ -14,13 +14,7 @@ from temporalio.client import (
 from temporalio.exceptions import CancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
-from etcd_handoff.client.errors import (
-    AWAY,
-    NotTakenError,
-    WorkerSilentError,
-    operation_error,
-    temporal_errors,
-)
+from etcd_handoff.client.errors import AWAY, NotTakenError, WorkerSilentError, operation_error, temporal_errors
 from etcd_handoff.client.requests import checked
 from etcd_handoff.contract import Approval, HandoffState, Pause, Progress, Recheck
 from etcd_handoff.temporal.client import ResultT, progress_of, progress_or_reason

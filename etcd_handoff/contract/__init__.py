@@ -28,14 +28,8 @@ from etcd_handoff.contract.requests import (
 )
 from etcd_handoff.contract.results import AdditionResult, OperationResult, Outcome, RemovalResult, Step, StepOutcome
 from etcd_handoff.contract.states import PASSING, FailureType, HandoffState, Progress
-from etcd_handoff.contract.workflow_ids import (
-    QUEUE_TASK_TIMEOUT,
-    TASK_QUEUE,
-    TASK_TIMEOUT,
-    node_queue,
-    record_id,
-    workflow_id,
-)
+from etcd_handoff.contract.task_queues import QUEUE_TASK_TIMEOUT, TASK_QUEUE, TASK_TIMEOUT, node_queue
+from etcd_handoff.contract.workflow_ids import record_id, workflow_id
 
 __all__ = [
     "OPERATIONS",

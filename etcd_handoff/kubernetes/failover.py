@@ -17,12 +17,7 @@ import aiohttp
 from kubernetes.aio import client
 
 from etcd_handoff import hedge, timing
-from etcd_handoff.errors import (
-    ApiUnavailableError,
-    ConfigError,
-    KubernetesError,
-    UnauthenticatedError,
-)
+from etcd_handoff.errors import ApiUnavailableError, ConfigError, KubernetesError, UnauthenticatedError
 from etcd_handoff.kubernetes.answers import Answers, T
 from etcd_handoff.kubernetes.client import namespace_uid
 from etcd_handoff.kubernetes.clients import Clients

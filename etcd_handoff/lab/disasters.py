@@ -1,4 +1,4 @@
-"""Faults of an etcd cluster other than processes that die: of disks, data, membership, alarms and certificates."""
+"""Faults of an etcd cluster other than dead processes: of disks, data, membership, alarms and certificates."""
 
 from __future__ import annotations
 

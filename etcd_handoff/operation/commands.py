@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from etcd_handoff.activity_io import (
-    UpdateStatusInput,
-)
+from etcd_handoff.activity_io import UpdateStatusInput
 from etcd_handoff.contract import OperationResult
 from etcd_handoff.operation.activity_commands import (
     Activity,

@@ -11,12 +11,7 @@ from etcd_handoff.etcdmember import LEAVE_ANNOTATION, as_listed
 from etcd_handoff.operation import annotation_orders, leave_orders
 from etcd_handoff.operation.member_resources import SyncMembersInput
 from etcd_handoff.operation.reconciler_pauses import retry_after
-from etcd_handoff.operation.reconciler_state import (
-    LAST_EPOCH_SECOND,
-    ReconcilerStatus,
-    RemovalRetry,
-    RunningRemoval,
-)
+from etcd_handoff.operation.reconciler_state import LAST_EPOCH_SECOND, ReconcilerStatus, RemovalRetry, RunningRemoval
 from etcd_handoff.operation.standing import standing_messages
 
 if TYPE_CHECKING:

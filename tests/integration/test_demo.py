@@ -23,6 +23,23 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 DEMO = "from etcd_handoff.cli import main; main()"
+KEPT_DEMO = (
+    """
+from etcd_handoff.lab import demo
+
+async def durable_way(lab, *_):
+    for name in ("node1", "node2"):
+        await lab.start_worker(name)
+    return True
+
+async def new_member(*_):
+    return True
+
+demo._show_durable_way, demo.show_new_member = durable_way, new_member
+"""
+    + DEMO
+)
+"""The demo of a cluster to which nothing has happened but that a worker is gone: what happens else has its own test."""
 NAMES = ("node0", "node1", "node2")
 ROW = re.compile(r"^(node\d) +\S+ +([0-9a-f]+) +(True|False) +(\w+)", re.MULTILINE)
 """A row of `kubectl get etcdmembers`."""
@@ -53,13 +70,13 @@ def labs(folder: Path) -> list[Path]:
 
 
 @asynccontextmanager
-async def demo(folder: Path, *arguments: str) -> AsyncIterator[tuple[Process, Path]]:
+async def demo(folder: Path, *arguments: str, code: str = DEMO) -> AsyncIterator[tuple[Process, Path]]:
     """The demo with its temporary files in `folder`, and where its output goes; killed if it is not over."""
     told = folder / "told.txt"
     environment = {**os.environ, "TMPDIR": str(folder)}
     with told.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", DEMO, "demo", *arguments),
+            *(sys.executable, "-c", code, "demo", *arguments),
             stdout=output,
             stderr=asyncio.subprocess.STDOUT,
             env=environment,
@@ -110,7 +127,7 @@ async def test_demo_shows_both_ways_and_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT], ids=lambda number: number.name)
 async def test_kept_demo_runs_until_it_is_told_to_end(tmp_path: Path, number: signal.Signals) -> None:
     """`--keep` says where everything is and ends well by Ctrl-C, leaving neither process nor file."""
-    async with demo(tmp_path, "--keep") as (process, told):
+    async with demo(tmp_path, "--keep", code=KEPT_DEMO) as (process, told):
 
         async def kept() -> bool:
             if process.returncode is not None:
@@ -123,6 +140,7 @@ async def test_kept_demo_runs_until_it_is_told_to_end(tmp_path: Path, number: si
             assert [command for command in running.values() if program in command], f"no {program} is found"
         assert labs(tmp_path)
         assert "TEMPORAL_ADDRESS=127.0.0.1:" in text
+        assert "etcd-handoff remove node1 -c demo" in text
         assert "/namespaces/default/workflows" in text
         process.send_signal(number)
         assert await process.wait() == 0, told.read_text()
