@@ -17,11 +17,12 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView, Doubt
+    from etcd_handoff.operation.member_resources import MemberResource
 
 with workflow.unsafe.imports_passed_through():
     from activities.etcdmembers import EtcdMemberActivities
     from etcd_handoff import doubts
-    from etcd_handoff.operation import drift, reconciler, reconciler_details
+    from etcd_handoff.operation import drift, observation, reconciler, reconciler_details
     from etcd_handoff.operation.member_resources import SyncMembersResult, WatchMembersInput, WatchMembersResult
     from etcd_handoff.operation.reconciler_state import (
         ReconcileEtcdMembersRequest,
@@ -35,6 +36,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.requested_removals import HEARTBEAT_TIMEOUT, THREE_ATTEMPTS, RequestedRemovals, error_text
 
 SYNC_TIMEOUT: Final = timedelta(seconds=60)
+ASKED_STILL: Final = "asked-still"
+"""Patch: what EtcdMembers ask for is read again before a removal starts."""
 LONGEST_HISTORY: Final = 4_000
 """Events after which it continues as new; to replay so many takes about a second of computing."""
 LARGEST_HISTORY: Final = 8 << 20
@@ -166,7 +169,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         held = drift.hold(view, reconciler.claims(seen.resources, view), self._state.removed)
         if held is None or held.doubt == self._state.confirmed:
             self._update(binding=doubts.bound(self._state.binding, view))
-            self._start_requested_removals(seen.resources, view)
+            await self._start_what_is_asked_still(seen, view)
         result = await self._sync(seen, view)
         self._state = reconciler.with_repairs(self._state, result.repairs)
         if result.doubt is not None:
@@ -174,7 +177,36 @@ class ReconcileEtcdMembers(RequestedRemovals):
             return
         self._round_done(view, result.note)
         self._resync_soon = result.retry_soon
-        self._start_requested_removals(seen.resources, view)
+        await self._start_what_is_asked_still(seen, view)
+
+    async def _start_what_is_asked_still(self, seen: WatchMembersResult, view: ClusterView) -> None:
+        """Start the removals that EtcdMembers ask for which have not changed since they were read.
+
+        What was read may have waited for workers for long, and a removal itself reads no order: one that was taken back
+        meanwhile would be followed before the next round sees it.
+        """
+        now = workflow.now().timestamp()
+        resources = seen.resources
+        _, removals = reconciler.removals_to_start(self._state, self._request.cluster, resources, view, now)
+        if removals and view.leadership is not None and workflow.patched(ASKED_STILL):
+            resources = await self._unchanged(seen)
+            self._resync |= len(resources) < len(seen.resources)
+        self._start_requested_removals(resources, view)
+
+    async def _unchanged(self, seen: WatchMembersResult) -> tuple[MemberResource, ...]:
+        """The EtcdMembers that are as they were seen; none when that is not known of this moment."""
+        asked_at = workflow.now().timestamp()
+        again = await workflow.execute_activity_method(
+            EtcdMemberActivities.watch_members,
+            WatchMembersInput(cluster=self._request.cluster, known_digest=seen.digest, seconds=0),
+            start_to_close_timeout=SYNC_TIMEOUT,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=THREE_ATTEMPTS,
+            summary="whether removals are asked for still",
+        )
+        if workflow.now().timestamp() - asked_at > observation.OLD_SECONDS:
+            return ()
+        return seen.resources if again.unchanged else tuple(r for r in seen.resources if r in again.resources)
 
     def _doubt(self, view: ClusterView, seen: WatchMembersResult) -> Doubt | None:
         """Why nothing may be concluded from the list; a confirmation settles doubts about the cluster."""
