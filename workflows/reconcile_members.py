@@ -30,7 +30,7 @@ with workflow.unsafe.imports_passed_through():
         ResyncRequest,
     )
     from etcd_handoff.temporal.converter import invalid_input
-    from workflows import activity_calls
+    from workflows import activity_calls, asked_still
     from workflows.cluster_look import ClusterLook
     from workflows.requested_removals import HEARTBEAT_TIMEOUT, THREE_ATTEMPTS, RequestedRemovals, error_text
 
@@ -166,7 +166,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         held = drift.hold(view, reconciler.claims(seen.resources, view), self._state.removed)
         if held is None or held.doubt == self._state.confirmed:
             self._update(binding=doubts.bound(self._state.binding, view))
-            self._start_requested_removals(seen.resources, view)
+            await self._start_what_is_asked_still(seen, view)
         result = await self._sync(seen, view)
         self._state = reconciler.with_repairs(self._state, result.repairs)
         if result.doubt is not None:
@@ -174,7 +174,21 @@ class ReconcileEtcdMembers(RequestedRemovals):
             return
         self._round_done(view, result.note)
         self._resync_soon = result.retry_soon
-        self._start_requested_removals(seen.resources, view)
+        await self._start_what_is_asked_still(seen, view)
+
+    async def _start_what_is_asked_still(self, seen: WatchMembersResult, view: ClusterView) -> None:
+        """Start the removals that EtcdMembers ask for which have not changed since they were read.
+
+        What was read may have waited for workers for long, and a removal itself reads no order: one that was taken back
+        meanwhile would be followed before the next round sees it.
+        """
+        now = workflow.now().timestamp()
+        resources = seen.resources
+        _, removals = reconciler.removals_to_start(self._state, self._request.cluster, resources, view, now)
+        if removals and view.leadership is not None and workflow.patched(asked_still.PATCH):
+            resources = await asked_still.unchanged(self._request.cluster, seen)
+            self._resync |= len(resources) < len(seen.resources)
+        self._start_requested_removals(resources, view)
 
     def _doubt(self, view: ClusterView, seen: WatchMembersResult) -> Doubt | None:
         """Why nothing may be concluded from the list; a confirmation settles doubts about the cluster."""

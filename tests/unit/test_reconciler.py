@@ -13,7 +13,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.doubts import Binding
 from etcd_handoff.operation import drift, reconciler, reconciler_pauses
-from etcd_handoff.operation.member_resources import MemberResource
+from etcd_handoff.operation.member_resources import MemberResource, SyncMembersResult, WatchMembersResult
 from etcd_handoff.operation.reconciler_state import (
     LeaveOrder,
     ReconcileEtcdMembersRequest,
@@ -24,7 +24,7 @@ from etcd_handoff.operation.reconciler_state import (
 )
 from etcd_handoff.operation.removal_progress import FollowRemovalResult
 from tests.unit.builders import A, B, C, cluster, member
-from workflows import requested_removals
+from workflows import reconcile_members, requested_removals
 from workflows.reconcile_members import ReconcileEtcdMembers
 from workflows.requested_removals import RequestedRemovals
 
@@ -221,3 +221,45 @@ async def test_flag_that_was_taken_back_cancels_the_removal_however_often_the_qu
         end = await removing
     assert fake.cancelled.is_set()
     assert (end.cancelled, fake.pauses) == (True, 3)
+
+
+# --- a flag that was taken back before anybody read the answer --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("again", "seconds", "starts"),
+    [
+        (WatchMembersResult(unchanged=True), 1, [B]),
+        (WatchMembersResult(resources=(flagged(name="other", uid="o", leave=False), flagged())), 1, [B]),
+        (WatchMembersResult(resources=(flagged(leave=False, generation=3),)), 1, []),
+        (WatchMembersResult(resources=()), 1, []),
+        (WatchMembersResult(unchanged=True), 60, []),
+    ],
+    ids=["unchanged", "another changed", "taken back", "deleted", "an old answer"],
+)
+async def test_removal_starts_only_for_an_order_that_stands_still(
+    again: WatchMembersResult, seconds: float, starts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read of EtcdMembers may have waited until workers or Temporal were there again."""
+    clock = [NOW]
+
+    async def execute(activity: Any, *_: object, **__: object) -> WatchMembersResult | SyncMembersResult:
+        clock[0] += seconds
+        return SyncMembersResult() if activity.__name__ == "sync_members" else again
+
+    fake = SimpleNamespace(
+        now=lambda: SimpleNamespace(timestamp=lambda: clock[0]), patched=lambda _: True, execute_activity_method=execute
+    )
+    monkeypatch.setattr(reconcile_members, "workflow", fake)
+    monkeypatch.setattr(requested_removals, "workflow", fake)
+    watcher, started = ReconcileEtcdMembers(), list[str]()
+    watcher._request = ReconcileEtcdMembersRequest(cluster="prod")
+
+    def supervise(removal: RunningRemoval) -> None:
+        watcher._update(running={removal.uid: removal})
+        started.append(removal.member_id)
+
+    monkeypatch.setattr(watcher, "_supervise", supervise)
+    await watcher._act_on(VIEW, WatchMembersResult(resources=(flagged(),)))
+    assert started == starts
+    assert watcher._resync == (not starts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
@@ -18,7 +20,13 @@ from etcd_handoff.errors import (
 )
 from etcd_handoff.etcdmember import LEAVE_ANNOTATION, old_annotation
 from etcd_handoff.operation.drift import Hold
-from etcd_handoff.operation.member_resources import StandingMessage, SyncMembersInput, SyncMembersResult
+from etcd_handoff.operation.member_resources import (
+    StandingMessage,
+    SyncMembersInput,
+    SyncMembersResult,
+    WatchMembersInput,
+    WatchMembersResult,
+)
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
 from tests.unit.builders import A, B, C, cluster, doubt, member
 
@@ -134,3 +142,16 @@ async def test_message_on_a_request_is_about_the_annotation_that_was_seen(value:
     request = asked(fake).model_copy(update={"standing": standing})
     await ActivityEnvironment().run(EtcdMemberActivities(gateways_to(fake)).sync_members, request)
     assert (fake.resources["node0"]["status"].get("message") == old_annotation("b2")) is told
+
+
+async def test_question_without_time_to_watch_is_answered_at_once() -> None:
+    """So a removal that starts asks whether it is wanted still."""
+    fake = all_wrong(KubernetesError("unused"))
+    watch = EtcdMemberActivities(gateways_to(fake)).watch_members
+    seen: WatchMembersResult = await ActivityEnvironment().run(watch, WatchMembersInput(cluster="prod", seconds=0))
+    again = WatchMembersInput(cluster="prod", known_digest=seen.digest, seconds=0)
+    async with asyncio.timeout(5):
+        assert (await ActivityEnvironment().run(watch, again)).unchanged
+    fake.resources["node1"]["spec"] = {"leave": True}
+    changed: WatchMembersResult = await ActivityEnvironment().run(watch, again)
+    assert [resource.leave for resource in changed.resources] == [False, True, False]

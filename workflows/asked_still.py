@@ -1,0 +1,45 @@
+"""Whether EtcdMembers still ask for what they asked for when they were read."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from temporalio import workflow
+
+if TYPE_CHECKING:
+    from etcd_handoff.operation.member_resources import MemberResource, WatchMembersResult
+
+with workflow.unsafe.imports_passed_through():
+    from activities.etcdmembers import EtcdMemberActivities
+    from etcd_handoff.operation import observation
+    from etcd_handoff.operation.member_resources import WatchMembersInput
+    from workflows.requested_removals import HEARTBEAT_TIMEOUT, THREE_ATTEMPTS
+
+PATCH: Final = "asked-still"
+"""They are read again before a removal starts."""
+READ_TIMEOUT: Final = timedelta(seconds=60)
+
+
+async def unchanged(cluster: str, seen: WatchMembersResult) -> tuple[MemberResource, ...]:
+    """The EtcdMembers that are as they were seen; none when that is not known of this moment.
+
+    Args:
+        cluster: Cluster profile.
+        seen: All EtcdMembers as they were read before.
+
+    Raises:
+        ActivityError: All attempts failed, or it was cancelled.
+    """
+    asked_at = workflow.now().timestamp()
+    again = await workflow.execute_activity_method(
+        EtcdMemberActivities.watch_members,
+        WatchMembersInput(cluster=cluster, known_digest=seen.digest, seconds=0),
+        start_to_close_timeout=READ_TIMEOUT,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        retry_policy=THREE_ATTEMPTS,
+        summary="whether removals are asked for still",
+    )
+    if workflow.now().timestamp() - asked_at > observation.OLD_SECONDS:
+        return ()
+    return seen.resources if again.unchanged else tuple(r for r in seen.resources if r in again.resources)
