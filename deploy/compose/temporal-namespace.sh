@@ -15,8 +15,10 @@ soon() {
 
 temporal operator namespace describe --namespace "$TEMPORAL_NAMESPACE" > /dev/null 2>&1 ||
     soon temporal operator namespace create --namespace "$TEMPORAL_NAMESPACE" --retention 90d
-soon temporal operator search-attribute create --namespace "$TEMPORAL_NAMESPACE" \
-    --name EtcdCluster --name EtcdMember --name HandoffState --type Keyword
+# One at a time: of several names the command registers the first alone, and says that it has registered them.
+for name in EtcdCluster EtcdMember HandoffState; do
+    soon temporal operator search-attribute create --namespace "$TEMPORAL_NAMESPACE" --name "$name" --type Keyword
+done
 # Such a query is refused as long as the server does not know the names.
 soon temporal workflow count --namespace "$TEMPORAL_NAMESPACE" \
     --query 'EtcdCluster = "none" AND EtcdMember = "none" AND HandoffState = "none"'

@@ -255,7 +255,7 @@ def test_workers_run_one_on_each_node_with_the_mounted_configuration(file: str) 
 def test_all_search_attributes_are_registered_in_the_namespace_of_the_workers() -> None:
     """Before any worker begins, so that none has to wait until the server knows them."""
     script = (ROOT / "deploy/compose/temporal-namespace.sh").read_text()
-    assert re.findall(r"--name (\w+)", script) == list(SEARCH_ATTRIBUTES)
+    assert re.findall(r"for name in (.*); do", script) == [" ".join(SEARCH_ATTRIBUTES)]
     members = services("compose.yaml")
     named = {s["environment"]["TEMPORAL_NAMESPACE"] for s in members.values() if "TEMPORAL_NAMESPACE" in str(s)}
     assert named == {members["temporal-ui"]["environment"]["TEMPORAL_DEFAULT_NAMESPACE"]}
