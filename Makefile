@@ -20,7 +20,7 @@ help: ## list the targets
 demo: programs ## take the leader out of a real three-member cluster on this machine (KEEP=1 leaves it running, K0S=1 isolates the nodes as k0s does)
 	@$(BIN)/etcd-handoff demo $(if $(filter-out 0,$(KEEP)),--keep) $(if $(filter-out 0,$(K0S)),--k0s)
 
-test: lint types layers network kubeadm checkers ## everything that CI runs (ARGS=<arguments of pytest>)
+test: lint types layers network checkers ## everything that CI runs (ARGS=<arguments of pytest>)
 	@$(BIN)/pytest -n 3 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 unit: $(SETUP) ## the quick tests: no sockets, seconds (ARGS=<arguments of pytest>)
