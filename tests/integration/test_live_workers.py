@@ -9,6 +9,7 @@ import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
 from temporalio import workflow
 from temporalio.runtime import Runtime
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    import pytest
-
 QUEUE = "test-live-workers"
 
 
@@ -40,6 +39,7 @@ class Idle:
         """Nobody runs it."""
 
 
+@pytest.mark.slow
 async def test_renewed_certificate_is_told_by_a_living_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`status` shows until when, by one line for each worker; one that ends within a month is marked."""
     file = tmp_path / "ca.pem"
