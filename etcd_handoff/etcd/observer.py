@@ -118,9 +118,10 @@ class Observer:
             chosen = self._chosen_list(queries)
             if chosen is None:
                 raise await self._error_without_list(queries)
-            further = self._query_advertised(chosen, queries, doubtful | {leaving})
+            further = self._query_advertised(chosen, queries, leaving)
             queries += further
-            await wait_for(further)
+            # One in doubt is asked too: nothing else would show that it is back.
+            await wait_for(further, doubtful)
             chosen = self._chosen_list(queries) or chosen
         finally:
             await end([task for query in queries for task in query.tasks])
@@ -179,13 +180,13 @@ class Observer:
     def _remembered(self) -> dict[str, str]:
         return {url: cluster_id for url, (cluster_id, _) in self._owners.items()}
 
-    def _query_advertised(self, chosen: MemberList, queries: Sequence[Query], doubtful: frozenset[str]) -> list[Query]:
+    def _query_advertised(self, chosen: MemberList, queries: Sequence[Query], leaving: str) -> list[Query]:
         """Members of whom nothing has been heard, asked where they advertise."""
         answered = {reply.member_id for query in queries if (reply := query.reply()).cluster_id == chosen.cluster_id}
         known = {*self._profile.endpoints}
         further: dict[str, Query] = {}
         for member in chosen.members:
-            if member.id in doubtful | answered:
+            if member.id == leaving or member.id in answered:
                 continue
             for url in (canonical_url(text) for text in member.client_urls):
                 # A member may advertise plain HTTP, over which no token or password goes that has TLS elsewhere.

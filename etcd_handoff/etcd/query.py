@@ -6,11 +6,12 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from etcd_handoff import timing
 from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnreachableError
 from etcd_handoff.etcd.replies import NO_ANSWER, MemberList, Reply, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Sequence
 
     from etcd_handoff.etcd.connections import T
 
@@ -87,9 +88,12 @@ def outcome_of(task: asyncio.Task[T]) -> tuple[T | None, str]:
     return (None, str(error)) if error is not None else (task.result(), "")
 
 
-async def wait_for(queries: Iterable[Query]) -> None:
-    """Return when all have ended."""
-    await asyncio.gather(*(task for query in queries for task in query.tasks), return_exceptions=True)
+async def wait_for(queries: Sequence[Query], doubtful: Container[str]) -> None:
+    """Return when all have ended; those of members in doubt have a short grace beyond the others."""
+    sure = (task for query in queries if query.advertised_by not in doubtful for task in query.tasks)
+    await asyncio.gather(*sure, return_exceptions=True)
+    if pending := [task for query in queries for task in query.tasks if not task.done()]:
+        await asyncio.wait(pending, timeout=timing.ETCD.late_member_seconds)
 
 
 async def end(tasks: Sequence[asyncio.Future[Any]]) -> None:

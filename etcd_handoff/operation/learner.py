@@ -53,10 +53,11 @@ def wanted(state: OperationState, cluster_id: str) -> MemberPresent:
 
 
 def ask(state: OperationState) -> AdditionInput:
-    """What the activities of an addition are told."""
-    goal = wanted(state, state.target.cluster_id)
+    """What the activities of an addition are told; each of them waits for the learner's own word."""
+    goal, given = wanted(state, state.target.cluster_id), observation.change_input(state)
+    sure = tuple(member_id for member_id in given.doubtful if member_id != state.target.member_id)
     return AdditionInput(
-        **dict(observation.change_input(state)),
+        **dict(given.model_copy(update={"doubtful": sure})),
         name=goal.name,
         peer_urls=goal.peer_urls,
         learner_id=state.target.member_id,

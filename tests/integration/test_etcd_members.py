@@ -80,6 +80,20 @@ async def test_cluster_of_the_profile_is_the_one_that_counts(cluster: Cluster) -
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_member_outside_of_the_profile_is_asked_again_after_it_was_silent(cluster: Cluster) -> None:
+    """Such as a new one that had only just started: it is found where it advertises, though nobody waits for it."""
+    voters = [node.etcd_url for node in cluster.lab.nodes if node is not cluster.learner]
+    learner_id = await cluster.lab.member_id(cluster.learner.name)
+    async with gateway_to(*voters) as gateway:
+
+        async def heard() -> bool:
+            member = (await gateway.observe((learner_id,))).member(learner_id)
+            return member is not None and member.reachable
+
+        await wait_until(heard, "the learner is heard", 10)
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_answer_of_another_member_is_not_taken(cluster: Cluster) -> None:
     """Behind a shared URL anybody answers: that is no answer of the member that was asked."""
     async with gateway_to(*cluster.endpoints) as gateway:

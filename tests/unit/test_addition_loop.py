@@ -240,6 +240,13 @@ def test_learner_that_lags_is_waited_for() -> None:
     assert addition.state.blocked_seconds_left > 3600 - 1.1
 
 
+def test_learner_that_is_waited_for_is_asked_for_its_own_word() -> None:
+    """It was silent in the last look, as one that has only just started is: others like that are not waited for."""
+    addition = looks_again(added(), with_it(reachable=False))
+    assert D not in addition.next(AwaitSync).ask.doubtful
+    assert addition.state.doing.startswith("LearnerUnreachable")
+
+
 @pytest.mark.parametrize(("view", "says"), [(LAGS, "LearnerLags, learner"), (UNSTARTED, "has not started")])
 def test_learner_without_progress_is_a_reason_of_its_own(view: ClusterView, says: str) -> None:
     """Also one that is not started; it counts as blocked, and ends as that when it lasts."""
