@@ -114,14 +114,14 @@ def asks_no_witness(_view: ClusterView, _claims: object) -> None:
     """Binds a removal to whichever cluster answers first."""
 
 
-async def commits_nothing_before_it_looks(self: ModelEtcd, holder: str, label: str, via_id: str) -> str:  # noqa: ARG001
+async def commits_nothing_before_it_looks(self: ModelEtcd, holder: str, label: str, *_: str) -> str:
     """Takes the lock, and an idle cluster for one that works."""
     return self.cluster.take_lock(who(), holder, label)
 
 
-async def heeds_no_lock(self: ModelEtcd, holder: str, label: str, via_id: str) -> str:
+async def heeds_no_lock(self: ModelEtcd, holder: str, label: str, via_id: str, attempt: str = "") -> str:
     """Goes on though somebody else has the lock."""
-    await LOCK(self, holder, label, via_id)
+    await LOCK(self, holder, label, via_id, attempt)
     return ""
 
 
