@@ -149,10 +149,22 @@ class MemberChange(ABC):
         return Commit(holder=holder)
 
     async def _release_lock(self) -> None:
-        holder, via_id = self._change.holder, self._locked_through
-        with contextlib.suppress(EtcdError, TimeoutError):
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timing.STEPS.lock_release_seconds):
-                if self._given_up or was_given_up():  # another attempt has the same lock, and may rely on it
-                    await self._gateway.abandon_lock(holder, via_id, self._attempt)
-                else:
-                    await self._gateway.release_lock(holder, via_id)
+                while True:
+                    if await self._has_released_lock():
+                        return
+                    await asyncio.sleep(timing.STEPS.watch_pause_seconds)  # a worker that was paused connects again
+
+    async def _has_released_lock(self) -> bool:
+        holder, via_id = self._change.holder, self._locked_through
+        try:
+            if self._given_up or was_given_up():  # another attempt has the same lock, and may rely on it
+                await self._gateway.abandon_lock(holder, via_id, self._attempt)
+            else:
+                await self._gateway.release_lock(holder, via_id)
+        except UNWRITABLE:
+            return True
+        except EtcdError:
+            return False
+        return True

@@ -59,8 +59,8 @@ class LockCalls:
         """See `EtcdGateway.abandon_lock`."""
         whose, created, version = self._own.get(holder, ("", 0, 0))
         if whose == attempt and created:
-            del self._own[holder]
             await self._delete_own(via_id, created, version)
+            self._own.pop(holder, None)
 
     async def _put(self, via_id: str, value: bytes, expect: LockEntry) -> tuple[bool, LockEntry | None, int]:
         """Whether the key was as expected and is ours now, what it is if not, and the revision of this.

@@ -137,6 +137,16 @@ async def test_rule_of_the_profile_holds_in_the_look_that_decides() -> None:
     assert (await removed(three(), ACT.model_copy(update={"min_voters": 2}))).step.outcome == "removed"
 
 
+async def test_lock_is_given_back_on_a_second_try() -> None:
+    """The connection of a worker that was paused has ended: the first call only finds that out."""
+    script = three(release_lock=[UnreachableError("connection closed")])
+    looks = looks_at(script)
+    await looks.observe()
+    script.hanging.add("2")
+    await removed(script, looks=looks)
+    assert script.calls[-2:] == ["release_lock 1", "release_lock 1"]
+
+
 async def test_lock_of_another_holder_ends_the_step() -> None:
     """It is named; nothing of ours is left, nothing is proposed, and the other's lock is not touched."""
     script = three(locked_by="removal of node2 in staging")
