@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ENV_FILE: Final = Path("demo.env")
 NODES: Final = ("node0", "node1", "node2")
+NEW: Final = "node3"
+"""A node on which nothing runs yet."""
 
 
 async def run_by_hand(say: Callable[[str], None]) -> int:
@@ -39,8 +41,8 @@ async def run_by_hand(say: Callable[[str], None]) -> int:
 
 
 async def environment_of(lab: Lab) -> str:
-    """What commands need in a shell: where everything is, and who leads now."""
-    leader = lab.node(await lab.leader())
+    """What commands need in a shell: where everything is, who leads now, and a node for a new member."""
+    leader, new = lab.node(await lab.leader()), lab.new_foreign_node(NEW)
     binaries = locate_binaries()
     folders = dict.fromkeys(str(program.parent) for program in (binaries.etcd, binaries.etcdctl, binaries.kubectl))
     values = {
@@ -48,9 +50,10 @@ async def environment_of(lab: Lab) -> str:
         "KUBECONFIG": str(lab.kubeconfig_path),
         "WEB_UI": f"{lab.ui_url}/namespaces/default/workflows",
         "LEADER": leader.name,
-        "LEADER_DATA": str(lab.directory / leader.name / "etcd"),
-        "LEADER_CLIENT_URL": leader.local_url,
-        "LEADER_PEER_URL": leader.peer_url,
+        "NEW": new.name,
+        "NEW_DATA": str(lab.directory / new.name / "etcd"),
+        "NEW_CLIENT_URL": new.local_url,
+        "NEW_PEER_URL": new.peer_url,
         "OTHER": lab.others(leader.name)[0].name,
     }
     lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]

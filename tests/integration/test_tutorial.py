@@ -1,4 +1,4 @@
-"""docs/tutorial.md word by word, from a fresh folder: a leader leaves, and a new member takes its place."""
+"""docs/tutorial.md word by word, from a fresh folder: a new member takes the place of the leader."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ async def test_tutorial_removes_and_replaces_a_leader(tmp_path: Path) -> None:
 
         await wait_until(runs, "the cluster runs", 120)
         blocks = list(blocks_of(ROOT / "docs" / "tutorial.md"))
-        assert len(blocks) == 7
+        assert len(blocks) == 9
         # One shell, as somebody has it: what one block exports and starts is there for the next.
         commands = "".join(block.commands for block in blocks) + "kill $!; wait $! || true\n"
         await follow(Block(commands, "".join(block.output for block in blocks)), environment, folder, 240)
-        assert "is a voter now" in (folder / "add.log").read_text()
+        assert "is replaced by" in (folder / "replace.log").read_text()
     finally:
         demo.terminate()
         await demo.wait()
