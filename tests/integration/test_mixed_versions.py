@@ -28,8 +28,10 @@ REMOVALS = 5
 
 
 WITH_NEW_FIELDS: Final = {
-    "contract.py": ("RemovalRequest", "Step"),
-    "activity_io.py": ("CheckLeaderInput", "StepInput", "StepResult"),
+    "contract/requests.py": ("RemovalRequest",),
+    "contract/results.py": ("Step",),
+    "activity_io/etcd_steps.py": ("CheckLeaderInput", "StepInput"),
+    "activity_io/step_result.py": ("StepResult",),
     "operation/state.py": ("OperationState",),
     "operation/queue_state.py": ("QueueEntry", "QueuePosition", "ChangeQueueState"),
 }
@@ -47,10 +49,10 @@ def newer_tree(folder: Path) -> Path:
     for file, kinds in WITH_NEW_FIELDS.items():
         for kind in kinds:
             add_field(package / file, kind)
-    contract = package / "contract.py"
-    text = contract.read_text(encoding="utf-8")
+    results = package / "contract" / "results.py"
+    text = results.read_text(encoding="utf-8")
     assert '    OBSERVED = "observed"\n' in text
-    contract.write_text(
+    results.write_text(
         text.replace('    OBSERVED = "observed"\n', '    OBSERVED = "observed-anew"\n'), encoding="utf-8"
     )
     return tree
