@@ -82,7 +82,8 @@ class EtcdMemberActivities:
             resources = {r["metadata"]["name"]: r for r in await gateway.list()}
         except ObjectGoneError:
             return SyncMembersResult(note=NOT_INSTALLED)
-        await self._require_same_members(sync)
+        if await self._has_changed_since(sync):
+            return SyncMembersResult(retry_soon=True)
         claims = [claim_of(resource, sync.view.members) for resource in resources.values()]
         held = drift.hold(sync.view, claims, sync.explained, self._gateways.cluster_id(sync.cluster))
         if held is not None and held.doubt != sync.confirmed:
@@ -105,20 +106,18 @@ class EtcdMemberActivities:
             repairs, notes = repairs + created, notes + why_not
         return SyncMembersResult(repairs=tuple(repairs), retry_soon=retry_soon, note="; ".join(notes))
 
-    async def _require_same_members(self, sync: SyncMembersInput) -> None:
-        """The members are those of the list that was read before, though that may have waited for workers for long.
+    async def _has_changed_since(self, sync: SyncMembersInput) -> bool:
+        """Whether the members are others than in the list that was read before, which may have waited for workers.
 
         Raises:
-            ApplicationError: They are others, or that is not known: the round begins anew.
+            ApplicationError: That is not known.
         """
         if self._listed is None:
-            return
+            return False
         members, note = await self._listed(sync.cluster)
         if members is None:
             raise ApplicationError(f"the member list could not be read again: {note}", type=STEP_FAILS)
-        if members != {member.id for member in sync.view.members}:
-            text = "the members have changed since their list was read"
-            raise ApplicationError(text, type=STEP_FAILS, non_retryable=True)
+        return members != {member.id for member in sync.view.members}
 
     @activity.defn
     async def note_progress(self, note: NoteProgressInput) -> str:
