@@ -151,10 +151,8 @@ class MemberChange(ABC):
     async def _release_lock(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timing.STEPS.lock_release_seconds):
-                while True:
-                    if await self._has_released_lock():
-                        return
-                    await asyncio.sleep(timing.STEPS.watch_pause_seconds)  # a worker that was paused connects again
+                if not await self._has_released_lock():
+                    await self._has_released_lock()  # the first call of a worker that was paused finds no connection
 
     async def _has_released_lock(self) -> bool:
         holder, via_id = self._change.holder, self._locked_through

@@ -23,7 +23,7 @@ from etcd_handoff.errors import (
     SpaceExceededError,
     UnreachableError,
 )
-from etcd_handoff.lab import http
+from etcd_handoff.lab import http, wait_until
 from etcd_handoff.planning import Blocked, MemberAbsent, Reason, plan
 from tests.integration.etcd_gateways import UNKNOWN_ID, Cluster, gateway_to, refused, roles
 
@@ -164,7 +164,11 @@ async def test_corruption_of_the_whole_cluster_is_seen_and_blocks(cluster: Clust
         decision = plan(view, MemberAbsent(view.cluster_id, target))
         assert isinstance(decision, Blocked)
         assert decision.reason is Reason.CLUSTER_CORRUPT
-        assert (await gateway.observe()).alarms == ()
+
+        async def is_over() -> bool:  # each member hears of it when it applies the entry
+            return (await gateway.observe()).alarms == ()
+
+        await wait_until(is_over, "the alarm is cleared", 10)
 
 
 @pytest.mark.asyncio(loop_scope="module")

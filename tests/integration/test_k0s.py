@@ -222,8 +222,9 @@ async def test_k0s_tells_the_node_to_stop_and_is_not_waited_for(bench: MakeBench
         async def lease_holder() -> list[str]:
             while not await asks_to_leave(b, leader, survivor):  # noqa: ASYNC110  # it is in another process
                 await asyncio.sleep(0.05)
+            there = [m.name for m in await b.lab.members(survivor)]
             await b.lab.kubectl(*label, f"{SHUTDOWN_LABEL}=7", context=survivor)
-            return [m.name for m in await b.lab.members(survivor)]
+            return there
 
         marking = asyncio.create_task(lease_holder())
         writer = await b.writer(survivor)

@@ -73,7 +73,7 @@ class Teller:
             (r"https?://127\.0\.0\.1:\d+", "URL"),
             (r"\bendpoint \d\b", "endpoint N"),
             (r"\bterm \d+", "term N"),
-            (r"\b\d+ log entr(y|ies)", "N log entries"),
+            (r", and stands \d+ log entr(y|ies) behind", ""),
             (r"members are .*", "members are ..."),
             (r"no linearizable read (yet|within 1 s)", "no linearizable read"),
             (r"/\S+/", "FOLDER/"),
