@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LOOKS: Final = 3
 """Looks before the proposal, each after a committed entry; then the workflow plans again."""
+RELEASES: Final = 5
+"""How often it is tried to give the lock back."""
 UNWRITABLE: Final = (EtcdPermissionError, SpaceExceededError, CorruptClusterError)
 """Why the lock's key cannot be written though the cluster commits entries."""
 
@@ -151,8 +153,10 @@ class MemberChange(ABC):
     async def _release_lock(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timing.STEPS.lock_release_seconds):
-                if not await self._has_released_lock():
-                    await self._has_released_lock()  # the first call of a worker that was paused finds no connection
+                for _ in range(RELEASES):
+                    if await self._has_released_lock():
+                        return
+                    await asyncio.sleep(timing.STEPS.lock_release_pause_seconds)  # a worker that was paused connects
 
     async def _has_released_lock(self) -> bool:
         holder, via_id = self._change.holder, self._locked_through
