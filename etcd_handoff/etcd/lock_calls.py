@@ -34,12 +34,14 @@ class LockCalls:
         """See `EtcdGateway.acquire_lock`."""
         value, expect = lock_value(holder, label, self.age.stale_seconds), ABSENT
         self._values[holder] = value
-        before = self._own.pop(holder, None)
+        before = self._own.get(holder)  # kept where a call fails: the next one finds the key as this attempt left it
         for _ in range(LOCK_TRIES):
             ours, stored, revision = await self._put(via_id, value, expect)
             if ours:
                 if expect is ABSENT or before == (attempt, expect.created, expect.version):
                     self._own[holder] = (attempt, expect.created or revision, expect.version + 1)
+                else:
+                    self._own.pop(holder, None)
                 return ""
             expect = stored or ABSENT
             other = read_holder(expect.value)

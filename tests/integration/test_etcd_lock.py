@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
+from etcd_handoff.errors import UnreachableError
 from etcd_handoff.etcd.lock import LockAge
 from etcd_handoff.lab import wait_until
-from tests.integration.etcd_gateways import Cluster, gateway_to, roles
+from tests.integration.etcd_gateways import UNKNOWN_ID, Cluster, gateway_to, roles
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -53,8 +54,10 @@ async def test_lock_that_is_abandoned_stays_with_the_attempt_that_has_it(cluster
                 await (one if given_up == "a1" else second).abandon_lock("run-1", follower, given_up)
                 assert await other.acquire_lock("run-2", "", follower, "b1") == "removal"
                 await other.release_lock("run-1", follower)
-        for _ in range(2):  # it looks again, and writes the lock again
+        for _ in range(2):  # it looks again, and writes the lock again, of which a call may fail
             assert await one.acquire_lock("run-1", "removal", leader, "a1") == ""
+            with pytest.raises(UnreachableError):
+                await one.acquire_lock("run-1", "removal", UNKNOWN_ID, "a1")
         await one.abandon_lock("run-1", leader, "a1")
         assert await other.acquire_lock("run-2", "", follower) == ""
         await other.release_lock("run-2", follower)
