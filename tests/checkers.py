@@ -8,27 +8,26 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from etcd_handoff.lab.binaries.catalog import MissingBinaryError
-from etcd_handoff.lab.binaries.lookup import locate_compose_check, locate_promtool
+from etcd_handoff.lab.binaries.catalog import COMPOSE_CHECK, PROMTOOL, Binary, MissingBinaryError
+from etcd_handoff.lab.binaries.lookup import locate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 
 def promtool(*arguments: str | Path) -> tuple[int, str]:
     """Exit status of Prometheus' promtool and all that it says."""
-    return _run(locate_promtool, *arguments)
+    return _run(PROMTOOL, *arguments)
 
 
 def compose_check(*files: Path) -> tuple[int, str]:
     """Exit status of the program of tools/compose and all that it says."""
-    return _run(locate_compose_check, *files)
+    return _run(COMPOSE_CHECK, *files)
 
 
-def _run(locate: Callable[[], Path], *arguments: str | Path) -> tuple[int, str]:
+def _run(checker: Binary, *arguments: str | Path) -> tuple[int, str]:
     try:
-        program = locate()
+        program = locate(checker)
     except MissingBinaryError as error:
         if os.environ.get("CI"):
             raise

@@ -11,7 +11,8 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.lab import http, peer_proxy
-from etcd_handoff.lab.binaries.lookup import locate_toxiproxy
+from etcd_handoff.lab.binaries.catalog import TOXIPROXY
+from etcd_handoff.lab.binaries.lookup import locate
 from etcd_handoff.lab.nodes import HOST, Node, Role
 from etcd_handoff.lab.processes import Process, ProcessError
 
@@ -54,7 +55,7 @@ class Network:
 
     def processes(self, logs: Path) -> dict[Role, Process]:
         """Return the processes that make the network: Toxiproxy and the proxy between peers."""
-        proxy = [str(locate_toxiproxy()), "-host", HOST, "-port", str(self._control)]
+        proxy = [str(locate(TOXIPROXY)), "-host", HOST, "-port", str(self._control)]
         proxies = [sys.executable, "-I", peer_proxy.__file__, json.dumps(self._routes)]
         return {
             Role.TOXIPROXY: Process("toxiproxy", proxy, logs / "toxiproxy.log"),

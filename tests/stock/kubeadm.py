@@ -13,7 +13,7 @@ import yaml
 
 from etcd_handoff.lab import wait_until
 from etcd_handoff.lab.binaries.catalog import KUBEADM
-from etcd_handoff.lab.binaries.lookup import locate_kubeadm
+from etcd_handoff.lab.binaries.lookup import locate
 from etcd_handoff.lab.observer import serves
 from etcd_handoff.lab.processes import ProcessError
 from etcd_handoff.lab.waiting import gather_all
@@ -41,7 +41,7 @@ class KubeadmLab(StockLab):
 
     async def set_up(self) -> None:
         """All members and API servers run, from the command lines in kubeadm's manifests."""
-        self._kubeadm = locate_kubeadm()
+        self._kubeadm = locate(KUBEADM)
         for node in self.nodes:
             await self._prepare(node)
         members = [self._static_pod(node, "etcd", self._binaries.etcd) for node in self.nodes]

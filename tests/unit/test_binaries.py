@@ -14,9 +14,12 @@ import pytest
 
 from etcd_handoff.lab.binaries import __main__, build, envtest, lookup
 from etcd_handoff.lab.binaries.catalog import (
+    COMPOSE_CHECK,
     ETCDCTL,
     KUBE_APISERVER,
     KUBEADM,
+    PROMTOOL,
+    TOXIPROXY,
     MissingBinaryError,
     chosen_etcd,
 )
@@ -144,7 +147,7 @@ def test_unfitting_program_on_path_is_passed_over(world: World, name: str, says:
     """A version that does not fit, or none, on PATH is not used, and the message says why."""
     program(world.path / name, says)
     with pytest.raises(MissingBinaryError, match=rf"{world.path / name} .*does not fit"):
-        lookup._require({r.name: r for r in (chosen_etcd(), ETCDCTL, KUBE_APISERVER)}[name])
+        lookup.locate({r.name: r for r in (chosen_etcd(), ETCDCTL, KUBE_APISERVER)}[name])
     world.fill_cache()
     assert getattr(locate_binaries(), name.replace("-", "_")).is_relative_to(world.cache)
 
@@ -312,9 +315,9 @@ def test_toxiproxy_is_built_on_demand_alone(world: World) -> None:
     log = world.put_go()
     world.ensure()
     with pytest.raises(MissingBinaryError, match=r"toxiproxy-server is missing.*make network"):
-        lookup.locate_toxiproxy()
+        lookup.locate(TOXIPROXY)
     log.unlink()
-    assert build.ensure_toxiproxy(world.lines.append) == lookup.locate_toxiproxy()
+    assert build.ensure_toxiproxy(world.lines.append) == lookup.locate(TOXIPROXY)
     assert log.read_text().startswith("github.com/Shopify/toxiproxy/v2/cmd/server")
 
 
@@ -322,11 +325,11 @@ def test_checkers_are_built_on_demand_alone(world: World) -> None:
     """Promtool without the clouds that it could ask for targets: with them the build takes many minutes."""
     log = world.put_go()
     world.ensure()
-    for locate in (lookup.locate_promtool, lookup.locate_compose_check):
+    for checker in (PROMTOOL, COMPOSE_CHECK):
         with pytest.raises(MissingBinaryError, match=r"is missing.*make checkers"):
-            locate()
+            lookup.locate(checker)
     log.unlink()
-    assert build.ensure_checkers(world.lines.append) == (lookup.locate_promtool(), lookup.locate_compose_check())
+    assert build.ensure_checkers(world.lines.append) == (lookup.locate(PROMTOOL), lookup.locate(COMPOSE_CHECK))
     promtool, check = log.read_text().splitlines()
     assert promtool.startswith("github.com/prometheus/prometheus/cmd/promtool in ")
     assert check == f". in {world.repository / 'tools' / 'compose'}"
@@ -339,12 +342,12 @@ def test_kubeadm_is_built_on_demand_alone(world: World) -> None:
     world.ensure()
     program(world.path / "kubeadm", 'kubeadm version: &version.Info{Major:"1", Minor:"35", GitVersion:"v1.35.4"}')
     with pytest.raises(MissingBinaryError, match=r"kubeadm is missing.*is version 1\.35.*make kubeadm"):
-        lookup.locate_kubeadm()
+        lookup.locate(KUBEADM)
     log.unlink()
-    assert build.ensure_kubeadm(world.lines.append) == lookup.locate_kubeadm() == cached(KUBEADM)
+    assert build.ensure_kubeadm(world.lines.append) == lookup.locate(KUBEADM) == cached(KUBEADM)
     assert log.read_text() == f"k8s.io/kubernetes/cmd/kubeadm in {world.repository / 'tools' / 'kubernetes'}\n"
     program(world.path / "kubeadm", 'kubeadm version: &version.Info{Major:"1", Minor:"36", GitVersion:"v1.36.1"}')
-    assert lookup.locate_kubeadm() == world.path / "kubeadm"
+    assert lookup.locate(KUBEADM) == world.path / "kubeadm"
 
 
 @pytest.mark.parametrize(("wanted", "version"), [("3.5", "3.5.35"), ("3.7", "3.7.3"), ("3.6", "3.6.16")])

