@@ -14,18 +14,11 @@ from etcd_handoff.cli.errors import CommandError
 from etcd_handoff.config_notifications import NotificationsProfile
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_UNREACHABLE, EXIT_USAGE
 from etcd_handoff.lab.ports import Ports
-from tests.fakes.receiver import Receiver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """A server that listens."""
-    with Receiver() as server:
-        yield server
+    from tests.fakes.receiver import Receiver
 
 
 @pytest.fixture

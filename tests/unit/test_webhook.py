@@ -21,22 +21,15 @@ from etcd_handoff.lab.ports import Ports
 from etcd_handoff.notice import Notice, NoticeEvent
 from etcd_handoff.secret_words import without_secrets
 from etcd_handoff.webhook import DeliveryError, deliver, read_secret, signature
-from tests.fakes.receiver import Receiver
 from tests.unit.config_texts import GOOD, complaints, load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.fakes.receiver import Receiver
 
 SECRET = "a secret of sixteen bytes or more"  # noqa: S105  # of nobody
 NOTICE = Notice(event_id="run-blocked-1", event=NoticeEvent.BLOCKED, time="2026-01-01T00:00:00.000Z", cluster="prod")
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """A server that listens."""
-    with Receiver() as server:
-        yield server
 
 
 @pytest.fixture
