@@ -73,10 +73,7 @@ class LockCalls:
 
         def write(channel: Any, timeout: float) -> Any:
             kv = channel.kv
-            same = [
-                kv.txn_compare_create_revision(LOCK_KEY, expect.created),
-                kv.txn_compare_version(LOCK_KEY, expect.version),
-            ]
+            same = _is_at(kv, expect.created, expect.version)
             return kv.txn(same, [kv.txn_op_put(LOCK_KEY, value)], [kv.txn_op_get(LOCK_KEY)], timeout=timeout)
 
         answer = await self._calls.change_at(via_id, write, self._calls.write_seconds)
@@ -87,7 +84,7 @@ class LockCalls:
 
         def write(channel: Any, timeout: float) -> Any:
             kv = channel.kv
-            same = [kv.txn_compare_create_revision(LOCK_KEY, created), kv.txn_compare_version(LOCK_KEY, version)]
+            same = _is_at(kv, created, version)
             return kv.txn(same, [kv.txn_op_delete(LOCK_KEY)], [], timeout=timeout)
 
         await self._calls.change_at(via_id, write, self._calls.write_seconds)
@@ -101,6 +98,11 @@ class LockCalls:
             return kv.txn(same, [kv.txn_op_delete(LOCK_KEY)], [kv.txn_op_get(LOCK_KEY)], timeout=timeout)
 
         return _entry(await self._calls.change_at(via_id, write, self._calls.write_seconds))
+
+
+def _is_at(kv: Any, created: int, version: int) -> list[Any]:
+    """What a transaction demands: the key is at this one revision; both are 0 where it must not exist."""
+    return [kv.txn_compare_create_revision(LOCK_KEY, created), kv.txn_compare_version(LOCK_KEY, version)]
 
 
 def _entry(answer: Any) -> tuple[bool, LockEntry | None]:
