@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from etcd_handoff.config import ClusterProfile, EtcdProfile, KubernetesProfile
+
+EXPIRY_HINT_DAYS: Final = 30
+"""So many days before it ends, a certificate becomes a hint."""
 
 
 def etcd_certificates(profile: EtcdProfile) -> Iterator[tuple[str, datetime]]:

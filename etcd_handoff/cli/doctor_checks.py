@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.cli.live_workers import EXPIRY_HINT_DAYS
+from etcd_handoff.certificate_ends import EXPIRY_HINT_DAYS
 from etcd_handoff.cli.render.members import alarm_lines, health
 from etcd_handoff.cli.render.table import count
 from etcd_handoff.cluster_view import quorum

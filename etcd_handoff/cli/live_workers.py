@@ -7,14 +7,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from etcd_handoff.certificate_ends import EXPIRY_HINT_DAYS
+
 if TYPE_CHECKING:
     from temporalio.client import Client
 
 FRESH_SECONDS: Final = 75.0
 """A worker asks anew at least once a minute. Temporal's list keeps one that has died for minutes."""
 SHORT_BUILD: Final = 8
-EXPIRY_HINT_DAYS: Final = 30
-"""So many days before it ends, a certificate becomes a hint."""
 
 
 class LiveWorker(NamedTuple):
