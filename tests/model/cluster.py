@@ -19,7 +19,8 @@ from etcd_handoff.errors import (
     UnknownOutcomeError,
     UnreachableError,
 )
-from etcd_handoff.etcdmember import member_id_of
+from etcd_handoff.etcdmember import joined_condition, member_id_of
+from etcd_handoff.operation.matching import claim_of
 from tests.model import faults, looks
 from tests.model.judge import Judge
 from tests.model.members import Member, Standing, most
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.doubts import ResourceClaim
 
 CALMS_AFTER: Final = 4
 """Calls after the script's last entry until everything is mended."""
@@ -169,8 +171,12 @@ class Cluster(Resources):
             raise UnreachableError(trouble)
         self.crash_at(trouble)
         if self.lists in (Trouble.FOREIGN_LIST, Trouble.FOREIGN_ALONE):
-            self.judge.misled = self.judge.misled or self.lists is Trouble.FOREIGN_ALONE
-            return looks.foreign_look(self, alone=self.lists is Trouble.FOREIGN_ALONE)
+            alone = self.lists is Trouble.FOREIGN_ALONE or not looks.answers(self)
+            if alone and self.meant is None and not any(joined_condition(r) == "True" for r in self.resources.values()):
+                msg = "nothing would tell the other cluster from this one"
+                raise UnreachableError(msg)
+            self.judge.misled = self.judge.misled or alone
+            return looks.foreign_look(self, alone=alone)
         self._needs("well")
         lone = self.members.get(self.lone) if self.lists is Trouble.LISTS_DIFFER else None
         if lone is not None and any(a.listed is not None and a.member_id != lone.id for a in looks.answers(self)):
@@ -178,9 +184,16 @@ class Cluster(Resources):
         if self.meant is None:
             named = frozenset(m.id for m in self.members.values() if m.name == self.target)
             self.judge.named = bool(named)
-            self.meant = named or frozenset(filter(None, [member_id_of(self.resources.get(self.target, {}))]))
+            remembered = member_id_of(self.resources.get(self.target, {})) or self.judge.claimed
+            self.meant = named or frozenset(filter(None, [remembered]))
         self.judge.note_look(self, who)
         return looks.true_look(self)
+
+    def claims(self) -> tuple[ResourceClaim, ...]:
+        """What the EtcdMembers say while an activity looks; it is no step of the script."""
+        claims = tuple(map(claim_of, self.resources.values()))
+        self.judge.claimed = next((claim.member_id for claim in claims if claim.name == self.target), "")
+        return claims
 
     def status_of(self, member_id: str) -> tuple[str | None, int]:
         """Leader and term as a member names them; watching a transfer is no step of the script."""

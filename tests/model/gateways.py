@@ -11,7 +11,6 @@ from etcd_handoff.config import ClusterProfile, Config, EtcdProfile, KubernetesP
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.etcd.port import EtcdPort, KeyspaceHash
 from etcd_handoff.kubernetes.pool import KubernetesGateways
-from etcd_handoff.operation.matching import claim_of
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
 
 if TYPE_CHECKING:
@@ -59,8 +58,7 @@ def claims_of(clusters: dict[str, Cluster]) -> ReadClaims:
 
     async def read(name: str) -> tuple[ResourceClaim, ...] | None:
         await asyncio.sleep(0)
-        resources = clusters[name].resources.values()
-        return tuple(map(claim_of, resources))
+        return clusters[name].claims()
 
     return read
 

@@ -36,6 +36,7 @@ class Judge:
         asked: Voters that answered when an activity looked: whose hashes it has to know.
         hashes: Hashes that an activity has read, by member.
         differ: Whether hashes that differ were read.
+        claimed: ID that the target's EtcdMember gave when an activity read all of them last.
         named: Whether the first look showed a member of the target's name.
         led: Whether a look showed a leader: how far the cluster is.
         misled: Whether a look showed another cluster's list alone.
@@ -51,6 +52,7 @@ class Judge:
     asked: dict[str, set[str]] = field(default_factory=dict)
     hashes: dict[str, dict[str, int]] = field(default_factory=dict)
     differ: bool = False
+    claimed: str = ""
     named: bool = False
     led: bool = False
     misled: bool = False
