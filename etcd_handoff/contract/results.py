@@ -101,7 +101,7 @@ class OperationResult(Message):
         term_after: Raft term at the last look.
         status_recorded: True when the EtcdMember says what is true.
         status_note: Why it does not, or anything else to know about the resource.
-        next_steps: What is left to do by hand on the member's node; empty where that is not known.
+        next_steps: What is left to do by hand: with k0s on the node of the member, and where another one has its name.
         steps: The activities in order: the first 20 and the last 50.
         steps_left_out: How many activities between those are left out.
         approved_by: Who approved it, by the name given and the identity that Temporal has recorded; empty for nobody.

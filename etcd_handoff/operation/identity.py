@@ -11,6 +11,7 @@ from etcd_handoff.doubts import Binding
 from etcd_handoff.etcdmember import resource_name
 from etcd_handoff.operation import failures
 from etcd_handoff.operation.commands import Failure, FindResource
+from etcd_handoff.operation.matching import resource_asked_for
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import (
@@ -62,7 +63,16 @@ def decide(state: OperationState, view: ClusterView) -> Decided | OperationState
 
 
 def resource_found(state: OperationState, resource: FindResourceResult) -> OperationState:
-    """The state once the EtcdMember was looked for."""
+    """The state once the EtcdMember was looked for.
+
+    The look that did not show the member had the EtcdMembers read beside it. One that speaks of another member by now
+    speaks of one that has joined since, and that nobody has asked for.
+    """
+    asked_for = state.request.subject
+    claim = resource_asked_for(asked_for, canonical_id(asked_for), state.claims or ())
+    if claim is not None and claim.member_id not in ("", resource.member_id):
+        former = {"name": claim.name, "member_id": claim.member_id, "peer_address": ""}
+        resource = resource.model_copy(update=former)
     return state.with_step(resource.step).changed(resource=resource)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.activity_io import UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.contract import HandoffState, Step, StepOutcome, record_id
-from etcd_handoff.etcdmember import MESSAGE_JOINED, MESSAGE_REMOVED
+from etcd_handoff.etcdmember import MESSAGE_JOINED, MESSAGE_REMOVED, resource_name
 from etcd_handoff.operation import observation, people, queueing, texts
 from etcd_handoff.operation.commands import HandRecordOver, Until, Wait, WriteStatus
 from etcd_handoff.operation.phases import EndPhase
@@ -127,6 +127,15 @@ def next_steps(state: OperationState) -> tuple[str, ...]:
     return texts.next_steps(state.label, asked=state.leave_stored, runs_on=runs_on)
 
 
+def namesakes(state: OperationState) -> tuple[str, ...]:
+    """Who has joined under the name of the member that is out, so that nobody takes one for the other."""
+    name = resource_name(state.target.member_name)
+    if state.view is None or state.request.adds or not name:
+        return ()
+    others = (m for m in state.view.members if resource_name(m.name) == name and m.id != state.target.member_id)
+    return tuple(texts.namesake(state.target.member_name, state.target.member_id, other.id) for other in others)
+
+
 def is_late(state: OperationState, now: float) -> bool:
     """Whether what is recorded was seen a while ago: no API server took it, or no worker went on."""
     return state.recording_seconds > 0 or observation.is_old(state, now)
@@ -194,7 +203,7 @@ def result_fields(state: OperationState, recorded: UpdateStatusResult) -> dict[s
         "term_after": leadership.term if leadership else 0,
         "status_recorded": recorded.recorded,
         "status_note": recorded.note,
-        "next_steps": next_steps(state) if state.absent and not state.request.dry_run else (),
+        "next_steps": (*next_steps(state), *namesakes(state)) if state.absent and not state.request.dry_run else (),
         "steps": state.steps,
         "steps_left_out": state.steps_left_out,
         "approved_by": people.approver(state.approval, state.approved),

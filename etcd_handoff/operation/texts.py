@@ -113,6 +113,14 @@ def next_steps(target: str, *, asked: bool, runs_on: bool | None = None) -> tupl
     )
 
 
+def namesake(name: str, member_id: str, other_id: str) -> str:
+    """What is left to decide where another member has joined under the name of one that is out."""
+    return (
+        f"member {other_id} has joined under the name {name}, and this removal was of {member_id}:"
+        f" `etcd-handoff remove {other_id}` if it is to leave too"
+    )
+
+
 def still_runs(target: str, runs_on: bool | None) -> str:  # noqa: FBT001  # None counts too
     """The end of a sentence on a member that is out and whose etcd still runs; empty otherwise."""
     return f"; WARNING: the etcd of {target} still runs" if runs_on else ""
