@@ -175,7 +175,13 @@ async def _alarms(b: Bench, t: Teller, who: Roles) -> None:
 
 
 async def _are_well(b: Bench, who: Roles) -> None:
-    """Workers see that all members work: their connections to one that was down come back after a pause."""
+    """Every worker sees that all members work.
+
+    A worker's connection to a member that was down comes back after a pause, and nothing shows when that is so for
+    the worker that the next command meets. A worker that has just been started has no such connection.
+    """
+    for node in (who.leader, who.follower, who.other):
+        await b.lab.restart(Role.WORKER, node)
 
     async def well() -> bool:
         status, _, _ = await b.lab.handoff("remove", who.follower, "--dry-run")
