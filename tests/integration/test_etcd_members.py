@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -91,6 +92,40 @@ async def test_member_outside_of_the_profile_is_asked_again_after_it_was_silent(
             return member is not None and member.reachable
 
         await wait_until(heard, "the learner is heard", 10)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_connection_that_is_cut_without_a_word_is_given_up(cluster: Cluster) -> None:
+    """As by a firewall that forgets it: the kernel would call it open for a quarter of an hour."""
+    cuts: list[asyncio.Event] = []
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cut: asyncio.Event) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65_536):
+                if not cut.is_set():
+                    writer.write(data)
+                    await writer.drain()
+        writer.close()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        cuts.append(cut := asyncio.Event())
+        inner = await asyncio.open_connection(HOST, cluster.lab.node("node0").client_port)
+        await asyncio.gather(carry(reader, inner[1], cut), carry(inner[0], writer, cut))
+
+    relay = await asyncio.start_server(accept, HOST)
+    async with relay, gateway_to(f"http://{HOST}:{relay.sockets[0].getsockname()[1]}") as gateway:
+        await gateway.observe()
+        before = len(cuts)
+        assert before
+        for cut in cuts:
+            cut.set()
+
+        async def connects_anew() -> bool:
+            with contextlib.suppress(UnreachableError):
+                await gateway.observe()
+            return len(cuts) > before
+
+        await wait_until(connects_anew, "the gateway connects anew", 30)
 
 
 @pytest.mark.asyncio(loop_scope="module")
