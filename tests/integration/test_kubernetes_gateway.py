@@ -24,7 +24,7 @@ from etcd_handoff.errors import (
 from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.lab import Role
 from etcd_handoff.lab.nodes import HOST
-from tests.integration.street import Street, street_of
+from tests.integration.relayed_servers import RelayedServers, relayed_servers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -37,10 +37,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def street(shared_path: Path) -> AsyncIterator[Street]:
+async def relayed(shared_path: Path) -> AsyncIterator[RelayedServers]:
     """Two nodes for all tests; each leaves them as they were."""
-    async with street_of(shared_path) as street:
-        yield street
+    async with relayed_servers(shared_path) as relayed:
+        yield relayed
 
 
 @pytest.fixture
@@ -52,17 +52,17 @@ def one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- answers ------------------------------------------------------------------------------------------------
 
 
-async def test_missing_resource_is_gone(street: Street) -> None:
+async def test_missing_resource_is_gone(relayed: RelayedServers) -> None:
     """404, with the API server's own words."""
-    async with street.gateway() as gateway:
+    async with relayed.gateway() as gateway:
         with pytest.raises(ObjectGoneError, match=r'^404: etcdmembers\.etcd\.k0sproject\.io "node9" not found$'):
             await gateway.get("node9")
         assert {r["metadata"]["name"] for r in await gateway.list()} == {"node0", "node1"}
 
 
-async def test_stale_patch_is_a_conflict_and_changes_nothing(street: Street) -> None:
+async def test_stale_patch_is_a_conflict_and_changes_nothing(relayed: RelayedServers) -> None:
     """409: a patch carries the resourceVersion that it was made from, on every API server."""
-    async with street.gateway() as gateway:
+    async with relayed.gateway() as gateway:
         read = await gateway.get("node0")
         newer = await gateway.patch_status(read, {"message": "the first"})
         for node in ("node0", "node1"):
@@ -72,14 +72,14 @@ async def test_stale_patch_is_a_conflict_and_changes_nothing(street: Street) -> 
         assert newer["status"]["peerAddress"] == read["status"]["peerAddress"]
 
 
-async def test_token_without_rights_is_no_permission(street: Street) -> None:
+async def test_token_without_rights_is_no_permission(relayed: RelayedServers) -> None:
     """403 for a known one, 401 for an unknown one; both say so, and neither server is asked in vain twice."""
-    await street.lab.kubectl("create", "serviceaccount", "nobody", context="node0")
-    token = (await street.lab.kubectl("create", "token", "nobody", context="node0")).strip()
-    async with street.gateway() as gateway:
+    await relayed.lab.kubectl("create", "serviceaccount", "nobody", context="node0")
+    token = (await relayed.lab.kubectl("create", "token", "nobody", context="node0")).strip()
+    async with relayed.gateway() as gateway:
         read = await gateway.get("node0")
     for wrong, said in ((token, r"^403: .*cannot"), ("nonsense", r"^401: Unauthorized")):
-        async with street.gateway(token=wrong) as gateway:
+        async with relayed.gateway(token=wrong) as gateway:
             with pytest.raises(KubernetesPermissionError, match=said):
                 await gateway.get("node0")
             with pytest.raises(KubernetesPermissionError, match=said):
@@ -95,18 +95,20 @@ async def test_token_without_rights_is_no_permission(street: Street) -> None:
         ({"conditions": "none"}, r"^422: .*conditions"),
     ],
 )
-async def test_content_that_does_not_fit_is_rejected(street: Street, status: dict[str, Any], said: str) -> None:
+async def test_content_that_does_not_fit_is_rejected(
+    relayed: RelayedServers, status: dict[str, Any], said: str
+) -> None:
     """422, with the field; nothing is stored."""
-    async with street.gateway() as gateway:
+    async with relayed.gateway() as gateway:
         read = await gateway.get("node0")
         with pytest.raises(RejectedError, match=said):
             await gateway.patch_status(read, status)
         assert await gateway.get("node0") == read
 
 
-async def test_patch_that_is_none_is_rejected(street: Street) -> None:
+async def test_patch_that_is_none_is_rejected(relayed: RelayedServers) -> None:
     """400: what the API server cannot read at all."""
-    async with street.gateway() as gateway:
+    async with relayed.gateway() as gateway:
         read = await gateway.get("node0")
         read["metadata"]["resourceVersion"] = {"not": "a text"}
         with pytest.raises(RejectedError, match=r"^4(00|22): "):
@@ -117,79 +119,79 @@ async def test_patch_that_is_none_is_rejected(street: Street) -> None:
 
 
 @pytest.mark.usefixtures("one_after_another")
-async def test_local_server_comes_first_and_the_departing_one_last(street: Street) -> None:
+async def test_local_server_comes_first_and_the_departing_one_last(relayed: RelayedServers) -> None:
     """While all are well one connection is enough, and it never goes to the node that leaves."""
     for departing, asked in (("", "node1"), ("node0", "node1"), ("node1", "node0")):
-        async with street.gateway(node="node1") as gateway:
+        async with relayed.gateway(node="node1") as gateway:
             await gateway.get("node0", departing=departing)
-            assert street.knocks == [asked]
+            assert relayed.connections == [asked]
 
 
-@pytest.mark.parametrize(("keep_seconds", "knocks"), [(60.0, 1), (0.0, 3)])
+@pytest.mark.parametrize(("keep_seconds", "connections"), [(60.0, 1), (0.0, 3)])
 async def test_connection_serves_what_comes_soon(
-    street: Street, monkeypatch: pytest.MonkeyPatch, keep_seconds: float, knocks: int
+    relayed: RelayedServers, monkeypatch: pytest.MonkeyPatch, keep_seconds: float, connections: int
 ) -> None:
     """The requests of one step share a connection; after a pause one to a dying API server is not met again."""
     monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, idle_connection_seconds=keep_seconds))
-    async with street.gateway("node0") as gateway:
+    async with relayed.gateway("node0") as gateway:
         for _ in range(3):
             await gateway.get("node0")
-        assert street.knocks == ["node0"] * knocks
+        assert relayed.connections == ["node0"] * connections
 
 
-def gateways_of(street: Street) -> KubernetesGateways:
+def gateways_of(relayed: RelayedServers) -> KubernetesGateways:
     """Those of a worker on node0."""
     profile = {
         "etcd": {"endpoints": ["http://127.0.0.1:1"]},
-        "kubernetes": {"kubeconfig": street.folder / "kubeconfig", "contexts": ["node0", "node1"]},
+        "kubernetes": {"kubeconfig": relayed.folder / "kubeconfig", "contexts": ["node0", "node1"]},
     }
-    return KubernetesGateways(Config.model_validate({"clusters": {"street": profile}}), "node0")
+    return KubernetesGateways(Config.model_validate({"clusters": {"relayed": profile}}), "node0")
 
 
 @pytest.mark.usefixtures("one_after_another")
-async def test_resource_is_read_ahead(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_resource_is_read_ahead(relayed: RelayedServers, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once, past the departing node, over a connection that then stands; what cannot be had is nothing."""
     monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, idle_connection_seconds=60.0))
-    async with street.gateway():
-        gateways = gateways_of(street)
+    async with relayed.gateway():
+        gateways = gateways_of(relayed)
         try:
-            gateways.prefetch("street", "node0")
-            gateways.prefetch("street", "node0")
-            read = await gateways.take_prefetched("street", "node0")
+            gateways.prefetch("relayed", "node0")
+            gateways.prefetch("relayed", "node0")
+            read = await gateways.take_prefetched("relayed", "node0")
             assert read is not None
             assert read["metadata"]["name"] == "node0"
-            assert await gateways.take_prefetched("street", "node0") is None
-            await gateways.require("street").get("node0", departing="node0")
-            assert street.knocks == ["node1"]
-            gateways.prefetch("street", "node0")
-            assert await gateways.take_prefetched("street", "node1") is None
+            assert await gateways.take_prefetched("relayed", "node0") is None
+            await gateways.require("relayed").get("node0", departing="node0")
+            assert relayed.connections == ["node1"]
+            gateways.prefetch("relayed", "node0")
+            assert await gateways.take_prefetched("relayed", "node1") is None
             for nobody in ("nosuch", ""):
-                gateways.prefetch("street", nobody)
-                assert await gateways.take_prefetched("street", nobody) is None
+                gateways.prefetch("relayed", nobody)
+                assert await gateways.take_prefetched("relayed", nobody) is None
         finally:
             await gateways.close()
 
 
 @pytest.mark.parametrize("before", ["True", "False"])
-async def test_what_was_read_ahead_is_not_believed(street: Street, before: str) -> None:
+async def test_what_was_read_ahead_is_not_believed(relayed: RelayedServers, before: str) -> None:
     """Whatever somebody wrote since then, the record says the truth, and fields that are not ours stay."""
-    async with street.gateway() as gateway:
+    async with relayed.gateway() as gateway:
         resource = await gateway.get("node0")
         record = UpdateStatusInput(
-            cluster="street",
+            cluster="relayed",
             member_name="node0",
             member_id=resource["status"]["memberID"],
             peer_urls=(f"http://{resource['status']['peerAddress']}",),
             joined=False,
             message="Member removed from cluster",
         )
-        gateways = gateways_of(street)
+        gateways = gateways_of(relayed)
         update = KubernetesActivities(gateways, "node0").update_status
         try:
             if before == "False":  # there is nothing to write, by what is read ahead
                 assert (await ActivityEnvironment().run(update, record)).recorded
-            gateways.prefetch("street", "node0")
-            await gateways._prefetched["street"][1]  # noqa: SLF001  # somebody else comes after this
+            gateways.prefetch("relayed", "node0")
+            await gateways._prefetched["relayed"][1]  # noqa: SLF001  # somebody else comes after this
             said = await gateway.get("node0")
             joined = [{**condition, "status": "True"} for condition in said["status"]["conditions"]]
             await gateway.patch_status(said, {"conditions": joined, "message": "of somebody else"})
@@ -203,46 +205,46 @@ async def test_what_was_read_ahead_is_not_believed(street: Street, before: str) 
 
 
 @pytest.mark.usefixtures("one_after_another")
-async def test_server_that_refuses_is_passed_over_and_then_asked_last(street: Street) -> None:
+async def test_server_that_refuses_is_passed_over_and_then_asked_last(relayed: RelayedServers) -> None:
     """The next one answers at once, and is asked first from then on; so it is with a context that is not there."""
-    async with street.gateway("shut", "nosuch", "node1") as gateway:
+    async with relayed.gateway("shut", "nosuch", "node1") as gateway:
         assert (await gateway.get("node0"))["metadata"]["name"] == "node0"
         assert gateway.contexts() == ("node1", "shut", "nosuch")
 
 
 @pytest.mark.usefixtures("one_after_another")
-async def test_silent_server_is_passed_over(street: Street) -> None:
+async def test_silent_server_is_passed_over(relayed: RelayedServers) -> None:
     """One that is stopped takes connections and says nothing: it costs its time-out once, and for a patch too."""
-    street.lab.stop(Role.APISERVER, "node0")
+    relayed.lab.stop(Role.APISERVER, "node0")
     try:
-        async with street.gateway(node="node0", try_timeout_seconds=SHORT) as gateway:
+        async with relayed.gateway(node="node0", try_timeout_seconds=SHORT) as gateway:
             read = await gateway.get("node0")
-            assert street.knocks == ["node0", "node1"]
+            assert relayed.connections == ["node0", "node1"]
             await gateway.patch_status(read, {"message": "written through the other one"})
-            assert street.knocks == ["node0", "node1"]
+            assert relayed.connections == ["node0", "node1"]
     finally:
-        street.lab.resume(Role.APISERVER, "node0")
+        relayed.lab.resume(Role.APISERVER, "node0")
 
 
-async def test_next_server_is_asked_while_one_is_silent(street: Street) -> None:
+async def test_next_server_is_asked_while_one_is_silent(relayed: RelayedServers) -> None:
     """Nobody waits for the time-out of a silent one when another can answer."""
-    street.lab.stop(Role.APISERVER, "node0")
+    relayed.lab.stop(Role.APISERVER, "node0")
     try:
-        async with street.gateway(node="node0", try_timeout_seconds=60) as gateway, asyncio.timeout(30):
+        async with relayed.gateway(node="node0", try_timeout_seconds=60) as gateway, asyncio.timeout(30):
             await gateway.get("node0")
     finally:
-        street.lab.resume(Role.APISERVER, "node0")
+        relayed.lab.resume(Role.APISERVER, "node0")
 
 
-async def test_nobody_answers(street: Street) -> None:
+async def test_nobody_answers(relayed: RelayedServers) -> None:
     """Each is named with what was wrong, none with its address; a patch may have been stored all the same."""
-    street.lab.stop(Role.APISERVER, "node0")
+    relayed.lab.stop(Role.APISERVER, "node0")
     try:
-        async with street.gateway("node0", "shut", "nosuch", try_timeout_seconds=SHORT) as gateway:
+        async with relayed.gateway("node0", "shut", "nosuch", try_timeout_seconds=SHORT) as gateway:
             with pytest.raises(ApiUnavailableError) as caught:
                 await gateway.list()
     finally:
-        street.lab.resume(Role.APISERVER, "node0")
+        relayed.lab.resume(Role.APISERVER, "node0")
     said = str(caught.value)
     assert f"node0: no answer within {SHORT:g} s" in said
     assert "shut: connection refused" in said

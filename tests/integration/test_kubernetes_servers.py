@@ -31,7 +31,7 @@ from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.lab import Role
 from etcd_handoff.lab.nodes import HOST, PROXIED_HOST, TOKEN
 from etcd_handoff.lab.waiting import wait_until
-from tests.integration.street import Street, relay, street_of
+from tests.integration.relayed_servers import RelayedServers, relay, relayed_servers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -44,10 +44,10 @@ NOBODY = {"token": "nonsense"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def street(shared_path: Path) -> AsyncIterator[Street]:
+async def relayed(shared_path: Path) -> AsyncIterator[RelayedServers]:
     """Two nodes for all tests; each leaves them as they were."""
-    async with street_of(shared_path) as street:
-        yield street
+    async with relayed_servers(shared_path) as relayed:
+        yield relayed
 
 
 @pytest.fixture
@@ -55,11 +55,11 @@ def _one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, hedge_seconds=60.0))
 
 
-async def weak_token(street: Street, name: str) -> str:
+async def weak_token(relayed: RelayedServers, name: str) -> str:
     """The token of a ServiceAccount without rights."""
     with contextlib.suppress(Exception):
-        await street.lab.kubectl("create", "serviceaccount", name, context="node0")
-    return (await street.lab.kubectl("create", "token", name, context="node0")).strip()
+        await relayed.lab.kubectl("create", "serviceaccount", name, context="node0")
+    return (await relayed.lab.kubectl("create", "token", name, context="node0")).strip()
 
 
 # --- one server's word ----------------------------------------------------------------------------------------
@@ -67,12 +67,12 @@ async def weak_token(street: Street, name: str) -> str:
 
 @pytest.mark.parametrize("rights", ["unknown", "without rights"])
 @pytest.mark.usefixtures("_one_after_another")
-async def test_refusal_of_one_server_is_passed_over(street: Street, rights: str) -> None:
+async def test_refusal_of_one_server_is_passed_over(relayed: RelayedServers, rights: str) -> None:
     """Reads, lists, patches and watches go to the other one; both are asked once, and the one that serves is first."""
-    user = NOBODY if rights == "unknown" else {"token": await weak_token(street, "weak")}
-    async with street.gateway(node="node0", users={"node0": user}) as gateway:
+    user = NOBODY if rights == "unknown" else {"token": await weak_token(relayed, "weak")}
+    async with relayed.gateway(node="node0", users={"node0": user}) as gateway:
         read = await gateway.get("node0")
-        assert street.knocks == ["node0", "node1"]
+        assert relayed.connections == ["node0", "node1"]
         assert gateway.contexts() == ("node1", "node0")
         assert len(await gateway.list()) == 2
         _, version = await gateway.list_at()
@@ -82,15 +82,15 @@ async def test_refusal_of_one_server_is_passed_over(street: Street, rights: str)
             await news
 
 
-async def test_watch_that_all_refuse_is_an_error(street: Street) -> None:
+async def test_watch_that_all_refuse_is_an_error(relayed: RelayedServers) -> None:
     """And only then: with one of them silent there may be news yet."""
-    weak = {"token": await weak_token(street, "weak")}
-    async with street.gateway(users={"node0": NOBODY, "node1": weak}) as gateway:
+    weak = {"token": await weak_token(relayed, "weak")}
+    async with relayed.gateway(users={"node0": NOBODY, "node1": weak}) as gateway:
         with pytest.raises(KubernetesPermissionError, match=r"node0: 401: .*node1: 403: "):
             await gateway.wait_for_change("1")
-    async with street.gateway("node0", "shut", users={"node0": NOBODY}) as gateway:
+    async with relayed.gateway("node0", "shut", users={"node0": NOBODY}) as gateway:
         news = asyncio.create_task(gateway.wait_for_change("1"))
-        await wait_until(lambda: _true(street.knocks.count("node0") > 1), "it is watched again", 30)
+        await wait_until(lambda: _true(relayed.connections.count("node0") > 1), "it is watched again", 30)
         assert not news.done()
         news.cancel()
 
@@ -102,11 +102,11 @@ async def _true(answer: bool) -> bool:  # noqa: FBT001
 # --- a restart while the record is written --------------------------------------------------------------------
 
 
-def activities_of(street: Street, *contexts: str) -> tuple[KubernetesGateways, KubernetesActivities]:
+def activities_of(relayed: RelayedServers, *contexts: str) -> tuple[KubernetesGateways, KubernetesActivities]:
     """Those of a worker on node0."""
-    kubernetes = {"kubeconfig": street.folder / "kubeconfig", "contexts": contexts}
+    kubernetes = {"kubeconfig": relayed.folder / "kubeconfig", "contexts": contexts}
     profile = {"etcd": {"endpoints": ["http://127.0.0.1:1"]}, "kubernetes": kubernetes}
-    gateways = KubernetesGateways(Config.model_validate({"clusters": {"street": profile}}), "node0")
+    gateways = KubernetesGateways(Config.model_validate({"clusters": {"demo": profile}}), "node0")
     return gateways, KubernetesActivities(gateways, "node0")
 
 
@@ -122,19 +122,23 @@ async def attempts(do: Callable[[], Awaitable[UpdateStatusResult]], said: list[s
             await asyncio.sleep(0.01)
 
 
-async def test_status_is_written_though_the_only_server_is_restarted(street: Street) -> None:
+async def test_status_is_written_though_the_only_server_is_restarted(relayed: RelayedServers) -> None:
     """It refuses connections, then everybody, then serves: no answer of it on the way is the last word."""
-    lab = street.lab
-    await weak_token(street, "writer")
+    lab = relayed.lab
+    await weak_token(relayed, "writer")
     kinds = "--resource=etcdmembers.etcd.k0sproject.io,etcdmembers.etcd.k0sproject.io/status"
     await lab.kubectl("create", "clusterrole", "writer", "--verb=get,list,patch", kinds, context="node0")
     bound = ("--clusterrole=writer", "--serviceaccount=default:writer")
     await lab.kubectl("create", "clusterrolebinding", "writer", *bound, context="node0")
-    street.write_kubeconfig(token=(await lab.kubectl("create", "token", "writer", context="node0")).strip())
-    gateways, activities = activities_of(street, "node0")
+    relayed.write_kubeconfig(token=(await lab.kubectl("create", "token", "writer", context="node0")).strip())
+    gateways, activities = activities_of(relayed, "node0")
     before = (await lab.etcdmembers("node1"))["node1"]
     record = UpdateStatusInput(
-        cluster="street", member_name="node1", member_id=before["status"]["memberID"], joined=False, message="restarted"
+        cluster="demo",
+        member_name="node1",
+        member_id=before["status"]["memberID"],
+        joined=False,
+        message="restarted",
     )
     try:
         await lab.kill(Role.APISERVER, "node0")
@@ -156,7 +160,7 @@ async def test_status_is_written_though_the_only_server_is_restarted(street: Str
         assert any("no API server answered" in text for text in said), said
         assert (await lab.etcdmembers("node1"))["node1"]["status"]["message"] == "restarted"
     finally:
-        async with street.gateway("node1") as gateway:
+        async with relayed.gateway("node1") as gateway:
             await gateway.patch_status(await gateway.get("node1"), before["status"])
         await gateways.close()
 
@@ -212,13 +216,13 @@ WEBHOOK: list[dict[str, Any]] = [
     ids=["policy", "webhook"],
 )
 async def test_admission_speaks_for_itself(
-    street: Street, objects: list[dict[str, Any]], kind: type[HandoffError], words: str
+    relayed: RelayedServers, objects: list[dict[str, Any]], kind: type[HandoffError], words: str
 ) -> None:
     """A policy's 403 and a webhook that is down are told in their own words; nobody's rights are blamed."""
     stdin = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
-    await street.lab.kubectl("apply", "-f", "-", context="node0", stdin=stdin)
+    await relayed.lab.kubectl("apply", "-f", "-", context="node0", stdin=stdin)
     try:
-        async with street.gateway() as gateway:
+        async with relayed.gateway() as gateway:
             found: list[HandoffError] = []
 
             async def refused() -> bool:
@@ -233,12 +237,12 @@ async def test_admission_speaks_for_itself(
                 raise found[0]
             assert "rbac" not in str(found[0])
     finally:
-        await street.lab.kubectl("delete", "-f", "-", context="node0", stdin=stdin)
+        await relayed.lab.kubectl("delete", "-f", "-", context="node0", stdin=stdin)
 
         async def allowed() -> bool:
             try:
                 for node in ("node0", "node1"):  # each alone: one that refuses is passed over
-                    async with street.gateway(node) as gateway:
+                    async with relayed.gateway(node) as gateway:
                         await gateway.patch_status(await gateway.get("node0"), {"message": f"by {node}"})
             except HandoffError:
                 return False
@@ -251,19 +255,19 @@ async def test_admission_speaks_for_itself(
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def stranger(street: Street, tmp_path: Path) -> AsyncIterator[Street]:
-    """A cluster of its own, whose API server is the context `stranger` of the other street."""
-    async with street_of(tmp_path, nodes=1) as other:
-        door = await street.open("stranger", other.lab.node("node0").api_port)
+async def stranger(relayed: RelayedServers, tmp_path: Path) -> AsyncIterator[RelayedServers]:
+    """A cluster of its own, whose API server is the context `stranger` beside the first one's."""
+    async with relayed_servers(tmp_path, nodes=1) as other:
+        server = await relayed.open("stranger", other.lab.node("node0").api_port)
         yield other
-        door.close()
-        del street.ports["stranger"]
+        server.close()
+        del relayed.ports["stranger"]
 
 
-async def test_server_of_another_cluster_is_found_out(street: Street, stranger: Street) -> None:
+async def test_server_of_another_cluster_is_found_out(relayed: RelayedServers, stranger: RelayedServers) -> None:
     """One that knows of nothing is not believed, and once the contexts have been compared it is not asked any more."""
     await stranger.lab.kubectl("delete", "etcdmembers", "--all", context="node0")
-    async with street.gateway("node0", "node1", "stranger", node="stranger") as gateway:
+    async with relayed.gateway("node0", "node1", "stranger", node="stranger") as gateway:
         assert gateway.contexts()[0] == "stranger"
         assert (await gateway.get("node1"))["metadata"]["name"] == "node1"
         assert len(await gateway.list()) == 2
@@ -273,17 +277,17 @@ async def test_server_of_another_cluster_is_found_out(street: Street, stranger: 
         assert [*notes] == ["stranger"]
         assert "belongs to another Kubernetes cluster" in notes["stranger"]
         assert set(gateway.contexts()) == {"node0", "node1"}
-        street.knocks.clear()
+        relayed.connections.clear()
         await gateway.get("node1")
-        assert "stranger" not in street.knocks
-    async with street.gateway("node0", "stranger", users={"stranger": NOBODY}) as gateway:
+        assert "stranger" not in relayed.connections
+    async with relayed.gateway("node0", "stranger", users={"stranger": NOBODY}) as gateway:
         assert await gateway.check_contexts() == {}
         assert gateway.contexts() == ("node0", "stranger")
-    street.write_kubeconfig()
-    gateways, _ = activities_of(street, "node0", "node1", "stranger")
+    relayed.write_kubeconfig()
+    gateways, _ = activities_of(relayed, "node0", "node1", "stranger")
     await gateways.warm()
     try:
-        watched = gateways.require("street")
+        watched = gateways.require("demo")
         assert isinstance(watched, KubernetesGateway)
         compared = watched.contexts
         await wait_until(lambda: _true("stranger" not in compared()), "a worker that starts finds it out", 30)
@@ -295,26 +299,26 @@ async def test_server_of_another_cluster_is_found_out(street: Street, stranger: 
 
 
 async def test_renewed_token_is_used_by_the_request_that_meets_the_old_ones_end(
-    street: Street, monkeypatch: pytest.MonkeyPatch
+    relayed: RelayedServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file is read again on 401, whenever it was looked at last."""
     monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, file_check_seconds=3600.0))
-    file = street.folder / "token"
+    file = relayed.folder / "token"
     file.write_text("ended\n")
-    async with street.gateway("node0", users={"node0": {"tokenFile": str(file)}}) as gateway:
+    async with relayed.gateway("node0", users={"node0": {"tokenFile": str(file)}}) as gateway:
         await gateway.warm()
-        renewed = street.folder / "renewed"
+        renewed = relayed.folder / "renewed"
         renewed.write_text(f"{TOKEN}\n")
         renewed.replace(file)
         assert (await gateway.get("node0"))["metadata"]["name"] == "node0"
 
 
-async def test_renewed_kubeconfig_is_used(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_renewed_kubeconfig_is_used(relayed: RelayedServers, monkeypatch: pytest.MonkeyPatch) -> None:
     """A living gateway takes it up, also for watching, and goes on with the one before while it cannot be read."""
     monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, file_check_seconds=0.0))
-    async with street.gateway("node0") as gateway:
+    async with relayed.gateway("node0") as gateway:
         await gateway.list()
-        kubeconfig = street.folder / "kubeconfig"
+        kubeconfig = relayed.folder / "kubeconfig"
         good = kubeconfig.read_text()
         kubeconfig.write_text(good[: len(good) // 2])
         await gateway.list()
@@ -325,20 +329,20 @@ async def test_renewed_kubeconfig_is_used(street: Street, monkeypatch: pytest.Mo
         await gateway.list()
 
 
-async def test_plugin_that_fails_sends_nobody_and_is_run_again(street: Street) -> None:
+async def test_plugin_that_fails_sends_nobody_and_is_run_again(relayed: RelayedServers) -> None:
     """Without credentials nothing reaches the API server; with the next call's they do."""
-    plugin, gate = street.folder / "plugin.sh", street.folder / "gate"
+    plugin, gate = relayed.folder / "plugin.sh", relayed.folder / "gate"
     status = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": TOKEN}}
     plugin.write_text(f"#!/bin/sh\n[ -e {gate} ] || exit 1\necho '{json.dumps(status)}'\n")
     plugin.chmod(0o700)
     user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin)}}
-    async with street.gateway("node0", users={"node0": user}) as gateway:
+    async with relayed.gateway("node0", users={"node0": user}) as gateway:
         await gateway.warm()
         with pytest.raises(
             ApiUnavailableError, match=r"node0: credentials cannot be had: plugin plugin\.sh ended with 1"
         ):
             await gateway.list()
-        assert street.knocks == []
+        assert relayed.connections == []
         gate.touch()
         await wait_until(lambda: _served(gateway), "the plugin was run again", 30)
 
@@ -384,7 +388,9 @@ async def proxy(answer: str, seen: list[str]) -> asyncio.Server:
     ("answer", "said"),
     [("200 OK", ""), ("407 Proxy Authentication Required", "the proxy answers 407"), ("", "the proxy does not answer")],
 )
-async def test_proxy_is_used_and_named(street: Street, environment: pytest.MonkeyPatch, answer: str, said: str) -> None:
+async def test_proxy_is_used_and_named(
+    relayed: RelayedServers, environment: pytest.MonkeyPatch, answer: str, said: str
+) -> None:
     """As kubectl does, with its credentials; where it fails it is named as the cause, and they are not."""
     seen: list[str] = []
     server = await proxy(answer, seen)
@@ -392,7 +398,7 @@ async def test_proxy_is_used_and_named(street: Street, environment: pytest.Monke
     if not answer:
         server.close()
     environment.setenv("HTTPS_PROXY", f"http://ann:secret@{HOST}:{port}")
-    async with street.gateway("node0", host=PROXIED_HOST) as gateway:
+    async with relayed.gateway("node0", host=PROXIED_HOST) as gateway:
         if said:
             with pytest.raises(ApiUnavailableError, match=f"node0: through the proxy of HTTPS_PROXY: {said}") as caught:
                 await gateway.list()
@@ -403,9 +409,9 @@ async def test_proxy_is_used_and_named(street: Street, environment: pytest.Monke
             assert "Proxy-Authorization: Basic YW5uOnNlY3JldA==" in seen[0]
     environment.setenv("NO_PROXY", "10.0.0.0/8,0.0.0.0/8")
     seen.clear()
-    async with street.gateway("node0", host=PROXIED_HOST) as gateway:
+    async with relayed.gateway("node0", host=PROXIED_HOST) as gateway:
         await gateway.list()
-    async with street.gateway("node0") as gateway:  # loopback
+    async with relayed.gateway("node0") as gateway:  # loopback
         await gateway.list()
     assert seen == []
     server.close()
@@ -414,12 +420,12 @@ async def test_proxy_is_used_and_named(street: Street, environment: pytest.Monke
 # --- the order to leave ---------------------------------------------------------------------------------------
 
 
-async def test_order_to_leave_can_be_read_back(street: Street) -> None:
+async def test_order_to_leave_can_be_read_back(relayed: RelayedServers) -> None:
     """Whether it stands, since which generation, and who took it back."""
-    street.write_kubeconfig()
-    gateways, activities = activities_of(street, "node0", "node1")
-    before = (await street.lab.etcdmembers("node0"))["node1"]
-    ask = LeaveInput(cluster="street", member_name="node1", member_id=before["status"]["memberID"])
+    relayed.write_kubeconfig()
+    gateways, activities = activities_of(relayed, "node0", "node1")
+    before = (await relayed.lab.etcdmembers("node0"))["node1"]
+    ask = LeaveInput(cluster="demo", member_name="node1", member_id=before["status"]["memberID"])
 
     async def read() -> ReadLeaveResult:
         state: ReadLeaveResult = await ActivityEnvironment().run(activities.read_leave, ask)
@@ -432,7 +438,7 @@ async def test_order_to_leave_can_be_read_back(street: Street) -> None:
         assert (asked.leave, asked.manager) == (True, "etcd-handoff")
         assert asked.generation == before["metadata"]["generation"] + 1
         taken = '{"spec":{"leave":false}}'
-        await street.lab.kubectl("patch", "etcdmember", "node1", "--type=merge", "-p", taken, context="node0")
+        await relayed.lab.kubectl("patch", "etcdmember", "node1", "--type=merge", "-p", taken, context="node0")
         back = await read()
         assert (back.leave, back.generation) == (False, asked.generation + 1)
         assert back.manager.startswith("kubectl")

@@ -1,4 +1,4 @@
-"""API servers behind doors that count who comes, for the tests of the gateway to Kubernetes."""
+"""API servers behind relays that note each connection, for the tests of the gateway to Kubernetes."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Street:
-    """Two API servers, each behind a door that counts who comes.
+class RelayedServers:
+    """API servers, each behind a relay that notes each connection.
 
     Attributes:
         lab: Where they run.
         folder: For kubeconfig files.
-        ports: Port of each door, by node; the node `shut` has one that nobody listens on.
-        knocks: The node of each connection, in order.
+        ports: Port of each relay, by node; the node `shut` has one that nobody listens on.
+        connections: The node of each of them, in order.
     """
 
     lab: Lab
     folder: Path
     ports: dict[str, int] = field(default_factory=dict)
-    knocks: list[str] = field(default_factory=list)
+    connections: list[str] = field(default_factory=list)
 
     async def open(self, name: str, port: int) -> asyncio.Server:
-        """The door of an API server: what comes is noted and handed on."""
+        """The relay of an API server: each connection is noted and handed on."""
 
-        async def enter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            self.knocks.append(name)
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self.connections.append(name)
             await relay(reader, writer, port)
 
-        server = await asyncio.start_server(enter, HOST)
+        server = await asyncio.start_server(accept, HOST)
         self.ports[name] = server.sockets[0].getsockname()[1]
         return server
 
@@ -72,11 +72,11 @@ class Street:
         host: str = HOST,
         **options: Any,
     ) -> AsyncIterator[KubernetesGateway]:
-        """A gateway that tries these contexts, or both nodes; the knocks so far are forgotten."""
+        """A gateway that tries these contexts, or both nodes; connections so far are forgotten."""
         kubeconfig = self.write_kubeconfig(token, users, host)
         profile = {"kubeconfig": kubeconfig, "contexts": contexts or ("node0", "node1"), **options}
         gateway = KubernetesGateway(KubernetesProfile.model_validate(profile), node)
-        self.knocks.clear()
+        self.connections.clear()
         try:
             yield gateway
         finally:
@@ -100,15 +100,15 @@ async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 @asynccontextmanager
-async def street_of(folder: Path, nodes: int = 2) -> AsyncIterator[Street]:
+async def relayed_servers(folder: Path, nodes: int = 2) -> AsyncIterator[RelayedServers]:
     """A lab's API servers, and the port `shut` that nobody listens on."""
     async with Lab(LabOptions(nodes=nodes, temporal=False, roles=True, directory=folder / "lab")) as lab:
-        street = Street(lab, folder)
-        doors = [await street.open(node.name, node.api_port) for node in lab.nodes]
+        relayed = RelayedServers(lab, folder)
+        relays = [await relayed.open(node.name, node.api_port) for node in lab.nodes]
         with contextlib.ExitStack() as stack:
             shut = await asyncio.start_server(lambda *_: None, HOST)
-            street.ports["shut"] = shut.sockets[0].getsockname()[1]
+            relayed.ports["shut"] = shut.sockets[0].getsockname()[1]
             shut.close()
-            for door in doors:
-                stack.callback(door.close)
-            yield street
+            for server in relays:
+                stack.callback(server.close)
+            yield relayed
