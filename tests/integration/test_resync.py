@@ -135,7 +135,11 @@ async def test_mass_correction_waits_for_a_confirmation(front_door: MakeFrontDoo
         await door.watch.execute_update("resync")
         for name in gone:
             await door.says(name, "Not corrected", "2 of 3 EtcdMembers", "watch resync --confirm", via=last)
-        assert "TooManyAbsent" in (await door.watching())["trouble"]
+
+        async def told() -> bool:
+            return "TooManyAbsent" in (await door.watching())["trouble"]
+
+        await wait_until(told, "the watcher tells why", 30)  # it hears of a round after the EtcdMembers were written
         for command in (("watch", "status"), ("status",), ("status", "-o", "json")):
             _, shown, _ = await b.lab.handoff(*command)
             assert "TooManyAbsent" in shown, shown
