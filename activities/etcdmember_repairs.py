@@ -31,7 +31,7 @@ from etcd_handoff.etcdmember import (
     status_for,
     status_of,
 )
-from etcd_handoff.events import EventSpec, event_for
+from etcd_handoff.etcdmember_events import EventSpec, event_for
 from etcd_handoff.managed_fields import (
     ANNOTATION,
     FIELD_MANAGER,

@@ -16,7 +16,7 @@ from etcd_handoff.etcdmember import (
     resource_name,
     status_for,
 )
-from etcd_handoff.events import EventSpec, event_for
+from etcd_handoff.etcdmember_events import EventSpec, event_for
 from etcd_handoff.operation.matching import claim_of, resource_of
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from etcd_handoff.notice import Notice
 from etcd_handoff.temporal.failure_converter import NOT_DELIVERED
 from etcd_handoff.webhook import DeliveryError, deliver
+from etcd_handoff.webhook_notice import Notice
 
 if TYPE_CHECKING:
     from etcd_handoff.config_notifications import NotificationsProfile

@@ -6,7 +6,6 @@ Temporal's environment configuration (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMP
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,20 +28,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONFIG_VARIABLE",
-    "DEFAULT_CONFIG_FILE",
     "ClusterProfile",
     "Config",
     "EtcdProfile",
     "KubernetesProfile",
     "MemberProfile",
     "NotificationsProfile",
-    "config_path",
     "load_config",
     "words_for",
 ]
 
 CONFIG_VARIABLE: Final = "ETCD_HANDOFF_CONFIG"
-DEFAULT_CONFIG_FILE: Final = "etcd-handoff.toml"
 S = TypeVar("S", bound=Section)
 
 
@@ -161,11 +157,6 @@ class Config(Section):
             msg = f"cluster: no profile {name!r} in this worker's configuration; known: {known}"
             raise UnknownClusterError(msg)
         return profile
-
-
-def config_path(explicit: str | Path | None = None) -> Path:
-    """The file to read: `explicit`, else `$ETCD_HANDOFF_CONFIG`, else `./etcd-handoff.toml`."""
-    return Path(explicit or os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG_FILE)
 
 
 def load_config(path: Path) -> Config:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import socket
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Final
 
 from pydantic import ValidationError
 
-from etcd_handoff.config import Config, config_path, load_config, words_for
+from etcd_handoff.config import CONFIG_VARIABLE, Config, load_config, words_for
 from etcd_handoff.errors import ConfigError
 from etcd_handoff.presets import PRESETS, PresetName, member_name
 from etcd_handoff.wire import describe
 
-if TYPE_CHECKING:
-    from pathlib import Path
+DEFAULT_CONFIG_FILE: Final = "etcd-handoff.toml"
+
+
+def config_path(explicit: str | Path | None = None) -> Path:
+    """The file to read: `explicit`, else `$ETCD_HANDOFF_CONFIG`, else `./etcd-handoff.toml`."""
+    return Path(explicit or os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG_FILE)
 
 
 def preset_config(preset: PresetName, cluster: str = "", data_dir: Path | None = None) -> Config:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from etcd_handoff.config_fields import Location, Seconds, Section, once
-from etcd_handoff.notice import NoticeEvent
+from etcd_handoff.webhook_notice import NoticeEvent
 
 
 def _webhook(url: str) -> str:

@@ -1,7 +1,8 @@
 """The command that a node's own configuration names for its etcd process: one call of it, and what it answers.
 
 The command gets a verb as its last argument, and everything else as environment variables, whose values are checked.
-It answers by its exit status as a resource agent of OCF does, and in JSON. docs/member-hooks.md is the contract.
+It answers by its exit status as a resource agent of OCF does, and in JSON. docs/member-hooks.md is the contract; what
+each verb is called for is in `etcd_handoff.member_process`.
 """
 
 from __future__ import annotations

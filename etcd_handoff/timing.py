@@ -1,7 +1,8 @@
 """How long gateways, activities and a worker process take, wait or hold, with the reason at each value.
 
 Time-outs, retries and heartbeats of activities are in `workflows.activity_calls`, pauses of an operation that is
-blocked in `etcd_handoff.operation.waiting`, and times for writing an EtcdMember in `etcd_handoff.operation.recording`.
+blocked in `etcd_handoff.operation.blocked_pauses`, and times for writing an EtcdMember in
+`etcd_handoff.operation.recording`.
 
 Each group is read when it is used, as `timing.ETCD.hedge_seconds`, so that a test or a benchmark replaces a whole group
 (`dataclasses.replace`) and nothing else. Fields whose names end in `_seconds` are seconds; those that end in

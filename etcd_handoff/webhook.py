@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff import __version__
 from etcd_handoff.errors import HandoffError
-from etcd_handoff.notice import CONTENT_TYPE, body_of
 from etcd_handoff.secret_words import remember
+from etcd_handoff.webhook_notice import CONTENT_TYPE, body_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from etcd_handoff.config_notifications import NotificationsProfile
-    from etcd_handoff.notice import Notice
+    from etcd_handoff.webhook_notice import Notice
 
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105  # how a secret begins that is written in base64
 SHORTEST_SECRET_BYTES: Final = 16

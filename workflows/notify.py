@@ -15,9 +15,9 @@ from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlrea
 
 with workflow.unsafe.imports_passed_through():
     from activities.notices import NoticeActivities
-    from etcd_handoff.notice import Notice
     from etcd_handoff.temporal.converter import invalid_input
     from etcd_handoff.temporal.failure_converter import NOT_DELIVERED
+    from etcd_handoff.webhook_notice import Notice
     from workflows import activity_calls
     from workflows.failures import why_it_failed
 

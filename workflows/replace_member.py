@@ -2,6 +2,7 @@
 
 This is a declaration: what starts it and how its state begins. `workflows.drive_operation` drives it, and
 `etcd_handoff.operation` decides: each of its parts is an addition or a removal like one that is asked for alone.
+Their order is in `etcd_handoff.planning.part_order`.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ def read_config(args: argparse.Namespace) -> Config | None:
     Raises:
         ConfigError: The file was named and is missing, or it is wrong, or options contradict each other.
     """
-    from etcd_handoff.config import CONFIG_VARIABLE, config_path
-    from etcd_handoff.config_choice import chosen_config
+    from etcd_handoff.config import CONFIG_VARIABLE
+    from etcd_handoff.config_choice import chosen_config, config_path
 
     named = args.preset or args.data_dir or args.config or os.environ.get(CONFIG_VARIABLE)
     if not named and not config_path(None).exists():
@@ -69,7 +69,8 @@ def cluster_profile(args: argparse.Namespace) -> tuple[str, ClusterProfile]:
         ConfigError: There is no configuration, or it is wrong.
         CommandError: It has no such profile.
     """
-    from etcd_handoff.config import config_path, load_config
+    from etcd_handoff.config import load_config
+    from etcd_handoff.config_choice import config_path
 
     config = read_config(args) or load_config(config_path(args.config))
     name = cluster_name(args, config)

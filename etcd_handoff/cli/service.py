@@ -52,8 +52,7 @@ def service_for(args: argparse.Namespace) -> Service:
         ConfigError: The options contradict each other, or the configuration is wrong.
     """
     from etcd_handoff.cli.service_unit import Service
-    from etcd_handoff.config import config_path
-    from etcd_handoff.config_choice import chosen_config
+    from etcd_handoff.config_choice import chosen_config, config_path
 
     chosen_config(args.config, args.preset, args.cluster, args.data_dir)
     given = [

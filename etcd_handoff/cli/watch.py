@@ -72,7 +72,8 @@ async def _start(args: argparse.Namespace, cluster: str, config: Config | None) 
     from temporalio.exceptions import WorkflowAlreadyStartedError
 
     from etcd_handoff.contract import TASK_QUEUE
-    from etcd_handoff.operation.reconciler_state import RESYNC_SECONDS, ReconcileEtcdMembersRequest
+    from etcd_handoff.operation.reconciler_pauses import RESYNC_SECONDS
+    from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
     from etcd_handoff.temporal.client import start_watch
 
     seconds = RESYNC_SECONDS if args.resync is None else args.resync

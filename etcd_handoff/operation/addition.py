@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.contract import AdditionResult, FailureType, HandoffState, Outcome, StepOutcome
 from etcd_handoff.operation import (
+    blocked_pauses,
     failures,
     gates,
     identity,
@@ -21,7 +22,6 @@ from etcd_handoff.operation import (
     proposal,
     recording,
     texts,
-    waiting,
 )
 from etcd_handoff.operation.commands import Activity, AddTarget, Failure, PromoteTarget, Until, Wait
 from etcd_handoff.operation.learner import AwaitSync
@@ -139,7 +139,7 @@ def _awaited(state: OperationState, report: StepResult, now: float) -> Operation
     """The state after the learner was waited for, which may have been in place of a pause."""
     merged, paused = state.view is not None and state.view.merged, state.blocked is not None
     state = state.with_step(report.step, instead_of_last=paused)
-    state = waiting.paused(state, now) if paused else state
+    state = blocked_pauses.paused(state, now) if paused else state
     if report.view is not None and not merged:
         state = observation.seen(state, report.view).changed(look_due=LookDue.NO)
     else:

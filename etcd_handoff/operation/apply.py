@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.operation import (
     approvals,
+    blocked_pauses,
     departed,
     failed_steps,
     gates,
@@ -18,7 +19,6 @@ from etcd_handoff.operation import (
     queueing,
     recording,
     strategy,
-    waiting,
     withdrawal,
 )
 from etcd_handoff.operation.commands import (
@@ -117,7 +117,7 @@ def _waited(state: OperationState, until: Until, now: float) -> OperationState:
         case Until.WINDOW:
             return gates.window_opened(state)
         case Until.RECHECK:
-            return waiting.paused(state, now)
+            return blocked_pauses.paused(state, now)
         case Until.RESUME:
             return pausing.resumed(state)
         case Until.TIME:

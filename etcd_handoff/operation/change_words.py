@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.operation import texts
 from etcd_handoff.planning import StartAddition
-from etcd_handoff.planning.membership import absent, leaving, pending
 from etcd_handoff.planning.outline import outline, warnings
+from etcd_handoff.planning.part_order import absent, leaving, pending
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView

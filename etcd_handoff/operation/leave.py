@@ -51,6 +51,12 @@ UNSAFE: Final = frozenset(
 """Reasons why the member must not leave now, and not only why nobody can tell."""
 
 
+def is_due(state: OperationState) -> bool:
+    """Whether k0s is asked before anything else: always where it removes alone, once where we remove as well."""
+    remover = state.traits.remover if state.traits is not None else "etcd"
+    return remover == "k0s" or (remover == REMOVES_TOO and not state.leave_asked)
+
+
 def begin(state: OperationState) -> OperationState:
     """The order is to stand; whether k0s has followed it is read from etcd alone."""
     return state.changed(leave_step=LeaveStep.CHECK if state.leave_asked else LeaveStep.ORDER)

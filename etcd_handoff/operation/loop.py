@@ -22,7 +22,8 @@ concern has its own module:
                   the etcd process on the member's node
     leave         the order to k0s, where k0s removes members
     learner       how far the learner of an addition has come
-    waiting       pauses, and giving up
+    blocked_pauses
+                  pauses, and giving up
     withdrawal    a learner leaves again whose addition was cancelled
     pausing       holding it until somebody lets it go on
     ending        cancelling, failing, the result
@@ -39,6 +40,7 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.operation import (
     approvals,
+    blocked_pauses,
     ending,
     failures,
     gates,
@@ -51,7 +53,6 @@ from etcd_handoff.operation import (
     schedule,
     strategy,
     texts,
-    waiting,
 )
 from etcd_handoff.operation.apply import apply
 from etcd_handoff.operation.commands import DescribeWorker
@@ -102,7 +103,7 @@ def _under_way(state: OperationState, now: float) -> Decided | OperationState | 
     if state.ending is not None:
         return ending.decide(state, state.ending, now)
     if state.blocked is not None:
-        return waiting.decide(state, state.blocked)
+        return blocked_pauses.decide(state, state.blocked)
     if state.election is not None:
         return Decided(state, state.election)
     return queueing.acquired(state) if state.queueing and state.holds_turn else None

@@ -1,7 +1,7 @@
 """A change of several members as an operation: its steps are additions and removals, each an operation of its own.
 
 Before the first part, and after each, the cluster is looked at and the next part is decided anew
-(`etcd_handoff.planning.membership`). So a second start after a stop goes on where the first one stopped.
+(`etcd_handoff.planning.part_order`). So a second start after a stop goes on where the first one stopped.
 """
 
 from __future__ import annotations

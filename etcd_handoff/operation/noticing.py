@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.contract import HandoffState
 from etcd_handoff.errors import ADDRESS
-from etcd_handoff.notice import Notice, NoticeEvent
 from etcd_handoff.operation.commands import Cancel, Fail, Finish, Wait
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.phases import Noticed
 from etcd_handoff.operation.remedies import command as typed
 from etcd_handoff.operation.remedies import remedies
+from etcd_handoff.webhook_notice import Notice, NoticeEvent
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.commands import Command

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from etcd_handoff.operation.reconciler_state import ReconcilerState
 
+RESYNC_SECONDS: Final = 300.0
+"""How often all EtcdMembers are compared though nothing has changed, where a watcher is not told otherwise."""
 FIRST_RETRY_SECONDS: Final = 15.0
 LONGEST_RETRY_SECONDS: Final = 600.0
 FIRST_BACK_OFF_SECONDS: Final = 1.0

@@ -10,9 +10,9 @@ from pydantic import Field
 from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.doubts import Binding
 from etcd_handoff.operation.member_resources import MemberResource
+from etcd_handoff.operation.reconciler_pauses import RESYNC_SECONDS
 from etcd_handoff.wire import ClusterName, Message, Request
 
-RESYNC_SECONDS: Final = 300.0
 LAST_EPOCH_SECOND: Final = 253_402_300_799
 """The end of the year 9999: no timer can be set beyond it."""
 WATCH_TASK_TIMEOUT: Final = timedelta(seconds=10)

@@ -54,8 +54,7 @@ def decide(state: OperationState, step: object, now: float) -> Decided | Operati
     if not isinstance(step, Remove):
         msg = f"{step} is no step of a removal"
         raise TypeError(msg)
-    remover = state.traits.remover if state.traits is not None else "etcd"
-    if remover == "k0s" or (remover == leave.REMOVES_TOO and not state.leave_asked):
+    if leave.is_due(state):
         if observation.is_old(state, now):  # k0s follows an order without looking who takes part
             return observation.look(state, now)
         return leave.begin(state)

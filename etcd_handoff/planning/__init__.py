@@ -24,7 +24,7 @@ What `plan` never does, whatever the view:
 6. Known faults. It adds and promotes nobody while a member runs an etcd that may forget the promotion, and adds nobody
    where etcd itself would refuse it.
 
-A strategy per goal (`removal`, `addition`) chooses the step; `safety.check` has the last word on it. `membership`
+A strategy per goal (`removal`, `addition`) chooses the step; `safety.check` has the last word on it. `part_order`
 orders additions and removals into a larger change: it answers with the part that is next, which plans its own steps.
 """
 
@@ -33,7 +33,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, overload
 
 from etcd_handoff import doubts
-from etcd_handoff.planning import addition, membership, removal, safety
+from etcd_handoff.planning import addition, part_order, removal, safety
 from etcd_handoff.planning.decisions import (
     AdditionDecision,
     AddLearner,
@@ -54,7 +54,7 @@ from etcd_handoff.planning.decisions import (
 from etcd_handoff.planning.goals import Goal, Joiner, MemberAbsent, MemberPresent, MembersChanged
 from etcd_handoff.planning.identity import Ambiguous, NotFound, canonical_id, is_member_id, resolve
 from etcd_handoff.planning.joining import name_taken, unverified
-from etcd_handoff.planning.leadership import CAUGHT_UP_ENTRIES, lag
+from etcd_handoff.planning.lagging import CAUGHT_UP_ENTRIES, lag
 from etcd_handoff.planning.removal import warnings
 
 if TYPE_CHECKING:
@@ -113,4 +113,4 @@ def plan(view: ClusterView, goal: Goal) -> Decision:
         case MemberPresent():
             return safety.check(view, goal, addition.plan(view, goal))
         case MembersChanged():
-            return membership.plan(view, goal)
+            return part_order.plan(view, goal)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from etcd_handoff import peer_url
 from etcd_handoff.cluster_view import NOSPACE
 from etcd_handoff.planning.decisions import Blocked, Reason, Refused
-from etcd_handoff.planning.leadership import CAUGHT_UP_ENTRIES, lag
+from etcd_handoff.planning.lagging import CAUGHT_UP_ENTRIES, lag
 from etcd_handoff.planning.wording import names
 
 if TYPE_CHECKING:

@@ -1,31 +1,15 @@
-"""Who leads next, how far members are behind, and through whom a change is made. Pure."""
+"""Who leads next, and through whom a change is made. Pure."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from etcd_handoff.planning.lagging import caught_up, lag
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
     from etcd_handoff.cluster_view import ClusterView, MemberView
-
-CAUGHT_UP_ENTRIES: Final = 5_000
-"""Largest lag, in raft log entries, of a transferee, of a learner that gets a vote, and of the voters that make up the
-quorum after a change.
-
-A follower further behind may need a snapshot first (etcd `DefaultSnapshotCatchUpEntries`), and while it catches up
-nobody accepts writes.
-"""
-
-
-def lag(view: ClusterView, member: MemberView) -> int:
-    """How many raft log entries `member` is behind the furthest healthy voter of `view`."""
-    return max((m.raft_index for m in view.healthy_voters), default=0) - member.raft_index
-
-
-def caught_up(view: ClusterView, members: Iterable[MemberView]) -> tuple[MemberView, ...]:
-    """Those of `members` that are at most `CAUGHT_UP_ENTRIES` behind."""
-    return tuple(m for m in members if lag(view, m) <= CAUGHT_UP_ENTRIES)
 
 
 def candidates(view: ClusterView, target_id: str, leaving_later: Container[str] = ()) -> tuple[MemberView, ...]:

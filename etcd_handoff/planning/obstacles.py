@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from etcd_handoff.cluster_view import CORRUPT
 from etcd_handoff.planning import joining, leadership
 from etcd_handoff.planning.decisions import Blocked, Reason, Refused
-from etcd_handoff.planning.leadership import CAUGHT_UP_ENTRIES
+from etcd_handoff.planning.lagging import CAUGHT_UP_ENTRIES
 from etcd_handoff.planning.projection import after
 from etcd_handoff.planning.wording import ailments, lags, names, way_back
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cluster_view import MemberView, quorum
-from etcd_handoff.planning import leadership, membership
+from etcd_handoff.planning import leadership, part_order
 from etcd_handoff.planning.decisions import Blocked, Refused, StartAddition, StartRemoval
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.planning.goals import MembersChanged
-    from etcd_handoff.planning.membership import Part
+    from etcd_handoff.planning.part_order import Part
 
 MOST_PARTS: Final = 64
 
@@ -62,7 +62,7 @@ def outline(view: ClusterView, goal: MembersChanged) -> Outline:
     """All parts of the change; `view` contradicts neither itself nor what is known."""
     stages: list[Stage] = []
     while len(stages) < MOST_PARTS:
-        decision = membership.plan(view, goal)
+        decision = part_order.plan(view, goal)
         if isinstance(decision, Blocked | Refused):
             return Outline(tuple(stages), decision)
         if not isinstance(decision, StartAddition | StartRemoval):
@@ -74,7 +74,7 @@ def outline(view: ClusterView, goal: MembersChanged) -> Outline:
 
 def warnings(view: ClusterView, goal: MembersChanged) -> tuple[str, ...]:
     """What does not forbid the change, and what people must know before it."""
-    count = membership.voters_at_the_end(view, goal)
+    count = part_order.voters_at_the_end(view, goal)
     lines = []
     if goal.exact and count % 2 == 0:
         lines.append(f"{count} voters survive no more failures than {count - 1}")

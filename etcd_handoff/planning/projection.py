@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from etcd_handoff.cluster_view import quorum
-from etcd_handoff.planning import leadership
+from etcd_handoff.planning import lagging
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView, MemberView
@@ -38,4 +38,4 @@ def after(view: ClusterView, *, removing: str = "", adding: int = 0) -> Projecti
     """The voters of `view` without the member `removing`, and with `adding` more of which nothing good is known."""
     staying = tuple(m for m in view.voters if m.id != removing)
     healthy = tuple(m for m in view.healthy_voters if m.id != removing)
-    return Projection(len(staying) + adding, staying, healthy, leadership.caught_up(view, healthy))
+    return Projection(len(staying) + adding, staying, healthy, lagging.caught_up(view, healthy))

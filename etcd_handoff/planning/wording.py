@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etcd_handoff.planning.leadership import lag
+from etcd_handoff.planning.lagging import lag
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence

@@ -24,7 +24,7 @@ from etcd_handoff.etcdmember import (
     message_fields,
     status_for,
 )
-from etcd_handoff.events import EventSpec, event_for
+from etcd_handoff.etcdmember_events import EventSpec, event_for
 from etcd_handoff.kubernetes.errors import classify
 from etcd_handoff.operation import leave_orders
 from etcd_handoff.operation.matching import desired_status

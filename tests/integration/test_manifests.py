@@ -19,7 +19,7 @@ from etcd_handoff import timing
 from etcd_handoff.config import CONFIG_VARIABLE, load_config
 from etcd_handoff.errors import KubernetesPermissionError
 from etcd_handoff.etcdmember import DesiredStatus, new_resource, status_for
-from etcd_handoff.events import EventSpec, event_for
+from etcd_handoff.etcdmember_events import EventSpec, event_for
 from etcd_handoff.kubernetes.gateway import KubernetesGateway
 from etcd_handoff.lab import Lab, LabOptions, ProcessError, wait_until
 from etcd_handoff.lab.http import request

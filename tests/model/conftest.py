@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from etcd_handoff import timing
 from etcd_handoff.lab import Lab, LabOptions
-from etcd_handoff.operation import waiting
+from etcd_handoff.operation import blocked_pauses
 from tests.model.runner import Runner
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ async def runner(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Runn
             for name, value in lab.environment.items():
                 patch.setitem(os.environ, name, value)
             patch.setattr(timing, "STEPS", replace(timing.STEPS, transfer_seconds=0.1, election_seconds=0.1))
-            patch.setattr(waiting, "FIRST_PAUSE_SECONDS", 0.02)
-            patch.setattr(waiting, "LONGEST_PAUSE_SECONDS", 0.2)
+            patch.setattr(blocked_pauses, "FIRST_PAUSE_SECONDS", 0.02)
+            patch.setattr(blocked_pauses, "LONGEST_PAUSE_SECONDS", 0.2)
             yield Runner(folder)
 
 

@@ -17,13 +17,14 @@ from etcd_handoff.planning import (
     Refused,
     Remove,
     Transfer,
+    lagging,
     leadership,
     obstacles,
     projection,
     removal,
 )
 
-REAL_OBSTACLE, REAL_STEP, REAL_PLAN, REAL_LAG = obstacles.obstacle, removal._step, planning.plan, leadership.lag
+REAL_OBSTACLE, REAL_STEP, REAL_PLAN, REAL_LAG = obstacles.obstacle, removal._step, planning.plan, lagging.lag
 
 
 class Obstacle(Protocol):
@@ -121,7 +122,7 @@ MUTANTS: Final[dict[str, tuple[object, str, object]]] = {
     "a learner takes over": (removal, "_step", learner_as_transferee),
     "a silent leader is asked": (removal, "_step", silent_leader_asked),
     "the largest lag wins": (leadership, "lag", lambda view, m: -REAL_LAG(view, m)),
-    "lag is overlooked": (leadership, "lag", lambda *_: 0),
+    "lag is overlooked": (lagging, "lag", lambda *_: 0),
     "the largest ID wins a tie": (leadership, "int", lambda text, base: -int(text, base)),
     "failed transferees are asked again": (
         planning,

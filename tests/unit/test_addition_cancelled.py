@@ -6,9 +6,9 @@ import pytest
 
 from etcd_handoff.contract import Outcome, StepOutcome
 from etcd_handoff.operation import commands as to
+from etcd_handoff.operation.blocked_pauses import CANCELLED_SECONDS
 from etcd_handoff.operation.commands import AddTarget, StepFailure
 from etcd_handoff.operation.learner import AwaitSync
-from etcd_handoff.operation.waiting import CANCELLED_SECONDS
 from etcd_handoff.operation.withdrawal import PAUSE_SECONDS, TRIES, TakeLearnerOut
 from tests.unit.builders import D
 from tests.unit.test_addition_loop import (

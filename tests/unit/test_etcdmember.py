@@ -24,7 +24,7 @@ from etcd_handoff.etcdmember import (
     resource_name,
     status_for,
 )
-from etcd_handoff.events import EventSpec, event_for
+from etcd_handoff.etcdmember_events import EventSpec, event_for
 from etcd_handoff.operation.matching import desired_status
 
 ID = "8211f1d0f64f3269"

@@ -19,8 +19,8 @@ from etcd_handoff.planning import (
     StartAddition,
     StartRemoval,
     leadership,
-    membership,
     obstacles,
+    part_order,
 )
 from tests.unit.membership_worlds import (
     DOWN,
@@ -185,8 +185,8 @@ def test_first_look_without_a_quorum_is_refused_and_a_later_one_waits() -> None:
 
 # --- broken planners ----------------------------------------------------------------------------------------------
 
-REAL_PARTS = membership._parts
-REAL_LEAVING = membership.leaving
+REAL_PARTS = part_order._parts
+REAL_LEAVING = part_order.leaving
 REAL_CANDIDATES = leadership.candidates
 
 
@@ -227,7 +227,7 @@ def no_joiners(*_: Any) -> tuple[()]:
 
 def never_makes_room(view: Any, goal: Any, begun: Any) -> Iterator[Any]:
     """Nobody who works leaves while somebody is to join, also where they are to have one peer URL."""
-    absent, works = membership.absent(view, goal), {m.id for m in view.healthy_voters}
+    absent, works = part_order.absent(view, goal), {m.id for m in view.healthy_voters}
     for part in REAL_PARTS(view, goal, begun):
         if not (absent and isinstance(part, StartRemoval) and part.member_id in works):
             yield part
@@ -235,19 +235,19 @@ def never_makes_room(view: Any, goal: Any, begun: Any) -> Iterator[Any]:
 
 
 MUTANTS: Final[dict[str, tuple[object, str, object]]] = {
-    "everybody leaves first": (membership, "_parts", removals_first),
-    "the dead stay until all have joined": (membership, "_parts", additions_first),
-    "the leader leaves first": (membership, "leaving", leader_first),
+    "everybody leaves first": (part_order, "_parts", removals_first),
+    "the dead stay until all have joined": (part_order, "_parts", additions_first),
+    "the leader leaves first": (part_order, "leaving", leader_first),
     "leadership goes to one that leaves": (
         leadership,
         "candidates",
         lambda view, target_id, leaving_later=(): REAL_CANDIDATES(view, target_id),  # noqa: ARG005
     ),
-    "what was added is forgotten": (membership, "pending", no_joiners),
-    "a stranger is overlooked": (membership, "_unplanned", nobody),
-    "strangers are taken out": (membership, "leaving", anybody_leaves),
+    "what was added is forgotten": (part_order, "pending", no_joiners),
+    "a stranger is overlooked": (part_order, "_unplanned", nobody),
+    "strangers are taken out": (part_order, "leaving", anybody_leaves),
     "a new member need not work": (obstacles, "successor_fails", nobody),
-    "nobody makes room at an address": (membership, "_parts", never_makes_room),
+    "nobody makes room at an address": (part_order, "_parts", never_makes_room),
     "nobody is too many": (MembersChanged, "stays", lambda goal, member: True),  # noqa: ARG005
 }
 

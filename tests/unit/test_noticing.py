@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from etcd_handoff.contract import Approval, HandoffState, RemovalRequest, StepOutcome
-from etcd_handoff.notice import NoticeEvent, cloud_event
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import ending, noticing, parts
 from etcd_handoff.operation.handed_on import HandedOn
@@ -15,14 +14,15 @@ from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
+from etcd_handoff.webhook_notice import NoticeEvent, cloud_event
 from tests.unit.builders import A, B, C, cluster, down, member
 from tests.unit.test_addition_loop import LAGS, UNSTARTED, added, looks_again, with_it
 from tests.unit.test_removal_loop import LED_BY_B, RISKY, report
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
-    from etcd_handoff.notice import Notice
     from etcd_handoff.operation.commands import Command
+    from etcd_handoff.webhook_notice import Notice
 
 ALL = tuple(NoticeEvent)
 NO_LEADER = cluster(member(A, None), member(B, None), down(C))

@@ -22,7 +22,7 @@ from etcd_handoff.operation.commands import Fail, Finish, LookThroughNodes, Wait
 from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.whole import Whole
-from etcd_handoff.planning import StartRemoval, membership
+from etcd_handoff.planning import StartRemoval, part_order
 from tests.model.gateways import config_of
 from tests.unit.test_addition_model import LATE_CALLS, TROUBLES, World, result_of
 
@@ -193,10 +193,10 @@ def test_loop_that_removes_without_a_look_at_the_quorum_is_found(monkeypatch: py
         parts = list(REAL_PARTS(view, goal, begun))
         return iter(sorted(parts, key=lambda part: isinstance(part, StartRemoval)))
 
-    monkeypatch.setattr(membership, "_parts", additions_first)
+    monkeypatch.setattr(part_order, "_parts", additions_first)
     monkeypatch.setattr("etcd_handoff.planning.obstacles.obstacle_to_joining", lambda *_: None)
     monkeypatch.setattr("etcd_handoff.planning.obstacles.obstacle_to_promotion", lambda *_: None)
     assert "etcd would refuse it: one of three is down" in broken({}, dead=True)
 
 
-REAL_PARTS = membership._parts
+REAL_PARTS = part_order._parts

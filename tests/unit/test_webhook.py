@@ -18,9 +18,9 @@ from etcd_handoff.config_files import check_files
 from etcd_handoff.config_notifications import NotificationsProfile
 from etcd_handoff.errors import ConfigError
 from etcd_handoff.lab.ports import Ports
-from etcd_handoff.notice import Notice, NoticeEvent
 from etcd_handoff.secret_words import without_secrets
 from etcd_handoff.webhook import DeliveryError, deliver, read_secret, signature
+from etcd_handoff.webhook_notice import Notice, NoticeEvent
 from tests.unit.config_texts import GOOD, complaints, load
 
 if TYPE_CHECKING:
