@@ -161,10 +161,16 @@ class Cluster(Resources):
         """The other voters that take part."""
         return [m for m in self.members.values() if m is not self.leaving and m.voter and m.well]
 
+    @property
+    def is_told_apart(self) -> bool:
+        """Whether EtcdMembers tell it from another cluster: no look is believed while all speak of others."""
+        joined = {member_id_of(r) for r in self.resources.values() if joined_condition(r) == "True"}
+        return not joined or bool(joined & self.members.keys())
+
     # --- what gateways to etcd ask --------------------------------------------------------------------------------
 
     def view(self, who: str) -> ClusterView:
-        """What a look shows to an activity; the first true one pins the target."""
+        """What a look shows to an activity; the first true one that can be believed pins the target."""
         trouble = self.call()
         if trouble in (Trouble.NO_EFFECT, Trouble.ANSWER_LOST):
             self.judge.lock_left = True
@@ -181,7 +187,7 @@ class Cluster(Resources):
         lone = self.members.get(self.lone) if self.lists is Trouble.LISTS_DIFFER else None
         if lone is not None and any(a.listed is not None and a.member_id != lone.id for a in looks.answers(self)):
             return looks.half_a_look(self, lone)
-        if self.meant is None:
+        if self.meant is None and self.is_told_apart:
             named = frozenset(m.id for m in self.members.values() if m.name == self.target)
             self.judge.named = bool(named)
             remembered = member_id_of(self.resources.get(self.target, {})) or self.judge.claimed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.etcdmember import joined_condition, member_id_of
+from etcd_handoff.etcdmember import member_id_of
 from tests.model.members import Member, most, resource, status_saying
 from tests.model.trouble import TO_API_CALLS, TO_CALLS, TO_NODES, Trouble
 
@@ -51,8 +51,7 @@ def mend(cluster: Cluster) -> None:
 
 def _be_known(cluster: Cluster) -> None:
     """K0s writes who has started; with EtcdMembers of others alone, nothing tells this cluster from another one."""
-    joined = {member_id_of(r) for r in cluster.resources.values() if joined_condition(r) == "True"}
-    if joined and not joined & cluster.members.keys():
+    if not cluster.is_told_apart:
         started = (m for m in cluster.members.values() if m.name and m.name not in cluster.resources)
         cluster.resources.update({m.name: resource(m.name, m.id) for m in started})
 

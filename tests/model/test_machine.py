@@ -151,7 +151,7 @@ class RemovalsInRuns(Removals):
         self.removal.continues = True
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(2400 if WHOLE else 600)
 @pytest.mark.parametrize("machine", [Removals, RemovalsInRuns], ids=lambda machine: machine.__name__)
 def test_removals_end_well_in_any_order_of_events(machine: type[Removals], monkeypatch: pytest.MonkeyPatch) -> None:
     """After each effect no invariant is broken; once nothing happens any more each removal ends with the truth."""
