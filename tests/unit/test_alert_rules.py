@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from etcd_handoff.contract import Outcome
 from tests.checkers import promtool
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,6 +36,14 @@ def test_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not(name: s
     """A case that no rule can fail shows nothing."""
     cases = [test for group in yaml.safe_load(CASES.read_text())["tests"] for test in group["alert_rule_test"]]
     assert {bool(case["exp_alerts"]) for case in cases if case["alertname"] == name} == {True, False}
+
+
+def test_no_outcome_of_a_change_is_called_a_failure() -> None:
+    """A change that was done before it was asked for has ended well, too."""
+    rule = next(r for r in yaml.safe_load(RULES.read_text())["groups"][0]["rules"] if r["alert"] == "EtcdHandoffFailed")
+    ends_well = [set(names.split("|")) for names in re.findall(r'outcome!~"([^"]*)"', rule["expr"])]
+    assert ends_well
+    assert all(names == {*Outcome, "cancelled"} for names in ends_well)
 
 
 @pytest.mark.parametrize("name", ALERTS)
