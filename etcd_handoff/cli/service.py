@@ -37,7 +37,7 @@ def install_service_command(args: argparse.Namespace) -> int:
     print_lines(
         [
             *(f"written: {path}" for path in written),
-            f"Enter the address of Temporal in {environment}, then:",
+            f"Set TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE in {environment}, then:",
             "  systemctl daemon-reload",
             f"  systemctl enable --now {UNIT_NAME.removesuffix('.service')}",
         ]
@@ -51,10 +51,10 @@ def service_for(args: argparse.Namespace) -> Service:
     Raises:
         ConfigError: The options contradict each other, or the configuration is wrong.
     """
-    from etcd_handoff.cli.service_unit import Service
+    from etcd_handoff.cli.service_unit import CAPABILITIES, Service
     from etcd_handoff.config_choice import chosen_config, config_path
 
-    chosen_config(args.config, args.preset, args.cluster, args.data_dir)
+    config = chosen_config(args.config, args.preset, args.cluster, args.data_dir)
     given = [
         ("--config", None if args.preset else config_path(args.config).absolute()),
         ("--data-dir", args.data_dir and args.data_dir.absolute()),
@@ -62,7 +62,9 @@ def service_for(args: argparse.Namespace) -> Service:
         ("--node", args.node),
     ]
     options = [word for option, value in given if value for word in (option, str(value))]
-    return Service(_program(), args.preset, tuple(options))
+    read = {profile.preset for profile in config.clusters.values() if profile.preset}
+    reads = next((preset for preset in read if preset in CAPABILITIES), next(iter(sorted(read)), None))
+    return Service(_program(), args.preset, tuple(options), reads)
 
 
 def _program() -> tuple[str, ...]:

@@ -98,23 +98,26 @@ class Service:
         program: The command line's program, in full, with what comes before its arguments.
         preset: The distribution that set up this controller; None where there is a configuration file.
         options: Further options of the worker.
+        reads: The distribution whose files the configuration file leads to; None where there is none.
     """
 
     program: tuple[str, ...]
     preset: PresetName | None
     options: tuple[str, ...]
+    reads: PresetName | None = None
 
     @property
     def unit(self) -> str:
         """The unit file."""
         chosen = (f"--{self.preset}",) if self.preset else ()
         words = (*self.program, "worker", *chosen, *self.options, "--ready-file", "/run/etcd-handoff/ready")
-        capabilities = CAPABILITIES.get(self.preset or "", "")
+        preset = self.preset or self.reads
+        capabilities = CAPABILITIES.get(preset or "", "")
         more = ", and to read what others own" if capabilities else ""
         at_home = any(word.startswith(HOMES) for word in words)
         return UNIT.format(
             origin="Written by: etcd-handoff install-service",
-            user=AS_ROOT.format(preset=self.preset, more=more) if self.preset else AS_ITSELF,
+            user=AS_ROOT.format(preset=preset, more=more) if preset else AS_ITSELF,
             environment_file=ENVIRONMENT_FILE,
             command=" ".join(map(quoted, words)),
             capabilities=capabilities,

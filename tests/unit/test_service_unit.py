@@ -192,6 +192,19 @@ def test_service_needs_a_configuration_or_a_controller(machine: Path, capsys: py
     assert f"worker --config {machine}/etcd-handoff.toml" in capsys.readouterr().out
 
 
+def test_file_of_a_controller_needs_root_as_the_controller_alone_does(
+    machine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The distribution's keys are open to root alone, whatever names them."""
+    file = machine / "etcd-handoff.toml"
+    file.write_text('[clusters.prod]\npreset = "rke2"\n')
+    assert cli.run(["install-service", "--config", str(file), "--print"]) == 0
+    unit = settings(capsys.readouterr().out)
+    assert (unit["User"], unit["CapabilityBoundingSet"]) == ("root", "CAP_DAC_READ_SEARCH")
+    assert str(file) in unit["ExecStart"]
+    assert "--rke2" not in unit["ExecStart"]
+
+
 def test_installing_writes_two_files_and_keeps_an_environment(
     machine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
