@@ -84,7 +84,7 @@ class MemberProcess:
         return Done(f"started{_pid(after)}", changed=True)
 
     async def stop(self, *, needs_data: bool = False) -> Done:
-        """It does not run, by the word of `status`.
+        """It does not run, according to `status`.
 
         Args:
             needs_data: What runs on no data counts as another member's.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 TIME_OUTS: Final = {
     TimeoutType.START_TO_CLOSE: "it took too long",
-    TimeoutType.HEARTBEAT: "the worker that ran it fell silent",
+    TimeoutType.HEARTBEAT: "the worker that ran it sent no heartbeat in time",
     TimeoutType.SCHEDULE_TO_CLOSE: "it was not done in time",
     TimeoutType.SCHEDULE_TO_START: "no worker took it",
 }

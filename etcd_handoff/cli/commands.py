@@ -93,7 +93,7 @@ def _add_common(
     for name in PRESETS:
         text = f"take endpoint, certificates and kubeconfig from {name}; the cluster is called {name} without -c"
         one.add_argument(f"--{name}", dest="preset", action="store_const", const=name, default=unset, help=text)
-    text = "its data directory (default: where it is as it comes)"
+    text = "its data directory (default: the distribution's own)"
     presets.add_argument("--data-dir", type=Path, default=unset, metavar="FOLDER", help=text)
 
 

@@ -129,7 +129,7 @@ async def _check_cluster(
     facts, doubt = _cluster_facts(profile, view, contexts)
     topology = doctor_topology.topology_of(endpoints, facts.view)
     of_cluster = (
-        [_failed("etcd", view, "do what is said of the endpoints; a majority of the members must answer")]
+        [_failed("etcd", view, "follow the remedies of the endpoint checks; a majority of the members must answer")]
         if isinstance(view, Exception)
         else doctor_checks.check_cluster(view, doubt, doctor_topology.leader_and_quorum(topology))
     )

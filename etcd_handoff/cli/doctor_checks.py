@@ -204,10 +204,12 @@ def check_attributes(known: Container[str], wrong_type: Sequence[str] = ()) -> C
         return CheckResult("search attributes", f"not of type Keyword: {', '.join(wrong_type)}", remedy, EXIT_FAILED)
     missing = [name for name in SEARCH_ATTRIBUTES if name not in known]
     if missing:
-        names = " ".join(f"--name {name} --type Keyword" for name in missing)
+        # Of several names in one call Temporal's command registers the first alone, and reports success.
+        create = "temporal operator search-attribute create --type Keyword --name"
+        commands = " && ".join(f"{create} {name}" for name in missing)
         remedy = (
-            "start a worker: it registers them if its Temporal credentials allow it; otherwise run `temporal operator"
-            f" search-attribute create {names}`, then restart the workers"
+            "start a worker: it registers them if its Temporal credentials allow it; otherwise run"
+            f" `{commands}`, then restart the workers"
         )
         return CheckResult("search attributes", f"not registered: {', '.join(missing)}", remedy, EXIT_FAILED)
     return CheckResult("search attributes", f"{', '.join(SEARCH_ATTRIBUTES)} are registered")

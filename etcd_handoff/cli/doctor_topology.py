@@ -108,7 +108,7 @@ def leader_and_quorum(topology: Topology | None) -> list[CheckResult]:
     answered = f"{_names(here)} {'answers' if len(here) == 1 else 'answer'} a read that needs a quorum"
     elsewhere = f"{_names(topology.apart)} {'is' if len(topology.apart) == 1 else 'are'} asked through node queues"
     return [
-        CheckResult("leader", f"{view.label(leader)} at term {term}, by the word of {_names(here)}"),
+        CheckResult("leader", f"{view.label(leader)} at term {term}, according to {_names(here)}"),
         CheckResult("quorum", f"{count(len(view.voters), 'voter')}; {answered}; {elsewhere}"),
     ]
 

@@ -66,7 +66,8 @@ def _add_cancel(add: Add) -> None:
         "cancel",
         cancel_command,
         "Cancel an operation that has not proposed its change yet."
-        " A leadership that has moved stays where it is; past the point of no return it only rolls forward.",
+        " Leadership that has moved stays where it is."
+        " An operation whose change was proposed can no longer be cancelled.",
         'etcd-handoff cancel node2 -c prod --reason "wrong rack"',
     )
     _add_operation(cancel)
@@ -77,7 +78,8 @@ def _add_recheck(add: Add) -> None:
     recheck = add(
         "recheck",
         recheck_command,
-        "Let a blocked or queued operation look again now. Otherwise it looks by itself, at least every 30 s.",
+        "Let an operation look again now that is blocked, queued or waits for a change window."
+        " By itself a blocked one looks at least every 30 s, and a queued one at least every 10 min.",
         'etcd-handoff recheck node2 -c prod --reason "node1 is up"',
     )
     _add_operation(recheck)

@@ -44,10 +44,10 @@ def place_of(queue: ChangeQueueState | None, chain_id: str) -> str:
     if queue is None or chain_id not in {entry.chain_id for entry in queue.entries}:
         return ""
     if queue.holder == chain_id:
-        return "has the turn to change the cluster"
+        return "first in the queue: it may change the cluster"
     waiters = [entry.chain_id for entry in queue.waiters]
     if chain_id not in waiters:
         return "wants no turn while something else blocks it"
     holder = next((entry.label for entry in queue.entries if entry.chain_id == queue.holder), "")
     place = f"{waiters.index(chain_id) + 1} of {len(waiters)} in the queue"
-    return f"{place}; {holder} has the turn" if holder else place
+    return f"{place}; {holder} is first" if holder else place

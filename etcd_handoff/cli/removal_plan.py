@@ -147,7 +147,7 @@ def _unseen(facts: PlanFacts) -> Unseen | None:
     elsewhere = [f"{m.label} ({m.note})" for m in facts.view.members if m.name and not m.reachable]
     if not elsewhere:
         return None
-    seen = f"{', '.join(here) or 'nobody'} alone answers here; on their own nodes {', '.join(elsewhere)} may"
+    seen = f"only {', '.join(here) or 'no member'} answers on this node; not reached from here: {', '.join(elsewhere)}"
     return Unseen(seen, f"`{facts.dry_run}` asks the workers there and changes nothing")
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 QUERY_SECONDS: Final = 3.0
 UPDATE_SECONDS: Final = 10.0
-NOBODY_ANSWERS: Final = "the watcher stands in Temporal, but no worker answers; run `etcd-handoff worker`"
+NOBODY_ANSWERS: Final = "the watcher is started, but no worker answers; run `etcd-handoff worker`"
 K0S_ACTS: Final = (
     "on k0s, set the annotation instead of spec.leave: `kubectl annotate etcdmember NAME etcd-handoff.io/leave=true`;"
     " k0s's own reconciler acts on spec.leave at once, before leadership has moved, and the watcher cannot hold it back"

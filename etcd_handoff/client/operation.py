@@ -188,7 +188,7 @@ class Operation(Generic[ResultT]):
     def _goes_on(self, before: Progress | None, within: timedelta) -> NotTakenError | WorkerSilentError:
         """Why it goes on after it was cancelled."""
         if before is not None and before.point_of_no_return:
-            text = f"{self.workflow_id}: too late, the {self._noun} has been proposed to etcd and only rolls forward"
+            text = f"{self.workflow_id}: too late, the {self._noun} was proposed to etcd and can no longer be cancelled"
             return NotTakenError(f"{text}; it is cancelled if the proposal comes to nothing. Now: {before.doing}")
         text = f"{self.workflow_id}: Temporal has the request, and no worker has carried it out"
         return WorkerSilentError(f"{text} in {within.total_seconds():g} s; run `etcd-handoff worker`, and it ends")

@@ -49,7 +49,7 @@ class LockCalls:
             free = stored is None or other.holder == holder or self.age.is_stale(stored, time.monotonic())
             if not free:
                 return other.shown
-        return "others, who take it in turns"
+        return "several other changes, one after the other"
 
     async def release(self, holder: str, via_id: str) -> None:
         """See `EtcdGateway.release_lock`."""

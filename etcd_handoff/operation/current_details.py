@@ -58,10 +58,10 @@ def _facts(state: OperationState) -> list[str]:
     part, _, does = (state.whole.part.words if state.whole and state.whole.part else "").partition(": ")
     facts = [
         (part.capitalize(), does),
-        ("Goes on when", state.waiting_for),
+        ("What unblocks it", state.waiting_for),
         ("Looks again", _looks_again(state)),
         ("Queue", _place(state)),
-        ("Rolls forward", f"the {state.request.noun} has been proposed, so it only rolls forward from here")
+        ("Cancel", f"no longer possible: the {state.request.noun} was proposed to etcd")
         if state.point_of_no_return
         else ("", ""),
         *(("Warning", warning) for warning in (warnings(state.view) if state.view else ())),
@@ -82,7 +82,7 @@ def _looks_again(state: OperationState) -> str:
 def _place(state: OperationState) -> str:
     """Where it stands in the queue of the cluster; empty where it stands in none."""
     if state.holds_turn and state.ending is None:
-        return "first, it has the turn to change the cluster"
+        return "first: it may change the cluster"
     if state.handoff_state is HandoffState.QUEUED:
         return f"number {len(state.behind) + 1}, behind {', '.join(state.behind)}" if state.behind else ""
     return ""

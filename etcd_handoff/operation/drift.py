@@ -76,7 +76,7 @@ def hold(
         return None
     too_many = Doubt(
         kind=TOO_MANY_ABSENT,
-        text=f"{len(turning)} of {members} EtcdMembers with Joined=True speak of members that are not in etcd's list"
+        text=f"{len(turning)} of {members} EtcdMembers with Joined=True describe members that are not in etcd's list"
         f" though no removal of ours took them out, more than {most}: {', '.join(turning)}",
         remedy=f"check that they have left the cluster, then run `{CONFIRM}`",
     )

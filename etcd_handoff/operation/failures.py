@@ -51,7 +51,10 @@ def inconsistent(note: str, *, adds: bool = False) -> Failure:
 
 def no_leave(note: str) -> Failure:
     """The contract's failure for a member that k0s cannot be asked for."""
-    text = f"{Reason.AWAITING_K0S}: k0s removes what its EtcdMember asks for, but {note}; create it, or change remover"
+    text = (
+        f"{Reason.AWAITING_K0S}: k0s removes a member through its EtcdMember alone, but {note}. Create the EtcdMember,"
+        ' or set remover = "etcd" in the profile'
+    )
     return Failure(FailureType.REMOVAL_REFUSED, text)
 
 
@@ -67,8 +70,8 @@ def taken_back(resource: str, manager: str) -> Failure:
 def blocked_too_long(blocked: Blocked, waited_seconds: float, noun: str = "removal") -> Failure:
     """The contract's failure for what did not pass by itself."""
     text = (
-        f"{blocked.reason}: waited {waited_seconds:g} s for: {blocked.unblocks}; start the {noun} again when that has"
-        f" happened. Seen: {blocked.seen}"
+        f"{blocked.reason}: waited {waited_seconds:g} s. What unblocks it: {blocked.unblocks}. Then start the {noun}"
+        f" again. Seen: {blocked.seen}"
     )
     return Failure(FailureType.BLOCKED_TOO_LONG, text, short=f"{blocked.reason}: {blocked.seen}")
 
@@ -105,7 +108,7 @@ def unknown(request: OperationRequest, found: NotFound, because: str) -> Failure
 def another_name(wanted: str, resource: str, member: MemberView) -> Failure:
     """The contract's failure for a name whose EtcdMember speaks of a present member of another name."""
     text = (
-        f"member: no member is called {wanted!r}, and EtcdMember {resource} speaks of {member.label} (ID {member.id});"
+        f"member: no member is called {wanted!r}, and EtcdMember {resource} describes {member.label} (ID {member.id});"
         " give the ID if that one is meant"
     )
     return Failure(FailureType.UNKNOWN_MEMBER, text)

@@ -52,5 +52,7 @@ def refusal(state: OperationState) -> str:
     if state.asked.dry_run:
         return "a dry run changes nothing, so there is nothing to pause; cancel it"
     if last and (state.ending is not None or state.change_pending):
-        return f"the {noun} has been proposed and only rolls forward, it is {state.handoff_state}: {state.doing}"
+        return (
+            f"the {noun} was proposed to etcd and can no longer be paused; it is {state.handoff_state}: {state.doing}"
+        )
     return ""

@@ -27,7 +27,7 @@ def acquire(state: OperationState) -> Decided | OperationState:
     if state.rejoin_due:
         return ask(state.changed(rejoins=state.rejoins + 1), waits=True)
     behind = ", ".join(state.behind) or "another removal"
-    doing = f"waiting for its turn behind {behind}"
+    doing = f"waiting in the queue behind {behind}"
     state = state.showing(HandoffState.QUEUED, doing, "they have ended or are blocked").changed(turn_news=False)
     seconds = rejoin_pause(state.rejoins).total_seconds()
     if (left := schedule.seconds_left(state)) is not None:

@@ -79,9 +79,9 @@ def sentence(progress: FollowRemovalResult) -> str:
     """What an EtcdMember says while its removal is under way."""
     doing = progress.doing[:1].upper() + progress.doing[1:]
     if progress.state == HandoffState.BLOCKED:
-        return f"Blocked: {progress.doing}; goes on when: {progress.waiting_for}"
+        return f"Blocked: {progress.doing}; what unblocks it: {progress.waiting_for}"
     if progress.waiting_for and progress.state != HandoffState.CHECKING:
-        return f"{doing}; goes on when: {progress.waiting_for}"
+        return f"{doing}; what unblocks it: {progress.waiting_for}"
     return doing
 
 

@@ -41,7 +41,9 @@ def no_worker(node: str) -> str:
 def step_fails(step: str, text: str) -> Blocked:
     """An activity has failed in all its attempts."""
     return Blocked(
-        Reason.STEP_FAILS, f"{step} keeps failing: {text}", "what the text names is mended; it is tried again"
+        Reason.STEP_FAILS,
+        f"{step} keeps failing: {text}",
+        "remove the cause that is named; the step is tried again by itself",
     )
 
 
@@ -70,7 +72,7 @@ def hash_unknown(note: str) -> Blocked:
 
 def no_snapshot(note: str) -> Blocked:
     """The snapshot that was asked for could not be taken."""
-    return Blocked(Reason.SNAPSHOT_FAILED, f"no snapshot yet: {note}", "one succeeds")
+    return Blocked(Reason.SNAPSHOT_FAILED, f"no snapshot yet: {note}", "a snapshot succeeds")
 
 
 def refused_by_etcd(note: str) -> Blocked:
@@ -83,7 +85,8 @@ def queue_silent(text: str) -> Blocked:
     return Blocked(
         Reason.QUEUE_SILENT,
         text,
-        "a worker serves its task queue, or somebody terminates the queue's workflow, after which a new one is started",
+        "start a worker on its task queue; if that is impossible, run `temporal workflow terminate -w <its ID>`, after"
+        " which the next change starts a new queue",
     )
 
 
@@ -100,8 +103,10 @@ def next_steps(target: str, *, asked: bool, runs_on: bool | None = None) -> tupl
         asked: k0s was asked to let it leave while it was a member.
         runs_on: Its etcd still runs; None when that is not known.
     """
-    again = "its k0s starts etcd again every 5 s, which ends each time"
-    meanwhile = f"k0s v1.36 has stopped by itself, of an older one {again}" if asked else f"until then {again}"
+    again = "k0s starts etcd again every 5 s, and etcd exits each time"
+    meanwhile = (
+        f"k0s v1.36 has stopped its API server and etcd; with an older k0s, {again}" if asked else f"until then {again}"
+    )
     if runs_on is not None:
         meanwhile = (
             "its etcd still runs, and may answer with old data" if runs_on else f"its etcd has ended; {meanwhile}"
@@ -140,7 +145,7 @@ def no_writes(acknowledged: bool | None) -> str:  # noqa: FBT001  # None counts 
 
 def in_words(blocked: Blocked) -> str:
     """What blocks, and until when."""
-    return f"{blocked.reason}: {blocked.seen}; it goes on when: {blocked.unblocks}"
+    return f"{blocked.reason}: {blocked.seen}; what unblocks it: {blocked.unblocks}"
 
 
 def plan_lines(

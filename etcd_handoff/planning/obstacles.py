@@ -83,7 +83,7 @@ def _at_risk(view: ClusterView, leaving: MemberView | None) -> Blocked | None:
     if leaving is None and len(view.voters) == 1:
         return None  # a single voter has no other way to grow, and a learner gets its vote only when it works
     there = after(view, removing=leaving.id) if leaving else after(view, adding=1)
-    change = f"without {leaving.label}" if leaving else "with one voter more, which may fail at once,"
+    change = f"without {leaving.label}" if leaving else "if a voter were added and then failed,"
     if len(there.healthy) < there.quorum:
         return _too_few_healthy(view, there, change)
     leads = leaving is not None and view.leadership is not None and view.leadership.id == leaving.id
@@ -126,7 +126,7 @@ def _too_few_healthy(view: ClusterView, there: Projection, change: str) -> Block
         Reason.VOTER_HANGS if hanging else Reason.QUORUM_AT_RISK,
         f"{change} only {len(there.healthy)} of {there.voters} voters would be healthy"
         f"{ailments(view, there.staying, there.healthy)}, and {there.quorum} are needed",
-        f"{way_back(sick)}; what is down for good is to be removed first",
+        f"{way_back(sick)}; first remove a member that is down for good",
     )
 
 

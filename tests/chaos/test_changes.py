@@ -138,7 +138,7 @@ async def _start_when_it_is_awaited(
             return True
         progress = await progress_of(replacement)
         if progress:
-            said.append(f"{progress.state}: {progress.doing}; goes on when {progress.waiting_for}")
+            said.append(f"{progress.state}: {progress.doing}; what unblocks it {progress.waiting_for}")
         return bool(progress and progress.join_configuration)
 
     async def struck() -> bool:

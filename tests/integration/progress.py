@@ -36,7 +36,7 @@ async def says(
     said: list[Progress] = []
 
     def text() -> str:
-        return f"{said[-1].state}: {said[-1].doing}; goes on when {said[-1].waiting_for}" if said else "nothing"
+        return f"{said[-1].state}: {said[-1].doing}; what unblocks it: {said[-1].waiting_for}" if said else "nothing"
 
     async def all_of_it() -> bool:
         said.extend(filter(None, [await progress_of(operation)]))

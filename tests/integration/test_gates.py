@@ -219,7 +219,7 @@ async def is_blocked_too_long(b: Bench, target: str, down: str, seconds: float, 
     removal = await b.start(target, blocked_timeout_seconds=seconds)
     error = await failure(removal)
     assert error.type == "BlockedTooLong"
-    assert error.message.startswith(f"QuorumAtRisk: waited {seconds:g} s for: bring {down} back")
+    assert error.message.startswith(f"QuorumAtRisk: waited {seconds:g} s. What unblocks it: bring {down} back")
     assert f"Seen: without {target} only 1 of 2 voters" in error.message
     assert (await removal.describe()).typed_search_attributes.get(STATE_KEY) == "Failed"
     status = (await b.lab.etcdmembers(leader))[target]["status"]
@@ -276,7 +276,7 @@ async def page_tells(b: Bench, removal: WorkflowHandle[Any, Any], leader: str) -
         "**Removing**",
         f"removing {leader} through ",
         "disk is dying",
-        "only rolls forward",
+        "no longer possible: the removal was proposed to etcd",
         *(node.name for node in b.lab.nodes),
         "`move_leader` moved",
         "`await_election` elected",

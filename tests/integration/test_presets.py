@@ -68,7 +68,7 @@ async def dry_run_takes_the_place_of_a_plan(lab: Lab, member: str, node: str) ->
     status, shown, errors = await lab.handoff("plan", member, "-o", "json", *on_controller(lab, node), node=node)
     plan = json.loads(shown)
     assert (status, plan["decision"]) == (4, "unseen"), errors
-    assert f"{node} alone answers here" in plan["seen"]
+    assert f"only {node} answers on this node" in plan["seen"]
     _, *words = shlex.split(plan["remedy"].split("`")[1])
     status, shown, errors = await lab.handoff(*words, "-o", "json", node=node)
     planned = json.loads(shown)

@@ -212,7 +212,7 @@ def test_three_voters_of_which_one_is_down_do_not_grow(learner: tuple[MemberView
     """Quorum of four is three: with the new one down as well, two would be left. The dead one has to leave first."""
     decision = blocked(join(member(A), member(B), down(C), *learner), Reason.QUORUM_AT_RISK)
     assert "only 2 of 4 voters would be healthy (node2: connection refused), and 3 are needed" in decision.seen
-    assert "is to be removed first" in decision.unblocks
+    assert "first remove a member that is down for good" in decision.unblocks
 
 
 @pytest.mark.parametrize("learner", [(), (joiner(),)], ids=["to-add", "to-promote"])
@@ -227,7 +227,7 @@ def test_voter_that_hangs_or_lags_does_not_count() -> None:
     blocked(join(member(A), member(B), hangs(C)), Reason.VOTER_HANGS)
     lagging = member(C, raft_index=INDEX - CAUGHT_UP_ENTRIES - 1)
     decision = blocked(join(member(A), member(B), lagging, joiner()), Reason.VOTER_LAGS)
-    assert "with one voter more" in decision.seen
+    assert "if a voter were added" in decision.seen
 
 
 def test_cluster_without_quorum_or_leader_does_not_grow() -> None:

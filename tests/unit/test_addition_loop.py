@@ -185,7 +185,7 @@ def test_lost_answer_of_the_addition_is_found_again_by_the_peer_url() -> None:
 
 def test_addition_that_never_took_place_stays_pending_until_etcd_has_given_it_up() -> None:
     """It is proposed again at once: etcd gives a peer URL to one member alone."""
-    addition = adding().do(AddTarget, StepFailure("add_learner", "", "the worker fell silent"))
+    addition = adding().do(AddTarget, StepFailure("add_learner", "", "the worker sent no heartbeat in time"))
     assert addition.cannot_be_undone()
     assert addition.next(to.Wait).until is Until.RECHECK
     addition.result(after=SETTLE_SECONDS)
@@ -197,7 +197,7 @@ def test_addition_that_never_took_place_stays_pending_until_etcd_has_given_it_up
 
 def test_learner_that_somebody_adds_after_an_addition_that_never_took_place_is_theirs() -> None:
     """Etcd has given the own proposal up: what is found later by its peer URL was added by another hand."""
-    addition = adding().do(AddTarget, StepFailure("add_learner", "", "the worker fell silent"))
+    addition = adding().do(AddTarget, StepFailure("add_learner", "", "the worker sent no heartbeat in time"))
     addition.next(to.Wait)
     addition.result(after=SETTLE_SECONDS)
     at_risk = cluster(*OTHERS[:2], down(C))

@@ -90,7 +90,7 @@ def test_turn_is_told_once() -> None:
     """The queue tells by a signal and in an answer."""
     turns = [text for _, text in told(recorded("queued"), "turn")]
     assert turns[0].startswith("waits in the queue behind the removal of node")
-    assert turns[1:] == ["has the turn to change the cluster"]
+    assert turns[1:] == ["first in the queue: it may change the cluster"]
 
 
 def test_failure_is_told_with_its_type_and_remedy() -> None:

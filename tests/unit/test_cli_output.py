@@ -188,7 +188,7 @@ def test_progress_tells_each_step_and_each_state_once() -> None:
     waits = first.model_copy(update={"state": HandoffState.BLOCKED, "doing": "NoQuorum: x", "waiting_for": "y"})
     assert lines.progress(waits) == [
         "  Blocked: NoQuorum: x",
-        "    goes on when: y",
+        "    what unblocks it: y",
         "    to look again now: etcd-handoff recheck n1 -c prod",
         "    to cancel: etcd-handoff cancel n1 -c prod",
     ]

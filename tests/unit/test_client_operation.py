@@ -228,7 +228,7 @@ async def test_cancelled_too_late_is_3_and_says_what_happens_now() -> None:
         await operation(Workflow([removing, removing, removing])).cancel(within=timedelta(milliseconds=1))
     assert told.value.exit_status == 3
     assert str(told.value) == (
-        "etcd-remove/c/m: too late, the removal has been proposed to etcd and only rolls forward;"
+        "etcd-remove/c/m: too late, the removal was proposed to etcd and can no longer be cancelled;"
         " it is cancelled if the proposal comes to nothing. Now: removing"
     )
 

@@ -68,7 +68,7 @@ def test_page_says_what_happens_and_what_it_waits_for() -> None:
     doing, waiting_for = "QuorumAtRisk: node2 is down", "bring node2 back"
     text = details(state(handoff_state=HandoffState.BLOCKED, doing=doing, waiting_for=waiting_for))
     assert "- **Blocked**: QuorumAtRisk: node2 is down\n" in text
-    assert "- **Goes on when:** bring node2 back\n" in text
+    assert "- **What unblocks it:** bring node2 back\n" in text
     assert "- **Why:** new disk\n" in text
 
 
@@ -94,7 +94,7 @@ def test_page_shows_the_place_in_the_queue() -> None:
     """Who is before it, or that it has the turn."""
     text = details(state(handoff_state=HandoffState.QUEUED, behind=("the removal of node3", "the addition of node5")))
     assert "- **Queue:** number 3, behind the removal of node3, the addition of node5\n" in text
-    assert "- **Queue:** first, it has the turn" in details(state(holds_turn=True))
+    assert "- **Queue:** first: it may change the cluster" in details(state(holds_turn=True))
     assert "**Queue:**" not in details(state())
 
 
@@ -166,9 +166,9 @@ def test_page_without_a_leader_shows_none() -> None:
 
 
 def test_page_shows_the_point_of_no_return() -> None:
-    """Only when the removal has been proposed is it said that it rolls forward."""
-    assert "only rolls forward" in details(state(in_flight=True))
-    assert "only rolls forward" not in details(state())
+    """Only when the removal has been proposed is it said that a cancel comes too late."""
+    assert "no longer possible: the removal was proposed" in details(state(in_flight=True))
+    assert "no longer possible" not in details(state())
 
 
 def test_page_lists_the_steps_in_order() -> None:

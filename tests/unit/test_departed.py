@@ -41,9 +41,9 @@ def saw(*, runs: bool | None) -> SeeDepartedResult:
     ("result", "words"),
     [
         (saw(runs=True), "run `k0s stop`: its etcd still runs"),
-        (saw(runs=False), "its etcd has ended; until then its k0s starts etcd again"),
-        (saw(runs=None), "run `k0s stop`: until then its k0s starts etcd again"),
-        (None, "run `k0s stop`: until then its k0s starts etcd again"),
+        (saw(runs=False), "its etcd has ended; until then k0s starts etcd again"),
+        (saw(runs=None), "run `k0s stop`: until then k0s starts etcd again"),
+        (None, "run `k0s stop`: until then k0s starts etcd again"),
     ],
 )
 def test_operator_reads_whether_the_etcd_still_runs(result: SeeDepartedResult | None, words: str) -> None:

@@ -51,7 +51,7 @@ def test_blocked_operation_has_the_verdict_first_and_what_to_type() -> None:
     assert lines[:6] == [
         "removal of node2 (2), cluster prod: Blocked for 4 min 12 s",
         "doing QuorumAtRisk: n3 is down",
-        "goes on when n3 is up",
+        "what unblocks it n3 is up",
         "asked for 2026-01-01 11:55:00.000Z by ann@laptop, command line",
         "reason new disk",
         "workflow etcd-remove/prod/node2, 1 run",
@@ -143,9 +143,9 @@ def queue(holder: str, *waiting: str) -> ChangeQueueState:
 @pytest.mark.parametrize(
     ("chain_id", "place"),
     [
-        ("a", "has the turn to change the cluster"),
-        ("b", "1 of 2 in the queue; the removal of a has the turn"),
-        ("c", "2 of 2 in the queue; the removal of a has the turn"),
+        ("a", "first in the queue: it may change the cluster"),
+        ("b", "1 of 2 in the queue; the removal of a is first"),
+        ("c", "2 of 2 in the queue; the removal of a is first"),
         ("d", ""),
     ],
 )

@@ -135,7 +135,7 @@ def results(view: ClusterView, advertised: Mapping[str, Sequence[str]]) -> list[
 def test_healthy_controllers_have_a_leader_and_a_quorum_although_one_is_seen() -> None:
     """The local member answers a linearizable read; for the others their own workers speak."""
     leader, quorum = results(K0S, ALL_LOCAL)
-    assert (leader.status, leader.detail) == (0, "node1 at term 7, by the word of node1")
+    assert (leader.status, leader.detail) == (0, "node1 at term 7, according to node1")
     assert quorum.status == 0
     words = "3 voters; node1 answers a read that needs a quorum; node2, node3 are asked through node queues"
     assert quorum.detail == words

@@ -56,7 +56,7 @@ def test_live_line_tells_state_elapsed_time_wait_leader_and_attempt() -> None:
     clock.now = 72
     assert lines.live(BLOCKED, "check_leader, attempt 3") == (
         "Blocked for 1 min 12 s; node1 leads at term 7; check_leader, attempt 3; QuorumAtRisk: node3 is down;"
-        " goes on when: node3 is up"
+        " what unblocks it: node3 is up"
     )
 
 
@@ -97,7 +97,7 @@ def test_step_that_is_tried_again_and_again_while_blocked_is_told_once() -> None
     clock.now = 60
     assert lines.progress(BLOCKED) == ["  still Blocked after 1 min 00 s: QuorumAtRisk: node3 is down"]
     other = BLOCKED.model_copy(update={"waiting_for": "node4 is up"})
-    assert "    goes on when: node4 is up" in lines.progress(other)
+    assert "    what unblocks it: node4 is up" in lines.progress(other)
 
 
 def test_state_that_changes_begins_anew() -> None:

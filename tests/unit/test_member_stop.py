@@ -56,7 +56,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def command(tmp_path: Path, script: str = OBEDIENT, **settings: Any) -> MemberProcess:
-    """The process of `OURS`; it runs by the word of `status`."""
+    """The process of `OURS`; it runs according to `status`."""
     path = tmp_path / "hook"
     path.write_text(f"#!/bin/sh\ncd {tmp_path}\n{script}")
     path.chmod(0o755)

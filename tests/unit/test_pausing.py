@@ -121,7 +121,7 @@ def test_past_the_point_of_no_return_it_cannot_be_paused() -> None:
     """It has been proposed; and a pause that came before is no reason to stop in the middle."""
     removal = removing()
     removal.next(to.RemoveTarget)
-    assert "only rolls forward" in pausing.refusal(removal.state)
+    assert "can no longer be paused" in pausing.refusal(removal.state)
     removal.state = removal.state.changed(paused=ANN)
     assert not removal.state.held
 

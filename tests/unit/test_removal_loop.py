@@ -199,7 +199,7 @@ def test_time_for_waiting_that_is_used_up_is_told_with_what_it_was_for() -> None
     removal.result(UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True))
     failure = removal.next(to.Fail).failure
     assert failure.kind == FailureType.BLOCKED_TOO_LONG
-    assert "waited 0 s for: bring node2 back" in failure.text
+    assert "waited 0 s. What unblocks it: bring node2 back" in failure.text
     assert failure.text.index("start the removal again") < failure.text.index("Seen: ")
 
 

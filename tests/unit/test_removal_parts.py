@@ -363,7 +363,7 @@ def test_step_that_nobody_takes_may_have_been_tried_before() -> None:
     ("kind", "words"),
     [
         (TimeoutType.START_TO_CLOSE, "took too long"),
-        (TimeoutType.HEARTBEAT, "fell silent"),
+        (TimeoutType.HEARTBEAT, "sent no heartbeat in time"),
         (TimeoutType.SCHEDULE_TO_CLOSE, "it was not done in time"),
     ],
 )
@@ -446,7 +446,7 @@ def test_member_of_another_name_is_not_taken_for_the_one_that_was_typed() -> Non
     """The text names both, and the ID to give when that one is meant."""
     error = failures.another_name("node2", "node2", MemberView(id="b", name="node1"))
     assert error.kind == FailureType.UNKNOWN_MEMBER
-    assert "EtcdMember node2 speaks of node1 (ID b); give the ID" in error.text
+    assert "EtcdMember node2 describes node1 (ID b); give the ID" in error.text
 
 
 def test_failure_after_a_proposal_says_that_it_may_have_taken_place() -> None:

@@ -11,8 +11,8 @@ from etcd_handoff.operation.removal_progress import FollowRemovalResult, last_se
 @pytest.mark.parametrize(
     ("state", "doing", "waiting_for", "text"),
     [
-        (HandoffState.BLOCKED, "QuorumAtRisk: x", "y", "Blocked: QuorumAtRisk: x; goes on when: y"),
-        (HandoffState.QUEUED, "waiting for its turn", "y", "Waiting for its turn; goes on when: y"),
+        (HandoffState.BLOCKED, "QuorumAtRisk: x", "y", "Blocked: QuorumAtRisk: x; what unblocks it: y"),
+        (HandoffState.QUEUED, "waiting for its turn", "y", "Waiting for its turn; what unblocks it: y"),
         (HandoffState.TRANSFERRING, "handing over", "", "Handing over"),
         (HandoffState.CHECKING, "looking", "left over", "Looking"),
         (HandoffState.REMOVING, "", "", ""),

@@ -213,7 +213,7 @@ def test_k0s_is_asked_once_and_the_member_is_removed_next() -> None:
     led.result(step("request_leave", StepOutcome.REQUESTED))
     assert not led.state.point_of_no_return
     led.do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B)).do(to.RemoveTarget, REMOVED)
-    assert "v1.36 has stopped by itself" in led.next(to.WriteStatus).ask.next_steps[0]
+    assert "v1.36 has stopped its API server and etcd" in led.next(to.WriteStatus).ask.next_steps[0]
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_k0s_that_cannot_be_asked_does_not_hold_the_removal_up(end: Any) -> None
     if isinstance(end, Step):
         removal.do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B))
     removal.do(to.RemoveTarget, REMOVED)
-    assert "until then its k0s starts etcd again" in removal.next(to.WriteStatus).ask.next_steps[0]
+    assert "until then k0s starts etcd again" in removal.next(to.WriteStatus).ask.next_steps[0]
 
 
 def test_order_is_revoked_when_the_removal_is_not_safe_any_more() -> None:
@@ -289,7 +289,7 @@ async def test_mark_that_does_not_come_is_told(monkeypatch: pytest.MonkeyPatch) 
 # --- k0s's own words --------------------------------------------------------------------------------------------------
 
 
-WAITS = f"Blocked: {awaiting_k0s('node2').reason}: k0s was asked to remove node2; goes on when: k0s has done it"
+WAITS = f"Blocked: {awaiting_k0s('node2').reason}: k0s was asked to remove node2; what unblocks it: k0s has done it"
 FLAG: dict[str, Any] = {"f:spec": {"f:leave": {}}}
 MESSAGE: dict[str, Any] = {"f:status": {"f:message": {}}}
 

@@ -64,7 +64,7 @@ def test_each_part_in_words() -> None:
         "addition  node4   Queued   2026-01-01 00:00:01  1 of 1 in the queue",
         "removal   node2   Blocked  2026-01-01 00:00:00  -",
         "node2: QuorumAtRisk: n3 is down",
-        "  goes on when: n3 is up",
+        "  what unblocks it: n3 is up",
         "  to look again now: etcd-handoff recheck node2 -c prod",
         "",
         "LAST               MEMBER  OUTCOME  ENDED (UTC)          ASKED FOR BY",

@@ -170,7 +170,7 @@ def _gone_on(event: HistoryEvent, at: str) -> Entry | None:
     """How a run has ended, what has gone on in another workflow, or that a worker could not go on."""
     match event.WhichOneof("attributes"):
         case "workflow_task_timed_out_event_attributes":
-            return Entry(at, "trouble", "the worker that was to decide fell silent; another one takes over")
+            return Entry(at, "trouble", "the worker that was to decide did not answer; another one takes over")
         case "workflow_task_failed_event_attributes":
             task = event.workflow_task_failed_event_attributes
             text = f"a worker could not go on: {failure_text(task.failure)}"

@@ -75,6 +75,6 @@ def turn_text(event: HistoryEvent) -> str:
 def position_text(turn: dict[str, Any]) -> str:
     """Where an operation stands in the queue; empty where it wants no turn."""
     if turn.get("granted"):
-        return "has the turn to change the cluster"
+        return "first in the queue: it may change the cluster"
     behind = [str(who) for who in turn.get("behind") or ()]
     return f"waits in the queue behind {', '.join(behind)}" if behind else ""

@@ -18,7 +18,7 @@ TIME_OUTS: Final = {
     1: "it took too long",
     2: "no worker took it",
     3: "it was not done in time",
-    4: "its worker fell silent",
+    4: "its worker sent no heartbeat in time",
 }
 """By Temporal's number for a time-out (`TimeoutType`)."""
 

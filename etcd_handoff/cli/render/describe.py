@@ -116,8 +116,12 @@ def _now(report: OperationReport) -> list[tuple[str, str]]:
             ("doing", "no worker answers: start one with `etcd-handoff worker`; below is what Temporal has recorded")
         ]
     else:
-        last = "yes: the change has been proposed, it only rolls forward" if progress.point_of_no_return else ""
-        told = [("doing", progress.doing), ("goes on when", progress.waiting_for), ("no return", last)]
+        last = (
+            "yes: the change was proposed to etcd, so it can no longer be cancelled"
+            if progress.point_of_no_return
+            else ""
+        )
+        told = [("doing", progress.doing), ("what unblocks it", progress.waiting_for), ("cancel", last)]
         told += [("start etcd with", f"{key}={value}") for key, value in progress.join_configuration.items()]
     told += [("queue", report.place), *(("step", _pending(step)) for step in report.pending)]
     return [(name, text) for name, text in told if text]

@@ -32,7 +32,7 @@ def _leader(view: ClusterView) -> str:
     if len(named) != 1 or sum(m.reachable for m in view.voters) >= quorum(len(view.voters)):
         return "no leader that a majority agrees on"
     ((leader, term),) = named
-    return f"{view.label(leader)} leads at term {term} by the word of {', '.join(m.label for m in here)} alone"
+    return f"{view.label(leader)} leads at term {term} according to {', '.join(m.label for m in here)} alone"
 
 
 def member_lines(view: ClusterView) -> list[str]:

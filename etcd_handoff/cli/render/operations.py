@@ -133,7 +133,7 @@ def _open_lines(parts: TemporalParts) -> list[str]:
     for operation in parts.operations:
         if operation.waiting_for or operation.next:
             lines.append(f"{operation.member}: {operation.doing}")
-            lines += [f"  goes on when: {operation.waiting_for}"] if operation.waiting_for else []
+            lines += [f"  what unblocks it: {operation.waiting_for}"] if operation.waiting_for else []
             lines += [f"  {line}" for line in operation.next]
     return lines
 

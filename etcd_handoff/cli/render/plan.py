@@ -17,7 +17,7 @@ def plan_lines(plan: RemovalPlan) -> list[str]:
     decision, warnings = plan.decision, [f"! {warning}" for warning in plan.warnings]
     if isinstance(decision, Blocked):
         lines = [f"A removal of {plan.label} would wait now: {decision.reason}"]
-        lines += [f"  seen:          {decision.seen}", f"  goes on when:  {decision.unblocks}"]
+        lines += [f"  seen:             {decision.seen}", f"  what unblocks it: {decision.unblocks}"]
     elif isinstance(decision, Refused):
         lines = [f"A removal of {plan.label} would be refused: {decision.reason}"]
         lines += [f"  seen:    {decision.seen}", f"  remedy:  {decision.remedy}"]

@@ -72,7 +72,7 @@ class ProgressLines:
         self._last_state, self._since, self._reminder_seconds = state, self._clock(), FIRST_REMINDER_SECONDS
         if progress.state not in STATES_WITHOUT_LINE:
             lines.append(f"  {progress.state}: {progress.doing}")
-            lines += [f"    goes on when: {progress.waiting_for}"] if progress.waiting_for else []
+            lines += [f"    what unblocks it: {progress.waiting_for}"] if progress.waiting_for else []
         lines += [f"    {line}" for line in remedy_lines(progress, self._workflow_id)]
         return lines
 
@@ -91,7 +91,7 @@ class ProgressLines:
             progress: The last answer.
             step: The step that runs, with its attempt; empty where that is not known.
         """
-        waits = f"goes on when: {progress.waiting_for}" if progress.waiting_for else ""
+        waits = f"what unblocks it: {progress.waiting_for}" if progress.waiting_for else ""
         state = f"{progress.state} for {elapsed(self._clock() - self._since)}"
         # A terminal cuts the end, and the long texts stand above already.
         return "; ".join(part for part in (state, leader_of(progress), step, progress.doing, waits) if part)

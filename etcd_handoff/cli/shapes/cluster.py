@@ -14,7 +14,7 @@ class ShownMember(MemberView):
     """A member of a cluster.
 
     Attributes:
-        role: What it is by the word of a majority.
+        role: What it is according to a majority.
         healthy: It counts towards the quorum; of a learner, it answers.
         lag: Entries that it is behind by; null if it does not answer.
     """
