@@ -59,6 +59,8 @@ class Attempts:
                 return GIVEN_UP
             why = error.status.name.lower().replace("_", " ")  # its words may have an address in them
             return f"Temporal does not say whether this attempt still counts: {why}"
+        if described.workflow_execution_info.HasField("close_time"):
+            return GIVEN_UP  # Temporal goes on listing activities of a run that was terminated or reset
         pending = (p.attempt for p in described.pending_activities if p.activity_id == info.activity_id)
         return "" if info.attempt in pending else GIVEN_UP
 

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from temporalio.api.workflow.v1 import PendingActivityInfo
+from google.protobuf.timestamp_pb2 import Timestamp
+from temporalio.api.workflow.v1 import PendingActivityInfo, WorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
@@ -30,6 +31,8 @@ async def why_void(answer: Any, attempt: int = 2, *, is_local: bool = False) -> 
         assert (request.namespace, request.execution.workflow_id, request.execution.run_id) == ("default", "w", "r")
         if isinstance(answer, Exception):
             raise answer
+        if isinstance(answer, DescribeWorkflowExecutionResponse):
+            return answer
         return DescribeWorkflowExecutionResponse(pending_activities=answer)
 
     service = SimpleNamespace(describe_workflow_execution=describe)
@@ -60,6 +63,13 @@ def pending(activity_id: str, attempt: int) -> PendingActivityInfo:
 async def test_attempt_counts_while_it_is_the_one_that_temporal_waits_for(answer: Any, void: str) -> None:
     """Not once it waits for the next one, nor when the run has ended or is forgotten."""
     assert await why_void(answer) == void
+
+
+async def test_attempt_of_a_run_that_has_ended_does_not_count() -> None:
+    """Temporal lists its activities as pending all the same, until a heartbeat would tell them."""
+    closed = WorkflowExecutionInfo(close_time=Timestamp(seconds=1))
+    answer = DescribeWorkflowExecutionResponse(pending_activities=[pending("7", 2)], workflow_execution_info=closed)
+    assert await why_void(answer) == GIVEN_UP
 
 
 async def test_silence_does_not_count() -> None:
