@@ -69,8 +69,10 @@ class Operation(Approvable, Pausable):
             ApplicationError: It has failed.
             asyncio.CancelledError: Somebody has cancelled it in time.
         """
-        # Somebody may have asked for a look before the run began.
-        self._state = continuation.taken_over(state).changed(recheck=self._state.recheck)
+        # Somebody may have asked for a look, or paused it, before the run began.
+        begun, early = continuation.taken_over(state), self._state
+        paused = begun.paused if begun.request.dry_run else early.paused or begun.paused
+        self._state = begun.changed(recheck=early.recheck, paused=paused)
         self._listing.begin(lambda: self._state)
         while True:
             self._state, command = decide(self._state, workflow.time())

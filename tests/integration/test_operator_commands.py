@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.contract import RemovalResult
 from etcd_handoff.lab import Role, wait_until
 from tests.integration.conftest import SHORT_HISTORIES, ends, in_state, removal_id
+from tests.integration.progress import says
 
 if TYPE_CHECKING:
     import pytest
@@ -74,6 +76,18 @@ async def test_one_day_of_an_operator(bench: MakeBench, monkeypatch: pytest.Monk
 
         await _afterwards(b, target)
         await _refused(b)
+
+
+async def test_pause_counts_that_comes_before_a_worker_has_begun(bench: MakeBench) -> None:
+    """It was confirmed, so it holds; the approval that is wanted keeps the removal where a later one counts as well."""
+    async with bench(workers=()) as b:
+        removal = await b.start("node2", require_approval=True)
+        pausing = asyncio.create_task(removal.execute_update("pause", {"by": "ann"}))
+        await b.lab.start_worker("node0")
+        assert (await pausing).startswith("paused")
+        await says(removal, "Paused")
+        assert await removal.execute_update("resume") == "the removal goes on"
+        await says(removal, "AwaitingApproval")
 
 
 async def _described_as_blocked(b: Bench, target: str) -> None:
