@@ -22,6 +22,7 @@ from etcd_handoff.contract import (
 )
 from etcd_handoff.operation import change_words, identity, parts, recording, replaced
 from etcd_handoff.operation.commands import Finish
+from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.operation.whole import Part
 from etcd_handoff.planning import Blocked, Done, Joiner, MembersChanged, Refused, StartAddition, StartRemoval, plan
@@ -96,9 +97,16 @@ def decide(state: OperationState, step: object, now: float) -> Decided | Operati
         leaves = next(target for target in whole.leaves if target.member_id == step.member_id)
         stay = goal(state).successors(view) if view else ()
         part = Part(kind="remove", leaves=_led(state, leaves), successors=stay, number=number, of=of)
-        return parts.begun(state, part)
+        return parts.begun(state, part, look_due=_look_before(leaves.member_id, view))
     msg = f"{step} is no part of a larger change"
     raise TypeError(msg)
+
+
+def _look_before(member_id: str, view: ClusterView | None) -> LookDue:
+    """A voter that one look found sick is looked at again: were it well, another one would join before it leaves."""
+    member = view.member(member_id) if view else None
+    sick = view is not None and member is not None and not member.is_learner and member not in view.healthy_voters
+    return LookDue.PATIENT if sick else LookDue.NO
 
 
 def reconsidered(state: OperationState, view: ClusterView, *, waits: bool) -> OperationState | None:

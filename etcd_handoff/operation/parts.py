@@ -74,11 +74,11 @@ def whole_of(state: OperationState) -> Whole:
     return state.whole
 
 
-def begun(state: OperationState, part: Part) -> OperationState:
-    """The state of the part that begins; it goes on with what has just been seen."""
+def begun(state: OperationState, part: Part, *, look_due: LookDue = LookDue.NO) -> OperationState:
+    """The state of the part that begins; it goes on with what has just been seen, unless a look is due before."""
     whole = whole_of(state).changed(part=part, begun=True)
     return _anew(state, whole).changed(
-        request=part.request(whole.request), pinned=part.leaves, view=state.view, look_due=LookDue.NO
+        request=part.request(whole.request), pinned=part.leaves, view=state.view, look_due=look_due
     )
 
 

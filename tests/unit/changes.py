@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.activity_io import FindResourceResult, UpdateStatusResult
@@ -76,9 +77,17 @@ def observed(view: ClusterView | None, **fields: Any) -> Any:
     return report(StepOutcome.OBSERVED, view, **fields)
 
 
-def looks(change: Drive, view: ClusterView | None) -> Drive:
-    """The cluster is looked at, and shows this."""
-    return change.do(to.Observe, observed(view))
+def looks(change: Drive, view: ClusterView | None, *, once: bool = False) -> Drive:
+    """The cluster is looked at, and shows this, also where a voter that is sick in it is looked at again."""
+    change.do(to.Observe, observed(view))
+    return change if once else _looked_again_at_once(change, view)
+
+
+def _looked_again_at_once(change: Drive, view: ClusterView | None) -> Drive:
+    ahead, again = Drive(change.state, change.now), False
+    with contextlib.suppress(AssertionError):  # another command is next
+        again = ahead.next(to.Observe).patient
+    return looks(change, view, once=True) if again else change
 
 
 def gives_turn_up(change: Drive) -> Drive:
@@ -92,7 +101,7 @@ def looks_again(change: Drive, view: ClusterView) -> Drive:
     """A pause ends with this look, or the wait for a learner that is not in sync."""
     waits = change.next((to.Wait, AwaitSync))  # type: ignore[arg-type]  # one of these
     if isinstance(waits, AwaitSync):
-        return change.result(report(StepOutcome.NOT_IN_SYNC, view), after=1.0)
+        return _looked_again_at_once(change.result(report(StepOutcome.NOT_IN_SYNC, view), after=1.0), view)
     assert waits.until is to.Until.RECHECK
     return looks(change.result(after=1.0), view)
 

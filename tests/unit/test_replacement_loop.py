@@ -27,6 +27,7 @@ from tests.unit.changes import (
     looks_again,
     node,
     nodes,
+    observed,
     records,
     removes,
     replacement,
@@ -305,6 +306,14 @@ def test_cancellation_after_the_last_part_has_begun_to_be_recorded_ends_well() -
     change.state = change.state.changed(cancel_requested=True)
     looks(change.result(RECORDED), nodes(1, 2, 3, leader=B))
     assert ends(change).outcome == Outcome.REPLACED
+
+
+def test_member_that_one_look_alone_found_sick_is_replaced_by_one_more_first() -> None:
+    """It may have been slow for a second: without it no voter more may fail until the new one works."""
+    change = looks(replacement(), DEAD, once=True)
+    assert change.next(to.Observe).patient
+    change.result(observed(nodes(0, 1, 2, leader=B))).turn()
+    assert change.next(AddTarget).ask.name == "node3"
 
 
 def test_member_that_comes_back_before_it_is_removed_is_replaced_by_one_more_first() -> None:
