@@ -139,7 +139,10 @@ def applied(
     state: OperationState, command: PreflightMember | StartMember, report: ProcessResult, now: float
 ) -> OperationState:
     """The state after a node has been looked at, or the learner's process has been started there."""
-    state = state.with_joining(process=NodeProcess(command=report.command, asked_at=now))
+    # A second attempt may come after one that has started it and could not say so.
+    starts = isinstance(command, StartMember) and (report.changed or report.step.attempts > 1)
+    started = state.joining.process.started or starts
+    state = state.with_joining(process=NodeProcess(command=report.command, asked_at=now, started=started))
     if not report.command:
         return state
     if isinstance(command, PreflightMember):
@@ -160,8 +163,8 @@ def failed(
     state: OperationState, command: PreflightMember | StartMember, failure: StepFailure, now: float
 ) -> OperationState:
     """The state after no worker of the node has answered: without one it is a person's to start etcd."""
-    known = state.joining.process.command
-    state = state.with_joining(process=NodeProcess(command=known, asked_at=now))
+    known, started = state.joining.process.command, state.joining.process.started
+    state = state.with_joining(process=NodeProcess(command=known, asked_at=now, started=started))
     if not known and (not failure.taken or failure.kind in WITHOUT):
         return state
     text = f"{failure.step} fails: {failure.text}"

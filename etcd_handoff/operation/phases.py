@@ -98,12 +98,14 @@ class NodeProcess(Message):
         asked_at: When the node was asked last, in workflow time; None when it is to be asked before a change.
         starts: The last start has come to this; None before the first one.
         error: Why it has failed; empty when it has not.
+        started: The node has said that it was started for this operation, or may have been.
     """
 
     command: bool | None = None
     asked_at: float | None = None
     starts: bool | None = None
     error: str = ""
+    started: bool = False
 
 
 class Joining(Message):

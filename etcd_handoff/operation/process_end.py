@@ -40,10 +40,9 @@ def is_due(state: OperationState) -> bool:
 def decide(state: OperationState) -> Decided | OperationState:
     """Stop it, then put its data away."""
     if state.end.phase is EndPhase.STOP:
-        starts = state.joining.process.starts
-        command: StopMember | ArchiveMember | None = member_process.stop(
-            state, state.target, started=starts is not None
-        )
+        # Where it ran already and has no data, nothing says that it is this member's.
+        started = state.joining.process.started
+        command: StopMember | ArchiveMember | None = member_process.stop(state, state.target, started=started)
     else:
         command = member_process.archive(state, state.target)
     if command is None:

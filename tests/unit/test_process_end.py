@@ -52,6 +52,19 @@ def started() -> Drive:
     return cancelled(addition).do(to.Observe, observed(UNSTARTED))
 
 
+@pytest.mark.parametrize(("attempts", "needs_data"), [(1, True), (2, False)])
+def test_etcd_that_ran_already_is_stopped_only_on_the_learners_data(attempts: int, *, needs_data: bool) -> None:
+    """It may be somebody else's; but a second attempt may find what the first one has started."""
+    addition = adding().do(PreflightMember, told(facts=True))
+    addition.do(AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
+    ran = told(changed=False)
+    ran = ran.model_copy(update={"step": ran.step.model_copy(update={"attempts": attempts})})
+    gives_turn_up(addition.do(StartMember, ran)).next(AwaitSync)
+    addition = cancelled(addition).do(to.Observe, observed(UNSTARTED))
+    addition.do(TakeLearnerOut, report(StepOutcome.REMOVED, THREE, proposed=True))
+    assert addition.next(StopMember).ask.needs_data is needs_data
+
+
 def test_learner_that_was_started_is_stopped_and_put_away_once_it_is_out() -> None:
     """On its own node, by its own IDs; it may run on no data yet, as it was started here."""
     addition = started().do(TakeLearnerOut, report(StepOutcome.REMOVED, THREE, proposed=True))
