@@ -39,6 +39,13 @@ REFUSALS: Final = (ChangeRefusedError, MemberNotFoundError, NotEnoughStartedErro
 that it has made, of the peer URLs and the second, is one that was removed (etcd `membership.ErrIDRemoved`)."""
 
 
+def goal_of(ask: AdditionInput) -> MemberPresent:
+    """The member that is to be there, for the planner."""
+    return MemberPresent(
+        ask.cluster_id, ask.name, ask.peer_urls, ask.seen_term, ask.seen_index, departing=ask.departing
+    )
+
+
 class LearnerStep(MemberChange):
     """One attempt to add the learner, or to promote it.
 
@@ -59,7 +66,7 @@ class LearnerStep(MemberChange):
         why_void: WhyVoid | None = None,
     ) -> None:
         super().__init__(looks, ask, clock, why_void)
-        self._goal = MemberPresent(ask.cluster_id, ask.name, ask.peer_urls, ask.seen_term, ask.seen_index)
+        self._goal = goal_of(ask)
         self._learner_id = ask.learner_id
         self._seen = SeenBefore(ask)
         self._kind = kind
@@ -172,7 +179,7 @@ class SyncWait:
 
     def __init__(self, looks: Looks, ask: AwaitSyncInput, clock: StepClock) -> None:
         self._looks, self._ask, self._clock = looks, ask, clock
-        self._goal = MemberPresent(ask.cluster_id, ask.name, ask.peer_urls, ask.seen_term, ask.seen_index)
+        self._goal = goal_of(ask)
 
     async def run(self) -> StepResult:
         """Look again and again; the last view is the answer."""

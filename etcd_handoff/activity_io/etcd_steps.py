@@ -101,11 +101,13 @@ class AdditionInput(ChangeInput):
         name: Name that the member will have.
         peer_urls: All its peer URLs.
         learner_id: ID of the learner that was added; empty before. No other one is promoted.
+        departing: Members that leave, or have left, by the change that this is a part of: they may still run.
     """
 
     name: str
     peer_urls: tuple[str, ...]
     learner_id: MemberId | Literal[""] = ""
+    departing: tuple[MemberId, ...] = ()
 
 
 class AwaitSyncInput(AdditionInput):

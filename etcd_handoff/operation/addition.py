@@ -47,7 +47,7 @@ REFUSAL: Final = FailureType.CHANGE_REFUSED
 def resolve(state: OperationState, view: ClusterView) -> OperationState | Blocked | Refused | None:
     """Pin the cluster, and the member's ID once it has one; None when there is nothing to do about it."""
     if state.pinned is None:
-        if doubt := identity.doubt(state, view):
+        if doubt := identity.doubt(state, view, observation.leaving(state)):
             return doubt
         request, member = learner.request_of(state), learner.wanted(state, view.cluster_id).member_in(view)
         if member is None and (taken := _name_taken(state, view)):

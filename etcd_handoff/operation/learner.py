@@ -49,7 +49,14 @@ def request_of(state: OperationState) -> AdditionRequest:
 def wanted(state: OperationState, cluster_id: str) -> MemberPresent:
     """The member that is to be there, for the planner."""
     request, seen = request_of(state), state.binding
-    return MemberPresent(cluster_id, request.name, request.peer_urls, seen.term, seen.raft_index)
+    return MemberPresent(
+        cluster_id,
+        request.name,
+        request.peer_urls,
+        seen.term,
+        seen.raft_index,
+        departing=tuple(filter(None, observation.leaving(state))),
+    )
 
 
 def ask(state: OperationState) -> AdditionInput:
@@ -61,6 +68,7 @@ def ask(state: OperationState) -> AdditionInput:
         name=goal.name,
         peer_urls=goal.peer_urls,
         learner_id=state.target.member_id,
+        departing=goal.departing,
     )
 
 

@@ -106,7 +106,7 @@ def undoubted(state: OperationState) -> ClusterView | None:
     """The last view; None when there is none, or when something contradicts it."""
     if state.view is None or state.pinned is None:
         return None
-    departed = () if state.request.adds else (state.pinned.member_id, *leaving(state))
+    departed = leaving(state) if state.request.adds else (state.pinned.member_id, *leaving(state))
     return None if doubts.contradiction(state.view, state.binding, departed) else state.view
 
 

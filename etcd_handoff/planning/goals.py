@@ -62,6 +62,7 @@ class MemberPresent:
         peer_urls: All its peer URLs, in any order, as etcd is to list them.
         seen_term: Highest term that the cluster has been seen at; a lower one is another history.
         seen_index: Highest index of a leader that has been seen.
+        departing: Members that leave, or have left, by the change that this is a part of: they may still run.
 
     Raises:
         ValueError: There is no name or no peer URL.
@@ -72,6 +73,7 @@ class MemberPresent:
     peer_urls: tuple[str, ...]
     seen_term: int = 0
     seen_index: int = 0
+    departing: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Reject a goal that fits any member that has not started, or any without peer URLs."""
@@ -82,11 +84,6 @@ class MemberPresent:
     def binding(self) -> Binding:
         """The cluster that is meant, as far as it has been seen."""
         return Binding(cluster_id=self.cluster_id, term=self.seen_term, raft_index=self.seen_index)
-
-    @property
-    def departing(self) -> tuple[str, ...]:
-        """Nobody leaves."""
-        return ()
 
     def member_in(self, view: ClusterView) -> MemberView | None:
         """The member that has exactly the wanted peer URLs, and the wanted name or none yet; None without such."""
@@ -164,7 +161,8 @@ class MembersChanged:
 
     def joining(self, joiner: Joiner) -> MemberPresent:
         """The part of it that lets one member join."""
-        return MemberPresent(self.cluster_id, joiner.name, joiner.peer_urls, self.seen_term, self.seen_index)
+        seen = (self.seen_term, self.seen_index)
+        return MemberPresent(self.cluster_id, joiner.name, joiner.peer_urls, *seen, self.leaves)
 
     def successors(self, view: ClusterView) -> tuple[str, ...]:
         """IDs of the members that are to be there at the end and are there now."""

@@ -259,12 +259,14 @@ def test_alarm_of_the_learner_itself_blocks(kind: str, reason: Reason) -> None:
 
 
 def test_contradiction_blocks_before_anything_is_concluded() -> None:
-    """Not even that the member is there; nobody departs, so one that runs unlisted hinders too."""
+    """Not even that the member is there; one that runs unlisted hinders too, but for a replacement's old one."""
     voter = joiner(is_learner=False, serves_reads=True)
     for members in (THREE, (*THREE, joiner()), (*THREE, voter)):
         blocked(join(*members, doubts=doubt(Reason.LISTS_DIFFER)), Reason.LISTS_DIFFER)
     runs_on = doubt(Reason.UNLISTED_MEMBER, D, by_status_alone=True)
     blocked(join(*THREE, doubts=runs_on), Reason.UNLISTED_MEMBER)
+    replaces = MemberPresent(CLUSTER, "node9", (URL,), departing=(D,))
+    assert isinstance(join(*THREE, doubts=runs_on, goal=replaces), AddLearner)
 
 
 def test_other_or_restored_cluster_is_refused() -> None:

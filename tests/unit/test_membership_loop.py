@@ -176,7 +176,7 @@ def test_unstarted_foreign_voter_that_is_not_wanted_leaves_first() -> None:
 
 
 def test_member_that_got_its_vote_is_recorded_before_another_part_begins() -> None:
-    """Left then, its part would never be gone on with: it blocks for a removed member that runs again."""
+    """Left then, its part would never be gone on with: it blocks for a removed member that gives a list of its own."""
     before = cluster(down(A, peer_urls=(url(0),)), node(1, B), node(2, B), node(4, B))
     left = nodes(1, 2, 4, leader=B)
     change = records(removes(looks(membership(1, 2, 3), before).turn(), left, 0), 0, joined=False)
@@ -186,7 +186,7 @@ def test_member_that_got_its_vote_is_recorded_before_another_part_begins() -> No
     gives_turn_up(change).do(AwaitSync, report(StepOutcome.IN_SYNC, in_sync), after=1.0).turn()
     after = nodes(1, 2, 3, 4, leader=B)
     change.do(PromoteTarget, report(StepOutcome.PROMOTED, after, added_id=D, proposed=True))
-    runs = doubt("UnlistedMember", A, by_status_alone=True)
+    runs = doubt("UnlistedMember", A)
     gives_turn_up(looks(change.result(after=change.next(to.Wait).seconds), after.model_copy(update={"doubts": runs})))
     looks_again(change, after)
     looks(change.result(after=change.next(to.Wait).seconds), after)

@@ -17,7 +17,7 @@ from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.withdrawal import TakeLearnerOut
-from tests.unit.builders import A, B, C, D, cluster, down
+from tests.unit.builders import A, B, C, D, cluster, doubt, down
 from tests.unit.changes import (
     RECORDED,
     adds,
@@ -306,6 +306,15 @@ def test_cancellation_after_the_last_part_has_begun_to_be_recorded_ends_well() -
     change.state = change.state.changed(cancel_requested=True)
     looks(change.result(RECORDED), nodes(1, 2, 3, leader=B))
     assert ends(change).outcome == Outcome.REPLACED
+
+
+def test_old_member_that_hangs_and_answers_does_not_hold_up_its_successor() -> None:
+    """Its process may not know that it is out, and nobody can end it while its disk hangs."""
+    change = looks(replacement(), DEAD).turn()
+    removes(change, WITHOUT_IT, 0)
+    records(change, 0, joined=False)
+    looks(change, WITHOUT_IT.model_copy(update={"doubts": doubt("UnlistedMember", A, by_status_alone=True)}))
+    assert change.next(AddTarget).ask.departing == (A,)
 
 
 def test_member_that_one_look_alone_found_sick_is_replaced_by_one_more_first() -> None:
