@@ -37,10 +37,10 @@ CALLS_OF_A_STEP: Final = 4
 EXAMPLES: Final = settings(
     max_examples=15_000 if WHOLE else 800,
     stateful_step_count=30,
-    derandomize=True,
+    derandomize=not WHOLE,  # the whole of it draws anew each time, and prints how to repeat what it finds
     deadline=None,
     database=None,
-    print_blob=False,
+    print_blob=WHOLE,
     report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
 )
