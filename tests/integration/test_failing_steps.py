@@ -38,7 +38,7 @@ async def test_worker_without_the_profile_is_waited_for_like_anything_else(bench
         other.write_text(OTHER_PROFILE)
         await b.lab.start_worker("node1", {CONFIG_VARIABLE: str(other)})
         await b.lab.kill(Role.WORKER, "node0")
-        blocked = await says(removal, "Blocked", "StepFails", "check_leader", "no profile 'demo'", "is mended")
+        blocked = await says(removal, "Blocked", "StepFails", "check_leader", "no profile 'demo'", "remove the cause")
         assert not blocked.point_of_no_return
         await b.lab.start(Role.ETCD, down)
         await b.lab.start(Role.WORKER, "node0")

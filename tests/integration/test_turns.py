@@ -69,7 +69,7 @@ async def test_three_members_from_three_front_doors_leave_one_after_another(fron
         assert status == 0, errors
         await queued(b, by_temporal)
         await says(removal_of(b, by_temporal), f"behind the removal of {leader}, the removal of {by_cli}")
-        await door.says(by_temporal, "Waiting for its turn behind", leader, by_cli, via=last)
+        await door.says(by_temporal, "Waiting in the queue behind", leader, by_cli, via=last)
         assert "Queued" in (await b.lab.handoff("status"))[1]
         b.release("remove_member.before")
         results = [await removal_of(b, name).result() for name in (leader, by_cli, by_temporal)]
