@@ -83,19 +83,22 @@ class RelayedServers:
             await gateway.close()
 
 
-async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
-    """Hand everything on to a port of this machine, and back."""
+async def relay(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, cut: asyncio.Event | None = None
+) -> None:
+    """Hand everything on to a port of this machine, and back; once it is `cut`, what comes is lost without a word."""
     with contextlib.suppress(ConnectionError):
         inner = await asyncio.open_connection(HOST, port)
-        await asyncio.gather(_hand_on(reader, inner[1]), _hand_on(inner[0], writer))
+        await asyncio.gather(_hand_on(reader, inner[1], cut), _hand_on(inner[0], writer, cut))
     writer.close()
 
 
-async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cut: asyncio.Event | None) -> None:
     with contextlib.suppress(ConnectionError):
         while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
+            if cut is None or not cut.is_set():
+                writer.write(data)
+                await writer.drain()
     writer.close()
 
 

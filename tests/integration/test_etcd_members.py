@@ -17,6 +17,7 @@ from etcd_handoff.lab import Lab, LabOptions, Role, http, wait_until
 from etcd_handoff.lab.nodes import HOST
 from etcd_handoff.planning import Blocked, MemberAbsent, plan
 from tests.integration.etcd_gateways import UNKNOWN_ID, Cluster, gateway_to, refused, roles, serving, single
+from tests.integration.relayed_servers import relay
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,21 +100,12 @@ async def test_connection_that_is_cut_without_a_word_is_given_up(cluster: Cluste
     """As by a firewall that forgets it: the kernel would call it open for a quarter of an hour."""
     cuts: list[asyncio.Event] = []
 
-    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cut: asyncio.Event) -> None:
-        with contextlib.suppress(ConnectionError):
-            while data := await reader.read(65_536):
-                if not cut.is_set():
-                    writer.write(data)
-                    await writer.drain()
-        writer.close()
-
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         cuts.append(cut := asyncio.Event())
-        inner = await asyncio.open_connection(HOST, cluster.lab.node("node0").client_port)
-        await asyncio.gather(carry(reader, inner[1], cut), carry(inner[0], writer, cut))
+        await relay(reader, writer, cluster.lab.node("node0").client_port, cut)
 
-    relay = await asyncio.start_server(accept, HOST)
-    async with relay, gateway_to(f"http://{HOST}:{relay.sockets[0].getsockname()[1]}") as gateway:
+    server = await asyncio.start_server(accept, HOST)
+    async with server, gateway_to(f"http://{HOST}:{server.sockets[0].getsockname()[1]}") as gateway:
         await gateway.observe()
         before = len(cuts)
         assert before
