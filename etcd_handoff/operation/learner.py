@@ -55,7 +55,7 @@ def wanted(state: OperationState, cluster_id: str) -> MemberPresent:
         request.peer_urls,
         seen.term,
         seen.raft_index,
-        departing=tuple(filter(None, observation.leaving(state))),
+        departing=observation.leaving(state),
     )
 
 

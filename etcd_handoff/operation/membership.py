@@ -104,8 +104,7 @@ def decide(state: OperationState, step: object, now: float) -> Decided | Operati
 
 def _look_before(member_id: str, view: ClusterView | None) -> LookDue:
     """A voter that one look found sick is looked at again: were it well, another one would join before it leaves."""
-    member = view.member(member_id) if view else None
-    sick = view is not None and member is not None and not member.is_learner and member not in view.healthy_voters
+    sick = view is not None and any(m.id == member_id for m in view.voters if m not in view.healthy_voters)
     return LookDue.PATIENT if sick else LookDue.NO
 
 

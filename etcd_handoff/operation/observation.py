@@ -136,7 +136,7 @@ def intent(state: OperationState) -> MemberAbsent:
 
 def leaving(state: OperationState) -> tuple[str, ...]:
     """All members that leave by the change that the operation is a part of, those that have left among them."""
-    return tuple(target.member_id for target in state.whole.leaves) if state.whole else ()
+    return tuple(target.member_id for target in state.whole.leaves if target.member_id) if state.whole else ()
 
 
 def change_input(state: OperationState) -> ChangeInput:
