@@ -63,7 +63,7 @@ def service_for(args: argparse.Namespace) -> Service:
     ]
     options = [word for option, value in given if value for word in (option, str(value))]
     read = {profile.preset for profile in config.clusters.values() if profile.preset}
-    reads = next((preset for preset in read if preset in CAPABILITIES), next(iter(sorted(read)), None))
+    reads = min(read, key=lambda preset: (preset not in CAPABILITIES, preset), default=None)
     return Service(_program(), args.preset, tuple(options), reads)
 
 
