@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from etcd_handoff.kubernetes.gateway import KubernetesGateway
 
 CONNECT_SECONDS: Final = 10.0
+PATIENT_FACTOR: Final = 5
+"""How many times longer a call may take when etcd is asked once more."""
 
 
 async def connect_temporal() -> Client:
@@ -60,12 +62,25 @@ def import_clients(profile: ClusterProfile, *, temporal: bool) -> None:
 async def read_view(profile: ClusterProfile) -> ClusterView:
     """Return what etcd says now, checked against the profile's cluster ID.
 
+    Where nobody gives a member list within `call_timeout_seconds`, etcd is asked once more, with more time: members
+    that are merely slow would look down, just when somebody wants to know how slow they are.
+
     Raises:
         EtcdError: It cannot be read.
     """
+    from etcd_handoff.errors import UnreachableError
+
+    try:
+        return await _observe(profile, profile.etcd.call_timeout_seconds)
+    except UnreachableError:
+        return await _observe(profile, profile.etcd.call_timeout_seconds * PATIENT_FACTOR)
+
+
+async def _observe(profile: ClusterProfile, call_timeout_seconds: float) -> ClusterView:
     from etcd_handoff.etcd.gateway import EtcdGateway
 
-    gateway = EtcdGateway(profile.etcd, profile.cluster_id or "")
+    etcd = profile.etcd.model_copy(update={"call_timeout_seconds": call_timeout_seconds})
+    gateway = EtcdGateway(etcd, profile.cluster_id or "")
     try:
         return await gateway.observe()
     finally:
