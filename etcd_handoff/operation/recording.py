@@ -150,9 +150,14 @@ def _begin(state: OperationState) -> OperationState:
 
 
 def _patience(state: OperationState, record: UpdateStatusInput) -> float:
-    """How long the status is tried in all."""
-    out = record.joined is state.request.adds
-    return max(RECORD_AT_LEAST_SECONDS, state.request.blocked_timeout_seconds) if out else RECORD_AT_LEAST_SECONDS
+    """How long the status is tried in all; not for long where the next part of a larger change waits for that.
+
+    With a dead member still listed, or one voter too many, a cluster may lose fewer members than it could.
+    """
+    out, part = record.joined is state.request.adds, state.whole.part if state.whole else None
+    if not out or (part and part.number < part.of):
+        return RECORD_AT_LEAST_SECONDS
+    return max(RECORD_AT_LEAST_SECONDS, state.request.blocked_timeout_seconds)
 
 
 def _give_up(state: OperationState, record: UpdateStatusInput, now: float) -> Decided | OperationState:

@@ -11,10 +11,11 @@ from etcd_handoff.contract import Approval, FailureType, HandoffState, Outcome, 
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, ending, pausing
 from etcd_handoff.operation.addition import CONNECTED_SECONDS
-from etcd_handoff.operation.commands import AddTarget, PromoteTarget
+from etcd_handoff.operation.commands import AddTarget, PromoteTarget, StepFailure
 from etcd_handoff.operation.gates import GATES_LAST_SECONDS
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.recording import RECORD_AT_LEAST_SECONDS
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.withdrawal import TakeLearnerOut
 from tests.unit.builders import A, B, C, D, cluster, doubt, down
@@ -306,6 +307,28 @@ def test_cancellation_after_the_last_part_has_begun_to_be_recorded_ends_well() -
     change.state = change.state.changed(cancel_requested=True)
     looks(change.result(RECORDED), nodes(1, 2, 3, leader=B))
     assert ends(change).outcome == Outcome.REPLACED
+
+
+@pytest.mark.parametrize("first", ["the removal", "the addition"])
+def test_status_that_nobody_takes_does_not_hold_up_the_next_part(first: str) -> None:
+    """The API servers are all away, perhaps for hours; the cluster is not to be short of a voter for so long."""
+    removal = first == "the removal"
+    change = looks(replacement(), DEAD if removal else THREE).turn()
+    removes(change, WITHOUT_IT, 0) if removal else adds(change, THREE, 3)
+    gone = WITHOUT_IT if removal else FOUR
+    waited = 0.0
+    while waited < RECORD_AT_LEAST_SECONDS:
+        most = change.next(to.WriteStatus).most_seconds
+        waited += most
+        change.result(StepFailure("", "", "503", taken=True), after=most)
+        if change.state.holds_turn:
+            gives_turn_up(change)
+    assert waited == RECORD_AT_LEAST_SECONDS
+    if removal:
+        looks(change.do(to.HandRecordOver), gone)
+    looks(change, gone).turn()
+    change.next(AddTarget if removal else to.TransferLeadership)
+    assert not change.state.whole.ended[0].status_recorded  # type: ignore[union-attr]
 
 
 def test_old_member_that_hangs_and_answers_does_not_hold_up_its_successor() -> None:
