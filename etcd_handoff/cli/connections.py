@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from etcd_handoff.cluster_view import ClusterView
-    from etcd_handoff.config import ClusterProfile
+    from etcd_handoff.config import ClusterProfile, EtcdProfile
     from etcd_handoff.kubernetes.gateway import KubernetesGateway
 
 CONNECT_SECONDS: Final = 10.0
 PATIENT_FACTOR: Final = 5
-"""How many times longer a call may take when etcd is asked once more."""
+"""How many times longer a call to etcd may take where nobody waits for it in a removal."""
 
 
 async def connect_temporal() -> Client:
@@ -71,16 +71,20 @@ async def read_view(profile: ClusterProfile) -> ClusterView:
     from etcd_handoff.errors import UnreachableError
 
     try:
-        return await _observe(profile, profile.etcd.call_timeout_seconds)
+        return await _observe(profile.etcd, profile.cluster_id)
     except UnreachableError:
-        return await _observe(profile, profile.etcd.call_timeout_seconds * PATIENT_FACTOR)
+        return await _observe(patient(profile.etcd), profile.cluster_id)
 
 
-async def _observe(profile: ClusterProfile, call_timeout_seconds: float) -> ClusterView:
+def patient(etcd: EtcdProfile) -> EtcdProfile:
+    """Return the same members, reached with more time for each call."""
+    return etcd.model_copy(update={"call_timeout_seconds": etcd.call_timeout_seconds * PATIENT_FACTOR})
+
+
+async def _observe(etcd: EtcdProfile, cluster_id: str | None) -> ClusterView:
     from etcd_handoff.etcd.gateway import EtcdGateway
 
-    etcd = profile.etcd.model_copy(update={"call_timeout_seconds": call_timeout_seconds})
-    gateway = EtcdGateway(etcd, profile.cluster_id or "")
+    gateway = EtcdGateway(etcd, cluster_id or "")
     try:
         return await gateway.observe()
     finally:
@@ -96,7 +100,7 @@ async def denial_reason(profile: ClusterProfile) -> str:
     from etcd_handoff.errors import EtcdError, UnreachableError
     from etcd_handoff.etcd.inspection import EtcdInspection
 
-    inspection, error = EtcdInspection(profile.etcd), EtcdError()
+    inspection, error = EtcdInspection(patient(profile.etcd)), EtcdError()
     try:
         for endpoint in profile.etcd.endpoints:
             try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.cli.configuration import cluster_profile, read_config
-from etcd_handoff.cli.connections import import_clients, open_kubernetes, read_view
+from etcd_handoff.cli.connections import import_clients, open_kubernetes, patient, read_view
 from etcd_handoff.cli.errors import result_or_error, status_and_text
 from etcd_handoff.cli.terminal import print_json, print_lines
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, worst_exit
@@ -169,7 +169,7 @@ async def _read_endpoint(profile: ClusterProfile, number: int) -> Endpoint:
     from etcd_handoff.etcd.inspection import EtcdInspection
 
     url = profile.etcd.endpoints[number - 1]
-    inspections = [EtcdInspection(profile.etcd) for _ in range(CONNECTIONS_PER_ENDPOINT)]
+    inspections = [EtcdInspection(patient(profile.etcd)) for _ in range(CONNECTIONS_PER_ENDPOINT)]
     try:
         read = await asyncio.gather(*(result_or_error(inspection.who_answers(url)) for inspection in inspections))
     finally:

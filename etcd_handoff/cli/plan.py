@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from etcd_handoff.cli.removal_plan import PlanFacts
     from etcd_handoff.config import ClusterProfile
 
-EXTRAS_SECONDS: Final = 2.0
-"""How long to wait for EtcdMembers and for our rights, which only add to the plan."""
+RESOURCES_SECONDS: Final = 2.0
+"""How long to wait for EtcdMembers, which only add to the plan."""
+RIGHTS_SECONDS: Final = 6.0
+"""How long to wait for our rights: a password takes etcd a while, and without them a plan may promise too much."""
 
 
 def plan_command(args: argparse.Namespace) -> int:
@@ -71,11 +73,11 @@ async def _read_facts(profile: ClusterProfile) -> PlanFacts:
     from etcd_handoff.cli.removal_plan import PlanFacts
 
     async def resources() -> list[dict[str, Any]]:
-        async with asyncio.timeout(EXTRAS_SECONDS):
+        async with asyncio.timeout(RESOURCES_SECONDS):
             return await read_resources(profile)
 
     async def rights() -> str:
-        async with asyncio.timeout(EXTRAS_SECONDS):
+        async with asyncio.timeout(RIGHTS_SECONDS):
             return await denial_reason(profile)
 
     view, read, denied = await asyncio.gather(
@@ -83,7 +85,7 @@ async def _read_facts(profile: ClusterProfile) -> PlanFacts:
     )
     error = status_and_text(read)[1] if isinstance(read, Exception) else ""
     if isinstance(read, TimeoutError):
-        error = f"no answer within {EXTRAS_SECONDS:g} s"
+        error = f"no answer within {RESOURCES_SECONDS:g} s"
     return PlanFacts(
         view,
         profile.cluster_id or "",
