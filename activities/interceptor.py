@@ -152,6 +152,7 @@ class _ActivityInbound(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
         info, progress = activity.info(), _Progress()
         _PROGRESS.set(progress)
+        failpoints.ATTEMPT.set(info.attempt)
         heartbeats = None if info.is_local else asyncio.create_task(_heartbeat(info.heartbeat_timeout, progress))
         try:
             async with _deadline(info.start_to_close_timeout):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,8 @@ from etcd_handoff import timing
 
 FAILPOINTS_VARIABLE: Final = "ETCD_HANDOFF_FAILPOINTS"
 FOLDER_VARIABLE: Final = "ETCD_HANDOFF_FAILPOINTS_DIR"
+ATTEMPT: Final = ContextVar("attempt", default=1)
+"""Which attempt of its activity comes to the points; the first one is 1."""
 
 
 def armed() -> dict[str, str]:
@@ -37,12 +40,24 @@ async def reach(point: str) -> None:
     action, folder = armed().get(point), os.environ.get(FOLDER_VARIABLE)
     if action is None or folder is None:
         return
+    hit, released, first = Path(folder) / f"{point}.hit", Path(folder) / f"{point}.release", True
     try:
-        with (Path(folder) / f"{point}.hit").open("x") as hit:
-            hit.write(str(os.getpid()))
+        with hit.open("x") as file:
+            file.write(str(os.getpid()))
     except FileExistsError:
-        return
-    if action == "kill":
+        first = False
+        if ATTEMPT.get() == 1:
+            return
+    if first and action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    while action == "hold" and not (Path(folder) / f"{point}.release").exists():  # noqa: ASYNC110  # another process
+    while action == "hold" and (first or _runs(hit)) and not released.exists():  # noqa: ASYNC110  # other processes
         await asyncio.sleep(timing.STEPS.failpoint_poll_seconds)
+
+
+def _runs(hit: Path) -> bool:
+    """Whether the process that was struck first is there, and neither stopped nor dead (proc_pid_stat(5))."""
+    try:
+        state = Path(f"/proc/{hit.read_text()}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "TtZX"
