@@ -192,7 +192,7 @@ class Lab(Commands):
         Raises:
             OSError: Nobody answers.
         """
-        return await observer.first_list([n.etcd_url for n in ([self.node(via)] if via else self.nodes)])
+        return await observer.patient_list([n.etcd_url for n in ([self.node(via)] if via else self.nodes)])
 
     async def member_id(self, node: str) -> str:
         """ID of a node's member.

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _UNVERIFIED: Final = ssl._create_unverified_context()  # noqa: S323, SLF001  # the lab's own self-signed certificates
 FAILURES: Final = (OSError, HTTPException, ValueError)
 """What a request to a process that is starting, stopped or killed may raise."""
+PATIENCE_SECONDS: Final = 10.0
+"""How long an answer may take that is asked for once."""
 ACCEPT: Final = {"Accept": "*/*"}
 """By this header etcd knows that a call comes through its JSON gateway, whose own certificate is then not taken for the
 caller's (AuthInfoFromTLS in etcd's server/auth/store.go)."""
@@ -78,7 +80,7 @@ async def request(
     *,
     method: str | None = None,
     headers: dict[str, str] | None = None,
-    timeout_seconds: float = 2.0,
+    timeout_seconds: float = PATIENCE_SECONDS,
 ) -> tuple[int, str]:
     """Status and text of the answer; an HTTP error is an answer too.
 
@@ -108,7 +110,7 @@ def _open(message: urllib.request.Request, seconds: float, context: ssl.SSLConte
     return answer
 
 
-async def post(url: str, body: dict[str, Any], timeout_seconds: float = 2.0) -> dict[str, Any]:
+async def post(url: str, body: dict[str, Any], timeout_seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
     """The JSON answer of etcd's JSON gateway.
 
     Raises:

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 LEADER_SECONDS: Final = 30.0
 STATUS_SECONDS: Final = 0.5
+LIST_SECONDS: Final = 2.0
 CHANGE_SECONDS: Final = 8.0
 """Longer than etcd's own 7 s, so that it is etcd which gives up."""
+SLOW: Final = ("timed out", "leader changed")
+"""Words of a request that found the cluster busy, or without a leader for a moment."""
 UNHEALTHY_CLUSTER: Final = "unhealthy cluster"
 """How etcd refuses a change of the membership in the first 5 s (`HealthInterval`); nothing is changed then."""
 
@@ -50,7 +53,7 @@ async def list_members(url: str) -> list[ListedMember]:
     Raises:
         OSError: It does not answer, or there is no quorum.
     """
-    answer = await http.post(f"{url}/v3/cluster/member/list", {"linearizable": True})
+    answer = await http.post(f"{url}/v3/cluster/member/list", {"linearizable": True}, LIST_SECONDS)
     return [ListedMember(hex_id(m["ID"]), m.get("name", ""), bool(m.get("isLearner"))) for m in answer["members"]]
 
 
@@ -73,6 +76,23 @@ async def first_list(urls: Sequence[str]) -> list[ListedMember]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def patient_list(urls: Sequence[str]) -> list[ListedMember]:
+    """Like `first_list`, asked again while the answer is only that it takes too long.
+
+    Raises:
+        OSError: Nobody answers, or nobody does in time.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LEADER_SECONDS):
+            while True:
+                try:
+                    return await first_list(urls)
+                except http.FAILURES as error:
+                    if not any(word in str(error) for word in SLOW):
+                        raise
+    return await first_list(urls)
 
 
 async def leader_and_term(urls: Mapping[str, str]) -> tuple[str, int]:
