@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
 BINARIES := $(BIN)/python -m etcd_handoff.lab.binaries
 BENCHES := removals "removals apart" takeover sizes load startup connections sandbox activity_cost fleet restart isolated dead_node replace
+# Tests start hundreds of processes of the product; some images keep Python from storing what it has compiled.
+export PYTHONDONTWRITEBYTECODE :=
 PINS := requirements/base.txt requirements/dev.txt
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
