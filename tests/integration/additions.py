@@ -75,8 +75,13 @@ async def start(b: Bench, addition: WorkflowHandle[Any, AdditionResult], node: N
 async def joined(b: Bench, addition: WorkflowHandle[Any, AdditionResult], voters: int) -> AdditionResult:
     """Its result, once it has ended well; its member is the only one of its name and URL, votes, and works."""
     result = await asyncio.wait_for(addition.result(), PATIENCE)
-    view = await seen(b.lab)
-    named = [m.id for m in view.members if m.name == result.member_name]
-    assert (str(result.outcome), named, view.doubts) == ("added", [result.member_id], ())
-    assert len(view.healthy_voters) == len(view.members) == voters
+    views: list[ClusterView] = []
+
+    async def all_work() -> bool:
+        views.append(await seen(b.lab))
+        return not views[-1].doubts and len(views[-1].healthy_voters) == len(views[-1].members)
+
+    await wait_until(all_work, "all members work", PATIENCE, lambda: str(views[-1:]))
+    named = [m.id for m in views[-1].members if m.name == result.member_name]
+    assert (str(result.outcome), named, len(views[-1].members)) == ("added", [result.member_id], voters)
     return result

@@ -99,7 +99,7 @@ class Bench:
                 return bool((self.folder / f"{point}.hit").read_text())  # empty where it is not armed
             return False
 
-        await wait_until(hit, f"a worker reaches {point}", 30)
+        await wait_until(hit, f"a worker reaches {point}", 60)
 
     async def lie(self, member: str, status: dict[str, object], via: str) -> None:
         """Write a status of an EtcdMember by hand."""
@@ -159,7 +159,7 @@ async def in_state(removal: WorkflowHandle[Any, Any], state: str) -> None:
         said.append(str((await removal.describe()).typed_search_attributes.get(STATE_KEY)))
         return said[-1] == state
 
-    await wait_until(shown, f"HandoffState is {state}", 30, lambda: f"it is {said[-1]}")
+    await wait_until(shown, f"HandoffState is {state}", 60, lambda: f"it is {said[-1]}")
 
 
 async def another_run(b: Bench, name: str, who: str) -> None:
@@ -227,7 +227,7 @@ class FrontDoor:
         patch = ["--type", "merge", "-p", json.dumps({"spec": {"leave": leave}})]
         await self.bench.lab.kubectl("patch", "etcdmember", *members, *patch, context=via)
 
-    async def out(self, *members: str, via: str, timeout: str = "60s") -> None:
+    async def out(self, *members: str, via: str, timeout: str = "120s") -> None:
         """`kubectl wait` until they have left."""
         condition = ["--for", "condition=Joined=False", f"--timeout={timeout}"]
         names = [f"etcdmember/{member}" for member in members]
@@ -246,7 +246,7 @@ class FrontDoor:
             said.append(str((await self.status(member, via)).get("message")))
             return all(word in said[-1] for word in words)
 
-        await wait_until(all_words, f"EtcdMember {member} says {words}", 45, lambda: f"it says {said[-1]}")
+        await wait_until(all_words, f"EtcdMember {member} says {words}", 60, lambda: f"it says {said[-1]}")
         return said[-1]
 
     async def sees_all(self) -> None:
@@ -255,7 +255,7 @@ class FrontDoor:
         async def seen() -> bool:
             return len((await self.watching())["members"]) == len(self.bench.lab.nodes)
 
-        await wait_until(seen, "the watcher has seen all EtcdMembers", 30)
+        await wait_until(seen, "the watcher has seen all EtcdMembers", 60)
 
     async def watching(self) -> dict[str, Any]:
         """What the watcher tells of itself."""

@@ -28,7 +28,8 @@ UNKNOWN_ID: Final = "abad1dea"
 
 @asynccontextmanager
 async def gateway_to(*endpoints: str, **options: Any) -> AsyncIterator[EtcdGateway]:
-    """A gateway to these endpoints, closed afterwards."""
+    """A gateway to these endpoints, closed afterwards; it is patient, as most tests ask once."""
+    options = {"call_timeout_seconds": 5.0, **options}
     gateway = EtcdGateway(EtcdProfile.model_validate({"endpoints": endpoints, **options}))
     try:
         yield gateway

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio.service import RPCError
 
-from etcd_handoff.contract import Progress
+from etcd_handoff.contract import Progress, StepOutcome
 from etcd_handoff.lab import wait_until
 
 if TYPE_CHECKING:
@@ -47,7 +47,17 @@ async def says(
 
 
 def changes(result: OperationResult) -> list[str]:
-    """The steps that it made, without looks: it looks again where a member did not answer in time."""
+    """The steps that changed something, and not what a member that is late for a second adds.
+
+    It looks again then, and a step that needs that member changes nothing and is repeated. A leader that was asked to
+    hand over by an attempt whose answer was lost has done so: what comes of the next attempt stands for the election.
+    """
     names = [step.name for step in result.steps]
     assert names[0] == "check_leader", "it did something before it had looked"
-    return [name for name in names if name != "check_leader"]
+    changing = list[str]()
+    for step in result.steps:
+        if step.name == "move_leader" and step.outcome == StepOutcome.REPLAN and step.attempts > 1:
+            changing += ["move_leader", "await_election"]
+        elif step.name != "check_leader" and step.outcome not in (StepOutcome.REPLAN, StepOutcome.UNAVAILABLE):
+            changing.append(step.name)
+    return changing

@@ -47,7 +47,7 @@ async def holds(b: Bench, removal: WorkflowHandle[Any, Any]) -> None:
             return False
         return [t.workflow_id for t in turns.entries if t.chain_id == turns.holder] == [removal.id]
 
-    await wait_until(has_it, f"the queue knows that {removal.id} has the turn", 20)
+    await wait_until(has_it, f"the queue knows that {removal.id} has the turn", 60)
 
 
 async def queued(b: Bench, member: str) -> None:
@@ -57,7 +57,7 @@ async def queued(b: Bench, member: str) -> None:
         described = await removal_of(b, member).describe()
         return described.typed_search_attributes.get(STATE_KEY) == "Queued"
 
-    await wait_until(says_so, f"the removal of {member} is queued", 20)
+    await wait_until(says_so, f"the removal of {member} is queued", 60)
 
 
 def changing(result: RemovalResult) -> tuple[datetime, datetime]:

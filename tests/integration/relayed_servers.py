@@ -7,7 +7,7 @@ import contextlib
 import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.config import KubernetesProfile
 from etcd_handoff.kubernetes.gateway import KubernetesGateway
@@ -17,6 +17,10 @@ from etcd_handoff.lab.nodes import HOST, TOKEN
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
+
+
+PATIENCE_SECONDS: Final = 30.0
+"""How long one API server may be silent where a test says nothing of it."""
 
 
 @dataclass
@@ -74,7 +78,8 @@ class RelayedServers:
     ) -> AsyncIterator[KubernetesGateway]:
         """A gateway that tries these contexts, or both nodes; connections so far are forgotten."""
         kubeconfig = self.write_kubeconfig(token, users, host)
-        profile = {"kubeconfig": kubeconfig, "contexts": contexts or ("node0", "node1"), **options}
+        profile = {"kubeconfig": kubeconfig, "contexts": contexts or ("node0", "node1")}
+        profile |= {"try_timeout_seconds": PATIENCE_SECONDS, **options}
         gateway = KubernetesGateway(KubernetesProfile.model_validate(profile), node)
         self.connections.clear()
         try:

@@ -124,14 +124,9 @@ async def test_learner_that_no_endpoint_names_is_asked_where_it_advertises(clust
 @pytest.mark.parametrize("alarm", ["NOSPACE", "CORRUPT"])
 async def test_alarm_shows_at_its_member(cluster: Cluster, alarm: str) -> None:
     """It is seen through Status, at the member that it was raised for and at no other."""
-    url, member_id = cluster.lab.nodes[0].etcd_url, await cluster.lab.member_id("node1")
-    body = {"memberID": str(int(member_id, 16)), "alarm": alarm}
-    await http.post(f"{url}/v3/maintenance/alarm", {"action": "ACTIVATE", **body})
-    try:
-        async with gateway_to(*cluster.endpoints) as gateway:
-            view = await gateway.observe()
-    finally:
-        await http.post(f"{url}/v3/maintenance/alarm", {"action": "DEACTIVATE", **body})
+    member_id = await cluster.lab.member_id("node1")
+    async with raised(cluster, alarm, str(int(member_id, 16))), gateway_to(*cluster.endpoints) as gateway:
+        view = await gateway.observe()
     assert {m.id: m.alarms for m in view.members if m.alarms} == {member_id: (alarm,)}
     noted = view.member(member_id)
     assert noted is not None
@@ -141,13 +136,20 @@ async def test_alarm_shows_at_its_member(cluster: Cluster, alarm: str) -> None:
 
 @asynccontextmanager
 async def raised(cluster: Cluster, alarm: str, member: str = "0") -> AsyncIterator[None]:
-    """An alarm for a member, of which 0 is the whole cluster, is raised; cleared afterwards."""
+    """An alarm for a member, of which 0 is the whole cluster, is raised; all have heard of its end afterwards."""
     url, body = cluster.lab.nodes[0].etcd_url, {"memberID": member, "alarm": alarm}
     await http.post(f"{url}/v3/maintenance/alarm", {"action": "ACTIVATE", **body})
     try:
         yield
     finally:
         await http.post(f"{url}/v3/maintenance/alarm", {"action": "DEACTIVATE", **body})
+        async with gateway_to(*cluster.endpoints) as gateway:
+
+            async def is_over() -> bool:  # each member hears of it when it applies the entry
+                view = await gateway.observe()
+                return view.alarms == () and all(member.reachable for member in view.members)
+
+            await wait_until(is_over, "the alarm is cleared", 60)
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -164,11 +166,6 @@ async def test_corruption_of_the_whole_cluster_is_seen_and_blocks(cluster: Clust
         decision = plan(view, MemberAbsent(view.cluster_id, target))
         assert isinstance(decision, Blocked)
         assert decision.reason is Reason.CLUSTER_CORRUPT
-
-        async def is_over() -> bool:  # each member hears of it when it applies the entry
-            return (await gateway.observe()).alarms == ()
-
-        await wait_until(is_over, "the alarm is cleared", 10)
 
 
 @pytest.mark.asyncio(loop_scope="module")

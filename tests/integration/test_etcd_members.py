@@ -35,7 +35,7 @@ async def test_foreign_cluster_in_the_profile_is_not_believed(cluster: Cluster, 
             foreign = await serving(gateway, etcd)
         profile = [url, *ours] if first else [*ours, url]
         number = profile.index(url) + 1
-        async with gateway_to(*ours) as alone, gateway_to(*profile) as gateway:
+        async with gateway_to(*ours) as alone, gateway_to(*profile, call_timeout_seconds=2.0) as gateway:
             cluster_id = (await alone.observe()).cluster_id
 
             async def names_it() -> ClusterView:
@@ -178,16 +178,28 @@ async def test_member_that_has_not_started_is_named_as_the_cause(tmp_path: Path)
         await refused(gateway.observe(), UnreachableError, said=f"member {added} is listed and has not started")
 
 
+async def answer_in_time(gateway: EtcdGateway) -> None:
+    """Return once it is connected to all members, and all have answered within its time-out."""
+
+    async def connected() -> bool:
+        with contextlib.suppress(UnreachableError):
+            return all(member.reachable for member in (await gateway.observe()).members)
+        return False
+
+    await wait_until(connected, "all are connected, and answer within its time-out", 60)
+
+
 async def test_reads_that_hang_are_no_sign_of_life(tmp_path: Path) -> None:
     """A member whose majority is stopped answers Status, and gives no list: nothing is concluded from its memory."""
     async with Lab(LabOptions(kubernetes=False, temporal=False, directory=tmp_path)) as lab:
         urls = [node.etcd_url for node in lab.nodes]
-        async with gateway_to(*urls, call_timeout_seconds=0.5) as gateway:
-            leader, followers = roles(await gateway.observe())
+        async with gateway_to(*urls) as patient, gateway_to(*urls, call_timeout_seconds=0.5) as gateway:
+            leader, followers = roles(await patient.observe())
+            await answer_in_time(gateway)
             name_of = {await lab.member_id(node.name): node.name for node in lab.nodes}
             for follower in followers:
                 lab.stop(Role.ETCD, name_of[follower])
-            assert (await gateway.status_of(leader))[1] > 0
+            assert (await patient.status_of(leader))[1] > 0
             await refused(gateway.observe(), UnreachableError, said="no answer within 0.5 s")
             await refused(gateway.commit_probe(leader), UnreachableError, said="no answer within 1 s")
             await refused(gateway.acquire_lock("run-1", "", leader), UnknownOutcomeError, said="no answer within 1 s")
@@ -204,12 +216,7 @@ async def test_silent_and_dead_members(tmp_path: Path) -> None:
             leader, (stopped, other) = roles(await gateway.observe())
             name_of = {await lab.member_id(node.name): node.name for node in lab.nodes}
 
-            async def connected() -> bool:
-                with contextlib.suppress(UnreachableError):
-                    return all(member.reachable for member in (await hasty.observe()).members)
-                return False
-
-            await wait_until(connected, "all are connected, and answer within its time-out", 60)
+            await answer_in_time(hasty)
             lab.stop(Role.ETCD, name_of[stopped])
             await refused(hasty.status_of(stopped), UnreachableError, said="no answer within 0.5 s")
             await refused(hasty.remove_member(UNKNOWN_ID, stopped), UnknownOutcomeError, said="no answer within")

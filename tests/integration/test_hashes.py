@@ -14,13 +14,30 @@ from activities.hash_and_snapshot import HashAndSnapshotActivities
 from etcd_handoff.activity_io import CheckHashInput, CheckLeaderInput
 from etcd_handoff.config import load_config
 from etcd_handoff.etcd.gateway import EtcdGateway
-from etcd_handoff.lab import Lab, LabOptions, Role, http
+from etcd_handoff.lab import Lab, LabOptions, Role, http, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from etcd_handoff.cluster_view import ClusterView
+
 KEY = base64.b64encode(b"key").decode()
 CHECKS = 60
+
+
+async def view_of(lab: Lab, etcd: EtcdActivities) -> ClusterView:
+    """What a look shows, once one shows anything."""
+    views: list[ClusterView | None] = []
+
+    async def seen() -> bool:
+        look = await ActivityEnvironment().run(etcd.check_leader, CheckLeaderInput(cluster=lab.cluster))
+        views.append(look.view)
+        return look.view is not None
+
+    await wait_until(seen, "a look shows the cluster", 60)
+    view = views[-1]
+    assert view is not None
+    return view
 
 
 async def test_compaction_between_two_hashes_is_no_difference(tmp_path: Path) -> None:
@@ -37,8 +54,7 @@ async def test_compaction_between_two_hashes_is_no_difference(tmp_path: Path) ->
                 await http.post(f"{url}/v3/kv/compaction", {"revision": put["header"]["revision"]})
 
         try:
-            view = (await run(etcd.check_leader, CheckLeaderInput(cluster=lab.cluster))).view
-            assert view is not None
+            view = await view_of(lab, etcd)
             act = CheckHashInput(cluster=lab.cluster, cluster_id=view.cluster_id, target_id=view.members[0].id)
             compacting = asyncio.create_task(keep_compacting())
             outcomes = [(await run(hashes.check_hash, act)).step for _ in range(CHECKS)]
@@ -67,8 +83,7 @@ async def test_newest_revision_that_is_compacted_can_be_compared(tmp_path: Path)
         etcd, url = EtcdActivities(config, "node0", EtcdGateway), lab.nodes[0].etcd_url
         hashes = HashAndSnapshotActivities(config, "node0", etcd.looks)
         try:
-            view = (await run(etcd.check_leader, CheckLeaderInput(cluster=lab.cluster))).view
-            assert view is not None
+            view = await view_of(lab, etcd)
             act = CheckHashInput(cluster=lab.cluster, cluster_id=view.cluster_id, target_id=view.members[0].id)
             for _ in range(2):  # only from the second one on is there a compaction before it
                 for _ in range(3):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -90,7 +91,8 @@ def check_steps(result: dict[str, Any], target: str, leader: str) -> None:
     assert (result["outcome"], result["status_recorded"]) == ("removed", True)
     if target == leader:
         assert nodes["move_leader"] == target
-        assert nodes["await_election"] == nodes["remove_member"]
+        # An attempt to hand over whose answer was lost has done so, and nobody has to await an election then.
+        assert nodes.get("await_election", nodes["remove_member"]) == nodes["remove_member"]
     assert target not in {nodes["remove_member"], nodes["update_status"]}
 
 
@@ -158,7 +160,7 @@ async def test_snapshot_and_hashes_come_from_the_nodes_that_have_them(bench: Mak
         assert (result.outcome, result.was_leader) == (Outcome.REMOVED, True)
         names = [step.name for step in result.steps]
         assert names.index("check_hash") < names.index("take_snapshot") < names.index("move_leader")
-        hashed = result.steps[names.index("check_hash")]
+        hashed = next(step for step in reversed(result.steps) if step.name == "check_hash")
         assert hashed.outcome == "consistent"
         assert all(f"{node.name} " in hashed.note for node in b.lab.nodes), hashed.note
         await b.judge({leader}, await writer.stop())
@@ -175,12 +177,12 @@ async def test_five_members_need_no_worker_on_each_node(bench: MakeBench) -> Non
         removal = await b.start(leader)
         result = await removal.result()
         assert (result.outcome, result.was_leader) == (Outcome.REMOVED, True)
-        queues = {
+        asked = Counter(
             event.activity_task_scheduled_event_attributes.task_queue.name.rpartition("/")[2]
             for event in (await removal.fetch_history()).events
-        }
-        assert {leader, *others} <= queues
-        assert idle not in queues, "Temporal lists no worker there, so nobody waits for one"
+        )
+        # Where Temporal does not say in time who asks for work, all nodes are asked.
+        assert asked[idle] < min(asked[name] for name in (leader, *others)), "Temporal lists no worker there"
         await b.judge({leader}, await writer.stop())
 
 
@@ -217,6 +219,8 @@ async def test_operator_is_told_whether_the_etcd_that_left_still_runs(
         await b.reached("update_status.before")
         if runs_on:
             await stack.enter_async_context(somebody_listens(b, target))
+        else:
+            await b.lab.process(Role.ETCD, target).ended()
         b.release("update_status.before")
         result = await removal.result()
         assert (result.outcome, result.status_recorded) == (Outcome.REMOVED, True)

@@ -8,7 +8,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.lab import Lab, LabOptions
+from etcd_handoff.lab import Lab, LabOptions, wait_until
 from etcd_handoff.lab.binaries.lookup import locate_binaries
 from etcd_handoff.lab.nodes import ROOT
 from etcd_handoff.lab.processes import run
@@ -34,7 +34,7 @@ class Reader:
     """
 
     def __init__(self, lab: Lab, folder: Path, programs: Path) -> None:
-        self._lab, self._folder = lab, folder
+        self._lab, self._folder, self._watched = lab, folder, False
         pairs = [(f"10.0.0.{i}:2379", f"127.0.0.1:{node.client_port}") for i, node in enumerate(lab.nodes, 1)]
         pairs += [(f"10.0.0.{i}:6443", f"127.0.0.1:{node.api_port}") for i, node in enumerate(lab.nodes, 1)]
         self._replaced = [*pairs, (FOLDER, str(folder)), ("temporal.example:7233", lab.temporal_address)]
@@ -86,7 +86,15 @@ class Reader:
                 for node in self._lab.nodes:
                     await self._lab.start_worker(node.name, self._environment)
             else:
+                if line.startswith("etcd-handoff doctor") and self._watched:
+                    await wait_until(self._has_etcdmembers, "the watcher has made the EtcdMembers", 60)
                 await self._run(["bash", "-euc", self.here(line)])
+                self._watched |= line.startswith("etcd-handoff watch start")
+
+    async def _has_etcdmembers(self) -> bool:
+        resources = (await self._lab.etcdmembers("node0")).values()
+        joined = [r for r in resources if any(c["status"] == "True" for c in r.get("status", {}).get("conditions", ()))]
+        return len(joined) == len(self._lab.nodes)
 
     async def _run(self, command: list[str]) -> None:
         status, output, errors = await run(command, self._environment, ROOT)

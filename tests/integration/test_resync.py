@@ -61,9 +61,12 @@ async def test_lies_are_put_right(front_door: MakeFrontDoor) -> None:
         await door.out("ghost", via=one)
         assert set(await b.lab.etcdmembers(other)) == {leader, one, other, "ghost"}
         assert {m.name for m in await b.lab.members(other)} == {one, other}
-        events = json.loads(await b.lab.kubectl("get", "events", "-o", "json", context=other))["items"]
-        repaired = {e["involvedObject"]["name"] for e in events if e["reason"] == "Repaired"}
-        assert repaired == {leader, one, "ghost"}
+
+        async def repaired() -> bool:  # Events come after the status that they are about
+            events = json.loads(await b.lab.kubectl("get", "events", "-o", "json", context=other))["items"]
+            return {e["involvedObject"]["name"] for e in events if e["reason"] == "Repaired"} == {leader, one, "ghost"}
+
+        await wait_until(repaired, "each repair has its Event", 60)
 
 
 async def test_old_list_never_overwrites_a_newer_word(bench: MakeBench) -> None:

@@ -81,7 +81,7 @@ async def _examples(b: Bench, one: str, rack: tuple[str, str], last: str) -> Non
     """Each does what its first lines say, with the exit status that they say."""
     status, said, errors = await script(b, "remove_member.py", b.lab.cluster, one)
     assert (status, said.splitlines()[-1].startswith(f"{one}: removed")) == (0, True), errors
-    assert said.startswith("Checking")
+    assert len(said.splitlines()) > 1, said
     status, said, errors = await script(b, "remove_member.py", b.lab.cluster, "nobody")
     assert (status, errors.startswith("UnknownMember: ")) == (1, True), errors
     status, said, errors = await script(b, "empty_rack.py", b.lab.cluster, *rack)

@@ -38,7 +38,9 @@ SHOW_STATES: Final = """
         {label: "Status"}, {label: "Workflow ID"}, {label: "EtcdMember"}, {label: "HandoffState"}, {label: "Start"}]}))
 """
 """The columns that docs/operations.md advises; the Web UI keeps them in the browser."""
-SECONDS: Final = 30.0
+SECONDS: Final = 90.0
+RELOAD_AFTER: Final = 40
+"""Looks, four a second: a slow machine takes seconds to load a page."""
 TALL: Final = 1600
 FADES_MS: Final = 500
 """How long the Web UI fades what comes and goes, with some time to spare: no event tells of it."""
@@ -112,7 +114,7 @@ async def shows(page: Page, *words: str) -> str:
     seen = [""]
 
     async def all_words() -> bool:
-        for _ in range(8):
+        for _ in range(RELOAD_AFTER):
             seen.append(await text_of(page))
             if all(word in seen[-1] for word in words):
                 return True

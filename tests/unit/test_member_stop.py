@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from etcd_handoff import timing
+from etcd_handoff import member_process, timing
 from etcd_handoff.config_member import MemberProfile
 from etcd_handoff.member_command import LeftAloneError, Member, MemberProcessError
 from etcd_handoff.member_process import MemberProcess
-from tests.unit.test_member_process import ANOTHER, OBEDIENT, OURS, verbs
+from tests.unit.test_member_process import ANOTHER, OBEDIENT, OURS, clock_of, ticking, verbs
 from tests.unit.wal import written
 
 if TYPE_CHECKING:
@@ -66,11 +66,12 @@ def command(tmp_path: Path, script: str = OBEDIENT, **settings: Any) -> MemberPr
 
 
 @pytest.mark.usefixtures("holder")
-async def test_stop_is_acknowledged_by_status_alone(tmp_path: Path) -> None:
+async def test_stop_is_acknowledged_by_status_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that stops nothing is an error; a second one finds nothing to do."""
     written(tmp_path / "data", OURS)
+    clock_of(monkeypatch, member_process, ticking(60))
     with pytest.raises(MemberProcessError, match=r"`stop` ended with status 0, and `status` says 0, running, until"):
-        await command(tmp_path, OBEDIENT.replace("rm -f runs", "true"), stop_timeout_seconds=0.2).stop()
+        await command(tmp_path, OBEDIENT.replace("rm -f runs", "true"), stop_timeout_seconds=100).stop()
     (tmp_path / "verbs").unlink()
     process = command(tmp_path, ENDS_IT)
     assert await process.stop() == ("stopped, process 42", True)
