@@ -17,7 +17,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.interceptor import STEP_FAILS
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -52,7 +52,7 @@ class Attempts:
         request = DescribeWorkflowExecutionRequest(namespace=self._client.namespace, execution=run)
         try:
             described = await self._client.workflow_service.describe_workflow_execution(
-                request, timeout=timing.STEPS.attempt_timeout
+                request, timeout=time_limits.STEPS.attempt_timeout
             )
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
@@ -76,7 +76,7 @@ async def require_timely(why_void: WhyVoid | None) -> None:
     """
     info = activity.info()
     waited = info.started_time - info.scheduled_time
-    if waited > timing.STEPS.order_timeout:
+    if waited > time_limits.STEPS.order_timeout:
         text = f"it was ordered {waited.total_seconds():.0f} s ago: the cluster is to be looked at again before"
         raise ApplicationError(text, type=STEP_FAILS, non_retryable=True)
     if why_void is not None and (why := await why_void()):

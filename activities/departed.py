@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from temporalio import activity
 
 from activities.interceptor import StepClock
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import SeeDepartedInput, SeeDepartedResult
 from etcd_handoff.contract import StepOutcome
 
@@ -40,18 +40,18 @@ class DepartedActivities:
         clock, etcd = StepClock(self._node), self._config.cluster(ask.cluster).etcd
         if not etcd.names_own_member_alone:
             return SeeDepartedResult(step=clock.step(StepOutcome.UNAVAILABLE, "the profile names other members too"))
-        url, ends = urlsplit(etcd.endpoints[0]), time.monotonic() + timing.STEPS.departed_seconds
+        url, ends = urlsplit(etcd.endpoints[0]), time.monotonic() + time_limits.STEPS.departed_seconds
         while runs := await _listens(url.hostname or "", url.port or 0):
             if time.monotonic() >= ends:
                 break
-            await asyncio.sleep(timing.STEPS.departed_pause_seconds)
+            await asyncio.sleep(time_limits.STEPS.departed_pause_seconds)
         note = "its etcd still listens" if runs else "its etcd listens no more"
         return SeeDepartedResult(step=clock.step(StepOutcome.OBSERVED, note), runs=runs)
 
 
 async def _listens(host: str, port: int) -> bool:
     try:
-        async with asyncio.timeout(timing.STEPS.departed_seconds):
+        async with asyncio.timeout(time_limits.STEPS.departed_seconds):
             _, writer = await asyncio.open_connection(host, port)
     except (OSError, TimeoutError):
         return False

@@ -14,7 +14,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.etcd_change import is_past
 from activities.interceptor import STEP_FAILS
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.contract import StepOutcome
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def leave_to_another(looks: Looks, why: str) -> None:
     Raises:
         ApplicationError: Another attempt is to be made.
     """
-    if looks.own_member_alone and activity.info().attempt < timing.STEPS.elsewhere_attempts:
-        raise ApplicationError(why, type=STEP_FAILS, next_retry_delay=timing.STEPS.elsewhere_pause)
+    if looks.own_member_alone and activity.info().attempt < time_limits.STEPS.elsewhere_attempts:
+        raise ApplicationError(why, type=STEP_FAILS, next_retry_delay=time_limits.STEPS.elsewhere_pause)
 
 
 async def leave_to_another_if_blind(looks: Looks, why: str) -> None:

@@ -19,7 +19,7 @@ from activities.etcd_looks import Looks
 from activities.etcd_removal import Removal
 from activities.etcd_transfer import Election, LeadershipTransfer
 from activities.interceptor import StepClock
-from etcd_handoff import failpoints, timing
+from etcd_handoff import failpoints, time_limits
 from etcd_handoff.activity_io import (
     AdditionInput,
     AwaitElectionInput,
@@ -220,7 +220,7 @@ class EtcdActivities:
         if self._claims is None:
             return None
         try:
-            async with asyncio.timeout(timing.STEPS.claims_seconds):
+            async with asyncio.timeout(time_limits.STEPS.claims_seconds):
                 return await self._claims(cluster)
         except Exception:  # noqa: BLE001  # a second witness that is away decides nothing
             return None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from activities.etcd_change import LOOKS, Commit, MemberChange
 from activities.etcd_looks import SeenBefore
-from etcd_handoff import failpoints, timing
+from etcd_handoff import failpoints, time_limits
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import (
@@ -199,7 +199,7 @@ class SyncWait:
             before = now_in_sync
             if not before and loop.time() >= ends:
                 return self._ended(StepOutcome.NOT_IN_SYNC, note, view)
-            await asyncio.sleep(timing.STEPS.sync_pause_seconds)
+            await asyncio.sleep(time_limits.STEPS.sync_pause_seconds)
 
     def _judged(self, view: ClusterView | None, note: str) -> tuple[bool, bool, str]:
         """Whether the learner is in sync, whether anything but that has changed, and what to say."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from activities.attempts import was_given_up
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import CorruptClusterError, EtcdError, EtcdPermissionError, SpaceExceededError
@@ -110,7 +110,7 @@ class MemberChange(ABC):
             looked: When the look ended.
         """
         usual = locked - began <= self._looks.write_seconds and looked - locked <= self._looks.usual_seconds
-        return usual and self._now() - looked <= timing.STEPS.stale_look_seconds
+        return usual and self._now() - looked <= time_limits.STEPS.stale_look_seconds
 
     def _ask_temporal(self) -> None:
         """Ask whether this attempt still counts, beside the entry and the look that follow."""
@@ -126,7 +126,7 @@ class MemberChange(ABC):
             return why
         if is_past(self._change):
             return TOO_LATE
-        longest = max(timing.STEPS.latest_proposal_seconds, 2 * self._looks.longest_seconds)
+        longest = max(time_limits.STEPS.latest_proposal_seconds, 2 * self._looks.longest_seconds)
         return f"it has taken more than {longest:g} s" if self._now() - self._started > longest else ""
 
     async def _commit(self, via_id: str) -> Commit:
@@ -152,11 +152,12 @@ class MemberChange(ABC):
 
     async def _release_lock(self) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timing.STEPS.lock_release_seconds):
+            async with asyncio.timeout(time_limits.STEPS.lock_release_seconds):
                 for _ in range(RELEASES):
                     if await self._has_released_lock():
                         return
-                    await asyncio.sleep(timing.STEPS.lock_release_pause_seconds)  # a worker that was paused connects
+                    # A worker that was paused has to connect first.
+                    await asyncio.sleep(time_limits.STEPS.lock_release_pause_seconds)
 
     async def _has_released_lock(self) -> bool:
         holder, via_id = self._change.holder, self._locked_through

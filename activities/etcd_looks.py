@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from temporalio import activity
 
 from activities.interceptor import no_answer
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.doubts import contradiction
 from etcd_handoff.errors import EtcdError, EtcdPermissionError
 from etcd_handoff.merged_view import completed
@@ -105,7 +105,7 @@ class Looks:
     def recent_via(self, act: StepInput) -> tuple[ClusterView | None, str]:
         """The view of a moment ago and whom it would remove the target through; nothing when it is not so clear."""
         view = self._last
-        if view is None or time.monotonic() - self._seen_seconds > timing.STEPS.recent_look_seconds:
+        if view is None or time.monotonic() - self._seen_seconds > time_limits.STEPS.recent_look_seconds:
             return None, ""
         step = plan(view, intent(act))
         return (view, step.via_id) if isinstance(step, Remove) else (None, "")
@@ -126,7 +126,7 @@ class SeenBefore:
         info = activity.info()
         waited = (info.started_time - info.scheduled_time).total_seconds()
         late = info.attempt > FIRST_ATTEMPT
-        self._ends = time.monotonic() + (0.0 if late else timing.STEPS.seen_seconds - waited)
+        self._ends = time.monotonic() + (0.0 if late else time_limits.STEPS.seen_seconds - waited)
 
     @property
     def view(self) -> ClusterView | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from activities.elsewhere import leave_to_another_if_blind
 from activities.etcd_change import TOO_LATE, is_past
 from activities.etcd_looks import SeenBefore, intent
-from etcd_handoff import failpoints, timing
+from etcd_handoff import failpoints, time_limits
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import BadTransfereeError, EtcdError, EtcdPermissionError, NotLeaderError, UnreachableError
@@ -66,7 +66,7 @@ class LeadershipTransfer:
             outcome, note = StepOutcome.TRANSFER_FAILED, f"{name} did not take over: {error}"
         else:
             outcome = StepOutcome.MOVED if leader_id else StepOutcome.TRANSFER_FAILED
-            silent = f"{name} did not take over within {timing.STEPS.transfer_seconds:g} s"
+            silent = f"{name} did not take over within {time_limits.STEPS.transfer_seconds:g} s"
             note = f"to {view.label(leader_id)}" if leader_id else silent
         # `await_election` ends with such a look too: both together cost one decision.
         view, _ = await looks.look(act.doubtful)
@@ -77,7 +77,7 @@ class LeadershipTransfer:
         gateway, target_id = self._looks.gateway, self._act.target_id
         moving = asyncio.ensure_future(gateway.move_leader(target_id, step.transferee_id))
         try:
-            async with asyncio.timeout(timing.STEPS.transfer_seconds):
+            async with asyncio.timeout(time_limits.STEPS.transfer_seconds):
                 while True:
                     with contextlib.suppress(UnreachableError):
                         leader_id, term = await gateway.status_of(watched_id)
@@ -88,7 +88,7 @@ class LeadershipTransfer:
                         moving.exception(), NotLeaderError | BadTransfereeError | EtcdPermissionError
                     ):
                         await moving
-                    await asyncio.sleep(timing.STEPS.watch_pause_seconds)
+                    await asyncio.sleep(time_limits.STEPS.watch_pause_seconds)
         except TimeoutError:
             return None
         finally:
@@ -123,7 +123,7 @@ class Election:
         clock, ask = self._clock, self._ask
         view, note = None, ""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timing.STEPS.election_seconds):
+            async with asyncio.timeout(time_limits.STEPS.election_seconds):
                 while True:
                     heard = await self._others_follow_another()
                     if heard and ask.seen:
@@ -138,15 +138,15 @@ class Election:
                         self._elected(view)
                         leads = f"{view.label(leadership.id)} leads at term {leadership.term}"
                         return StepResult(step=clock.step(StepOutcome.ELECTED, leads), view=view)
-                    await asyncio.sleep(timing.STEPS.watch_pause_seconds)
-        note = note or f"no majority names another leader after {timing.STEPS.election_seconds:g} s"
+                    await asyncio.sleep(time_limits.STEPS.watch_pause_seconds)
+        note = note or f"no majority names another leader after {time_limits.STEPS.election_seconds:g} s"
         return StepResult(step=clock.step(StepOutcome.NO_ELECTION, note), view=view)
 
     async def _others_follow_another(self) -> bool:
         """Whether all others have heard of a new leader; if not, only a look at the whole cluster can tell."""
         ask = self._ask
         with contextlib.suppress(UnreachableError, TimeoutError):
-            async with asyncio.timeout(timing.STEPS.voters_first_seconds):
+            async with asyncio.timeout(time_limits.STEPS.voters_first_seconds):
                 while True:
                     statuses = await asyncio.gather(*(self._looks.gateway.status_of(id_) for id_ in ask.others))
                     if all(
@@ -154,5 +154,5 @@ class Election:
                         for leader_id, term in statuses
                     ):
                         return True
-                    await asyncio.sleep(timing.STEPS.watch_pause_seconds)
+                    await asyncio.sleep(time_limits.STEPS.watch_pause_seconds)
         return False

@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 from activities import snapshots
 from activities.etcd_looks import SeenBefore, doubt
 from activities.interceptor import STEP_FAILS, StepClock
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import CheckHashInput, MemberHash, StepInput, StepResult
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import CompactedError, EtcdError
@@ -73,9 +73,9 @@ class HashAndSnapshotActivities:
             return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, note or "no healthy voter"), view=view)
         info, target = activity.info(), view.member(act.target_id)
         leaves = target is not None and target.name.lower() == self._node.lower()
-        if leaves and info.attempt < timing.STEPS.snapshot_elsewhere_attempts:
+        if leaves and info.attempt < time_limits.STEPS.snapshot_elsewhere_attempts:
             text = f"{self._node} is the node that leaves: another worker is to store the snapshot"
-            raise ApplicationError(text, type=STEP_FAILS, next_retry_delay=timing.STEPS.elsewhere_pause)
+            raise ApplicationError(text, type=STEP_FAILS, next_retry_delay=time_limits.STEPS.elsewhere_pause)
         path = snapshots.snapshot_path(folder, act.cluster, info.workflow_run_id or "")
         try:
             async with contextlib.aclosing(looks.gateway.snapshot(source.id)) as chunks:
@@ -99,7 +99,7 @@ async def compare_hashes(gateway: EtcdPort, view: ClusterView) -> tuple[StepOutc
     outcome, note = StepOutcome.UNAVAILABLE, ""
     for number in range(TRIES):
         if number:
-            await asyncio.sleep(timing.STEPS.hash_again_seconds)
+            await asyncio.sleep(time_limits.STEPS.hash_again_seconds)
         hashes, note = await _hashes(gateway, view.voters)
         if hashes is not None:
             outcome, note = compared(hashes)

@@ -13,7 +13,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 from temporalio.worker import ActivityInboundInterceptor, Interceptor
 
-from etcd_handoff import failpoints, timing
+from etcd_handoff import failpoints, time_limits
 from etcd_handoff.contract import FailureType, Step, StepOutcome
 from etcd_handoff.errors import (
     ADDRESS,
@@ -24,7 +24,7 @@ from etcd_handoff.errors import (
     KubernetesPermissionError,
     UnknownClusterError,
 )
-from etcd_handoff.etcd.errors import permission_remedy
+from etcd_handoff.etcd.classify import permission_remedy
 from etcd_handoff.secret_words import without_secrets
 from etcd_handoff.temporal.logs import tell_failure
 
@@ -89,26 +89,26 @@ def failure(error: Exception, attempt: int) -> FailureError:
     if contract is not None:
         text, kind, final = contract
         last = attempt >= final
-        pause = None if last else timing.STEPS.elsewhere_pause
+        pause = None if last else time_limits.STEPS.elsewhere_pause
         # The workflow is told the attempt: one before it may have done what this one is not allowed to.
         return ApplicationError(text, attempt, type=kind, non_retryable=last, next_retry_delay=pause)
     text = str(error)[:LONGEST_TEXT] if isinstance(error, HandoffError) else safe_text(error)
-    last = attempt >= timing.STEPS.unexpected_attempts and not isinstance(error, KubernetesError)
+    last = attempt >= time_limits.STEPS.unexpected_attempts and not isinstance(error, KubernetesError)
     return ApplicationError(text, type=STEP_FAILS, non_retryable=last)
 
 
 def _contract_failure(error: Exception) -> tuple[str, FailureType, int] | None:
     """Text, type and last attempt of a failure that the contract names."""
     if isinstance(error, UnknownClusterError):
-        return str(error), FailureType.UNKNOWN_CLUSTER, timing.STEPS.elsewhere_attempts
+        return str(error), FailureType.UNKNOWN_CLUSTER, time_limits.STEPS.elsewhere_attempts
     if isinstance(error, ConfigError):
-        return str(error), FailureType.INVALID_INPUT, timing.STEPS.elsewhere_attempts
+        return str(error), FailureType.INVALID_INPUT, time_limits.STEPS.elsewhere_attempts
     if isinstance(error, EtcdPermissionError):
         text = f"etcd does not allow it: {error}; {permission_remedy(str(error))}"
-        return text, FailureType.PERMISSION_DENIED, timing.STEPS.elsewhere_attempts if error.by_files else 1
+        return text, FailureType.PERMISSION_DENIED, time_limits.STEPS.elsewhere_attempts if error.by_files else 1
     if isinstance(error, KubernetesPermissionError):
         text = f"Kubernetes does not allow it: {error}; {error.remedy}"
-        return text, FailureType.PERMISSION_DENIED, timing.STEPS.elsewhere_attempts
+        return text, FailureType.PERMISSION_DENIED, time_limits.STEPS.elsewhere_attempts
     return None
 
 
@@ -120,7 +120,7 @@ def safe_text(error: Exception) -> str:
 
 def no_answer(seconds: float) -> ApplicationError:
     """The failure of a step that has used up its time."""
-    last = activity.in_activity() and activity.info().attempt >= timing.STEPS.unexpected_attempts
+    last = activity.in_activity() and activity.info().attempt >= time_limits.STEPS.unexpected_attempts
     return ApplicationError(f"gave no answer within {seconds:g} s", type=STEP_FAILS, non_retryable=last)
 
 
@@ -178,7 +178,7 @@ async def _deadline(limit: timedelta | None) -> AsyncIterator[None]:
         yield
         return
     seconds = limit.total_seconds()
-    seconds -= min(timing.STEPS.deadline_margin_seconds, seconds / 10)
+    seconds -= min(time_limits.STEPS.deadline_margin_seconds, seconds / 10)
     ends = asyncio.timeout(seconds)
     try:
         async with ends:
@@ -195,7 +195,7 @@ async def _heartbeat(timeout: timedelta | None, progress: _Progress) -> None:
     The server looks at a heartbeat time-out with a timer, and each beat before it fires costs another timer of the
     whole length. A step that takes milliseconds is missed soonest when it never beat.
     """
-    pause = timeout.total_seconds() / HEARTBEATS_PER_TIMEOUT if timeout else timing.STEPS.heartbeat_seconds
+    pause = timeout.total_seconds() / HEARTBEATS_PER_TIMEOUT if timeout else time_limits.STEPS.heartbeat_seconds
     while True:
         await asyncio.sleep(pause)
         activity.heartbeat(*progress.details)

@@ -8,7 +8,7 @@ from typing import Final
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.contract import FailureType
 from etcd_handoff.errors import (
     AdmissionError,
@@ -66,9 +66,9 @@ def refusal(error: KubernetesPermissionError) -> Exception:
     """The failure for a refusal: to be tried again at first, then for good."""
     info = activity.info()
     limit = info.schedule_to_close_timeout or timedelta.max  # a dry run has one: it tells what is known before its end
-    no_time = datetime.now(UTC) - info.scheduled_time >= limit - timing.STEPS.refused_reserve_timeout
-    last = info.attempt >= timing.STEPS.refused_attempts or no_time
-    delay = None if last else timing.STEPS.refused_pause
+    no_time = datetime.now(UTC) - info.scheduled_time >= limit - time_limits.STEPS.refused_reserve_timeout
+    last = info.attempt >= time_limits.STEPS.refused_attempts or no_time
+    delay = None if last else time_limits.STEPS.refused_pause
     return ApplicationError(
         error_text(error), type=FailureType.PERMISSION_DENIED, non_retryable=last, next_retry_delay=delay
     )

@@ -7,7 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from activities.member_resource import CONFLICT_TRIES
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.errors import ConflictError, KubernetesError
 from etcd_handoff.etcdmember import (
     LEAVE_ANNOTATION,
@@ -71,7 +71,7 @@ async def await_mark(gateway: KubernetesPort, ask: LeaveInput, resource: Resourc
     if not (ask.until_marked and ask.leave):
         return ""
     with contextlib.suppress(TimeoutError, KubernetesError):
-        async with asyncio.timeout(timing.STEPS.marked_seconds):
+        async with asyncio.timeout(time_limits.STEPS.marked_seconds):
             while True:
                 labels = labels_of(resource)
                 start = labels.get(SHUTDOWN_ON_LEAVE_LABEL)
@@ -79,6 +79,6 @@ async def await_mark(gateway: KubernetesPort, ask: LeaveInput, resource: Resourc
                     return "; its k0s does not stop when asked"
                 if labels.get(SHUTDOWN_LABEL) == start:
                     return "; k0s has told the node to stop"
-                await asyncio.sleep(timing.STEPS.mark_pause_seconds)
+                await asyncio.sleep(time_limits.STEPS.mark_pause_seconds)
                 resource = await gateway.get(resource["metadata"]["name"], departing=ask.member_name)
     return "; k0s has not told the node to stop in time"

@@ -16,7 +16,7 @@ from activities.kubernetes_errors import NOT_RECORDED, error_text, final_note, r
 from activities.member_leave import await_mark, set_leave
 from activities.member_resource import CONFLICT_TRIES, generation_of, member_resource, send_events, write_status
 from activities.outdated_records import may_be_outdated, why_outdated
-from etcd_handoff import failpoints, timing
+from etcd_handoff import failpoints, time_limits
 from etcd_handoff.activity_io import (
     FindResourceInput,
     FindResourceResult,
@@ -77,13 +77,13 @@ class KubernetesActivities:
         clock, gateway = StepClock(self._node), self._gateways.get(query.cluster)
         if gateway is None:
             error = ConfigError("no Kubernetes in the profile")
-            note = final_note(error, timing.STEPS.no_kubernetes_attempts, timing.STEPS.no_kubernetes_pause)
+            note = final_note(error, time_limits.STEPS.no_kubernetes_attempts, time_limits.STEPS.no_kubernetes_pause)
             return FindResourceResult(step=clock.step(StepOutcome.OBSERVED, note))
         try:
             resources = await gateway.list(query.member)
         except ObjectGoneError as error:
             # An API server that has just been started does not serve the kind yet, and others may have been silent.
-            note = "" if error.certain else final_note(error, timing.STEPS.absent_attempts)
+            note = "" if error.certain else final_note(error, time_limits.STEPS.absent_attempts)
             return FindResourceResult(step=clock.step(StepOutcome.OBSERVED, note or "EtcdMembers are not installed"))
         except KubernetesPermissionError as error:
             raise refusal(error) from error
@@ -127,7 +127,7 @@ class KubernetesActivities:
         except RejectedError as error:
             return clock.step(StepOutcome.FAILED, error_text(error))
         except ObjectGoneError as error:
-            return clock.step(StepOutcome.FAILED, final_note(error, timing.STEPS.absent_attempts))
+            return clock.step(StepOutcome.FAILED, final_note(error, time_limits.STEPS.absent_attempts))
         except KubernetesPermissionError as error:
             raise refusal(error) from error
         msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its spec was written"
@@ -141,7 +141,7 @@ class KubernetesActivities:
             resource = await member_resource(gateway, ask.member_name, ask.member_id)
         except ObjectGoneError as error:
             return ReadLeaveResult(
-                step=clock.step(StepOutcome.OBSERVED, final_note(error, timing.STEPS.absent_attempts))
+                step=clock.step(StepOutcome.OBSERVED, final_note(error, time_limits.STEPS.absent_attempts))
             )
         except KubernetesPermissionError as error:
             raise refusal(error) from error
@@ -169,7 +169,7 @@ class KubernetesActivities:
         What may be otherwise later, or on another worker, fails the attempt, so that Temporal tries again for as long
         as the workflow has patience; the failure says why.
         """
-        clock, times = StepClock(self._node), timing.STEPS
+        clock, times = StepClock(self._node), time_limits.STEPS
 
         def nothing(note: str) -> UpdateStatusResult:
             return UpdateStatusResult(step=clock.step(StepOutcome.NOT_RECORDED, note), recorded=False, note=note)
@@ -210,7 +210,7 @@ class KubernetesActivities:
         """
         if isinstance(error, KindGoneError) and self._gateways.optional(cluster):
             return NOTHING_TO_RECORD
-        return final_note(error, timing.STEPS.absent_attempts)
+        return final_note(error, time_limits.STEPS.absent_attempts)
 
 
 async def _with_leave(gateway: KubernetesPort, record: UpdateStatusInput, resource: dict[str, Any]) -> str:
@@ -222,5 +222,5 @@ async def _with_leave(gateway: KubernetesPort, record: UpdateStatusInput, resour
     except RejectedError as error:
         text = error_text(error)
     except KubernetesError as error:
-        text = final_note(error, timing.STEPS.refused_attempts, timing.STEPS.refused_pause)
+        text = final_note(error, time_limits.STEPS.refused_attempts, time_limits.STEPS.refused_pause)
     return f"spec.leave was not set: {text}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from temporalio.service import RPCError
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.contract import node_queue
 from etcd_handoff.temporal.pollers import pollers
 
@@ -38,7 +38,7 @@ class NodeWorkers:
         """
         unknown = [node for node in nodes if not self._is_known(node)]
         try:
-            async with asyncio.timeout(timing.STEPS.pollers_seconds):
+            async with asyncio.timeout(time_limits.STEPS.pollers_seconds):
                 served = await asyncio.gather(*map(self._is_served, unknown))
         except (RPCError, TimeoutError):
             return ()
@@ -49,7 +49,7 @@ class NodeWorkers:
     def _is_known(self, node: str) -> bool:
         """Whether it was asked for a moment ago, and had a worker; one that starts is to be seen at once."""
         asked, serves = self._known.get(node, (0.0, False))
-        return serves and time.monotonic() - asked < timing.STEPS.pollers_known_seconds
+        return serves and time.monotonic() - asked < time_limits.STEPS.pollers_known_seconds
 
     async def _is_served(self, node: str) -> bool:
         queue = node_queue(self._task_queue, node)

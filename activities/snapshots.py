@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from activities.interceptor import report_progress
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.errors import UnreachableError
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def prune(folder: Path, cluster: str, keep: int) -> list[str]:
         entry
         for entry in entries
         if is_part(entry.name, cluster)
-        and entry.stat(follow_symlinks=False).st_mtime < time.time() - timing.STEPS.unfinished_snapshot_seconds
+        and entry.stat(follow_symlinks=False).st_mtime < time.time() - time_limits.STEPS.unfinished_snapshot_seconds
     ]
     for entry in (old := [*stored[keep:], *dead]):
         Path(entry.path).unlink(missing_ok=True)

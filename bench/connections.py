@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from unittest import mock
 
 from bench import report
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.config import load_config
 from etcd_handoff.kubernetes.gateway import KubernetesGateway
 from etcd_handoff.lab import Lab, LabOptions
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
 KEPT, FRESH = "kept", "one for each request"
-KEEP_SECONDS: Final = {KEPT: timing.KUBERNETES.idle_connection_seconds, FRESH: 0.0}
+KEEP_SECONDS: Final = {KEPT: time_limits.KUBERNETES.idle_connection_seconds, FRESH: 0.0}
 NODE: Final = "node0"
 
 
@@ -38,8 +38,8 @@ async def run(rounds: int) -> dict[str, list[float]]:
             raise RuntimeError(msg)
         for number in range(-1, rounds):
             for kind, seconds in KEEP_SECONDS.items():
-                chosen = replace(timing.KUBERNETES, idle_connection_seconds=seconds)
-                with mock.patch.object(timing, "KUBERNETES", chosen):
+                chosen = replace(time_limits.KUBERNETES, idle_connection_seconds=seconds)
+                with mock.patch.object(time_limits, "KUBERNETES", chosen):
                     gateway = KubernetesGateway(profile, NODE)
                     await gateway.get(NODE)  # opens the client, and the connection that may be kept
                     read = await _taken(gateway.get(NODE))

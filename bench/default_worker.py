@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import worker
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from workflows import activity_calls
 
 if __name__ == "__main__":
     activity_calls.HEARTBEAT_TIMEOUT = None  # type: ignore[assignment,misc]  # the default of the SDK
-    timing.WORKER = replace(timing.WORKER, sticky_timeout=timedelta(seconds=10))  # type: ignore[misc]
+    time_limits.WORKER = replace(time_limits.WORKER, sticky_timeout=timedelta(seconds=10))  # type: ignore[misc]
     worker.main()

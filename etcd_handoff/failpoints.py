@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Final
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 
 FAILPOINTS_VARIABLE: Final = "ETCD_HANDOFF_FAILPOINTS"
 FOLDER_VARIABLE: Final = "ETCD_HANDOFF_FAILPOINTS_DIR"
@@ -51,7 +51,7 @@ async def reach(point: str) -> None:
     if first and action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     while action == "hold" and (first or _runs(hit)) and not released.exists():  # noqa: ASYNC110  # other processes
-        await asyncio.sleep(timing.STEPS.failpoint_poll_seconds)
+        await asyncio.sleep(time_limits.STEPS.failpoint_poll_seconds)
 
 
 def _runs(hit: Path) -> bool:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from etcd_handoff import data_directory, timing
+from etcd_handoff import data_directory, time_limits
 from etcd_handoff.data_directory import DataDirectoryError, Identity
 from etcd_handoff.member_command import LeftAloneError, MemberCommand, MemberProcessError, checked
 
@@ -77,7 +77,7 @@ class MemberProcess:
         ends = time.monotonic() + self._profile.start_timeout_seconds
         await self._command.do("start", self._profile.start_timeout_seconds, given)
         after = await self._until("start", ends, running=True)
-        await asyncio.sleep(timing.STEPS.process_settles_seconds)
+        await asyncio.sleep(time_limits.STEPS.process_settles_seconds)
         if not (await self.status()).running:
             msg = "etcd ended right after its start; its log on the node says why"
             raise MemberProcessError(msg)
@@ -180,7 +180,7 @@ class MemberProcess:
         Raises:
             LeftAloneError: Something else runs.
         """
-        ends = time.monotonic() + timing.STEPS.process_opens_seconds
+        ends = time.monotonic() + time_limits.STEPS.process_opens_seconds
         while True:
             held = await _is_open(answer)
             if not answer.running and not held:
@@ -193,7 +193,7 @@ class MemberProcess:
                     "another member's, on other data; left alone"
                 )
                 raise LeftAloneError(msg)
-            await asyncio.sleep(timing.STEPS.process_pause_seconds)
+            await asyncio.sleep(time_limits.STEPS.process_pause_seconds)
             answer = await self.status()
 
     async def _until(self, verb: str, ends: float, *, running: bool) -> Answer:
@@ -208,7 +208,7 @@ class MemberProcess:
                 also = ", while a process has its database open" if held else ""
                 msg = f"`{verb}` ended with status 0, and `status` says {says}{also}, until its time was up"
                 raise MemberProcessError(msg)
-            await asyncio.sleep(timing.STEPS.process_pause_seconds)
+            await asyncio.sleep(time_limits.STEPS.process_pause_seconds)
 
 
 def _data_dir(answer: Answer) -> Path:

@@ -5,6 +5,6 @@ reached, 130 after Ctrl-C.
 """
 
 from etcd_handoff.cli.app import main, run
-from etcd_handoff.cli.commands import parser
+from etcd_handoff.cli.options import parser
 
 __all__ = ["main", "parser", "run"]

@@ -7,8 +7,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from etcd_handoff.cli.commands import parser
 from etcd_handoff.cli.errors import status_and_advice
+from etcd_handoff.cli.options import parser
 from etcd_handoff.cli.terminal import print_error
 from etcd_handoff.exit_status import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from etcd_handoff.temporal.process_exit import end_process

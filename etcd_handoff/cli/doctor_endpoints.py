@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from etcd_handoff.cli.doctor_checks import CheckResult
 from etcd_handoff.cli.render.table import count
+from etcd_handoff.etcd.classify import remedy_for
 from etcd_handoff.etcd.client_url import is_loopback
-from etcd_handoff.etcd.errors import remedy_for
 from etcd_handoff.etcdmember import resource_name
 from etcd_handoff.exit_status import EXIT_FAILED, EXIT_USAGE
 

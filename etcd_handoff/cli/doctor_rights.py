@@ -19,7 +19,7 @@ CHECK: Final = "rights in kubernetes"
 
 async def etcd_rights(profile: ClusterProfile) -> list[CheckResult]:
     """Check that we may change the membership; nothing if etcd does not answer, which other checks report."""
-    from etcd_handoff.etcd.errors import permission_remedy
+    from etcd_handoff.etcd.classify import permission_remedy
 
     denied = await result_or_error(denial_reason(profile))
     return [] if isinstance(denied, Exception) else [check_rights(denied, permission_remedy(denied))]

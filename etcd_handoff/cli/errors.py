@@ -57,7 +57,7 @@ def status_and_advice(error: Exception) -> tuple[int, str]:
 def status_and_text(error: Exception) -> tuple[int, str]:
     """Return exit status and text for any error that ended a command or a part of it."""
     from etcd_handoff import errors
-    from etcd_handoff.etcd.errors import permission_remedy
+    from etcd_handoff.etcd.classify import permission_remedy
 
     if isinstance(error, getattr(sys.modules.get("temporalio.service"), "RPCError", ())):
         error = temporal_error(error)

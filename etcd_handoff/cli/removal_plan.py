@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.cli.etcdmembers import claim_for, doubt_of, is_described, name_conflict
 from etcd_handoff.cli.render.members import cluster_warnings
-from etcd_handoff.etcd.errors import permission_remedy
+from etcd_handoff.etcd.classify import permission_remedy
 from etcd_handoff.exit_status import exit_of_decision
 from etcd_handoff.operation.failures import ambiguous, unknown
 from etcd_handoff.operation.texts import afterwards, plan_lines

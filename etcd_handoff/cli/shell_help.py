@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def completion_command(args: argparse.Namespace) -> int:
     """Print the completion for a shell."""
-    from etcd_handoff.cli.commands import parser  # noqa: PLC0415  # it imports this module
+    from etcd_handoff.cli.options import parser  # noqa: PLC0415  # it imports this module
     from etcd_handoff.cli.render.completion import bash_lines, fish_lines, zsh_lines  # noqa: PLC0415
 
     lines = {"bash": bash_lines, "zsh": zsh_lines, "fish": fish_lines}[args.shell]
@@ -25,7 +25,7 @@ def completion_command(args: argparse.Namespace) -> int:
 def man_command(_: argparse.Namespace) -> int:
     """Print the manual page."""
     from etcd_handoff import __version__  # noqa: PLC0415
-    from etcd_handoff.cli.commands import parser  # noqa: PLC0415
+    from etcd_handoff.cli.options import parser  # noqa: PLC0415
     from etcd_handoff.cli.render.man import man_lines  # noqa: PLC0415
 
     print_lines(man_lines(*command_line(parser()), __version__))

@@ -16,7 +16,7 @@ from etcd3aio.cluster import ClusterService
 from etcd3aio.kv import KVService
 from etcd3aio.maintenance import MaintenanceService
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.errors import UnreachableError
 from etcd_handoff.secret_words import remember
 
@@ -121,7 +121,7 @@ class WatchedFiles:
 
         A file that is away for a moment is no change: what was read from it goes on being used until it is back.
         """
-        if not self._paths or (not now and self._clock() - self._looked_seconds < timing.ETCD.file_check_seconds):
+        if not self._paths or (not now and self._clock() - self._looked_seconds < time_limits.ETCD.file_check_seconds):
             return False
         self._looked_seconds, stamps = self._clock(), self._look()
         if None in stamps or stamps == self._stamps:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnreachableError
 from etcd_handoff.etcd.channel import Channel, read_password, watched_files
 from etcd_handoff.etcd.translation import code_of, translated
@@ -216,7 +216,7 @@ async def any_answer(calls: Sequence[Callable[[], Awaitable[T]]]) -> T:
             return False
         return True
 
-    answer = await first_answer(dict(enumerate(calls)), timing.ETCD.hedge_seconds, counts)
+    answer = await first_answer(dict(enumerate(calls)), time_limits.ETCD.hedge_seconds, counts)
     if answer is not None:
         return answer.task.result()
     if not failures:

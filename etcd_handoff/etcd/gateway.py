@@ -10,8 +10,9 @@ from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.etcd.connections import Connections, any_answer
+from etcd_handoff.etcd.lock import stale_seconds
 from etcd_handoff.etcd.lock_calls import LockCalls
 from etcd_handoff.etcd.member_calls import MemberCalls
 from etcd_handoff.etcd.observer import Observer
@@ -40,9 +41,7 @@ class EtcdGateway:
         self._connections = Connections(profile)
         self._observer = Observer(profile, self._connections, cluster_id)
         self._calls = MemberCalls(profile, self._connections, self._observer)
-        # As long as its holder may take: to write the key, to look, to look again after a pause, and to propose.
-        longest = 2 * profile.call_timeout_seconds + 2 * profile.change_timeout_seconds
-        self._lock = LockCalls(self._calls, max(timing.ETCD.lock_stale_seconds, longest + 6))
+        self._lock = LockCalls(self._calls, stale_seconds(profile.call_timeout_seconds, profile.change_timeout_seconds))
 
     async def close(self) -> None:
         """Close all connections."""
@@ -114,7 +113,7 @@ class EtcdGateway:
             UnreachableError: The stream broke; what was yielded is worthless.
         """
         url = self._observer.route(member_id).url
-        async with aclosing(self._connections.stream(url, timing.ETCD.snapshot_idle_seconds)) as chunks:
+        async with aclosing(self._connections.stream(url, time_limits.ETCD.snapshot_idle_seconds)) as chunks:
             async for chunk in chunks:
                 yield chunk
 

@@ -11,11 +11,13 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 
 LOCK_KEY: Final = "/etcd-handoff/change"
 LONGEST_SECONDS: Final = 600.0
 """Longer than the longest time-outs of a profile come to: what a value says beyond that is no time of ours."""
+PAUSES_SECONDS: Final = 6.0
+"""What the holder of the lock may wait between its calls, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,23 @@ def read_holder(value: bytes) -> Holder:
         return Holder("", "somebody whose entry cannot be read")
 
 
+def stale_seconds(call_timeout_seconds: float, change_timeout_seconds: float) -> float:
+    """How long the lock may have no new revision before it counts as left behind.
+
+    That is as long as its holder may take to write the key, to look, to look again after a pause, and to propose.
+
+    Args:
+        call_timeout_seconds: Deadline of a call that reads, as the profile has it.
+        change_timeout_seconds: Deadline of a call that changes something.
+    """
+    longest = 2 * call_timeout_seconds + 2 * change_timeout_seconds
+    return max(time_limits.ETCD.lock_stale_seconds, longest + PAUSES_SECONDS)
+
+
 class LockAge:
     """For how long one revision of the key has been seen, by the reader's own monotonic clock."""
 
-    def __init__(self, stale_seconds: float = timing.ETCD.lock_stale_seconds) -> None:
+    def __init__(self, stale_seconds: float = time_limits.ETCD.lock_stale_seconds) -> None:
         """Nothing has been seen."""
         self.stale_seconds = stale_seconds
         self._seen: LockEntry | None = None

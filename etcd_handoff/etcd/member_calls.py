@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.errors import EtcdError, UnknownOutcomeError, UnreachableError
 from etcd_handoff.etcd.replies import hex_id
 
@@ -31,7 +31,7 @@ class MemberCalls:
     @property
     def write_seconds(self) -> float:
         """Time-out of a small write."""
-        return max(timing.ETCD.lock_call_seconds, self._profile.call_timeout_seconds)
+        return max(time_limits.ETCD.lock_call_seconds, self._profile.call_timeout_seconds)
 
     async def read_at(self, member_id: str, call: Call[Any], timeout_seconds: float | None = None) -> Any:
         """The member's answer to a call that changes nothing; the profile's time-out where none is given.

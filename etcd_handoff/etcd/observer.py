@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.doubts import LISTS_DIFFER, UNLISTED_MEMBER, expected
 from etcd_handoff.errors import EtcdError, UnreachableError
 from etcd_handoff.etcd.client_url import canonical_url
@@ -80,7 +80,7 @@ class Observer:
         """See `EtcdGateway.observe`."""
         view = await self._look(frozenset(doubtful), leaving)
         if any(doubt.kind in (LISTS_DIFFER, UNLISTED_MEMBER) for doubt in view.doubts):
-            await asyncio.sleep(timing.ETCD.second_look_seconds)
+            await asyncio.sleep(time_limits.ETCD.second_look_seconds)
             silent = {m.id for m in view.members if not m.reachable or not (m.serves_reads or m.is_learner)}
             with suppress(EtcdError):  # then the contradiction stands
                 view = await self._look(frozenset({*doubtful, *silent}), leaving)
@@ -148,7 +148,7 @@ class Observer:
             enough = self._enough(queries, doubtful)
             done, pending = await asyncio.wait(
                 pending,
-                timeout=timing.ETCD.late_member_seconds if enough else None,
+                timeout=time_limits.ETCD.late_member_seconds if enough else None,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if enough and not done:

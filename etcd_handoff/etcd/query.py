@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnreachableError
 from etcd_handoff.etcd.replies import NO_ANSWER, MemberList, Reply, Status
 
@@ -93,7 +93,7 @@ async def wait_for(queries: Sequence[Query], doubtful: Container[str]) -> None:
     sure = (task for query in queries if query.advertised_by not in doubtful for task in query.tasks)
     await asyncio.gather(*sure, return_exceptions=True)
     if pending := [task for query in queries for task in query.tasks if not task.done()]:
-        await asyncio.wait(pending, timeout=timing.ETCD.late_member_seconds)
+        await asyncio.wait(pending, timeout=time_limits.ETCD.late_member_seconds)
 
 
 async def end(tasks: Sequence[asyncio.Future[Any]]) -> None:

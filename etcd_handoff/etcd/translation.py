@@ -9,7 +9,7 @@ import grpc.aio
 from etcd3aio.errors import EtcdError as LibraryError
 
 from etcd_handoff.errors import EtcdError, UnknownOutcomeError, UnreachableError
-from etcd_handoff.etcd.errors import classify, readable
+from etcd_handoff.etcd.classify import classify, readable
 
 FAILURES: Final = (LibraryError, grpc.aio.AioRpcError, TimeoutError)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from etcd_handoff.errors import ConfigError, KindGoneError, KubernetesError, ObjectGoneError
-from etcd_handoff.kubernetes.errors import definite
+from etcd_handoff.kubernetes.classify import definite
 from etcd_handoff.kubernetes.member_servers import same_node
 
 if TYPE_CHECKING:

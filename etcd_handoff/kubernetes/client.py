@@ -17,7 +17,7 @@ from kubernetes.aio.config import incluster_config
 from kubernetes.aio.config.config_exception import ConfigException
 from yaml import YAMLError
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.kubernetes.kubeconfig import Loader
 from etcd_handoff.kubernetes.proxies import Proxy, proxy_for
 from etcd_handoff.kubernetes.temporary_files import remove_temporary_files
@@ -43,7 +43,7 @@ class _ShortLivedConnections(aiohttp.TCPConnector):
     """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(keepalive_timeout=timing.KUBERNETES.idle_connection_seconds, **options)
+        super().__init__(keepalive_timeout=time_limits.KUBERNETES.idle_connection_seconds, **options)
 
 
 @dataclass(slots=True, eq=False)
@@ -85,7 +85,7 @@ class Opened:
 
     def stale(self, now: float) -> bool:
         """Whether a file changed since it was read; looked at once in a while."""
-        if now - self.checked < timing.KUBERNETES.file_check_seconds:
+        if now - self.checked < time_limits.KUBERNETES.file_check_seconds:
             return False
         self.checked = now
         return tuple(stamp(name) for name, *_ in self.files) != self.files
@@ -183,7 +183,7 @@ async def namespace_uid(api: client.ApiClient, name: str, limit: float) -> str:
 
 def renewal(now: float, ends: float) -> float:
     """When credentials are renewed that were had at `now` and end at `ends`; seconds of one clock."""
-    return ends - min(timing.KUBERNETES.renew_before_seconds, max(0.0, ends - now) * RENEW_SHARE)
+    return ends - min(time_limits.KUBERNETES.renew_before_seconds, max(0.0, ends - now) * RENEW_SHARE)
 
 
 def stamp(name: str) -> Stamp:

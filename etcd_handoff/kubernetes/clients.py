@@ -11,7 +11,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.errors import ApiUnavailableError, ConfigError, HandoffError
 from etcd_handoff.kubernetes.client import UNUSABLE, Opened, open_client, open_in_cluster
 from etcd_handoff.kubernetes.kubeconfig import what_is_wrong
@@ -58,7 +58,7 @@ class Clients:
                 log.log(level, "context %s was changed and cannot be used: %s", context or "in-cluster", error)
                 opened.troubled = True
         elif opened.aging and opened.renew_at is not None:
-            opened.renew_at += timing.KUBERNETES.renew_again_seconds
+            opened.renew_at += time_limits.KUBERNETES.renew_again_seconds
             self._start(context)
         return opened
 
@@ -74,7 +74,7 @@ class Clients:
             return opened
         if (
             refused.after_refusal
-            and asyncio.get_running_loop().time() - refused.opened < timing.KUBERNETES.refused_again_seconds
+            and asyncio.get_running_loop().time() - refused.opened < time_limits.KUBERNETES.refused_again_seconds
         ):
             return None
         if opened is refused:
@@ -113,7 +113,7 @@ class Clients:
     async def _open(self, context: str) -> Opened:
         """The client that is being opened; whoever stops waiting for it leaves that to go on."""
         failed_at, text = self._failed.get(context, (0.0, ""))
-        if text and asyncio.get_running_loop().time() - failed_at < timing.KUBERNETES.failed_again_seconds:
+        if text and asyncio.get_running_loop().time() - failed_at < time_limits.KUBERNETES.failed_again_seconds:
             raise ApiUnavailableError(text)
         return await asyncio.shield(self._start(context))
 
@@ -154,7 +154,7 @@ class Clients:
     def _retire(self, opened: Opened) -> None:
         async def later() -> None:
             try:
-                await asyncio.sleep(timing.KUBERNETES.replaced_client_seconds)
+                await asyncio.sleep(time_limits.KUBERNETES.replaced_client_seconds)
             finally:
                 await opened.api.close()
 

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 
 if TYPE_CHECKING:
     from kubernetes.aio.config.exec_provider import ExecProvider
@@ -46,10 +46,10 @@ async def run_plugin(plugin: ExecProvider, folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise PluginError(f"cannot be run: {error.strerror}") from None
     try:
-        async with asyncio.timeout(timing.KUBERNETES.plugin_seconds):
+        async with asyncio.timeout(time_limits.KUBERNETES.plugin_seconds):
             output, errors = await process.communicate()
     except TimeoutError:
-        raise PluginError(f"did not end within {timing.KUBERNETES.plugin_seconds:g} s") from None
+        raise PluginError(f"did not end within {time_limits.KUBERNETES.plugin_seconds:g} s") from None
     finally:
         if process.returncode is None:
             process.kill()

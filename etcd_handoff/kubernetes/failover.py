@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 from kubernetes.aio import client
 
-from etcd_handoff import hedge, timing
+from etcd_handoff import hedge, time_limits
 from etcd_handoff.errors import ApiUnavailableError, ConfigError, KubernetesError, UnauthenticatedError
 from etcd_handoff.kubernetes.answers import Answers, T
+from etcd_handoff.kubernetes.classify import classify, together
 from etcd_handoff.kubernetes.client import namespace_uid
 from etcd_handoff.kubernetes.clients import Clients
-from etcd_handoff.kubernetes.errors import classify, together
 from etcd_handoff.kubernetes.identity import IDENTITY_NAMESPACE, Identities
 from etcd_handoff.kubernetes.member_servers import MemberServers, same_node
 
@@ -137,7 +137,9 @@ class ApiServers:
         contexts = self.contexts(departing) if only is None else (only,)
         calls = {context: partial(self.ask, context, call) for context in contexts}
         try:
-            answer = await hedge.first_answer(calls, timing.KUBERNETES.hedge_seconds, answers.counts, answers.matters)
+            answer = await hedge.first_answer(
+                calls, time_limits.KUBERNETES.hedge_seconds, answers.counts, answers.matters
+            )
         finally:
             self._identities.compare_later()
         self._silent.update(answers.errors)

@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -75,7 +75,7 @@ class Identities:
     def compare_later(self) -> None:
         """Compare again, beside everything else, once in a while: any context may lead elsewhere by now."""
         now = asyncio.get_running_loop().time()
-        if self._compared_at is None or now - self._compared_at < timing.KUBERNETES.identify_seconds:
+        if self._compared_at is None or now - self._compared_at < time_limits.KUBERNETES.identify_seconds:
             return
         self._compared_at = now
         self.comparing = asyncio.create_task(self.compare())

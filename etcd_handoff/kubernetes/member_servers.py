@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.errors import HandoffError
 from etcd_handoff.etcdmember import resource_name
 from etcd_handoff.kubernetes.proxies import is_loopback
@@ -72,7 +72,7 @@ class MemberServers:
     @property
     def _pause_seconds(self) -> float:
         known = self.contexts != (CURRENT,)
-        return timing.KUBERNETES.identify_seconds if known else timing.KUBERNETES.failed_again_seconds
+        return time_limits.KUBERNETES.identify_seconds if known else time_limits.KUBERNETES.failed_again_seconds
 
     async def _read(self) -> None:
         try:

@@ -7,7 +7,7 @@ import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.errors import ConfigError, KubernetesError
 from etcd_handoff.etcdmember import resource_name
 from etcd_handoff.kubernetes.gateway import KubernetesGateway
@@ -124,11 +124,11 @@ class KubernetesGateways:
         return tuple(sorted(map(claim_of, resources), key=lambda claim: claim.name))
 
     def send_later(self, sending: Coroutine[Any, Any, None]) -> None:
-        """Send Events beside everything else, for `timing.KUBERNETES.events_seconds` at most."""
+        """Send Events beside everything else, for `time_limits.KUBERNETES.events_seconds` at most."""
 
         async def in_time() -> None:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timing.KUBERNETES.events_seconds):
+                async with asyncio.timeout(time_limits.KUBERNETES.events_seconds):
                     await sending
 
         task = asyncio.create_task(in_time())
@@ -152,7 +152,7 @@ async def _check_contexts(gateways: list[KubernetesPort]) -> None:
 
 async def _read_if_possible(gateway: KubernetesPort, member_name: str) -> Resource | None:
     """The EtcdMember of this name, None when it cannot be had."""
-    await asyncio.sleep(timing.KUBERNETES.prefetch_pause_seconds)
+    await asyncio.sleep(time_limits.KUBERNETES.prefetch_pause_seconds)
     with contextlib.suppress(KubernetesError, ConfigError):
         return await gateway.get(resource_name(member_name), departing=member_name)
     return None

@@ -13,7 +13,7 @@ from typing import Final
 
 from kubernetes.aio.config import kube_config
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 
 FOLDER_PREFIX: Final = "etcd-handoff-kubernetes-"
 
@@ -67,5 +67,5 @@ def _is_left(folder: Path) -> bool:
         folder_status = folder.lstat()
     except OSError:
         return False
-    old = time.time() - folder_status.st_mtime >= timing.KUBERNETES.leftover_seconds
+    old = time.time() - folder_status.st_mtime >= time_limits.KUBERNETES.leftover_seconds
     return stat.S_ISDIR(folder_status.st_mode) and folder_status.st_uid == os.getuid() and old

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 from kubernetes.aio import client
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.errors import (
     ApiUnavailableError,
     ConfigError,
@@ -20,7 +20,7 @@ from etcd_handoff.errors import (
     UnauthenticatedError,
 )
 from etcd_handoff.etcdmember import GROUP, VERSION
-from etcd_handoff.kubernetes.errors import classify, texts
+from etcd_handoff.kubernetes.classify import classify, texts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -101,7 +101,7 @@ class Watch:
             ):
                 raise KubernetesPermissionError(texts(answers))
             await asyncio.sleep(
-                max(0.0, timing.KUBERNETES.watch_again_seconds - (asyncio.get_running_loop().time() - started))
+                max(0.0, time_limits.KUBERNETES.watch_again_seconds - (asyncio.get_running_loop().time() - started))
             )
             if len(answers) == len(refusals):
                 return
@@ -120,8 +120,8 @@ class Watch:
                 watch=True,
                 resource_version=version,
                 allow_watch_bookmarks=True,
-                timeout_seconds=timing.KUBERNETES.watch_seconds,
-                _request_timeout=timing.KUBERNETES.watch_seconds + timing.KUBERNETES.watch_silence_seconds,
+                timeout_seconds=time_limits.KUBERNETES.watch_seconds,
+                _request_timeout=time_limits.KUBERNETES.watch_seconds + time_limits.KUBERNETES.watch_silence_seconds,
             )
         async with answer as stream:
             if not stream.ok:
@@ -132,7 +132,7 @@ class Watch:
                 raise refusal
             refusals[context] = None
             while True:
-                async with asyncio.timeout(timing.KUBERNETES.watch_silence_seconds):
+                async with asyncio.timeout(time_limits.KUBERNETES.watch_silence_seconds):
                     line = await stream.content.readline()
                 if not line:
                     return

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PRELOADED: Final = (
     "worker",
-    "etcd_handoff.cli.commands",
+    "etcd_handoff.cli.options",
     "etcd_handoff.cli.doctor",
     "etcd_handoff.lab.writer",
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from etcd_handoff.contract import HandoffState, Progress
 from etcd_handoff.operation import join, people
 from etcd_handoff.operation.phases import Lasting
-from etcd_handoff.operation.remedies import command, remedies
+from etcd_handoff.operation.unblocking_commands import command, remedies
 from etcd_handoff.planning import warnings
 
 if TYPE_CHECKING:

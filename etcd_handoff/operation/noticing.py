@@ -14,8 +14,8 @@ from etcd_handoff.errors import ADDRESS
 from etcd_handoff.operation.commands import Cancel, Fail, Finish, Wait
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.phases import Noticed
-from etcd_handoff.operation.remedies import command as typed
-from etcd_handoff.operation.remedies import remedies
+from etcd_handoff.operation.unblocking_commands import command as typed
+from etcd_handoff.operation.unblocking_commands import remedies
 from etcd_handoff.webhook_notice import Notice, NoticeEvent
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.cluster_view import quorum
 from etcd_handoff.planning import Blocked, Reason, Refused, Remove, Transfer, warnings
 
@@ -52,7 +52,7 @@ def locked(note: str) -> Blocked:
     return Blocked(
         Reason.CHANGE_UNDER_WAY,
         note,
-        f"the other change ends; a holder that died is passed over after {timing.ETCD.lock_stale_seconds:g} s",
+        f"the other change ends; a holder that died is passed over after {time_limits.ETCD.lock_stale_seconds:g} s",
     )
 
 

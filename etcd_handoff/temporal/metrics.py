@@ -26,7 +26,7 @@ from temporalio.worker import (
     WorkflowInterceptorClassInput,
 )
 
-from etcd_handoff import __version__, timing
+from etcd_handoff import __version__, time_limits
 from etcd_handoff.certificate_ends import etcd_certificates, kubeconfig_certificates
 from etcd_handoff.contract import OPERATIONS
 from etcd_handoff.errors import ConfigError, HandoffError
@@ -194,7 +194,7 @@ class StandingMetrics:
             self._certificates.set(await asyncio.to_thread(_certificate_ends, self._config))
             with contextlib.suppress(RPCError):  # the SDK's own metrics tell that Temporal does not answer
                 await self._count_open()
-            await asyncio.sleep(timing.WORKER.metrics_pause_seconds)
+            await asyncio.sleep(time_limits.WORKER.metrics_pause_seconds)
 
     async def _count_open(self) -> None:
         types = ", ".join(f'"{name}"' for name in OPEN_TYPES)

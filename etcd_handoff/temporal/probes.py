@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ async def answering(address: str, questions: Mapping[str, Callable[[], Verdict]]
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(timing.WORKER.probe_timeout.total_seconds()):
+            async with asyncio.timeout(time_limits.WORKER.probe_timeout.total_seconds()):
                 status, text = _answer(await _request_line(reader), questions)
                 writer.write(_response(status, text))
                 await writer.drain()

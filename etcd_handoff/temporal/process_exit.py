@@ -11,7 +11,7 @@ import threading
 import time
 from typing import NoReturn
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 
 
 def end_process(status: int) -> NoReturn:
@@ -38,7 +38,7 @@ def remove_temporary_files() -> None:
         temporary_files.remove_temporary_files()
 
 
-def let_native_threads_leave(most_seconds: float = timing.WORKER.exit_seconds) -> None:
+def let_native_threads_leave(most_seconds: float = time_limits.WORKER.exit_seconds) -> None:
     """Return when no thread from outside Python runs Python code any more, or when time is up.
 
     The SDK's own threads hand answers to the event loop. A script that ends while one of them is about to return from

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.service import RPCError, RPCStatusCode
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.errors import ADDRESS, ConfigError
 from etcd_handoff.secret_words import without_secrets
 from etcd_handoff.temporal.service_manager import ALIVE, READY, STOPPING, status, tell
@@ -77,7 +77,7 @@ class Readiness:
     def alive(self) -> Verdict:
         """Whether this process still works; without Temporal it does."""
         quiet = time.monotonic() - self._turned
-        if quiet > timing.WORKER.probe_stuck_seconds:
+        if quiet > time_limits.WORKER.probe_stuck_seconds:
             return Verdict(good=False, text=f"stuck: nothing has moved in this process for {quiet:.0f} s; restart it")
         return Verdict(good=True, text=f"alive; {self.ready().text}")
 
@@ -88,7 +88,7 @@ class Readiness:
         if self._answered is None:
             return Verdict(good=False, text=f"not ready: the worker is starting{self._because}")
         silence = time.monotonic() - self._answered
-        if silence > timing.WORKER.probe_silence_seconds:
+        if silence > time_limits.WORKER.probe_silence_seconds:
             return Verdict(good=False, text=f"not ready: Temporal has not answered for {silence:.0f} s{self._because}")
         return Verdict(good=True, text="ready: it takes work")
 
@@ -113,7 +113,7 @@ class Readiness:
             await self._ask(client, may_describe=may_describe)
             self._show()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), timing.WORKER.probe_pause_seconds)
+                await asyncio.wait_for(stop.wait(), time_limits.WORKER.probe_pause_seconds)
         self._stopping = True
         tell(STOPPING)
         for file in (self._file, self._alive):
@@ -135,7 +135,7 @@ class Readiness:
         """Note whether Temporal takes what this worker asks."""
         request = DescribeNamespaceRequest(namespace=client.namespace)
         try:
-            await client.workflow_service.describe_namespace(request, timeout=timing.WORKER.probe_timeout)
+            await client.workflow_service.describe_namespace(request, timeout=time_limits.WORKER.probe_timeout)
         except RPCError as error:
             busy = error.status is RPCStatusCode.RESOURCE_EXHAUSTED
             if not busy and (error.status not in NOT_FOR_US or may_describe):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from temporalio.service import RPCError
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.errors import ConfigError
 from etcd_handoff.temporal.client import connect
 from etcd_handoff.temporal.identity import worker_identity
@@ -30,7 +30,7 @@ async def keep_identity(workers: tuple[Worker, ...], runtime: Runtime, config: C
     """
     told = workers[0].client.identity
     while True:
-        await asyncio.sleep(timing.WORKER.identity_pause_seconds)
+        await asyncio.sleep(time_limits.WORKER.identity_pause_seconds)
         now = await asyncio.to_thread(worker_identity, node, config)
         if now == told:
             continue

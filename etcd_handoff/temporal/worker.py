@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from temporalio.worker import Worker
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.temporal.senders import HearingRunner
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def make_worker(
     interceptors: Sequence[Interceptor],
 ) -> Worker:
     """A worker for these workflows and activities; the caller runs it."""
-    settings = timing.WORKER
+    settings = time_limits.WORKER
     return Worker(
         client,
         task_queue=task_queue,

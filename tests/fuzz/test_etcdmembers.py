@@ -25,7 +25,7 @@ from etcd_handoff.etcdmember import (
     status_for,
 )
 from etcd_handoff.etcdmember_events import EventSpec, event_for
-from etcd_handoff.kubernetes.errors import classify
+from etcd_handoff.kubernetes.classify import classify
 from etcd_handoff.operation import leave_orders
 from etcd_handoff.operation.matching import desired_status
 from etcd_handoff.operation.member_resources import WatchMembersResult

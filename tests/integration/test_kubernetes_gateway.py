@@ -11,7 +11,7 @@ import pytest_asyncio
 from temporalio.testing import ActivityEnvironment
 
 from activities.member_status import KubernetesActivities
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import UpdateStatusInput
 from etcd_handoff.config import Config
 from etcd_handoff.errors import (
@@ -46,7 +46,7 @@ async def relayed(shared_path: Path) -> AsyncIterator[RelayedServers]:
 @pytest.fixture
 def one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next API server is asked when the one before has failed, not already when it takes its time."""
-    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, hedge_seconds=60.0))
+    monkeypatch.setattr(time_limits, "KUBERNETES", replace(time_limits.KUBERNETES, hedge_seconds=60.0))
 
 
 # --- answers ------------------------------------------------------------------------------------------------
@@ -132,7 +132,9 @@ async def test_connection_serves_what_comes_soon(
     relayed: RelayedServers, monkeypatch: pytest.MonkeyPatch, keep_seconds: float, connections: int
 ) -> None:
     """The requests of one step share a connection; after a pause one to a dying API server is not met again."""
-    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, idle_connection_seconds=keep_seconds))
+    monkeypatch.setattr(
+        time_limits, "KUBERNETES", replace(time_limits.KUBERNETES, idle_connection_seconds=keep_seconds)
+    )
     async with relayed.gateway("node0") as gateway:
         for _ in range(3):
             await gateway.get("node0")
@@ -151,7 +153,7 @@ def gateways_of(relayed: RelayedServers) -> KubernetesGateways:
 @pytest.mark.usefixtures("one_after_another")
 async def test_resource_is_read_ahead(relayed: RelayedServers, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once, past the departing node, over a connection that then stands; what cannot be had is nothing."""
-    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, idle_connection_seconds=60.0))
+    monkeypatch.setattr(time_limits, "KUBERNETES", replace(time_limits.KUBERNETES, idle_connection_seconds=60.0))
     async with relayed.gateway():
         gateways = gateways_of(relayed)
         try:

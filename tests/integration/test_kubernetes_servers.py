@@ -16,7 +16,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.kubernetes_errors import NOT_RECORDED
 from activities.member_status import KubernetesActivities
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import LeaveInput, ReadLeaveResult, UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.config import Config
 from etcd_handoff.errors import (
@@ -52,7 +52,7 @@ async def relayed(shared_path: Path) -> AsyncIterator[RelayedServers]:
 
 @pytest.fixture
 def _one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, hedge_seconds=60.0))
+    monkeypatch.setattr(time_limits, "KUBERNETES", replace(time_limits.KUBERNETES, hedge_seconds=60.0))
 
 
 async def weak_token(relayed: RelayedServers, name: str) -> str:
@@ -302,7 +302,7 @@ async def test_renewed_token_is_used_by_the_request_that_meets_the_old_ones_end(
     relayed: RelayedServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file is read again on 401, whenever it was looked at last."""
-    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, file_check_seconds=3600.0))
+    monkeypatch.setattr(time_limits, "KUBERNETES", replace(time_limits.KUBERNETES, file_check_seconds=3600.0))
     file = relayed.folder / "token"
     file.write_text("ended\n")
     async with relayed.gateway("node0", users={"node0": {"tokenFile": str(file)}}) as gateway:
@@ -315,7 +315,7 @@ async def test_renewed_token_is_used_by_the_request_that_meets_the_old_ones_end(
 
 async def test_renewed_kubeconfig_is_used(relayed: RelayedServers, monkeypatch: pytest.MonkeyPatch) -> None:
     """A living gateway takes it up, also for watching, and goes on with the one before while it cannot be read."""
-    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, file_check_seconds=0.0))
+    monkeypatch.setattr(time_limits, "KUBERNETES", replace(time_limits.KUBERNETES, file_check_seconds=0.0))
     async with relayed.gateway("node0") as gateway:
         await gateway.list()
         kubeconfig = relayed.folder / "kubeconfig"

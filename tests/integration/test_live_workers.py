@@ -13,7 +13,7 @@ import pytest
 from temporalio import workflow
 from temporalio.runtime import Runtime
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.certificate_ends import first_end
 from etcd_handoff.cli.live_workers import live_workers
 from etcd_handoff.config import Config
@@ -49,7 +49,7 @@ async def test_renewed_certificate_is_told_by_a_living_worker(tmp_path: Path, mo
     soon, late = ends_in(file, 20, config), None
     options = LabOptions(nodes=1, kubernetes=False, directory=tmp_path / "lab", forked=True)
     async with Lab(options) as lab:
-        monkeypatch.setattr(timing, "WORKER", replace(timing.WORKER, identity_pause_seconds=0.05))
+        monkeypatch.setattr(time_limits, "WORKER", replace(time_limits.WORKER, identity_pause_seconds=0.05))
         for name, value in lab.environment.items():
             monkeypatch.setenv(name, value)
         client = await connect(identity=worker_identity("node0", config))

@@ -15,7 +15,7 @@ import yaml
 from kubernetes.aio.config import incluster_config
 
 import worker
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.config import CONFIG_VARIABLE, load_config
 from etcd_handoff.errors import KubernetesPermissionError
 from etcd_handoff.etcdmember import DesiredStatus, new_resource, status_for
@@ -401,7 +401,7 @@ async def test_worker_understands_its_options_and_finds_its_files(tmp_path: Path
     for path in (profile.etcd.ca_file, profile.etcd.cert_file, profile.etcd.key_file):
         assert PurePosixPath(str(path)).parent in mounts
     assert container["securityContext"]["readOnlyRootFilesystem"]
-    assert spec["terminationGracePeriodSeconds"] > timing.WORKER.shutdown_grace.total_seconds()
+    assert spec["terminationGracePeriodSeconds"] > time_limits.WORKER.shutdown_grace.total_seconds()
 
 
 async def test_probes_ask_what_the_worker_answers() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.lab import Lab, LabOptions
 from etcd_handoff.operation import blocked_pauses
 from tests.model.runner import Runner
@@ -27,7 +27,7 @@ async def runner(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Runn
         with pytest.MonkeyPatch.context() as patch:
             for name, value in lab.environment.items():
                 patch.setitem(os.environ, name, value)
-            patch.setattr(timing, "STEPS", replace(timing.STEPS, transfer_seconds=0.1, election_seconds=0.1))
+            patch.setattr(time_limits, "STEPS", replace(time_limits.STEPS, transfer_seconds=0.1, election_seconds=0.1))
             patch.setattr(blocked_pauses, "FIRST_PAUSE_SECONDS", 0.02)
             patch.setattr(blocked_pauses, "LONGEST_PAUSE_SECONDS", 0.2)
             yield Runner(folder)
@@ -46,4 +46,4 @@ def no_failure_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 @pytest.fixture
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few looks are enough: what a model does not do at once it never does."""
-    monkeypatch.setattr(timing, "STEPS", replace(timing.STEPS, transfer_seconds=0.01, election_seconds=0.01))
+    monkeypatch.setattr(time_limits, "STEPS", replace(time_limits.STEPS, transfer_seconds=0.01, election_seconds=0.01))

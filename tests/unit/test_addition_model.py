@@ -15,7 +15,7 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
-from etcd_handoff import planning, timing
+from etcd_handoff import planning, time_limits
 from etcd_handoff.activity_io import UpdateStatusResult, WorkerInfo
 from etcd_handoff.cluster_view import ClusterView, MemberView
 from etcd_handoff.contract import AdditionRequest, AdditionResult, StepOutcome
@@ -170,7 +170,7 @@ class World:
 
 @pytest.fixture(autouse=True)
 def _nobody_waits_between_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timing, "STEPS", replace(timing.STEPS, sync_pause_seconds=0.0))
+    monkeypatch.setattr(time_limits, "STEPS", replace(time_limits.STEPS, sync_pause_seconds=0.0))
 
 
 async def run(world: World) -> AdditionResult | str:

@@ -33,7 +33,7 @@ from etcd_handoff.errors import (
     UnknownOutcomeError,
     UnreachableError,
 )
-from etcd_handoff.etcd.errors import (
+from etcd_handoff.etcd.classify import (
     BY_MESSAGE,
     GRANT_ROOT,
     NO_ANSWER_REMEDY,
@@ -42,7 +42,7 @@ from etcd_handoff.etcd.errors import (
     readable,
     remedy_for,
 )
-from etcd_handoff.kubernetes import errors as kubernetes_errors
+from etcd_handoff.kubernetes import classify as kubernetes_errors
 
 DEFINITE = [
     ("etcdserver: member not found", "NOT_FOUND", MemberNotFoundError),

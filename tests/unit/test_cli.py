@@ -14,7 +14,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff import __version__, cli, errors
-from etcd_handoff.cli import commands, configuration, doctor_temporal, operations, remove
+from etcd_handoff.cli import configuration, doctor_temporal, operations, options, remove
 from etcd_handoff.cli.errors import CommandError, status_and_text, temporal_error
 from etcd_handoff.client.errors import operation_error
 from etcd_handoff.contract import FailureType, RemovalRequest
@@ -220,7 +220,7 @@ def test_no_error_of_a_command_leaves_a_traceback(
     def fail(_: object) -> int:
         raise error
 
-    monkeypatch.setattr(commands, "status_command", fail)
+    monkeypatch.setattr(options, "status_command", fail)
     assert cli.run(["status"]) == status
     assert "Traceback" not in capsys.readouterr().err
 

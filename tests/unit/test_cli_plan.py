@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from etcd_handoff.cli.commands import parser
 from etcd_handoff.cli.etcdmembers import claims_of
+from etcd_handoff.cli.options import parser
 from etcd_handoff.cli.plan import dry_run_command
 from etcd_handoff.cli.removal_plan import PlanFacts, plan_removal
 from etcd_handoff.cli.render.members import cluster_line, cluster_object

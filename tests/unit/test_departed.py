@@ -10,7 +10,7 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.departed import DepartedActivities
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import SeeDepartedInput, SeeDepartedResult, UpdateStatusResult
 from etcd_handoff.config import Config
 from etcd_handoff.contract import StepOutcome
@@ -116,10 +116,10 @@ async def test_etcd_that_listens_for_the_whole_second_still_runs(
 ) -> None:
     """And one that ends within it has ended."""
     server, port = listening
-    monkeypatch.setattr(timing, "STEPS", replace(timing.STEPS, departed_seconds=0.2))
+    monkeypatch.setattr(time_limits, "STEPS", replace(time_limits.STEPS, departed_seconds=0.2))
     url = f"http://127.0.0.1:{port}"
     assert (await see(url)).runs is True
-    monkeypatch.setattr(timing, "STEPS", replace(timing.STEPS, departed_seconds=30.0))
+    monkeypatch.setattr(time_limits, "STEPS", replace(time_limits.STEPS, departed_seconds=30.0))
     asyncio.get_running_loop().call_later(0.2, server.close)
     assert (await see(url)).runs is False
 

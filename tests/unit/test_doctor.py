@@ -15,7 +15,7 @@ from etcd_handoff.cli.render.doctor import check_lines, check_object
 from etcd_handoff.cli.render.members import alarm_lines
 from etcd_handoff.cluster_view import Alarm, ClusterView, Doubt, MemberView
 from etcd_handoff.doubts import ResourceClaim
-from etcd_handoff.etcd.errors import NO_ANSWER_REMEDY, remedy_for
+from etcd_handoff.etcd.classify import NO_ANSWER_REMEDY, remedy_for
 from etcd_handoff.exit_status import worst_exit
 from tests.unit.builders import CLUSTER, cluster, down, member
 

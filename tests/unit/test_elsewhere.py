@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import AdditionInput, AwaitElectionInput, StepInput, StepResult
 from etcd_handoff.cluster_view import HeardMember
 from etcd_handoff.config import Config
@@ -62,7 +62,7 @@ async def answer(step: str, endpoint: str = OWN, attempt: int = 1, *, speaks: bo
 
 @pytest.fixture(autouse=True)
 def _elections_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timing, "STEPS", replace(timing.STEPS, election_seconds=0.05))
+    monkeypatch.setattr(time_limits, "STEPS", replace(time_limits.STEPS, election_seconds=0.05))
 
 
 @pytest.mark.parametrize("step", list(STEPS))
@@ -70,8 +70,8 @@ async def test_step_of_a_worker_without_its_member_is_for_another(step: str) -> 
     """It is tried again soon, with the reason; only as often as it takes to meet somebody else."""
     with pytest.raises(ApplicationError, match="connection refused") as caught:
         await answer(step)
-    assert (caught.value.non_retryable, caught.value.next_retry_delay) == (False, timing.STEPS.elsewhere_pause)
-    assert (await answer(step, attempt=timing.STEPS.elsewhere_attempts)).view is None
+    assert (caught.value.non_retryable, caught.value.next_retry_delay) == (False, time_limits.STEPS.elsewhere_pause)
+    assert (await answer(step, attempt=time_limits.STEPS.elsewhere_attempts)).view is None
 
 
 @pytest.mark.parametrize("step", list(STEPS))

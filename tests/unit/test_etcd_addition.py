@@ -11,7 +11,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.attempts import GIVEN_UP
 from activities.etcd_addition import LearnerStep, SyncWait
 from activities.interceptor import StepClock
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import AdditionInput, AwaitSyncInput, StepResult
 from etcd_handoff.cluster_view import ClusterView, HeardMember, MemberView
 from etcd_handoff.errors import (
@@ -276,7 +276,7 @@ SILENT: dict[str, Any] = {"reachable": False, "leader_id": None}
 
 async def waited(script: Catching, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> StepResult:
     """One wait for it, without pauses."""
-    monkeypatch.setattr(timing, "STEPS", replace(timing.STEPS, sync_pause_seconds=0.0))
+    monkeypatch.setattr(time_limits, "STEPS", replace(time_limits.STEPS, sync_pause_seconds=0.0))
     given = {**dict(ASK), "learner_id": "4", "listed": ("1", "2", "3", "4"), "waits_for": "LearnerLags", "seconds": 9.0}
 
     async def run() -> StepResult:

@@ -12,7 +12,7 @@ import grpc
 import pytest
 from grpc.aio import AioRpcError, Metadata
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.config import EtcdProfile
 from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnknownOutcomeError, UnreachableError
 from etcd_handoff.etcd.channel import WatchedFiles
@@ -324,7 +324,7 @@ async def test_change_that_was_never_sent_changed_nothing(tmp_path: Path) -> Non
 
 async def test_any_answer_does_not_wait_for_the_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next is asked when one has been silent for a moment, at once when it has failed."""
-    monkeypatch.setattr(timing, "ETCD", replace(timing.ETCD, hedge_seconds=0.001))
+    monkeypatch.setattr(time_limits, "ETCD", replace(time_limits.ETCD, hedge_seconds=0.001))
     began = list[str]()
 
     async def never() -> str:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.etcd.lock import LockAge, LockEntry, lock_value, read_holder
 
 
@@ -43,9 +43,9 @@ def test_lock_is_stale_after_no_new_revision_for_long_enough() -> None:
     """Counted from when this revision was first seen, by our own clock; every write of it begins anew."""
     age, entry = LockAge(), LockEntry(b"v", 5, 1)
     assert not age.is_stale(entry, 1000.0)
-    assert not age.is_stale(entry, 1000.0 + timing.ETCD.lock_stale_seconds)
-    assert age.is_stale(entry, 1000.1 + timing.ETCD.lock_stale_seconds)
+    assert not age.is_stale(entry, 1000.0 + time_limits.ETCD.lock_stale_seconds)
+    assert age.is_stale(entry, 1000.1 + time_limits.ETCD.lock_stale_seconds)
     written = LockEntry(b"v", 5, 2)
-    assert not age.is_stale(written, 1001.0 + timing.ETCD.lock_stale_seconds)
+    assert not age.is_stale(written, 1001.0 + time_limits.ETCD.lock_stale_seconds)
     assert not age.is_stale(LockEntry(b"v", 9, 2), 2000.0)
-    assert age.is_stale(LockEntry(b"v", 9, 2), 2000.1 + timing.ETCD.lock_stale_seconds)
+    assert age.is_stale(LockEntry(b"v", 9, 2), 2000.1 + time_limits.ETCD.lock_stale_seconds)

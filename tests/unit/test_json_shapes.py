@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from etcd_handoff.cli.commands import parser
+from etcd_handoff.cli.options import parser
 from etcd_handoff.cli.shapes.base import FORMAT
 from etcd_handoff.cli.shapes.operations import AddOutput, FailureOutput, InterventionOutput, RemoveOutput
 from etcd_handoff.cli.shapes.schemas import BY_COMMAND, files, schema_of

@@ -21,7 +21,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.kubernetes_errors import NOT_RECORDED
 from activities.member_status import KubernetesActivities
 from activities.worker_info import WorkerActivities
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import FindResourceInput, FindResourceResult, UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.config import Config
 from etcd_handoff.errors import ApiUnavailableError, ConfigError
@@ -91,9 +91,9 @@ async def test_removal_that_happened_is_not_failed_by_it(tmp_path: Path, kind: s
     update = KubernetesActivities(gateways(tmp_path, UNUSABLE[kind]), "node1").update_status
     record = UpdateStatusInput(cluster=cluster, member_name="node0", member_id="1f", joined=False, message="gone")
     with pytest.raises(ApplicationError, match=r"correct kubeconfig|no profile 'unknown'") as caught:
-        await at_attempt(timing.STEPS.elsewhere_attempts - 1).run(update, record)
+        await at_attempt(time_limits.STEPS.elsewhere_attempts - 1).run(update, record)
     assert (caught.value.type, caught.value.non_retryable) == (NOT_RECORDED, False)
-    recorded = await at_attempt(timing.STEPS.elsewhere_attempts).run(update, record)
+    recorded = await at_attempt(time_limits.STEPS.elsewhere_attempts).run(update, record)
     assert isinstance(recorded, UpdateStatusResult)
     assert (recorded.recorded, recorded.step.outcome) == (False, "not-recorded")
     assert "correct kubeconfig" in recorded.note or "no profile 'unknown'" in recorded.note
@@ -105,16 +105,18 @@ async def test_worker_without_kubernetes_lets_others_try() -> None:
     opened = KubernetesGateways(Config.model_validate({"clusters": {"prod": profile}}), "node1")
     update = KubernetesActivities(opened, "node1").update_status
     record = UpdateStatusInput(cluster="prod", member_name="node0", member_id="1f", joined=False, message="gone")
-    for number in range(1, timing.STEPS.no_kubernetes_attempts):
+    for number in range(1, time_limits.STEPS.no_kubernetes_attempts):
         with pytest.raises(ApplicationError, match="has no Kubernetes"):
             await at_attempt(number).run(update, record)
-    recorded = await at_attempt(timing.STEPS.no_kubernetes_attempts).run(update, record)
+    recorded = await at_attempt(time_limits.STEPS.no_kubernetes_attempts).run(update, record)
     assert isinstance(recorded, UpdateStatusResult)
     assert not recorded.recorded
     assert await opened.claims("prod") is None
 
 
-@pytest.mark.parametrize("attempt", [timing.STEPS.no_kubernetes_attempts, timing.STEPS.elsewhere_attempts, 1000])
+@pytest.mark.parametrize(
+    "attempt", [time_limits.STEPS.no_kubernetes_attempts, time_limits.STEPS.elsewhere_attempts, 1000]
+)
 @pytest.mark.parametrize("table", [True, False])
 async def test_what_another_worker_can_write_is_never_given_up(tmp_path: Path, attempt: int, *, table: bool) -> None:
     """Attempts that an outage has failed count too: one worker with the wrong files must not end it after them."""
@@ -127,7 +129,7 @@ async def test_what_another_worker_can_write_is_never_given_up(tmp_path: Path, a
     with pytest.raises(ApplicationError) as caught:
         await at_attempt(attempt).run(update, record)
     assert (caught.value.type, caught.value.non_retryable) == (NOT_RECORDED, False)
-    assert (caught.value.next_retry_delay is None) == (attempt >= timing.STEPS.elsewhere_attempts)
+    assert (caught.value.next_retry_delay is None) == (attempt >= time_limits.STEPS.elsewhere_attempts)
 
 
 async def test_lookup_without_kubernetes_lets_others_try(tmp_path: Path) -> None:
@@ -137,8 +139,8 @@ async def test_lookup_without_kubernetes_lets_others_try(tmp_path: Path) -> None
     find = KubernetesActivities(KubernetesGateways(config, "node1"), "node1").find_resource
     query = FindResourceInput(cluster="prod", member="node0")
     with pytest.raises(ApplicationError, match="no Kubernetes in the profile"):
-        await at_attempt(timing.STEPS.no_kubernetes_attempts - 1).run(find, query)
-    found = await at_attempt(timing.STEPS.no_kubernetes_attempts).run(find, query)
+        await at_attempt(time_limits.STEPS.no_kubernetes_attempts - 1).run(find, query)
+    found = await at_attempt(time_limits.STEPS.no_kubernetes_attempts).run(find, query)
     assert isinstance(found, FindResourceResult)
     assert (found.name, found.step.note) == ("", "no Kubernetes in the profile")
     with_kubernetes = {"prod": {**profile, "kubernetes": {"kubeconfig": tmp_path / "kubeconfig"}}}
@@ -381,7 +383,7 @@ async def test_user_that_is_not_there_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("changed", ["token", "kubeconfig"])
 async def test_changed_file_gives_another_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str) -> None:
     """A renewed token is used, a kubeconfig that is half written is not: the client from before still serves."""
-    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, file_check_seconds=0.0))
+    monkeypatch.setattr(time_limits, "KUBERNETES", replace(time_limits.KUBERNETES, file_check_seconds=0.0))
     (tmp_path / "token").write_text("one\n")
     opened = clients(tmp_path, {"tokenFile": "token"})
     first = await opened.get("node0")

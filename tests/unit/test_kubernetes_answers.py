@@ -20,7 +20,7 @@ from etcd_handoff.errors import (
     RejectedError,
     UnauthenticatedError,
 )
-from etcd_handoff.kubernetes.errors import classify, definite, together
+from etcd_handoff.kubernetes.classify import classify, definite, together
 
 NAMED = {"name": "node2", "group": "etcd.k0sproject.io", "kind": "etcdmembers"}
 RBAC = (

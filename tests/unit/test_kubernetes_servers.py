@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.config import KubernetesProfile
 from etcd_handoff.errors import (
     ApiUnavailableError,
@@ -65,7 +65,7 @@ class Servers(ApiServers):
         self.asked.append(context)
         answer = self.answers[context]
         if answer is SILENT:
-            await asyncio.sleep(timing.KUBERNETES.hedge_seconds * 3)
+            await asyncio.sleep(time_limits.KUBERNETES.hedge_seconds * 3)
             raise ApiUnavailableError("no answer within 2 s")
         if isinstance(answer, HandoffError):
             raise answer
@@ -83,7 +83,7 @@ async def nothing(_api: object, _limit: float) -> str:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, hedge_seconds=0.005))
+    monkeypatch.setattr(time_limits, "KUBERNETES", replace(time_limits.KUBERNETES, hedge_seconds=0.005))
 
 
 @pytest.mark.parametrize("first", [GONE, NO_KIND, REFUSED, BROKEN, SILENT, "", ConfigError("no such context")])
@@ -184,7 +184,7 @@ async def test_context_that_leads_elsewhere_later_is_left_out(tmp_path: Path, mo
     servers = Servers(tmp_path, {"a": "found", "b": "found", "c": "found"}, {"a": "1", "b": "1", "c": "1"})
     assert await servers.check_contexts() == {}
     servers.uids["c"] = "2"
-    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, identify_seconds=0.0))
+    monkeypatch.setattr(time_limits, "KUBERNETES", replace(time_limits.KUBERNETES, identify_seconds=0.0))
     assert await servers.get() == "found"
     assert servers._identities.comparing is not None
     await servers._identities.comparing
@@ -199,7 +199,7 @@ async def test_context_that_was_put_right_is_used_again(tmp_path: Path, monkeypa
     servers.uids["b"] = "1"
     assert await servers.get() == "found"
     assert servers.contexts() == ("a",)
-    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, identify_seconds=0.0))
+    monkeypatch.setattr(time_limits, "KUBERNETES", replace(time_limits.KUBERNETES, identify_seconds=0.0))
     assert await servers.get() == "found"
     assert servers._identities.comparing is not None
     await servers._identities.comparing

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from etcd_handoff import command_run, member_process, timing
+from etcd_handoff import command_run, member_process, time_limits
 from etcd_handoff.config_member import MemberProfile
 from etcd_handoff.data_directory import DataDirectoryError, Identity, archive_paths, identity
 from etcd_handoff.lab.waiting import wait_until
@@ -53,8 +53,8 @@ esac
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes of these tests settle at once."""
-    fast = replace(timing.STEPS, process_settles_seconds=0.05, process_pause_seconds=0.01)
-    monkeypatch.setattr(timing, "STEPS", fast)
+    fast = replace(time_limits.STEPS, process_settles_seconds=0.05, process_pause_seconds=0.01)
+    monkeypatch.setattr(time_limits, "STEPS", fast)
 
 
 def clock_of(monkeypatch: pytest.MonkeyPatch, module: ModuleType, seconds: Callable[[], float]) -> None:

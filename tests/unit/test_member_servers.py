@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.config import Config, KubernetesProfile
 from etcd_handoff.errors import UnreachableError
 from etcd_handoff.etcd.member_hosts import hosts_of
@@ -137,7 +137,7 @@ async def test_member_list_that_cannot_be_read_is_read_later(tmp_path: Path, mon
         members.hosts = THREE
         await servers.refresh()
         assert members.read == 1
-        monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, failed_again_seconds=0.0))
+        monkeypatch.setattr(time_limits, "KUBERNETES", replace(time_limits.KUBERNETES, failed_again_seconds=0.0))
         await until(servers, lambda: len(servers.contexts()) == 3)
 
 
@@ -149,7 +149,7 @@ async def test_members_that_come_and_go_are_noticed(tmp_path: Path, monkeypatch:
         members.hosts = {"node0": "10.0.0.9", "node1": "10.0.0.2", "node3": "10.0.0.4"}
         await servers.refresh()
         assert members.read == 1
-        monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, identify_seconds=0.0))
+        monkeypatch.setattr(time_limits, "KUBERNETES", replace(time_limits.KUBERNETES, identify_seconds=0.0))
         await until(servers, lambda: set(servers.contexts()) == set(members.hosts or ()))
         assert (await addresses(servers))["node0"] == "https://10.0.0.9:6443"
         assert await servers.client("node0") is not first

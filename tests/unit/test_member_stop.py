@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from etcd_handoff import member_process, timing
+from etcd_handoff import member_process, time_limits
 from etcd_handoff.config_member import MemberProfile
 from etcd_handoff.member_command import LeftAloneError, Member, MemberProcessError
 from etcd_handoff.member_process import MemberProcess
@@ -36,8 +36,8 @@ time.sleep(1000)
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes of these tests open their data at once, or never."""
-    fast = replace(timing.STEPS, process_opens_seconds=0.2, process_pause_seconds=0.01)
-    monkeypatch.setattr(timing, "STEPS", fast)
+    fast = replace(time_limits.STEPS, process_opens_seconds=0.2, process_pause_seconds=0.01)
+    monkeypatch.setattr(time_limits, "STEPS", fast)
 
 
 @pytest.fixture

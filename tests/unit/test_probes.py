@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from temporalio.service import RPCError, RPCStatusCode
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.errors import ConfigError
 from etcd_handoff.lab.http import request
 from etcd_handoff.lab.ports import Ports
@@ -73,7 +73,7 @@ async def test_worker_without_temporal_for_minutes_is_alive_and_not_ready(monkey
 async def test_worker_that_is_stuck_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing has turned for longer than a turn can take."""
     clock, readiness = Clock(monkeypatch), Readiness(None)
-    clock.now += timing.WORKER.probe_stuck_seconds
+    clock.now += time_limits.WORKER.probe_stuck_seconds
     assert readiness.alive().good
     clock.now += 1
     assert readiness.alive() == Verdict(

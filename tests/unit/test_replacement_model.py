@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pytest
 
 from activities.etcd import EtcdActivities
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.cluster_view import ClusterView, MemberView
 from etcd_handoff.contract import ReplacementRequest, ReplacementResult
 from etcd_handoff.errors import ChangeRefusedError, UnreachableError
@@ -161,9 +161,13 @@ def broken(script: Mapping[int, str], *, dead: bool = False) -> list[str]:
 def _no_real_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """An election or a transfer that does not come is waited for a moment."""
     short = replace(
-        timing.STEPS, transfer_seconds=0.02, election_seconds=0.02, voters_first_seconds=0.01, sync_pause_seconds=0.0
+        time_limits.STEPS,
+        transfer_seconds=0.02,
+        election_seconds=0.02,
+        voters_first_seconds=0.01,
+        sync_pause_seconds=0.0,
     )
-    monkeypatch.setattr(timing, "STEPS", short)
+    monkeypatch.setattr(time_limits, "STEPS", short)
 
 
 CALLS_WITHOUT_TROUBLE: Final = 32

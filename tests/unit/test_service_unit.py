@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from temporalio.service import RPCError, RPCStatusCode
 
-from etcd_handoff import cli, timing
+from etcd_handoff import cli, time_limits
 from etcd_handoff.cli import service
 from etcd_handoff.cli.service_unit import ENVIRONMENT, Service, quoted
 from etcd_handoff.presets import PRESETS
@@ -101,8 +101,8 @@ def test_command_of_the_unit_starts_a_worker(unit: Path) -> None:
     given = cli.parser().parse_args(arguments[len(HERE) :])
     assert given.run.__name__ == "worker_command"
     assert given.ready_file.parent == Path("/run") / keys["RuntimeDirectory"]
-    assert float(keys["TimeoutStopSec"]) > timing.WORKER.shutdown_grace.total_seconds()
-    longest = timing.WORKER.probe_pause_seconds + timing.WORKER.probe_timeout.total_seconds()
+    assert float(keys["TimeoutStopSec"]) > time_limits.WORKER.shutdown_grace.total_seconds()
+    longest = time_limits.WORKER.probe_pause_seconds + time_limits.WORKER.probe_timeout.total_seconds()
     assert float(keys["WatchdogSec"]) > 3 * longest
     assert keys["User"] == ("root" if given.preset else "etcd-handoff")
     assert keys["CapabilityBoundingSet"] == ("CAP_DAC_READ_SEARCH" if given.preset == "rke2" else "")

@@ -12,7 +12,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.etcdmembers import EtcdMemberActivities
 from activities.member_status import KubernetesActivities
 from activities.worker_info import WorkerActivities
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import LeaveInput, UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.config import Config
 from etcd_handoff.contract import Step, StepOutcome
@@ -150,7 +150,7 @@ async def test_flag_that_cannot_be_set_is_tried_for_a_while_and_told(error: Kube
     fake = Spec(resource(), error)
     with pytest.raises(ApplicationError):
         await update(fake)
-    recorded = await update(fake, attempt=timing.STEPS.refused_attempts)
+    recorded = await update(fake, attempt=time_limits.STEPS.refused_attempts)
     assert recorded.recorded
     assert recorded.note.startswith("spec.leave was not set: ")
     assert recorded.note in recorded.step.note
@@ -274,7 +274,7 @@ async def test_mark_of_k0s_is_waited_for(labels: dict[str, str] | None, after: i
 
 async def test_mark_that_does_not_come_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """And nobody waits for it where the removal is left to k0s."""
-    monkeypatch.setattr(timing, "STEPS", replace(timing.STEPS, marked_seconds=0.05))
+    monkeypatch.setattr(time_limits, "STEPS", replace(time_limits.STEPS, marked_seconds=0.05))
     one = resource()
     one["metadata"]["labels"] = {START: "7"}
     fake = Marking(one, 1000)

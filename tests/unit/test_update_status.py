@@ -14,7 +14,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.kubernetes_errors import NOT_RECORDED
 from activities.member_resource import EVENTS_AT_ONCE, reason_to_skip
 from activities.member_status import NOTHING_TO_RECORD, KubernetesActivities
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import (
     FindResourceInput,
     FindResourceResult,
@@ -256,8 +256,8 @@ def unsure() -> ObjectGoneError:
 async def test_absence_that_not_all_confirm_is_believed_in_the_end(error: KubernetesError) -> None:
     """An API server on an empty etcd, or one that has just been started, is not believed at once."""
     with pytest.raises(ApplicationError, match="404"):
-        await update(FakeKubernetes(read_error=error), attempt=timing.STEPS.absent_attempts - 1)
-    assert "404" in (await update(FakeKubernetes(read_error=error), attempt=timing.STEPS.absent_attempts)).note
+        await update(FakeKubernetes(read_error=error), attempt=time_limits.STEPS.absent_attempts - 1)
+    assert "404" in (await update(FakeKubernetes(read_error=error), attempt=time_limits.STEPS.absent_attempts)).note
 
 
 async def test_kind_that_some_servers_do_not_serve_is_not_missing() -> None:
@@ -294,9 +294,9 @@ async def test_refusal_of_a_read_is_final_when_it_lasts() -> None:
         await environment.run(find, query)
     assert (caught.value.type, caught.value.non_retryable) == ("PermissionDenied", False)
     assert caught.value.next_retry_delay is not None
-    assert 10 <= (timing.STEPS.refused_attempts - 1) * caught.value.next_retry_delay.total_seconds() <= 20
-    assert timing.STEPS.refused_attempts < ATTEMPTS
-    environment.info = replace(environment.info, attempt=timing.STEPS.refused_attempts)
+    assert 10 <= (time_limits.STEPS.refused_attempts - 1) * caught.value.next_retry_delay.total_seconds() <= 20
+    assert time_limits.STEPS.refused_attempts < ATTEMPTS
+    environment.info = replace(environment.info, attempt=time_limits.STEPS.refused_attempts)
     with pytest.raises(ApplicationError, match="Kubernetes does not allow it: 403: x") as last:
         await environment.run(find, query)
     assert (last.value.type, last.value.non_retryable) == ("PermissionDenied", True)
@@ -369,7 +369,7 @@ async def test_event_says_who_approved() -> None:
 
 async def test_events_that_hang_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for them longer than their own time, not even a worker that stops."""
-    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, events_seconds=0.01))
+    monkeypatch.setattr(time_limits, "KUBERNETES", replace(time_limits.KUBERNETES, events_seconds=0.01))
     fake = FakeKubernetes(resource())
     fake.events_pass.clear()
     gateways = gateways_to(fake)

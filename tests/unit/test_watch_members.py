@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from etcd_handoff import timing
+from etcd_handoff import time_limits
 from etcd_handoff.config import KubernetesProfile
 from etcd_handoff.kubernetes.failover import ApiServers
 from etcd_handoff.kubernetes.watch import Watch
@@ -50,7 +50,7 @@ class Garbled(Watch):
 
 async def test_answer_that_cannot_be_read_is_no_news(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is as a broken connection: watched again after a pause, from what is known."""
-    monkeypatch.setattr(timing, "KUBERNETES", replace(timing.KUBERNETES, watch_again_seconds=0.05))
+    monkeypatch.setattr(time_limits, "KUBERNETES", replace(time_limits.KUBERNETES, watch_again_seconds=0.05))
     gateway = Garbled(tmp_path, good_after=1000)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(gateway.wait_for_change("3"), 0.08)

@@ -11,7 +11,7 @@ from etcd_handoff.cli.render.members import cluster_line, cluster_object, member
 from etcd_handoff.cli.render.progress import remedy_lines
 from etcd_handoff.cli.render.report import result_facts
 from etcd_handoff.cli.render.table import elapsed
-from etcd_handoff.operation.remedies import command
+from etcd_handoff.operation.unblocking_commands import command
 
 if TYPE_CHECKING:
     from etcd_handoff.cli.audit.standing import Standing

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cli.render.table import elapsed
 from etcd_handoff.contract import HandoffState
-from etcd_handoff.operation.remedies import command, remedies
+from etcd_handoff.operation.unblocking_commands import command, remedies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.cli.change_commands import add_change_commands, add_gates
+from etcd_handoff.cli.change_options import add_change_commands, add_gates
 from etcd_handoff.cli.demo import demo_command
 from etcd_handoff.cli.doctor import doctor_command
-from etcd_handoff.cli.operator_commands import add_operator_commands
+from etcd_handoff.cli.operator_options import add_operator_commands
 from etcd_handoff.cli.plan import plan_command
 from etcd_handoff.cli.remove import remove_command
 from etcd_handoff.cli.service import install_service_command

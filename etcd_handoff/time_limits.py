@@ -4,8 +4,8 @@ Time-outs, retries and heartbeats of activities are in `workflows.activity_calls
 blocked in `etcd_handoff.operation.blocked_pauses`, and times for writing an EtcdMember in
 `etcd_handoff.operation.recording`.
 
-Each group is read when it is used, as `timing.ETCD.hedge_seconds`, so that a test or a benchmark replaces a whole group
-(`dataclasses.replace`) and nothing else. Fields whose names end in `_seconds` are seconds; those that end in
+Each group is read when it is used, as `time_limits.ETCD.hedge_seconds`, so that a test or a benchmark replaces a whole
+group (`dataclasses.replace`) and nothing else. Fields whose names end in `_seconds` are seconds; those that end in
 `_attempts` count attempts; `_timeout`, `_pause` and `_grace` are `timedelta`, as Temporal's SDK takes them. What an
 operator may set is in the configuration instead.
 """
