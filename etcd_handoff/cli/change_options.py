@@ -1,4 +1,4 @@
-"""The commands by which members join, and their options."""
+"""The commands that change who is a member, and their options."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cli.add import add_command
 from etcd_handoff.cli.apply import apply_command
+from etcd_handoff.cli.remove import remove_command
 from etcd_handoff.cli.replace import replace_command
 
 if TYPE_CHECKING:
@@ -23,9 +24,22 @@ PROGRESS_TIMEOUT_SECONDS: Final = 600.0
 
 def add_change_commands(add: Add) -> None:
     """Add them all."""
+    _add_remove(add)
     _add_add(add)
     _add_replace(add)
     _add_apply(add)
+
+
+def _add_remove(add: Add) -> None:
+    remove = add(
+        "remove",
+        remove_command,
+        "Remove a member and show the progress."
+        " Joins the removal of this member if one is running. The workers do the work: Ctrl-C ends this command only.",
+        'etcd-handoff remove node2 -c prod --reason "replace the disk"',
+    )
+    remove.add_argument("member", metavar="MEMBER", help="member name, or member ID in hex")
+    _add_options(remove, "removal", waits="for conditions that may pass")
 
 
 def _add_add(add: Add) -> None:
@@ -84,7 +98,7 @@ def _add_env_file(command: argparse.ArgumentParser) -> None:
     command.add_argument("--env-file", type=Path, metavar="FILE", help=text)
 
 
-def add_gates(command: argparse.ArgumentParser) -> None:
+def _add_gates(command: argparse.ArgumentParser) -> None:
     """Add what has to come before a change."""
     text = "change nothing before somebody has approved with `etcd-handoff approve`"
     command.add_argument("--require-approval", action="store_true", help=text)
@@ -94,14 +108,14 @@ def add_gates(command: argparse.ArgumentParser) -> None:
     command.add_argument("--not-after", default="", metavar="MOMENT", help=text)
 
 
-def _add_options(command: argparse.ArgumentParser, noun: str) -> None:
-    """The options that a removal has too."""
+def _add_options(command: argparse.ArgumentParser, noun: str, waits: str = "the start of new members included") -> None:
+    """Add the options that all of them have."""
     command.add_argument("--reason", default="", metavar="TEXT", help="why; shown in the Web UI and in the history")
-    add_gates(command)
+    _add_gates(command)
     text = "first store a snapshot on the worker's node"
     command.add_argument("--snapshot", action="store_true", help=text)
     command.add_argument("--hash-check", action="store_true", help="first compare the data of all voters")
-    text = "fail after waiting so long, in all, the start of new members included (default: 3600)"
+    text = f"fail after waiting so long, in all, {waits} (default: 3600)"
     command.add_argument("--blocked-timeout", type=float, default=BLOCKED_TIMEOUT_SECONDS, metavar="SECONDS", help=text)
     text = f"let a worker plan the {noun} and change nothing"
     command.add_argument("--dry-run", action="store_true", help=text)

@@ -7,12 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.cli.change_options import add_change_commands, add_gates
+from etcd_handoff.cli.change_options import add_change_commands
 from etcd_handoff.cli.demo import demo_command
 from etcd_handoff.cli.doctor import doctor_command
 from etcd_handoff.cli.operator_options import add_operator_commands
 from etcd_handoff.cli.plan import plan_command
-from etcd_handoff.cli.remove import remove_command
 from etcd_handoff.cli.service import install_service_command
 from etcd_handoff.cli.status import status_command
 from etcd_handoff.cli.terminal import print_lines
@@ -22,10 +21,6 @@ from etcd_handoff.presets import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-BLOCKED_TIMEOUT_SECONDS: Final = 3600.0
-"""The default of the workflow, which is not imported here: `--help` answers at once, without pydantic."""
-
 
 FORMATS: Final = ("table", "json")
 FORMATS_OF: Final = {"report": ("md", "html", "json")}
@@ -46,7 +41,6 @@ def parser() -> argparse.ArgumentParser:
     _add_worker(commands)
     _add_install_service(commands)
     _add_plan(commands)
-    _add_remove(commands)
     add_change_commands(partial(_add, commands))
     _add_status(commands)
     add_operator_commands(partial(_add, commands))
@@ -160,33 +154,6 @@ def _add_plan(commands: Commands[argparse.ArgumentParser]) -> None:
         "etcd-handoff plan node2 -c prod",
     )
     plan.add_argument("member", metavar="MEMBER", help="member name, or member ID in hex")
-
-
-def _add_remove(commands: Commands[argparse.ArgumentParser]) -> None:
-    remove = _add(
-        commands,
-        "remove",
-        remove_command,
-        "Remove a member and show the progress."
-        " Joins the removal of this member if one is running. The workers do the work: Ctrl-C ends this command only.",
-        'etcd-handoff remove node2 -c prod --reason "replace the disk"',
-    )
-    remove.add_argument("member", metavar="MEMBER", help="member name, or member ID in hex")
-    _add_checks(remove)
-    text = "fail after waiting so long, in all, for conditions that may pass (default: 3600)"
-    remove.add_argument("--blocked-timeout", type=float, default=BLOCKED_TIMEOUT_SECONDS, metavar="SECONDS", help=text)
-    text = "let a worker plan the removal and change nothing"
-    remove.add_argument("--dry-run", action="store_true", help=text)
-    remove.add_argument("--detach", action="store_true", help="start the removal and return at once")
-
-
-def _add_checks(command: argparse.ArgumentParser) -> None:
-    """Add what may come before a change."""
-    command.add_argument("--reason", default="", metavar="TEXT", help="why; shown in the Web UI and in the history")
-    add_gates(command)
-    text = "first store a snapshot on the worker's node"
-    command.add_argument("--snapshot", action="store_true", help=text)
-    command.add_argument("--hash-check", action="store_true", help="first compare the data of all voters")
 
 
 def _add_status(commands: Commands[argparse.ArgumentParser]) -> None:
