@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
@@ -46,6 +46,10 @@ with workflow.unsafe.imports_passed_through():
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.commands import Effect
+
+
+REQUESTS_BY_TIME: Final = "queue-requests-by-time"
+"""Name of the patch from which on requests to the queue have numbers that a reset does not repeat."""
 
 
 class Operation(Approvable, Pausable):
@@ -136,6 +140,8 @@ class Operation(Approvable, Pausable):
         return result
 
     async def _ask_queue(self, command: AskQueue) -> TakeTurnResult:
+        if workflow.patched(REQUESTS_BY_TIME):
+            self._state = queueing.numbered(self._state, workflow.time())
         state, asked = self._state, self._state.asked
         member = state.subject or state.target
         return await take_turn(

@@ -57,6 +57,19 @@ def ask(state: OperationState, *, waits: bool, wakes: bool = True) -> Decided:
     return Decided(state, AskQueue(waits=waits, wakes=wakes))
 
 
+def numbered(state: OperationState, now: float) -> OperationState:
+    """The state with a number for its request that no request of the operation has had.
+
+    One that was reset goes on from an older state. Would it count on from there, its queue would take its requests for
+    older ones, and it the grants for those that it has forgotten for its own.
+
+    Args:
+        state: The state.
+        now: The workflow's time, which a reset does not turn back, in seconds.
+    """
+    return state.changed(turn_request=max(state.turn_request, int(now * 1000)))
+
+
 def answered(state: OperationState, command: AskQueue, place: TakeTurnResult) -> OperationState:
     """The state once the queue has answered."""
     state = told(state, place.turn)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from temporalio.client import WorkflowFailureError
@@ -21,6 +21,8 @@ from tests.integration.progress import says
 from tests.integration.queues import changing, entry_in, holds, queue_of, queued, removal_of
 
 if TYPE_CHECKING:
+    from temporalio.client import WorkflowHandle
+
     from tests.integration.conftest import Bench, MakeBench, MakeFrontDoor
 
 SHORT_HISTORY: Final = 30
@@ -114,6 +116,44 @@ async def test_holder_and_then_the_queue_terminated(bench: MakeBench) -> None:
         assert [result.outcome for result in results] == ["removed", "removed"]
         assert changing(results[0])[1] <= changing(results[1])[0]
         await b.judge({leader, follower})
+
+
+async def test_removal_that_was_reset_is_heard_by_its_queue(bench: MakeBench) -> None:
+    """It counts its requests anew from its first task on; its queue takes none of them for an old one."""
+    async with bench(failpoints="remove_member.before=hold") as b:
+        leader = await b.lab.leader()
+        first, second = (node.name for node in b.lab.others(leader))
+        held = await b.start(first)
+        await b.reached("remove_member.before")
+        waiting = await b.start(second)
+        await queued(b, second)
+        before = await _asked_again(b, waiting)
+        status, _, errors = await b.lab.temporal(
+            "workflow", "reset", "--workflow-id", waiting.id, "--type", "FirstWorkflowTask", "--reason", "by the test"
+        )
+        assert status == 0, errors
+        assert (await removal_of(b, second).describe()).run_id != waiting.first_execution_run_id
+        again = await says(removal_of(b, second), "Queued", first)
+        assert again.state == "Queued"
+        assert (await entry_in(await queue_of(b), waiting)).request > before
+        b.release("remove_member.before")
+        results = [await held.result(), await removal_of(b, second).result()]
+        assert [result.outcome for result in results] == ["removed", "removed"]
+        await b.judge({first, second})
+
+
+async def _asked_again(b: Bench, waiting: WorkflowHandle[Any, Any]) -> int:
+    """The number of its last request to its queue, after several."""
+    requests = {(await entry_in(await queue_of(b), waiting)).request}
+
+    async def one_more() -> bool:
+        requests.add((await entry_in(await queue_of(b), waiting)).request)
+        return len(requests) == known + 1
+
+    while (known := len(requests)) < 4:
+        await waiting.execute_update("recheck")
+        await wait_until(one_more, "it has asked again", 60)
+    return max(requests)
 
 
 async def test_queue_on_a_task_queue_that_nobody_serves(bench: MakeBench) -> None:
