@@ -142,7 +142,8 @@ def _follow(state: OperationState, decision: Decision, now: float) -> Decided | 
     if isinstance(decision, Refused):
         return state.failing(failures.refusal(decision, strategy.of(state).REFUSAL))
     if state.request.dry_run:
-        return ending.planned(state, decision, now)
+        late = isinstance(decision, Blocked) and observation.may_be_late(state)
+        return observation.looking_twice(state) if late else ending.planned(state, decision, now)
     if isinstance(decision, Blocked):
         return strategy.of(state).blocked(state, decision)
     if isinstance(decision, Done):

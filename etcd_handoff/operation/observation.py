@@ -192,6 +192,17 @@ def is_old(state: OperationState, now: float) -> bool:
     return now - state.looked_at > OLD_SECONDS
 
 
+def may_be_late(state: OperationState) -> bool:
+    """Whether a voter that a dry run's only look found sick may have been slow for a second."""
+    view = state.view
+    return not state.looked_twice and view is not None and len(view.healthy_voters) < len(view.voters)
+
+
+def looking_twice(state: OperationState) -> OperationState:
+    """The state that looks again, once: a dry run waits for nothing."""
+    return state.changed(looked_twice=True, look_due=LookDue.PATIENT)
+
+
 def looking_again(state: OperationState) -> OperationState:
     """A look is due where an activity has seen nothing."""
     return state.changed(look_due=LookDue.QUICK) if state.view is None else state

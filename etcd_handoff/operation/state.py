@@ -38,6 +38,7 @@ class OperationState(HandedOn):
         since: When the command that runs now was decided.
         look_due: Whether the cluster is looked at next.
         looked_at: When the last look was ordered.
+        looked_twice: A dry run has looked again at voters that its first look found sick.
         half_look: A look that waits for what the workers of other nodes see; None when there is none.
         silent_nodes: When a node was asked last, by nodes whose workers took no look.
         entry_committed: The last look has committed an entry before it.
@@ -73,6 +74,7 @@ class OperationState(HandedOn):
     since: Own[float] = 0.0
     look_due: Own[LookDue] = LookDue.QUICK
     looked_at: Own[float] = 0.0
+    looked_twice: Own[bool] = False
     half_look: Own[HalfLook | None] = None
     silent_nodes: Own[dict[str, float]] = Field(default_factory=dict)
     entry_committed: Own[bool] = False
@@ -201,10 +203,8 @@ class OperationState(HandedOn):
         """The same state in a run whose input is `request`."""
         if self.whole is None:
             return self.changed(request=request)
-        part = self.whole.part
-        return self.changed(
-            whole=self.whole.changed(request=request), request=part.request(request) if part else request
-        )
+        own = self.whole.part.request(request) if self.whole.part else request
+        return self.changed(whole=self.whole.changed(request=request), request=own)
 
     def showing(self, handoff_state: HandoffState, doing: str, waiting_for: str = "") -> OperationState:
         """People see this from now on."""
@@ -223,8 +223,8 @@ class OperationState(HandedOn):
     def blocked_by(self, blocked: Blocked) -> OperationState:
         """It waits for this, and what it was about to do is decided anew afterwards."""
         dropped = {"hash_checked": False, "hashing": Hashing(), "election": None, "queueing": False, "planned": ()}
-        state = self.changed(blocked=blocked, released=False, **dropped)
-        return state.with_joining(progresses=False, in_sync=False, works_since=None)
+        joining = self.with_joining(progresses=False, in_sync=False, works_since=None)
+        return joining.changed(blocked=blocked, released=False, **dropped)
 
     def failing(self, failure: Failure) -> OperationState:
         """It ends with this failure, unless it turns out that the member is out."""

@@ -217,6 +217,7 @@ def test_next_run_gets_all_but_what_it_finds_out_itself() -> None:
         "look_due",
         "half_look",
         "looked_at",
+        "looked_twice",
         "silent_nodes",
         "entry_committed",
         "view",
