@@ -87,6 +87,7 @@ class WebUi:
         if window not in self._contexts:  # pages of one context load the program once
             width, height = window
             self._contexts[window] = await self._browser.new_context(viewport={"width": width, "height": height})
+            self._contexts[window].set_default_timeout(SECONDS * 1000)
             await self._contexts[window].add_init_script(SHOW_STATES)
         page = await self._contexts[window].new_page()
         await page.goto(self._url + path)
