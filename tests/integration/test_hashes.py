@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.contract import Step
 
 KEY = base64.b64encode(b"key").decode()
 CHECKS = 60
@@ -38,6 +39,18 @@ async def view_of(lab: Lab, etcd: EtcdActivities) -> ClusterView:
     view = views[-1]
     assert view is not None
     return view
+
+
+async def checked(hashes: HashAndSnapshotActivities, act: CheckHashInput) -> Step:
+    """The step of a check for which all that it needs have answered in time."""
+    steps: list[Step] = []
+
+    async def answered() -> bool:
+        steps.append((await ActivityEnvironment().run(hashes.check_hash, act)).step)
+        return steps[-1].outcome != "unavailable"
+
+    await wait_until(answered, "the hashes can be compared", 60, lambda: str(steps[-1:]))
+    return steps[-1]
 
 
 async def test_compaction_between_two_hashes_is_no_difference(tmp_path: Path) -> None:
@@ -64,7 +77,7 @@ async def test_compaction_between_two_hashes_is_no_difference(tmp_path: Path) ->
                 await compacting
             assert {step.outcome for step in outcomes} <= {"consistent", "unavailable"}, outcomes
             assert any(step.outcome == "consistent" for step in outcomes), outcomes
-            still = (await run(hashes.check_hash, act)).step
+            still = await checked(hashes, act)
             assert still.outcome == "consistent"
             assert all(node.name in still.note for node in lab.nodes)
 
@@ -79,7 +92,7 @@ async def test_compaction_between_two_hashes_is_no_difference(tmp_path: Path) ->
 async def test_newest_revision_that_is_compacted_can_be_compared(tmp_path: Path) -> None:
     """Nobody writes after the compaction; a voter that compacted it and one that started since are compared."""
     async with Lab(LabOptions(kubernetes=False, temporal=False, directory=tmp_path)) as lab:
-        config, run = load_config(lab.config_path), ActivityEnvironment().run
+        config = load_config(lab.config_path)
         etcd, url = EtcdActivities(config, "node0", EtcdGateway), lab.nodes[0].etcd_url
         hashes = HashAndSnapshotActivities(config, "node0", etcd.looks)
         try:
@@ -89,9 +102,9 @@ async def test_newest_revision_that_is_compacted_can_be_compared(tmp_path: Path)
                 for _ in range(3):
                     put = await http.post(f"{url}/v3/kv/put", {"key": KEY, "value": KEY})
                 await http.post(f"{url}/v3/kv/compaction", {"revision": put["header"]["revision"], "physical": True})
-            steps = [(await run(hashes.check_hash, act)).step]
+            steps = [await checked(hashes, act)]
             await lab.restart(Role.ETCD, lab.others(await lab.leader())[0].name)
-            steps.append((await run(hashes.check_hash, act)).step)
+            steps.append(await checked(hashes, act))
             assert [step.outcome for step in steps] == ["consistent"] * 2, steps
         finally:
             await etcd.close()

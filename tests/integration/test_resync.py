@@ -11,7 +11,6 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
 from activities.etcdmembers import EtcdMemberActivities
-from etcd_handoff.activity_io import CheckLeaderInput
 from etcd_handoff.config import load_config
 from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.kubernetes.pool import KubernetesGateways
@@ -20,6 +19,7 @@ from etcd_handoff.lab.naive import remove_through_itself
 from etcd_handoff.operation.member_resources import SyncMembersInput, WatchMembersInput
 from etcd_handoff.operation.removal_progress import NoteProgressInput
 from tests.integration.conftest import LONG_AGO, joined_condition
+from tests.integration.test_hashes import view_of
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Bench, MakeBench, MakeFrontDoor
@@ -84,8 +84,7 @@ async def test_old_list_never_overwrites_a_newer_word(bench: MakeBench) -> None:
         look = WatchMembersInput(cluster=b.lab.cluster, seconds=1)
         try:
             seen = await run(members.watch_members, look)
-            view = (await run(etcd.check_leader, CheckLeaderInput(cluster=b.lab.cluster))).view
-            assert view is not None
+            view = await view_of(b.lab, etcd)
             member_id = await b.lab.member_id(one)
             await b.lie(
                 one, {"conditions": [joined_condition("False")]}, via=other
