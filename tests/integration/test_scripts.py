@@ -8,15 +8,18 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import pytest
 from temporalio.client import WorkflowFailureError
 
 from etcd_handoff import client
+from etcd_handoff.contract import HandoffState
 from etcd_handoff.lab import Role, wait_until
 from etcd_handoff.lab.nodes import ROOT
 from etcd_handoff.lab.processes import run
+from etcd_handoff.temporal import client as temporal_client
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +35,7 @@ async def script(b: Bench, name: str, *arguments: str, **environment: str) -> tu
     return await run(command, {**b.lab.environment, **environment}, ROOT)
 
 
-async def _approved_while_workers_were_away(b: Bench, member: str) -> None:
+async def _approved_while_workers_were_away(b: Bench, member: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The progress goes on where it was, with another worker; the approval is taken once."""
     handoff = await client.connect()
     removal = await handoff.remove(b.lab.cluster, member, require_approval=True)
@@ -52,6 +55,7 @@ async def _approved_while_workers_were_away(b: Bench, member: str) -> None:
     for node in b.lab.nodes[:2]:
         await b.lab.kill(Role.WORKER, node.name)
     assert await again.now() is None
+    monkeypatch.setattr(temporal_client, "QUERY", timedelta(minutes=1))  # the last question is not asked again
     await b.lab.start_worker("node0")
     await again.approve("somebody", "change 4711")
     result = await again.result()
@@ -82,6 +86,7 @@ async def _examples(b: Bench, one: str, rack: tuple[str, str], last: str) -> Non
     status, said, errors = await script(b, "remove_member.py", b.lab.cluster, one)
     assert (status, said.splitlines()[-1].startswith(f"{one}: removed")) == (0, True), errors
     assert len(said.splitlines()) > 1, said
+    assert said.split()[0] in set(HandoffState), said
     status, said, errors = await script(b, "remove_member.py", b.lab.cluster, "nobody")
     assert (status, errors.startswith("UnknownMember: ")) == (1, True), errors
     status, said, errors = await script(b, "empty_rack.py", b.lab.cluster, *rack)
@@ -97,13 +102,15 @@ async def _examples(b: Bench, one: str, rack: tuple[str, str], last: str) -> Non
     assert (status, said, "TemporalUnreachableError: " in errors) == (4, "", True), errors
 
 
-async def test_scripts_empty_a_cluster_down_to_its_last_member(bench: MakeBench) -> None:
+async def test_scripts_empty_a_cluster_down_to_its_last_member(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An approval that outlives its workers, a cancellation, and three example scripts."""
     async with bench(nodes=5) as b:
         leader = await b.lab.leader()
         first, *others = (node.name for node in b.lab.others(leader))
         await _cancelled(b, first)
-        await _approved_while_workers_were_away(b, first)
+        await _approved_while_workers_were_away(b, first, monkeypatch)
         await _examples(b, leader, (others[0], others[1]), others[2])
         await b.judge({leader, first, *others[:2]})
 
