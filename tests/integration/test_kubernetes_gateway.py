@@ -24,7 +24,7 @@ from etcd_handoff.errors import (
 from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.lab import Role
 from etcd_handoff.lab.nodes import HOST
-from tests.integration.relayed_servers import RelayedServers, relayed_servers
+from tests.integration.relayed_servers import PATIENCE_SECONDS, RelayedServers, relayed_servers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -145,7 +145,11 @@ def gateways_of(relayed: RelayedServers) -> KubernetesGateways:
     """Those of a worker on node0."""
     profile = {
         "etcd": {"endpoints": ["http://127.0.0.1:1"]},
-        "kubernetes": {"kubeconfig": relayed.folder / "kubeconfig", "contexts": ["node0", "node1"]},
+        "kubernetes": {
+            "kubeconfig": relayed.folder / "kubeconfig",
+            "contexts": ["node0", "node1"],
+            "try_timeout_seconds": PATIENCE_SECONDS,
+        },
     }
     return KubernetesGateways(Config.model_validate({"clusters": {"relayed": profile}}), "node0")
 

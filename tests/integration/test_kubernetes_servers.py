@@ -31,7 +31,7 @@ from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.lab import Role
 from etcd_handoff.lab.nodes import HOST, PROXIED_HOST, TOKEN
 from etcd_handoff.lab.waiting import wait_until
-from tests.integration.relayed_servers import RelayedServers, relay, relayed_servers
+from tests.integration.relayed_servers import PATIENCE_SECONDS, RelayedServers, relay, relayed_servers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -104,7 +104,11 @@ async def _true(answer: bool) -> bool:  # noqa: FBT001
 
 def activities_of(relayed: RelayedServers, *contexts: str) -> tuple[KubernetesGateways, KubernetesActivities]:
     """Those of a worker on node0."""
-    kubernetes = {"kubeconfig": relayed.folder / "kubeconfig", "contexts": contexts}
+    kubernetes = {
+        "kubeconfig": relayed.folder / "kubeconfig",
+        "contexts": contexts,
+        "try_timeout_seconds": PATIENCE_SECONDS,
+    }
     profile = {"etcd": {"endpoints": ["http://127.0.0.1:1"]}, "kubernetes": kubernetes}
     gateways = KubernetesGateways(Config.model_validate({"clusters": {"demo": profile}}), "node0")
     return gateways, KubernetesActivities(gateways, "node0")
