@@ -120,6 +120,16 @@ class Site:
         everybody = await token_of(self.lab, "default", "nobody")
         return await self._rules(namespace, self.token) - await self._rules(namespace, everybody)
 
+    async def comes_to(self, rights: set[tuple[str, str, str]]) -> None:
+        """Return once these are its rights: the API server watches roles, and hears of a change a little later."""
+        said = [set[tuple[str, str, str]]()]
+
+        async def has_them() -> bool:
+            said.append(await self.rights(NAME))
+            return said[-1] == rights
+
+        await wait_until(has_them, "the account has its rights", 60, lambda: f"these differ: {said[-1] ^ rights}")
+
     async def _rules(self, namespace: str, token: str) -> set[tuple[str, str, str]]:
         review = {"kind": "SelfSubjectRulesReview", "apiVersion": "authorization.k8s.io/v1"}
         path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
@@ -157,7 +167,9 @@ async def site(shared_path: Path) -> AsyncIterator[Site]:
         checked = await lab.kubectl(*apply, "--dry-run=server", "-k", str(DEPLOY), context=NODE)
         await lab.kubectl(*apply, "-k", str(DEPLOY), context=NODE)
         await lab.kubectl("create", "serviceaccount", "nobody", "--namespace", "default", context=NODE)
-        yield Site(lab, await token_of(lab, NAME, NAME), checked)
+        site = Site(lab, await token_of(lab, NAME, NAME), checked)
+        await site.comes_to(RIGHTS)
+        yield site
 
 
 def objects(*files: str) -> list[dict[str, Any]]:
@@ -250,11 +262,12 @@ async def test_account_may_do_what_is_listed_and_nothing_else(site: Site) -> Non
     remover = ("-f", str(DEPLOY / "k0s-remover.yaml"))
     await site.kubectl("apply", "--server-side", *remover)
     try:
-        assert await site.rights(NAME) == RIGHTS | REMOVER_RIGHT
+        await site.comes_to(RIGHTS | REMOVER_RIGHT)
         status, text = await site.ask("PATCH", f"{MEMBERS}/{NODE}", {"spec": {"leave": True}})
         assert status == 200, text
     finally:
         await site.kubectl("delete", *remover)
+        await site.comes_to(RIGHTS)
 
 
 @pytest.mark.parametrize(("method", "path", "body"), DENIED, ids=lambda value: value if isinstance(value, str) else "")
@@ -323,6 +336,7 @@ async def test_every_call_of_the_gateway_is_allowed_from_within_a_pod(
             await wait_until(lambda: gateway.may_patch("spec"), "the account may patch the spec", 10)
         finally:
             await site.kubectl("delete", *remover)
+            await site.comes_to(RIGHTS)
     finally:
         await gateway.close()
         await site.kubectl("delete", "etcdmember", "another", "--ignore-not-found")

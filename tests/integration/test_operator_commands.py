@@ -110,8 +110,14 @@ async def _described_as_blocked(b: Bench, target: str) -> None:
 
 async def _afterwards(b: Bench, target: str) -> None:
     """What the records say of the day."""
-    last, dry_run, first = (await told(b, "history", target))["operations"]
-    assert (last["outcome"], dry_run["outcome"], first["outcome"]) == ("removed", "planned", "Cancelled")
+    listed: list[dict[str, Any]] = []
+
+    async def all_are_listed() -> bool:  # Temporal lists what has ended a little later
+        listed[:] = (await told(b, "history", target))["operations"]
+        return [run["outcome"] for run in listed] == ["removed", "planned", "Cancelled"]
+
+    await wait_until(all_are_listed, "what has ended is listed", 60, lambda: str(listed))
+    last, dry_run, first = listed
     assert (last["dry_run"], dry_run["dry_run"]) == (False, True)
     approval = next(entry for entry in last["entries"] if entry["event"] == "approved")
     assert (approval["text"], approval["door"]) == ("change 4711", "command line")
