@@ -38,7 +38,7 @@ async def cancel(removal: WorkflowHandle[Any, Any]) -> None:
         ended = [e.event_id for e in events if e.HasField("workflow_task_completed_event_attributes")]
         return bool(asked and ended and ended[-1] > asked[0])
 
-    await wait_until(heard, "the workflow has heard of its cancellation", 30)
+    await wait_until(heard, "the workflow has heard of its cancellation", 60)
 
 
 async def ended_as_cancelled(removal: WorkflowHandle[Any, Any]) -> None:
@@ -60,7 +60,7 @@ async def untouched(b: Bench, ids: set[str], via: str) -> None:
         except OSError:  # leadership moves just now, which is all that may be left behind
             return False
 
-    await wait_until(readable, "all members are there", 20)
+    await wait_until(readable, "all members are there", 60)
     present = {via, *b.others(via)}
     assert {await b.lab.joined(name, via) for name in present} == {"True"}
 

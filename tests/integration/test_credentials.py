@@ -39,7 +39,7 @@ async def test_renewed_credentials_are_read_by_a_living_worker(bench: MakeBench)
         async def refused() -> bool:
             return not any([await account.accepted(n, old) for n in b.lab.nodes if n.name not in gone])
 
-        await wait_until(refused, "the old token is refused", 30)
+        await wait_until(refused, "the old token is refused", 60)
         await remove_next()
         assert [m.name for m in await b.lab.members("node0")] == ["node0"]
         assert await b.lab.joined("node0", "node0") == "True"

@@ -92,7 +92,7 @@ async def test_member_that_was_stopped_under_load_is_behind(lab: Lab) -> None:
     async def caught_up() -> bool:
         return int((await status(lab, behind))["raftIndex"]) >= before + 300
 
-    await wait_until(caught_up, "it has caught up", 30)
+    await wait_until(caught_up, "it has caught up", 60)
 
 
 async def test_foreign_cluster_answers_at_a_members_address_until_it_comes_back(lab: Lab) -> None:
@@ -258,7 +258,7 @@ async def test_product_has_the_rights_of_the_manifests_and_renewed_tokens(tmp_pa
         async def has_rights() -> bool:
             return await may("GET") == 200
 
-        await wait_until(has_rights, "the API server knows of the roles", 30)
+        await wait_until(has_rights, "the API server knows of the roles", 60)
         assert await may("DELETE") == 403
         old = account.token_file.read_text()
         await account.renew(lab.kubectl, node)
@@ -268,7 +268,7 @@ async def test_product_has_the_rights_of_the_manifests_and_renewed_tokens(tmp_pa
         async def refused() -> bool:
             return not await account.accepted(node, old)
 
-        await wait_until(refused, "the old token is refused", 30)
+        await wait_until(refused, "the old token is refused", 60)
         disasters.restart_api_servers(lab)
         assert not await http.answers(f"{node.api_url}/readyz")
         await asyncio.gather(*(lab.ready(Role.APISERVER, n.name) for n in lab.nodes))

@@ -42,7 +42,7 @@ async def in_trouble(door: FrontDoor, *words: str) -> None:
         said.append(json.dumps(await door.watching()))
         return any(word in said[-1] for word in words)
 
-    await wait_until(told, f"the watcher says {' or '.join(words)}", 45, lambda: said[-1])
+    await wait_until(told, f"the watcher says {' or '.join(words)}", 60, lambda: said[-1])
 
 
 async def resynced(door: FrontDoor) -> None:
@@ -91,7 +91,7 @@ async def says_joined(b: Bench, node: str, member_id: str, via: str) -> None:
         resource = (await b.lab.etcdmembers(via))[node]
         return judges.said_id(resource) == member_id and await b.lab.joined(node, via) == "True"
 
-    await wait_until(so, f"EtcdMember {node} says Joined=True of {member_id}", 45)
+    await wait_until(so, f"EtcdMember {node} says Joined=True of {member_id}", 60)
 
 
 async def watched(b: Bench) -> FrontDoor:

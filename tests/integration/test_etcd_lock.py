@@ -79,6 +79,6 @@ async def test_lock_that_is_left_behind_is_taken_over(cluster: Cluster) -> None:
         async def taken() -> bool:
             return await other.acquire_lock("run-2", "", follower) == ""
 
-        await wait_until(taken, "the lock is stale", 10)
+        await wait_until(taken, "the lock is stale", 60)
         assert await one.acquire_lock("dead", "somebody", leader) == "run-2"
         await other.release_lock("run-2", follower)

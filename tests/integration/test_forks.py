@@ -73,7 +73,7 @@ async def test_fork_is_a_child_like_any_other(tmp_path: Path) -> None:
         async def up() -> bool:
             return process.log_contains("up")
 
-        await process.ready_when(up, 30)
+        await process.ready_when(up, 60)
         process.signal(signal.SIGSTOP)
         await asyncio.to_thread(os.waitid, os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
         assert process.alive
@@ -104,7 +104,7 @@ async def test_forks_that_are_cancelled_are_killed() -> None:
     async def one_more() -> bool:
         return len(forks()) > len(before)
 
-    await wait_until(one_more, "it runs", 30)
+    await wait_until(one_more, "it runs", 60)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -122,4 +122,4 @@ async def test_no_fork_outlives_who_asked_for_it(parent: subprocess.Popen[str]) 
     async def gone() -> bool:
         return not any(map(runs, pids))
 
-    await wait_until(gone, "both have ended", 30)
+    await wait_until(gone, "both have ended", 60)

@@ -140,7 +140,7 @@ async def test_resource_kind_is_installed_later(front_door: MakeFrontDoor) -> No
         async def missed() -> bool:
             return "not installed" in (await door.watching())["trouble"]
 
-        await wait_until(missed, "the watcher says that EtcdMembers are not installed", 30)
+        await wait_until(missed, "the watcher says that EtcdMembers are not installed", 60)
         await b.lab.install_resources()
         leader = await b.lab.leader()
         other = b.lab.others(leader)[0].name
@@ -165,7 +165,7 @@ async def test_dry_run_that_was_joined_is_no_answer(front_door: MakeFrontDoor) -
         async def joined() -> bool:
             return bool((await door.watching())["removing"])
 
-        await wait_until(joined, "the watcher follows the dry run", 20)
+        await wait_until(joined, "the watcher follows the dry run", 60)
         b.release("check_leader.before")
         await door.out(leader, via=other)
         await b.judge({leader})

@@ -260,7 +260,7 @@ async def test_nothing_of_it_outlives_the_parent(tmp_path: Path, number: signal.
         async def gone() -> bool:
             return cable not in cables() and not any(namespace_of(pid) for pid in pids)
 
-        await wait_until(gone, "the lab is gone", 20)
+        await wait_until(gone, "the lab is gone", 60)
     finally:
         parent.kill()
         parent.wait()

@@ -90,7 +90,7 @@ async def test_watch_that_all_refuse_is_an_error(relayed: RelayedServers) -> Non
             await gateway.wait_for_change("1")
     async with relayed.gateway("node0", "shut", users={"node0": NOBODY}) as gateway:
         news = asyncio.create_task(gateway.wait_for_change("1"))
-        await wait_until(lambda: _true(relayed.connections.count("node0") > 1), "it is watched again", 30)
+        await wait_until(lambda: _true(relayed.connections.count("node0") > 1), "it is watched again", 60)
         assert not news.done()
         news.cancel()
 
@@ -294,7 +294,7 @@ async def test_server_of_another_cluster_is_found_out(relayed: RelayedServers, s
         watched = gateways.require("demo")
         assert isinstance(watched, KubernetesGateway)
         compared = watched.contexts
-        await wait_until(lambda: _true("stranger" not in compared()), "a worker that starts finds it out", 30)
+        await wait_until(lambda: _true("stranger" not in compared()), "a worker that starts finds it out", 60)
     finally:
         await gateways.close()
 
@@ -348,7 +348,7 @@ async def test_plugin_that_fails_sends_nobody_and_is_run_again(relayed: RelayedS
             await gateway.list()
         assert relayed.connections == []
         gate.touch()
-        await wait_until(lambda: _served(gateway), "the plugin was run again", 30)
+        await wait_until(lambda: _served(gateway), "the plugin was run again", 60)
 
 
 async def _served(gateway: KubernetesGateway) -> bool:

@@ -63,7 +63,7 @@ async def ended(pids: list[int]) -> None:
     async def none_runs() -> bool:
         return not any(runs(pid) for pid in pids)
 
-    await wait_until(none_runs, "all processes have ended", 20, lambda: str([p for p in pids if runs(p)]))
+    await wait_until(none_runs, "all processes have ended", 60, lambda: str([p for p in pids if runs(p)]))
 
 
 async def test_api_server_that_will_never_be_ready_starts_over(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ async def test_faults_are_real_and_can_be_undone(tmp_path: Path) -> None:
         async def led_by_another() -> bool:
             return await lab.leader() != second
 
-        await wait_until(led_by_another, "another leads", 20)
+        await wait_until(led_by_another, "another leads", 60)
         lab.resume(Role.ETCD, second)
         await lab.ready(Role.ETCD, second)
         await lab.terminate(Role.ETCD, second)

@@ -60,7 +60,7 @@ async def test_renewed_certificate_is_told_by_a_living_worker(tmp_path: Path, mo
             return [dict(w.certificates) for w in found] == [{"prod": str(ends)}]
 
         async with worker:
-            await wait_until(lambda: tells(soon), "the worker tells until when", 20)
+            await wait_until(lambda: tells(soon), "the worker tells until when", 60)
             (found,) = await live_workers(client, QUEUE)
             assert (found.node, found.profiles, found.expiring) == ("node0", ("prod", "plain"), ("prod",))
             keeping = asyncio.create_task(keep_identity((worker,), Runtime.default(), config, "node0"))

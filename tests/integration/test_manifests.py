@@ -333,7 +333,7 @@ async def test_every_call_of_the_gateway_is_allowed_from_within_a_pod(
         remover = ("-f", str(DEPLOY / "k0s-remover.yaml"))
         await site.kubectl("apply", "--server-side", *remover)
         try:
-            await wait_until(lambda: gateway.may_patch("spec"), "the account may patch the spec", 10)
+            await wait_until(lambda: gateway.may_patch("spec"), "the account may patch the spec", 60)
         finally:
             await site.kubectl("delete", *remover)
             await site.comes_to(RIGHTS)
@@ -381,20 +381,20 @@ async def test_watched_cluster_loses_its_leader_and_tells_all_with_these_rights_
         await start_watch(b)
         patch = ["--type", "merge", "-p", '{"spec":{"leave":true}}']
         await lab.kubectl("patch", "etcdmember", leader, *patch, context=kept)
-        out = [f"etcdmember/{leader}", "--for=condition=Joined=False", "--timeout=60s"]
-        await lab.kubectl("wait", *out, context=kept, timeout="60s")
+        out = [f"etcdmember/{leader}", "--for=condition=Joined=False", "--timeout=120s"]
+        await lab.kubectl("wait", *out, context=kept, timeout="120s")
 
         async def told() -> bool:
             answer = json.loads(await lab.kubectl("get", "events", "-o", "json", "--namespace=default", context=kept))
             reasons = {event["reason"] for event in answer["items"]}
             return {"MoveLeader", "RemoveMember", "Removed"} <= reasons
 
-        await wait_until(told, "the removal's Events are stored", 30)
+        await wait_until(told, "the removal's Events are stored", 60)
 
         async def created() -> bool:
             return missing in await lab.etcdmembers(kept) and await lab.joined(missing, kept) == "True"
 
-        await wait_until(created, f"EtcdMember {missing} is made", 30)
+        await wait_until(created, f"EtcdMember {missing} is made", 60)
         await b.judge({leader})
 
 

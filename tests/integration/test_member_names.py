@@ -32,7 +32,7 @@ async def test_name_takes_nobody_of_another_name(bench: MakeBench) -> None:
         async def listed() -> bool:
             return "another" in {m.name for m in await b.lab.members(leader)}
 
-        await wait_until(listed, "the new name is listed", 20)
+        await wait_until(listed, "the new name is listed", 60)
         status, text = await ends(b.lab, "remove", renamed)
         assert (status, victim in text) == (2, True), text
         assert {m.name for m in await b.lab.members(leader)} == {leader, victim, "another"}
@@ -51,7 +51,7 @@ async def test_dead_member_that_advertised_nonsense_can_leave(bench: MakeBench) 
         async def listed() -> bool:
             return ":237900" in json.dumps(await http.post(url, {"linearizable": True}))
 
-        await wait_until(listed, "the odd URL is listed", 20)
+        await wait_until(listed, "the odd URL is listed", 60)
         status, text = await ends(b.lab, "plan", odd)
         assert status == 0, text
         await b.lab.kill(Role.ETCD, odd)
@@ -71,7 +71,7 @@ async def test_three_members_of_one_name_are_told_apart(bench: MakeBench) -> Non
         async def renamed() -> bool:
             return {m.name for m in await b.lab.members()} == {"default"}
 
-        await wait_until(renamed, "all members are called default", 30)
+        await wait_until(renamed, "all members are called default", 60)
         dead = b.lab.nodes[2]
 
         async def lists() -> bool:
@@ -81,7 +81,7 @@ async def test_three_members_of_one_name_are_told_apart(bench: MakeBench) -> Non
                 return False
 
         await b.lab.kill(Role.ETCD, dead.name)
-        await wait_until(lists, "the others have a leader, as the dead one may have led", 30)
+        await wait_until(lists, "the others have a leader, as the dead one may have led", 60)
         for command in ("plan", "remove"):
             status, text = await ends(b.lab, command, "default")
             assert status == 2, text
@@ -121,7 +121,7 @@ async def test_dry_run_by_cron_starts_afresh_each_time(quiet: Bench) -> None:
         return len(outcomes) >= 2
 
     try:
-        await wait_until(twice, "two runs have ended", 45, lambda: str(outcomes))
+        await wait_until(twice, "two runs have ended", 60, lambda: str(outcomes))
     finally:
         await b.client.get_workflow_handle("by-cron").terminate()
     assert set(outcomes) == {"planned"}

@@ -63,7 +63,7 @@ async def test_cut_node_is_alone_until_the_network_mends(lab: Lab) -> None:
     async def caught_up() -> bool:
         return await revision_at(lab, cut) >= after
 
-    await wait_until(caught_up, "it catches up", 30)
+    await wait_until(caught_up, "it catches up", 60)
     assert len(await observer.list_members(lab.node(cut).advertised_url)) == 3
 
 
@@ -76,7 +76,7 @@ async def test_mute_leader_hears_that_it_lost(lab: Lab) -> None:
     async def heard() -> bool:
         return await leader_at(lab, mute) not in (0, before)
 
-    await wait_until(heard, "it follows another leader", 30)
+    await wait_until(heard, "it follows another leader", 60)
     await lab.network.heal()
     assert await lab.leader() != mute
 

@@ -100,7 +100,7 @@ async def _described_as_blocked(b: Bench, target: str) -> None:
         assert status == 0
         return "Blocked for" in text
 
-    await wait_until(blocked, "it is described as blocked", 20, lambda: text)
+    await wait_until(blocked, "it is described as blocked", 60, lambda: text)
     (open_one,) = (await told(b, "status"))["operations"]
     assert open_one["member"] == target
     assert text.startswith(f"removal of {target} (")

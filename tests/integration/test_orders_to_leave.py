@@ -75,7 +75,8 @@ async def test_somebody_patches_the_same_resource_all_the_time(shared: FrontDoor
         await door.flag(leader, via=one)
         await door.out(leader, via=other)
         await b.lie(other, {"conditions": [joined_condition("False")]}, via=one)
-        await b.lab.kubectl("wait", f"etcdmember/{other}", "--for", "condition=Joined=True", context=one, timeout="60s")
+        condition = ["--for", "condition=Joined=True", "--timeout=120s"]
+        await b.lab.kubectl("wait", f"etcdmember/{other}", *condition, context=one, timeout="120s")
     await b.judge({leader})
 
 
@@ -112,7 +113,7 @@ async def test_leave_taken_back_too_late(shared: FrontDoor) -> None:
     async def noticed() -> bool:
         return not [m for m in (await door.watching())["members"] if m["leave"] and m["name"] == leader]
 
-    await wait_until(noticed, "the watcher has seen that leave was taken back", 20)
+    await wait_until(noticed, "the watcher has seen that leave was taken back", 60)
     b.release("remove_member.after")
     await door.out(leader, via=other)
     await b.judge({leader})
@@ -135,8 +136,8 @@ async def test_removal_that_failed_is_tried_again_at_once_when_the_spec_changes(
     b.release("move_leader.before")
     await door.flag(leader, leave=False, via=other)
     await door.flag(leader, via=other)
-    await door.out(leader, via=other)
     flagged = time.time()
+    await door.out(leader, via=other)
     if retry["at_seconds"] - flagged > ENOUGH_SECONDS:
         assert (await removal.describe()).start_time.timestamp() < retry["at_seconds"]
     await b.judge({leader})

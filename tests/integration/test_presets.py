@@ -137,4 +137,4 @@ async def test_one_option_on_each_controller_is_enough(tmp_path: Path) -> None:
                 conditions = (await lab.etcdmembers(survivor))[leader]["status"]["conditions"]
                 return bool(next(c for c in conditions if c["type"] == "Joined")["status"] == "False")
 
-            await wait_until(recorded, "the record says that it has left", 10)
+            await wait_until(recorded, "the record says that it has left", 60)

@@ -68,7 +68,7 @@ async def test_turn_that_was_granted_for_an_older_request_is_none(shared: Bench)
     async def asked_again() -> bool:
         return (await entry_in(await queue_of(b), waiting)).request > entry.request
 
-    await wait_until(asked_again, "the queue has its next request", 20)
+    await wait_until(asked_again, "the queue has its next request", 60)
     late = QueuePosition(granted=True, chain_id=entry.chain_id, request=entry.request)
     for grant in (late, late.model_copy(update={"chain_id": "another"}), late.model_copy(update={"chain_id": ""})):
         await waiting.signal("your_turn", grant)
@@ -102,7 +102,7 @@ async def test_waiting_for_a_day_costs_a_few_thousand_events(shared: Bench) -> N
         async def asked_again(request: int = request) -> bool:
             return (await entry_in(queue, waiting)).request > request
 
-        await wait_until(asked_again, "the queue has its next request", 20)
+        await wait_until(asked_again, "the queue has its next request", 60)
     after = [(await handle.describe()).history_length for handle in (waiting, queue)]
     events = [(last - first) / times * asks for first, last in zip(before, after, strict=True)]
     assert all(0 < count < MOST_EVENTS for count in events), events

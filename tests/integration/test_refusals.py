@@ -187,7 +187,7 @@ async def test_name_of_two_members_fits_neither(bench: MakeBench) -> None:
         async def same_name() -> bool:
             return [m.name for m in await b.lab.members()] == ["node0", "node0"]
 
-        await wait_until(same_name, "both members are called node0", 30)
+        await wait_until(same_name, "both members are called node0", 60)
         error = await refusal(b, "twins", payloads(json.dumps(GOOD).encode()))
         assert error.type == "UnknownMember"
         assert [word for word in ("member: ", "'node0'", "more than one", *ids) if word not in error.message] == []

@@ -141,7 +141,7 @@ async def test_mass_correction_waits_for_a_confirmation(front_door: MakeFrontDoo
         async def told() -> bool:
             return "TooManyAbsent" in (await door.watching())["trouble"]
 
-        await wait_until(told, "the watcher tells why", 30)  # it hears of a round after the EtcdMembers were written
+        await wait_until(told, "the watcher tells why", 60)  # it hears of a round after the EtcdMembers were written
         for command in (("watch", "status"), ("status",), ("status", "-o", "json")):
             _, shown, _ = await b.lab.handoff(*command)
             assert "TooManyAbsent" in shown, shown
@@ -158,7 +158,7 @@ async def test_mass_correction_waits_for_a_confirmation(front_door: MakeFrontDoo
         async def calm() -> bool:
             return not (await door.watching())["trouble"]
 
-        await wait_until(calm, "nothing is wrong any more", 30)
+        await wait_until(calm, "nothing is wrong any more", 60)
 
 
 async def test_misread_ids_and_names_are_said_and_put_right(front_door: MakeFrontDoor) -> None:
@@ -181,7 +181,7 @@ async def test_misread_ids_and_names_are_said_and_put_right(front_door: MakeFron
         async def said() -> bool:
             return "no_object" in (await door.watching())["trouble"]
 
-        await wait_until(said, "the watcher says which member gets no EtcdMember", 30)
+        await wait_until(said, "the watcher says which member gets no EtcdMember", 60)
         assert set(await b.lab.etcdmembers(leader)) == {leader, one}
 
 
@@ -226,5 +226,5 @@ async def until_true(b: Bench, member: str, via: str) -> dict[str, Any]:
         says = [c["status"] for c in statuses[-1].get("conditions", [])]
         return (statuses[-1].get("memberID"), statuses[-1].get("peerAddress"), says) == (member_id, address, ["True"])
 
-    await wait_until(true, f"EtcdMember {member} tells the truth", 20, lambda: str(statuses[-1]))
+    await wait_until(true, f"EtcdMember {member} tells the truth", 60, lambda: str(statuses[-1]))
     return statuses[-1]

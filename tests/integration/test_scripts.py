@@ -50,7 +50,7 @@ async def _approved_while_workers_were_away(b: Bench, member: str, monkeypatch: 
     async def waits() -> bool:
         return states[-1:] == ["AwaitingApproval"]
 
-    await wait_until(waits, "it waits for an approval", 30)
+    await wait_until(waits, "it waits for an approval", 60)
     again = await handoff.attach(removal.workflow_id)
     for node in b.lab.nodes[:2]:
         await b.lab.kill(Role.WORKER, node.name)
@@ -60,7 +60,7 @@ async def _approved_while_workers_were_away(b: Bench, member: str, monkeypatch: 
     await again.approve("somebody", "change 4711")
     result = await again.result()
     assert (type(result), str(result.outcome)) == (client.RemovalResult, "removed")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         await following
     assert states[-1] == "Done"
     with pytest.raises(client.UnknownOperationError):

@@ -45,7 +45,7 @@ async def test_one_member_from_three_front_doors_is_removed_once(front_door: Mak
         async def joined() -> bool:
             return len((await door.watching())["removing"]) == 1
 
-        await wait_until(joined, "the watcher has joined", 20)
+        await wait_until(joined, "the watcher has joined", 60)
         removal = removal_of(b, leader)
         run_id = (await removal.describe()).run_id
         b.release("move_leader.before")
@@ -85,7 +85,7 @@ async def test_three_members_from_three_front_doors_leave_one_after_another(fron
             described = await b.client.get_workflow_handle(change_queue_id(cluster_id)).describe()
             return described.close_time is not None
 
-        await wait_until(over, "the queue ends with its last removal", 20)
+        await wait_until(over, "the queue ends with its last removal", 60)
 
 
 async def test_holder_and_then_the_queue_terminated(bench: MakeBench) -> None:
@@ -189,7 +189,7 @@ async def test_words_of_a_removal_that_was_stopped_do_not_stay(bench: MakeBench)
         async def continued() -> bool:
             return (await queue.describe()).run_id != first
 
-        await wait_until(continued, "the queue continues as new", 20)
+        await wait_until(continued, "the queue continues as new", 60)
         await blocked.cancel()
         await told(b, target, "Ended: the removal was cancelled", via=leader)
 
@@ -257,4 +257,4 @@ async def told(b: Bench, member: str, *words: str, via: str) -> None:
         said.append((await b.lab.etcdmembers(via))[member]["status"]["message"])
         return all(word in said[-1] for word in words)
 
-    await wait_until(all_words, f"EtcdMember {member} says {words}", 20, lambda: said[-1])
+    await wait_until(all_words, f"EtcdMember {member} says {words}", 60, lambda: said[-1])

@@ -64,7 +64,7 @@ async def test_renamed_member_is_not_taken_by_its_old_name(front_door: MakeFront
         async def listed() -> bool:
             return {m.name for m in await b.lab.members()} == {leader, other, "renamed"}
 
-        await wait_until(listed, "etcd lists the new name", 20)
+        await wait_until(listed, "etcd lists the new name", 60)
         await b.lab.restart(Role.APISERVER, one)  # it does not get over the loss of its etcd in all cases
         await door.flag(one, via=leader)
         message = await door.says(one, "carries the ID of renamed", member_id, via=leader)
@@ -86,8 +86,8 @@ async def test_members_without_a_resource_get_none_where_that_is_not_wanted(benc
         await start_watch(b)
         for _ in range(2):  # one round puts right before it creates, so the second lie shows that the first was whole
             await b.lie("node1", {"conditions": [joined_condition("False")]}, via="node0")
-            condition = ["--for", "condition=Joined=True", "--timeout=60s"]
-            await b.lab.kubectl("wait", "etcdmember/node1", *condition, context="node0", timeout="60s")
+            condition = ["--for", "condition=Joined=True", "--timeout=120s"]
+            await b.lab.kubectl("wait", "etcdmember/node1", *condition, context="node0", timeout="120s")
         assert set(await b.lab.etcdmembers("node0")) == {"node0", "node1"}
 
 
@@ -103,7 +103,7 @@ async def test_watcher_and_queue_outgrow_their_histories(front_door: MakeFrontDo
         await b.reached("move_leader.before")
         await door.flag(follower, via=last)
         waiting = b.client.get_workflow_handle(workflow_id(b.lab.cluster, follower))
-        await wait_until(lambda: exists(waiting), "the second removal has begun", 20)
+        await wait_until(lambda: exists(waiting), "the second removal has begun", 60)
         await in_state(waiting, "Queued")
         answer = await http.post(f"{b.lab.node(last).etcd_url}/v3/kv/range", {"key": "Lg=="})
         await another_run(b, change_queue_id(f"{int(answer['header']['cluster_id']):x}"), "the queue")

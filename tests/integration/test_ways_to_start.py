@@ -109,8 +109,8 @@ async def test_watch_is_started_shown_and_stopped(bench: MakeBench) -> None:
         patch = ("patch", "etcdmember", member, "--type", "merge", "-p", '{"spec":{"leave":true}}')
         survivor = await b.lab.leader()
         await b.lab.kubectl(*patch, context=survivor)
-        wait = ("wait", f"etcdmember/{member}", "--for", "condition=Joined=False", "--timeout=30s")
-        await b.lab.kubectl(*wait, context=survivor, timeout="40s")
+        wait = ("wait", f"etcdmember/{member}", "--for", "condition=Joined=False", "--timeout=120s")
+        await b.lab.kubectl(*wait, context=survivor, timeout="120s")
         status, shown, _ = await b.lab.handoff("watch", "status")
         assert (status, member in shown, "asked to leave" in shown) == (0, True, True)
         assert (await b.lab.handoff("watch", "stop"))[0] == 0
@@ -119,7 +119,7 @@ async def test_watch_is_started_shown_and_stopped(bench: MakeBench) -> None:
         async def stopped() -> bool:
             return (await watcher.describe()).status is not WorkflowExecutionStatus.RUNNING
 
-        await wait_until(stopped, "the watcher has ended", 20)
+        await wait_until(stopped, "the watcher has ended", 60)
         for command in ("status", "stop"):
             status, _, errors = await b.lab.handoff("watch", command)
             assert (status, "nothing watches cluster demo" in errors) == (1, True), errors
@@ -160,7 +160,7 @@ async def test_exit_codes(bench: MakeBench, tmp_path: Path) -> None:
         async def runs() -> bool:
             return (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
 
-        await wait_until(runs, "the second removal runs", 20)
+        await wait_until(runs, "the second removal runs", 60)
         await handle.cancel()
         status, text = await following
         assert (status, "cancel" in text.lower()) == (1, True), text

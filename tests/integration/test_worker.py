@@ -93,7 +93,7 @@ async def test_credentials_that_may_do_little_are_no_hindrance(bench: MakeBench)
         door.refused = {"OperatorService": refused, "DescribeNamespace": refused}
         await removes_with_few_rights(b, door.address, "node0", registered=False)
         assert await ensure_search_attributes(b.client)
-        await wait_until(lambda: usable(b.client), "queries may name the search attributes", 30)
+        await wait_until(lambda: usable(b.client), "queries may name the search attributes", 60)
         await b.lab.kill(Role.WORKER, "node0")
         await removes_with_few_rights(b, door.address, "node1", registered=True)
 
