@@ -50,7 +50,7 @@ HEARTBEAT_TIMEOUT: Final = timedelta(seconds=5)
 RECALL_TIMEOUT: Final = timedelta(minutes=1)
 RECALL_RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=4)
 NOTE_TIMEOUT: Final = timedelta(seconds=5)
-NOTE_ATTEMPTS: Final = 1
+NOTE_ATTEMPTS: Final = 3
 LONGEST_HISTORY: Final = 4_000
 """Events after which it continues as new in any case: a worker must replay them within a workflow task."""
 YOUR_TURN: Final = "your_turn"
