@@ -161,6 +161,7 @@ async def _resync(args: argparse.Namespace, cluster: str, _: Config | None) -> i
     from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 
     from etcd_handoff.operation.reconciler_state import ResyncRequest
+    from etcd_handoff.temporal.updates import execute_update
 
     watcher = await _watcher(cluster)
     doubt = (await _status_of(watcher)).doubt if args.confirm else None
@@ -172,7 +173,7 @@ async def _resync(args: argparse.Namespace, cluster: str, _: Config | None) -> i
     request = ResyncRequest(confirm=args.confirm, doubt=kind, reason="command line")
     try:
         async with asyncio.timeout(UPDATE_SECONDS):
-            answer = await watcher.execute_update("resync", request, result_type=str)
+            answer = await execute_update(watcher, "resync", request, result_type=str)
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
         raise CommandError(EXIT_FAILED, NOBODY_ANSWERS) from None
     except WorkflowUpdateFailedError as error:

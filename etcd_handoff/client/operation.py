@@ -18,6 +18,7 @@ from etcd_handoff.client.errors import AWAY, NotTakenError, WorkerSilentError, o
 from etcd_handoff.client.requests import checked
 from etcd_handoff.contract import Approval, HandoffState, Pause, Progress, Recheck
 from etcd_handoff.temporal.client import ResultT, progress_of, progress_or_reason
+from etcd_handoff.temporal.updates import execute_update
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -175,7 +176,7 @@ class Operation(Generic[ResultT]):
         with temporal_errors(self.workflow_id):
             try:
                 async with asyncio.timeout(ANSWER.total_seconds()):
-                    answer: str = await self._handle.execute_update(name, argument, result_type=str)
+                    answer: str = await execute_update(self._handle, name, argument, result_type=str)
             except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
                 text = f"no worker answers for {self.workflow_id}, so it is not known whether `{name}` was taken"
                 look = f"run `etcd-handoff worker`, then look with `etcd-handoff describe {self.workflow_id}`"

@@ -12,6 +12,7 @@ from temporalio.exceptions import CancelledError
 
 from etcd_handoff.lab import Role
 from etcd_handoff.lab.writer import missing
+from etcd_handoff.temporal.updates import execute_update
 from tests.integration import additions
 from tests.integration.conftest import open_bench
 from tests.integration.etcd_gateways import gateway_to
@@ -79,7 +80,7 @@ async def test_voter_dies(point: str, tmp_path: Path) -> None:
             await says(addition, "Blocked", "QuorumAtRisk")
             assert len((await additions.seen(b.lab)).voters) == 3
         await b.lab.start(Role.ETCD, dies)
-        await addition.execute_update("recheck")
+        await execute_update(addition, "recheck")
         await additions.joined(b, addition, 4)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.lab import Role
 from etcd_handoff.lab.nodes import InitialCluster
+from etcd_handoff.temporal.updates import execute_update
 from tests.integration.progress import says
 
 if TYPE_CHECKING:
@@ -43,5 +44,5 @@ async def started(b: Bench, operation: WorkflowHandle[Any, Any], name: str = "")
     node = b.lab.node(settings["ETCD_NAME"])
     assert settings["ETCD_INITIAL_ADVERTISE_PEER_URLS"] == node.peer_url
     await b.lab.start_etcd(node, InitialCluster.of(settings, b.lab.nodes))
-    await operation.execute_update("recheck")
+    await execute_update(operation, "recheck")
     return node

@@ -11,6 +11,7 @@ import pytest
 
 from etcd_handoff.lab import Role, backups, disasters, observer, wait_until
 from etcd_handoff.lab.resources import write_joined
+from etcd_handoff.temporal.updates import execute_update
 from tests.chaos import judges
 from tests.integration.conftest import FrontDoor, ends, in_state, start_watch
 
@@ -48,7 +49,7 @@ async def in_trouble(door: FrontDoor, *words: str) -> None:
 async def resynced(door: FrontDoor) -> None:
     """Some rounds have passed since: each is asked for and begins after the one before."""
     for _ in range(ROUNDS):
-        await door.watch.execute_update("resync")
+        await execute_update(door.watch, "resync")
         await asyncio.sleep(1.5)  # a round tells of its end only by what it changes, and here it must change nothing
 
 

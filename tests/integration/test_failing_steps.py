@@ -12,6 +12,7 @@ from temporalio.exceptions import CancelledError
 from etcd_handoff.config import CONFIG_VARIABLE
 from etcd_handoff.contract import record_id
 from etcd_handoff.lab import Role
+from etcd_handoff.temporal.updates import execute_update
 from tests.integration.conftest import SHORT_HISTORIES, another_run, in_state
 from tests.integration.progress import says
 
@@ -154,7 +155,7 @@ async def test_queued_removal_goes_on_in_a_new_run_and_keeps_its_place(bench: Ma
 
         async def asks() -> None:
             while True:
-                await waiting.execute_update("recheck", {"reason": "a longer history"})
+                await execute_update(waiting, "recheck", {"reason": "a longer history"})
 
         run_id = (await waiting.describe()).run_id
         latest = b.client.get_workflow_handle(waiting.id)
@@ -180,7 +181,7 @@ async def test_blocked_removal_with_a_long_story_fits_a_small_memo(bench: MakeBe
         removal = await b.start(target, require_approval=True)
         await in_state(removal, "AwaitingApproval")
         await b.lab.kill(Role.ETCD, down)
-        await removal.execute_update("approve", {"by": "a" * 200, "comment": "c" * 1000})
+        await execute_update(removal, "approve", {"by": "a" * 200, "comment": "c" * 1000})
         await another_run(b, removal.id, "the removal")
         await another_run(b, removal.id, "the removal")
         await b.lab.start(Role.ETCD, down)

@@ -15,6 +15,7 @@ from temporalio.exceptions import ApplicationError, CancelledError
 
 from etcd_handoff.lab import Role, http, wait_until
 from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
+from etcd_handoff.temporal.updates import execute_update
 from tests.integration.conftest import SHORT_HISTORIES, another_run, in_state
 from tests.integration.progress import changes
 
@@ -39,7 +40,7 @@ async def everything(b: Bench) -> dict[str, Any]:
 async def turned_down(removal: WorkflowHandle[Any, Any], update: str, argument: dict[str, Any]) -> ApplicationError:
     """Why an update is not accepted."""
     with pytest.raises(WorkflowUpdateFailedError) as failed:
-        await removal.execute_update(update, argument)
+        await execute_update(removal, update, argument)
     assert isinstance(failed.value.cause, ApplicationError)
     return failed.value.cause
 
@@ -62,14 +63,14 @@ async def test_approval_is_awaited_and_taken_only_then(bench: MakeBench) -> None
         await b.reached("check_leader.before")
         early = await turned_down(removal, "approve", {"by": "ann"})
         assert (early.type, "does not wait for an approval" in early.message) == ("InvalidInput", True)
-        assert "nothing to look at again" in await removal.execute_update("recheck", {"reason": "impatience"})
+        assert "nothing to look at again" in await execute_update(removal, "recheck", {"reason": "impatience"})
         b.release("check_leader.before")
         await in_state(removal, "AwaitingApproval")
         wrong = await turned_down(removal, "approve", {"by": "ann", "sure": True})
         assert wrong.type == "InvalidInput"
         assert "sure: " in wrong.message
         assert await everything(b) == before
-        assert "approved" in await removal.execute_update("approve", {"by": "ann", "comment": "go"})
+        assert "approved" in await execute_update(removal, "approve", {"by": "ann", "comment": "go"})
         await b.reached("move_leader.before")
         late = await turned_down(removal, "approve", {"by": "bob"})
         assert "Transferring" in late.message
@@ -90,7 +91,7 @@ async def test_approval_outlives_a_long_wait(bench: MakeBench) -> None:
         removal = await b.start(one, require_approval=True)
         await in_state(removal, "AwaitingApproval")
         await b.lab.kill(Role.ETCD, other)
-        await removal.execute_update("approve", {"by": "ann"})
+        await execute_update(removal, "approve", {"by": "ann"})
         await another_run(b, removal.id, "the removal")
         await b.lab.start(Role.ETCD, other)
         assert (await removal.result()).outcome == "removed"
@@ -139,7 +140,7 @@ async def waits_for_its_time(b: Bench, member: str) -> None:
     removal = await b.start(member, not_before="2999-01-01T00:00:00Z")
     await in_state(removal, "AwaitingWindow")
     assert (await removal.query("progress"))["waiting_for"] == f"it is {opens}"
-    assert await removal.execute_update("recheck") == "was AwaitingWindow; looking again"
+    assert await execute_update(removal, "recheck") == "was AwaitingWindow; looking again"
     await in_state(removal, "AwaitingWindow")
     await removal.cancel()
     with pytest.raises(WorkflowFailureError) as failed:

@@ -12,6 +12,7 @@ from temporalio.exceptions import CancelledError
 
 from etcd_handoff.data_directory import Identity, archive_paths, identity
 from etcd_handoff.lab import Role
+from etcd_handoff.temporal.updates import execute_update
 from tests.integration.additions import add, out
 from tests.integration.member_hooks import end_all, etcd_on, profile
 from tests.integration.progress import changes, says
@@ -102,7 +103,7 @@ async def test_nothing_is_added_on_a_node_with_the_data_of_another(bench: MakeBe
         assert "holds data of member 1 of cluster beef" in progress.doing
         assert len(await b.lab.members(leader)) == 2
         shutil.rmtree(member.data_dir)
-        await addition.execute_update("recheck")
+        await execute_update(addition, "recheck")
         await b.reached("await_sync.during")
         (learner,) = (m for m in await b.lab.members(leader) if m.is_learner)
         await addition.cancel()

@@ -14,6 +14,7 @@ import pytest
 
 from etcd_handoff.contract import TASK_QUEUE, Outcome, workflow_id
 from etcd_handoff.lab import Role, wait_until
+from etcd_handoff.temporal.updates import execute_update
 from tests.integration import additions
 from tests.integration.isolation import require_isolation
 from tests.integration.progress import says
@@ -146,7 +147,7 @@ async def test_missing_worker_of_a_survivor_is_waited_for_by_name(bench: MakeBen
         await says(removal, "Blocked", "QuorumAtRisk", f"no worker on {silent}")
         assert {m.name for m in await b.lab.members()} == {n.name for n in b.lab.nodes}
         await b.lab.start_worker(silent)
-        await removal.execute_update("recheck", {"reason": "its worker runs"})
+        await execute_update(removal, "recheck", {"reason": "its worker runs"})
         assert (await removal.result()).outcome == Outcome.REMOVED
         await b.judge({target})
 
@@ -264,7 +265,7 @@ async def test_member_joins_that_its_own_node_alone_reaches(bench: MakeBench) ->
         node = await additions.wiped(b.lab, name)
         addition = await additions.add(b, node)
         await additions.start(b, addition, node)
-        await addition.execute_update("recheck")
+        await execute_update(addition, "recheck")
         result = await addition.result()
         assert str(result.outcome) == "added"
         nodes = {step.name: step.node for step in result.steps}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.contract import RemovalResult
 from etcd_handoff.lab import Role, wait_until
+from etcd_handoff.temporal.updates import execute_update
 from tests.integration.conftest import SHORT_HISTORIES, ends, in_state, removal_id
 from tests.integration.progress import says
 
@@ -82,11 +83,11 @@ async def test_pause_counts_that_comes_before_a_worker_has_begun(bench: MakeBenc
     """It was confirmed, so it holds; the approval that is wanted keeps the removal where a later one counts as well."""
     async with bench(workers=()) as b:
         removal = await b.start("node2", require_approval=True)
-        pausing = asyncio.create_task(removal.execute_update("pause", {"by": "ann"}))
+        pausing = asyncio.create_task(execute_update(removal, "pause", {"by": "ann"}))
         await b.lab.start_worker("node0")
         assert (await pausing).startswith("paused")
         await says(removal, "Paused")
-        assert await removal.execute_update("resume") == "the removal goes on"
+        assert await execute_update(removal, "resume") == "the removal goes on"
         await says(removal, "AwaitingApproval")
 
 

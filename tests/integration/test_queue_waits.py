@@ -11,6 +11,7 @@ import pytest_asyncio
 from etcd_handoff.lab import wait_until
 from etcd_handoff.operation.change_queue import rejoin_pause
 from etcd_handoff.operation.queue_state import QueuePosition
+from etcd_handoff.temporal.updates import execute_update
 from tests.integration.conftest import open_bench
 from tests.integration.queues import changing, entry_in, holds, queue_of, queued
 
@@ -63,7 +64,7 @@ async def test_turn_that_was_granted_for_an_older_request_is_none(shared: Bench)
     waiting = await b.start(second)
     await queued(b, second)
     entry = await entry_in(await queue_of(b), waiting)
-    await waiting.execute_update("recheck")  # it asks once more
+    await execute_update(waiting, "recheck")  # it asks once more
 
     async def asked_again() -> bool:
         return (await entry_in(await queue_of(b), waiting)).request > entry.request
@@ -97,7 +98,7 @@ async def test_waiting_for_a_day_costs_a_few_thousand_events(shared: Bench) -> N
     before = [(await handle.describe()).history_length for handle in (waiting, queue)]
     for _ in range(times):
         request = (await entry_in(queue, waiting)).request
-        await waiting.execute_update("recheck")
+        await execute_update(waiting, "recheck")
 
         async def asked_again(request: int = request) -> bool:
             return (await entry_in(queue, waiting)).request > request

@@ -11,6 +11,7 @@ from etcd_handoff.contract import StepOutcome
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.naive import remove_through_itself
 from etcd_handoff.lab.writer import OpenLoopWriter
+from etcd_handoff.temporal.updates import execute_update
 from tests.integration.progress import changes, says
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ async def test_removal_waits_while_another_voter_is_down_and_goes_on_when_it_is_
         await says(removal, "Blocked", "QuorumAtRisk")
         assert {m.name for m in await b.lab.members(leader)} == {n.name for n in b.lab.nodes}
         await b.lab.restart(Role.ETCD, down)
-        await removal.execute_update("recheck", {"reason": "it is back"})
+        await execute_update(removal, "recheck", {"reason": "it is back"})
         result = await removal.result()
         assert result.outcome == "removed"
         await b.judge({target})

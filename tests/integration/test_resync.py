@@ -18,6 +18,7 @@ from etcd_handoff.lab import Role, http, observer, wait_until
 from etcd_handoff.lab.naive import remove_through_itself
 from etcd_handoff.operation.member_resources import SyncMembersInput, WatchMembersInput
 from etcd_handoff.operation.removal_progress import NoteProgressInput
+from etcd_handoff.temporal.updates import execute_update
 from tests.integration.conftest import LONG_AGO, joined_condition
 from tests.integration.test_hashes import view_of
 
@@ -34,7 +35,7 @@ async def test_lies_are_put_right(front_door: MakeFrontDoor) -> None:
         steps = await remove_through_itself(b.lab, leader)
         assert steps[1].error, "the naive status write worked, so there is no lie"
         await b.lab.leader()
-        await door.watch.execute_update("resync")
+        await execute_update(door.watch, "resync")
         await door.out(leader, via=other)
         await b.judge({leader})
 
@@ -44,7 +45,7 @@ async def test_lies_are_put_right(front_door: MakeFrontDoor) -> None:
         status = await until_true(b, one, via=other)
         assert status["conditions"][0]["lastTransitionTime"] > LONG_AGO, "it is another member that has joined"
         await b.lie(one, {"peerAddress": "10.9.9.9"}, via=other)
-        await door.watch.execute_update("resync")
+        await execute_update(door.watch, "resync")
         await until_true(b, one, via=other)
         await b.lie(leader, {"conditions": [joined_condition("True")]}, via=other)
         await door.out(leader, via=one)
@@ -134,7 +135,7 @@ async def test_mass_correction_waits_for_a_confirmation(front_door: MakeFrontDoo
             await observer.change_members(f"{b.lab.node(last).etcd_url}/v3/cluster/member/remove", body)
         for name in workers:
             b.lab.resume(Role.WORKER, name)
-        await door.watch.execute_update("resync")
+        await execute_update(door.watch, "resync")
         for name in gone:
             await door.says(name, "Not corrected", "2 of 3 EtcdMembers", "watch resync --confirm", via=last)
 
@@ -145,7 +146,7 @@ async def test_mass_correction_waits_for_a_confirmation(front_door: MakeFrontDoo
         for command in (("watch", "status"), ("status",), ("status", "-o", "json")):
             _, shown, _ = await b.lab.handoff(*command)
             assert "TooManyAbsent" in shown, shown
-        await door.watch.execute_update("resync")
+        await execute_update(door.watch, "resync")
         for name in gone:
             assert await b.lab.joined(name, last) == "True", "it was written without a confirmation"
         assert (await b.lab.handoff("watch", "status", "--confirm"))[0] == 2
@@ -170,7 +171,7 @@ async def test_misread_ids_and_names_are_said_and_put_right(front_door: MakeFron
         one, other = (node.name for node in b.lab.others(leader))
         member_id = await b.lab.member_id(one)
         await b.lie(one, {"memberID": str(int(member_id, 16))}, via=leader)
-        await door.watch.execute_update("resync")
+        await execute_update(door.watch, "resync")
         await until_true(b, one, via=leader)
         await b.lab.kill(Role.ETCD, other)
         b.lab.process(Role.ETCD, other).command.append("--name=no_object")

@@ -16,6 +16,7 @@ from etcd_handoff.contract import workflow_id
 from etcd_handoff.lab import Role, http, wait_until
 from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry, change_queue_id
 from etcd_handoff.operation.removal_progress import FollowRemovalInput
+from etcd_handoff.temporal.updates import execute_update
 from tests.integration.conftest import SHORT_HISTORIES
 from tests.integration.progress import says
 from tests.integration.queues import changing, entry_in, holds, queue_of, queued, removal_of
@@ -108,7 +109,7 @@ async def test_holder_and_then_the_queue_terminated(bench: MakeBench) -> None:
         again = await b.start(leader)
         await queued(b, leader)
         await (await queue_of(b)).terminate("by the test")
-        await again.execute_update("recheck")  # it asks at once, and starts the queue anew
+        await execute_update(again, "recheck")  # it asks at once, and starts the queue anew
         await holds(b, waiting)
         assert (await again.query("progress"))["state"] == "Queued"
         b.release("remove_member.before")
@@ -151,7 +152,7 @@ async def _asked_again(b: Bench, waiting: WorkflowHandle[Any, Any]) -> int:
         return len(requests) == known + 1
 
     while (known := len(requests)) < 4:
-        await waiting.execute_update("recheck")
+        await execute_update(waiting, "recheck")
         await wait_until(one_more, "it has asked again", 60)
     return max(requests)
 
@@ -184,7 +185,7 @@ async def test_words_of_a_removal_that_was_stopped_do_not_stay(bench: MakeBench)
         queue = await queue_of(b)
         first = (await queue.describe()).run_id
         for _ in range(SHORT_HISTORY):
-            await queue.execute_update("position", await entry_in(queue, blocked))
+            await execute_update(queue, "position", await entry_in(queue, blocked))
 
         async def continued() -> bool:
             return (await queue.describe()).run_id != first

@@ -39,6 +39,7 @@ from etcd_handoff.lab.nodes import InitialCluster, Node
 from etcd_handoff.operation.queue_state import change_queue_id
 from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
 from etcd_handoff.temporal.client import connect, start_operation, start_removal, start_replacement, start_watch
+from etcd_handoff.temporal.updates import execute_update
 from tests.fakes.receiver import Receiver
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ async def without_surprises() -> None:
         condition = ["--for", "condition=Joined=False", "--timeout=60s"]
         await lab.kubectl("wait", f"etcdmember/{last}", *condition, context=successor, timeout="60s")
         await client.get_workflow_handle(workflow_id(lab.cluster, last)).result()
-        await watch.execute_update("resync")
+        await execute_update(watch, "resync")
         await watch.cancel()
         with contextlib.suppress(WorkflowFailureError):
             await watch.result()
@@ -102,14 +103,14 @@ async def waiting() -> None:
         removal = await remove(client, lab, target)
         await stands(removal, "Blocked", "QuorumAtRisk")
         await lab.start(Role.ETCD, down)
-        await removal.execute_update("recheck", {"reason": "it is back"})
+        await execute_update(removal, "recheck", {"reason": "it is back"})
         await removal.result()
         write(HISTORIES / "blocked.json", await history(removal))
         leader = await lab.leader()
         last = next(member.name for member in await lab.members(leader) if member.name != leader)
         removal = await remove(client, lab, last, require_approval=True)
         await stands(removal, "AwaitingApproval", "")
-        await removal.execute_update("approve", {"by": "ann"})
+        await execute_update(removal, "approve", {"by": "ann"})
         await removal.result()
         write(HISTORIES / "approved.json", await history(removal))
 
@@ -216,7 +217,7 @@ async def replacing() -> None:
         replacement = await start_replacement(client, request)
         await stands(replacement, "Blocked", "LearnerNotStarted")
         await lab.start_etcd(node, InitialCluster(lab.nodes, "existing"))
-        await replacement.execute_update("recheck", {"reason": "it is started"})
+        await execute_update(replacement, "recheck", {"reason": "it is started"})
         await replacement.result()
         write(HISTORIES / "replacement.json", await history(replacement))
 
@@ -233,7 +234,7 @@ async def telling() -> None:
             client = await at(lab)
             removal = await remove(client, lab, lab.others(await lab.leader())[0].name, require_approval=True)
             await stands(removal, "AwaitingApproval", "")
-            await removal.execute_update("approve", {"by": "ann"})
+            await execute_update(removal, "approve", {"by": "ann"})
             await removal.result()
 
             async def told() -> bool:
@@ -258,7 +259,7 @@ async def applying() -> None:
         change = await start_operation(client, request, MembershipResult)
         await stands(change, "Blocked", "LearnerNotStarted")
         await lab.start_etcd(node, InitialCluster(lab.nodes, "existing"))
-        await change.execute_update("recheck", {"reason": "it is started"})
+        await execute_update(change, "recheck", {"reason": "it is started"})
         await change.result()
         write(HISTORIES / "applied.json", await history(change))
 
