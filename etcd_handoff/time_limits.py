@@ -1,8 +1,8 @@
 """How long gateways, activities and a worker process take, wait or hold, with the reason at each value.
 
 Time-outs, retries and heartbeats of activities are in `workflows.activity_calls`, pauses of an operation that is
-blocked in `etcd_handoff.operation.blocked_pauses`, and times for writing an EtcdMember in
-`etcd_handoff.operation.recording`.
+blocked in `etcd_handoff.operation.blocked_pauses`, those of the watcher, its resync among them, in
+`etcd_handoff.operation.reconciler_pauses`, and times for writing an EtcdMember in `etcd_handoff.operation.recording`.
 
 Each group is read when it is used, as `time_limits.ETCD.hedge_seconds`, so that a test or a benchmark replaces a whole
 group (`dataclasses.replace`) and nothing else. Fields whose names end in `_seconds` are seconds; those that end in
@@ -30,8 +30,9 @@ class EtcdTiming:
     second_look_seconds: float = 0.05
     """Pause before answers that contradict each other are read once more: a membership change may just be passing."""
     lock_stale_seconds: float = 20.0
-    """After so long without a new revision the lock counts as left behind. A removal holds it for one look and one
-    change, each within its time-out, and takes it anew after every pause."""
+    """After so long without a new revision, at least, the lock counts as left behind: `etcd.lock.stale_seconds` has
+    more where a profile's time-outs need it. A removal holds the lock for one look and one change, and takes it anew
+    after every pause."""
     lock_call_seconds: float = 1.0
     """Deadline, at least, of a write that only shows that writes are committed: more would hold the removal up."""
     snapshot_idle_seconds: float = 30.0

@@ -1,4 +1,7 @@
-"""`apply`: give a cluster the members of a file, or attach to the change that runs, and follow it."""
+"""`apply`: give a cluster the members of a file, or attach to the change that runs, and follow it.
+
+Its options are declared in `etcd_handoff.cli.change_options`.
+"""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 

@@ -1,4 +1,7 @@
-"""`remove`: start a removal, or attach to the one that runs, and follow it."""
+"""`remove`: start a removal, or attach to the one that runs, and follow it.
+
+Its options are declared in `etcd_handoff.cli.change_options`.
+"""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff import time_limits
 from etcd_handoff.cluster_view import quorum
 from etcd_handoff.planning import Blocked, Reason, Refused, Remove, Transfer, warnings
 
@@ -52,7 +51,7 @@ def locked(note: str) -> Blocked:
     return Blocked(
         Reason.CHANGE_UNDER_WAY,
         note,
-        f"the other change ends; a holder that died is passed over after {time_limits.ETCD.lock_stale_seconds:g} s",
+        "the other change ends; a holder that died is passed over once its time-outs are over",
     )
 
 
