@@ -58,6 +58,6 @@ def _runs(hit: Path) -> bool:
     """Whether the process that was struck first is there, and neither stopped nor dead (proc_pid_stat(5))."""
     try:
         state = Path(f"/proc/{hit.read_text()}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it ends while it is looked at
         return False
     return state not in "TtZX"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.lab import http
-from etcd_handoff.lab.waiting import wait_until
+from etcd_handoff.lab.waiting import POLL_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,6 +92,7 @@ async def patient_list(urls: Sequence[str]) -> list[ListedMember]:
                 except http.FAILURES as error:
                     if not any(word in str(error) for word in SLOW):
                         raise
+                await asyncio.sleep(POLL_SECONDS)
     return await first_list(urls)
 
 

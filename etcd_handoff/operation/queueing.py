@@ -60,8 +60,8 @@ def ask(state: OperationState, *, waits: bool, wakes: bool = True) -> Decided:
 def numbered(state: OperationState, now: float) -> OperationState:
     """The state with a number for its request that no request of the operation has had.
 
-    One that was reset goes on from an older state. Would it count on from there, its queue would take its requests for
-    older ones, and it the grants for those that it has forgotten for its own.
+    An operation that was reset goes on from an older state. If it counted on from there, its queue would take its
+    requests for older ones, and it would take grants for requests that it has forgotten.
 
     Args:
         state: The state.
