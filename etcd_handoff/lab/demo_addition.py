@@ -13,6 +13,7 @@ from etcd_handoff.lab.nodes import InitialCluster, Role
 from etcd_handoff.lab.waiting import wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
 from etcd_handoff.temporal.client import progress_of, start_operation
+from etcd_handoff.temporal.updates import execute_update
 
 if TYPE_CHECKING:
     from temporalio.client import Client, WorkflowHandle
@@ -50,7 +51,7 @@ async def show_new_member(lab: Lab, client: Client, name: str) -> bool:
     settings = await _join_configuration(addition)
     say(f"starting its etcd with ETCD_INITIAL_CLUSTER={settings['ETCD_INITIAL_CLUSTER']}")
     await lab.start_etcd(node, InitialCluster.of(settings, lab.nodes))
-    await addition.execute_update("recheck")  # the member has started: it need not wait for its next look
+    await execute_update(addition, "recheck")  # the member has started: it need not wait for its next look
     killed = await _killed_worker(lab)
     say(f"the learner has its vote; worker of {killed} killed with SIGKILL before it could say so")
     if lab.options.isolated:
