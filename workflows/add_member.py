@@ -6,6 +6,8 @@ This is a declaration: what starts it and how its state begins. `workflows.drive
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
@@ -14,16 +16,28 @@ with workflow.unsafe.imports_passed_through():
     from workflows import continuation
     from workflows.drive_operation import Operation
 
+if TYPE_CHECKING:
+    from etcd_handoff.operation.state import OperationState
+
 
 @workflow.defn
 class AddMember(Operation):
     """Adds one member to a live cluster; the contract is in docs/reference.md."""
 
+    @workflow.init
+    def __init__(self, request: AdditionRequest | None = None) -> None:
+        """Begin; without a default, a start without input would fail its task for ever."""
+        super().__init__(lambda: _beginning(request))
+
     @workflow.run
-    async def run(self, request: AdditionRequest | None = None) -> AdditionResult:
-        """Add the member `request.name`; without a default, a start without input would fail its task for ever."""
-        if request is None:
-            text = 'input: missing; give {"cluster": "<profile>", "name": "<name>", "peer_urls": ["<URL>"]}'
-            raise invalid_input(text)
-        result: AdditionResult = await self._drive(continuation.beginning(request))
+    async def run(self, request: AdditionRequest | None = None) -> AdditionResult:  # noqa: ARG002  # taken by __init__
+        """Add the member `request.name`."""
+        result: AdditionResult = await self._drive()
         return result
+
+
+def _beginning(request: AdditionRequest | None) -> OperationState:
+    if request is None:
+        text = 'input: missing; give {"cluster": "<profile>", "name": "<name>", "peer_urls": ["<URL>"]}'
+        raise invalid_input(text)
+    return continuation.beginning(request)

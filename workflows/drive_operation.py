@@ -45,38 +45,51 @@ with workflow.unsafe.imports_passed_through():
     from workflows.queue_entry import entry_of, take_turn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from etcd_handoff.operation.commands import Effect
 
 
 REQUESTS_BY_TIME: Final = "queue-requests-by-time"
 """Name of the patch from which on requests to the queue have numbers that a reset does not repeat."""
+EARLY_TURNS: Final = "turns-before-run"
+"""Name of the patch from which on a turn counts that comes before a continued run has begun to run."""
 
 
 class Operation(Approvable, Pausable):
     """A workflow that drives an operation; the workflow itself says how its state begins."""
 
-    def __init__(self) -> None:
-        """Nothing is known yet."""
+    def __init__(self, begin: Callable[[], OperationState]) -> None:
+        """Take up what the input, or the run before, says: updates and signals may come before `run`.
+
+        Args:
+            begin: Gives the state of a first run. What it refuses makes the workflow fail once it runs.
+        """
         self._state = OperationState(run_id="", blocked_seconds_left=0)
+        self._refused: ApplicationError | None = None
+        self._running = False
         self._listing = Listing()
         self._election: asyncio.Task[Any] | None = None
+        try:
+            self._state = continuation.taken_over(begin())
+        except ApplicationError as error:  # raised here, it would fail the workflow's task for ever
+            self._refused = error
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
-    async def _drive(self, state: OperationState) -> Any:
+    async def _drive(self) -> Any:
         """Carry out one command after the other until the operation has ended.
 
         Returns:
             The operation's result.
 
         Raises:
-            ApplicationError: It has failed.
+            ApplicationError: It has failed, or its input is refused.
             asyncio.CancelledError: Somebody has cancelled it in time.
         """
-        # Somebody may have asked for a look, or paused it, before the run began.
-        begun, early = continuation.taken_over(state), self._state
-        paused = begun.paused if begun.request.dry_run else early.paused or begun.paused
-        self._state = begun.changed(recheck=early.recheck, paused=paused)
+        if self._refused is not None:
+            raise self._refused
+        self._running = True
         self._listing.begin(lambda: self._state)
         while True:
             self._state, command = decide(self._state, workflow.time())
@@ -206,7 +219,8 @@ class Operation(Approvable, Pausable):
     @workflow.signal
     def your_turn(self, turn: QueuePosition) -> None:
         """What the cluster's queue tells: that this removal may change the cluster, or who is before it."""
-        self._state = queueing.told(self._state, turn)
+        if self._running or workflow.patched(EARLY_TURNS):
+            self._state = queueing.told(self._state, turn)
 
     @workflow.update(description="For queues: a new one asks whether this removal has or wants a turn.")
     def rejoin(self, recall: RecallEntriesInput) -> QueueEntry:  # noqa: ARG002  # which the validator has looked at

@@ -25,7 +25,6 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation.member_resources import SyncMembersResult, WatchMembersInput, WatchMembersResult
     from etcd_handoff.operation.reconciler_state import (
         ReconcileEtcdMembersRequest,
-        ReconcilerState,
         ReconcilerStatus,
         ResyncRequest,
     )
@@ -45,8 +44,10 @@ LARGEST_HISTORY: Final = 8 << 20
 class ReconcileEtcdMembers(RequestedRemovals):
     """Reconciles the EtcdMembers of one cluster profile; the contract is in docs/reference.md."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    @workflow.init
+    def __init__(self, request: ReconcileEtcdMembersRequest | None = None) -> None:
+        """Take up what the run before has handed on: updates may come before `run`."""
+        super().__init__(request)
         self._seen: WatchMembersResult | None = None
         self._look = ClusterLook()
 
@@ -55,7 +56,6 @@ class ReconcileEtcdMembers(RequestedRemovals):
         """Reconcile until cancelled; a default, since a start without input would fail its task for ever."""
         if request is None:
             raise invalid_input('input: missing; give {"cluster": "<profile>"}')
-        self._request, self._state = request, request.state or ReconcilerState()
         for removal in self._state.running.values():
             self._supervise(removal, resumed=True)
         while not self._is_long():

@@ -6,7 +6,7 @@ This is a declaration: what starts it and how its state begins. `workflows.drive
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from temporalio import workflow
 
@@ -17,6 +17,9 @@ with workflow.unsafe.imports_passed_through():
     from workflows import continuation
     from workflows.drive_operation import Operation
 
+if TYPE_CHECKING:
+    from etcd_handoff.operation.state import OperationState
+
 BOUND_MEMO: Final = "etcd-handoff-bound"
 """Key in the memo: the cluster that the order was given in, as far as the watcher had seen it."""
 
@@ -25,11 +28,20 @@ BOUND_MEMO: Final = "etcd-handoff-bound"
 class RemoveMember(Operation):
     """Takes one member out of a live cluster; the contract is in docs/reference.md."""
 
+    @workflow.init
+    def __init__(self, request: RemovalRequest | None = None) -> None:
+        """Begin; without a default, a start without input would fail its task for ever."""
+        super().__init__(lambda: _beginning(request))
+
     @workflow.run
-    async def run(self, request: RemovalRequest | None = None) -> RemovalResult:
-        """Remove `request.member`; without a default, a start without input would fail its task for ever."""
-        if request is None:
-            raise invalid_input('input: missing; give {"cluster": "<profile>", "member": "<name or hex ID>"}')
-        bound = workflow.memo_value(BOUND_MEMO, Binding(), type_hint=Binding)
-        result: RemovalResult = await self._drive(continuation.beginning(request, binding=bound))
+    async def run(self, request: RemovalRequest | None = None) -> RemovalResult:  # noqa: ARG002  # taken by __init__
+        """Remove `request.member`."""
+        result: RemovalResult = await self._drive()
         return result
+
+
+def _beginning(request: RemovalRequest | None) -> OperationState:
+    if request is None:
+        raise invalid_input('input: missing; give {"cluster": "<profile>", "member": "<name or hex ID>"}')
+    bound = workflow.memo_value(BOUND_MEMO, Binding(), type_hint=Binding)
+    return continuation.beginning(request, binding=bound)

@@ -7,6 +7,8 @@ Their order is in `etcd_handoff.planning.part_order`.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
@@ -16,19 +18,31 @@ with workflow.unsafe.imports_passed_through():
     from workflows import continuation
     from workflows.drive_operation import Operation
 
+if TYPE_CHECKING:
+    from etcd_handoff.operation.state import OperationState
+
 
 @workflow.defn
 class ReplaceMember(Operation):
     """Puts one member in the place of another in a live cluster; the contract is in docs/reference.md."""
 
+    @workflow.init
+    def __init__(self, request: ReplacementRequest | None = None) -> None:
+        """Begin; without a default, a start without input would fail its task for ever."""
+        super().__init__(lambda: _beginning(request))
+
     @workflow.run
-    async def run(self, request: ReplacementRequest | None = None) -> ReplacementResult:
-        """Replace `request.member`; without a default, a start without input would fail its task for ever."""
-        if request is None:
-            text = (
-                'input: missing; give {"cluster": "<profile>", "member": "<name or hex ID>", "name": "<new name>",'
-                ' "peer_urls": ["<URL>"]}'
-            )
-            raise invalid_input(text)
-        result: ReplacementResult = await self._drive(continuation.beginning(request, whole=Whole(request=request)))
+    async def run(self, request: ReplacementRequest | None = None) -> ReplacementResult:  # noqa: ARG002  # taken by __init__
+        """Replace `request.member`."""
+        result: ReplacementResult = await self._drive()
         return result
+
+
+def _beginning(request: ReplacementRequest | None) -> OperationState:
+    if request is None:
+        text = (
+            'input: missing; give {"cluster": "<profile>", "member": "<name or hex ID>", "name": "<new name>",'
+            ' "peer_urls": ["<URL>"]}'
+        )
+        raise invalid_input(text)
+    return continuation.beginning(request, whole=Whole(request=request))

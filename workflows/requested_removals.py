@@ -54,9 +54,9 @@ THREE_ATTEMPTS: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200)
 class RequestedRemovals:
     """The part of a reconciler that carries orders out; the workflow that stands on it gives them."""
 
-    def __init__(self) -> None:
-        self._request = ReconcileEtcdMembersRequest.model_construct(cluster="")
-        self._state = ReconcilerState()
+    def __init__(self, request: ReconcileEtcdMembersRequest | None) -> None:
+        self._request = request or ReconcileEtcdMembersRequest.model_construct(cluster="")
+        self._state = (request.state if request else None) or ReconcilerState()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._starting: set[str] = set()
         self._follow_errors: dict[str, str] = {}
