@@ -27,6 +27,14 @@ def plan_lines(view: ClusterView, goal: MembersChanged) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def records(whole: Whole) -> tuple[str, ...]:
+    """What would be written that was true before, in words."""
+    return tuple(
+        f"record on its EtcdMember that {target.member_name} ({target.member_id}) has left"
+        for target in whole.left_before
+    )
+
+
 def stage_line(view: ClusterView, stage: Stage) -> str:
     """`add node4 (http://10.0.0.4:2380), then promote it: 4 voters, quorum 3, 1 may fail`."""
     part = stage.part

@@ -20,7 +20,7 @@ from etcd_handoff.contract import (
     ReplacementRequest,
     ReplacementResult,
 )
-from etcd_handoff.operation import change_words, identity, parts, recording, replaced
+from etcd_handoff.operation import change_words, identity, parts, recording, replaced, unrecorded
 from etcd_handoff.operation.commands import Finish
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
@@ -60,8 +60,10 @@ def pinned(state: OperationState, view: ClusterView, target: Target) -> Operatio
         leaves = tuple(identity.pinned(view, m) for m in view.members if m not in wanted)
     else:
         leaves = (target,) if target.member_id else ()
-    whole = parts.whole_of(state).changed(pinned=target, leaves=leaves)
-    return identity.pin(state.changed(whole=whole), view, target)
+    left_before = unrecorded.left_before(state, view)
+    whole = parts.whole_of(state).changed(pinned=target, leaves=leaves, left_before=left_before)
+    look_due = LookDue.QUICK if left_before else state.look_due
+    return identity.pin(state.changed(whole=whole, look_due=look_due), view, target)
 
 
 def goal(state: OperationState) -> MembersChanged:
@@ -147,7 +149,7 @@ def nothing_left(state: OperationState) -> bool:
 
 def done(state: OperationState, now: float) -> Decided | OperationState:  # noqa: ARG001  # each part has seen to it
     """All members are as they are to be: what their EtcdMembers may not say yet is recorded, then the result told."""
-    if part := replaced.unrecorded(state, goal(state)):
+    if part := unrecorded.part(state, goal(state)):
         return parts.begun(state, part)
     whole = parts.whole_of(state)
     recorded = all(part.status_recorded for part in whole.ended)
@@ -170,7 +172,7 @@ def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
     """All parts in words, with quorum and failures that the cluster survives after each; none while it is blocked."""
     if isinstance(decision, Blocked | Refused) or state.view is None:
         return ()
-    return change_words.plan_lines(state.view, goal(state))
+    return (*change_words.plan_lines(state.view, goal(state)), *change_words.records(parts.whole_of(state)))
 
 
 def is_reached(state: OperationState) -> bool:  # noqa: ARG001  # between two parts nothing is proposed

@@ -8,16 +8,15 @@ from etcd_handoff import doubts, peer_url
 from etcd_handoff.activity_io import Target
 from etcd_handoff.cluster_view import MemberView
 from etcd_handoff.contract import ReplacementRequest
-from etcd_handoff.operation import failures, identity, parts
+from etcd_handoff.operation import failures, identity
 from etcd_handoff.operation.commands import Failure
-from etcd_handoff.operation.whole import Part
 from etcd_handoff.planning import Ambiguous, Blocked, Reason, Refused, canonical_id, is_member_id, resolve
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.state import Decided, OperationState
     from etcd_handoff.operation.whole import Whole
-    from etcd_handoff.planning import MembersChanged, NotFound
+    from etcd_handoff.planning import NotFound
 
 DIGITS_OF_AN_ID: Final = 12
 """A shorter text is rather a name, or a part of an ID: etcd's IDs are hashes of 64 bits."""
@@ -54,24 +53,6 @@ def find(
 def is_full_id(text: str) -> bool:
     """Whether somebody who writes this means a member ID and no name."""
     return is_member_id(canonical_id(text)) and len(canonical_id(text)) >= DIGITS_OF_AN_ID
-
-
-def unrecorded(state: OperationState, wanted: MembersChanged) -> Part | None:
-    """What is true of a replacement already, by an earlier start or somebody else, and was not recorded by this one."""
-    whole, view = parts.whole_of(state), state.view
-    if not isinstance(whole.request, ReplacementRequest) or view is None:
-        return None
-    number = len(whole.ended) + 1
-    for target in whole.leaves:
-        if whole.ended_for("remove", target.member_id) is None:
-            return Part(kind="remove", leaves=target.model_copy(update={"present": False}), number=number, of=number)
-    joiner = wanted.joins[0]
-    member = wanted.member_in(view, joiner)
-    last = whole.ended_for("add", member.id) if isinstance(member, MemberView) else None
-    # An EtcdMember that both members share may have spoken of the one that left until now.
-    if last is None or (not last.status_recorded and last is not whole.ended[-1]):
-        return Part(kind="add", name=joiner.name, peer_urls=joiner.peer_urls, number=number, of=number)
-    return None
 
 
 def _resolved(view: ClusterView, request: ReplacementRequest) -> MemberView | NotFound | Ambiguous | Refused:

@@ -68,6 +68,7 @@ class Whole(Message):
     Attributes:
         pinned: What it is about, from the first look on: the member that is replaced, or the cluster alone.
         leaves: The members that leave, as they were seen first.
+        left_before: Members that had left before the first look, and whose EtcdMember said Joined=True then.
         part: What runs; None between two parts.
         begun: A part has begun: something may be half done.
         ended: The parts that have ended.
@@ -78,6 +79,7 @@ class Whole(Message):
 
     pinned: Target | None = None
     leaves: tuple[Target, ...] = ()
+    left_before: tuple[Target, ...] = ()
     part: Part | None = None
     begun: bool = False
     ended: tuple[PartResult, ...] = ()

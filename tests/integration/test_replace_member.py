@@ -14,6 +14,7 @@ from etcd_handoff.contract import (
 )
 from etcd_handoff.lab import Role
 from etcd_handoff.temporal.client import apply_membership, start_replacement
+from tests.integration.conftest import joined_condition
 from tests.integration.joining import leave, started, wiped
 from tests.integration.progress import says
 
@@ -98,6 +99,14 @@ async def test_membership_is_applied_down_to_one_member_and_up_again(bench: Make
         result = MembershipResult.model_validate_json(out)
         assert (status, result.outcome, {p.outcome for p in result.parts}) == (0, "applied", {"removed"}), errors
         assert [member.name for member in result.members] == [last.name]
+        await b.judge({node.name for node in others})
+        # As if a start had been terminated between the removal and its record.
+        await b.lie(others[0].name, {"conditions": [joined_condition("True")]}, via=last.name)
+        recorded = await (await apply(b, last)).result()
+        assert (recorded.outcome, parts(recorded)) == (
+            "already-applied",
+            [("remove", others[0].name, "already-absent")],
+        )
         await b.judge({node.name for node in others})
         for node in others:
             await wiped(b, node.name)

@@ -6,11 +6,13 @@ import pytest
 
 from etcd_handoff.activity_io import WorkerInfo
 from etcd_handoff.contract import FailureType, MembershipRequest, MembershipResult, Outcome, StepOutcome
+from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import AddTarget, PromoteTarget
 from etcd_handoff.operation.learner import AwaitSync
 from tests.unit.builders import A, B, C, D, E, cluster, doubt, down, member
 from tests.unit.changes import (
+    IDS,
     adds,
     gives_turn_up,
     learner,
@@ -74,6 +76,40 @@ def test_membership_that_is_there_already_changes_nothing() -> None:
     result = ends(change)
     assert (result.outcome, result.parts, result.status_recorded) == (Outcome.ALREADY_APPLIED, (), False)
     assert "nothing was written" in result.status_note
+
+
+def claims(*numbers: int) -> tuple[ResourceClaim, ...]:
+    """EtcdMembers that say Joined=True."""
+    return tuple(ResourceClaim(name=f"node{number}", member_id=IDS[number], joined="True") for number in numbers)
+
+
+def test_second_start_records_what_the_first_one_could_not() -> None:
+    """The first one was terminated between the removal of node2 and its record."""
+    change = membership(0, 1).do(to.Observe, observed(nodes(0, 1), claims=claims(0, 1, 2)))
+    result = ends(looks(records(looks(change, nodes(0, 1)), 2, joined=False), nodes(0, 1)))
+    assert (result.outcome, result.status_recorded) == (Outcome.ALREADY_APPLIED, True)
+    assert [(p.kind, p.member_name, p.outcome) for p in result.parts] == [("remove", "node2", Outcome.ALREADY_ABSENT)]
+
+
+def test_member_that_joins_between_the_list_and_its_etcdmember_is_left_alone() -> None:
+    """Its EtcdMember speaks of it before any list was read that has it."""
+    change = membership(0, 1).do(to.Observe, observed(nodes(0, 1), claims=claims(0, 1, 2)))
+    gives_turn_up(looks(change, nodes(0, 1, 2)))
+    assert change.state.blocked is not None
+    assert looks_again(change, nodes(0, 1, 2)).state.whole == change.state.whole
+
+
+def test_dry_run_tells_what_would_be_recorded_and_writes_nothing() -> None:
+    """As any dry run."""
+    change = membership(0, dry_run=True).do(to.Observe, observed(nodes(0), claims=claims(0, 1)))
+    assert ends(looks(change, nodes(0))).plan == (f"record on its EtcdMember that node1 ({B}) has left",)
+
+
+def test_records_that_the_reconciler_would_hold_back_are_not_written() -> None:
+    """An operation that is asked for something else does not settle whether so many members have left."""
+    change = membership(0, 1)
+    change.do(to.Observe, observed(nodes(0, 1), claims=claims(0, 1, 2, 3)))
+    assert ends(change).parts == ()
 
 
 def test_member_that_joins_meanwhile_is_left_alone() -> None:
