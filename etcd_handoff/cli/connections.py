@@ -59,11 +59,15 @@ def import_clients(profile: ClusterProfile, *, temporal: bool) -> None:
         import etcd_handoff.temporal.client  # noqa: F401
 
 
-async def read_view(profile: ClusterProfile) -> ClusterView:
+async def read_view(profile: ClusterProfile, *, all_voters: bool = False) -> ClusterView:
     """Return what etcd says now, checked against the profile's cluster ID.
 
     Where nobody gives a member list within `call_timeout_seconds`, etcd is asked once more, with more time: members
     that are merely slow would look down, just when somebody wants to know how slow they are.
+
+    Args:
+        profile: The cluster.
+        all_voters: Ask once more as well where a voter looks sick: a decision hangs on it.
 
     Raises:
         EtcdError: It cannot be read.
@@ -71,9 +75,12 @@ async def read_view(profile: ClusterProfile) -> ClusterView:
     from etcd_handoff.errors import UnreachableError
 
     try:
-        return await _observe(profile.etcd, profile.cluster_id)
+        view = await _observe(profile.etcd, profile.cluster_id)
     except UnreachableError:
         return await _observe(patient(profile.etcd), profile.cluster_id)
+    if all_voters and len(view.healthy_voters) < len(view.voters):
+        return await _observe(patient(profile.etcd), profile.cluster_id)
+    return view
 
 
 def patient(etcd: EtcdProfile) -> EtcdProfile:

@@ -81,7 +81,9 @@ async def _read_facts(profile: ClusterProfile) -> PlanFacts:
             return await denial_reason(profile)
 
     view, read, denied = await asyncio.gather(
-        read_view(profile), result_or_error(resources()), result_or_error(rights())
+        read_view(profile, all_voters=not profile.etcd.names_own_member_alone),
+        result_or_error(resources()),
+        result_or_error(rights()),
     )
     error = status_and_text(read)[1] if isinstance(read, Exception) else ""
     if isinstance(read, TimeoutError):

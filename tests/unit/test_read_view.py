@@ -10,7 +10,7 @@ from etcd_handoff.cli.connections import PATIENT_FACTOR, read_view
 from etcd_handoff.config import ClusterProfile
 from etcd_handoff.errors import EtcdPermissionError, UnreachableError
 from etcd_handoff.etcd import gateway
-from tests.unit.builders import cluster
+from tests.unit.builders import cluster, down, member
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
@@ -24,6 +24,7 @@ class Gateway:
     """Answers in a number of seconds, or refuses at once; notes the deadlines that it was given."""
 
     answers_in_seconds: float = 0.0
+    one_answers_in_seconds: float = 0.0
     refusal: EtcdError | None = None
     deadlines: list[float]
     opened: int
@@ -39,6 +40,8 @@ class Gateway:
             raise self.refusal
         if self._deadline < self.answers_in_seconds:
             raise UnreachableError(f"no answer within {self._deadline:g} s")
+        if self._deadline < self.one_answers_in_seconds:
+            return cluster(member(1), member(2), down(3))
         return cluster()
 
     async def close(self) -> None:
@@ -59,6 +62,17 @@ async def test_slow_members_are_asked_once_more(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(Gateway, "answers_in_seconds", seconds)
     assert await read_view(PROFILE) == cluster()
     assert Gateway.deadlines == [0.5, 0.5 * PATIENT_FACTOR][:looks]
+    assert not Gateway.opened
+
+
+@pytest.mark.parametrize(("all_voters", "looks"), [(False, 1), (True, 2)])
+async def test_slow_voter_is_asked_once_more_where_a_decision_hangs_on_it(
+    monkeypatch: pytest.MonkeyPatch, *, all_voters: bool, looks: int
+) -> None:
+    """A plan would call it sick; a table shows what one look has seen."""
+    monkeypatch.setattr(Gateway, "one_answers_in_seconds", 2.0)
+    view = await read_view(PROFILE, all_voters=all_voters)
+    assert (len(view.healthy_voters), len(Gateway.deadlines)) == (1 + looks, looks)
     assert not Gateway.opened
 
 
