@@ -11,11 +11,7 @@ from activities.old_leave_orders import clear_leave, would_follow
 from etcd_handoff.errors import ApiUnavailableError, ConflictError, KubernetesError, ObjectGoneError
 from etcd_handoff.etcdmember import (
     JOINED,
-    MESSAGE_JOINED,
-    OLD_ANNOTATION,
-    OLD_REQUEST,
     SHUTDOWN_ON_LEAVE_LABEL,
-    STANDING,
     DesiredStatus,
     annotation_of,
     asks_to_leave,
@@ -32,6 +28,7 @@ from etcd_handoff.etcdmember import (
     status_of,
 )
 from etcd_handoff.etcdmember_events import EventSpec, event_for
+from etcd_handoff.etcdmember_messages import MESSAGE_JOINED, OLD_ANNOTATION, OLD_REQUEST, STANDING
 from etcd_handoff.managed_fields import (
     ANNOTATION,
     FIELD_MANAGER,

@@ -19,8 +19,9 @@ from activities.etcdmember_repairs import (
 )
 from activities.interceptor import STEP_FAILS
 from etcd_handoff.errors import ApiUnavailableError, ConflictError, KubernetesError, ObjectGoneError
-from etcd_handoff.etcdmember import MESSAGE_JOINED, member_id_of, message_fields, status_of
+from etcd_handoff.etcdmember import member_id_of, message_fields, status_of
 from etcd_handoff.etcdmember_events import EventSpec, event_for
+from etcd_handoff.etcdmember_messages import MESSAGE_JOINED
 from etcd_handoff.managed_fields import K0S_MANAGERS, SPEC_LEAVE, STATUS_MESSAGE, last_write, value_since
 from etcd_handoff.operation import drift
 from etcd_handoff.operation.matching import claim_of

@@ -10,7 +10,6 @@ from activities.member_resource import CONFLICT_TRIES
 from etcd_handoff import time_limits
 from etcd_handoff.errors import ConflictError, KubernetesError
 from etcd_handoff.etcdmember import (
-    LEAVE_ANNOTATION,
     SHUTDOWN_LABEL,
     SHUTDOWN_ON_LEAVE_LABEL,
     annotation_of,
@@ -20,6 +19,7 @@ from etcd_handoff.etcdmember import (
     member_id_of,
     resource_name,
 )
+from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import LeaveInput, UpdateStatusInput

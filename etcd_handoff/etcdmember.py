@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION, MESSAGE_JOINED
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -22,20 +24,10 @@ GROUP: Final = "etcd.k0sproject.io"
 VERSION: Final = "v1beta1"
 KIND: Final = "EtcdMember"
 JOINED: Final = "Joined"
-MESSAGE_REMOVED: Final = "Member removed from cluster"
-MESSAGE_JOINED: Final = "Member joined"
-OLD_REQUEST: Final = f"{MESSAGE_JOINED}; spec.leave is an old request"
-HELD_BACK: Final = "Not corrected: "
-NOT_STARTED: Final = "Not started: "
-LEAVE_ANNOTATION: Final = "etcd-handoff.io/leave"
-"""Asks that leadership moves and the member leaves: `true`, or the ID of the member that is meant."""
 SHUTDOWN_ON_LEAVE_LABEL: Final = "k0s.k0sproject.io/shutdown-on-leave"
 """k0s's name for its present start on the member's node (`EtcdMemberReconciler.createMemberObject`, v1.36)."""
 SHUTDOWN_LABEL: Final = "k0s.k0sproject.io/shutdown"
 """The start that k0s's lease holder has told to stop (`EtcdMemberReconciler.reconcileMember`, v1.36)."""
-OLD_ANNOTATION: Final = f"{MESSAGE_JOINED}; annotation {LEAVE_ANNOTATION} is an old request"
-STANDING: Final = (OLD_REQUEST, OLD_ANNOTATION, HELD_BACK, NOT_STARTED)
-"""How messages of the watcher begin that are true only while their cause lasts."""
 
 MEMBER_ID: Final = re.compile(r"[0-9a-f]{1,16}")
 OBJECT_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -200,26 +192,6 @@ def differs(resource: dict[str, Any], desired: DesiredStatus) -> bool:
     moved = str(status.get("peerAddress") or "") != _address(status, desired)
     other = desired.joined is not None and joined_condition(resource) != str(desired.joined)
     return _hex_id(resource) != desired.member_id or other or moved
-
-
-def old_request(member_id: str) -> str:
-    """The message of a present member whose `spec.leave` was meant for another one.
-
-    Args:
-        member_id: The one that it was meant for; empty when that is not known.
-    """
-    whom = f" for member {member_id}" if member_id else ""
-    return f"{OLD_REQUEST}{whom}: take it back, and set it again to remove this member"
-
-
-def old_annotation(member_id: str) -> str:
-    """The message of a present member whose annotation was meant for another one.
-
-    Args:
-        member_id: The one that it was meant for; empty when that is not known.
-    """
-    whom = f" for member {member_id}" if member_id else ""
-    return f"{OLD_ANNOTATION}{whom}: take it away, and set it again to remove this member"
 
 
 def message_fields(resource: dict[str, Any], message: str, *, failed: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import doubts
 from etcd_handoff.cluster_view import Doubt, quorum
-from etcd_handoff.etcdmember import HELD_BACK
+from etcd_handoff.etcdmember_messages import HELD_BACK
 from etcd_handoff.operation.matching import member_of
 
 if TYPE_CHECKING:

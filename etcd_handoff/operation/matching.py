@@ -32,14 +32,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.doubts import ResourceClaim
-from etcd_handoff.etcdmember import (
-    MESSAGE_JOINED,
-    MESSAGE_REMOVED,
-    DesiredStatus,
-    joined_condition,
-    member_id_of,
-    resource_name,
-)
+from etcd_handoff.etcdmember import DesiredStatus, joined_condition, member_id_of, resource_name
+from etcd_handoff.etcdmember_messages import MESSAGE_JOINED, MESSAGE_REMOVED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

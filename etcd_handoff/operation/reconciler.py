@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 from etcd_handoff import doubts
 from etcd_handoff.contract import workflow_id
 from etcd_handoff.doubts import Binding, ResourceClaim
-from etcd_handoff.etcdmember import LEAVE_ANNOTATION, as_listed
+from etcd_handoff.etcdmember import as_listed
+from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 from etcd_handoff.operation import annotation_orders, leave_orders
 from etcd_handoff.operation.member_resources import SyncMembersInput
 from etcd_handoff.operation.reconciler_pauses import retry_after

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.activity_io import UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.contract import HandoffState, Step, StepOutcome, record_id
-from etcd_handoff.etcdmember import MESSAGE_JOINED, MESSAGE_REMOVED, resource_name
+from etcd_handoff.etcdmember import resource_name
+from etcd_handoff.etcdmember_messages import MESSAGE_JOINED, MESSAGE_REMOVED
 from etcd_handoff.operation import observation, people, queueing, texts
 from etcd_handoff.operation.commands import HandRecordOver, Until, Wait, WriteStatus
 from etcd_handoff.operation.phases import EndPhase

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.etcdmember import LEAVE_ANNOTATION, NOT_STARTED, as_listed, old_annotation, old_request
+from etcd_handoff.etcdmember import as_listed
+from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION, NOT_STARTED, old_annotation, old_request
 from etcd_handoff.operation.annotation_orders import is_understood
 from etcd_handoff.operation.leave_orders import member_to_remove, stands
 from etcd_handoff.operation.matching import member_of

@@ -16,7 +16,6 @@ from etcd_handoff.cluster_view import ClusterView, MemberView
 from etcd_handoff.errors import KubernetesError
 from etcd_handoff.etcdmember import (
     JOINED,
-    MESSAGE_REMOVED,
     DesiredStatus,
     differs,
     joined_condition,
@@ -25,6 +24,7 @@ from etcd_handoff.etcdmember import (
     status_for,
 )
 from etcd_handoff.etcdmember_events import EventSpec, event_for
+from etcd_handoff.etcdmember_messages import MESSAGE_REMOVED
 from etcd_handoff.kubernetes.classify import classify
 from etcd_handoff.operation import leave_orders
 from etcd_handoff.operation.matching import desired_status

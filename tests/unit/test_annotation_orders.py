@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from etcd_handoff.cluster_view import ClusterView, MemberView
-from etcd_handoff.etcdmember import OLD_ANNOTATION
+from etcd_handoff.etcdmember_messages import OLD_ANNOTATION
 from etcd_handoff.operation import annotation_orders, leave_orders, reconciler
 from etcd_handoff.operation.leave_orders import MemberToRemove
 from etcd_handoff.operation.matching import member_of

@@ -15,7 +15,7 @@ from etcd_handoff.doubts import (
     RESOURCES_DISAGREE,
     ResourceClaim,
 )
-from etcd_handoff.etcdmember import HELD_BACK
+from etcd_handoff.etcdmember_messages import HELD_BACK
 from etcd_handoff.operation import drift
 from etcd_handoff.operation.matching import member_of
 from tests.unit.builders import view_of

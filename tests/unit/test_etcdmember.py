@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 from etcd_handoff.cluster_view import MemberView
 from etcd_handoff.etcdmember import (
-    MESSAGE_JOINED,
-    MESSAGE_REMOVED,
     DesiredStatus,
     as_listed,
     differs,
@@ -20,11 +18,11 @@ from etcd_handoff.etcdmember import (
     joined_condition,
     member_id_of,
     message_fields,
-    old_request,
     resource_name,
     status_for,
 )
 from etcd_handoff.etcdmember_events import EventSpec, event_for
+from etcd_handoff.etcdmember_messages import MESSAGE_JOINED, MESSAGE_REMOVED, old_request
 from etcd_handoff.operation.matching import desired_status
 
 ID = "8211f1d0f64f3269"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from etcd_handoff.etcdmember import OLD_REQUEST
+from etcd_handoff.etcdmember_messages import OLD_REQUEST
 from etcd_handoff.operation import leave_orders
 from etcd_handoff.operation.leave_orders import MemberToRemove
 from etcd_handoff.operation.matching import member_of

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from activities.etcdmember_repairs import to_member_resource
-from etcd_handoff.etcdmember import LEAVE_ANNOTATION, SHUTDOWN_ON_LEAVE_LABEL, old_annotation, old_request
+from etcd_handoff.etcdmember import SHUTDOWN_ON_LEAVE_LABEL
+from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION, old_annotation, old_request
 from etcd_handoff.managed_fields import SPEC_LEAVE, Write, last_write, value_since
 
 EARLY, NOON, LATE = "2026-01-01T08:00:00Z", "2026-01-01T12:00:00Z", "2026-01-01T18:00:00Z"

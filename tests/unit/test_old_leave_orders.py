@@ -13,7 +13,8 @@ from activities.member_status import KubernetesActivities
 from etcd_handoff.activity_io import UpdateStatusInput
 from etcd_handoff.config import Config
 from etcd_handoff.errors import ConflictError, KubernetesPermissionError
-from etcd_handoff.etcdmember import MESSAGE_JOINED, asks_to_leave, joined_condition, member_id_of
+from etcd_handoff.etcdmember import asks_to_leave, joined_condition, member_id_of
+from etcd_handoff.etcdmember_messages import MESSAGE_JOINED
 from etcd_handoff.operation.member_resources import SyncMembersInput, SyncMembersResult
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
 from tests.unit.builders import A, B, C, D, cluster, member

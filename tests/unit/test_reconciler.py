@@ -212,7 +212,7 @@ async def test_flag_that_was_taken_back_cancels_the_removal_however_often_the_qu
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A removal that was joined is asked first which member it is about, until it answers."""
-    fake, supervisor = FakeWorkflow(unanswered=3), RequestedRemovals()
+    fake, supervisor = FakeWorkflow(unanswered=3), RequestedRemovals(None)
     for module in (asked_still, requested_removals):
         monkeypatch.setattr(module, "workflow", fake)
     supervisor._request = ReconcileEtcdMembersRequest(cluster="prod")

@@ -17,7 +17,7 @@ from etcd_handoff.activity_io import LeaveInput, UpdateStatusInput, UpdateStatus
 from etcd_handoff.config import Config
 from etcd_handoff.contract import Step, StepOutcome
 from etcd_handoff.errors import AdmissionError, ApiUnavailableError, ConflictError, KubernetesError, RejectedError
-from etcd_handoff.etcdmember import LEAVE_ANNOTATION
+from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import StepFailure
 from etcd_handoff.operation.removal_progress import NoteProgressInput, waits_for_k0s

@@ -18,7 +18,7 @@ from etcd_handoff.errors import (
     KubernetesPermissionError,
     RejectedError,
 )
-from etcd_handoff.etcdmember import LEAVE_ANNOTATION, old_annotation
+from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION, old_annotation
 from etcd_handoff.operation.drift import Hold
 from etcd_handoff.operation.member_resources import (
     StandingMessage,

@@ -12,7 +12,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from etcd_handoff.cli import run, watch
 from etcd_handoff.cluster_view import Doubt
-from etcd_handoff.etcdmember import LEAVE_ANNOTATION
+from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
 from etcd_handoff.operation.drift import TOO_MANY_ABSENT
 from etcd_handoff.operation.reconciler_state import ReconcilerStatus, watch_id
