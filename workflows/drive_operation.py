@@ -15,7 +15,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.contract import HandoffState, Progress, Recheck, StepOutcome
-    from etcd_handoff.operation import current_details, ending, noticing, queueing
+    from etcd_handoff.operation import current_details, ending, noticing, queue_requests
     from etcd_handoff.operation.commands import (
         Activity,
         AskQueue,
@@ -154,7 +154,7 @@ class Operation(Approvable, Pausable):
 
     async def _ask_queue(self, command: AskQueue) -> TakeTurnResult:
         if workflow.patched(REQUESTS_BY_TIME):
-            self._state = queueing.numbered(self._state, workflow.time())
+            self._state = queue_requests.numbered(self._state, workflow.time())
         state, asked = self._state, self._state.asked
         member = state.subject or state.target
         return await take_turn(
@@ -220,12 +220,12 @@ class Operation(Approvable, Pausable):
     def your_turn(self, turn: QueuePosition) -> None:
         """What the cluster's queue tells: that this removal may change the cluster, or who is before it."""
         if self._running or workflow.patched(EARLY_TURNS):
-            self._state = queueing.told(self._state, turn)
+            self._state = queue_requests.told(self._state, turn)
 
     @workflow.update(description="For queues: a new one asks whether this removal has or wants a turn.")
     def rejoin(self, recall: RecallEntriesInput) -> QueueEntry:  # noqa: ARG002  # which the validator has looked at
         """The removal's place, from now on in the queue that asks."""
-        self._state = queueing.rejoined(self._state)
+        self._state = queue_requests.rejoined(self._state)
         state, asked = self._state, self._state.asked
         member = state.subject or state.target
         ticket = entry_of(asked.cluster, member, state.turn_request, noun=asked.noun, waits=state.wants_turn)

@@ -16,7 +16,7 @@ from etcd_handoff.operation import (
     node_looks,
     pausing,
     process_end,
-    queueing,
+    queue_requests,
     recording,
     strategy,
     withdrawal,
@@ -76,7 +76,7 @@ def apply(state: OperationState, command: Effect, result: Any, now: float) -> Op
         case TakeSnapshot():
             after = gates.snapshot_taken(state, result, now)
         case AskQueue():
-            after = queueing.answered(state, command, result)
+            after = queue_requests.answered(state, command, result)
         case Wait():
             after = _waited(state, command.until, now)
         case _:
@@ -113,7 +113,7 @@ def _waited(state: OperationState, until: Until, now: float) -> OperationState:
         case Until.APPROVAL:
             return gates.approved(state)
         case Until.TURN:
-            return queueing.waited(state)
+            return queue_requests.waited(state)
         case Until.WINDOW:
             return gates.window_opened(state)
         case Until.RECHECK:

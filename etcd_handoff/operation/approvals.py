@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.contract import HandoffState, StepOutcome
-from etcd_handoff.operation import membership, people, queueing, schedule
+from etcd_handoff.operation import membership, people, queue_requests, schedule
 from etcd_handoff.operation.commands import (
     AddTarget,
     PromoteTarget,
@@ -77,7 +77,7 @@ def wait(state: OperationState, step: object, now: float) -> Decided:
     state = state.showing(HandoffState.AWAITING_APPROVAL, doing, "the update `approve`")
     state = state.changed(to_approve=change_of(state, step), queueing=False)
     if state.holds_turn or state.wants_turn:
-        return queueing.ask(state, waits=False)
+        return queue_requests.ask(state, waits=False)
     seconds = schedule.seconds_left(state)
     return Decided(state, Wait(until=Until.APPROVAL, seconds=seconds, summary="wait for somebody's approval"))
 

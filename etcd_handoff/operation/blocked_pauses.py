@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.contract import HandoffState
-from etcd_handoff.operation import failures, learner, queueing
+from etcd_handoff.operation import failures, learner, queue_requests
 from etcd_handoff.operation.commands import LONGEST_SUMMARY, Until, Wait
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
@@ -38,7 +38,7 @@ def decide(state: OperationState, blocked: Blocked) -> Decided | OperationState:
     silent = state.subject is None or state.change_pending or state.released
     if not silent and (state.holds_turn or not state.queue_knows):
         # What it waits for may be the very removal that stands behind it; and the queue tells the EtcdMember.
-        return queueing.ask(state, waits=False)
+        return queue_requests.ask(state, waits=False)
     longest = LONGEST_PAUSE_SECONDS if progresses else min(LONGEST_PAUSE_SECONDS, state.blocked_seconds_left)
     if state.request.adds and (watched := learner.pause(state, blocked, longest)):
         return Decided(state, watched)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import CheckedRequest, FailureType, HandoffState, StepOutcome
-from etcd_handoff.operation import failures, node_hashes, queueing, schedule, texts
+from etcd_handoff.operation import failures, node_hashes, queue_requests, schedule, texts
 from etcd_handoff.operation.commands import Failure, TakeSnapshot, Until, Wait
 from etcd_handoff.operation.observation import act_input
 from etcd_handoff.operation.phases import Hashing, LookDue
@@ -51,7 +51,7 @@ def awaits_window(state: OperationState, now: float) -> Decided | None:
     state = state.showing(HandoffState.AWAITING_WINDOW, doing, f"it is {until}").changed(queueing=False)
     # The queue tells the EtcdMember what it waits for.
     if state.holds_turn or state.wants_turn or not (state.queue_knows or state.released):
-        return queueing.ask(state, waits=False)
+        return queue_requests.ask(state, waits=False)
     seconds = min(opens - now, schedule.LONGEST_WAIT_SECONDS)
     return Decided(state, Wait(until=Until.WINDOW, seconds=seconds, summary=f"wait until {until}"))
 

@@ -13,7 +13,8 @@ concern has its own module:
     gates         approval, change window, hash check, snapshot
     approvals     who may approve, and how long that counts
     schedule      when it may make its first change
-    queueing      the turn to change the cluster
+    queue_requests
+                  asking for the turn to change the cluster
     removal       the steps of a removal: transfer, election, removal
     addition      the steps of an addition: learner, promotion
     membership    the parts of a larger change: which addition or removal is next
@@ -49,7 +50,7 @@ from etcd_handoff.operation import (
     node_looks,
     observation,
     pausing,
-    queueing,
+    queue_requests,
     schedule,
     strategy,
     texts,
@@ -106,7 +107,7 @@ def _under_way(state: OperationState, now: float) -> Decided | OperationState | 
         return blocked_pauses.decide(state, state.blocked)
     if state.election is not None:
         return Decided(state, state.election)
-    return queueing.acquired(state) if state.queueing and state.holds_turn else None
+    return queue_requests.acquired(state) if state.queueing and state.holds_turn else None
 
 
 def _afresh(state: OperationState, now: float) -> Decided | OperationState:
@@ -160,5 +161,5 @@ def _advance(state: OperationState, step: Decision, now: float) -> Decided | Ope
     if (waits := gates.awaits_window(state, now)) is not None:
         return waits
     if not state.holds_turn and (gates.has_checks(state) or not state.request.of_parts):
-        return queueing.acquire(state)  # a part takes its turn itself, once it has something to change
+        return queue_requests.acquire(state)  # a part takes its turn itself, once it has something to change
     return gates.passes(state) or approvals.bounded(strategy.of(state).decide(state, step, now), state, now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.contract import HandoffState
-from etcd_handoff.operation import queueing, schedule
+from etcd_handoff.operation import queue_requests, schedule
 from etcd_handoff.operation.commands import Until, Wait
 from etcd_handoff.operation.phases import LeaveStep, LookDue
 from etcd_handoff.operation.state import Decided
@@ -21,7 +21,7 @@ def decide(state: OperationState) -> Decided:
     state = state.showing(HandoffState.PAUSED, f"paused{by}{why}", "the update `resume`").changed(queueing=False)
     told = state.queue_knows or state.released
     if state.subject is not None and (state.holds_turn or state.wants_turn or not told):
-        return queueing.ask(state, waits=False)
+        return queue_requests.ask(state, waits=False)
     return Decided(
         state,
         Wait(until=Until.RESUME, seconds=schedule.seconds_left(state), summary="paused, until somebody resumes it"),

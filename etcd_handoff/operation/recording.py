@@ -9,7 +9,7 @@ from etcd_handoff.activity_io import UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.contract import HandoffState, Step, StepOutcome, record_id
 from etcd_handoff.etcdmember import resource_name
 from etcd_handoff.etcdmember_messages import MESSAGE_JOINED, MESSAGE_REMOVED
-from etcd_handoff.operation import observation, people, queueing, texts
+from etcd_handoff.operation import observation, people, queue_requests, texts
 from etcd_handoff.operation.commands import HandRecordOver, Until, Wait, WriteStatus
 from etcd_handoff.operation.phases import EndPhase
 from etcd_handoff.operation.state import Decided
@@ -47,7 +47,7 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
         doing = f"an API server takes the status; until now: {end.error}"
         state = state.showing(state.handoff_state, state.doing, doing)
         if out and state.holds_turn and not state.released:
-            return queueing.ask(state, waits=False, wakes=False)
+            return queue_requests.ask(state, waits=False, wakes=False)
         if end.rest_seconds:
             summary = "wait before the EtcdMember is written again"
             return Decided(state, Wait(until=Until.TIME, seconds=end.rest_seconds, summary=summary, resumable=out))

@@ -17,7 +17,7 @@ from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
 
 import activities.change_queue
 from etcd_handoff.contract import FailureType
-from etcd_handoff.operation import queueing
+from etcd_handoff.operation import queue_requests
 from etcd_handoff.operation.change_queue import START_DELAY
 from tests.model.mutants import ALL_MUTANTS, break_it
 from tests.model.runner import WHOLE, Scenario, starts
@@ -123,7 +123,7 @@ async def test_queue_in_its_start_delay_takes_new_entries(
     runner: Runner, monkeypatch: pytest.MonkeyPatch, *, woken: bool
 ) -> None:
     """A removal that gives its turn back, and soon wants it again, waits for the queue alone, which can be woken."""
-    monkeypatch.setattr(queueing, "rejoin_pause", lambda _: timedelta(hours=1))
+    monkeypatch.setattr(queue_requests, "rejoin_pause", lambda _: timedelta(hours=1))
     monkeypatch.setattr(activities.change_queue, "start_delay", lambda _: timedelta(hours=1) if woken else START_DELAY)
     unwoken = Unwoken()
     if not woken:

@@ -1,4 +1,7 @@
-"""How an operation takes its turn to change the etcd cluster, waits for it, and gives it up."""
+"""How an operation asks for its turn to change the etcd cluster, waits for it, and gives it up.
+
+Who is next is decided by `etcd_handoff.operation.change_queue`.
+"""
 
 from __future__ import annotations
 
