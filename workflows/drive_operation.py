@@ -1,4 +1,4 @@
-"""Drives an operation: carries out what `loop.decide` commands, and hears what people and the queue say meanwhile.
+"""Drives an operation: carries out what `loop.decide` commands, and hears what people say meanwhile.
 
 Commands become activities, timers and messages here (`activity_calls.py` has the time-outs and retries). What is
 decided and why is `etcd_handoff.operation`'s. That runs inside the workflow: editing it is editing this.
@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.contract import HandoffState, Progress, Recheck, StepOutcome
-    from etcd_handoff.operation import current_details, ending, noticing, queue_requests
+    from etcd_handoff.operation import current_details, ending, noticing
     from etcd_handoff.operation.commands import (
         Activity,
         AskQueue,
@@ -35,14 +35,12 @@ with workflow.unsafe.imports_passed_through():
         Wait,
     )
     from etcd_handoff.operation.loop import apply, decide
-    from etcd_handoff.operation.queue_state import QueueEntry, QueuePosition, RecallEntriesInput, TakeTurnResult
     from etcd_handoff.operation.state import OperationState
-    from etcd_handoff.temporal.converter import invalid_input
     from workflows import activity_calls, continuation, notify
     from workflows.approving import Approvable
     from workflows.listing import Listing
     from workflows.pausing import Pausable
-    from workflows.queue_entry import entry_of, take_turn
+    from workflows.queue_entry import Queued
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,13 +48,7 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.commands import Effect
 
 
-REQUESTS_BY_TIME: Final = "queue-requests-by-time"
-"""Name of the patch from which on requests to the queue have numbers that a reset does not repeat."""
-EARLY_TURNS: Final = "turns-before-run"
-"""Name of the patch from which on a turn counts that comes before a continued run has begun to run."""
-
-
-class Operation(Approvable, Pausable):
+class Operation(Approvable, Pausable, Queued):
     """A workflow that drives an operation; the workflow itself says how its state begins."""
 
     def __init__(self, begin: Callable[[], OperationState]) -> None:
@@ -152,15 +144,6 @@ class Operation(Approvable, Pausable):
                 result = await activity_calls.activity(command)
         return result
 
-    async def _ask_queue(self, command: AskQueue) -> TakeTurnResult:
-        if workflow.patched(REQUESTS_BY_TIME):
-            self._state = queue_requests.numbered(self._state, workflow.time())
-        state, asked = self._state, self._state.asked
-        member = state.subject or state.target
-        return await take_turn(
-            asked.cluster, member, state.turn_request, noun=asked.noun, waits=command.waits, wakes=command.wakes
-        )
-
     async def _wait(self, command: Wait) -> None:
         seconds = command.seconds
         if command.until is Until.TIME:
@@ -198,7 +181,7 @@ class Operation(Approvable, Pausable):
             return result
         return await activity_calls.activity(command)  # the first one has waited for a transfer that came late
 
-    # --- what people and the queue say --------------------------------------------------------------------------------
+    # --- what people say ------------------------------------------------------------------------------------------
 
     @workflow.query
     def progress(self) -> Progress:
@@ -215,27 +198,6 @@ class Operation(Approvable, Pausable):
         if state in (HandoffState.BLOCKED, HandoffState.QUEUED, HandoffState.AWAITING_WINDOW):
             return f"was {state}; looking again"
         return f"the {noun} is {state}, so there is nothing to look at again: {self._state.doing}"
-
-    @workflow.signal
-    def your_turn(self, turn: QueuePosition) -> None:
-        """What the cluster's queue tells: that this removal may change the cluster, or who is before it."""
-        if self._running or workflow.patched(EARLY_TURNS):
-            self._state = queue_requests.told(self._state, turn)
-
-    @workflow.update(description="For queues: a new one asks whether this removal has or wants a turn.")
-    def rejoin(self, recall: RecallEntriesInput) -> QueueEntry:  # noqa: ARG002  # which the validator has looked at
-        """The removal's place, from now on in the queue that asks."""
-        self._state = queue_requests.rejoined(self._state)
-        state, asked = self._state, self._state.asked
-        member = state.subject or state.target
-        ticket = entry_of(asked.cluster, member, state.turn_request, noun=asked.noun, waits=state.wants_turn)
-        return ticket.model_copy(update={"holds": state.holds_turn})
-
-    @rejoin.validator
-    def _may_rejoin(self, recall: RecallEntriesInput) -> None:
-        state = self._state
-        if state.subject is None or state.subject.cluster_id != recall.cluster_id or not state.turn_request:
-            raise invalid_input(f"{state.title} stands in no queue of cluster {recall.cluster_id}")
 
     # --- what people see ----------------------------------------------------------------------------------------------
 

@@ -1,4 +1,7 @@
-"""How a removal takes its place in the queue of its etcd cluster."""
+"""The part of an operation that has to do with the queue of its etcd cluster.
+
+`etcd_handoff.operation.queue_requests` decides what is asked, and what an answer means.
+"""
 
 from __future__ import annotations
 
@@ -11,66 +14,88 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.change_queue import ChangeQueueActivities
-    from etcd_handoff.operation.queue_state import NO_MEMBER, QueueEntry, QueuePosition, TakeTurnInput, TakeTurnResult
+    from etcd_handoff.operation import queue_requests
+    from etcd_handoff.operation.queue_state import (
+        NO_MEMBER,
+        QueueEntry,
+        QueuePosition,
+        RecallEntriesInput,
+        TakeTurnInput,
+        TakeTurnResult,
+    )
+    from etcd_handoff.temporal.converter import invalid_input
 
 if TYPE_CHECKING:
-    from etcd_handoff.activity_io import Target
+    from etcd_handoff.operation.commands import AskQueue
+    from etcd_handoff.operation.state import OperationState
 
 TAKE_TURN_TIMEOUT: Final = timedelta(seconds=20)
 """Longer than the activity goes on asking a queue that does not answer."""
 TAKE_TURN_RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=4)
+REQUESTS_BY_TIME: Final = "queue-requests-by-time"
+"""Name of the patch from which on requests to the queue have numbers that a reset does not repeat."""
+EARLY_TURNS: Final = "turns-before-run"
+"""Name of the patch from which on a turn counts that comes before a continued run has begun to run."""
 
 
-def entry_of(cluster: str, pinned: Target, request: int, *, noun: str = "removal", waits: bool = True) -> QueueEntry:
-    """The queue entry of the operation that runs this.
+class Queued:
+    """The part of an operation that takes its turn, and is told of it."""
 
-    Args:
-        cluster: Cluster profile.
-        pinned: The member that it is about.
-        request: Higher than in every entry of this operation before.
-        noun: What people call the operation.
-        waits: Whether the turn is wanted.
-    """
-    me = workflow.info()
+    _state: OperationState
+    _running: bool
+
+    @workflow.signal
+    def your_turn(self, turn: QueuePosition) -> None:
+        """What the cluster's queue tells: that this removal may change the cluster, or who is before it."""
+        if self._running or workflow.patched(EARLY_TURNS):
+            self._state = queue_requests.told(self._state, turn)
+
+    @workflow.update(description="For queues: a new one asks whether this removal has or wants a turn.")
+    def rejoin(self, recall: RecallEntriesInput) -> QueueEntry:  # noqa: ARG002  # which the validator has looked at
+        """The removal's place, from now on in the queue that asks."""
+        self._state = queue_requests.rejoined(self._state)
+        entry = _entry(self._state, waits=self._state.wants_turn)
+        return entry.model_copy(update={"holds": self._state.holds_turn})
+
+    @rejoin.validator
+    def _may_rejoin(self, recall: RecallEntriesInput) -> None:
+        state = self._state
+        if state.subject is None or state.subject.cluster_id != recall.cluster_id or not state.turn_request:
+            raise invalid_input(f"{state.title} stands in no queue of cluster {recall.cluster_id}")
+
+    async def _ask_queue(self, command: AskQueue) -> TakeTurnResult:
+        """Ask the queue for the turn, or give it up.
+
+        Returns:
+            Where the operation stands, and the signal `your_turn` tells the rest; or why the queue does not answer.
+        """
+        if workflow.patched(REQUESTS_BY_TIME):
+            self._state = queue_requests.numbered(self._state, workflow.time())
+        state, entry = self._state, _entry(self._state, waits=command.waits)
+        try:
+            return await workflow.execute_local_activity_method(
+                ChangeQueueActivities.take_turn,
+                TakeTurnInput(cluster_id=(state.subject or state.target).cluster_id, entry=entry, wakes=command.wakes),
+                start_to_close_timeout=TAKE_TURN_TIMEOUT,
+                retry_policy=TAKE_TURN_RETRY,
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            position = QueuePosition(granted=False, chain_id=entry.chain_id, request=entry.request)
+            return TakeTurnResult(turn=position, silent=f"the cluster's queue cannot be asked: {error.cause or error}")
+
+
+def _entry(state: OperationState, *, waits: bool) -> QueueEntry:
+    """The queue entry of the operation that runs this; `waits` tells whether the turn is wanted."""
+    me, member, noun = workflow.info(), state.subject or state.target, state.asked.noun
     return QueueEntry(
         workflow_id=me.workflow_id,
         chain_id=me.first_execution_run_id,
-        cluster=cluster,
-        member_name=pinned.member_name,
-        member_id=pinned.member_id if noun == "removal" else NO_MEMBER,
+        cluster=state.asked.cluster,
+        member_name=member.member_name,
+        member_id=member.member_id if noun == "removal" else NO_MEMBER,
         noun=noun,
         waits=waits,
-        request=request,
+        request=state.turn_request,
     )
-
-
-async def take_turn(  # noqa: PLR0913  # all that the queue is told
-    cluster: str, pinned: Target, request: int, *, noun: str = "removal", waits: bool = True, wakes: bool = True
-) -> TakeTurnResult:
-    """Ask the queue of an etcd cluster for the turn, or give it up; for operations.
-
-    Args:
-        cluster: Cluster profile.
-        pinned: The member that it is about.
-        request: Higher than in every call before; answers to older requests do not count.
-        noun: What people call the operation.
-        waits: Whether the turn is wanted; False gives it up.
-        wakes: Whether the queue is to hear at once that the turn is given up, though nobody waits for it: it then tells
-            the EtcdMember why. Not when the removal is about to end.
-
-    Returns:
-        Where the removal stands, and the signal `your_turn` tells the rest; or why the queue does not answer.
-    """
-    entry = entry_of(cluster, pinned, request, noun=noun, waits=waits)
-    try:
-        return await workflow.execute_local_activity_method(
-            ChangeQueueActivities.take_turn,
-            TakeTurnInput(cluster_id=pinned.cluster_id, entry=entry, wakes=wakes),
-            start_to_close_timeout=TAKE_TURN_TIMEOUT,
-            retry_policy=TAKE_TURN_RETRY,
-        )
-    except ActivityError as error:
-        if is_cancelled_exception(error):
-            raise
-        position = QueuePosition(granted=False, chain_id=entry.chain_id, request=request)
-        return TakeTurnResult(turn=position, silent=f"the cluster's queue cannot be asked: {error.cause or error}")
