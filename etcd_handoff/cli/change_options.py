@@ -35,7 +35,8 @@ def _add_remove(add: Add) -> None:
         "remove",
         remove_command,
         "Remove a member and show the progress."
-        " Joins the removal of this member if one is running. The workers do the work: Ctrl-C ends this command only.",
+        " Attaches to the removal of this member if one is running."
+        " The workers do the work: Ctrl-C ends this command only.",
         'etcd-handoff remove node2 -c prod --reason "replace the disk"',
     )
     remove.add_argument("member", metavar="MEMBER", help="member name, or member ID in hex")
@@ -47,7 +48,7 @@ def _add_add(add: Add) -> None:
         "add",
         add_command,
         "Add a member as a learner, and promote it when it is in sync."
-        " Joins the addition of this member if one is running. Shows what to start etcd with; you start it."
+        " Attaches to the addition of this member if one is running. Shows what to start etcd with; you start it."
         " Cancelled before the member has a vote, it takes the learner out again.",
         "etcd-handoff add node4 --peer-url https://10.0.0.4:2380 -c prod",
     )
@@ -55,7 +56,10 @@ def _add_add(add: Add) -> None:
     text = "peer URL that the member will have; give the option once for each"
     addition.add_argument("--peer-url", action="append", default=[], metavar="URL", required=True, help=text)
     _add_env_file(addition)
-    text = "say so when the learner has made no progress for so long, its start included (default: 600)"
+    text = (
+        "report LearnerStalls when the learner has made no progress for so long;"
+        " waiting for its start counts (default: 600)"
+    )
     addition.add_argument(
         "--progress-timeout", type=float, default=PROGRESS_TIMEOUT_SECONDS, metavar="SECONDS", help=text
     )
@@ -104,7 +108,7 @@ def _add_gates(command: argparse.ArgumentParser) -> None:
     command.add_argument("--require-approval", action="store_true", help=text)
     text = "begin no change before this moment, such as 2026-11-28T01:00:00+01:00"
     command.add_argument("--not-before", default="", metavar="MOMENT", help=text)
-    text = "fail if nothing has been changed by this moment"
+    text = "fail at this moment, unless something is half done"
     command.add_argument("--not-after", default="", metavar="MOMENT", help=text)
 
 

@@ -53,7 +53,7 @@ def _add_approve(add: Add) -> None:
     approve = add(
         "approve",
         approve_command,
-        "Let an operation go on that waits for an approval. Nothing has been changed until then.",
+        "Approve an operation that waits for an approval. It changes nothing until then.",
         'etcd-handoff approve node2 -c prod --comment "change 4711"',
     )
     _add_operation(approve)
@@ -78,7 +78,7 @@ def _add_recheck(add: Add) -> None:
     recheck = add(
         "recheck",
         recheck_command,
-        "Let an operation look again now that is blocked, queued or waits for a change window."
+        "Make an operation that is blocked, queued or waits for a change window look at the cluster now."
         " By itself a blocked one looks at least every 30 s, and a queued one at least every 10 min.",
         'etcd-handoff recheck node2 -c prod --reason "node1 is up"',
     )

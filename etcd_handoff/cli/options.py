@@ -60,15 +60,13 @@ def _add(
     example: str,
 ) -> argparse.ArgumentParser:
     """Add a command; the first sentence of its description stands in the list of commands."""
-    common = argparse.ArgumentParser(add_help=False)
-    _add_common(common, unset=argparse.SUPPRESS, output=argparse.SUPPRESS, formats=FORMATS_OF.get(name, FORMATS))
     command = commands.add_parser(
         name,
-        parents=[common],
         help=description.partition(".")[0],
         description=description,
         epilog=f"Example: {example}",
     )
+    _add_common(command, unset=argparse.SUPPRESS, output=argparse.SUPPRESS, formats=FORMATS_OF.get(name, FORMATS))
     command.set_defaults(run=function)
     return command
 

@@ -47,7 +47,7 @@ def place_of(queue: ChangeQueueState | None, chain_id: str) -> str:
         return "first in the queue: it may change the cluster"
     waiters = [entry.chain_id for entry in queue.waiters]
     if chain_id not in waiters:
-        return "wants no turn while something else blocks it"
+        return "gave up its place while it waits for something else"
     holder = next((entry.label for entry in queue.entries if entry.chain_id == queue.holder), "")
     place = f"{waiters.index(chain_id) + 1} of {len(waiters)} in the queue"
     return f"{place}; {holder} is first" if holder else place

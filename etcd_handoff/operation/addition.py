@@ -197,7 +197,7 @@ def remains(state: OperationState) -> str:
     member_id = state.pinned.member_id if state.pinned else ""
     if not member_id or (state.view is not None and state.view.member(member_id) is None):
         return ""
-    takes_out = f"`etcd-handoff remove {member_id}` takes it out, and an addition that is started again goes on with it"
+    takes_out = f"to take it out: `etcd-handoff remove {member_id}`; to go on with it: start the same addition again"
     if state.joining.has_vote:
         return f"{state.label} ({member_id}) has a vote, and was not seen to work with it: {takes_out}"
     return f"learner {member_id} stays in the cluster without a vote: {takes_out}"

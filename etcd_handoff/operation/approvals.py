@@ -123,7 +123,7 @@ def lapsed(state: OperationState, step: object, now: float) -> OperationState:
     if state.approval is None or given is None or not schedule.may_wait(state):
         return state
     if now - given.counts_from >= (lasts := _lasts(state)):
-        why = f"it counts for {lasts:g} s"
+        why = f"it was given more than {lasts:g} s ago"
     elif given.used or not (differs := given.change.differs(change_of(state, step))):
         return state
     else:

@@ -79,7 +79,7 @@ def passes(state: OperationState) -> Decided | OperationState | None:
     """What is to be made sure of next; None when nothing was asked for, or all of it is done."""
     if state.gates_passed_at is not None:
         return None
-    checking = state.showing(HandoffState.CHECKING, "making sure that it may begin")
+    checking = state.showing(HandoffState.CHECKING, "running the checks that were asked for")
     if _wants_hash_check(state) and not state.hash_checked:
         return node_hashes.decide(checking)
     if _wants_snapshot(state) and not state.snapshot:

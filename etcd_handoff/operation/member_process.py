@@ -182,11 +182,11 @@ def told(state: OperationState) -> OperationState:
     if process.starts:
         seen, unblocks = (
             f"etcd runs on {node} and has not joined yet",
-            f"it joins; its log on {node} says what keeps it",
+            f"wait until it joins; if it does not, read the log of etcd on {node}",
         )
     else:
         seen = f"etcd could not be started on {node}: {process.error}"
-        unblocks = f"that is mended, and it is tried again; or {blocked.unblocks}"
+        unblocks = f"fix this, and it is tried again by itself; or start it by hand: {blocked.unblocks}"
     return state.changed(blocked=Blocked(blocked.reason, f"{blocked.seen}; {seen}", unblocks))
 
 
@@ -196,7 +196,7 @@ def _not_ready(state: OperationState, command: PreflightMember, why: str) -> Ope
         Blocked(
             Reason.NODE_NOT_READY,
             f"{state.label} cannot run on {command.node} as it is: {why}",
-            "that is mended on the node; nothing has been changed so far",
+            f"fix this on {command.node}; nothing has been changed, and the node is looked at again by itself",
         )
     )
 

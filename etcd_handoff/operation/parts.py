@@ -136,7 +136,7 @@ def half_done(whole: Whole) -> str:
     if not whole.begun:
         return ""
     done = [f"{p.member_name or p.member_id} ({p.member_id}) {_DONE[p.kind]}" for p in whole.ended]
-    stopped = f"stopped at {whole.part.words}" if whole.part else "" if done else "nothing has ended"
+    stopped = f"stopped at {whole.part.words}" if whole.part else "" if done else "no part is finished"
     return f". So far: {'; '.join(filter(None, (*done, stopped)))}. To go on: {_again(whole)}"
 
 

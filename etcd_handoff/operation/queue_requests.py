@@ -29,9 +29,11 @@ def acquire(state: OperationState) -> Decided | OperationState:
         return state.blocked_by(texts.queue_silent(state.queue_silent))
     if state.rejoin_due:
         return ask(state.changed(rejoins=state.rejoins + 1), waits=True)
-    behind = ", ".join(state.behind) or "another removal"
+    behind = ", ".join(state.behind) or "another operation"
     doing = f"waiting in the queue behind {behind}"
-    state = state.showing(HandoffState.QUEUED, doing, "they have ended or are blocked").changed(turn_news=False)
+    state = state.showing(
+        HandoffState.QUEUED, doing, "wait until the operations before it have ended or are blocked"
+    ).changed(turn_news=False)
     seconds = rejoin_pause(state.rejoins).total_seconds()
     if (left := schedule.seconds_left(state)) is not None:
         seconds = min(seconds, left)

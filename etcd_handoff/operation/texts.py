@@ -28,7 +28,7 @@ def unavailable(steps: Sequence[Step]) -> Blocked:
     return Blocked(
         Reason.CLUSTER_UNAVAILABLE,
         f"no linearizable member list can be read{f': {note}' if note else ''}",
-        "a majority of the members runs and this cluster's endpoints can be reached from a worker",
+        "start members until a majority runs, and make their endpoints reachable from a worker",
     )
 
 
@@ -51,7 +51,7 @@ def locked(note: str) -> Blocked:
     return Blocked(
         Reason.CHANGE_UNDER_WAY,
         note,
-        "the other change ends; a holder that died is passed over once its time-outs are over",
+        "wait until the other change ends; if its worker died, the lock is taken over by itself, by default after 24 s",
     )
 
 
@@ -60,23 +60,27 @@ def unsettled(steps: Sequence[Step]) -> Blocked:
     return Blocked(
         Reason.UNSETTLED,
         f"{STEPS_WITHOUT_PAUSE} steps in a row did not end it, the last one: {steps[-1].note or steps[-1].outcome}",
-        "the cluster settles; it is tried again after a pause",
+        "wait; it is tried again after a pause",
     )
 
 
 def hash_unknown(note: str) -> Blocked:
     """Not every member gives its hash."""
-    return Blocked(Reason.HASH_UNKNOWN, f"the hashes are not known: {note}", "all members answer")
+    return Blocked(Reason.HASH_UNKNOWN, f"the hashes are not known: {note}", "bring back the voters that do not answer")
 
 
 def no_snapshot(note: str) -> Blocked:
     """The snapshot that was asked for could not be taken."""
-    return Blocked(Reason.SNAPSHOT_FAILED, f"no snapshot yet: {note}", "a snapshot succeeds")
+    return Blocked(
+        Reason.SNAPSHOT_FAILED,
+        f"no snapshot yet: {note}",
+        "remove the cause that is named; the snapshot is tried again by itself",
+    )
 
 
 def refused_by_etcd(note: str) -> Blocked:
     """Etcd's own guard does not let the removal through."""
-    return Blocked(Reason.REFUSED_BY_ETCD, note, "etcd has seen its members connected for 5 s")
+    return Blocked(Reason.REFUSED_BY_ETCD, note, "wait until all members have been connected for 5 s")
 
 
 def queue_silent(text: str) -> Blocked:

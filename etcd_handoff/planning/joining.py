@@ -79,7 +79,8 @@ def learner_in_the_way(view: ClusterView) -> Blocked | None:
     return Blocked(
         Reason.LEARNER_IN_THE_WAY,
         f"another member is a learner, and is left alone: {who}",
-        f"its addition ends; or add it with `etcd-handoff add` to have it promoted, or take it out: {remove}",
+        "wait until its addition ends; or promote it: `etcd-handoff add` with its name and peer URLs;"
+        f" or remove it: {remove}",
     )
 
 
@@ -158,7 +159,7 @@ def not_running(view: ClusterView, learner: MemberView) -> Blocked | None:
             Reason.LEARNER_NOT_STARTED,
             f"learner {learner.id} has been added and has not started",
             f"start etcd at {', '.join(learner.peer_urls)} with --initial-cluster-state existing and an empty data"
-            " folder",
+            " directory",
         )
     leader = view.leadership
     follows = leader is not None and (learner.leader_id, learner.term) == (leader.id, leader.term)

@@ -50,7 +50,7 @@ def _no_quorum(view: ClusterView) -> Blocked | None:
         return Blocked(
             Reason.NO_LEADER,
             "the voters do not agree on a leader",
-            "an election ends by itself, as a rule within two election time-outs",
+            "wait for the election; it usually ends within two election time-outs",
         )
     if len(now.healthy) < now.quorum:
         return Blocked(
@@ -126,7 +126,7 @@ def _too_few_healthy(view: ClusterView, there: Projection, change: str) -> Block
         Reason.VOTER_HANGS if hanging else Reason.QUORUM_AT_RISK,
         f"{change} only {len(there.healthy)} of {there.voters} voters would be healthy"
         f"{ailments(view, there.staying, there.healthy)}, and {there.quorum} are needed",
-        f"{way_back(sick)}; first remove a member that is down for good",
+        f"{way_back(sick)}; if one of them is down for good, remove that one first",
     )
 
 

@@ -53,7 +53,8 @@ def _step(view: ClusterView, target: MemberView, goal: MemberAbsent) -> Transfer
             Reason.LEADER_UNREACHABLE,
             f"{target.label} leads but does not answer{f' ({target.note})' if target.note else ''},"
             " so it cannot be asked to hand over",
-            "the other members elect a leader by themselves when it is down; make it reachable when it is up",
+            f"if {target.label} is down, wait for the others to elect a leader; if it is up, make its client URL"
+            " reachable from the workers",
         )
     candidates = leadership.candidates(view, target.id, goal.leaving_later)
     untried = [m for m in candidates if m.id not in goal.avoid]
@@ -69,7 +70,7 @@ def _nobody_takes_over(
         return Blocked(
             Reason.TRANSFER_FAILED,
             f"{target.label} still leads; {names(tried)} did not take over",
-            "it is tried again after a pause; look at the logs of these members when it goes on",
+            f"wait; it is tried again after a pause. If that fails too, read the logs of {names(tried)}",
         )
     behind = [m for m in view.healthy_voters if m.id != target.id and m.id not in goal.leaving_later]
     if not behind:

@@ -54,7 +54,7 @@ def test_own_learner_that_cannot_be_taken_out_is_named() -> None:
         if number < TRIES - 1:
             addition.result(after=PAUSE_SECONDS)
     addition.next(to.Cancel)
-    assert f"`etcd-handoff remove {D}` takes it out" in addition.state.doing
+    assert f"to take it out: `etcd-handoff remove {D}`" in addition.state.doing
 
 
 def test_learner_that_got_its_vote_while_it_was_to_leave_stays() -> None:

@@ -226,7 +226,7 @@ def test_learner_that_nobody_starts_ends_the_addition_with_what_is_left() -> Non
     assert failure.kind == FailureType.BLOCKED_TOO_LONG
     assert "LearnerNotStarted" in failure.text
     assert "ETCD_INITIAL_CLUSTER_STATE=existing" in failure.text
-    assert f"`etcd-handoff remove {D}` takes it out" in failure.text
+    assert f"to take it out: `etcd-handoff remove {D}`" in failure.text
 
 
 def test_learner_that_lags_is_waited_for() -> None:

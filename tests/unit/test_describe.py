@@ -158,5 +158,5 @@ def test_blocked_operation_in_the_queue_wants_no_turn() -> None:
     """Others pass it."""
     entries = [entry.model_copy(update={"waits": entry.chain_id != "b"}) for entry in queue("a", "b").entries]
     blocked = queue("a", "b").model_copy(update={"entries": tuple(entries)})
-    assert place_of(blocked, "b") == "wants no turn while something else blocks it"
+    assert place_of(blocked, "b") == "gave up its place while it waits for something else"
     assert place_of(None, "b") == ""

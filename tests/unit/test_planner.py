@@ -244,7 +244,9 @@ def test_healthy_member_of_three_stays_while_another_is_down(target: str) -> Non
     """One healthy voter of two would remain; leader or follower, the sick one has to be seen to first."""
     decision = blocked(leave(target, member(A), member(B), down(C)), Reason.QUORUM_AT_RISK)
     assert "only 1 of 2 voters would be healthy (node2: connection refused), and 2 are needed" in decision.seen
-    back = "bring node2 back and make sure that workers reach it; first remove a member that is down for good"
+    back = (
+        "bring node2 back and make sure that workers reach it; if one of them is down for good, remove that one first"
+    )
     assert decision.unblocks == back
 
 

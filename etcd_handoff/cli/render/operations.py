@@ -18,7 +18,7 @@ OPEN_HEADINGS: Final = ("OPEN", "MEMBER", "STATE", "STARTED (UTC)", "QUEUE")
 LAST_HEADINGS: Final = ("LAST", "MEMBER", "OUTCOME", "ENDED (UTC)", "ASKED FOR BY")
 WORKER_HEADINGS: Final = ("WORKER", "VERSION", "BUILD", "CONFIG", "PROFILES", "CERTIFICATES", "HOST", "ASKED FOR WORK")
 SECONDS: Final = len("2026-01-01T00:00:00")
-START_WORKER: Final = "start one with `etcd-handoff worker`: nothing goes on without"
+START_WORKER: Final = "start one with `etcd-handoff worker`; without a worker nothing goes on"
 
 
 @dataclass(frozen=True, slots=True)

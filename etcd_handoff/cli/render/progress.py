@@ -24,7 +24,7 @@ STATES_WITHOUT_LINE: Final = (HandoffState.CHECKING, HandoffState.DONE, HandoffS
 def start_line(workflow_id: str, *, joined: bool) -> str:
     """Return which operation is followed, and whether this command started it."""
     if joined:
-        return f"Joined the operation that is already running, with the options that it was started with: {workflow_id}"
+        return f"Attached to {workflow_id}, which runs already; the options of this command are not used"
     return f"Started {workflow_id}"
 
 
