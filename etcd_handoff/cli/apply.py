@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from etcd_handoff.contract import MembershipRequest
 
 STANDARD_INPUT: Final = Path("-")
+FIELDS: Final = ("cluster", "members")
+"""What a file may say. An option that it had, such as `dry_run`, would be overruled by the command line's default."""
 WORDS: Final = {
     "missing": "is missing; add it",
     "too_short": "is empty; give at least one",
@@ -63,6 +65,9 @@ def read_members(path: Path) -> dict[str, Any]:
         raise CommandError(EXIT_USAGE, f"{path}: is no valid {kind}: {error}{other}") from None
     if not isinstance(given, dict) or not isinstance(given.get("members"), list):
         text = f"{path}: has no list members; give members with name and peer_urls, and a cluster if you like"
+        raise CommandError(EXIT_USAGE, text)
+    if others := ", ".join(str(key) for key in given if key not in FIELDS):
+        text = f"{path}: {others}: a list has members, and a cluster if you like; give the rest as options of apply"
         raise CommandError(EXIT_USAGE, text)
     return given
 

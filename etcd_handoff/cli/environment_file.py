@@ -19,10 +19,12 @@ def environment_file(path: Path | None) -> EnvironmentFile | None:
     """What writes the file that an option names; None where it names none.
 
     Raises:
-        CommandError: Its folder is not there.
+        CommandError: Its folder is not there, or it is no file.
     """
     if path is None:
         return None
+    if not path.name or path.is_dir():
+        raise CommandError(EXIT_USAGE, f"--env-file: {path} is a folder; name a file")
     if not path.parent.is_dir():
         raise CommandError(EXIT_USAGE, f"--env-file: {path.parent} is no folder")
     return EnvironmentFile(path)

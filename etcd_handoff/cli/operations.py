@@ -16,7 +16,7 @@ from etcd_handoff.exit_status import EXIT_DONE, EXIT_INTERRUPTED, EXIT_REFUSED, 
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from pydantic import BaseModel
     from temporalio.client import Client, WorkflowHandle
@@ -53,16 +53,26 @@ def run_operation(args: argparse.Namespace, request: OperationRequest, task_queu
     """Start the operation, print progress and the result, and return the exit status; 130 on Ctrl-C."""
     import asyncio
 
+    started: list[str] = []
     try:
-        return asyncio.run(_run(args, request, task_queue, ends))
+        return asyncio.run(_run(args, request, task_queue, ends, started))
     except KeyboardInterrupt:
-        what = _with_article(request)
-        print_error(f"\nThis command has stopped following. {what} that was started goes on; to cancel it, run:")
+        print_error(f"\nThis command has stopped following. {_goes_on(request, started)} To cancel it, run:")
         print_error(f"  etcd-handoff cancel {shlex.quote(request.start_id)}")
         return EXIT_INTERRUPTED
 
 
-async def _run(args: argparse.Namespace, request: OperationRequest, task_queue: str, ends: Ends) -> int:
+def _goes_on(request: OperationRequest, started: Sequence[str]) -> str:
+    """What becomes of the operation when this command ends before it; `started` has its ID once that is known."""
+    what = _with_article(request)
+    if started:
+        return f"{what} that was started goes on; run the same command again to follow it."
+    return f"{what} may have been started; run the same command again to follow or start it."
+
+
+async def _run(
+    args: argparse.Namespace, request: OperationRequest, task_queue: str, ends: Ends, started: list[str]
+) -> int:
     from temporalio.service import RPCError
 
     from etcd_handoff.cli.follow import follow
@@ -80,6 +90,7 @@ async def _run(args: argparse.Namespace, request: OperationRequest, task_queue: 
 
     try:
         operation, joined = await _start(client, request, task_queue, ends)
+        started.append(operation.id)
         print_progress([start_line(operation.id, joined=joined)])
         if args.detach:
             if args.output == "json":
@@ -96,7 +107,7 @@ async def _run(args: argparse.Namespace, request: OperationRequest, task_queue: 
         raise CommandError(EXIT_REFUSED, str(error)) from None
     except (ClientError, RPCError) as error:
         stopped = temporal_error(error) if isinstance(error, RPCError) else client_error(error)
-        text = f"{stopped}\n{_with_article(request)} that was started goes on; run the same command again to follow it."
+        text = f"{stopped}\n{_goes_on(request, started)}"
         raise CommandError(stopped.status, text if stopped.status == EXIT_UNREACHABLE else str(stopped)) from None
     finally:
         output.close()
@@ -117,11 +128,13 @@ async def _start(
     from etcd_handoff.temporal.client import start_operation
 
     try:
-        before = (await client.get_workflow_handle(request.start_id).describe()).run_id
+        before = (await client.get_workflow_handle(request.start_id).describe()).raw_info
     except RPCError:
-        before = ""  # not found, most of the time; the start reports any other error
+        before = None  # not found, most of the time; the start reports any other error
     operation = await start_operation(client, request, ends.result_type, task_queue)
-    return operation, operation.first_execution_run_id == before
+    # Older servers name the run that they have attached to, newer ones the first of its chain.
+    known = (before.execution.run_id, before.first_run_id) if before else ()
+    return operation, operation.first_execution_run_id in known
 
 
 def print_failure(args: argparse.Namespace, failure: OperationError, ends: Ends, last: Progress | None = None) -> int:

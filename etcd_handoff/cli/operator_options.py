@@ -31,7 +31,17 @@ def add_operator_commands(add: Add) -> None:
 
 
 def _add_operation(command: argparse.ArgumentParser) -> None:
-    command.add_argument("operation", metavar="MEMBER|WORKFLOW", help="member name or ID, or workflow ID")
+    text = "member name or ID, or workflow ID"
+    command.add_argument("operation", type=_utf8, metavar="MEMBER|WORKFLOW", help=text)
+
+
+def _utf8(text: str) -> str:
+    """Return the argument, if Temporal can be told it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError("is no UTF-8; copy it from `etcd-handoff status`") from None
+    return text
 
 
 def _add_why(command: argparse.ArgumentParser, option: str) -> None:
@@ -123,7 +133,7 @@ def _add_history(add: Add) -> None:
         "etcd-handoff history node2 -c prod",
     )
     text = "member name or ID, or workflow ID (default: all of the cluster, one line each)"
-    history.add_argument("operation", nargs="?", metavar="MEMBER|WORKFLOW", help=text)
+    history.add_argument("operation", nargs="?", type=_utf8, metavar="MEMBER|WORKFLOW", help=text)
     text = "show the last N operations (default: 20)"
     history.add_argument("--limit", type=_positive, default=20, metavar="N", help=text)
 

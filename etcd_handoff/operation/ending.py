@@ -23,6 +23,7 @@ from etcd_handoff.contract import FailureType, HandoffState, Outcome
 from etcd_handoff.operation import (
     departed,
     failures,
+    leave,
     observation,
     parts,
     process_end,
@@ -112,6 +113,10 @@ def _judge(state: OperationState, end: Ending) -> Decided | OperationState:
     if state.request.adds or state.request.of_parts:
         left = strategy.of(state).remains(state)
         return _fail(state, Failure(failure.kind, f"{failure.text}; {left}" if left else failure.text))
+    if (stands := leave.standing(state)) not in failure.text:
+        short = f"{failure.short or failure.text}{stands}"
+        failure = Failure(failure.kind, f"{failure.text}{stands}", short=short)
+        state = state.at_end(failure=failure)
     if state.pinned is None or not (end.proposed or waited):
         return _fail(state, failure)
     pending = state.pending_since is not None

@@ -65,5 +65,7 @@ def _waited_for(state: OperationState, command: Effect, failure: StepFailure, no
         return state.failing(final)
     blocked = texts.step_fails(failure.step, failure.text)
     if state.request.dry_run and isinstance(command, FindResource):
-        return state.failing(failures.blocked_too_long(blocked, identity.DRY_RUN_SECONDS))
+        return state.failing(failures.blocked_too_long(blocked, identity.DRY_RUN_SECONDS, state.asked.noun))
+    if state.request.dry_run and isinstance(command, Observe):
+        return state.failing(failures.blocked_too_long(blocked, round(now - state.looked_at, 1), state.asked.noun))
     return state.blocked_by(blocked)

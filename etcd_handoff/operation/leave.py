@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.activity_io import LeaveInput
 from etcd_handoff.contract import HandoffState, StepOutcome
+from etcd_handoff.etcdmember import resource_name
 from etcd_handoff.managed_fields import FIELD_MANAGER
 from etcd_handoff.operation import failures, observation, proposal, texts
 from etcd_handoff.operation.commands import ReadLeave, RequestLeave
@@ -72,6 +73,17 @@ def withdraw_unsafe(state: OperationState, blocked: Blocked) -> OperationState:
     return withdraw(state) if blocked.reason in UNSAFE else state
 
 
+def standing(state: OperationState) -> str:
+    """What to do about an order that could not be revoked, as the end of a sentence; empty when none stands."""
+    if not state.leave_asked:
+        return ""
+    name = resource_name(state.target.member_name) or state.label
+    return (
+        f"; spec.leave of EtcdMember {name} still stands, so k0s may remove the member at any time; to take it back:"
+        f""" `kubectl patch etcdmember {name} --type merge -p '{{"spec":{{"leave":false}}}}'`"""
+    )
+
+
 def decide(state: OperationState, now: float) -> Decided:
     """What is next about the order."""
     match state.leave_step:
@@ -94,8 +106,8 @@ def read(state: OperationState, order: ReadLeaveResult, now: float) -> Operation
             return state.changed(leave_step=LeaveStep.REVOKE)
         # What stands may be somebody else's order from before.
         return state.changed(leave_step=LeaveStep.NONE) if order.leave else _revoked(state)
-    if order.leave:
-        return _awaiting(state)
+    if order.leave:  # the answer to our order may have been lost
+        return _awaiting(state.changed(leave_stored=True))
     state = state.with_step(order.step)
     if state.leave_stored and order.present and not may_ask_again(order.manager):
         return state.failing(failures.taken_back(order.name, order.manager))

@@ -119,9 +119,18 @@ def _afresh(state: OperationState, now: float) -> Decided | OperationState:
     if state.cancel_requested and not state.point_of_no_return and not membership.is_complete(state):
         return ending.cancelled(state)  # it came too late at first, and nothing has come of the proposal
     if state.view is None:
-        known = state.absent and not state.request.dry_run  # what has left once is out for good
-        return state.finishing() if known else state.blocked_by(texts.unavailable(state.steps))
+        if state.request.dry_run:
+            return _unseen(state, now)
+        return state.finishing() if state.absent else state.blocked_by(texts.unavailable(state.steps))
     return _plan(state, state.view, now)
+
+
+def _unseen(state: OperationState, now: float) -> OperationState:
+    """A dry run waits for nothing: where two looks show no member list, it says so."""
+    if not state.looked_twice:
+        return observation.looking_twice(state)
+    waited_seconds = round(now - state.looked_at, 1)
+    return state.failing(failures.blocked_too_long(texts.unavailable(state.steps), waited_seconds, state.asked.noun))
 
 
 def _plan(state: OperationState, view: ClusterView, now: float) -> Decided | OperationState:

@@ -152,8 +152,7 @@ def remains(state: OperationState) -> str:  # noqa: ARG001  # the EtcdMember say
 
 def cancelled(state: OperationState) -> str:
     """What is true of a removal that was cancelled, in words."""
-    stands = f", but spec.leave of {state.label} stands: k0s may still remove it" if state.leave_asked else ""
-    return f"cancelled before anything was removed{stands}"
+    return f"cancelled before anything was removed{leave.standing(state)}"
 
 
 def ended(state: OperationState, written: str) -> str:

@@ -39,7 +39,8 @@ async def _request_of(
     client: Client, started: WorkflowHandle[Any, Any], request: OperationRequest
 ) -> OperationRequest | None:
     """The input of the run; None where that cannot be read, since the workflow itself judges its input."""
-    run = client.get_workflow_handle(started.id, run_id=started.first_execution_run_id)
+    # Each run of a chain has the input, and the first one may be past its retention.
+    run = client.get_workflow_handle(started.id, run_id=started.result_run_id)
     try:
         async for event in run.fetch_history_events(page_size=1):
             payloads = event.workflow_execution_started_event_attributes.input.payloads

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 from temporalio import workflow
@@ -61,11 +62,16 @@ async def continued(client: Client) -> WorkflowHandle[Any, Any]:
 
 
 async def test_updates_that_come_before_the_next_run_begins_meet_its_state(tmp_path: Path) -> None:
-    """It can be resumed, and a new queue gets its entry: Temporal runs both before the workflow itself."""
+    """It can be resumed, and a new queue gets its entry: Temporal runs both before the workflow itself.
+
+    A start attaches to it, and says so.
+    """
     async with Lab(LabOptions(nodes=1, kubernetes=False, forked=True, directory=tmp_path)) as lab:
         await lab.kill(Role.WORKER, "node0")
         client = await Client.connect(lab.temporal_address, data_converter=data_converter)
         removal = await continued(client)
+        status, out, errors = await lab.handoff("remove", "node9", "-c", "demo", "--detach", "-o", "json")
+        assert (status, json.loads(out)["joined"]) == (0, True), errors
         recall = RecallEntriesInput(cluster_id=CLUSTER_ID)
         sent = [
             asyncio.create_task(execute_update(removal, "rejoin", recall, result_type=QueueEntry)),

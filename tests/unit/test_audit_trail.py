@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from types import SimpleNamespace
+from typing import Any, Final
 
 import pytest
 from temporalio.client import WorkflowHistory
+from temporalio.service import RPCError, RPCStatusCode
 
+from etcd_handoff.cli.audit import fetch
 from etcd_handoff.cli.audit.history import trail_of
 from etcd_handoff.cli.audit.trail import Entry, Trail, in_order
+from etcd_handoff.cli.errors import CommandError
 from etcd_handoff.cli.render.history import history_object, overview_lines, trail_lines
 from etcd_handoff.cli.shapes.trails import HistoryOutput
 from tests.unit.history_events import event, trail
@@ -208,3 +212,30 @@ def test_workflows_that_go_on_are_told_by_what_they_do() -> None:
 def test_nothing_to_tell_is_said() -> None:
     """An empty table would look like a fault."""
     assert overview_lines([], "Temporal has no record of x") == ["Temporal has no record of x"]
+
+
+class Forgetful:
+    """A client of a Temporal that has the history of one workflow alone."""
+
+    def __init__(self, kept: str) -> None:
+        self._kept = kept
+
+    def get_workflow_handle(self, workflow_id: str, *, run_id: str) -> Any:  # noqa: ARG002
+        """A handle of which the history can be fetched, or not."""
+
+        async def fetch_history() -> WorkflowHistory:
+            if workflow_id != self._kept:
+                raise RPCError("workflow execution not found", RPCStatusCode.NOT_FOUND, b"")
+            return WorkflowHistory.from_json(workflow_id, (HISTORIES / "leader.json").read_text())
+
+        return SimpleNamespace(fetch_history=fetch_history)
+
+
+async def test_operation_whose_retention_ends_while_it_is_read_takes_no_other_one_with_it() -> None:
+    """It was listed a moment ago; alone, it is named."""
+    names = ("etcd-remove/demo/n1", "etcd-remove/demo/n2")
+    listed: Any = [SimpleNamespace(workflow_id=name, run_id="r") for name in names]
+    client: Any = Forgetful("etcd-remove/demo/n2")
+    assert [trail.workflow_id for trail in await fetch.trails(client, listed)] == ["etcd-remove/demo/n2"]
+    with pytest.raises(CommandError, match="no history of etcd-remove/demo/n1 any more: its retention is over"):
+        await fetch.trail(client, listed[0])

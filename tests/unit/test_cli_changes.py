@@ -47,6 +47,8 @@ def applied(outcome: Outcome | str, **changes: object) -> MembershipResult:
         (["replace", "n2", "--with", "n4", "--peer-url", "10.0.0.4:2380"], "--peer-url: give http:// or https://"),
         (["replace", "n2", "--with", "n/4", "--peer-url", URL], "--with: give letters, digits"),
         (["replace", "n2", "--with", "n4", "--peer-url", URL, "--env-file", "gone/n4.env"], "--env-file: gone is no"),
+        (["replace", "n2", "--with", "n4", "--peer-url", URL, "--env-file", "."], "--env-file: . is a folder; name a"),
+        (["replace", "n2", "--with", "n4", "--peer-url", URL, "--env-file", "/"], "--env-file: / is a folder; name a"),
         (["replace", "n/2", "--with", "n4", "--peer-url", URL], "member: give a member name"),
         (["apply", "missing.toml"], "missing.toml: cannot be read: No such file or directory; name a file"),
         (["apply", "broken.toml"], "broken.toml: is no valid TOML"),
@@ -57,6 +59,7 @@ def applied(outcome: Outcome | str, **changes: object) -> MembershipResult:
         (["apply", "twice.json"], "twice.json: members: n1 stands there twice"),
         (["apply", "short.json"], "short.json: members.0.peer_urls: is missing; add it\n"),
         (["apply", "odd.json"], "odd.json: members.0.port: is not known; correct its name"),
+        (["apply", "option.json"], "option.json: dry_run, snapshot: a list has members"),
         (["apply", "other.json"], "cluster: the file is of 'test', and --cluster is 'prod'"),
     ],
 )
@@ -73,6 +76,7 @@ def test_input_that_does_not_fit_ends_with_2_before_anybody_is_asked(
         "twice.json": json.dumps({"members": [one, {**one, "peer_urls": ["http://b:1"]}]}),
         "odd.json": json.dumps({"members": [{**one, "port": 1}]}),
         "short.json": json.dumps({"members": [{"name": "n1"}]}),
+        "option.json": json.dumps({"dry_run": True, "members": [one], "snapshot": True}),
         "other.json": json.dumps({"cluster": "test", "members": [one]}),
     }
     for name, text in files.items():

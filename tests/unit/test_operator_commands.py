@@ -232,3 +232,14 @@ def test_number_of_operations_that_is_none_is_named_with_what_to_give(
     """No name of a function stands in the text."""
     assert cli.run(["history", f"--limit={number}"]) == 2
     assert f"argument --limit: {number!r} is no number of operations; give 1 or more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command", ["describe", "approve", "cancel", "recheck", "pause", "resume", "history", "report"]
+)
+def test_name_that_is_no_utf8_is_refused_before_anybody_is_asked(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Temporal cannot be told it."""
+    assert cli.run(["-c", "prod", command, "node\udcff"]) == 2
+    assert "MEMBER|WORKFLOW: is no UTF-8" in capsys.readouterr().err

@@ -241,6 +241,60 @@ def test_cancelled_removal_revokes_its_order_and_waits_for_what_may_still_happen
     assert removal.next(to.WriteStatus).ask.joined is False
 
 
+BY_K0S = report(StepOutcome.OBSERVED, LED_BY_B, traits={"remover": "k0s"})
+NO_ANSWER = StepFailure("read_leave", "NotRecorded", "503")
+
+
+def leave_flag(*, stands: bool, manager: str = "etcd-handoff") -> ReadLeaveResult:
+    """What an EtcdMember says of the order, and who wrote that last."""
+    seen = step("read_leave", StepOutcome.OBSERVED)
+    return ReadLeaveResult(step=seen, name="node0", present=True, leave=stands, manager=manager)
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_order_that_cannot_be_revoked_is_named_with_what_takes_it_back(*, cancelled: bool) -> None:
+    """k0s would follow it later, and ask for no quorum."""
+    removal = begin(blocked_timeout_seconds=1).do(to.Observe, BY_K0S).turn().do(to.RequestLeave, ORDER)
+    if cancelled:
+        removal.state = ending.cancelled(removal.state)
+    else:
+        removal.do(to.Wait, after=2.0).do(to.Observe, BY_K0S).do(to.ReadLeave, leave_flag(stands=True))
+    removal.do(to.ReadLeave, NO_ANSWER)
+    removal.do(to.Wait, after=SETTLE_SECONDS).do(to.Observe, BY_K0S)
+    takes_back = """kubectl patch etcdmember node0 --type merge -p '{"spec":{"leave":false}}'"""
+    if cancelled:
+        removal.next(to.Cancel)
+        assert takes_back in removal.state.doing
+    else:
+        assert takes_back in removal.next(to.WriteStatus).ask.message
+        written = UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True)
+        assert takes_back in removal.result(written).next(to.Fail).failure.text
+
+
+def test_order_whose_answer_was_lost_can_be_taken_back() -> None:
+    """That it stands was read, so whoever clears it afterwards does not want the member to leave."""
+    lost = StepFailure("request_leave", "NotRecorded", "no answer")
+    removal = begin().do(to.Observe, BY_K0S).turn().do(to.RequestLeave, lost)
+    removal.do(to.Wait, after=1.0).do(to.Observe, BY_K0S).do(to.ReadLeave, leave_flag(stands=True))
+    removal.do(to.Wait, after=1.0).do(to.Observe, BY_K0S)
+    removal.do(to.ReadLeave, leave_flag(stands=False, manager="kubectl-patch"))
+    assert removal.state.ending is not None
+    assert "taken back by kubectl-patch" in str(removal.state.ending.failure)
+
+
+@pytest.mark.parametrize("seen", [report(StepOutcome.UNAVAILABLE, None), StepFailure("check_leader", "", "it hangs")])
+def test_dry_run_waits_for_no_member_list(seen: StepResult | StepFailure) -> None:
+    """It says what is missing after a second look at most."""
+    removal = begin(dry_run=True).do(to.Observe, seen)
+    if isinstance(seen, StepResult):
+        removal.do(to.Observe, seen, after=5.0)
+    else:
+        removal.do(to.DescribeWorker, WorkerInfo(search_attributes=True))
+    failure = removal.next(to.Fail).failure
+    assert failure.kind == FailureType.BLOCKED_TOO_LONG
+    assert "What unblocks it" in failure.text
+
+
 def test_order_to_k0s_is_given_on_a_fresh_look_alone() -> None:
     """Workers were away after the look, or while it was read whether the order stands."""
     k0s = report(StepOutcome.OBSERVED, LED_BY_B, traits={"remover": "k0s"})

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.cli.errors import temporal_error
+from etcd_handoff.cli.errors import CommandError, temporal_error
+from etcd_handoff.exit_status import EXIT_FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,8 +23,19 @@ AT_ONCE: Final = 8
 FORGOTTEN: Final = "earlier runs are missing: their retention is over"
 
 
+class ForgottenError(CommandError):
+    """Temporal listed the operation a moment ago, and its retention has ended since.
+
+    Args:
+        workflow_id: Its workflow ID.
+    """
+
+    def __init__(self, workflow_id: str) -> None:
+        super().__init__(EXIT_FAILED, f"Temporal has no history of {workflow_id} any more: its retention is over")
+
+
 async def trails(client: Client, operations: Iterable[FoundOperation]) -> list[Trail]:
-    """The trails of operations, in their order.
+    """The trails of operations, in their order, without those whose retention has ended since they were listed.
 
     Raises:
         CommandError: Temporal does not answer, or refuses.
@@ -32,17 +44,22 @@ async def trails(client: Client, operations: Iterable[FoundOperation]) -> list[T
 
     places = asyncio.Semaphore(AT_ONCE)
 
-    async def one(operation: FoundOperation) -> Trail:
+    async def one(operation: FoundOperation) -> Trail | None:
         async with places:
-            return await trail(client, operation)
+            try:
+                return await trail(client, operation)
+            except ForgottenError:
+                return None
 
-    return list(await asyncio.gather(*map(one, operations)))
+    found = await asyncio.gather(*map(one, operations))
+    return [trail for trail in found if trail is not None]
 
 
 async def trail(client: Client, operation: FoundOperation) -> Trail:
     """The trail of an operation, over all its runs that Temporal still has.
 
     Raises:
+        ForgottenError: Temporal has none of them any more.
         CommandError: Temporal does not answer, or refuses.
     """
     from etcd_handoff.cli.audit.history import trail_of
@@ -54,9 +71,12 @@ async def runs_of(client: Client, operation: FoundOperation) -> tuple[list[list[
     """The events of all runs of an operation, the first run first, and what is missing before them.
 
     Raises:
+        ForgottenError: Temporal has none of them any more.
         CommandError: Temporal does not answer, or refuses.
     """
-    from temporalio.service import RPCError, RPCStatusCode
+    from temporalio.service import RPCError
+
+    from etcd_handoff.temporal.connection_failures import is_unknown_workflow
 
     runs: list[list[HistoryEvent]] = []
     run_id = operation.run_id
@@ -64,8 +84,10 @@ async def runs_of(client: Client, operation: FoundOperation) -> tuple[list[list[
         try:
             history = await client.get_workflow_handle(operation.workflow_id, run_id=run_id).fetch_history()
         except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND and runs:
+            if is_unknown_workflow(error) and runs:
                 return runs, FORGOTTEN
+            if is_unknown_workflow(error):
+                raise ForgottenError(operation.workflow_id) from None
             raise temporal_error(error) from None
         events = list(history.events)
         runs.insert(0, events)
