@@ -164,7 +164,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         self._state = reconciler.with_orders(self._state, seen.resources, view)
         # A removal waits for no correction where it is clear already that nothing is held back.
         held = drift.hold(view, reconciler.claims(seen.resources, view), self._state.removed)
-        if held is None or held.doubt == self._state.confirmed:
+        if believed := held is None or held.doubt == self._state.confirmed:
             self._update(binding=doubts.bound(self._state.binding, view))
             await self._start_what_is_asked_still(seen, view)
         result = await self._sync(seen, view)
@@ -172,7 +172,8 @@ class ReconcileEtcdMembers(RequestedRemovals):
         if result.doubt is not None:
             self._hold_back(result.doubt)
             return
-        self._round_done(view, result.note)
+        if believed or not result.retry_soon:  # else the list has changed before anybody has judged it
+            self._round_done(view, result.note)
         self._resync_soon = result.retry_soon
         await self._start_what_is_asked_still(seen, view)
 
