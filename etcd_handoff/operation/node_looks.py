@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from etcd_handoff import doubts
 from etcd_handoff.activity_io import CheckLeaderInput
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.merged_view import merged, node_of
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 ASK_AGAIN_SECONDS: Final = 10.0
 """How long a node is not asked again whose worker took no look."""
+
+
+UNSETTLED: Final = "start workers on the others, or start the operation again if these have left"
+"""What to do where one list contradicted another, and nobody is left to say which is right."""
 
 
 class NodeAnswers(NamedTuple):
@@ -54,7 +59,7 @@ def looked(state: OperationState, command: Observe, report: StepResult, now: flo
         state = state.changed(silent_nodes={**state.silent_nodes, **dict.fromkeys(report.idle_nodes, now)})
     nodes = nodes_to_ask(report, _table(state), state.silent_nodes, now, passed_over, (*state.far_nodes, *claimed))
     if not nodes:
-        return observation.observed(state, command, report)
+        return observation.observed(state, command, _confirmed(state, report))
     return state.changed(half_look=HalfLook(command=command, report=report, nodes=nodes))
 
 
@@ -71,8 +76,24 @@ def answered(state: OperationState, results: Sequence[StepResult | StepFailure],
         msg = "nodes have answered that were not asked"
         raise RuntimeError(msg)
     report, silent = all_together(half.report, half.nodes, results, _table(state), state.silent_nodes, now)
+    report = _confirmed(state, report)
     state = state.changed(half_look=None, silent_nodes=silent, far_nodes=far_nodes(report) or state.far_nodes)
     return observation.observed(state, half.command, report)
+
+
+def _confirmed(state: OperationState, report: StepResult) -> StepResult:
+    """The look; where the last view was contradicted, it still stands until most nodes say that the member has left."""
+    last, target = state.view, state.pinned
+    if last is None or report.view is None or target is None or state.request.adds or state.absent:
+        return report
+    doubt = doubts.contradiction(last, doubts.Binding())
+    if report.view.member(target.member_id) is not None or doubt is None or doubt.kind != doubts.LISTS_DIFFER:
+        return report
+    leave = {target.member_name, *(t.member_name for t in (state.whole.leaves if state.whole else ()))}
+    known = set(state.far_nodes) - {node_of(name, _table(state)) for name in leave}
+    if not (why := unconfirmed(report, known, _table(state))):
+        return report
+    return report.model_copy(update={"view": last, "step": report.step.model_copy(update={"note": why})})
 
 
 def _unlisted_claims(report: StepResult, table: Mapping[str, str]) -> list[str]:
@@ -126,6 +147,29 @@ def nodes_to_ask(  # noqa: PLR0913, PLR0917  # all that it follows from
         nodes += [node for node in known if node not in listed] if report.alone else []
     rested = (node for node in nodes if node not in silent or now - silent[node] >= ASK_AGAIN_SECONDS)
     return tuple(dict.fromkeys(node for node in rested if node != report.step.node))
+
+
+def unconfirmed(report: StepResult, known: Collection[str], table: Mapping[str, str]) -> str:
+    """Why a list does not settle which of two is right, where a worker sees its own member alone; empty where it does.
+
+    A member that was forced into a cluster of its own lists nobody else. So where a node of the last view is missing in
+    the list, most nodes of that view have to say so: one that contradicted may have lost its worker meanwhile.
+
+    Args:
+        report: What all workers that answered tell.
+        known: Nodes of the last view, without those of members that are to leave.
+        table: Nodes of members that are named otherwise.
+    """
+    if report.view is None or not report.alone or doubts.contradiction(report.view, doubts.Binding()):
+        return ""  # what contradicts it tells more
+    missing = sorted(set(known) - {node_of(m.name, table) for m in report.view.members})
+    confirm = sorted({*far_nodes(report), report.step.node} & set(known))
+    if not missing or 2 * len(confirm) > len(known):
+        return ""
+    return (
+        f"the list of the worker on {report.step.node} lacks {', '.join(missing)}, which only"
+        f" {', '.join(confirm) or 'that worker'} of {', '.join(sorted(known))} says; {UNSETTLED}"
+    )
 
 
 def far_nodes(report: StepResult) -> tuple[str, ...]:

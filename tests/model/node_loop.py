@@ -19,6 +19,7 @@ from etcd_handoff.operation.commands import (
     RemoveTarget,
     StepFailure,
 )
+from etcd_handoff.operation.node_looks import UNSETTLED
 from tests.model.cluster import CrashError
 from tests.model.gateways import claims_of
 from tests.model.loop import Loop
@@ -57,6 +58,14 @@ class NodeLoop(Loop):
     def doing(self) -> str:
         """Where it stands, in words."""
         return f"{self._state.doing}; {self._state.waiting_for}"
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether two lists differed, and those who could tell which is right have left, and their workers with them.
+
+        A removal waits for them then: the other list may be that of a member that was forced into a cluster of its own.
+        """
+        return bool(self._state.steps) and UNSETTLED in self._state.steps[-1].note
 
     def _to_an_activity(self, state: OperationState) -> tuple[OperationState, Command]:
         if isinstance(self._next, RemoveTarget) and self._cluster.removal_is_late and not state.point_of_no_return:

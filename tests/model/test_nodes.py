@@ -55,6 +55,9 @@ def removal(rolled: Rolled, runner: asyncio.Runner, found: Found) -> list[str]:
         runner.run(loop.step())
         if loop.outcome:
             break
+    if not loop.outcome and loop.unsettled:
+        found.count(cluster, "unsettled")
+        return [f"{rolled}: {text}" for text in cluster.wrong]
     found.count(cluster, loop.outcome or "nothing within its steps")
     wrong = cluster.judge_end(loop.outcome, loop.said, recorded=loop.recorded)
     return [f"{rolled}: {text}" for text in (wrong if loop.outcome else [*wrong, f"it does not end: {loop.doing}"])]
@@ -118,6 +121,10 @@ HARD: Final[dict[str, Rolled]] = {
     "leader of another moment": (
         Scenario(3, "leader", ((2, Trouble.RESOURCE_DELETED), (8, Trouble.OTHER_LAGS), (13, Trouble.FOREIGN_LIST))),
         47,
+    ),
+    "only the lone member's worker is left": (
+        Scenario(3, "follower", ((5, Trouble.LISTS_DIFFER), (13, Trouble.TARGET_IDLE), (15, Trouble.NO_EFFECT))),
+        3350,
     ),
 }
 """What once went wrong."""
