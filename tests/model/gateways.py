@@ -111,9 +111,9 @@ class ModelEtcd(EtcdPort):
         """The lock is given back, with an entry."""
         self.cluster.release_lock(holder, via_id)
 
-    async def abandon_lock(self, holder: str, via_id: str, attempt: str = "") -> None:
-        """No attempt of a model is given up and lives."""
-        raise NotImplementedError
+    async def abandon_lock(self, holder: str, via_id: str, attempt: str = "") -> None:  # noqa: ARG002  # nobody wakes up
+        """An attempt that a busy machine has given up: its lock goes, as after one that has ended."""
+        self.cluster.release_lock(holder, via_id)
 
     async def commit_probe(self, via_id: str = "") -> None:
         """An entry."""

@@ -35,6 +35,7 @@ class NodeJudge(Judge):
         shown: A node's look has shown a leader, whether or not the removal knows of it yet.
         set_back: The cluster was restored since then.
         alone: A node's look has shown one voter alone.
+        unwitnessed: Another cluster alone has answered the first look, and no EtcdMember spoke against it.
     """
 
     well: dict[str, bool] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class NodeJudge(Judge):
     shown: bool = False
     set_back: bool = False
     alone: bool = False
+    unwitnessed: bool = False
 
     def begin_look(self) -> None:
         """Nodes look from now on, one after the other."""
@@ -76,7 +78,11 @@ class NodeJudge(Judge):
     def lasts(self, cluster: Cluster, text: str) -> bool:
         """Whether what a refusal says is so, or was when the node looked that has told it."""
         reason = text.partition(": ")[0]
-        told = {Reason.LAST_VOTER: self.alone, Reason.CLUSTER_RESTORED: self.set_back}
+        told = {
+            Reason.LAST_VOTER: self.alone,
+            Reason.CLUSTER_RESTORED: self.set_back,
+            Reason.CLUSTER_CHANGED: self.unwitnessed,
+        }
         return told.get(Reason(reason), False) or super().lasts(cluster, text)
 
 
@@ -147,8 +153,10 @@ class NodeCluster(Cluster):
     def note_pinned(self, member_id: str, *, present: bool) -> None:
         """The removal knows whom it means from now on; one that is to be out already may have joined meanwhile."""
         if self.meant is None and (present or member_id not in self.members):
-            known = self.bore | {member_id_of(self.resources.get(self.target, {}))} - {""}
-            if member_id not in known:
+            known = self.bore | self._described()
+            no_witness = member_id in looks.FOREIGN_IDS and not self._described()
+            self.judge.unwitnessed = no_witness
+            if member_id not in known and not no_witness:
                 self.wrong.append(f"identity: {member_id} was pinned, and {sorted(known)} have had the name")
             self.meant = frozenset({member_id})
 
@@ -203,7 +211,11 @@ class NodeCluster(Cluster):
 
     def _note_names(self) -> None:
         self.names |= {m.name for m in self.members.values() if m.name}
-        self.bore |= {m.id for m in self.members.values() if m.name == self.target}
+        self.bore |= {m.id for m in self.members.values() if m.name == self.target} | self._described()
+
+    def _described(self) -> set[str]:
+        """Whom the target's EtcdMember speaks of, if there is one."""
+        return {member_id_of(self.resources.get(self.target, {}))} - {""}
 
 
 def _seen_alone(view: ClusterView, own_id: str) -> ClusterView:
