@@ -43,6 +43,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation.learner import AwaitSync
     from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
     from etcd_handoff.operation.withdrawal import TakeLearnerOut
+    from workflows import patches
     from workflows.failures import attempts_of, was_taken, was_tried, why_it_failed
     from workflows.record_status import RecordStatus
 
@@ -77,17 +78,11 @@ NODE_LOOK_START_TIMEOUT: Final = timedelta(seconds=1)
 NODE_LOOK_RETRY: Final = RetryPolicy(maximum_attempts=2)
 """A node whose worker was just killed costs a look no more than one other attempt."""
 DESCRIBE_TIMEOUT: Final = timedelta(seconds=5)
-NODE_QUEUES: Final = "node-queues"
-"""Name of the patch from which on nodes are asked through their own task queues."""
-DEPARTED: Final = "departed-etcd"
-"""Name of the patch from which on it is seen whether the etcd of a member that is out still runs."""
-NODE_HASHES: Final = "node-hashes"
-"""Name of the patch from which on nodes are asked for hashes of their own members."""
 LATER: Final[dict[type[Activity], str]] = {
-    **dict.fromkeys((PreflightMember, StartMember), "member-processes"),
-    **dict.fromkeys((StopMember, ArchiveMember), "member-ends"),
+    **dict.fromkeys((PreflightMember, StartMember), patches.MEMBER_PROCESSES),
+    **dict.fromkeys((StopMember, ArchiveMember), patches.MEMBER_ENDS),
 }
-"""Names of the patches from which on nodes are asked about etcd: where members join, and where they are out."""
+"""The patches from which on these activities are called."""
 ATTEMPTS: Final = 15
 RETRY: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=10),
@@ -159,14 +154,14 @@ async def activity(command: Activity) -> Any:
         ActivityError: It was cancelled.
     """
     call = CALLS[type(command)]
-    if (patch := LATER.get(type(command))) and not workflow.patched(patch):
+    if (patch := LATER.get(type(command))) and not patches.is_on(patch):
         return StepFailure(call.method.__name__, "", "this run began before nodes were asked", taken=False)
     return await _called(command, call)
 
 
 async def see_departed(command: SeeDeparted) -> Any:
     """Whether the etcd of a member that is out still runs; None where that is not known, or not asked in this run."""
-    result = await activity(command) if workflow.patched(DEPARTED) else None
+    result = await activity(command) if patches.is_on(patches.DEPARTED) else None
     return None if isinstance(result, StepFailure) else result
 
 
@@ -176,7 +171,7 @@ async def look_through_nodes(command: LookThroughNodes) -> tuple[Any, ...]:
     Returns:
         A `StepResult` or a `StepFailure` for each; nothing in a run that began before nodes were asked.
     """
-    if not workflow.patched(NODE_QUEUES):
+    if not patches.is_on(patches.NODE_QUEUES):
         return ()
     call = CALLS[Observe]._replace(retry=NODE_LOOK_RETRY, start=NODE_LOOK_START_TIMEOUT)
     return await _side_by_side(command.looks, call)
@@ -188,7 +183,7 @@ async def hash_through_nodes(command: HashThroughNodes) -> Any:
     Returns:
         A `StepResult` or a `StepFailure` for each; one for all in a run that began before nodes were asked for hashes.
     """
-    if not workflow.patched(NODE_HASHES):
+    if not patches.is_on(patches.NODE_HASHES):
         return await activity(command.whole)
     return await _side_by_side(command.checks, CALLS[CheckHash])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from temporalio import workflow
 
@@ -14,9 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation import approvals
     from etcd_handoff.temporal import senders
     from etcd_handoff.temporal.converter import invalid_input
-
-APPROVALS_LAPSE: Final = "approvals-lapse"
-"""Name of the patch from which on an approval lapses: in a run that went on with an older one, it did not."""
+    from workflows import patches
 
 
 class Approvable:
@@ -30,7 +28,7 @@ class Approvable:
     def approve(self, approval: Approval | None = None) -> str:
         """Let the operation go on."""
         given = approval or Approval()
-        if workflow.patched(APPROVALS_LAPSE):
+        if patches.is_on(patches.APPROVALS_LAPSE):
             self._state = approvals.approved(self._state, given, senders.of_update(), workflow.time())
         else:
             self._state = self._state.changed(approval=given)

@@ -16,8 +16,6 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation.member_resources import WatchMembersInput
     from workflows.requested_removals import HEARTBEAT_TIMEOUT, THREE_ATTEMPTS
 
-PATCH: Final = "asked-still"
-"""They are read again before a removal starts."""
 READ_TIMEOUT: Final = timedelta(seconds=60)
 
 

@@ -36,7 +36,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from etcd_handoff.operation.loop import apply, decide
     from etcd_handoff.operation.state import OperationState
-    from workflows import activity_calls, continuation, notify
+    from workflows import activity_calls, continuation, notify, patches
     from workflows.approving import Approvable
     from workflows.listing import Listing
     from workflows.pausing import Pausable
@@ -57,6 +57,7 @@ class Operation(Approvable, Pausable, Queued):
         Args:
             begin: Gives the state of a first run. What it refuses makes the workflow fail once it runs.
         """
+        patches.begin()
         self._state = OperationState(run_id="", blocked_seconds_left=0)
         self._refused: ApplicationError | None = None
         self._running = False

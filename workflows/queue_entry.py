@@ -24,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
         TakeTurnResult,
     )
     from etcd_handoff.temporal.converter import invalid_input
+    from workflows import patches
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.commands import AskQueue
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
 TAKE_TURN_TIMEOUT: Final = timedelta(seconds=20)
 """Longer than the activity goes on asking a queue that does not answer."""
 TAKE_TURN_RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=4)
-REQUESTS_BY_TIME: Final = "queue-requests-by-time"
-"""Name of the patch from which on requests to the queue have numbers that a reset does not repeat."""
-EARLY_TURNS: Final = "turns-before-run"
-"""Name of the patch from which on a turn counts that comes before a continued run has begun to run."""
 
 
 class Queued:
@@ -47,7 +44,7 @@ class Queued:
     @workflow.signal
     def your_turn(self, turn: QueuePosition) -> None:
         """What the cluster's queue tells: that this removal may change the cluster, or who is before it."""
-        if self._running or workflow.patched(EARLY_TURNS):
+        if self._running or patches.is_on(patches.EARLY_TURNS):
             self._state = queue_requests.told(self._state, turn)
 
     @workflow.update(description="For queues: a new one asks whether this removal has or wants a turn.")
@@ -69,7 +66,7 @@ class Queued:
         Returns:
             Where the operation stands, and the signal `your_turn` tells the rest; or why the queue does not answer.
         """
-        if workflow.patched(REQUESTS_BY_TIME):
+        if patches.is_on(patches.REQUESTS_BY_TIME):
             self._state = queue_requests.numbered(self._state, workflow.time())
         state, entry = self._state, _entry(self._state, waits=command.waits)
         try:

@@ -29,7 +29,7 @@ with workflow.unsafe.imports_passed_through():
         ResyncRequest,
     )
     from etcd_handoff.temporal.converter import invalid_input
-    from workflows import activity_calls, asked_still
+    from workflows import activity_calls, asked_still, patches
     from workflows.cluster_look import ClusterLook
     from workflows.requested_removals import HEARTBEAT_TIMEOUT, THREE_ATTEMPTS, RequestedRemovals, error_text
 
@@ -47,6 +47,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
     @workflow.init
     def __init__(self, request: ReconcileEtcdMembersRequest | None = None) -> None:
         """Take up what the run before has handed on: updates may come before `run`."""
+        patches.begin()
         super().__init__(request)
         self._seen: WatchMembersResult | None = None
         self._look = ClusterLook()
@@ -186,7 +187,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         now = workflow.now().timestamp()
         resources = seen.resources
         _, removals = reconciler.removals_to_start(self._state, self._request.cluster, resources, view, now)
-        if removals and view.leadership is not None and workflow.patched(asked_still.PATCH):
+        if removals and view.leadership is not None and patches.is_on(patches.ASKED_STILL):
             resources = await asked_still.unchanged(self._request.cluster, seen)
             self._resync |= len(resources) < len(seen.resources)
         self._start_requested_removals(resources, view)

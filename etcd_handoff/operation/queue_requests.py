@@ -77,6 +77,9 @@ def numbered(state: OperationState, now: float) -> OperationState:
 
 def answered(state: OperationState, command: AskQueue, place: TakeTurnResult) -> OperationState:
     """The state once the queue has answered."""
+    if place.turn.chain_id == state.chain_id and place.turn.request:
+        # What was really sent: a replay may count by another time (`numbered`).
+        state = state.changed(turn_request=place.turn.request)
     state = told(state, place.turn)
     if not command.waits:
         # The queue is told again at the next pause when it is silent.

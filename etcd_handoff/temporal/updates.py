@@ -1,4 +1,4 @@
-"""Updates of a workflow, asked again where no worker has looked at them."""
+"""Updates of a workflow: sent once it has taken in what has happened, and again where no worker has looked at them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 
 if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
@@ -16,6 +17,8 @@ UNPROCESSED: Final = "UnprocessedUpdate"
 answered with it, as happens on a busy worker (Temporal server `service/history/workflow/update/registry.go`,
 RejectUnprocessed). Nothing has become of such an update."""
 AGAIN_SECONDS: Final = 0.2
+TAKEN_IN_TRIES: Final = 50
+"""Looks, with a pause between them, whether a workflow has taken in all that has happened; one may have no worker."""
 
 
 async def execute_update(
@@ -37,6 +40,7 @@ async def execute_update(
         WorkflowUpdateRPCTimeoutOrCancelledError: No worker answers.
         RPCError: Temporal does not, or knows no such workflow.
     """
+    await _taken_in(handle)
     while True:
         try:
             return await handle.execute_update(name, *arguments, result_type=result_type)
@@ -44,3 +48,20 @@ async def execute_update(
             if not (isinstance(error.cause, ApplicationError) and error.cause.type == UNPROCESSED):
                 raise
         await asyncio.sleep(AGAIN_SECONDS)
+
+
+async def _taken_in(handle: WorkflowHandle[Any, Any]) -> None:
+    """Wait, for a moment, until no workflow task is due.
+
+    On a busy worker a query tells of a step's result before the workflow task that brings it. An update that comes with
+    that task is handled after the result then, and before it in a replay: the workflow's task would fail for ever
+    (TMPRL1100).
+    """
+    for _ in range(TAKEN_IN_TRIES):
+        try:
+            described = await handle.describe()
+        except RPCError:
+            return  # the update says what is wrong
+        if not described.raw_description.HasField("pending_workflow_task"):
+            return
+        await asyncio.sleep(AGAIN_SECONDS / 2)

@@ -22,6 +22,7 @@ from activities.registry import all_activities
 from activities.worker_info import WorkerActivities
 from etcd_handoff.contract import Approval, FailureType, HandoffState, RemovalRequest
 from etcd_handoff.temporal.client import connect, start_removal
+from etcd_handoff.temporal.updates import execute_update
 from etcd_handoff.temporal.worker import make_worker
 from tests.model.cluster import Cluster
 from tests.model.gateways import claims_of, config_of, etcd_of, gateways_of
@@ -157,9 +158,9 @@ class Runner:
         batch = next(self._batches)
         named = {f"b{batch}-{number}": cluster for number, cluster in enumerate(clusters)}
         config, client = config_of(named, f"model-{batch}", self._folder), await connect()
-        etcd = EtcdActivities(config, "model", etcd_of(named), claims=claims_of(named))
-        gateways = gateways_of(config, named)
         traits = WorkerActivities(config, search_attributes=False)
+        etcd = EtcdActivities(config, "model", etcd_of(named), claims=claims_of(named), traits=traits.traits)
+        gateways = gateways_of(config, named)
         offered = all_activities(client, config, "model", etcd, gateways, traits)
         async with make_worker(client, config.task_queue, WORKFLOWS, offered, worker.INTERCEPTORS):
             yield client, config.task_queue, list(named)
@@ -197,7 +198,7 @@ async def _approve(removal: Removal, cluster: Cluster) -> None:
         with contextlib.suppress(RPCError, WorkflowUpdateFailedError):
             if quiet and (await removal.query(RemoveMember.progress)).state is HandoffState.AWAITING_APPROVAL:
                 cluster.passed.add("approval")
-                await removal.execute_update(RemoveMember.approve, Approval(by="model"))
+                await execute_update(removal, "approve", Approval(by="model"), result_type=str)
 
 
 async def _end(removal: Removal) -> tuple[str, str, bool]:

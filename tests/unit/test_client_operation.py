@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from temporalio.client import WorkflowFailureError, WorkflowQueryFailedError, WorkflowUpdateFailedError
 from temporalio.exceptions import (
     ApplicationError,
@@ -75,6 +77,10 @@ class Workflow:
         if isinstance(self._end, Exception):
             raise self._end
         return self._end
+
+    async def describe(self) -> SimpleNamespace:
+        """It has taken in all that has happened."""
+        return SimpleNamespace(raw_description=DescribeWorkflowExecutionResponse())
 
     async def execute_update(self, name: str, argument: Any, **_: Any) -> Any:
         """What becomes of the update."""

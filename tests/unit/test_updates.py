@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
@@ -12,11 +14,24 @@ from etcd_handoff.temporal import updates
 
 
 class Handle:
-    """Refuses an update for these reasons, one after the other, and takes it then."""
+    """Refuses an update for these reasons, one after the other, and takes it then.
 
-    def __init__(self, *reasons: str) -> None:
-        self._reasons = list(reasons)
+    Args:
+        reasons: Why it refuses.
+        due: How often a workflow task is due when it is described.
+    """
+
+    def __init__(self, *reasons: str, due: int = 0) -> None:
+        self._reasons, self.due = list(reasons), due
         self.asked: list[tuple[Any, ...]] = []
+
+    async def describe(self) -> SimpleNamespace:
+        """Whether it has taken in what has happened."""
+        described = DescribeWorkflowExecutionResponse()
+        if self.due:
+            self.due -= 1
+            described.pending_workflow_task.attempt = 1
+        return SimpleNamespace(raw_description=described)
 
     async def execute_update(self, *arguments: Any, **_: Any) -> str:
         """Answer, or refuse."""
@@ -37,6 +52,17 @@ async def test_update_that_no_worker_has_looked_at_is_asked_again(monkeypatch: p
     handle = Handle(updates.UNPROCESSED, updates.UNPROCESSED)
     assert await updated(handle) == "taken"
     assert handle.asked == [("recheck", {"reason": "now"})] * 3
+
+
+@pytest.mark.parametrize(("due", "left"), [(0, 0), (3, 0), (10_000, 10_000 - updates.TAKEN_IN_TRIES)])
+async def test_update_waits_a_moment_until_the_workflow_has_taken_in_what_has_happened(
+    monkeypatch: pytest.MonkeyPatch, due: int, left: int
+) -> None:
+    """Not for ever: there may be no worker."""
+    monkeypatch.setattr(updates, "AGAIN_SECONDS", 0.0)
+    handle = Handle(due=due)
+    assert await updated(handle) == "taken"
+    assert (handle.due, len(handle.asked)) == (left, 1)
 
 
 async def test_refusal_of_the_workflow_is_told() -> None:

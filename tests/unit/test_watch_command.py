@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
@@ -49,7 +50,7 @@ class FakeTemporal:
     async def describe(self) -> SimpleNamespace:
         """Whether it runs."""
         status = WorkflowExecutionStatus.RUNNING if self.status else WorkflowExecutionStatus.CANCELED
-        return SimpleNamespace(status=status, run_id="run")
+        return SimpleNamespace(status=status, run_id="run", raw_description=DescribeWorkflowExecutionResponse())
 
     async def query(self, _: str, **__: object) -> ReconcilerStatus | None:
         """What it sees."""

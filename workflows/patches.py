@@ -1,0 +1,44 @@
+"""Which changes of its workflow a run takes part in: all that there were when it began.
+
+A patch that is asked for first while a local activity runs may be missed on replay. On a busy machine the SDK completes
+a workflow task with the activity under way, so the patch's marker comes with a later task than the one in which the
+replay asks for it, and the run fails for ever (TMPRL1100). So a run asks once, in its first task.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from temporalio import workflow
+
+AT_START: Final = "patches-at-start"
+"""Name of the patch that stands for all of them. A run that began without it asks for each by its own name."""
+
+NODE_QUEUES: Final = "node-queues"
+"""Nodes are asked through their own task queues."""
+NODE_HASHES: Final = "node-hashes"
+"""Nodes are asked for hashes of their own members."""
+DEPARTED: Final = "departed-etcd"
+"""It is seen whether the etcd of a member that is out still runs."""
+MEMBER_PROCESSES: Final = "member-processes"
+"""Nodes are asked about the etcd of members that join."""
+MEMBER_ENDS: Final = "member-ends"
+"""Nodes are asked about the etcd of members that are out."""
+APPROVALS_LAPSE: Final = "approvals-lapse"
+"""An approval lapses."""
+ASKED_STILL: Final = "asked-still"
+"""EtcdMembers are read again before a removal starts."""
+REQUESTS_BY_TIME: Final = "queue-requests-by-time"
+"""Requests to the queue have numbers that a reset does not repeat."""
+EARLY_TURNS: Final = "turns-before-run"
+"""A turn counts that comes before a continued run has begun to run."""
+
+
+def begin() -> None:
+    """Note that the run knows all patches; to be called before anything else in it."""
+    workflow.patched(AT_START)
+
+
+def is_on(patch: str) -> bool:
+    """Whether the run takes part in this change."""
+    return workflow.patched(AT_START) or workflow.patched(patch)
