@@ -16,7 +16,6 @@ from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.operation.queue_state import QueueEntry, RecallEntriesInput
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.temporal.converter import data_converter
-from etcd_handoff.temporal.updates import execute_update
 from workflows.continuation import CARRIED_MEMO
 
 if TYPE_CHECKING:
@@ -74,8 +73,8 @@ async def test_updates_that_come_before_the_next_run_begins_meet_its_state(tmp_p
         assert (status, json.loads(out)["joined"]) == (0, True), errors
         recall = RecallEntriesInput(cluster_id=CLUSTER_ID)
         sent = [
-            asyncio.create_task(execute_update(removal, "rejoin", recall, result_type=QueueEntry)),
-            asyncio.create_task(execute_update(removal, "resume", result_type=str)),
+            asyncio.create_task(removal.execute_update("rejoin", recall, result_type=QueueEntry)),
+            asyncio.create_task(removal.execute_update("resume", result_type=str)),
         ]
         await lab.start_worker("node0")
         entry, text = await asyncio.gather(*sent)
