@@ -163,6 +163,10 @@ def test_removals_end_well_in_any_order_of_events(machine: type[Removals], monke
     assert {"removed", "already-absent", "RemovalRefused"} <= set(Removals.found.ends)
 
 
+ALSO_BREAKS: Final = {"counts_who_lags": ("leadership was offered to somebody who cannot take it",)}
+"""What else a missing rule breaks in a search that is long enough, and may break first."""
+
+
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_machine_catches_a_loop_that_is_broken_on_purpose(
     mutant: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
@@ -174,5 +178,6 @@ def test_machine_catches_a_loop_that_is_broken_on_purpose(
     break_it(monkeypatch, mutant)
     broken, scenario = MUTANTS[mutant]
     monkeypatch.setattr(Removals, "troubles", tuple(trouble for _, trouble in scenario.script))
+    broken = "|".join((broken, *ALSO_BREAKS.get(mutant.__name__, ())))
     with pytest.raises(AssertionError, match=broken):
         run_state_machine_as_test(Removals, settings=settings(EXAMPLES, max_examples=1_000, phases=[Phase.generate]))
