@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class AddMember(Operation):
     """Adds one member to a live cluster; the contract is in docs/reference.md."""
 
-    @workflow.init
+    @continuation.takes_input
     def __init__(self, request: AdditionRequest | None = None) -> None:
         """Begin; without a default, a start without input would fail its task for ever."""
         super().__init__(lambda: _beginning(request))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class ApplyMembership(Operation):
     """Gives a live cluster the members of a list; the contract is in docs/reference.md."""
 
-    @workflow.init
+    @continuation.takes_input
     def __init__(self, request: MembershipRequest | None = None) -> None:
         """Begin; without a default, a start without input would fail its task for ever."""
         super().__init__(lambda: _beginning(request))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Final
 
 from temporalio import workflow
@@ -12,6 +13,8 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.temporal import senders
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from etcd_handoff.contract import OperationRequest
 
 CARRIED_MEMO: Final = "etcd-handoff-carried"
@@ -19,6 +22,19 @@ CARRIED_MEMO: Final = "etcd-handoff-carried"
 LONGEST_HISTORY: Final = 2_000
 """Events after which an operation that waits continues as a new run. The server suggests it later, and whoever takes
 it over replays the whole history within one workflow task."""
+
+
+def takes_input(init: Callable[..., None]) -> Callable[..., None]:
+    """Decorate the `__init__` of a workflow, which takes its input: too many arguments do not fail the task for ever.
+
+    They are refused once the workflow runs (`etcd_handoff.temporal.interceptors`).
+    """
+
+    @functools.wraps(init)  # the SDK compares the signature with that of `run`
+    def tolerant(self: object, *arguments: object) -> None:
+        init(self, *(arguments if len(arguments) <= 1 else ()))
+
+    return workflow.init(tolerant)
 
 
 def beginning(request: OperationRequest, **known: Any) -> OperationState:

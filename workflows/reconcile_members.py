@@ -29,7 +29,7 @@ with workflow.unsafe.imports_passed_through():
         ResyncRequest,
     )
     from etcd_handoff.temporal.converter import invalid_input
-    from workflows import activity_calls, asked_still, patches
+    from workflows import activity_calls, asked_still, continuation, patches
     from workflows.cluster_look import ClusterLook
     from workflows.requested_removals import HEARTBEAT_TIMEOUT, THREE_ATTEMPTS, RequestedRemovals, error_text
 
@@ -44,7 +44,7 @@ LARGEST_HISTORY: Final = 8 << 20
 class ReconcileEtcdMembers(RequestedRemovals):
     """Reconciles the EtcdMembers of one cluster profile; the contract is in docs/reference.md."""
 
-    @workflow.init
+    @continuation.takes_input
     def __init__(self, request: ReconcileEtcdMembersRequest | None = None) -> None:
         """Take up what the run before has handed on: updates may come before `run`."""
         patches.begin()

@@ -28,7 +28,7 @@ BOUND_MEMO: Final = "etcd-handoff-bound"
 class RemoveMember(Operation):
     """Takes one member out of a live cluster; the contract is in docs/reference.md."""
 
-    @workflow.init
+    @continuation.takes_input
     def __init__(self, request: RemovalRequest | None = None) -> None:
         """Begin; without a default, a start without input would fail its task for ever."""
         super().__init__(lambda: _beginning(request))

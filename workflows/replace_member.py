@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class ReplaceMember(Operation):
     """Puts one member in the place of another in a live cluster; the contract is in docs/reference.md."""
 
-    @workflow.init
+    @continuation.takes_input
     def __init__(self, request: ReplacementRequest | None = None) -> None:
         """Begin; without a default, a start without input would fail its task for ever."""
         super().__init__(lambda: _beginning(request))

@@ -24,7 +24,7 @@ from etcd_handoff.operation.reconciler_state import (
 )
 from etcd_handoff.operation.removal_progress import FollowRemovalResult
 from tests.unit.builders import A, B, C, cluster, member
-from workflows import asked_still, reconcile_members, requested_removals
+from workflows import asked_still, patches, reconcile_members, requested_removals
 from workflows.reconcile_members import ReconcileEtcdMembers
 from workflows.requested_removals import RequestedRemovals
 
@@ -35,6 +35,13 @@ NOW = 1_000.0
 VIEW = cluster(member(A), member(B), member(C))
 ORDER = LeaveOrder(uid="u", generation=2, member_id=B)
 REMOVAL = RunningRemoval(uid="u", resource="node1", generation=2, member_id=B, label="node1", workflow_id="w")
+
+
+@pytest.fixture(autouse=True)
+def _every_patch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run takes part in every change; no workflow runs here that could say so."""
+    monkeypatch.setattr(patches, "begin", lambda: None)
+    monkeypatch.setattr(patches, "is_on", lambda _: True)
 
 
 def flagged(**fields: object) -> MemberResource:
@@ -248,9 +255,7 @@ async def test_removal_starts_only_for_an_order_that_stands_still(
         clock[0] += seconds
         return SyncMembersResult() if activity.__name__ == "sync_members" else again
 
-    fake = SimpleNamespace(
-        now=lambda: SimpleNamespace(timestamp=lambda: clock[0]), patched=lambda _: True, execute_activity_method=execute
-    )
+    fake = SimpleNamespace(now=lambda: SimpleNamespace(timestamp=lambda: clock[0]), execute_activity_method=execute)
     monkeypatch.setattr(reconcile_members, "workflow", fake)
     for module in (asked_still, requested_removals):
         monkeypatch.setattr(module, "workflow", fake)
