@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import Approval, FailureType, HandoffState, Outcome, Pause, ReplacementResult, StepOutcome
 from etcd_handoff.operation import commands as to
-from etcd_handoff.operation import current_details, ending, pausing
+from etcd_handoff.operation import current_details, pausing
 from etcd_handoff.operation.addition import CONNECTED_SECONDS
 from etcd_handoff.operation.commands import AddTarget, PromoteTarget, StepFailure
 from etcd_handoff.operation.gates import GATES_LAST_SECONDS
@@ -17,7 +15,6 @@ from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.recording import RECORD_AT_LEAST_SECONDS
 from etcd_handoff.operation.state import OperationState
-from etcd_handoff.operation.withdrawal import TakeLearnerOut
 from tests.unit.builders import A, B, C, D, cluster, doubt, down
 from tests.unit.changes import (
     RECORDED,
@@ -36,9 +33,6 @@ from tests.unit.changes import (
     url,
 )
 from tests.unit.test_removal_loop import Drive, report, step
-
-if TYPE_CHECKING:
-    from etcd_handoff.cluster_view import ClusterView
 
 THREE = nodes(0, 1, 2)
 FOUR = nodes(0, 1, 2, 3)
@@ -173,67 +167,6 @@ def test_second_start_shows_what_to_start_while_somebody_else_has_the_turn() -> 
     assert current_details.progress(change.state).join_configuration["ETCD_NAME"] == "node3"
 
 
-def test_learner_that_was_put_off_is_still_its_own_when_it_is_cancelled() -> None:
-    """The part that goes on with it has not added it, and the replacement has."""
-    change = looks(replacement(), THREE).turn()
-    waiting = cluster(*THREE.members, unstarted(3))
-    change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
-    gives_turn_up(change)
-    looks_again(change, cluster(*DEAD.members, learner(3, B))).turn()
-    after = cluster(*WITHOUT_IT.members, unstarted(3))
-    removes(change, after, 0)
-    records(change, 0, joined=False)
-    gives_turn_up(looks(change, after)).next(AwaitSync)
-    change.state = ending.cancelled(change.state)
-    assert looks(change, after).next(TakeLearnerOut).ask.target_id == D
-
-
-def put_off() -> tuple[Drive, ClusterView]:
-    """The removal waits for its turn: the old member died while the new one, which was added, was waited for."""
-    change = looks(replacement(), THREE).turn()
-    waiting = cluster(*THREE.members, unstarted(3))
-    change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
-    view = cluster(*DEAD.members, unstarted(3))
-    looks_again(gives_turn_up(change), view).next(to.AskQueue)
-    assert change.state.request.subject == A
-    return change, view
-
-
-def test_learner_that_was_put_off_leaves_when_the_removal_is_cancelled() -> None:
-    """No part goes on with it, and it would keep everybody else from joining."""
-    change, view = put_off()
-    change.state = ending.cancelled(change.state)
-    ask = looks(change, view).next(TakeLearnerOut).ask
-    assert (ask.target_id, ask.learner_only) == (D, True)
-    change.result(report(StepOutcome.REMOVED, DEAD, proposed=True)).next(to.Cancel)
-    assert f"learner {D}, which was added before, is out again" in change.state.doing
-
-
-def test_order_to_k0s_is_revoked_as_well_when_a_learner_was_put_off() -> None:
-    """Both are its own."""
-    change, view = put_off()
-    change.state = ending.cancelled(change.state.changed(leave_asked=True))
-    looks(change, view).do(TakeLearnerOut, report(StepOutcome.REMOVED, DEAD, proposed=True))
-    assert change.next(to.ReadLeave).ask.member_name == "node0"
-
-
-def test_learner_that_was_put_off_and_got_a_vote_meanwhile_stays() -> None:
-    """Somebody else has promoted it."""
-    change, _ = put_off()
-    change.state = ending.cancelled(change.state)
-    looks(change, cluster(*DEAD.members, node(3, B))).next(to.Cancel)
-    assert "learner" not in change.state.doing
-
-
-def test_learner_that_was_put_off_is_named_when_the_removal_fails() -> None:
-    """A failure takes nothing out."""
-    change, _ = put_off()
-    change.state = change.state.failing(to.Failure(FailureType.BLOCKED_TOO_LONG, "it was blocked"))
-    change.do(to.WriteStatus, RECORDED)
-    failure = change.next(to.Fail).failure
-    assert f"`etcd-handoff remove {D}` takes it out" in failure.text
-
-
 def test_new_member_that_is_there_already_leaves_only_the_removal() -> None:
     """A second start goes on where the first one stopped; what it did not record is recorded."""
     change = looks(replacement(old="node2"), FOUR).turn()
@@ -282,31 +215,6 @@ def test_removal_that_cannot_go_on_ends_with_what_is_half_done() -> None:
     change.result(RECORDED)
     failure = change.next(to.Fail).failure
     assert "stopped at part 1 of 1: removing node2" in failure.text
-
-
-def test_cancellation_between_the_parts_ends_there() -> None:
-    """Somebody cancels while the record is written: the removal does not begin."""
-    change = looks(replacement(), THREE).turn()
-    adds(change, THREE, 3)
-    change.next(to.WriteStatus)
-    change.state = change.state.changed(cancel_requested=True)
-    change.result(RECORDED)
-    looks(change, FOUR)
-    change.next(to.Cancel)
-    assert "node3 (" in change.state.doing
-    assert "To go on: `etcd-handoff replace" in change.state.doing
-
-
-def test_cancellation_after_the_last_part_has_begun_to_be_recorded_ends_well() -> None:
-    """Nothing is left that could be cancelled."""
-    change = looks(replacement(), DEAD).turn()
-    removes(change, WITHOUT_IT, 0)
-    records(change, 0, joined=False)
-    looks(change, WITHOUT_IT)
-    adds(change, WITHOUT_IT, 3).next(to.WriteStatus)
-    change.state = change.state.changed(cancel_requested=True)
-    looks(change.result(RECORDED), nodes(1, 2, 3, leader=B))
-    assert ends(change).outcome == Outcome.REPLACED
 
 
 @pytest.mark.parametrize("first", ["the removal", "the addition"])
@@ -399,19 +307,6 @@ def test_paused_while_a_part_ends_it_holds_before_the_next_one() -> None:
     change.state = change.state.changed(paused=None)
     looks(change.result(), FOUR).turn()
     change.next(to.TransferLeadership)
-
-
-def test_cancelled_part_says_what_is_half_done() -> None:
-    """Before the learner has its vote."""
-    change = looks(replacement(), THREE).turn()
-    waiting = cluster(*THREE.members, unstarted(3))
-    change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
-    gives_turn_up(change)
-    change.next(AwaitSync)
-    change.state = ending.cancelled(change.state)
-    looks(change, waiting).do(TakeLearnerOut, report(StepOutcome.REMOVED, THREE)).next(to.Cancel)
-    assert f"its learner {D} is out again" in change.state.doing
-    assert "stopped at part 1 of 2: adding node3" in change.state.doing
 
 
 def test_approval_and_checks_are_asked_once_for_the_whole() -> None:
