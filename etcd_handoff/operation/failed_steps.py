@@ -64,8 +64,8 @@ def _waited_for(state: OperationState, command: Effect, failure: StepFailure, no
     if final := failures.failed_step(kind, failure.text, pinned=state.pinned is not None):
         return state.failing(final)
     blocked = texts.step_fails(failure.step, failure.text)
-    if state.request.dry_run and isinstance(command, FindResource):
-        return state.failing(failures.blocked_too_long(blocked, identity.DRY_RUN_SECONDS, state.asked.noun))
-    if state.request.dry_run and isinstance(command, Observe):
-        return state.failing(failures.blocked_too_long(blocked, round(now - state.looked_at, 1), state.asked.noun))
+    if state.request.dry_run and isinstance(command, FindResource | Observe):
+        finds = isinstance(command, FindResource)
+        waited_seconds = identity.DRY_RUN_SECONDS if finds else round(now - state.looked_at, 1)
+        return state.failing(failures.blocked_too_long(blocked, waited_seconds, state.asked.noun))
     return state.blocked_by(blocked)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from etcd_handoff.cluster_view import MemberView
 from etcd_handoff.contract import MembershipRequest, ReplacementRequest
 from etcd_handoff.operation import drift, identity, parts
-from etcd_handoff.operation.matching import member_of
 from etcd_handoff.operation.whole import Part
 
 if TYPE_CHECKING:
@@ -31,9 +30,8 @@ def left_before(state: OperationState, view: ClusterView) -> tuple[Target, ...]:
     named = state.traits.cluster_id if state.traits else ""
     if not isinstance(state.request, MembershipRequest) or drift.hold(view, claims, (), named):
         return ()
-    out = [c for c in claims if c.joined == "True" and c.member_id and not member_of(c.name, c.member_id, view.members)]
-    members = (MemberView(id=claim.member_id, name=claim.name) for claim in out)
-    return tuple(identity.pinned(view, member).model_copy(update={"present": False}) for member in members)
+    out = (claim for claim in claims if drift.turns(view, claim))
+    return tuple(identity.pinned_as(view, claim.member_id, claim.name, (), present=False) for claim in out)
 
 
 def part(state: OperationState, wanted: MembersChanged) -> Part | None:
