@@ -15,6 +15,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.elsewhere import leave_to_another, unless_blind
 from activities.etcd_addition import LearnerStep, SyncWait
+from activities.etcd_change import release_left_lock
 from activities.etcd_looks import Looks
 from activities.etcd_removal import Removal
 from activities.etcd_transfer import Election, LeadershipTransfer
@@ -25,6 +26,8 @@ from etcd_handoff.activity_io import (
     AwaitElectionInput,
     AwaitSyncInput,
     CheckLeaderInput,
+    ReleaseLockInput,
+    ReleaseLockResult,
     StepInput,
     StepResult,
     WorkerInfo,
@@ -194,6 +197,11 @@ class EtcdActivities:
         clock, looks = StepClock(self._node), self.looks(ask.cluster)
         step = LearnerStep(looks, ask, clock, PromoteLearner, self._why_void)
         return await unless_blind(looks, ask, await step.run())
+
+    @activity.defn
+    async def release_lock(self, ask: ReleaseLockInput) -> ReleaseLockResult:
+        """The lock in etcd is not this operation's any more; nothing is said where nobody could be asked for that."""
+        return ReleaseLockResult(released=await release_left_lock(self.looks(ask.cluster), ask))
 
     # --- inside ---------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from activities.attempts import WhyVoid
     from activities.etcd_looks import Looks
     from activities.interceptor import StepClock
-    from etcd_handoff.activity_io import ChangeInput
+    from etcd_handoff.activity_io import ChangeInput, ReleaseLockInput
 
 LOOKS: Final = 3
 """Looks before the proposal, each after a committed entry; then the workflow plans again."""
@@ -36,6 +36,30 @@ TOO_LATE: Final = "the time in which it might begin is over"
 def is_past(change: ChangeInput) -> bool:
     """Whether the change may begin no more, by this machine's clock."""
     return bool(change.begin_before) and time.time() >= change.begin_before
+
+
+async def release_left_lock(looks: Looks, ask: ReleaseLockInput) -> bool:
+    """Give back the lock of an operation none of whose attempts goes on.
+
+    Returns:
+        Whether a member of the right cluster has acknowledged that the lock is not this operation's.
+    """
+    try:
+        view = await looks.observe(ask.doubtful)
+    except EtcdError:
+        return False
+    if view.cluster_id != ask.cluster_id:
+        return False
+    leader_id = view.leadership.id if view.leadership else ""
+    for member in sorted(view.healthy_voters, key=lambda m: m.id != leader_id):
+        try:
+            await looks.gateway.release_lock(ask.holder, member.id)
+        except UNWRITABLE:
+            return False
+        except EtcdError:
+            continue
+        return True
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ with workflow.unsafe.imports_passed_through():
         Observe,
         PromoteTarget,
         ReadLeave,
+        ReleaseLock,
         RemoveTarget,
         RequestLeave,
         SeeDeparted,
@@ -81,6 +82,7 @@ DESCRIBE_TIMEOUT: Final = timedelta(seconds=5)
 LATER: Final[dict[type[Activity], str]] = {
     **dict.fromkeys((PreflightMember, StartMember), patches.MEMBER_PROCESSES),
     **dict.fromkeys((StopMember, ArchiveMember), patches.MEMBER_ENDS),
+    ReleaseLock: patches.LEFT_LOCKS,
 }
 """The patches from which on these activities are called."""
 ATTEMPTS: Final = 15
@@ -130,6 +132,7 @@ CALLS: Final[dict[type[Activity], Call]] = {
     PromoteTarget: Call(EtcdActivities.promote_member, CHANGE_TIMEOUT),
     RemoveTarget: Call(EtcdActivities.remove_member, CHANGE_TIMEOUT),
     TakeLearnerOut: Call(EtcdActivities.remove_member, CHANGE_TIMEOUT),
+    ReleaseLock: Call(EtcdActivities.release_lock, LOOK_TIMEOUT, retry=ONCE),
     FindResource: Call(KubernetesActivities.find_resource, RECORD_TIMEOUT),
     ReadLeave: Call(KubernetesActivities.read_leave, RECORD_TIMEOUT),
     RequestLeave: Call(KubernetesActivities.request_leave, RECORD_TIMEOUT),
@@ -155,7 +158,7 @@ async def activity(command: Activity) -> Any:
     """
     call = CALLS[type(command)]
     if (patch := LATER.get(type(command))) and not patches.is_on(patch):
-        return StepFailure(call.method.__name__, "", "this run began before nodes were asked", taken=False)
+        return StepFailure(call.method.__name__, "", "this run began before that was done", taken=False)
     return await _called(command, call)
 
 

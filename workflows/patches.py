@@ -12,7 +12,10 @@ from typing import Final
 from temporalio import workflow
 
 AT_START: Final = "patches-at-start"
-"""Name of the patch that stands for all of them. A run that began without it asks for each by its own name."""
+"""Name of the patch that stands for all of them up to `EARLY_TURNS`.
+
+A run that began without it asks for each by its own name.
+"""
 
 NODE_QUEUES: Final = "node-queues"
 """Nodes are asked through their own task queues."""
@@ -32,13 +35,23 @@ REQUESTS_BY_TIME: Final = "queue-requests-by-time"
 """Requests to the queue have numbers that a reset does not repeat."""
 EARLY_TURNS: Final = "turns-before-run"
 """A turn counts that comes before a continued run has begun to run."""
+LEFT_LOCKS: Final = "left-locks"
+"""A lock in etcd that was left behind is given back at the end."""
+
+
+SINCE: Final = (LEFT_LOCKS,)
+"""Patches that there were not yet when `AT_START` came: a run asks for each of them, in its first task as well."""
 
 
 def begin() -> None:
     """Note that the run knows all patches; to be called before anything else in it."""
     workflow.patched(AT_START)
+    for patch in SINCE:
+        workflow.patched(patch)
 
 
 def is_on(patch: str) -> bool:
     """Whether the run takes part in this change."""
+    if patch in SINCE:
+        return workflow.patched(patch)
     return workflow.patched(AT_START) or workflow.patched(patch)

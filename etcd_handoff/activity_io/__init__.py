@@ -9,6 +9,8 @@ from etcd_handoff.activity_io.etcd_steps import (
     CheckHashInput,
     CheckLeaderInput,
     MemberHash,
+    ReleaseLockInput,
+    ReleaseLockResult,
     StepInput,
 )
 from etcd_handoff.activity_io.etcdmembers import (
@@ -48,6 +50,8 @@ __all__ = [
     "ProcessInput",
     "ProcessResult",
     "ReadLeaveResult",
+    "ReleaseLockInput",
+    "ReleaseLockResult",
     "SeeDepartedInput",
     "SeeDepartedResult",
     "StartInput",

@@ -26,6 +26,28 @@ class CheckLeaderInput(Message):
     for_node: bool = False
 
 
+class ReleaseLockInput(Message):
+    """Input of `release_lock`.
+
+    Attributes:
+        cluster: Cluster profile.
+        cluster_id: The cluster that the operation was planned in; no other one is touched.
+        holder: Whose lock it is, as in `ChangeInput`.
+        doubtful: IDs of members that did not answer the last look; they are not waited for.
+    """
+
+    cluster: str
+    cluster_id: MemberId
+    holder: str
+    doubtful: tuple[MemberId, ...] = ()
+
+
+class ReleaseLockResult(Message):
+    """Answer of `release_lock`: whether a member has acknowledged that the lock is not this operation's any more."""
+
+    released: bool
+
+
 class ChangeInput(CheckLeaderInput):
     """What the input of every activity has that changes the pinned cluster.
 

@@ -218,7 +218,7 @@ class EtcdGateway:
         await self._lock.release(holder, via_id)
 
     async def abandon_lock(self, holder: str, via_id: str, attempt: str = "") -> None:
-        """The lock's key is gone if this attempt has created it for `holder` and nobody else has written it since.
+        """The lock's key is gone if this attempt alone has written it for `holder`, whether it was told so or not.
 
         Whoever was given up releases it so: another attempt for the same holder may have taken it over, or had it
         before.

@@ -29,11 +29,14 @@ class Holder:
         label: The same for people.
         seconds: How long it may rely on one write of the key, by the time-outs of its own profile; 0 where it does not
             say so.
+        attempt: The one attempt of the holder that has written the key; empty where there were several, or where it is
+            not said.
     """
 
     holder: str
     label: str = ""
     seconds: float = 0.0
+    attempt: str = ""
 
     @property
     def shown(self) -> str:
@@ -60,9 +63,10 @@ ABSENT: Final = LockEntry(b"", 0, 0)
 """How etcd compares a key that does not exist."""
 
 
-def lock_value(holder: str, label: str, seconds: float = 0.0) -> bytes:
+def lock_value(holder: str, label: str, seconds: float = 0.0, attempt: str = "") -> bytes:
     """What the key holds while `holder` has the lock; always the same bytes for the same arguments."""
-    return json.dumps({"holder": holder, "label": label, "seconds": seconds}, sort_keys=True).encode()
+    fields = {"holder": holder, "label": label, "seconds": seconds, "attempt": attempt}
+    return json.dumps(fields, sort_keys=True).encode()
 
 
 def read_holder(value: bytes) -> Holder:
@@ -71,7 +75,7 @@ def read_holder(value: bytes) -> Holder:
         fields = json.loads(value)
         seconds = fields.get("seconds")
         known = float(seconds) if isinstance(seconds, int | float) and 0 < seconds <= LONGEST_SECONDS else 0.0
-        return Holder(str(fields["holder"]), str(fields.get("label", "")), known)
+        return Holder(str(fields["holder"]), str(fields.get("label", "")), known, str(fields.get("attempt", "")))
     except (ValueError, KeyError, TypeError, AttributeError):
         return Holder("", "somebody whose entry cannot be read")
 

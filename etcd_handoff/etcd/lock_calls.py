@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 LOCK_TRIES: Final = 3
 """Writes of the lock's key until it is ours: it may be released, or prove to be ours, between two of them."""
+NOBODY: Final = b""
+"""No holder's value: whoever compares the key with it reads it, with an entry."""
 
 
 class LockCalls:
@@ -26,22 +28,16 @@ class LockCalls:
         self._calls = calls
         self._values: dict[str, bytes] = {}
         """What the key holds, by holder that acquired the lock here."""
-        self._own: dict[str, tuple[str, int, int]] = {}
-        """Which attempt has created the key, and its create_revision and version as it left it, by holder."""
         self.age = LockAge(stale_seconds)
 
     async def acquire(self, holder: str, label: str, via_id: str, attempt: str) -> str:
         """See `EtcdGateway.acquire_lock`."""
-        value, expect = lock_value(holder, label, self.age.stale_seconds), ABSENT
-        self._values[holder] = value
-        before = self._own.get(holder)  # kept where a call fails: the next one finds the key as this attempt left it
+        # An attempt that is cut off here may have written the key all the same: the key itself says whose it is.
+        value, expect = self._value(holder, label, attempt), ABSENT
         for _ in range(LOCK_TRIES):
-            ours, stored, revision = await self._put(via_id, value, expect)
+            self._values[holder] = value
+            ours, stored = await self._put(via_id, value, expect)
             if ours:
-                if expect is ABSENT or before == (attempt, expect.created, expect.version):
-                    self._own[holder] = (attempt, expect.created or revision, expect.version + 1)
-                else:
-                    self._own.pop(holder, None)
                 return ""
             expect = stored or ABSENT
             other = read_holder(expect.value)
@@ -49,23 +45,28 @@ class LockCalls:
             free = stored is None or other.holder == holder or self.age.is_stale(stored, time.monotonic())
             if not free:
                 return other.shown
+            shared = other.holder == holder and other.attempt != attempt
+            value = self._value(holder, label, "" if shared else attempt)
         return "several other changes, one after the other"
+
+    def _value(self, holder: str, label: str, attempt: str) -> bytes:
+        return lock_value(holder, label, self.age.stale_seconds, attempt)
 
     async def release(self, holder: str, via_id: str) -> None:
         """See `EtcdGateway.release_lock`."""
-        _, stored = await self._delete(via_id, self._values.pop(holder, b""))
+        _, stored = await self._delete(via_id, self._values.pop(holder, NOBODY))
         if stored is not None and read_holder(stored.value).holder == holder:  # another worker wrote it for the holder
             await self._delete(via_id, stored.value)
 
     async def abandon(self, holder: str, via_id: str, attempt: str) -> None:
         """See `EtcdGateway.abandon_lock`."""
-        whose, created, version = self._own.get(holder, ("", 0, 0))
-        if whose == attempt and created:
-            await self._delete_own(via_id, created, version)
-            self._own.pop(holder, None)
+        _, stored = await self._delete(via_id, NOBODY)
+        owner = read_holder(stored.value) if stored else None
+        if stored and owner and attempt and (owner.holder, owner.attempt) == (holder, attempt):
+            await self._delete(via_id, stored.value)
 
-    async def _put(self, via_id: str, value: bytes, expect: LockEntry) -> tuple[bool, LockEntry | None, int]:
-        """Whether the key was as expected and is ours now, what it is if not, and the revision of this.
+    async def _put(self, via_id: str, value: bytes, expect: LockEntry) -> tuple[bool, LockEntry | None]:
+        """Whether the key was as expected and is ours now, and what it is if not.
 
         A transaction that may put goes through the raft log whatever its condition says (etcd
         `server/etcdserver/txn/txn.go`, IsTxnReadonly).
@@ -73,21 +74,11 @@ class LockCalls:
 
         def write(channel: Any, timeout: float) -> Any:
             kv = channel.kv
-            same = _is_at(kv, expect.created, expect.version)
+            created = kv.txn_compare_create_revision(LOCK_KEY, expect.created)  # 0 where it must not exist
+            same = [created, kv.txn_compare_version(LOCK_KEY, expect.version)]
             return kv.txn(same, [kv.txn_op_put(LOCK_KEY, value)], [kv.txn_op_get(LOCK_KEY)], timeout=timeout)
 
-        answer = await self._calls.change_at(via_id, write, self._calls.write_seconds)
-        return (*_entry(answer), int(answer.header.revision))
-
-    async def _delete_own(self, via_id: str, created: int, version: int) -> None:
-        """Delete the key if nobody else has written it since."""
-
-        def write(channel: Any, timeout: float) -> Any:
-            kv = channel.kv
-            same = _is_at(kv, created, version)
-            return kv.txn(same, [kv.txn_op_delete(LOCK_KEY)], [], timeout=timeout)
-
-        await self._calls.change_at(via_id, write, self._calls.write_seconds)
+        return _entry(await self._calls.change_at(via_id, write, self._calls.write_seconds))
 
     async def _delete(self, via_id: str, value: bytes) -> tuple[bool, LockEntry | None]:
         """Whether the key held this value and is deleted; if not, what it is."""
@@ -98,11 +89,6 @@ class LockCalls:
             return kv.txn(same, [kv.txn_op_delete(LOCK_KEY)], [kv.txn_op_get(LOCK_KEY)], timeout=timeout)
 
         return _entry(await self._calls.change_at(via_id, write, self._calls.write_seconds))
-
-
-def _is_at(kv: Any, created: int, version: int) -> list[Any]:
-    """What a transaction demands: the key is at this one revision; both are 0 where it must not exist."""
-    return [kv.txn_compare_create_revision(LOCK_KEY, created), kv.txn_compare_version(LOCK_KEY, version)]
 
 
 def _entry(answer: Any) -> tuple[bool, LockEntry | None]:

@@ -11,6 +11,7 @@ from etcd_handoff.activity_io import (
     CheckLeaderInput,
     FindResourceInput,
     LeaveInput,
+    ReleaseLockInput,
     SeeDepartedInput,
     StepInput,
     UpdateStatusInput,
@@ -136,6 +137,12 @@ class WriteStatus(Activity):
 
     ask: UpdateStatusInput
     most_seconds: float
+
+
+class ReleaseLock(Activity):
+    """Give back the lock in etcd that an attempt has left behind; the result is a `ReleaseLockResult`."""
+
+    ask: ReleaseLockInput
 
 
 class SeeDeparted(Activity):

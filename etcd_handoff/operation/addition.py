@@ -124,7 +124,7 @@ def applied(state: OperationState, command: Activity, report: StepResult, now: f
     if isinstance(command, AddTarget) and not done and state.pending_since is None:
         state = state.with_joining(sent=False)
     if done:
-        state = state.changed(pending_since=None)
+        state = state.changed(pending_since=None, lock_left=False)
     if report.added_id and not state.target.member_id:
         state = state.changed(pinned=state.target.model_copy(update={"member_id": report.added_id}))
     state = observation.after_step(state, report.view)

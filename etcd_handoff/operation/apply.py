@@ -32,6 +32,7 @@ from etcd_handoff.operation.commands import (
     LookThroughNodes,
     Observe,
     ReadLeave,
+    ReleaseLock,
     RequestLeave,
     SeeDeparted,
     StepFailure,
@@ -97,6 +98,8 @@ def _acted(state: OperationState, command: Activity | HandRecordOver, result: An
             after = process_end.applied(state, command, result)
         case WriteStatus():
             after = recording.written(state, result)
+        case ReleaseLock():
+            after = state.changed(lock_left=False)
         case SeeDeparted():
             after = departed.seen(state, result)
         case HandRecordOver():

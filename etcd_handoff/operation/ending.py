@@ -5,6 +5,7 @@
     Settle     wait until etcd has given up what was proposed
     Look       the last look
     Judge      whether the member is out after all, and what to write
+               (from here on a lock in etcd that was left behind is given back)
     Record     write the EtcdMember, in calls that grow longer
     See        whether the member's etcd still runs, on a node of k0s's
     Stop       that etcd, where its node has a command for it; also of a learner that was taken out
@@ -24,6 +25,7 @@ from etcd_handoff.operation import (
     departed,
     failures,
     leave,
+    left_lock,
     observation,
     parts,
     process_end,
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 
 def decide(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
     """What is next until it has ended."""
+    if left_lock.is_due(state, end.phase):
+        return left_lock.release(state)
     following: Decided | OperationState
     match end.phase:
         case EndPhase.WITHDRAW | EndPhase.TAKE_OUT:

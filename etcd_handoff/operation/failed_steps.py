@@ -21,6 +21,7 @@ from etcd_handoff.operation.commands import (
     FindResource,
     Observe,
     ReadLeave,
+    ReleaseLock,
     RequestLeave,
     WriteStatus,
 )
@@ -37,6 +38,8 @@ def after(state: OperationState, command: Effect, failure: StepFailure, now: flo
     match command:
         case WriteStatus():
             return recording.not_written(state, failure, now)
+        case ReleaseLock():
+            return state.changed(lock_left=False)
         case PreflightMember() | StartMember():
             return member_process.failed(state, command, failure, now)
         case StopMember() | ArchiveMember():

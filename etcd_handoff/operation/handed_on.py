@@ -40,6 +40,7 @@ class HandedOn(Message):
         gates_passed_at: When what was asked for beforehand was done; None when it is not.
         snapshot: Where the snapshot lies.
         pending_since: When the last attempt ended that may have proposed the removal; None when nothing can be pending.
+        lock_left: An attempt has ended whose lock in etcd may stand.
         absent: An undoubted list has been seen without the member: it is out for good.
         writes_acknowledged: Whether a write was committed after the removal; None when that was not tried.
         recording_seconds: How long the status has been tried to be recorded.
@@ -77,6 +78,7 @@ class HandedOn(Message):
     gates_passed_at: float | None = None
     snapshot: str = ""
     pending_since: float | None = None
+    lock_left: bool = False
     absent: bool = False
     writes_acknowledged: bool | None = None
     recording_seconds: float = 0.0

@@ -94,7 +94,7 @@ def decide(state: OperationState, now: float) -> Decided:
         case LeaveStep.REVOKE:
             return _request(state, leave=False)
         case LeaveStep.WITHDRAW:
-            state = proposal.ended(state, now, may_be_pending=True)
+            state = proposal.ended(state, now, may_be_pending=True, by_k0s=True)
     ask = _ask(state, leave=True)
     return Decided(state, ReadLeave(ask=ask, summary=f"look whether the EtcdMember of {state.label} asks to leave"))
 

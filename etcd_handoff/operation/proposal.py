@@ -36,15 +36,18 @@ SETTLE_SECONDS: Final = 8.0
 """Longer than etcd itself goes on with a proposal."""
 
 
-def ended(state: OperationState, now: float, *, may_be_pending: bool) -> OperationState:
+def ended(state: OperationState, now: float, *, may_be_pending: bool, by_k0s: bool = False) -> OperationState:
     """The state after an attempt to propose the removal; one before it may be pending all the same.
 
     Args:
         state: The state before.
         now: Workflow time in seconds.
         may_be_pending: The attempt may have proposed it.
+        by_k0s: It has asked k0s for it, which takes no lock in etcd.
     """
-    return state.changed(in_flight=False, pending_since=now if may_be_pending else state.pending_since)
+    pending_since = now if may_be_pending else state.pending_since
+    lock_left = state.lock_left or (may_be_pending and not by_k0s)
+    return state.changed(in_flight=False, pending_since=pending_since, lock_left=lock_left)
 
 
 def seconds_to_settle(state: OperationState, now: float) -> float:

@@ -122,6 +122,8 @@ def removed(state: OperationState, report: StepResult, now: float) -> OperationS
     state = after_step(state, report.view, removed=report.step.outcome == StepOutcome.REMOVED)
     if report.writes_acknowledged is not None:
         state = state.changed(writes_acknowledged=report.writes_acknowledged)
+    if report.step.outcome in (StepOutcome.REMOVED, StepOutcome.ALREADY_ABSENT):
+        state = state.changed(lock_left=report.writes_acknowledged is False)
     if report.step.outcome == StepOutcome.REFUSED_BY_ETCD:
         return state.blocked_by(texts.refused_by_etcd(report.step.note))
     if report.step.outcome == StepOutcome.LOCKED:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from etcd_handoff.errors import UnreachableError
+from etcd_handoff.errors import UnknownOutcomeError, UnreachableError
 from etcd_handoff.etcd.lock import LockAge
 from etcd_handoff.lab import wait_until
 from tests.integration.etcd_gateways import UNKNOWN_ID, Cluster, gateway_to, roles
@@ -58,6 +59,31 @@ async def test_lock_that_is_abandoned_stays_with_the_attempt_that_has_it(cluster
             assert await one.acquire_lock("run-1", "removal", leader, "a1") == ""
             with pytest.raises(UnreachableError):
                 await one.acquire_lock("run-1", "removal", UNKNOWN_ID, "a1")
+        await one.abandon_lock("run-1", leader, "a1")
+        assert await other.acquire_lock("run-2", "", follower) == ""
+        await other.release_lock("run-2", follower)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_lock_that_an_attempt_does_not_know_to_have_is_abandoned(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was given up while it wrote the key: nobody else has the lock, so it is free again."""
+    async with gateway_to(*cluster.endpoints) as one, gateway_to(*cluster.endpoints) as other:
+        leader, (follower, _) = roles(await one.observe())
+        await other.observe()
+        put = one._lock._put  # noqa: SLF001  # no proxy loses one answer of a call that is made in between
+
+        async def loses_the_answer(*arguments: Any) -> Any:
+            await put(*arguments)
+            raise UnknownOutcomeError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(one._lock, "_put", loses_the_answer)  # noqa: SLF001
+            with pytest.raises(UnknownOutcomeError):
+                await one.acquire_lock("run-1", "removal", leader, "a1")
+        await one.abandon_lock("run-1", leader, "a2")
+        assert await other.acquire_lock("run-2", "", follower) == "removal"
         await one.abandon_lock("run-1", leader, "a1")
         assert await other.acquire_lock("run-2", "", follower) == ""
         await other.release_lock("run-2", follower)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from etcd_handoff.activity_io import StepResult, UpdateStatusResult
+from etcd_handoff.activity_io import ReleaseLockResult, StepResult, UpdateStatusResult
 from etcd_handoff.contract import AdditionRequest, Approval, FailureType, HandoffState, Outcome, Pause, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, ending, schedule
@@ -206,17 +206,18 @@ def test_learner_that_somebody_adds_after_an_addition_that_never_took_place_is_t
     theirs = cluster(*at_risk.members, UNSTARTED.members[-1])
     addition.result(after=1.0).do(to.Observe, observed(theirs))
     addition.next((to.Wait, AwaitSync))  # type: ignore[arg-type]  # one of these
-    cancelled(addition).next(to.Cancel)
+    cancelled(addition).do(to.ReleaseLock, ReleaseLockResult(released=True)).next(to.Cancel)
     assert f"learner {D} stays" in addition.state.doing
 
 
 def test_lost_answer_of_the_promotion_is_read() -> None:
-    """A voter in the list is a promotion that took place, whoever has proposed it."""
+    """A voter in the list is a promotion that took place, whoever has proposed it; its lock is given back."""
     addition = in_sync(added()).turn()
     addition.do(PromoteTarget, report(StepOutcome.REPLAN, None, proposed=True))
     assert addition.cannot_be_undone()
     addition.do(to.Observe, observed(VOTER))
-    assert ends_well(works(addition)).outcome == Outcome.ADDED
+    works(addition).do(to.ReleaseLock, ReleaseLockResult(released=True))
+    assert ends_well(addition).outcome == Outcome.ADDED
 
 
 def test_learner_that_nobody_starts_ends_the_addition_with_what_is_left() -> None:

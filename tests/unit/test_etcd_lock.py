@@ -12,11 +12,11 @@ from etcd_handoff.etcd.lock import LockAge, LockEntry, lock_value, read_holder
 
 def test_value_is_read_as_it_was_written() -> None:
     """Holder and label, always in the same bytes, since they are compared as bytes."""
-    value = lock_value("run-1", "removal of node2", 24.0)
-    assert json.loads(value) == {"holder": "run-1", "label": "removal of node2", "seconds": 24.0}
-    assert value == lock_value("run-1", "removal of node2", 24.0)
+    value = lock_value("run-1", "removal of node2", 24.0, "a1")
+    assert json.loads(value) == {"holder": "run-1", "label": "removal of node2", "seconds": 24.0, "attempt": "a1"}
+    assert value == lock_value("run-1", "removal of node2", 24.0, "a1")
     found = read_holder(value)
-    assert (found.holder, found.shown, found.seconds) == ("run-1", "removal of node2", 24.0)
+    assert (found.holder, found.shown, found.seconds, found.attempt) == ("run-1", "removal of node2", 24.0, "a1")
     assert read_holder(lock_value("run-1", "")).shown == "run-1"
 
 

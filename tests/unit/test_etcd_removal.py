@@ -11,10 +11,11 @@ from temporalio.activity import ActivityCancellationDetails
 from temporalio.testing import ActivityEnvironment
 
 from activities.attempts import GIVEN_UP
+from activities.etcd_change import release_left_lock
 from activities.etcd_looks import Looks
 from activities.etcd_removal import Removal
 from activities.interceptor import StepClock
-from etcd_handoff.activity_io import StepInput, StepResult
+from etcd_handoff.activity_io import ReleaseLockInput, StepInput, StepResult
 from etcd_handoff.config import EtcdProfile
 from etcd_handoff.errors import (
     CorruptClusterError,
@@ -371,3 +372,29 @@ async def test_member_that_may_leave_only_as_a_learner_stays_once_it_has_a_vote(
     assert (report.step.outcome, "remove_member 1" in script.calls) == (
         ("removed", True) if learner else ("replan", False)
     )
+
+
+@pytest.mark.parametrize(
+    ("failures", "cluster_id", "calls", "released"),
+    [
+        ((), "c", ["release_lock 1"], True),
+        ((UNKNOWN,), "c", ["release_lock 1", "release_lock 2"], True),
+        ((UNKNOWN,) * 3, "c", ["release_lock 1", "release_lock 2", "release_lock 3"], False),
+        ((EtcdPermissionError("denied"),), "c", ["release_lock 1"], False),
+        ((), "d", [], False),
+    ],
+)
+async def test_lock_that_was_left_is_given_back_through_anybody(
+    failures: tuple[EtcdError, ...], cluster_id: str, calls: list[str], *, released: bool
+) -> None:
+    """The leader is asked first, the others where it gives no answer; the lock of another cluster is not touched."""
+    script = three(release_lock=failures)
+    ask = ReleaseLockInput(cluster="demo", cluster_id=cluster_id, holder="run-1")
+    assert await release_left_lock(looks_at(script), ask) is released
+    assert script.calls == ["observe", *calls]
+
+
+async def test_lock_stays_where_nobody_can_be_asked() -> None:
+    """The removal ends all the same."""
+    script = three(observe=[UNKNOWN])
+    assert not await release_left_lock(looks_at(script), ReleaseLockInput(cluster="demo", cluster_id="c", holder="x"))

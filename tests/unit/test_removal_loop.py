@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from etcd_handoff.activity_io import ReadLeaveResult, StepResult, UpdateStatusResult, WorkerInfo
+from etcd_handoff.activity_io import ReadLeaveResult, ReleaseLockResult, StepResult, UpdateStatusResult, WorkerInfo
 from etcd_handoff.contract import FailureType, HandoffState, Outcome, RemovalRequest, Step, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import ending
@@ -149,6 +149,22 @@ def test_attempt_that_failed_may_have_proposed_it(kind: str, attempts: int, *, p
     """Only what etcd says instead of proposing it is certain, and only of the first attempt."""
     removal = removing().do(to.RemoveTarget, StepFailure("remove_member", kind, "why", attempts))
     assert removal.state.point_of_no_return is pending
+
+
+@pytest.mark.parametrize("answer", [ReleaseLockResult(released=True), NO_WORKER])
+def test_lock_of_an_attempt_whose_answer_was_lost_is_given_back_once(answer: object) -> None:
+    """The next look shows that the member is out, and nobody else is to wait until the lock is stale."""
+    removal = removing().do(to.RemoveTarget, report(StepOutcome.REPLAN, None, proposed=True))
+    removal.do(to.Observe, report(StepOutcome.OBSERVED, WITHOUT_A))
+    ask = removal.next(to.ReleaseLock).ask
+    assert (ask.holder, ask.cluster_id) == ("chain", WITHOUT_A.cluster_id)
+    removal.result(answer).next(to.WriteStatus)
+
+
+def test_lock_that_the_last_attempt_has_given_back_is_not_touched_again() -> None:
+    """Its answer came, and with it the word that a write was committed since."""
+    removal = removing().do(to.RemoveTarget, report(StepOutcome.REPLAN, LED_BY_B, proposed=True))
+    removal.do(to.RemoveTarget, REMOVED).next(to.WriteStatus)
 
 
 @pytest.mark.parametrize(("tried", "pending"), [(False, False), (True, True)])

@@ -1,0 +1,38 @@
+"""The lock in etcd of an attempt whose answer was lost: who ends gives it back. Pure.
+
+An attempt gives its lock back itself, once it knows what became of its proposal. One that was cut off does not, and the
+next look may show that the member is out. Left alone, the lock would hold up the next change until it counts as stale
+(`etcd_handoff.etcd.lock`), with the name of an operation that has ended.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.activity_io import ReleaseLockInput
+from etcd_handoff.operation import observation
+from etcd_handoff.operation.commands import ReleaseLock
+from etcd_handoff.operation.phases import EndPhase
+from etcd_handoff.operation.state import Decided
+
+if TYPE_CHECKING:
+    from etcd_handoff.operation.state import OperationState
+
+BEFORE: Final = frozenset({EndPhase.WITHDRAW, EndPhase.TAKE_OUT, EndPhase.SETTLE, EndPhase.LOOK})
+"""Phases of the end in which something may be proposed, or what was proposed may still take place."""
+
+
+def is_due(state: OperationState, phase: EndPhase) -> bool:
+    """Whether the lock is to be given back now, in this phase of the end."""
+    return state.lock_left and phase not in BEFORE and state.pinned is not None
+
+
+def release(state: OperationState) -> Decided:
+    """Give it back through a member that stays. It is tried once: the next change takes a stale lock over."""
+    ask = ReleaseLockInput(
+        cluster=state.request.cluster,
+        cluster_id=state.target.cluster_id,
+        holder=state.chain_id,
+        doubtful=observation.doubtful(state),
+    )
+    return Decided(state, ReleaseLock(ask=ask, node=state.staying_node, summary="give the lock in etcd back"))
