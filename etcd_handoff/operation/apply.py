@@ -12,6 +12,7 @@ from etcd_handoff.operation import (
     gates,
     identity,
     leave,
+    left_lock,
     member_process,
     node_looks,
     pausing,
@@ -99,7 +100,7 @@ def _acted(state: OperationState, command: Activity | HandRecordOver, result: An
         case WriteStatus():
             after = recording.written(state, result)
         case ReleaseLock():
-            after = state.changed(lock_left=False)
+            after = left_lock.tried(state, result)
         case SeeDeparted():
             after = departed.seen(state, result)
         case HandRecordOver():

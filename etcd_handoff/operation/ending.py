@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 
 def decide(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
     """What is next until it has ended."""
-    if left_lock.is_due(state, end.phase):
-        return left_lock.release(state)
+    if left_lock.is_due(state, end):
+        return left_lock.release(state, end)
     following: Decided | OperationState
     match end.phase:
         case EndPhase.WITHDRAW | EndPhase.TAKE_OUT:

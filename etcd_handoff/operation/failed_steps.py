@@ -39,7 +39,7 @@ def after(state: OperationState, command: Effect, failure: StepFailure, now: flo
         case WriteStatus():
             return recording.not_written(state, failure, now)
         case ReleaseLock():
-            return state.changed(lock_left=False)
+            return state
         case PreflightMember() | StartMember():
             return member_process.failed(state, command, failure, now)
         case StopMember() | ArchiveMember():

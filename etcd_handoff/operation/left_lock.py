@@ -16,23 +16,32 @@ from etcd_handoff.operation.phases import EndPhase
 from etcd_handoff.operation.state import Decided
 
 if TYPE_CHECKING:
+    from etcd_handoff.activity_io import ReleaseLockResult
+    from etcd_handoff.operation.phases import Ending
     from etcd_handoff.operation.state import OperationState
 
 BEFORE: Final = frozenset({EndPhase.WITHDRAW, EndPhase.TAKE_OUT, EndPhase.SETTLE, EndPhase.LOOK})
 """Phases of the end in which something may be proposed, or what was proposed may still take place."""
 
 
-def is_due(state: OperationState, phase: EndPhase) -> bool:
-    """Whether the lock is to be given back now, in this phase of the end."""
-    return state.lock_left and phase not in BEFORE and state.pinned is not None
+def is_due(state: OperationState, end: Ending) -> bool:
+    """Whether the lock is to be given back now: before the record, and again after it where no member took that."""
+    tries = 2 if end.phase is EndPhase.TELL else 1
+    return state.lock_left and state.pinned is not None and end.phase not in BEFORE and end.lock_tries < tries
 
 
-def release(state: OperationState) -> Decided:
-    """Give it back through a member that stays. It is tried once: the next change takes a stale lock over."""
+def release(state: OperationState, end: Ending) -> Decided:
+    """Give it back through a member that stays. Where that fails too, the next change takes the stale lock over."""
     ask = ReleaseLockInput(
         cluster=state.request.cluster,
         cluster_id=state.target.cluster_id,
         holder=state.chain_id,
         doubtful=observation.doubtful(state),
     )
-    return Decided(state, ReleaseLock(ask=ask, node=state.staying_node, summary="give the lock in etcd back"))
+    command = ReleaseLock(ask=ask, node=state.staying_node, summary="give the lock in etcd back")
+    return Decided(state.at_end(lock_tries=end.lock_tries + 1), command)
+
+
+def tried(state: OperationState, result: ReleaseLockResult) -> OperationState:
+    """The state after that."""
+    return state.changed(lock_left=not result.released)

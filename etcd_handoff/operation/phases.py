@@ -211,6 +211,7 @@ class Ending(Message):
         looked: The last look at the cluster was made.
         tries: How often it was tried to take the own learner out.
         taken_out: The own learner was there, and is not any more.
+        lock_tries: How often it was tried to give back a lock that was left.
         runs_on: The etcd of the member that is out still runs; None when that is not known.
         rechecked: The cluster was looked at again before that, since the record had to wait.
         process_asked: The node of the member that is out was asked to stop its etcd.
@@ -229,6 +230,7 @@ class Ending(Message):
     looked: bool = False
     tries: int = 0
     taken_out: bool = False
+    lock_tries: int = 0
     runs_on: bool | None = None
     rechecked: bool = False
     process_asked: bool = False
