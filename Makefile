@@ -25,7 +25,7 @@ demo: programs ## take the leader out of a real three-member cluster on this mac
 test: lint types layers network checkers browser ## everything that CI runs (ARGS=<arguments of pytest>)
 	@$(BIN)/pytest -n 3 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
-unit: $(SETUP) ## the quick tests: no sockets, seconds (ARGS=<arguments of pytest>)
+unit: $(SETUP) ## the quick tests: no sockets, some minutes (ARGS=<arguments of pytest>)
 	@$(BIN)/pytest -q tests/unit $(ARGS)
 
 chaos: export ETCD_HANDOFF_LAB_ETCD := $(ETCD)

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from bench import source
 from etcd_handoff import __version__
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def write(  # noqa: PLR0913  # the last two are for the few that have more to sa
         "title": title,
         "unit": unit,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "source": {"commit": source.commit(), "product": source.product_hash()},
         "machine": machine(),
         "versions": {**own_versions(), **(versions or {})},
         "notes": list(notes),

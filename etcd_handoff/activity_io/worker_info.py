@@ -25,7 +25,7 @@ class WorkerInfo(Message):
         sets_leave: `spec.leave` of a member that is out is to be true, as k0s has it.
         require_approval: The profile has every change wait for an approval.
         snapshot: The profile has every change store a snapshot first.
-        hash_check: The profile has every change compare all members' data first.
+        hash_check: The profile has every change compare all voters' data first.
         min_voters: Nothing is done that would leave fewer voters.
         change_windows: When the profile lets changes begin; empty for any time.
         time_zone: The time zone of these windows, by its name.

@@ -104,7 +104,7 @@ def _wants_snapshot(state: OperationState) -> bool:
 def hashed(
     state: OperationState, result: StepResult | Sequence[StepResult | StepFailure], now: float
 ) -> OperationState:
-    """The state after one worker has compared all members, or nodes have hashed theirs."""
+    """The state after one worker has compared all voters, or nodes have hashed theirs."""
     if isinstance(result, StepResult):
         return _compared(state, result, now)
     answer = node_hashes.answered(state, result)

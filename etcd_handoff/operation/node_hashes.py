@@ -29,7 +29,7 @@ TRIES: Final = 5
 def decide(state: OperationState) -> Decided | OperationState:
     """Compare all voters through one worker, or hash the next of them through their own nodes."""
     ask = CheckHashInput(**dict(act_input(state)))
-    whole = CheckHash(ask=ask, summary="compare the data of all members")
+    whole = CheckHash(ask=ask, summary="compare the data of all voters")
     if state.view is None or not state.view.merged:
         return Decided(state, whole)
     first, *others = state.view.voters

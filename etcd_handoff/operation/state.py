@@ -57,7 +57,7 @@ class OperationState(HandedOn):
         recheck: Somebody has asked for another look.
         planned: The steps that follow, in words; empty while it is not known what follows.
         to_approve: What an approval would be about; None when it waits for none.
-        hash_checked: All members hold the same data.
+        hash_checked: All voters hold the same data.
         hashing: A hash check through nodes, as far as it has come.
         election: The command that awaits an election after a transfer; None when there is none.
         in_flight: The removal is being proposed, or its effect is being recorded.

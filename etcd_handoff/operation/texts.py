@@ -65,7 +65,7 @@ def unsettled(steps: Sequence[Step]) -> Blocked:
 
 
 def hash_unknown(note: str) -> Blocked:
-    """Not every member gives its hash."""
+    """Not every voter gives its hash."""
     return Blocked(Reason.HASH_UNKNOWN, f"the hashes are not known: {note}", "bring back the voters that do not answer")
 
 

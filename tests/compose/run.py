@@ -20,7 +20,7 @@ FOLDER: Final = "/var/tmp/etcd-handoff-compose"  # noqa: S108  # images should o
 
 
 def main() -> None:
-    """Build, bring up, remove a member as README does, look, bring down."""
+    """Build, bring up, remove a member as docs/operations.md does, look, bring down."""
     podman = Podman(Path(sys.argv[1] if len(sys.argv) > 1 else FOLDER))
     told("building images")
     standins.build(podman)
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def removal(project: Project) -> None:
-    """What README types, with a result that can be read."""
+    """What docs/operations.md types, with a result that can be read."""
     result = json.loads(project.exec("worker0", "etcd-handoff", "remove", "node2", "--output=json"))
     told(f"result: {json.dumps(result)}")
     assert result["outcome"] == "removed"

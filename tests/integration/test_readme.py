@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 FENCE: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FOLDER: Final = "/etc/etcd-handoff"
-NOT_RUN: Final = ("pip install", "docker compose", "members.toml")
-"""Blocks with these words are not run: they install packages, need a container engine, or wait until somebody starts
-the new member, as tests/integration/test_replace_member.py does."""
+NOT_RUN: Final = ("pip install", "members.toml")
+"""Blocks with these words are not run: they install packages, or wait until somebody starts the new member, as
+tests/integration/test_replace_member.py does."""
 
 
 class Reader:
