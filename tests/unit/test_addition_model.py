@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from temporalio.testing import ActivityEnvironment
@@ -20,6 +20,7 @@ from etcd_handoff.activity_io import UpdateStatusResult, WorkerInfo
 from etcd_handoff.cluster_view import ClusterView, MemberView
 from etcd_handoff.contract import AdditionRequest, AdditionResult, StepOutcome
 from etcd_handoff.errors import ChangeRefusedError, EtcdError, UnknownOutcomeError, UnreachableError
+from etcd_handoff.etcd.port import EtcdPort, KeyspaceHash
 from etcd_handoff.operation.commands import (
     Activity,
     AskQueue,
@@ -39,9 +40,9 @@ from tests.unit.test_removal_loop import step
 from workflows.activity_calls import CALLS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import AsyncGenerator, Iterable, Mapping
 
-    from etcd_handoff.etcd.gateway import EtcdGateway
+    from etcd_handoff.cluster_view import HeardMember
     from etcd_handoff.operation.commands import Command
 
 URL: Final = "http://node4:2380"
@@ -57,7 +58,7 @@ class CrashError(Exception):
 
 
 @dataclass
-class World:
+class World(EtcdPort):
     """Three voters, and whoever joins; the script says what goes wrong at which call.
 
     Attributes:
@@ -92,6 +93,13 @@ class World:
                 member = member.model_copy(update=seen)
             members.append(member)
         return ClusterView(cluster_id="c", members=tuple(members))
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    async def heard(self) -> tuple[HeardMember, ...]:
+        """Nobody is heard who gives no list."""
+        return ()
 
     @property
     def in_sync(self) -> bool:
@@ -131,6 +139,34 @@ class World:
             msg = "etcdserver: can only promote a learner member"
             raise ChangeRefusedError(msg)
         self._change(trouble, member_id)
+
+    # --- what no addition asks for ----------------------------------------------------------------------------------
+
+    async def status_of(self, member_id: str) -> tuple[str | None, int]:
+        """Only a removal watches an election."""
+        raise NotImplementedError
+
+    async def hash_at(self, member_id: str, revision: int) -> KeyspaceHash:
+        """The requests of the tests want no hash check."""
+        raise NotImplementedError
+
+    def snapshot(self, member_id: str) -> AsyncGenerator[bytes, None]:
+        """The requests of the tests want no snapshot."""
+        raise NotImplementedError
+
+    async def move_leader(self, leader_id: str, transferee_id: str) -> None:
+        """Nobody hands over who stays."""
+        raise NotImplementedError
+
+    async def remove_member(self, member_id: str, via_id: str) -> frozenset[str]:
+        """Nobody leaves unless the addition is cancelled."""
+        raise NotImplementedError
+
+    async def abandon_lock(self, holder: str, via_id: str, attempt: str = "") -> None:
+        """No attempt is given up while it runs."""
+        raise NotImplementedError
+
+    # --- what goes wrong --------------------------------------------------------------------------------------------
 
     def _change(self, trouble: str | None, what: str) -> None:
         if trouble == "late":
@@ -175,7 +211,7 @@ def _nobody_waits_between_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def run(world: World) -> AdditionResult | str:
     """The result of the addition, or why it has failed."""
-    activities = EtcdActivities(config_of(["demo"]), "node1", gateway=lambda *_: cast("EtcdGateway", world))
+    activities = EtcdActivities(config_of(["demo"]), "node1", gateway=lambda *_: world)
     request = AdditionRequest(cluster="demo", name="node4", peer_urls=(URL,))
     state = OperationState(run_id="run", chain_id="chain", request=request, blocked_seconds_left=3600)
     now = 0.0
