@@ -63,6 +63,7 @@ class World(EtcdPort):
 
     Attributes:
         script: What goes wrong, by the number of the call.
+        works_after: Pauses after which the member answers as a voter, if it has a vote.
         calls: Calls so far.
         pauses: Pauses of the operation so far.
         learners: IDs of the members that were added.
@@ -71,6 +72,7 @@ class World(EtcdPort):
     """
 
     script: Mapping[int, str]
+    works_after: int = 0
     calls: int = 0
     pauses: int = 0
     learners: list[str] = field(default_factory=list)
@@ -89,7 +91,7 @@ class World(EtcdPort):
             member = MemberView(id=member_id, name="", peer_urls=(URL,), is_learner=member_id not in self.promoted)
             if self.pauses >= PAUSES_UNTIL_STARTED:
                 index = 10_000 if self.in_sync else 10
-                seen = {**well, "raft_index": index, "name": "node4", "serves_reads": not member.is_learner}
+                seen = {**well, "raft_index": index, "name": "node4", "serves_reads": self.works(member_id)}
                 member = member.model_copy(update=seen)
             members.append(member)
         return ClusterView(cluster_id="c", members=tuple(members))
@@ -105,6 +107,10 @@ class World(EtcdPort):
     def in_sync(self) -> bool:
         """Whether the member has caught up."""
         return self.pauses >= PAUSES_UNTIL_IN_SYNC
+
+    def works(self, member_id: str) -> bool:
+        """Whether a member that was added has a vote, and answers as a voter."""
+        return member_id in self.promoted and self.pauses >= self.works_after
 
     async def acquire_lock(self, holder: str, label: str, via_id: str, attempt: str = "") -> str:  # noqa: ARG002  # nobody else is there
         """The lock is ours."""
@@ -268,17 +274,21 @@ async def attempted(activities: EtcdActivities, command: Activity, number: int) 
     return None
 
 
-def broken(script: Mapping[int, str]) -> list[str]:
+def broken(script: Mapping[int, str], works_after: int = 0) -> list[str]:
     """What is not as it should be at the end of such an addition."""
-    world = World(script)
+    world = World(script, works_after)
     result = asyncio.run(run(world))
     if not isinstance(result, AdditionResult):
         return [*world.wrong, result]
+    if not world.works("4"):
+        world.wrong.append("ended before its member worked as a voter")
     there = (world.learners, world.promoted, result.member_id, str(result.outcome))
     return world.wrong if there == (["4"], ["4"], "4", "added") else [*world.wrong, repr(there)]
 
 
 CALLS_WITHOUT_TROUBLE: Final = 17
+WORKS_LATE: Final = 10
+"""Pauses: many more than an addition without trouble has."""
 
 
 def test_without_trouble_it_takes_so_many_calls() -> None:
@@ -295,6 +305,18 @@ def test_one_member_is_added_and_promoted_whatever_goes_wrong(first: int) -> Non
     for second, one, other in itertools.product(range(first + 1, first + 4), TROUBLES, TROUBLES):
         scripts.append({first: one, second: other})
     assert {repr(script): wrong for script in scripts if (wrong := broken(script))} == {}
+
+
+@pytest.mark.parametrize("trouble", ["", *TROUBLES])
+def test_addition_ends_when_its_member_works_as_a_voter(trouble: str) -> None:
+    """It waits for one that has its vote and answers no linearizable read yet."""
+    assert broken({CALLS_WITHOUT_TROUBLE: trouble} if trouble else {}, WORKS_LATE) == []
+
+
+def test_loop_that_ends_with_a_vote_that_does_not_work_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So the judgement above can fail."""
+    monkeypatch.setattr("etcd_handoff.operation.addition.unverified", lambda *_: None)
+    assert "ended before its member worked as a voter" in broken({}, WORKS_LATE)
 
 
 def test_loop_that_promotes_without_a_look_at_the_learner_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
