@@ -148,7 +148,8 @@ def _add_plan(commands: Commands[argparse.ArgumentParser]) -> None:
         "plan",
         plan_command,
         "Show what a removal would do now, and change nothing."
-        " Reads etcd and the EtcdMembers from here; needs neither Temporal nor a worker.",
+        " Reads etcd and the EtcdMembers from here; needs neither Temporal nor a worker."
+        " For an addition, a replacement or a membership, use `add`, `replace` or `apply` with --dry-run.",
         "etcd-handoff plan node2 -c prod",
     )
     plan.add_argument("member", metavar="MEMBER", help="member name, or member ID in hex")

@@ -15,6 +15,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 
 from etcd_handoff import client
+from etcd_handoff.client import blocking
 from etcd_handoff.contract import HandoffState
 from etcd_handoff.lab import Role, wait_until
 from etcd_handoff.lab.nodes import ROOT
@@ -22,10 +23,14 @@ from etcd_handoff.lab.processes import run
 from etcd_handoff.temporal import client as temporal_client
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from tests.integration.conftest import Bench, MakeBench
 
+Planned = tuple[client.AdditionResult, client.ReplacementResult, client.MembershipResult]
+NEW: Final = "node9"
+NEW_URLS: Final = ("http://127.0.0.1:9",)
 SCRIPTS: Final = ROOT / "docs" / "examples" / "scripts"
 
 
@@ -79,6 +84,43 @@ async def _cancelled(b: Bench, member: str) -> None:
         await handoff.attach("etcd-remove/demo/nobody")
     with pytest.raises(client.UnknownClusterError):
         await (await handoff.remove("elsewhere", member)).result()
+
+
+async def _planned(cluster: str, old: str, members: Mapping[str, tuple[str, ...]]) -> Planned:
+    """What dry runs of an addition, a replacement and a membership come to."""
+    handoff = await client.connect()
+    added = await handoff.add(cluster, NEW, NEW_URLS, dry_run=True)
+    replaced = await handoff.replace(cluster, old, NEW, NEW_URLS, dry_run=True)
+    applied = await handoff.apply(cluster, members, dry_run=True)
+    return await added.result(), await replaced.result(), await applied.result()
+
+
+def _planned_without_await(cluster: str, old: str, members: Mapping[str, tuple[str, ...]]) -> Planned:
+    """The same with the client that blocks."""
+    with blocking.connect() as handoff:
+        added = handoff.add(cluster, NEW, NEW_URLS, dry_run=True)
+        replaced = handoff.replace(cluster, old, NEW, NEW_URLS, dry_run=True)
+        applied = handoff.apply(cluster, members, dry_run=True)
+        return added.result(), replaced.result(), applied.result()
+
+
+async def test_scripts_plan_additions_replacements_and_memberships(bench: MakeBench) -> None:
+    """Each result has its own type and says what would be done; nothing is changed."""
+    async with bench() as b:
+        old, *rest = b.lab.nodes
+        asked = (b.lab.cluster, old.name, {node.name: (node.peer_url,) for node in rest})
+        for planned in (await _planned(*asked), await asyncio.to_thread(_planned_without_await, *asked)):
+            assert tuple(map(type, planned)) == (
+                client.AdditionResult,
+                client.ReplacementResult,
+                client.MembershipResult,
+            )
+            assert [result.outcome for result in planned] == [client.Outcome.PLANNED] * len(planned)
+            added, replaced, applied = planned
+            assert added.join_configuration["ETCD_NAME"] == NEW
+            assert (replaced.member_name, replaced.new_member_name) == (old.name, NEW)
+            assert any(f"remove {old.name}" in line for line in applied.plan), applied.plan
+        await b.judge(set())
 
 
 async def _examples(b: Bench, one: str, rack: tuple[str, str], last: str) -> None:

@@ -10,8 +10,11 @@ import pytest
 import pytest_asyncio
 from temporalio.client import WorkflowFailureError
 
+from etcd_handoff.contract import AdditionRequest, AdditionResult
 from etcd_handoff.lab import Role
 from etcd_handoff.lab.nodes import ROOT
+from etcd_handoff.temporal.client import start_operation
+from tests.integration.additions import seen
 from tests.integration.conftest import Bench, in_state, open_bench
 from tests.integration.progress import says
 from tests.integration.queues import removal_of
@@ -88,6 +91,39 @@ async def test_blocked_removal_says_what_to_do_and_until_when_it_waits(console: 
         await removal.result()
     await b.lab.start(Role.ETCD, down)
     await b.lab.wait_for_health_interval()
+
+
+async def test_addition_that_waits_for_its_member_says_what_to_start_it_with(console: Console) -> None:
+    """On the list of what needs a person; its page has the settings that `progress` has, at both widths."""
+    b = console.bench
+    before = {m.id for m in (await seen(b.lab)).members}
+    request = AdditionRequest(cluster="prod", name="node9", peer_urls=("http://127.0.0.1:9",), reason="more room")
+    addition = await start_operation(b.client, request, AdditionResult)
+    settings = (
+        await says(addition, "Blocked", "LearnerNotStarted", so=lambda shown: bool(shown.join_configuration))
+    ).join_configuration
+    assert settings["ETCD_NAME"] == "node9"
+    await in_state(addition, "Blocked")
+    page = await console.ui.open(views()["what needs a person"])
+    await shows(page, addition.id)
+    for window in (DESK, PHONE):
+        page = await console.ui.workflow(addition, "user-metadata", window=window)
+        text = await shows(page, "Blocked, since 20", "has been added and has not started", "Start etcd with")
+        assert "What unblocks it: start etcd with ETCD_NAME=node9 " in text
+        assert "Why: more room" in text
+        assert "etcd-handoff recheck node9 -c prod" in text
+        assert 'More Actions, Send an Update, recheck, with the input {"reason": "<why>"}' in text
+        details = await markdown(page, "Start etcd with")
+        codes = await details.locator("code").all_inner_texts()
+        assert [f"{name}={value}" for name, value in settings.items()] == [c for c in codes if c.startswith("ETCD_")]
+        assert await fits(page)
+        await page.close()
+    page = await console.ui.workflow(addition, "timeline")
+    await shows(page, "adding node9 as a learner through", "wait: LearnerNotStarted, until start etcd with")
+    await addition.cancel()
+    with pytest.raises(WorkflowFailureError):
+        await addition.result()
+    assert {m.id for m in (await seen(b.lab)).members} == before
 
 
 async def test_removal_that_waits_is_approved_in_the_dialog_and_its_timeline_reads_as_a_story(console: Console) -> None:

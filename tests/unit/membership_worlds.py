@@ -1,8 +1,8 @@
 """Small clusters whose members are to change, by raft's own rules, and what is wrong with what is done to them.
 
 Nothing of the planner is used to judge: everything is counted by hand, from who is up and who has a vote. Members are
-up, down, or have never been started. A part runs as the operation runs it: it plans its own steps, and gives way to
-another part when it cannot go on and the whole wants that one.
+up, up and far behind, down, or have never been started. A part runs as the operation runs it: it plans its own steps,
+and gives way to another part when it cannot go on and the whole wants that one.
 """
 
 from __future__ import annotations
@@ -32,8 +32,12 @@ if TYPE_CHECKING:
     from etcd_handoff.planning import Decision
 
 CLUSTER: Final = "c"
-UP, DOWN, UNSTARTED = "up", "down", "unstarted"
+UP, LAGGING, DOWN, UNSTARTED = "up", "lags", "down", "unstarted"
+INDEX: Final = {UP: 1_000_000, LAGGING: 100}
+"""Raft index of members that are up."""
 STAYS, LEAVES, JOINS, FOREIGN = "stays", "leaves", "joins", "foreign"
+ITS_URL, ITS_NAME, ONE_URL = "its peer URL", "its name", "one of its peer URLs"
+"""What the first that joins is to have of another member: the first that stays, or, for one URL, that leaves."""
 Part = StartAddition | StartRemoval
 
 
@@ -59,6 +63,8 @@ class World:
         stays: IDs that an exact change names besides.
         exact: Nobody else is to be a member.
         same_url: The first that joins has the peer URL of the first that leaves.
+        clash: What the first that joins is to have of another member, so that nothing can be done; empty: nothing.
+        min_voters: So many voters the cluster's profile wants at least.
         running: The part that runs.
         begun: It is not the first look.
     """
@@ -70,6 +76,8 @@ class World:
     stays: tuple[str, ...] = ()
     exact: bool = False
     same_url: bool = False
+    clash: str = ""
+    min_voters: int = 1
     running: Part | None = None
     begun: bool = False
 
@@ -89,22 +97,37 @@ class World:
         return [m for m in self.members if m.votes]
 
     @property
+    def alive(self) -> list[Member]:
+        """Voters that are up, however far behind."""
+        return [m for m in self.voters if m.state in INDEX]
+
+    @property
+    def current(self) -> str:
+        """The condition of who has caught up with the furthest voter."""
+        return UP if any(m.state == UP for m in self.voters) else LAGGING
+
+    @property
     def working(self) -> list[Member]:
-        """Voters that are up."""
-        return [m for m in self.voters if m.state == UP]
+        """Voters that are up and have caught up."""
+        return [m for m in self.voters if m.state == self.current]
 
     @property
     def has_quorum(self) -> bool:
         """More than half of the voters are up."""
-        return 2 * len(self.working) > len(self.voters)
+        return enough(len(self.alive), len(self.voters))
 
     @property
     def leads(self) -> str | None:
-        """Who leads: an election follows when the leader is down or gone."""
-        up = [m.id for m in self.working]
+        """Who leads: an election follows when the leader is down, gone, or behind."""
+        able = [m.id for m in self.working]
         if not self.has_quorum:
             return None
-        return self.leader if self.leader in up else min(up)
+        return self.leader if self.leader in able else min(able)
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """IDs of the members that are to be voters at the end, as far as the change names them."""
+        return (*self.joiners, *self.stays) if self.exact else self.joiners
 
     @property
     def spare(self) -> int:
@@ -116,7 +139,7 @@ class World:
         return ClusterView(cluster_id=CLUSTER, members=tuple(self._seen(m) for m in self.members))
 
     def _seen(self, m: Member) -> MemberView:
-        up = m.state == UP
+        up = m.state in INDEX
         return MemberView(
             id=m.id,
             name="" if m.state == UNSTARTED else f"n{m.id}",
@@ -126,14 +149,26 @@ class World:
             serves_reads=up and m.votes,
             leader_id=self.leads if up else None,
             term=7 if up else 0,
-            raft_index=1000 if up else 0,
+            raft_index=INDEX.get(m.state, 0),
         )
 
     def goal(self) -> MembersChanged:
         """What is wanted."""
-        named = (*self.joiners, *self.stays) if self.exact else self.joiners
-        joins = tuple(Joiner(f"n{i}", (self.url(i),)) for i in named)
-        return MembersChanged(CLUSTER, joins, self.leaves, exact=self.exact, begun=self.begun)
+        joins = tuple(self._joiner(i) for i in self.wanted)
+        return MembersChanged(
+            CLUSTER, joins, self.leaves, exact=self.exact, min_voters=self.min_voters, begun=self.begun
+        )
+
+    def _joiner(self, member_id: str) -> Joiner:
+        name, urls = f"n{member_id}", [self.url(member_id)]
+        clash = self.clash if member_id in self.joiners[:1] else ""
+        if clash == ITS_URL:
+            urls = [self.url(self.stays[0])]
+        elif clash == ITS_NAME:
+            name = f"n{self.stays[0]}"
+        elif clash == ONE_URL:
+            urls += [self.url(self.leaves[0])]
+        return Joiner(name, tuple(urls))
 
     def with_member(self, member: Member) -> World:
         """The same with this member, in this condition."""
@@ -195,18 +230,55 @@ def faults(world: World, decision: Decision) -> Iterator[str]:
         case AddLearner():
             yield from _bad_addition(world)
         case PromoteLearner():
-            yield from _no_room(world)
-            learner = world.member(decision.learner_id)
-            if learner is None or learner.votes or learner.state != UP or learner.fate not in (JOINS, STAYS):
-                yield "no learner of ours that works gets a vote"
+            yield from _bad_promotion(world, decision)
         case Transfer():
             heir = world.member(decision.transferee_id)
             if heir is None or heir.id in world.leaves or heir not in world.working:
                 yield "leadership goes to one that leaves, or does not work"
+        case _:
+            yield from _bad_part(world, decision)
+
+
+def _bad_part(world: World, decision: Decision) -> Iterator[str]:
+    match decision:
+        case StartAddition():
+            yield from _bad_start(world)
+            if decision.name.removeprefix("n") not in world.wanted:
+                yield "one is to join that nobody asked for"
         case StartRemoval():
+            yield from _bad_start(world)
             yield from _bad_order(world, decision)
         case Done() if world.running is None:
             yield from _bad_end(world)
+        case Blocked() if not world.begun and not world.has_quorum:
+            yield "it begins by waiting where no change can be committed"
+
+
+def _bad_promotion(world: World, decision: PromoteLearner) -> Iterator[str]:
+    yield from _no_room(world)
+    learner = world.member(decision.learner_id)
+    if learner is None or learner.votes or learner.state not in (UP, world.current):
+        yield "no learner that works and has caught up gets a vote"
+    elif learner.id not in world.wanted:
+        yield "somebody else's learner gets a vote"
+
+
+def too_few(world: World) -> bool:
+    """The cluster would have fewer voters than its profile wants; what is half done is not judged by it."""
+    if world.exact:
+        return len(world.wanted) < world.min_voters
+    stay = [m for m in world.voters if m.id not in world.leaves and m.state != UNSTARTED]
+    join = [i for i in world.joiners if (there := world.member(i)) is None or there not in stay]
+    return not world.begun and len(stay) + len(join) < min(world.min_voters, len(world.voters))
+
+
+def _bad_start(world: World) -> Iterator[str]:
+    if world.clash:
+        yield f"a change begins that cannot end: one that joins is to have {world.clash}"
+    if too_few(world):
+        yield "a change begins after which there are fewer voters than the profile wants"
+    if not world.begun and not world.has_quorum:
+        yield "a change begins that cannot be committed"
 
 
 def _bad_addition(world: World) -> Iterator[str]:
@@ -221,7 +293,7 @@ def _bad_addition(world: World) -> Iterator[str]:
 
 
 def _bad_end(world: World) -> Iterator[str]:
-    wanted = [world.member(i) for i in (*world.joiners, *(world.stays if world.exact else ()))]
+    wanted = [world.member(i) for i in world.wanted]
     if any(m is None or not m.votes or m.state == UNSTARTED for m in wanted):
         yield "it is done although somebody is missing"
     if any(m.id in world.leaves or (world.exact and m.fate == FOREIGN) for m in world.members):
@@ -234,6 +306,12 @@ def _no_room(world: World) -> Iterator[str]:
         yield "the quorum would depend on the member that joins"
 
 
+def can_go(world: World, target: Member) -> bool:
+    """Without the member, voters that work are a quorum."""
+    left = [m for m in world.voters if m.id != target.id]
+    return bool(left) and enough(len([m for m in left if m in world.working]), len(left))
+
+
 def _bad_removal(world: World, decision: Remove) -> Iterator[str]:
     part = world.running
     target = world.member(part.member_id) if isinstance(part, StartRemoval) else None
@@ -242,22 +320,26 @@ def _bad_removal(world: World, decision: Remove) -> Iterator[str]:
         return
     if target.id in (world.leads, decision.via_id):
         yield "the leader is removed, or asked to remove itself"
-    wanted = [world.member(i) for i in (*world.joiners, *(world.stays if world.exact else ()))]
-    if target in world.working and any(m and m not in world.working for m in wanted):
+    wanted = [world.member(i) for i in world.wanted]
+    if target in world.alive and any(m and m not in world.alive for m in wanted):
         yield "one that works leaves while one that is to stay does not"
-    left = world.without(target.id)
-    if not left.voters or not enough(len(left.working), len(left.voters)):
+    if not can_go(world, target):
         yield "fewer voters than a quorum are left that work"
 
 
 def _bad_order(world: World, decision: StartRemoval) -> Iterator[str]:
     target = world.member(decision.member_id)
-    if target is None or target not in world.working:
+    if target is None or target.id not in world.leaves:
+        yield "somebody is to leave who was not to"
         return
-    sick = [m for m in world.members if m.id in world.leaves and m not in world.working]
+    if not can_go(world, target):
+        yield "one begins to leave without whom too few work"
+    if target not in world.alive:
+        return
+    sick = [m for m in world.members if m.id in world.leaves and m not in world.alive and can_go(world, m)]
     if sick:
         yield "one that works leaves before one that does not"
-    followers = [m for m in world.working if m.id in world.leaves and m.id != world.leads]
+    followers = [m for m in world.alive if m.id in world.leaves and m.id != world.leads]
     if target.id == world.leads and followers:
         yield "the leader leaves before a follower"
     absent = [i for i in world.joiners if world.member(i) is None]
@@ -272,16 +354,21 @@ def _bad_order(world: World, decision: StartRemoval) -> Iterator[str]:
 def starts(world: World) -> World | None:
     """The operator starts the member of ours that has not run yet; None when there is none."""
     new = [m for m in world.members if m.state == UNSTARTED and m.fate in (JOINS, STAYS) and not m.votes]
-    return world.with_member(replace(new[0], state=UP)) if new else None
+    return world.with_member(replace(new[0], state=LAGGING)) if new else None
+
+
+def catches_up(world: World) -> World | None:
+    """One that is behind is not any more; None when nobody is behind."""
+    behind = [m for m in world.members if m.state == LAGGING]
+    return world.with_member(replace(behind[0], state=UP)) if behind else None
 
 
 def events(world: World) -> Iterator[World]:
     """One thing that others do, or that goes wrong; etcd itself refuses what costs its quorum."""
-    if begins := starts(world):
-        yield begins
+    yield from filter(None, (starts(world), catches_up(world)))
     yield replace(world, running=None, begun=False)  # it was stopped, and is started again
     for m in world.members:
-        if m.state == UP:
+        if m.state in INDEX:
             fails = world.with_member(replace(m, state=DOWN))
             if fails.has_quorum:
                 yield fails
@@ -290,7 +377,7 @@ def events(world: World) -> Iterator[World]:
         left = world.without(m.id)
         if left.voters and left.has_quorum and m.id != world.leads:
             yield left
-        if not m.votes and m.state == UP and enough(len(world.working) + 1, len(world.voters) + 1):
+        if not m.votes and m.state == UP and enough(len(world.alive) + 1, len(world.voters) + 1):
             yield world.with_member(replace(m, votes=True))
     if all(m.votes for m in world.members) and world.member("f") is None and world.has_quorum:
         yield world.with_member(Member("f", FOREIGN, votes=False, state=UNSTARTED))

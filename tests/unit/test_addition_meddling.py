@@ -26,8 +26,6 @@ from tests.unit.test_addition_model import URL, World
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from etcd_handoff.etcd.gateway import EtcdGateway
-
 quick = model._nobody_waits_between_looks  # a fixture
 
 DEEDS: Final = ("removes it", "promotes it", "adds another", "adds the same", "loses a voter")
@@ -110,7 +108,7 @@ class Meddled(World):
 
 async def run(world: Meddled, cancelled_at: int = NEVER) -> AdditionResult | str:
     """The result of the addition, why it has failed, or `cancelled`."""
-    activities = EtcdActivities(config_of(["demo"]), "node1", gateway=lambda *_: cast("EtcdGateway", world))
+    activities = EtcdActivities(config_of(["demo"]), "node1", gateway=lambda *_: world)
     request = AdditionRequest(cluster="demo", name="node4", peer_urls=(URL,))
     state = OperationState(run_id="run", chain_id="chain", request=request, blocked_seconds_left=PATIENCE_SECONDS)
     now = 0.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from temporalio.testing import ActivityEnvironment
@@ -20,6 +20,7 @@ from etcd_handoff.activity_io import UpdateStatusResult, WorkerInfo
 from etcd_handoff.cluster_view import ClusterView, MemberView
 from etcd_handoff.contract import AdditionRequest, AdditionResult, StepOutcome
 from etcd_handoff.errors import ChangeRefusedError, EtcdError, UnknownOutcomeError, UnreachableError
+from etcd_handoff.etcd.port import EtcdPort, KeyspaceHash
 from etcd_handoff.operation.commands import (
     Activity,
     AskQueue,
@@ -39,9 +40,9 @@ from tests.unit.test_removal_loop import step
 from workflows.activity_calls import CALLS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import AsyncGenerator, Iterable, Mapping
 
-    from etcd_handoff.etcd.gateway import EtcdGateway
+    from etcd_handoff.cluster_view import HeardMember
     from etcd_handoff.operation.commands import Command
 
 URL: Final = "http://node4:2380"
@@ -57,11 +58,12 @@ class CrashError(Exception):
 
 
 @dataclass
-class World:
+class World(EtcdPort):
     """Three voters, and whoever joins; the script says what goes wrong at which call.
 
     Attributes:
         script: What goes wrong, by the number of the call.
+        works_after: Pauses after which the member answers as a voter, if it has a vote.
         calls: Calls so far.
         pauses: Pauses of the operation so far.
         learners: IDs of the members that were added.
@@ -70,6 +72,7 @@ class World:
     """
 
     script: Mapping[int, str]
+    works_after: int = 0
     calls: int = 0
     pauses: int = 0
     learners: list[str] = field(default_factory=list)
@@ -88,15 +91,26 @@ class World:
             member = MemberView(id=member_id, name="", peer_urls=(URL,), is_learner=member_id not in self.promoted)
             if self.pauses >= PAUSES_UNTIL_STARTED:
                 index = 10_000 if self.in_sync else 10
-                seen = {**well, "raft_index": index, "name": "node4", "serves_reads": not member.is_learner}
+                seen = {**well, "raft_index": index, "name": "node4", "serves_reads": self.works(member_id)}
                 member = member.model_copy(update=seen)
             members.append(member)
         return ClusterView(cluster_id="c", members=tuple(members))
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    async def heard(self) -> tuple[HeardMember, ...]:
+        """Nobody is heard who gives no list."""
+        return ()
 
     @property
     def in_sync(self) -> bool:
         """Whether the member has caught up."""
         return self.pauses >= PAUSES_UNTIL_IN_SYNC
+
+    def works(self, member_id: str) -> bool:
+        """Whether a member that was added has a vote, and answers as a voter."""
+        return member_id in self.promoted and self.pauses >= self.works_after
 
     async def acquire_lock(self, holder: str, label: str, via_id: str, attempt: str = "") -> str:  # noqa: ARG002  # nobody else is there
         """The lock is ours."""
@@ -131,6 +145,34 @@ class World:
             msg = "etcdserver: can only promote a learner member"
             raise ChangeRefusedError(msg)
         self._change(trouble, member_id)
+
+    # --- what no addition asks for ----------------------------------------------------------------------------------
+
+    async def status_of(self, member_id: str) -> tuple[str | None, int]:
+        """Only a removal watches an election."""
+        raise NotImplementedError
+
+    async def hash_at(self, member_id: str, revision: int) -> KeyspaceHash:
+        """The requests of the tests want no hash check."""
+        raise NotImplementedError
+
+    def snapshot(self, member_id: str) -> AsyncGenerator[bytes, None]:
+        """The requests of the tests want no snapshot."""
+        raise NotImplementedError
+
+    async def move_leader(self, leader_id: str, transferee_id: str) -> None:
+        """Nobody hands over who stays."""
+        raise NotImplementedError
+
+    async def remove_member(self, member_id: str, via_id: str) -> frozenset[str]:
+        """Nobody leaves unless the addition is cancelled."""
+        raise NotImplementedError
+
+    async def abandon_lock(self, holder: str, via_id: str, attempt: str = "") -> None:
+        """No attempt is given up while it runs."""
+        raise NotImplementedError
+
+    # --- what goes wrong --------------------------------------------------------------------------------------------
 
     def _change(self, trouble: str | None, what: str) -> None:
         if trouble == "late":
@@ -175,7 +217,7 @@ def _nobody_waits_between_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def run(world: World) -> AdditionResult | str:
     """The result of the addition, or why it has failed."""
-    activities = EtcdActivities(config_of(["demo"]), "node1", gateway=lambda *_: cast("EtcdGateway", world))
+    activities = EtcdActivities(config_of(["demo"]), "node1", gateway=lambda *_: world)
     request = AdditionRequest(cluster="demo", name="node4", peer_urls=(URL,))
     state = OperationState(run_id="run", chain_id="chain", request=request, blocked_seconds_left=3600)
     now = 0.0
@@ -232,17 +274,21 @@ async def attempted(activities: EtcdActivities, command: Activity, number: int) 
     return None
 
 
-def broken(script: Mapping[int, str]) -> list[str]:
+def broken(script: Mapping[int, str], works_after: int = 0) -> list[str]:
     """What is not as it should be at the end of such an addition."""
-    world = World(script)
+    world = World(script, works_after)
     result = asyncio.run(run(world))
     if not isinstance(result, AdditionResult):
         return [*world.wrong, result]
+    if not world.works("4"):
+        world.wrong.append("ended before its member worked as a voter")
     there = (world.learners, world.promoted, result.member_id, str(result.outcome))
     return world.wrong if there == (["4"], ["4"], "4", "added") else [*world.wrong, repr(there)]
 
 
 CALLS_WITHOUT_TROUBLE: Final = 17
+WORKS_LATE: Final = 10
+"""Pauses: many more than an addition without trouble has."""
 
 
 def test_without_trouble_it_takes_so_many_calls() -> None:
@@ -259,6 +305,18 @@ def test_one_member_is_added_and_promoted_whatever_goes_wrong(first: int) -> Non
     for second, one, other in itertools.product(range(first + 1, first + 4), TROUBLES, TROUBLES):
         scripts.append({first: one, second: other})
     assert {repr(script): wrong for script in scripts if (wrong := broken(script))} == {}
+
+
+@pytest.mark.parametrize("trouble", ["", *TROUBLES])
+def test_addition_ends_when_its_member_works_as_a_voter(trouble: str) -> None:
+    """It waits for one that has its vote and answers no linearizable read yet."""
+    assert broken({CALLS_WITHOUT_TROUBLE: trouble} if trouble else {}, WORKS_LATE) == []
+
+
+def test_loop_that_ends_with_a_vote_that_does_not_work_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So the judgement above can fail."""
+    monkeypatch.setattr("etcd_handoff.operation.addition.unverified", lambda *_: None)
+    assert "ended before its member worked as a voter" in broken({}, WORKS_LATE)
 
 
 def test_loop_that_promotes_without_a_look_at_the_learner_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,6 +109,16 @@ def test_help_of_each_command_says_what_it_does_with_an_example(
     assert callable(cli.parser().parse_args(shlex.split(example)[1:]).run)
 
 
+def test_help_of_plan_says_what_plans_the_other_operations(capsys: pytest.CaptureFixture[str]) -> None:
+    """`plan` knows removals alone; each command that it names takes --dry-run."""
+    assert cli.run(["plan", "--help"]) == 0
+    told = "For an addition, a replacement or a membership, use `add`, `replace` or `apply` with --dry-run."
+    assert told in " ".join(capsys.readouterr().out.split())
+    new = ["--peer-url", "http://n4:2380"]
+    for command in (["add", "n4", *new], ["replace", "n1", "--with", "n4", *new], ["apply", "members.toml"]):
+        assert cli.parser().parse_args([*command, "--dry-run"]).dry_run
+
+
 def test_default_is_that_of_the_workflow() -> None:
     """The parser repeats a number, since it must not import the models."""
     args = cli.parser().parse_args(["remove", "n1"])

@@ -259,6 +259,17 @@ def test_starting_with_temporals_own_command_line_keeps_the_contract() -> None:
     assert RemovalRequest.model_validate_json(given[1]) == RemovalRequest(cluster="prod", member="node2")
 
 
+def test_queries_for_open_states_ask_for_operations_that_run() -> None:
+    """One that was terminated keeps its last state: a list would show it, and a batch would act on it."""
+    ended = {HandoffState.DONE, HandoffState.REFUSED, HandoffState.FAILED}
+    page = (ROOT / "docs" / "temporal-cli.md").read_text(encoding="utf-8")
+    queries = re.findall(r'--query "([^"]+)"|^\| `([^`]+)` \|', page, re.MULTILINE)
+    asked = [query for query in map("".join, queries) if "HandoffState" in query]
+    waiting = [query for query in asked if not any(f"'{state}'" in query for state in ended)]
+    assert len(waiting) > 1
+    assert [query for query in waiting if "ExecutionStatus = 'Running'" not in query] == []
+
+
 def test_python_in_the_readme_compiles_and_imports_what_there_is() -> None:
     """README's Python is valid, and the names that it imports exist."""
     shown = blocks(README, "python")

@@ -6,6 +6,7 @@ import functools
 import itertools
 import sys
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -18,22 +19,30 @@ from etcd_handoff.planning import (
     Refused,
     StartAddition,
     StartRemoval,
+    joining,
     leadership,
     obstacles,
     part_order,
 )
 from tests.unit.membership_worlds import (
     DOWN,
+    FOREIGN,
+    ITS_NAME,
+    ITS_URL,
     JOINS,
+    LAGGING,
     LEAVES,
+    ONE_URL,
     STAYS,
     UNSTARTED,
     UP,
     Member,
     World,
+    catches_up,
     events,
     faults,
     starts,
+    too_few,
 )
 
 if TYPE_CHECKING:
@@ -44,13 +53,14 @@ if TYPE_CHECKING:
     Decide = Callable[[World], Decision]
 
 MOST_STEPS: Final = 80
+LARGEST_IN_EVERY_ORDER: Final = 3
 
 
-def replacements(sizes: range) -> Iterator[World]:
-    """One member is replaced: every size, who is down, who leads, at the same address or another."""
+def replacements(sizes: range, conditions: tuple[str, ...] = (UP, DOWN)) -> Iterator[World]:
+    """One member is replaced: every size, each one's condition, who leads, at the same address or another."""
     for size, same_url in itertools.product(sizes, (False, True)):
         ids = [str(i) for i in range(1, size + 1)]
-        for states in itertools.product((UP, DOWN), repeat=size):
+        for states in itertools.product(conditions, repeat=size):
             members = [
                 Member(i, LEAVES if i == "1" else STAYS, state=state) for i, state in zip(ids, states, strict=True)
             ]
@@ -58,19 +68,57 @@ def replacements(sizes: range) -> Iterator[World]:
                 yield World(tuple(members), leader, ("a",), ("1",), tuple(ids[1:]), same_url=same_url)
 
 
-def memberships(sizes: range, joins: range) -> Iterator[World]:
-    """A list is applied: every set that leaves, who is down among it, who leads, and so many that join."""
-    for size, new in itertools.product(sizes, joins):
+FATES: Final = ((STAYS, UP), (LEAVES, UP), (LEAVES, DOWN), (STAYS, DOWN))
+LATE_FATES: Final = (*FATES, (STAYS, LAGGING), (LEAVES, LAGGING))
+
+
+def memberships(
+    sizes: range, joins: range, kinds: tuple[tuple[str, str], ...] = FATES, learners: int = 0
+) -> Iterator[World]:
+    """A list is applied: every set that leaves, each one's condition, who leads, and so many that join.
+
+    Besides so many learners there are already, each of which stays or leaves, and has started or not.
+    """
+    beside = itertools.product((STAYS, LEAVES), (UP, LAGGING, UNSTARTED))
+    others = [*itertools.combinations_with_replacement(beside, learners)]
+    for size, new, more in itertools.product(sizes, joins, others):
         ids = [str(i) for i in range(1, size + 1)]
-        for fates in itertools.product(((STAYS, UP), (LEAVES, UP), (LEAVES, DOWN), (STAYS, DOWN)), repeat=size):
-            members = tuple(Member(i, fate, state=state) for i, (fate, state) in zip(ids, fates, strict=True))
+        extra = [Member(i, fate, votes=False, state=state) for i, (fate, state) in zip(("7", "8"), more, strict=False)]
+        for fates in every_order(kinds, size):
+            voters = [Member(i, fate, state=state) for i, (fate, state) in zip(ids, fates, strict=True)]
+            members = (*voters, *extra)
             leaves = tuple(m.id for m in members if m.fate == LEAVES)
             stays = tuple(m.id for m in members if m.fate == STAYS)
             joiners = ("a", "b")[:new]
             if joiners or stays:
-                up = [m.id for m in members if m.state == UP] or [ids[0]]
+                up = [m.id for m in voters if m.state == UP] or [ids[0]]
                 for leader in {up[0], up[-1]}:
                     yield World(members, leader, joiners, leaves, stays, exact=True)
+
+
+def every_order(kinds: tuple[tuple[str, str], ...], size: int) -> Iterator[tuple[tuple[str, str], ...]]:
+    """So many of these kinds in every order; in large clusters in one: the order only breaks ties."""
+    if size <= LARGEST_IN_EVERY_ORDER:
+        return itertools.product(kinds, repeat=size)
+    return itertools.combinations_with_replacement(kinds, size)
+
+
+def replacements_beside_learners() -> Iterator[World]:
+    """One member is replaced while one or two learners of others are there."""
+    for world, count in itertools.product(replacements(range(1, 4)), (1, 2)):
+        for states in itertools.combinations_with_replacement((UP, LAGGING, UNSTARTED), count):
+            learners = (Member(i, FOREIGN, votes=False, state=s) for i, s in zip(("7", "8"), states, strict=False))
+            yield replace(world, members=(*world.members, *learners))
+
+
+def forbidden() -> Iterator[World]:
+    """What cannot be done as a whole: too few voters at the end, or what is another member's already."""
+    for world in itertools.chain(memberships(range(1, 4), range(2)), replacements(range(2, 4)), unfinished()):
+        yield replace(world, min_voters=3)
+        if not world.exact and not world.member("a"):
+            yield from (replace(world, clash=clash, same_url=False) for clash in (ITS_URL, ITS_NAME) if world.stays)
+        elif world.exact and world.joiners and world.leaves:
+            yield replace(world, clash=ONE_URL)
 
 
 def two_of_four_leave(first: str) -> World:
@@ -115,31 +163,35 @@ def explore(worlds: Iterator[World], most_events: int) -> tuple[Counter[str], st
 
 
 def run(world: World, decide: Decide) -> tuple[World, list[World], Any]:
-    """Where it ends when nothing goes wrong any more and members that were added are started."""
+    """Where it ends when nothing goes wrong any more: what was added is started, and who is behind catches up."""
     path = [world]
     for _ in range(MOST_STEPS):
         decision = decide(world)
         after = world.after(decision)
         if after == world:
-            if isinstance(decision, Done) or (started := starts(world)) is None:
+            better = starts(world) or catches_up(world)
+            if isinstance(decision, Done) or better is None:
                 return world, path, decision
-            after = started
+            after = better
         world = after
         path.append(world)
     return world, path, None
 
 
 def endless(world: World, decide: Decide) -> Iterator[str]:
-    """What can end does: all that stay are up, nobody else has joined, and there is a quorum."""
+    """What can end does: nothing forbids it, all that stay are up, nobody else has joined, and there is a quorum."""
     end, path, decision = run(world, decide)
     if decision is None:
         yield "it goes round in circles"
         return
-    settled = all((m.fate in (STAYS, JOINS) and m.state == UP) or m.id in world.leaves for m in world.members)
+    up = (m.fate in (STAYS, JOINS) and m.state in (UP, LAGGING) for m in world.members)
+    settled = all(fine or m.id in world.leaves for fine, m in zip(up, world.members, strict=True))
+    allowed_at_all = not world.clash and not too_few(world)
     unstarted_voter = any(m.state == UNSTARTED and m.votes for m in world.members)
     last = world.same_url and not [m for m in world.members if m.id not in world.leaves and m.votes]
     learners = any(m.fate == STAYS and not m.votes and not world.exact for m in world.members)
-    if settled and world.has_quorum and not unstarted_voter and not last and not learners and decision != Done():
+    free = not (unstarted_voter or last or learners)
+    if settled and allowed_at_all and world.has_quorum and free and decision != Done():
         yield f"it could end and does not: {decision}"
     if all(m.state == UP and m.votes for m in world.members) and decision == Done() and world.running is None:
         least, allowed = min(w.spare for w in path), min(world.spare, end.spare)
@@ -158,8 +210,18 @@ def endless(world: World, decide: Decide) -> Iterator[str]:
         (lambda: memberships(range(1, 4), range(3)), 1),
         (lambda: memberships(range(4, 6), range(2)), 0),
         (unfinished, 1),
+        (lambda: replacements(range(1, 4), (UP, LAGGING, DOWN)), 1),
+        (lambda: replacements(range(4, 6), (UP, LAGGING)), 0),
+        (lambda: memberships(range(1, 4), range(2), LATE_FATES), 0),
+        (replacements_beside_learners, 1),
+        (lambda: memberships(range(1, 3), range(2), learners=1), 1),
+        (lambda: memberships(range(1, 3), range(2), LATE_FATES, learners=2), 0),
     ],
-    ids=["replace-small", "replace-large", "apply-small", "apply-large", "unfinished"],
+    ids=[
+        *("replace-small", "replace-large", "apply-small", "apply-large", "unfinished"),
+        *("replace-late", "replace-late-large", "apply-late", "replace-beside-learners"),
+        *("apply-with-a-learner", "apply-with-two-learners"),
+    ],
 )
 def test_every_small_cluster_changes_without_harm(
     worlds: Any, most_events: int, capsys: pytest.CaptureFixture[str]
@@ -248,8 +310,18 @@ MUTANTS: Final[dict[str, tuple[object, str, object]]] = {
     "strangers are taken out": (part_order, "leaving", anybody_leaves),
     "a new member need not work": (obstacles, "successor_fails", nobody),
     "nobody makes room at an address": (part_order, "_parts", never_makes_room),
+    "any learner gets a vote": (obstacles, "obstacle_to_promotion", nobody),
     "nobody is too many": (MembersChanged, "stays", lambda goal, member: True),  # noqa: ARG005
 }
+
+
+IN_FORBIDDEN_WORLDS: Final[dict[str, tuple[object, str, object]]] = {
+    "any number of voters is enough": (part_order, "_too_few", nobody),
+    "what another member has may be given away": (part_order, "_taken", nobody),
+    "two members may have one name": (joining, "name_taken", nobody),
+    "it begins by waiting for a quorum": (part_order, "_quorum_gone", nobody),
+}
+"""What forbids a change as a whole is looked at first of all: no later look is needed to see that it is not."""
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)
@@ -259,6 +331,60 @@ def test_broken_planner_is_caught(mutant: str, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(owner, name, fault)
     led_by_one_that_leaves = [two_of_four_leave(first) for first in ("1", "2")]
     worlds = itertools.chain(
-        replacements(range(1, 4)), led_by_one_that_leaves, unfinished(), memberships(range(1, 4), range(1, 3))
+        memberships(range(1, 4), range(1, 3)), replacements(range(1, 4)), unfinished(), led_by_one_that_leaves
     )
     assert explore(worlds, 1)[1]
+
+
+def test_nothing_begins_that_is_forbidden_as_a_whole() -> None:
+    """It is refused at the first look, whatever the cluster."""
+    met, wrong = explore(itertools.chain(forbidden(), replacements(range(1, 4))), 0)
+    assert wrong == ""
+    assert {"TooFewVoters", "PeerUrlTaken", "NameTaken", "NoQuorum"} <= set(met)
+
+
+@pytest.mark.parametrize("mutant", IN_FORBIDDEN_WORLDS)
+def test_planner_that_begins_what_is_forbidden_is_caught(mutant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each fault leads to a violation."""
+    owner, name, fault = IN_FORBIDDEN_WORLDS[mutant]
+    monkeypatch.setattr(owner, name, fault)
+    assert explore(itertools.chain(forbidden(), replacements(range(1, 4))), 0)[1]
+
+
+# --- the last look ------------------------------------------------------------------------------------------------
+
+WRONG_PARTS: Final[dict[str, Callable[[Any, Any], Any]]] = {
+    "it is done at once": lambda view, goal: Done(),  # noqa: ARG005
+    "anybody leaves": lambda view, goal: StartRemoval(view.members[-1].id),  # noqa: ARG005
+    "one that works leaves first": lambda view, goal: StartRemoval(leaving_last(view, goal)),
+    "anybody joins": lambda view, goal: StartAddition("nobody", ("http://nobody:2380",)),  # noqa: ARG005
+}
+"""What a strategy that does not look might answer."""
+
+
+def leaving_last(view: Any, goal: Any) -> str:
+    """The last of those that are to leave; somebody else when there are none."""
+    return next((m.id for m in reversed(REAL_LEAVING(view, goal))), view.members[0].id)
+
+
+def harm() -> list[str]:
+    """What is wrong with the first part of a change, in any world."""
+    worlds = itertools.chain(replacements(range(1, 4)), memberships(range(1, 4), range(2)), unfinished())
+    return [wrong for world in worlds for wrong in faults(world, world.decision())]
+
+
+@pytest.mark.parametrize("wrong", WRONG_PARTS)
+def test_last_look_stops_what_a_strategy_should_not_answer(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that does harm begins; without the last look it does."""
+    monkeypatch.setattr(part_order, "_next", WRONG_PARTS[wrong])
+    assert [fault for fault in harm() if fault not in ORDER] == []
+    monkeypatch.setattr(part_order, "unsafe", nobody)
+    assert [fault for fault in harm() if fault not in ORDER]
+
+
+ORDER: Final = (
+    "one that works leaves before one that does not",
+    "the leader leaves before a follower",
+    "one that works leaves although one more could join first",
+)
+"""The order of the parts is the strategy's own matter: a wrong one costs time, and no quorum."""

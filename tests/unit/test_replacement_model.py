@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -28,8 +28,6 @@ from tests.unit.test_addition_model import LATE_CALLS, TROUBLES, World, result_o
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from etcd_handoff.etcd.gateway import EtcdGateway
 
 URL: Final = "http://node4:2380"
 MOST_COMMANDS: Final = 300
@@ -124,7 +122,7 @@ class Replaced(World):
 
 async def run(world: Replaced) -> ReplacementResult | str:
     """The result of the replacement, or why it has failed."""
-    activities = EtcdActivities(config_of(["demo"]), "node1", gateway=lambda *_: cast("EtcdGateway", world))
+    activities = EtcdActivities(config_of(["demo"]), "node1", gateway=lambda *_: world)
     request = ReplacementRequest(cluster="demo", member=f"node{world.old}", name="node4", peer_urls=(URL,))
     state = OperationState(
         run_id="run", chain_id="chain", request=request, whole=Whole(request=request), blocked_seconds_left=3600
