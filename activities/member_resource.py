@@ -12,7 +12,9 @@ from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import ConflictError, KindGoneError, ObjectGoneError
 from etcd_handoff.etcdmember import (
     DesiredStatus,
+    is_object_name,
     member_id_of,
+    new_resource,
     resource_name,
     status_for,
 )
@@ -41,12 +43,13 @@ CONFLICT_TRIES: Final = 10
 Resource = dict[str, Any]
 
 
-async def write_status(
+async def write_status(  # noqa: PLR0913  # what it may do besides, each by its name
     gateway: KubernetesPort,
     record: UpdateStatusInput,
     known: Resource | None,
     *,
     k0s: bool = False,
+    creates: bool = False,
     outdated: Callable[[], Awaitable[str]] | None = None,
 ) -> tuple[str, Resource | None]:
     """Nothing and the resource once that says what is true; otherwise why none was touched.
@@ -55,6 +58,7 @@ async def write_status(
         gateway: Of the cluster.
         record: What is true.
         k0s: k0s works on the EtcdMembers too: an order about another member is cleared first.
+        creates: A member that has joined gets an EtcdMember where it has none.
         known: The member's EtcdMember as it was a moment ago. It only saves a read: has it changed since, or is there
             nothing to write by it, then it is read.
         outdated: Says why what is true has changed since; asked after the EtcdMember was read, so that whoever writes
@@ -69,7 +73,14 @@ async def write_status(
     for _ in range(CONFLICT_TRIES):
         resource = await member_resource(gateway, record.member_name, record.member_id)
         if resource is None:
-            return f"there is no EtcdMember for {record.member_name or record.member_id}", None
+            why = _why_not_created(record) if creates else ""
+            if why or not creates:
+                return f"there is no EtcdMember for {record.member_name or record.member_id}{why}", None
+            if outdated and (note := await outdated()):
+                return note, None
+            with contextlib.suppress(ConflictError):  # somebody else has just created it
+                await gateway.create(new_resource(resource_name(record.member_name)))
+            continue
         if note := reason_to_skip(resource, record) or (await outdated() if outdated else ""):
             return note, None
         if not (status := _status(resource, record)):
@@ -81,6 +92,16 @@ async def write_status(
                 raise
     msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its status was written"
     raise ConflictError(msg)
+
+
+def _why_not_created(record: UpdateStatusInput) -> str:
+    """Why the member gets no EtcdMember, as the end of a sentence; empty when it may have one."""
+    name = resource_name(record.member_name)
+    if not is_object_name(name):
+        return ", as no object can have that name"
+    if len([present for present in record.present_names if resource_name(present) == name]) > 1:
+        return ", as another member has that name"
+    return ""
 
 
 async def _patched(

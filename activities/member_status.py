@@ -183,7 +183,9 @@ class KubernetesActivities:
             known = await self._gateways.take_prefetched(record.cluster, record.member_name)
             k0s = self._gateways.is_k0s(record.cluster)
             outdated = partial(why_outdated, self._listed, record) if self._listed and may_be_outdated(record) else None
-            writing = asyncio.ensure_future(write_status(gateway, record, known, k0s=k0s, outdated=outdated))
+            creates = bool(record.joined) and not record.failed and self._gateways.manages(record.cluster)
+            write = write_status(gateway, record, known, k0s=k0s, creates=creates, outdated=outdated)
+            writing = asyncio.ensure_future(write)
             await failpoints.reach("update_status.during")
             note, resource = await writing
         except ConfigError as error:
