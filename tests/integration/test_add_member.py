@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 async def test_member_that_left_joins_again_with_what_the_command_line_writes(bench: MakeBench) -> None:
-    """Added as a learner, started, promoted, recorded in a new EtcdMember; a write works, a second start changes nothing."""
+    """Added as a learner, started, promoted, recorded in a new EtcdMember; a second start changes nothing."""
     async with bench() as b:
         leader = await b.lab.leader()
         name = b.lab.others(leader)[0].name
