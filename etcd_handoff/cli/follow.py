@@ -75,14 +75,14 @@ async def _poll(  # noqa: PLR0913, PLR0917  # whom to ask, and whom to tell
     import asyncio
     import time
 
-    step, asked = "", time.monotonic()
+    step, asked_at = "", time.monotonic()
     while True:
         answer = await operation.now_or_reason()
         if heard is not None and not isinstance(answer, str):
             heard(answer)
         print_progress(lines.remark(answer) if isinstance(answer, str) else lines.progress(answer))
-        if time.monotonic() - asked >= STEP_SECONDS:
-            (step, failures), asked = await _running_steps(removal), time.monotonic()
+        if time.monotonic() - asked_at >= STEP_SECONDS:
+            (step, failures), asked_at = await _running_steps(removal), time.monotonic()
             for failure in failures:
                 print_progress(lines.remark(failure))
         show(answer if isinstance(answer, str) else lines.live(answer, step))

@@ -181,8 +181,8 @@ async def _resync(args: argparse.Namespace, cluster: str, _: Config | None) -> i
     if args.output == "json":
         from etcd_handoff.cli.shapes.watch import WatchResyncOutput
 
-        told = {"workflow_id": watcher.id, "confirmed": args.confirm, "doubt": kind, "answer": answer}
-        print_json(WatchResyncOutput, told)
+        output = {"workflow_id": watcher.id, "confirmed": args.confirm, "doubt": kind, "answer": answer}
+        print_json(WatchResyncOutput, output)
     else:
         print_lines([answer])
     return EXIT_DONE

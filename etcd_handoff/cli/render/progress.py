@@ -21,9 +21,9 @@ STATES_WITHOUT_LINE: Final = (HandoffState.CHECKING, HandoffState.DONE, HandoffS
 """Steps, or the end of the operation, say as much as these states."""
 
 
-def start_line(workflow_id: str, *, joined: bool) -> str:
+def start_line(workflow_id: str, *, attached: bool) -> str:
     """Return which operation is followed, and whether this command started it."""
-    if joined:
+    if attached:
         return f"Attached to {workflow_id}, which runs already; the options of this command are not used"
     return f"Started {workflow_id}"
 
