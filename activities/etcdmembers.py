@@ -159,8 +159,8 @@ def _has_k0s_own_words(resource: dict[str, Any], note: NoteProgressInput) -> boo
     """Whether k0s has said itself what became of the request, where we could only say that it was asked."""
     if not waits_for_k0s(note.message) or status_of(resource).get("message") in ("", None, MESSAGE_JOINED):
         return False
-    said = last_write(resource, STATUS_MESSAGE)
-    return said.manager.startswith(K0S_MANAGERS) and said.time >= value_since(resource, SPEC_LEAVE)
+    latest_write = last_write(resource, STATUS_MESSAGE)
+    return latest_write.manager.startswith(K0S_MANAGERS) and latest_write.time >= value_since(resource, SPEC_LEAVE)
 
 
 async def _unless_stopped(wait: Awaitable[None]) -> None:
