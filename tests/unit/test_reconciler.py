@@ -24,7 +24,7 @@ from etcd_handoff.operation.reconciler_state import (
 )
 from etcd_handoff.operation.removal_progress import FollowRemovalResult
 from tests.unit.builders import A, B, C, cluster, member
-from workflows import asked_still, patches, reconcile_members, requested_removals
+from workflows import patches, reconcile_members, requested_removals, reread_resources
 from workflows.reconcile_members import ReconcileEtcdMembers
 from workflows.requested_removals import RequestedRemovals
 
@@ -220,7 +220,7 @@ async def test_flag_that_was_taken_back_cancels_the_removal_however_often_the_qu
 ) -> None:
     """A removal that was joined is asked first which member it is about, until it answers."""
     fake, supervisor = FakeWorkflow(unanswered=3), RequestedRemovals(None)
-    for module in (asked_still, requested_removals):
+    for module in (reread_resources, requested_removals):
         monkeypatch.setattr(module, "workflow", fake)
     supervisor._request = ReconcileEtcdMembersRequest(cluster="prod")
     joined = REMOVAL.model_copy(update={"joined": True})
@@ -257,7 +257,7 @@ async def test_removal_starts_only_for_an_order_that_stands_still(
 
     fake = SimpleNamespace(now=lambda: SimpleNamespace(timestamp=lambda: clock[0]), execute_activity_method=execute)
     monkeypatch.setattr(reconcile_members, "workflow", fake)
-    for module in (asked_still, requested_removals):
+    for module in (reread_resources, requested_removals):
         monkeypatch.setattr(module, "workflow", fake)
     watcher, started = ReconcileEtcdMembers(), list[str]()
     watcher._request = ReconcileEtcdMembersRequest(cluster="prod")
