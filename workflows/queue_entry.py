@@ -45,7 +45,7 @@ class Queued:
     def your_turn(self, turn: QueuePosition) -> None:
         """What the cluster's queue tells: that this removal may change the cluster, or who is before it."""
         if self._running or patches.is_on(patches.EARLY_TURNS):
-            self._state = queue_requests.told(self._state, turn)
+            self._state = queue_requests.position_received(self._state, turn)
 
     @workflow.update(description="For queues: a new one asks whether this removal has or wants a turn.")
     def rejoin(self, recall: RecallEntriesInput) -> QueueEntry:  # noqa: ARG002  # which the validator has looked at
@@ -85,11 +85,11 @@ class Queued:
 
 def _entry(state: OperationState, *, waits: bool) -> QueueEntry:
     """The queue entry of the operation that runs this; `waits` tells whether the turn is wanted."""
-    me, member, noun = workflow.info(), state.subject or state.target, state.asked.noun
+    me, member, noun = workflow.info(), state.subject or state.target, state.original_request.noun
     return QueueEntry(
         workflow_id=me.workflow_id,
         chain_id=me.first_execution_run_id,
-        cluster=state.asked.cluster,
+        cluster=state.original_request.cluster,
         member_name=member.member_name,
         member_id=member.member_id if noun == "removal" else NO_MEMBER,
         noun=noun,

@@ -91,7 +91,7 @@ class RequestedRemovals:
     async def _run_to_its_end(self, removal: RunningRemoval, *, resumed: bool) -> None:
         try:
             end = await self._remove(removal, resumed=resumed)
-            await self._judge_end(removal, end)
+            await self._classify_end(removal, end)
         except FailureError as error:
             if is_cancelled_exception(error):
                 raise
@@ -187,7 +187,7 @@ class RequestedRemovals:
             workflow.logger.info("the removal of %s had ended already", removal.label)
         return True
 
-    async def _judge_end(self, removal: RunningRemoval, end: FollowRemovalResult) -> None:
+    async def _classify_end(self, removal: RunningRemoval, end: FollowRemovalResult) -> None:
         """Only a removal of this very member that is known to have ended well is a success."""
         if end.open:
             return  # it is about another member, and goes on

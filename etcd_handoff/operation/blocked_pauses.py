@@ -34,7 +34,7 @@ def decide(state: OperationState, blocked: Blocked) -> Decided | OperationState:
     if state.blocked_seconds_left <= 0 and not progresses:
         most = state.request.blocked_timeout_seconds
         waited = min(most, CANCELLED_SECONDS) if _is_hurried(state) else most
-        return state.failing(failures.blocked_too_long(blocked, waited, state.asked.noun))
+        return state.failing(failures.blocked_too_long(blocked, waited, state.original_request.noun))
     silent = state.subject is None or state.change_pending or state.released
     if not silent and (state.holds_turn or not state.queue_knows):
         # What it waits for may be the very removal that stands behind it; and the queue tells the EtcdMember.

@@ -67,5 +67,5 @@ def _waited_for(state: OperationState, command: Effect, failure: StepFailure, no
     if state.request.dry_run and isinstance(command, FindResource | Observe):
         finds = isinstance(command, FindResource)
         waited_seconds = identity.DRY_RUN_SECONDS if finds else round(now - state.looked_at, 1)
-        return state.failing(failures.blocked_too_long(blocked, waited_seconds, state.asked.noun))
+        return state.failing(failures.blocked_too_long(blocked, waited_seconds, state.original_request.noun))
     return state.blocked_by(blocked)

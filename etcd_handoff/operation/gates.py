@@ -32,8 +32,10 @@ def lapsed(state: OperationState, now: float) -> OperationState:
 def awaits_approval(state: OperationState) -> bool:
     """Whether somebody has to approve first; others may have their turn meanwhile."""
     traits = state.traits
-    wanted = state.asked.require_approval or (traits is not None and (traits.require_approval or traits.four_eyes))
-    return wanted and state.approval is None
+    needs_approval = state.original_request.require_approval or (
+        traits is not None and (traits.require_approval or traits.four_eyes)
+    )
+    return needs_approval and state.approval is None
 
 
 def may_change(state: OperationState) -> bool:
@@ -46,7 +48,7 @@ def awaits_window(state: OperationState, now: float) -> Decided | None:
     if not _is_closed(state, now):
         return None
     opens = schedule.opens_at(state, now)
-    until = schedule.told(state, opens)
+    until = schedule.moment_text(state, opens)
     doing = f"{schedule.why_closed(state, now)}: it goes on at {until}"
     state = state.showing(HandoffState.AWAITING_WINDOW, doing, f"it is {until}").changed(queueing=False)
     # The queue tells the EtcdMember what it waits for.

@@ -46,7 +46,7 @@ def request_of(state: OperationState) -> AdditionRequest:
     return state.request
 
 
-def wanted(state: OperationState, cluster_id: str) -> MemberPresent:
+def goal(state: OperationState, cluster_id: str) -> MemberPresent:
     """The member that is to be there, for the planner."""
     request, seen = request_of(state), state.binding
     return MemberPresent(
@@ -61,14 +61,14 @@ def wanted(state: OperationState, cluster_id: str) -> MemberPresent:
 
 def ask(state: OperationState) -> AdditionInput:
     """What the activities of an addition are told; each of them waits for the learner's own word."""
-    goal, given = wanted(state, state.target.cluster_id), observation.change_input(state)
+    joiner, given = goal(state, state.target.cluster_id), observation.change_input(state)
     sure = tuple(member_id for member_id in given.doubtful if member_id != state.target.member_id)
     return AdditionInput(
         **dict(given.model_copy(update={"doubtful": sure})),
-        name=goal.name,
-        peer_urls=goal.peer_urls,
+        name=joiner.name,
+        peer_urls=joiner.peer_urls,
         learner_id=state.target.member_id,
-        departing=goal.departing,
+        departing=joiner.departing,
     )
 
 
@@ -110,7 +110,7 @@ def pause(state: OperationState, blocked: Blocked, most_seconds: float) -> Await
     view = state.view
     if blocked.reason not in WAITS or view is None or view.merged or member_of(state) is None:
         return None
-    decision = plan(view, wanted(state, state.target.cluster_id))
+    decision = plan(view, goal(state, state.target.cluster_id))
     seconds = most_seconds
     if blocked.reason is not Reason.LEARNER_STALLS:  # which is to be told in time
         left = request_of(state).progress_timeout_seconds - _idle_seconds(state)

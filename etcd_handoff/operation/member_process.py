@@ -77,8 +77,8 @@ class ArchiveMember(Activity):
 def before_adding(state: OperationState, now: float) -> Decided | None:
     """A look at the node, if one is due; None when nothing is known there that keeps etcd from joining."""
     process = state.joining.process
-    asked = process.asked_at is not None and now - process.asked_at <= READY_SECONDS
-    if process.command is False or asked:
+    checked_recently = process.asked_at is not None and now - process.asked_at <= READY_SECONDS
+    if process.command is False or checked_recently:
         return None
     target, node = state.target, _node(state)
     doing = f"looking at {node}, where {state.label} is to run"
@@ -153,8 +153,8 @@ def applied(
             else tuple(node_needs.obstacles(report.facts, command.node, state.view))
         )
         return _not_ready(state, command, "; ".join(why)) if any(why) else state
-    told = any(step.name == report.step.name for step in state.steps)
-    if report.changed or report.error or not told:  # that it still runs is told once
+    already_ran = any(step.name == report.step.name for step in state.steps)
+    if report.changed or report.error or not already_ran:  # that it still runs is told once
         state = state.with_step(report.step, instead_of_last=bool(report.error))
     return _tried(state, report.error)
 
@@ -173,7 +173,7 @@ def failed(
     return _tried(state, text)
 
 
-def told(state: OperationState) -> OperationState:
+def with_start_result(state: OperationState) -> OperationState:
     """The state that waits for the start, with what has come of it on the node."""
     process, blocked = state.joining.process, state.blocked
     if blocked is None or blocked.reason is not Reason.LEARNER_NOT_STARTED or process.starts is None:

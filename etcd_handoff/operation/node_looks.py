@@ -233,8 +233,8 @@ def all_together(  # noqa: PLR0913, PLR0917  # all that it follows from
             heard[node] = result.heard
         else:
             views[node] = result.view
-    told = (result.claims for result in results if not isinstance(result, StepFailure))
-    claims = report.claims if report.claims is not None else next((c for c in told if c is not None), None)
+    all_claims = (result.claims for result in results if not isinstance(result, StepFailure))
+    claims = report.claims if report.claims is not None else next((c for c in all_claims if c is not None), None)
     report = report.model_copy(update={"claims": claims})
     first, first_node, others = report.view, report.step.node, dict(views)
     if first is None and others:

@@ -125,7 +125,7 @@ def next_steps(state: OperationState) -> tuple[str, ...]:
     if traits is None or state.request.adds or not (traits.sets_leave or traits.remover != "etcd"):
         return ()
     runs_on = state.ending.runs_on if state.ending else None
-    return texts.next_steps(state.label, asked=state.leave_stored, runs_on=runs_on)
+    return texts.next_steps(state.label, leave_asked=state.leave_stored, runs_on=runs_on)
 
 
 def namesakes(state: OperationState) -> tuple[str, ...]:

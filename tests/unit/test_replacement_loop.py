@@ -369,8 +369,8 @@ def test_next_run_goes_on_with_the_part_that_runs() -> None:
     looks(change, FOUR)
     change.next(to.TransferLeadership)
     carried = OperationState.model_validate_json(change.state.model_dump_json())
-    request = change.state.asked
-    after = Drive(carried.changed(chain_id="chain").asked_by(request))
+    request = change.state.original_request
+    after = Drive(carried.changed(chain_id="chain").with_request(request))
     assert after.state.request == change.state.request
     looks(after, FOUR)
     removes_leader(after)
