@@ -18,6 +18,7 @@ from activities.etcdmember_repairs import (
     note_held_back,
 )
 from activities.interceptor import STEP_FAILS
+from etcd_handoff import time_limits
 from etcd_handoff.errors import ApiUnavailableError, ConflictError, KubernetesError, ObjectGoneError
 from etcd_handoff.etcdmember import member_id_of, message_fields, status_of
 from etcd_handoff.etcdmember_events import EventSpec, event_for
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from activities.outdated_records import Listed
     from etcd_handoff.kubernetes.pool import KubernetesGateways
 
-NOT_INSTALLED_SECONDS: Final = 5.0
-"""Pause between looks for a resource kind that is not installed: nothing of it can be watched."""
 NOT_INSTALLED: Final = "EtcdMembers are not installed; install deploy/crd.yaml"
 
 
@@ -65,7 +64,8 @@ class EtcdMemberActivities:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(watch.seconds):
                 while seen.digest == watch.known_digest:
-                    wait = gateway.wait_for_change(version) if seen.installed else asyncio.sleep(NOT_INSTALLED_SECONDS)
+                    pause = time_limits.STEPS.not_installed_seconds
+                    wait = gateway.wait_for_change(version) if seen.installed else asyncio.sleep(pause)
                     await _unless_stopped(wait)
                     seen, version = await list_resources(gateway)
         if seen.digest == watch.known_digest:

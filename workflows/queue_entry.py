@@ -14,6 +14,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.change_queue import ChangeQueueActivities
+    from etcd_handoff import time_limits
     from etcd_handoff.operation import queue_requests
     from etcd_handoff.operation.queue_state import (
         NO_MEMBER,
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.commands import AskQueue
     from etcd_handoff.operation.state import OperationState
 
-TAKE_TURN_TIMEOUT: Final = timedelta(seconds=20)
-"""Longer than the activity goes on asking a queue that does not answer."""
 TAKE_TURN_RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=4)
 
 
@@ -73,7 +72,7 @@ class Queued:
             return await workflow.execute_local_activity_method(
                 ChangeQueueActivities.take_turn,
                 TakeTurnInput(cluster_id=(state.subject or state.target).cluster_id, entry=entry, wakes=command.wakes),
-                start_to_close_timeout=TAKE_TURN_TIMEOUT,
+                start_to_close_timeout=time_limits.WORKFLOWS.take_turn_timeout,
                 retry_policy=TAKE_TURN_RETRY,
             )
         except ActivityError as error:

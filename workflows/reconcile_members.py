@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 with workflow.unsafe.imports_passed_through():
     from activities.etcdmembers import EtcdMemberActivities
-    from etcd_handoff import doubts
+    from etcd_handoff import doubts, time_limits
     from etcd_handoff.operation import drift, reconciler, reconciler_details, reconciler_pauses
     from etcd_handoff.operation.member_resources import SyncMembersResult, WatchMembersInput, WatchMembersResult
     from etcd_handoff.operation.reconciler_state import (
@@ -31,9 +31,8 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.temporal.converter import invalid_input
     from workflows import activity_calls, continuation, patches, reread_resources
     from workflows.cluster_look import ClusterLook
-    from workflows.requested_removals import HEARTBEAT_TIMEOUT, THREE_ATTEMPTS, RequestedRemovals, error_text
+    from workflows.requested_removals import THREE_ATTEMPTS, RequestedRemovals, error_text
 
-SYNC_TIMEOUT: Final = timedelta(seconds=60)
 LONGEST_HISTORY: Final = 4_000
 """Events after which it continues as new; to replay so many takes about a second of computing."""
 LARGEST_HISTORY: Final = 8 << 20
@@ -125,8 +124,8 @@ class ReconcileEtcdMembers(RequestedRemovals):
         watching = workflow.start_activity_method(
             EtcdMemberActivities.watch_members,
             WatchMembersInput(cluster=self._request.cluster, known_digest=known, seconds=seconds),
-            start_to_close_timeout=timedelta(seconds=seconds) + SYNC_TIMEOUT,
-            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            start_to_close_timeout=timedelta(seconds=seconds) + time_limits.WORKFLOWS.sync_timeout,
+            heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
             retry_policy=THREE_ATTEMPTS,
             summary="wait for a change of an EtcdMember",
         )
@@ -210,8 +209,8 @@ class ReconcileEtcdMembers(RequestedRemovals):
         return await workflow.execute_activity_method(
             EtcdMemberActivities.sync_members,
             reconciler.sync_input(self._state, self._request.cluster, seen.resources, view),
-            start_to_close_timeout=SYNC_TIMEOUT,
-            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            start_to_close_timeout=time_limits.WORKFLOWS.sync_timeout,
+            heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
             retry_policy=THREE_ATTEMPTS,
             summary="make all EtcdMembers agree with it",
         )

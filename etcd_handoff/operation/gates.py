@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import CheckedRequest, FailureType, HandoffState, StepOutcome
 from etcd_handoff.operation import failures, node_hashes, queue_requests, schedule, texts
@@ -18,13 +19,11 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.commands import StepFailure
     from etcd_handoff.operation.state import OperationState
 
-GATES_LAST_SECONDS: Final = 3600.0
-"""How long a snapshot and a hash check count: a removal that was blocked for a day is to have a fresh one."""
-
 
 def lapsed(state: OperationState, now: float) -> OperationState:
     """What was made sure of an hour ago is made sure of again, unless a change has begun."""
-    if state.joining.sent or state.gates_passed_at is None or now - state.gates_passed_at <= GATES_LAST_SECONDS:
+    last_seconds = time_limits.OPERATION.gates_last_seconds
+    if state.joining.sent or state.gates_passed_at is None or now - state.gates_passed_at <= last_seconds:
         return state
     return state.changed(gates_passed_at=None, snapshot="")
 
@@ -54,7 +53,7 @@ def awaits_window(state: OperationState, now: float) -> Decided | None:
     # The queue tells the EtcdMember what it waits for.
     if state.holds_turn or state.wants_turn or not (state.queue_knows or state.released):
         return queue_requests.ask(state, waits=False)
-    seconds = min(opens - now, schedule.LONGEST_WAIT_SECONDS)
+    seconds = min(opens - now, time_limits.OPERATION.longest_wait_seconds)
     return Decided(state, Wait(until=Until.WINDOW, seconds=seconds, summary=f"wait until {until}"))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import AdditionInput, AwaitSyncInput
 from etcd_handoff.contract import AdditionRequest, HandoffState
 from etcd_handoff.operation import join, observation
@@ -24,8 +25,6 @@ WAITS: Final = frozenset(
     {Reason.LEARNER_NOT_STARTED, Reason.LEARNER_UNREACHABLE, Reason.LEARNER_LAGS, Reason.LEARNER_STALLS}
 )
 """Reasons that the learner itself can end."""
-CONFIRM_SECONDS: Final = 5.0
-"""How long a learner that was in sync in one look may take to be so in two."""
 
 
 class AwaitSync(Activity):
@@ -132,7 +131,7 @@ def confirm(state: OperationState) -> Decided:
     furthest = max((m.raft_index for m in view.healthy_voters), default=0) if view else 0
     given = AwaitSyncInput(
         **dict(ask(state)),
-        seconds=CONFIRM_SECONDS,
+        seconds=time_limits.OPERATION.confirm_seconds,
         listed=tuple(m.id for m in view.members) if view else (),
         own_index=max(0, furthest - CAUGHT_UP_ENTRIES),
     )

@@ -8,8 +8,9 @@ the part after it is carried out whatever the clock shows.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from etcd_handoff import time_limits
 from etcd_handoff.change_windows import next_closing, next_opening, seconds_of, shown, zone
 from etcd_handoff.contract import FailureType, Outcome
 from etcd_handoff.operation.commands import Failure
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.state import OperationState
-
-LONGEST_WAIT_SECONDS: Final = 365 * 24 * 3600.0
-"""Temporal's own timers end within some centuries."""
 
 
 def may_wait(state: OperationState) -> bool:
@@ -67,7 +65,8 @@ def seconds_left(state: OperationState) -> float | None:
     """How long the wait that begins now may be, so that it ends at `not_after`; None for no bound."""
     if not state.original_request.not_after or not may_wait(state):
         return None
-    return max(0.0, min(seconds_of(state.original_request.not_after) - state.since, LONGEST_WAIT_SECONDS))
+    left = seconds_of(state.original_request.not_after) - state.since
+    return max(0.0, min(left, time_limits.OPERATION.longest_wait_seconds))
 
 
 def begin_before(state: OperationState, now: float) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from temporalio.exceptions import ActivityError, ApplicationError
 
+from etcd_handoff import time_limits
 from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.doubts import Binding
 from etcd_handoff.operation import drift, reconciler, reconciler_pauses
@@ -81,7 +82,7 @@ def test_member_that_is_listed_again_after_its_removal_is_tried_later() -> None:
     state = ReconcilerState(orders={"u": ORDER}, removed={B: 5}, looks=5)
     assert to_start(state, flagged())[0] == state
     later = to_start(state.model_copy(update={"looks": 6}), flagged())[0]
-    assert (later.removed, later.retries["u"].at_seconds) == ({}, NOW + reconciler_pauses.FIRST_RETRY_SECONDS)
+    assert (later.removed, later.retries["u"].at_seconds) == ({}, NOW + time_limits.WATCHER.first_retry_seconds)
 
 
 def test_pause_until_the_next_round_is_the_shortest_that_something_asks_for() -> None:
