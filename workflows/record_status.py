@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.member_status import KubernetesActivities
     from etcd_handoff import time_limits
     from etcd_handoff.activity_io import UpdateStatusInput, UpdateStatusResult
+    from etcd_handoff.operation import texts
     from etcd_handoff.temporal.converter import invalid_input
     from workflows.failures import why_it_failed
 
@@ -45,7 +46,7 @@ class RecordStatus:
         record = record.model_copy(update={"late": True})
         member = record.member_name or record.member_id
         workflow.set_current_details(
-            f"### Record that {member} is not a member of {record.cluster} any more\n\n"
+            f"### {texts.record_summary(member, record.cluster)}\n\n"
             "The pending activity `update_status` tells what the API servers answered last."
         )
         end, pause = workflow.time() + PATIENCE.total_seconds(), time_limits.WORKFLOWS.record_first_pause

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 with workflow.unsafe.imports_passed_through():
     from activities.removal_progress import RemovalProgressActivities
     from etcd_handoff import time_limits
-    from etcd_handoff.contract import TASK_TIMEOUT, Outcome, RemovalRequest
+    from etcd_handoff.contract import TASK_TIMEOUT, Outcome, RemovalRequest, removal_summary
     from etcd_handoff.operation import reconciler, reconciler_pauses
     from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, ReconcilerState
     from etcd_handoff.operation.removal_progress import FollowRemovalInput, FollowRemovalResult, NoteProgressInput
@@ -145,7 +145,7 @@ class RequestedRemovals:
                 cancellation_type=ChildWorkflowCancellationType.ABANDON,
                 parent_close_policy=ParentClosePolicy.ABANDON,
                 task_timeout=TASK_TIMEOUT,
-                static_summary=f"Take member {removal.label} out of etcd cluster {request.cluster}",
+                static_summary=removal_summary(removal.label, request.cluster),
                 static_details=request.reason,
                 memo={BOUND_MEMO: self._state.binding},
             )

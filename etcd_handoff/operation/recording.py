@@ -161,7 +161,7 @@ def _give_up(state: OperationState, record: UpdateStatusInput, now: float) -> De
         HandRecordOver(
             workflow_id=record_id(record.cluster, record.member_id),
             record=record,
-            summary=f"Record that {state.label} is not a member of {record.cluster} any more",
+            summary=texts.record_summary(state.label, record.cluster),
         ),
     )
 

@@ -98,6 +98,11 @@ def awaiting_k0s(target: str) -> Blocked:
     return Blocked(Reason.AWAITING_K0S, f"k0s was asked to remove {target}", "k0s's reconciler has removed it")
 
 
+def record_summary(member: str, cluster: str) -> str:
+    """What the workflow is for that writes one EtcdMember after its removal has ended."""
+    return f"Record that {member} is not a member of {cluster} any more"
+
+
 def next_steps(target: str, *, leave_asked: bool, runs_on: bool | None = None) -> tuple[str, ...]:
     """What is left to do on the node of a member that k0s runs, once it is out.
 
