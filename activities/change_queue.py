@@ -17,6 +17,7 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.workflow_descriptions import describe, why_silent
+from etcd_handoff import time_limits
 from etcd_handoff.contract import OPERATIONS, QUEUE_TASK_TIMEOUT, FailureType, HandoffState
 from etcd_handoff.operation.change_queue import start_delay
 from etcd_handoff.operation.queue_state import (
@@ -40,16 +41,8 @@ QUEUE_TYPE: Final = "ChangeQueue"
 TYPES: Final = ", ".join(f"'{request.workflow_type}'" for request in OPERATIONS)
 OPEN_REMOVALS: Final = f"WorkflowType IN ({TYPES}) AND CloseTime IS NULL"
 """Not by their status, since one that somebody has paused is open too, and may have the turn."""
-RECENT_SECONDS: Final = 10.0
-"""Most removals that began within that time are still under way, where there are many."""
 ENQUEUE, STEP_ASIDE, POSITION, REJOIN = "enqueue", "step_aside", "position", "rejoin"
-POSITION_SECONDS: Final = (1.0, 3.0, 8.0)
-"""How long a queue may take to answer each time that it is asked. Together more than `QUEUE_TASK_TIMEOUT`, after which
-another worker goes on where one was killed."""
-WAKE_SECONDS: Final = 0.5
 COMPLETED: Final = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_COMPLETED
-REJOIN_SECONDS: Final = 5.0
-"""How long a removal may take to say whether it has the turn."""
 CONCURRENT_REJOINS: Final = 50
 STATES_WITHOUT_TURN: Final = frozenset(
     {HandoffState.QUEUED, HandoffState.AWAITING_APPROVAL, HandoffState.AWAITING_WINDOW}
@@ -159,7 +152,7 @@ class ChangeQueueActivities:
         if turn.wakes:
             # A signal alone does not end a start delay (seen on Temporal Server 1.32), an update does.
             with contextlib.suppress(RPCError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError):
-                await _position(queue, entry, WAKE_SECONDS)
+                await _position(queue, entry, time_limits.STEPS.wake_seconds)
         return TakeTurnResult(turn=_not_granted(entry))
 
     async def _ask_position(self, queue: WorkflowHandle[Any, Any], entry: QueueEntry) -> TakeTurnResult:
@@ -168,7 +161,7 @@ class ChangeQueueActivities:
         Raises:
             RPCError: NOT_FOUND when it has ended.
         """
-        for seconds in POSITION_SECONDS:
+        for seconds in time_limits.STEPS.position_seconds:
             try:
                 return TakeTurnResult(turn=await _position(queue, entry, seconds))
             except WorkflowUpdateFailedError:  # a worker of another version, where the signal has to do
@@ -187,7 +180,7 @@ class ChangeQueueActivities:
         removal = self._client.get_workflow_handle(workflow_id)
         try:
             entry: QueueEntry = await removal.execute_update(
-                REJOIN, recall, result_type=QueueEntry, rpc_timeout=timedelta(seconds=REJOIN_SECONDS)
+                REJOIN, recall, result_type=QueueEntry, rpc_timeout=timedelta(seconds=time_limits.STEPS.rejoin_seconds)
             )
         except WorkflowUpdateFailedError as error:
             refused = isinstance(error.cause, ApplicationError) and error.cause.type == FailureType.INVALID_INPUT
@@ -199,9 +192,9 @@ class ChangeQueueActivities:
         return entry
 
     def _recent_starts(self) -> int:
-        """Count the removals that began on this worker within `RECENT_SECONDS`, without the one that begins now."""
+        """Count the removals that began on this worker a moment ago, without the one that begins now."""
         now = time.monotonic()
-        while self._starts and self._starts[0] < now - RECENT_SECONDS:
+        while self._starts and self._starts[0] < now - time_limits.STEPS.recent_removal_seconds:
             self._starts.popleft()
         self._starts.append(now)
         return len(self._starts) - 1

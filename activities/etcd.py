@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.elsewhere import leave_to_another, unless_blind
 from activities.etcd_addition import LearnerStep, SyncWait
 from activities.etcd_change import release_left_lock
 from activities.etcd_looks import Looks
 from activities.etcd_removal import Removal
 from activities.etcd_transfer import Election, LeadershipTransfer
 from activities.interceptor import StepClock
+from activities.leave_to_other_worker import leave_to_another, unless_blind
 from etcd_handoff import failpoints, time_limits
 from etcd_handoff.activity_io import (
     AdditionInput,

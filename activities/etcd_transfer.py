@@ -10,9 +10,9 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from activities.elsewhere import leave_to_another_if_blind
 from activities.etcd_change import TOO_LATE, is_past
 from activities.etcd_looks import SeenBefore, intent
+from activities.leave_to_other_worker import leave_to_another_if_blind
 from etcd_handoff import failpoints, time_limits
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import StepOutcome

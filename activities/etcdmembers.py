@@ -18,6 +18,7 @@ from activities.etcdmember_repairs import (
     note_held_back,
 )
 from activities.interceptor import STEP_FAILS
+from etcd_handoff import time_limits
 from etcd_handoff.errors import ApiUnavailableError, ConflictError, KubernetesError, ObjectGoneError
 from etcd_handoff.etcdmember import member_id_of, message_fields, status_of
 from etcd_handoff.etcdmember_events import EventSpec, event_for
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from activities.outdated_records import Listed
     from etcd_handoff.kubernetes.pool import KubernetesGateways
 
-NOT_INSTALLED_SECONDS: Final = 5.0
-"""Pause between looks for a resource kind that is not installed: nothing of it can be watched."""
 NOT_INSTALLED: Final = "EtcdMembers are not installed; install deploy/crd.yaml"
 
 
@@ -65,7 +64,8 @@ class EtcdMemberActivities:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(watch.seconds):
                 while seen.digest == watch.known_digest:
-                    wait = gateway.wait_for_change(version) if seen.installed else asyncio.sleep(NOT_INSTALLED_SECONDS)
+                    pause = time_limits.STEPS.not_installed_seconds
+                    wait = gateway.wait_for_change(version) if seen.installed else asyncio.sleep(pause)
                     await _unless_stopped(wait)
                     seen, version = await list_resources(gateway)
         if seen.digest == watch.known_digest:
@@ -159,8 +159,8 @@ def _has_k0s_own_words(resource: dict[str, Any], note: NoteProgressInput) -> boo
     """Whether k0s has said itself what became of the request, where we could only say that it was asked."""
     if not waits_for_k0s(note.message) or status_of(resource).get("message") in ("", None, MESSAGE_JOINED):
         return False
-    said = last_write(resource, STATUS_MESSAGE)
-    return said.manager.startswith(K0S_MANAGERS) and said.time >= value_since(resource, SPEC_LEAVE)
+    latest_write = last_write(resource, STATUS_MESSAGE)
+    return latest_write.manager.startswith(K0S_MANAGERS) and latest_write.time >= value_since(resource, SPEC_LEAVE)
 
 
 async def _unless_stopped(wait: Awaitable[None]) -> None:

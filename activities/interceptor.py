@@ -160,11 +160,11 @@ class _ActivityInbound(ActivityInboundInterceptor):
                 answer = await self.next.execute_activity(input)
                 await failpoints.reach(f"{info.activity_type}.after")
         except Exception as error:  # noqa: BLE001  # the SDK's own control flow is no Exception, nor is a cancellation
-            told = failure(error, info.attempt)
+            temporal_error = failure(error, info.attempt)
             if not is_cancelled_exception(error):
-                tell_failure(info.activity_type, error, told)
+                tell_failure(info.activity_type, error, temporal_error)
             # No cause goes with it: that would carry the words of libraries, and with them addresses.
-            raise told from None
+            raise temporal_error from None
         finally:
             if heartbeats is not None:
                 heartbeats.cancel()

@@ -48,8 +48,8 @@ class NodeWorkers:
 
     def _is_known(self, node: str) -> bool:
         """Whether it was asked for a moment ago, and had a worker; one that starts is to be seen at once."""
-        asked, serves = self._known.get(node, (0.0, False))
-        return serves and time.monotonic() - asked < time_limits.STEPS.pollers_known_seconds
+        checked_at, serves = self._known.get(node, (0.0, False))
+        return serves and time.monotonic() - checked_at < time_limits.STEPS.pollers_known_seconds
 
     async def _is_served(self, node: str) -> bool:
         queue = node_queue(self._task_queue, node)

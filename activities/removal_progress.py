@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError, CancelledError, TerminatedEr
 from temporalio.service import RPCError
 
 from activities.workflow_descriptions import describe
+from etcd_handoff import time_limits
 from etcd_handoff.contract import PASSING, HandoffState, Progress, RemovalResult
 from etcd_handoff.operation.removal_progress import FollowRemovalInput, FollowRemovalResult
 from etcd_handoff.temporal.search_attributes import STATE_KEY
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
     from temporalio.client import Client, WorkflowHandle
 
-POLL_SECONDS, LONGEST_POLL_SECONDS = 2.0, 10.0
-"""Pause between polls of a removal that is under way. It doubles while nothing changes; the end of a removal ends it.
-With a fixed pause, polling a thousand removals that are open for a minute would cost more than to do them."""
-QUERY_SECONDS: Final = 5.0
-"""How long a removal may take to say where it stands: its worker may just have died."""
 POLLS_PER_QUERY: Final = 4
 """Every so many polls the query `progress` is asked too, though the state is the same."""
 
@@ -47,7 +43,7 @@ class RemovalProgressActivities:
         ended = _result(handle)
         stopping = asyncio.ensure_future(activity.wait_for_worker_shutdown())
         try:
-            polls, pause = 0, POLL_SECONDS
+            polls, pause = 0, time_limits.STEPS.progress_poll_seconds
             while True:
                 described = await describe(self._client, follow.workflow_id)
                 if described is None:
@@ -67,7 +63,7 @@ class RemovalProgressActivities:
                 if ended.done():  # only the description counts, and by that it runs
                     ended = _result(handle)
                 await asyncio.wait({ended, stopping}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
-                pause = min(2 * pause, LONGEST_POLL_SECONDS)
+                pause = min(2 * pause, time_limits.STEPS.progress_longest_poll_seconds)
                 if stopping.done():
                     text = "the worker stops; another one goes on"
                     raise ApplicationError(text)
@@ -153,7 +149,9 @@ def _result(handle: WorkflowHandle[Any, RemovalResult]) -> asyncio.Task[RemovalR
 async def _progress(handle: WorkflowHandle[Any, RemovalResult], ended: asyncio.Future[Any] | None) -> Progress | None:
     """Where the removal stands; None when it ends before it has answered, or its worker does not answer."""
     asking = asyncio.ensure_future(
-        handle.query("progress", result_type=Progress, rpc_timeout=timedelta(seconds=QUERY_SECONDS))
+        handle.query(
+            "progress", result_type=Progress, rpc_timeout=timedelta(seconds=time_limits.STEPS.progress_query_seconds)
+        )
     )
     try:
         await asyncio.wait({asking, ended} if ended else {asking}, return_when=asyncio.FIRST_COMPLETED)

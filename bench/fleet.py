@@ -21,11 +21,11 @@ from bench import report, simulated
 from bench.dev_server import DevServer, dev_server
 from bench.fleet_worker import NO_TURNS, READY
 from bench.trivial import Trivial
+from etcd_handoff import time_limits
 from etcd_handoff.contract import TASK_QUEUE, RemovalRequest, RemovalResult
 from etcd_handoff.lab.nodes import ROOT, TUNING
 from etcd_handoff.lab.processes import Process
 from etcd_handoff.lab.waiting import wait_until
-from etcd_handoff.operation.change_queue import START_DELAY
 from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
 from etcd_handoff.temporal.client import start_removal, start_watch
 from etcd_handoff.temporal.process_exit import end_process
@@ -138,7 +138,11 @@ async def run(rounds: int, clusters: int) -> tuple[dict[str, list[Burst]], float
         async def paired(name: str) -> WorkflowHandle[Any, Any]:
             nothing, empty_id = list[float](), f"empty/{name}"
             await client.start_workflow(
-                Trivial.run, nothing, id=empty_id, task_queue=TASK_QUEUE, start_delay=START_DELAY
+                Trivial.run,
+                nothing,
+                id=empty_id,
+                task_queue=TASK_QUEUE,
+                start_delay=time_limits.OPERATION.queue_start_delay,
             )
             return await trivial(name)
 

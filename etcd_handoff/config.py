@@ -228,5 +228,5 @@ def _absolute(config: Config, folder: Path) -> Config:
         )
         for name, profile in config.clusters.items()
     }
-    told = section(config.notifications) if config.notifications else None
-    return config.model_copy(update={"clusters": clusters, "notifications": told})
+    notifications = section(config.notifications) if config.notifications else None
+    return config.model_copy(update={"clusters": clusters, "notifications": notifications})

@@ -160,8 +160,8 @@ class MemberCommand:
         try:
             return Answer.model_validate_json(text)
         except ValidationError as error:
-            said = "; ".join(describe(error))
-            msg = f"`status` ended with status {ended.status}, and its output is no answer: {said}"
+            error_text = "; ".join(describe(error))
+            msg = f"`status` ended with status {ended.status}, and its output is no answer: {error_text}"
             raise MemberProcessError(self._clean(msg)) from None
 
     def _failed(self, verb: str, ended: Ended, what: str = "") -> str:

@@ -166,8 +166,8 @@ class MemberProcess:
         found = await self._whose(answer)
         if found is not None and found != self._member.identity:
             expected = self._member.identity
-            wanted = f", not of {expected.member_id} of cluster {expected.cluster_id}" if expected else ""
-            msg = f"{answer.data_dir} holds data of {_in_words(found)}{wanted}; it {otherwise}"
+            expected_text = f", not of {expected.member_id} of cluster {expected.cluster_id}" if expected else ""
+            msg = f"{answer.data_dir} holds data of {_in_words(found)}{expected_text}; it {otherwise}"
             raise LeftAloneError(msg)
         return found
 

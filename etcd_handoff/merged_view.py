@@ -144,8 +144,8 @@ def _by_own_word(member: MemberView, cluster_id: str, words: Sequence[tuple[str,
     """A learner that nobody reaches who has a list, as it described itself to the worker of its node."""
     if member.reachable or not member.is_learner:
         return member
-    said = ((node, word) for node, own in words for word in own)
-    found = next(((node, w) for node, w in said if (w.cluster_id, w.id) == (cluster_id, member.id)), None)
+    statements = ((node, word) for node, own in words for word in own)
+    found = next(((node, w) for node, w in statements if (w.cluster_id, w.id) == (cluster_id, member.id)), None)
     if found is None:
         return member
     node, word = found

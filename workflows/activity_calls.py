@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.member_process import MemberProcessActivities
     from activities.member_status import KubernetesActivities
     from activities.worker_info import WorkerActivities
+    from etcd_handoff import time_limits
     from etcd_handoff.contract import node_queue
     from etcd_handoff.operation.commands import (
         AddTarget,
@@ -54,37 +55,16 @@ if TYPE_CHECKING:
     from etcd_handoff.activity_io import WorkerInfo
     from etcd_handoff.operation.commands import Activity, HandRecordOver
 
-HEARTBEAT_TIMEOUT: Final = timedelta(milliseconds=700)
-"""After this a killed worker's step starts elsewhere. The server's timers fire up to a second late (its
-`history.timerProcessorMaxTimeShift`), so less would gain little."""
-WAIT_HEARTBEAT_TIMEOUT: Final = timedelta(seconds=2)
-"""A step that waits for a learner may do so for days, and each heartbeat is a request to Temporal."""
-LONG_HEARTBEAT_TIMEOUT: Final = timedelta(seconds=10)
-"""A snapshot takes minutes: to begin anew for a hiccup of half a second would cost more than a late takeover."""
-LOOK_TIMEOUT: Final = timedelta(minutes=4)
-CHANGE_TIMEOUT: Final = timedelta(minutes=10)
-"""Never reached: an attempt ends by itself in a time that follows from its profile's `call_timeout_seconds` and
-`change_timeout_seconds`, each at most 60 s, and a worker that is lost is missed by its heartbeats."""
-RECORD_TIMEOUT: Final = timedelta(seconds=60)
-HASH_TIMEOUT: Final = timedelta(minutes=25)
-"""Two rounds of hashes, each up to the longest `hash_timeout_seconds`."""
-DEPARTED_TIMEOUT: Final = timedelta(seconds=4)
-SNAPSHOT_TIMEOUT: Final = timedelta(hours=1)
-PROCESS_TIMEOUT: Final = timedelta(hours=1)
-"""Never reached either: the profile bounds each run of a node's command, by at most 10 minutes."""
-NODE_START_TIMEOUT: Final = timedelta(seconds=2)
-"""A worker that serves its node's queue takes a task within milliseconds; after this the node counts as one without."""
-NODE_LOOK_START_TIMEOUT: Final = timedelta(seconds=1)
-"""The same for a look, which costs nothing to be taken anew: a dead node holds up the first look of an operation."""
 NODE_LOOK_RETRY: Final = RetryPolicy(maximum_attempts=2)
 """A node whose worker was just killed costs a look no more than one other attempt."""
-DESCRIBE_TIMEOUT: Final = timedelta(seconds=5)
 LATER: Final[dict[type[Activity], str]] = {
     **dict.fromkeys((PreflightMember, StartMember), patches.MEMBER_PROCESSES),
     **dict.fromkeys((StopMember, ArchiveMember), patches.MEMBER_ENDS),
     ReleaseLock: patches.LEFT_LOCKS,
 }
 """The patches from which on these activities are called."""
+LIMITS: Final = time_limits.WORKFLOWS
+"""As they are when this is imported: the table below is made then."""
 ATTEMPTS: Final = 15
 RETRY: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=10),
@@ -117,33 +97,41 @@ class Call(NamedTuple):
     timeout: timedelta
     takes_minutes: bool = False
     retry: RetryPolicy = RETRY
-    heartbeat: timedelta = HEARTBEAT_TIMEOUT
-    start: timedelta = NODE_START_TIMEOUT
+    heartbeat: timedelta = LIMITS.step_heartbeat_timeout
+    start: timedelta = LIMITS.node_start_timeout
 
 
 CALLS: Final[dict[type[Activity], Call]] = {
-    Observe: Call(EtcdActivities.check_leader, LOOK_TIMEOUT),
-    CheckHash: Call(HashAndSnapshotActivities.check_hash, HASH_TIMEOUT, takes_minutes=True, retry=RETRY_LONG),
-    TakeSnapshot: Call(HashAndSnapshotActivities.take_snapshot, SNAPSHOT_TIMEOUT, takes_minutes=True, retry=RETRY_LONG),
-    TransferLeadership: Call(EtcdActivities.move_leader, CHANGE_TIMEOUT),
-    AwaitNewLeader: Call(EtcdActivities.await_election, CHANGE_TIMEOUT),
-    AddTarget: Call(EtcdActivities.add_learner, CHANGE_TIMEOUT),
-    AwaitSync: Call(EtcdActivities.await_sync, LOOK_TIMEOUT, heartbeat=WAIT_HEARTBEAT_TIMEOUT),
-    PromoteTarget: Call(EtcdActivities.promote_member, CHANGE_TIMEOUT),
-    RemoveTarget: Call(EtcdActivities.remove_member, CHANGE_TIMEOUT),
-    TakeLearnerOut: Call(EtcdActivities.remove_member, CHANGE_TIMEOUT),
-    ReleaseLock: Call(EtcdActivities.release_lock, LOOK_TIMEOUT, retry=ONCE),
-    FindResource: Call(KubernetesActivities.find_resource, RECORD_TIMEOUT),
-    ReadLeave: Call(KubernetesActivities.read_leave, RECORD_TIMEOUT),
-    RequestLeave: Call(KubernetesActivities.request_leave, RECORD_TIMEOUT),
-    PreflightMember: Call(
-        MemberProcessActivities.preflight_member, PROCESS_TIMEOUT, takes_minutes=True, retry=RETRY_LONG
+    Observe: Call(EtcdActivities.check_leader, LIMITS.look_timeout),
+    CheckHash: Call(HashAndSnapshotActivities.check_hash, LIMITS.hash_timeout, takes_minutes=True, retry=RETRY_LONG),
+    TakeSnapshot: Call(
+        HashAndSnapshotActivities.take_snapshot, LIMITS.snapshot_timeout, takes_minutes=True, retry=RETRY_LONG
     ),
-    StartMember: Call(MemberProcessActivities.start_member, PROCESS_TIMEOUT, takes_minutes=True, retry=RETRY_LONG),
-    StopMember: Call(MemberProcessActivities.stop_member, PROCESS_TIMEOUT, takes_minutes=True, retry=RETRY_LONG),
-    ArchiveMember: Call(MemberProcessActivities.archive_member, PROCESS_TIMEOUT, takes_minutes=True, retry=RETRY_LONG),
-    SeeDeparted: Call(DepartedActivities.see_departed, DEPARTED_TIMEOUT, retry=ONCE, start=NODE_LOOK_START_TIMEOUT),
-    WriteStatus: Call(KubernetesActivities.update_status, RECORD_TIMEOUT, retry=UNTIL_TIME_IS_UP),
+    TransferLeadership: Call(EtcdActivities.move_leader, LIMITS.change_timeout),
+    AwaitNewLeader: Call(EtcdActivities.await_election, LIMITS.change_timeout),
+    AddTarget: Call(EtcdActivities.add_learner, LIMITS.change_timeout),
+    AwaitSync: Call(EtcdActivities.await_sync, LIMITS.look_timeout, heartbeat=LIMITS.wait_heartbeat_timeout),
+    PromoteTarget: Call(EtcdActivities.promote_member, LIMITS.change_timeout),
+    RemoveTarget: Call(EtcdActivities.remove_member, LIMITS.change_timeout),
+    TakeLearnerOut: Call(EtcdActivities.remove_member, LIMITS.change_timeout),
+    ReleaseLock: Call(EtcdActivities.release_lock, LIMITS.look_timeout, retry=ONCE),
+    FindResource: Call(KubernetesActivities.find_resource, LIMITS.record_timeout),
+    ReadLeave: Call(KubernetesActivities.read_leave, LIMITS.record_timeout),
+    RequestLeave: Call(KubernetesActivities.request_leave, LIMITS.record_timeout),
+    PreflightMember: Call(
+        MemberProcessActivities.preflight_member, LIMITS.process_timeout, takes_minutes=True, retry=RETRY_LONG
+    ),
+    StartMember: Call(
+        MemberProcessActivities.start_member, LIMITS.process_timeout, takes_minutes=True, retry=RETRY_LONG
+    ),
+    StopMember: Call(MemberProcessActivities.stop_member, LIMITS.process_timeout, takes_minutes=True, retry=RETRY_LONG),
+    ArchiveMember: Call(
+        MemberProcessActivities.archive_member, LIMITS.process_timeout, takes_minutes=True, retry=RETRY_LONG
+    ),
+    SeeDeparted: Call(
+        DepartedActivities.see_departed, LIMITS.departed_timeout, retry=ONCE, start=LIMITS.node_look_start_timeout
+    ),
+    WriteStatus: Call(KubernetesActivities.update_status, LIMITS.record_timeout, retry=UNTIL_TIME_IS_UP),
 }
 
 
@@ -176,7 +164,7 @@ async def look_through_nodes(command: LookThroughNodes) -> tuple[Any, ...]:
     """
     if not patches.is_on(patches.NODE_QUEUES):
         return ()
-    call = CALLS[Observe]._replace(retry=NODE_LOOK_RETRY, start=NODE_LOOK_START_TIMEOUT)
+    call = CALLS[Observe]._replace(retry=NODE_LOOK_RETRY, start=LIMITS.node_look_start_timeout)
     return await _side_by_side(command.looks, call)
 
 
@@ -210,7 +198,7 @@ async def _called(command: Activity, call: Call) -> Any:
             start_to_close_timeout=call.timeout,
             schedule_to_start_timeout=call.start if command.node else None,
             schedule_to_close_timeout=None if most is None else timedelta(seconds=most),
-            heartbeat_timeout=LONG_HEARTBEAT_TIMEOUT if call.takes_minutes else call.heartbeat,
+            heartbeat_timeout=LIMITS.long_heartbeat_timeout if call.takes_minutes else call.heartbeat,
             retry_policy=call.retry,
             summary=command.summary,
         )
@@ -224,7 +212,7 @@ async def _called(command: Activity, call: Call) -> Any:
 async def describe_worker(cluster: str) -> WorkerInfo:
     """What the worker that runs this knows of a cluster profile, as a local activity."""
     return await workflow.execute_local_activity_method(
-        WorkerActivities.describe_worker, cluster, start_to_close_timeout=DESCRIBE_TIMEOUT
+        WorkerActivities.describe_worker, cluster, start_to_close_timeout=LIMITS.describe_timeout
     )
 
 

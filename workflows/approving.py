@@ -32,10 +32,10 @@ class Approvable:
             self._state = approvals.approved(self._state, given, senders.of_update(), workflow.time())
         else:
             self._state = self._state.changed(approval=given)
-        asked = self._state.asked
-        if asked.of_parts:
+        request = self._state.original_request
+        if request.of_parts:
             return f"approved; {self._state.title} goes on"
-        return f"approved; member {asked.subject} is going to be {'added' if asked.adds else 'removed'}"
+        return f"approved; member {request.subject} is going to be {'added' if request.adds else 'removed'}"
 
     @approve.validator
     def _may_approve(self, approval: Approval | None = None) -> None:

@@ -21,6 +21,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 with workflow.unsafe.imports_passed_through():
     from activities.change_queue import ChangeQueueActivities
     from activities.removal_progress import RemovalProgressActivities
+    from etcd_handoff import time_limits
     from etcd_handoff.etcdmember import resource_name
     from etcd_handoff.operation import change_queue as queue
     from etcd_handoff.operation.queue_state import (
@@ -42,15 +43,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows import activity_calls
     from workflows.progress_notes import note_progress
 
-FOLLOW_TIMEOUT: Final = timedelta(hours=1)
-FOLLOW_PAUSE: Final = timedelta(seconds=5)
-"""Pause after a removal could not be followed in several attempts, or not for longer than one attempt may last."""
 FOLLOW_RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=5))
-HEARTBEAT_TIMEOUT: Final = timedelta(seconds=5)
-RECALL_TIMEOUT: Final = timedelta(minutes=1)
 RECALL_RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=4)
-NOTE_TIMEOUT: Final = timedelta(seconds=5)
-NOTE_ATTEMPTS: Final = 3
 LONGEST_HISTORY: Final = 4_000
 """Events after which it continues as new in any case: a worker must replay them within a workflow task."""
 YOUR_TURN: Final = "your_turn"
@@ -140,8 +134,8 @@ class ChangeQueue:
                 answer = await workflow.execute_activity_method(
                     ChangeQueueActivities.recall_entries,
                     RecallEntriesInput(cluster_id=self._state.cluster_id, profiles=profiles, only=only),
-                    start_to_close_timeout=RECALL_TIMEOUT,
-                    heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                    start_to_close_timeout=time_limits.WORKFLOWS.recall_timeout,
+                    heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
                     retry_policy=RECALL_RETRY,
                     summary="ask open removals who has the turn",
                 )
@@ -188,8 +182,8 @@ class ChangeQueue:
                 return await workflow.execute_activity_method(
                     RemovalProgressActivities.follow_removal,
                     follow,
-                    start_to_close_timeout=FOLLOW_TIMEOUT,
-                    heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                    start_to_close_timeout=time_limits.WORKFLOWS.queue_follow_timeout,
+                    heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
                     retry_policy=FOLLOW_RETRY,
                     summary=entry.label,
                 )
@@ -197,7 +191,7 @@ class ChangeQueue:
                 if is_cancelled_exception(error):
                     raise
                 workflow.logger.warning("%s is not followed for a moment: %s", entry.label, error.cause)
-                await workflow.sleep(FOLLOW_PAUSE, summary=f"follow {entry.label} again")
+                await workflow.sleep(time_limits.WORKFLOWS.queue_follow_pause, summary=f"follow {entry.label} again")
 
     def _change(self, state: ChangeQueueState) -> None:
         self._state, self._changed = queue.grant(state), True
@@ -222,7 +216,8 @@ async def _note(
         failed=progress.failed and not progress.cancelled,
         instead_of=instead_of,
     )
-    await note_progress(note, entry.label, timeout=NOTE_TIMEOUT, attempts=NOTE_ATTEMPTS)
+    limits = time_limits.WORKFLOWS
+    await note_progress(note, entry.label, timeout=limits.queue_note_timeout, attempts=limits.note_attempts)
 
 
 def details(state: ChangeQueueState) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from temporalio import workflow
 
@@ -12,13 +11,11 @@ if TYPE_CHECKING:
 
 with workflow.unsafe.imports_passed_through():
     from activities.etcd import EtcdActivities
+    from etcd_handoff import time_limits
     from etcd_handoff.activity_io import CheckLeaderInput
     from etcd_handoff.operation import node_looks
     from workflows import activity_calls
-    from workflows.requested_removals import HEARTBEAT_TIMEOUT, THREE_ATTEMPTS
-
-LOOK_TIMEOUT: Final = timedelta(minutes=4)
-"""As of a removal: an attempt ends by itself, in a time that follows from the profile."""
+    from workflows.requested_removals import THREE_ATTEMPTS
 
 
 class ClusterLook:
@@ -40,8 +37,8 @@ class ClusterLook:
         report = await workflow.execute_activity_method(
             EtcdActivities.check_leader,
             CheckLeaderInput(cluster=cluster),
-            start_to_close_timeout=LOOK_TIMEOUT,
-            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            start_to_close_timeout=time_limits.WORKFLOWS.look_timeout,
+            heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
             retry_policy=THREE_ATTEMPTS,
             summary="etcd's own member list",
         )

@@ -67,7 +67,7 @@ def continue_if_long(state: OperationState) -> None:
     info = workflow.info()
     long = info.is_continue_as_new_suggested() or info.get_current_history_length() > LONGEST_HISTORY
     if long and workflow.all_handlers_finished():
-        workflow.continue_as_new(state.asked, memo={CARRIED_MEMO: step_log.within(state)})
+        workflow.continue_as_new(state.original_request, memo={CARRIED_MEMO: step_log.within(state)})
 
 
 def taken_over(state: OperationState) -> OperationState:
@@ -80,4 +80,4 @@ def taken_over(state: OperationState) -> OperationState:
     if carried is None or carried.run_id != before:
         return state
     own = {"run_id": state.run_id, "chain_id": state.chain_id, "namespace": state.namespace}
-    return carried.changed(**own).asked_by(state.asked)
+    return carried.changed(**own).with_request(state.original_request)

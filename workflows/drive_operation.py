@@ -195,7 +195,7 @@ class Operation(Approvable, Pausable, Queued):
     def recheck(self, recheck: Recheck | None = None) -> str:  # noqa: ARG002  # the reason stands in the history
         """Look again at once."""
         self._state = self._state.changed(recheck=True)
-        state, noun = self._state.handoff_state, self._state.asked.noun
+        state, noun = self._state.handoff_state, self._state.original_request.noun
         if state in (HandoffState.BLOCKED, HandoffState.QUEUED, HandoffState.AWAITING_WINDOW):
             return f"was {state}; looking again"
         return f"the {noun} is {state}, so there is nothing to look at again: {self._state.doing}"

@@ -52,11 +52,11 @@ class Listing:
 
 
 def _upsert(state: OperationState) -> None:
-    known, asked = workflow.info().typed_search_attributes, state.asked
+    known, request = workflow.info().typed_search_attributes, state.original_request
     # Whoever started it with some knows that the namespace has them, though the worker may not.
     if known.get(STATE_KEY) or (state.traits is not None and state.traits.search_attributes):
-        member = (state.subject.member_name if state.subject else "") or asked.subject
-        values = {CLUSTER_KEY: asked.cluster, MEMBER_KEY: member, STATE_KEY: state.handoff_state.value}
+        member = (state.subject.member_name if state.subject else "") or request.subject
+        values = {CLUSTER_KEY: request.cluster, MEMBER_KEY: member, STATE_KEY: state.handoff_state.value}
         updates = [key.value_set(value) for key, value in values.items() if known.get(key) != value]
         if updates:
             workflow.upsert_search_attributes(updates)

@@ -15,6 +15,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlrea
 
 with workflow.unsafe.imports_passed_through():
     from activities.notices import NoticeActivities
+    from etcd_handoff import time_limits
     from etcd_handoff.temporal.converter import invalid_input
     from etcd_handoff.temporal.failure_converter import NOT_DELIVERED
     from etcd_handoff.webhook_notice import Notice
@@ -23,9 +24,6 @@ with workflow.unsafe.imports_passed_through():
 
 PATIENCE: Final = timedelta(hours=24)
 """After a day the news is none any more; who asks Temporal is told all of it."""
-ATTEMPT_TIMEOUT: Final = timedelta(seconds=90)
-"""Longer than the longest `timeout_seconds`."""
-HEARTBEAT_TIMEOUT: Final = timedelta(seconds=10)
 RETRY: Final = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(minutes=5)
 )
@@ -48,8 +46,8 @@ class Notify:
             return await workflow.execute_activity_method(
                 NoticeActivities.send_notice,
                 notice,
-                start_to_close_timeout=ATTEMPT_TIMEOUT,
-                heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                start_to_close_timeout=time_limits.WORKFLOWS.delivery_timeout,
+                heartbeat_timeout=time_limits.WORKFLOWS.delivery_heartbeat_timeout,
                 schedule_to_close_timeout=PATIENCE,
                 retry_policy=RETRY,
                 summary=about,

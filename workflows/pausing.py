@@ -26,7 +26,7 @@ class Pausable:
     def pause(self, pause: Pause | None = None) -> str:
         """Begin no further change; a step that runs is finished."""
         self._state = self._state.changed(paused=pause or Pause())
-        return f"paused; the {self._state.asked.noun} begins no further change until it is resumed"
+        return f"paused; the {self._state.original_request.noun} begins no further change until it is resumed"
 
     @pause.validator
     def _may_pause(self, pause: Pause | None = None) -> None:  # noqa: ARG002  # the state alone decides
@@ -37,7 +37,7 @@ class Pausable:
     def resume(self, resume: Pause | None = None) -> str:  # noqa: ARG002  # who and why stand in the history
         """Let it go on with a look at the cluster."""
         self._state = self._state.changed(paused=None)
-        return f"the {self._state.asked.noun} goes on"
+        return f"the {self._state.original_request.noun} goes on"
 
     @resume.validator
     def _may_resume(self, resume: Pause | None = None) -> None:  # noqa: ARG002  # the state alone decides
@@ -46,4 +46,4 @@ class Pausable:
             doing = (
                 "" if state.handoff_state is HandoffState.PAUSED else f", it is {state.handoff_state}: {state.doing}"
             )
-            raise invalid_input(f"the {state.asked.noun} is not paused{doing}")
+            raise invalid_input(f"the {state.original_request.noun} is not paused{doing}")

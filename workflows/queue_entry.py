@@ -14,6 +14,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.change_queue import ChangeQueueActivities
+    from etcd_handoff import time_limits
     from etcd_handoff.operation import queue_requests
     from etcd_handoff.operation.queue_state import (
         NO_MEMBER,
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.commands import AskQueue
     from etcd_handoff.operation.state import OperationState
 
-TAKE_TURN_TIMEOUT: Final = timedelta(seconds=20)
-"""Longer than the activity goes on asking a queue that does not answer."""
 TAKE_TURN_RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=4)
 
 
@@ -45,7 +44,7 @@ class Queued:
     def your_turn(self, turn: QueuePosition) -> None:
         """What the cluster's queue tells: that this removal may change the cluster, or who is before it."""
         if self._running or patches.is_on(patches.EARLY_TURNS):
-            self._state = queue_requests.told(self._state, turn)
+            self._state = queue_requests.position_received(self._state, turn)
 
     @workflow.update(description="For queues: a new one asks whether this removal has or wants a turn.")
     def rejoin(self, recall: RecallEntriesInput) -> QueueEntry:  # noqa: ARG002  # which the validator has looked at
@@ -73,7 +72,7 @@ class Queued:
             return await workflow.execute_local_activity_method(
                 ChangeQueueActivities.take_turn,
                 TakeTurnInput(cluster_id=(state.subject or state.target).cluster_id, entry=entry, wakes=command.wakes),
-                start_to_close_timeout=TAKE_TURN_TIMEOUT,
+                start_to_close_timeout=time_limits.WORKFLOWS.take_turn_timeout,
                 retry_policy=TAKE_TURN_RETRY,
             )
         except ActivityError as error:
@@ -85,11 +84,11 @@ class Queued:
 
 def _entry(state: OperationState, *, waits: bool) -> QueueEntry:
     """The queue entry of the operation that runs this; `waits` tells whether the turn is wanted."""
-    me, member, noun = workflow.info(), state.subject or state.target, state.asked.noun
+    me, member, noun = workflow.info(), state.subject or state.target, state.original_request.noun
     return QueueEntry(
         workflow_id=me.workflow_id,
         chain_id=me.first_execution_run_id,
-        cluster=state.asked.cluster,
+        cluster=state.original_request.cluster,
         member_name=member.member_name,
         member_id=member.member_id if noun == "removal" else NO_MEMBER,
         noun=noun,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 with workflow.unsafe.imports_passed_through():
     from activities.etcdmembers import EtcdMemberActivities
-    from etcd_handoff import doubts
+    from etcd_handoff import doubts, time_limits
     from etcd_handoff.operation import drift, reconciler, reconciler_details, reconciler_pauses
     from etcd_handoff.operation.member_resources import SyncMembersResult, WatchMembersInput, WatchMembersResult
     from etcd_handoff.operation.reconciler_state import (
@@ -29,11 +29,10 @@ with workflow.unsafe.imports_passed_through():
         ResyncRequest,
     )
     from etcd_handoff.temporal.converter import invalid_input
-    from workflows import activity_calls, asked_still, continuation, patches
+    from workflows import activity_calls, continuation, patches, reread_resources
     from workflows.cluster_look import ClusterLook
-    from workflows.requested_removals import HEARTBEAT_TIMEOUT, THREE_ATTEMPTS, RequestedRemovals, error_text
+    from workflows.requested_removals import THREE_ATTEMPTS, RequestedRemovals, error_text
 
-SYNC_TIMEOUT: Final = timedelta(seconds=60)
 LONGEST_HISTORY: Final = 4_000
 """Events after which it continues as new; to replay so many takes about a second of computing."""
 LARGEST_HISTORY: Final = 8 << 20
@@ -125,8 +124,8 @@ class ReconcileEtcdMembers(RequestedRemovals):
         watching = workflow.start_activity_method(
             EtcdMemberActivities.watch_members,
             WatchMembersInput(cluster=self._request.cluster, known_digest=known, seconds=seconds),
-            start_to_close_timeout=timedelta(seconds=seconds) + SYNC_TIMEOUT,
-            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            start_to_close_timeout=timedelta(seconds=seconds) + time_limits.WORKFLOWS.sync_timeout,
+            heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
             retry_policy=THREE_ATTEMPTS,
             summary="wait for a change of an EtcdMember",
         )
@@ -167,7 +166,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         held = drift.hold(view, reconciler.claims(seen.resources, view), self._state.removed)
         if believed := held is None or held.doubt == self._state.confirmed:
             self._update(binding=doubts.bound(self._state.binding, view))
-            await self._start_what_is_asked_still(seen, view)
+            await self._start_confirmed_removals(seen, view)
         result = await self._sync(seen, view)
         self._state = reconciler.with_repairs(self._state, result.repairs)
         if result.doubt is not None:
@@ -176,9 +175,9 @@ class ReconcileEtcdMembers(RequestedRemovals):
         if believed or not result.retry_soon:  # else the list has changed before anybody has judged it
             self._round_done(view, result.note)
         self._resync_soon = result.retry_soon
-        await self._start_what_is_asked_still(seen, view)
+        await self._start_confirmed_removals(seen, view)
 
-    async def _start_what_is_asked_still(self, seen: WatchMembersResult, view: ClusterView) -> None:
+    async def _start_confirmed_removals(self, seen: WatchMembersResult, view: ClusterView) -> None:
         """Start the removals that EtcdMembers ask for which have not changed since they were read.
 
         What was read may have waited for workers for long, and a removal itself reads no order: one that was taken back
@@ -188,7 +187,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         resources = seen.resources
         _, removals = reconciler.removals_to_start(self._state, self._request.cluster, resources, view, now)
         if removals and view.leadership is not None and patches.is_on(patches.ASKED_STILL):
-            resources = await asked_still.unchanged(self._request.cluster, seen)
+            resources = await reread_resources.unchanged(self._request.cluster, seen)
             self._resync |= len(resources) < len(seen.resources)
         self._start_requested_removals(resources, view)
 
@@ -210,8 +209,8 @@ class ReconcileEtcdMembers(RequestedRemovals):
         return await workflow.execute_activity_method(
             EtcdMemberActivities.sync_members,
             reconciler.sync_input(self._state, self._request.cluster, seen.resources, view),
-            start_to_close_timeout=SYNC_TIMEOUT,
-            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            start_to_close_timeout=time_limits.WORKFLOWS.sync_timeout,
+            heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
             retry_policy=THREE_ATTEMPTS,
             summary="make all EtcdMembers agree with it",
         )

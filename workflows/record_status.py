@@ -16,17 +16,16 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 with workflow.unsafe.imports_passed_through():
     from activities.member_status import KubernetesActivities
+    from etcd_handoff import time_limits
     from etcd_handoff.activity_io import UpdateStatusInput, UpdateStatusResult
+    from etcd_handoff.operation import texts
     from etcd_handoff.temporal.converter import invalid_input
     from workflows.failures import why_it_failed
 
 PATIENCE: Final = timedelta(days=7)
-ATTEMPT_TIMEOUT: Final = timedelta(seconds=60)
-HEARTBEAT_TIMEOUT: Final = timedelta(seconds=10)
 RETRY: Final = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(minutes=5)
 )
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
 NOT_RECORDED: Final = "NotRecorded"
 """Type of its failure."""
 
@@ -47,10 +46,10 @@ class RecordStatus:
         record = record.model_copy(update={"late": True})
         member = record.member_name or record.member_id
         workflow.set_current_details(
-            f"### Record that {member} is not a member of {record.cluster} any more\n\n"
+            f"### {texts.record_summary(member, record.cluster)}\n\n"
             "The pending activity `update_status` tells what the API servers answered last."
         )
-        end, pause = workflow.time() + PATIENCE.total_seconds(), FIRST_PAUSE
+        end, pause = workflow.time() + PATIENCE.total_seconds(), time_limits.WORKFLOWS.record_first_pause
         while (left := end - workflow.time()) > 0:
             try:
                 return await self._write(record, timedelta(seconds=left))
@@ -60,7 +59,7 @@ class RecordStatus:
                 self._text = why_it_failed(error)[1]
             # It ended before its time, as it does on a worker whose configuration lacks the profile.
             await workflow.sleep(pause, summary=f"until it is tried again: {self._text[:80]}")
-            pause = min(2 * pause, LONGEST_PAUSE)
+            pause = min(2 * pause, time_limits.WORKFLOWS.record_longest_pause)
         text = f"the EtcdMember of {member} could not be written within {PATIENCE.days} days: {self._text}; "
         text += f"run the removal of {member} again"
         raise ApplicationError(text, type=NOT_RECORDED, non_retryable=True)
@@ -69,8 +68,8 @@ class RecordStatus:
         return await workflow.execute_activity_method(
             KubernetesActivities.update_status,
             record,
-            start_to_close_timeout=ATTEMPT_TIMEOUT,
-            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            start_to_close_timeout=time_limits.WORKFLOWS.record_timeout,
+            heartbeat_timeout=time_limits.WORKFLOWS.delivery_heartbeat_timeout,
             schedule_to_close_timeout=most,
             retry_policy=RETRY,
             summary=f"{record.member_name or record.member_id}: Joined={record.joined}",

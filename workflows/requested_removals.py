@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 with workflow.unsafe.imports_passed_through():
     from activities.removal_progress import RemovalProgressActivities
-    from etcd_handoff.contract import TASK_TIMEOUT, Outcome, RemovalRequest
+    from etcd_handoff import time_limits
+    from etcd_handoff.contract import TASK_TIMEOUT, Outcome, RemovalRequest, removal_summary
     from etcd_handoff.operation import reconciler, reconciler_pauses
     from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, ReconcilerState
     from etcd_handoff.operation.removal_progress import FollowRemovalInput, FollowRemovalResult, NoteProgressInput
@@ -38,13 +39,6 @@ with workflow.unsafe.imports_passed_through():
     from workflows.progress_notes import note_progress
     from workflows.remove_member import BOUND_MEMO, RemoveMember
 
-HEARTBEAT_TIMEOUT: Final = timedelta(seconds=5)
-NOTE_TIMEOUT: Final = timedelta(minutes=1)
-NOTE_ATTEMPTS: Final = 3
-QUESTION_TIMEOUT: Final = timedelta(seconds=30)
-FOLLOW_TIMEOUT: Final = timedelta(days=7)
-FOLLOW_PAUSE: Final = timedelta(seconds=30)
-"""Pause after a removal could not be followed in several attempts."""
 FOLLOW_RETRY: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=5), maximum_attempts=20
 )
@@ -91,7 +85,7 @@ class RequestedRemovals:
     async def _run_to_its_end(self, removal: RunningRemoval, *, resumed: bool) -> None:
         try:
             end = await self._remove(removal, resumed=resumed)
-            await self._judge_end(removal, end)
+            await self._classify_end(removal, end)
         except FailureError as error:
             if is_cancelled_exception(error):
                 raise
@@ -111,8 +105,8 @@ class RequestedRemovals:
             following = workflow.start_activity_method(
                 RemovalProgressActivities.follow_removal,
                 FollowRemovalInput(workflow_id=removal.workflow_id, to_the_end=True),
-                start_to_close_timeout=FOLLOW_TIMEOUT,
-                heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                start_to_close_timeout=time_limits.WORKFLOWS.watcher_follow_timeout,
+                heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
                 retry_policy=FOLLOW_RETRY,
                 summary=f"the removal of {removal.label}",
             )
@@ -133,7 +127,7 @@ class RequestedRemovals:
                 text = f"the removal of {removal.label} cannot be followed: {error_text(error)}"
                 self._follow_errors[removal.uid] = text
                 self._show()
-                await workflow.sleep(FOLLOW_PAUSE, summary="follow it again")
+                await workflow.sleep(time_limits.WORKFLOWS.watcher_follow_pause, summary="follow it again")
 
     async def _begin(self, removal: RunningRemoval) -> RunningRemoval:
         """Start the removal, or join the one that runs."""
@@ -151,7 +145,7 @@ class RequestedRemovals:
                 cancellation_type=ChildWorkflowCancellationType.ABANDON,
                 parent_close_policy=ParentClosePolicy.ABANDON,
                 task_timeout=TASK_TIMEOUT,
-                static_summary=f"Take member {removal.label} out of etcd cluster {request.cluster}",
+                static_summary=removal_summary(removal.label, request.cluster),
                 static_details=request.reason,
                 memo={BOUND_MEMO: self._state.binding},
             )
@@ -174,8 +168,8 @@ class RequestedRemovals:
             about = await workflow.execute_activity_method(
                 RemovalProgressActivities.follow_removal,
                 FollowRemovalInput(workflow_id=removal.workflow_id, doing="?"),
-                start_to_close_timeout=QUESTION_TIMEOUT,
-                heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                start_to_close_timeout=time_limits.WORKFLOWS.question_timeout,
+                heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
                 retry_policy=THREE_ATTEMPTS,
                 summary=f"which member the removal of {removal.label} is about",
             )
@@ -187,7 +181,7 @@ class RequestedRemovals:
             workflow.logger.info("the removal of %s had ended already", removal.label)
         return True
 
-    async def _judge_end(self, removal: RunningRemoval, end: FollowRemovalResult) -> None:
+    async def _classify_end(self, removal: RunningRemoval, end: FollowRemovalResult) -> None:
         """Only a removal of this very member that is known to have ended well is a success."""
         if end.open:
             return  # it is about another member, and goes on
@@ -232,7 +226,12 @@ class RequestedRemovals:
             message=message,
             failed=failed,
         )
-        await note_progress(note, removal.label, timeout=NOTE_TIMEOUT, attempts=NOTE_ATTEMPTS)
+        await note_progress(
+            note,
+            removal.label,
+            timeout=time_limits.WORKFLOWS.watcher_note_timeout,
+            attempts=time_limits.WORKFLOWS.note_attempts,
+        )
 
 
 def error_text(error: FailureError) -> str:

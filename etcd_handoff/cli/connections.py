@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
+from etcd_handoff import time_limits
 from etcd_handoff.cli.errors import CommandError
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from etcd_handoff.config import ClusterProfile, EtcdProfile
     from etcd_handoff.kubernetes.gateway import KubernetesGateway
 
-CONNECT_SECONDS: Final = 10.0
 PATIENT_FACTOR: Final = 5
 """How many times longer a call to etcd may take where nobody waits for it in a removal."""
 
@@ -39,7 +39,7 @@ async def connect_temporal() -> Client:
     # The SDK's own log lines about retries repeat, at length, what our texts say.
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=None)), error_if_already_set=False)
     try:
-        async with asyncio.timeout(CONNECT_SECONDS):
+        async with asyncio.timeout(time_limits.COMMANDS.connect_seconds):
             return await connect(identity=user_identity(COMMAND_LINE))
     except (RuntimeError, TimeoutError, ValueError, OSError) as error:
         raise CommandError(*connection_failure(error)) from None

@@ -107,7 +107,7 @@ def is_about(operation: FoundOperation, cluster: str, member: str) -> bool:
     return operation.cluster == cluster and member.strip().casefold() in names
 
 
-def the_one(operations: Iterable[FoundOperation], wanted: str, cluster: str) -> FoundOperation:
+def the_one(operations: Iterable[FoundOperation], member: str, cluster: str) -> FoundOperation:
     """The only operation among these that runs; a dry run only if nothing else does.
 
     Raises:
@@ -116,11 +116,11 @@ def the_one(operations: Iterable[FoundOperation], wanted: str, cluster: str) -> 
     running = sorted({run.workflow_id: run for run in operations if run.runs}.values(), key=lambda run: run.workflow_id)
     candidates = [run for run in running if not run.dry_run] or running
     if not candidates:
-        text = f"no operation on member {wanted} of cluster {cluster} is running"
-        text = f"{text}; `etcd-handoff history {wanted} -c {cluster}` shows those that have ended"
+        text = f"no operation on member {member} of cluster {cluster} is running"
+        text = f"{text}; `etcd-handoff history {member} -c {cluster}` shows those that have ended"
         raise CommandError(EXIT_FAILED, text)
     if len(candidates) > 1:
-        text = f"several operations on member {wanted} of cluster {cluster} are running; give the workflow ID of one:"
+        text = f"several operations on member {member} of cluster {cluster} are running; give the workflow ID of one:"
         raise CommandError(EXIT_USAGE, "\n".join([text, *(f"  {run.workflow_id}" for run in candidates)]))
     return candidates[0]
 
@@ -170,9 +170,11 @@ async def by_member(client: Client, cluster: str, member: str) -> list[FoundOper
     about = [run for run in listed if is_about(run, cluster, member)]
     about += await replacements_by(client, listed, member)
     if not about and (hex_id := MEMBER_ID.fullmatch(member.strip())):
-        told = await asyncio.gather(*(progress_of(run.handle(client)) for run in listed))
-        wanted = hex_id[1].lower().lstrip("0")
-        about = [run for run, now in zip(listed, told, strict=True) if now is not None and now.member_id == wanted]
+        progresses = await asyncio.gather(*(progress_of(run.handle(client)) for run in listed))
+        member_id = hex_id[1].lower().lstrip("0")
+        about = [
+            run for run, now in zip(listed, progresses, strict=True) if now is not None and now.member_id == member_id
+        ]
     described = await asyncio.gather(
         *(_described(client, name) for name in {*ids, *(run.workflow_id for run in about)})
     )

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
+
+from etcd_handoff import time_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -15,9 +17,6 @@ if TYPE_CHECKING:
     from etcd_handoff.client import Operation
     from etcd_handoff.contract import Progress
     from etcd_handoff.temporal.client import ResultT
-
-POLL_SECONDS: Final = 0.15
-STEP_SECONDS: Final = 1.5
 
 
 async def follow(
@@ -75,18 +74,18 @@ async def _poll(  # noqa: PLR0913, PLR0917  # whom to ask, and whom to tell
     import asyncio
     import time
 
-    step, asked = "", time.monotonic()
+    step, asked_at = "", time.monotonic()
     while True:
         answer = await operation.now_or_reason()
         if heard is not None and not isinstance(answer, str):
             heard(answer)
         print_progress(lines.remark(answer) if isinstance(answer, str) else lines.progress(answer))
-        if time.monotonic() - asked >= STEP_SECONDS:
-            (step, failures), asked = await _running_steps(removal), time.monotonic()
+        if time.monotonic() - asked_at >= time_limits.COMMANDS.step_seconds:
+            (step, failures), asked_at = await _running_steps(removal), time.monotonic()
             for failure in failures:
                 print_progress(lines.remark(failure))
         show(answer if isinstance(answer, str) else lines.live(answer, step))
-        await asyncio.sleep(POLL_SECONDS)
+        await asyncio.sleep(time_limits.COMMANDS.poll_seconds)
 
 
 async def _running_steps(removal: WorkflowHandle[Any, Any]) -> tuple[str, list[str]]:

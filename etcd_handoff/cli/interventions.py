@@ -62,7 +62,7 @@ def _run(args: argparse.Namespace, command: Callable[[Client], Awaitable[dict[st
         return await command(await connect_temporal())
 
     try:
-        told = asyncio.run(run())
+        answer = asyncio.run(run())
     except UnknownOperationError:
         text = f"the operation has ended meanwhile; `etcd-handoff describe {args.operation}` shows how"
         raise CommandError(EXIT_FAILED, text) from None
@@ -71,9 +71,9 @@ def _run(args: argparse.Namespace, command: Callable[[Client], Awaitable[dict[st
     if args.output == "json":
         from etcd_handoff.cli.shapes.operations import InterventionOutput
 
-        print_json(InterventionOutput, told)
+        print_json(InterventionOutput, answer)
     else:
-        print_lines([f"{told['workflow_id']}: {told['answer']}"])
+        print_lines([f"{answer['workflow_id']}: {answer['answer']}"])
     return EXIT_DONE
 
 

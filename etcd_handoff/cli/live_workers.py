@@ -7,13 +7,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from etcd_handoff import time_limits
 from etcd_handoff.certificate_ends import EXPIRY_HINT_DAYS
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-FRESH_SECONDS: Final = 75.0
-"""A worker asks anew at least once a minute. Temporal's list keeps one that has died for minutes."""
 SHORT_BUILD: Final = 8
 
 
@@ -66,7 +65,7 @@ async def live_workers(client: Client, task_queue: str) -> list[LiveWorker]:
     for poller in sorted(answer.pollers, key=lambda poller: poller.last_access_time.ToNanoseconds()):
         age = max(0.0, now - poller.last_access_time.seconds)
         build = poller.deployment_options.build_id or poller.worker_version_capabilities.build_id
-        if age < FRESH_SECONDS:
+        if age < time_limits.WORKER.fresh_seconds:
             who = parsed(poller.identity)
             workers[who.node, who.process, who.host] = LiveWorker(
                 node=who.node,

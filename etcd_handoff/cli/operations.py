@@ -89,15 +89,15 @@ async def _run(
         print_progress(ends.news(progress) if ends.news else ())
 
     try:
-        operation, joined = await _start(client, request, task_queue, ends)
+        operation, attached = await _start(client, request, task_queue, ends)
         started.append(operation.id)
-        print_progress([start_line(operation.id, joined=joined)])
+        print_progress([start_line(operation.id, attached=attached)])
         if args.detach:
             if args.output == "json":
                 from etcd_handoff.cli.shapes.operations import StartedOutput
 
                 run_id = operation.first_execution_run_id
-                print_json(StartedOutput, {"workflow_id": operation.id, "run_id": run_id, "joined": joined})
+                print_json(StartedOutput, {"workflow_id": operation.id, "run_id": run_id, "joined": attached})
             print_progress([f"  to see where it stands: etcd-handoff describe {shlex.quote(operation.id)}"])
             return EXIT_DONE
         result = await follow(operation, ProgressLines(operation.id), print_progress, show=output.show, heard=heard)
@@ -154,8 +154,8 @@ def print_failure(args: argparse.Namespace, failure: OperationError, ends: Ends,
         settings = last.join_configuration if last is not None else {}
         from etcd_handoff.cli.shapes.operations import FailureOutput
 
-        told = {"failure": kind, "message": text} | ({"join_configuration": settings} if settings else {})
-        print_json(FailureOutput, told)
+        output = {"failure": kind, "message": text} | ({"join_configuration": settings} if settings else {})
+        print_json(FailureOutput, output)
     print_error(f"{kind}: {text}")
     return exit_of_failure(kind)
 

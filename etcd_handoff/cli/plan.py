@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from etcd_handoff import time_limits
 from etcd_handoff.cli.configuration import cluster_profile, common_options, removal_request, require_controller
 from etcd_handoff.cli.connections import denial_reason, import_clients, read_resources, read_view
 from etcd_handoff.cli.errors import CommandError, result_or_error, status_and_text
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
 
     from etcd_handoff.cli.removal_plan import PlanFacts
     from etcd_handoff.config import ClusterProfile
-
-RESOURCES_SECONDS: Final = 2.0
-"""How long to wait for EtcdMembers, which only add to the plan."""
-RIGHTS_SECONDS: Final = 6.0
-"""How long to wait for our rights: a password takes etcd a while, and without them a plan may promise too much."""
 
 
 def plan_command(args: argparse.Namespace) -> int:
@@ -73,11 +69,11 @@ async def _read_facts(profile: ClusterProfile) -> PlanFacts:
     from etcd_handoff.cli.removal_plan import PlanFacts
 
     async def resources() -> list[dict[str, Any]]:
-        async with asyncio.timeout(RESOURCES_SECONDS):
+        async with asyncio.timeout(time_limits.COMMANDS.plan_resources_seconds):
             return await read_resources(profile)
 
     async def rights() -> str:
-        async with asyncio.timeout(RIGHTS_SECONDS):
+        async with asyncio.timeout(time_limits.COMMANDS.plan_rights_seconds):
             return await denial_reason(profile)
 
     view, read, denied = await asyncio.gather(
@@ -87,7 +83,7 @@ async def _read_facts(profile: ClusterProfile) -> PlanFacts:
     )
     error = status_and_text(read)[1] if isinstance(read, Exception) else ""
     if isinstance(read, TimeoutError):
-        error = f"no answer within {RESOURCES_SECONDS:g} s"
+        error = f"no answer within {time_limits.COMMANDS.plan_resources_seconds:g} s"
     return PlanFacts(
         view,
         profile.cluster_id or "",

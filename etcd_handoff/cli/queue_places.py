@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from etcd_handoff import time_limits
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
     from etcd_handoff.operation.queue_state import ChangeQueueState
-
-QUERY_SECONDS: Final = 2.0
 
 
 async def queue_of(client: Client, cluster_id: str) -> ChangeQueueState | None:
@@ -24,7 +24,7 @@ async def queue_of(client: Client, cluster_id: str) -> ChangeQueueState | None:
     from etcd_handoff.errors import HandoffError
     from etcd_handoff.operation.queue_state import ChangeQueueState, change_queue_id
 
-    limit = timedelta(seconds=QUERY_SECONDS)
+    limit = timedelta(seconds=time_limits.COMMANDS.place_query_seconds)
     try:
         queue: ChangeQueueState = await client.get_workflow_handle(change_queue_id(cluster_id)).query(
             "state", result_type=ChangeQueueState, rpc_timeout=limit

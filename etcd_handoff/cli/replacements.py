@@ -23,8 +23,8 @@ async def replacements_by(client: Client, operations: Iterable[FoundOperation], 
 
     replacements = [run for run in operations if run.kind.command == "replace"][:MOST]
     names = await asyncio.gather(*(_joining(client, run) for run in replacements))
-    wanted = member.strip().casefold()
-    return [run for run, name in zip(replacements, names, strict=True) if name.casefold() == wanted]
+    folded = member.strip().casefold()
+    return [run for run, name in zip(replacements, names, strict=True) if name.casefold() == folded]
 
 
 async def _joining(client: Client, replacement: FoundOperation) -> str:

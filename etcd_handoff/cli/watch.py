@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff import time_limits
 from etcd_handoff.cli.configuration import cluster_name, read_config, wrong_options
 from etcd_handoff.cli.connections import connect_temporal
 from etcd_handoff.cli.errors import CommandError, temporal_error
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.reconciler_state import ReconcilerStatus
     from etcd_handoff.temporal.client import Watcher
 
-QUERY_SECONDS: Final = 3.0
-UPDATE_SECONDS: Final = 10.0
 NOBODY_ANSWERS: Final = "the watcher is started, but no worker answers; run `etcd-handoff worker`"
 K0S_ACTS: Final = (
     "on k0s, set the annotation instead of spec.leave: `kubectl annotate etcdmember NAME etcd-handoff.io/leave=true`;"
@@ -72,11 +71,10 @@ async def _start(args: argparse.Namespace, cluster: str, config: Config | None) 
     from temporalio.exceptions import WorkflowAlreadyStartedError
 
     from etcd_handoff.contract import TASK_QUEUE
-    from etcd_handoff.operation.reconciler_pauses import RESYNC_SECONDS
     from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
     from etcd_handoff.temporal.client import start_watch
 
-    seconds = RESYNC_SECONDS if args.resync is None else args.resync
+    seconds = time_limits.WATCHER.resync_seconds if args.resync is None else args.resync
     try:
         request = ReconcileEtcdMembersRequest(cluster=cluster, resync_seconds=seconds)
     except ValidationError as error:
@@ -172,7 +170,7 @@ async def _resync(args: argparse.Namespace, cluster: str, _: Config | None) -> i
     kind = doubt.kind if doubt is not None else ""
     request = ResyncRequest(confirm=args.confirm, doubt=kind, reason="command line")
     try:
-        async with asyncio.timeout(UPDATE_SECONDS):
+        async with asyncio.timeout(time_limits.COMMANDS.watcher_update_seconds):
             answer = await execute_update(watcher, "resync", request, result_type=str)
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
         raise CommandError(EXIT_FAILED, NOBODY_ANSWERS) from None
@@ -181,8 +179,8 @@ async def _resync(args: argparse.Namespace, cluster: str, _: Config | None) -> i
     if args.output == "json":
         from etcd_handoff.cli.shapes.watch import WatchResyncOutput
 
-        told = {"workflow_id": watcher.id, "confirmed": args.confirm, "doubt": kind, "answer": answer}
-        print_json(WatchResyncOutput, told)
+        output = {"workflow_id": watcher.id, "confirmed": args.confirm, "doubt": kind, "answer": answer}
+        print_json(WatchResyncOutput, output)
     else:
         print_lines([answer])
     return EXIT_DONE
@@ -222,7 +220,7 @@ async def _status_of(watcher: Watcher) -> ReconcilerStatus:
     from etcd_handoff.operation.reconciler_state import ReconcilerStatus
 
     try:
-        async with asyncio.timeout(QUERY_SECONDS):
+        async with asyncio.timeout(time_limits.COMMANDS.watcher_query_seconds):
             status: ReconcilerStatus = await watcher.query("status", result_type=ReconcilerStatus)
     except TimeoutError:
         raise CommandError(EXIT_FAILED, NOBODY_ANSWERS) from None

@@ -157,8 +157,8 @@ class Handoff:
             members: Peer URLs of each member, by its name.
             options: As `Options` has them.
         """
-        wanted = tuple({"name": name, "peer_urls": tuple(urls)} for name, urls in members.items())
-        request = checked(MembershipRequest, {"cluster": cluster, "members": wanted, **options})
+        member_list = tuple({"name": name, "peer_urls": tuple(urls)} for name, urls in members.items())
+        request = checked(MembershipRequest, {"cluster": cluster, "members": member_list, **options})
         return await self.start(request, MembershipResult)
 
     async def start(self, request: OperationRequest, result_type: type[ResultT]) -> Operation[ResultT]:

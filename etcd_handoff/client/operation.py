@@ -80,7 +80,7 @@ class Operation(Generic[ResultT]):
             while True:
                 last = ended.done()  # before the question, so that the answer is about the end
                 now = await self.now()
-                if now is not None and seen != (seen := _told(now)):
+                if now is not None and seen != (seen := _visible_state(now)):
                     yield now
                 if last:
                     return
@@ -201,6 +201,6 @@ def _cancelled(last: Progress | None) -> str:
     return last.doing if last is not None and ended else "cancelled"
 
 
-def _told(now: Progress) -> tuple[object, ...]:
+def _visible_state(now: Progress) -> tuple[object, ...]:
     """What counts as a change: the steps that have ended are in the result."""
     return now.state, now.doing, now.waiting_for, now.part

@@ -25,6 +25,7 @@ from etcd_handoff.contract.requests import (
     Recheck,
     RemovalRequest,
     Remover,
+    removal_summary,
 )
 from etcd_handoff.contract.results import AdditionResult, OperationResult, Outcome, RemovalResult, Step, StepOutcome
 from etcd_handoff.contract.states import PASSING, FailureType, HandoffState, Progress
@@ -65,5 +66,6 @@ __all__ = [
     "WantedMember",
     "node_queue",
     "record_id",
+    "removal_summary",
     "workflow_id",
 ]

@@ -15,6 +15,16 @@ Remover = Literal["etcd", "k0s", "both"]
 SECONDS_IN_30_DAYS: Final = 30 * 24 * 3600
 
 
+def removal_summary(member: str, cluster: str) -> str:
+    """One line on what a removal is for.
+
+    Args:
+        member: The member, for people.
+        cluster: Name of the cluster profile.
+    """
+    return f"Take member {member} out of etcd cluster {cluster}"
+
+
 class OperationRequest(Request):
     """What the input of every operation on a cluster has.
 
@@ -105,7 +115,7 @@ class RemovalRequest(CheckedRequest):
     @property
     def summary(self) -> str:
         """One line on what it is for."""
-        return f"Take member {self.member} out of etcd cluster {self.cluster}"
+        return removal_summary(self.member, self.cluster)
 
     @property
     def start_id(self) -> str:

@@ -30,10 +30,10 @@ class ResourceClaim(Message):
 
 def witness(view: ClusterView, claims: Iterable[ResourceClaim]) -> Doubt | None:
     """EtcdMembers as a second witness of which cluster this is: a doubt when all with Joined=True speak of others."""
-    joined = [claim for claim in claims if claim.joined == "True" and claim.member_id]
-    if not joined or any(view.member(claim.member_id) for claim in joined):
+    joined_claims = [claim for claim in claims if claim.joined == "True" and claim.member_id]
+    if not joined_claims or any(view.member(claim.member_id) for claim in joined_claims):
         return None
-    spoken = ", ".join(f"{claim.name} of {claim.member_id}" for claim in joined)
+    spoken = ", ".join(f"{claim.name} of {claim.member_id}" for claim in joined_claims)
     members = ", ".join(f"{m.label} ({m.id})" for m in view.members)
     return Doubt(
         kind=RESOURCES_DISAGREE,

@@ -72,12 +72,12 @@ async def _join_configuration(addition: WorkflowHandle[Any, AdditionResult]) -> 
     """What the new member's etcd is to be started with, as `progress` says."""
     settings: dict[str, str] = {}
 
-    async def told() -> bool:
+    async def has_settings() -> bool:
         progress = await progress_of(addition)
         settings.update(progress.join_configuration if progress else {})
         return bool(settings)
 
-    await wait_until(told, "the addition says what to start etcd with", PATIENCE_SECONDS)
+    await wait_until(has_settings, "the addition says what to start etcd with", PATIENCE_SECONDS)
     return settings
 
 

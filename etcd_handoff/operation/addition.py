@@ -49,7 +49,7 @@ def resolve(state: OperationState, view: ClusterView) -> OperationState | Blocke
     if state.pinned is None:
         if doubt := identity.doubt(state, view, observation.leaving(state)):
             return doubt
-        request, member = learner.request_of(state), learner.wanted(state, view.cluster_id).member_in(view)
+        request, member = learner.request_of(state), learner.goal(state, view.cluster_id).member_in(view)
         if member is None and (taken := _name_taken(state, view)):
             return taken
         present = member is not None and bool(member.name) and not member.is_learner
@@ -77,7 +77,7 @@ def _name_taken(state: OperationState, view: ClusterView) -> Refused | None:
 
 def goal(state: OperationState) -> MemberPresent:
     """What is wanted, for the planner."""
-    return learner.wanted(state, state.target.cluster_id)
+    return learner.goal(state, state.target.cluster_id)
 
 
 def blocked(state: OperationState, decision: Blocked) -> Decided | OperationState:
@@ -85,7 +85,7 @@ def blocked(state: OperationState, decision: Blocked) -> Decided | OperationStat
     settings = join.configuration(state) if decision.reason is Reason.LEARNER_NOT_STARTED else {}
     if settings and gates.may_change(state) and (start := member_process.starting(state, settings)):
         return start
-    return member_process.told(learner.waits(state, decision))
+    return member_process.with_start_result(learner.waits(state, decision))
 
 
 def decide(state: OperationState, step: object, now: float) -> Decided | OperationState:

@@ -73,7 +73,7 @@ def wait(state: OperationState, step: object, now: float) -> Decided:
     if state.approval_lapsed:
         doing = f"{doing} again, and {state.approval_lapsed}"
     if (opens := schedule.opens_at(state, now)) > now:
-        doing = f"{doing}; once it is approved, it goes on at {schedule.told(state, opens)}"
+        doing = f"{doing}; once it is approved, it goes on at {schedule.moment_text(state, opens)}"
     state = state.showing(HandoffState.AWAITING_APPROVAL, doing, "the update `approve`")
     state = state.changed(to_approve=change_of(state, step), queueing=False)
     if state.holds_turn or state.wants_turn:
@@ -91,7 +91,8 @@ def refusal(state: OperationState, approval: Approval, identity: str) -> str:
         identity: Who Temporal has recorded as the approver.
     """
     if state.handoff_state is not HandoffState.AWAITING_APPROVAL:
-        return f"the {state.asked.noun} does not wait for an approval, it is {state.handoff_state}: {state.doing}"
+        noun = state.original_request.noun
+        return f"the {noun} does not wait for an approval, it is {state.handoff_state}: {state.doing}"
     if state.traits is None or not state.traits.four_eyes:
         return ""
     doubt = people.doubt(state.started_by, approval.by, identity)

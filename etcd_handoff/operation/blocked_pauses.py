@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff import time_limits
 from etcd_handoff.contract import HandoffState
 from etcd_handoff.operation import failures, learner, queue_requests
 from etcd_handoff.operation.commands import LONGEST_SUMMARY, Until, Wait
@@ -15,12 +16,7 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
     from etcd_handoff.planning import Blocked
 
-FIRST_PAUSE_SECONDS: Final = 0.25
-LONGEST_PAUSE_SECONDS: Final = 30.0
 PAUSE_GROWTH: Final = 1.6
-CANCELLED_SECONDS: Final = 15.0
-"""How long an addition waits on that was cancelled when its learner had a vote, or may have got one. Whoever cancels
-wants an end, and it may only go forward: so it does if that takes no longer than an election and a restart."""
 MOST_PAUSES: Final = 100
 """From here on a pause grows no more; a power of many would be no number of seconds."""
 
@@ -33,13 +29,14 @@ def decide(state: OperationState, blocked: Blocked) -> Decided | OperationState:
     state = state.showing(shown, f"{blocked.reason}: {blocked.seen}", blocked.unblocks)
     if state.blocked_seconds_left <= 0 and not progresses:
         most = state.request.blocked_timeout_seconds
-        waited = min(most, CANCELLED_SECONDS) if _is_hurried(state) else most
-        return state.failing(failures.blocked_too_long(blocked, waited, state.asked.noun))
+        waited = min(most, time_limits.OPERATION.cancelled_seconds) if _is_hurried(state) else most
+        return state.failing(failures.blocked_too_long(blocked, waited, state.original_request.noun))
     silent = state.subject is None or state.change_pending or state.released
     if not silent and (state.holds_turn or not state.queue_knows):
         # What it waits for may be the very removal that stands behind it; and the queue tells the EtcdMember.
         return queue_requests.ask(state, waits=False)
-    longest = LONGEST_PAUSE_SECONDS if progresses else min(LONGEST_PAUSE_SECONDS, state.blocked_seconds_left)
+    longest = time_limits.OPERATION.blocked_longest_pause_seconds
+    longest = longest if progresses else min(longest, state.blocked_seconds_left)
     if state.request.adds and (watched := learner.pause(state, blocked, longest)):
         return Decided(state, watched)
     summary = cut(f"blocked: {blocked.reason}, until {blocked.unblocks}", LONGEST_SUMMARY)
@@ -54,9 +51,9 @@ def _is_hurried(state: OperationState) -> bool:
 
 def _hurried(state: OperationState) -> OperationState:
     """The state with so much time left for waiting as a cancellation leaves."""
-    if not _is_hurried(state) or state.blocked_seconds_left <= CANCELLED_SECONDS:
+    if not _is_hurried(state) or state.blocked_seconds_left <= time_limits.OPERATION.cancelled_seconds:
         return state
-    return state.changed(blocked_seconds_left=CANCELLED_SECONDS)
+    return state.changed(blocked_seconds_left=time_limits.OPERATION.cancelled_seconds)
 
 
 def paused(state: OperationState, now: float) -> OperationState:
@@ -74,9 +71,10 @@ def paused(state: OperationState, now: float) -> OperationState:
 
 def pause_seconds(state: OperationState) -> float:
     """How long the next pause is."""
-    grown = FIRST_PAUSE_SECONDS * PAUSE_GROWTH ** min(state.pauses, MOST_PAUSES)
-    longest = LONGEST_PAUSE_SECONDS if state.joining.progresses else state.blocked_seconds_left
-    return min(grown, LONGEST_PAUSE_SECONDS, longest)
+    limits = time_limits.OPERATION
+    grown = limits.blocked_first_pause_seconds * PAUSE_GROWTH ** min(state.pauses, MOST_PAUSES)
+    longest = limits.blocked_longest_pause_seconds if state.joining.progresses else state.blocked_seconds_left
+    return min(grown, limits.blocked_longest_pause_seconds, longest)
 
 
 def waited(state: OperationState, seconds: float, *, rechecked: bool) -> OperationState:

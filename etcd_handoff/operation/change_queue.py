@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff import time_limits
 from etcd_handoff.operation.queue_state import LOST_HOLDER, KnownProgress, QueuePosition
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry, RecallEntriesResult
 
-START_DELAY, START_DELAY_PER_REMOVAL = timedelta(seconds=2), timedelta(seconds=0.5)
-LONGEST_START_DELAY: Final = timedelta(seconds=60)
-FIRST_REJOIN_PAUSE, LONGEST_REJOIN_PAUSE = timedelta(seconds=10), timedelta(minutes=10)
 KEPT_SENTENCES: Final = 5
 """Sentences of a removal that the queue remembers. Its EtcdMember may carry one of them when the removal ends."""
 
@@ -152,7 +151,8 @@ def rejoin_pause(times: int) -> timedelta:
     Args:
         times: How many checks it has made since it began to wait.
     """
-    return min(FIRST_REJOIN_PAUSE * (1 << min(times, 10)), LONGEST_REJOIN_PAUSE)
+    limits = time_limits.OPERATION
+    return min(limits.rejoin_first_pause * (1 << min(times, 10)), limits.rejoin_longest_pause)
 
 
 def start_delay(others: int) -> timedelta:
@@ -164,4 +164,5 @@ def start_delay(others: int) -> timedelta:
     Args:
         others: Removals that began lately on the same worker: the more there are, the later each ends.
     """
-    return min(START_DELAY + others * START_DELAY_PER_REMOVAL, LONGEST_START_DELAY)
+    limits = time_limits.OPERATION
+    return min(limits.queue_start_delay + others * limits.queue_start_added_delay, limits.queue_start_longest_delay)

@@ -62,7 +62,7 @@ def changes(view: ClusterView, goal: MembersChanged) -> dict[str, list[str]]:
 def so_far(whole: Whole) -> str:
     """What has been done, in words."""
     done = {"add": "is a voter", "remove": "is out"}
-    said = [
+    results = [
         f"{p.member_name or p.member_id} {done[p.kind]}{texts.no_writes(p.writes_acknowledged)}" for p in whole.ended
     ]
-    return "; ".join(said) or "nothing was left to do"
+    return "; ".join(results) or "nothing was left to do"

@@ -22,7 +22,7 @@ def progress(state: OperationState) -> Progress:
     return Progress(
         state=state.handoff_state,
         cluster=state.request.cluster,
-        member=state.asked.subject,
+        member=state.original_request.subject,
         member_id=state.pinned.member_id if state.pinned else "",
         doing=state.doing,
         waiting_for=state.waiting_for,
@@ -48,12 +48,12 @@ def details(state: OperationState) -> str:
     It is made of bullets of one level: the Web UI draws tables without lines, and runs nested bullets together.
     """
     parts = (_facts(state), _remedies(state), _settings(state), _decision(state), _members(state), _steps(state))
-    return "\n\n".join([f"### {state.asked.summary}", *("\n".join(lines) for lines in parts if lines)])
+    return "\n\n".join([f"### {state.original_request.summary}", *("\n".join(lines) for lines in parts if lines)])
 
 
 def _facts(state: OperationState) -> list[str]:
     """What is true of it now, the state first."""
-    noun, lasts = state.asked.noun, state.lasting.what.partition(":")[0] == state.handoff_state
+    noun, lasts = state.original_request.noun, state.lasting.what.partition(":")[0] == state.handoff_state
     since = f", since {_moment(state.lasting.since)}" if lasts else ""
     part, _, does = (state.whole.part.words if state.whole and state.whole.part else "").partition(": ")
     facts = [
@@ -65,7 +65,7 @@ def _facts(state: OperationState) -> list[str]:
         if state.point_of_no_return
         else ("", ""),
         *(("Warning", warning) for warning in (warnings(state.view) if state.view else ())),
-        ("Why", state.asked.reason),
+        ("Why", state.original_request.reason),
         (f"Asked for the {noun}", " at ".join(filter(None, (state.started_by, _moment_of(state.began))))),
         ("Approved by", people.approver(state.approval, state.approved)),
     ]
@@ -90,9 +90,11 @@ def _place(state: OperationState) -> str:
 
 def _remedies(state: OperationState) -> list[str]:
     """What a person can do: each command to copy, and the update that does the same with its input."""
-    asked, lines = state.asked, []
+    request, lines = state.original_request, []
     for remedy in remedies(state.handoff_state, final=state.change_pending, waits=bool(state.waiting_for)):
-        lines.append(f"- {remedy.purpose}: `{command(remedy.name, asked.cluster, asked.subject, asked.start_id)}`")
+        lines.append(
+            f"- {remedy.purpose}: `{command(remedy.name, request.cluster, request.subject, request.start_id)}`"
+        )
         if remedy.example:
             lines.append(f"- or here: More Actions, Send an Update, `{remedy.name}`, with the input `{remedy.example}`")
     return ["**What you can do**", "", *lines] if lines else []
@@ -115,11 +117,11 @@ def _members(state: OperationState) -> list[str]:
     if view is None:
         return []
     moves = "joins" if state.request.adds else "leaves"
-    bullets = [f"- {_member(view, m, moves if _is_meant(state, m) else '')}" for m in view.members]
+    bullets = [f"- {_member(view, m, moves if _is_target(state, m) else '')}" for m in view.members]
     return [f"**Members** of cluster `{view.cluster_id}`", "", *bullets]
 
 
-def _is_meant(state: OperationState, member: MemberView) -> bool:
+def _is_target(state: OperationState, member: MemberView) -> bool:
     return state.pinned is not None and state.pinned.member_id == member.id
 
 

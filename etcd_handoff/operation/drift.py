@@ -69,7 +69,7 @@ def hold(
     doubt = doubts.witness(view, surprising)
     if doubt is not None and cluster_id != view.cluster_id:
         return Hold(doubt)
-    turning = sorted(claim.name for claim in surprising if turns(view, claim))
+    turning = sorted(claim.name for claim in surprising if becomes_absent(view, claim))
     members = sum(claim.joined == "True" for claim in claims)
     most = max(1, members - quorum(members))
     if len(turning) <= most:
@@ -83,7 +83,7 @@ def hold(
     return Hold(too_many, () if doubt is not None else tuple(turning))
 
 
-def turns(view: ClusterView, claim: ResourceClaim) -> bool:
+def becomes_absent(view: ClusterView, claim: ResourceClaim) -> bool:
     """Whether the EtcdMember says True, and would say False after the list."""
     absent = member_of(claim.name, claim.member_id, view.members) is None
     return claim.joined == "True" and bool(claim.member_id) and absent

@@ -59,7 +59,7 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
         case EndPhase.LOOK:
             following = observation.look(state.at_end(phase=EndPhase.JUDGE), now, patient=True)
         case EndPhase.JUDGE:
-            following = _judge(state, end)
+            following = _classify_end(state, end)
         case EndPhase.RECORD:
             following = recording.decide(state, end, now)
         case EndPhase.SEE:
@@ -80,7 +80,7 @@ def planned(state: OperationState, decision: Decision, now: float) -> Decided:
     """What a dry run answers: when it would go on and the steps, in words, or what it would have to wait for."""
     lines = strategy.of(state).plan_lines(state, decision)
     if lines and (opens := schedule.opens_at(state, now)) > now and not isinstance(decision, Done):
-        lines = (f"wait until {schedule.told(state, opens)}: {schedule.why_closed(state, now)}", *lines)
+        lines = (f"wait until {schedule.moment_text(state, opens)}: {schedule.why_closed(state, now)}", *lines)
     blocked = texts.in_words(decision) if isinstance(decision, Blocked) else ""
     state = state.showing(HandoffState.DONE, f"dry run: {blocked or '; '.join(lines)}")
     unwritten = UpdateStatusResult(step=state.steps[-1], recorded=False, note="dry run: nothing was written")
@@ -103,20 +103,21 @@ def _settle(state: OperationState, now: float) -> Decided | OperationState:
     return Decided(state, Wait(until=Until.TIME, seconds=seconds, summary=summary, resumable=False))
 
 
-def _judge(state: OperationState, end: Ending) -> Decided | OperationState:
+def _classify_end(state: OperationState, end: Ending) -> Decided | OperationState:
     """Whether the member is out after all; else what is true of it is written where it may have been touched."""
     failure = end.failure
     if strategy.of(state).is_reached(state) and (failure or end.proposed) and state.pinned is not None:
         return state.finishing()
     if failure is None:
-        left = parts.half_done(state.whole) if state.whole and state.whole.part else ""
-        text = f"{strategy.of(state).cancelled(state)}{parts.put_off(state)}{left}"
+        remaining_text = parts.half_done(state.whole) if state.whole and state.whole.part else ""
+        text = f"{strategy.of(state).cancelled(state)}{parts.put_off(state)}{remaining_text}"
         return Decided(state.showing(HandoffState.FAILED, text), Cancel())
     waited = failure.kind == FailureType.BLOCKED_TOO_LONG and state.view is not None and not state.request.dry_run
     # It is told alone: nobody reads the EtcdMember of a member that has not joined; between two parts all is written.
     if state.request.adds or state.request.of_parts:
-        left = strategy.of(state).remains(state)
-        return _fail(state, Failure(failure.kind, f"{failure.text}; {left}" if left else failure.text))
+        remaining_text = strategy.of(state).remains(state)
+        text = f"{failure.text}; {remaining_text}" if remaining_text else failure.text
+        return _fail(state, Failure(failure.kind, text))
     if (stands := leave.standing(state)) not in failure.text:
         short = f"{failure.short or failure.text}{stands}"
         failure = Failure(failure.kind, f"{failure.text}{stands}", short=short)

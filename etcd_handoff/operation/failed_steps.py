@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etcd_handoff import time_limits
 from etcd_handoff.operation import (
     failures,
-    identity,
     leave,
     member_process,
     process_end,
@@ -69,6 +69,6 @@ def _waited_for(state: OperationState, command: Effect, failure: StepFailure, no
     blocked = texts.step_fails(failure.step, failure.text)
     if state.request.dry_run and isinstance(command, FindResource | Observe):
         finds = isinstance(command, FindResource)
-        waited_seconds = identity.DRY_RUN_SECONDS if finds else round(now - state.looked_at, 1)
-        return state.failing(failures.blocked_too_long(blocked, waited_seconds, state.asked.noun))
+        waited_seconds = time_limits.OPERATION.dry_run_seconds if finds else round(now - state.looked_at, 1)
+        return state.failing(failures.blocked_too_long(blocked, waited_seconds, state.original_request.noun))
     return state.blocked_by(blocked)

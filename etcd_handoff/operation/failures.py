@@ -89,9 +89,9 @@ def ended(failure: Failure, *, pending: bool, unwritten: str) -> Failure:
     return Failure(failure.kind, text)
 
 
-def ambiguous(wanted: str, found: Ambiguous) -> Failure:
+def ambiguous(name_or_id: str, found: Ambiguous) -> Failure:
     """The contract's failure for a name or ID that fits more than one member."""
-    text = f"member: {wanted!r} fits more than one member: {', '.join(found.fits)}; give the ID of the one meant"
+    text = f"member: {name_or_id!r} fits more than one member: {', '.join(found.fits)}; give the ID of the one meant"
     return Failure(FailureType.UNKNOWN_MEMBER, text)
 
 
@@ -105,19 +105,19 @@ def unknown(request: OperationRequest, found: NotFound, because: str) -> Failure
     return Failure(FailureType.UNKNOWN_MEMBER, text)
 
 
-def another_name(wanted: str, resource: str, member: MemberView) -> Failure:
+def another_name(name: str, resource: str, member: MemberView) -> Failure:
     """The contract's failure for a name whose EtcdMember speaks of a present member of another name."""
     text = (
-        f"member: no member is called {wanted!r}, and EtcdMember {resource} describes {member.label} (ID {member.id});"
+        f"member: no member is called {name!r}, and EtcdMember {resource} describes {member.label} (ID {member.id});"
         " give the ID if that one is meant"
     )
     return Failure(FailureType.UNKNOWN_MEMBER, text)
 
 
-def joined_since(wanted: str, member_id: str) -> Failure:
+def joined_since(name: str, member_id: str) -> Failure:
     """The contract's failure for a member that was not there when it was asked for, and is now."""
     text = (
-        f"member: no member was called {wanted!r} when its removal was asked for, and member {member_id} has joined"
+        f"member: no member was called {name!r} when its removal was asked for, and member {member_id} has joined"
         " under that name since; start the removal again if that one is meant"
     )
     return Failure(FailureType.UNKNOWN_MEMBER, text)

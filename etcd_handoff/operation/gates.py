@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import CheckedRequest, FailureType, HandoffState, StepOutcome
 from etcd_handoff.operation import failures, node_hashes, queue_requests, schedule, texts
@@ -18,13 +19,11 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.commands import StepFailure
     from etcd_handoff.operation.state import OperationState
 
-GATES_LAST_SECONDS: Final = 3600.0
-"""How long a snapshot and a hash check count: a removal that was blocked for a day is to have a fresh one."""
-
 
 def lapsed(state: OperationState, now: float) -> OperationState:
     """What was made sure of an hour ago is made sure of again, unless a change has begun."""
-    if state.joining.sent or state.gates_passed_at is None or now - state.gates_passed_at <= GATES_LAST_SECONDS:
+    last_seconds = time_limits.OPERATION.gates_last_seconds
+    if state.joining.sent or state.gates_passed_at is None or now - state.gates_passed_at <= last_seconds:
         return state
     return state.changed(gates_passed_at=None, snapshot="")
 
@@ -32,8 +31,10 @@ def lapsed(state: OperationState, now: float) -> OperationState:
 def awaits_approval(state: OperationState) -> bool:
     """Whether somebody has to approve first; others may have their turn meanwhile."""
     traits = state.traits
-    wanted = state.asked.require_approval or (traits is not None and (traits.require_approval or traits.four_eyes))
-    return wanted and state.approval is None
+    needs_approval = state.original_request.require_approval or (
+        traits is not None and (traits.require_approval or traits.four_eyes)
+    )
+    return needs_approval and state.approval is None
 
 
 def may_change(state: OperationState) -> bool:
@@ -46,13 +47,13 @@ def awaits_window(state: OperationState, now: float) -> Decided | None:
     if not _is_closed(state, now):
         return None
     opens = schedule.opens_at(state, now)
-    until = schedule.told(state, opens)
+    until = schedule.moment_text(state, opens)
     doing = f"{schedule.why_closed(state, now)}: it goes on at {until}"
     state = state.showing(HandoffState.AWAITING_WINDOW, doing, f"it is {until}").changed(queueing=False)
     # The queue tells the EtcdMember what it waits for.
     if state.holds_turn or state.wants_turn or not (state.queue_knows or state.released):
         return queue_requests.ask(state, waits=False)
-    seconds = min(opens - now, schedule.LONGEST_WAIT_SECONDS)
+    seconds = min(opens - now, time_limits.OPERATION.longest_wait_seconds)
     return Decided(state, Wait(until=Until.WINDOW, seconds=seconds, summary=f"wait until {until}"))
 
 

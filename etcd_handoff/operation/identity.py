@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from etcd_handoff import doubts
+from etcd_handoff import doubts, time_limits
 from etcd_handoff.activity_io import FindResourceInput, Target
 from etcd_handoff.cluster_view import MemberView
 from etcd_handoff.doubts import Binding
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from etcd_handoff.activity_io import FindResourceResult
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.state import OperationState
-
-DRY_RUN_SECONDS: Final = 10.0
-"""How long a dry run looks for an EtcdMember."""
 
 
 def decide(state: OperationState, view: ClusterView) -> Decided | OperationState | Blocked | Refused:
@@ -104,7 +101,7 @@ def find(state: OperationState) -> Decided:
         state,
         FindResource(
             ask=FindResourceInput(cluster=state.request.cluster, member=member),
-            most_seconds=DRY_RUN_SECONDS if state.request.dry_run else None,
+            most_seconds=time_limits.OPERATION.dry_run_seconds if state.request.dry_run else None,
             summary=f"look for an EtcdMember that remembers {member}",
         ),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import AdditionInput, AwaitSyncInput
 from etcd_handoff.contract import AdditionRequest, HandoffState
 from etcd_handoff.operation import join, observation
@@ -24,8 +25,6 @@ WAITS: Final = frozenset(
     {Reason.LEARNER_NOT_STARTED, Reason.LEARNER_UNREACHABLE, Reason.LEARNER_LAGS, Reason.LEARNER_STALLS}
 )
 """Reasons that the learner itself can end."""
-CONFIRM_SECONDS: Final = 5.0
-"""How long a learner that was in sync in one look may take to be so in two."""
 
 
 class AwaitSync(Activity):
@@ -46,7 +45,7 @@ def request_of(state: OperationState) -> AdditionRequest:
     return state.request
 
 
-def wanted(state: OperationState, cluster_id: str) -> MemberPresent:
+def goal(state: OperationState, cluster_id: str) -> MemberPresent:
     """The member that is to be there, for the planner."""
     request, seen = request_of(state), state.binding
     return MemberPresent(
@@ -61,14 +60,14 @@ def wanted(state: OperationState, cluster_id: str) -> MemberPresent:
 
 def ask(state: OperationState) -> AdditionInput:
     """What the activities of an addition are told; each of them waits for the learner's own word."""
-    goal, given = wanted(state, state.target.cluster_id), observation.change_input(state)
+    joiner, given = goal(state, state.target.cluster_id), observation.change_input(state)
     sure = tuple(member_id for member_id in given.doubtful if member_id != state.target.member_id)
     return AdditionInput(
         **dict(given.model_copy(update={"doubtful": sure})),
-        name=goal.name,
-        peer_urls=goal.peer_urls,
+        name=joiner.name,
+        peer_urls=joiner.peer_urls,
         learner_id=state.target.member_id,
-        departing=goal.departing,
+        departing=joiner.departing,
     )
 
 
@@ -110,7 +109,7 @@ def pause(state: OperationState, blocked: Blocked, most_seconds: float) -> Await
     view = state.view
     if blocked.reason not in WAITS or view is None or view.merged or member_of(state) is None:
         return None
-    decision = plan(view, wanted(state, state.target.cluster_id))
+    decision = plan(view, goal(state, state.target.cluster_id))
     seconds = most_seconds
     if blocked.reason is not Reason.LEARNER_STALLS:  # which is to be told in time
         left = request_of(state).progress_timeout_seconds - _idle_seconds(state)
@@ -132,7 +131,7 @@ def confirm(state: OperationState) -> Decided:
     furthest = max((m.raft_index for m in view.healthy_voters), default=0) if view else 0
     given = AwaitSyncInput(
         **dict(ask(state)),
-        seconds=CONFIRM_SECONDS,
+        seconds=time_limits.OPERATION.confirm_seconds,
         listed=tuple(m.id for m in view.members) if view else (),
         own_index=max(0, furthest - CAUGHT_UP_ENTRIES),
     )

@@ -90,7 +90,7 @@ def _decide(state: OperationState, now: float) -> Decided | OperationState:
     """A command, or the state after something that needs none."""
     if state.half_look is None and (failure := schedule.too_late(state, now)) and not membership.nothing_left(state):
         return state.failing(failure)
-    if state.held and state.half_look is None:
+    if state.is_paused and state.half_look is None:
         return pausing.decide(state)
     return _under_way(state, now) or _afresh(state, now)
 
@@ -130,7 +130,9 @@ def _unseen(state: OperationState, now: float) -> OperationState:
     if not state.looked_twice:
         return observation.looking_twice(state)
     waited_seconds = round(now - state.looked_at, 1)
-    return state.failing(failures.blocked_too_long(texts.unavailable(state.steps), waited_seconds, state.asked.noun))
+    return state.failing(
+        failures.blocked_too_long(texts.unavailable(state.steps), waited_seconds, state.original_request.noun)
+    )
 
 
 def _plan(state: OperationState, view: ClusterView, now: float) -> Decided | OperationState:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import PreflightInput, ProcessInput, StartInput, StopInput
 from etcd_handoff.contract import FailureType
 from etcd_handoff.merged_view import node_of
@@ -24,15 +25,6 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.commands import StepFailure
     from etcd_handoff.operation.state import OperationState
 
-READY_SECONDS: Final = 60.0
-"""How long it counts that a node was found ready."""
-ASK_AGAIN_SECONDS: Final = 10.0
-"""How long a node without a worker is not asked again: each question costs two seconds."""
-START_AGAIN_SECONDS: Final = 2.0
-"""How long a start is given before it is made sure that etcd still runs."""
-MOST_SECONDS: Final = 90.0
-"""How long it is tried to stop a member that is out, or to put its data away: people wait for the result, and what is
-left is told. A command has 60 s for it as it comes, and 10 s for each `status`."""
 WITHOUT: Final = frozenset({FailureType.UNKNOWN_CLUSTER, "NotFoundError"})
 """A worker that does not know the profile, or is older than these activities (Temporal's type of that failure)."""
 
@@ -57,7 +49,7 @@ class StopMember(Activity):
     """
 
     ask: StopInput
-    most_seconds: float = MOST_SECONDS
+    most_seconds: float = time_limits.OPERATION.process_end_seconds
 
 
 class ArchiveMember(Activity):
@@ -68,7 +60,7 @@ class ArchiveMember(Activity):
     """
 
     ask: ProcessInput
-    most_seconds: float = MOST_SECONDS
+    most_seconds: float = time_limits.OPERATION.process_end_seconds
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------
@@ -77,8 +69,9 @@ class ArchiveMember(Activity):
 def before_adding(state: OperationState, now: float) -> Decided | None:
     """A look at the node, if one is due; None when nothing is known there that keeps etcd from joining."""
     process = state.joining.process
-    asked = process.asked_at is not None and now - process.asked_at <= READY_SECONDS
-    if process.command is False or asked:
+    ready_seconds = time_limits.OPERATION.node_ready_seconds
+    checked_recently = process.asked_at is not None and now - process.asked_at <= ready_seconds
+    if process.command is False or checked_recently:
         return None
     target, node = state.target, _node(state)
     doing = f"looking at {node}, where {state.label} is to run"
@@ -96,7 +89,9 @@ def starting(state: OperationState, settings: Mapping[str, str]) -> Decided | No
         settings: What etcd is to be started with.
     """
     process = state.joining.process
-    rest = ASK_AGAIN_SECONDS if process.command is None else START_AGAIN_SECONDS if process.starts is not None else 0.0
+    limits = time_limits.OPERATION
+    rest = limits.start_again_seconds if process.starts is not None else 0.0
+    rest = limits.ask_again_seconds if process.command is None else rest
     rested = process.asked_at is None or state.since - process.asked_at >= rest
     if process.command is False or not rested:
         return None
@@ -153,8 +148,8 @@ def applied(
             else tuple(node_needs.obstacles(report.facts, command.node, state.view))
         )
         return _not_ready(state, command, "; ".join(why)) if any(why) else state
-    told = any(step.name == report.step.name for step in state.steps)
-    if report.changed or report.error or not told:  # that it still runs is told once
+    already_ran = any(step.name == report.step.name for step in state.steps)
+    if report.changed or report.error or not already_ran:  # that it still runs is told once
         state = state.with_step(report.step, instead_of_last=bool(report.error))
     return _tried(state, report.error)
 
@@ -173,7 +168,7 @@ def failed(
     return _tried(state, text)
 
 
-def told(state: OperationState) -> OperationState:
+def with_start_result(state: OperationState) -> OperationState:
     """The state that waits for the start, with what has come of it on the node."""
     process, blocked = state.joining.process, state.blocked
     if blocked is None or blocked.reason is not Reason.LEARNER_NOT_STARTED or process.starts is None:

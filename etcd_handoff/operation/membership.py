@@ -56,8 +56,8 @@ def pinned(state: OperationState, view: ClusterView, target: Target) -> Operatio
     """The change is about this from now on; who leaves is not asked again."""
     if isinstance(state.request, MembershipRequest):
         nobody = MembersChanged(view.cluster_id, _joins(state), exact=True)
-        wanted = [nobody.member_in(view, joiner) for joiner in nobody.joins]
-        leaves = tuple(identity.pinned(view, m) for m in view.members if m not in wanted)
+        present = [nobody.member_in(view, joiner) for joiner in nobody.joins]
+        leaves = tuple(identity.pinned(view, m) for m in view.members if m not in present)
     else:
         leaves = (target,) if target.member_id else ()
     left_before = unrecorded.left_before(state, view)
@@ -132,7 +132,7 @@ def reconsidered(state: OperationState, view: ClusterView, *, waits: bool) -> Op
         other = part.leaves is None or part.leaves.member_id != decision.member_id
     else:
         return None
-    return parts.left(state) if other else None
+    return parts.deferred(state) if other else None
 
 
 def is_complete(state: OperationState) -> bool:
@@ -156,9 +156,9 @@ def done(state: OperationState, now: float) -> Decided | OperationState:  # noqa
     notes = (f"{p.member_name or p.member_id}: {p.status_note}" for p in whole.ended if p.status_note)
     note = "; ".join(notes) or ("" if whole.ended else "all members were as they are to be; nothing was written")
     step = state.steps[-1]
-    told = result(state, None, UpdateStatusResult(step=step, recorded=recorded and bool(whole.ended), note=note))
+    final = result(state, None, UpdateStatusResult(step=step, recorded=recorded and bool(whole.ended), note=note))
     return Decided(
-        state.showing(HandoffState.DONE, f"{told.outcome}: {change_words.so_far(whole)}"), Finish(result=told)
+        state.showing(HandoffState.DONE, f"{final.outcome}: {change_words.so_far(whole)}"), Finish(result=final)
     )
 
 

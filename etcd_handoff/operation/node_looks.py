@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from etcd_handoff import doubts
+from etcd_handoff import doubts, time_limits
 from etcd_handoff.activity_io import CheckLeaderInput
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.merged_view import merged, node_of
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from etcd_handoff.activity_io import StepResult
     from etcd_handoff.cluster_view import ClusterView, HeardMember
     from etcd_handoff.operation.state import OperationState
-
-ASK_AGAIN_SECONDS: Final = 10.0
-"""How long a node is not asked again whose worker took no look."""
 
 
 UNSETTLED: Final = "start workers on the others, or start the operation again if these have left"
@@ -145,7 +142,8 @@ def nodes_to_ask(  # noqa: PLR0913, PLR0917  # all that it follows from
         listed = {node_of(m.name, table) for m in report.view.members}
         nodes = [node_of(m.name, table) for m in far]
         nodes += [node for node in known if node not in listed] if report.alone else []
-    rested = (node for node in nodes if node not in silent or now - silent[node] >= ASK_AGAIN_SECONDS)
+    pause = time_limits.OPERATION.ask_again_seconds
+    rested = (node for node in nodes if node not in silent or now - silent[node] >= pause)
     return tuple(dict.fromkeys(node for node in rested if node != report.step.node))
 
 
@@ -233,8 +231,8 @@ def all_together(  # noqa: PLR0913, PLR0917  # all that it follows from
             heard[node] = result.heard
         else:
             views[node] = result.view
-    told = (result.claims for result in results if not isinstance(result, StepFailure))
-    claims = report.claims if report.claims is not None else next((c for c in told if c is not None), None)
+    all_claims = (result.claims for result in results if not isinstance(result, StepFailure))
+    claims = report.claims if report.claims is not None else next((c for c in all_claims if c is not None), None)
     report = report.model_copy(update={"claims": claims})
     first, first_node, others = report.view, report.step.node, dict(views)
     if first is None and others:

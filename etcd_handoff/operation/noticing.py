@@ -46,12 +46,12 @@ def due(state: OperationState, command: Command, workflow_id: str) -> tuple[Oper
     Returns:
         No notice where nothing new needs a person, nobody wants to be told, or it is a dry run.
     """
-    wanted = state.traits.notifies if state.traits is not None else ()
-    if not wanted or state.asked.dry_run:
+    events = state.traits.notifies if state.traits is not None else ()
+    if not events or state.original_request.dry_run:
         return state, None
     state = _forgotten(state)
     event, what, outcome = _occurrence(state, command)
-    if event is None or event not in wanted or what == state.noticed.last:
+    if event is None or event not in events or what == state.noticed.last:
         return state, None
     number = state.noticed.counts.get(event.value, 0) + 1
     noticed = Noticed(last=what, counts={**state.noticed.counts, event.value: number})
@@ -83,8 +83,8 @@ def _occurrence(state: OperationState, command: Command) -> tuple[NoticeEvent | 
 
 
 def _notice(state: OperationState, event: NoticeEvent, number: int, workflow_id: str, outcome: str) -> Notice:
-    asked, subject = state.asked, state.subject
-    member = (subject.member_name if subject else "") or asked.subject
+    request, subject = state.original_request, state.subject
+    member = (subject.member_name if subject else "") or request.subject
     ended = event is NoticeEvent.ENDED
     reason = state.blocked.reason if state.blocked is not None and event is NoticeEvent.BLOCKED else ""
     names = ["history"] if ended else [r.name for r in remedies(state.handoff_state, final=state.change_pending)]
@@ -92,11 +92,11 @@ def _notice(state: OperationState, event: NoticeEvent, number: int, workflow_id:
         event_id="-".join(filter(None, (state.origin, event, outcome or reason, str(number)))),
         event=event,
         time=datetime.fromtimestamp(state.since, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        cluster=asked.cluster,
+        cluster=request.cluster,
         cluster_id=subject.cluster_id if subject else "",
         member=member,
         member_id=subject.member_id if subject else "",
-        operation=asked.workflow_type,
+        operation=request.workflow_type,
         workflow_id=workflow_id,
         run_id=state.run_id,
         namespace=state.namespace,
@@ -105,8 +105,8 @@ def _notice(state: OperationState, event: NoticeEvent, number: int, workflow_id:
         outcome=outcome,
         text=_without_addresses(state.doing),
         waiting_for="" if ended else _without_addresses(state.waiting_for),
-        asked_because=_without_addresses(asked.reason),
-        next=tuple(typed(name, asked.cluster, member, workflow_id) for name in names),
+        asked_because=_without_addresses(request.reason),
+        next=tuple(typed(name, request.cluster, member, workflow_id) for name in names),
     )
 
 

@@ -90,8 +90,8 @@ def seen(state: OperationState, view: ClusterView | None) -> OperationState:
 def _joining(state: OperationState, pinned: Target, view: ClusterView) -> OperationState:
     """The member that joins is found by its peer URLs once, then by its ID; what is seen of it is not pending."""
     if not pinned.member_id:
-        wanted = MemberPresent(pinned.cluster_id, pinned.member_name, pinned.peer_urls)
-        found = wanted.member_in(view)
+        goal = MemberPresent(pinned.cluster_id, pinned.member_name, pinned.peer_urls)
+        found = goal.member_in(view)
         if found is None:
             return state
         pinned = pinned.model_copy(update={"member_id": found.id})
@@ -155,14 +155,14 @@ def change_input(state: OperationState) -> ChangeInput:
 
 def act_input(state: OperationState) -> StepInput:
     """What every activity of a removal is told that changes or checks the cluster."""
-    wanted = intent(state)
+    goal = intent(state)
     return StepInput(
         **dict(change_input(state)),
-        target_id=wanted.target_id or NO_MEMBER,
+        target_id=goal.target_id or NO_MEMBER,
         avoid=state.avoid,
-        leaving_later=tuple(sorted(wanted.leaving_later)),
-        successors=tuple(sorted(wanted.successors)),
-        min_voters=wanted.min_voters,
+        leaving_later=tuple(sorted(goal.leaving_later)),
+        successors=tuple(sorted(goal.successors)),
+        min_voters=goal.min_voters,
     )
 
 

@@ -99,7 +99,7 @@ def ended(state: OperationState, result: OperationResult) -> OperationState:
     return _between(state, whole)
 
 
-def left(state: OperationState) -> OperationState:
+def deferred(state: OperationState) -> OperationState:
     """The state once a part is put off, because another one has to come before it."""
     whole = whole_of(state)
     if state.joining.sent and state.target.member_id:
@@ -110,8 +110,8 @@ def left(state: OperationState) -> OperationState:
 def put_off(state: OperationState) -> str:
     """What becomes of a learner whose part was put off, as the end of a sentence; empty where a part tells of it."""
     member_id = state.whole.put_off if state.whole else ""
-    told = state.request.adds and state.pinned is not None and state.pinned.member_id == member_id
-    if not member_id or told:
+    is_this_part = state.request.adds and state.pinned is not None and state.pinned.member_id == member_id
+    if not member_id or is_this_part:
         return ""
     learner = f"; learner {member_id}, which was added before,"
     if state.ending is not None and state.ending.taken_out:

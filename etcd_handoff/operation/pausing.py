@@ -19,8 +19,8 @@ def decide(state: OperationState) -> Decided:
     by = f" by {state.paused.by}" if state.paused and state.paused.by else ""
     why = f": {state.paused.reason}" if state.paused and state.paused.reason else ""
     state = state.showing(HandoffState.PAUSED, f"paused{by}{why}", "the update `resume`").changed(queueing=False)
-    told = state.queue_knows or state.released
-    if state.subject is not None and (state.holds_turn or state.wants_turn or not told):
+    queue_informed = state.queue_knows or state.released
+    if state.subject is not None and (state.holds_turn or state.wants_turn or not queue_informed):
         return queue_requests.ask(state, waits=False)
     return Decided(
         state,
@@ -45,11 +45,11 @@ def resumed(state: OperationState) -> OperationState:
 
 def refusal(state: OperationState) -> str:
     """Why it cannot be paused now; empty when it can."""
-    noun = state.asked.noun
+    noun = state.original_request.noun
     last = state.whole is None or state.whole.part is None  # after a part of a larger change another one may begin
     if state.paused is not None:
         return f"the {noun} is paused already"
-    if state.asked.dry_run:
+    if state.original_request.dry_run:
         return "a dry run changes nothing, so there is nothing to pause; cancel it"
     if last and (state.ending is not None or state.change_pending):
         return (

@@ -65,8 +65,8 @@ def applied(state: OperationState, command: StopMember | ArchiveMember, report: 
         say = _left_alone if report.left_alone else _left
         return _over(state, say(state, command, report.error))
     if isinstance(command, StopMember):
-        said = f"on {command.node}: etcd {report.step.note}"
-        return state.at_end(phase=EndPhase.PUT_AWAY, process_asked=True, process=said)
+        note = f"on {command.node}: etcd {report.step.note}"
+        return state.at_end(phase=EndPhase.PUT_AWAY, process_asked=True, process=note)
     return _over(state, f"{state.end.process}; {report.step.note}")
 
 
@@ -98,7 +98,7 @@ def _left_alone(state: OperationState, command: StopMember | ArchiveMember, why:
     return f"{what}: {why}. If the etcd of {who} still runs somewhere, stop that one"
 
 
-def _over(state: OperationState, said: str) -> OperationState:
+def _over(state: OperationState, note: str) -> OperationState:
     """The end goes on where it was left."""
     following = EndPhase.WITHDRAW if state.end.recorded is None else EndPhase.TELL
-    return state.at_end(phase=following, process_asked=True, process=said)
+    return state.at_end(phase=following, process_asked=True, process=note)

@@ -80,7 +80,7 @@ def answered(state: OperationState, command: AskQueue, place: TakeTurnResult) ->
     if place.turn.chain_id == state.chain_id and place.turn.request:
         # What was really sent: a replay may count by another time (`numbered`).
         state = state.changed(turn_request=place.turn.request)
-    state = told(state, place.turn)
+    state = position_received(state, place.turn)
     if not command.waits:
         # The queue is told again at the next pause when it is silent.
         return state.changed(released=True, queue_knows=not place.silent)
@@ -88,7 +88,7 @@ def answered(state: OperationState, command: AskQueue, place: TakeTurnResult) ->
     return state.changed(queue_silent=place.silent, queueing=not (state.holds_turn and not state.rejoins))
 
 
-def told(state: OperationState, turn: QueuePosition) -> OperationState:
+def position_received(state: OperationState, turn: QueuePosition) -> OperationState:
     """The state once the queue has told something, in a signal or in an answer."""
     known = QueuePosition(
         granted=state.holds_turn, behind=state.behind, chain_id=state.chain_id, request=state.turn_request

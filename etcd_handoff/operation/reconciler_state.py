@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Final
 
 from pydantic import Field
 
+from etcd_handoff import time_limits
 from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.doubts import Binding
 from etcd_handoff.operation.member_resources import MemberResource
-from etcd_handoff.operation.reconciler_pauses import RESYNC_SECONDS
 from etcd_handoff.wire import ClusterName, Message, Request
 
 LAST_EPOCH_SECOND: Final = 253_402_300_799
 """The end of the year 9999: no timer can be set beyond it."""
-WATCH_TASK_TIMEOUT: Final = timedelta(seconds=10)
-"""Another worker must be able to replay the longest history of a reconciler within it, also when it is busy."""
 
 
 class LeaveOrder(Message):
@@ -124,7 +121,7 @@ class ReconcileEtcdMembersRequest(Request):
     """
 
     cluster: ClusterName
-    resync_seconds: float = Field(default=RESYNC_SECONDS, ge=1, le=86400, allow_inf_nan=False)
+    resync_seconds: float = Field(default=time_limits.WATCHER.resync_seconds, ge=1, le=86400, allow_inf_nan=False)
     state: ReconcilerState | None = None
 
 
@@ -160,7 +157,7 @@ class ReconcilerStatus(Message):
 
     cluster: str
     cluster_id: str = ""
-    resync_seconds: float = RESYNC_SECONDS
+    resync_seconds: float = time_limits.WATCHER.resync_seconds
     members: tuple[MemberResource, ...] = ()
     orders: tuple[LeaveOrder, ...] = ()
     removing: tuple[str, ...] = ()

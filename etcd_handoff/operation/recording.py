@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.contract import HandoffState, Step, StepOutcome, record_id
 from etcd_handoff.etcdmember import resource_name
@@ -18,19 +19,6 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.commands import StepFailure
     from etcd_handoff.operation.phases import Ending
     from etcd_handoff.operation.state import OperationState
-
-RECORD_AT_LEAST_SECONDS: Final = 60.0
-"""How long at least the status is tried to be recorded, when blocked_timeout_seconds is shorter."""
-FIRST_CALL_SECONDS: Final = 4.0
-"""How long the status is tried before the turn is given to others. To give it up at once would cost each removal a
-round trip for the sake of the few whose status cannot be written at once. Another worker takes over within 2 s: it is
-to find some of this time left."""
-CALL_SECONDS: Final = 15.0
-LONGEST_CALL_SECONDS: Final = 60.0
-"""How long the status is tried before people are told why it is not written: what the API servers answer is seen only
-when a call has ended."""
-LONGEST_REST_SECONDS: Final = 5.0
-"""Longest pause after a call that failed before its time, as one does on a worker whose configuration is wrong."""
 
 
 def decide(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
@@ -52,7 +40,8 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
             summary = "wait before the EtcdMember is written again"
             return Decided(state, Wait(until=Until.TIME, seconds=end.rest_seconds, summary=summary, resumable=out))
     record = record.model_copy(update={"late": is_late(state, now)})
-    most = max(0.1, min(end.call_seconds or FIRST_CALL_SECONDS, _patience(state, record) - state.recording_seconds))
+    call_seconds = end.call_seconds or time_limits.OPERATION.record_first_call_seconds
+    most = max(0.1, min(call_seconds, _patience(state, record) - state.recording_seconds))
     command = WriteStatus(
         ask=record,
         # The API server of a member that stays; any worker will do once one call has failed.
@@ -77,11 +66,13 @@ def not_written(state: OperationState, failure: StepFailure, now: float) -> Oper
     record = end.record
     out = record is not None and record.joined is state.request.adds
     over = record is None or state.recording_seconds >= _patience(state, record)
+    limits = time_limits.OPERATION
+    second = most < limits.record_call_seconds
     return state.at_end(
         error=failure.text,
         given_up=over or (out and state.cancel_requested),
-        rest_seconds=min(LONGEST_REST_SECONDS, most - took) if took < most else 0.0,
-        call_seconds=CALL_SECONDS if most < CALL_SECONDS else min(2 * most, LONGEST_CALL_SECONDS),
+        rest_seconds=min(limits.record_longest_rest_seconds, most - took) if took < most else 0.0,
+        call_seconds=limits.record_call_seconds if second else min(2 * most, limits.record_longest_call_seconds),
     )
 
 
@@ -125,7 +116,7 @@ def next_steps(state: OperationState) -> tuple[str, ...]:
     if traits is None or state.request.adds or not (traits.sets_leave or traits.remover != "etcd"):
         return ()
     runs_on = state.ending.runs_on if state.ending else None
-    return texts.next_steps(state.label, asked=state.leave_stored, runs_on=runs_on)
+    return texts.next_steps(state.label, leave_asked=state.leave_stored, runs_on=runs_on)
 
 
 def namesakes(state: OperationState) -> tuple[str, ...]:
@@ -157,8 +148,8 @@ def _patience(state: OperationState, record: UpdateStatusInput) -> float:
     """
     out, part = record.joined is state.request.adds, state.whole.part if state.whole else None
     if not out or (part and part.number < part.of):
-        return RECORD_AT_LEAST_SECONDS
-    return max(RECORD_AT_LEAST_SECONDS, state.request.blocked_timeout_seconds)
+        return time_limits.OPERATION.record_at_least_seconds
+    return max(time_limits.OPERATION.record_at_least_seconds, state.request.blocked_timeout_seconds)
 
 
 def _give_up(state: OperationState, record: UpdateStatusInput, now: float) -> Decided | OperationState:
@@ -170,7 +161,7 @@ def _give_up(state: OperationState, record: UpdateStatusInput, now: float) -> De
         HandRecordOver(
             workflow_id=record_id(record.cluster, record.member_id),
             record=record,
-            summary=f"Record that {state.label} is not a member of {record.cluster} any more",
+            summary=texts.record_summary(state.label, record.cluster),
         ),
     )
 

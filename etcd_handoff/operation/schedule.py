@@ -8,8 +8,9 @@ the part after it is carried out whatever the clock shows.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from etcd_handoff import time_limits
 from etcd_handoff.change_windows import next_closing, next_opening, seconds_of, shown, zone
 from etcd_handoff.contract import FailureType, Outcome
 from etcd_handoff.operation.commands import Failure
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.state import OperationState
-
-LONGEST_WAIT_SECONDS: Final = 365 * 24 * 3600.0
-"""Temporal's own timers end within some centuries."""
 
 
 def may_wait(state: OperationState) -> bool:
@@ -42,32 +40,33 @@ def has_changed(state: OperationState) -> bool:
 
 def opens_at(state: OperationState, now: float) -> float:
     """The first moment from now on at which it may make a change: now, where it may."""
-    asked, traits = state.asked, state.traits
-    earliest = max(now, seconds_of(asked.not_before)) if asked.not_before else now
+    request, traits = state.original_request, state.traits
+    earliest = max(now, seconds_of(request.not_before)) if request.not_before else now
     windows = traits.change_windows if traits else ()
     return next_opening(windows, zone_of(state), earliest) if windows else earliest
 
 
 def too_late(state: OperationState, now: float) -> Failure | None:
     """The failure of an operation that may make no change any more; None when it may, or has to."""
-    asked = state.asked
-    if not asked.not_after or state.ending is not None or not may_wait(state):
+    request = state.original_request
+    if not request.not_after or state.ending is not None or not may_wait(state):
         return None
-    last = seconds_of(asked.not_after)
-    again = f"start the {asked.noun} again with a later not_after"
+    last = seconds_of(request.not_after)
+    again = f"start the {request.noun} again with a later not_after"
     if now >= last:
-        return Failure(FailureType.TOO_LATE, f"not_after, {asked.not_after}, has passed; {again}")
+        return Failure(FailureType.TOO_LATE, f"not_after, {request.not_after}, has passed; {again}")
     if (opens := opens_at(state, now)) >= last:
-        text = f"no change may begin before not_after, {asked.not_after}: the next change window opens at"
-        return Failure(FailureType.TOO_LATE, f"{text} {told(state, opens)}; {again}, or change the windows")
+        text = f"no change may begin before not_after, {request.not_after}: the next change window opens at"
+        return Failure(FailureType.TOO_LATE, f"{text} {moment_text(state, opens)}; {again}, or change the windows")
     return None
 
 
 def seconds_left(state: OperationState) -> float | None:
     """How long the wait that begins now may be, so that it ends at `not_after`; None for no bound."""
-    if not state.asked.not_after or not may_wait(state):
+    if not state.original_request.not_after or not may_wait(state):
         return None
-    return max(0.0, min(seconds_of(state.asked.not_after) - state.since, LONGEST_WAIT_SECONDS))
+    left = seconds_of(state.original_request.not_after) - state.since
+    return max(0.0, min(left, time_limits.OPERATION.longest_wait_seconds))
 
 
 def begin_before(state: OperationState, now: float) -> float:
@@ -79,18 +78,18 @@ def begin_before(state: OperationState, now: float) -> float:
         return 0.0
     windows = state.traits.change_windows if state.traits else ()
     closes = next_closing(windows, zone_of(state), now) if windows else None
-    bounds = [closes, seconds_of(state.asked.not_after) if state.asked.not_after else None]
+    bounds = [closes, seconds_of(state.original_request.not_after) if state.original_request.not_after else None]
     return min((bound for bound in bounds if bound is not None), default=0.0)
 
 
 def why_closed(state: OperationState, now: float) -> str:
     """What keeps it from making a change now."""
-    if state.asked.not_before and now < seconds_of(state.asked.not_before):
+    if state.original_request.not_before and now < seconds_of(state.original_request.not_before):
         return "not_before has not come"
     return "no change window is open"
 
 
-def told(state: OperationState, time: float) -> str:
+def moment_text(state: OperationState, time: float) -> str:
     """A moment for people, by the clock of the profile's windows."""
     zone = zone_of(state)
     return f"{shown(time, zone)} ({zone.key})"

@@ -132,7 +132,7 @@ class OperationState(HandedOn):
         return (self.pinned.member_name or self.pinned.member_id) if self.pinned else self.request.subject
 
     @property
-    def asked(self) -> OperationRequest:
+    def original_request(self) -> OperationRequest:
         """What somebody has asked for: the request of the whole where this is a part."""
         return self.whole.request if self.whole else self.request
 
@@ -144,8 +144,8 @@ class OperationState(HandedOn):
     @property
     def title(self) -> str:
         """What people call it: `the removal of node2`."""
-        target = self.subject
-        return f"the {self.asked.noun} of {target.member_name or target.member_id if target else self.asked.subject}"
+        target, request = self.subject, self.original_request
+        return f"the {request.noun} of {target.member_name or target.member_id if target else request.subject}"
 
     @property
     def point_of_no_return(self) -> bool:
@@ -163,8 +163,8 @@ class OperationState(HandedOn):
         return self.proposed or self.leave_asked
 
     @property
-    def held(self) -> bool:
-        """It is paused, and at a point where it begins nothing further."""
+    def is_paused(self) -> bool:
+        """Whether it is paused, and at a point where it begins nothing further."""
         free = self.ending is None and self.election is None and not self.change_pending
         return self.paused is not None and free and not self.cancel_requested
 
@@ -189,17 +189,17 @@ class OperationState(HandedOn):
             case Until.TIME:
                 return False
             case Until.APPROVAL:
-                return self.approval is not None or self.held
+                return self.approval is not None or self.is_paused
             case Until.TURN:
-                return self.turn_news or self.recheck or self.held
+                return self.turn_news or self.recheck or self.is_paused
             case Until.RECHECK | Until.WINDOW:
-                return self.recheck or self.held
+                return self.recheck or self.is_paused
             case Until.RESUME:
                 return self.paused is None
 
     # --- the next state -----------------------------------------------------------------------------------------------
 
-    def asked_by(self, request: OperationRequest) -> OperationState:
+    def with_request(self, request: OperationRequest) -> OperationState:
         """The same state in a run whose input is `request`."""
         if self.whole is None:
             return self.changed(request=request)

@@ -21,8 +21,8 @@ MEMO_BYTES: Final = 7_000
 """What a removal may hand on to its next run. Temporal's limit for a memo can be as low as 8 KB, and a run that hands
 on more could neither continue nor end."""
 FIRST_HANDED_ON: Final = 5
-LONGEST_TOLD: Final = 100
-SHORTEST_TOLD: Final = 20
+MAX_NOTE_IN_MEMO: Final = 100
+MIN_NOTE_IN_MEMO: Final = 20
 """Characters of each text of a part that has ended, once no step is left to give way, and once nothing else is."""
 
 
@@ -81,7 +81,8 @@ def within(state: OperationState, most_bytes: int = MEMO_BYTES) -> OperationStat
         place = min(FIRST_HANDED_ON, (len(state.steps) - 1) // 2)
         steps = (*state.steps[:place], *state.steps[place + 1 :])
         state = state.changed(steps=steps, steps_left_out=state.steps_left_out + 1)
-    brief, briefest = partial(_with_short_texts, most=LONGEST_TOLD), partial(_with_short_texts, most=SHORTEST_TOLD)
+    brief = partial(_with_short_texts, most=MAX_NOTE_IN_MEMO)
+    briefest = partial(_with_short_texts, most=MIN_NOTE_IN_MEMO)
     for shorter in (brief, _without_what_is_used, _without_traits, briefest):
         if _size(state) <= most_bytes:
             break

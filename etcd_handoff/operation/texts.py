@@ -98,17 +98,24 @@ def awaiting_k0s(target: str) -> Blocked:
     return Blocked(Reason.AWAITING_K0S, f"k0s was asked to remove {target}", "k0s's reconciler has removed it")
 
 
-def next_steps(target: str, *, asked: bool, runs_on: bool | None = None) -> tuple[str, ...]:
+def record_summary(member: str, cluster: str) -> str:
+    """What the workflow is for that writes one EtcdMember after its removal has ended."""
+    return f"Record that {member} is not a member of {cluster} any more"
+
+
+def next_steps(target: str, *, leave_asked: bool, runs_on: bool | None = None) -> tuple[str, ...]:
     """What is left to do on the node of a member that k0s runs, once it is out.
 
     Args:
         target: The member.
-        asked: k0s was asked to let it leave while it was a member.
+        leave_asked: k0s was asked to let it leave while it was a member.
         runs_on: Its etcd still runs; None when that is not known.
     """
     again = "k0s starts etcd again every 5 s, and etcd exits each time"
     meanwhile = (
-        f"k0s v1.36 has stopped its API server and etcd; with an older k0s, {again}" if asked else f"until then {again}"
+        f"k0s v1.36 has stopped its API server and etcd; with an older k0s, {again}"
+        if leave_asked
+        else f"until then {again}"
     )
     if runs_on is not None:
         meanwhile = (
@@ -166,16 +173,16 @@ def plan_lines(
     if isinstance(decision, Blocked | Refused):
         return ()
     lines = [f"WARNING: {line}" for line in (warnings(view) if view else ())]
-    left = f"; {afterwards(view, target_id)}" if view else ""
+    remaining_text = f"; {afterwards(view, target_id)}" if view else ""
     if isinstance(decision, Transfer):
         successor = label(decision.transferee_id)
         lines += [
             f"hand leadership from {target} to {successor}",
             f"await that a majority follows {successor} at a term above {decision.term}",
-            f"remove {target} through {successor}{left}",
+            f"remove {target} through {successor}{remaining_text}",
         ]
     if isinstance(decision, Remove):
-        lines.append(f"remove {target} through {label(decision.via_id)}{left}")
+        lines.append(f"remove {target} through {label(decision.via_id)}{remaining_text}")
     return (*lines, f"record Joined=False on the EtcdMember of {target}")
 
 

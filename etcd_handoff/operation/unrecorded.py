@@ -30,11 +30,11 @@ def left_before(state: OperationState, view: ClusterView) -> tuple[Target, ...]:
     named = state.traits.cluster_id if state.traits else ""
     if not isinstance(state.request, MembershipRequest) or drift.hold(view, claims, (), named):
         return ()
-    out = (claim for claim in claims if drift.turns(view, claim))
+    out = (claim for claim in claims if drift.becomes_absent(view, claim))
     return tuple(identity.pinned_as(view, claim.member_id, claim.name, (), present=False) for claim in out)
 
 
-def part(state: OperationState, wanted: MembersChanged) -> Part | None:
+def part(state: OperationState, goal: MembersChanged) -> Part | None:
     """The part that records what nothing of this operation has recorded; None when nothing is left."""
     whole, view = parts.whole_of(state), state.view
     if view is None:
@@ -46,8 +46,8 @@ def part(state: OperationState, wanted: MembersChanged) -> Part | None:
             return Part(kind="remove", leaves=target.model_copy(update={"present": False}), number=number, of=number)
     if not replaces:
         return None
-    joiner = wanted.joins[0]
-    member = wanted.member_in(view, joiner)
+    joiner = goal.joins[0]
+    member = goal.member_in(view, joiner)
     last = whole.ended_for("add", member.id) if isinstance(member, MemberView) else None
     # An EtcdMember that both members share may have spoken of the one that left until now.
     if last is None or (not last.status_recorded and last is not whole.ended[-1]):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import StepInput  # noqa: TC001  # pydantic reads the field's type
 from etcd_handoff.contract import HandoffState, StepOutcome
 from etcd_handoff.operation import leave, observation, process_end
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
 
 TRIES: Final = 8
-PAUSE_SECONDS: Final = 2.0
-"""Pause between them; together longer than etcd's own guard minds a member that has just connected, 5 s."""
 
 
 class TakeLearnerOut(Activity):
@@ -98,4 +97,5 @@ def _over(state: OperationState, **fields: Any) -> OperationState:
 
 
 def _again(state: OperationState) -> OperationState:
-    return state.at_end(phase=EndPhase.WITHDRAW, tries=state.end.tries + 1, rest_seconds=PAUSE_SECONDS)
+    pause = time_limits.OPERATION.withdrawal_pause_seconds
+    return state.at_end(phase=EndPhase.WITHDRAW, tries=state.end.tries + 1, rest_seconds=pause)

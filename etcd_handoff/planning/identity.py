@@ -37,27 +37,31 @@ class Ambiguous:
     fits: tuple[str, ...]
 
 
-def resolve(view: ClusterView, wanted: str) -> MemberView | NotFound | Ambiguous:
-    """The one member that `wanted` speaks of: a name, a hex ID (with or without 0x), or host and port of a peer URL.
+def resolve(view: ClusterView, name_or_id: str) -> MemberView | NotFound | Ambiguous:
+    """The one member that this names: a name, a hex ID (with or without 0x), or host and port of a peer URL.
 
     A name that looks like another member's ID fits both, and so is ambiguous. A name in other letter case fits where
     no member has exactly that name, as names of EtcdMembers are lower case.
     """
-    at = peer_url.address(wanted) if ":" in wanted else ""
+    at = peer_url.address(name_or_id) if ":" in name_or_id else ""
     exact = [
         m
         for m in view.members
-        if m.id == canonical_id(wanted) or wanted in {m.name} - {""} or at in _addresses(m) - {""}
+        if m.id == canonical_id(name_or_id) or name_or_id in {m.name} - {""} or at in _addresses(m) - {""}
     ]
-    alike = [m for m in view.members if m.name and m.name.strip().lower() == wanted.strip().lower()]
+    alike = [m for m in view.members if m.name and m.name.strip().lower() == name_or_id.strip().lower()]
     fits = exact or alike
     if len(fits) == 1:
         return fits[0]
     if fits:
         return Ambiguous(tuple(_described(view, m) for m in fits))
     hint = ""
-    if len(wanted) <= DIGITS_OF_UINT64 and wanted.isdecimal() and (meant := view.member(format(int(wanted), "x"))):
-        hint = f"that is decimal; in hex it is {meant.id} ({meant.label})"
+    if (
+        len(name_or_id) <= DIGITS_OF_UINT64
+        and name_or_id.isdecimal()
+        and (by_decimal_id := view.member(format(int(name_or_id), "x")))
+    ):
+        hint = f"that is decimal; in hex it is {by_decimal_id.id} ({by_decimal_id.label})"
     return NotFound(tuple(f"{m.label} ({m.id})" for m in view.members), hint)
 
 

@@ -163,8 +163,8 @@ def _unplanned(view: ClusterView, goal: MembersChanged) -> Blocked | None:
     """A member that is neither wanted nor was there when the plan was made is touched by nobody."""
     if not goal.exact:
         return None
-    wanted = [goal.member_in(view, joiner) for joiner in goal.joins]
-    others = [m for m in view.members if goal.stays(m) and m not in wanted]
+    present = [goal.member_in(view, joiner) for joiner in goal.joins]
+    others = [m for m in view.members if goal.stays(m) and m not in present]
     if not others:
         return None
     return Blocked(
@@ -188,8 +188,8 @@ def unsafe(view: ClusterView, goal: MembersChanged, decision: Decision) -> Block
             missing = any(m is None or m.is_learner or not m.name for m in there)
             return safety.stopped(decision, "it is not what is wanted") if left or missing else None
         case StartAddition():
-            wanted = Joiner(decision.name, decision.peer_urls) in goal.joins
-            return None if wanted else safety.stopped(decision, "nobody wants it to join")
+            is_listed = Joiner(decision.name, decision.peer_urls) in goal.joins
+            return None if is_listed else safety.stopped(decision, "nobody wants it to join")
         case StartRemoval():
             target = view.member(decision.member_id)
             if target is None or goal.stays(target):

@@ -21,6 +21,7 @@ from temporalio.common import (
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError, RPCStatusCode
 
+from etcd_handoff import time_limits
 from etcd_handoff.contract import (
     TASK_QUEUE,
     TASK_TIMEOUT,
@@ -36,7 +37,7 @@ from etcd_handoff.contract import (
     ReplacementResult,
 )
 from etcd_handoff.errors import ConfigError, HandoffError
-from etcd_handoff.operation.reconciler_state import WATCH_TASK_TIMEOUT, ReconcileEtcdMembersRequest, watch_id
+from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, watch_id
 from etcd_handoff.temporal.connection_failures import DEFAULT_ADDRESS, rpc_failure
 from etcd_handoff.temporal.converter import data_converter
 from etcd_handoff.temporal.process_exit import let_native_threads_leave
@@ -241,7 +242,7 @@ async def start_watch(
         task_queue=task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING if join else WorkflowIDConflictPolicy.FAIL,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-        task_timeout=WATCH_TASK_TIMEOUT,
+        task_timeout=time_limits.WORKFLOWS.watch_task_timeout,
         static_summary=f"Do what EtcdMembers of cluster {request.cluster} ask for, and keep what they say true",
     )
     return handle

@@ -34,6 +34,6 @@ class HandoffFailureConverter(DefaultFailureConverter):
     def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
         """Write the exception into the failure; the SDK calls this for each of its causes too."""
         super().to_failure(exception, payload_converter, failure)
-        told = isinstance(exception, ApplicationError) and exception.type in IN_WORDS
-        if told or isinstance(exception, HandoffError):
+        is_expected = isinstance(exception, ApplicationError) and exception.type in IN_WORDS
+        if is_expected or isinstance(exception, HandoffError):
             failure.stack_trace = ""

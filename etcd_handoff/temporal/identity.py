@@ -50,19 +50,19 @@ class WorkerIdentity(NamedTuple):
 
 def worker_identity(node: str, config: Config) -> str:
     """The identity of the worker that runs in this process, by its certificates as they are on disk now."""
-    told = f"{__version__}+{fingerprint(config)}+{_profiles(config)}"
-    return f"etcd-handoff-worker/{told}:{node}:{os.getpid()}@{platform.node()}"
+    build_id = f"{__version__}+{fingerprint(config)}+{_profiles(config)}"
+    return f"etcd-handoff-worker/{build_id}:{node}:{os.getpid()}@{platform.node()}"
 
 
 def _profiles(config: Config) -> str:
     """`prod=20271128,test`: the profiles, each with the date on which its first certificate ends."""
-    told = ""
+    profiles = ""
     for name, profile in config.clusters.items():
         ends = first_end(profile)
-        told += f"{',' * bool(told)}{name}{f'={ends:%Y%m%d}' if ends else ''}"
-        if len(told) > MOST_CHARACTERS:
-            return told[:MOST_CHARACTERS].rpartition(",")[0]
-    return told
+        profiles += f"{',' * bool(profiles)}{name}{f'={ends:%Y%m%d}' if ends else ''}"
+        if len(profiles) > MOST_CHARACTERS:
+            return profiles[:MOST_CHARACTERS].rpartition(",")[0]
+    return profiles
 
 
 def fingerprint(config: Config) -> str:
@@ -95,13 +95,13 @@ def parsed(identity: str) -> WorkerIdentity:
     found = WORKER.fullmatch(identity)
     if not found:
         return WorkerIdentity("", "", identity)
-    told = [item.partition("=") for item in filter(None, (found["profiles"] or "").split(","))]
+    pairs = [item.partition("=") for item in filter(None, (found["profiles"] or "").split(","))]
     return WorkerIdentity(
         node=found["node"],
         version=found["version"],
         host=found["host"],
         config=found["config"] or "",
-        profiles=tuple(name for name, _, _ in told),
-        ends=tuple((name, f"{end[:4]}-{end[4:6]}-{end[6:]}") for name, _, end in told if end),
+        profiles=tuple(name for name, _, _ in pairs),
+        ends=tuple((name, f"{end[:4]}-{end[4:6]}-{end[6:]}") for name, _, end in pairs if end),
         process=found["process"],
     )

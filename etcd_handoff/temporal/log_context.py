@@ -32,22 +32,22 @@ MEMBER_FIELDS: Final = ("subject", "member_name", "name", "resource")
 ID_FIELDS: Final = ("target_id", "member_id")
 
 
-def subject_of(asked: object, workflow_id: str) -> Subject:
+def subject_of(argument: object, workflow_id: str) -> Subject:
     """The cluster and the member that an input is about; what it does not tell, our workflow IDs do.
 
     Args:
-        asked: The input of an activity or a workflow; None where there is none.
+        argument: The input of an activity or a workflow; None where there is none.
         workflow_id: ID of the workflow.
     """
     kind, cluster, member = (*workflow_id.split("/", 2), "", "")[:3]
     if not kind.startswith("etcd-") or kind == "etcd-turns":  # these are called by the ID of the etcd cluster
         cluster, member = "", ""
-    named = asked if isinstance(asked, str) else str(getattr(asked, "cluster", ""))
-    return Subject(named or cluster, _first(asked, MEMBER_FIELDS) or member or _first(asked, ID_FIELDS))
+    named = argument if isinstance(argument, str) else str(getattr(argument, "cluster", ""))
+    return Subject(named or cluster, _first(argument, MEMBER_FIELDS) or member or _first(argument, ID_FIELDS))
 
 
-def _first(asked: object, fields: tuple[str, ...]) -> str:
-    values = (getattr(asked, field, "") for field in fields)
+def _first(argument: object, fields: tuple[str, ...]) -> str:
+    values = (getattr(argument, field, "") for field in fields)
     return next((value for value in values if isinstance(value, str) and value), "")
 
 
@@ -95,8 +95,8 @@ class LogContextInterceptor(Interceptor):
 
 class _ActivityContext(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
-        asked = input.args[0] if input.args else None
-        _SUBJECT.set(subject_of(asked, activity.info().workflow_id or ""))
+        argument = input.args[0] if input.args else None
+        _SUBJECT.set(subject_of(argument, activity.info().workflow_id or ""))
         return await self.next.execute_activity(input)
 
 

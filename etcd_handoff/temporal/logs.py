@@ -37,7 +37,7 @@ SHOWN: Final = ("cluster", "member", "operation", "step", "attempt", "workflow_i
 OF_A_FAILED_ATTEMPT: Final = "ActivityFailure"
 """How the SDK marks its own record of an attempt that has failed (temporalio `worker/_activity.py`)."""
 
-_TOLD: Final[WeakSet[BaseException]] = WeakSet()
+_LOGGED: Final[WeakSet[BaseException]] = WeakSet()
 """Failures that have had their line."""
 log = logging.getLogger(__name__)
 
@@ -79,16 +79,16 @@ def core_logging(log_format: str) -> LoggingConfig:
     return LoggingConfig(TelemetryFilter(core_level="WARN", other_level="ERROR"), forwarding=forwarding)
 
 
-def tell_failure(step: str, error: Exception, told: BaseException) -> None:
+def tell_failure(step: str, error: Exception, failure: BaseException) -> None:
     """Write the one line of an attempt that has failed.
 
     Args:
         step: The activity.
         error: What was raised.
-        told: What Temporal is told of it, which the SDK would log as well.
+        failure: What Temporal is told of it, which the SDK would log as well.
     """
-    _TOLD.add(told)
-    text = told.message if isinstance(told, ApplicationError) else str(told)
+    _LOGGED.add(failure)
+    text = failure.message if isinstance(failure, ApplicationError) else str(failure)
     activity.logger.warning("%s failed: %s", step, text, exc_info=error if is_bug(error) else None)
 
 
@@ -106,7 +106,7 @@ def _note_context(record: logging.LogRecord) -> bool:
 def _is_news(record: logging.LogRecord) -> bool:
     """Whether a record of the SDK is more than the repetition of a line of ours."""
     repeats = record.__dict__.get("__temporal_error_identifier") == OF_A_FAILED_ATTEMPT
-    return not (repeats and record.exc_info and record.exc_info[1] in _TOLD)
+    return not (repeats and record.exc_info and record.exc_info[1] in _LOGGED)
 
 
 def _message(record: logging.LogRecord) -> str:

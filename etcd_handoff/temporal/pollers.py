@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 
+from etcd_handoff import time_limits
+
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-FRESH_SECONDS: Final = 75.0
-"""A worker asks for work at least once a minute; Temporal lists it five minutes after its last request."""
-
 
 async def pollers(
-    client: Client, task_queue: str, *, activities: bool = False, fresh_seconds: float = FRESH_SECONDS
+    client: Client,
+    task_queue: str,
+    *,
+    activities: bool = False,
+    fresh_seconds: float = time_limits.WORKER.fresh_seconds,
 ) -> list[str]:
     """Return the identities of the workers that have recently asked for work on this task queue.
 

@@ -28,11 +28,11 @@ async def keep_identity(workers: tuple[Worker, ...], runtime: Runtime, config: C
         config: The clusters.
         node: The node that they run on.
     """
-    told = workers[0].client.identity
+    last_identity = workers[0].client.identity
     while True:
         await asyncio.sleep(time_limits.WORKER.identity_pause_seconds)
         now = await asyncio.to_thread(worker_identity, node, config)
-        if now == told:
+        if now == last_identity:
             continue
         try:
             client = await connect(identity=now, runtime=runtime)
@@ -40,4 +40,4 @@ async def keep_identity(workers: tuple[Worker, ...], runtime: Runtime, config: C
             continue
         for worker in workers:
             worker.client = client
-        told = now
+        last_identity = now

@@ -36,9 +36,9 @@ class Tracing:
     """
 
     def __init__(self, node: str) -> None:
-        wanted = next((value for name in PROTOCOL_VARIABLES if (value := os.environ.get(name))), PROTOCOL)
-        if wanted != PROTOCOL:
-            msg = f"--traces otlp: the protocol {wanted!r} is not there; set {PROTOCOL_VARIABLES[1]} to {PROTOCOL}"
+        protocol = next((value for name in PROTOCOL_VARIABLES if (value := os.environ.get(name))), PROTOCOL)
+        if protocol != PROTOCOL:
+            msg = f"--traces otlp: the protocol {protocol!r} is not there; set {PROTOCOL_VARIABLES[1]} to {PROTOCOL}"
             raise ConfigError(msg)
         try:
             temporal = importlib.import_module("temporalio.contrib.opentelemetry")

@@ -9,6 +9,8 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
+from etcd_handoff import time_limits
+
 if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
 
@@ -16,7 +18,6 @@ UNPROCESSED: Final = "UnprocessedUpdate"
 """Type of the failure with which Temporal turns an update down that went to a worker with a workflow task and was not
 answered with it, as happens on a busy worker (Temporal server `service/history/workflow/update/registry.go`,
 RejectUnprocessed). Nothing has become of such an update."""
-AGAIN_SECONDS: Final = 0.2
 TAKEN_IN_TRIES: Final = 50
 """Looks, with a pause between them, whether a workflow has taken in all that has happened; one may have no worker."""
 
@@ -47,7 +48,7 @@ async def execute_update(
         except WorkflowUpdateFailedError as error:
             if not (isinstance(error.cause, ApplicationError) and error.cause.type == UNPROCESSED):
                 raise
-        await asyncio.sleep(AGAIN_SECONDS)
+        await asyncio.sleep(time_limits.COMMANDS.update_again_seconds)
 
 
 async def _taken_in(handle: WorkflowHandle[Any, Any]) -> None:
@@ -64,4 +65,4 @@ async def _taken_in(handle: WorkflowHandle[Any, Any]) -> None:
             return  # the update says what is wrong
         if not described.raw_description.HasField("pending_workflow_task"):
             return
-        await asyncio.sleep(AGAIN_SECONDS / 2)
+        await asyncio.sleep(time_limits.COMMANDS.update_again_seconds / 2)

@@ -7,14 +7,14 @@ import io
 import re
 import sys
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from etcd_handoff import cli
-from etcd_handoff.cli import connections
+from etcd_handoff import cli, time_limits
 from tests.fuzz.mutations import REPEATABLE, TEXTS, drawn
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def test_any_arguments_end_with_words(tmp_path: Path, monkeypatch: pytest.Monkey
         (tmp_path / "members.json").write_text('{"members": [{"name": "a", "peer_urls": ["http://a:1"]}]}')
         patch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
         patch.delenv("ETCD_HANDOFF_CONFIG", raising=False)
-        patch.setattr(connections, "CONNECT_SECONDS", 0.02)
+        patch.setattr(time_limits, "COMMANDS", replace(time_limits.COMMANDS, connect_seconds=0.02))
         output, errors = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace") for _ in range(2))
         patch.setattr(sys, "stdout", output)
         patch.setattr(sys, "stderr", errors)

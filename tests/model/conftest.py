@@ -12,7 +12,6 @@ import pytest_asyncio
 
 from etcd_handoff import time_limits
 from etcd_handoff.lab import Lab, LabOptions
-from etcd_handoff.operation import blocked_pauses
 from tests.model.runner import Runner
 
 if TYPE_CHECKING:
@@ -28,8 +27,10 @@ async def runner(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Runn
             for name, value in lab.environment.items():
                 patch.setitem(os.environ, name, value)
             patch.setattr(time_limits, "STEPS", replace(time_limits.STEPS, transfer_seconds=0.1, election_seconds=0.1))
-            patch.setattr(blocked_pauses, "FIRST_PAUSE_SECONDS", 0.02)
-            patch.setattr(blocked_pauses, "LONGEST_PAUSE_SECONDS", 0.2)
+            operation = replace(
+                time_limits.OPERATION, blocked_first_pause_seconds=0.02, blocked_longest_pause_seconds=0.2
+            )
+            patch.setattr(time_limits, "OPERATION", operation)
             yield Runner(folder)
 
 

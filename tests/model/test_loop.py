@@ -18,7 +18,7 @@ from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
 import activities.change_queue
 from etcd_handoff.contract import FailureType
 from etcd_handoff.operation import queue_requests
-from etcd_handoff.operation.change_queue import START_DELAY
+from etcd_handoff.operation.change_queue import start_delay
 from tests.model.mutants import ALL_MUTANTS, break_it
 from tests.model.runner import WHOLE, Scenario, starts
 from tests.model.test_pairs import HARD
@@ -124,7 +124,9 @@ async def test_queue_in_its_start_delay_takes_new_entries(
 ) -> None:
     """A removal that gives its turn back, and soon wants it again, waits for the queue alone, which can be woken."""
     monkeypatch.setattr(queue_requests, "rejoin_pause", lambda _: timedelta(hours=1))
-    monkeypatch.setattr(activities.change_queue, "start_delay", lambda _: timedelta(hours=1) if woken else START_DELAY)
+    monkeypatch.setattr(
+        activities.change_queue, "start_delay", lambda _: timedelta(hours=1) if woken else start_delay(0)
+    )
     unwoken = Unwoken()
     if not woken:
         monkeypatch.setattr(activities.change_queue, "_position", unwoken)

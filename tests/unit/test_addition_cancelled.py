@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from etcd_handoff import time_limits
 from etcd_handoff.contract import Outcome, StepOutcome
 from etcd_handoff.operation import commands as to
-from etcd_handoff.operation.blocked_pauses import CANCELLED_SECONDS
 from etcd_handoff.operation.commands import AddTarget, StepFailure
 from etcd_handoff.operation.learner import AwaitSync
-from etcd_handoff.operation.withdrawal import PAUSE_SECONDS, TRIES, TakeLearnerOut
+from etcd_handoff.operation.withdrawal import TRIES, TakeLearnerOut
 from tests.unit.builders import D
 from tests.unit.test_addition_loop import (
     THREE,
@@ -52,7 +52,7 @@ def test_own_learner_that_cannot_be_taken_out_is_named() -> None:
         if number and number < TRIES - 1:
             addition.next(to.Wait)
         if number < TRIES - 1:
-            addition.result(after=PAUSE_SECONDS)
+            addition.result(after=time_limits.OPERATION.withdrawal_pause_seconds)
     addition.next(to.Cancel)
     assert f"to take it out: `etcd-handoff remove {D}`" in addition.state.doing
 
@@ -67,7 +67,7 @@ def test_learner_that_got_its_vote_while_it_was_to_leave_stays() -> None:
     addition.next(AwaitSync)
     cancelled(addition).do(to.Observe, observed(UNSTARTED)).do(TakeLearnerOut, report(StepOutcome.REPLAN, VOTER))
     addition.next(to.Wait)
-    addition.result(after=PAUSE_SECONDS).do(to.Observe, observed(VOTER))
+    addition.result(after=time_limits.OPERATION.withdrawal_pause_seconds).do(to.Observe, observed(VOTER))
     assert ends_well(works(addition)).outcome == Outcome.ADDED
 
 
@@ -78,7 +78,7 @@ def test_addition_that_is_cancelled_after_its_promotion_ends_soon_where_nobody_a
         addition.next(to.Wait)
         addition.state = addition.state.changed(cancel_requested=is_cancelled)
         gives_turn_up(addition.result(after=1.0).do(to.Observe, observed(None)))
-        ends, kinds = addition.now + 2 * CANCELLED_SECONDS, (to.Wait, to.Observe, to.Fail)
+        ends, kinds = addition.now + 2 * time_limits.OPERATION.cancelled_seconds, (to.Wait, to.Observe, to.Fail)
         command = addition.next(kinds)  # type: ignore[arg-type]  # one of these
         while not isinstance(command, to.Fail) and addition.now < ends:
             looked = isinstance(command, to.Observe)
@@ -86,7 +86,7 @@ def test_addition_that_is_cancelled_after_its_promotion_ends_soon_where_nobody_a
             command = addition.next(kinds)  # type: ignore[arg-type]  # one of these
         assert isinstance(command, to.Fail) is is_cancelled
         if isinstance(command, to.Fail):
-            assert f"waited {CANCELLED_SECONDS:g} s" in command.failure.text
+            assert f"waited {time_limits.OPERATION.cancelled_seconds:g} s" in command.failure.text
             assert f"node3 ({D}) has a vote, and was not seen to work with it" in command.failure.text
 
 

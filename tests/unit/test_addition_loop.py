@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import ReleaseLockResult, StepResult, UpdateStatusResult
 from etcd_handoff.contract import AdditionRequest, Approval, FailureType, HandoffState, Outcome, Pause, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, ending, schedule
 from etcd_handoff.operation.addition import CONNECTED_SECONDS
 from etcd_handoff.operation.commands import AddTarget, PromoteTarget, StepFailure, Until
-from etcd_handoff.operation.gates import GATES_LAST_SECONDS
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.proposal import SETTLE_SECONDS
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
@@ -432,7 +432,9 @@ def test_checks_come_before_the_first_change_alone(member_id: str) -> None:
     addition.next(AwaitSync if member_id else AddTarget)
     if not member_id:
         addition.result(report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
-        gives_turn_up(addition).do(AwaitSync, report(StepOutcome.IN_SYNC, IN_SYNC), after=2 * GATES_LAST_SECONDS)
+        gives_turn_up(addition).do(
+            AwaitSync, report(StepOutcome.IN_SYNC, IN_SYNC), after=2 * time_limits.OPERATION.gates_last_seconds
+        )
         addition.turn().next(PromoteTarget)
 
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import StepResult, WorkerInfo
 from etcd_handoff.contract import Approval, HandoffState, StepOutcome
 from etcd_handoff.operation import approvals, current_details, people
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import Until
-from etcd_handoff.operation.gates import GATES_LAST_SECONDS
 from etcd_handoff.operation.phases import ApprovedChange, LookDue
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from tests.unit.builders import A, B, C, D, cluster, down, member
@@ -212,7 +212,7 @@ def test_checks_older_than_an_hour_are_made_again() -> None:
     drive = begin(snapshot=True).do(to.Observe, seen(LED_BY_B)).turn()
     saved = StepResult(step=step("take_snapshot", StepOutcome.SAVED, "a file on node0"))
     drive.do(to.TakeSnapshot, saved).do(to.Observe, seen(RISKY))
-    drive = given_up(drive).do(to.Wait, after=GATES_LAST_SECONDS + 1)
+    drive = given_up(drive).do(to.Wait, after=time_limits.OPERATION.gates_last_seconds + 1)
     drive.state = drive.state.changed(blocked_seconds_left=100.0)
     drive.do(to.Observe, seen(LED_BY_B)).turn().next(to.TakeSnapshot)
 

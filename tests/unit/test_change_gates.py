@@ -297,4 +297,4 @@ def test_request_of_a_part_takes_the_moments_of_the_whole() -> None:
     late = state.whole.request.model_copy(update={"not_before": "2026-11-29T12:00:00+01:00"})
     part = RemovalRequest(cluster="prod", member="node0")
     state = state.changed(whole=state.whole.changed(request=late), request=part)
-    assert schedule.told(state, schedule.opens_at(state, THURSDAY)).startswith("Sat 2026-12-05T01:00:00+01:00")
+    assert schedule.moment_text(state, schedule.opens_at(state, THURSDAY)).startswith("Sat 2026-12-05T01:00:00+01:00")

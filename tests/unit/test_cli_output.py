@@ -225,8 +225,8 @@ def test_progress_makes_a_remark_once() -> None:
 
 def test_joined_removal_says_that_its_own_options_count() -> None:
     """Somebody who asked for a dry run must not take a real removal for one."""
-    assert start_line("id", joined=False) == "Started id"
-    assert "options of this command are not used" in start_line("id", joined=True)
+    assert start_line("id", attached=False) == "Started id"
+    assert "options of this command are not used" in start_line("id", attached=True)
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import MemberHash
 from etcd_handoff.contract import FailureType, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import StepFailure
-from etcd_handoff.operation.gates import GATES_LAST_SECONDS
 from etcd_handoff.operation.node_hashes import TRIES, compared
 from etcd_handoff.planning import Reason
 from tests.unit.builders import A, B, C, cluster, member
@@ -125,7 +125,7 @@ def test_voter_that_nobody_reaches_makes_the_answer_unknown() -> None:
 def test_hash_counts_for_an_hour() -> None:
     """Then all members are hashed anew."""
     removal = removal_that_checks().do(to.HashThroughNodes, (hashed(),)).do(to.HashThroughNodes, (hashed(), hashed()))
-    removal.now += GATES_LAST_SECONDS + 1
+    removal.now += time_limits.OPERATION.gates_last_seconds + 1
     removal.do(to.Observe, sees(LED_BY_B, B)).do(to.LookThroughNodes, (sees(LED_BY_B, A), sees(LED_BY_B, C)))
     assert checks(removal) == [("node0", A, 0)]
 

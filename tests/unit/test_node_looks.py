@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from etcd_handoff import time_limits
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import Command, StepFailure
 from etcd_handoff.operation.loop import decide
-from etcd_handoff.operation.node_looks import ASK_AGAIN_SECONDS
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.step_log import within
@@ -129,7 +129,7 @@ def test_node_without_a_worker_is_left_alone_for_a_while() -> None:
     assert removal.state.doing.startswith(Reason.NO_QUORUM)
     removal.do(to.Observe, sees(LED_BY_B, B))
     assert asked(removal) == []
-    pauses(removal, ASK_AGAIN_SECONDS)
+    pauses(removal, time_limits.OPERATION.ask_again_seconds)
     removal.do(to.Observe, sees(LED_BY_B, B))
     assert asked(removal) == ["node0", "node2"]
 
@@ -144,7 +144,7 @@ def test_node_for_which_temporal_lists_no_worker_is_not_asked_at_first() -> None
     removal.do(to.Observe, sees(LED_BY_B, B, idle_nodes=("node2",)))
     assert asked(removal) == ["node0"]
     removal.do(to.LookThroughNodes, (sees(LED_BY_B, A),))
-    pauses(removal, ASK_AGAIN_SECONDS)
+    pauses(removal, time_limits.OPERATION.ask_again_seconds)
     removal.do(to.Observe, sees(LED_BY_B, B, idle_nodes=("node2",)))
     assert asked(removal) == ["node0", "node2"]
 

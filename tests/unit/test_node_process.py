@@ -153,7 +153,7 @@ def waits(after: OperationState) -> Blocked:
     plain = Blocked(
         Reason.LEARNER_NOT_STARTED, f"learner {D} has been added", "start etcd with ETCD_INITIAL_CLUSTER=..."
     )
-    told = member_process.told(after.blocked_by(plain)).blocked
+    told = member_process.with_start_result(after.blocked_by(plain)).blocked
     assert told is not None
     return told
 
@@ -211,7 +211,7 @@ def test_other_reasons_to_wait_stay_as_they_are() -> None:
     """What is known of the process says nothing about them."""
     lags = Blocked(Reason.LEARNER_LAGS, "seen", "unblocks")
     tried = state(D).with_joining(process=NodeProcess(command=True, starts=False, error="x"))
-    assert member_process.told(tried.blocked_by(lags)).blocked == lags
+    assert member_process.with_start_result(tried.blocked_by(lags)).blocked == lags
 
 
 def test_old_member_is_stopped_and_put_away_by_its_own_ids() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -47,7 +48,7 @@ async def test_node_for_which_nobody_is_listed_has_no_worker(monkeypatch: pytest
 
 async def test_worker_that_was_there_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """After the time for which it counts as there."""
-    monkeypatch.setattr(time_limits, "STEPS", time_limits.StepTiming(pollers_known_seconds=0.0))
+    monkeypatch.setattr(time_limits, "STEPS", replace(time_limits.STEPS, pollers_known_seconds=0.0))
     listed = Listed(monkeypatch, a=["worker"])
     assert await listed.nodes.missing({"a"}) == ()
     listed.workers["q/node/a"] = []
@@ -69,7 +70,7 @@ async def test_nobody_is_missing_while_temporal_does_not_tell(
 
 async def test_answer_that_takes_long_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A look goes on without it."""
-    monkeypatch.setattr(time_limits, "STEPS", time_limits.StepTiming(pollers_seconds=0.01))
+    monkeypatch.setattr(time_limits, "STEPS", replace(time_limits.STEPS, pollers_seconds=0.01))
 
     async def hangs(*_: object, **__: object) -> list[str]:
         await asyncio.sleep(60)

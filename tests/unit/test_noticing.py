@@ -50,7 +50,7 @@ class Told:
     def next(self) -> Command:
         """The next command, with what is told before it."""
         self.state, self.command = decide(self.state, self.now)
-        self.state, notice = noticing.due(self.state, self.command, self.state.asked.start_id)
+        self.state, notice = noticing.due(self.state, self.command, self.state.original_request.start_id)
         self.notices += [notice] if notice is not None else []
         return self.command
 

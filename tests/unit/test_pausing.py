@@ -123,7 +123,7 @@ def test_past_the_point_of_no_return_it_cannot_be_paused() -> None:
     removal.next(to.RemoveTarget)
     assert "can no longer be paused" in pausing.refusal(removal.state)
     removal.state = removal.state.changed(paused=ANN)
-    assert not removal.state.held
+    assert not removal.state.is_paused
 
 
 def test_what_cannot_be_paused_is_said() -> None:
@@ -136,7 +136,7 @@ def test_cancelled_while_it_is_held() -> None:
     """It is not held against its end."""
     removal = paused(removing())
     removal.state = removal.state.changed(cancel_requested=True)
-    assert not removal.state.held
+    assert not removal.state.is_paused
 
 
 def test_held_removal_of_a_member_that_left_meanwhile_ends_well() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from temporalio.exceptions import ActivityError, ApplicationError
 
+from etcd_handoff import time_limits
 from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.doubts import Binding
 from etcd_handoff.operation import drift, reconciler, reconciler_pauses
@@ -24,7 +25,7 @@ from etcd_handoff.operation.reconciler_state import (
 )
 from etcd_handoff.operation.removal_progress import FollowRemovalResult
 from tests.unit.builders import A, B, C, cluster, member
-from workflows import asked_still, patches, reconcile_members, requested_removals
+from workflows import patches, reconcile_members, requested_removals, reread_resources
 from workflows.reconcile_members import ReconcileEtcdMembers
 from workflows.requested_removals import RequestedRemovals
 
@@ -81,7 +82,7 @@ def test_member_that_is_listed_again_after_its_removal_is_tried_later() -> None:
     state = ReconcilerState(orders={"u": ORDER}, removed={B: 5}, looks=5)
     assert to_start(state, flagged())[0] == state
     later = to_start(state.model_copy(update={"looks": 6}), flagged())[0]
-    assert (later.removed, later.retries["u"].at_seconds) == ({}, NOW + reconciler_pauses.FIRST_RETRY_SECONDS)
+    assert (later.removed, later.retries["u"].at_seconds) == ({}, NOW + time_limits.WATCHER.first_retry_seconds)
 
 
 def test_pause_until_the_next_round_is_the_shortest_that_something_asks_for() -> None:
@@ -220,7 +221,7 @@ async def test_flag_that_was_taken_back_cancels_the_removal_however_often_the_qu
 ) -> None:
     """A removal that was joined is asked first which member it is about, until it answers."""
     fake, supervisor = FakeWorkflow(unanswered=3), RequestedRemovals(None)
-    for module in (asked_still, requested_removals):
+    for module in (reread_resources, requested_removals):
         monkeypatch.setattr(module, "workflow", fake)
     supervisor._request = ReconcileEtcdMembersRequest(cluster="prod")
     joined = REMOVAL.model_copy(update={"joined": True})
@@ -257,7 +258,7 @@ async def test_removal_starts_only_for_an_order_that_stands_still(
 
     fake = SimpleNamespace(now=lambda: SimpleNamespace(timestamp=lambda: clock[0]), execute_activity_method=execute)
     monkeypatch.setattr(reconcile_members, "workflow", fake)
-    for module in (asked_still, requested_removals):
+    for module in (reread_resources, requested_removals):
         monkeypatch.setattr(module, "workflow", fake)
     watcher, started = ReconcileEtcdMembers(), list[str]()
     watcher._request = ReconcileEtcdMembersRequest(cluster="prod")

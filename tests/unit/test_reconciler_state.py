@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from etcd_handoff import time_limits
 from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.doubts import Binding
 from etcd_handoff.operation.member_resources import MemberResource, WatchMembersResult
-from etcd_handoff.operation.reconciler_pauses import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, back_off, retry_after
+from etcd_handoff.operation.reconciler_pauses import back_off, retry_after
 from etcd_handoff.operation.reconciler_state import (
     LeaveOrder,
     ReconcileEtcdMembersRequest,
@@ -35,8 +36,8 @@ def test_pause_grows_and_has_a_cap() -> None:
     """From 15 s it doubles up to 10 minutes, and never fails, however often it has failed."""
     pauses = [retry_after(failures) for failures in range(1, 5_000)]
     assert pauses[:7] == [15, 30, 60, 120, 240, 480, 600]
-    assert pauses[0] == FIRST_RETRY_SECONDS
-    assert set(pauses[6:]) == {LONGEST_RETRY_SECONDS}
+    assert pauses[0] == time_limits.WATCHER.first_retry_seconds
+    assert set(pauses[6:]) == {time_limits.WATCHER.longest_retry_seconds}
 
 
 def test_rounds_that_could_not_be_done_are_repeated_less_and_less_often() -> None:

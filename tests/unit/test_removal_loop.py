@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import ReadLeaveResult, ReleaseLockResult, StepResult, UpdateStatusResult, WorkerInfo
 from etcd_handoff.contract import FailureType, HandoffState, Outcome, RemovalRequest, Step, StepOutcome
 from etcd_handoff.operation import commands as to
@@ -16,7 +17,6 @@ from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.proposal import SETTLE_SECONDS
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
-from etcd_handoff.operation.recording import CALL_SECONDS, FIRST_CALL_SECONDS
 from etcd_handoff.operation.state import OperationState
 from tests.unit.builders import A, B, C, cluster, down, member
 
@@ -342,16 +342,16 @@ def test_status_that_nobody_takes_is_tried_in_longer_calls_with_the_turn_given_b
     """4 s first, then others may change the cluster; a cancellation leaves the rest to another workflow."""
     removal = removing().do(to.RemoveTarget, REMOVED)
     first = removal.next(to.WriteStatus)
-    assert (first.most_seconds, first.resumable) == (FIRST_CALL_SECONDS, False)
-    removal.result(FAILED, after=FIRST_CALL_SECONDS)
+    assert (first.most_seconds, first.resumable) == (time_limits.OPERATION.record_first_call_seconds, False)
+    removal.result(FAILED, after=time_limits.OPERATION.record_first_call_seconds)
     asked = removal.next(to.AskQueue)
     assert (asked.waits, asked.wakes) == (False, False)
     removal.result(TakeTurnResult(turn=QueuePosition(granted=False)))
     second = removal.next(to.WriteStatus)
-    assert (second.most_seconds, second.resumable) == (CALL_SECONDS, True)
+    assert (second.most_seconds, second.resumable) == (time_limits.OPERATION.record_call_seconds, True)
     assert (first.ask.late, second.ask) == (False, first.ask.model_copy(update={"late": True}))
     removal.state = removal.state.changed(cancel_requested=True)
-    removal.result(FAILED, after=CALL_SECONDS)
+    removal.result(FAILED, after=time_limits.OPERATION.record_call_seconds)
     assert removal.next(to.HandRecordOver).workflow_id == f"etcd-record/prod/{A}"
     removal.result().do(to.Observe, report(StepOutcome.OBSERVED, WITHOUT_A, writes_acknowledged=True))
     result = removal.next(to.Finish).result

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, TimeoutType  # noqa: A004  # Temporal's
 
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import Target, WorkerInfo
 from etcd_handoff.change_windows import ChangeWindow
 from etcd_handoff.cluster_view import Alarm, ClusterView, MemberView
@@ -261,7 +262,7 @@ def test_pauses_grow_to_a_bound_and_never_past_the_time_that_is_left() -> None:
         removal = blocked_pauses.waited(removal, pauses[-1], rechecked=False)
     assert pauses[0] == 0.25
     assert sorted(pauses) == pauses
-    assert pauses[-1] == blocked_pauses.LONGEST_PAUSE_SECONDS
+    assert pauses[-1] == time_limits.OPERATION.blocked_longest_pause_seconds
     assert blocked_pauses.pause_seconds(state(0.1)) == 0.1
 
 

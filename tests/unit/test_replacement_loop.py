@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import Approval, FailureType, HandoffState, Outcome, Pause, ReplacementResult, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, pausing
 from etcd_handoff.operation.addition import CONNECTED_SECONDS
 from etcd_handoff.operation.commands import AddTarget, PromoteTarget, StepFailure
-from etcd_handoff.operation.gates import GATES_LAST_SECONDS
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
-from etcd_handoff.operation.recording import RECORD_AT_LEAST_SECONDS
 from etcd_handoff.operation.state import OperationState
 from tests.unit.builders import A, B, C, D, cluster, doubt, down
 from tests.unit.changes import (
@@ -225,13 +224,13 @@ def test_status_that_nobody_takes_does_not_hold_up_the_next_part(first: str) -> 
     removes(change, WITHOUT_IT, 0) if removal else adds(change, THREE, 3)
     gone = WITHOUT_IT if removal else FOUR
     waited = 0.0
-    while waited < RECORD_AT_LEAST_SECONDS:
+    while waited < time_limits.OPERATION.record_at_least_seconds:
         most = change.next(to.WriteStatus).most_seconds
         waited += most
         change.result(StepFailure("", "", "503", taken=True), after=most)
         if change.state.holds_turn:
             gives_turn_up(change)
-    assert waited == RECORD_AT_LEAST_SECONDS
+    assert waited == time_limits.OPERATION.record_at_least_seconds
     if removal:
         looks(change.do(to.HandRecordOver), gone)
     looks(change, gone).turn()
@@ -289,7 +288,7 @@ def test_checks_are_made_again_before_an_addition_that_had_to_wait_for_an_hour()
     looks(change.do(to.TakeSnapshot, saved), THREE)
     change.do(AddTarget, report(StepOutcome.REFUSED_BY_ETCD, THREE))
     gives_turn_up(change).next(to.Wait)
-    looks(change.result(after=GATES_LAST_SECONDS + 1), THREE).turn()
+    looks(change.result(after=time_limits.OPERATION.gates_last_seconds + 1), THREE).turn()
     change.next(to.TakeSnapshot)
 
 
@@ -369,8 +368,8 @@ def test_next_run_goes_on_with_the_part_that_runs() -> None:
     looks(change, FOUR)
     change.next(to.TransferLeadership)
     carried = OperationState.model_validate_json(change.state.model_dump_json())
-    request = change.state.asked
-    after = Drive(carried.changed(chain_id="chain").asked_by(request))
+    request = change.state.original_request
+    after = Drive(carried.changed(chain_id="chain").with_request(request))
     assert after.state.request == change.state.request
     looks(after, FOUR)
     removes_leader(after)

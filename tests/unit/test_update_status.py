@@ -38,7 +38,6 @@ from etcd_handoff.errors import (
     UnauthenticatedError,
 )
 from etcd_handoff.managed_fields import SPEC_LEAVE, Write, last_write
-from etcd_handoff.operation.identity import DRY_RUN_SECONDS
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
 from workflows.activity_calls import ATTEMPTS
 
@@ -370,7 +369,7 @@ async def test_refusal_in_a_dry_run_is_told_before_its_time_is_up(seconds_ago: f
     environment = ActivityEnvironment()
     environment.info = replace(
         environment.info,
-        schedule_to_close_timeout=timedelta(seconds=DRY_RUN_SECONDS),
+        schedule_to_close_timeout=timedelta(seconds=time_limits.OPERATION.dry_run_seconds),
         scheduled_time=datetime.now(UTC) - timedelta(seconds=seconds_ago),
     )
     with pytest.raises(ApplicationError) as caught:

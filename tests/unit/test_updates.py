@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
+from etcd_handoff import time_limits
 from etcd_handoff.temporal import updates
+
+AT_ONCE: Final = replace(time_limits.COMMANDS, update_again_seconds=0.0)
 
 
 class Handle:
@@ -48,7 +52,7 @@ async def updated(handle: Handle) -> Any:
 
 async def test_update_that_no_worker_has_looked_at_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing has become of it."""
-    monkeypatch.setattr(updates, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(time_limits, "COMMANDS", AT_ONCE)
     handle = Handle(updates.UNPROCESSED, updates.UNPROCESSED)
     assert await updated(handle) == "taken"
     assert handle.asked == [("recheck", {"reason": "now"})] * 3
@@ -59,7 +63,7 @@ async def test_update_waits_a_moment_until_the_workflow_has_taken_in_what_has_ha
     monkeypatch: pytest.MonkeyPatch, due: int, left: int
 ) -> None:
     """Not for ever: there may be no worker."""
-    monkeypatch.setattr(updates, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(time_limits, "COMMANDS", AT_ONCE)
     handle = Handle(due=due)
     assert await updated(handle) == "taken"
     assert (handle.due, len(handle.asked)) == (left, 1)

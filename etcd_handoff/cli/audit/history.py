@@ -43,10 +43,10 @@ def trail_of(workflow_id: str, runs: Sequence[Sequence[HistoryEvent]], note: str
     entries = in_order(entry for number, events in enumerate(runs) for entry in _entries(events, number))
     kind = kind_of(runs[0][0].workflow_execution_started_event_attributes.workflow_type.name)
     of_parts = kind is not None and kind.of_parts
-    if of_parts and (told := after_parts(end, entries)) != end:
-        end, entries = told, (*entries[:-1], told.entry)
+    if of_parts and (end_of_parts := after_parts(end, entries)) != end:
+        end, entries = end_of_parts, (*entries[:-1], end_of_parts.entry)
     return replace(
-        _asked(workflow_id, runs[0][0]),
+        _first_trail(workflow_id, runs[0][0]),
         # The activities of several parts name the member of each part, not the one that was asked for.
         member_id=str((end.result or {}).get("member_id") or ("" if of_parts else _pinned(runs))),
         outcome=end.outcome,
@@ -59,7 +59,7 @@ def trail_of(workflow_id: str, runs: Sequence[Sequence[HistoryEvent]], note: str
     )
 
 
-def _asked(workflow_id: str, event: HistoryEvent) -> Trail:
+def _first_trail(workflow_id: str, event: HistoryEvent) -> Trail:
     """The trail as far as the start of its first run tells it."""
     started = event.workflow_execution_started_event_attributes
     request = first(started.input)
@@ -106,7 +106,7 @@ def _entry(event: HistoryEvent, steps: Steps, number: int) -> Entry | None:
     at = moment(event.event_time)
     if event.WhichOneof("attributes") == "workflow_execution_started_event_attributes":
         return _begin(event, number)
-    return steps.entry(event) or _stands(event, at) or _said(event, at) or _gone_on(event, at)
+    return steps.entry(event) or _stands(event, at) or _message(event, at) or _gone_on(event, at)
 
 
 def _stands(event: HistoryEvent, at: str) -> Entry | None:
@@ -128,13 +128,13 @@ def _begin(event: HistoryEvent, number: int) -> Entry | None:
     """The start of the first run; of a later one the end of the run before tells."""
     if number:
         return None
-    asked = _asked("", event)
-    what = f"{'dry run of the ' if asked.dry_run else ''}{asked.operation}"
-    text = f"{what} of {asked.member}" if asked.member else f"{what} to cluster {asked.cluster}"
-    return Entry(asked.asked_at, "asked", f"{text}: {asked.reason or 'no reason given'}", asked.asked_by, asked.door)
+    trail = _first_trail("", event)
+    what = f"{'dry run of the ' if trail.dry_run else ''}{trail.operation}"
+    text = f"{what} of {trail.member}" if trail.member else f"{what} to cluster {trail.cluster}"
+    return Entry(trail.asked_at, "asked", f"{text}: {trail.reason or 'no reason given'}", trail.asked_by, trail.door)
 
 
-def _said(event: HistoryEvent, at: str) -> Entry | None:
+def _message(event: HistoryEvent, at: str) -> Entry | None:
     """What people, or the queue, said to the operation."""
     match event.WhichOneof("attributes"):
         case "workflow_execution_update_accepted_event_attributes":
@@ -144,10 +144,10 @@ def _said(event: HistoryEvent, at: str) -> Entry | None:
             text = position_text(first(signal.input)) if signal.signal_name == "your_turn" else signal.signal_name
             return Entry(at, "turn", text) if text else None
         case "workflow_execution_cancel_requested_event_attributes":
-            asked = event.workflow_execution_cancel_requested_event_attributes
-            by, door = person(event, asked.identity)
-            by = asked.external_workflow_execution.workflow_id or by
-            return Entry(at, "cancel", f"cancellation asked for: {asked.cause or 'no reason given'}", by, door)
+            cancellation = event.workflow_execution_cancel_requested_event_attributes
+            by, door = person(event, cancellation.identity)
+            by = cancellation.external_workflow_execution.workflow_id or by
+            return Entry(at, "cancel", f"cancellation asked for: {cancellation.cause or 'no reason given'}", by, door)
     return None
 
 
@@ -158,12 +158,12 @@ def _updated(event: HistoryEvent, at: str) -> Entry | None:
     if name == OF_THE_QUEUE:
         return None
     identity, door = person(event, request.meta.identity)
-    said = str(given.get("comment") or given.get("reason") or "")
+    text = str(given.get("comment") or given.get("reason") or "")
     if name == "approve":
         named = str(given.get("by") or "")
         by = f"{named} (as {identity})" if named and named != identity.partition("@")[0] else named or identity
-        return Entry(at, "approved", said or "no comment given", by, door)
-    return Entry(at, name, said or "no reason given", identity, door)
+        return Entry(at, "approved", text or "no comment given", by, door)
+    return Entry(at, name, text or "no reason given", identity, door)
 
 
 def _gone_on(event: HistoryEvent, at: str) -> Entry | None:

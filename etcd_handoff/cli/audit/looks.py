@@ -29,8 +29,8 @@ def leader_of(view: ClusterView | None) -> tuple[str, int]:
         return "", 0
     if view.leadership is not None:
         return view.label(view.leadership.id), view.leadership.term
-    told = max(((m.term, m.leader_id) for m in view.members if m.reachable and m.leader_id), default=None)
-    return (view.label(told[1]), told[0]) if told else ("", 0)
+    newest = max(((m.term, m.leader_id) for m in view.members if m.reachable and m.leader_id), default=None)
+    return (view.label(newest[1]), newest[0]) if newest else ("", 0)
 
 
 def look_text(name: str, step: dict[str, Any], view: ClusterView | None) -> str:

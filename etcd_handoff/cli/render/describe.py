@@ -112,15 +112,15 @@ def _now(report: OperationReport) -> list[tuple[str, str]]:
     if not report.runs:
         return []
     if progress is None:
-        told = [
+        rows = [
             ("doing", "no worker answers: start one with `etcd-handoff worker`; below is what Temporal has recorded")
         ]
     else:
         last = "no longer possible: the change was proposed to etcd" if progress.point_of_no_return else ""
-        told = [("doing", progress.doing), ("what unblocks it", progress.waiting_for), ("cancel", last)]
-        told += [("start etcd with", f"{key}={value}") for key, value in progress.join_configuration.items()]
-    told += [("queue", report.place), *(("step", _pending(step)) for step in report.pending)]
-    return [(name, text) for name, text in told if text]
+        rows = [("doing", progress.doing), ("what unblocks it", progress.waiting_for), ("cancel", last)]
+        rows += [("start etcd with", f"{key}={value}") for key, value in progress.join_configuration.items()]
+    rows += [("queue", report.place), *(("step", _pending(step)) for step in report.pending)]
+    return [(name, text) for name, text in rows if text]
 
 
 def _pending(step: PendingStep) -> str:

@@ -6,6 +6,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff import time_limits
 from etcd_handoff.cli.render.table import elapsed
 from etcd_handoff.contract import HandoffState
 from etcd_handoff.operation.unblocking_commands import command, remedies
@@ -15,15 +16,14 @@ if TYPE_CHECKING:
 
     from etcd_handoff.contract import Progress, Step
 
-FIRST_REMINDER_SECONDS: Final = 60.0
 LEADS: Final = re.compile(r"\S+ leads at term \d+")
 STATES_WITHOUT_LINE: Final = (HandoffState.CHECKING, HandoffState.DONE, HandoffState.REFUSED, HandoffState.FAILED)
 """Steps, or the end of the operation, say as much as these states."""
 
 
-def start_line(workflow_id: str, *, joined: bool) -> str:
+def start_line(workflow_id: str, *, attached: bool) -> str:
     """Return which operation is followed, and whether this command started it."""
-    if joined:
+    if attached:
         return f"Attached to {workflow_id}, which runs already; the options of this command are not used"
     return f"Started {workflow_id}"
 
@@ -42,7 +42,7 @@ class ProgressLines:
         self._steps_shown = 0
         self._last_state: tuple[str, str] = ("", "")
         self._since = clock()
-        self._reminder_seconds = FIRST_REMINDER_SECONDS
+        self._reminder_seconds = time_limits.COMMANDS.first_reminder_seconds
         self._last_part = ""
         self._remarks: set[str] = set()
 
@@ -69,7 +69,8 @@ class ProgressLines:
         tries = not progress.waiting_for and state[0] == self._last_state[0]  # a step runs meanwhile, and may repeat
         if tries or state == self._last_state:
             return lines + self._reminder(progress)
-        self._last_state, self._since, self._reminder_seconds = state, self._clock(), FIRST_REMINDER_SECONDS
+        self._last_state, self._since = state, self._clock()
+        self._reminder_seconds = time_limits.COMMANDS.first_reminder_seconds
         if progress.state not in STATES_WITHOUT_LINE:
             lines.append(f"  {progress.state}: {progress.doing}")
             lines += [f"    what unblocks it: {progress.waiting_for}"] if progress.waiting_for else []

@@ -95,9 +95,9 @@ class _Scale:
 
     def ticks(self) -> list[tuple[float, float]]:
         """Some moments with their places, wide enough apart to be read."""
-        wanted, shown = (WIDTH - LEFT - RIGHT) / TICKS, [(self._moments[0], self._places[0])]
+        distance, shown = (WIDTH - LEFT - RIGHT) / TICKS, [(self._moments[0], self._places[0])]
         for moment, place in zip(self._moments, self._places, strict=True):
-            if place - shown[-1][1] >= wanted:
+            if place - shown[-1][1] >= distance:
                 shown.append((moment, place))
         return shown
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from temporalio import workflow
 
@@ -12,11 +11,10 @@ if TYPE_CHECKING:
 
 with workflow.unsafe.imports_passed_through():
     from activities.etcdmembers import EtcdMemberActivities
+    from etcd_handoff import time_limits
     from etcd_handoff.operation import observation
     from etcd_handoff.operation.member_resources import WatchMembersInput
-    from workflows.requested_removals import HEARTBEAT_TIMEOUT, THREE_ATTEMPTS
-
-READ_TIMEOUT: Final = timedelta(seconds=60)
+    from workflows.requested_removals import THREE_ATTEMPTS
 
 
 async def unchanged(cluster: str, seen: WatchMembersResult) -> tuple[MemberResource, ...]:
@@ -33,8 +31,8 @@ async def unchanged(cluster: str, seen: WatchMembersResult) -> tuple[MemberResou
     again = await workflow.execute_activity_method(
         EtcdMemberActivities.watch_members,
         WatchMembersInput(cluster=cluster, known_digest=seen.digest, seconds=0),
-        start_to_close_timeout=READ_TIMEOUT,
-        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        start_to_close_timeout=time_limits.WORKFLOWS.sync_timeout,
+        heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
         retry_policy=THREE_ATTEMPTS,
         summary="whether removals are asked for still",
     )

@@ -1,0 +1,35 @@
+"""How long commands wait for what they show, and how often they ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class CommandTiming:
+    """The command line, and the calls to Temporal that it shares with the client."""
+
+    connect_seconds: float = 10.0
+    """How long Temporal may take to answer a command's first call."""
+    poll_seconds: float = 0.15
+    """Pause between questions where an operation that is followed stands: people see each state of it."""
+    step_seconds: float = 1.5
+    """How often, at most, it is asked which steps run: Temporal answers that from its history, which costs more."""
+    plan_resources_seconds: float = 2.0
+    """How long to wait for EtcdMembers, which only add to the plan."""
+    plan_rights_seconds: float = 6.0
+    """How long to wait for our rights: a password takes etcd a while, and without them a plan may promise too much."""
+    place_query_seconds: float = 2.0
+    """How long an operation may take to say who is before it: lists are shown without that."""
+    first_reminder_seconds: float = 60.0
+    """After so long without news a command says again what is waited for."""
+    watcher_query_seconds: float = 3.0
+    """How long a watcher may take to say where it stands; a worker that has died is missed by then."""
+    watcher_update_seconds: float = 10.0
+    """How long a watcher may take to answer an update."""
+    update_again_seconds: float = 0.2
+    """Pause before an update is sent again that Temporal has turned down: the worker was busy for a moment."""
+
+
+COMMANDS: Final = CommandTiming()

@@ -1,0 +1,70 @@
+"""Times stand in `etcd_handoff/time_limits`, each once and with its reason, and nowhere else."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+FOLDERS: Final = ("workflows", "activities", "etcd_handoff/operation", "etcd_handoff/temporal", "etcd_handoff/cli")
+FILES: Final = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+GROUPS: Final = sorted((ROOT / "etcd_handoff/time_limits").glob("*.py"))
+A_TIME: Final = re.compile(r"_?([A-Z]+_)*(SECONDS|TIMEOUT|PAUSE|INTERVAL)")
+UNITS: Final = frozenset({"seconds", "attempts", "timeout", "pause", "delay", "grace", "throttle"})
+STAYS: Final = {
+    "activities/interceptor.py": {"HEARTBEATS_PER_TIMEOUT"},
+    "etcd_handoff/cli/change_options.py": {"BLOCKED_TIMEOUT_SECONDS", "PROGRESS_TIMEOUT_SECONDS"},
+    "etcd_handoff/cli/render/operations.py": {"SECONDS"},
+    "etcd_handoff/cli/render/timeline.py": {"UNIT_SECONDS"},
+    "etcd_handoff/operation/addition.py": {"CONNECTED_SECONDS"},
+    "etcd_handoff/operation/observation.py": {"OLD_SECONDS"},
+    "etcd_handoff/operation/proposal.py": {"SETTLE_SECONDS"},
+    "etcd_handoff/operation/texts.py": {"STEPS_WITHOUT_PAUSE"},
+}
+"""What is no time of ours to choose. In their order: a count of heartbeats; defaults of inputs, which the contract has,
+for `--help`; how many characters of a moment are shown; the scale of a drawing; etcd's own interval of health; how long
+restoring a cluster takes anybody; how long etcd goes on with a proposal; a count of steps."""
+
+
+def times(source: str) -> Iterator[str]:
+    """Constants of a module that are times by their names."""
+    for node in ast.parse(source).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        for target in targets:
+            for name in target.elts if isinstance(target, ast.Tuple) else [target]:
+                if isinstance(name, ast.Name) and A_TIME.fullmatch(name.id):
+                    yield name.id
+
+
+def test_no_time_stands_beside_the_groups() -> None:
+    """Nor does the list of exceptions name one that is gone."""
+    found = {str(path.relative_to(ROOT)): set(times(path.read_text(encoding="utf-8"))) for path in FILES}
+    assert {name: constants for name, constants in found.items() if constants} == STAYS
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["A_SECONDS = 1", "A_PAUSE: Final = 1", "FIRST_PAUSE, LONGEST_PAUSE = 1, 2", "_TIMEOUT = 1", "INTERVAL = 1"],
+)
+def test_time_is_found_however_it_is_assigned(source: str) -> None:
+    """With a type, in a pair, with a leading underscore."""
+    assert list(times(source))
+
+
+@pytest.mark.parametrize("path", GROUPS, ids=lambda path: path.stem)
+def test_each_limit_has_its_unit_and_its_reason(path: Path) -> None:
+    """The name ends in a unit, and a docstring follows."""
+    groups = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)]
+    for group in groups:
+        for field, reason in zip(group.body, group.body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                assert field.target.id.rpartition("_")[2] in UNITS
+                assert isinstance(reason, ast.Expr), f"{field.target.id} has no reason"
+        assert isinstance(group.body[-1], ast.Expr), f"the last field of {group.name} has no reason"
