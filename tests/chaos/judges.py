@@ -233,7 +233,7 @@ async def hashes_agree(urls: list[str]) -> None:
 
 async def writes_go_on(url: str, folder: Path) -> None:
     """The cluster that is left takes writes."""
-    async with OpenLoopWriter(url, folder) as writer:
+    async with OpenLoopWriter(url, folder, forked=True) as writer:
         report = await writer.stop()
     assert report.acknowledged, f"no further write is acknowledged: {dict(report.reasons)}"
 

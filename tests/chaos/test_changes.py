@@ -77,7 +77,7 @@ async def replaced(point: str, victim: str, folder: Path, monkeypatch: pytest.Mo
     """A leader is replaced while the worker, or a member, dies at this point."""
     env = ((FAILPOINTS_VARIABLE, f"{point}={'hold' if victim else 'kill'}"), (FOLDER_VARIABLE, str(folder)))
     hit, release = folder / f"{point}.hit", folder / f"{point}.release"
-    options = LabOptions(nodes=4, workers=("node0", "node1"), directory=folder / "lab", worker_env=env)
+    options = LabOptions(nodes=4, workers=("node0", "node1"), directory=folder / "lab", worker_env=env, forked=True)
     async with Lab(options) as lab:
         for name, value in lab.environment.items():
             monkeypatch.setitem(os.environ, name, value)
@@ -96,7 +96,7 @@ async def replaced(point: str, victim: str, folder: Path, monkeypatch: pytest.Mo
         request = ReplacementRequest(
             cluster=lab.cluster, member=leader, name=spare.name, peer_urls=(spare.peer_url,), blocked_timeout_seconds=90
         )
-        async with OpenLoopWriter(writes.etcd_url, folder) as writer:
+        async with OpenLoopWriter(writes.etcd_url, folder, forked=True) as writer:
             replacement = await start_replacement(client, request)
             started = await _start_when_it_is_awaited(lab, replacement, spare, hit if victim else None)
             if victim == "learner" and not started:  # it is held while it waits for the start

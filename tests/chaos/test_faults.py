@@ -17,7 +17,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff.contract import HandoffState, RemovalRequest, RemovalResult, workflow_id
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
-from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
+from etcd_handoff.lab import Lab, LabOptions, Role, forks, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter
 from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, watch_id
 from etcd_handoff.temporal.client import connect, start_removal, start_watch
@@ -56,6 +56,8 @@ async def test_case(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     if case.isolated:
         require_isolation()
     finding = Finding(case.name)
+    if forks.AVAILABLE:
+        forks.fork_server()  # it goes on with this process
     before = judges.children()
     try:
         await _run(case, tmp_path, finding, monkeypatch)
@@ -71,7 +73,11 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
     env = ((FAILPOINTS_VARIABLE, f"{case.point}=hold"), (FOLDER_VARIABLE, str(folder)))
     fault = FAULTS[case.fault]
     options = LabOptions(
-        workers=WORKERS, directory=folder / "lab", worker_env=env, isolated=case.isolated, **fault.options
+        workers=WORKERS,
+        directory=folder / "lab",
+        worker_env=env,
+        isolated=case.isolated,
+        **{"forked": True, **fault.options},
     )
     async with Lab(options) as lab, AsyncExitStack() as stack:
         for name, value in lab.environment.items():
@@ -86,7 +92,7 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
         if case.fault in WATCHED:
             await start_watch(client, ReconcileEtcdMembersRequest(cluster=lab.cluster, resync_seconds=RESYNC_SECONDS))
             memory = await stack.enter_async_context(judges.Memory(lab, writer_node))
-        async with OpenLoopWriter(lab.node(writer_node).etcd_url, folder) as writer:
+        async with OpenLoopWriter(lab.node(writer_node).etcd_url, folder, forked=True) as writer:
             removal = await _begin(case, lab, client, target, writer_node)
             scene = Scene(lab, target, other, writer_node, await _held(lab, folder / f"{case.point}.hit"))
             writer_url = lab.node(writer_node).etcd_url
