@@ -30,7 +30,7 @@ unit: $(SETUP) ## the quick tests: no sockets, some minutes (ARGS=<arguments of 
 
 chaos: export ETCD_HANDOFF_LAB_ETCD := $(ETCD)
 chaos: network ## the fault matrix on real processes, hours (CHAOS=<part of a name> or sample, ETCD=3.5, 3.6 or 3.7); writes bench/results
-	@CHAOS=$(if $(CHAOS),$(CHAOS),all) $(BIN)/pytest -q tests/chaos/test_faults.py tests/chaos/test_changes.py tests/chaos/test_additions.py tests/chaos/test_memberships.py -p no:cacheprovider
+	@CHAOS=$(if $(CHAOS),$(CHAOS),all) $(BIN)/pytest -q tests/chaos/test_faults.py tests/chaos/test_changes.py tests/chaos/test_additions.py tests/chaos/test_commands.py tests/chaos/test_memberships.py -p no:cacheprovider
 
 model: programs ## nearly all scenarios of the loop's model, half an hour; make test runs a share of them
 	@MODEL=all $(BIN)/pytest -q -s --show-capture=no tests/model

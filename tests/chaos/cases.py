@@ -197,9 +197,3 @@ def all_cases() -> list[Case]:
         for target in where.targets
         for point in where.points
     ]
-
-
-def sample() -> list[Case]:
-    """The cases of `SAMPLE`."""
-    by_name = {case.name: case for case in all_cases()}
-    return [by_name[name] for name in SAMPLE]

@@ -6,32 +6,30 @@ import fcntl
 import json
 import os
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from bench.source import product_hash
+from etcd_handoff.lab import forks
 from etcd_handoff.lab.binaries.catalog import ETCD_CHOICE
-from tests.chaos.cases import Case, all_cases, sample
+from tests.chaos import cases, changes, judges
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     import pytest
 
-ADDITIONS: Final = ("test_additions", "test_memberships")
-SAMPLED_ADDITIONS: Final = frozenset(
-    {
-        "test_worker_dies[promote_member.during]",
-        "test_learner_dies[promote_member.before]",
-        "test_somebody_else_is_faster[promotes]",
-        "test_it_is_cancelled_in_a_step[add_learner.during]",
-    }
-)
-"""Of the additions, what `make test` runs."""
+    from etcd_handoff.lab.writer import WriteReport
+    from tests.chaos.cases import Case
+    from tests.chaos.changes import Change
+
 ROOT: Final = Path(__file__).parents[2]
 RESULTS: Final = ROOT / "bench" / "results"
+AnyCase = TypeVar("AnyCase", "Case", "Change")
+KINDS: Final = ("case", "addition", "replacement", "command", "membership")
+"""Fixtures that are a case each."""
 
 
 @dataclass
@@ -41,11 +39,12 @@ class Finding:
     Attributes:
         name: The case.
         ended: `well`, `after mending` (the removal waited until the fault was undone), `refused safely`, or `broken`.
-        seconds: From the strike until the removal had ended.
+        seconds: From the strike until the operation had ended.
         gap_ms: Longest time between two acknowledged writes.
         failed_writes: Puts that were not acknowledged.
         said: What a judge said, when it is broken.
         product: Which version of the product it was, as `product_hash` has it.
+        idle_gap_ms: Longest time between two acknowledged writes while nothing was changed, where that was measured.
     """
 
     name: str
@@ -55,42 +54,67 @@ class Finding:
     failed_writes: int = 0
     said: str = ""
     product: str = ""
+    idle_gap_ms: float = 0.0
+
+    def counts(self, report: WriteReport) -> None:
+        """Take what a writer met into account; of several writers the longest gap stands."""
+        self.gap_ms = max(self.gap_ms, round(report.longest_gap_ms(), 1))
+        self.failed_writes += len(report.failed)
 
 
-def chosen() -> list[Case]:
+@asynccontextmanager
+async def recorded(name: str) -> AsyncIterator[Finding]:
+    """How a case ends is stored, whether it ends well or not; nothing that it has started may outlive it."""
+    finding = Finding(name)
+    if forks.AVAILABLE:
+        forks.fork_server()  # it goes on with this process
+    before = judges.children()
+    try:
+        yield finding
+        judges.nothing_is_left(before)
+    except BaseException as error:  # a case that hangs ends as one that is stopped: by a cancellation
+        finding.ended, finding.said = "broken", f"{type(error).__name__}: {error}"[:500]
+        raise
+    finally:
+        store(finding)
+
+
+def chosen(kind: str) -> list[Case] | list[Change]:
     """All cases with `CHAOS=all`, those with `CHAOS=<part of a name>` in their name, else the sample.
 
     With `CHAOS_REST=1` those that have not run with this version of the product.
+
+    Args:
+        kind: `case` for removals, or a kind of change.
     """
+    if kind == "case":
+        return _wanted(cases.all_cases(), cases.SAMPLE)
+    return _wanted([change for change in changes.all_changes() if change.kind == kind], changes.SAMPLE)
+
+
+def _wanted(of_it: list[AnyCase], sample: Sequence[str]) -> list[AnyCase]:
     wanted = os.environ.get("CHAOS", "")
     if wanted in ("", "sample"):
-        return sample()
+        by_name = {case.name: case for case in of_it}
+        return [by_name[name] for name in sample if name in by_name]
     with _alone():
         found = {row.name for row in stored() if os.environ.get("CHAOS_REST") and row.product == product_hash()}
-    return [case for case in all_cases() if (wanted == "all" or wanted in case.name) and case.name not in found]
+    return [case for case in of_it if (wanted == "all" or wanted in case.name) and case.name not in found]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for each chosen case, named as it."""
-    if "case" in metafunc.fixturenames:
-        cases = chosen()
-        metafunc.parametrize("case", cases, ids=[case.name for case in cases])
+    for kind in KINDS:
+        if kind in metafunc.fixturenames:
+            of_it = chosen(kind)
+            metafunc.parametrize(kind, of_it, ids=[case.name for case in of_it])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out additions that are not chosen: `CHAOS` says it for them as for all others, by `addition/<test>`."""
-    wanted = os.environ.get("CHAOS", "")
-
-    def counts(item: pytest.Item) -> bool:
-        if item.path.stem not in ADDITIONS or wanted == "all":
-            return True
-        if wanted in ("", "sample"):
-            return item.name in SAMPLED_ADDITIONS
-        return wanted in f"addition/{item.name}"
-
-    if others := [item for item in items if not counts(item)]:
-        config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if counts(item)]
+    """Leave out kinds of cases of which none is chosen; pytest would show each as skipped."""
+    if none := [item for item in items if item.name.endswith("[NOTSET]")]:
+        config.hook.pytest_deselected(items=none)
+        items[:] = [item for item in items if item not in none]
 
 
 @contextmanager
@@ -124,16 +148,21 @@ def store(finding: Finding) -> None:
     path = results_path()
     with _alone():
         by_name = {row.name: row for row in [*stored(), finding]}
-        rows = [by_name[case.name] for case in all_cases() if case.name in by_name]
-        path.write_text("[\n" + ",\n".join(json.dumps(asdict(row)) for row in rows) + "\n]\n")
+        rows = [by_name[name] for name in all_names() if name in by_name]
+        path.write_text("[\n" + ",\n".join(json.dumps(_json(row)) for row in rows) + "\n]\n")
         path.with_suffix(".md").write_text(table(rows))
+
+
+def all_names() -> list[str]:
+    """The names of all cases, in an order that never changes."""
+    return [case.name for case in cases.all_cases()] + [change.name for change in changes.all_changes()]
 
 
 def table(found: list[Finding]) -> str:
     """How the cases of each fault ended, as Markdown."""
     sources = Counter(finding.product or "older" for finding in found)
     lines = [
-        f"{len(found)} of {len(all_cases())} cases; by hash of the product's source: "
+        f"{len(found)} of {len(all_names())} cases; by hash of the product's source: "
         + ", ".join(f"{source} {count}" for source, count in sources.most_common()),
         "",
         "| fault | cases | ended well | after mending | refused safely | broken | longest write gap, ms | median, ms |",
@@ -152,6 +181,11 @@ def table(found: list[Finding]) -> str:
 
 
 def _row(finding: Finding) -> str:
-    """The row of the table that a case counts in: that of its fault, which isolated cases have for themselves."""
-    mode = "isolated/" if finding.name.startswith("isolated/") else ""
-    return f"{mode}{finding.name.rpartition('/')[2]}"
+    """The row of the table that a case counts in: that of its fault; isolated cases and changes have their own."""
+    kind, fault = finding.name.partition("/")[0], finding.name.rpartition("/")[2]
+    return f"{kind}/{fault}" if kind in ("isolated", *KINDS) else fault
+
+
+def _json(finding: Finding) -> dict[str, object]:
+    row = asdict(finding)
+    return row if finding.idle_gap_ms else {name: value for name, value in row.items() if name != "idle_gap_ms"}

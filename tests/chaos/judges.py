@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import itertools
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from etcd_handoff.contract import FailureType
-from etcd_handoff.lab import ProcessError, http, observer, wait_until
+from etcd_handoff.lab import ProcessError, Role, http, observer, wait_until
 from etcd_handoff.lab.resources import joined
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from temporalio.client import Client
@@ -31,6 +33,8 @@ LOCK_SECONDS: Final = 30.0
 """Longer than a step that was cut short takes to run again."""
 MEMORY_SECONDS: Final = 0.1
 
+RECORDED_SECONDS: Final = 60.0
+"""How long what could not be recorded may take to come by itself once nothing is in its way."""
 IDLE_SECONDS: Final = 90.0
 """How long the queue of a cluster may take to notice that its last removal has ended, on a worker that was struck."""
 
@@ -45,6 +49,62 @@ def members_are(
     new = [m.name for m in listed if m.id not in old]
     right = {m.id for m in listed} >= old and not left & {m.id for m in listed} and new == [target] * returns
     assert right, f"members are {[(m.name, m.id) for m in listed]}, and {target} ({', '.join(left)}) was to leave"
+
+
+def membership_is(members: Iterable[ListedMember], voters: Iterable[str], learners: Iterable[str] = ()) -> None:
+    """Exactly these members vote, and exactly these are learners, by ID: a name may have another member's data."""
+    listed = list(members)
+    right = (sorted(voters), sorted(learners))
+    ids = tuple(sorted(m.id for m in listed if m.is_learner is learner) for learner in (False, True))
+    assert ids == right, f"members are {listed}, and voters {right[0]} and learners {right[1]} would be right"
+
+
+def nobody_down_got_a_vote(lists: Sequence[Iterable[ListedMember]]) -> None:
+    """Of the member lists read while a learner was down, none gives it the vote that the one before it did not.
+
+    Etcd itself would promote one that has just died: it compares what it has sent to it, and asks nobody.
+    """
+    for before, after in itertools.pairwise(lists):
+        learners = {m.id for m in before if m.is_learner}
+        promoted = [m.id for m in after if m.id in learners and not m.is_learner]
+        assert not promoted, f"a learner was promoted while it was down: {promoted}"
+
+
+async def change_is_right(  # noqa: PLR0913  # each is a judge's
+    lab: Lab,
+    client: Client | None,
+    *,
+    voters: Iterable[str],
+    learners: Iterable[str] = (),
+    down: Sequence[Iterable[ListedMember]] = (),
+    reports: Iterable[WriteReport] = (),
+) -> None:
+    """What must be true after an addition, a replacement or an applied membership, however it ended.
+
+    Args:
+        lab: Where it was done; all its voters run.
+        client: Of the Temporal server; None where the lab has none.
+        voters: IDs of the members that vote.
+        learners: IDs of the learners, which are somebody else's.
+        down: Member lists read while a learner was down, in order.
+        reports: What writers were acknowledged meanwhile.
+    """
+    members = await lab.members()
+    membership_is(members, voters, learners)
+    nobody_down_got_a_vote(down)
+    names = [m.name for m in members if not m.is_learner]
+    urls = [lab.node(name).etcd_url for name in names]
+    for report in reports:
+        await writes_are_there(report, urls)
+        revisions_go_forward(report)
+        await revisions_are_kept(report, urls)
+    await hashes_agree(urls)
+    await writes_are_acknowledged(urls[0])
+    for name in set(names) & set(lab.nodes_with(Role.APISERVER)):
+        await resources_come_to_agree(lab.members, partial(lab.etcdmembers, name), RECORDED_SECONDS)
+    await no_lock_is_left(urls[0])
+    if client is not None:
+        await nothing_runs(client)
 
 
 async def quorum_is_kept(url: str, target: str, seconds: float = QUORUM_SECONDS) -> None:

@@ -3,147 +3,281 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from typing import TYPE_CHECKING, Final
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
-from etcd_handoff.lab import Role
-from etcd_handoff.lab.writer import missing
+from etcd_handoff.lab import ProcessError, Role
+from etcd_handoff.lab.nodes import InitialCluster
 from etcd_handoff.temporal.updates import execute_update
+from tests.chaos import by_hand, changes, judges
+from tests.chaos.conftest import recorded
 from tests.integration import additions
 from tests.integration.conftest import open_bench
-from tests.integration.etcd_gateways import gateway_to
 from tests.integration.progress import says
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
     from pathlib import Path
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+    from temporalio.client import WorkflowHandle
 
-POINTS: Final = tuple(
-    f"{step}.{moment}"
-    for step, moment in itertools.product(
-        ("add_learner", "await_sync", "promote_member"), ("before", "during", "after")
-    )
-)
+    from etcd_handoff.contract import AdditionResult
+    from etcd_handoff.lab import ListedMember
+    from etcd_handoff.lab.nodes import Node
+    from etcd_handoff.lab.writer import OpenLoopWriter
+    from tests.chaos.changes import Change
+    from tests.chaos.conftest import Finding
+    from tests.integration.conftest import Bench
 
-
-@pytest.mark.parametrize("point", POINTS)
-async def test_worker_dies(point: str, tmp_path: Path) -> None:
-    """Another one goes on: the member is added once and promoted once."""
-    async with open_bench(tmp_path, nodes=3, failpoints=f"{point}=kill", kubernetes=False) as b:
-        node = await additions.out(b.lab, b.lab.others(await b.lab.leader())[0].name)
-        addition = await additions.add(b, node)
-        await additions.start(b, addition, node)
-        await additions.joined(b, addition, 3)
-        assert (tmp_path / f"{point}.hit").exists()
+REMOVED: Final = "somebody has removed it"
 
 
-@pytest.mark.parametrize("point", ["await_sync.during", "promote_member.before", "promote_member.during"])
-async def test_learner_dies(point: str, tmp_path: Path) -> None:
-    """It is never promoted while it is down; the vote that it has then counts once it works."""
-    async with open_bench(tmp_path, nodes=2, failpoints=f"{point}=hold", kubernetes=False) as b:
-        node = await additions.out(b.lab, b.lab.others(await b.lab.leader())[0].name)
-        addition = await additions.add(b, node)
-        await additions.start(b, addition, node)
-        await b.reached(point)
-        await b.lab.kill(Role.ETCD, node.name)
-        b.release(point)
-        if point.endswith("promote_member.during"):
-            await b.lab.start(Role.ETCD, node.name)  # two voters, of which one is down, commit nothing
-        else:
-            await says(addition, "Blocked", "LearnerUnreachable")
-            assert len((await additions.seen(b.lab)).voters) == 1
-            await b.lab.start(Role.ETCD, node.name)
-        await additions.joined(b, addition, 2)
+@dataclass
+class Scene:
+    """An addition that is struck, under writes through a voter that stays.
 
+    Attributes:
+        b: Its lab.
+        addition: The addition.
+        node: Who joins.
+        others: The other voters than the one that led at the beginning.
+        before: IDs of the voters before it.
+        point: Where it is struck.
+        finding: What it comes to.
+        writer: Writes through the one that led.
+        started: Whether the new member has been started.
+        down: Member lists read while the new member is down.
+    """
 
-@pytest.mark.parametrize("point", ["add_learner.during", "promote_member.before", "promote_member.during"])
-async def test_voter_dies(point: str, tmp_path: Path) -> None:
-    """Three voters, one of which dies: the quorum stands, and the learner is not promoted before it is back."""
-    async with open_bench(tmp_path, nodes=4, failpoints=f"{point}=hold", kubernetes=False) as b:
-        leader = await b.lab.leader()
-        first, dies, _ = (node.name for node in b.lab.others(leader))
-        node = await additions.out(b.lab, first)
-        addition = await additions.add(b, node)
-        if not point.startswith("add_learner"):
-            await additions.start(b, addition, node)
-        await b.reached(point)
-        await b.lab.kill(Role.ETCD, dies)
-        b.release(point)
-        if point.startswith("add_learner"):
-            await additions.start(b, addition, node)
-        if not point.endswith("promote_member.during"):
-            await says(addition, "Blocked", "QuorumAtRisk")
-            assert len((await additions.seen(b.lab)).voters) == 3
-        await b.lab.start(Role.ETCD, dies)
-        await execute_update(addition, "recheck")
-        await additions.joined(b, addition, 4)
+    b: Bench
+    addition: WorkflowHandle[Any, AdditionResult]
+    node: Node
+    others: list[Node]
+    before: set[str]
+    point: str
+    finding: Finding
+    writer: OpenLoopWriter
+    started: bool = False
+    down: list[list[ListedMember]] = field(default_factory=list)
 
+    async def start(self) -> None:
+        """The new member runs, as `progress` says how to start it."""
+        await additions.start(self.b, self.addition, self.node)
+        self.started = True
 
-@pytest.mark.parametrize("deed", ["promotes", "removes"])
-async def test_somebody_else_is_faster(deed: str, tmp_path: Path) -> None:
-    """A vote that somebody else has given counts; a learner that somebody else has removed is not added again."""
-    async with open_bench(tmp_path, nodes=2, failpoints="promote_member.before=hold", kubernetes=False) as b:
-        node = await additions.out(b.lab, b.lab.others(await b.lab.leader())[0].name)
-        addition = await additions.add(b, node)
-        await additions.start(b, addition, node)
-        await b.reached("promote_member.before")
-        async with gateway_to(next(n for n in b.lab.nodes if n.name != node.name).etcd_url) as gateway:
-            view = await gateway.observe()
-            learner, leader = next(m for m in view.members if m.is_learner), view.voters[0]
-            if deed == "promotes":
-                await gateway.promote_member(learner.id, leader.id)
-            else:
-                await gateway.remove_member(learner.id, leader.id)
-        b.release("promote_member.before")
-        if deed == "promotes":
-            await additions.joined(b, addition, 2)
-            return
+    async def held(self) -> None:
+        """A worker is held at the point, with the new member started where that is due by then."""
+        if not self.point.startswith("add_learner"):
+            await self.start()
+        await self.b.reached(self.point)
+
+    async def goes_on(self) -> None:
+        """The worker that was held goes on, and the new member is started if it was not."""
+        self.b.release(self.point)
+        if not self.started:
+            await self.start()
+
+    async def learner_id(self) -> str:
+        """The only learner."""
+        (learner,) = (m.id for m in await self.b.lab.members() if m.is_learner)
+        return learner
+
+    async def look(self) -> None:
+        """Note who is a member while the new one is down."""
+        self.down.append(await self.b.lab.members())
+
+    async def ends_well(self, ended: str = "well") -> AdditionResult:
+        """It is a voter that works, and nothing else has changed."""
+        result = await additions.joined(self.b, self.addition, len(self.before) + 1)
+        await self._judge({*self.before, result.member_id})
+        self.finding.ended = ended
+        return result
+
+    async def ends_without(self, *, learners: Iterable[str] = ()) -> BaseException | None:
+        """It fails or is cancelled, and the cluster is as before; with what it failed."""
         with pytest.raises(WorkflowFailureError) as failed:
-            await asyncio.wait_for(addition.result(), additions.PATIENCE)
-        assert "somebody has removed it" in str(failed.value.cause)
-        assert [m.id for m in await b.lab.members()] == [leader.id]
+            await asyncio.wait_for(self.addition.result(), additions.PATIENCE)
+        await self._judge(self.before, learners)
+        self.finding.ended = "refused safely"
+        return failed.value.cause
+
+    async def _judge(self, voters: Iterable[str], learners: Iterable[str] = ()) -> None:
+        hit = self.b.folder / f"{self.point}.hit"
+        self.finding.seconds = round(time.time() - hit.stat().st_mtime, 2)
+        report = await self.writer.stop()
+        self.finding.counts(report)
+        await judges.change_is_right(
+            self.b.lab,
+            self.b.client,
+            voters=voters,
+            learners=learners,
+            down=self.down,
+            reports=[report],
+        )
 
 
-@pytest.mark.parametrize("point", ["add_learner.during", "promote_member.before"])
-async def test_it_is_cancelled_in_a_step(point: str, tmp_path: Path) -> None:
-    """The step ends first; then the learner leaves, unless it has its vote by then."""
-    async with open_bench(tmp_path, nodes=2, failpoints=f"{point}=hold", kubernetes=False) as b:
-        node = await additions.out(b.lab, b.lab.others(await b.lab.leader())[0].name)
-        addition = await additions.add(b, node)
-        if point.startswith("promote"):
-            await additions.start(b, addition, node)
-        await b.reached(point)
-        await addition.cancel()
-        b.release(point)
-        if point.startswith("promote"):
-            await additions.joined(b, addition, 2)
-            return
-        with pytest.raises(WorkflowFailureError) as failed:
-            await asyncio.wait_for(addition.result(), additions.PATIENCE)
-        assert isinstance(failed.value.cause, CancelledError)
-        assert len(await b.lab.members()) == 1
-
-
-async def test_one_grows_to_three_under_writes(tmp_path: Path) -> None:
-    """Two additions, one after the other, although both are asked for at once; no acknowledged write is lost."""
-    async with open_bench(tmp_path, nodes=3, kubernetes=False) as b:
+@asynccontextmanager
+async def begun(point: str, folder: Path, finding: Finding, nodes: int, action: str = "hold") -> AsyncIterator[Scene]:
+    """One of the nodes is free, and is added again."""
+    async with open_bench(folder, nodes=nodes, failpoints=f"{point}={action}", kubernetes=False) as b:
         leader = await b.lab.leader()
-        nodes = [await additions.out(b.lab, node.name) for node in b.lab.others(leader)]
+        first, *others = b.lab.others(leader)
+        node = await additions.out(b.lab, first.name)
+        before = {member.id for member in await b.lab.members()}
         writer = await b.writer(leader)
-        both = [await additions.add(b, node) for node in nodes]
+        addition = await additions.add(b, node)
+        yield Scene(b, addition, node, others, before, point, finding, writer)
 
-        async def grown(number: int) -> None:
-            await additions.start(b, both[number], nodes[number])
-            await asyncio.wait_for(both[number].result(), 2 * additions.PATIENCE)
 
-        await asyncio.gather(grown(0), grown(1))
-        report = await writer.stop()
-        view = await additions.seen(b.lab)
-        assert len(view.healthy_voters) == len(view.members) == 3
-        assert report.acknowledged
-        assert await missing(report, [node.etcd_url for node in b.lab.nodes]) == {}
+async def worker_dies(point: str, folder: Path, finding: Finding) -> None:
+    """Another one goes on: the member is added once and promoted once."""
+    async with begun(point, folder, finding, 3, "kill") as s:
+        await s.start()
+        await s.ends_well()
+
+
+async def learner_dies_at_its_start(point: str, folder: Path, finding: Finding) -> None:
+    """Nobody knows its name yet, so it counts as one that has not started; then it starts on what data it has."""
+    async with begun(point, folder, finding, 2) as s:
+        await s.b.reached(point)
+        shown = await says(s.addition, so=lambda progress: bool(progress.join_configuration))
+        initial = InitialCluster.of(shown.join_configuration, s.b.lab.nodes)
+        starting = asyncio.create_task(s.b.lab.start_etcd(s.node, initial))
+        await asyncio.sleep(0)  # it has a process, and waits until that is ready
+        await s.b.lab.kill(Role.ETCD, s.node.name)
+        with pytest.raises(ProcessError):
+            await starting
+        assert s.node.name not in {m.name for m in await s.b.lab.members()}
+        await s.look()
+        s.b.release(point)
+        await says(s.addition, "Blocked", "LearnerNotStarted")
+        await s.look()
+        await s.b.lab.start(Role.ETCD, s.node.name)
+        await s.ends_well("after mending")
+
+
+async def learner_dies(point: str, folder: Path, finding: Finding) -> None:
+    """It is never promoted while it is down; the vote that it has then counts once it works."""
+    async with begun(point, folder, finding, 2) as s:
+        await s.held()
+        await s.b.lab.kill(Role.ETCD, s.node.name)
+        if point in changes.VOTE_ASKED_FOR:  # two voters, of which one is down, commit nothing
+            await s.goes_on()
+        else:
+            await s.look()
+            await s.goes_on()
+            await says(s.addition, "Blocked", "LearnerUnreachable")
+            await s.look()
+        await s.b.lab.start(Role.ETCD, s.node.name)
+        await s.ends_well("after mending")
+
+
+async def voter_dies(point: str, folder: Path, finding: Finding) -> None:
+    """Three voters, one of which dies: nobody is added, and no learner is promoted, before it is back."""
+    async with begun(point, folder, finding, 4) as s:
+        dies = s.others[0].name
+        await s.held()
+        await s.b.lab.kill(Role.ETCD, dies)
+        s.b.release(point)
+        if not s.started and point != "add_learner.before":
+            await s.start()
+        if point not in changes.VOTE_ASKED_FOR:
+            await says(s.addition, "Blocked", "QuorumAtRisk")
+            learners = [] if point == "add_learner.before" else [await s.learner_id()]
+            judges.membership_is(await s.b.lab.members(), s.before, learners)
+        await s.b.lab.start(Role.ETCD, dies)
+        await execute_update(s.addition, "recheck")
+        if not s.started:
+            await s.start()
+        await s.ends_well("after mending")
+
+
+async def leader_moves(point: str, folder: Path, finding: Finding) -> None:
+    """Somebody moves the leader to another voter: whoever leads adds and promotes."""
+    async with begun(point, folder, finding, 3) as s:
+        await s.held()
+        await by_hand.move_leader(s.b.lab, s.others[0].name)
+        await s.goes_on()
+        await s.ends_well()
+
+
+async def added_by_hand(point: str, folder: Path, finding: Finding) -> None:
+    """Somebody has added the same peer URL first: the addition goes on with that learner, and adds no other."""
+    async with begun(point, folder, finding, 2) as s:
+        await s.held()
+        learner = await by_hand.add(s.b.lab, s.node.peer_url)
+        await s.goes_on()
+        assert (await s.ends_well()).member_id == learner
+
+
+async def foreign_learner_added(point: str, folder: Path, finding: Finding) -> None:
+    """Somebody else's learner is in the way, and is left alone; once it is gone, the addition goes on."""
+    async with begun(point, folder, finding, 2) as s:
+        await s.held()
+        learner = await by_hand.add(s.b.lab, replace(s.node, peer_port=1).peer_url)  # nobody listens there
+        s.b.release(point)
+        await says(s.addition, "Blocked", "LearnerInTheWay")
+        judges.membership_is(await s.b.lab.members(), s.before, [learner])
+        await by_hand.remove(s.b.lab, learner)
+        await execute_update(s.addition, "recheck")
+        await s.start()
+        assert (await s.ends_well("after mending")).member_id != learner
+
+
+async def promoted_by_hand(point: str, folder: Path, finding: Finding) -> None:
+    """A vote that somebody else has given counts."""
+    async with begun(point, folder, finding, 2) as s:
+        await s.held()
+        learner = await s.learner_id()
+        await by_hand.promote(s.b.lab, learner)
+        await s.goes_on()
+        assert (await s.ends_well()).member_id == learner
+
+
+async def removed_by_hand(point: str, folder: Path, finding: Finding) -> None:
+    """A learner that somebody else has removed is not added again."""
+    async with begun(point, folder, finding, 2) as s:
+        await s.held()
+        await by_hand.remove(s.b.lab, await s.learner_id())
+        s.b.release(point)
+        assert REMOVED in str(await s.ends_without())
+
+
+async def cancelled(point: str, folder: Path, finding: Finding) -> None:
+    """The step ends first; then the learner leaves, unless it has its vote by then."""
+    async with begun(point, folder, finding, 2) as s:
+        await s.held()
+        await s.addition.cancel()
+        s.b.release(point)
+        if point.startswith("promote"):
+            await s.ends_well()
+        else:
+            assert isinstance(await s.ends_without(), CancelledError)
+
+
+FAULTS: Final[dict[str, Callable[[str, Path, Finding], Awaitable[None]]]] = {
+    "worker-dies": worker_dies,
+    "learner-dies-at-its-start": learner_dies_at_its_start,
+    "learner-dies": learner_dies,
+    "voter-dies": voter_dies,
+    "leader-moves": leader_moves,
+    "added-by-hand": added_by_hand,
+    "foreign-learner-added": foreign_learner_added,
+    "promoted-by-hand": promoted_by_hand,
+    "removed-by-hand": removed_by_hand,
+    "cancelled": cancelled,
+}
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+async def test_addition_is_struck(addition: Change, tmp_path: Path) -> None:
+    """It ends as the case's own function says, and the judge of all changes agrees."""
+    async with recorded(addition.name) as finding:
+        await FAULTS[addition.fault](addition.point, tmp_path, finding)

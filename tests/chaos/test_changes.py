@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
+import time
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -13,9 +13,10 @@ from etcd_handoff.contract import RemovalRequest, ReplacementRequest
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.nodes import InitialCluster
-from etcd_handoff.lab.writer import OpenLoopWriter, missing
+from etcd_handoff.lab.writer import OpenLoopWriter
 from etcd_handoff.temporal.client import connect, start_removal, start_replacement
-from tests.chaos import judges
+from tests.chaos import by_hand, judges
+from tests.chaos.conftest import recorded
 from tests.integration.progress import progress_of, says
 
 if TYPE_CHECKING:
@@ -25,57 +26,30 @@ if TYPE_CHECKING:
 
     from etcd_handoff.contract import ReplacementResult
     from etcd_handoff.lab.nodes import Node
+    from tests.chaos.changes import Change
+    from tests.chaos.conftest import Finding
 
-STEPS: Final = (
-    "check_leader",
-    "add_learner",
-    "await_sync",
-    "promote_member",
-    "update_status",
-    "move_leader",
-    "await_election",
-    "remove_member",
-)
-MOMENTS: Final = ("before", "during", "after")
-POINTS: Final = tuple(f"{step}.{moment}" for step, moment in itertools.product(STEPS, MOMENTS))
-STRUCK: Final = {
-    "add_learner.after": ("old",),
-    "await_sync.during": ("learner",),
-    "promote_member.before": ("learner", "old", "other"),
-    "update_status.before": ("learner", "old"),
-}
-"""Members that are killed at points where that matters. The new one and one that stays come back, as their supervisors
-would have it; the old one does not."""
-WAITED_FOR: Final = ("update_status.before", "learner")
+WAITED_FOR: Final = ("update_status.before", "learner-dies")
 """The new member has its vote and dies: the old one, which works, stays until it is back."""
-SAMPLE: Final = ("replacement/promote_member.before/old",)
-"""What `make test` runs."""
 END_SECONDS: Final = 90.0
-
-
-def chosen() -> list[str]:
-    """All cases with `CHAOS=all`, those with `CHAOS=<part of a name>` in their name, else the sample."""
-    names = [f"replacement/{point}/worker" for point in POINTS]
-    names += [f"replacement/{point}/{victim}" for point, victims in STRUCK.items() for victim in victims]
-    wanted = os.environ.get("CHAOS", "")
-    return list(SAMPLE) if wanted in ("", "sample") else [n for n in names if wanted == "all" or wanted in n]
 
 
 @pytest.mark.integration
 @pytest.mark.slow
-@pytest.mark.parametrize("name", chosen())
-async def test_replacement_is_struck(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker dies, or a member: the new one, the old one, or one that stays. It ends as if nothing had been.
+async def test_replacement_is_struck(replacement: Change, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker dies, or a member: the new one, the old one, or one that stays; or the leader moves.
 
     Another worker goes on; in an activity of both halves it is struck in the first.
     """
-    _, point, victim = name.split("/")
-    await replaced(point, "" if victim == "worker" else victim, tmp_path, monkeypatch)
+    async with recorded(replacement.name) as finding:
+        await replaced(replacement, finding, tmp_path, monkeypatch)
 
 
-async def replaced(point: str, victim: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A leader is replaced while the worker, or a member, dies at this point."""
-    env = ((FAILPOINTS_VARIABLE, f"{point}={'hold' if victim else 'kill'}"), (FOLDER_VARIABLE, str(folder)))
+async def replaced(change: Change, finding: Finding, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A leader is replaced while something strikes at this point."""
+    point, fault = change.point, change.fault
+    held = fault != "worker-dies"
+    env = ((FAILPOINTS_VARIABLE, f"{point}={'hold' if held else 'kill'}"), (FOLDER_VARIABLE, str(folder)))
     hit, release = folder / f"{point}.hit", folder / f"{point}.release"
     options = LabOptions(nodes=4, workers=("node0", "node1"), directory=folder / "lab", worker_env=env, forked=True)
     async with Lab(options) as lab:
@@ -93,35 +67,42 @@ async def replaced(point: str, victim: str, folder: Path, monkeypatch: pytest.Mo
         await lab.wait_for_health_interval()
         release.unlink()
         hit.unlink()
+        before = {m.name: m.id for m in await lab.members()}
         request = ReplacementRequest(
             cluster=lab.cluster, member=leader, name=spare.name, peer_urls=(spare.peer_url,), blocked_timeout_seconds=90
         )
         async with OpenLoopWriter(writes.etcd_url, folder, forked=True) as writer:
             replacement = await start_replacement(client, request)
-            started = await _start_when_it_is_awaited(lab, replacement, spare, hit if victim else None)
-            if victim == "learner" and not started:  # it is held while it waits for the start
+            started = await _start_when_it_is_awaited(lab, replacement, spare, hit if held else None)
+            if fault == "learner-dies" and not started:  # it is held while it waits for the start
                 started = await _start_and_see(lab, spare, writes)
-            if victim:
-                who = {"learner": spare, "old": lab.node(leader), "other": other}[victim].name
-                await lab.kill(Role.ETCD, who)
+            if held:
+                await _strike(lab, fault, spare.name, leader, other.name)
                 release.touch()
                 if not started:
                     await _start_when_it_is_awaited(lab, replacement, spare, None)
-                if (point, victim) == WAITED_FOR:
+                if (point, fault) == WAITED_FOR:
                     await says(replacement, "Blocked", "NotVerified")
                     assert leader in {m.name for m in await lab.members(writes.name)}
-                if victim != "old":
-                    await lab.start(Role.ETCD, who)
+                if back := {"learner-dies": spare.name, "other-dies": other.name}.get(fault):
+                    await lab.start(Role.ETCD, back)
             result = await replacement.result()
+            finding.seconds = round(time.time() - hit.stat().st_mtime, 2)
             report = await writer.stop()
-        left = [node for node in lab.nodes if node.name != leader]
+        finding.counts(report)
         assert result.outcome == "replaced"
-        assert hit.exists(), "the fault has struck"
-        assert {m.name for m in await lab.members(writes.name)} == {node.name for node in left}
-        assert await missing(report, [node.etcd_url for node in left]) == {}
-        await judges.writes_are_acknowledged(writes.etcd_url)
-        await judges.no_lock_is_left(writes.etcd_url)
-        await judges.nothing_runs(client)
+        voters = {*before.values(), result.new_member_id} - {before[leader]}
+        assert {m.name for m in await lab.members(writes.name)} == {*before, spare.name} - {leader}
+        await judges.change_is_right(lab, client, voters=voters, reports=[report])
+        finding.ended = "after mending" if (point, fault) == WAITED_FOR else "well"
+
+
+async def _strike(lab: Lab, fault: str, spare: str, leader: str, other: str) -> None:
+    """What the fault is; a leader that moves goes to another voter, or back to the one that is to leave."""
+    if fault == "leader-moves":
+        await by_hand.move_leader(lab, other if await lab.leader() == leader else leader)
+    else:
+        await lab.kill(Role.ETCD, {"learner-dies": spare, "old-dies": leader, "other-dies": other}[fault])
 
 
 async def _start_when_it_is_awaited(

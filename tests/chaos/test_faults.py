@@ -17,14 +17,14 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff.contract import HandoffState, RemovalRequest, RemovalResult, workflow_id
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
-from etcd_handoff.lab import Lab, LabOptions, Role, forks, wait_until
+from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter
 from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, watch_id
 from etcd_handoff.temporal.client import connect, start_removal, start_watch
 from etcd_handoff.temporal.search_attributes import STATE_KEY
 from tests.chaos import judges
 from tests.chaos.cases import FLAGGED, NARROW, TAKES_WRITES, WATCHED
-from tests.chaos.conftest import Finding, store
+from tests.chaos.conftest import recorded
 from tests.chaos.faults import FAULTS, Scene
 from tests.integration.isolation import require_isolation
 
@@ -37,14 +37,13 @@ if TYPE_CHECKING:
     from etcd_handoff.lab.writer import WriteReport
     from etcd_handoff.temporal.client import Removal
     from tests.chaos.cases import Case
+    from tests.chaos.conftest import Finding
 
 WORKERS: Final = ("node0", "node1", "node2")
 UNMENDED_SECONDS: Final = 12.0
 """How long a removal may take with the fault in place; then the fault is undone, as an operator would."""
 MENDED_SECONDS: Final = 90.0
 BEGIN_SECONDS: Final = 30.0
-RECORDED_SECONDS: Final = 60.0
-"""How long what a removal could not record may take to come by itself once nothing is in its way."""
 RESYNC_SECONDS: Final = 1.0
 ASK_SECONDS: Final = 0.2
 
@@ -55,18 +54,8 @@ async def test_case(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """Held at its moment, struck, let go: the removal ends, and all judges agree."""
     if case.isolated:
         require_isolation()
-    finding = Finding(case.name)
-    if forks.AVAILABLE:
-        forks.fork_server()  # it goes on with this process
-    before = judges.children()
-    try:
+    async with recorded(case.name) as finding:
         await _run(case, tmp_path, finding, monkeypatch)
-        judges.nothing_is_left(before)
-    except BaseException as error:  # a case that hangs ends as one that is stopped: by a cancellation
-        finding.ended, finding.said = "broken", f"{type(error).__name__}: {error}"[:500]
-        raise
-    finally:
-        store(finding)
 
 
 async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +100,7 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
             result = await asyncio.wait_for(ending, MENDED_SECONDS)
             finding.seconds = round(time.monotonic() - struck, 2)
             report = await writer.stop()
-        finding.gap_ms, finding.failed_writes = round(report.longest_gap_ms(), 1), len(report.failed)
+        finding.counts(report)
         refused = isinstance(result, ApplicationError)
         ended = "refused safely" if refused else "well" if done else "after mending"
         judges.ended_rightly(ended, case.right_ends)
@@ -200,7 +189,7 @@ async def _judge(
         )
         if not result.status_recorded or case.fault in FLAGGED:  # it comes by itself
             await judges.resources_come_to_agree(
-                lambda: lab.members(scene.writer), lambda: lab.etcdmembers(scene.writer), RECORDED_SECONDS
+                lambda: lab.members(scene.writer), lambda: lab.etcdmembers(scene.writer), judges.RECORDED_SECONDS
             )
             resources = await lab.etcdmembers(scene.writer)
     judges.resources_agree(members, resources)

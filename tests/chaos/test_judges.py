@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import os
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from etcd_handoff.lab import Lab, LabOptions, ListedMember, Role, disasters, http, observer, wait_until
+from etcd_handoff.lab.resources import write_joined
 from etcd_handoff.lab.writer import OpenLoopWriter, Put, WriteReport
 from etcd_handoff.temporal.client import connect
-from tests.chaos import cases, faults, judges
+from tests.chaos import cases, changes, faults, judges
+from tests.chaos.conftest import all_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +39,16 @@ def test_the_matrix_is_whole() -> None:
     assert {*cases.WATCHED, *cases.FLAGGED, *cases.WAITED_FOR, *cases.TAKES_WRITES} <= set(faults.FAULTS)
     assert all(case.step in cases.STEPS[case.target] and case.moment in cases.MOMENTS for case in all_cases)
     assert all(case.right_ends for case in all_cases)
-    assert [case.name for case in cases.sample()] == list(cases.SAMPLE)
+    assert set(cases.SAMPLE) <= set(names)
+
+
+def test_changes_of_a_membership_are_in_the_matrix() -> None:
+    """Each has a name of its own, and each step of an addition and of a replacement is struck at each moment."""
+    names = all_names()
+    assert len(names) == len(set(names))
+    assert set(changes.SAMPLE) < {change.name for change in changes.all_changes()} < set(names)
+    for kind, points in (("addition", changes.ADDITION), ("replacement", changes.REPLACEMENT)):
+        assert {f"{kind}/{point}/worker-dies" for point in points} < set(names)
 
 
 def test_a_removal_that_goes_through_where_it_must_wait_is_caught() -> None:
@@ -64,6 +76,68 @@ def test_a_wrong_membership_is_caught() -> None:
     for wrong in (listed(a="1", b="2"), before, listed(a="1", b="2", d="4"), listed(a="1", c="4")):
         with pytest.raises(AssertionError, match="members are"):
             judges.members_are(wrong, before, "c", returns=True)
+
+
+def learner(name: str, member_id: str) -> ListedMember:
+    """A learner in a member list."""
+    return ListedMember(member_id, name, is_learner=True)
+
+
+def test_a_wrong_change_is_caught() -> None:
+    """A member of another ID under the right name, a voter or a learner too few or too many, a vote not asked for."""
+    right = [*listed(a="1", b="2"), learner("", "9")]
+    judges.membership_is(right, voters={"2", "1"}, learners={"9"})
+    for wrong in (
+        [*listed(a="1", b="3"), learner("", "9")],
+        listed(a="1", b="2"),
+        [*right, *listed(c="3")],
+        [*right, learner("", "8")],
+        [*listed(a="1"), learner("", "9")],
+        [*listed(a="1", b="2"), learner("", "8")],
+        listed(a="1", b="2", c="9"),
+    ):
+        with pytest.raises(AssertionError, match="would be right"):
+            judges.membership_is(wrong, voters={"1", "2"}, learners={"9"})
+
+
+def test_a_learner_that_is_promoted_while_it_is_down_is_caught() -> None:
+    """One that had its vote before, or that was never in the list as a learner, is no such thing."""
+    before, after = [*listed(a="1"), learner("b", "2")], listed(a="1", b="2")
+    judges.nobody_down_got_a_vote([before, before, listed(a="1"), after])
+    judges.nobody_down_got_a_vote([after, after])
+    with pytest.raises(AssertionError, match=r"promoted while it was down: \['2'\]"):
+        judges.nobody_down_got_a_vote([before, before, after])
+
+
+@pytest.mark.integration
+async def test_what_is_wrong_after_a_change_is_caught(tmp_path: Path) -> None:
+    """Each judge is asked: a stranger that is gone, a promotion while down, a lost write, an EtcdMember, the lock."""
+    options = LabOptions(nodes=1, temporal=False, directory=tmp_path / "lab")
+    async with Lab(options) as lab:
+        node = lab.nodes[0]
+        await lab.ready(Role.APISERVER, node.name)
+        (member,) = await lab.members()
+        async with OpenLoopWriter(node.etcd_url, tmp_path, forked=True) as writer:
+            report = await writer.stop()
+        judge = partial(judges.change_is_right, lab, None, voters=[member.id])
+        await judge(reports=[report])
+        with pytest.raises(AssertionError, match="would be right"):
+            await judge(learners=["9"])
+        with pytest.raises(AssertionError, match="promoted while it was down"):
+            await judge(down=[[learner("", "9")], listed(b="9")])
+        with pytest.raises(AssertionError, match="missing"):
+            await judge(reports=[WriteReport((*report.puts, Put(10**9, 0.0, 0.0)), report.prefix)])
+        lock = {"key": base64.b64encode(judges.LOCK_KEY.encode()).decode(), "value": base64.b64encode(b"me").decode()}
+        await http.post(f"{node.etcd_url}/v3/kv/put", lock)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(judges.no_lock_is_left, "__defaults__", (1.0,))
+            with pytest.raises(AssertionError, match=r"is gone.*me"):
+                await judge()
+        await write_joined(lab.kubectl, node.name, node.name, "beef")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(judges, "RECORDED_SECONDS", 1.0)
+            with pytest.raises(AssertionError, match="EtcdMembers say"):
+                await judge()
 
 
 def test_a_resource_that_lies_is_caught() -> None:
