@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from etcd_handoff.contract import TASK_QUEUE, RemovalRequest, RemovalResult, workflow_id
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
-from etcd_handoff.lab import Lab, LabOptions, wait_until
+from etcd_handoff.lab import Lab, LabOptions, http, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter, WriteReport, missing
 from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, watch_id
 from etcd_handoff.temporal.client import connect, start_removal
@@ -75,6 +75,20 @@ class Bench:
         """A writer through `node` that writes already."""
         url, forked = self.lab.node(node).etcd_url, self.lab.options.forked
         return await self.stack.enter_async_context(OpenLoopWriter(url, self.folder, WRITE_INTERVAL_MS, forked=forked))
+
+    async def lead(self, member: str) -> None:
+        """Somebody moves leadership to this voter; it leads when this returns."""
+        members = {m.name: m.id for m in await self.lab.members()}
+
+        async def leads() -> bool:
+            if (leader := await self.lab.leader()) == member:
+                return True
+            url = f"{self.lab.node(leader).etcd_url}/v3/maintenance/transfer-leadership"
+            with contextlib.suppress(OSError):  # somebody else leads by now
+                await http.post(url, {"targetID": str(int(members[member], 16))})
+            return False
+
+        await wait_until(leads, f"{member} leads", 30)
 
     def others(self, member: str) -> list[str]:
         """The names of all members that have not left, but for this one."""
