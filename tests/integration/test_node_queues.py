@@ -1,4 +1,4 @@
-"""Removals where each worker reaches its own node's member alone, as on stock k0s."""
+"""Removals where each worker reaches its own node's member alone, as on stock k0s, or some members and not all."""
 
 from __future__ import annotations
 
@@ -92,6 +92,31 @@ def check_steps(result: dict[str, Any], target: str, others: list[str]) -> None:
     assert nodes["update_status"] in others
     # An attempt to hand over whose answer was lost has done so, and nobody has to await an election then.
     assert nodes.get("await_election", nodes["remove_member"]) == nodes["remove_member"]
+
+
+@pytest.mark.parametrize("leader", ["node0", "node2"])
+async def test_leader_leaves_where_some_workers_reach_some_members(bench: MakeBench, leader: str) -> None:
+    """The worker of node2 reaches all members, the others reach two: node2 leads, or one that all reach."""
+    shared = ("node0", "node1")
+    async with bench(isolated=True, shared=shared) as b:
+        await b.lead(leader)
+        for node in b.lab.nodes:
+            assert await reached_from(b, node.name) == ({*shared, "node2"} if node.name == "node2" else {*shared})
+        writer = await b.writer("node1")
+        result = await b.remove(leader)
+        assert (result.outcome, result.was_leader, result.status_recorded) == (Outcome.REMOVED, True, True)
+        nodes = {step.name: step.node for step in result.steps}
+        if leader == "node2":
+            assert nodes["move_leader"] == "node2"
+        assert nodes["remove_member"] in b.others(leader)
+        await b.judge({leader}, await writer.stop())
+
+
+async def reached_from(b: Bench, node: str) -> set[str]:
+    """The members that a command on this node reaches, and so a worker there."""
+    _, shown, errors = await b.lab.handoff("status", "-o", "json", node=node)
+    assert shown, errors
+    return {m["name"] for m in json.loads(shown)["members"] if m["reachable"]}
 
 
 @pytest.mark.parametrize("point", ["move_leader.before", "move_leader.after"])
