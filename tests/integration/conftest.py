@@ -78,17 +78,7 @@ class Bench:
 
     async def lead(self, member: str) -> None:
         """Somebody moves leadership to this voter; it leads when this returns."""
-        members = {m.name: m.id for m in await self.lab.members()}
-
-        async def leads() -> bool:
-            if (leader := await self.lab.leader()) == member:
-                return True
-            url = f"{self.lab.node(leader).etcd_url}/v3/maintenance/transfer-leadership"
-            with contextlib.suppress(OSError):  # somebody else leads by now
-                await http.post(url, {"targetID": str(int(members[member], 16))})
-            return False
-
-        await wait_until(leads, f"{member} leads", 30)
+        await lead(self.lab, member)
 
     def others(self, member: str) -> list[str]:
         """The names of all members that have not left, but for this one."""
@@ -141,6 +131,21 @@ class Bench:
         if report is not None:
             assert report.acknowledged
             assert await missing(report, [node.etcd_url for node in left]) == {}
+
+
+async def lead(lab: Lab, member: str) -> None:
+    """Somebody moves leadership to this voter; it leads when this returns."""
+    members = {m.name: m.id for m in await lab.members()}
+
+    async def leads() -> bool:
+        if (leader := await lab.leader()) == member:
+            return True
+        url = f"{lab.node(leader).etcd_url}/v3/maintenance/transfer-leadership"
+        with contextlib.suppress(OSError):  # somebody else leads by now
+            await http.post(url, {"targetID": str(int(members[member], 16))})
+        return False
+
+    await wait_until(leads, f"{member} leads", 30)
 
 
 def _joined(resource: dict[str, object]) -> str:
