@@ -125,7 +125,7 @@ async def test_demo_shows_both_ways_and_leaves_nothing(tmp_path: Path) -> None:
     assert labs(tmp_path) == []
 
 
-async def test_demo_of_isolated_nodes_moves_leadership_on_the_leader_s_own_node(tmp_path: Path) -> None:
+async def test_demo_of_isolated_nodes_removes_the_leader(tmp_path: Path) -> None:
     """`--k0s`: it says which topology that is, the leader is out, that is recorded, and no write is lost."""
     require_isolation()
     async with demo(tmp_path, "--k0s") as (process, told):
@@ -143,8 +143,7 @@ async def test_demo_of_isolated_nodes_moves_leadership_on_the_leader_s_own_node(
     after = ROW.findall(durable)[3:]
     assert {name: joined for name, _, joined, _ in after} == {name: str(name != leader) for name in NAMES}
     nodes = {name: node for name, node, *_ in STEP.findall(durable)}
-    assert nodes["move_leader"] == leader
-    assert leader not in {nodes["remove_member"], nodes["update_status"]}
+    assert leader not in {nodes["remove_member"], nodes["update_status"]}, "its worker was killed"
     assert "outcome removed" in durable
     assert "outcome added" in addition
     for part in (durable, addition, naive):
