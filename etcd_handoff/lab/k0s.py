@@ -3,9 +3,10 @@
 - `v1.31`: the controller that holds k0s's lease removes every member whose EtcdMember asks to leave, through its own
   etcd, and writes the status through its own API server. Its own member it takes out too: then the write hangs, nobody
   else has the lease, and the resource says Joined for ever. The node's supervisor restarts the removed etcd every 5 s.
-- `v1.36`: the holder puts a label on the EtcdMember that asks to leave while its member is listed; its own one waits
-  until another controller has the lease. The node that sees the label on its own API server stops that first, then
-  takes its member out, and starts its etcd no more. The holder's resync, every 10 s, writes what became of it.
+- `v1.36`: each controller labels its EtcdMember with its present start. The holder puts a second label with that start
+  on the EtcdMember that asks to leave while its member is listed; its own one waits until another controller has the
+  lease. The node that sees its start in it on its own API server stops that first, then takes its member out, and
+  starts its etcd no more. The holder's resync, every 10 s, writes what became of it.
 
 Facts by measurement of k0s's real reconcilers, and from their source
 (`pkg/component/controller/etcd_member_reconciler.go` and `etcd.go`, `pkg/supervisor/supervisor.go`).
@@ -16,7 +17,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import secrets
+import signal
 from collections import Counter
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from etcd_handoff.lab import http
@@ -35,10 +39,13 @@ if TYPE_CHECKING:
 LOOK_SECONDS: Final = 0.05
 RESYNC_SECONDS: Final = 10.0
 RESPAWN_SECONDS: Final = 5.0
+STOP_SECONDS: Final = 5.0
+"""After which k0s sends SIGTERM once more, and an API server without its etcd ends by that alone."""
 HAND_OVER_SECONDS: Final = 2.0
 """How long nobody holds the lease when its holder gives it up; k0s's own takes up to 7 s."""
 REQUEST_SECONDS: Final = 2.0
 SHUTDOWN_LABEL: Final = "k0s.k0sproject.io/shutdown"
+START_LABEL: Final = "k0s.k0sproject.io/shutdown-on-leave"
 RESOURCES: Final = "apis/etcd.k0sproject.io/v1beta1/etcdmembers"
 
 Release = Literal["v1.31", "v1.36"]
@@ -52,6 +59,7 @@ class K0sStandIn:
         lab: A running lab.
         release: Whose behaviour to show.
         holder: The node that holds k0s's lease at first; node0 when left out.
+        hand_over_seconds: How long nobody holds the lease when its holder leaves.
 
     Attributes:
         holder: The node that holds it now; empty while nobody does.
@@ -60,9 +68,13 @@ class K0sStandIn:
         respawned: How often k0s has started a node's etcd again.
     """
 
-    def __init__(self, lab: Lab, release: Release, holder: str = "") -> None:
+    def __init__(
+        self, lab: Lab, release: Release, holder: str = "", hand_over_seconds: float = HAND_OVER_SECONDS
+    ) -> None:
         self._lab = lab
         self._release = release
+        self._hand_over_seconds = hand_over_seconds
+        self._starts = {node.name: secrets.token_hex(4) for node in lab.nodes}
         self._tasks: list[asyncio.Task[None]] = []
         self.holder = holder or lab.nodes[0].name
         self.removed: list[str] = []
@@ -70,11 +82,18 @@ class K0sStandIn:
         self.respawned: Counter[str] = Counter()
 
     async def __aenter__(self) -> Self:
-        """Start reconciling."""
+        """Start reconciling; with v1.36 all EtcdMembers say by then which start of k0s they are of.
+
+        Raises:
+            ProcessError: The holder's API server did not answer, or refused that.
+        """
         tasks = [self._supervise(node) for node in self._lab.nodes]
         if self._release == "v1.31":
             tasks.append(self._remove_who_asks())
         else:
+            holder = self._lab.node(self.holder)
+            for name in await self._lab.etcdmembers(holder.name):
+                await self._label(holder, name, START_LABEL, self._starts[name])
             tasks += [self._label_who_asks(), self._resync()]
             tasks += [self._shut_down_when_labelled(node) for node in self._lab.nodes]
         self._tasks = [asyncio.create_task(task) for task in tasks]
@@ -123,34 +142,38 @@ class K0sStandIn:
                 if name == self.holder:
                     await self._hand_over(holder)
                     break
-                if SHUTDOWN_LABEL not in resource["metadata"].get("labels", {}):
-                    await self._label(holder, name)
+                if _labels(resource).get(SHUTDOWN_LABEL) != (start := _labels(resource).get(START_LABEL, "")):
+                    with contextlib.suppress(*FAILURES):
+                        await self._label(holder, name, SHUTDOWN_LABEL, start)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _hand_over(self, holder: Node) -> None:
         waiting = {"reconcileStatus": "", "message": "Waiting for another controller to take over"}
         await write_status(holder, holder.name, waiting, "what is waited for")
-        await asyncio.sleep(HAND_OVER_SECONDS)
+        await asyncio.sleep(self._hand_over_seconds)
         others = [n.name for n in self._lab.others(holder.name) if n.name not in self.removed]
         self.holder = next(iter(others), holder.name)
 
-    async def _label(self, holder: Node, name: str) -> None:
+    async def _label(self, holder: Node, name: str, key: str, value: str) -> None:
         headers = {**bearer(), "Content-Type": "application/merge-patch+json"}
-        body = {"metadata": {"labels": {SHUTDOWN_LABEL: name}}}
-        with contextlib.suppress(*FAILURES):
-            await http.request(f"{holder.api_url}/{RESOURCES}/{name}", body, method="PATCH", headers=headers)
+        url, body = f"{holder.api_url}/{RESOURCES}/{name}", {"metadata": {"labels": {key: value}}}
+        status, text = await http.request(url, body, method="PATCH", headers=headers)
+        if status != HTTPStatus.OK:
+            raise ProcessError(f"{url}: {text}")
 
     async def _shut_down_when_labelled(self, node: Node) -> None:
         """It goes by its own API server, so it does not learn what is written once its member is out."""
         resource: dict[str, Any] = {}
-        while SHUTDOWN_LABEL not in resource.get("metadata", {}).get("labels", {}):
+        while _labels(resource).get(SHUTDOWN_LABEL) != self._starts[node.name]:
             await asyncio.sleep(LOOK_SECONDS)
             resource = (await self._resources(node)).get(node.name, {})
         self.removed.append(node.name)
         self.stopped.add(node.name)
+        server = self._lab.process(Role.APISERVER, node.name)
+        server.signal(signal.SIGTERM)
         with contextlib.suppress(ProcessError):
-            await self._lab.terminate(Role.APISERVER, node.name)
-        await self._lab.kill(Role.APISERVER, node.name)
+            await server.ended(STOP_SECONDS)
+        await server.kill()
         with contextlib.suppress(KeyError, *FAILURES):
             await leave(self._lab, node.name)
         await self._lab.terminate(Role.ETCD, node.name)
@@ -195,6 +218,11 @@ class K0sStandIn:
         with contextlib.suppress(*FAILURES):
             return {m.name for m in await first_list([node.etcd_url])}
         return set()
+
+
+def _labels(resource: dict[str, Any]) -> dict[str, str]:
+    labels: dict[str, str] = resource.get("metadata", {}).get("labels", {})
+    return labels
 
 
 def _asks_to_leave(resource: dict[str, Any]) -> bool:

@@ -1,7 +1,8 @@
 """Certificates as k0s lays them out on a controller: one authority for etcd, one for Kubernetes, a folder a node.
 
 Paths, names and hosts are those of k0s (`pkg/config/cfgvars.go`, `pkg/component/controller/etcd.go` and
-`cmd/controller/certificates.go` of v1.36). etcd's server certificate names this machine's loopback and nothing else.
+`cmd/controller/certificates.go` of v1.36). etcd's server certificate names this machine's
+loopback and nothing else, as long as no other node is to reach it.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ class K0sPki:
         for name, authority in (("ca", self._kubernetes), ("etcd/ca", self._etcd)):
             _write(pki / f"{name}.crt", authority.cert_pem)
             _write(pki / f"{name}.key", authority.private_key_pem)
-        self._issue(pki, "etcd/server", self._etcd, "etcd-server", "etcd-server", *LOOPBACK)
+        hosts = (*LOOPBACK, node.address) if node.shared else LOOPBACK
+        self._issue(pki, "etcd/server", self._etcd, "etcd-server", "etcd-server", *hosts)
         self._issue(pki, "etcd/peer", self._etcd, node.address, "etcd-peer", node.address)
         client = "apiserver-etcd-client"
         self._issue(pki, client, self._etcd, client, client, *LOOPBACK)

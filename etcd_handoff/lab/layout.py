@@ -143,7 +143,8 @@ class Layout:
     def _new_node(self, number: int) -> Node:
         name = f"node{number}"
         if self._isolation is not None:
-            return Node.isolated(name, self._isolation.address(number), self._ports)
+            shared = name in self.options.shared
+            return Node.isolated(name, self._isolation.address(number), self._ports, shared=shared)
         return Node.on(name, self._ports, network=self.options.network, secure=self.options.tls)
 
     def _all_nodes(self) -> list[Node]:

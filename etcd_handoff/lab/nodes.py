@@ -60,6 +60,7 @@ class Node:
         address: Where its peer port and its API server are.
         peer_host: The host that its peer URL names.
         secure: Whether its etcd member is asked over TLS.
+        shared: Whether other nodes reach its etcd member for clients too, where it is isolated.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Node:
     address: str = HOST
     peer_host: str = HOST
     secure: bool = False
+    shared: bool = False
 
     @classmethod
     def on(cls, name: str, ports: Ports, *, network: bool = False, secure: bool = False) -> Node:
@@ -83,12 +85,12 @@ class Node:
         return cls(name, *own, *advertised, client_port, peer_host=host, secure=secure)
 
     @classmethod
-    def isolated(cls, name: str, address: str, ports: Ports) -> Node:
+    def isolated(cls, name: str, address: str, ports: Ports, *, shared: bool = False) -> Node:
         """A node with a network namespace of its own, in which its ports are those of k0s."""
         client_port, peer_port, api_port = ISOLATED_PORTS
         (observed,) = ports.take(1)
         own = (client_port, peer_port, api_port)
-        return cls(name, *own, client_port, api_port, observed, address, peer_host=address, secure=True)
+        return cls(name, *own, client_port, api_port, observed, address, peer_host=address, secure=True, shared=shared)
 
     @property
     def is_isolated(self) -> bool:
@@ -108,7 +110,12 @@ class Node:
     @property
     def advertised_url(self) -> str:
         """Client URL of its etcd member for everybody else."""
-        return f"{self._scheme}://{HOST}:{self.advertised_client_port}"
+        return f"{self._scheme}://{self.address if self.shared else HOST}:{self.advertised_client_port}"
+
+    @property
+    def client_listeners(self) -> str:
+        """Where its etcd member listens for clients."""
+        return f"{self.local_url},{self.advertised_url}" if self.shared else self.local_url
 
     @property
     def peer_url(self) -> str:
@@ -165,7 +172,7 @@ def etcd_command(
         str(binaries.etcd),
         f"--name={node.name}",
         f"--data-dir={folder / 'etcd'}",
-        f"--listen-client-urls={node.local_url}",
+        f"--listen-client-urls={node.client_listeners}",
         f"--advertise-client-urls={node.advertised_url}",
         f"--listen-peer-urls={node.peer_listener}",
         f"--initial-advertise-peer-urls={node.peer_url}",

@@ -42,6 +42,8 @@ class LabOptions:
             certificates. Needs root, or namespaces in which it has root's rights
             (`etcd_handoff.lab.isolation.enter_own_namespace`), trustme, and no `network`.
         node_names: With `isolated`: names of the nodes, where they are not those of their members.
+        shared: With `isolated`: names of the nodes whose etcd listens for clients on the node's address as well, which
+            it advertises.
         hanging_disks: Whether the disks of etcd members can be made to hang; see `etcd_handoff.lab.disk`.
         forked: Whether processes are started by one that has imported the product, of which workers and our command
             line are forks: it takes less time and computing; see `etcd_handoff.lab.forks`.
@@ -66,6 +68,7 @@ class LabOptions:
     roles: bool = False
     isolated: bool = False
     node_names: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
     hanging_disks: bool = False
     forked: bool = False
     progress: Callable[[str], None] | None = None
@@ -84,6 +87,7 @@ class LabOptions:
             (self.isolated and self.network, "isolated does not go with network: its links join ports of one machine"),
             (self.isolated and self.tls, "isolated has certificates of its own: leave tls out"),
             (self.node_names and not self.isolated, "node_names needs isolated"),
+            (self.shared and not self.isolated, "shared needs isolated"),
             (self.node_names and len(set(self.node_names)) != self.nodes, "node_names has one name for each node"),
         ]
         if wrong := [text for is_so, text in lacking if is_so]:

@@ -89,6 +89,15 @@ ISOLATED: Final = {
     "kill-other-worker": Where(("leader",), tuple(f"{step}.before" for step in STEPS["leader"])),
     "kill-target-node": Where(("leader",), ("move_leader.before", "remove_member.after", "update_status.before")),
     "kill-temporal": Where(("leader",), ("move_leader.during", "remove_member.during")),
+    "kill-worker": Where(("leader",), tuple(f"{step}.during" for step in STEPS["leader"])),
+    "stop-target-etcd": Where(
+        VOTERS, ("check_leader.during", "move_leader.before", "move_leader.during", "remove_member.before")
+    ),
+    "move-leader-elsewhere": Where(
+        VOTERS, ("check_leader.during", "move_leader.before", "remove_member.before", "remove_member.during")
+    ),
+    # Not before remove_member: the worker there sees its own member alone, so another one counts as it was seen before.
+    "hang-disk-other": Where(VOTERS, (*BEFORE[:2], "remove_member.during", "update_status.before")),
 }
 """Faults that strike where each worker reaches its own node's member alone, as on stock k0s."""
 WAITED_FOR_WORKER: Final = "isolated/leader/move_leader.before/kill-target-worker"
@@ -164,8 +173,8 @@ class Case:
 
         Without a learner the same voters remain, and they are enough as they are.
         """
-        if self.isolated:
-            return self.name == WAITED_FOR_WORKER
+        if self.name == WAITED_FOR_WORKER:
+            return True
         if self.proposed or self.fault not in WAITED_FOR:
             return False
         return self.target != "learner" or "hang-disk" not in self.fault
@@ -196,4 +205,5 @@ def all_cases() -> list[Case]:
         for fault, where in faults.items()
         for target in where.targets
         for point in where.points
+        if point.partition(".")[0] in STEPS[target]
     ]

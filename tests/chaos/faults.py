@@ -77,6 +77,16 @@ def _kill(role: Role, who: str) -> Fault:
     return Fault(strike, mend if role in (Role.TEMPORAL, Role.ETCD) and who != "target" else _nothing)
 
 
+async def _start_worker_that_is_missed(scene: Scene) -> None:
+    """Where each worker reaches its own member alone nobody takes over what another one cannot do."""
+    if scene.lab.options.isolated:
+        await scene.lab.start_worker(scene.worker)
+
+
+async def _kill_worker(scene: Scene) -> None:
+    await scene.lab.kill(Role.WORKER, scene.worker)
+
+
 def _kill_worker_of(who: str) -> Fault:
     """The worker of a node dies, whichever step it has, and is missed where nobody else can do what it does."""
 
@@ -242,7 +252,7 @@ def _runs(lab: Lab, role: Role, node: str) -> bool:
 
 
 FAULTS: Final[dict[str, Fault]] = {
-    "kill-worker": _kill(Role.WORKER, "worker"),
+    "kill-worker": Fault(_kill_worker, _start_worker_that_is_missed),
     "stop-worker": _stop(Role.WORKER, "worker"),
     "kill-target-worker": _kill_worker_of("target"),
     "kill-other-worker": _kill_worker_of("other"),

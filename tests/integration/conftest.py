@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from etcd_handoff.contract import TASK_QUEUE, RemovalRequest, RemovalResult, workflow_id
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
-from etcd_handoff.lab import Lab, LabOptions, wait_until
+from etcd_handoff.lab import Lab, LabOptions, http, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter, WriteReport, missing
 from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, watch_id
 from etcd_handoff.temporal.client import connect, start_removal
@@ -76,6 +76,10 @@ class Bench:
         url, forked = self.lab.node(node).etcd_url, self.lab.options.forked
         return await self.stack.enter_async_context(OpenLoopWriter(url, self.folder, WRITE_INTERVAL_MS, forked=forked))
 
+    async def lead(self, member: str) -> None:
+        """Somebody moves leadership to this voter; it leads when this returns."""
+        await lead(self.lab, member)
+
     def others(self, member: str) -> list[str]:
         """The names of all members that have not left, but for this one."""
         return [node.name for node in self.lab.others(member) if node.name not in self.gone]
@@ -127,6 +131,21 @@ class Bench:
         if report is not None:
             assert report.acknowledged
             assert await missing(report, [node.etcd_url for node in left]) == {}
+
+
+async def lead(lab: Lab, member: str) -> None:
+    """Somebody moves leadership to this voter; it leads when this returns."""
+    members = {m.name: m.id for m in await lab.members()}
+
+    async def leads() -> bool:
+        if (leader := await lab.leader()) == member:
+            return True
+        url = f"{lab.node(leader).etcd_url}/v3/maintenance/transfer-leadership"
+        with contextlib.suppress(OSError):  # somebody else leads by now
+            await http.post(url, {"targetID": str(int(members[member], 16))})
+        return False
+
+    await wait_until(leads, f"{member} leads", 30)
 
 
 def _joined(resource: dict[str, object]) -> str:

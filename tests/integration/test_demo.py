@@ -15,6 +15,7 @@ import pytest
 
 from etcd_handoff.lab import ProcessError, wait_until
 from etcd_handoff.lab.nodes import ROOT
+from tests.integration.isolation import require_isolation
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -120,6 +121,33 @@ async def test_demo_shows_both_ways_and_leaves_nothing(tmp_path: Path) -> None:
     assert re.search(r"longest gap \d+ ms, acknowledged writes lost: 0$", addition, re.MULTILINE)
     assert {joined for _, _, joined, _ in ROW.findall(naive)} == {"True"}
     assert "says Joined=True" in naive
+    assert lab_processes(tmp_path) == {}
+    assert labs(tmp_path) == []
+
+
+async def test_demo_of_isolated_nodes_removes_the_leader(tmp_path: Path) -> None:
+    """`--k0s`: it says which topology that is, the leader is out, that is recorded, and no write is lost."""
+    require_isolation()
+    async with demo(tmp_path, "--k0s") as (process, told):
+        await process.wait()
+        text = told.read_text()
+        assert process.returncode == 0, text
+    durable, rest = text.split("2. A new member takes its place")
+    addition, naive = rest.split("3. The naive way")
+    leader = next(iter(re.findall(r"^leader +(node\d)", durable, re.MULTILINE)))
+    assert re.search(
+        r"^topology +as k0s: every member advertises https://127\.0\.0\.1:2379, and is reached there alone$",
+        durable,
+        re.MULTILINE,
+    )
+    after = ROW.findall(durable)[3:]
+    assert {name: joined for name, _, joined, _ in after} == {name: str(name != leader) for name in NAMES}
+    nodes = {name: node for name, node, *_ in STEP.findall(durable)}
+    assert leader not in {nodes["remove_member"], nodes["update_status"]}, "its worker was killed"
+    assert "outcome removed" in durable
+    assert "outcome added" in addition
+    for part in (durable, addition, naive):
+        assert re.search(r"longest gap \d+ ms, acknowledged writes lost: 0$", part, re.MULTILINE), part
     assert lab_processes(tmp_path) == {}
     assert labs(tmp_path) == []
 

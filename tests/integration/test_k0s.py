@@ -14,7 +14,7 @@ from temporalio.exceptions import ApplicationError, CancelledError
 
 from etcd_handoff.etcdmember import SHUTDOWN_LABEL, SHUTDOWN_ON_LEAVE_LABEL
 from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
-from etcd_handoff.lab import disasters
+from etcd_handoff.lab import Role, disasters
 from etcd_handoff.lab.k0s import K0sStandIn, Release
 from etcd_handoff.lab.waiting import ProcessError, wait_until
 from tests.chaos import judges
@@ -118,15 +118,29 @@ async def test_node_that_joins_again_is_not_removed_by_the_flag_of_its_former_me
             assert (k0s.removed, await b.lab.member_id(target)) == ([], new)
 
 
-async def test_kubectl_alone_with_the_flag_lets_k0s_act_first(bench: MakeBench) -> None:
-    """Nothing holds k0s back, so the leader goes while it leads; the record is the truth all the same."""
-    async with k0s_bench(bench) as door, K0sStandIn(door.bench.lab, "v1.31") as k0s:
+@pytest.mark.parametrize("release", ["v1.31", "v1.36"])
+async def test_kubectl_alone_with_the_flag_lets_k0s_act_first(bench: MakeBench, release: Release) -> None:
+    """Nothing holds k0s back, so it begins while the leader leads; the record is the truth all the same."""
+    async with k0s_bench(bench) as door:
         leader = await door.bench.lab.leader()
         survivor = door.bench.lab.others(leader)[0].name
-        await door.flag(leader, via=survivor)
-        await door.out(leader, via=survivor)
-        assert k0s.removed == [leader]
-        await door.bench.judge({leader})
+        async with K0sStandIn(door.bench.lab, release, holder=survivor) as k0s:
+            await door.flag(leader, via=survivor)
+            await door.out(leader, via=survivor)
+            assert k0s.removed == [leader]
+            await door.bench.judge({leader})
+            if release == "v1.36":
+                await stopped_for_good(door.bench, k0s, leader)
+
+
+async def stopped_for_good(b: Bench, k0s: K0sStandIn, node: str) -> None:
+    """k0s has stopped etcd and the API server of this node, and starts them no more."""
+
+    async def ended() -> bool:
+        return not (b.lab.alive(Role.ETCD, node) or b.lab.alive(Role.APISERVER, node))
+
+    await wait_until(ended, f"etcd and the API server of {node} have ended", 30)
+    assert (k0s.stopped, k0s.respawned[node]) == ({node}, 0)
 
 
 async def test_annotation_taken_away_in_time_and_set_again(bench: MakeBench) -> None:
@@ -235,6 +249,21 @@ async def test_k0s_tells_the_node_to_stop_and_is_not_waited_for(bench: MakeBench
         assert names == ["move_leader", "await_election", "request_leave", "remove_member", "update_status"]
         assert "k0s has told the node to stop" in steps["request_leave"].note
         assert "v1.36 has stopped its API server and etcd" in result.next_steps[0]
+        await b.judge({leader}, await writer.stop())
+
+
+async def test_k0s_stops_the_node_of_a_member_that_both_remove(bench: MakeBench) -> None:
+    """The flag stands while the member is listed, so the removed etcd is not started again."""
+    async with bench(remover="both") as b:
+        leader = await b.lab.leader()
+        survivor = b.lab.others(leader)[0].name
+        writer = await b.writer(survivor)
+        async with K0sStandIn(b.lab, "v1.36", holder=survivor) as k0s:
+            result = await b.remove(leader)
+            asked = next(step for step in result.steps if step.name == "request_leave")
+            assert "k0s has told the node to stop" in asked.note
+            assert (result.outcome, result.was_leader, result.status_recorded) == ("removed", True, True)
+            await stopped_for_good(b, k0s, leader)
         await b.judge({leader}, await writer.stop())
 
 

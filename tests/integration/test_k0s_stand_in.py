@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
-from etcd_handoff.lab.k0s import SHUTDOWN_LABEL, K0sStandIn
+from etcd_handoff.lab.k0s import SHUTDOWN_LABEL, START_LABEL, K0sStandIn
 from etcd_handoff.lab.naive import remove_once
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SECONDS = 40.0
+HAND_OVER_SECONDS = 0.5
+
+
+def labels(resource: dict[str, Any]) -> dict[str, str]:
+    """The labels of an EtcdMember."""
+    told: dict[str, str] = resource["metadata"].get("labels", {})
+    return told
 
 
 async def ask_to_leave(lab: Lab, member: str, via: str) -> None:
@@ -37,14 +45,46 @@ async def test_old_release_restarts_the_etcd_of_a_removed_member_for_ever(tmp_pa
         assert lab.alive(Role.APISERVER, target)
 
 
+async def test_new_release_labels_a_node_before_its_member_leaves(tmp_path: Path) -> None:
+    """With the start that the node's k0s has told before; nobody is labelled who was not asked to leave."""
+    async with Lab(LabOptions(temporal=False, directory=tmp_path)) as lab:
+        leader = await lab.leader()
+        target, holder = (node.name for node in lab.others(leader))
+        await lab.wait_for_health_interval()
+        async with K0sStandIn(lab, "v1.36", holder):
+            starts = {name: labels(resource)[START_LABEL] for name, resource in (await lab.etcdmembers(leader)).items()}
+            assert len(set(starts.values())) == len(lab.nodes)
+            seen: list[tuple[bool, bool]] = []
+
+            async def out() -> bool:
+                told = labels((await lab.etcdmembers(leader))[target]).get(SHUTDOWN_LABEL)
+                assert told in (None, starts[target])
+                seen.append((told is not None, target in {m.name for m in await lab.members(leader)}))
+                return not seen[-1][-1]
+
+            await ask_to_leave(lab, target, leader)
+            await wait_until(out, "the member is out", SECONDS)
+            assert (True, True) in seen
+            assert (False, False) not in seen
+        for name in (leader, holder):
+            assert SHUTDOWN_LABEL not in labels((await lab.etcdmembers(leader))[name])
+
+
 async def test_new_release_hands_its_lease_over_and_stops_the_node(tmp_path: Path) -> None:
     """The holder is labelled by its successor, leaves by itself, and stays stopped; the resync writes what is true."""
     async with Lab(LabOptions(temporal=False, directory=tmp_path)) as lab:
         target = await lab.leader()
         survivor = lab.others(target)[0].name
         await lab.wait_for_health_interval()
-        async with K0sStandIn(lab, "v1.36", target) as k0s:
+        async with K0sStandIn(lab, "v1.36", target, HAND_OVER_SECONDS) as k0s:
+            asked = time.monotonic()
             await ask_to_leave(lab, target, survivor)
+
+            async def begun() -> bool:
+                return bool(k0s.removed)
+
+            await wait_until(begun, "k0s takes the member out", SECONDS)
+            assert time.monotonic() - asked > HAND_OVER_SECONDS
 
             async def recorded() -> bool:
                 return await lab.joined(target, survivor) == "False"
@@ -55,7 +95,7 @@ async def test_new_release_hands_its_lease_over_and_stops_the_node(tmp_path: Pat
         assert not lab.alive(Role.ETCD, target)
         assert not lab.alive(Role.APISERVER, target)
         resource = (await lab.etcdmembers(survivor))[target]
-        assert resource["metadata"]["labels"][SHUTDOWN_LABEL] == target
+        assert labels(resource)[SHUTDOWN_LABEL] == labels(resource)[START_LABEL]
 
 
 async def test_new_release_leaves_a_node_running_whose_order_comes_after_its_removal(tmp_path: Path) -> None:
@@ -73,4 +113,4 @@ async def test_new_release_leaves_a_node_running_whose_order_comes_after_its_rem
 
             await wait_until(restarted, "k0s has seen the order and starts etcd again", SECONDS)
             assert not k0s.stopped
-        assert SHUTDOWN_LABEL not in (await lab.etcdmembers(leader))[target]["metadata"].get("labels", {})
+        assert SHUTDOWN_LABEL not in labels((await lab.etcdmembers(leader))[target])

@@ -1,4 +1,4 @@
-"""Removals where each worker reaches its own node's member alone, as on stock k0s."""
+"""Removals where each worker reaches its own node's member alone, as on stock k0s, or some members and not all."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from etcd_handoff.contract import TASK_QUEUE, Outcome, workflow_id
+from etcd_handoff.contract import TASK_QUEUE, Outcome
 from etcd_handoff.lab import Role, wait_until
 from etcd_handoff.temporal.updates import execute_update
 from tests.integration import additions
+from tests.integration.conftest import removal_id
 from tests.integration.isolation import require_isolation
 from tests.integration.progress import says
 
@@ -60,41 +61,62 @@ async def test_leader_leaves_by_command_line_temporal_and_kubectl(front_door: Ma
     """4 -> 3 -> 2 -> 1, the leader each time, each step on the node whose member it needs, and no write is lost."""
     async with front_door(nodes=4, isolated=True) as door:
         b = door.bench
-        gone: set[str] = set()
-        last = b.lab.others(await b.lab.leader())[0].name
+        *leaving, last = (node.name for node in b.lab.nodes)
         writer = await b.writer(last)
-        for way in ("command line", "temporal", "kubectl"):
-            leader = await b.lab.leader()
-            # The last one takes the writes, so another one leaves when it leads.
-            target = leader if leader != last else next(m.name for m in await b.lab.members() if m.name != last)
+        for way, target in zip(("command line", "temporal", "kubectl"), leaving, strict=True):
+            await b.lead(target)
             if way == "command line":
-                status, told, errors = await b.lab.handoff("remove", target, "-o", "json", node=last)
+                status, _, errors = await b.lab.handoff("remove", target, "-o", "json", node=last)
                 assert status == 0, errors
-                check_steps(json.loads(told), target, leader)
             elif way == "temporal":
                 given = json.dumps({"cluster": b.lab.cluster, "member": target})
                 start = ("workflow", "execute", "--type", "RemoveMember", "--task-queue", TASK_QUEUE)
                 status, _, errors = await b.lab.temporal(
-                    *start, "--workflow-id", workflow_id(b.lab.cluster, target), "--input", given
+                    *start, "--workflow-id", removal_id(b, target), "--input", given
                 )
                 assert status == 0, errors
             else:
                 await door.flag(target, via=last)
                 await door.out(target, via=last)
-            gone.add(target)
-            await b.judge(gone)
-        await b.judge(gone, await writer.stop())
+            check_steps(await b.client.get_workflow_handle(removal_id(b, target)).result(), target, b.others(target))
+            await b.judge({target})
+        await b.judge(set(), await writer.stop())
 
 
-def check_steps(result: dict[str, Any], target: str, leader: str) -> None:
-    """Every step ran where its member is."""
+def check_steps(result: dict[str, Any], target: str, others: list[str]) -> None:
+    """It led, and every step ran where its member is."""
+    assert (result["outcome"], result["was_leader"], result["status_recorded"]) == ("removed", True, True)
     nodes = {step["name"]: step["node"] for step in result["steps"]}
-    assert (result["outcome"], result["status_recorded"]) == ("removed", True)
-    if target == leader:
-        assert nodes["move_leader"] == target
-        # An attempt to hand over whose answer was lost has done so, and nobody has to await an election then.
-        assert nodes.get("await_election", nodes["remove_member"]) == nodes["remove_member"]
-    assert target not in {nodes["remove_member"], nodes["update_status"]}
+    assert nodes["move_leader"] == target
+    assert nodes["remove_member"] in others
+    assert nodes["update_status"] in others
+    # An attempt to hand over whose answer was lost has done so, and nobody has to await an election then.
+    assert nodes.get("await_election", nodes["remove_member"]) == nodes["remove_member"]
+
+
+@pytest.mark.parametrize("leader", ["node0", "node2"])
+async def test_leader_leaves_where_some_workers_reach_some_members(bench: MakeBench, leader: str) -> None:
+    """The worker of node2 reaches all members, the others reach two: node2 leads, or one that all reach."""
+    shared = ("node0", "node1")
+    async with bench(isolated=True, shared=shared) as b:
+        await b.lead(leader)
+        for node in b.lab.nodes:
+            assert await reached_from(b, node.name) == ({*shared, "node2"} if node.name == "node2" else {*shared})
+        writer = await b.writer("node1")
+        result = await b.remove(leader)
+        assert (result.outcome, result.was_leader, result.status_recorded) == (Outcome.REMOVED, True, True)
+        nodes = {step.name: step.node for step in result.steps}
+        if leader == "node2":
+            assert nodes["move_leader"] == "node2"
+        assert nodes["remove_member"] in b.others(leader)
+        await b.judge({leader}, await writer.stop())
+
+
+async def reached_from(b: Bench, node: str) -> set[str]:
+    """The members that a command on this node reaches, and so a worker there."""
+    _, shown, errors = await b.lab.handoff("status", "-o", "json", node=node)
+    assert shown, errors
+    return {m["name"] for m in json.loads(shown)["members"] if m["reachable"]}
 
 
 @pytest.mark.parametrize("point", ["move_leader.before", "move_leader.after"])
@@ -164,6 +186,8 @@ async def test_snapshot_and_hashes_come_from_the_nodes_that_have_them(bench: Mak
         hashed = next(step for step in reversed(result.steps) if step.name == "check_hash")
         assert hashed.outcome == "consistent"
         assert all(f"{node.name} " in hashed.note for node in b.lab.nodes), hashed.note
+        saved = next(step for step in result.steps if step.name == "take_snapshot")
+        assert (saved.outcome, saved.node in b.others(leader)) == ("saved", True)
         await b.judge({leader}, await writer.stop())
 
 

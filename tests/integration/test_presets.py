@@ -15,9 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 from etcd_handoff.lab import Lab, LabOptions, wait_until
+from etcd_handoff.lab.binaries.lookup import locate_binaries
 from etcd_handoff.lab.nodes import ROOT
+from tests.integration.conftest import lead
 from tests.integration.isolation import require_isolation
+from tests.integration.pages import Block, blocks_of, follow, program
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -103,6 +107,38 @@ async def test_commands_of_the_page_on_k0s_remove_a_leader(tmp_path: Path) -> No
         assert {line.split()[0]: "True" in line for line in shown.splitlines()[1:]} == {
             node.name: node.name != leader for node in lab.nodes
         }
+
+
+async def test_commands_of_the_page_on_k0s_remove_a_leader_with_kubectl_alone(tmp_path: Path) -> None:
+    """As written, once a worker runs on each controller and the watcher has been started as the page says."""
+    page = ROOT / "docs" / "k0s.md"
+    blocks = [block for block in blocks_of(page) if "kubectl annotate etcdmember node2" in block.commands]
+    removal, _taking_back = blocks
+    watch = next(words for words in commands_of_the_page() if words[:2] == ["watch", "start"])
+    listed = next(block.commands for block in blocks_of(page) if "k0s kubectl get" in block.commands).splitlines()[-1]
+    async with contextlib.AsyncExitStack() as stack:
+        lab = await stack.enter_async_context(Lab(LabOptions(isolated=True, directory=tmp_path / "lab")))
+        for node in lab.nodes:
+            await stack.enter_async_context(worker(lab, node.name, tmp_path))
+        await lead(lab, "node2")
+        status, shown, errors = await lab.handoff(*watch[:-1], *on_controller(lab, "node0"), node="node0")
+        assert status == 0, (shown, errors)
+        program(tmp_path, "kubectl", f"{locate_binaries().kubectl} --kubeconfig {lab.kubeconfig_path} --context node0")
+        program(tmp_path, "k0s", "env")  # `k0s kubectl` is kubectl
+        environment = {**lab.environment, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        described = await follow(removal, environment, tmp_path)
+        assert "condition met" in described
+        assert {m.name for m in await lab.members("node0")} == {"node0", "node1"}
+
+        async def followed() -> bool:
+            resource = (await lab.etcdmembers("node0"))["node2"]
+            return resource["spec"]["leave"] is True and LEAVE_ANNOTATION not in resource["metadata"].get(
+                "annotations", {}
+            )
+
+        await wait_until(followed, "spec.leave is set and the annotation is gone", 30)
+        rows = (await follow(Block(listed, ""), environment, tmp_path)).splitlines()[1:]
+        assert {row.split()[0]: "True" in row.split() for row in rows} == {"node0": True, "node1": True, "node2": False}
 
 
 async def test_one_option_on_each_controller_is_enough(tmp_path: Path) -> None:

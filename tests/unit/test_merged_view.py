@@ -46,16 +46,25 @@ def clusters(draw: st.DrawFn) -> ClusterView:
 
 @st.composite
 def parts(draw: st.DrawFn) -> tuple[ClusterView, dict[str, ClusterView], dict[str, str]]:
-    """A cluster, what the workers of some of its nodes see of it, and why the others are silent."""
+    """A cluster, what the workers of some of its nodes see of it, and why the others are silent.
+
+    A worker reaches its own node's member, and any of the others.
+    """
     whole = draw(clusters())
     # A worker whose own member does not answer it has no list, and so no view.
     able = [m.id for m in whole.members if m.reachable]
     assume(able)
     answer = {m.id: m.reachable and draw(st.sampled_from((True, True, True, False))) for m in whole.members}
     answer[draw(st.sampled_from(able))] = True
-    views = {m.name: seen_by(whole, {m.id}) for m in whole.members if answer[m.id]}
+    further = st.sets(st.sampled_from([m.id for m in whole.members]))
+    views = {m.name: seen_by(whole, {m.id, *draw(further)}) for m in whole.members if answer[m.id]}
     silent = {m.name: f"node {m.name}: no worker" for m in whole.members if not answer[m.id]}
     return whole, views, silent
+
+
+def reached_in(view: ClusterView) -> set[str]:
+    """The members that answered."""
+    return {m.id for m in view.members if m.reachable}
 
 
 def merge(views: dict[str, ClusterView], silent: dict[str, str], first: str) -> ClusterView:
@@ -75,7 +84,7 @@ def test_member_counts_as_somebody_saw_it_and_not_at_all_when_nobody_did(
     """What is merged is the whole view as far as workers reached it; the rest is unreachable, and says why."""
     whole, views, silent = given_parts
     view = merge(views, silent, min(views))
-    reached = {m.id for m in whole.members if m.name in views}
+    reached = {i for seen in views.values() for i in reached_in(seen)}
     assert bare(view) == bare(seen_by(whole, reached))
     for m in view.members:
         if m.id not in reached:
@@ -90,14 +99,23 @@ def test_member_counts_as_somebody_saw_it_and_not_at_all_when_nobody_did(
 def test_neither_who_looks_first_nor_the_order_of_answers_matters(
     given_parts: tuple[ClusterView, dict[str, ClusterView], dict[str, str]], dice: Random
 ) -> None:
-    """The same members are seen, through the same nodes, whoever begins."""
+    """The same is seen of each member, through whoever looked first, its own node, or another one that reaches it."""
     _, views, silent = given_parts
     shuffled = sorted(views, key=lambda _: dice.random())
-    again = merge({node: views[node] for node in shuffled}, silent, shuffled[0])
+    again = {node: views[node] for node in shuffled}
     view = merge(views, silent, min(views))
-    assert bare(again) == bare(view)
-    assert [m.through_node for m in again.members] == [m.through_node for m in view.members]
-    assert view.merged == (len(views) > 1)
+    assert merge(again, silent, min(views)) == view
+    first = shuffled[0]
+    other = merge(again, silent, first)
+    assert bare(other) == bare(view)
+    assert other.merged == (reached_in(other) > reached_in(views[first]))
+    for m in other.members:
+        if other.merged and m.reachable:
+            assert m.id in reached_in(views[m.through_node])
+            own = m.name if m.name in views else m.through_node
+            assert m.through_node == (first if m.id in reached_in(views[first]) else own)
+        else:
+            assert not m.through_node
 
 
 WELL: Final = cluster(member(A), member(B), member(C))
