@@ -37,6 +37,7 @@ from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.errors import EtcdError, EtcdPermissionError
 from etcd_handoff.merged_view import node_of
 from etcd_handoff.planning import AddLearner, PromoteLearner
+from etcd_handoff.temporal.etcd_errors import count_etcd_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -107,7 +108,8 @@ class EtcdActivities:
         """
         if cluster not in self._clusters:
             profile = self._config.cluster(cluster)
-            self._clusters[cluster] = Looks(self._make(profile.etcd, profile.cluster_id or ""), profile.etcd)
+            gateway = self._make(profile.etcd, profile.cluster_id or "")
+            self._clusters[cluster] = Looks(gateway, profile.etcd, cluster)
         return self._clusters[cluster]
 
     @activity.defn
@@ -118,7 +120,7 @@ class EtcdActivities:
         claiming = asyncio.ensure_future(self._read_claims(look.cluster)) if look.claims else None
         try:
             if look.probe:
-                acknowledged, write_error = await self._commit_probe(looks.gateway)
+                acknowledged, write_error = await self._commit_probe(looks)
             seeing = asyncio.ensure_future(looks.observe(look.doubtful))
             await failpoints.reach("check_leader.during")
             try:
@@ -126,6 +128,7 @@ class EtcdActivities:
             except EtcdPermissionError:
                 raise
             except EtcdError as error:
+                count_etcd_error(look.cluster, error)
                 if not look.for_node:
                     leave_to_another(looks, str(error))
                 heard = await looks.heard() if look.for_node else ()
@@ -213,13 +216,14 @@ class EtcdActivities:
             return ()
         return await self._missing_workers(far)
 
-    async def _commit_probe(self, gateway: EtcdPort) -> tuple[bool, str]:
+    async def _commit_probe(self, looks: Looks) -> tuple[bool, str]:
         """Whether an entry that changes nothing was committed, and what to say when it was not."""
         try:
-            await gateway.commit_probe()
+            await looks.gateway.commit_probe()
         except EtcdPermissionError:
             raise
         except EtcdError as error:
+            count_etcd_error(looks.cluster, error)
             return False, f"; no write is committed: {error}"
         return True, ""
 

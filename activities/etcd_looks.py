@@ -14,6 +14,7 @@ from etcd_handoff.doubts import contradiction
 from etcd_handoff.errors import EtcdError, EtcdPermissionError
 from etcd_handoff.merged_view import completed
 from etcd_handoff.planning import MemberAbsent, Remove, plan
+from etcd_handoff.temporal.etcd_errors import count_etcd_error
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import ChangeInput, StepInput
@@ -30,13 +31,16 @@ class Looks:
     Args:
         gateway: Its etcd.
         profile: Its profile, from which the longest time of a look follows.
+        cluster: The profile's name, for metrics.
 
     Attributes:
+        cluster: The profile's name.
         own_member_alone: Whether the profile leads to the member on this node alone.
     """
 
-    def __init__(self, gateway: EtcdPort, profile: EtcdProfile) -> None:
+    def __init__(self, gateway: EtcdPort, profile: EtcdProfile, cluster: str = "") -> None:
         self.gateway = gateway
+        self.cluster = cluster
         self.own_member_alone = profile.names_own_member_alone
         self.longest_seconds = 2 * profile.call_timeout_seconds + profile.change_timeout_seconds + 2
         self.usual_seconds = 2 * profile.call_timeout_seconds + 1
@@ -78,6 +82,7 @@ class Looks:
         except EtcdPermissionError:
             raise
         except EtcdError as error:
+            count_etcd_error(self.cluster, error)
             return None, str(error)
 
     async def listed(self) -> tuple[frozenset[str] | None, str]:

@@ -101,6 +101,8 @@ class UpdateStatusInput(Message):
             the configuration of another worker says.
         leave: `spec.leave` is to be true too; only for a member that is out.
         next_steps: What is left to do by hand, for an Event.
+        asked_by: Who asked for it, for an Event; empty where that is not known.
+        reason: Why, for the same Event.
         approved_by: Who approved it, for an Event; empty for nobody.
         late: It was true a while ago: a member that was out may be in the cluster again, which was restored since.
     """
@@ -120,6 +122,8 @@ class UpdateStatusInput(Message):
     kubernetes: bool = False
     leave: bool = False
     next_steps: tuple[str, ...] = ()
+    asked_by: str = ""
+    reason: str = ""
     approved_by: str = ""
     late: bool = False
 

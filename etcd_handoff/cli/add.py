@@ -80,6 +80,7 @@ def result_lines(result: AdditionResult, *, dry_run: bool) -> list[str]:
         result: Its result.
         dry_run: Whether no more than a dry run was asked for.
     """
+    from etcd_handoff.cli.render.result import people_lines
     from etcd_handoff.contract import Outcome
 
     who = f"{result.member_name} ({result.member_id})" if result.member_id else result.member_name
@@ -95,8 +96,7 @@ def result_lines(result: AdditionResult, *, dry_run: bool) -> list[str]:
     was = "was a voter already" if result.outcome == Outcome.ALREADY_PRESENT else "is a voter now"
     recorded = "says so" if result.status_recorded else f"was not written: {result.status_note}"
     lines = [f"{who} {was}, cluster {result.cluster}."]
-    lines += [f"Approved by {result.approved_by}."] if result.approved_by else []
-    return [*lines, f"Its EtcdMember {recorded}."]
+    return [*lines, *people_lines(result), f"Its EtcdMember {recorded}."]
 
 
 def result_exit(result: AdditionResult, *, dry_run: bool) -> int:

@@ -10,6 +10,7 @@ from etcd_handoff.cli.render.members import alarm_lines, health
 from etcd_handoff.cli.render.table import count
 from etcd_handoff.cluster_view import quorum
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
+from etcd_handoff.planning import FREE_SPACE
 from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ NOT_INSTALLED: Final = (
     " deploy/crd.yaml` installs them)"
 )
 REMEDY_OF_ALARM: Final[dict[str, str]] = {
-    "NOSPACE": "compact and defragment, then `etcdctl alarm disarm`",
+    "NOSPACE": f"free space: {FREE_SPACE}",
     "CORRUPT": "find the corrupt member with `etcdctl endpoint hashkv --cluster`, and replace it",
 }
 

@@ -72,6 +72,8 @@ class Progress(Message):
         member_id: The pinned member ID; empty before the first look.
         doing: What is happening now, in words.
         waiting_for: What would unblock it; empty when nothing blocks.
+        blocked_reason: Which rule blocks it, such as `QuorumAtRisk`; empty when nothing blocks.
+        since: Since when it is in its state, ISO 8601; looks in between do not count, nor do states that pass at once.
         part: Which of its parts runs, in words; empty where it has none, and between two.
         point_of_no_return: True once the change may have been proposed: it only rolls forward from there.
         join_configuration: What etcd is to be started with, by environment variable, as long as a member that was
@@ -86,6 +88,8 @@ class Progress(Message):
     member_id: str = ""
     doing: str = ""
     waiting_for: str = ""
+    blocked_reason: str = ""
+    since: str = ""
     part: str = ""
     point_of_no_return: bool = False
     join_configuration: dict[str, str] = Field(default_factory=dict)

@@ -18,6 +18,7 @@ from etcd3aio.maintenance import MaintenanceService
 
 from etcd_handoff import time_limits
 from etcd_handoff.errors import UnreachableError
+from etcd_handoff.etcd.traced_calls import interceptors
 from etcd_handoff.secret_words import remember
 
 if TYPE_CHECKING:
@@ -54,13 +55,14 @@ class Channel:
     def __init__(self, endpoint: str, profile: EtcdProfile) -> None:
         parts = urlsplit(endpoint)
         target = f"{_scheme(parts.hostname or '')}:{parts.port}"
+        traced = interceptors(parts.hostname or "", parts.port or 0)
         if parts.scheme == "https":
             options = list(CHANNEL_OPTIONS)
             if profile.tls_server_name:
                 options.append(("grpc.ssl_target_name_override", profile.tls_server_name))
-            self._channel = grpc.aio.secure_channel(target, _credentials(profile), options=options)
+            self._channel = grpc.aio.secure_channel(target, _credentials(profile), options=options, interceptors=traced)
         else:
-            self._channel = grpc.aio.insecure_channel(target, options=list(CHANNEL_OPTIONS))
+            self._channel = grpc.aio.insecure_channel(target, options=list(CHANNEL_OPTIONS), interceptors=traced)
         self.cluster = ClusterService(self._channel, max_attempts=1)
         self.maintenance = MaintenanceService(self._channel, max_attempts=1)
         self.auth = AuthService(self._channel, max_attempts=1)

@@ -21,6 +21,7 @@ from etcd_handoff import time_limits
 from etcd_handoff.kubernetes.kubeconfig import Loader
 from etcd_handoff.kubernetes.proxies import Proxy, proxy_for
 from etcd_handoff.kubernetes.temporary_files import remove_temporary_files
+from etcd_handoff.kubernetes.traced_calls import trace_configs
 from etcd_handoff.secret_words import remember
 
 RENEW_SHARE: Final = 0.1
@@ -136,7 +137,8 @@ async def open_in_cluster() -> Opened:
 def _settings() -> client.Configuration:
     settings = client.Configuration()
     settings.retries = None
-    settings.client_session_kwargs = {"trust_env": False}  # which proxy is used is decided here
+    # Which proxy is used is decided here.
+    settings.client_session_kwargs = {"trust_env": False, "trace_configs": trace_configs()}
     return settings
 
 

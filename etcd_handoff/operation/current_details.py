@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 def progress(state: OperationState) -> Progress:
     """Answer of the query `progress`."""
+    lasting, _, reason = state.lasting.what.partition(": ")
+    lasts = bool(lasting) and state.handoff_state in (lasting, HandoffState.CHECKING)
     return Progress(
         state=state.handoff_state,
         cluster=state.request.cluster,
@@ -26,6 +28,8 @@ def progress(state: OperationState) -> Progress:
         member_id=state.pinned.member_id if state.pinned else "",
         doing=state.doing,
         waiting_for=state.waiting_for,
+        blocked_reason=reason if lasts else "",
+        since=datetime.fromtimestamp(state.lasting.since, UTC).isoformat(timespec="seconds") if lasts else "",
         part=state.whole.part.words if state.whole and state.whole.part else "",
         point_of_no_return=state.point_of_no_return,
         join_configuration=join.configuration(state),

@@ -44,7 +44,8 @@ def inconsistent(note: str, *, adds: bool = False) -> Failure:
     before = "another one copies them" if adds else "one leaves"
     text = (
         f"{Reason.DATA_INCONSISTENT}: the members' data differ at {note}; find the member whose data are wrong, as a"
-        f" rule the one that differs from the rest, and replace it before {before}"
+        f" rule the one that differs from the rest, and replace it before {before}: `etcd-handoff replace MEMBER --with"
+        " NAME --peer-url URL`"
     )
     return Failure(FailureType.CHANGE_REFUSED if adds else FailureType.REMOVAL_REFUSED, text)
 

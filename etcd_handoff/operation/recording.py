@@ -106,6 +106,8 @@ def record_of(state: OperationState, *, joined: bool | None, message: str, faile
         kubernetes=traits is not None and traits.kubernetes,
         leave=out and traits is not None and traits.sets_leave,
         next_steps=next_steps(state) if out else (),
+        asked_by=state.started_by,
+        reason=state.asked.reason,
         approved_by=people.approver(state.approval, state.approved),
     )
 
@@ -203,5 +205,7 @@ def result_fields(state: OperationState, recorded: UpdateStatusResult) -> dict[s
         "next_steps": (*next_steps(state), *namesakes(state)) if state.absent and not state.request.dry_run else (),
         "steps": state.steps,
         "steps_left_out": state.steps_left_out,
+        "asked_by": state.started_by,
+        "reason": state.asked.reason,
         "approved_by": people.approver(state.approval, state.approved),
     }

@@ -56,12 +56,14 @@ from etcd_handoff.planning.identity import Ambiguous, NotFound, canonical_id, is
 from etcd_handoff.planning.joining import name_taken, unverified
 from etcd_handoff.planning.lagging import CAUGHT_UP_ENTRIES, lag
 from etcd_handoff.planning.removal import warnings
+from etcd_handoff.planning.wording import FREE_SPACE
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
 
 __all__ = [
     "CAUGHT_UP_ENTRIES",
+    "FREE_SPACE",
     "AddLearner",
     "AdditionDecision",
     "Ambiguous",

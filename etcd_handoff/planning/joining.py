@@ -9,7 +9,7 @@ from etcd_handoff import peer_url
 from etcd_handoff.cluster_view import NOSPACE
 from etcd_handoff.planning.decisions import Blocked, Reason, Refused
 from etcd_handoff.planning.lagging import CAUGHT_UP_ENTRIES, lag
-from etcd_handoff.planning.wording import names
+from etcd_handoff.planning.wording import FREE_SPACE, names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,7 +65,7 @@ def no_space(view: ClusterView) -> Blocked | None:
         Reason.NO_SPACE,
         f"etcd has raised the alarm NOSPACE for {whose}: it takes no writes, and a new member would"
         " copy a full database",
-        "compact and defragment, then `etcdctl alarm disarm`",
+        f"free space: {FREE_SPACE}",
     )
 
 

@@ -9,7 +9,7 @@ from etcd_handoff.planning import joining, leadership
 from etcd_handoff.planning.decisions import Blocked, Reason, Refused
 from etcd_handoff.planning.lagging import CAUGHT_UP_ENTRIES
 from etcd_handoff.planning.projection import after
-from etcd_handoff.planning.wording import ailments, lags, names, way_back
+from etcd_handoff.planning.wording import ailments, lags, names, removals, way_back
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -31,7 +31,7 @@ def _last_voter(view: ClusterView, leaving: MemberView | None) -> Refused | None
         return Refused(
             Reason.LAST_VOTER,
             f"{leaving.label} is the last voter of the cluster; without it there is no cluster",
-            "add and promote another member first, or shut the whole cluster down",
+            "add another member first: `etcd-handoff add NAME --peer-url URL`; or shut the whole cluster down",
         )
     return None
 
@@ -126,7 +126,8 @@ def _too_few_healthy(view: ClusterView, there: Projection, change: str) -> Block
         Reason.VOTER_HANGS if hanging else Reason.QUORUM_AT_RISK,
         f"{change} only {len(there.healthy)} of {there.voters} voters would be healthy"
         f"{ailments(view, there.staying, there.healthy)}, and {there.quorum} are needed",
-        f"{way_back(sick)}; if one of them is down for good, remove that one first",
+        f"{way_back(sick)}; if {'it' if len(sick) == 1 else 'one of them'} is down for good, remove that one first:"
+        f" {removals(sick)}",
     )
 
 

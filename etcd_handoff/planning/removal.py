@@ -8,7 +8,7 @@ from etcd_handoff.cluster_view import CORRUPT, NOSPACE
 from etcd_handoff.planning import leadership, obstacles
 from etcd_handoff.planning.decisions import Blocked, Done, Reason, Refused, Remove, Transfer
 from etcd_handoff.planning.lagging import CAUGHT_UP_ENTRIES
-from etcd_handoff.planning.wording import lags, names
+from etcd_handoff.planning.wording import FREE_SPACE, lags, names
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView, MemberView
@@ -95,6 +95,6 @@ def warnings(view: ClusterView) -> tuple[str, ...]:
     if full:
         lines.append(
             f"etcd has raised the alarm NOSPACE for {', '.join(dict.fromkeys(full))}: it takes no writes, so nothing"
-            " can be recorded on EtcdMembers until it is compacted, defragmented and disarmed"
+            f" can be recorded on EtcdMembers until space is free: {FREE_SPACE}"
         )
     return tuple(lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.planning.lagging import lag
 
@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
 
     from etcd_handoff.cluster_view import ClusterView, MemberView
+
+FREE_SPACE: Final = (
+    "`etcdctl compact REVISION` (the one that `etcdctl endpoint status -w json` shows), `etcdctl defrag --cluster`,"
+    " `etcdctl alarm disarm`"
+)
+"""What ends the alarm NOSPACE, in this order."""
 
 
 def names(members: Iterable[MemberView]) -> str:
@@ -43,6 +49,11 @@ def way_back(sick: Sequence[MemberView]) -> str:
             f" until {they} linearizable reads again"
         )
     return "; ".join(ways)
+
+
+def removals(members: Iterable[MemberView]) -> str:
+    """The commands that take these members out, one of which is meant."""
+    return " or ".join(f"`etcd-handoff remove {m.label}`" for m in members)
 
 
 def _ailment(view: ClusterView, member: MemberView) -> str:

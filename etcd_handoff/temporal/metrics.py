@@ -28,15 +28,18 @@ from temporalio.worker import (
 
 from etcd_handoff import __version__, time_limits
 from etcd_handoff.certificate_ends import etcd_certificates, kubeconfig_certificates
-from etcd_handoff.contract import OPERATIONS
-from etcd_handoff.errors import ConfigError, HandoffError
+from etcd_handoff.contract import OPERATIONS, HandoffState
+from etcd_handoff.errors import ConfigError, EtcdError, HandoffError
+from etcd_handoff.temporal.etcd_errors import count_etcd_error
+from etcd_handoff.temporal.gauges import Gauge, Labels
 from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, STATE_KEY
+from etcd_handoff.temporal.waiting_metrics import WAITS, WaitingMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from temporalio.client import Client, WorkflowExecution
-    from temporalio.common import MetricGaugeFloat, MetricMeter
+    from temporalio.common import MetricMeter
     from temporalio.runtime import LoggingConfig
 
     from etcd_handoff.config import ClusterProfile, Config
@@ -46,6 +49,7 @@ STEPS: Final = "etcd_handoff_steps"
 STEP_DURATION: Final = "etcd_handoff_step_duration"
 STEP_FAILURES: Final = "etcd_handoff_step_failures"
 LAST_LOOK: Final = "etcd_handoff_last_look_timestamp_seconds"
+COMPARED: Final = "etcd_handoff_last_comparison_timestamp_seconds"
 CORRECTIONS: Final = "etcd_handoff_corrections"
 OPERATIONS_ENDED: Final = "etcd_handoff_operations"
 OPEN: Final = "etcd_handoff_open_workflows"
@@ -124,6 +128,8 @@ class _CountedActivity(ActivityInboundInterceptor):
 
 def count_failure(meter: MetricMeter, labels: Mapping[str, str], error: Exception) -> None:
     """Count an attempt that has failed, by the class of what went wrong."""
+    if isinstance(error, EtcdError):
+        count_etcd_error(labels["cluster"], error)
     kind = (error.type if isinstance(error, ApplicationError) else "") or type(error).__name__
     known = isinstance(error, HandoffError | ApplicationError | ConfigError)
     meter.create_counter(STEP_FAILURES, "Attempts of steps that have failed").add(
@@ -139,6 +145,11 @@ def count_result(meter: MetricMeter, labels: Mapping[str, str], result: object) 
     if getattr(result, "view", None) is not None:
         look = meter.create_gauge_float(LAST_LOOK, "When a linearizable member list was last read")
         look.set(time.time(), cluster)
+    if labels["step"] == "sync_members" and not (
+        getattr(result, "doubt", None) or getattr(result, "retry_soon", False)
+    ):
+        compared = meter.create_gauge_float(COMPARED, "When the watcher last compared all EtcdMembers with the list")
+        compared.set(time.time(), cluster)
     if repairs := getattr(result, "repairs", ()):
         meter.create_counter(CORRECTIONS, "EtcdMembers that the watcher has corrected").add(len(repairs), cluster)
 
@@ -181,9 +192,10 @@ class StandingMetrics:
     def __init__(self, client: Client, meter: MetricMeter, config: Config, node: str) -> None:
         self._client = client
         self._config = config
-        self._open = _Gauge(meter.create_gauge_float(OPEN, "Workflows that run"))
-        self._oldest = _Gauge(meter.create_gauge_float(OLDEST, "Age of the oldest of them"))
-        self._certificates = _Gauge(meter.create_gauge_float(CERTIFICATE, "When a certificate ends"))
+        self._open = Gauge(meter.create_gauge_float(OPEN, "Workflows that run"))
+        self._oldest = Gauge(meter.create_gauge_float(OLDEST, "Age of the oldest of them"))
+        self._certificates = Gauge(meter.create_gauge_float(CERTIFICATE, "When a certificate ends"))
+        self._waiting = WaitingMetrics(client, meter, config.clusters)
         meter.create_gauge(BUILD, "1, labelled with the worker's build and node").set(
             1, {"version": __version__, "node": node}
         )
@@ -199,39 +211,31 @@ class StandingMetrics:
     async def _count_open(self) -> None:
         types = ", ".join(f'"{name}"' for name in OPEN_TYPES)
         query = f'ExecutionStatus = "Running" AND WorkflowType IN ({types})'
-        counts: dict[tuple[tuple[str, str], ...], float] = defaultdict(float)
-        ages: dict[tuple[tuple[str, str], ...], float] = {}
+        counts: dict[Labels, float] = defaultdict(float)
+        ages: dict[Labels, float] = {}
+        waiting: list[tuple[str, HandoffState, WorkflowExecution]] = []
         async for found in self._client.list_workflows(query, limit=MOST_OPEN):
             labels = _labels_of(found)
+            _, (_, cluster), (_, state) = labels
+            if state in WAITS:
+                waiting.append((cluster, HandoffState(state), found))
             counts[labels] += 1
             ages[labels] = max(ages.get(labels, 0.0), time.time() - found.start_time.timestamp())
         self._open.set(counts)
         self._oldest.set(ages)
+        await self._waiting.count(waiting)
 
 
-class _Gauge:
-    """A gauge whose values for labels that are not there any more become 0: the exporter forgets none."""
-
-    def __init__(self, gauge: MetricGaugeFloat) -> None:
-        self._gauge = gauge
-        self._known: set[tuple[tuple[str, str], ...]] = set()
-
-    def set(self, values: Mapping[tuple[tuple[str, str], ...], float]) -> None:
-        for labels in self._known | values.keys():
-            self._gauge.set(values.get(labels, 0.0), dict(labels))
-        self._known |= values.keys()
-
-
-def _labels_of(found: WorkflowExecution) -> tuple[tuple[str, str], ...]:
+def _labels_of(found: WorkflowExecution) -> Labels:
     attributes = found.typed_search_attributes
     # The watcher and `RecordStatus` have no search attributes; their IDs name the cluster.
     cluster = attributes.get(CLUSTER_KEY) or found.id.partition("/")[2].partition("/")[0]
     return ("workflow", found.workflow_type), ("cluster", cluster), ("state", attributes.get(STATE_KEY) or "")
 
 
-def _certificate_ends(config: Config) -> dict[tuple[tuple[str, str], ...], float]:
+def _certificate_ends(config: Config) -> dict[Labels, float]:
     """When the first certificate of each profile and server ends, in seconds since 1970."""
-    ends: dict[tuple[tuple[str, str], ...], float] = {}
+    ends: dict[Labels, float] = {}
     for cluster, profile in config.clusters.items():
         for server, expiry in _expiries(profile):
             labels = (("cluster", cluster), ("server", server))

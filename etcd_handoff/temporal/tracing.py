@@ -1,4 +1,4 @@
-"""Traces of operations: a span for each workflow, step and message, exported by OTLP as OpenTelemetry's variables say.
+"""Traces of operations: a span for each workflow, step, message and call, exported by OTLP as its variables say.
 
 The packages are optional, and imported where somebody has asked for traces.
 """
@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import importlib
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff import __version__
+from etcd_handoff import __version__, spans
 from etcd_handoff.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Tracing:
             sdk = importlib.import_module("opentelemetry.sdk.trace")
             export = importlib.import_module("opentelemetry.sdk.trace.export")
             resources = importlib.import_module("opentelemetry.sdk.resources")
+            api = importlib.import_module("opentelemetry.trace")
             otlp = importlib.import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
         except ImportError:
             msg = f"--traces otlp: packages are missing; install etcd-handoff[otel], that is {PACKAGES}"
@@ -57,10 +59,34 @@ class Tracing:
         tracer = self._provider.get_tracer("etcd_handoff", __version__)
         # Operations start by kubectl, Temporal's command line or a Schedule too, none of which begins a trace.
         self.interceptor: Interceptor = temporal.TracingInterceptor(tracer, always_create_workflow_spans=True)
+        spans.make_with(partial(_begin_call, api, tracer))
 
     def close(self) -> None:
         """Export what has not been yet; that takes no longer than OTEL_EXPORTER_OTLP_TIMEOUT."""
+        spans.make_with(None)
         self._provider.shutdown()
+
+
+class _CallSpan:
+    """The span of a call to etcd or to an API server."""
+
+    def __init__(self, api: Any, span: Any) -> None:
+        self._api, self._span = api, span
+
+    def end(self, status: str | int, *, failed: bool) -> None:
+        """As `etcd_handoff.spans` has it."""
+        http = isinstance(status, int)
+        self._span.set_attribute("http.response.status_code" if http else "rpc.response.status_code", status)
+        if failed:
+            self._span.set_status(self._api.Status(self._api.StatusCode.ERROR, str(status)))
+        self._span.end()
+
+
+def _begin_call(api: Any, tracer: Any, name: str, attributes: dict[str, str | int]) -> _CallSpan | None:
+    """A span within that of an activity; none for what a worker asks by itself, which no operation waits for."""
+    if not api.get_current_span().get_span_context().is_valid:
+        return None
+    return _CallSpan(api, tracer.start_span(name, kind=api.SpanKind.CLIENT, attributes=attributes))
 
 
 def chosen_tracing(given: str | None, node: str) -> Tracing | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -45,6 +46,14 @@ class Receiver(ThreadingHTTPServer):
     def events(self) -> list[dict[str, Any]]:
         """The body of each request, in the order in which they came."""
         return [json.loads(body) for _, body in self.seen]
+
+
+def spans_of(receiver: Receiver) -> list[Any]:
+    """All spans that the receiver was sent by OTLP."""
+    kind = importlib.import_module("opentelemetry.proto.collector.trace.v1.trace_service_pb2").ExportTraceServiceRequest
+    sent = [kind.FromString(body) for _, body in receiver.seen]
+    scopes = [scope for request in sent for resource in request.resource_spans for scope in resource.scope_spans]
+    return [span for scope in scopes for span in scope.spans]
 
 
 class Handler(BaseHTTPRequestHandler):

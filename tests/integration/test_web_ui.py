@@ -193,8 +193,8 @@ async def test_refused_removal_says_what_to_do_first_and_shows_no_stack_trace(co
     await shows(page, removal.id)
     for window in (DESK, PHONE):
         page = await console.ui.workflow(removal, "timeline", window=window)
-        text = await shows(page, "LastVoter: add and promote another member first")
-        assert text.index("add and promote another member first") < text.index("is the last voter of the cluster")
+        text = await shows(page, "LastVoter: add another member first")
+        assert text.index("add another member first") < text.index("is the last voter of the cluster")
         assert TRACE not in text
         assert "stackTrace" not in text
         panel = page.locator(".cm-content", has_text="LastVoter").last

@@ -212,7 +212,7 @@ def test_three_voters_of_which_one_is_down_do_not_grow(learner: tuple[MemberView
     """Quorum of four is three: with the new one down as well, two would be left. The dead one has to leave first."""
     decision = blocked(join(member(A), member(B), down(C), *learner), Reason.QUORUM_AT_RISK)
     assert "only 2 of 4 voters would be healthy (node2: connection refused), and 3 are needed" in decision.seen
-    assert "if one of them is down for good, remove that one first" in decision.unblocks
+    assert "if it is down for good, remove that one first: `etcd-handoff remove node2`" in decision.unblocks
 
 
 @pytest.mark.parametrize("learner", [(), (joiner(),)], ids=["to-add", "to-promote"])

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etcd_handoff import time_limits
-from etcd_handoff.activity_io import StepResult, WorkerInfo
+from etcd_handoff.activity_io import StepResult, UpdateStatusResult, WorkerInfo
 from etcd_handoff.contract import Approval, HandoffState, StepOutcome
-from etcd_handoff.operation import approvals, current_details, people
+from etcd_handoff.operation import approvals, current_details, people, recording
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import Until
 from etcd_handoff.operation.phases import ApprovedChange, LookDue
@@ -270,6 +270,18 @@ def test_refused_while_it_waits_for_no_approval() -> None:
 
 
 # --- who has ------------------------------------------------------------------------------------------------------
+
+
+def test_who_asked_and_why_stands_in_the_result_and_on_the_etcdmember() -> None:
+    """As Temporal has recorded the start, and as the request says."""
+    drive = begin(reason="new disk")
+    drive.state = drive.state.changed(started_by=ANN)
+    record = drive.do(to.Observe, seen(LED_BY_B)).turn().do(to.RemoveTarget, REMOVED).next(to.WriteStatus).ask
+    assert (record.asked_by, record.reason) == (ANN, "new disk")
+    fields = recording.result_fields(
+        drive.state, UpdateStatusResult(step=step("remove_member", StepOutcome.REMOVED), recorded=True)
+    )
+    assert (fields["asked_by"], fields["reason"]) == (ANN, "new disk")
 
 
 def test_who_approved_stands_in_the_result_and_on_the_etcdmember() -> None:

@@ -241,6 +241,10 @@ def test_joined_removal_says_that_its_own_options_count() -> None:
             0,
             "It was the leader; 2 took over, term 1 to 2.",
         ),
+        (result(asked_by="ann@laptop", reason="new disk."), 0, "Asked for by ann@laptop: new disk."),
+        (result(asked_by="ann@laptop"), 0, "Asked for by ann@laptop."),
+        (result(reason="new disk"), 0, "Asked for: new disk."),
+        (result(approved_by="bob"), 0, "Approved by bob."),
         (result(snapshot="node1:/x"), 0, "Snapshot: node1:/x"),
         (result(outcome=Outcome.PLANNED, plan=("remove n1",)), 0, "  1. remove n1"),
         (
@@ -251,7 +255,7 @@ def test_joined_removal_says_that_its_own_options_count() -> None:
     ],
 )
 def test_result_is_told_in_words(ended: RemovalResult, status: int, said: str) -> None:
-    """Outcome, hand-over, snapshot, record; a dry run that is blocked ends with 3, as `plan` does."""
+    """Outcome, hand-over, people, snapshot, record; a dry run that is blocked ends with 3, as `plan` does."""
     dry_run = ended.outcome == Outcome.PLANNED
     assert said in result_lines(ended, dry_run=dry_run)
     assert result_exit(ended, dry_run=dry_run) == status

@@ -8,7 +8,7 @@ from typing import Any
 from etcd_handoff.activity_io import Target
 from etcd_handoff.cluster_view import Alarm
 from etcd_handoff.contract import HandoffState, RemovalRequest, Step, StepOutcome
-from etcd_handoff.operation.current_details import details, lasting_since
+from etcd_handoff.operation.current_details import details, lasting_since, progress
 from etcd_handoff.operation.phases import Ending
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.planning import Blocked, Reason
@@ -86,6 +86,10 @@ def test_page_says_since_when_who_asked_and_when_it_gives_up() -> None:
     assert "- **Looks again:** by itself; it gives up at 2026-01-01 12:02:30 UTC\n" in text
     assert "- **Asked for the removal:** etcd-handoff:ann@host at 2026-01-01 11:59:00 UTC\n" in text
     assert "since" not in details(looking)
+    for now in (at, looking, again):
+        told = progress(now)
+        assert (told.blocked_reason, told.since) == ("QuorumAtRisk", "2026-01-01T12:00:00+00:00")
+    assert progress(state()).since == progress(at.changed(handoff_state=HandoffState.REMOVING)).since == ""
     other = Blocked(Reason.VOTER_HANGS, "node2 hangs", "node2 works")
     assert "since 2026-01-01 12:01:40" in details(lasting_since(again.changed(blocked=other), NOON + 100))
 

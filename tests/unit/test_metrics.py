@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from temporalio import activity
 from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
 
+from activities.etcd_looks import Looks
 from etcd_handoff.activity_io import StepResult
-from etcd_handoff.contract import Step, StepOutcome
-from etcd_handoff.errors import ConfigError, UnreachableError
+from etcd_handoff.cluster_view import Doubt
+from etcd_handoff.config import EtcdProfile
+from etcd_handoff.contract import HandoffState, Progress, Step, StepOutcome
+from etcd_handoff.errors import ConfigError, NotLeaderError, UnreachableError
 from etcd_handoff.operation.member_resources import SyncMembersResult
-from etcd_handoff.temporal import metrics
+from etcd_handoff.temporal import metrics, waiting_metrics
+from etcd_handoff.temporal.etcd_errors import ETCD_ERRORS
+from etcd_handoff.temporal.waiting_metrics import WaitingMetrics
 from tests.unit.builders import A, cluster, member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from temporalio.client import Client, WorkflowExecution
     from temporalio.common import MetricMeter
+
+    from etcd_handoff.etcd.port import EtcdPort
 
 LABELS = {"cluster": "prod", "step": "check_leader"}
 
@@ -33,6 +45,10 @@ class Meter:
         return Instrument(self, name)
 
     create_gauge_float = create_counter
+
+    def with_additional_attributes(self, _: Mapping[str, Any]) -> Meter:
+        """The same: what the SDK adds does not matter here."""
+        return self
 
 
 class Instrument:
@@ -76,6 +92,51 @@ def test_each_corrected_resource_counts() -> None:
 
 
 @pytest.mark.parametrize(
+    ("step", "result", "compared"),
+    [
+        ("sync_members", SyncMembersResult(), True),
+        ("sync_members", SyncMembersResult(doubt=Doubt(kind="TooManyAbsent", text="x", remedy="y")), False),
+        ("sync_members", SyncMembersResult(retry_soon=True), False),
+        ("update_status", SyncMembersResult(), False),
+    ],
+)
+def test_comparison_counts_that_was_done_to_its_end(step: str, result: SyncMembersResult, *, compared: bool) -> None:
+    """What a doubt held back, or a change made void, leaves the watcher behind."""
+    meter = Meter()
+    metrics.count_result(cast("MetricMeter", meter), {**LABELS, "step": step}, result)
+    assert (metrics.COMPARED in meter.seen) == compared
+
+
+async def test_error_of_etcd_counts_once_whether_or_not_it_fails_the_step() -> None:
+    """By its class; what another worker is to try again was counted by the look."""
+    looks = Looks(cast("EtcdPort", Silent()), EtcdProfile.model_validate({"endpoints": ["http://e:2379"]}), "prod")
+
+    async def fails() -> None:
+        metrics.count_failure(activity.metric_meter(), LABELS, NotLeaderError("nobody leads"))
+
+    async def goes_on() -> None:
+        assert await looks.look() == (None, "node1: refused")
+
+    async def tried_again() -> None:
+        metrics.count_failure(activity.metric_meter(), LABELS, ApplicationError("x", type="StepFails"))
+
+    for step, error in ((fails, "NotLeaderError"), (goes_on, "UnreachableError"), (tried_again, "")):
+        environment, meter = ActivityEnvironment(), Meter()
+        environment.metric_meter = cast("MetricMeter", meter)
+        await environment.run(step)
+        labels = {"cluster": "prod", "error": error}
+        assert meter.seen.get(ETCD_ERRORS) == ((1, labels) if error else None)
+
+
+class Silent:
+    """An etcd that nobody reaches."""
+
+    async def observe(self, *_: object) -> None:
+        """No answer."""
+        raise UnreachableError("node1: refused")
+
+
+@pytest.mark.parametrize(
     ("error", "label"),
     [
         (UnreachableError("node1 https://10.0.0.1:2379: refused"), "UnreachableError"),
@@ -89,3 +150,112 @@ def test_failure_counts_by_its_class_and_never_by_its_words(error: Exception, la
     meter = Meter()
     metrics.count_failure(cast("MetricMeter", meter), LABELS, error)
     assert meter.seen == {metrics.STEP_FAILURES: (1, {**LABELS, "error": label})}
+
+
+# --- operations that wait ---------------------------------------------------------------------------------------
+
+
+@dataclass
+class Waiter:
+    """An operation that waits, as a list has it, and what it says of itself.
+
+    Attributes:
+        id: Its workflow ID.
+        state: Its state in lists.
+        seconds: How long it has been in it.
+        reason: Why it is blocked.
+        cluster: Its profile.
+        silent: No worker answers for it.
+    """
+
+    id: str
+    state: HandoffState
+    seconds: float
+    reason: str = ""
+    cluster: str = "prod"
+    silent: bool = False
+    run_id: str = "run"
+
+    @property
+    def start_time(self) -> datetime:
+        """The longer it waits, the earlier it was started."""
+        return datetime.now(UTC) - timedelta(seconds=self.seconds)
+
+    @property
+    def progress(self) -> Progress | None:
+        """What it answers."""
+        since = self.start_time.isoformat()
+        answer = Progress(state=self.state, cluster=self.cluster, member="m", blocked_reason=self.reason, since=since)
+        return None if self.silent else answer
+
+
+class Told:
+    """Remembers what each gauge was set to last, by its labels."""
+
+    def __init__(self) -> None:
+        self.seen: dict[tuple[str, ...], float] = {}
+
+    def create_gauge_float(self, name: str, *_: str) -> Any:
+        """A gauge of this name."""
+        told = self.seen
+
+        class Set:
+            def set(self, value: float, labels: Mapping[str, str]) -> None:
+                told[(name.removeprefix("etcd_handoff_"), *labels.values())] = value
+
+        return Set()
+
+
+async def waits(monkeypatch: pytest.MonkeyPatch, *looks: list[Waiter]) -> dict[tuple[str, ...], int]:
+    """What is exported after these looks at lists; it may be a second more."""
+    by_id = {waiter.id: waiter for look in looks for waiter in look}
+
+    class Temporal:
+        def get_workflow_handle(self, workflow_id: str, *, run_id: str) -> Waiter:
+            assert run_id == "run"
+            return by_id[workflow_id]
+
+    async def progress_of(waiter: Waiter) -> Progress | None:
+        return waiter.progress
+
+    monkeypatch.setattr(waiting_metrics, "progress_of", progress_of)
+    told = Told()
+    waiting = WaitingMetrics(cast("Client", Temporal()), cast("MetricMeter", told), ["prod"])
+    for look in looks:
+        await waiting.count([(w.cluster, w.state, cast("WorkflowExecution", w)) for w in look])
+    return {labels: int(value) for labels, value in told.seen.items()}
+
+
+async def test_longest_wait_counts_by_reason_and_by_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that does not answer stands in the queue, too, for a time that nobody knows."""
+    blocked, queued = HandoffState.BLOCKED, HandoffState.QUEUED
+    look = [
+        Waiter("a", blocked, 100, "QuorumAtRisk"),
+        Waiter("b", blocked, 300, "QuorumAtRisk"),
+        Waiter("c", blocked, 200, "NoQuorum", cluster="test"),
+        Waiter("d", queued, 50),
+        Waiter("e", queued, 70, silent=True),
+    ]
+    assert await waits(monkeypatch, look) == {
+        ("blocked_seconds", "prod", "QuorumAtRisk"): 300,
+        ("blocked_seconds", "test", "NoQuorum"): 200,
+        ("queue_length", "prod"): 2,
+        ("queue_length", "test"): 0,
+        ("queue_wait_seconds", "prod"): 50,
+        ("queue_wait_seconds", "test"): 0,
+    }
+
+
+async def test_what_waits_no_more_is_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exporter forgets nothing by itself; a queue is told though nobody ever waited in it."""
+    empty: dict[tuple[str, ...], int] = {("queue_length", "prod"): 0, ("queue_wait_seconds", "prod"): 0}
+    assert await waits(monkeypatch, []) == empty
+    gone = await waits(monkeypatch, [Waiter("a", HandoffState.BLOCKED, 9, "NoQuorum")], [])
+    assert gone == empty | {("blocked_seconds", "prod", "NoQuorum"): 0}
+
+
+async def test_no_more_than_the_oldest_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All are counted."""
+    monkeypatch.setattr(waiting_metrics, "MOST_ASKED", 1)
+    told = await waits(monkeypatch, [Waiter(f"{n}", HandoffState.QUEUED, n, silent=n == 9) for n in range(10)])
+    assert (told["queue_length", "prod"], told["queue_wait_seconds", "prod"]) == (10, 0)

@@ -245,7 +245,8 @@ def test_healthy_member_of_three_stays_while_another_is_down(target: str) -> Non
     decision = blocked(leave(target, member(A), member(B), down(C)), Reason.QUORUM_AT_RISK)
     assert "only 1 of 2 voters would be healthy (node2: connection refused), and 2 are needed" in decision.seen
     back = (
-        "bring node2 back and make sure that workers reach it; if one of them is down for good, remove that one first"
+        "bring node2 back and make sure that workers reach it; if it is down for good, remove that one first:"
+        " `etcd-handoff remove node2`"
     )
     assert decision.unblocks == back
 
@@ -287,7 +288,7 @@ def test_avoided_members_do_not_stop_a_followers_removal() -> None:
 def test_last_voter_is_refused(others: tuple[str, ...]) -> None:
     """Without it there is no cluster; learners don't change that."""
     decision = leave(A, member(A), *(member(m, is_learner=True) for m in others))
-    assert "promote another member" in refused(decision, Reason.LAST_VOTER).remedy
+    assert "`etcd-handoff add NAME --peer-url URL`" in refused(decision, Reason.LAST_VOTER).remedy
 
 
 def test_last_voter_is_refused_even_while_it_does_not_answer() -> None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
+from etcd3aio.errors import EtcdConnectionError
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
 import worker
+from etcd_handoff.config import EtcdProfile
 from etcd_handoff.errors import ConfigError
+from etcd_handoff.etcd.channel import Channel
+from etcd_handoff.kubernetes.traced_calls import trace_configs
+from etcd_handoff.lab.ports import Ports
 from etcd_handoff.temporal.tracing import TRACES_VARIABLE, Tracing, chosen_tracing
-from tests.fakes.receiver import Receiver
+from tests.fakes.receiver import Receiver, spans_of
 from tests.unit.config_texts import GOOD
 
 if TYPE_CHECKING:
@@ -57,6 +64,48 @@ def test_wrong_variable_is_named(variable: str, value: str, said: str, monkeypat
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigError, match=said):
         chosen_tracing(None, "node0")
+
+
+async def test_calls_of_an_activity_are_spans_within_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To etcd and to an API server, with method and status; a call outside of any activity is none."""
+    closed = Ports("127.0.0.1")
+    (port,) = closed.take(1)
+    closed.close()
+
+    async def ask() -> None:
+        channel = Channel(f"http://127.0.0.1:{port}", EtcdProfile.model_validate({"endpoints": ["http://e:2379"]}))
+        with contextlib.suppress(EtcdConnectionError):
+            await channel.maintenance.status(timeout=5)
+        await channel.close()
+        async with aiohttp.ClientSession(trace_configs=trace_configs()) as session:
+            (await session.post(f"{receiver.url}&of=nobody")).close()
+
+    class Look:
+        async def execute_activity(self, input: ExecuteActivityInput) -> None:  # noqa: A002, ARG002
+            await ask()
+
+    async def run() -> Any:
+        inside: Any = Look()
+        traced: ActivityInboundInterceptor = tracing.interceptor.intercept_activity(inside)
+        await traced.execute_activity(ExecuteActivityInput(fn=run, args=[], executor=None, headers={}))
+
+    with Receiver() as collector, Receiver() as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.partition("/hook")[0])
+        tracing = Tracing("node7")
+        try:
+            await ask()
+            await ActivityEnvironment().run(run)
+        finally:
+            tracing.close()
+        found = spans_of(collector)
+    (activity,) = [span for span in found if span.name.startswith("RunActivity:")]
+    calls = {span.name: span for span in found if span is not activity}
+    assert len(found) == 3
+    assert set(calls) == {"etcdserverpb.Maintenance/Status", "POST /hook"}
+    assert all((span.trace_id, span.parent_span_id) == (activity.trace_id, activity.span_id) for span in calls.values())
+    assert calls["etcdserverpb.Maintenance/Status"].status.message == "UNAVAILABLE"
+    assert not calls["POST /hook"].status.message
+    assert not any(b"in-the-url" in body for _, body in collector.seen)
 
 
 async def test_activity_is_a_span_that_is_exported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -412,6 +412,30 @@ async def test_event_says_who_approved() -> None:
         assert [event["note"] for event in fake.events if event["reason"] == "Approved"] == told
 
 
+@pytest.mark.parametrize(
+    ("asked_by", "reason", "told"),
+    [
+        ("ann", "new disk", ["asked for by ann: new disk"]),
+        ("ann", "", ["asked for by ann"]),
+        ("", "spec.leave of EtcdMember node2", ["asked for: spec.leave of EtcdMember node2"]),
+        ("", "", []),
+    ],
+)
+async def test_event_says_who_asked_and_why(asked_by: str, reason: str, told: list[str]) -> None:
+    """The first of the Events; the same one when the status is written again."""
+    fake = FakeKubernetes(resource())
+    gateways = gateways_to(fake)
+    people = {"asked_by": asked_by, "reason": reason, "approved_by": "bob", "run_id": "run"}
+    record = RECORD.model_copy(update=people)
+    for _ in range(2):
+        await ActivityEnvironment().run(KubernetesActivities(gateways, "n").update_status, record)
+    await gateways.close()
+    events = [event for event in fake.events if event["reason"] == "Requested"]
+    assert [event["note"] for event in events[:1]] == told
+    assert len({event["metadata"]["name"] for event in events}) == len(told)
+    assert not told or fake.events[0] == events[0]
+
+
 async def test_events_that_hang_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for them longer than their own time, not even a worker that stops."""
     monkeypatch.setattr(time_limits, "KUBERNETES", replace(time_limits.KUBERNETES, events_seconds=0.01))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.cli.render.result import people_lines
 from etcd_handoff.contract import Outcome
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED
 
@@ -70,7 +71,7 @@ def _not_done(result: PartsResult, what: str, *, dry_run: bool) -> list[str]:
 def _parts(result: PartsResult) -> list[str]:
     """What was done, part by part, and what people should know."""
     lines = [_part_line(part) for part in result.parts]
-    lines += [f"Approved by {result.approved_by}."] if result.approved_by else []
+    lines += people_lines(result)
     lines += [f"Snapshot: {result.snapshot}"] if result.snapshot else []
     lines += [f"WARNING: {line}." for line in result.warnings]
     if result.writes_acknowledged is False:

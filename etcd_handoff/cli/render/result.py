@@ -8,7 +8,7 @@ from etcd_handoff.contract import Outcome
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED
 
 if TYPE_CHECKING:
-    from etcd_handoff.contract import RemovalResult
+    from etcd_handoff.contract import OperationResult, RemovalResult
 
 
 def result_lines(result: RemovalResult, *, dry_run: bool) -> list[str]:
@@ -29,8 +29,7 @@ def result_lines(result: RemovalResult, *, dry_run: bool) -> list[str]:
     if result.was_leader and result.leader_after not in (None, result.member_id):
         terms = f"term {result.term_before} to {result.term_after}"
         lines.append(f"It was the leader; {result.leader_after} took over, {terms}.")
-    if result.approved_by:
-        lines.append(f"Approved by {result.approved_by}.")
+    lines += people_lines(result)
     if result.snapshot:
         lines.append(f"Snapshot: {result.snapshot}")
     recorded = "is up to date" if result.status_recorded else f"could not be updated: {result.status_note}"
@@ -42,6 +41,18 @@ def result_lines(result: RemovalResult, *, dry_run: bool) -> list[str]:
             " `etcd-handoff status`, `etcdctl endpoint health --cluster`."
         )
     return lines
+
+
+def people_lines(result: OperationResult) -> list[str]:
+    """Who asked for an operation and why, and who approved it, as far as that is known.
+
+    Args:
+        result: Its result.
+    """
+    asked = f"Asked for by {result.asked_by}" if result.asked_by else "Asked for" if result.reason else ""
+    lines = [": ".join(filter(None, (asked, result.reason)))] if asked else []
+    lines += [f"Approved by {result.approved_by}"] if result.approved_by else []
+    return [f"{line.removesuffix('.')}." for line in lines]
 
 
 def _planned_lines(result: RemovalResult, member: str) -> list[str]:

@@ -1,0 +1,36 @@
+"""Spans of requests to API servers, where somebody has asked for traces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aiohttp
+
+from etcd_handoff import spans
+
+
+def trace_configs() -> list[aiohttp.TraceConfig]:
+    """What a session is opened with; nothing where nobody wants traces."""
+    if not spans.wanted():
+        return []
+    config = aiohttp.TraceConfig()
+    config.on_request_start.append(_begin)
+    config.on_request_end.append(_end)
+    config.on_request_exception.append(_fail)
+    return [config]
+
+
+async def _begin(_: aiohttp.ClientSession, context: Any, asked: aiohttp.TraceRequestStartParams) -> None:
+    attributes: dict[str, str | int] = {"http.request.method": asked.method, "url.path": asked.url.path}
+    attributes |= {"server.address": asked.url.host or "", "server.port": asked.url.port or 0}
+    context.span = spans.begin_call(f"{asked.method} {asked.url.path}", attributes)
+
+
+async def _end(_: aiohttp.ClientSession, context: Any, answered: aiohttp.TraceRequestEndParams) -> None:
+    if context.span is not None:
+        context.span.end(answered.response.status, failed=not answered.response.ok)
+
+
+async def _fail(_: aiohttp.ClientSession, context: Any, failed: aiohttp.TraceRequestExceptionParams) -> None:
+    if context.span is not None:
+        context.span.end(type(failed.exception).__name__, failed=True)

@@ -1,0 +1,43 @@
+"""Spans of calls to etcd and to API servers, where somebody has asked for traces. What makes them is handed in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class CallSpan(Protocol):
+    """The span of one call."""
+
+    def end(self, status: str | int, *, failed: bool) -> None:
+        """The call has ended.
+
+        Args:
+            status: The name of the gRPC status, or the HTTP status; no text of an error, which may hold anything.
+            failed: Whether that is a failure.
+        """
+
+
+class _Chosen:
+    begin: Callable[[str, dict[str, str | int]], CallSpan | None] | None = None
+
+
+def make_with(begin: Callable[[str, dict[str, str | int]], CallSpan | None] | None) -> None:
+    """Calls get spans from now on; those over connections that are open already do not.
+
+    Args:
+        begin: Begins a span with this name and these attributes, or none outside of what is traced; None for no spans.
+    """
+    _Chosen.begin = begin
+
+
+def wanted() -> bool:
+    """Whether calls get spans."""
+    return _Chosen.begin is not None
+
+
+def begin_call(name: str, attributes: dict[str, str | int]) -> CallSpan | None:
+    """Begin the span of a call; None where nobody wants one."""
+    return _Chosen.begin(name, attributes) if _Chosen.begin else None

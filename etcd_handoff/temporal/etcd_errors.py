@@ -1,0 +1,24 @@
+"""Counts what etcd answers instead of what it was asked, by the class of the error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from temporalio import activity
+
+if TYPE_CHECKING:
+    from etcd_handoff.errors import EtcdError
+
+ETCD_ERRORS: Final = "etcd_handoff_etcd_errors"
+
+
+def count_etcd_error(cluster: str, error: EtcdError) -> None:
+    """Count an error of etcd within an activity; elsewhere, as at the start of a worker, nothing is counted.
+
+    Args:
+        cluster: The cluster profile.
+        error: The error, whether it fails the activity or becomes a part of its result.
+    """
+    if activity.in_activity():
+        counter = activity.metric_meter().create_counter(ETCD_ERRORS, "Errors of etcd, failed attempts or not")
+        counter.add(1, {"cluster": cluster, "error": type(error).__name__})
