@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff.cli.configuration import cluster_profile, read_config, require_controller
+from etcd_handoff.cli.configuration import cluster_profile, common_options, read_config, require_controller
 from etcd_handoff.cli.connections import import_clients, read_resources, read_view
 from etcd_handoff.cli.errors import result_or_error, status_and_advice
 from etcd_handoff.cli.temporal_parts import read_temporal, with_places
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def status_command(args: argparse.Namespace) -> int:
     """Print all parts that could be read. Exit 0; 4 if a server cannot be reached, 1 if etcd's answers contradict."""
     import asyncio
+    from dataclasses import replace
 
     from etcd_handoff.cli.render.status import status_lines, status_object
     from etcd_handoff.contract import TASK_QUEUE
@@ -32,6 +33,7 @@ def status_command(args: argparse.Namespace) -> int:
     import_clients(profile, temporal=True)
     config = read_config(args)
     report = asyncio.run(_read_report(name, profile, config.task_queue if config else TASK_QUEUE))
+    report = replace(report, options=_options(args, name))
     if args.output == "json":
         from etcd_handoff.cli.shapes.status import StatusOutput
 
@@ -39,6 +41,14 @@ def status_command(args: argparse.Namespace) -> int:
     else:
         print_lines(status_lines(report))
     return status_exit(report)
+
+
+def _options(args: argparse.Namespace, cluster: str) -> str:
+    """What names cluster and configuration, for commands to type."""
+    import shlex
+
+    named = [] if args.preset or args.cluster else ["-c", cluster]
+    return shlex.join([*named, *common_options(args)])
 
 
 def status_exit(report: StatusReport) -> int:
