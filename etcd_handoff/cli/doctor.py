@@ -34,18 +34,18 @@ def doctor_command(args: argparse.Namespace) -> int:
 
     from etcd_handoff.cli.render.doctor import check_lines, check_object
 
-    results = asyncio.run(_run_checks(args))
+    cluster, results = asyncio.run(_run_checks(args))
     if args.output == "json":
         from etcd_handoff.cli.shapes.cluster import DoctorOutput
 
-        print_json(DoctorOutput, [check_object(result) for result in results])
+        print_json(DoctorOutput, {"cluster": cluster, "checks": [check_object(result) for result in results]})
     else:
         print_lines(check_lines(results))
     return worst_exit(result.status for result in results)
 
 
-async def _run_checks(args: argparse.Namespace) -> list[CheckResult]:
-    """Run all checks, in order; with a broken configuration only those of Temporal."""
+async def _run_checks(args: argparse.Namespace) -> tuple[str, list[CheckResult]]:
+    """Name the cluster and run all checks, in order; with a broken configuration only those of Temporal."""
     import asyncio
 
     from etcd_handoff.cli.doctor_checks import CheckResult
@@ -60,13 +60,13 @@ async def _run_checks(args: argparse.Namespace) -> list[CheckResult]:
     except Exception as error:  # noqa: BLE001  # each becomes a result
         status, text = status_and_text(error)
         first = [CheckResult("configuration", text, "correct the file, or name the right one with --config", status)]
-        return [*first, *(await check_temporal(TASK_QUEUE)).results]
+        return args.cluster or "", [*first, *(await check_temporal(TASK_QUEUE)).results]
     queue = config.task_queue if config else TASK_QUEUE
     files = _check_files(name, profile)
     first = [CheckResult("configuration", f"cluster {name}, task queue {queue}"), files]
     webhook = asyncio.ensure_future(check_webhook(config.notifications if config else None))
     if files.status != EXIT_DONE:
-        return [*first, *(await check_temporal(queue)).results, *await webhook]
+        return name, [*first, *(await check_temporal(queue)).results, *await webhook]
     import_clients(profile, temporal=True)
     reading = asyncio.ensure_future(result_or_error(read_view(profile)))
 
@@ -79,7 +79,7 @@ async def _run_checks(args: argparse.Namespace) -> list[CheckResult]:
 
     (of_cluster, topology), of_temporal = await asyncio.gather(_check_cluster(profile, reading), temporal())
     topology_and_temporal = [*_check_topology(profile, topology, of_temporal), *of_temporal.results]
-    return [*first, *of_cluster, *topology_and_temporal, *await webhook]
+    return name, [*first, *of_cluster, *topology_and_temporal, *await webhook]
 
 
 def _check_topology(profile: ClusterProfile, topology: Topology | None, report: TemporalReport) -> list[CheckResult]:

@@ -349,7 +349,8 @@ def test_doctor_checks_temporal_although_the_configuration_is_missing(
     monkeypatch.setattr(doctor_temporal, "connect_temporal", unreachable)
     assert cli.run(["doctor", "-o", "json"]) == 2
     shown = json.loads(capsys.readouterr().out)
-    assert [(found["check"], found["ok"]) for found in shown] == [
+    assert (shown["format"], shown["cluster"]) == (1, "")
+    assert [(found["check"], found["ok"]) for found in shown["checks"]] == [
         ("configuration", False),
         ("temporal", False),
     ]
