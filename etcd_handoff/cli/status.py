@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 def status_command(args: argparse.Namespace) -> int:
     """Print all parts that could be read. Exit 0; 4 if a server cannot be reached, 1 if etcd's answers contradict."""
     import asyncio
-    from dataclasses import replace
 
     from etcd_handoff.cli.render.status import status_lines, status_object
     from etcd_handoff.contract import TASK_QUEUE
@@ -32,8 +31,7 @@ def status_command(args: argparse.Namespace) -> int:
     require_controller(profile)
     import_clients(profile, temporal=True)
     config = read_config(args)
-    report = asyncio.run(_read_report(name, profile, config.task_queue if config else TASK_QUEUE))
-    report = replace(report, options=_options(args, name))
+    report = asyncio.run(_read_report(args, name, profile, config.task_queue if config else TASK_QUEUE))
     if args.output == "json":
         from etcd_handoff.cli.shapes.status import StatusOutput
 
@@ -56,7 +54,7 @@ def status_exit(report: StatusReport) -> int:
     return worst_exit([*report.statuses, EXIT_FAILED if report.doubt else EXIT_DONE])
 
 
-async def _read_report(name: str, profile: ClusterProfile, task_queue: str) -> StatusReport:
+async def _read_report(args: argparse.Namespace, name: str, profile: ClusterProfile, task_queue: str) -> StatusReport:
     """Read etcd, Kubernetes and Temporal at once; an error leaves out its part alone."""
     import asyncio
 
@@ -74,7 +72,7 @@ async def _read_report(name: str, profile: ClusterProfile, task_queue: str) -> S
     if not isinstance(temporal, Exception) and not isinstance(view, Exception):
         temporal = await with_places(temporal, view.cluster_id)
     parts = (("etcd", view), ("kubernetes", resources), ("temporal", temporal))
-    failed = {part: status_and_advice(error) for part, error in parts if isinstance(error, Exception)}
+    failed = {part: status_and_advice(error, args) for part, error in parts if isinstance(error, Exception)}
     claims = () if isinstance(resources, Exception) else claims_of(resources or ())
     return StatusReport(
         cluster=name,
@@ -84,4 +82,5 @@ async def _read_report(name: str, profile: ClusterProfile, task_queue: str) -> S
         errors={part: text for part, (_, text) in failed.items()},
         doubt=None if isinstance(view, Exception) else doubt_of(view, profile.cluster_id or "", claims),
         statuses=tuple(status for status, _ in failed.values()),
+        options=_options(args, name),
     )
