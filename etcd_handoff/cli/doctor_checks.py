@@ -132,13 +132,13 @@ def check_certificates(ends: Iterable[tuple[str, datetime]], now: datetime) -> C
     return CheckResult("certificates", f"{count(len(ends), 'certificate')}; the first to end is {lines[0][0]}")
 
 
-def check_resources(check: str, compared: Sequence[ComparedResource]) -> CheckResult:
-    """Check that the EtcdMembers agree with etcd."""
+def check_resources(check: str, compared: Sequence[ComparedResource], named: str) -> CheckResult:
+    """Check that the EtcdMembers agree with etcd; `named` are the options that name cluster and configuration."""
     wrong = [f"{r.name}: {r.wrong}" for r in compared if r.wrong]
     if wrong:
         remedy = (
-            "`etcd-handoff watch start` corrects EtcdMembers and creates missing ones; if the watcher runs already,"
-            " `etcd-handoff watch resync` does so now"
+            f"`etcd-handoff watch start {named}` corrects EtcdMembers and creates missing ones; if the watcher runs"
+            f" already, `etcd-handoff watch resync {named}` does so now"
         )
         return CheckResult(check, "; ".join(wrong), remedy, EXIT_FAILED)
     return CheckResult(check, f"{count(len(compared), 'EtcdMember')}, all agree with etcd")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff.cli.configuration import cluster_profile, common_options, read_config, require_controller
+from etcd_handoff.cli.configuration import cluster_profile, named_options, read_config, require_controller
 from etcd_handoff.cli.connections import import_clients, read_resources, read_view
 from etcd_handoff.cli.errors import result_or_error, status_and_advice
 from etcd_handoff.cli.temporal_parts import read_temporal, with_places
@@ -39,14 +39,6 @@ def status_command(args: argparse.Namespace) -> int:
     else:
         print_lines(status_lines(report))
     return status_exit(report)
-
-
-def _options(args: argparse.Namespace, cluster: str) -> str:
-    """What names cluster and configuration, for commands to type."""
-    import shlex
-
-    named = [] if args.preset or args.cluster else ["-c", cluster]
-    return shlex.join([*named, *common_options(args)])
 
 
 def status_exit(report: StatusReport) -> int:
@@ -82,5 +74,5 @@ async def _read_report(args: argparse.Namespace, name: str, profile: ClusterProf
         errors={part: text for part, (_, text) in failed.items()},
         doubt=None if isinstance(view, Exception) else doubt_of(view, profile.cluster_id or "", claims),
         statuses=tuple(status for status, _ in failed.values()),
-        options=_options(args, name),
+        options=named_options(args, name),
     )

@@ -15,7 +15,7 @@ import pytest_asyncio
 from etcd_handoff.contract import RemovalResult
 from etcd_handoff.lab import http, wait_until
 from etcd_handoff.lab.nodes import bearer
-from tests.integration.conftest import ends, in_state, joined_condition, open_bench, removal_id, watched
+from tests.integration.conftest import ends, joined_condition, open_bench, removal_id, watched
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -145,16 +145,18 @@ async def test_removal_that_failed_is_tried_again_at_once_when_the_spec_changes(
 
 
 async def test_order_waits_for_approval_where_the_profile_asks_for_it(front_door: MakeFrontDoor) -> None:
-    """Nothing happens until `etcd-handoff approve`; the EtcdMember says what it waits for, the result who approved."""
+    """Nothing happens until `etcd-handoff approve`; `status` says how, and the result who approved."""
     async with front_door(policies=(("require_approval", True),)) as door:
         b = door.bench
         leader = await b.lab.leader()
         other = b.others(leader)[0]
         await door.sees_all()
         await door.flag(leader, via=other)
-        await door.says(leader, "approval", via=other)
-        removal = b.client.get_workflow_handle(removal_id(b, leader), result_type=RemovalResult)
-        await in_state(removal, "AwaitingApproval")
+
+        async def waits() -> bool:
+            return "AwaitingApproval" in (await ends(b.lab, "describe", leader))[1]
+
+        await wait_until(waits, "the removal waits for an approval", 60)
         assert await b.lab.leader() == leader
         assert len(await b.lab.members(other)) == len(b.lab.nodes)
         _, shown = await ends(b.lab, "status")
@@ -162,6 +164,7 @@ async def test_order_waits_for_approval_where_the_profile_asks_for_it(front_door
         status, text = await ends(b.lab, "approve", leader, "--by", "ann", "--comment", "change 4711")
         assert (status, "approved" in text) == (0, True), text
         await door.out(leader, via=other)
+        removal = b.client.get_workflow_handle(removal_id(b, leader), result_type=RemovalResult)
         assert (await removal.result()).approved_by.startswith("ann (as ")
         await b.judge({leader})
 

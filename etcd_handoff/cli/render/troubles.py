@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView, MemberView
 
 REMEDY_OF_ALARM: Final[dict[str, str]] = {
-    "NOSPACE": "compact and defragment, then `etcdctl alarm disarm`",
+    "NOSPACE": "compact (`etcdctl compact REVISION`), then `etcdctl defrag --cluster`, then `etcdctl alarm disarm`",
     "CORRUPT": "find the corrupt member with `etcdctl endpoint hashkv --cluster`, and replace it",
 }
 NO_LEADER: Final = "no leader that a majority agrees on"
 NO_LEADER_REMEDY: Final = "read the logs of the members"
 START: Final = "start the unhealthy voters, or make them reachable from here; replace one that is lost for good"
 START_LEARNER: Final = "start the learner, or make it reachable from here; remove one that is lost for good"
-HANGS: Final = "where one answers without a linearizable read, look at its disk and load"
+HANGS: Final = "look at disk and load of a voter that answers no linearizable read"
+APART: Final = "let a voter that does not follow the leader reach the others at their peer URLs"
 
 
 def alarm_remedy(view: ClusterView) -> str:
@@ -34,9 +35,14 @@ def member_remedy(members: Sequence[MemberView]) -> str:
     joining = [m.label for m in members if not m.name]
     joined = [m for m in members if m.name]
     remedies = [f"start {', '.join(joining)}, which was added and has not joined yet"] if joining else []
-    remedies += [START] if any(not m.is_learner for m in joined) else []
-    remedies += [START_LEARNER] if any(m.is_learner for m in joined) else []
-    remedies += [HANGS] if any(m.reachable and not m.serves_reads and not m.is_learner for m in joined) else []
+    voters = [m for m in joined if not m.is_learner]
+    corrupt = [m for m in voters if CORRUPT in m.alarms]
+    answer = [m for m in voters if m.reachable and m not in corrupt]
+    remedies += [START] if any(not m.reachable for m in voters) else []
+    remedies += [START_LEARNER] if len(voters) < len(joined) else []
+    remedies += [HANGS] if any(not m.serves_reads for m in answer) else []
+    remedies += [APART] if any(m.serves_reads for m in answer) else []
+    remedies += [REMEDY_OF_ALARM[CORRUPT]] if corrupt else []
     return "; ".join(remedies)
 
 
