@@ -154,13 +154,12 @@ async def test_order_waits_for_approval_where_the_profile_asks_for_it(front_door
         await door.flag(leader, via=other)
 
         async def waits() -> bool:
-            return "AwaitingApproval" in (await ends(b.lab, "describe", leader))[1]
+            _, shown = await ends(b.lab, "status")
+            return f"to approve: etcd-handoff approve {leader} -c {b.lab.cluster}" in shown
 
-        await wait_until(waits, "the removal waits for an approval", 60)
+        await wait_until(waits, "status says how to approve the removal", 60)
         assert await b.lab.leader() == leader
         assert len(await b.lab.members(other)) == len(b.lab.nodes)
-        _, shown = await ends(b.lab, "status")
-        assert f"to approve: etcd-handoff approve {leader} -c {b.lab.cluster}" in shown
         status, text = await ends(b.lab, "approve", leader, "--by", "ann", "--comment", "change 4711")
         assert (status, "approved" in text) == (0, True), text
         await door.out(leader, via=other)
