@@ -44,6 +44,6 @@ def run(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return EXIT_FAILED
     except Exception as error:  # noqa: BLE001  # no traceback on a terminal, whatever went wrong
-        status, text = status_and_advice(error)
+        status, text = status_and_advice(error, args)
         print_error(text)
     return status

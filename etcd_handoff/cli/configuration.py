@@ -132,6 +132,14 @@ def gate_options(args: argparse.Namespace) -> dict[str, Any]:
     return {"require_approval": args.require_approval, "not_before": args.not_before, "not_after": args.not_after}
 
 
+def named_options(args: argparse.Namespace, cluster: str) -> str:
+    """Return what names cluster and configuration on a command line, for commands to type."""
+    import shlex
+
+    named = [] if args.preset or args.cluster else ["-c", cluster]
+    return shlex.join([*named, *common_options(args)])
+
+
 def common_options(args: argparse.Namespace) -> list[str]:
     """Return the options that name cluster and configuration, as they were given."""
     options = [f"--{args.preset}"] if args.preset else []

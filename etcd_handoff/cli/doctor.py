@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.cli.configuration import cluster_profile, read_config
+from etcd_handoff.cli.configuration import cluster_profile, named_options, read_config
 from etcd_handoff.cli.connections import import_clients, open_kubernetes, patient, read_view
 from etcd_handoff.cli.errors import result_or_error, status_and_text
 from etcd_handoff.cli.terminal import print_json, print_lines
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from etcd_handoff.config import ClusterProfile
     from etcd_handoff.config_servers import KubernetesProfile
 
+    Resources = list[dict[str, Any]] | Exception
+
 CONNECTIONS_PER_ENDPOINT: Final = 3
 """Behind a load balancer some of them reach other members."""
 
@@ -34,18 +36,18 @@ def doctor_command(args: argparse.Namespace) -> int:
 
     from etcd_handoff.cli.render.doctor import check_lines, check_object
 
-    results = asyncio.run(_run_checks(args))
+    cluster, results = asyncio.run(_run_checks(args))
     if args.output == "json":
         from etcd_handoff.cli.shapes.cluster import DoctorOutput
 
-        print_json(DoctorOutput, [check_object(result) for result in results])
+        print_json(DoctorOutput, {"cluster": cluster, "checks": [check_object(result) for result in results]})
     else:
         print_lines(check_lines(results))
     return worst_exit(result.status for result in results)
 
 
-async def _run_checks(args: argparse.Namespace) -> list[CheckResult]:
-    """Run all checks, in order; with a broken configuration only those of Temporal."""
+async def _run_checks(args: argparse.Namespace) -> tuple[str, list[CheckResult]]:
+    """Name the cluster and run all checks, in order; with a broken configuration only those of Temporal."""
     import asyncio
 
     from etcd_handoff.cli.doctor_checks import CheckResult
@@ -60,13 +62,12 @@ async def _run_checks(args: argparse.Namespace) -> list[CheckResult]:
     except Exception as error:  # noqa: BLE001  # each becomes a result
         status, text = status_and_text(error)
         first = [CheckResult("configuration", text, "correct the file, or name the right one with --config", status)]
-        return [*first, *(await check_temporal(TASK_QUEUE)).results]
-    queue = config.task_queue if config else TASK_QUEUE
-    files = _check_files(name, profile)
-    first = [CheckResult("configuration", f"cluster {name}, task queue {queue}"), files]
+        return args.cluster or "", [*first, *(await check_temporal(TASK_QUEUE)).results]
+    queue, named = config.task_queue if config else TASK_QUEUE, named_options(args, name)
+    first = [CheckResult("configuration", f"cluster {name}, task queue {queue}"), _check_files(name, profile)]
     webhook = asyncio.ensure_future(check_webhook(config.notifications if config else None))
-    if files.status != EXIT_DONE:
-        return [*first, *(await check_temporal(queue)).results, *await webhook]
+    if first[-1].status != EXIT_DONE:
+        return name, [*first, *(await check_temporal(queue)).results, *await webhook]
     import_clients(profile, temporal=True)
     reading = asyncio.ensure_future(result_or_error(read_view(profile)))
 
@@ -77,9 +78,9 @@ async def _run_checks(args: argparse.Namespace) -> list[CheckResult]:
         nodes = {node_of(m.name, profile.nodes) for m in view.members if m.name}
         return await check_temporal(queue, view.cluster_id, nodes)
 
-    (of_cluster, topology), of_temporal = await asyncio.gather(_check_cluster(profile, reading), temporal())
+    (of_cluster, topology), of_temporal = await asyncio.gather(_check_cluster(profile, reading, named), temporal())
     topology_and_temporal = [*_check_topology(profile, topology, of_temporal), *of_temporal.results]
-    return [*first, *of_cluster, *topology_and_temporal, *await webhook]
+    return name, [*first, *of_cluster, *topology_and_temporal, *await webhook]
 
 
 def _check_topology(profile: ClusterProfile, topology: Topology | None, report: TemporalReport) -> list[CheckResult]:
@@ -106,7 +107,7 @@ def _check_files(name: str, profile: ClusterProfile) -> CheckResult:
 
 
 async def _check_cluster(
-    profile: ClusterProfile, reading: asyncio.Future[ClusterView | Exception]
+    profile: ClusterProfile, reading: asyncio.Future[ClusterView | Exception], named: str
 ) -> tuple[list[CheckResult], Topology | None]:
     """Check etcd and Kubernetes; return who reaches whom as well, which Temporal has a say in."""
     import asyncio
@@ -139,7 +140,7 @@ async def _check_cluster(
         *of_cluster,
         *rights,
         doctor_checks.check_certificates(certificates, datetime.now(UTC)),
-        *(_check_context(context, read, facts, profile.kubernetes) for context, read in contexts.items()),
+        *(_check_context(context, read, facts, profile.kubernetes, named) for context, read in contexts.items()),
         *one_cluster,
         *may_write,
     ]
@@ -147,7 +148,7 @@ async def _check_cluster(
 
 
 def _cluster_facts(
-    profile: ClusterProfile, view: ClusterView | Exception, contexts: dict[str, list[dict[str, Any]] | Exception]
+    profile: ClusterProfile, view: ClusterView | Exception, contexts: dict[str, Resources]
 ) -> tuple[ClusterFacts, Doubt | None]:
     """Return what endpoints and contexts are checked against, and what contradicts etcd's answers."""
     from etcd_handoff.cli.doctor_endpoints import ClusterFacts
@@ -185,7 +186,7 @@ async def _read_endpoint(profile: ClusterProfile, number: int) -> Endpoint:
     return Endpoint(number, url, first.cluster_id, members, first.advertised, error, status)
 
 
-async def _read_contexts(profile: ClusterProfile) -> dict[str, list[dict[str, Any]] | Exception]:
+async def _read_contexts(profile: ClusterProfile) -> dict[str, Resources]:
     """Read the EtcdMembers of each API server, each asked alone."""
     import asyncio
 
@@ -202,7 +203,7 @@ async def _read_contexts(profile: ClusterProfile) -> dict[str, list[dict[str, An
 
 
 def _check_context(
-    context: str, read: list[dict[str, Any]] | Exception, facts: ClusterFacts, profile: KubernetesProfile | None
+    context: str, read: Resources, facts: ClusterFacts, profile: KubernetesProfile | None, named: str
 ) -> CheckResult:
     """Check that one API server answers, has the resource kind, and agrees with etcd."""
     from etcd_handoff.cli.doctor_checks import KIND_REMEDY, NOT_INSTALLED, CheckResult, check_resources
@@ -213,7 +214,7 @@ def _check_context(
     kubeconfig = profile.kubeconfig if profile else None
     check = f"kubernetes {context or ('current context' if kubeconfig else 'in-cluster')}"
     if not isinstance(read, Exception):
-        return check_resources(check, compare_resources(facts.view, read))
+        return check_resources(check, compare_resources(facts.view, read), named)
     status, text = status_and_text(read)
     if departed := departed_context(check, context, text, facts):
         return departed

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 from etcd_handoff.certificate_ends import EXPIRY_HINT_DAYS
 from etcd_handoff.cli.render.members import alarm_lines, health
 from etcd_handoff.cli.render.table import count
+from etcd_handoff.cli.render.troubles import NO_LEADER, NO_LEADER_REMEDY, alarm_remedy, member_remedy
 from etcd_handoff.cluster_view import quorum
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
-from etcd_handoff.planning import FREE_SPACE
 from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
 
 if TYPE_CHECKING:
@@ -29,10 +29,6 @@ NOT_INSTALLED: Final = (
     "answers; EtcdMembers are not installed, so removals record nothing in Kubernetes (`kubectl apply --server-side -f"
     " deploy/crd.yaml` installs them)"
 )
-REMEDY_OF_ALARM: Final[dict[str, str]] = {
-    "NOSPACE": f"free space: {FREE_SPACE}",
-    "CORRUPT": "find the corrupt member with `etcdctl endpoint hashkv --cluster`, and replace it",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +75,7 @@ def _check_identity(view: ClusterView, doubt: Doubt | None) -> CheckResult:
 def _check_leader(view: ClusterView) -> CheckResult:
     lead = view.leadership
     if lead is None:
-        text = "no leader that a majority agrees on"
-        return CheckResult("leader", text, "read the logs of the members", EXIT_FAILED)
+        return CheckResult("leader", NO_LEADER, NO_LEADER_REMEDY, EXIT_FAILED)
     return CheckResult("leader", f"{view.label(lead.id)} at term {lead.term}")
 
 
@@ -91,20 +86,12 @@ def _check_quorum(view: ClusterView) -> CheckResult:
     detail = "; ".join([f"{healthy} of {count(voters, 'voter')} healthy, {quorum(voters)} needed", *texts])
     if not unhealthy:
         return CheckResult("quorum", detail)
-    joining = [m.label for m in unhealthy if not m.name]
-    remedy = f"start {', '.join(joining)}, which was added and has not joined yet" if joining else ""
-    if len(joining) < len(unhealthy):
-        recover = "start the unhealthy voters, or make them reachable from here; replace one that is lost for good"
-        remedy = f"{remedy}; {recover}" if remedy else recover
-    return CheckResult("quorum", detail, remedy, EXIT_FAILED)
+    return CheckResult("quorum", detail, member_remedy(unhealthy), EXIT_FAILED)
 
 
 def _check_alarms(view: ClusterView) -> CheckResult:
-    alarms = alarm_lines(view)
-    kinds = sorted({alarm for m in view.members for alarm in m.alarms} | {alarm.kind for alarm in view.alarms})
-    if alarms:
-        remedy = "; ".join(REMEDY_OF_ALARM.get(kind, f"look up {kind} in etcd's documentation") for kind in kinds)
-        return CheckResult("alarms", ", ".join(alarms), remedy, EXIT_FAILED)
+    if alarms := alarm_lines(view):
+        return CheckResult("alarms", ", ".join(alarms), alarm_remedy(view), EXIT_FAILED)
     return CheckResult("alarms", "none")
 
 
@@ -145,13 +132,13 @@ def check_certificates(ends: Iterable[tuple[str, datetime]], now: datetime) -> C
     return CheckResult("certificates", f"{count(len(ends), 'certificate')}; the first to end is {lines[0][0]}")
 
 
-def check_resources(check: str, compared: Sequence[ComparedResource]) -> CheckResult:
-    """Check that the EtcdMembers agree with etcd."""
+def check_resources(check: str, compared: Sequence[ComparedResource], named: str) -> CheckResult:
+    """Check that the EtcdMembers agree with etcd; `named` are the options that name cluster and configuration."""
     wrong = [f"{r.name}: {r.wrong}" for r in compared if r.wrong]
     if wrong:
         remedy = (
-            "`etcd-handoff watch start` corrects EtcdMembers and creates missing ones; if the watcher runs already,"
-            " `etcd-handoff watch resync` does so now"
+            f"`etcd-handoff watch start {named}` corrects EtcdMembers and creates missing ones; if the watcher runs"
+            f" already, `etcd-handoff watch resync {named}` does so now"
         )
         return CheckResult(check, "; ".join(wrong), remedy, EXIT_FAILED)
     return CheckResult(check, f"{count(len(compared), 'EtcdMember')}, all agree with etcd")

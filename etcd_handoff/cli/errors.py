@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from etcd_handoff.exit_status import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Awaitable
 
     from etcd_handoff.client import ClientError
 
 T = TypeVar("T")
-ASK_DOCTOR: Final = "`etcd-handoff doctor` asks each endpoint, and says what to do"
+ASK_DOCTOR: Final = "asks each endpoint, and says what to do"
 
 
 class CommandError(Exception):
@@ -46,12 +47,18 @@ async def result_or_error(reading: Awaitable[T]) -> T | Exception:
         return error
 
 
-def status_and_advice(error: Exception) -> tuple[int, str]:
+def status_and_advice(error: Exception, args: argparse.Namespace) -> tuple[int, str]:
     """As `status_and_text`; where etcd cannot be read also the command that says why and what to do."""
+    import shlex
+
+    from etcd_handoff.cli.configuration import common_options
     from etcd_handoff.errors import UnreachableError
 
     status, text = status_and_text(error)
-    return status, f"{text}; {ASK_DOCTOR}" if isinstance(error, UnreachableError) else text
+    if not isinstance(error, UnreachableError):
+        return status, text
+    doctor = shlex.join(["etcd-handoff", "doctor", *common_options(args)])
+    return status, f"{text}; `{doctor}` {ASK_DOCTOR}"
 
 
 def status_and_text(error: Exception) -> tuple[int, str]:

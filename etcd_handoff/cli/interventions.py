@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff.cli.configuration import wrong_options
+from etcd_handoff.cli.configuration import common_options, wrong_options
 from etcd_handoff.cli.connections import connect_temporal
 from etcd_handoff.cli.errors import CommandError, client_error
 from etcd_handoff.cli.find_operation import running_operation
@@ -55,8 +55,9 @@ def cancel_command(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace, command: Callable[[Client], Awaitable[dict[str, Any]]]) -> int:
     import asyncio
+    import shlex
 
-    from etcd_handoff.client import ClientError, UnknownOperationError
+    from etcd_handoff.client import ClientError, NotTakenError, UnknownOperationError
 
     async def run() -> dict[str, Any]:
         return await command(await connect_temporal())
@@ -66,6 +67,9 @@ def _run(args: argparse.Namespace, command: Callable[[Client], Awaitable[dict[st
     except UnknownOperationError:
         text = f"the operation has ended meanwhile; `etcd-handoff describe {args.operation}` shows how"
         raise CommandError(EXIT_FAILED, text) from None
+    except NotTakenError as error:
+        describe = shlex.join(["etcd-handoff", "describe", args.operation, *common_options(args)])
+        raise CommandError(error.exit_status, f"{error}; `{describe}` shows where it stands") from None
     except ClientError as error:
         raise client_error(error) from None
     if args.output == "json":

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff.cli.configuration import cluster_profile, read_config, require_controller
+from etcd_handoff.cli.configuration import cluster_profile, named_options, read_config, require_controller
 from etcd_handoff.cli.connections import import_clients, read_resources, read_view
 from etcd_handoff.cli.errors import result_or_error, status_and_advice
 from etcd_handoff.cli.temporal_parts import read_temporal, with_places
@@ -31,7 +31,7 @@ def status_command(args: argparse.Namespace) -> int:
     require_controller(profile)
     import_clients(profile, temporal=True)
     config = read_config(args)
-    report = asyncio.run(_read_report(name, profile, config.task_queue if config else TASK_QUEUE))
+    report = asyncio.run(_read_report(args, name, profile, config.task_queue if config else TASK_QUEUE))
     if args.output == "json":
         from etcd_handoff.cli.shapes.status import StatusOutput
 
@@ -46,7 +46,7 @@ def status_exit(report: StatusReport) -> int:
     return worst_exit([*report.statuses, EXIT_FAILED if report.doubt else EXIT_DONE])
 
 
-async def _read_report(name: str, profile: ClusterProfile, task_queue: str) -> StatusReport:
+async def _read_report(args: argparse.Namespace, name: str, profile: ClusterProfile, task_queue: str) -> StatusReport:
     """Read etcd, Kubernetes and Temporal at once; an error leaves out its part alone."""
     import asyncio
 
@@ -64,7 +64,7 @@ async def _read_report(name: str, profile: ClusterProfile, task_queue: str) -> S
     if not isinstance(temporal, Exception) and not isinstance(view, Exception):
         temporal = await with_places(temporal, view.cluster_id)
     parts = (("etcd", view), ("kubernetes", resources), ("temporal", temporal))
-    failed = {part: status_and_advice(error) for part, error in parts if isinstance(error, Exception)}
+    failed = {part: status_and_advice(error, args) for part, error in parts if isinstance(error, Exception)}
     claims = () if isinstance(resources, Exception) else claims_of(resources or ())
     return StatusReport(
         cluster=name,
@@ -74,4 +74,5 @@ async def _read_report(name: str, profile: ClusterProfile, task_queue: str) -> S
         errors={part: text for part, (_, text) in failed.items()},
         doubt=None if isinstance(view, Exception) else doubt_of(view, profile.cluster_id or "", claims),
         statuses=tuple(status for status, _ in failed.values()),
+        options=named_options(args, name),
     )

@@ -56,21 +56,29 @@ async def read_temporal(cluster: str, task_queue: str) -> TemporalParts:
 
 
 async def _open(client: Client, run: FoundOperation) -> OpenOperation:
-    """An operation that runs, with its own word on where it stands."""
+    """An operation that runs, with its own word on where it stands, and who is behind it."""
+    import asyncio
+
+    from etcd_handoff.cli.audit.behind import people_of
     from etcd_handoff.cli.render.operations import OpenOperation
     from etcd_handoff.cli.render.progress import remedy_lines
+    from etcd_handoff.contract import HandoffState
 
-    progress = await progress_of(run.handle(client))
+    progress, people = await asyncio.gather(progress_of(run.handle(client)), people_of(client, run))
+    state = str(progress.state) if progress else run.state or "Running"
     return OpenOperation(
         workflow_id=run.workflow_id,
         operation=run.kind.noun,
         member=run.member,
-        state=str(progress.state) if progress else run.state or "Running",
+        state=state,
         started=run.started,
         doing=progress.doing if progress else "",
         waiting_for=progress.waiting_for if progress else "",
         next=tuple(remedy_lines(progress, run.workflow_id)) if progress else (),
         chain_id=run.first_run_id,
+        asked_by=people.asked_by,
+        reason=people.reason,
+        approved_by="" if state == HandoffState.AWAITING_APPROVAL else people.approved_by,
     )
 
 

@@ -20,17 +20,16 @@ def print_lines(lines: Iterable[str]) -> None:
         print(line, flush=True)
 
 
-def print_json(shape: type[BaseModel], value: Mapping[str, Any] | list[dict[str, Any]]) -> None:
+def print_json(shape: type[BaseModel], value: Mapping[str, Any]) -> None:
     """Print one JSON document to standard output, with the version of its shape.
 
     Args:
         shape: Its model; docs/schemas has the schema that is made from it.
-        value: The document. A list has no version.
+        value: The document without its version.
     """
     from etcd_handoff.cli.shapes.base import FORMAT
 
-    document = value if isinstance(value, list) else {"format": FORMAT, **value}
-    text = json.dumps(document, indent=2, ensure_ascii=False)
+    text = json.dumps({"format": FORMAT, **value}, indent=2, ensure_ascii=False)
     shape.model_validate_json(text)
     print_lines([text])
 

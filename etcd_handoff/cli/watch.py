@@ -137,7 +137,8 @@ async def _watcher(cluster: str, client: Client | None = None) -> Watcher:
             raise
         runs = False
     if not runs:
-        raise CommandError(EXIT_FAILED, f"nothing watches cluster {cluster}; start it with `etcd-handoff watch start`")
+        start = f"etcd-handoff watch start -c {cluster}"
+        raise CommandError(EXIT_FAILED, f"nothing watches cluster {cluster}; start it with `{start}`")
     return handle
 
 

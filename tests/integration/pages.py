@@ -26,11 +26,11 @@ class Block(NamedTuple):
     output: str
 
 
-def blocks_of(page: Path) -> Iterator[Block]:
-    """The blocks of commands, each with the block of output that follows it."""
+def blocks_of(page: Path, language: str = "sh") -> Iterator[Block]:
+    """The blocks of commands in this language, each with the block of output that follows it."""
     found = FENCE.findall(page.read_text(encoding="utf-8"))
-    for (language, code), (next_language, output) in zip(found, [*found[1:], ("", "")], strict=True):
-        if language == "sh":
+    for (its_language, code), (next_language, output) in zip(found, [*found[1:], ("", "")], strict=True):
+        if its_language == language:
             yield Block(code, output if next_language == "text" else "")
 
 

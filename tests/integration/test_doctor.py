@@ -21,7 +21,7 @@ async def checks(lab: Lab) -> tuple[int, dict[str, dict[str, Any]]]:
     """Exit status and findings of `doctor`, by check."""
     status, shown, errors = await lab.handoff("doctor", "-o", "json")
     assert shown, errors
-    return status, {finding["check"]: finding for finding in json.loads(shown)}
+    return status, {finding["check"]: finding for finding in json.loads(shown)["checks"]}
 
 
 async def test_doctor_after_a_removal_asks_to_tidy_up_and_finds_no_fault(bench: MakeBench) -> None:

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
+from etcd_handoff.contract import RemovalResult
 from etcd_handoff.lab import http, wait_until
 from etcd_handoff.lab.nodes import bearer
-from tests.integration.conftest import joined_condition, open_bench, removal_id, watched
+from tests.integration.conftest import ends, joined_condition, open_bench, removal_id, watched
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from tests.integration.conftest import Bench, FrontDoor
+    from tests.integration.conftest import Bench, FrontDoor, MakeFrontDoor
 
 
 HOLDS = ("move_leader.before", "remove_member.after")
@@ -141,6 +142,30 @@ async def test_removal_that_failed_is_tried_again_at_once_when_the_spec_changes(
     if retry["at_seconds"] - flagged > ENOUGH_SECONDS:
         assert (await removal.describe()).start_time.timestamp() < retry["at_seconds"]
     await b.judge({leader})
+
+
+async def test_order_waits_for_approval_where_the_profile_asks_for_it(front_door: MakeFrontDoor) -> None:
+    """Nothing happens until `etcd-handoff approve`; `status` says how, and the result who approved."""
+    async with front_door(policies=(("require_approval", True),)) as door:
+        b = door.bench
+        leader = await b.lab.leader()
+        other = b.others(leader)[0]
+        await door.sees_all()
+        await door.flag(leader, via=other)
+
+        async def waits() -> bool:
+            _, shown = await ends(b.lab, "status")
+            return f"to approve: etcd-handoff approve {leader} -c {b.lab.cluster}" in shown
+
+        await wait_until(waits, "status says how to approve the removal", 60)
+        assert await b.lab.leader() == leader
+        assert len(await b.lab.members(other)) == len(b.lab.nodes)
+        status, text = await ends(b.lab, "approve", leader, "--by", "ann", "--comment", "change 4711")
+        assert (status, "approved" in text) == (0, True), text
+        await door.out(leader, via=other)
+        removal = b.client.get_workflow_handle(removal_id(b, leader), result_type=RemovalResult)
+        assert (await removal.result()).approved_by.startswith("ann (as ")
+        await b.judge({leader})
 
 
 @contextlib.asynccontextmanager

@@ -64,7 +64,7 @@ async def doctor(lab: Lab, node: str) -> tuple[int, dict[str, dict[str, Any]]]:
     """Exit status and findings of `doctor` on a controller, by check."""
     status, shown, errors = await lab.handoff("doctor", "-o", "json", *on_controller(lab, node), node=node)
     assert shown, errors
-    return status, {finding["check"]: finding for finding in json.loads(shown)}
+    return status, {finding["check"]: finding for finding in json.loads(shown)["checks"]}
 
 
 async def dry_run_takes_the_place_of_a_plan(lab: Lab, member: str, node: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -21,13 +22,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
 async def test_tutorial_removes_and_replaces_a_leader(tmp_path: Path) -> None:
     """Each block in one shell; what it shows of the output was printed."""
+    page = ROOT / "docs" / "tutorial.md"
+    (first,) = blocks_of(page, "console")
+    parts, by_hand = first.commands.splitlines()
+    assert parts == "make parts"  # sets up what this test has already
     folder, programs = tmp_path / "clone", tmp_path / "clone" / ".venv" / "bin"
     programs.mkdir(parents=True)
     program(programs, "etcd-handoff", f"{sys.executable} -m etcd_handoff.cli")
     (programs / "activate").write_text(f'export PATH="{programs}:$PATH" PYTHONPATH="{ROOT}"\n')
     environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
     with (tmp_path / "demo.log").open("wb") as log:
-        command = [str(programs / "etcd-handoff"), "demo", "--by-hand"]
+        command = shlex.split(by_hand)
         demo = await asyncio.create_subprocess_exec(*command, env=environment, cwd=folder, stdout=log, stderr=log)
     try:
 
@@ -36,7 +41,7 @@ async def test_tutorial_removes_and_replaces_a_leader(tmp_path: Path) -> None:
             return "The cluster runs" in (tmp_path / "demo.log").read_text()
 
         await wait_until(runs, "the cluster runs", 120)
-        blocks = list(blocks_of(ROOT / "docs" / "tutorial.md"))
+        blocks = list(blocks_of(page))
         assert len(blocks) == 9
         # One shell, as somebody has it: what one block exports and starts is there for the next.
         commands = "".join(block.commands for block in blocks) + "kill $!; wait $! || true\n"

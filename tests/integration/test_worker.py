@@ -74,7 +74,7 @@ async def test_search_attributes_that_cannot_be_had_do_not_hinder_a_removal(
         for words in (", without search attributes", said, "temporal operator search-attribute create"):
             assert process.log_contains(words), process.tail()
         status, shown, _ = await b.lab.handoff("doctor", "-o", "json")
-        finding = next(f for f in json.loads(shown) if f["check"] == "search attributes")
+        finding = next(f for f in json.loads(shown)["checks"] if f["check"] == "search attributes")
         assert (status, finding["ok"]) == (1, False)
         assert "temporal operator search-attribute" in finding["remedy"]
         target = b.lab.others(await b.lab.leader())[0].name
@@ -117,7 +117,7 @@ async def doctor(lab: Lab, temporal_address: str) -> dict[str, dict[str, Any]]:
     command = [sys.executable, "-m", "etcd_handoff.cli", "doctor", "-o", "json"]
     environment = {**lab.environment, "TEMPORAL_ADDRESS": temporal_address}
     _, shown, _ = await run(command, environment, ROOT)
-    return {finding["check"]: finding for finding in json.loads(shown)}
+    return {finding["check"]: finding for finding in json.loads(shown)["checks"]}
 
 
 async def usable(client: Client) -> bool:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from temporalio.api.common.v1 import Payloads
 
+from etcd_handoff.cli.audit.behind import CARRIED, behind
 from etcd_handoff.cli.audit.history import trail_of
 from etcd_handoff.cli.audit.trail import Entry
 from etcd_handoff.cli.render.history import overview_lines, trail_lines
 from etcd_handoff.contract import RemovalRequest
+from etcd_handoff.search_attributes import STATE_ATTRIBUTE
 from etcd_handoff.temporal.converter import DEFAULTS, data_converter
 from tests.unit.history_events import REQUEST, event, payload, started, trail
+from workflows.continuation import CARRIED_MEMO
+
+if TYPE_CHECKING:
+    from temporalio.api.history.v1 import HistoryEvent
 
 
 @pytest.mark.parametrize(
@@ -115,6 +121,42 @@ def test_approver_who_gives_their_own_name_is_named_once() -> None:
     }
     found = trail(event("workflow_execution_update_accepted", 1, accepted_request=request))
     assert found.entries[1] == Entry("2026-01-01T00:00:01.000Z", "approved", "change 4711", "ann", "command line")
+
+
+def approval(seconds: int, by: str) -> HistoryEvent:
+    """Somebody approves."""
+    request = {"meta": {"identity": f"etcd-handoff:{by}@laptop"}, "input": {"name": "approve", "args": payload({})}}
+    return event("workflow_execution_update_accepted", seconds, accepted_request=request)
+
+
+def waits_for_approval(seconds: int) -> HistoryEvent:
+    """It begins to wait for an approval."""
+    fields = {STATE_ATTRIBUTE: payload("AwaitingApproval").payloads[0]}
+    return event("upsert_workflow_search_attributes", seconds, search_attributes={"indexed_fields": fields})
+
+
+def test_last_approval_counts_until_it_waits_for_another_one() -> None:
+    """An approval lapses, and the result knows better than the history."""
+    assert trail().approved_by == ""
+    assert trail(waits_for_approval(1), approval(2, "ann"), approval(3, "bob")).approved_by == "bob@laptop"
+    lapsed = (approval(2, "ann"), waits_for_approval(3))
+    assert trail(*lapsed).approved_by == ""
+    ends = event("workflow_execution_completed", 4, result=payload({"outcome": "removed", "approved_by": "eve@x"}))
+    assert trail(*lapsed, ends).approved_by == "eve@x"
+    nobody = event("workflow_execution_completed", 4, result=payload({"outcome": "removed", "approved_by": ""}))
+    assert trail(approval(2, "ann"), nobody).approved_by == ""
+
+
+def test_who_is_behind_an_operation_that_was_continued() -> None:
+    """The first run tells who asked for it; what was approved before the last run stands in what was handed on."""
+    start = started(identity="etcd-handoff:ann@laptop")
+    carried = {"approval": {"by": "bob"}, "approved": {"identity": "etcd-handoff:bob@laptop"}}
+    memo = {"fields": {CARRIED: payload(carried).payloads[0]}}
+    goes_on = started(identity="", memo=memo)
+    assert behind(start, [start]) == ("ann@laptop", "new disk", "")
+    assert behind(start, [goes_on]) == ("ann@laptop", "new disk", "bob@laptop")
+    assert behind(start, [goes_on, approval(1, "eve")]).approved_by == "eve@laptop"
+    assert CARRIED == CARRIED_MEMO
 
 
 def test_termination_and_a_worker_in_trouble_are_told() -> None:

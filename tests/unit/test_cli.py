@@ -15,7 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff import __version__, cli, errors
 from etcd_handoff.cli import configuration, doctor_temporal, operations, options, remove
-from etcd_handoff.cli.errors import CommandError, status_and_text, temporal_error
+from etcd_handoff.cli.errors import CommandError, status_and_advice, status_and_text, temporal_error
 from etcd_handoff.client.errors import operation_error
 from etcd_handoff.contract import FailureType, RemovalRequest
 from etcd_handoff.exit_status import EXIT_BY_FAILURE
@@ -217,6 +217,22 @@ def test_every_error_has_its_exit_status(error: Exception, status: int, said: st
 
 
 @pytest.mark.parametrize(
+    ("given", "doctor"),
+    [
+        ([], "etcd-handoff doctor"),
+        (["-c", "prod"], "etcd-handoff doctor -c prod"),
+        (["--k0s"], "etcd-handoff doctor --k0s"),
+    ],
+)
+def test_doctor_is_named_with_the_options_that_were_given(given: list[str], doctor: str) -> None:
+    """What is printed can be typed as it stands."""
+    args = options.parser().parse_args(["plan", "n1", *given])
+    status, text = status_and_advice(errors.UnreachableError("nobody"), args)
+    assert (status, f"; `{doctor}` asks each endpoint" in text) == (4, True), text
+    assert status_and_advice(errors.ConfigError("f: wrong"), args) == (2, "f: wrong")
+
+
+@pytest.mark.parametrize(
     ("error", "status"), [(KeyboardInterrupt(), 130), (ValueError("x"), 1), (BrokenPipeError(), 1)]
 )
 def test_no_error_of_a_command_leaves_a_traceback(
@@ -359,7 +375,8 @@ def test_doctor_checks_temporal_although_the_configuration_is_missing(
     monkeypatch.setattr(doctor_temporal, "connect_temporal", unreachable)
     assert cli.run(["doctor", "-o", "json"]) == 2
     shown = json.loads(capsys.readouterr().out)
-    assert [(found["check"], found["ok"]) for found in shown] == [
+    assert (shown["format"], shown["cluster"]) == (1, "")
+    assert [(found["check"], found["ok"]) for found in shown["checks"]] == [
         ("configuration", False),
         ("temporal", False),
     ]

@@ -7,15 +7,24 @@ from typing import Any
 import pytest
 
 from etcd_handoff.cli.etcdmembers import claims_of, compare_resources, doubt_of
-from etcd_handoff.cli.render.members import cluster_line, cluster_object, member_rows
+from etcd_handoff.cli.render.members import cluster_line, cluster_object, health, member_lines, member_rows
 from etcd_handoff.cli.render.operations import OpenOperation, TemporalParts
 from etcd_handoff.cli.render.progress import ProgressLines, start_line
 from etcd_handoff.cli.render.result import result_exit, result_lines
 from etcd_handoff.cli.render.status import StatusReport, status_lines, status_object
 from etcd_handoff.cli.render.table import table
+from etcd_handoff.cli.render.troubles import (
+    APART,
+    HANGS,
+    NO_LEADER,
+    NO_LEADER_REMEDY,
+    REMEDY_OF_ALARM,
+    START,
+    START_LEARNER,
+)
 from etcd_handoff.cli.shapes.status import StatusOutput
 from etcd_handoff.cli.status import status_exit
-from etcd_handoff.cluster_view import Doubt, MemberView
+from etcd_handoff.cluster_view import ClusterView, Doubt, MemberView
 from etcd_handoff.contract import HandoffState, Outcome, Progress, RemovalResult, Step, StepOutcome
 from tests.unit.builders import CLUSTER, cluster, down, member
 from tests.unit.printed import as_printed
@@ -154,6 +163,48 @@ def test_status_judges_no_etcdmember_by_a_view_in_doubt() -> None:
     assert told["doubt"]["kind"] == "MixedClusters"
     assert not told["etcdmembers"][0]["wrong"]
     assert status_exit(seen) == 1
+
+
+def marked(view: ClusterView, doubt: Doubt | None = None) -> list[str]:
+    """What `status` says is wrong with the members, and what follows it."""
+    lines = status_lines(StatusReport("prod", view, [], TemporalParts(None, "q"), {}, doubt, options="--k0s"))
+    lines = lines[len(member_lines(view)) + 1 :]
+    return lines[: lines.index("")]
+
+
+def test_status_says_what_to_do_about_a_member_that_is_down() -> None:
+    """And what to type; `doctor` says the same. Where all is well, nothing."""
+    assert marked(cluster()) == []
+    assert marked(cluster(member(1), down(2), member(3))) == [
+        "! n2: connection refused",
+        f"  remedy: {START}",
+        "  to check everything: etcd-handoff doctor --k0s",
+    ]
+    learner = [member(1), member(2), member(3), down(4, is_learner=True)]
+    assert f"  remedy: {START_LEARNER}" in marked(cluster(*learner))
+    hangs = cluster(member(1), member(2, serves_reads=False), member(3))
+    assert marked(hangs)[:2] == ["! n2: answers, but no linearizable read", f"  remedy: {HANGS}"]
+    assert f"  remedy: {APART}" in marked(cluster(member(1), member(2, "3"), member(3)))
+    assert marked(cluster(member(1), down(2), member(3)), FOREIGN)[0].startswith("! MixedClusters")
+
+
+def test_status_says_what_to_do_about_an_alarm() -> None:
+    """Whoever is on call has no other page open."""
+    view = cluster(member(1), member(2, alarms=("CORRUPT",)), member(3))
+    assert health(view, view.members[1]) == "answers, and has raised the alarm CORRUPT"
+    assert marked(view) == [
+        "! etcd has raised an alarm: n2: CORRUPT",
+        f"  remedy: {REMEDY_OF_ALARM['CORRUPT']}",
+        "  to check everything: etcd-handoff doctor --k0s",
+    ]
+
+
+def test_status_takes_members_of_other_nodes_for_no_trouble() -> None:
+    """On a controller of k0s only its own member is in reach; where none answers a read, there is trouble."""
+    assert marked(cluster(member(1), down(2), down(3))) == []
+    away = marked(cluster(member(1, serves_reads=False), down(2), down(3)))
+    assert away[0] == f"! {NO_LEADER}"
+    assert away[-2:] == [f"  remedy: {NO_LEADER_REMEDY}; {START}", "  to check everything: etcd-handoff doctor --k0s"]
 
 
 @pytest.mark.parametrize(("statuses", "ended"), [((4,), 4), ((1, 4), 4), ((2, 4), 2), ((1,), 1), ((), 0)])

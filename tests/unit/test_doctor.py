@@ -75,9 +75,10 @@ def test_no_remedy_takes_a_member_out_that_may_live() -> None:
     assert remedy == "start 7, which was added and has not joined yet"
     remedy = failed(cluster(member(1), member(2), down(3)))["quorum"]
     assert "make them reachable from here" in remedy
-    records = checks.check_resources("kubernetes a", compare_resources(cluster(), []))
+    records = checks.check_resources("kubernetes a", compare_resources(cluster(), []), "-c a")
     assert records.status == 1
     assert "remove" not in records.remedy
+    assert "`etcd-handoff watch start -c a`" in records.remedy
 
 
 # --- endpoints ----------------------------------------------------------------------------------------------
@@ -256,7 +257,7 @@ def test_rights_certificates_workers_and_attributes_are_judged() -> None:
     assert "--name HandoffState" in checks.check_attributes({"EtcdCluster", "EtcdMember"}).remedy
     assert checks.check_attributes(checks.SEARCH_ATTRIBUTES).status == 0
     assert "remove --name HandoffState" in checks.check_attributes(checks.SEARCH_ATTRIBUTES, ["HandoffState"]).remedy
-    assert checks.check_resources("kubernetes a", []).status == 0
+    assert checks.check_resources("kubernetes a", [], "-c a").status == 0
 
 
 @pytest.mark.parametrize(

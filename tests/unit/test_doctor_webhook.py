@@ -104,7 +104,7 @@ def test_doctor_looks_after_the_webhook_beside_what_else_is_wrong(
     etcd = '[clusters.prod.etcd]\nendpoints = ["https://a:2379"]\nca_file = "gone"\n'
     config.write_text(f'{etcd}[notifications]\nurl = "{receiver.url}"\nsecret_file = "{secret_file}"\n')
     assert cli.run(["doctor", "--config", str(config), "-o", "json"]) == EXIT_USAGE
-    shown = {found["check"]: found["ok"] for found in json.loads(capsys.readouterr().out)}
+    shown = {found["check"]: found["ok"] for found in json.loads(capsys.readouterr().out)["checks"]}
     assert shown == {
         "configuration": True,
         "files": False,

@@ -39,6 +39,6 @@ async def test_missing_kind_reads_as_no_resources(
 def test_doctor_finds_fault_with_a_missing_kind_where_it_is_needed(*, optional: bool, status: int) -> None:
     """And says in both cases that it is not installed."""
     facts = ClusterFacts()
-    found = doctor._check_context("node0", MISSING, facts, profile(optional=optional).kubernetes)
+    found = doctor._check_context("node0", MISSING, facts, profile(optional=optional).kubernetes, "-c a")
     assert (found.status, "EtcdMembers are not installed" in found.detail) == (status, True)
     assert "crd.yaml" in found.detail + found.remedy

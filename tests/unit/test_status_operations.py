@@ -34,6 +34,9 @@ BLOCKED: Final = OpenOperation(
     doing="QuorumAtRisk: n3 is down",
     waiting_for="n3 is up",
     next=("to look again now: etcd-handoff recheck node2 -c prod",),
+    asked_by="ann@laptop",
+    reason="new disk",
+    approved_by="bob@laptop",
 )
 QUEUED: Final = OpenOperation(
     "etcd-add/prod/node4", "addition", "node4", "Queued", "2026-01-01T00:00:01+00:00", queue="1 of 1 in the queue"
@@ -63,17 +66,29 @@ def test_each_part_in_words() -> None:
         "OPEN      MEMBER  STATE    STARTED (UTC)        QUEUE",
         "addition  node4   Queued   2026-01-01 00:00:01  1 of 1 in the queue",
         "removal   node2   Blocked  2026-01-01 00:00:00  -",
+        "node4: Queued",
+        "  asked for by: somebody: no reason given",
         "node2: QuorumAtRisk: n3 is down",
+        "  asked for by: ann@laptop: new disk",
+        "  approved by: bob@laptop",
         "  what unblocks it: n3 is up",
         "  to look again now: etcd-handoff recheck node2 -c prod",
         "",
-        "LAST               MEMBER  OUTCOME  ENDED (UTC)          ASKED FOR BY",
-        "dry run (removal)  node3   planned  2026-01-01 00:00:00  ann@laptop",
+        "LAST               MEMBER  OUTCOME  ENDED (UTC)          ASKED FOR BY  APPROVED BY",
+        "dry run (removal)  node3   planned  2026-01-01 00:00:00  ann@laptop    -",
         "",
         "WORKER  VERSION  BUILD     CONFIG    PROFILES   CERTIFICATES     HOST   ASKED FOR WORK",
         "node0   0.1.0    2369de8e  c0ffee00  prod,test  prod 2027-11-28  host0  3 s ago",
         "node1   0.1.0    2369de8e  c0ffee00  prod       2027-11-28       host1  0 s ago",
     ]
+
+
+def test_approver_of_an_operation_that_has_ended_is_told() -> None:
+    """As its result has it; where it has none, as its history does."""
+    approved = replace(LAST, result={"approved_by": "bob@laptop"})
+    told = temporal_lines(replace(PARTS, last=(approved,)))
+    assert "dry run (removal)  node3   planned  2026-01-01 00:00:00  ann@laptop    bob@laptop" in told
+    assert temporal_object(replace(PARTS, last=(approved,)))["last"][0]["approved_by"] == "bob@laptop"
 
 
 def test_nothing_to_tell_is_said() -> None:
@@ -130,7 +145,10 @@ def test_fingerprint_is_about_what_decides(changed: dict[str, object], same: boo
 @pytest.mark.parametrize(
     ("health", "line"),
     [
-        (WatcherHealth(), "watcher: none, so EtcdMembers start no removal; start it with `etcd-handoff watch start`"),
+        (
+            WatcherHealth(),
+            "watcher: none, so EtcdMembers start no removal; start it with `etcd-handoff watch start -c a`",
+        ),
         (WatcherHealth(runs=True, resync_seconds=300), "watcher: runs, compares everything every 300 s"),
         (
             WatcherHealth(runs=True, resync_seconds=300, removing=2),
@@ -141,13 +159,14 @@ def test_fingerprint_is_about_what_decides(changed: dict[str, object], same: boo
 )
 def test_watcher_in_one_line(health: WatcherHealth, line: str) -> None:
     """Whether it is there, and how it does."""
-    assert health.line == line
+    assert health.line("-c a") == line
 
 
 def test_json_has_each_part() -> None:
     """With the commands, and dry runs told apart."""
     told = temporal_object(PARTS)
     assert as_printed(StatusOutput, status_object(StatusReport("prod", None, None, PARTS, {"etcd": "no answer"})))
+    assert (told["operations"][1]["reason"], told["operations"][1]["approved_by"]) == ("new disk", "bob@laptop")
     assert told["operations"][1]["next"] == ("to look again now: etcd-handoff recheck node2 -c prod",)
     assert (told["last"][0]["dry_run"], told["last"][0]["outcome"]) == (True, "planned")
     assert [worker["node"] for worker in told["workers"]] == ["node0", "node1"]

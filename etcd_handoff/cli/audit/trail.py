@@ -104,9 +104,30 @@ class Trail:
     entries: tuple[Entry, ...] = ()
     result: dict[str, Any] | None = None
 
+    @property
+    def approved_by(self) -> str:
+        """Whose approval counted in the end; empty when nobody's did."""
+        recorded = (self.result or {}).get("approved_by")
+        return "" if recorded == "" else approver(self.entries) or str(recorded or "")
+
     def as_object(self) -> dict[str, Any]:
         """The trail for JSON."""
         return {"format": FORMAT, **asdict(self), "options": self.options or {}}
+
+
+def approver(entries: Iterable[Entry], before: str = "") -> str:
+    """Who has approved, as far as the entries tell; empty when nobody has, or it waits for an approval again.
+
+    Args:
+        entries: What happened, in the order of time.
+        before: Who had approved before the first of them.
+    """
+    for entry in entries:
+        if entry.event == "approved":
+            before = entry.by
+        elif entry.event == "state" and entry.text == "AwaitingApproval":
+            before = ""
+    return before
 
 
 def in_order(entries: Iterable[Entry]) -> tuple[Entry, ...]:

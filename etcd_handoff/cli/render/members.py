@@ -27,12 +27,20 @@ def _leader(view: ClusterView) -> str:
     """
     if lead := view.leadership:
         return f"{view.label(lead.id)} leads at term {lead.term}"
+    if (few := seen_by_few(view)) is None:
+        return "no leader that a majority agrees on"
+    leader, term, here = few
+    return f"{view.label(leader)} leads at term {term} according to {', '.join(m.label for m in here)} alone"
+
+
+def seen_by_few(view: ClusterView) -> tuple[str, int, list[MemberView]] | None:
+    """Return leader and term by the word of the few that are reached from here, and these; None if that is not so."""
     here = [m for m in view.voters if m.reachable and m.serves_reads]
     named = {(m.leader_id, m.term) for m in here if m.leader_id}
     if len(named) != 1 or sum(m.reachable for m in view.voters) >= quorum(len(view.voters)):
-        return "no leader that a majority agrees on"
+        return None
     ((leader, term),) = named
-    return f"{view.label(leader)} leads at term {term} according to {', '.join(m.label for m in here)} alone"
+    return leader, term, here
 
 
 def member_lines(view: ClusterView) -> list[str]:
@@ -65,16 +73,19 @@ def role(view: ClusterView, member: MemberView) -> str:
 
 def health(view: ClusterView, member: MemberView) -> str:
     """Return `healthy` if the member counts towards the quorum, otherwise why it does not."""
-    if _is_healthy(view, member):
+    if is_healthy(view, member):
         return f"healthy, {member.note}" if member.note else "healthy"
     if member.note or not member.reachable:
         return member.note or "no answer"
     if not member.serves_reads and not member.is_learner:
         return "answers, but no linearizable read"
+    if CORRUPT in member.alarms:
+        return f"answers, and has raised the alarm {CORRUPT}"
     return "does not follow the agreed leader" if view.leadership else "answers, but no leader is agreed"
 
 
-def _is_healthy(view: ClusterView, member: MemberView) -> bool:
+def is_healthy(view: ClusterView, member: MemberView) -> bool:
+    """Return whether the member counts towards the quorum; of a learner, whether it answers."""
     return member in view.healthy_voters or (member.is_learner and member.reachable)
 
 
@@ -92,7 +103,7 @@ def cluster_object(cluster: str, view: ClusterView) -> dict[str, Any]:
             {
                 **m.model_dump(mode="json"),
                 "role": role(view, m),
-                "healthy": _is_healthy(view, m),
+                "healthy": is_healthy(view, m),
                 "lag": lag(view, m) if m.reachable else None,
             }
             for m in view.members

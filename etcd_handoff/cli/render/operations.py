@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from etcd_handoff.cli.live_workers import LiveWorker
 
 OPEN_HEADINGS: Final = ("OPEN", "MEMBER", "STATE", "STARTED (UTC)", "QUEUE")
-LAST_HEADINGS: Final = ("LAST", "MEMBER", "OUTCOME", "ENDED (UTC)", "ASKED FOR BY")
+LAST_HEADINGS: Final = ("LAST", "MEMBER", "OUTCOME", "ENDED (UTC)", "ASKED FOR BY", "APPROVED BY")
 WORKER_HEADINGS: Final = ("WORKER", "VERSION", "BUILD", "CONFIG", "PROFILES", "CERTIFICATES", "HOST", "ASKED FOR WORK")
 SECONDS: Final = len("2026-01-01T00:00:00")
 START_WORKER: Final = "start one with `etcd-handoff worker`; without a worker nothing goes on"
@@ -36,6 +36,9 @@ class OpenOperation:
         next: What a person can do, with the commands.
         queue: Its place in the queue; empty when it stands in none.
         chain_id: ID of its first run.
+        asked_by: Who asked for it; empty when nobody is known.
+        reason: Why.
+        approved_by: Whose approval lets it go on; empty when there is none.
     """
 
     workflow_id: str
@@ -48,6 +51,9 @@ class OpenOperation:
     next: tuple[str, ...] = ()
     queue: str = ""
     chain_id: str = ""
+    asked_by: str = ""
+    reason: str = ""
+    approved_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +72,17 @@ class WatcherHealth:
     resync_seconds: float | None = None
     removing: int = 0
 
-    @property
-    def line(self) -> str:
-        """The watcher in one line."""
+    def line(self, options: str) -> str:
+        """The watcher in one line.
+
+        Args:
+            options: What names cluster and configuration on the command line.
+        """
         if self.trouble:
             return f"! the watcher has a problem: {self.trouble}"
         if not self.runs:
-            return "watcher: none, so EtcdMembers start no removal; start it with `etcd-handoff watch start`"
+            start = f"etcd-handoff watch start {options}"
+            return f"watcher: none, so EtcdMembers start no removal; start it with `{start}`"
         every = f", compares everything every {self.resync_seconds:g} s" if self.resync_seconds else ""
         return f"watcher: runs{every}{f', {self.removing} removals under way' if self.removing else ''}"
 
@@ -117,6 +127,7 @@ def temporal_object(parts: TemporalParts) -> dict[str, Any]:
                 "ended_at": trail.ended_at,
                 "asked_by": trail.asked_by,
                 "reason": trail.reason,
+                "approved_by": trail.approved_by,
             }
             for trail in parts.last
         ],
@@ -130,17 +141,21 @@ def _open_lines(parts: TemporalParts) -> list[str]:
         return ["Operations: none is running"]
     rows = [[o.operation, o.member, o.state, readable(o.started[:SECONDS]), o.queue or "-"] for o in parts.operations]
     lines = table(OPEN_HEADINGS, rows)
-    for operation in parts.operations:
-        if operation.waiting_for or operation.next:
-            lines.append(f"{operation.member}: {operation.doing}")
-            lines += [f"  what unblocks it: {operation.waiting_for}"] if operation.waiting_for else []
-            lines += [f"  {line}" for line in operation.next]
+    for o in parts.operations:
+        lines.append(f"{o.member or o.workflow_id}: {o.doing or o.state}")
+        lines.append(f"  asked for by: {o.asked_by or 'somebody'}: {o.reason or 'no reason given'}")
+        lines += [f"  approved by: {o.approved_by}"] if o.approved_by else []
+        lines += [f"  what unblocks it: {o.waiting_for}"] if o.waiting_for else []
+        lines += [f"  {line}" for line in o.next]
     return lines
 
 
 def _last_lines(parts: TemporalParts) -> list[str]:
     rows = [
-        [operation_name(t), t.member or "-", t.outcome, readable(t.ended_at[:SECONDS]), t.asked_by or "-"]
+        [
+            *(operation_name(t), t.member or "-", t.outcome, readable(t.ended_at[:SECONDS])),
+            *(t.asked_by or "-", t.approved_by or "-"),
+        ]
         for t in parts.last
     ]
     return table(LAST_HEADINGS, rows) if rows else ["Last operations: none that Temporal still has"]

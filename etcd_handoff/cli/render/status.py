@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.cli.etcdmembers import compare_resources
-from etcd_handoff.cli.render.members import cluster_line, cluster_object, cluster_warnings, member_lines
+from etcd_handoff.cli.render.members import cluster_line, cluster_object, member_lines
 from etcd_handoff.cli.render.operations import temporal_lines, temporal_object
 from etcd_handoff.cli.render.table import table
+from etcd_handoff.cli.render.troubles import trouble_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,7 @@ class StatusReport:
         errors: Why a part is missing, by `etcd`, `kubernetes`, `temporal`.
         doubt: Why nothing may be concluded from the view; None if nothing contradicts it.
         statuses: The exit status that each missing part calls for.
+        options: What names cluster and configuration on the command line, for commands to type.
     """
 
     cluster: str
@@ -41,6 +43,7 @@ class StatusReport:
     errors: dict[str, str]
     doubt: Doubt | None = None
     statuses: tuple[int, ...] = ()
+    options: str = ""
 
     @property
     def trusted_view(self) -> ClusterView | None:
@@ -54,11 +57,16 @@ def status_lines(report: StatusReport) -> list[str]:
         lines = [f"cluster {report.cluster}: {report.errors.get('etcd', 'etcd was not read')}"]
     else:
         lines = [cluster_line(report.cluster, report.view), *member_lines(report.view)]
-        lines += [f"! {warning}" for warning in cluster_warnings(report.view)]
+        doctor = f"etcd-handoff doctor {report.options or f'-c {report.cluster}'}"
+        lines += trouble_lines(report.view, doctor, alarms_alone=report.doubt is not None)
     if report.doubt is not None:
         lines += [f"! {report.doubt.kind}: {report.doubt.text}", f"  remedy: {report.doubt.remedy}"]
     health = report.temporal.watcher if report.temporal else None
-    watcher = [health.line] if health and (health.trouble or report.resources is not None) else []
+    watcher = (
+        [health.line(report.options or f"-c {report.cluster}")]
+        if health and (health.trouble or report.resources is not None)
+        else []
+    )
     return [*lines, "", *_resource_lines(report), *watcher, "", *_temporal_lines(report)]
 
 

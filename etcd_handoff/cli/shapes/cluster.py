@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import ConfigDict, RootModel
+from pydantic import ConfigDict
 
 from etcd_handoff.cli.shapes.base import Document, Shape
 from etcd_handoff.cluster_view import MemberView
@@ -93,5 +93,13 @@ class ShownCheck(Shape):
     remedy: str
 
 
-class DoctorOutput(RootModel[tuple[ShownCheck, ...]]):
-    """Printed by `doctor`: all checks. It is a list, which has no field `format`."""
+class DoctorOutput(Document):
+    """Printed by `doctor`.
+
+    Attributes:
+        cluster: Cluster profile; empty if the configuration does not say which one is meant.
+        checks: All checks, in their order.
+    """
+
+    cluster: str
+    checks: tuple[ShownCheck, ...]

@@ -52,6 +52,9 @@ class ShownOperation(Shape):
         next: What a person can do, with the commands.
         queue: Its place in the queue; empty if it stands in none.
         chain_id: ID of its first run.
+        asked_by: Who asked for it; empty if nobody is known.
+        reason: Why.
+        approved_by: Whose approval lets it go on; empty if there is none.
     """
 
     workflow_id: str
@@ -64,6 +67,9 @@ class ShownOperation(Shape):
     next: tuple[str, ...]
     queue: str
     chain_id: str
+    asked_by: str
+    reason: str
+    approved_by: str
 
 
 class EndedOperation(Shape):
@@ -78,6 +84,7 @@ class EndedOperation(Shape):
         ended_at: When.
         asked_by: Who asked for it.
         reason: Why.
+        approved_by: Whose approval counted in the end; empty if nobody's did.
     """
 
     workflow_id: str
@@ -88,6 +95,7 @@ class EndedOperation(Shape):
     ended_at: str
     asked_by: str
     reason: str
+    approved_by: str
 
 
 class ShownWorker(Shape):

@@ -1,0 +1,93 @@
+"""Who is behind an operation that runs: two short reads, where its trail would be all events of all its runs."""
+# ruff: noqa: PLC0415
+# Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from temporalio.api.history.v1 import HistoryEvent
+    from temporalio.client import Client
+
+    from etcd_handoff.cli.find_operation import FoundOperation
+
+CARRIED: Final = "etcd-handoff-carried"
+"""The memo with what a run has handed on to the next one."""
+
+
+class Behind(NamedTuple):
+    """Who is behind an operation.
+
+    Attributes:
+        asked_by: Who asked for it; empty when no record tells.
+        reason: Why.
+        approved_by: Who has approved it last; empty when nobody has.
+    """
+
+    asked_by: str = ""
+    reason: str = ""
+    approved_by: str = ""
+
+
+async def people_of(client: Client, run: FoundOperation) -> Behind:
+    """Who asked for it, by the start of its first run, and who has approved it, by the events of the last one.
+
+    Raises:
+        RPCError: Temporal does not answer.
+    """
+    last = await _events(client, run.workflow_id, run.run_id)
+    first = await _events(client, run.workflow_id, run.first_run_id, 1) if run.first_run_id != run.run_id else []
+    return behind((first or last)[0], last) if last else Behind()
+
+
+async def _events(client: Client, workflow_id: str, run_id: str, most: int | None = None) -> list[HistoryEvent]:
+    """The events of a run, or the first ones of it; none if its retention is over."""
+    from temporalio.service import RPCError
+
+    from etcd_handoff.temporal.connection_failures import is_unknown_workflow
+
+    events: list[HistoryEvent] = []
+    if not run_id:
+        return events
+    try:
+        handle = client.get_workflow_handle(workflow_id, run_id=run_id)
+        async for event in handle.fetch_history_events(page_size=most):
+            events.append(event)
+            if len(events) == most:
+                break
+    except RPCError as error:
+        if not is_unknown_workflow(error):
+            raise
+    return events
+
+
+def behind(start: HistoryEvent, last: Sequence[HistoryEvent]) -> Behind:
+    """Who is behind an operation.
+
+    Args:
+        start: The first event of its first run, or of the first one that Temporal still has.
+        last: The events of its last run.
+    """
+    from etcd_handoff.cli.audit.history import trail_of
+    from etcd_handoff.cli.audit.trail import approver
+
+    asked, now = trail_of("", [[start]]), trail_of("", [last])
+    return Behind(asked.asked_by, asked.reason, approver(now.entries, _handed_on(last[0])))
+
+
+def _handed_on(start: HistoryEvent) -> str:
+    """Who had approved it before this run; empty when nobody had."""
+    from etcd_handoff.cli.audit.records import value
+    from etcd_handoff.operation.people import PROGRAMS, named
+
+    memo = start.workflow_execution_started_event_attributes.memo.fields
+    carried = value(memo[CARRIED]) if CARRIED in memo else None
+    if not isinstance(carried, dict) or not carried.get("approval"):
+        return ""
+    identity = str((carried.get("approved") or {}).get("identity", ""))
+    for program in PROGRAMS:
+        identity = identity.removeprefix(program)
+    return named(str(carried["approval"].get("by", "")), identity)

@@ -1,0 +1,79 @@
+"""What is wrong with a cluster's members, and what to do about it: `status` and `doctor` say it in the same words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff.cli.render.members import cluster_warnings, health, is_healthy, seen_by_few
+from etcd_handoff.cluster_view import CORRUPT
+from etcd_handoff.planning import FREE_SPACE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from etcd_handoff.cluster_view import ClusterView, MemberView
+
+REMEDY_OF_ALARM: Final[dict[str, str]] = {
+    "NOSPACE": f"free space: {FREE_SPACE}",
+    "CORRUPT": "find the corrupt member with `etcdctl endpoint hashkv --cluster`, and replace it",
+}
+NO_LEADER: Final = "no leader that a majority agrees on"
+NO_LEADER_REMEDY: Final = "read the logs of the members"
+START: Final = "start the unhealthy voters, or make them reachable from here; replace one that is lost for good"
+START_LEARNER: Final = "start the learner, or make it reachable from here; remove one that is lost for good"
+HANGS: Final = "look at disk and load of a voter that answers no linearizable read"
+APART: Final = "let a voter that does not follow the leader reach the others at their peer URLs"
+
+
+def alarm_remedy(view: ClusterView) -> str:
+    """Return what to do about all alarms; empty if there are none."""
+    return "; ".join(REMEDY_OF_ALARM.get(kind, f"look up {kind} in etcd's documentation") for kind in _alarms(view))
+
+
+def _alarms(view: ClusterView) -> list[str]:
+    return sorted({alarm for m in view.members for alarm in m.alarms} | {alarm.kind for alarm in view.alarms})
+
+
+def member_remedy(members: Sequence[MemberView]) -> str:
+    """Return what to do about members that do not work; empty if there are none."""
+    joining = [m.label for m in members if not m.name]
+    joined = [m for m in members if m.name]
+    remedies = [f"start {', '.join(joining)}, which was added and has not joined yet"] if joining else []
+    voters = [m for m in joined if not m.is_learner]
+    corrupt = [m for m in voters if CORRUPT in m.alarms]
+    answer = [m for m in voters if m.reachable and m not in corrupt]
+    remedies += [START] if any(not m.reachable for m in voters) else []
+    remedies += [START_LEARNER] if len(voters) < len(joined) else []
+    remedies += [HANGS] if any(not m.serves_reads for m in answer) else []
+    remedies += [APART] if any(m.serves_reads for m in answer) else []
+    remedies += [REMEDY_OF_ALARM[CORRUPT]] if corrupt else []
+    return "; ".join(remedies)
+
+
+def trouble_lines(view: ClusterView, doctor: str, *, alarms_alone: bool = False) -> list[str]:
+    """Return alarms and members that do not work, each with what to do; nothing if all is well.
+
+    Members that only their own nodes reach are no trouble where one of the others answers a read that needs a quorum.
+
+    Args:
+        view: What was seen.
+        doctor: The command that checks everything.
+        alarms_alone: Leave out the members: nothing may be concluded from what is seen of them.
+    """
+    lines = [f"! {warning}" for warning in cluster_warnings(view)]
+    if CORRUPT in _alarms(view):  # the warning of a full database ends with its remedy
+        lines.append(f"  remedy: {REMEDY_OF_ALARM[CORRUPT]}")
+    if not alarms_alone and seen_by_few(view) is None:
+        lines += _member_lines(view)
+    return [*lines, f"  to check everything: {doctor}"] if lines else []
+
+
+def _member_lines(view: ClusterView) -> list[str]:
+    if view.leadership is None:
+        lines = [f"! {NO_LEADER}"]
+        lines += [f"! {m.label}: {health(view, m)}" for m in view.members if not m.reachable or m.note]
+        silent = [m for m in view.members if not m.reachable]
+        return [*lines, f"  remedy: {'; '.join(filter(None, (NO_LEADER_REMEDY, member_remedy(silent))))}"]
+    sick = [m for m in view.members if not is_healthy(view, m) and CORRUPT not in m.alarms]  # its alarm is told
+    lines = [f"! {m.label}: {health(view, m)}" for m in sick]
+    return [*lines, f"  remedy: {member_remedy(sick)}"] if lines else []
