@@ -107,7 +107,7 @@ def record_of(state: OperationState, *, joined: bool | None, message: str, faile
         leave=out and traits is not None and traits.sets_leave,
         next_steps=next_steps(state) if out else (),
         asked_by=state.started_by,
-        reason=state.asked.reason,
+        reason=state.original_request.reason,
         approved_by=people.approver(state.approval, state.approved),
     )
 
@@ -206,6 +206,6 @@ def result_fields(state: OperationState, recorded: UpdateStatusResult) -> dict[s
         "steps": state.steps,
         "steps_left_out": state.steps_left_out,
         "asked_by": state.started_by,
-        "reason": state.asked.reason,
+        "reason": state.original_request.reason,
         "approved_by": people.approver(state.approval, state.approved),
     }

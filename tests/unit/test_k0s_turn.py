@@ -57,7 +57,7 @@ class Queue:
 
     def tells(self, drive: Drive) -> None:
         """An operation that waits hears where it stands."""
-        drive.state = queue_requests.told(drive.state, position_of(self.state, drive.state.chain_id))
+        drive.state = queue_requests.position_received(drive.state, position_of(self.state, drive.state.chain_id))
 
 
 def removal(name: str, chain: str) -> Drive:
