@@ -114,6 +114,7 @@ class Teller:
             (r"\b(?=[0-9a-f]*[0-9])[0-9a-f]{13,16}\b", "ID"),
             (r"https?://127\.0\.0\.1:\d+", "URL"),
             (r"\bendpoint \d\b", "endpoint N"),
+            (r"\bkubernetes (LEADER|FOLLOWER|OTHER)\b", "kubernetes NODE"),  # in the order of the nodes
             (r"\bterm \d+", "term N"),
             (r", and stands \d+ log entr(y|ies) behind", ""),
             (r"members are .*", "members are ..."),
