@@ -165,8 +165,8 @@ async def send_events(gateway: KubernetesPort, resource: Resource, record: Updat
     if record.approved_by:
         news.insert(0, EventSpec(reason="Approved", message=f"approved by {record.approved_by}", once=record.run_id))
     if record.asked_by or record.reason:
-        asked = f"asked for by {record.asked_by}" if record.asked_by else "asked for"
-        message = ": ".join(filter(None, (asked, record.reason)))
+        requester = f"asked for by {record.asked_by}" if record.asked_by else "asked for"
+        message = ": ".join(filter(None, (requester, record.reason)))
         news.insert(0, EventSpec(reason="Requested", message=message, once=record.run_id))
     end = "Added" if record.joined and not record.failed else "NotRemoved" if record.failed else "Removed"
     news.append(EventSpec(reason=end, message=record.message, warning=record.failed, once=record.run_id))

@@ -33,7 +33,7 @@ def make_with(begin: Callable[[str, dict[str, str | int]], CallSpan | None] | No
     _Chosen.begin = begin
 
 
-def wanted() -> bool:
+def are_recorded() -> bool:
     """Whether calls get spans."""
     return _Chosen.begin is not None
 

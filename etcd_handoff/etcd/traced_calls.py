@@ -46,4 +46,4 @@ class TracedCalls(grpc.aio.UnaryUnaryClientInterceptor):
 
 def interceptors(host: str, port: int) -> Sequence[grpc.aio.ClientInterceptor] | None:
     """What a channel to this server is opened with; None where nobody wants traces."""
-    return [TracedCalls(host, port)] if spans.wanted() else None
+    return [TracedCalls(host, port)] if spans.are_recorded() else None

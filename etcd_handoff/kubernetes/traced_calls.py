@@ -11,7 +11,7 @@ from etcd_handoff import spans
 
 def trace_configs() -> list[aiohttp.TraceConfig]:
     """What a session is opened with; nothing where nobody wants traces."""
-    if not spans.wanted():
+    if not spans.are_recorded():
         return []
     config = aiohttp.TraceConfig()
     config.on_request_start.append(_begin)
@@ -20,10 +20,10 @@ def trace_configs() -> list[aiohttp.TraceConfig]:
     return [config]
 
 
-async def _begin(_: aiohttp.ClientSession, context: Any, asked: aiohttp.TraceRequestStartParams) -> None:
-    attributes: dict[str, str | int] = {"http.request.method": asked.method, "url.path": asked.url.path}
-    attributes |= {"server.address": asked.url.host or "", "server.port": asked.url.port or 0}
-    context.span = spans.begin_call(f"{asked.method} {asked.url.path}", attributes)
+async def _begin(_: aiohttp.ClientSession, context: Any, request: aiohttp.TraceRequestStartParams) -> None:
+    attributes: dict[str, str | int] = {"http.request.method": request.method, "url.path": request.url.path}
+    attributes |= {"server.address": request.url.host or "", "server.port": request.url.port or 0}
+    context.span = spans.begin_call(f"{request.method} {request.url.path}", attributes)
 
 
 async def _end(_: aiohttp.ClientSession, context: Any, answered: aiohttp.TraceRequestEndParams) -> None:

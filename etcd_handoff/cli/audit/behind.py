@@ -74,8 +74,8 @@ def behind(start: HistoryEvent, last: Sequence[HistoryEvent]) -> Behind:
     from etcd_handoff.cli.audit.history import trail_of
     from etcd_handoff.cli.audit.trail import approver
 
-    asked, now = trail_of("", [[start]]), trail_of("", [last])
-    return Behind(asked.asked_by, asked.reason, approver(now.entries, _handed_on(last[0])))
+    first, now = trail_of("", [[start]]), trail_of("", [last])
+    return Behind(first.asked_by, first.reason, approver(now.entries, _handed_on(last[0])))
 
 
 def _handed_on(start: HistoryEvent) -> str:

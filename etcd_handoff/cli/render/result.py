@@ -49,8 +49,8 @@ def people_lines(result: OperationResult) -> list[str]:
     Args:
         result: Its result.
     """
-    asked = f"Asked for by {result.asked_by}" if result.asked_by else "Asked for" if result.reason else ""
-    lines = [": ".join(filter(None, (asked, result.reason)))] if asked else []
+    requester = f"Asked for by {result.asked_by}" if result.asked_by else "Asked for" if result.reason else ""
+    lines = [": ".join(filter(None, (requester, result.reason)))] if requester else []
     lines += [f"Approved by {result.approved_by}"] if result.approved_by else []
     return [f"{line.removesuffix('.')}." for line in lines]
 
