@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
 BINARIES := $(BIN)/python -m etcd_handoff.lab.binaries
-BENCHES := removals "removals apart" takeover sizes load startup connections sandbox activity_cost fleet restart isolated dead_node replace
+BENCHES := removals "removals apart" takeover sizes load startup connections sandbox activity_cost fleet restart isolated dead_node replace catch_up
 # Tests start hundreds of processes of the product; some images keep Python from storing what it has compiled.
 export PYTHONDONTWRITEBYTECODE :=
 PINS := requirements/base.txt requirements/dev.txt
