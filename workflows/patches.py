@@ -39,7 +39,9 @@ LEFT_LOCKS: Final = "left-locks"
 """A lock in etcd that was left behind is given back at the end."""
 
 
-SINCE: Final = (LEFT_LOCKS,)
+APPROVALS_SHOWN: Final = "approvals-shown"
+"""EtcdMembers show that an operation waits for an approval."""
+SINCE: Final = (LEFT_LOCKS, APPROVALS_SHOWN)
 """Patches that there were not yet when `AT_START` came: a run asks for each of them, in its first task as well."""
 
 

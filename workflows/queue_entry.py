@@ -65,6 +65,8 @@ class Queued:
         Returns:
             Where the operation stands, and the signal `your_turn` tells the rest; or why the queue does not answer.
         """
+        if command.news and not patches.is_on(patches.APPROVALS_SHOWN):
+            return TakeTurnResult(turn=QueuePosition(granted=False))
         if patches.is_on(patches.REQUESTS_BY_TIME):
             self._state = queue_requests.numbered(self._state, workflow.time())
         state, entry = self._state, _entry(self._state, waits=command.waits)

@@ -78,6 +78,8 @@ def wait(state: OperationState, step: object, now: float) -> Decided:
     state = state.changed(to_approve=change_of(state, step), queueing=False)
     if state.holds_turn or state.wants_turn:
         return queue_requests.ask(state, waits=False)
+    if not (state.queue_knows or state.released):
+        return queue_requests.ask(state, waits=False, news=True)  # the queue tells the EtcdMember what it waits for
     seconds = schedule.seconds_left(state)
     return Decided(state, Wait(until=Until.APPROVAL, seconds=seconds, summary="wait for somebody's approval"))
 

@@ -118,10 +118,12 @@ class AskQueue(Message):
     Attributes:
         waits: A turn is wanted; False gives it up.
         wakes: The queue is to hear at once of a turn that is given up.
+        news: It has no turn and wants none: the queue only tells its EtcdMember that it waits for an approval.
     """
 
     waits: bool
     wakes: bool
+    news: bool = False
 
 
 LONGEST_SUMMARY: Final = 120

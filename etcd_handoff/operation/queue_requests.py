@@ -43,13 +43,14 @@ def acquire(state: OperationState) -> Decided | OperationState:
     )
 
 
-def ask(state: OperationState, *, waits: bool, wakes: bool = True) -> Decided:
+def ask(state: OperationState, *, waits: bool, wakes: bool = True, news: bool = False) -> Decided:
     """Tell the queue whether a turn is wanted; what it answers to anything said before counts no more.
 
     Args:
         state: The state.
         waits: A turn is wanted; False gives it up.
         wakes: The queue is to tell the EtcdMember at once what the removal waits for.
+        news: See `AskQueue`.
     """
     state = state.changed(
         turn_request=state.turn_request + 1,
@@ -59,7 +60,7 @@ def ask(state: OperationState, *, waits: bool, wakes: bool = True) -> Decided:
         queue_knows=True,
         rejoin_due=False,
     )
-    return Decided(state, AskQueue(waits=waits, wakes=wakes))
+    return Decided(state, AskQueue(waits=waits, wakes=wakes, news=news))
 
 
 def numbered(state: OperationState, now: float) -> OperationState:

@@ -80,6 +80,8 @@ def sentence(progress: FollowRemovalResult) -> str:
     doing = progress.doing[:1].upper() + progress.doing[1:]
     if progress.state == HandoffState.BLOCKED:
         return f"Blocked: {progress.doing}; what unblocks it: {progress.waiting_for}"
+    if progress.state == HandoffState.AWAITING_APPROVAL:
+        return f"Awaiting approval: {progress.doing}; what unblocks it: `etcd-handoff approve`"
     if progress.waiting_for and progress.state != HandoffState.CHECKING:
         return f"{doing}; what unblocks it: {progress.waiting_for}"
     return doing

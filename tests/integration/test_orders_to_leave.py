@@ -145,7 +145,7 @@ async def test_removal_that_failed_is_tried_again_at_once_when_the_spec_changes(
 
 
 async def test_order_waits_for_approval_where_the_profile_asks_for_it(front_door: MakeFrontDoor) -> None:
-    """Nothing happens until `etcd-handoff approve`; `status` says how, and the result who approved."""
+    """Nothing happens until `etcd-handoff approve`; `status` and EtcdMember say so, and the result who approved."""
     async with front_door(policies=(("require_approval", True),)) as door:
         b = door.bench
         leader = await b.lab.leader()
@@ -158,6 +158,7 @@ async def test_order_waits_for_approval_where_the_profile_asks_for_it(front_door
             return f"to approve: etcd-handoff approve {leader} -c {b.lab.cluster}" in shown
 
         await wait_until(waits, "status says how to approve the removal", 60)
+        await door.says(leader, "Awaiting approval", "`etcd-handoff approve`", via=other)
         assert await b.lab.leader() == leader
         assert len(await b.lab.members(other)) == len(b.lab.nodes)
         status, text = await ends(b.lab, "approve", leader, "--by", "ann", "--comment", "change 4711")

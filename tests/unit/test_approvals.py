@@ -58,6 +58,15 @@ def awaits_again(drive: Drive) -> str:
     return doing.partition("has lapsed: ")[2]
 
 
+def test_queue_hears_once_of_a_wait_for_an_approval() -> None:
+    """It has no turn to give up: the queue tells its EtcdMember what it waits for."""
+    drive = begin(require_approval=True).do(to.Observe, seen(LED_BY_B))
+    ask = drive.next(to.AskQueue)
+    assert (ask.waits, ask.news) == (False, True)
+    drive.result(TakeTurnResult(turn=QueuePosition(granted=False))).next(to.Wait)
+    approve(drive).do(to.Observe, seen(LED_BY_B)).turn().next(to.RemoveTarget)
+
+
 # --- what it is about ---------------------------------------------------------------------------------------------
 
 
@@ -180,7 +189,7 @@ def test_approval_counts_for_a_day_by_default() -> None:
     """One second less is enough."""
     for blocked, lapses in ((DAY - 3, False), (DAY, True)):
         drive = approve(asked()).do(to.Observe, seen(RISKY))
-        drive = given_up(drive).do(to.Wait, after=blocked)
+        drive.do(to.Wait, after=blocked)
         drive.state = drive.state.changed(blocked_seconds_left=100.0)
         drive.do(to.Observe, seen(LED_BY_B))
         if lapses:
@@ -196,7 +205,7 @@ def test_wait_for_the_window_does_not_count() -> None:
     drive.now = THURSDAY
     drive.do(to.Observe, seen(LED_BY_B, **traits)).next(to.Wait)
     assert "once it is approved, it goes on at Sat 2026-11-28T01:00:00+01:00" in drive.state.doing
-    drive = given_up(approve(drive).do(to.Observe, seen(LED_BY_B, **traits)))
+    approve(drive).do(to.Observe, seen(LED_BY_B, **traits))
     assert drive.next(to.Wait).until is Until.WINDOW
     drive.result(after=SATURDAY - drive.now).do(to.Observe, seen(LED_BY_B, **traits)).turn().next(to.RemoveTarget)
 

@@ -78,8 +78,6 @@ def test_pause_ends_a_wait(until: Until, view: ClusterView) -> None:
     assert not removal.state.is_over(until)
     assert paused(removal).state.is_over(until)
     removal.result()
-    if until is Until.APPROVAL:  # the queue does not know of it yet, and tells its EtcdMember
-        removal.do(to.AskQueue, GIVEN_UP)
     held(removal)
 
 

@@ -51,6 +51,12 @@ UNASKED = (to.LookThroughNodes, PreflightMember, StartMember, StopMember, Archiv
 NO_WORKER = StepFailure("", "", "no worker took it", taken=False)
 
 
+def _nothing(command: Any) -> Any:
+    if isinstance(command, to.AskQueue):
+        return TakeTurnResult(turn=QueuePosition(granted=False))
+    return () if isinstance(command, to.LookThroughNodes) else NO_WORKER
+
+
 @dataclass
 class Drive:
     """A removal of node0, and the clock."""
@@ -63,9 +69,11 @@ class Drive:
     def next(self, kind: type[Any]) -> Any:
         """The next command, which is of this kind; nodes that are asked meanwhile give no answer."""
         self.state, command = decide(self.state, self.now)
-        while isinstance(command, UNASKED) and not isinstance(command, kind):
+        while isinstance(command, (*UNASKED, to.AskQueue)) and not isinstance(command, kind):
+            if isinstance(command, to.AskQueue) and not command.news:
+                break
             self.unasked.append(type(command).__name__)
-            nothing = () if isinstance(command, to.LookThroughNodes) else NO_WORKER
+            nothing = _nothing(command)
             self.state, command = decide(apply(self.state, command, nothing, self.now), self.now)
         assert isinstance(command, kind), f"{command} after {self.taken}"
         self.taken.append(type(command).__name__)

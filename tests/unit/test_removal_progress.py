@@ -16,6 +16,12 @@ from etcd_handoff.operation.removal_progress import FollowRemovalResult, last_se
         (HandoffState.TRANSFERRING, "handing over", "", "Handing over"),
         (HandoffState.CHECKING, "looking", "left over", "Looking"),
         (HandoffState.REMOVING, "", "", ""),
+        (
+            "AwaitingApproval",
+            "everything is ready",
+            "the update `approve`",
+            "Awaiting approval: everything is ready; what unblocks it: `etcd-handoff approve`",
+        ),
     ],
 )
 def test_sentence_for_an_etcdmember(state: str, doing: str, waiting_for: str, text: str) -> None:
