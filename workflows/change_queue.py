@@ -225,4 +225,4 @@ def details(state: ChangeQueueState) -> str:
     holder = next((e for e in state.entries if e.chain_id == state.holder), None)
     lines = [f"**Turn:** {holder.label if holder else 'nobody'}", ""]
     lines += [f"- may have it: {queue.holder_label(name)}" for name in state.possible_holders]
-    return "\n".join([*lines, *(f"- waits: {entry.label}" for entry in state.waiters)])
+    return "\n".join([*lines, *(f"- waits: {entry.label}" for entry in queue.waiters(state))])

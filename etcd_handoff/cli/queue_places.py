@@ -41,13 +41,15 @@ def place_of(queue: ChangeQueueState | None, chain_id: str) -> str:
         queue: The queue.
         chain_id: ID of the operation's first run.
     """
+    from etcd_handoff.operation.change_queue import waiters
+
     if queue is None or chain_id not in {entry.chain_id for entry in queue.entries}:
         return ""
     if queue.holder == chain_id:
         return "first in the queue: it may change the cluster"
-    waiters = [entry.chain_id for entry in queue.waiters]
-    if chain_id not in waiters:
+    waiting = [entry.chain_id for entry in waiters(queue)]
+    if chain_id not in waiting:
         return "gave up its place while it waits for something else"
     holder = next((entry.label for entry in queue.entries if entry.chain_id == queue.holder), "")
-    place = f"{waiters.index(chain_id) + 1} of {len(waiters)} in the queue"
+    place = f"{waiting.index(chain_id) + 1} of {len(waiting)} in the queue"
     return f"{place}; {holder} is first" if holder else place

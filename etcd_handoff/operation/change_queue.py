@@ -54,12 +54,17 @@ def dequeue(state: ChangeQueueState, chain_id: str) -> ChangeQueueState:
     )
 
 
+def waiters(state: ChangeQueueState) -> tuple[QueueEntry, ...]:
+    """Operations that want the turn and do not have it, in the order in which they get it."""
+    return tuple(entry for entry in state.entries if entry.waits and entry.chain_id != state.holder)
+
+
 def grant(state: ChangeQueueState) -> ChangeQueueState:
     """The queue after the free turn went to the first waiter, or to one that has it from the queue before."""
     if state.holder or state.possible_holders:
         return state
-    waiters = state.waiters
-    first = next((entry for entry in waiters if entry.holds), waiters[0] if waiters else None)
+    waiting = waiters(state)
+    first = next((entry for entry in waiting if entry.holds), waiting[0] if waiting else None)
     return state.model_copy(update={"holder": first.chain_id}) if first else state
 
 
@@ -80,7 +85,7 @@ def position_of(state: ChangeQueueState, chain_id: str) -> QueuePosition:
     if state.holder == chain_id:
         return QueuePosition(granted=True, chain_id=chain_id, request=request)
     before = [e for e in state.entries if e.chain_id == state.holder]
-    for entry in state.waiters:
+    for entry in waiters(state):
         if entry.chain_id == chain_id:
             break
         before.append(entry)

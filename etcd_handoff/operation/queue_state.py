@@ -103,11 +103,6 @@ class ChangeQueueState(Message):
     progress: tuple[KnownProgress, ...] = ()
     possible_holders: tuple[str, ...] = ()
 
-    @property
-    def waiters(self) -> tuple[QueueEntry, ...]:
-        """Removals that want the turn and do not have it, in order."""
-        return tuple(entry for entry in self.entries if entry.waits and entry.chain_id != self.holder)
-
 
 class TakeTurnInput(Message):
     """Input of `take_turn`: a removal asks its queue for the turn, or gives it up.

@@ -3,64 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from etcd_handoff import doubts
+from etcd_handoff.planning.reasons import Reason
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import Doubt
-
-
-class Reason(StrEnum):
-    """One word for why there is no step now: enum value, failure text, and heading in the docs."""
-
-    CLUSTER_UNAVAILABLE = "ClusterUnavailable"
-    MIXED_CLUSTERS = "MixedClusters"
-    WRONG_CLUSTER = doubts.WRONG_CLUSTER
-    LISTS_DIFFER = doubts.LISTS_DIFFER
-    UNLISTED_MEMBER = doubts.UNLISTED_MEMBER
-    ZERO_ID = doubts.ZERO_ID
-    RESOURCES_DISAGREE = doubts.RESOURCES_DISAGREE
-    NO_LEADER = "NoLeader"
-    NO_QUORUM = "NoQuorum"
-    QUORUM_AT_RISK = "QuorumAtRisk"
-    VOTER_HANGS = "VoterHangs"
-    VOTER_LAGS = "VoterLags"
-    CLUSTER_CORRUPT = "ClusterCorrupt"
-    LEADER_UNREACHABLE = "LeaderUnreachable"
-    NO_TRANSFEREE = "NoTransferee"
-    TRANSFER_FAILED = "TransferFailed"
-    REFUSED_BY_ETCD = "RefusedByEtcd"
-    UNSETTLED = "Unsettled"
-    STEP_FAILS = "StepFails"
-    CHANGE_UNDER_WAY = "ChangeUnderWay"
-    QUEUE_SILENT = "QueueSilent"
-    AWAITING_K0S = "AwaitingK0s"
-    HASH_UNKNOWN = "HashUnknown"
-    SNAPSHOT_FAILED = "SnapshotFailed"
-    LAST_VOTER = "LastVoter"
-    CLUSTER_CHANGED = doubts.CLUSTER_CHANGED
-    CLUSTER_RESTORED = doubts.CLUSTER_RESTORED
-    OLD_ETCD = doubts.OLD_ETCD
-    DATA_INCONSISTENT = "DataInconsistent"
-    LEARNER_NOT_STARTED = "LearnerNotStarted"
-    LEARNER_UNREACHABLE = "LearnerUnreachable"
-    LEARNER_LAGS = "LearnerLags"
-    NODE_NOT_READY = "NodeNotReady"
-    LEARNER_STALLS = "LearnerStalls"
-    LEARNER_IN_THE_WAY = "LearnerInTheWay"
-    CHANGE_PENDING = "ChangePending"
-    ADD_WOULD_BE_REFUSED = "AddWouldBeRefused"
-    ETCD_BUG = "EtcdBug"
-    NOT_VERIFIED = "NotVerified"
-    NO_SPACE = "NoSpace"
-    PEER_URL_TAKEN = "PeerUrlTaken"
-    NAME_TAKEN = "NameTaken"
-    SAME_MEMBER = "SameMember"
-    TOO_FEW_VOTERS = "TooFewVoters"
-    UNPLANNED_MEMBER = "UnplannedMember"
-    UNSAFE_STEP = "UnsafeStep"
 
 
 @dataclass(frozen=True, slots=True)

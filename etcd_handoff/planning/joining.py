@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import peer_url
 from etcd_handoff.cluster_view import NOSPACE
-from etcd_handoff.planning.decisions import Blocked, Reason, Refused
+from etcd_handoff.planning.decisions import Blocked, Refused
 from etcd_handoff.planning.lagging import CAUGHT_UP_ENTRIES, lag
+from etcd_handoff.planning.reasons import Reason
 from etcd_handoff.planning.wording import FREE_SPACE, names
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.cluster_view import CORRUPT
 from etcd_handoff.planning import joining, leadership
-from etcd_handoff.planning.decisions import Blocked, Reason, Refused
+from etcd_handoff.planning.decisions import Blocked, Refused
 from etcd_handoff.planning.lagging import CAUGHT_UP_ENTRIES
 from etcd_handoff.planning.projection import after
+from etcd_handoff.planning.reasons import Reason
 from etcd_handoff.planning.wording import ailments, lags, names, removals, way_back
 
 if TYPE_CHECKING:

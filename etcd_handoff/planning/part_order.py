@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff import peer_url
 from etcd_handoff.planning import addition, joining, obstacles, removal, safety
-from etcd_handoff.planning.decisions import Blocked, Done, Reason, Refused, StartAddition, StartRemoval
+from etcd_handoff.planning.decisions import Blocked, Done, Refused, StartAddition, StartRemoval
 from etcd_handoff.planning.goals import Joiner
 from etcd_handoff.planning.projection import after
+from etcd_handoff.planning.reasons import Reason
 from etcd_handoff.planning.wording import ailments, names
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.cluster_view import CORRUPT, NOSPACE
 from etcd_handoff.planning import leadership, obstacles
-from etcd_handoff.planning.decisions import Blocked, Done, Reason, Refused, Remove, Transfer
+from etcd_handoff.planning.decisions import Blocked, Done, Refused, Remove, Transfer
 from etcd_handoff.planning.lagging import CAUGHT_UP_ENTRIES
+from etcd_handoff.planning.reasons import Reason
 from etcd_handoff.planning.wording import FREE_SPACE, lags, names
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from etcd_handoff.planning.decisions import (
     Decision,
     Done,
     PromoteLearner,
-    Reason,
     Refused,
     Remove,
     Transfer,
 )
 from etcd_handoff.planning.goals import MemberAbsent, MemberPresent
+from etcd_handoff.planning.reasons import Reason
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView, MemberView

@@ -3,7 +3,8 @@
 Each group is read when it is used, as `time_limits.ETCD.hedge_seconds`, so that a test or a benchmark replaces a whole
 group (`dataclasses.replace`) and nothing else. Fields whose names end in `_seconds` are seconds; those that end in
 `_attempts` count attempts; `_timeout`, `_pause`, `_delay` and `_grace` are `timedelta`, as Temporal's SDK takes them.
-What an operator may set is in the configuration instead. Retry policies of activities are beside their calls, in
+What an operator may set is in the configuration instead, and what a request may set (`blocked_timeout_seconds`,
+`progress_timeout_seconds`) in `contract/requests.py`. Retry policies of activities are beside their calls, in
 `workflows`.
 """
 
@@ -12,7 +13,8 @@ from __future__ import annotations
 from etcd_handoff.time_limits.activities import STEPS
 from etcd_handoff.time_limits.commands import COMMANDS
 from etcd_handoff.time_limits.gateways import ETCD, KUBERNETES, WORKER
-from etcd_handoff.time_limits.operations import OPERATION, WATCHER
+from etcd_handoff.time_limits.operations import OPERATION
+from etcd_handoff.time_limits.watcher import WATCHER
 from etcd_handoff.time_limits.workflows import WORKFLOWS
 
 __all__ = ["COMMANDS", "ETCD", "KUBERNETES", "OPERATION", "STEPS", "WATCHER", "WORKER", "WORKFLOWS"]

@@ -1,4 +1,4 @@
-"""How long an operation and the watcher of EtcdMembers wait, and for how long they count what they know."""
+"""How long an operation waits, and for how long it counts what it knows."""
 
 from __future__ import annotations
 
@@ -66,23 +66,4 @@ class OperationTiming:
     connected, 5 s."""
 
 
-@dataclass(frozen=True, slots=True)
-class WatcherTiming:
-    """The watcher of EtcdMembers: rounds and retries."""
-
-    resync_seconds: float = 300.0
-    """How often all EtcdMembers are compared though nothing has changed, where a watcher is not told otherwise."""
-    resync_soon_seconds: float = 1.0
-    """The same where the last round left something to be done."""
-    first_retry_seconds: float = 15.0
-    """First pause before a removal is tried again that has failed; each is twice the last."""
-    longest_retry_seconds: float = 600.0
-    """Longest pause before a removal is tried again."""
-    first_back_off_seconds: float = 1.0
-    """First pause after a round that has failed; each is twice the last."""
-    longest_back_off_seconds: float = 60.0
-    """Longest pause after rounds that have failed."""
-
-
 OPERATION: Final = OperationTiming()
-WATCHER: Final = WatcherTiming()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import shutil
 import sys
 import tarfile
 import threading
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from etcd_handoff.lab.binaries import __main__, build, envtest, lookup
+from etcd_handoff.lab.binaries import __main__, build, catalog, envtest, lookup
 from etcd_handoff.lab.binaries.catalog import (
     COMPOSE_CHECK,
     ETCDCTL,
@@ -24,9 +25,6 @@ from etcd_handoff.lab.binaries.catalog import (
     chosen_etcd,
 )
 from etcd_handoff.lab.binaries.lookup import Binaries, cached, locate_binaries, platform_name
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SAYS = {
     "etcd": "etcd Version: 3.6.16",
@@ -389,3 +387,16 @@ def test_main_prints_paths_or_a_bare_message(world: World, capsys: pytest.Captur
     assert __main__.main([]) == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert names == ["etcd", "etcdctl", "kube_apiserver", "kubectl", "temporal"]
+
+
+@pytest.mark.parametrize(
+    "binary",
+    [catalog.ETCDCTL, catalog.KUBE_APISERVER, catalog.TOXIPROXY, *catalog._ETCDS.values()],
+    ids=lambda binary: f"{binary.name} {binary.version}",
+)
+def test_version_is_the_one_that_go_builds(binary: catalog.Binary) -> None:
+    """It names the folder in the cache: with another one in go.mod alone an old program would stay in use."""
+    pins = (Path(__file__).parents[2] / "tools" / binary.module / "go.mod").read_text()
+    pinned = dict(re.findall(r"^(?:require|\t)\s*(\S+) v(\S+)", pins, re.MULTILINE))
+    module = max((name for name in pinned if binary.package.startswith(name)), key=len)
+    assert pinned[module] == binary.version

@@ -1,0 +1,27 @@
+"""How long the watcher of EtcdMembers waits between its rounds, and before it tries again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class WatcherTiming:
+    """The watcher of EtcdMembers: rounds and retries."""
+
+    resync_seconds: float = 300.0
+    """How often all EtcdMembers are compared though nothing has changed, where a watcher is not told otherwise."""
+    resync_soon_seconds: float = 1.0
+    """The same where the last round left something to be done."""
+    first_retry_seconds: float = 15.0
+    """First pause before a removal is tried again that has failed; each is twice the last."""
+    longest_retry_seconds: float = 600.0
+    """Longest pause before a removal is tried again."""
+    first_back_off_seconds: float = 1.0
+    """First pause after a round that has failed; each is twice the last."""
+    longest_back_off_seconds: float = 60.0
+    """Longest pause after rounds that have failed."""
+
+
+WATCHER: Final = WatcherTiming()
