@@ -121,11 +121,17 @@ async def test_node_that_joins_again_is_not_removed_by_the_flag_of_its_former_me
 @pytest.mark.parametrize("release", ["v1.31", "v1.36"])
 async def test_kubectl_alone_with_the_flag_lets_k0s_act_first(bench: MakeBench, release: Release) -> None:
     """Nothing holds k0s back, so it begins while the leader leads; the record is the truth all the same."""
-    async with k0s_bench(bench) as door:
+    async with k0s_bench(bench, failpoints="move_leader.before=hold") as door:
         leader = await door.bench.lab.leader()
         survivor = door.bench.lab.others(leader)[0].name
         async with K0sStandIn(door.bench.lab, release, holder=survivor) as k0s:
             await door.flag(leader, via=survivor)
+
+            async def begun() -> bool:
+                return k0s.removed == [leader]
+
+            await wait_until(begun, "k0s has begun to remove the leader", 30)
+            door.bench.release("move_leader.before")
             await door.out(leader, via=survivor)
             assert k0s.removed == [leader]
             await door.bench.judge({leader})
