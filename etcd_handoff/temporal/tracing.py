@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import uuid
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+
+from temporalio import workflow
 
 from etcd_handoff import __version__, spans
 from etcd_handoff.errors import ConfigError
@@ -57,14 +60,45 @@ class Tracing:
         self._provider: Any = sdk.TracerProvider(resource=resources.Resource.create(about))
         self._provider.add_span_processor(export.BatchSpanProcessor(otlp.OTLPSpanExporter()))
         tracer = self._provider.get_tracer("etcd_handoff", __version__)
+        make = _interceptor_class(temporal, self._provider.sampler)
         # Operations start by kubectl, Temporal's command line or a Schedule too, none of which begins a trace.
-        self.interceptor: Interceptor = temporal.TracingInterceptor(tracer, always_create_workflow_spans=True)
+        self.interceptor: Interceptor = make(tracer, always_create_workflow_spans=True)
         spans.make_with(partial(_begin_call, api, tracer))
 
     def close(self) -> None:
         """Export what has not been yet; that takes no longer than OTEL_EXPORTER_OTLP_TIMEOUT."""
         spans.make_with(None)
         self._provider.shutdown()
+
+
+def _interceptor_class(temporal: Any, sampler: Any) -> Any:
+    """The SDK's interceptor, with one trace for all runs and activities of a workflow that was started without one.
+
+    The SDK begins with an empty context there, so that each activity would have a trace of its own.
+    """
+
+    class Workflows(temporal.TracingWorkflowInboundInterceptor):  # type: ignore[misc]  # imported where it is asked for
+        def _load_workflow_context_carrier(self) -> Any:
+            return super()._load_workflow_context_carrier() or trace_of(workflow.info().first_execution_run_id, sampler)
+
+    class Tracer(temporal.TracingInterceptor):  # type: ignore[misc]
+        def workflow_interceptor_class(self, input: Any) -> Any:  # noqa: A002  # the SDK's name
+            super().workflow_interceptor_class(input)  # it gives the sandbox what the spans are made with
+            return Workflows
+
+    return Tracer
+
+
+def trace_of(run_id: str, sampler: Any) -> dict[str, str]:
+    """The trace of a workflow, as W3C's Trace Context writes it: its ID is that of the first run.
+
+    Args:
+        run_id: The first run, a UUID.
+        sampler: OpenTelemetry's sampler, which decides by the ID whether the trace is exported.
+    """
+    trace_id = uuid.UUID(run_id).hex
+    sampled = sampler.should_sample(None, int(trace_id, 16), "").decision.is_sampled()
+    return {"traceparent": f"00-{trace_id}-{trace_id[16:]}-{int(sampled):02x}"}
 
 
 class _CallSpan:

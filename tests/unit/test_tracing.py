@@ -18,7 +18,7 @@ from etcd_handoff.errors import ConfigError
 from etcd_handoff.etcd.channel import Channel
 from etcd_handoff.kubernetes.traced_calls import trace_configs
 from etcd_handoff.lab.ports import Ports
-from etcd_handoff.temporal.tracing import TRACES_VARIABLE, Tracing, chosen_tracing
+from etcd_handoff.temporal.tracing import TRACES_VARIABLE, Tracing, chosen_tracing, trace_of
 from tests.fakes.receiver import Receiver, spans_of
 from tests.unit.config_texts import GOOD
 
@@ -128,3 +128,11 @@ async def test_activity_is_a_span_that_is_exported(monkeypatch: pytest.MonkeyPat
         sent = b"".join(body for _, body in receiver.seen)
     for words in (b"RunActivity:", b"etcd-handoff-worker", b"node7"):
         assert words in sent
+
+
+@pytest.mark.parametrize(("ratio", "flag"), [(1.0, "01"), (0.0, "00")])
+def test_workflow_that_was_started_without_a_trace_has_one_by_its_run(ratio: float, flag: str) -> None:
+    """All its activities are in it; the sampler decides by its ID, as for any other trace."""
+    sampling = pytest.importorskip("opentelemetry.sdk.trace.sampling")
+    carrier = trace_of("01a22344-6d7d-708b-942f-364ada8a54c5", sampling.TraceIdRatioBased(ratio))
+    assert carrier == {"traceparent": f"00-01a223446d7d708b942f364ada8a54c5-942f364ada8a54c5-{flag}"}
