@@ -149,13 +149,13 @@ async def test_order_waits_for_approval_where_the_profile_asks_for_it(front_door
     async with front_door(policies=(("require_approval", True),)) as door:
         b = door.bench
         leader = await b.lab.leader()
-        other = b.others(leader)[0]
+        other, member_id = b.others(leader)[0], await b.lab.member_id(leader)
         await door.sees_all()
         await door.flag(leader, via=other)
 
         async def waits() -> bool:
             _, shown = await ends(b.lab, "status")
-            return f"to approve: etcd-handoff approve {leader} -c {b.lab.cluster}" in shown
+            return f"to approve: etcd-handoff approve {member_id} -c {b.lab.cluster}" in shown
 
         await wait_until(waits, "status says how to approve the removal", 60)
         await door.says(leader, "Awaiting approval", "`etcd-handoff approve`", via=other)

@@ -257,13 +257,14 @@ async def _alarms(b: Bench, t: Teller, who: Roles) -> None:
 
 
 async def _are_well(b: Bench, who: Roles) -> None:
-    """Every worker sees that all members work.
+    """Every worker sees that all members work, and the API server of the one that was down answers.
 
     A worker's connection to a member that was down comes back after a pause, and nothing shows when that is so for
     the worker that the next command meets. A worker that has just been started has no such connection.
     """
     for node in (who.leader, who.follower, who.other):
         await b.lab.restart(Role.WORKER, node)
+    await b.lab.ready(Role.APISERVER, who.other)
 
     async def well() -> bool:
         status, _, _ = await b.lab.handoff("remove", who.follower, "--dry-run")

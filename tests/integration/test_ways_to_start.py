@@ -89,7 +89,7 @@ async def test_plan_status_and_doctor_tell_the_truth(bench: MakeBench) -> None:
         records = {record["name"]: (record["joined"], record["wrong"]) for record in seen["etcdmembers"]}
         assert records == dict.fromkeys(roles, ("True", ""))
         assert (seen["operations"], seen["errors"]) == ([], {})
-        findings = {finding.pop("check"): finding for finding in await told("doctor")}
+        findings = {finding.pop("check"): finding for finding in (await told("doctor"))["checks"]}
         assert all(finding["ok"] for finding in findings.values()), findings
         assert leader in findings["leader"]["detail"]
         for command in (("plan", leader), ("status",), ("doctor",)):

@@ -143,7 +143,8 @@ def _open_lines(parts: TemporalParts) -> list[str]:
     lines = table(OPEN_HEADINGS, rows)
     for o in parts.operations:
         lines.append(f"{o.member or o.workflow_id}: {o.doing or o.state}")
-        lines.append(f"  asked for by: {o.asked_by or 'somebody'}: {o.reason or 'no reason given'}")
+        reason = "" if o.reason and o.reason == o.asked_by else f": {o.reason or 'no reason given'}"
+        lines.append(f"  asked for by: {o.asked_by or 'somebody'}{reason}")
         lines += [f"  approved by: {o.approved_by}"] if o.approved_by else []
         lines += [f"  what unblocks it: {o.waiting_for}"] if o.waiting_for else []
         lines += [f"  {line}" for line in o.next]
