@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import math
@@ -25,10 +26,14 @@ from etcd_handoff.lab.waiting import ProcessError, wait_until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from etcd_handoff.lab.nodes import Node
+
 BEGINS: Final = re.compile("starts to transfer leadership")
 """What the old leader logs when a transfer begins (raft `raft.go`, stepLeader)."""
 HEARS: Final = re.compile(r"raft\.node: \w+ (lost|changed) leader")
 """What a member logs when it hears of a higher term (raft `node.go`, run)."""
+FILL_SECONDS: Final = 30.0
+"""How long one large put may take."""
 PATCH: Final = {**bearer(), "Content-Type": "application/merge-patch+json"}
 
 
@@ -171,6 +176,21 @@ async def settle(lab: Lab) -> None:
 
     await wait_until(connected, f"all have {wanted} peers", 30, lambda: f"they have {counts}")
     await asyncio.sleep(HEALTH_INTERVAL_SECONDS)
+
+
+async def clear(lab: Lab, node: Node) -> None:
+    """The node of a member that has left is free again: its process has ended, and its data are gone."""
+    if lab.alive(Role.ETCD, node.name):
+        await lab.kill(Role.ETCD, node.name)
+    await asyncio.to_thread(shutil.rmtree, lab.directory / node.name / "etcd")
+
+
+async def fill(url: str, values: int, value_bytes: int) -> None:
+    """Put so many values of random bytes, which cannot be compressed."""
+    for number in range(values):
+        value = base64.b64encode(os.urandom(value_bytes)).decode()
+        key = base64.b64encode(f"fill/{number}".encode()).decode()
+        await http.post(f"{url}/v3/kv/put", {"key": key, "value": value}, timeout_seconds=FILL_SECONDS)
 
 
 async def bring_back(lab: Lab, name: str) -> None:

@@ -8,9 +8,7 @@ nobody promotes, has applied what the leader had committed by then. Ours ends wh
 from __future__ import annotations
 
 import asyncio
-import base64
 import os
-import shutil
 import statistics
 import sys
 import time
@@ -20,7 +18,7 @@ from unittest import mock
 
 from bench import arena, report
 from etcd_handoff.contract import AdditionRequest, AdditionResult, Progress, RemovalRequest
-from etcd_handoff.lab import Lab, LabOptions, Role, http, wait_until
+from etcd_handoff.lab import Lab, LabOptions, http, wait_until
 from etcd_handoff.lab.cluster import HEALTH_INTERVAL_SECONDS
 from etcd_handoff.lab.nodes import InitialCluster
 from etcd_handoff.temporal.client import connect, start_operation, start_removal
@@ -37,14 +35,6 @@ QUOTA: Final = "--quota-backend-bytes=4294967296"
 REQUEST: Final = "--max-request-bytes=2097152"
 READY_SECONDS: Final = 600.0
 CALL_SECONDS: Final = 30.0
-
-
-async def fill(url: str) -> None:
-    """1 GB of values that cannot be compressed."""
-    for number in range(VALUES):
-        value = base64.b64encode(os.urandom(VALUE_BYTES)).decode()
-        key = base64.b64encode(f"fill/{number}".encode()).decode()
-        await http.post(f"{url}/v3/kv/put", {"key": key, "value": value}, timeout_seconds=CALL_SECONDS)
 
 
 async def status(url: str) -> dict[str, Any]:
@@ -114,9 +104,7 @@ class Bench:
         """The spare node is none again: its member is out, its process has ended, its data are gone."""
         stay = [node.name for node in self.lab.others(self.spare.name)]
         await arena.etcdctl(self.lab, "member", "remove", member_id, endpoints=stay)
-        if self.lab.alive(Role.ETCD, self.spare.name):
-            await self.lab.kill(Role.ETCD, self.spare.name)
-        await asyncio.to_thread(shutil.rmtree, self.lab.directory / self.spare.name / "etcd")
+        await arena.clear(self.lab, self.spare)
         await asyncio.sleep(HEALTH_INTERVAL_SECONDS)
 
 
@@ -131,11 +119,9 @@ async def run(rounds: int) -> tuple[dict[str, list[float]], float]:
         await arena.settle(lab)
         spare = lab.others(await lab.leader())[0]
         await (await start_removal(client, RemovalRequest(cluster=lab.cluster, member=spare.name))).result()
-        if lab.alive(Role.ETCD, spare.name):
-            await lab.kill(Role.ETCD, spare.name)
-        await asyncio.to_thread(shutil.rmtree, lab.directory / spare.name / "etcd")
+        await arena.clear(lab, spare)
         leader = lab.node(await lab.leader())
-        await fill(leader.etcd_url)
+        await arena.fill(leader.etcd_url, VALUES, VALUE_BYTES)
         size = int((await status(leader.etcd_url))["dbSize"]) / 1e6
         bench = Bench(lab, client, spare)
         for number in range(rounds):

@@ -6,7 +6,6 @@ Run as `python -m bench.load [ROUNDS]`.
 from __future__ import annotations
 
 import asyncio
-import base64
 import os
 import statistics
 import sys
@@ -19,7 +18,7 @@ from unittest import mock
 
 from bench import arena, report
 from etcd_handoff.contract import RemovalRequest
-from etcd_handoff.lab import Lab, LabOptions, http
+from etcd_handoff.lab import Lab, LabOptions
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
 from etcd_handoff.temporal.client import connect, start_removal
 
@@ -34,14 +33,6 @@ VALUE_BYTES: Final = 256 * 1024
 WARM_SECONDS: Final = 0.5
 WINDOW_SECONDS: Final = 2.0
 BUSY, REMOVAL = "load alone", "load and a leader's removal"
-
-
-async def fill(url: str) -> None:
-    """100 MB of values."""
-    for number in range(VALUES):
-        value = base64.b64encode(os.urandom(VALUE_BYTES)).decode()
-        key = base64.b64encode(f"fill/{number}".encode()).decode()
-        await http.post(f"{url}/v3/kv/put", {"key": key, "value": value}, timeout_seconds=30)
 
 
 async def measure(lab: Lab, client: Client, way: str, folder: Path) -> tuple[float, float, Counter[str]]:
@@ -76,7 +67,7 @@ async def run(rounds: int) -> tuple[dict[str, list[float]], dict[str, float]]:
             async with Lab(LabOptions(kubernetes=False, workers=("node0", "node1", "node2"))) as lab:
                 with mock.patch.dict(os.environ, lab.environment):
                     client = await connect()
-                    await fill(lab.nodes[0].etcd_url)
+                    await arena.fill(lab.nodes[0].etcd_url, VALUES, VALUE_BYTES)
                     await arena.settle(lab)
                     for way in (BUSY, REMOVAL):
                         gap, rate, more = await measure(lab, client, way, Path(folder))

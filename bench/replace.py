@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import statistics
 import sys
 import tempfile
@@ -109,9 +108,7 @@ class Bench:
 
     async def free(self, node: Node) -> None:
         """The node of a member that has left is the spare one: its process has ended, and its data are gone."""
-        if self.lab.alive(Role.ETCD, node.name):
-            await self.lab.kill(Role.ETCD, node.name)
-        await asyncio.to_thread(shutil.rmtree, self.lab.directory / node.name / "etcd")
+        await arena.clear(self.lab, node)
         self.spare = node
 
     async def idle(self, _: Cast) -> None:
