@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +16,6 @@ from etcd_handoff.etcdmember import (
     asks_to_leave,
     conditions_of,
     differs,
-    is_object_name,
     joined_condition,
     labels_of,
     member_id_of,
@@ -26,6 +24,7 @@ from etcd_handoff.etcdmember import (
     resource_name,
     status_for,
     status_of,
+    why_nameless,
 )
 from etcd_handoff.etcdmember_events import EventSpec, event_for
 from etcd_handoff.etcdmember_messages import MESSAGE_JOINED, OLD_ANNOTATION, OLD_REQUEST, STANDING
@@ -186,11 +185,10 @@ async def create_missing(
 ) -> tuple[list[str], list[str]]:
     """Create an EtcdMember for each member that has none: which were created, and why others were not."""
     created, notes = list[str](), list[str]()
-    times = Counter(resource_name(member.name) for member in members)
+    names = [member.name for member in members]
     for member in without_resource(members, claims):
         name = resource_name(member.name)
-        if times[name] > 1 or not is_object_name(name):
-            why = "another member has that name" if times[name] > 1 else "no object can have that name"
+        if why := why_nameless(member.name, names):
             text = f"member {member.name} ({member.id}) gets no EtcdMember: {why}; restart it with another --name"
             notes.append(text)
             continue

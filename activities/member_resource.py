@@ -12,11 +12,11 @@ from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import ConflictError, KindGoneError, ObjectGoneError
 from etcd_handoff.etcdmember import (
     DesiredStatus,
-    is_object_name,
     member_id_of,
     new_resource,
     resource_name,
     status_for,
+    why_nameless,
 )
 from etcd_handoff.etcdmember_events import EventSpec, event_for
 from etcd_handoff.operation.matching import claim_of, resource_of
@@ -73,9 +73,10 @@ async def write_status(  # noqa: PLR0913  # what it may do besides, each by its 
     for _ in range(CONFLICT_TRIES):
         resource = await member_resource(gateway, record.member_name, record.member_id)
         if resource is None:
-            why = _why_not_created(record) if creates else ""
+            why = why_nameless(record.member_name, record.present_names) if creates else ""
             if why or not creates:
-                return f"there is no EtcdMember for {record.member_name or record.member_id}{why}", None
+                text = f"there is no EtcdMember for {record.member_name or record.member_id}"
+                return f"{text}, as {why}" if why else text, None
             if outdated and (note := await outdated()):
                 return note, None
             with contextlib.suppress(ConflictError):  # somebody else has just created it
@@ -92,16 +93,6 @@ async def write_status(  # noqa: PLR0913  # what it may do besides, each by its 
                 raise
     msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its status was written"
     raise ConflictError(msg)
-
-
-def _why_not_created(record: UpdateStatusInput) -> str:
-    """Why the member gets no EtcdMember, as the end of a sentence; empty when it may have one."""
-    name = resource_name(record.member_name)
-    if not is_object_name(name):
-        return ", as no object can have that name"
-    if len([present for present in record.present_names if resource_name(present) == name]) > 1:
-        return ", as another member has that name"
-    return ""
 
 
 async def _patched(

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION, MESSAGE_JOINED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from etcd_handoff.cluster_view import MemberView
 
@@ -64,6 +64,19 @@ def resource_name(member_name: str) -> str:
 def is_object_name(name: str) -> bool:
     """Whether an object can have this name."""
     return len(name) <= LONGEST_NAME and OBJECT_NAME.fullmatch(name) is not None
+
+
+def why_nameless(member_name: str, present_names: Iterable[str]) -> str:
+    """Why a member can have no EtcdMember of its own, in words; empty when it can.
+
+    Args:
+        member_name: The member's name.
+        present_names: Names of all members, its own among them.
+    """
+    name = resource_name(member_name)
+    if sum(resource_name(present) == name for present in present_names) > 1:
+        return "another member has that name"
+    return "" if is_object_name(name) else "no object can have that name"
 
 
 def status_of(resource: dict[str, Any]) -> dict[str, Any]:
