@@ -282,52 +282,6 @@ async def test_absence_that_all_confirm_is_believed_at_once() -> None:
     assert (await update(FakeKubernetes())).note == "there is no EtcdMember for node2"
 
 
-JOINED = RECORD.model_copy(update={"joined": True, "members": (OURS,), "present_names": ("node0", "node2")})
-
-
-async def test_member_that_has_joined_gets_an_etcdmember() -> None:
-    """A new node has none, and no watcher may run; it says at once what is true."""
-    fake = FakeKubernetes()
-    assert (await update(fake, JOINED)).recorded
-    status = fake.resources["node2"]["status"]
-    assert status["memberID"] == OURS
-    assert [c["status"] for c in status["conditions"] if c["type"] == "Joined"] == ["True"]
-
-
-@pytest.mark.parametrize(
-    ("changes", "kubernetes", "note"),
-    [
-        ({"joined": False}, {}, "there is no EtcdMember for node2"),
-        ({"joined": None}, {}, "there is no EtcdMember for node2"),
-        ({"failed": True}, {}, "there is no EtcdMember for node2"),
-        ({}, {"manage_resources": False}, "there is no EtcdMember for node2"),
-        ({"member_name": "no/name"}, {}, "there is no EtcdMember for no/name, as no object can have that name"),
-        (
-            {"present_names": ("node2", "Node2")},
-            {},
-            "there is no EtcdMember for node2, as another member has that name",
-        ),
-    ],
-)
-async def test_others_get_none(changes: dict[str, Any], kubernetes: dict[str, Any], note: str) -> None:
-    """One that is not there, one whose name is taken, and all where somebody else creates EtcdMembers."""
-    fake = FakeKubernetes()
-    answer = await update(fake, JOINED.model_copy(update=changes), **kubernetes)
-    assert (answer.recorded, answer.note, fake.resources) == (False, note, {})
-
-
-async def test_etcdmember_that_somebody_else_has_just_created_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The watcher was faster."""
-    fake = FakeKubernetes()
-
-    async def taken(new: dict[str, Any]) -> dict[str, Any]:
-        fake.resources[new["metadata"]["name"]] = new
-        raise ConflictError("there is one")
-
-    monkeypatch.setattr(fake, "create", taken)
-    assert (await update(fake, JOINED)).recorded
-
-
 async def test_refusal_of_a_read_is_final_when_it_lasts() -> None:
     """A kube-apiserver that has just been started refuses everybody for a moment."""
     fake = FakeKubernetes(read_error=KubernetesPermissionError("403: x"))
