@@ -47,6 +47,8 @@ REQUEST_SECONDS: Final = 2.0
 SHUTDOWN_LABEL: Final = "k0s.k0sproject.io/shutdown"
 START_LABEL: Final = "k0s.k0sproject.io/shutdown-on-leave"
 RESOURCES: Final = "apis/etcd.k0sproject.io/v1beta1/etcdmembers"
+FROM_CACHE: Final = "?resourceVersion=0"
+"""As watchers see it (Kubernetes API concepts, "resource versions"): the API server answers without asking etcd."""
 
 Release = Literal["v1.31", "v1.36"]
 FAILURES: Final = (TimeoutError, ProcessError, *http.FAILURES)
@@ -162,11 +164,15 @@ class K0sStandIn:
             raise ProcessError(f"{url}: {text}")
 
     async def _shut_down_when_labelled(self, node: Node) -> None:
-        """It goes by its own API server, so it does not learn what is written once its member is out."""
+        """It watches its own API server, so it does not learn what is written once its member is out.
+
+        What that server has in its cache is what its watchers have been sent. A list without a version asks etcd first,
+        so it would miss a label that came just before the member went.
+        """
         resource: dict[str, Any] = {}
         while _labels(resource).get(SHUTDOWN_LABEL) != self._starts[node.name]:
             await asyncio.sleep(LOOK_SECONDS)
-            resource = (await self._resources(node)).get(node.name, {})
+            resource = (await self._resources(node, FROM_CACHE)).get(node.name, {})
         self.removed.append(node.name)
         self.stopped.add(node.name)
         server = self._lab.process(Role.APISERVER, node.name)
@@ -205,10 +211,10 @@ class K0sStandIn:
         killed = process.exit_status is not None and process.exit_status < 0
         return not (process.alive or killed or node in self.stopped)
 
-    async def _resources(self, node: Node) -> dict[str, dict[str, Any]]:
+    async def _resources(self, node: Node, query: str = "") -> dict[str, dict[str, Any]]:
         """EtcdMembers by name as the node's own API server has them; none when it does not answer."""
         with contextlib.suppress(*FAILURES):
-            url = f"{node.api_url}/{RESOURCES}"
+            url = f"{node.api_url}/{RESOURCES}{query}"
             _, text = await http.request(url, headers=bearer(), timeout_seconds=REQUEST_SECONDS)
             return {item["metadata"]["name"]: item for item in json.loads(text).get("items", [])}
         return {}
