@@ -1,6 +1,7 @@
 """What tells one operation from another: how its member is found, its goal, its steps, how it ends.
 
-Another operation has a module of these functions, and its request here.
+Another operation has a module of these functions, and its request here. What is decided for it is in
+`etcd_handoff.planning`, and its goal there comes first. docs/contributing.md lists all files of an operation.
 """
 
 from __future__ import annotations

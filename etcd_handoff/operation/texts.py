@@ -1,7 +1,7 @@
 """What an operation says when it waits or plans, in words. Pure.
 
-What it says when it fails is in `etcd_handoff.operation.failures`. What an EtcdMember says after a removal,
-in k0s's own words, is in `etcd_handoff.etcdmember`.
+What it says when it fails is in `etcd_handoff.operation.failures`. What an EtcdMember says,
+after a removal in k0s's own words, is in `etcd_handoff.etcdmember_messages`.
 """
 
 from __future__ import annotations

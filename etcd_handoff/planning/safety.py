@@ -1,7 +1,8 @@
 """What must never happen, whatever a strategy answers. Pure.
 
 Strategies ask the `obstacles` before they choose a step, and `check` looks at the step once more before it leaves
-`plan`, so a strategy that asks nothing, or picks a wrong member, still changes nothing.
+`plan`, so a strategy that asks nothing, or picks a wrong member, still changes nothing. Policies of a profile, such as
+`min_voters`, are a strategy's own: what breaks one may be unwanted, and costs no quorum.
 """
 
 from __future__ import annotations

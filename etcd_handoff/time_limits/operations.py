@@ -1,4 +1,8 @@
-"""How long an operation waits, and for how long it counts what it knows."""
+"""How long an operation waits, and for how long it counts what it knows.
+
+What whoever starts an operation may choose is in its request (`etcd_handoff.contract.requests`): how long it may stay
+blocked, and how long a learner may make no progress.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from etcd_handoff.cli.shapes.base import Document, Shape
-from etcd_handoff.cli.shapes.cluster import ShownMember
+from etcd_handoff.cli.shapes.members import ShownMember
 
 
 class ShownDoubt(Shape):
