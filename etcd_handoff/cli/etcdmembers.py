@@ -72,12 +72,6 @@ def claim_for(claims: Iterable[ResourceClaim], member: str) -> ResourceClaim | N
     return resource_asked_for(member, canonical_id(member), claims)
 
 
-def is_described(claims: Iterable[ResourceClaim], target: MemberView) -> bool:
-    """Return whether an EtcdMember carries the target's ID, or has its name and no ID yet."""
-    name = resource_name(target.name) if target.name else ""
-    return any(c.member_id == target.id or (c.name == name and not c.member_id) for c in claims)
-
-
 def name_conflict(claims: Iterable[ResourceClaim], target: MemberView) -> str:
     """Return a warning if the EtcdMember with the target's name describes another member, otherwise nothing."""
     claim = next((c for c in claims if target.name and c.name == resource_name(target.name)), None)

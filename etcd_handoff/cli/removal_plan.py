@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from etcd_handoff.cli.etcdmembers import claim_for, doubt_of, is_described, name_conflict
+from etcd_handoff.cli.etcdmembers import claim_for, doubt_of, name_conflict
 from etcd_handoff.cli.render.members import cluster_warnings
 from etcd_handoff.etcd.classify import permission_remedy
 from etcd_handoff.exit_status import exit_of_decision
 from etcd_handoff.operation.failures import ambiguous, unknown
-from etcd_handoff.operation.texts import afterwards, plan_lines
+from etcd_handoff.operation.texts import afterwards, plan_lines, removal_record
 from etcd_handoff.planning import (
     Ambiguous,
     Blocked,
@@ -201,18 +201,10 @@ def _steps(facts: PlanFacts, target: MemberView, decision: Decision | Denied | U
         return []
     steps = list(plan_lines(decision, target.label, facts.view.label))
     if steps:
-        *before, removal, record = steps
-        record = _nothing_to_record(facts, target) or record
+        *before, removal = steps
+        kubernetes = facts.has_kubernetes
+        record = removal_record(target.label, target.name, target.id, facts.claims, has_kubernetes=kubernetes)
         steps = [*before, f"{removal}; {afterwards(facts.view, target.id)}", record]
         if facts.opens:
             steps.insert(0, f"wait until {facts.opens}: no change window is open")
     return steps
-
-
-def _nothing_to_record(facts: PlanFacts, target: MemberView) -> str:
-    """Return why no EtcdMember would be written; empty if one would, or if that is unknown."""
-    if not facts.has_kubernetes:
-        return "record nothing: the cluster profile has no kubernetes"
-    if facts.claims is None or is_described(facts.claims, target):
-        return ""
-    return f"record nothing: no EtcdMember describes {target.label}"

@@ -10,14 +10,14 @@ from etcd_handoff.operation import failures, identity, leave, observation, propo
 from etcd_handoff.operation.commands import AwaitNewLeader, RemoveTarget, TransferLeadership
 from etcd_handoff.operation.observation import act_input, after_step
 from etcd_handoff.operation.state import Decided
-from etcd_handoff.planning import Remove, Transfer
+from etcd_handoff.planning import Blocked, Refused, Remove, Transfer
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import StepResult, UpdateStatusResult
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.commands import Activity
     from etcd_handoff.operation.state import OperationState
-    from etcd_handoff.planning import Blocked, Decision, MemberAbsent, Refused
+    from etcd_handoff.planning import Decision, MemberAbsent
 
 
 REFUSAL: Final = FailureType.REMOVAL_REFUSED
@@ -137,9 +137,13 @@ def done(state: OperationState, now: float) -> OperationState:  # noqa: ARG001  
 
 
 def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
-    """The steps that lie before the removal, in words; none while it is blocked."""
-    target_id = state.pinned.member_id if state.pinned else ""
-    return texts.plan_lines(decision, state.label, state.label_of, state.view, target_id)
+    """The steps of the removal and its record, in words; none while it is blocked."""
+    if isinstance(decision, Blocked | Refused):
+        return ()
+    name, target_id = state.target.member_name, state.target.member_id
+    has_kubernetes = state.traits is None or state.traits.kubernetes
+    record = texts.removal_record(state.label, name, target_id, state.claims, has_kubernetes=has_kubernetes)
+    return (*texts.plan_lines(decision, state.label, state.label_of, state.view, target_id), record)
 
 
 def is_reached(state: OperationState) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cluster_view import quorum
+from etcd_handoff.operation.matching import resource_of
 from etcd_handoff.planning import Blocked, Reason, Refused, Remove, Transfer, warnings
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.contract import Step
+    from etcd_handoff.doubts import ResourceClaim
     from etcd_handoff.planning import Decision
 
 STEPS_WITHOUT_PAUSE: Final = 8
@@ -158,10 +160,29 @@ def in_words(blocked: Blocked) -> str:
     return f"{blocked.reason}: {blocked.seen}; what unblocks it: {blocked.unblocks}"
 
 
+def removal_record(
+    label: str, name: str, member_id: str, claims: Sequence[ResourceClaim] | None, *, has_kubernetes: bool
+) -> str:
+    """What will be recorded of a member once it is out, or why nothing.
+
+    Args:
+        label: The member for people.
+        name: Its name.
+        member_id: Its ID.
+        claims: What all EtcdMembers say; None where they were not read.
+        has_kubernetes: The cluster profile has EtcdMembers.
+    """
+    if not has_kubernetes:
+        return "record nothing: the cluster profile has no kubernetes"
+    if claims is not None and resource_of(name, member_id, claims) is None:
+        return f"record nothing: no EtcdMember describes {label}"
+    return f"record Joined=False on the EtcdMember of {label}"
+
+
 def plan_lines(
     decision: Decision, target: str, label: Callable[[str], str], view: ClusterView | None = None, target_id: str = ""
 ) -> tuple[str, ...]:
-    """The steps that lie before the removal, in order, after what to know before it; none while it is blocked.
+    """The steps of a removal up to its record, in order, after what to know before it; none while it is blocked.
 
     Args:
         decision: What the planner has answered with.
@@ -183,7 +204,7 @@ def plan_lines(
         ]
     if isinstance(decision, Remove):
         lines.append(f"remove {target} through {label(decision.via_id)}{remaining_text}")
-    return (*lines, f"record Joined=False on the EtcdMember of {target}")
+    return tuple(lines)
 
 
 def afterwards(view: ClusterView, target_id: str) -> str:

@@ -12,6 +12,7 @@ from etcd_handoff.activity_io import Target, WorkerInfo
 from etcd_handoff.change_windows import ChangeWindow
 from etcd_handoff.cluster_view import Alarm, ClusterView, MemberView
 from etcd_handoff.contract import Approval, FailureType, PartResult, RemovalRequest, Step, StepOutcome, record_id
+from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation import blocked_pauses, failures, proposal, texts
 from etcd_handoff.operation.approvals import LONGEST_REASON
 from etcd_handoff.operation.commands import DescribeWorker
@@ -433,6 +434,31 @@ def test_plan_says_what_is_left_of_the_quorum() -> None:
     plan = texts.plan_lines(Remove(via_id="1"), "n2", three.label, three, "2")
     assert plan[0] == "remove n2 through n1; 2 voters remain, quorum 2, 0 of them may fail"
     assert texts.afterwards(three, "nobody") == "3 voters remain, quorum 2, 1 of them may fail"
+
+
+@pytest.mark.parametrize(
+    ("claims", "has_kubernetes", "line"),
+    [
+        (
+            (ResourceClaim(name="n2", member_id="2", joined="True"),),
+            True,
+            "record Joined=False on the EtcdMember of n2",
+        ),
+        (
+            (ResourceClaim(name="n2", member_id="9", joined="False"),),
+            True,
+            "record nothing: no EtcdMember describes n2",
+        ),
+        ((), True, "record nothing: no EtcdMember describes n2"),
+        (None, True, "record Joined=False on the EtcdMember of n2"),
+        (None, False, "record nothing: the cluster profile has no kubernetes"),
+    ],
+)
+def test_plan_ends_with_what_will_be_recorded(
+    claims: tuple[ResourceClaim, ...] | None, *, has_kubernetes: bool, line: str
+) -> None:
+    """A record is promised only where there is an EtcdMember that it can be written on."""
+    assert texts.removal_record("n2", "n2", "2", claims, has_kubernetes=has_kubernetes) == line
 
 
 def test_unknown_member_is_told_with_the_hint() -> None:
