@@ -8,6 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from pydantic import ValidationError
+
+from activities.etcd_looks import Looks
+from etcd_handoff import time_limits
+from etcd_handoff.config_servers import EtcdProfile
+from etcd_handoff.operation.node_hashes import TRIES
+from tests.fakes.etcd import FakeEtcd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,3 +75,41 @@ def test_each_limit_has_its_unit_and_its_reason(path: Path) -> None:
                 assert field.target.id.rpartition("_")[2] in UNITS
                 assert isinstance(reason, ast.Expr), f"{field.target.id} has no reason"
         assert isinstance(group.body[-1], ast.Expr), f"the last field of {group.name} has no reason"
+
+
+# --- attempts end by themselves, whatever the profile allows ----------------------------------------------------------
+
+SLOWEST: Final = EtcdProfile(
+    endpoints=("http://127.0.0.1:2379",), call_timeout_seconds=60, change_timeout_seconds=60, hash_timeout_seconds=600
+)
+LIMITS: Final = time_limits.WORKFLOWS
+
+
+def test_slowest_profile_is_the_slowest_that_can_be_loaded() -> None:
+    """What follows would prove nothing if a profile could wait longer."""
+    for key in ("call_timeout_seconds", "change_timeout_seconds", "hash_timeout_seconds"):
+        with pytest.raises(ValidationError, match=key):
+            EtcdProfile.model_validate({**SLOWEST.model_dump(), key: getattr(SLOWEST, key) + 1})
+
+
+def test_look_ends_in_its_time() -> None:
+    """An entry first, through one member and then another, and two looks."""
+    looks = Looks(FakeEtcd({"1": "node1"}), SLOWEST)
+    longest = 2 * looks.write_seconds + 2 * looks.longest_seconds
+    assert longest < LIMITS.look_timeout.total_seconds()
+
+
+def test_change_ends_in_its_time() -> None:
+    """It begins as late as it may, after a look; then the call, two looks, and two writes for the lock, each twice."""
+    looks = Looks(FakeEtcd({"1": "node1"}), SLOWEST)
+    latest = max(time_limits.STEPS.latest_proposal_seconds, 2 * looks.longest_seconds)
+    last_look = looks.write_seconds + looks.longest_seconds
+    afterwards = SLOWEST.change_timeout_seconds + 2 * looks.longest_seconds + 4 * looks.write_seconds
+    assert latest + last_look + afterwards < LIMITS.change_timeout.total_seconds()
+
+
+def test_comparison_of_hashes_ends_in_its_time() -> None:
+    """In each round the first voter is hashed, then the others at its revision, then those once more."""
+    looks = Looks(FakeEtcd({"1": "node1"}), SLOWEST)
+    rounds = TRIES * (3 * SLOWEST.hash_timeout_seconds + time_limits.STEPS.hash_again_seconds)
+    assert looks.longest_seconds + rounds < LIMITS.hash_timeout.total_seconds()
