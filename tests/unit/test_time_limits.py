@@ -5,19 +5,27 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from pydantic import ValidationError
+from temporalio import workflow
 
 from activities.etcd_looks import Looks
 from etcd_handoff import time_limits
+from etcd_handoff.activity_io import StepInput
 from etcd_handoff.config_servers import EtcdProfile
+from etcd_handoff.operation.commands import RemoveTarget, TakeSnapshot
 from etcd_handoff.operation.node_hashes import TRIES
 from tests.fakes.etcd import FakeEtcd
+from workflows import activity_calls, patches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import timedelta
+
+    from etcd_handoff.operation.commands import Activity
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FOLDERS: Final = ("workflows", "activities", "etcd_handoff/operation", "etcd_handoff/temporal", "etcd_handoff/cli")
@@ -113,3 +121,27 @@ def test_comparison_of_hashes_ends_in_its_time() -> None:
     looks = Looks(FakeEtcd({"1": "node1"}), SLOWEST)
     rounds = TRIES * (3 * SLOWEST.hash_timeout_seconds + time_limits.STEPS.hash_again_seconds)
     assert looks.longest_seconds + rounds < LIMITS.hash_timeout.total_seconds()
+
+
+@pytest.mark.parametrize(
+    ("command", "seconds"),
+    [
+        (TakeSnapshot, LIMITS.long_heartbeat_timeout),
+        (RemoveTarget, LIMITS.step_heartbeat_timeout),
+    ],
+)
+async def test_what_takes_minutes_has_more_time_for_its_heartbeats(
+    command: type[Activity], seconds: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To begin a snapshot anew for a hiccup of half a second would cost more than a late takeover."""
+    options = dict[str, Any]()
+
+    async def execute(*_: object, **given: Any) -> None:
+        options.update(given)
+
+    monkeypatch.setattr(workflow, "execute_activity_method", execute)
+    monkeypatch.setattr(workflow, "info", lambda: SimpleNamespace(task_queue="etcd-handoff"))
+    monkeypatch.setattr(patches, "is_on", lambda _: True)
+    ask = StepInput(cluster="demo", cluster_id="c", target_id="3")
+    await activity_calls.activity(command(ask=ask, summary=""))
+    assert options["heartbeat_timeout"] == seconds
