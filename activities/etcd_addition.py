@@ -71,9 +71,6 @@ class LearnerStep(MemberChange):
         self._seen = SeenBefore(ask)
         self._kind = kind
 
-    def _holds_lock(self) -> bool:
-        return bool(self._locked_through)
-
     async def _run(self) -> StepResult:
         view, step, note = await self._plan()
         if view is None or step is None:
@@ -122,7 +119,8 @@ class LearnerStep(MemberChange):
         return view, None, "the planner wants no such step any more"
 
     async def _propose(self, view: ClusterView, step: AddLearner | PromoteLearner) -> StepResult:
-        via, added_id, note, refused = view.label(step.via_id), "", "", False
+        via, added_id, note, refused, proposed = view.label(step.via_id), "", "", False, True
+        self._may_be_pending = True  # a step that is cancelled from here on leaves the lock to whoever comes next
         try:
             if isinstance(step, AddLearner):
                 added_id = await self._gateway.add_learner(self._goal.peer_urls, step.via_id)
@@ -130,21 +128,23 @@ class LearnerStep(MemberChange):
             else:
                 await self._gateway.promote_member(step.learner_id, step.via_id)
                 await failpoints.reach("promote_member.during")
-            self._proposed = True
+            self._may_be_pending = False
         except REFUSALS as error:
-            note, refused = f"{via} answers: {error}", True
+            note, refused, self._may_be_pending, proposed = f"{via} answers: {error}", True, False, False
         except EtcdPermissionError:
+            self._may_be_pending = False
             raise
         except UnreachableError as error:  # it was not sent
-            note = f"{via} could not be asked: {error}"
+            note, self._may_be_pending, proposed = f"{via} could not be asked: {error}", False, False
         except EtcdError as error:
-            note, self._proposed = f"{via} gave no definite answer: {error}", True
+            note = f"{via} gave no definite answer: {error}"
         after, unread = await self._look_again()
         member = self._goal.member_in(after) if after else None
         # A peer URL that etcd refuses as taken: somebody else has added the member, and it is not ours.
         foreign = refused and self._kind is AddLearner
         if self._is_done(member) and not foreign:
             outcome = StepOutcome.ADDED if self._kind is AddLearner else StepOutcome.PROMOTED
+            self._may_be_pending = False
             text = "; ".join(text for text in (f"through {via}", note) if text)
             member_id = added_id or (member.id if member else "")
             return StepResult(step=self._clock.step(outcome, text), view=after, added_id=member_id, proposed=True)
@@ -152,7 +152,7 @@ class LearnerStep(MemberChange):
             return StepResult(step=self._clock.step(StepOutcome.REFUSED_BY_ETCD, note), view=after)
         text = note or unread or f"{via} agreed, but the member list does not show it"
         return StepResult(
-            step=self._clock.step(StepOutcome.REPLAN, text), view=after, added_id=added_id, proposed=self._proposed
+            step=self._clock.step(StepOutcome.REPLAN, text), view=after, added_id=added_id, proposed=proposed
         )
 
     async def _look_again(self) -> tuple[ClusterView | None, str]:

@@ -88,7 +88,7 @@ class MemberChange(ABC):
     def __init__(self, looks: Looks, change: ChangeInput, clock: StepClock, why_void: WhyVoid | None = None) -> None:
         self._looks, self._gateway, self._change, self._clock = looks, looks.gateway, change, clock
         self._locked_through = ""
-        self._proposed = False
+        self._may_be_pending = False  # a proposal was sent, and nobody knows what has become of it
         self._started = self._now()
         self._why_void = why_void
         self._asking: asyncio.Future[str] | None = None
@@ -108,17 +108,13 @@ class MemberChange(ABC):
         finally:
             if self._asking is not None:
                 self._asking.cancel()
-            if self._holds_lock():
+            if self._locked_through and not self._may_be_pending:
                 # Also when the step is cancelled: nobody is to wait for a lock behind which nothing happens.
                 await asyncio.shield(self._release_lock())
 
     @abstractmethod
     async def _run(self) -> StepResult:
         """The attempt itself."""
-
-    @abstractmethod
-    def _holds_lock(self) -> bool:
-        """Whether the lock is to be given back at the end of the attempt."""
 
     @staticmethod
     def _now() -> float:

@@ -59,9 +59,6 @@ class Removal(MemberChange):
         self._seen = SeenBefore(act)
         self._prefetch = prefetch
 
-    def _holds_lock(self) -> bool:
-        return bool(self._locked_through) and not self._proposed
-
     async def _run(self) -> StepResult:
         quick = bool(self._act.holder) and self._act.seen is None
         view, via_id = self._looks.recent_via(self._act) if quick else (None, "")
@@ -103,24 +100,24 @@ class Removal(MemberChange):
         via, target_id = view.label(via_id), self._act.target_id
         self._prefetch(view)
         removing = asyncio.ensure_future(self._gateway.remove_member(target_id, via_id))
-        self._proposed = True
+        self._may_be_pending = True
         await failpoints.reach("remove_member.during")
-        remaining_ids, note = None, ""
+        remaining_ids, note, by_others = None, "", False
         try:
             remaining_ids = await removing
         except (UnhealthyClusterError, NotEnoughStartedError) as error:
-            self._proposed = False
+            self._may_be_pending = False
             return StepResult(step=self._clock.step(StepOutcome.REFUSED_BY_ETCD, f"{via} answers: {error}"), view=view)
         except EtcdPermissionError:
-            self._proposed = False
+            self._may_be_pending = False
             raise
         except UnreachableError as error:  # it was not sent
-            self._proposed = False
+            self._may_be_pending = False
             note = f"{via} could not be asked: {error}"
             return StepResult(step=self._clock.step(StepOutcome.REPLAN, note), view=(await self._look())[0])
-        except MemberNotFoundError:  # nothing was proposed, and the lock is given back whatever is seen next
-            self._proposed = False
-            note = f"{via} does not know the member"
+        except MemberNotFoundError:  # another attempt or somebody else was faster, and nothing was proposed
+            self._may_be_pending = False
+            note, by_others = f"{via} does not know the member", True
         except EtcdError as error:
             note = f"{via} gave no definite answer: {error}"
         try:
@@ -135,13 +132,14 @@ class Removal(MemberChange):
             after, look_error = None, str(error)
         if after is None or after.member(target_id) is not None:
             text = note or look_error or f"{via} agreed, but the member is still listed"
-            return StepResult(step=self._clock.step(StepOutcome.REPLAN, text), view=after, proposed=True)
+            return StepResult(step=self._clock.step(StepOutcome.REPLAN, text), view=after, proposed=not by_others)
         acknowledged, write_error = await self._acknowledge(after, via_id)
-        texts = (f"through {via}", note, write_error)
+        texts = ("" if by_others else f"through {via}", note, write_error)
+        outcome = StepOutcome.ALREADY_ABSENT if by_others else StepOutcome.REMOVED
         return StepResult(
-            step=self._clock.step(StepOutcome.REMOVED, "; ".join(text for text in texts if text)),
+            step=self._clock.step(outcome, "; ".join(text for text in texts if text)),
             view=after,
-            proposed=True,
+            proposed=not by_others,
             writes_acknowledged=acknowledged,
         )
 

@@ -16,6 +16,7 @@ from etcd_handoff import time_limits
 from etcd_handoff.activity_io import CheckHashInput, MemberHash, StepInput, StepResult
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import CompactedError, EtcdError
+from etcd_handoff.merged_view import node_of
 from etcd_handoff.operation.node_hashes import TRIES, compared, silent
 
 if TYPE_CHECKING:
@@ -68,11 +69,12 @@ class HashAndSnapshotActivities:
             text = f"no snapshot_directory in the profile {act.cluster!r}; set it or start without snapshot"
             return StepResult(step=clock.step(StepOutcome.FAILED, text))
         view, note = await looks.look(act.doubtful, seen=SeenBefore(act).view)
-        source = snapshots.source_of(view, act.target_id) if view else None
+        leaving = {act.target_id, *act.leaving_later}
+        source = snapshots.source_of(view, leaving) if view else None
         if view is None or source is None or (note := doubt(view, act)):
             return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, note or "no healthy voter"), view=view)
-        info, target = activity.info(), view.member(act.target_id)
-        leaves = target is not None and target.name.lower() == self._node.lower()
+        info, nodes = activity.info(), self._config.cluster(act.cluster).nodes
+        leaves = any(node_of(m.name, nodes).lower() == self._node.lower() for m in view.members if m.id in leaving)
         if leaves and info.attempt < time_limits.STEPS.snapshot_elsewhere_attempts:
             text = f"{self._node} is the node that leaves: another worker is to store the snapshot"
             raise ApplicationError(text, type=STEP_FAILS, next_retry_delay=time_limits.STEPS.elsewhere_pause)

@@ -16,7 +16,7 @@ from etcd_handoff import time_limits
 from etcd_handoff.errors import UnreachableError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Container
 
     from etcd_handoff.cluster_view import ClusterView, MemberView
 
@@ -27,15 +27,19 @@ SPARE: Final = 1.05
 """The free space that is asked for, as a part of the database's size: the database may grow meanwhile."""
 
 
-def source_of(view: ClusterView, target_id: str) -> MemberView | None:
-    """Whom the snapshot is taken from: a healthy voter, not the target and not the leader where there is another.
+def source_of(view: ClusterView, leaving: Container[str]) -> MemberView | None:
+    """Whom the snapshot is taken from: a healthy voter, not one that leaves nor the leader where there is another.
 
     One that this worker reaches itself comes before all others.
+
+    Args:
+        view: The cluster.
+        leaving: IDs of the members that leave.
     """
     leader_id = view.leadership.id if view.leadership else ""
     return min(
         view.healthy_voters,
-        key=lambda m: (bool(m.through_node), m.id == target_id, m.id == leader_id, int(m.id, 16)),
+        key=lambda m: (bool(m.through_node), m.id in leaving, m.id == leader_id, int(m.id, 16)),
         default=None,
     )
 

@@ -9,7 +9,7 @@ from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import CheckedRequest, FailureType, HandoffState, StepOutcome
 from etcd_handoff.operation import failures, node_hashes, queue_requests, schedule, texts
 from etcd_handoff.operation.commands import Failure, TakeSnapshot, Until, Wait
-from etcd_handoff.operation.observation import act_input
+from etcd_handoff.operation.observation import act_input, staying_node
 from etcd_handoff.operation.phases import Hashing, LookDue
 from etcd_handoff.operation.state import Decided
 
@@ -86,7 +86,7 @@ def passes(state: OperationState) -> Decided | OperationState | None:
     if _wants_snapshot(state) and not state.snapshot:
         ask = act_input(state)
         return Decided(
-            checking, TakeSnapshot(ask=ask, node=state.staying_node, summary="store a snapshot of the data first")
+            checking, TakeSnapshot(ask=ask, node=staying_node(state), summary="store a snapshot of the data first")
         )
     return None
 

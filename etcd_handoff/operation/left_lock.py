@@ -38,7 +38,7 @@ def release(state: OperationState, end: Ending) -> Decided:
         holder=state.chain_id,
         doubtful=observation.doubtful(state),
     )
-    command = ReleaseLock(ask=ask, node=state.staying_node, summary="give the lock in etcd back")
+    command = ReleaseLock(ask=ask, node=observation.staying_node(state), summary="give the lock in etcd back")
     return Decided(state.at_end(lock_tries=end.lock_tries + 1), command)
 
 

@@ -139,6 +139,13 @@ def leaving(state: OperationState) -> tuple[str, ...]:
     return tuple(target.member_id for target in state.whole.leaves if target.member_id) if state.whole else ()
 
 
+def staying_node(state: OperationState) -> str:
+    """The node of a healthy voter that stays, where no worker reaches all members; empty where any worker does."""
+    leave = {state.target.member_id, *leaving(state)}
+    voters = state.view.healthy_voters if state.view else ()
+    return next((m.through_node for m in voters if m.id not in leave), "")
+
+
 def change_input(state: OperationState) -> ChangeInput:
     """What every activity is told that changes the cluster, whatever the operation."""
     return ChangeInput(

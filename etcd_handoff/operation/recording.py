@@ -45,7 +45,7 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
     command = WriteStatus(
         ask=record,
         # The API server of a member that stays; any worker will do once one call has failed.
-        node=state.staying_node if end.error is None else "",
+        node=observation.staying_node(state) if end.error is None else "",
         most_seconds=most,
         summary=f"write Joined={record.joined} to the EtcdMember of {state.label}",
         resumable=out and end.error is not None,

@@ -177,12 +177,6 @@ class OperationState(HandedOn):
         member = self.view.member(member_id) if self.view else None
         return member.through_node if member else ""
 
-    @property
-    def staying_node(self) -> str:
-        """The node of a healthy voter that stays, where no worker reaches all members; empty where any worker does."""
-        voters = self.view.healthy_voters if self.view else ()
-        return next((m.through_node for m in voters if m.id != self.target.member_id), "")
-
     def is_over(self, until: Until) -> bool:
         """Whether what a wait is for has come."""
         match until:

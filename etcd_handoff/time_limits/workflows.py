@@ -22,15 +22,16 @@ class WorkflowTiming:
     """For what the queue and the watcher follow or read: it lasts long, and no removal waits for it."""
     delivery_heartbeat_timeout: timedelta = timedelta(seconds=10)
     """For notices and for records that an operation has left behind: nobody waits for them."""
-    look_timeout: timedelta = timedelta(minutes=4)
+    look_timeout: timedelta = timedelta(minutes=15)
     """Never reached: an attempt to look at a cluster ends by itself, in a time that follows from its profile."""
-    change_timeout: timedelta = timedelta(minutes=10)
+    change_timeout: timedelta = timedelta(minutes=30)
     """Never reached: an attempt ends by itself in a time that follows from its profile's `call_timeout_seconds` and
     `change_timeout_seconds`, each at most 60 s, and a worker that is lost is missed by its heartbeats."""
     record_timeout: timedelta = timedelta(seconds=60)
     """One attempt to read or write an EtcdMember; API servers that answer take milliseconds."""
-    hash_timeout: timedelta = timedelta(minutes=25)
-    """Two rounds of hashes, each up to the longest `hash_timeout_seconds`."""
+    hash_timeout: timedelta = timedelta(hours=3)
+    """Never reached: `node_hashes.TRIES` rounds of three hashes, each as long as a profile's `hash_timeout_seconds` may
+    be."""
     departed_timeout: timedelta = timedelta(seconds=4)
     """A look whether the etcd of a member that is out has ended: it only adds to the result."""
     snapshot_timeout: timedelta = timedelta(hours=1)

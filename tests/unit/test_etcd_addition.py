@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from temporalio.activity import ActivityCancellationDetails
 from temporalio.testing import ActivityEnvironment
 
 from activities.attempts import GIVEN_UP
@@ -88,24 +90,31 @@ class Joining(FakeEtcd):
         self.state = state
 
 
-async def added(script: Joining, void: WhyVoid | None = None, ask: AdditionInput = ASK) -> StepResult:
+async def added(
+    script: Joining,
+    void: WhyVoid | None = None,
+    ask: AdditionInput = ASK,
+    environment: ActivityEnvironment | None = None,
+) -> StepResult:
     """One attempt to add the learner."""
 
     async def run() -> StepResult:
         return await LearnerStep(looks_at(script), ask, StepClock("node1"), AddLearner, void).run()
 
-    report: StepResult = await ActivityEnvironment().run(run)
+    report: StepResult = await (environment or ActivityEnvironment()).run(run)
     return report
 
 
-async def promoted(script: Joining, learner_id: str = "4") -> StepResult:
+async def promoted(
+    script: Joining, learner_id: str = "4", environment: ActivityEnvironment | None = None
+) -> StepResult:
     """One attempt to promote it."""
 
     async def run() -> StepResult:
         ask = ASK.model_copy(update={"learner_id": learner_id})
         return await LearnerStep(looks_at(script), ask, StepClock("node1"), PromoteLearner).run()
 
-    report: StepResult = await ActivityEnvironment().run(run)
+    report: StepResult = await (environment or ActivityEnvironment()).run(run)
     return report
 
 
@@ -164,10 +173,28 @@ async def test_lost_answer_of_what_took_place_is_read(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["add", "promote"])
 async def test_lost_answer_of_what_did_not_take_place_may_be_pending(name: str) -> None:
-    """The workflow reads on."""
+    """The workflow reads on, and the lock stays: another change must not count on the members as they are now."""
     script = Joining(learner=name == "promote", add_learner=[UNKNOWN], promote_member=[UNKNOWN])
     report = await (added(script) if name == "add" else promoted(script))
     assert (report.step.outcome, report.proposed) == ("replan", True)
+    assert "release_lock 1" not in script.calls
+
+
+@pytest.mark.parametrize("name", ["add", "promote"])
+async def test_lock_of_an_attempt_that_is_cancelled_while_etcd_answers(name: str) -> None:
+    """What it has proposed may take place later, so the lock stays."""
+    environment = ActivityEnvironment()
+
+    class Cancelled(Joining):
+        async def _change(self, name: str, via_id: str, state: str) -> None:  # noqa: ARG002
+            await self._call(name, 0.0, via_id)
+            environment.cancel(ActivityCancellationDetails(worker_shutdown=True))
+            await asyncio.sleep(60)
+
+    script = Cancelled(learner=name == "promote")
+    with pytest.raises(asyncio.CancelledError):
+        await (added(script, environment=environment) if name == "add" else promoted(script, environment=environment))
+    assert script.calls[-1] == ("add_learner 1" if name == "add" else "promote_member 1")
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.etcd.translation import translated
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 ENDPOINT = "http://etcd:2379"
@@ -345,3 +346,48 @@ async def test_any_answer_does_not_wait_for_the_silent(monkeypatch: pytest.Monke
     assert began == ["never", "fails", "answers"]
     with pytest.raises(UnreachableError, match="down"):
         await any_answer([fails, fails])
+
+
+# --- what takes long --------------------------------------------------------------------------------------------------
+
+
+async def test_hash_has_a_deadline_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes seconds for each GB, so the deadline of a read would end each."""
+    times = []
+
+    async def read_at(_: object, member_id: str, call: object, timeout_seconds: float | None = None) -> Any:
+        del member_id, call
+        times.append(timeout_seconds)
+        header = type("Header", (), {"revision": 7})
+        return type("Answer", (), {"hash": 1, "header": header, "compact_revision": 2})
+
+    monkeypatch.setattr("etcd_handoff.etcd.member_calls.MemberCalls.read_at", read_at)
+    profile = EtcdProfile(endpoints=(ENDPOINT,), call_timeout_seconds=1, hash_timeout_seconds=33)
+    assert (await EtcdGateway(profile).hash_at("1", 0)).revision == 7
+    assert times == [33]
+
+
+async def test_snapshot_that_brings_nothing_for_a_while_breaks_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time counts from chunk to chunk: a long snapshot is no slow one."""
+
+    class Stalling:
+        def __init__(self, *_: object) -> None:
+            self.maintenance = self
+
+        def set_token(self, token: str | None) -> None:
+            """As a channel."""
+
+        async def close(self) -> None:
+            """As a channel."""
+
+        async def snapshot(self, **_: object) -> AsyncIterator[bytes]:
+            for _chunk in range(4):
+                await asyncio.sleep(0.15)
+                yield b"bolt"
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr("etcd_handoff.etcd.connections.Channel", Stalling)
+    chunks = Connections(EtcdProfile(endpoints=(ENDPOINT,))).stream(ENDPOINT, 0.4)
+    assert [await anext(chunks) for _ in range(4)] == [b"bolt"] * 4
+    with pytest.raises(UnreachableError, match=r"no answer within 0\.4 s"):
+        await anext(chunks)

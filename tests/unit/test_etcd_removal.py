@@ -237,8 +237,8 @@ async def test_next_attempt_gives_back_what_a_dead_one_left() -> None:
     assert (report.step.outcome, report.writes_acknowledged) == ("already-absent", True)
 
 
-async def test_member_that_is_gone_meanwhile_counts_as_removed() -> None:
-    """`member not found` is read again before anything is said."""
+async def test_member_that_is_gone_meanwhile_was_not_removed_by_this_attempt() -> None:
+    """`member not found` is read again before anything is said, and the step does not claim the removal."""
 
     class Gone(FakeEtcd):
         async def remove_member(self, member_id: str, via_id: str) -> frozenset[str]:
@@ -248,7 +248,8 @@ async def test_member_that_is_gone_meanwhile_counts_as_removed() -> None:
     script = Gone(THREE, failures={"remove_member": [MemberNotFoundError("member not found")]})
     report = await removed(script)
     assert script.calls[-3:] == ["remove_member 1", "observe", "release_lock 1"]
-    assert report.step.outcome == "removed"
+    assert (report.step.outcome, report.proposed) == ("already-absent", False)
+    assert report.step.note == "node1 does not know the member"
 
 
 async def test_worker_that_was_paused_looks_again(monkeypatch: pytest.MonkeyPatch) -> None:

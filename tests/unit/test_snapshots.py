@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 from collections import namedtuple
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,6 @@ from tests.unit.builders import cluster, down, member
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
 
 RUNS = [f"0000000{n}-aaaa-bbbb-cccc-0123456789ab" for n in range(8)]
 CONTENT = b"bolt" * 1000
@@ -95,6 +95,27 @@ async def test_attempts_do_not_share_a_file(tmp_path: Path) -> None:
     assert path.read_bytes()[:-32] == CONTENT
 
 
+async def test_file_is_on_the_disk_before_it_has_its_name_and_the_name_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut leaves either the whole snapshot or none of that name."""
+    synced, real, replace = list[str](), os.fsync, Path.replace
+
+    def fsync(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        real(descriptor)
+
+    def named(part: Path, path: Path) -> Path:
+        synced.append("named")
+        return replace(part, path)
+
+    monkeypatch.setattr("activities.snapshots.os.fsync", fsync)
+    monkeypatch.setattr("activities.snapshots.Path.replace", named)
+    path = snapshots.snapshot_path(tmp_path, "prod", RUNS[0])
+    await snapshots.store(stream(CONTENT), path, 1, len(CONTENT))
+    assert synced == [path.with_suffix(".1.part").name, "named", tmp_path.name]
+
+
 async def test_full_disk_is_told_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is written where the database does not fit."""
     usage = namedtuple("usage", "total used free")  # noqa: PYI024  # as shutil's
@@ -121,17 +142,19 @@ def test_newest_are_kept_and_nobody_elses_file_is_touched(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("healthy", "leader", "target", "source"),
+    ("healthy", "leader", "leaving", "source"),
     [
         ("123", "1", "2", "3"),
         ("123", "1", "1", "2"),
         ("12", "1", "2", "1"),
         ("12", "1", "1", "2"),
+        ("123", "1", "23", "1"),
+        ("12", "1", "12", "2"),
     ],
 )
-def test_source_is_a_follower_that_stays(healthy: str, leader: str, target: str, source: str) -> None:
-    """The leader has enough to do, and the target may be sick."""
+def test_source_is_a_follower_that_stays(healthy: str, leader: str, leaving: str, source: str) -> None:
+    """The leader has enough to do, and those that leave may be sick."""
     voters = (member(n, leader) if f"{n}" in healthy else down(n) for n in (1, 2, 3))
-    found = snapshots.source_of(cluster(*voters), target)
+    found = snapshots.source_of(cluster(*voters), leaving)
     assert found is not None
     assert found.id == source

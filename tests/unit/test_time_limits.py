@@ -5,12 +5,27 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from pydantic import ValidationError
+from temporalio import workflow
+
+from activities.etcd_looks import Looks
+from etcd_handoff import time_limits
+from etcd_handoff.activity_io import StepInput
+from etcd_handoff.config_servers import EtcdProfile
+from etcd_handoff.operation.commands import RemoveTarget, TakeSnapshot
+from etcd_handoff.operation.node_hashes import TRIES
+from tests.fakes.etcd import FakeEtcd
+from workflows import activity_calls, patches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import timedelta
+
+    from etcd_handoff.operation.commands import Activity
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FOLDERS: Final = ("workflows", "activities", "etcd_handoff/operation", "etcd_handoff/temporal", "etcd_handoff/cli")
@@ -68,3 +83,65 @@ def test_each_limit_has_its_unit_and_its_reason(path: Path) -> None:
                 assert field.target.id.rpartition("_")[2] in UNITS
                 assert isinstance(reason, ast.Expr), f"{field.target.id} has no reason"
         assert isinstance(group.body[-1], ast.Expr), f"the last field of {group.name} has no reason"
+
+
+# --- attempts end by themselves, whatever the profile allows ----------------------------------------------------------
+
+SLOWEST: Final = EtcdProfile(
+    endpoints=("http://127.0.0.1:2379",), call_timeout_seconds=60, change_timeout_seconds=60, hash_timeout_seconds=600
+)
+LIMITS: Final = time_limits.WORKFLOWS
+
+
+def test_slowest_profile_is_the_slowest_that_can_be_loaded() -> None:
+    """What follows would prove nothing if a profile could wait longer."""
+    for key in ("call_timeout_seconds", "change_timeout_seconds", "hash_timeout_seconds"):
+        with pytest.raises(ValidationError, match=key):
+            EtcdProfile.model_validate({**SLOWEST.model_dump(), key: getattr(SLOWEST, key) + 1})
+
+
+def test_look_ends_in_its_time() -> None:
+    """An entry first, through one member and then another, and two looks."""
+    looks = Looks(FakeEtcd({"1": "node1"}), SLOWEST)
+    longest = 2 * looks.write_seconds + 2 * looks.longest_seconds
+    assert longest < LIMITS.look_timeout.total_seconds()
+
+
+def test_change_ends_in_its_time() -> None:
+    """It begins as late as it may, after a look; then the call, two looks, and two writes for the lock, each twice."""
+    looks = Looks(FakeEtcd({"1": "node1"}), SLOWEST)
+    latest = max(time_limits.STEPS.latest_proposal_seconds, 2 * looks.longest_seconds)
+    last_look = looks.write_seconds + looks.longest_seconds
+    afterwards = SLOWEST.change_timeout_seconds + 2 * looks.longest_seconds + 4 * looks.write_seconds
+    assert latest + last_look + afterwards < LIMITS.change_timeout.total_seconds()
+
+
+def test_comparison_of_hashes_ends_in_its_time() -> None:
+    """In each round the first voter is hashed, then the others at its revision, then those once more."""
+    looks = Looks(FakeEtcd({"1": "node1"}), SLOWEST)
+    rounds = TRIES * (3 * SLOWEST.hash_timeout_seconds + time_limits.STEPS.hash_again_seconds)
+    assert looks.longest_seconds + rounds < LIMITS.hash_timeout.total_seconds()
+
+
+@pytest.mark.parametrize(
+    ("command", "seconds"),
+    [
+        (TakeSnapshot, LIMITS.long_heartbeat_timeout),
+        (RemoveTarget, LIMITS.step_heartbeat_timeout),
+    ],
+)
+async def test_what_takes_minutes_has_more_time_for_its_heartbeats(
+    command: type[Activity], seconds: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To begin a snapshot anew for a hiccup of half a second would cost more than a late takeover."""
+    options = dict[str, Any]()
+
+    async def execute(*_: object, **given: Any) -> None:
+        options.update(given)
+
+    monkeypatch.setattr(workflow, "execute_activity_method", execute)
+    monkeypatch.setattr(workflow, "info", lambda: SimpleNamespace(task_queue="etcd-handoff"))
+    monkeypatch.setattr(patches, "is_on", lambda _: True)
+    ask = StepInput(cluster="demo", cluster_id="c", target_id="3")
+    await activity_calls.activity(command(ask=ask, summary=""))
+    assert options["heartbeat_timeout"] == seconds
