@@ -37,7 +37,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation.removal_progress import FollowRemovalInput, FollowRemovalResult, NoteProgressInput
     from workflows import activity_calls
     from workflows.progress_notes import note_progress
-    from workflows.remove_member import BOUND_MEMO, RemoveMember
+    from workflows.remove_member import ASKED_BY_MEMO, BOUND_MEMO, RemoveMember
 
 FOLLOW_RETRY: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=5), maximum_attempts=20
@@ -147,7 +147,7 @@ class RequestedRemovals:
                 task_timeout=TASK_TIMEOUT,
                 static_summary=removal_summary(removal.label, request.cluster),
                 static_details=request.reason,
-                memo={BOUND_MEMO: self._state.binding},
+                memo={BOUND_MEMO: self._state.binding, ASKED_BY_MEMO: removal.resource},
             )
             activity_calls.may_be_left(started)  # the activity that follows it says how it ended, whoever started it
         except WorkflowAlreadyStartedError:
