@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from etcd_handoff.contract import Pause, RemovalRequest, StepOutcome
+from etcd_handoff.contract import FailureType, Pause, RemovalRequest, StepOutcome
 from etcd_handoff.operation import commands as to
+from etcd_handoff.operation import ending
 from etcd_handoff.operation.commands import StepFailure
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
@@ -80,6 +81,24 @@ def test_nobody_is_told_of_a_removal_that_no_etcdmember_asks_for() -> None:
     """A name that no look has shown may be another member's: see docs/decisions/0023."""
     begin().do(to.Observe, UNSEEN).next(to.Wait)
     asked_for(C).do(to.Observe, OBSERVED_B).turn().next(to.RemoveTarget)
+
+
+def test_end_before_the_first_look_is_told_too() -> None:
+    """The watcher tells it as well where it runs; a stopped one would leave `Blocked` for ever."""
+    removal = asked_for()
+    removal.state = removal.state.changed(blocked_seconds_left=0)
+    removal.do(to.Observe, UNSEEN)
+    note: NoteProgressInput = removal.next(TellResource).ask
+    assert note.message.startswith("Not removed: ClusterUnavailable: ")
+    assert (note.failed, removal.result(NOT_TOLD).next(to.Fail).failure.kind) == (True, FailureType.BLOCKED_TOO_LONG)
+    removal = asked_for().do(to.Observe, UNSEEN).do(TellResource, "")
+    removal.next(to.Wait)
+    removal.state = ending.cancelled(removal.state)
+    assert removal.next(TellResource).ask.message == "Ended: cancelled before anything was removed"
+    removal.result("").next(to.Cancel)
+    quick = asked_for()
+    quick.state = ending.cancelled(quick.state)
+    quick.next(to.Cancel)
 
 
 def test_what_was_told_is_carried_by_the_next_run() -> None:
