@@ -150,6 +150,8 @@ def _reason_to_skip(resource: dict[str, Any], note: NoteProgressInput) -> str:
         return f"it speaks of {member_id_of(resource)}"
     if note.instead_of and status_of(resource).get("message") not in note.instead_of:
         return "somebody else has written its message since"
+    if note.yields_to and str(status_of(resource).get("message")).startswith(note.yields_to):
+        return "its message says more"
     if not message_fields(resource, note.message, failed=note.failed):
         return "it says so already, or its member is out"
     return ""

@@ -1,4 +1,4 @@
-"""When the certificates of a profile expire, those in its kubeconfig included."""
+"""When the certificates and tokens of a profile expire, those in its kubeconfig included."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -6,28 +6,30 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
+
+from etcd_handoff.expiry import Expiry, certificate_expiries, token_expiries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
     from pathlib import Path
 
     from etcd_handoff.config import ClusterProfile, EtcdProfile, KubernetesProfile
 
-EXPIRY_HINT_DAYS: Final = 30
-"""So many days before it ends, a certificate becomes a hint."""
 
-
-def etcd_certificates(profile: EtcdProfile) -> Iterator[tuple[str, datetime]]:
-    """Yield a description and the expiry of each certificate of the profile; broken files are left to other checks."""
+def etcd_certificates(profile: EtcdProfile) -> Iterator[Expiry]:
+    """Yield the end of each certificate of the profile; broken files are left to other checks."""
     for field, path in (("cert_file", profile.cert_file), ("ca_file", profile.ca_file)):
         if path is not None:
-            yield from _ends(f"etcd.{field} {path}", _read(path))
+            yield from certificate_expiries(f"etcd.{field} {path}", _read(path))
 
 
-def kubeconfig_certificates(profile: KubernetesProfile) -> Iterator[tuple[str, datetime]]:
-    """Yield the same for the users and clusters of the contexts that the profile names."""
+def kubeconfig_credentials(profile: KubernetesProfile) -> Iterator[Expiry]:
+    """Yield the same for the users and clusters of the contexts that the profile names, with the users' tokens.
+
+    What a credential plugin or an auth provider gives is not known here.
+    """
     import yaml
 
     if profile.kubeconfig is None:
@@ -46,19 +48,34 @@ def kubeconfig_certificates(profile: KubernetesProfile) -> Iterator[tuple[str, d
             entry = _named(content, kind, name).get(key)
             if isinstance(entry, dict):
                 text = _text(entry, certificate, profile.kubeconfig.parent)
-                yield from _ends(f"{certificate} of {key} {name} in {profile.kubeconfig}", text)
+                place = f"of {key} {name} in {profile.kubeconfig}"
+                yield from certificate_expiries(f"{certificate} {place}", text)
+                yield from _tokens(place, entry, profile.kubeconfig.parent)
 
 
-def certificates_of(profile: ClusterProfile) -> Iterator[tuple[str, datetime]]:
-    """Each certificate for etcd and for Kubernetes that can be read: what it is, and when it ends."""
+def expiries_of(profile: ClusterProfile) -> Iterator[Expiry]:
+    """The end of each certificate and token for etcd and for Kubernetes that can be read."""
     yield from etcd_certificates(profile.etcd)
     if profile.kubernetes is not None:
-        yield from kubeconfig_certificates(profile.kubernetes)
+        yield from kubeconfig_credentials(profile.kubernetes)
 
 
 def first_end(profile: ClusterProfile) -> datetime | None:
-    """When the first of all these ends; None where the profile names none that can be read."""
-    return min((when for _, when in certificates_of(profile)), default=None)
+    """When the first of all these ends that people renew; None where the profile names none that can be read."""
+    return first_to_renew(expiries_of(profile))
+
+
+def first_to_renew(expiries: Iterable[Expiry]) -> datetime | None:
+    """When the first of these ends that people renew; None where there is none."""
+    return min((expiry.when for expiry in expiries if not expiry.renewed_by_machines), default=None)
+
+
+def _tokens(place: str, user: dict[str, Any], folder: Path) -> Iterator[Expiry]:
+    """Yield the end of the token that counts: as for client-go, the one in a file where both are there."""
+    if user.get("tokenFile"):
+        yield from token_expiries(f"tokenFile {place}", _read(folder / str(user["tokenFile"])))
+    elif user.get("token"):
+        yield from token_expiries(f"token {place}", str(user["token"]))
 
 
 def _named(content: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
@@ -84,16 +101,3 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-
-
-def _ends(what: str, text: str) -> Iterator[tuple[str, datetime]]:
-    from etcd_handoff.errors import ConfigError
-    from etcd_handoff.pem import certificates
-
-    try:
-        chain = certificates(text)
-    except ConfigError:
-        return
-    for number, certificate in enumerate(chain, 1):
-        of_several = f" ({number} of {len(chain)})" if len(chain) > 1 else ""
-        yield f"{what}{of_several}", certificate.expires

@@ -17,6 +17,7 @@ from temporalio.exceptions import ActivityError, WorkflowAlreadyStartedError, is
 with workflow.unsafe.imports_passed_through():
     from activities.departed import DepartedActivities
     from activities.etcd import EtcdActivities
+    from activities.etcdmembers import EtcdMemberActivities
     from activities.hash_and_snapshot import HashAndSnapshotActivities
     from activities.member_process import MemberProcessActivities
     from activities.member_status import KubernetesActivities
@@ -44,6 +45,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from etcd_handoff.operation.learner import AwaitSync
     from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
+    from etcd_handoff.operation.telling import TellResource
     from etcd_handoff.operation.withdrawal import TakeLearnerOut
     from workflows import patches
     from workflows.failures import attempts_of, was_taken, was_tried, why_it_failed
@@ -61,6 +63,7 @@ LATER: Final[dict[type[Activity], str]] = {
     **dict.fromkeys((PreflightMember, StartMember), patches.MEMBER_PROCESSES),
     **dict.fromkeys((StopMember, ArchiveMember), patches.MEMBER_ENDS),
     ReleaseLock: patches.LEFT_LOCKS,
+    TellResource: patches.WAITS_TOLD,
 }
 """The patches from which on these activities are called."""
 LIMITS: Final = time_limits.WORKFLOWS
@@ -130,6 +133,11 @@ CALLS: Final[dict[type[Activity], Call]] = {
     ),
     SeeDeparted: Call(
         DepartedActivities.see_departed, LIMITS.departed_timeout, retry=ONCE, start=LIMITS.node_look_start_timeout
+    ),
+    TellResource: Call(
+        EtcdMemberActivities.note_progress,
+        LIMITS.queue_note_timeout,
+        retry=RetryPolicy(maximum_attempts=LIMITS.note_attempts),
     ),
     WriteStatus: Call(KubernetesActivities.update_status, LIMITS.record_timeout, retry=UNTIL_TIME_IS_UP),
 }

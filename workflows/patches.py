@@ -41,7 +41,9 @@ LEFT_LOCKS: Final = "left-locks"
 
 APPROVALS_SHOWN: Final = "approvals-shown"
 """EtcdMembers show that an operation waits for an approval."""
-SINCE: Final = (LEFT_LOCKS, APPROVALS_SHOWN)
+WAITS_TOLD: Final = "waits-told"
+"""EtcdMembers that ask for a removal show why it has not begun, or waits, before any queue knows of it."""
+SINCE: Final = (LEFT_LOCKS, APPROVALS_SHOWN, WAITS_TOLD)
 """Patches that there were not yet when `AT_START` came: a run asks for each of them, in its first task as well."""
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SUMMARY_LETTERS: Final = 80
 
 
-async def note_progress(note: NoteProgressInput, label: str, *, timeout: timedelta, attempts: int) -> None:
+async def note_progress(note: NoteProgressInput, label: str, *, timeout: timedelta, attempts: int) -> bool:
     """Write a sentence to an EtcdMember if that can be done in time: a message is worth no more than that.
 
     Args:
@@ -27,6 +27,9 @@ async def note_progress(note: NoteProgressInput, label: str, *, timeout: timedel
         label: The removal, for the timeline in the Web UI.
         timeout: How long the activity may take, all its attempts together.
         attempts: How often it is tried.
+
+    Returns:
+        Whether an API server has answered in time.
 
     Raises:
         ActivityError: It was cancelled.
@@ -43,3 +46,5 @@ async def note_progress(note: NoteProgressInput, label: str, *, timeout: timedel
         if is_cancelled_exception(error):
             raise
         workflow.logger.warning("no message was written to EtcdMember %s: %s", note.resource, error.cause)
+        return False
+    return True

@@ -113,6 +113,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         except ActivityError as error:
             self._round_failed(error)
         self._show()
+        await self._waiting.tell(self._request.cluster, self._state, seen.resources)
 
     async def _watch(self) -> WatchMembersResult | None:
         """All EtcdMembers, when one has changed or it is time to compare them again; None when it is neither."""

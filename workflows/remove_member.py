@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 BOUND_MEMO: Final = "etcd-handoff-bound"
 """Key in the memo: the cluster that the order was given in, as far as the watcher had seen it."""
+ASKED_BY_MEMO: Final = "etcd-handoff-asked-by"
+"""Key in the memo: the EtcdMember that asks for the removal."""
 
 
 @workflow.defn
@@ -44,4 +46,5 @@ def _beginning(request: RemovalRequest | None) -> OperationState:
     if request is None:
         raise invalid_input('input: missing; give {"cluster": "<profile>", "member": "<name or hex ID>"}')
     bound = workflow.memo_value(BOUND_MEMO, Binding(), type_hint=Binding)
-    return continuation.beginning(request, binding=bound)
+    asked_by = workflow.memo_value(ASKED_BY_MEMO, "", type_hint=str)
+    return continuation.beginning(request, binding=bound, asked_by=asked_by)

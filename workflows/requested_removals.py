@@ -37,7 +37,8 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation.removal_progress import FollowRemovalInput, FollowRemovalResult, NoteProgressInput
     from workflows import activity_calls
     from workflows.progress_notes import note_progress
-    from workflows.remove_member import BOUND_MEMO, RemoveMember
+    from workflows.remove_member import ASKED_BY_MEMO, BOUND_MEMO, RemoveMember
+    from workflows.waiting_orders import WaitingOrders
 
 FOLLOW_RETRY: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=5), maximum_attempts=20
@@ -56,6 +57,7 @@ class RequestedRemovals:
         self._follow_errors: dict[str, str] = {}
         """Why a removal that is under way cannot be followed, by UID of its EtcdMember."""
         self._resync = self._resync_soon = False
+        self._waiting = WaitingOrders()
 
     def _show(self) -> None:
         """Bring the page in the Web UI up to date."""
@@ -147,7 +149,7 @@ class RequestedRemovals:
                 task_timeout=TASK_TIMEOUT,
                 static_summary=removal_summary(removal.label, request.cluster),
                 static_details=request.reason,
-                memo={BOUND_MEMO: self._state.binding},
+                memo={BOUND_MEMO: self._state.binding, ASKED_BY_MEMO: removal.resource},
             )
             activity_calls.may_be_left(started)  # the activity that follows it says how it ended, whoever started it
         except WorkflowAlreadyStartedError:

@@ -113,9 +113,9 @@ async def _check_cluster(
     import asyncio
     from datetime import UTC, datetime
 
-    from etcd_handoff.certificate_ends import certificates_of
     from etcd_handoff.cli import doctor_checks, doctor_endpoints, doctor_topology
     from etcd_handoff.cli.doctor_rights import etcd_rights, kubernetes_rights
+    from etcd_handoff.temporal.credential_ends import all_expiries
 
     endpoints, rights, view = await asyncio.gather(
         asyncio.gather(*(_read_endpoint(profile, n) for n in range(1, len(profile.etcd.endpoints) + 1))),
@@ -126,7 +126,6 @@ async def _check_cluster(
     contexts = await _read_contexts(profile)
     one_cluster = await _check_contexts(profile)
     may_write = await kubernetes_rights(profile)
-    certificates = [*certificates_of(profile)]
     facts, doubt = _cluster_facts(profile, view, contexts)
     topology = doctor_topology.topology_of(endpoints, facts.view)
     of_cluster = (
@@ -139,7 +138,7 @@ async def _check_cluster(
         *doctor_endpoints.check_advertised(endpoints, facts.view),
         *of_cluster,
         *rights,
-        doctor_checks.check_certificates(certificates, datetime.now(UTC)),
+        doctor_checks.check_expiries(all_expiries(profile), datetime.now(UTC)),
         *(_check_context(context, read, facts, profile.kubernetes, named) for context, read in contexts.items()),
         *one_cluster,
         *may_write,

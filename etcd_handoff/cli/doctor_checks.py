@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.certificate_ends import EXPIRY_HINT_DAYS
 from etcd_handoff.cli.render.members import alarm_lines, health
 from etcd_handoff.cli.render.table import count
 from etcd_handoff.cli.render.troubles import NO_LEADER, NO_LEADER_REMEDY, alarm_remedy, member_remedy
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from etcd_handoff.cli.etcdmembers import ComparedResource
     from etcd_handoff.cluster_view import ClusterView, Doubt
+    from etcd_handoff.expiry import Expiry
 
 SEARCH_ATTRIBUTES: Final = tuple(key.name for key in (CLUSTER_KEY, MEMBER_KEY, STATE_KEY))
 KIND_REMEDY: Final = (
@@ -111,25 +111,25 @@ def check_rights(denied: str, remedy: str) -> CheckResult:
     return CheckResult("rights in etcd", "may change the membership")
 
 
-def check_certificates(ends: Iterable[tuple[str, datetime]], now: datetime) -> CheckResult:
-    """Check that no certificate has expired or will soon.
+def check_expiries(expiries: Iterable[Expiry], now: datetime) -> CheckResult:
+    """Check that no certificate and no token has expired or will soon.
 
     Args:
-        ends: Each certificate with its file, and when it expires.
+        expiries: When each ends, with its file.
         now: The time, UTC.
     """
-    ends = sorted(ends, key=lambda end: end[1])
-    if not ends:
+    expiries = sorted(expiries, key=lambda expiry: expiry.when)
+    if not expiries:
         return CheckResult("certificates", "none named")
-    lines = [(f"{what} until {when:%Y-%m-%d %H:%M} UTC", (when - now).total_seconds()) for what, when in ends]
-    expired = [text for text, seconds in lines if seconds <= 0]
-    soon = [text for text, seconds in lines if 0 < seconds <= EXPIRY_HINT_DAYS * 86_400]
-    remedy = "renew them; workers read the files again when they change"
+    texts = {expiry: f"{expiry.what} until {expiry.when:%Y-%m-%d %H:%M} UTC" for expiry in expiries}
+    expired = [text for expiry, text in texts.items() if expiry.when <= now]
+    soon = [text for expiry, text in texts.items() if expiry.when > now and expiry.is_soon(now)]
+    remedy = "renew them; workers read the files again when they change, but Temporal's only at their start"
     if expired:
         return CheckResult("certificates", f"ended: {'; '.join([*expired, *soon])}", remedy, EXIT_FAILED)
     if soon:
-        return CheckResult("certificates", f"end within {EXPIRY_HINT_DAYS} days: {'; '.join(soon)}", remedy)
-    return CheckResult("certificates", f"{count(len(ends), 'certificate')}; the first to end is {lines[0][0]}")
+        return CheckResult("certificates", f"end soon: {'; '.join(soon)}", remedy)
+    return CheckResult("certificates", f"{count(len(expiries), 'end date')}; the first is {texts[expiries[0]]}")
 
 
 def check_resources(check: str, compared: Sequence[ComparedResource], named: str) -> CheckResult:

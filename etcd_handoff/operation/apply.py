@@ -20,6 +20,7 @@ from etcd_handoff.operation import (
     queue_requests,
     recording,
     strategy,
+    telling,
     withdrawal,
 )
 from etcd_handoff.operation.commands import (
@@ -44,6 +45,7 @@ from etcd_handoff.operation.commands import (
 )
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.phases import LookDue
+from etcd_handoff.operation.telling import TellResource
 from etcd_handoff.operation.withdrawal import TakeLearnerOut
 
 if TYPE_CHECKING:
@@ -79,8 +81,8 @@ def apply(state: OperationState, command: Effect, result: Any, now: float) -> Op
             after = gates.snapshot_taken(state, result, now)
         case AskQueue():
             after = queue_requests.answered(state, command, result)
-        case Wait():
-            after = _waited(state, command.until, now)
+        case Wait() | TellResource():
+            after = _waited(state, command, now)
         case _:
             after = _acted(state, command, result, now)
     return after
@@ -112,17 +114,21 @@ def _acted(state: OperationState, command: Activity | HandRecordOver, result: An
     return after
 
 
-def _waited(state: OperationState, until: Until, now: float) -> OperationState:
-    match until:
+def _waited(state: OperationState, command: Wait | TellResource, now: float) -> OperationState:
+    if isinstance(command, TellResource):
+        return telling.told(state)
+    state = telling.waited(state)
+    match command.until:
         case Until.APPROVAL:
-            return gates.approved(state)
+            after = gates.approved(state)
         case Until.TURN:
-            return queue_requests.waited(state)
+            after = queue_requests.waited(state)
         case Until.WINDOW:
-            return gates.window_opened(state)
+            after = gates.window_opened(state)
         case Until.RECHECK:
-            return blocked_pauses.paused(state, now)
+            after = blocked_pauses.paused(state, now)
         case Until.RESUME:
-            return pausing.resumed(state)
+            after = pausing.resumed(state)
         case Until.TIME:
-            return recording.rested(state) if state.ending else state.changed(look_due=LookDue.PATIENT)
+            after = recording.rested(state) if state.ending else state.changed(look_due=LookDue.PATIENT)
+    return after

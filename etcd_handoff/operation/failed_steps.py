@@ -26,6 +26,7 @@ from etcd_handoff.operation.commands import (
     WriteStatus,
 )
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
+from etcd_handoff.operation.telling import TellResource
 from etcd_handoff.operation.withdrawal import TakeLearnerOut
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def after(state: OperationState, command: Effect, failure: StepFailure, now: flo
     match command:
         case WriteStatus():
             return recording.not_written(state, failure, now)
-        case ReleaseLock():
+        case ReleaseLock() | TellResource():
             return state
         case PreflightMember() | StartMember():
             return member_process.failed(state, command, failure, now)

@@ -54,6 +54,9 @@ class HandedOn(Message):
         joining: How far the member has come that joins.
         whole: What it is a part of; None for a removal or an addition that somebody has asked for.
         lasting: Where it stands, and since when.
+        asked_by: The EtcdMember whose flag or annotation a watcher has started it for; empty where nobody has said so.
+        told: What that EtcdMember was told last.
+        tell_again: It is not known to have arrived.
     """
 
     run_id: str
@@ -93,6 +96,9 @@ class HandedOn(Message):
     whole: Whole | None = None
     noticed: Noticed = Noticed()
     lasting: Lasting = Lasting()
+    asked_by: str = ""
+    told: str = ""
+    tell_again: bool = False
 
     def changed(self, **fields: Any) -> Self:
         """The same state with other values in these fields."""

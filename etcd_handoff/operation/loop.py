@@ -25,6 +25,7 @@ concern has its own module:
     learner       how far the learner of an addition has come
     blocked_pauses
                   pauses, and giving up
+    telling       what the EtcdMember is told before a queue knows of the removal
     withdrawal    a learner leaves again whose addition was cancelled
     pausing       holding it until somebody lets it go on
     ending        cancelling, failing, the result
@@ -53,6 +54,7 @@ from etcd_handoff.operation import (
     queue_requests,
     schedule,
     strategy,
+    telling,
     texts,
 )
 from etcd_handoff.operation.apply import apply
@@ -83,7 +85,7 @@ def decide(state: OperationState, now: float) -> Decided:
     following: Decided | OperationState = state.changed(since=now)
     while isinstance(following, OperationState):
         following = _decide(following, now)
-    return Decided(lasting_since(following.state, now), following.command)
+    return telling.first(Decided(lasting_since(following.state, now), following.command))
 
 
 def _decide(state: OperationState, now: float) -> Decided | OperationState:

@@ -65,6 +65,7 @@ class NoteProgressInput(Message):
         message: The sentence.
         failed: Whether what was tried has failed.
         instead_of: When given, an EtcdMember with any other message is left alone: somebody else has written it since.
+        yields_to: Beginnings of messages that are left alone.
     """
 
     cluster: str
@@ -73,6 +74,7 @@ class NoteProgressInput(Message):
     message: str
     failed: bool = False
     instead_of: tuple[str, ...] = ()
+    yields_to: tuple[str, ...] = ()
 
 
 def sentence(progress: FollowRemovalResult) -> str:

@@ -1,22 +1,23 @@
-"""What EtcdMembers of present members have to say when what they ask for starts no removal. Pure."""
+"""What EtcdMembers have to say when what they ask for starts no removal. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.etcdmember import as_listed
-from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION, NOT_STARTED, old_annotation, old_request
+from etcd_handoff.etcdmember_messages import HELD_BACK, LEAVE_ANNOTATION, NOT_STARTED, old_annotation, old_request
 from etcd_handoff.operation.annotation_orders import is_understood
 from etcd_handoff.operation.leave_orders import member_to_remove, stands
 from etcd_handoff.operation.matching import member_of
 from etcd_handoff.operation.member_resources import StandingMessage
+from etcd_handoff.operation.removal_progress import NoteProgressInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from etcd_handoff.cluster_view import ClusterView, MemberView
     from etcd_handoff.operation.member_resources import MemberResource
-    from etcd_handoff.operation.reconciler_state import LeaveOrder
+    from etcd_handoff.operation.reconciler_state import LeaveOrder, ReconcilerState
 
 LONGEST_VALUE: Final = 40
 
@@ -46,6 +47,42 @@ def standing_messages(
         if idle := [order for order in orders if order.annotation or not _is_ours(resource)]:
             messages[resource.name] = _message(idle[0], resource, member)
     return messages
+
+
+def waiting_notes(
+    cluster: str, state: ReconcilerState, resources: Iterable[MemberResource]
+) -> tuple[NoteProgressInput, ...]:
+    """Messages of EtcdMembers that ask for a removal after a round that could not be done; none after any other.
+
+    Whether the member is present is not known then, so the message says nothing of it. One that says that a request is
+    old is left alone: a new watcher has to read it there.
+
+    Args:
+        cluster: Cluster profile.
+        state: What is known after the round.
+        resources: All EtcdMembers.
+    """
+    if not state.failed_rounds:
+        return ()
+    waiting = [r for r in resources if r.joined != "False" and r.uid not in state.running and _waits(state, r)]
+    message = f"{NOT_STARTED}{state.trouble}"
+    return tuple(
+        NoteProgressInput(
+            cluster=cluster, resource=r.name, member_id=r.member_id, message=message, yields_to=(HELD_BACK,)
+        )
+        for r in waiting
+    )
+
+
+def _waits(state: ReconcilerState, resource: MemberResource) -> bool:
+    """Whether it asks for a removal that the next good round may start."""
+    if resource.old_request or resource.old_annotation:
+        return False
+    flag, annotated = state.orders.get(resource.uid), state.annotated.get(resource.uid)
+    idle_flag = flag is not None and flag.generation == resource.generation and not flag.member_id
+    idle_annotation = annotated is not None and annotated.annotation == resource.annotation and not annotated.member_id
+    by_flag = resource.leave and not resource.leave_by_us and not idle_flag
+    return by_flag or (bool(resource.annotation) and not idle_annotation)
 
 
 def _message(order: LeaveOrder, resource: MemberResource, member: MemberView) -> StandingMessage:

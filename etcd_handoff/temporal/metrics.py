@@ -27,9 +27,9 @@ from temporalio.worker import (
 )
 
 from etcd_handoff import __version__, time_limits
-from etcd_handoff.certificate_ends import etcd_certificates, kubeconfig_certificates
 from etcd_handoff.contract import OPERATIONS, HandoffState
 from etcd_handoff.errors import ConfigError, EtcdError, HandoffError
+from etcd_handoff.temporal.credential_ends import first_ends
 from etcd_handoff.temporal.etcd_errors import count_etcd_error
 from etcd_handoff.temporal.gauges import Gauge, Labels
 from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, STATE_KEY
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from temporalio.common import MetricMeter
     from temporalio.runtime import LoggingConfig
 
-    from etcd_handoff.config import ClusterProfile, Config
+    from etcd_handoff.config import Config
 
 METRICS_VARIABLE: Final = "ETCD_HANDOFF_METRICS_ADDRESS"
 STEPS: Final = "etcd_handoff_steps"
@@ -203,7 +203,8 @@ class StandingMetrics:
     async def keep(self) -> None:
         """Read it again and again, until cancelled."""
         while True:
-            self._certificates.set(await asyncio.to_thread(_certificate_ends, self._config))
+            ends = await asyncio.to_thread(first_ends, self._config)
+            self._certificates.set({(("cluster", c), ("server", s)): end for (c, s), end in ends.items()})
             with contextlib.suppress(RPCError):  # the SDK's own metrics tell that Temporal does not answer
                 await self._count_open()
             await asyncio.sleep(time_limits.WORKER.metrics_pause_seconds)
@@ -231,20 +232,3 @@ def _labels_of(found: WorkflowExecution) -> Labels:
     # The watcher and `RecordStatus` have no search attributes; their IDs name the cluster.
     cluster = attributes.get(CLUSTER_KEY) or found.id.partition("/")[2].partition("/")[0]
     return ("workflow", found.workflow_type), ("cluster", cluster), ("state", attributes.get(STATE_KEY) or "")
-
-
-def _certificate_ends(config: Config) -> dict[Labels, float]:
-    """When the first certificate of each profile and server ends, in seconds since 1970."""
-    ends: dict[Labels, float] = {}
-    for cluster, profile in config.clusters.items():
-        for server, expiry in _expiries(profile):
-            labels = (("cluster", cluster), ("server", server))
-            ends[labels] = min(ends.get(labels, expiry), expiry)
-    return ends
-
-
-def _expiries(profile: ClusterProfile) -> list[tuple[str, float]]:
-    found = [("etcd", ends.timestamp()) for _, ends in etcd_certificates(profile.etcd)]
-    if profile.kubernetes is not None:
-        found += [("kubernetes", ends.timestamp()) for _, ends in kubeconfig_certificates(profile.kubernetes)]
-    return found

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from etcd_handoff.contract import TASK_QUEUE, RemovalRequest, workflow_id
 from etcd_handoff.lab import Role, backups, disasters, observer, wait_until
 from etcd_handoff.lab.resources import write_joined
 from etcd_handoff.temporal.updates import execute_update
 from tests.chaos import judges
 from tests.integration.conftest import FrontDoor, ends, in_state, start_watch
+from workflows.remove_member import ASKED_BY_MEMO
 
 if TYPE_CHECKING:
     from etcd_handoff.lab import Lab
@@ -291,3 +293,26 @@ async def test_record_of_a_removal_leaves_the_node_that_joined_again_alone(bench
         resource = (await b.lab.etcdmembers(leader))[target]
         assert (judges.said_id(resource), await b.lab.joined(target, leader)) == (new, "True")
         await nobody_is_denied(b, leader)
+
+
+async def test_whoever_asks_by_etcdmember_reads_there_why_nothing_happens(bench: MakeBench) -> None:
+    """A foreign endpoint keeps the watcher from starting one removal, and another one from its first look."""
+    async with bench(workers=()) as b:
+        stranger = await disasters.start_foreign_cluster(b.lab)
+        ours = [node.etcd_url for node in b.lab.nodes]
+        use_endpoints(b.lab, [*ours, stranger.etcd_url])
+        await b.lab.start_worker("node0")
+        door = await watched(b)
+        flagged, begun = b.others(await b.lab.leader())
+        await door.flag(flagged, via="node0")
+        request = RemovalRequest(cluster=b.lab.cluster, member=await b.lab.member_id(begun))
+        name, memo = workflow_id(b.lab.cluster, begun), {ASKED_BY_MEMO: begun}
+        await b.client.start_workflow("RemoveMember", request, id=name, task_queue=TASK_QUEUE, memo=memo)
+        await door.says(flagged, "Not started: MixedClusters: ", via="node0")
+        await door.says(begun, "Blocked: MixedClusters: ", "what unblocks it: ", via="node0")
+        await nobody_is_denied(b, "node0")
+        use_endpoints(b.lab, ours)
+        await b.client.get_workflow_handle(name).cancel()
+        await b.lab.restart(Role.WORKER, "node0")
+        await door.out(flagged, via=await b.lab.leader())
+        await b.judge({flagged})

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import subprocess
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from etcd_handoff.certificate_ends import kubeconfig_certificates
-from etcd_handoff.config import ClusterProfile, EtcdProfile, KubernetesProfile
+from etcd_handoff.certificate_ends import first_to_renew, kubeconfig_credentials
+from etcd_handoff.config import ClusterProfile, Config, EtcdProfile, KubernetesProfile
 from etcd_handoff.config_files import check_files, file_faults
 from etcd_handoff.errors import ConfigError
+from etcd_handoff.expiry import Expiry
 from etcd_handoff.pem import certificates
+from etcd_handoff.temporal.credential_ends import all_expiries, first_ends, temporal_expiries
 from tests.unit.config_texts import ENDPOINTS, GOOD, load
 
 if TYPE_CHECKING:
@@ -144,10 +147,82 @@ def test_certificates_of_a_kubeconfig_are_found(pems: Path, tmp_path: Path) -> N
 
     def found(*contexts: str) -> list[str]:
         profile = KubernetesProfile(kubeconfig=kubeconfig, contexts=contexts)
-        return [what.partition(" in ")[0] for what, _ in kubeconfig_certificates(profile)]
+        return [found.what.partition(" in ")[0] for found in kubeconfig_credentials(profile)]
 
     assert found() == ["client-certificate of user a", "certificate-authority of cluster a"]
     assert found("b") == ["client-certificate of user b"]
     for odd in ("[", "7", '{"contexts": 1}', '{"contexts": [1, {"name": "a", "context": 3}]}', '{"users": null}'):
         kubeconfig.write_text(odd)
         assert found("a") == []
+
+
+def token(**claims: object) -> str:
+    """A JWT, which nobody has signed."""
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"eyJhbGciOiJub25lIn0.{payload}.x"
+
+
+def test_tokens_of_a_kubeconfig_are_read_for_their_end(tmp_path: Path) -> None:
+    """The file counts where both are there; what is no JWT tells nothing."""
+    (tmp_path / "token").write_text(token(exp=2_000_000_000, iat=1_900_000_000) + "\n")
+    kubeconfig, profile = tmp_path / "kubeconfig", KubernetesProfile(kubeconfig=tmp_path / "kubeconfig")
+
+    def found(user: dict[str, object]) -> list[tuple[str, float]]:
+        contexts = [{"name": "a", "context": {"cluster": "a", "user": "a"}}]
+        content = {"current-context": "a", "contexts": contexts, "users": [{"name": "a", "user": user}]}
+        kubeconfig.write_text(json.dumps(content))
+        return [(e.what.partition(" in ")[0], e.when.timestamp()) for e in kubeconfig_credentials(profile)]
+
+    assert found({"token": token(exp=7)}) == [("token of user a", 7)]
+    assert found({"token": "opaque", "tokenFile": "token"}) == [("tokenFile of user a", 2_000_000_000)]
+    nothing: list[dict[str, object]] = [{"token": "opaque"}, {"tokenFile": "absent"}, {"exec": {"command": "aws"}}]
+    nothing += [{"token": text} for text in (7, "a.b.c", "eyJ9.WzFd.x")]
+    nothing += [{"token": token(exp=odd)} for odd in ("7", True, 1e300, None)]
+    assert [found(user) for user in nothing] == [[]] * len(nothing)
+
+
+def test_short_life_becomes_a_hint_late() -> None:
+    """A token for an hour is renewed by something: a month ahead of its end it would always be a hint."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    hour, year = timedelta(hours=1), timedelta(days=365)
+    for lasts, left, soon in [
+        (hour, 7 * hour / 60, False),
+        (hour, 5 * hour / 60, True),
+        (year, timedelta(days=31), False),
+        (year, timedelta(days=29), True),
+        (None, timedelta(days=29), True),
+        (hour, -hour, True),
+    ]:
+        assert Expiry("token", now + left, lasts).is_soon(now) is soon, (lasts, left)
+    first = Expiry("a certificate", now + year)
+    assert first_to_renew([Expiry("token", now + hour, hour), first]) == first.when
+    assert first_to_renew([Expiry("token", now + hour, hour)]) is None
+
+
+def test_credentials_for_temporal_are_read_from_the_environment(pems: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client certificate and an API key end as others do; a broken environment is told by another check."""
+    for name in [name for name in os.environ if name.startswith("TEMPORAL_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("TEMPORAL_CONFIG_FILE", "/nonexistent.toml")
+    assert temporal_expiries() == []
+    monkeypatch.setenv("TEMPORAL_API_KEY", token(exp=7))
+    monkeypatch.setenv("TEMPORAL_TLS_CLIENT_CERT_PATH", str(pems / "cert.pem"))
+    monkeypatch.setenv("TEMPORAL_TLS_CLIENT_KEY_PATH", str(pems / "key.pem"))
+    assert [found.what for found in temporal_expiries()] == ["Temporal's API key", "Temporal's client certificate"]
+    monkeypatch.setenv("TEMPORAL_TLS_CLIENT_CERT_PATH", "/nonexistent.pem")
+    assert temporal_expiries() == []
+
+
+def test_first_end_is_told_for_each_server(pems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Metrics show it by cluster profile; what the kubelet or a timer renews is left out."""
+    monkeypatch.setenv("TEMPORAL_API_KEY", token(exp=7))
+    context = {"name": "a", "context": {"cluster": "a", "user": "a"}}
+    user = {"name": "a", "user": {"token": token(exp=9, iat=1)}}
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(json.dumps({"current-context": "a", "contexts": [context], "users": [user]}))
+    etcd = EtcdProfile.model_validate({"endpoints": ("https://h:2379",), "ca_file": pems / "cert.pem"})
+    profile = ClusterProfile(etcd=etcd, kubernetes=KubernetesProfile(kubeconfig=kubeconfig))
+    ends = first_ends(Config(clusters={"prod": profile}))
+    assert set(ends) == {("prod", "temporal"), ("prod", "etcd")}
+    assert ends["prod", "temporal"] == 7
+    assert [e.what.partition(" ")[0] for e in all_expiries(profile)] == ["etcd.ca_file", "token", "Temporal's"]

@@ -17,6 +17,7 @@ from etcd_handoff.cluster_view import Alarm, ClusterView, Doubt, MemberView
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.etcd.classify import NO_ANSWER_REMEDY, remedy_for
 from etcd_handoff.exit_status import worst_exit
+from etcd_handoff.expiry import Expiry
 from tests.unit.builders import CLUSTER, cluster, down, member
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
@@ -263,15 +264,16 @@ def test_rights_certificates_workers_and_attributes_are_judged() -> None:
 @pytest.mark.parametrize(
     ("days", "status", "words"),
     [
-        ([400, 300], 0, "2 certificates; the first to end is certificate 1 until 2027"),
-        ([400, 29], 0, "end within 30 days: certificate 1 until 2026-12-26"),
+        ([400, 300], 0, "2 end dates; the first is certificate 1 until 2027"),
+        ([400, 29], 0, "end soon: certificate 1 until 2026-12-26"),
         ([400, -1], 1, "ended: certificate 1 until 2026-11-26"),
         ([], 0, "none named"),
     ],
 )
 def test_certificates_are_told_before_they_end(days: list[int], status: int, words: str) -> None:
     """With date and file, a month ahead; one that has ended is a failure."""
-    found = checks.check_certificates([(f"certificate {n}", NOW + timedelta(days=d)) for n, d in enumerate(days)], NOW)
+    ends = [Expiry(f"certificate {n}", NOW + timedelta(days=d)) for n, d in enumerate(days)]
+    found = checks.check_expiries(ends, NOW)
     assert found.status == status
     assert words in found.detail
     assert bool(found.remedy) == (words.startswith("end"))

@@ -109,8 +109,8 @@ class ShownWorker(Shape):
         asked_seconds_ago: When it asked for work last.
         config: Digest of the settings that decide what is done, without paths and addresses; empty if it does not tell.
         profiles: Its cluster profiles.
-        certificates: When the first certificate of each profile ends, as a date, by profile; without those that have
-            none.
+        certificates: When the first certificate or token of each profile ends, as a date, by profile; without those
+            that have none.
         expiring: Profiles with one that has ended, or ends within 30 days.
     """
 

@@ -1,0 +1,99 @@
+"""When a credential ends, as it says itself: a certificate, or a token that is a JWT (RFC 7519)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EXPIRY_HINT_DAYS: Final = 30
+"""So many days before it ends, a credential becomes a hint."""
+LAST_TENTH: Final = 10
+PARTS_OF_A_JWT: Final = 3
+
+
+class Expiry(NamedTuple):
+    """When a credential ends.
+
+    Attributes:
+        what: What it is, and where.
+        when: When it ends.
+        lasts: From its issue to its end; None where it does not say so.
+    """
+
+    what: str
+    when: datetime
+    lasts: timedelta | None = None
+
+    @property
+    def renewed_by_machines(self) -> bool:
+        """Whether its whole life is shorter than a hint is early: something renews it, or it would always be one."""
+        return self.lasts is not None and self.lasts <= timedelta(days=EXPIRY_HINT_DAYS)
+
+    def is_soon(self, now: datetime) -> bool:
+        """Whether somebody should be told that it ends: a month ahead, or in the last tenth of a short life."""
+        ahead = timedelta(days=EXPIRY_HINT_DAYS)
+        if self.renewed_by_machines and self.lasts is not None:
+            ahead = self.lasts / LAST_TENTH
+        return self.when - now <= ahead
+
+
+def certificate_expiries(what: str, text: str) -> Iterator[Expiry]:
+    """Yield the end of each certificate in a PEM text; a broken one is left to other checks.
+
+    Args:
+        what: What it is, and where.
+        text: The PEM text.
+    """
+    from etcd_handoff.errors import ConfigError  # noqa: PLC0415  # `--help` answers at once
+    from etcd_handoff.pem import certificates  # noqa: PLC0415
+
+    try:
+        chain = certificates(text)
+    except ConfigError:
+        return
+    for number, certificate in enumerate(chain, 1):
+        of_several = f" ({number} of {len(chain)})" if len(chain) > 1 else ""
+        yield Expiry(f"{what}{of_several}", certificate.expires)
+
+
+def token_expiries(what: str, token: str) -> Iterator[Expiry]:
+    """Yield the end of a token that tells it; nothing of any other.
+
+    Nobody verifies it here: whoever accepts the token does.
+
+    Args:
+        what: What it is, and where.
+        token: The token.
+    """
+    claims = _claims(token)
+    when, issued = _moment(claims.get("exp")), _moment(claims.get("iat"))
+    if when is not None:
+        yield Expiry(what, when, when - issued if issued is not None else None)
+
+
+def _claims(token: str) -> dict[str, Any]:
+    """What a JWT says; nothing where it is none."""
+    parts = token.strip().split(".")
+    if len(parts) != PARTS_OF_A_JWT:
+        return {}
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, binascii.Error, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def _moment(seconds: object) -> datetime | None:
+    """The time that a claim means; None where it means none."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -1,0 +1,86 @@
+"""What the EtcdMember is told that asks for a removal, for as long as no queue knows of the removal. Pure.
+
+The queue of a cluster writes what its removals wait for. It knows a removal from the first look on that shows the
+member, and a removal can wait for that look for long: etcd is away, or what it answers is doubted. A watcher that
+starts a removal says which EtcdMember asks for it, and the order is about a member ID, so the removal can tell that
+EtcdMember itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff import time_limits
+from etcd_handoff.operation.activity_commands import Activity
+from etcd_handoff.operation.commands import LONGEST_SUMMARY, Cancel, Fail, Until, Wait
+from etcd_handoff.operation.removal_progress import FollowRemovalResult, NoteProgressInput, sentence
+from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.step_log import cut
+from etcd_handoff.planning import canonical_id
+
+if TYPE_CHECKING:
+    from etcd_handoff.operation.commands import Command
+    from etcd_handoff.operation.state import OperationState
+
+TOLD: Final = frozenset({Until.RECHECK, Until.WINDOW, Until.RESUME})
+"""Waits that may last, and of which a queue may know nothing."""
+
+
+class TellResource(Activity):
+    """Write to the EtcdMember what the removal waits for; the result does not matter.
+
+    Attributes:
+        most_seconds: How long it is tried in all.
+    """
+
+    ask: NoteProgressInput
+    most_seconds: float
+
+
+def first(decided: Decided) -> Decided:
+    """The command, or the sentence that the EtcdMember is to carry before it."""
+    state, command = decided
+    message = _message(state, command) if state.asked_by and not state.queue_knows else ""
+    if message in ("", state.told):
+        return decided
+    note = NoteProgressInput(
+        cluster=state.request.cluster,
+        resource=state.asked_by,
+        member_id=canonical_id(state.request.subject),
+        message=message,
+        failed=isinstance(command, Fail),
+    )
+    limit = time_limits.WORKFLOWS.queue_note_timeout.total_seconds()
+    summary = cut(f"tell EtcdMember {state.asked_by}: {message}", LONGEST_SUMMARY)
+    tell = TellResource(ask=note, most_seconds=limit, summary=summary)
+    return Decided(state.changed(told=message, tell_again=True), tell)
+
+
+def told(state: OperationState) -> OperationState:
+    """The state once the EtcdMember was told."""
+    return state.changed(tell_again=False)
+
+
+def waited(state: OperationState) -> OperationState:
+    """The state after a wait: what could not be told is tried again."""
+    return state.changed(told="", tell_again=False) if state.tell_again else state
+
+
+def _message(state: OperationState, command: Command) -> str:
+    """What the EtcdMember should say; empty for nothing.
+
+    Once the member is pinned, its end is recorded, or the queue tells it. Before, nobody else does where the watcher
+    has been stopped.
+    """
+    match command:
+        case Wait() if command.until in TOLD and state.ending is None:
+            return sentence(
+                FollowRemovalResult(
+                    open=True, state=state.handoff_state, doing=state.doing, waiting_for=state.waiting_for
+                )
+            )
+        case Fail() if state.pinned is None:
+            return f"Not removed: {command.failure.short or command.failure.text}"
+        case Cancel() if state.pinned is None and state.told:
+            return f"Ended: {state.doing}"
+    return ""

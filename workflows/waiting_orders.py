@@ -1,0 +1,52 @@
+"""EtcdMembers that ask for a removal while their watcher can start none."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from temporalio import workflow
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from etcd_handoff.operation.member_resources import MemberResource
+    from etcd_handoff.operation.reconciler_state import ReconcilerState
+
+with workflow.unsafe.imports_passed_through():
+    from etcd_handoff import time_limits
+    from etcd_handoff.operation import standing
+    from workflows import patches
+    from workflows.progress_notes import note_progress
+
+
+class WaitingOrders:
+    """Tells them why; between rounds it knows what each was told."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, str] = {}
+
+    async def tell(self, cluster: str, state: ReconcilerState, resources: Sequence[MemberResource]) -> None:
+        """Write why no removal was started, once for each reason; nothing while the rounds are done.
+
+        Args:
+            cluster: Cluster profile.
+            state: What is known after a round.
+            resources: All EtcdMembers.
+
+        Raises:
+            ActivityError: It was cancelled.
+        """
+        if not patches.is_on(patches.WAITS_TOLD):
+            return
+        notes = standing.waiting_notes(cluster, state, resources)
+        self._told = {name: text for name, text in self._told.items() if any(n.resource == name for n in notes)}
+        new = [note for note in notes if self._told.get(note.resource) != note.message]
+        limits = time_limits.WORKFLOWS
+        written = await asyncio.gather(
+            *(
+                note_progress(note, note.resource, timeout=limits.queue_note_timeout, attempts=limits.note_attempts)
+                for note in new
+            )
+        )
+        self._told.update({note.resource: note.message for note, done in zip(new, written, strict=True) if done})
