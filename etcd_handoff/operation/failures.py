@@ -115,10 +115,11 @@ def another_name(name: str, resource: str, member: MemberView) -> Failure:
     return Failure(FailureType.UNKNOWN_MEMBER, text)
 
 
-def joined_since(name: str, member_id: str) -> Failure:
+def joined_since(request: OperationRequest, member_id: str) -> Failure:
     """The contract's failure for a member that was not there when it was asked for, and is now."""
+    noun = request.noun
     text = (
-        f"member: no member was called {name!r} when its removal was asked for, and member {member_id} has joined"
-        " under that name since; start the removal again if that one is meant"
+        f"member: no member was called {request.subject!r} when its {noun} was asked for, and member {member_id} has"
+        f" joined under that name since; start the {noun} again if that one is meant"
     )
     return Failure(FailureType.UNKNOWN_MEMBER, text)

@@ -24,6 +24,8 @@ class HandedOn(Message):
         began: When the removal began, ISO 8601 in UTC.
         traits: What the worker that took the removal up knows.
         pinned: The member that leaves.
+        unlisted_in: Cluster whose list has been believed when it had nobody of the name that was asked for; empty when
+            none has been. Whoever has the name there later has joined since.
         binding: The cluster that is meant, and how far it has been seen.
         steps: First and last activities that have ended.
         steps_left_out: How many between them are left out.
@@ -65,6 +67,7 @@ class HandedOn(Message):
     began: str = ""
     traits: WorkerInfo | None = None
     pinned: Target | None = None
+    unlisted_in: str = ""
     binding: Binding = Binding()
     steps: tuple[Step, ...] = ()
     steps_left_out: int = 0

@@ -49,13 +49,15 @@ def decide(state: OperationState, view: ClusterView) -> Decided | OperationState
     elif isinstance(fit, Ambiguous):
         target = failures.ambiguous(state.request.subject, fit)
     elif state.resource is None:
-        return find(state)
+        return find(state, view)
     else:
         target = remembered(state, state.resource, view, fit)
         if isinstance(target, Target) and not target.present:
             departed = (target.member_id,)
     if found := doubt(state, view, departed):
         return found
+    if isinstance(fit, MemberView) and has_joined_since(state, view):
+        target = failures.joined_since(state.request, fit.id)
     return state.failing(target) if isinstance(target, Failure) else pin(state, view, target)
 
 
@@ -94,9 +96,20 @@ def pinned_as(
     )
 
 
-def find(state: OperationState) -> Decided:
-    """Ask whether an EtcdMember remembers a member that no list shows."""
+def has_joined_since(state: OperationState, view: ClusterView) -> bool:
+    """Whether a member that has the name now had not joined when it was asked for, so that nobody can have meant it."""
+    return bool(state.unlisted_in) and state.unlisted_in == view.cluster_id
+
+
+def find(state: OperationState, view: ClusterView) -> Decided:
+    """Ask whether an EtcdMember remembers a member that no list shows.
+
+    A member that has left and still runs casts doubt on the list, and nothing is decided until it ends; but the list is
+    true of who has the name.
+    """
     member = state.request.subject
+    if doubt(state, view, doubts.silent_outsiders(view)) is None:
+        state = state.changed(unlisted_in=view.cluster_id)
     return Decided(
         state,
         FindResource(

@@ -30,7 +30,7 @@ def resolve(state: OperationState, view: ClusterView) -> Decided | OperationStat
     if pinned is None:
         return identity.decide(state, view)
     if not pinned.present and observation.undoubted(state) and view.member(pinned.member_id):
-        return state.failing(failures.joined_since(state.request.subject, pinned.member_id))
+        return state.failing(failures.joined_since(state.request, pinned.member_id))
     return None
 
 

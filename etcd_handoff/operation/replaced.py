@@ -41,12 +41,14 @@ def find(
     elif isinstance(fit, Ambiguous):
         target = failures.ambiguous(request.member, fit)
     elif state.resource is None:
-        return identity.find(state)
+        return identity.find(state, view)
     else:
         target = _gone(state, request, view, fit)
     departed = doubts.silent_outsiders(view) if isinstance(fit, MemberView) else _ids(target)
     if doubt := identity.doubt(state, view, departed):
         return doubt
+    if isinstance(fit, MemberView) and identity.has_joined_since(state, view):
+        target = failures.joined_since(request, fit.id)
     return state.failing(target) if isinstance(target, Failure) else target
 
 

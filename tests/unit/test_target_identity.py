@@ -50,3 +50,16 @@ def test_etcdmember_that_is_deleted_after_the_look_is_remembered() -> None:
     removal = looks_without_it(OF_FORMER).do(to.FindResource, nobody)
     removal.do(to.Observe, report(StepOutcome.OBSERVED, WITHOUT_A))
     assert removal.next(to.WriteStatus).ask.member_id == A
+
+
+def test_member_that_joins_while_the_former_one_still_runs_is_not_meant() -> None:
+    """No EtcdMember remembers the former one, and its process holds up the first decision until it ends."""
+    runs_on = doubt("UnlistedMember", A, by_status_alone=True)
+    nobody = FindResourceResult(step=step("find_resource", StepOutcome.OBSERVED, "there is no such EtcdMember"))
+    for found in (nobody, OF_NEW):
+        removal = looks_without_it(doubts=runs_on).do(to.FindResource, found)
+        removal.do(to.Wait)
+        removal.do(to.Observe, report(StepOutcome.OBSERVED, JOINED_AGAIN))
+        failure = removal.next(to.Fail).failure
+        assert failure.kind == "UnknownMember"
+        assert f"member {NEW} has joined under that name since" in failure.text
