@@ -116,6 +116,26 @@ def test_change_ends_in_its_time() -> None:
     assert latest + last_look + afterwards < LIMITS.change_timeout.total_seconds()
 
 
+def test_wait_for_a_learner_ends_in_its_time() -> None:
+    """The look that begins last is the one that ends it."""
+    looks = Looks(FakeEtcd({"1": "node1"}), SLOWEST)
+    waits = max(time_limits.OPERATION.blocked_longest_pause_seconds, time_limits.OPERATION.confirm_seconds)
+    assert waits + 2 * looks.longest_seconds < LIMITS.look_timeout.total_seconds()
+
+
+def test_left_lock_is_given_back_in_its_time() -> None:
+    """A look, then one write after another, through each of the most voters that etcd's documentation recommends."""
+    looks, voters = Looks(FakeEtcd({"1": "node1"}), SLOWEST), 7
+    assert looks.longest_seconds + voters * looks.write_seconds < LIMITS.look_timeout.total_seconds()
+
+
+def test_transfer_and_election_end_in_their_time() -> None:
+    """A look before and one after; the wait for an election is cut off at its end."""
+    looks, steps = Looks(FakeEtcd({"1": "node1"}), SLOWEST), time_limits.STEPS
+    most = max(2 * looks.longest_seconds + steps.transfer_seconds, steps.election_seconds)
+    assert most < LIMITS.change_timeout.total_seconds()
+
+
 def test_comparison_of_hashes_ends_in_its_time() -> None:
     """In each round the first voter is hashed, then the others at its revision, then those once more."""
     looks = Looks(FakeEtcd({"1": "node1"}), SLOWEST)
