@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
@@ -23,7 +24,6 @@ from workflows import activity_calls, patches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import timedelta
 
     from etcd_handoff.operation.commands import Activity
 
@@ -165,3 +165,11 @@ async def test_what_takes_minutes_has_more_time_for_its_heartbeats(
     ask = StepInput(cluster="demo", cluster_id="c", target_id="3")
     await activity_calls.activity(command(ask=ask, summary=""))
     assert options["heartbeat_timeout"] == seconds
+
+
+def test_activities_that_may_run_for_an_hour_take_minutes() -> None:
+    """Their heartbeats have more time, and they are tried less often."""
+    hour = timedelta(hours=1)
+    for command, call in activity_calls.CALLS.items():
+        assert call.takes_minutes == (call.timeout >= hour), command.__name__
+        assert (call.retry is activity_calls.RETRY_LONG) == call.takes_minutes, command.__name__
