@@ -46,7 +46,7 @@ def after(state: OperationState, command: Effect, failure: StepFailure, now: flo
         case StopMember() | ArchiveMember():
             return process_end.failed(state, command, failure)
         case TakeLearnerOut():
-            return withdrawal.failed(state)
+            return withdrawal.failed(state, failure)
     return _waited_for(state, command, failure, now)
 
 

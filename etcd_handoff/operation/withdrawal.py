@@ -21,6 +21,7 @@ from etcd_handoff.operation.state import Decided
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import StepResult
+    from etcd_handoff.operation.commands import StepFailure
     from etcd_handoff.operation.phases import Ending
     from etcd_handoff.operation.state import OperationState
 
@@ -71,15 +72,22 @@ def _take_out(state: OperationState) -> Decided | OperationState:
 
 def tried(state: OperationState, report: StepResult) -> OperationState:
     """The state after an attempt to take it out."""
-    state = observation.seen(state.with_step(report.step), report.view)
-    if report.step.outcome in (StepOutcome.REMOVED, StepOutcome.ALREADY_ABSENT):
-        return _over(state, taken_out=True)
-    return _again(state)
+    step = report.step
+    state = observation.seen(state.with_step(step), report.view)
+    if step.outcome in (StepOutcome.REMOVED, StepOutcome.ALREADY_ABSENT):
+        return _over(_with_lock(state, left=report.writes_acknowledged is False), taken_out=True)
+    # A second attempt may come after one that has proposed it and could not say so.
+    return _again(_with_lock(state, left=report.proposed or step.attempts > 1))
 
 
-def failed(state: OperationState) -> OperationState:
+def failed(state: OperationState, failure: StepFailure) -> OperationState:
     """The state after an attempt whose worker said nothing."""
-    return _again(state)
+    return _again(_with_lock(state, left=failure.tried))
+
+
+def _with_lock(state: OperationState, *, left: bool) -> OperationState:
+    """The state after an attempt that may have left its lock in etcd behind, as may one before it."""
+    return state.changed(lock_left=state.lock_left or left)
 
 
 def _own(state: OperationState) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from etcd_handoff import time_limits
+from etcd_handoff.activity_io import ReleaseLockResult
 from etcd_handoff.contract import Outcome, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import AddTarget, StepFailure
@@ -25,7 +28,10 @@ from tests.unit.test_addition_loop import (
     promoted,
     works,
 )
-from tests.unit.test_removal_loop import Drive, report
+from tests.unit.test_removal_loop import Drive, report, step
+
+if TYPE_CHECKING:
+    from etcd_handoff.activity_io import StepResult
 
 
 def test_cancelled_addition_takes_its_own_learner_out() -> None:
@@ -53,8 +59,37 @@ def test_own_learner_that_cannot_be_taken_out_is_named() -> None:
             addition.next(to.Wait)
         if number < TRIES - 1:
             addition.result(after=time_limits.OPERATION.withdrawal_pause_seconds)
-    addition.next(to.Cancel)
+    addition.do(to.ReleaseLock, ReleaseLockResult(released=True)).next(to.Cancel)
     assert f"to take it out: `etcd-handoff remove {D}`" in addition.state.doing
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        report(StepOutcome.REPLAN, None, proposed=True),
+        report(StepOutcome.REPLAN, UNSTARTED).model_copy(
+            update={"step": step("remove_member", StepOutcome.REPLAN).model_copy(update={"attempts": 2})}
+        ),
+        StepFailure("remove_member", "", "the worker sent no heartbeat in time"),
+    ],
+)
+def test_lock_of_an_attempt_whose_answer_was_lost_is_given_back(lost: StepResult | StepFailure) -> None:
+    """The next look shows that the learner is out; nobody else would give the lock back."""
+    addition = added()
+    addition.next(AwaitSync)
+    cancelled(addition).do(to.Observe, observed(UNSTARTED)).do(TakeLearnerOut, lost).next(to.Wait)
+    addition.result(after=time_limits.OPERATION.withdrawal_pause_seconds).do(to.Observe, observed(THREE))
+    addition.do(to.ReleaseLock, ReleaseLockResult(released=True)).next(to.Cancel)
+
+
+@pytest.mark.parametrize(("acknowledged", "left"), [(True, False), (False, True)])
+def test_lock_that_no_member_took_back_is_given_back_at_the_end(*, acknowledged: bool, left: bool) -> None:
+    """The write after the removal is the one that gives the lock back."""
+    addition = added()
+    addition.next(AwaitSync)
+    out = report(StepOutcome.REMOVED, THREE, proposed=True, writes_acknowledged=acknowledged)
+    cancelled(addition).do(to.Observe, observed(UNSTARTED)).do(TakeLearnerOut, out)
+    addition.next(to.ReleaseLock if left else to.Cancel)
 
 
 def test_learner_that_got_its_vote_while_it_was_to_leave_stays() -> None:

@@ -169,6 +169,7 @@ async def test_lost_answer_of_what_took_place_is_read(name: str) -> None:
     assert report.step.outcome == ("added" if name == "add" else "promoted")
     assert report.added_id == "4"
     assert "no definite answer" in report.step.note
+    assert script.calls[-1] == "release_lock 1"
 
 
 @pytest.mark.parametrize("name", ["add", "promote"])
@@ -207,16 +208,18 @@ async def test_lock_of_an_attempt_that_is_cancelled_while_etcd_answers(name: str
 )
 async def test_refusal_by_etcd_changes_nothing(error: EtcdError) -> None:
     """Nothing is pending. An addition in the second in which the same one was removed is told of a missing member."""
-    report = await promoted(Joining(learner=True, promote_member=[error]))
-    assert (report.step.outcome, report.proposed) == ("refused-by-etcd", False)
-    report = await added(Joining(add_learner=[error]))
-    assert (report.step.outcome, report.proposed) == ("refused-by-etcd", False)
+    for script in (Joining(learner=True, promote_member=[error]), Joining(add_learner=[error])):
+        report = await (promoted(script) if script.state == "learner" else added(script))
+        assert (report.step.outcome, report.proposed) == ("refused-by-etcd", False)
+        assert script.calls[-1] == "release_lock 1"
 
 
 async def test_member_that_cannot_be_asked_was_asked_nothing() -> None:
-    """Nothing is pending."""
-    report = await added(Joining(add_learner=[UnreachableError("connection refused")]))
+    """Nothing is pending, and the lock is given back."""
+    script = Joining(add_learner=[UnreachableError("connection refused")])
+    report = await added(script)
     assert (report.step.outcome, report.proposed) == ("replan", False)
+    assert script.calls[-1] == "release_lock 1"
 
 
 async def test_lock_of_somebody_else_is_heeded() -> None:

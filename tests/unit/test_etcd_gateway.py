@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -391,3 +392,18 @@ async def test_snapshot_that_brings_nothing_for_a_while_breaks_off(monkeypatch: 
     assert [await anext(chunks) for _ in range(4)] == [b"bolt"] * 4
     with pytest.raises(UnreachableError, match=r"no answer within 0\.4 s"):
         await anext(chunks)
+
+
+async def test_snapshot_has_the_deadline_from_chunk_to_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the profile's own deadlines are."""
+    deadlines = []
+
+    async def stream(_: object, url: str, idle_seconds: float) -> AsyncIterator[bytes]:
+        deadlines.append((url, idle_seconds))
+        yield b"bolt"
+
+    monkeypatch.setattr("etcd_handoff.etcd.connections.Connections.stream", stream)
+    monkeypatch.setattr("etcd_handoff.etcd.observer.Observer.route", lambda *_: SimpleNamespace(url=ENDPOINT))
+    gateway = EtcdGateway(EtcdProfile(endpoints=(ENDPOINT,), call_timeout_seconds=1))
+    assert [chunk async for chunk in gateway.snapshot("1")] == [b"bolt"]
+    assert deadlines == [(ENDPOINT, time_limits.ETCD.snapshot_idle_seconds)]

@@ -8,6 +8,7 @@ from etcd_handoff.activity_io import WorkerInfo
 from etcd_handoff.contract import FailureType, MembershipRequest, MembershipResult, Outcome, StepOutcome
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation import commands as to
+from etcd_handoff.operation import observation
 from etcd_handoff.operation.commands import AddTarget, PromoteTarget
 from etcd_handoff.operation.learner import AwaitSync
 from tests.unit.builders import A, B, C, D, E, cluster, doubt, down, member
@@ -68,6 +69,14 @@ def test_leadership_goes_to_no_member_that_leaves_later() -> None:
     command = change.next(to.RemoveTarget)
     assert command.ask.target_id == B
     assert set(command.ask.leaving_later) == {A, C}
+
+
+def test_snapshot_is_stored_by_a_node_that_stays_for_good() -> None:
+    """It is taken before the first part, whose target alone would not say who leaves."""
+    change = looks(membership(2, 3, snapshot=True), nodes(0, 1, 2)).turn()
+    assert change.next(to.TakeSnapshot).ask.leaving_later == (A, B)
+    each = cluster(*(node(number, through_node=f"worker{number}") for number in (0, 1, 2)))
+    assert observation.staying_node(change.state.changed(view=each)) == "worker2"
 
 
 def test_membership_that_is_there_already_changes_nothing() -> None:

@@ -8,7 +8,7 @@ from etcd_handoff import time_limits
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import Approval, FailureType, HandoffState, Outcome, Pause, ReplacementResult, StepOutcome
 from etcd_handoff.operation import commands as to
-from etcd_handoff.operation import current_details, pausing
+from etcd_handoff.operation import current_details, observation, pausing
 from etcd_handoff.operation.addition import CONNECTED_SECONDS
 from etcd_handoff.operation.commands import AddTarget, PromoteTarget, StepFailure
 from etcd_handoff.operation.learner import AwaitSync
@@ -281,6 +281,19 @@ def test_checks_that_the_profile_wants_are_made_in_its_turn(policy: str) -> None
     change.turn().next(to.TakeSnapshot if policy == "snapshot" else to.CheckHash)
 
 
+def _leaving(change: Drive) -> set[str]:
+    ask = change.next(to.TakeSnapshot).ask
+    return {ask.target_id, *ask.leaving_later}
+
+
+def test_snapshot_is_stored_by_a_node_that_stays() -> None:
+    """The step is told who leaves: the target as a whole, or what leaves after the addition that is about to begin."""
+    change = looks(replacement(snapshot=True), THREE).turn()
+    assert _leaving(change) == {A}
+    each = cluster(*(node(number, through_node=f"worker{number}") for number in (0, 1, 2)))
+    assert observation.staying_node(change.state.changed(view=each)) == "worker1"
+
+
 def test_checks_are_made_again_before_an_addition_that_had_to_wait_for_an_hour() -> None:
     """As an addition that was asked for alone makes them."""
     change = looks(replacement(snapshot=True), THREE).turn()
@@ -289,7 +302,7 @@ def test_checks_are_made_again_before_an_addition_that_had_to_wait_for_an_hour()
     change.do(AddTarget, report(StepOutcome.REFUSED_BY_ETCD, THREE))
     gives_turn_up(change).next(to.Wait)
     looks(change.result(after=time_limits.OPERATION.gates_last_seconds + 1), THREE).turn()
-    change.next(to.TakeSnapshot)
+    assert A in _leaving(change)
 
 
 def test_paused_while_a_part_ends_it_holds_before_the_next_one() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
@@ -23,7 +24,6 @@ from workflows import activity_calls, patches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import timedelta
 
     from etcd_handoff.operation.commands import Activity
 
@@ -116,6 +116,26 @@ def test_change_ends_in_its_time() -> None:
     assert latest + last_look + afterwards < LIMITS.change_timeout.total_seconds()
 
 
+def test_wait_for_a_learner_ends_in_its_time() -> None:
+    """The look that begins last is the one that ends it."""
+    looks = Looks(FakeEtcd({"1": "node1"}), SLOWEST)
+    waits = max(time_limits.OPERATION.blocked_longest_pause_seconds, time_limits.OPERATION.confirm_seconds)
+    assert waits + 2 * looks.longest_seconds < LIMITS.look_timeout.total_seconds()
+
+
+def test_left_lock_is_given_back_in_its_time() -> None:
+    """A look, then one write after another, through each of the most voters that etcd's documentation recommends."""
+    looks, voters = Looks(FakeEtcd({"1": "node1"}), SLOWEST), 7
+    assert looks.longest_seconds + voters * looks.write_seconds < LIMITS.look_timeout.total_seconds()
+
+
+def test_transfer_and_election_end_in_their_time() -> None:
+    """A look before and one after; the wait for an election is cut off at its end."""
+    looks, steps = Looks(FakeEtcd({"1": "node1"}), SLOWEST), time_limits.STEPS
+    most = max(2 * looks.longest_seconds + steps.transfer_seconds, steps.election_seconds)
+    assert most < LIMITS.change_timeout.total_seconds()
+
+
 def test_comparison_of_hashes_ends_in_its_time() -> None:
     """In each round the first voter is hashed, then the others at its revision, then those once more."""
     looks = Looks(FakeEtcd({"1": "node1"}), SLOWEST)
@@ -145,3 +165,11 @@ async def test_what_takes_minutes_has_more_time_for_its_heartbeats(
     ask = StepInput(cluster="demo", cluster_id="c", target_id="3")
     await activity_calls.activity(command(ask=ask, summary=""))
     assert options["heartbeat_timeout"] == seconds
+
+
+def test_activities_that_may_run_for_an_hour_take_minutes() -> None:
+    """Their heartbeats have more time, and they are tried less often."""
+    hour = timedelta(hours=1)
+    for command, call in activity_calls.CALLS.items():
+        assert call.takes_minutes == (call.timeout >= hour), command.__name__
+        assert (call.retry is activity_calls.RETRY_LONG) == call.takes_minutes, command.__name__
