@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.member_status import KubernetesActivities
     from etcd_handoff import time_limits
     from etcd_handoff.activity_io import UpdateStatusInput, UpdateStatusResult
+    from etcd_handoff.etcdmember import joined_text
     from etcd_handoff.operation import texts
     from etcd_handoff.temporal.converter import invalid_input
     from workflows.failures import why_it_failed
@@ -72,5 +73,5 @@ class RecordStatus:
             heartbeat_timeout=time_limits.WORKFLOWS.delivery_heartbeat_timeout,
             schedule_to_close_timeout=most,
             retry_policy=RETRY,
-            summary=f"{record.member_name or record.member_id}: Joined={record.joined}",
+            summary=f"{record.member_name or record.member_id}: Joined={joined_text(record.joined)}",
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.contract import HandoffState, Step, StepOutcome, record_id
-from etcd_handoff.etcdmember import resource_name
+from etcd_handoff.etcdmember import joined_text, resource_name
 from etcd_handoff.etcdmember_messages import MESSAGE_JOINED, MESSAGE_REMOVED
 from etcd_handoff.operation import observation, people, queue_requests, texts
 from etcd_handoff.operation.commands import HandRecordOver, Until, Wait, WriteStatus
@@ -47,7 +47,7 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
         # The API server of a member that stays; any worker will do once one call has failed.
         node=state.staying_node if end.error is None else "",
         most_seconds=most,
-        summary=f"write Joined={record.joined} to the EtcdMember of {state.label}",
+        summary=f"write Joined={joined_text(record.joined)} to the EtcdMember of {state.label}",
         resumable=out and end.error is not None,
     )
     return Decided(state.at_end(call_seconds=most), command)

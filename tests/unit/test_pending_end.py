@@ -1,0 +1,55 @@
+"""The end of a removal whose proposal may still be pending: what is written, and what the failure says."""
+
+from __future__ import annotations
+
+import pytest
+
+from etcd_handoff.activity_io import StepResult, UpdateStatusResult
+from etcd_handoff.contract import FailureType, StepOutcome
+from etcd_handoff.operation import commands as to
+from etcd_handoff.operation.commands import StepFailure
+from etcd_handoff.operation.proposal import SETTLE_SECONDS
+from tests.unit.test_removal_loop import LED_BY_B, NO_WORKER, Drive, removing, report, step
+
+LOST = StepFailure("remove_member", "", "etcd is silent")
+"""An attempt whose answer was lost, so that it may have proposed the removal."""
+BLIND = StepFailure("check_leader", "", "no quorum")
+RECORDED = UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True)
+PENDING, SETTLED = "Removal was proposed, not confirmed: ", "Not removed: "
+MAY_HAVE = "may have taken place"
+
+
+def ended(last_look: StepResult | StepFailure) -> Drive:
+    """A removal whose time is up after a lost answer, and what its last look came to."""
+    removal = removing(blocked_timeout_seconds=0).do(to.RemoveTarget, LOST)
+    assert removal.next(to.Wait).seconds == SETTLE_SECONDS
+    removal.result(after=SETTLE_SECONDS)
+    assert removal.next(to.Observe).ask.probe
+    return removal.result(last_look).do(to.ReleaseLock, NO_WORKER)
+
+
+def seen(*, acknowledged: bool) -> StepResult:
+    """A look that shows the member."""
+    return report(StepOutcome.OBSERVED, LED_BY_B, writes_acknowledged=acknowledged)
+
+
+@pytest.mark.parametrize(
+    ("last_look", "joined", "message"),
+    [
+        pytest.param(seen(acknowledged=True), True, SETTLED, id="etcd-has-given-it-up"),
+        pytest.param(seen(acknowledged=False), None, PENDING, id="listed-but-nothing-is-committed"),
+        pytest.param(BLIND, None, PENDING, id="nobody-answers"),
+    ],
+)
+def test_removal_that_ends_writes_what_is_known(
+    last_look: StepResult | StepFailure, message: str, *, joined: bool | None
+) -> None:
+    """Unknown where etcd may still carry it out, and the failure says so too."""
+    removal = ended(last_look)
+    command = removal.next(to.WriteStatus)
+    assert (command.ask.joined, command.ask.failed) == (joined, True)
+    assert command.ask.message.startswith(message)
+    assert command.summary == f"write Joined={'Unknown' if joined is None else joined} to the EtcdMember of node0"
+    failure = removal.result(RECORDED).do(to.ReleaseLock, NO_WORKER).next(to.Fail).failure
+    assert failure.kind == FailureType.BLOCKED_TOO_LONG
+    assert (MAY_HAVE in failure.text) is (joined is None)
