@@ -15,7 +15,7 @@ from activities.interceptor import StepClock
 from activities.kubernetes_errors import NOT_RECORDED, error_text, final_note, refusal
 from activities.member_leave import await_mark, set_leave
 from activities.member_resource import CONFLICT_TRIES, generation_of, member_resource, send_events, write_status
-from activities.outdated_records import may_be_outdated, why_outdated
+from activities.outdated_records import as_known_by_now, may_be_outdated, why_outdated
 from etcd_handoff import failpoints, time_limits
 from etcd_handoff.activity_io import (
     FindResourceInput,
@@ -181,6 +181,7 @@ class KubernetesActivities:
                 attempts = times.elsewhere_attempts if record.kubernetes else times.no_kubernetes_attempts
                 return nothing(final_note(error, attempts, times.no_kubernetes_pause, final=not record.kubernetes))
             known = await self._gateways.take_prefetched(record.cluster, record.member_name)
+            record = await as_known_by_now(self._listed, record) if self._listed else record
             k0s = self._gateways.is_k0s(record.cluster)
             outdated = partial(why_outdated, self._listed, record) if self._listed and may_be_outdated(record) else None
             creates = bool(record.joined) and not record.failed and self._gateways.manages(record.cluster)

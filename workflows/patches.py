@@ -41,7 +41,9 @@ LEFT_LOCKS: Final = "left-locks"
 
 APPROVALS_SHOWN: Final = "approvals-shown"
 """EtcdMembers show that an operation waits for an approval."""
-SINCE: Final = (LEFT_LOCKS, APPROVALS_SHOWN)
+FAILED_RECORDS: Final = "failed-records"
+"""What a removal that failed after its proposal could not record is handed over too."""
+SINCE: Final = (LEFT_LOCKS, APPROVALS_SHOWN, FAILED_RECORDS)
 """Patches that there were not yet when `AT_START` came: a run asks for each of them, in its first task as well."""
 
 

@@ -3,6 +3,9 @@
 It judges nothing. A member ID that is out is out for good, since etcd never gives one twice, unless the cluster is
 restored from a backup. So the activity looks at etcd, and leaves the EtcdMember of a member alone that is in the
 cluster again. It leaves one alone, too, that carries another ID by then, since the node has joined again.
+
+Of a removal that failed after it was proposed it writes what etcd says by then, or `Unknown` where etcd is silent.
+What others have written about the member meanwhile stays, unless the member is out.
 """
 
 from __future__ import annotations
@@ -47,7 +50,7 @@ class RecordStatus:
         record = record.model_copy(update={"late": True})
         member = record.member_name or record.member_id
         workflow.set_current_details(
-            f"### {texts.record_summary(member, record.cluster)}\n\n"
+            f"### {texts.record_summary(member, record)}\n\n"
             "The pending activity `update_status` tells what the API servers answered last."
         )
         end, pause = workflow.time() + PATIENCE.total_seconds(), time_limits.WORKFLOWS.record_first_pause

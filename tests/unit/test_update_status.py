@@ -213,6 +213,67 @@ async def test_removal_that_ends_after_the_list_was_read_has_the_last_word() -> 
     assert (recorded.recorded, fake.patched) == (False, [])
 
 
+UNSURE = JOINED.model_copy(
+    update={"joined": None, "failed": True, "made": "2026-05-01T10:00:00.500+00:00", "message": "Removal was proposed"}
+)
+
+
+def written(at: str, **status: Any) -> dict[str, Any]:
+    """The member's EtcdMember, whose status somebody wrote then."""
+    fields = [{"manager": "kubectl", "time": at, "fieldsV1": {"f:status": {"f:message": {}}}}]
+    found = resource(managedFields=fields)
+    return {**found, "status": {**found["status"], **status}}
+
+
+@pytest.mark.parametrize(
+    ("listed", "joined", "message"),
+    [
+        (frozenset({"a1"}), "False", "Member removed from cluster"),
+        (frozenset({"a1", OURS}), "True", "Removal was proposed"),
+        (None, "Unknown", "Removal was proposed"),
+    ],
+)
+async def test_what_was_not_known_is_asked_again_when_it_can_be_written(
+    listed: frozenset[str] | None, joined: str, message: str
+) -> None:
+    """The record has waited; what etcd says by then counts, and Unknown is written where it says nothing."""
+    fake = FakeKubernetes(resource())
+    recorded = await update_where(fake, listed, UNSURE.model_copy(update={"late": True}))
+    status = fake.resources["node2"]["status"]
+    assert (recorded.recorded, status["conditions"][0]["status"], status["message"]) == (True, joined, message)
+    assert status["reconcileStatus"] == ("Success" if joined == "False" else "Failed")
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_member_that_somebody_called_out_is_not_called_unknown(*, late: bool) -> None:
+    """Another removal, or k0s, knew it."""
+    fake = FakeKubernetes(resource() | {"status": {"memberID": OURS, **OUT}})
+    recorded = await update_where(fake, None, UNSURE.model_copy(update={"late": late}))
+    assert (recorded.recorded, fake.patched) == (False, [])
+    assert "is out; it was left alone" in recorded.note
+
+
+@pytest.mark.parametrize(("at", "newer"), [("2026-05-01T10:00:00Z", False), ("2026-05-01T10:00:01Z", True)])
+@pytest.mark.parametrize(("joined", "listed"), [(None, None), (None, {"a1", OURS}), (True, {"a1", OURS})])
+async def test_failed_removal_does_not_overwrite_what_is_newer(
+    at: str, listed: set[str] | None, *, joined: bool | None, newer: bool
+) -> None:
+    """A resync, or a removal that was started again, has written the status since."""
+    fake = FakeKubernetes(written(at))
+    record = UNSURE.model_copy(update={"late": True, "joined": joined})
+    recorded = await update_where(fake, frozenset(listed) if listed else None, record)
+    assert recorded.recorded is not newer
+    assert fake.patched == ([] if newer else ["node2"])
+    assert recorded.note.endswith("was written after the removal ended; it was left alone") is newer
+
+
+async def test_member_that_left_after_its_removal_had_failed_is_called_out() -> None:
+    """Whatever was written since: etcd's list is the last word."""
+    fake = FakeKubernetes(written("2026-05-01T11:00:00Z"))
+    assert (await update_where(fake, frozenset({"a1"}), UNSURE.model_copy(update={"late": True}))).recorded
+    assert fake.resources["node2"]["status"]["conditions"][0]["status"] == "False"
+
+
 # --- last words -----------------------------------------------------------------------------------------------
 
 
