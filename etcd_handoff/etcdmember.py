@@ -35,6 +35,8 @@ OBJECT_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z
 """A DNS subdomain (RFC 1123), as Kubernetes wants names of objects."""
 LONGEST_NAME: Final = 253
 LARGEST_ID: Final = 2**64 - 1
+MAY_BE_IN_STILL: Final = (("True", "Unknown"), ("Unknown", "True"))
+"""Changes of the condition Joined that are no transition: the member may have been in all the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,7 @@ def _conditions(
 ) -> list[dict[str, Any]]:
     status = joined_text(desired.joined)
     before = next((c for c in old if c.get("type") == JOINED), {})
-    stays = before.get("status") == status or {before.get("status"), status} == {"True", "Unknown"}
+    stays = before.get("status") == status or (before.get("status"), status) in MAY_BE_IN_STILL
     since = before.get("lastTransitionTime") if stays and same_member else now
     word = MESSAGE_JOINED if desired.joined else desired.message
     joined = {**before, "type": JOINED, "status": status, "lastTransitionTime": since or now, "message": word}
