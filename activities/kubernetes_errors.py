@@ -15,7 +15,6 @@ from etcd_handoff.errors import (
     KindGoneError,
     KubernetesError,
     KubernetesPermissionError,
-    ObjectGoneError,
     RejectedError,
 )
 
@@ -38,9 +37,7 @@ def error_text(error: Exception) -> str:
 
 
 def final_note(error: Exception, attempts: int, pause: timedelta | None = None, *, final: bool = True) -> str:
-    """What to say of an error once it has been met in this attempt, the last of so many.
-
-    Attempts that something else has failed count too, so it is an answer only where it may be one the first time.
+    """What to say of an error of the configuration once it has been met in this attempt, the last of so many.
 
     Args:
         error: What was met.
@@ -52,10 +49,6 @@ def final_note(error: Exception, attempts: int, pause: timedelta | None = None, 
         ApplicationError: There are attempts left.
     """
     attempt = activity.info().attempt
-    if isinstance(error, KindGoneError):
-        final = final and error.certain
-    elif isinstance(error, ObjectGoneError) and error.certain:
-        return error_text(error)
     if attempt < attempts or not final:
         delay = pause if attempt < attempts else None
         raise ApplicationError(error_text(error), type=NOT_RECORDED, next_retry_delay=delay) from error
@@ -63,11 +56,11 @@ def final_note(error: Exception, attempts: int, pause: timedelta | None = None, 
 
 
 def refusal(error: KubernetesPermissionError) -> Exception:
-    """The failure for a refusal: to be tried again at first, then for good."""
+    """The failure for a refusal that has lasted: to be tried again at first, then for good."""
     info = activity.info()
     limit = info.schedule_to_close_timeout or timedelta.max  # a dry run has one: it tells what is known before its end
     no_time = datetime.now(UTC) - info.scheduled_time >= limit - time_limits.STEPS.refused_reserve_timeout
-    last = info.attempt >= time_limits.STEPS.refused_attempts or no_time
+    last = no_time if info.schedule_to_close_timeout else info.attempt >= time_limits.STEPS.refused_attempts
     delay = None if last else time_limits.STEPS.refused_pause
     return ApplicationError(
         error_text(error), type=FailureType.PERMISSION_DENIED, non_retryable=last, next_retry_delay=delay

@@ -12,6 +12,7 @@ from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import ConflictError, KindGoneError, ObjectGoneError
 from etcd_handoff.etcdmember import (
     DesiredStatus,
+    joined_condition,
     member_id_of,
     new_resource,
     resource_name,
@@ -19,6 +20,7 @@ from etcd_handoff.etcdmember import (
     why_nameless,
 )
 from etcd_handoff.etcdmember_events import EventSpec, event_for
+from etcd_handoff.managed_fields import STATUS, last_write
 from etcd_handoff.operation.matching import claim_of, resource_of
 
 if TYPE_CHECKING:
@@ -67,7 +69,8 @@ async def write_status(  # noqa: PLR0913  # what it may do besides, each by its 
     Raises:
         ObjectGoneError: There seems to be none, but not all API servers say so, or the kind is not installed.
     """
-    if known is not None and not outdated and not reason_to_skip(known, record) and (status := _status(known, record)):
+    note, status = _due(known, record) if known is not None and not outdated else ("", {})
+    if known is not None and status and not note:
         with contextlib.suppress(ConflictError, ObjectGoneError):
             return "", await _patched(gateway, record, known, status, k0s=k0s)
     for _ in range(CONFLICT_TRIES):
@@ -82,9 +85,10 @@ async def write_status(  # noqa: PLR0913  # what it may do besides, each by its 
             with contextlib.suppress(ConflictError):  # somebody else has just created it
                 await gateway.create(new_resource(resource_name(record.member_name)))
             continue
-        if note := reason_to_skip(resource, record) or (await outdated() if outdated else ""):
+        note, status = _due(resource, record)
+        if note or (outdated and (note := await outdated())):
             return note, None
-        if not (status := _status(resource, record)):
+        if not status:
             return "", resource
         try:
             return "", await _patched(gateway, record, resource, status, k0s=k0s)
@@ -103,6 +107,14 @@ async def _patched(
     return await gateway.patch_status(resource, status, departing=record.member_name)
 
 
+def _due(resource: Resource, record: UpdateStatusInput) -> tuple[str, dict[str, Any]]:
+    """Why an EtcdMember is not written, or else the status fields to set."""
+    if note := reason_to_skip(resource, record):
+        return note, {}
+    status = _status(resource, record)
+    return _why_older(resource, record) if status else "", status
+
+
 def reason_to_skip(resource: Resource, record: UpdateStatusInput) -> str:
     """Why an EtcdMember is not written, though it is named like the member; empty when it is the member's.
 
@@ -112,6 +124,8 @@ def reason_to_skip(resource: Resource, record: UpdateStatusInput) -> str:
     """
     name, member_id = resource["metadata"]["name"], member_id_of(resource)
     joined_again = record.joined and not record.failed and member_id not in record.members
+    if member_id == record.member_id and record.joined is None and joined_condition(resource) == "False":
+        return f"EtcdMember {name} says that {member_id} is out; it was left alone"
     if member_id == record.member_id or joined_again:
         return ""
     if member_id:
@@ -123,11 +137,24 @@ def reason_to_skip(resource: Resource, record: UpdateStatusInput) -> str:
     return ""
 
 
+def _why_older(resource: Resource, record: UpdateStatusInput) -> str:
+    """Why a removal that failed a while ago has nothing to say any more; empty while it has.
+
+    A resync, another removal or k0s has written the status since.
+    """
+    newer = record.failed and record.late and _is_after(last_write(resource, STATUS).time, record.made)
+    name = resource["metadata"]["name"]
+    return f"the status of EtcdMember {name} was written after the removal ended; it was left alone" if newer else ""
+
+
 def _created_after(resource: Resource, since: str) -> bool:
-    """Whether a resource was created after a time; creation times are whole seconds, cut off."""
+    return _is_after(str(resource["metadata"].get("creationTimestamp") or ""), since)
+
+
+def _is_after(when: str, since: str) -> bool:
+    """Whether a time of an API server's, in whole seconds that are cut off, is after another."""
     try:
-        created = datetime.fromisoformat(str(resource["metadata"].get("creationTimestamp") or ""))
-        return created > datetime.fromisoformat(since)
+        return datetime.fromisoformat(when) > datetime.fromisoformat(since)
     except (ValueError, TypeError):  # one of them is no time, or without a zone
         return False
 

@@ -13,9 +13,10 @@ from temporalio.exceptions import ApplicationError
 from activities.attempts import require_timely
 from activities.interceptor import StepClock
 from activities.kubernetes_errors import NOT_RECORDED, error_text, final_note, refusal
+from activities.lasting_answers import absence_seconds, denial_seconds, lasting, trouble_seconds
 from activities.member_leave import await_mark, set_leave
 from activities.member_resource import CONFLICT_TRIES, generation_of, member_resource, send_events, write_status
-from activities.outdated_records import may_be_outdated, why_outdated
+from activities.outdated_records import as_known_by_now, may_be_outdated, why_outdated
 from etcd_handoff import failpoints, time_limits
 from etcd_handoff.activity_io import (
     FindResourceInput,
@@ -41,6 +42,8 @@ from etcd_handoff.operation.matching import claim_of, resource_asked_for
 from etcd_handoff.planning import canonical_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from activities.attempts import WhyVoid
     from activities.outdated_records import Listed
     from etcd_handoff.kubernetes.pool import KubernetesGateways
@@ -80,13 +83,13 @@ class KubernetesActivities:
             note = final_note(error, time_limits.STEPS.no_kubernetes_attempts, time_limits.STEPS.no_kubernetes_pause)
             return FindResourceResult(step=clock.step(StepOutcome.OBSERVED, note))
         try:
-            resources = await gateway.list(query.member)
+            resources = await lasting(partial(_listed_if_installed, gateway, query.member), self._denial(query.cluster))
         except ObjectGoneError as error:
-            # An API server that has just been started does not serve the kind yet, and others may have been silent.
-            note = "" if error.certain else final_note(error, time_limits.STEPS.absent_attempts)
-            return FindResourceResult(step=clock.step(StepOutcome.OBSERVED, note or "EtcdMembers are not installed"))
+            return FindResourceResult(step=clock.step(StepOutcome.OBSERVED, error_text(error)))
         except KubernetesPermissionError as error:
             raise refusal(error) from error
+        if resources is None:
+            return FindResourceResult(step=clock.step(StepOutcome.OBSERVED, "EtcdMembers are not installed"))
         claim = resource_asked_for(query.member, canonical_id(query.member), map(claim_of, resources))
         resource = next((r for r in resources if claim and r["metadata"]["name"] == claim.name), None)
         if resource is None:
@@ -106,9 +109,10 @@ class KubernetesActivities:
     async def request_leave(self, ask: LeaveInput) -> Step:
         """`spec.leave` of the member's EtcdMember is true, so that k0s takes the member out; or false again."""
         clock, gateway = StepClock(self._node), self._gateways.require(ask.cluster)
+        find = partial(member_resource, gateway, ask.member_name, ask.member_id)
         try:
             for _ in range(CONFLICT_TRIES):
-                resource = await member_resource(gateway, ask.member_name, ask.member_id)
+                resource = await lasting(find, self._denial(ask.cluster))
                 if resource is None or member_id_of(resource) != ask.member_id:
                     note = f"there is no EtcdMember for {ask.member_name or ask.member_id}"
                     return clock.step(StepOutcome.FAILED, note)
@@ -117,17 +121,16 @@ class KubernetesActivities:
                     asks = "asks" if ask.leave else "does not ask"
                     mark = await await_mark(gateway, ask, resource)
                     return clock.step(StepOutcome.REQUESTED, f"EtcdMember {name} {asks} to leave already{mark}")
-                if ask.leave:
-                    await require_timely(self._why_void)
+                order = partial(self._order, gateway, ask, resource)
                 with contextlib.suppress(ConflictError):
-                    resource = await gateway.patch_spec(resource, {"leave": ask.leave}, departing=ask.member_name)
+                    resource = await lasting(order, self._denial(ask.cluster))
                     what = "set on" if ask.leave else "taken back from"
                     mark = await await_mark(gateway, ask, resource)
                     return clock.step(StepOutcome.REQUESTED, f"spec.leave is {what} EtcdMember {name}{mark}")
         except RejectedError as error:
             return clock.step(StepOutcome.FAILED, error_text(error))
         except ObjectGoneError as error:
-            return clock.step(StepOutcome.FAILED, final_note(error, time_limits.STEPS.absent_attempts))
+            return clock.step(StepOutcome.FAILED, error_text(error))
         except KubernetesPermissionError as error:
             raise refusal(error) from error
         msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its spec was written"
@@ -138,11 +141,10 @@ class KubernetesActivities:
         """Whether the member's EtcdMember still asks to leave, and who said so last."""
         clock, gateway = StepClock(self._node), self._gateways.require(ask.cluster)
         try:
-            resource = await member_resource(gateway, ask.member_name, ask.member_id)
+            find = partial(member_resource, gateway, ask.member_name, ask.member_id)
+            resource = await lasting(find, self._denial(ask.cluster))
         except ObjectGoneError as error:
-            return ReadLeaveResult(
-                step=clock.step(StepOutcome.OBSERVED, final_note(error, time_limits.STEPS.absent_attempts))
-            )
+            return ReadLeaveResult(step=clock.step(StepOutcome.OBSERVED, error_text(error)))
         except KubernetesPermissionError as error:
             raise refusal(error) from error
         if resource is None or member_id_of(resource) != ask.member_id:
@@ -181,18 +183,21 @@ class KubernetesActivities:
                 attempts = times.elsewhere_attempts if record.kubernetes else times.no_kubernetes_attempts
                 return nothing(final_note(error, attempts, times.no_kubernetes_pause, final=not record.kubernetes))
             known = await self._gateways.take_prefetched(record.cluster, record.member_name)
+            record = await as_known_by_now(self._listed, record) if self._listed else record
             k0s = self._gateways.is_k0s(record.cluster)
             outdated = partial(why_outdated, self._listed, record) if self._listed and may_be_outdated(record) else None
             creates = bool(record.joined) and not record.failed and self._gateways.manages(record.cluster)
-            write = write_status(gateway, record, known, k0s=k0s, creates=creates, outdated=outdated)
-            writing = asyncio.ensure_future(write)
+            write = partial(write_status, gateway, record, known, k0s=k0s, creates=creates, outdated=outdated)
+            optional = self._gateways.optional(record.cluster)
+            writing = asyncio.ensure_future(lasting(write, partial(absence_seconds, optional=optional)))
             await failpoints.reach("update_status.during")
             note, resource = await writing
         except ConfigError as error:
             attempts, pause = times.elsewhere_attempts, times.elsewhere_pause
             return nothing(final_note(error, attempts, pause, final=not record.kubernetes))
         except ObjectGoneError as error:
-            return nothing(self._absence(record.cluster, error))
+            missing = isinstance(error, KindGoneError) and self._gateways.optional(record.cluster)
+            return nothing(NOTHING_TO_RECORD if missing else error_text(error))
         except RejectedError as error:
             return nothing(error_text(error))
         except KubernetesError as error:
@@ -204,25 +209,31 @@ class KubernetesActivities:
         self._gateways.send_later(send_events(gateway, resource, record))
         return UpdateStatusResult(step=step, recorded=True, note=note)
 
-    def _absence(self, cluster: str, error: ObjectGoneError) -> str:
-        """What to say where there is no EtcdMember to write.
+    async def _order(self, gateway: KubernetesPort, ask: LeaveInput, resource: dict[str, Any]) -> dict[str, Any]:
+        if ask.leave:
+            await require_timely(self._why_void)
+        return await gateway.patch_spec(resource, {"leave": ask.leave}, departing=ask.member_name)
 
-        Raises:
-            ApplicationError: There may be one all the same.
-        """
-        if isinstance(error, KindGoneError) and self._gateways.optional(cluster):
-            return NOTHING_TO_RECORD
-        return final_note(error, time_limits.STEPS.absent_attempts)
+    def _denial(self, cluster: str) -> Callable[[KubernetesError], float]:
+        """How long an answer has to last by which there is nothing to read."""
+        return partial(denial_seconds, optional=self._gateways.optional(cluster))
+
+
+async def _listed_if_installed(gateway: KubernetesPort, departing: str) -> list[dict[str, Any]] | None:
+    """All EtcdMembers; None where all API servers say that there is no such thing."""
+    try:
+        return await gateway.list(departing)
+    except ObjectGoneError as error:
+        if error.certain:
+            return None
+        raise
 
 
 async def _with_leave(gateway: KubernetesPort, record: UpdateStatusInput, resource: dict[str, Any]) -> str:
-    """Nothing once `spec.leave` is as it should be; otherwise why it is not, which is worth only so many attempts."""
+    """Nothing once `spec.leave` is as it should be; otherwise why it is not, which is worth only so much time."""
     if not record.leave or record.joined is not False:
         return ""
     try:
-        return await set_leave(gateway, record, resource)
-    except RejectedError as error:
-        text = error_text(error)
+        return await lasting(partial(set_leave, gateway, record, resource), trouble_seconds)
     except KubernetesError as error:
-        text = final_note(error, time_limits.STEPS.refused_attempts, time_limits.STEPS.refused_pause)
-    return f"spec.leave was not set: {text}"
+        return f"spec.leave was not set: {error_text(error)}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from temporalio.exceptions import ApplicationError
 
 from activities.kubernetes_errors import NOT_RECORDED
+from etcd_handoff.etcdmember_messages import MESSAGE_REMOVED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -15,6 +16,19 @@ if TYPE_CHECKING:
 
     Listed = Callable[[str], Awaitable[tuple[frozenset[str] | None, str]]]
     """Gives IDs of all members of the cluster of a profile; None in their place, with the reason, when nobody knows."""
+
+
+async def as_known_by_now(listed: Listed, record: UpdateStatusInput) -> UpdateStatusInput:
+    """The record of a removal that had perhaps still to take place, with what etcd's list says of it now.
+
+    It stays as it is where that is not known now either.
+    """
+    if record.joined is not None or not record.late:
+        return record
+    members, _ = await listed(record.cluster)
+    if members is None or record.member_id in members:
+        return record if members is None else record.model_copy(update={"joined": True})
+    return record.model_copy(update={"joined": False, "failed": False, "message": MESSAGE_REMOVED})
 
 
 def may_be_outdated(record: UpdateStatusInput) -> bool:

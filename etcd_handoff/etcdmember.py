@@ -3,7 +3,8 @@
 Messages, conditions and status values are k0s's own (`pkg/component/controller/etcd_member_reconciler.go`), so that its
 users' `kubectl wait --for condition=Joined=False` and their scripts work unchanged. `lastTransitionTime` moves only
 when the condition's status does (Kubernetes API conventions, "Typical status properties"), or when it comes to speak of
-another member: that one has not joined before.
+another member: that one has not joined before. It does not move between True and Unknown: the member may have been in
+all the time, and orders are told from old ones by since when it is.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ OBJECT_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z
 """A DNS subdomain (RFC 1123), as Kubernetes wants names of objects."""
 LONGEST_NAME: Final = 253
 LARGEST_ID: Final = 2**64 - 1
+MAY_BE_IN_STILL: Final = (("True", "Unknown"), ("Unknown", "True"))
+"""Changes of the condition Joined that are no transition: the member may have been in all the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,7 @@ class DesiredStatus:
 
     Attributes:
         member_id: The member.
-        joined: Whether it is in the linearizable member list; None when that is not known, and then the condition
-            Joined stays as it is.
+        joined: Whether it is in the linearizable member list; None when that is not known.
         message: The sentence for people.
         failed: Whether the last thing that was tried with it failed.
         peer_urls: Its peer URLs, where they are known.
@@ -167,6 +169,11 @@ def status_for(resource: dict[str, Any], desired: DesiredStatus, now: str) -> di
     return {key: value for key, value in fields.items() if old.get(key) != value}
 
 
+def joined_text(joined: bool | None) -> str:  # noqa: FBT001  # it is what is told
+    """How the condition Joined says it: `True`, `False`, or `Unknown` for None."""
+    return "Unknown" if joined is None else str(joined)
+
+
 def joined_condition(resource: dict[str, Any]) -> str:
     """`True`, `False` or `Unknown`: the status of the condition Joined."""
     for condition in conditions_of(resource):
@@ -178,11 +185,10 @@ def joined_condition(resource: dict[str, Any]) -> str:
 def _conditions(
     old: list[dict[str, Any]], desired: DesiredStatus, now: str, *, same_member: bool
 ) -> list[dict[str, Any]]:
-    if desired.joined is None:
-        return old
-    status = "True" if desired.joined else "False"
+    status = joined_text(desired.joined)
     before = next((c for c in old if c.get("type") == JOINED), {})
-    since = before.get("lastTransitionTime") if before.get("status") == status and same_member else now
+    stays = before.get("status") == status or (before.get("status"), status) in MAY_BE_IN_STILL
+    since = before.get("lastTransitionTime") if stays and same_member else now
     word = MESSAGE_JOINED if desired.joined else desired.message
     joined = {**before, "type": JOINED, "status": status, "lastTransitionTime": since or now, "message": word}
     return [joined if c is before else c for c in old] if before else [*old, joined]
@@ -203,7 +209,7 @@ def differs(resource: dict[str, Any], desired: DesiredStatus) -> bool:
     """Whether `resource` says something else than `desired` about who the member is, where, and whether it is in."""
     status = status_of(resource)
     moved = str(status.get("peerAddress") or "") != _address(status, desired)
-    other = desired.joined is not None and joined_condition(resource) != str(desired.joined)
+    other = joined_condition(resource) != joined_text(desired.joined)
     return _hex_id(resource) != desired.member_id or other or moved
 
 

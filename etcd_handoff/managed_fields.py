@@ -17,6 +17,7 @@ K0S_MANAGERS: Final = "k0s"
 """How k0s's names as a field manager begin."""
 SPEC_LEAVE: Final = ("f:spec", "f:leave")
 ANNOTATION: Final = ("f:metadata", "f:annotations", f"f:{LEAVE_ANNOTATION}")
+STATUS: Final = ("f:status",)
 STATUS_MESSAGE: Final = ("f:status", "f:message")
 
 

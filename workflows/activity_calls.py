@@ -11,8 +11,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, WorkflowAlreadyStartedError, is_cancelled_exception
+from temporalio.common import RetryPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.departed import DepartedActivities
@@ -224,19 +224,24 @@ async def describe_worker(cluster: str) -> WorkerInfo:
     )
 
 
-async def hand_record_over(command: HandRecordOver) -> None:
-    """Start the workflow that goes on writing an EtcdMember, unless it runs already."""
-    try:
-        await workflow.start_child_workflow(
-            RecordStatus.run,
-            command.record,
-            id=command.workflow_id,
-            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-            task_timeout=workflow.info().task_timeout,
-            static_summary=command.summary,
-        )
-    except WorkflowAlreadyStartedError:
-        workflow.logger.info("%s runs already", command.workflow_id)
+async def hand_record_over(command: HandRecordOver) -> bool:
+    """Start the workflow that goes on writing an EtcdMember, in place of one with what was true before.
+
+    Returns:
+        Whether it goes on: not in a run that began before this was done for failed removals.
+    """
+    if command.record.joined is not False and not patches.is_on(patches.FAILED_RECORDS):
+        return False
+    await workflow.start_child_workflow(
+        RecordStatus.run,
+        command.record,
+        id=command.workflow_id,
+        id_reuse_policy=WorkflowIDReusePolicy.TERMINATE_IF_RUNNING,
+        parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+        task_timeout=workflow.info().task_timeout,
+        static_summary=command.summary,
+    )
+    return True
 
 
 def may_be_left(started: asyncio.Task[Any]) -> None:

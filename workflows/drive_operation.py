@@ -136,7 +136,7 @@ class Operation(Approvable, Pausable, Queued):
             case DescribeWorker():
                 result = await activity_calls.describe_worker(command.cluster)
             case HandRecordOver():
-                await activity_calls.hand_record_over(command)
+                result = await activity_calls.hand_record_over(command)
             case TransferLeadership():
                 result = await self._transfer(command)
             case AwaitNewLeader():

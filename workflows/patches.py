@@ -43,7 +43,9 @@ APPROVALS_SHOWN: Final = "approvals-shown"
 """EtcdMembers show that an operation waits for an approval."""
 WAITS_TOLD: Final = "waits-told"
 """EtcdMembers that ask for a removal show why it has not begun, or waits, before any queue knows of it."""
-SINCE: Final = (LEFT_LOCKS, APPROVALS_SHOWN, WAITS_TOLD)
+FAILED_RECORDS: Final = "failed-records"
+"""What a removal that failed after its proposal could not record is handed over too."""
+SINCE: Final = (LEFT_LOCKS, APPROVALS_SHOWN, WAITS_TOLD, FAILED_RECORDS)
 """Patches that there were not yet when `AT_START` came: a run asks for each of them, in its first task as well."""
 
 

@@ -3,6 +3,9 @@
 It judges nothing. A member ID that is out is out for good, since etcd never gives one twice, unless the cluster is
 restored from a backup. So the activity looks at etcd, and leaves the EtcdMember of a member alone that is in the
 cluster again. It leaves one alone, too, that carries another ID by then, since the node has joined again.
+
+Of a removal that failed after it was proposed it writes what etcd says by then, or `Unknown` where etcd is silent.
+What others have written about the member meanwhile stays, unless the member is out.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.member_status import KubernetesActivities
     from etcd_handoff import time_limits
     from etcd_handoff.activity_io import UpdateStatusInput, UpdateStatusResult
+    from etcd_handoff.etcdmember import joined_text
     from etcd_handoff.operation import texts
     from etcd_handoff.temporal.converter import invalid_input
     from workflows.failures import why_it_failed
@@ -46,7 +50,7 @@ class RecordStatus:
         record = record.model_copy(update={"late": True})
         member = record.member_name or record.member_id
         workflow.set_current_details(
-            f"### {texts.record_summary(member, record.cluster)}\n\n"
+            f"### {texts.record_summary(member, record)}\n\n"
             "The pending activity `update_status` tells what the API servers answered last."
         )
         end, pause = workflow.time() + PATIENCE.total_seconds(), time_limits.WORKFLOWS.record_first_pause
@@ -72,5 +76,5 @@ class RecordStatus:
             heartbeat_timeout=time_limits.WORKFLOWS.delivery_heartbeat_timeout,
             schedule_to_close_timeout=most,
             retry_policy=RETRY,
-            summary=f"{record.member_name or record.member_id}: Joined={record.joined}",
+            summary=f"{record.member_name or record.member_id}: Joined={joined_text(record.joined)}",
         )

@@ -105,6 +105,7 @@ class UpdateStatusInput(Message):
         reason: Why, for the same Event.
         approved_by: Who approved it, for an Event; empty for nobody.
         late: It was true a while ago: a member that was out may be in the cluster again, which was restored since.
+        made: When the removal ended, ISO 8601 in UTC: what others have written since is newer; empty when not known.
     """
 
     cluster: str
@@ -126,6 +127,7 @@ class UpdateStatusInput(Message):
     reason: str = ""
     approved_by: str = ""
     late: bool = False
+    made: str = ""
 
 
 class UpdateStatusResult(Message):

@@ -29,9 +29,13 @@ class ResourceClaim(Message):
 
 
 def witness(view: ClusterView, claims: Iterable[ResourceClaim]) -> Doubt | None:
-    """EtcdMembers as a second witness of which cluster this is: a doubt when all with Joined=True speak of others."""
-    joined_claims = [claim for claim in claims if claim.joined == "True" and claim.member_id]
-    if not joined_claims or any(view.member(claim.member_id) for claim in joined_claims):
+    """EtcdMembers as a second witness of which cluster this is: a doubt when all with Joined=True speak of others.
+
+    One with Joined=Unknown is a witness where its member is listed: IDs are never used twice.
+    """
+    claims = [claim for claim in claims if claim.joined != "False" and claim.member_id]
+    joined_claims = [claim for claim in claims if claim.joined == "True"]
+    if not joined_claims or any(view.member(claim.member_id) for claim in claims):
         return None
     spoken = ", ".join(f"{claim.name} of {claim.member_id}" for claim in joined_claims)
     members = ", ".join(f"{m.label} ({m.id})" for m in view.members)

@@ -26,7 +26,7 @@ from etcd_handoff.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from etcd_handoff.errors import HandoffError
 
@@ -110,11 +110,12 @@ def definite(error: BaseException) -> bool:
     return isinstance(error, ConflictError | RejectedError)
 
 
-def together(heard: Mapping[str, HandoffError]) -> HandoffError:
+def together(heard: Mapping[str, HandoffError], departing: Container[str] = ()) -> HandoffError:
     """What the answers of all API servers that were asked come to, where none gave what was asked for.
 
     Args:
         heard: What went wrong at each context.
+        departing: Contexts of the departing node: that one is silent says nothing on what others do not serve.
     """
     text, errors = texts(heard), tuple(heard.values())
     if any(isinstance(e, AdmissionError) for e in errors):
@@ -128,7 +129,8 @@ def together(heard: Mapping[str, HandoffError]) -> HandoffError:
         if answered and all(isinstance(e, kind) for e in answered):
             error = kind(text)
             if isinstance(error, ObjectGoneError):
-                error.certain = len(answered) == len(errors)
+                silent = {context for context, e in heard.items() if e not in answered}
+                error.certain = all(context in departing for context in silent)
             return error
     if all(isinstance(e, ConfigError) for e in errors):
         return ConfigError(

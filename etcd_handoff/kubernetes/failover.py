@@ -149,9 +149,8 @@ class ApiServers:
             return answer.task.result()
         if answers.nothing:
             return answers.nothing[0]
-        raise together(
-            {**answers.errors, **{context: ConfigError(note) for context, note in self._identities.foreign().items()}}
-        )
+        foreign = {context: ConfigError(note) for context, note in self._identities.foreign().items()}
+        raise together({**answers.errors, **foreign}, {c for c in contexts if same_node(c, departing)})
 
     async def ask(self, context: str, call: Call[T]) -> T:
         """One try at one API server, with fresh credentials where it does not accept those at hand.

@@ -106,7 +106,7 @@ def _acted(state: OperationState, command: Activity | HandRecordOver, result: An
         case SeeDeparted():
             after = departed.seen(state, result)
         case HandRecordOver():
-            after = recording.handed_over(state, command, now)
+            after = recording.handed_over(state, command, now, goes_on=result)
         case TakeLearnerOut():
             after = withdrawal.tried(state, result)
         case _:

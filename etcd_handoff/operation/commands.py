@@ -158,7 +158,7 @@ class Wait(Message):
 
 
 class HandRecordOver(Message):
-    """Start the workflow that goes on writing the EtcdMember; there is no result.
+    """Start the workflow that goes on writing the EtcdMember; the result tells whether it does.
 
     Attributes:
         workflow_id: Its ID.

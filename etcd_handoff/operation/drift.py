@@ -34,8 +34,8 @@ class Hold:
 
     Attributes:
         doubt: What contradicts what.
-        names: EtcdMembers that would turn from Joined=True to Joined=False, when it is certain that they are this
-            cluster's; they may carry a message. Empty otherwise.
+        names: EtcdMembers that would turn to Joined=False, when it is certain that they are this cluster's; they may
+            carry a message. Empty otherwise.
     """
 
     doubt: Doubt
@@ -70,23 +70,23 @@ def hold(
     if doubt is not None and cluster_id != view.cluster_id:
         return Hold(doubt)
     turning = sorted(claim.name for claim in surprising if becomes_absent(view, claim))
-    members = sum(claim.joined == "True" for claim in claims)
+    members = sum(claim.joined != "False" and bool(claim.member_id) for claim in claims)
     most = max(1, members - quorum(members))
     if len(turning) <= most:
         return None
     too_many = Doubt(
         kind=TOO_MANY_ABSENT,
-        text=f"{len(turning)} of {members} EtcdMembers with Joined=True describe members that are not in etcd's list"
-        f" though no removal of ours took them out, more than {most}: {', '.join(turning)}",
+        text=f"{len(turning)} of {members} EtcdMembers without Joined=False describe members that are not in etcd's"
+        f" list though no removal of ours took them out, more than {most}: {', '.join(turning)}",
         remedy=f"check that they have left the cluster, then run `{CONFIRM}`",
     )
     return Hold(too_many, () if doubt is not None else tuple(turning))
 
 
 def becomes_absent(view: ClusterView, claim: ResourceClaim) -> bool:
-    """Whether the EtcdMember says True, and would say False after the list."""
+    """Whether the EtcdMember would turn to False after the list; Unknown does not say that its member has left."""
     absent = member_of(claim.name, claim.member_id, view.members) is None
-    return claim.joined == "True" and bool(claim.member_id) and absent
+    return claim.joined != "False" and bool(claim.member_id) and absent
 
 
 def in_words(doubt: Doubt) -> str:

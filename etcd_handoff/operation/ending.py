@@ -59,7 +59,7 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
         case EndPhase.LOOK:
             following = observation.look(state.at_end(phase=EndPhase.JUDGE), now, patient=True)
         case EndPhase.JUDGE:
-            following = _classify_end(state, end)
+            following = _classify_end(state, end, now)
         case EndPhase.RECORD:
             following = recording.decide(state, end, now)
         case EndPhase.SEE:
@@ -103,7 +103,7 @@ def _settle(state: OperationState, now: float) -> Decided | OperationState:
     return Decided(state, Wait(until=Until.TIME, seconds=seconds, summary=summary, resumable=False))
 
 
-def _classify_end(state: OperationState, end: Ending) -> Decided | OperationState:
+def _classify_end(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
     """Whether the member is out after all; else what is true of it is written where it may have been touched."""
     failure = end.failure
     if strategy.of(state).is_reached(state) and (failure or end.proposed) and state.pinned is not None:
@@ -128,7 +128,7 @@ def _classify_end(state: OperationState, end: Ending) -> Decided | OperationStat
     why = failure.short or failure.text
     message = f"Removal was proposed, not confirmed: {why}" if pending else f"Not removed: {why}"
     known = not pending and observation.undoubted(state) is not None
-    record = recording.record_of(state, joined=True if known else None, message=message, failed=True)
+    record = recording.record_of(state, now, joined=True if known else None, message=message, failed=True)
     return state.at_end(phase=EndPhase.RECORD, record=record)
 
 

@@ -94,9 +94,9 @@ def _confirmed(state: OperationState, report: StepResult) -> StepResult:
 
 
 def _unlisted_claims(report: StepResult, table: Mapping[str, str]) -> list[str]:
-    """Nodes of members that EtcdMembers call joined and the worker's list lacks."""
-    listed = {m.id for m in report.view.members} if report.view else set[str]()
-    return [node_of(c.name, table) for c in report.claims or () if c.joined == "True" and c.member_id not in listed]
+    """Nodes of members that the worker's list lacks and EtcdMembers do not call out."""
+    listed = {"", *(m.id for m in report.view.members)} if report.view else {""}
+    return [node_of(c.name, table) for c in report.claims or () if c.joined != "False" and c.member_id not in listed]
 
 
 def _without_workers(report: StepResult, table: Mapping[str, str]) -> StepResult:

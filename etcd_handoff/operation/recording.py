@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.contract import HandoffState, Step, StepOutcome, record_id
-from etcd_handoff.etcdmember import resource_name
+from etcd_handoff.etcdmember import joined_text, resource_name
 from etcd_handoff.etcdmember_messages import MESSAGE_JOINED, MESSAGE_REMOVED
 from etcd_handoff.operation import observation, people, queue_requests, texts
 from etcd_handoff.operation.commands import HandRecordOver, Until, Wait, WriteStatus
@@ -27,7 +27,7 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
     The time counts only while it is tried: a call that no worker takes costs no more than its own length.
     """
     if end.record is None:
-        return _begin(state)
+        return _begin(state, now)
     record, out = end.record, end.record.joined is state.request.adds
     if end.given_up:
         return _give_up(state, record, now)
@@ -47,7 +47,7 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
         # The API server of a member that stays; any worker will do once one call has failed.
         node=observation.staying_node(state) if end.error is None else "",
         most_seconds=most,
-        summary=f"write Joined={record.joined} to the EtcdMember of {state.label}",
+        summary=f"write Joined={joined_text(record.joined)} to the EtcdMember of {state.label}",
         resumable=out and end.error is not None,
     )
     return Decided(state.at_end(call_seconds=most), command)
@@ -81,12 +81,15 @@ def rested(state: OperationState) -> OperationState:
     return state.at_end(rest_seconds=0.0)
 
 
-def handed_over(state: OperationState, command: HandRecordOver, now: float) -> OperationState:
-    """The state once another workflow goes on with it."""
-    return _unwritten(state, f"{state.end.error}; it goes on: workflow {command.workflow_id}", now)
+def handed_over(state: OperationState, command: HandRecordOver, now: float, *, goes_on: bool) -> OperationState:
+    """The state once another workflow goes on with it, or this run began before that was done."""
+    who = f"; it goes on: workflow {command.workflow_id}" if goes_on else ""
+    return _unwritten(state, f"{state.end.error}{who}", now)
 
 
-def record_of(state: OperationState, *, joined: bool | None, message: str, failed: bool = False) -> UpdateStatusInput:
+def record_of(
+    state: OperationState, now: float, *, joined: bool | None, message: str, failed: bool = False
+) -> UpdateStatusInput:
     """What is true of the member."""
     target, view, traits = state.target, state.view, state.traits
     out = joined is False and not state.request.adds
@@ -109,6 +112,7 @@ def record_of(state: OperationState, *, joined: bool | None, message: str, faile
         asked_by=state.started_by,
         reason=state.original_request.reason,
         approved_by=people.approver(state.approval, state.approved),
+        made=_in_utc(now),
     )
 
 
@@ -135,12 +139,12 @@ def is_late(state: OperationState, now: float) -> bool:
     return state.recording_seconds > 0 or observation.is_old(state, now)
 
 
-def _begin(state: OperationState) -> OperationState:
+def _begin(state: OperationState, now: float) -> OperationState:
     what, message = (
         ("is a member", MESSAGE_JOINED) if state.request.adds else ("is not a member any more", MESSAGE_REMOVED)
     )
     state = state.showing(HandoffState.RECORDING, f"recording that {state.label} {what}")
-    return state.at_end(record=record_of(state, joined=state.request.adds, message=message))
+    return state.at_end(record=record_of(state, now, joined=state.request.adds, message=message))
 
 
 def _patience(state: OperationState, record: UpdateStatusInput) -> float:
@@ -155,15 +159,15 @@ def _patience(state: OperationState, record: UpdateStatusInput) -> float:
 
 
 def _give_up(state: OperationState, record: UpdateStatusInput, now: float) -> Decided | OperationState:
-    """Another workflow goes on with it where the member is out, while this one ends."""
-    if record.joined is not False:
+    """Another workflow goes on with it where the removal may have changed something, while this one ends."""
+    if state.request.adds or not (record.joined is False or state.end.proposed):
         return _unwritten(state, state.end.error or "", now)
     return Decided(
         state,
         HandRecordOver(
             workflow_id=record_id(record.cluster, record.member_id),
             record=record,
-            summary=texts.record_summary(state.label, record.cluster),
+            summary=texts.record_summary(state.label, record),
         ),
     )
 
@@ -172,7 +176,7 @@ def _unwritten(state: OperationState, text: str, now: float) -> OperationState:
     note = f"the EtcdMember could not be written within {state.recording_seconds:.0f} s: {text}"
     step = Step(
         name="update_status",
-        started=datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
+        started=_in_utc(now),
         milliseconds=state.recording_seconds * 1000,
         attempts=0,
         node="",
@@ -180,6 +184,10 @@ def _unwritten(state: OperationState, text: str, now: float) -> OperationState:
         note=note,
     )
     return _recorded(state.with_step(step), UpdateStatusResult(step=step, recorded=False, note=note))
+
+
+def _in_utc(now: float) -> str:
+    return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
 
 
 def _recorded(state: OperationState, recorded: UpdateStatusResult) -> OperationState:

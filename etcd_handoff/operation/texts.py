@@ -15,6 +15,7 @@ from etcd_handoff.planning import Blocked, Reason, Refused, Remove, Transfer, wa
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from etcd_handoff.activity_io import UpdateStatusInput
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.contract import Step
     from etcd_handoff.doubts import ResourceClaim
@@ -100,9 +101,11 @@ def awaiting_k0s(target: str) -> Blocked:
     return Blocked(Reason.AWAITING_K0S, f"k0s was asked to remove {target}", "k0s's reconciler has removed it")
 
 
-def record_summary(member: str, cluster: str) -> str:
+def record_summary(member: str, record: UpdateStatusInput) -> str:
     """What the workflow is for that writes one EtcdMember after its removal has ended."""
-    return f"Record that {member} is not a member of {cluster} any more"
+    if record.joined is False:
+        return f"Record that {member} is not a member of {record.cluster} any more"
+    return f"Record what has become of the removal of {member} from {record.cluster}"
 
 
 def next_steps(target: str, *, leave_asked: bool, runs_on: bool | None = None) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def left_before(state: OperationState, view: ClusterView) -> tuple[Target, ...]:
-    """Members that are out already, and whose EtcdMember said Joined=True beside the first look at a list's cluster.
+    """Members that are out, and whose EtcdMember did not say Joined=False beside the first look at a list's cluster.
 
     One of them may have joined after the list was read, and before its EtcdMember was: so another look has to follow.
     None where the reconciler would hold the correction back too: one that many EtcdMembers contradict is not for an

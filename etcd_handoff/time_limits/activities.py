@@ -104,15 +104,20 @@ class StepTiming:
     """How often it is tried to meet a worker whose cluster profile has Kubernetes."""
     no_kubernetes_pause: timedelta = timedelta(milliseconds=50)
     """Pause between those attempts."""
-    absent_attempts: int = 12
-    """After so many attempts, some ten seconds with the workflow's retry policy, it is believed that there is nothing
-    to write although not all API servers say so: one that has just been started serves resource kinds a moment
-    later."""
-    refused_attempts: int = 12
+    absent_seconds: float = 10.0
+    """API servers must have said for so long that there is nothing to write, where that is not certain at once: one
+    that has just been started serves resource kinds a moment later. The second call for a record has the time."""
+    refused_seconds: float = 6.0
     """A kube-apiserver that has just been started refuses everybody until its informers are filled
-    (kubernetes/kubernetes#65785): a read is refused for good when that lasts; the workflow allows some more."""
+    (kubernetes/kubernetes#65785): an attempt is refused when that lasts for so long."""
+    refused_attempts: int = 2
+    """From this attempt on a read is refused for good: one before it may have met a worker with other credentials."""
     refused_pause: timedelta = timedelta(seconds=1)
     """Pause between those attempts."""
+    lasting_answers: int = 3
+    """So often at least it was answered in that time: a worker that was paused has not seen whether it lasted."""
+    lasting_pause_seconds: float = 0.5
+    """Pause between those answers."""
     refused_reserve_timeout: timedelta = timedelta(seconds=3)
     """With less time than this no other attempt would surely end."""
 

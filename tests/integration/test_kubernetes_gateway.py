@@ -210,6 +210,49 @@ async def test_what_was_read_ahead_is_not_believed(relayed: RelayedServers, befo
             await gateways.close()
 
 
+async def test_removal_that_may_still_take_place_is_written_as_unknown(relayed: RelayedServers) -> None:
+    """The schema allows it. Later, what somebody has written since stays, unless etcd says that the member is out."""
+    listed: frozenset[str] | None = None
+
+    async def members(_: str) -> tuple[frozenset[str] | None, str]:
+        return listed, "no quorum"
+
+    async with relayed.gateway() as gateway:
+        before = (await gateway.get("node0"))["status"]
+        record = UpdateStatusInput(
+            cluster="relayed",
+            member_name="node0",
+            member_id=before["memberID"],
+            joined=None,
+            failed=True,
+            message="Removal was proposed, not confirmed: no quorum",
+            made="2026-01-01T00:00:00+00:00",
+        )
+        gateways = gateways_of(relayed)
+        update = KubernetesActivities(gateways, "node0", members).update_status
+        late = record.model_copy(update={"late": True, "message": "older"})
+
+        async def said() -> tuple[str, str, str]:
+            status = (await gateway.get("node0"))["status"]
+            (joined,) = status["conditions"]
+            return joined["status"], joined["lastTransitionTime"], status["message"]
+
+        try:
+            assert (await ActivityEnvironment().run(update, record)).recorded
+            assert await said() == ("Unknown", before["conditions"][0]["lastTransitionTime"], record.message)
+            for known in (None, frozenset({before["memberID"]})):
+                listed = known
+                left_alone = await ActivityEnvironment().run(update, late)
+                assert (left_alone.recorded, (await said())[0]) == (False, "Unknown")
+                assert "written after the removal ended" in left_alone.note
+            listed = frozenset({"1"})
+            assert (await ActivityEnvironment().run(update, late)).recorded
+            assert (await said())[::2] == ("False", "Member removed from cluster")
+        finally:
+            await gateway.patch_status(await gateway.get("node0"), before)
+            await gateways.close()
+
+
 @pytest.mark.usefixtures("one_after_another")
 async def test_server_that_refuses_is_passed_over_and_then_asked_last(relayed: RelayedServers) -> None:
     """The next one answers at once, and is asked first from then on; so it is with a context that is not there."""

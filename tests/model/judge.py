@@ -208,9 +208,10 @@ class Judge:
 
 def lies(cluster: Cluster) -> list[str]:
     """What EtcdMembers say that is not true."""
-    found = [(name, member_id_of(r), joined_condition(r) == "True") for name, r in cluster.resources.items()]
-    wrong = [(name, i, joined) for name, i, joined in found if joined != (i in cluster.members)]
-    return [f"EtcdMember {name} says that {i} is {'in' if joined else OUT}" for name, i, joined in wrong]
+    found = [(name, member_id_of(r), joined_condition(r)) for name, r in cluster.resources.items()]
+    wrong = [(name, i, joined) for name, i, joined in found if joined != str(i in cluster.members)]
+    words = {"True": "in", "False": OUT}
+    return [f"EtcdMember {name} says that {i} is {words.get(joined, 'perhaps in')}" for name, i, joined in wrong]
 
 
 def untold(cluster: Cluster) -> list[str]:

@@ -265,6 +265,7 @@ def test_etcdmembers_that_all_speak_of_others_are_a_doubt() -> None:
         pytest.param([claim("node7", "7"), claim("node0", A)], id="one-fits"),
         pytest.param([claim("node7", "7", "False"), claim("node8", "8", "Unknown")], id="none-says-that-it-is-in"),
         pytest.param([claim("node7", "")], id="none-has-an-id"),
+        pytest.param([claim("node7", "7"), claim("node0", A, "Unknown")], id="one-fits-that-may-have-left"),
     ],
 )
 def test_etcdmembers_that_fit_or_say_nothing_are_none(claims: list[ResourceClaim]) -> None:

@@ -13,6 +13,7 @@ from etcd_handoff.cluster_view import MemberView
 from etcd_handoff.etcdmember import (
     DesiredStatus,
     as_listed,
+    conditions_of,
     differs,
     is_object_name,
     joined_condition,
@@ -30,6 +31,7 @@ BEFORE, NOW, LATER = "2026-01-01T00:00:00Z", "2026-02-03T04:05:06Z", "2026-02-03
 REMOVED = DesiredStatus(ID, joined=False, message=MESSAGE_REMOVED)
 FAILED = DesiredStatus(ID, joined=True, message="Not removed: node2 does not answer", failed=True)
 JOINED = DesiredStatus(ID, joined=True, message=MESSAGE_JOINED)
+UNKNOWN = DesiredStatus(ID, joined=None, message="Removal was proposed, not confirmed: no quorum", failed=True)
 Resource = dict[str, Any]
 
 
@@ -82,12 +84,33 @@ def test_failed_removal_says_what_is_true() -> None:
     assert patch == {"reconcileStatus": "Failed", "message": "Not removed: node2 does not answer"}
 
 
-def test_what_is_not_known_leaves_the_condition_alone() -> None:
-    """Nobody could say whether the member is in: the sentence is written, and the condition neither made nor turned."""
-    unknown = DesiredStatus(ID, joined=None, message="Nobody can say whether it is a member", failed=True)
-    assert status_for(resource(), unknown, NOW) == {"reconcileStatus": "Failed", "message": unknown.message}
-    assert status_for({"metadata": {}}, unknown, NOW)["conditions"] == []
-    assert not differs(resource(), unknown)
+def test_what_is_not_known_is_written_as_unknown() -> None:
+    """Nobody could say whether the member is in: the condition says that too, also where there was none."""
+    patch = status_for(resource(), UNKNOWN, NOW)
+    assert patch["conditions"] == [{**condition("Unknown"), "message": UNKNOWN.message}]
+    assert (patch["reconcileStatus"], patch["message"]) == ("Failed", UNKNOWN.message)
+    assert status_for({"metadata": {}}, UNKNOWN, NOW)["conditions"][0]["status"] == "Unknown"
+    assert differs(resource(), UNKNOWN)
+    assert status_for(patched(resource(), patch), UNKNOWN, LATER) == {}
+
+
+@pytest.mark.parametrize(("truth", "status"), [(JOINED, "True"), (REMOVED, "False")])
+def test_what_was_not_known_is_corrected(truth: DesiredStatus, status: str) -> None:
+    """A resync finds that it differs. A member that was in all the time has not joined anew."""
+    unknown = patched(resource(), status_for(resource(), UNKNOWN, NOW))
+    assert differs(unknown, truth)
+    after = patched(unknown, status_for(unknown, truth, LATER))
+    assert joined_condition(after) == status
+    since = conditions_of(resource())[0]["lastTransitionTime"] if truth is JOINED else LATER
+    assert conditions_of(after)[0]["lastTransitionTime"] == since
+
+
+def test_member_that_was_out_has_not_been_in_all_the_time() -> None:
+    """From False to Unknown the time moves, and it moves for another member."""
+    out = patched(resource(), status_for(resource(), REMOVED, NOW))
+    assert conditions_of(patched(out, status_for(out, UNKNOWN, LATER)))[0]["lastTransitionTime"] == LATER
+    other = DesiredStatus("d1", joined=None, message="x")
+    assert status_for(resource(), other, LATER)["conditions"][0]["lastTransitionTime"] == LATER
 
 
 def test_removal_after_a_failed_one_clears_the_failure() -> None:
@@ -366,7 +389,7 @@ def test_lie_is_put_right_by_one_patch(told: Resource, wrong: bool) -> None:  # 
     if "status" in told:
         assert after["status"]["novelty"] == 2
         assert condition["novelty"] == 1
-        same = joined_condition(told) == joined_condition(after) and member_id_of(told) == truth.member_id
+        same = joined_condition(told) in (joined_condition(after), "Unknown") and member_id_of(told) == truth.member_id
         assert condition["lastTransitionTime"] == (BEFORE if same else NOW)
 
 

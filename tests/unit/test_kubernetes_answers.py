@@ -168,10 +168,13 @@ def test_answers_together_are_what_all_that_answered_say(heard: list[HandoffErro
 
 @pytest.mark.parametrize(("other", "certain"), [(NO_KIND, True), (SILENT, False), (UNUSABLE, False)])
 def test_missing_kind_is_certain_when_all_say_so(other: HandoffError, *, certain: bool) -> None:
-    """Who is silent may serve it."""
+    """Who is silent may serve it, unless it is the departing node's, which nobody waits for."""
     error = together({"node0": NO_KIND, "node1": other})
     assert isinstance(error, KindGoneError)
     assert error.certain is certain
+    departing = together({"node0": NO_KIND, "node1": other}, {"node1"})
+    assert isinstance(departing, KindGoneError)
+    assert departing.certain
 
 
 @pytest.mark.parametrize(("other", "certain"), [(GONE, True), (SILENT, False), (UNKNOWN, False), (NO_KIND, False)])

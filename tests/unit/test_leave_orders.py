@@ -94,6 +94,10 @@ SAID_OUT = UNFLAGGED.model_copy(update={"status_digest": resource("node2", "a2",
         (None, resource("node2", "a2", generation=1, leave_since=LATE), THREE, ""),
         (None, resource("node2", "a2", generation=1, **OUT), REJOINED, ""),
         (UNFLAGGED, resource("node2", "a2", generation=3), THREE, "a2"),
+        # Nobody knows whether its member has left: it is about that one, and never about its successor.
+        (UNFLAGGED, resource("node2", "a2", joined="Unknown"), THREE, "a2"),
+        (None, resource("node2", "a2", leave_since=LATE, joined="Unknown"), THREE, "a2"),
+        (UNFLAGGED, resource("node2", "a2", leave_since=LATE, joined="Unknown"), REJOINED, "a2"),
     ],
 )
 def test_order_is_about_the_member_that_was_described(

@@ -361,7 +361,7 @@ def test_status_that_nobody_takes_is_tried_in_longer_calls_with_the_turn_given_b
     removal.state = removal.state.changed(cancel_requested=True)
     removal.result(FAILED, after=time_limits.OPERATION.record_call_seconds)
     assert removal.next(to.HandRecordOver).workflow_id == f"etcd-record/prod/{A}"
-    removal.result().do(to.Observe, report(StepOutcome.OBSERVED, WITHOUT_A, writes_acknowledged=True))
+    removal.result(result=True).do(to.Observe, report(StepOutcome.OBSERVED, WITHOUT_A, writes_acknowledged=True))
     result = removal.next(to.Finish).result
     assert (result.status_recorded, result.writes_acknowledged) == (False, True)
     assert "within 19 s: 503; it goes on" in result.status_note

@@ -232,7 +232,7 @@ def test_status_that_nobody_takes_does_not_hold_up_the_next_part(first: str) -> 
             gives_turn_up(change)
     assert waited == time_limits.OPERATION.record_at_least_seconds
     if removal:
-        looks(change.do(to.HandRecordOver), gone)
+        looks(change.do(to.HandRecordOver, result=True), gone)
     looks(change, gone).turn()
     change.next(AddTarget if removal else to.TransferLeadership)
     assert not change.state.whole.ended[0].status_recorded  # type: ignore[union-attr]

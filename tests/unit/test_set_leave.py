@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcdmembers import EtcdMemberActivities
@@ -16,7 +15,7 @@ from etcd_handoff import time_limits
 from etcd_handoff.activity_io import LeaveInput, UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.config import Config
 from etcd_handoff.contract import Step, StepOutcome
-from etcd_handoff.errors import AdmissionError, ApiUnavailableError, ConflictError, KubernetesError, RejectedError
+from etcd_handoff.errors import ConflictError, KubernetesError, RejectedError
 from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import StepFailure
@@ -142,18 +141,6 @@ async def test_annotation_that_was_followed_goes(value: str, *, stays: bool) -> 
         await update(fake)
         assert leaves(fake)
         assert (LEAVE_ANNOTATION in fake.resources["node2"]["metadata"]["annotations"]) is stays
-
-
-@pytest.mark.parametrize("error", [AdmissionError("403: x"), ApiUnavailableError("nobody")])
-async def test_flag_that_cannot_be_set_is_tried_for_a_while_and_told(error: KubernetesError) -> None:
-    """The status is what counts: it is recorded."""
-    fake = Spec(resource(), error)
-    with pytest.raises(ApplicationError):
-        await update(fake)
-    recorded = await update(fake, attempt=time_limits.STEPS.refused_attempts)
-    assert recorded.recorded
-    assert recorded.note.startswith("spec.leave was not set: ")
-    assert recorded.note in recorded.step.note
 
 
 async def test_flag_that_the_schema_does_not_allow_is_told_at_once() -> None:

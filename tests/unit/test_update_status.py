@@ -13,7 +13,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.kubernetes_errors import NOT_RECORDED
 from activities.member_resource import EVENTS_AT_ONCE, reason_to_skip
-from activities.member_status import NOTHING_TO_RECORD, KubernetesActivities
+from activities.member_status import KubernetesActivities
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import (
     FindResourceInput,
@@ -33,13 +33,11 @@ from etcd_handoff.errors import (
     KindGoneError,
     KubernetesError,
     KubernetesPermissionError,
-    ObjectGoneError,
     RejectedError,
     UnauthenticatedError,
 )
 from etcd_handoff.managed_fields import SPEC_LEAVE, Write, last_write
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
-from workflows.activity_calls import ATTEMPTS
 
 OURS, NEXT = "c1", "d1"
 RECORD = UpdateStatusInput(
@@ -213,6 +211,67 @@ async def test_removal_that_ends_after_the_list_was_read_has_the_last_word() -> 
     assert (recorded.recorded, fake.patched) == (False, [])
 
 
+UNSURE = JOINED.model_copy(
+    update={"joined": None, "failed": True, "made": "2026-05-01T10:00:00.500+00:00", "message": "Removal was proposed"}
+)
+
+
+def written(at: str, **status: Any) -> dict[str, Any]:
+    """The member's EtcdMember, whose status somebody wrote then."""
+    fields = [{"manager": "kubectl", "time": at, "fieldsV1": {"f:status": {"f:message": {}}}}]
+    found = resource(managedFields=fields)
+    return {**found, "status": {**found["status"], **status}}
+
+
+@pytest.mark.parametrize(
+    ("listed", "joined", "message"),
+    [
+        (frozenset({"a1"}), "False", "Member removed from cluster"),
+        (frozenset({"a1", OURS}), "True", "Removal was proposed"),
+        (None, "Unknown", "Removal was proposed"),
+    ],
+)
+async def test_what_was_not_known_is_asked_again_when_it_can_be_written(
+    listed: frozenset[str] | None, joined: str, message: str
+) -> None:
+    """The record has waited; what etcd says by then counts, and Unknown is written where it says nothing."""
+    fake = FakeKubernetes(resource())
+    recorded = await update_where(fake, listed, UNSURE.model_copy(update={"late": True}))
+    status = fake.resources["node2"]["status"]
+    assert (recorded.recorded, status["conditions"][0]["status"], status["message"]) == (True, joined, message)
+    assert status["reconcileStatus"] == ("Success" if joined == "False" else "Failed")
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_member_that_somebody_called_out_is_not_called_unknown(*, late: bool) -> None:
+    """Another removal, or k0s, knew it."""
+    fake = FakeKubernetes(resource() | {"status": {"memberID": OURS, **OUT}})
+    recorded = await update_where(fake, None, UNSURE.model_copy(update={"late": late}))
+    assert (recorded.recorded, fake.patched) == (False, [])
+    assert "is out; it was left alone" in recorded.note
+
+
+@pytest.mark.parametrize(("at", "newer"), [("2026-05-01T10:00:00Z", False), ("2026-05-01T10:00:01Z", True)])
+@pytest.mark.parametrize(("joined", "listed"), [(None, None), (None, {"a1", OURS}), (True, {"a1", OURS})])
+async def test_failed_removal_does_not_overwrite_what_is_newer(
+    at: str, listed: set[str] | None, *, joined: bool | None, newer: bool
+) -> None:
+    """A resync, or a removal that was started again, has written the status since."""
+    fake = FakeKubernetes(written(at))
+    record = UNSURE.model_copy(update={"late": True, "joined": joined})
+    recorded = await update_where(fake, frozenset(listed) if listed else None, record)
+    assert recorded.recorded is not newer
+    assert fake.patched == ([] if newer else ["node2"])
+    assert recorded.note.endswith("was written after the removal ended; it was left alone") is newer
+
+
+async def test_member_that_left_after_its_removal_had_failed_is_called_out() -> None:
+    """Whatever was written since: etcd's list is the last word."""
+    fake = FakeKubernetes(written("2026-05-01T11:00:00Z"))
+    assert (await update_where(fake, frozenset({"a1"}), UNSURE.model_copy(update={"late": True}))).recorded
+    assert fake.resources["node2"]["status"]["conditions"][0]["status"] == "False"
+
+
 # --- last words -----------------------------------------------------------------------------------------------
 
 
@@ -244,61 +303,9 @@ async def test_rejected_content_is_final() -> None:
     assert (recorded.recorded, recorded.note) == (False, "the API server does not accept it: 422: x")
 
 
-def unsure() -> ObjectGoneError:
-    """Not all API servers say that there is none."""
-    error = ObjectGoneError("node0: 404; node1: no answer")
-    error.certain = False
-    return error
-
-
-@pytest.mark.parametrize("error", [unsure(), KindGoneError("404: page not found")])
-async def test_absence_that_not_all_confirm_is_believed_in_the_end(error: KubernetesError) -> None:
-    """An API server on an empty etcd, or one that has just been started, is not believed at once."""
-    with pytest.raises(ApplicationError, match="404"):
-        await update(FakeKubernetes(read_error=error), attempt=time_limits.STEPS.absent_attempts - 1)
-    assert "404" in (await update(FakeKubernetes(read_error=error), attempt=time_limits.STEPS.absent_attempts)).note
-
-
-async def test_kind_that_some_servers_do_not_serve_is_not_missing() -> None:
-    """As long as others are silent, however many attempts there were."""
-    error = KindGoneError("node0: 404; node1: no answer")
-    error.certain = False
-    with pytest.raises(ApplicationError, match="404"):
-        await update(FakeKubernetes(read_error=error), attempt=1000)
-
-
-async def test_optional_kind_that_is_missing_is_believed_at_once() -> None:
-    """On a distribution without EtcdMembers nobody waits for them; what else goes wrong is tried again as ever."""
-    error = KindGoneError("node0: 404; node1: no answer")
-    error.certain = False
-    recorded = await update(FakeKubernetes(read_error=error), optional=True)
-    assert (recorded.recorded, recorded.note) == (False, NOTHING_TO_RECORD)
-    with pytest.raises(ApplicationError, match="no answer"):
-        await update(FakeKubernetes(read_error=unsure()), optional=True)
-
-
 async def test_absence_that_all_confirm_is_believed_at_once() -> None:
     """There is nothing to write."""
     assert (await update(FakeKubernetes())).note == "there is no EtcdMember for node2"
-
-
-async def test_refusal_of_a_read_is_final_when_it_lasts() -> None:
-    """A kube-apiserver that has just been started refuses everybody for a moment."""
-    fake = FakeKubernetes(read_error=KubernetesPermissionError("403: x"))
-    find = KubernetesActivities(gateways_to(fake), "node0").find_resource
-    query = FindResourceInput(cluster="prod", member="node2")
-    environment = ActivityEnvironment()
-    environment.info = replace(environment.info, schedule_to_close_timeout=None)
-    with pytest.raises(ApplicationError) as caught:
-        await environment.run(find, query)
-    assert (caught.value.type, caught.value.non_retryable) == ("PermissionDenied", False)
-    assert caught.value.next_retry_delay is not None
-    assert 10 <= (time_limits.STEPS.refused_attempts - 1) * caught.value.next_retry_delay.total_seconds() <= 20
-    assert time_limits.STEPS.refused_attempts < ATTEMPTS
-    environment.info = replace(environment.info, attempt=time_limits.STEPS.refused_attempts)
-    with pytest.raises(ApplicationError, match="Kubernetes does not allow it: 403: x") as last:
-        await environment.run(find, query)
-    assert (last.value.type, last.value.non_retryable) == ("PermissionDenied", True)
 
 
 async def test_missing_kind_is_believed_when_all_api_servers_say_so() -> None:
