@@ -117,6 +117,15 @@ WAITED_FOR: Final = (
 """Faults with which a removal must not go through that has not been proposed when they strike."""
 TAKES_WRITES: Final = ("corrupt-alarm", "nospace-alarm")
 """Faults with which etcd acknowledges no write whatever a removal does."""
+TAKES_VOTER: Final = (
+    "kill-other-etcd",
+    "stop-other-etcd",
+    "cut-other",
+    "hang-disk-other",
+    "foreign-on-other",
+    "force-new-cluster-other",
+)
+"""Faults that take a remaining voter from the cluster: where two remain, the other one commits nothing alone."""
 
 IMPOSSIBLE: Final = {
     "learner": ("target-apiserver", "target-node"),
@@ -178,6 +187,14 @@ class Case:
         if self.proposed or self.fault not in WAITED_FOR:
             return False
         return self.target != "learner" or "hang-disk" not in self.fault
+
+    @property
+    def commits(self) -> bool:
+        """Whether the voters that remain acknowledge writes with the fault in place, before and after the removal.
+
+        Where a learner leaves, three voters remain, and two of them are enough.
+        """
+        return self.fault not in TAKES_WRITES and (self.target == "learner" or self.fault not in TAKES_VOTER)
 
     @property
     def right_ends(self) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest,
 from etcd_handoff.temporal.client import connect, start_removal, start_watch
 from etcd_handoff.temporal.search_attributes import STATE_KEY
 from tests.chaos import judges
-from tests.chaos.cases import FLAGGED, NARROW, TAKES_WRITES, WATCHED
+from tests.chaos.cases import FLAGGED, NARROW, WATCHED
 from tests.chaos.conftest import recorded
 from tests.chaos.faults import FAULTS, Scene
 from tests.integration.isolation import require_isolation
@@ -92,10 +92,7 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
             (folder / f"{case.point}.release").touch()
             ending = asyncio.ensure_future(_result(removal))
             done = await _left_alone(case, removal, ending)
-            if not case.proposed:
-                await judges.quorum_is_kept(writer_url, target)
-                if done and case.fault not in TAKES_WRITES:
-                    await judges.writes_are_acknowledged(writer_url)
+            await judges.nothing_is_stopped(case, writer_url, target, done=done)
             await fault.mend(scene)
             result = await asyncio.wait_for(ending, MENDED_SECONDS)
             finding.seconds = round(time.monotonic() - struck, 2)
