@@ -363,6 +363,12 @@ def refused_truly(kind: str | None, message: str, *, has_resource: bool) -> None
     assert not has_resource, f"its EtcdMember knows it: {message}"
 
 
+def refused_for_rights(kind: str | None, message: str) -> None:
+    """The removal says that etcd does not allow it, and what to do."""
+    right = kind == FailureType.PERMISSION_DENIED and "a user with the root role" in message
+    assert right, f"{kind}: {message}"
+
+
 async def _becomes(
     check: Callable[[], Awaitable[bool]], what: str, seconds: float, seen: Callable[[], str] = lambda: ""
 ) -> None:

@@ -176,8 +176,14 @@ async def _judge(
     lab, target = scene.lab, scene.target
     members, resources = await lab.members(scene.writer), await lab.etcdmembers(scene.writer)
     listed = [m.name for m in members]
-    judges.members_are(members, before, target, returns=case.fault in FLAGGED)
-    if isinstance(result, ApplicationError):
+    denied = case.refused and isinstance(result, ApplicationError)
+    if denied:
+        judges.membership_is(members, [m.id for m in before])
+    else:
+        judges.members_are(members, before, target, returns=case.fault in FLAGGED)
+    if isinstance(result, ApplicationError) and denied:
+        judges.refused_for_rights(result.type, result.message)
+    elif isinstance(result, ApplicationError):
         judges.refused_truly(result.type, result.message, has_resource=target in resources)
     else:
         judges.ended_well(result.outcome)

@@ -39,7 +39,14 @@ def test_the_matrix_is_whole() -> None:
     names = [case.name for case in all_cases]
     assert len(names) == len(set(names)) >= 400
     assert {case.fault for case in all_cases} == set(faults.FAULTS) == {*cases.FAULTS, *cases.NARROW, *cases.ISOLATED}
-    named = {*cases.WATCHED, *cases.FLAGGED, *cases.WAITED_FOR, *cases.TAKES_WRITES, *cases.TAKES_VOTER}
+    named = {
+        *cases.WATCHED,
+        *cases.FLAGGED,
+        *cases.WAITED_FOR,
+        *cases.TAKES_WRITES,
+        *cases.TAKES_VOTER,
+        *cases.REFUSED_FOR,
+    }
     assert named <= set(faults.FAULTS)
     assert all(case.step in cases.STEPS[case.target] and case.moment in cases.MOMENTS for case in all_cases)
     assert all(case.right_ends for case in all_cases)
@@ -307,6 +314,20 @@ def test_refusal_of_a_known_member_is_no_safe_one() -> None:
         judges.refused_truly("UnknownMember", "no such member", has_resource=True)
     with pytest.raises(AssertionError, match="BlockedTooLong: no quorum"):
         judges.refused_truly("BlockedTooLong", "no quorum", has_resource=False)
+
+
+def test_removal_without_rights_must_not_go_through_and_say_why() -> None:
+    """Not before it has them again, and with no other failure; once proposed, it needs the rights no more."""
+    before = case_of("leader/check_leader.before/rights-taken")
+    for right in ("refused safely", "after mending"):
+        judges.ended_rightly(right, before.right_ends)
+    with pytest.raises(AssertionError, match="refused safely or after mending would be right"):
+        judges.ended_rightly("well", before.right_ends)
+    judges.ended_rightly("well", case_of("leader/update_status.before/rights-taken").right_ends)
+    judges.refused_for_rights("PermissionDenied", "give the profile a user with the root role")
+    for kind, message in (("PermissionDenied", "no"), ("UnknownMember", "give the profile a user with the root role")):
+        with pytest.raises(AssertionError, match=f"{kind}: {message}"):
+            judges.refused_for_rights(kind, message)
 
 
 @pytest.mark.integration
