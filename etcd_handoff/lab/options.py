@@ -30,9 +30,9 @@ class LabOptions:
         remover: Who takes members out, as in the cluster profile.
         policies: What else the cluster profile has, such as `("four_eyes", True)`.
         tls: Whether every link has TLS with verified certificates on both sides; needs trustme, and no `network`.
-        etcd_user: With `tls`: etcd's authentication is on, and the product comes as this user: `root` or `reader` with
-            a password, `certificate` by its certificate alone, which may do all, or `stranger`, whose certificate names
-            a user that etcd does not know. Empty: it is off.
+        etcd_user: With `tls`: etcd's authentication is on, and the product comes as this user: with a password `root`
+            or `operator`, which may do all, or `reader`; by its certificate alone `certificate`, which may do all, or
+            `stranger`, whose certificate names a user that etcd does not know. Empty: it is off.
         rbac: Whether the product comes to API servers with a token of the ServiceAccount of deploy/rbac.yaml in a file
             of its own. Left out, it comes as their administrator.
         roles: Whether API servers let each account do what roles allow it, as `rbac` needs. Left out, they let all do

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.lab import http
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     from etcd_handoff.lab.nodes import Node
     from etcd_handoff.lab.resources import Kubectl
 
-PASSWORDS: Final = {"root": "lab-root", "reader": "lab-reader"}
-"""Of users that come with a password: one that may do all, and one that may read all keys and do nothing else."""
+OPERATOR: Final = "operator"
+"""A user of the product alone, as docs/security.md asks for: its password and its rights can change."""
+PASSWORDS: Final = {"root": "lab-root", "reader": "lab-reader", OPERATOR: "lab-operator"}
+"""Of users that come with a password: two that may do all, and one that may read all keys and do nothing else."""
 BY_CERTIFICATE: Final = ("certificate", "stranger")
 """Users that come with a certificate alone; etcd knows the first, which may do all."""
 USERS: Final = (*PASSWORDS, *BY_CERTIFICATE)
@@ -36,19 +39,40 @@ async def switch_authentication_on(url: str) -> None:
     Raises:
         OSError: etcd refuses.
     """
-
-    async def ask(what: str, **body: Any) -> None:
-        await http.post(f"{url}/v3/auth/{what}", body, timeout_seconds=8.0)
-
+    ask = partial(_ask, url)
     for role in ("root", "reader"):
         await ask("role/add", name=role)
     await ask("role/grant", name="reader", perm={"permType": "READ", "key": _ALL, "range_end": _ALL})
     for user, password in PASSWORDS.items():
         await ask("user/add", name=user, password=password)
-        await ask("user/grant", user=user, role=user)
+        await ask("user/grant", user=user, role="root" if user == OPERATOR else user)
     await ask("user/add", name="certificate", options={"no_password": True})
     await ask("user/grant", user="certificate", role="root")
     await ask("enable")
+
+
+async def change_password(url: str, password_file: Path) -> None:
+    """Give the operator a new password, in etcd and in its file: etcd refuses the old one and forgets its tokens."""
+    new = f"renewed-{next(_NUMBERS)}"
+    await _ask(url, "user/changepw", name=OPERATOR, password=new)
+    renewed = password_file.with_suffix(".new")
+    renewed.write_text(f"{new}\n")
+    renewed.replace(password_file)
+
+
+async def take_rights(url: str) -> None:
+    """Leave the operator only the reader's rights."""
+    await _ask(url, "user/grant", user=OPERATOR, role="reader")
+    await _ask(url, "user/revoke", name=OPERATOR, role="root")
+
+
+async def give_rights(url: str) -> None:
+    """Undo `take_rights`."""
+    await _ask(url, "user/grant", user=OPERATOR, role="root")
+
+
+async def _ask(url: str, what: str, **body: Any) -> None:
+    await http.post(f"{url}/v3/auth/{what}", body, timeout_seconds=8.0)
 
 
 class ServiceAccount:

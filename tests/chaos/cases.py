@@ -79,6 +79,8 @@ NARROW: Final = {
     "server-certificates-renewed": Where(
         VOTERS, ("check_leader.before", "remove_member.before", "update_status.before")
     ),
+    "password-renewed": Where(VOTERS, ("check_leader.before", "remove_member.before", "update_status.before")),
+    "rights-taken": Where(VOTERS, ("check_leader.before", "remove_member.before", "update_status.before")),
     "corrupt-alarm": Where(VOTERS, ("check_leader.before", "remove_member.before", "update_status.before")),
     "nospace-alarm": Where(VOTERS, ("check_leader.before", "remove_member.before", "update_status.before")),
 }
@@ -115,8 +117,20 @@ WAITED_FOR: Final = (
     "corrupt-alarm",
 )
 """Faults with which a removal must not go through that has not been proposed when they strike."""
+REFUSED_FOR: Final = ("rights-taken",)
+"""Faults for which etcd refuses a removal that has not been proposed when they strike: it fails, and the member stays,
+or it goes through after mending."""
 TAKES_WRITES: Final = ("corrupt-alarm", "nospace-alarm")
 """Faults with which etcd acknowledges no write whatever a removal does."""
+TAKES_VOTER: Final = (
+    "kill-other-etcd",
+    "stop-other-etcd",
+    "cut-other",
+    "hang-disk-other",
+    "foreign-on-other",
+    "force-new-cluster-other",
+)
+"""Faults that take a remaining voter from the cluster: where two remain, the other one commits nothing alone."""
 
 IMPOSSIBLE: Final = {
     "learner": ("target-apiserver", "target-node"),
@@ -133,9 +147,11 @@ SAMPLE: Final = (
     "leader/move_leader.before/cut-target",
     "follower/remove_member.before/hang-disk-other",
     "leader/check_leader.during/foreign-on-other",
+    "follower/remove_member.before/rights-taken",
     WAITED_FOR_WORKER,
 )
-"""What `make test` runs: one case of each sort; the last three end as soon as the removal says that it waits."""
+"""What `make test` runs: one case of each sort; of the last four, all but the one
+without rights end as soon as the removal says that it waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +196,23 @@ class Case:
         return self.target != "learner" or "hang-disk" not in self.fault
 
     @property
+    def refused(self) -> bool:
+        """Whether etcd refuses the removal as long as the fault is there."""
+        return self.fault in REFUSED_FOR and not self.proposed
+
+    @property
+    def commits(self) -> bool:
+        """Whether the voters that remain acknowledge writes with the fault in place, before and after the removal.
+
+        Where a learner leaves, three voters remain, and two of them are enough.
+        """
+        return self.fault not in TAKES_WRITES and (self.target == "learner" or self.fault not in TAKES_VOTER)
+
+    @property
     def right_ends(self) -> tuple[str, ...]:
         """Those of `ENDS` that are right for it."""
+        if self.refused:
+            return ("refused safely", "after mending")
         return ("after mending",) if self.waits else ENDS
 
     @property

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.lab import Role, disasters, http, observer
+from etcd_handoff.lab import Role, disasters, http, observer, users
 from etcd_handoff.lab.resources import write_joined
 from etcd_handoff.lab.waiting import ProcessError, wait_until
 
@@ -24,6 +25,8 @@ LINK_MS: Final = 200
 OUT_SECONDS: Final = 30.0
 LAG_ENTRIES: Final = 6_000
 """More than what a voter may lag behind (`CAUGHT_UP_ENTRIES` of the planner)."""
+WITH_USERS: Final = {"tls": True, "etcd_user": users.OPERATOR}
+"""Options of a lab whose etcd asks everybody who they are, where the product has a user of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +237,19 @@ def _renew_certificates(whose: CertificateGroup) -> Fault:
     return Fault(strike, _nothing, {"tls": True})
 
 
+async def _change_password(scene: Scene) -> None:
+    file = Path(scene.lab.credentials.profile["password_file"])
+    await users.change_password(scene.lab.node(scene.writer).etcd_url, file)
+
+
+async def _take_rights(scene: Scene) -> None:
+    await users.take_rights(scene.lab.node(scene.writer).etcd_url)
+
+
+async def _give_rights(scene: Scene) -> None:
+    await users.give_rights(scene.lab.node(scene.writer).etcd_url)
+
+
 def _alarm(kind: str, who: str = "") -> Fault:
     async def strike(scene: Scene) -> None:
         member_id = await scene.lab.member_id(getattr(scene, who)) if who else disasters.WHOLE_CLUSTER
@@ -286,6 +302,8 @@ FAULTS: Final[dict[str, Fault]] = {
     "token-renewed": Fault(_renew_token, _nothing, {"rbac": True}),
     "client-certificate-renewed": _renew_certificates("clients"),
     "server-certificates-renewed": _renew_certificates("servers"),
+    "password-renewed": Fault(_change_password, _nothing, WITH_USERS),
+    "rights-taken": Fault(_take_rights, _give_rights, WITH_USERS),
     "corrupt-alarm": _alarm("CORRUPT"),
     "nospace-alarm": _alarm("NOSPACE", "writer"),
 }

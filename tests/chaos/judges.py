@@ -15,6 +15,7 @@ from etcd_handoff.contract import FailureType
 from etcd_handoff.lab import ProcessError, Role, http, observer, wait_until
 from etcd_handoff.lab.resources import joined
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
+from tests.chaos.cases import TAKES_WRITES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from etcd_handoff.lab import Lab, ListedMember
     from etcd_handoff.lab.writer import WriteReport
+    from tests.chaos.cases import Case
 
 QUORUM_SECONDS: Final = 15.0
 """How long the cluster that is left may take to answer while something strikes: a few elections."""
@@ -121,6 +123,25 @@ async def quorum_is_kept(url: str, target: str, seconds: float = QUORUM_SECONDS)
         return False
 
     await _becomes(kept, f"those that remain without {target} have a quorum", seconds)
+
+
+async def nothing_is_stopped(case: Case, url: str, target: str, *, done: bool, seconds: float = QUORUM_SECONDS) -> None:
+    """No removal takes the quorum or the writes; for before what struck is undone.
+
+    A removal that was proposed before the fault may meet one that takes a voter which it needs: then the fault has
+    stopped the writes, and not the removal.
+
+    Args:
+        case: What struck, and when.
+        url: Client URL of a member that stays.
+        target: The member that leaves.
+        done: Whether the removal has ended.
+        seconds: How long each answer may take.
+    """
+    if not case.proposed:
+        await quorum_is_kept(url, target, seconds)
+    if case.commits or (done and not case.proposed and case.fault not in TAKES_WRITES):
+        await writes_are_acknowledged(url, seconds)
 
 
 def resources_agree(members: Iterable[ListedMember], resources: Mapping[str, dict[str, Any]]) -> None:
@@ -340,6 +361,12 @@ def refused_truly(kind: str | None, message: str, *, has_resource: bool) -> None
     """The one refusal that can be right here: who is neither a member nor remembered by an EtcdMember is unknown."""
     assert kind == FailureType.UNKNOWN_MEMBER, f"{kind}: {message}"
     assert not has_resource, f"its EtcdMember knows it: {message}"
+
+
+def refused_for_rights(kind: str | None, message: str) -> None:
+    """The removal says that etcd does not allow it, and what to do."""
+    right = kind == FailureType.PERMISSION_DENIED and "a user with the root role" in message
+    assert right, f"{kind}: {message}"
 
 
 async def _becomes(

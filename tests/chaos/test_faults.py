@@ -23,7 +23,7 @@ from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest,
 from etcd_handoff.temporal.client import connect, start_removal, start_watch
 from etcd_handoff.temporal.search_attributes import STATE_KEY
 from tests.chaos import judges
-from tests.chaos.cases import FLAGGED, NARROW, TAKES_WRITES, WATCHED
+from tests.chaos.cases import FLAGGED, NARROW, WATCHED
 from tests.chaos.conftest import recorded
 from tests.chaos.faults import FAULTS, Scene
 from tests.integration.isolation import require_isolation
@@ -92,10 +92,7 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
             (folder / f"{case.point}.release").touch()
             ending = asyncio.ensure_future(_result(removal))
             done = await _left_alone(case, removal, ending)
-            if not case.proposed:
-                await judges.quorum_is_kept(writer_url, target)
-                if done and case.fault not in TAKES_WRITES:
-                    await judges.writes_are_acknowledged(writer_url)
+            await judges.nothing_is_stopped(case, writer_url, target, done=done)
             await fault.mend(scene)
             result = await asyncio.wait_for(ending, MENDED_SECONDS)
             finding.seconds = round(time.monotonic() - struck, 2)
@@ -179,8 +176,14 @@ async def _judge(
     lab, target = scene.lab, scene.target
     members, resources = await lab.members(scene.writer), await lab.etcdmembers(scene.writer)
     listed = [m.name for m in members]
-    judges.members_are(members, before, target, returns=case.fault in FLAGGED)
-    if isinstance(result, ApplicationError):
+    denied = case.refused and isinstance(result, ApplicationError)
+    if denied:
+        judges.membership_is(members, [m.id for m in before])
+    else:
+        judges.members_are(members, before, target, returns=case.fault in FLAGGED)
+    if isinstance(result, ApplicationError) and denied:
+        judges.refused_for_rights(result.type, result.message)
+    elif isinstance(result, ApplicationError):
         judges.refused_truly(result.type, result.message, has_resource=target in resources)
     else:
         judges.ended_well(result.outcome)

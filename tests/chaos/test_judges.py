@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -14,7 +16,8 @@ from etcd_handoff.lab.resources import write_joined
 from etcd_handoff.lab.writer import OpenLoopWriter, Put, WriteReport
 from etcd_handoff.temporal.client import connect
 from tests.chaos import cases, changes, faults, judges
-from tests.chaos.conftest import all_names
+from tests.chaos import conftest as results
+from tests.chaos.conftest import Finding, all_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +39,15 @@ def test_the_matrix_is_whole() -> None:
     names = [case.name for case in all_cases]
     assert len(names) == len(set(names)) >= 400
     assert {case.fault for case in all_cases} == set(faults.FAULTS) == {*cases.FAULTS, *cases.NARROW, *cases.ISOLATED}
-    assert {*cases.WATCHED, *cases.FLAGGED, *cases.WAITED_FOR, *cases.TAKES_WRITES} <= set(faults.FAULTS)
+    named = {
+        *cases.WATCHED,
+        *cases.FLAGGED,
+        *cases.WAITED_FOR,
+        *cases.TAKES_WRITES,
+        *cases.TAKES_VOTER,
+        *cases.REFUSED_FOR,
+    }
+    assert named <= set(faults.FAULTS)
     assert all(case.step in cases.STEPS[case.target] and case.moment in cases.MOMENTS for case in all_cases)
     assert all(case.right_ends for case in all_cases)
     assert set(cases.SAMPLE) <= set(names)
@@ -51,11 +62,59 @@ def test_changes_of_a_membership_are_in_the_matrix() -> None:
         assert {f"{kind}/{point}/worker-dies" for point in points} < set(names)
 
 
+def case_of(name: str) -> cases.Case:
+    """The case of this name."""
+    return next(case for case in cases.all_cases() if case.name == name)
+
+
+def test_writes_are_asked_for_unless_the_fault_itself_takes_them() -> None:
+    """A lost voter takes them where two remain; three can spare it, and no other fault but an alarm takes them."""
+    for name in (
+        "leader/update_status.before/kill-other-etcd",
+        "follower/remove_member.during/hang-disk-other",
+        "unreachable/remove_member.after/cut-other",
+        "follower/update_status.before/nospace-alarm",
+    ):
+        assert not case_of(name).commits, name
+    for name in (
+        "leader/remove_member.after/kill-worker",
+        "unreachable/update_status.before/slow-disk-other",
+        "learner/remove_member.after/kill-other-etcd",
+        "follower/remove_member.during/hang-disk-target",
+    ):
+        assert case_of(name).commits, name
+    spared = {case.fault for case in cases.all_cases() if not case.commits}
+    assert spared == {fault for fault in faults.FAULTS if fault in cases.TAKES_WRITES or "other" in fault} - {
+        "kill-other-worker",
+        "lag-other",
+        "slow-disk-other",
+    }
+
+
+def test_results_of_cases_that_exist_no_more_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next finding that is stored drops them, and takes the place of the older one of its own case."""
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    monkeypatch.setenv("CHAOS", "all")
+    kept, again = all_names()[:2]
+    older = [Finding("leader/renamed/kill-worker", "broken"), Finding(again, "broken"), Finding(kept, "well")]
+    results.results_path().write_text(json.dumps([asdict(row) for row in older]))
+    results.store(Finding(again, "after mending"))
+    assert [(row.name, row.ended) for row in results.stored()] == [(kept, "well"), (again, "after mending")]
+    assert "Broken" not in results.results_path().with_suffix(".md").read_text()
+
+
+def test_faults_document_says_how_old_the_results_are() -> None:
+    """It says that none was found with the newer faults; as soon as one is, that paragraph goes."""
+    newer = [row.name for row in results.stored() if row.name.rpartition("/")[2] in cases.NARROW]
+    said = "All stored rows are older than" in (results.ROOT / "docs" / "faults.md").read_text()
+    assert said == (not newer), f"docs/faults.md says all stored rows are older: {said}; rows of newer faults: {newer}"
+
+
 def test_a_removal_that_goes_through_where_it_must_wait_is_caught() -> None:
     """A voter that hangs, before and after the proposal, and beside a learner that leaves."""
 
     def right(name: str) -> tuple[str, ...]:
-        return next(case.right_ends for case in cases.all_cases() if case.name == name)
+        return case_of(name).right_ends
 
     judges.ended_rightly("after mending", right("follower/remove_member.before/hang-disk-other"))
     for unsafe in ("well", "refused safely"):
@@ -257,9 +316,27 @@ def test_refusal_of_a_known_member_is_no_safe_one() -> None:
         judges.refused_truly("BlockedTooLong", "no quorum", has_resource=False)
 
 
+def test_removal_without_rights_must_not_go_through_and_say_why() -> None:
+    """Not before it has them again, and with no other failure; once proposed, it needs the rights no more."""
+    before = case_of("leader/check_leader.before/rights-taken")
+    for right in ("refused safely", "after mending"):
+        judges.ended_rightly(right, before.right_ends)
+    with pytest.raises(AssertionError, match="refused safely or after mending would be right"):
+        judges.ended_rightly("well", before.right_ends)
+    judges.ended_rightly("well", case_of("leader/update_status.before/rights-taken").right_ends)
+    judges.refused_for_rights("PermissionDenied", "give the profile a user with the root role")
+    for kind, message in (("PermissionDenied", "no"), ("UnknownMember", "give the profile a user with the root role")):
+        with pytest.raises(AssertionError, match=f"{kind}: {message}"):
+            judges.refused_for_rights(kind, message)
+
+
 @pytest.mark.integration
 async def test_quorum_that_a_removal_takes_is_caught(tmp_path: Path) -> None:
-    """One of three is dead, and a healthy one is removed: one of two is left, which can commit nothing."""
+    """One of three is dead, and a healthy one is removed: one of two is left, which can commit nothing.
+
+    It is caught where the fault struck before the removal was proposed and where it struck afterwards, unless the
+    fault has taken a voter that was needed.
+    """
     options = LabOptions(
         etcd_flags=("--strict-reconfig-check=false",), temporal=False, kubernetes=False, directory=tmp_path
     )
@@ -272,9 +349,22 @@ async def test_quorum_that_a_removal_takes_is_caught(tmp_path: Path) -> None:
                 await judges.hashes_agree([node.etcd_url for node in lab.nodes])
         await lab.kill(Role.ETCD, dead)
         await judges.quorum_is_kept(url, target, seconds=5)
+        stopped = partial(judges.nothing_is_stopped, url=url, target=target, seconds=5)
+        proposed = [
+            case_of(f"follower/{point}/kill-worker") for point in ("remove_member.after", "update_status.before")
+        ]
+        for case in proposed:
+            await stopped(case, done=True)
         await observer.change_members(f"{url}/v3/cluster/member/remove", {"ID": str(int(target_id, 16))})
         with pytest.raises(AssertionError, match=f"without {target} have a quorum"):
             await judges.quorum_is_kept(url, target, seconds=5)
+        with pytest.raises(AssertionError, match=f"without {target} have a quorum"):
+            await stopped(case_of("follower/remove_member.before/kill-worker"), done=True)
+        for case in proposed:
+            for done in (True, False):
+                with pytest.raises(AssertionError, match="a write is acknowledged before anything is mended"):
+                    await stopped(case, done=done, seconds=1)
+        await stopped(case_of("follower/update_status.before/kill-other-etcd"), done=True)
         await lab.start(Role.ETCD, dead)
         await judges.quorum_is_kept(url, target)
 

@@ -279,7 +279,7 @@ def test_what_does_not_go_together_is_said_at_once() -> None:
     for options, said in (
         ({"tls": True, "network": True}, "no TLS between peers"),
         ({"etcd_user": "root"}, "needs tls"),
-        ({"etcd_user": "somebody", "tls": True}, "one of root, reader, certificate, stranger"),
+        ({"etcd_user": "somebody", "tls": True}, "one of root, reader, operator, certificate, stranger"),
         ({"rbac": True, "kubernetes": False}, "rbac needs kubernetes"),
     ):
         with pytest.raises(ValueError, match=said):
