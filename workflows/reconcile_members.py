@@ -234,7 +234,8 @@ class ReconcileEtcdMembers(RequestedRemovals):
 
     def _round_done(self, view: ClusterView, note: str) -> None:
         """The round is done, and no doubt is left."""
-        binding = doubts.bound(self._state.binding, view)
+        installed = self._seen is None or self._seen.installed
+        binding = reconciler.bound(self._state, view, installed=installed)
         self._update(binding=binding, doubt=None, confirmed=None, trouble=note, failed_rounds=0)
         self._resync_soon = False
 

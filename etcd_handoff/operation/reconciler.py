@@ -45,6 +45,19 @@ def after_change_of_cluster(state: ReconcilerState, resources: Sequence[MemberRe
     return state.model_copy(update={"binding": Binding(), "restored": None, **update})
 
 
+def bound(state: ReconcilerState, view: ClusterView, *, installed: bool) -> Binding:
+    """The cluster that is meant, after a view that nothing contradicts.
+
+    Args:
+        state: What is known.
+        view: The view.
+        installed: There are EtcdMembers, which would have contradicted another cluster. Without them a few endpoints
+            bind nothing by themselves.
+    """
+    unsure = view.few_answer and not installed and not state.binding.cluster_id
+    return state.binding if unsure else doubts.bound(state.binding, view)
+
+
 def without_withdrawn(state: ReconcilerState, resources: Sequence[MemberResource]) -> ReconcilerState:
     """The state without orders that were taken back; for this no member list is needed."""
     orders = leave_orders.withdrawn(state.orders, resources)

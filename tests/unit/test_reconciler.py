@@ -108,6 +108,17 @@ def test_confirmed_change_of_the_cluster_voids_what_was_ordered() -> None:
 # --- confirmations ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("answering", "installed", "known", "binds"),
+    [(1, False, "", False), (2, False, "", True), (1, True, "", True), (1, False, VIEW.cluster_id, True)],
+)
+def test_few_endpoints_alone_bind_nothing(answering: int, known: str, *, installed: bool, binds: bool) -> None:
+    """Without EtcdMembers nothing would contradict another cluster behind a wrong address."""
+    state = ReconcilerState(binding=Binding(cluster_id=known))
+    few = VIEW.model_copy(update={"endpoints": 3, "answering": answering})
+    assert (reconciler.bound(state, few, installed=installed) != state.binding) == binds
+
+
 def held(text: str = "2 of 3", kind: str = drift.TOO_MANY_ABSENT) -> Doubt:
     """A doubt that holds corrections back."""
     return Doubt(kind=kind, text=text, remedy="look")
