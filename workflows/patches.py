@@ -41,7 +41,9 @@ LEFT_LOCKS: Final = "left-locks"
 
 APPROVALS_SHOWN: Final = "approvals-shown"
 """EtcdMembers show that an operation waits for an approval."""
-SINCE: Final = (LEFT_LOCKS, APPROVALS_SHOWN)
+LISTED_AGAIN: Final = "listed-again"
+"""A watcher holds a list back that has a member again which had left."""
+SINCE: Final = (LEFT_LOCKS, APPROVALS_SHOWN, LISTED_AGAIN)
 """Patches that there were not yet when `AT_START` came: a run asks for each of them, in its first task as well."""
 
 
