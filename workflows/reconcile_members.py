@@ -164,7 +164,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         self._state = reconciler.with_orders(self._state, seen.resources, view)
         # A removal waits for no correction where it is clear already that nothing is held back.
         held = drift.hold(view, reconciler.claims(seen.resources, view), self._state.removed)
-        if believed := held is None or held.doubt == self._state.confirmed:
+        if believed := held is None or drift.is_confirmed(held.doubt, self._state.confirmed):
             self._state = reconciler.believing(self._state, view)
             await self._start_confirmed_removals(seen, view)
         result = await self._sync(seen, view)

@@ -119,7 +119,7 @@ class SyncMembersInput(Message):
         status_digests: Digest of each EtcdMember's status before the list was read, by its name. One that says
             something else since is left for the next round, because the list may be older than its status.
         view: The list.
-        explained: IDs of members that removals of ours have taken out.
+        explained: IDs of members that removals have taken out which the watcher started or joined.
         standing: Messages of EtcdMembers that ask for something and start no removal, by their names.
         confirmed: The doubt that somebody has confirmed not to matter; None when there is none.
     """
