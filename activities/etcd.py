@@ -117,7 +117,7 @@ class EtcdActivities:
         """Who is a member, who leads, who is healthy; changes nothing."""
         clock, traits = StepClock(self._node), self._traits(look.cluster) if self._traits else None
         looks, acknowledged, write_error = self.looks(look.cluster), None, ""
-        claiming = asyncio.ensure_future(self._read_claims(look.cluster)) if look.claims else None
+        claiming = asyncio.ensure_future(self._read_claims(look)) if look.claims else None
         try:
             if look.probe:
                 acknowledged, write_error = await self._commit_probe(looks)
@@ -227,14 +227,16 @@ class EtcdActivities:
             return False, f"; no write is committed: {error}"
         return True, ""
 
-    async def _read_claims(self, cluster: str) -> tuple[ResourceClaim, ...] | None:
+    async def _read_claims(self, look: CheckLeaderInput) -> tuple[ResourceClaim, ...] | None:
         """What EtcdMembers say of who is a member; None when that cannot be had soon."""
         if self._claims is None:
             return None
+        limits = time_limits.STEPS
+        seconds = limits.patient_claims_seconds if look.patient_claims else limits.claims_seconds
         try:
-            async with asyncio.timeout(time_limits.STEPS.claims_seconds):
-                return await self._claims(cluster)
-        except Exception:  # noqa: BLE001  # a second witness that is away decides nothing
+            async with asyncio.timeout(seconds):
+                return await self._claims(look.cluster)
+        except Exception:  # noqa: BLE001  # what it means that a second witness is away, `etcd_handoff.doubts` decides
             return None
 
     def _prefetch_record(self, act: StepInput, view: ClusterView) -> None:

@@ -27,7 +27,13 @@ from etcd_handoff.etcdmember import (
     why_nameless,
 )
 from etcd_handoff.etcdmember_events import EventSpec, event_for
-from etcd_handoff.etcdmember_messages import MESSAGE_JOINED, OLD_ANNOTATION, OLD_REQUEST, STANDING
+from etcd_handoff.etcdmember_messages import (
+    MESSAGE_JOINED,
+    OLD_ANNOTATION,
+    OLD_REQUEST,
+    STANDING,
+    old_generation,
+)
 from etcd_handoff.managed_fields import (
     ANNOTATION,
     FIELD_MANAGER,
@@ -92,9 +98,11 @@ def to_member_resource(resource: dict[str, Any]) -> MemberResource:
 
 def _called_old(resource: dict[str, Any], leave_since: str) -> bool:
     """Whether the message calls this very flag an old request: one that is set after the message is a new request."""
-    called = str(status_of(resource).get("message")).startswith(OLD_REQUEST)
+    message = str(status_of(resource).get("message"))
+    if old_generation(message) == int(resource["metadata"].get("generation") or 0):
+        return True
     written = last_write(resource, STATUS_MESSAGE).time
-    return called and not (written and leave_since > written)
+    return message.startswith(OLD_REQUEST) and not (written and leave_since > written)
 
 
 async def correct(

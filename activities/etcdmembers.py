@@ -87,7 +87,7 @@ class EtcdMemberActivities:
             return SyncMembersResult(retry_soon=True)
         claims = [claim_of(resource, sync.view.members) for resource in resources.values()]
         held = drift.hold(sync.view, claims, sync.explained, self._gateways.cluster_id(sync.cluster))
-        if held is not None and held.doubt != sync.confirmed:
+        if held is not None and not drift.is_confirmed(held.doubt, sync.confirmed):
             for name in held.names:
                 await note_held_back(gateway, resources[name], sync, held)
             return SyncMembersResult(doubt=held.doubt)

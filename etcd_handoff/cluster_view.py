@@ -140,12 +140,21 @@ class ClusterView(Message):
         members: All members, sorted by ID.
         doubts: Contradictions between the answers; see `etcd_handoff.doubts`.
         alarms: All alarms that members report, those of the whole cluster and of members that have left included.
+        endpoints: How many endpoints of the profile were asked; 0 when that is not known.
+        answering: How many of these answered for this cluster.
     """
 
     cluster_id: MemberId
     members: tuple[MemberView, ...]
     doubts: tuple[Doubt, ...] = ()
     alarms: tuple[Alarm, ...] = ()
+    endpoints: int = 0
+    answering: int = 0
+
+    @property
+    def few_answer(self) -> bool:
+        """Whether the cluster answers at no majority of the profile's endpoints: it may be another than is meant."""
+        return 2 * self.answering <= self.endpoints and self.endpoints > 0
 
     @property
     def voters(self) -> tuple[MemberView, ...]:

@@ -6,6 +6,7 @@ meanwhile is told by `etcd_handoff.operation.texts`.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 MESSAGE_REMOVED: Final = "Member removed from cluster"
@@ -20,14 +21,27 @@ STANDING: Final = (OLD_REQUEST, OLD_ANNOTATION, HELD_BACK, NOT_STARTED)
 """How messages of the watcher begin that are true only while their cause lasts."""
 
 
-def old_request(member_id: str) -> str:
+GENERATION: Final = re.compile(r" \(generation (\d+)\)$")
+
+
+def old_request(member_id: str, generation: int) -> str:
     """The message of a present member whose `spec.leave` was meant for another one.
+
+    It names the generation, which rises with the spec alone. The time of the flag in `metadata.managedFields` moves
+    with everything that its manager writes.
 
     Args:
         member_id: The one that it was meant for; empty when that is not known.
+        generation: The EtcdMember's generation.
     """
     whom = f" for member {member_id}" if member_id else ""
-    return f"{OLD_REQUEST}{whom}: take it back, and set it again to remove this member"
+    return f"{OLD_REQUEST}{whom}: take it back, and set it again to remove this member (generation {generation})"
+
+
+def old_generation(message: str) -> int | None:
+    """The generation whose `spec.leave` a message calls an old request; None when it names none."""
+    found = GENERATION.search(message) if message.startswith(OLD_REQUEST) else None
+    return int(found[1]) if found else None
 
 
 def old_annotation(member_id: str) -> str:

@@ -37,15 +37,15 @@ EARLY_TURNS: Final = "turns-before-run"
 """A turn counts that comes before a continued run has begun to run."""
 LEFT_LOCKS: Final = "left-locks"
 """A lock in etcd that was left behind is given back at the end."""
-
-
 APPROVALS_SHOWN: Final = "approvals-shown"
 """EtcdMembers show that an operation waits for an approval."""
 WAITS_TOLD: Final = "waits-told"
 """EtcdMembers that ask for a removal show why it has not begun, or waits, before any queue knows of it."""
 FAILED_RECORDS: Final = "failed-records"
 """What a removal that failed after its proposal could not record is handed over too."""
-SINCE: Final = (LEFT_LOCKS, APPROVALS_SHOWN, WAITS_TOLD, FAILED_RECORDS)
+LISTED_AGAIN: Final = "listed-again"
+"""A watcher holds a list back that has a member again which had left."""
+SINCE: Final = (LEFT_LOCKS, APPROVALS_SHOWN, WAITS_TOLD, FAILED_RECORDS, LISTED_AGAIN)
 """Patches that there were not yet when `AT_START` came: a run asks for each of them, in its first task as well."""
 
 

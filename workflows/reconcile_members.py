@@ -165,8 +165,8 @@ class ReconcileEtcdMembers(RequestedRemovals):
         self._state = reconciler.with_orders(self._state, seen.resources, view)
         # A removal waits for no correction where it is clear already that nothing is held back.
         held = drift.hold(view, reconciler.claims(seen.resources, view), self._state.removed)
-        if believed := held is None or held.doubt == self._state.confirmed:
-            self._update(binding=doubts.bound(self._state.binding, view))
+        if believed := held is None or drift.is_confirmed(held.doubt, self._state.confirmed):
+            self._state = reconciler.believing(self._state, view)
             await self._start_confirmed_removals(seen, view)
         result = await self._sync(seen, view)
         self._state = reconciler.with_repairs(self._state, result.repairs)
@@ -194,11 +194,10 @@ class ReconcileEtcdMembers(RequestedRemovals):
 
     def _doubt(self, view: ClusterView, seen: WatchMembersResult) -> Doubt | None:
         """Why nothing may be concluded from the list; a confirmation settles doubts about the cluster."""
-        doubt = reconciler.list_doubt(self._state, seen.resources, view)
-        if doubt is not None:
+        if (doubt := reconciler.list_doubt(self._state, seen.resources, view)) is not None:
             return doubt
-        doubt = reconciler.cluster_doubt(self._state, seen.resources, view)
-        if doubt is None:
+        left = patches.is_on(patches.LISTED_AGAIN)
+        if (doubt := reconciler.cluster_doubt(self._state, seen.resources, view, counts_left=left)) is None:
             return None
         if doubt != self._state.confirmed:
             self._update(restored=doubt if doubt.kind == doubts.CLUSTER_RESTORED else None)
@@ -235,8 +234,9 @@ class ReconcileEtcdMembers(RequestedRemovals):
 
     def _round_done(self, view: ClusterView, note: str) -> None:
         """The round is done, and no doubt is left."""
-        binding = doubts.bound(self._state.binding, view)
-        self._update(binding=binding, doubt=None, confirmed=None, trouble=note, failed_rounds=0)
+        installed = self._seen is None or self._seen.installed
+        self._state = reconciler.believing(self._state, view, installed=installed)
+        self._update(doubt=None, confirmed=None, trouble=note, failed_rounds=0)
         self._resync_soon = False
 
     async def _pause(self, pause: timedelta) -> None:

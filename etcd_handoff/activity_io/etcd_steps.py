@@ -15,6 +15,7 @@ class CheckLeaderInput(Message):
         cluster: Cluster profile.
         doubtful: IDs of members that did not answer the last look; they are not waited for.
         claims: EtcdMembers are read too, as a second witness of which cluster this is.
+        patient_claims: They are waited for longer, since the look before could not have them.
         probe: An entry is committed first, so that whatever was proposed before has taken place or never will.
         for_node: It is asked of the worker of one node: no other one is to look in its place.
     """
@@ -22,6 +23,7 @@ class CheckLeaderInput(Message):
     cluster: str
     doubtful: tuple[MemberId, ...] = ()
     claims: bool = False
+    patient_claims: bool = False
     probe: bool = False
     for_node: bool = False
 

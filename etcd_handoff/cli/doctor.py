@@ -151,13 +151,13 @@ def _cluster_facts(
 ) -> tuple[ClusterFacts, Doubt | None]:
     """Return what endpoints and contexts are checked against, and what contradicts etcd's answers."""
     from etcd_handoff.cli.doctor_endpoints import ClusterFacts
-    from etcd_handoff.cli.etcdmembers import claims_of, doubt_of, peer_addresses
+    from etcd_handoff.cli.etcdmembers import claims_of, doubt_of, first_read, peer_addresses
 
-    resources = next((read for read in contexts.values() if not isinstance(read, Exception)), [])
-    claims, addresses = claims_of(resources), peer_addresses(resources)
+    resources = first_read(contexts.values(), optional=profile.kubernetes is None or profile.kubernetes.optional)
+    claims, addresses = claims_of(resources or ()), peer_addresses(resources or ())
     if isinstance(view, Exception):
         return ClusterFacts(None, claims, addresses), None
-    doubt = doubt_of(view, profile.cluster_id or "", claims)
+    doubt = doubt_of(view, profile.cluster_id or "", None if resources is None else claims)
     return ClusterFacts(None if doubt else view, claims, addresses), doubt
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.doubts import Binding, contradiction, witness
+from etcd_handoff.errors import KindGoneError
 from etcd_handoff.etcdmember import joined_condition, member_id_of, resource_name
 from etcd_handoff.operation.matching import claim_of, member_of, resource_asked_for, without_resource
 from etcd_handoff.planning import canonical_id
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from etcd_handoff.cluster_view import ClusterView, Doubt, MemberView
     from etcd_handoff.doubts import ResourceClaim
+
+    Resources = list[dict[str, Any]] | Exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,18 @@ def _difference(view: ClusterView, name: str, member_id: str, joined: str) -> st
     return ""
 
 
+def first_read(reads: Iterable[Resources], *, optional: bool) -> list[dict[str, Any]] | None:
+    """Return the EtcdMembers that could be read first; None if they could not be read.
+
+    Args:
+        reads: What each context gave, or why it gave nothing.
+        optional: The profile has no Kubernetes, or EtcdMembers need not be installed there.
+    """
+    reads = list(reads)
+    none_installed = optional and all(isinstance(read, KindGoneError) for read in reads)
+    return next((read for read in reads if not isinstance(read, Exception)), [] if none_installed else None)
+
+
 def claims_of(resources: Iterable[dict[str, Any]]) -> tuple[ResourceClaim, ...]:
     """Return what all EtcdMembers say of who is a member, as a second witness."""
     return tuple(map(claim_of, resources))
@@ -84,18 +99,18 @@ def name_conflict(claims: Iterable[ResourceClaim], target: MemberView) -> str:
 
 
 def doubt_of(
-    view: ClusterView, cluster_id: str, claims: Iterable[ResourceClaim], leaving: Iterable[str] = ()
+    view: ClusterView, cluster_id: str, claims: Iterable[ResourceClaim] | None, leaving: Iterable[str] = ()
 ) -> Doubt | None:
     """Return why nothing may be concluded from a view; None if nothing contradicts it.
 
     Args:
         view: What was seen.
         cluster_id: The cluster that the profile names. If it names none, EtcdMembers are the second witness.
-        claims: What EtcdMembers say.
+        claims: What EtcdMembers say; None if the profile has them and they could not be read.
         leaving: Members that may still run without being listed, besides those that have left by their EtcdMembers.
     """
-    claims = tuple(claims)
-    departed = {*leaving, *(claim.member_id for claim in claims if claim.joined == "False")}
+    claims = None if claims is None else tuple(claims)
+    departed = {*leaving, *(claim.member_id for claim in claims or () if claim.joined == "False")}
     doubt = contradiction(view, Binding(cluster_id=cluster_id), departed)
     return doubt or (None if cluster_id else witness(view, claims))
 

@@ -65,7 +65,7 @@ async def _read_report(args: argparse.Namespace, name: str, profile: ClusterProf
         temporal = await with_places(temporal, view.cluster_id)
     parts = (("etcd", view), ("kubernetes", resources), ("temporal", temporal))
     failed = {part: status_and_advice(error, args) for part, error in parts if isinstance(error, Exception)}
-    claims = () if isinstance(resources, Exception) else claims_of(resources or ())
+    claims = None if isinstance(resources, Exception) else claims_of(resources or ())
     return StatusReport(
         cluster=name,
         view=None if isinstance(view, Exception) else view,

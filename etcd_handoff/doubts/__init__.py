@@ -15,7 +15,7 @@ from etcd_handoff.doubts.kinds import (
     WRONG_CLUSTER,
     ZERO_ID,
 )
-from etcd_handoff.doubts.known_before import Binding, bound, contradiction, expected
+from etcd_handoff.doubts.known_before import Binding, bound, contradiction, expected, listed_again
 from etcd_handoff.doubts.one_look import Answer, contradictions, silent_outsiders
 from etcd_handoff.doubts.second_witness import ResourceClaim, witness
 
@@ -35,6 +35,7 @@ __all__ = [
     "contradiction",
     "contradictions",
     "expected",
+    "listed_again",
     "silent_outsiders",
     "witness",
 ]

@@ -24,6 +24,9 @@ INDEX_FLOOR: Final = 100
 anew (etcd `etcdutl/snapshot/v3_snapshot.go`, saveWALAndSnap)."""
 
 
+ORDER_AGAIN: Final = "what was ordered before a restore counts no more: check the cluster, then order it again"
+
+
 class Binding(Message):
     """The cluster that is meant, and the furthest that it has been seen.
 
@@ -80,6 +83,28 @@ def bound(binding: Binding, view: ClusterView) -> Binding:
     )
 
 
+def listed_again(view: ClusterView, left: Container[str]) -> Doubt | None:
+    """The doubt that members that have left are listed again; None when none of them is.
+
+    etcd takes no member ID for a second time (etcd `server/etcdserver/api/membership/cluster.go`, ErrIDRemoved), so a
+    state from before they left is back. It may stand at a later term and at nearly the same index.
+
+    Args:
+        view: What was seen.
+        left: IDs of members that were seen to leave this cluster.
+    """
+    back = [f"{m.label} ({m.id})" for m in view.members if m.id in left]
+    if not back:
+        return None
+    return Doubt(
+        kind=CLUSTER_RESTORED,
+        text=f"members that had left cluster {view.cluster_id} are listed again, and etcd takes no member ID for a"
+        f" second time, so it was restored or set back: {', '.join(back)}",
+        remedy=ORDER_AGAIN,
+        lasting=True,
+    )
+
+
 def expected(view: ClusterView, cluster_id: str) -> ClusterView:
     """The view, in doubt when the profile names another cluster."""
     if not cluster_id or view.cluster_id == cluster_id:
@@ -115,6 +140,6 @@ def _restored(view: ClusterView, binding: Binding) -> Doubt | None:
         kind=CLUSTER_RESTORED,
         text=f"cluster {view.cluster_id} stood at term {binding.term}, index {before}, and now stands at term"
         f" {leadership.term}, index {index}: it was restored or made anew",
-        remedy="what was ordered before a restore counts no more: check the cluster, then order it again",
+        remedy=ORDER_AGAIN,
         lasting=True,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.cluster_view import Doubt
-from etcd_handoff.doubts.kinds import RESOURCES_DISAGREE
+from etcd_handoff.doubts.kinds import RESOURCES_DISAGREE, WRONG_CLUSTER
 from etcd_handoff.wire import Message
 
 if TYPE_CHECKING:
@@ -28,21 +28,43 @@ class ResourceClaim(Message):
     joined: str = "Unknown"
 
 
-def witness(view: ClusterView, claims: Iterable[ResourceClaim]) -> Doubt | None:
+def witness(view: ClusterView, claims: Iterable[ResourceClaim] | None) -> Doubt | None:
     """EtcdMembers as a second witness of which cluster this is: a doubt when all with Joined=True speak of others.
 
     One with Joined=Unknown is a witness where its member is listed: IDs are never used twice.
+
+    Args:
+        view: What was seen.
+        claims: What EtcdMembers say; None where they are the only other witness and could not be read.
     """
+    if claims is None:
+        return _unread(view)
     claims = [claim for claim in claims if claim.joined != "False" and claim.member_id]
     joined_claims = [claim for claim in claims if claim.joined == "True"]
     if not joined_claims or any(view.member(claim.member_id) for claim in claims):
         return None
     spoken = ", ".join(f"{claim.name} of {claim.member_id}" for claim in joined_claims)
-    members = ", ".join(f"{m.label} ({m.id})" for m in view.members)
     return Doubt(
         kind=RESOURCES_DISAGREE,
         text=f"no EtcdMember that says Joined=True speaks of a member of cluster {view.cluster_id}:"
-        f" EtcdMembers speak of {spoken}, members are {members}",
+        f" EtcdMembers speak of {spoken}, members are {_members(view)}",
         remedy="check that etcd endpoints and Kubernetes contexts of the profile belong together; when this is the"
         " right cluster, set cluster_id in the profile, or run `etcd-handoff watch resync --confirm`",
     )
+
+
+def _unread(view: ClusterView) -> Doubt | None:
+    """Without the second witness most endpoints must speak of this cluster: a single one may lead to another."""
+    if not view.few_answer:
+        return None
+    return Doubt(
+        kind=WRONG_CLUSTER,
+        text=f"cluster {view.cluster_id} ({_members(view)}) answers at {view.answering} of {view.endpoints} endpoints"
+        " of the profile, and the EtcdMembers could not be read: nothing else shows that it is the one that is meant",
+        remedy="make an API server reachable, or more of the endpoints; when this is the right cluster, set"
+        f' cluster_id = "{view.cluster_id}" in the profile',
+    )
+
+
+def _members(view: ClusterView) -> str:
+    return ", ".join(f"{m.label} ({m.id})" for m in view.members)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from etcd_handoff import time_limits
-from etcd_handoff.errors import ConfigError, KubernetesError
+from etcd_handoff.errors import ConfigError, KindGoneError, KubernetesError
 from etcd_handoff.etcdmember import resource_name
 from etcd_handoff.kubernetes.gateway import KubernetesGateway
 from etcd_handoff.operation.matching import claim_of
@@ -117,6 +117,8 @@ class KubernetesGateways:
         try:
             gateway = self.get(cluster)
             resources = await gateway.list() if gateway is not None else None
+        except KindGoneError:
+            return () if self.optional(cluster) else None
         except (KubernetesError, ConfigError):
             return None
         if resources is None:

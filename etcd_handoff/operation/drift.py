@@ -62,7 +62,8 @@ def hold(
     Args:
         view: The member list, which no answer of etcd's contradicts.
         claims: What all EtcdMembers say.
-        explained: Members that removals of ours have taken out: that they are absent surprises nobody.
+        explained: Members that removals have taken out which the watcher started or joined: that they are absent
+            surprises nobody.
         cluster_id: The cluster that the profile names; empty when it names none.
     """
     surprising = [claim for claim in claims if claim.member_id not in explained]
@@ -77,7 +78,8 @@ def hold(
     too_many = Doubt(
         kind=TOO_MANY_ABSENT,
         text=f"{len(turning)} of {members} EtcdMembers without Joined=False describe members that are not in etcd's"
-        f" list though no removal of ours took them out, more than {most}: {', '.join(turning)}",
+        f" list though no removal that this watcher started or joined took them out, more than {most}:"
+        f" {', '.join(turning)}",
         remedy=f"check that they have left the cluster, then run `{CONFIRM}`",
     )
     return Hold(too_many, () if doubt is not None else tuple(turning))
@@ -87,6 +89,17 @@ def becomes_absent(view: ClusterView, claim: ResourceClaim) -> bool:
     """Whether the EtcdMember would turn to False after the list; Unknown does not say that its member has left."""
     absent = member_of(claim.name, claim.member_id, view.members) is None
     return claim.joined != "False" and bool(claim.member_id) and absent
+
+
+def is_confirmed(doubt: Doubt, confirmed: Doubt | None) -> bool:
+    """Whether somebody has confirmed this very doubt; a worker of another version may have worded it otherwise."""
+    return confirmed is not None and _facts(doubt) == _facts(confirmed)
+
+
+def _facts(doubt: Doubt) -> tuple[str, ...]:
+    if doubt.kind != TOO_MANY_ABSENT:
+        return (doubt.kind, doubt.text)
+    return (doubt.kind, doubt.text.partition(" EtcdMembers ")[0], doubt.text.rpartition(": ")[2])
 
 
 def in_words(doubt: Doubt) -> str:

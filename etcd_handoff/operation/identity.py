@@ -141,8 +141,15 @@ def doubt(state: OperationState, view: ClusterView, departed: Sequence[str] = ()
     """What stands against believing the view that a member is to be pinned in."""
     found = doubts.contradiction(view, state.binding, departed)
     if found is None and state.traits is not None and not state.traits.cluster_id:
-        found = doubts.witness(view, state.claims or ())
+        found = doubts.witness(view, None if lacks_witness(state) else state.claims or ())
     return doubted(found) if found else None
+
+
+def lacks_witness(state: OperationState) -> bool:
+    """Whether nothing but EtcdMembers could show which cluster is meant, and these could not be read."""
+    traits = state.traits
+    bound = bool(state.binding.cluster_id or (traits is not None and traits.cluster_id))
+    return state.claims is None and traits is not None and traits.kubernetes and not bound
 
 
 def pin(state: OperationState, view: ClusterView, target: Target) -> OperationState:

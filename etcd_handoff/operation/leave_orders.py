@@ -16,8 +16,8 @@ other EtcdMember has its ID.
 |                                   |                   | when it was deleted and applied again from a file          |
 | nothing, or another status        | listed            | the member that it carries, or nobody if the flag is not   |
 |                                   |                   | younger than its Joined=True, which is another member's    |
-|                                   |                   | flag then, or if a message that is not older than the flag |
-|                                   |                   | calls it an old request                                    |
+|                                   |                   | flag then, or if a message that is about this generation,  |
+|                                   |                   | or not older than the flag, calls it an old request        |
 | nothing                           | out, Joined=False | the namesake if the flag is younger than that condition    |
 | nothing                           | out, otherwise    | the ID that is out                                         |
 | any but this generation           | none              | the namesake                                               |

@@ -46,6 +46,7 @@ from etcd_handoff.operation import (
     ending,
     failures,
     gates,
+    identity,
     leave,
     membership,
     node_looks,
@@ -155,14 +156,27 @@ def _follow(state: OperationState, decision: Decision, now: float) -> Decided | 
             return other
     if isinstance(decision, Refused):
         return state.failing(failures.refusal(decision, strategy.of(state).REFUSAL))
-    if state.request.dry_run:
-        late = isinstance(decision, Blocked) and observation.may_be_late(state)
-        return observation.looking_twice(state) if late else ending.planned(state, decision, now)
     if isinstance(decision, Blocked):
-        return strategy.of(state).blocked(state, decision)
+        return _blocked(state, decision, now)
+    if state.request.dry_run:
+        return ending.planned(state, decision, now)
     if isinstance(decision, Done):
         return strategy.of(state).done(state, now)
     return _advance(state, decision, now)
+
+
+def _blocked(state: OperationState, decision: Blocked, now: float) -> Decided | OperationState:
+    if _may_look_twice(state):
+        return observation.looking_twice(state)
+    return (
+        ending.planned(state, decision, now) if state.request.dry_run else strategy.of(state).blocked(state, decision)
+    )
+
+
+def _may_look_twice(state: OperationState) -> bool:
+    """Whether a longer look may show that nothing blocks: a dry run waits for nothing, and EtcdMembers may be slow."""
+    lacks_witness = state.view is not None and state.view.few_answer and identity.lacks_witness(state)
+    return not state.looked_twice and (lacks_witness or (state.request.dry_run and observation.may_be_late(state)))
 
 
 def _advance(state: OperationState, step: Decision, now: float) -> Decided | OperationState:

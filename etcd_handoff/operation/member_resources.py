@@ -25,7 +25,8 @@ class MemberResource(Message):
             not set, or they do not tell.
         leave_manager: Field manager that cleared `spec.leave`; empty when it is set, or when that is not known.
         leave_by_us: `spec.leave` is set, and we have set it.
-        old_request: `spec.leave` is set, and a message that is not older than it calls it an old request.
+        old_request: `spec.leave` is set, and a message calls it an old request that is about this generation, or is not
+            older than the flag.
         annotation: Value of the annotation that asks the member to leave; empty when it asks for nothing.
         annotation_since: When a manager of the annotation last wrote a field of its own, so that it is not younger;
             empty when it is not set, or that is not known.
@@ -118,7 +119,7 @@ class SyncMembersInput(Message):
         status_digests: Digest of each EtcdMember's status before the list was read, by its name. One that says
             something else since is left for the next round, because the list may be older than its status.
         view: The list.
-        explained: IDs of members that removals of ours have taken out.
+        explained: IDs of members that removals have taken out which the watcher started or joined.
         standing: Messages of EtcdMembers that ask for something and start no removal, by their names.
         confirmed: The doubt that somebody has confirmed not to matter; None when there is none.
     """

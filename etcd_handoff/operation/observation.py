@@ -41,6 +41,7 @@ def look(
         cluster=cluster,
         doubtful=() if patient else doubtful(state),
         claims=state.pinned is None,
+        patient_claims=patient and state.pinned is None and state.view is not None and state.view.few_answer,
         probe=probe or before_change or proposal.wants_probe(state, now),
     )
     if not patient:
@@ -206,7 +207,7 @@ def may_be_late(state: OperationState) -> bool:
 
 
 def looking_twice(state: OperationState) -> OperationState:
-    """The state that looks again, once: a dry run waits for nothing."""
+    """The state that looks again, once, where the first look may have had too little time."""
     return state.changed(looked_twice=True, look_due=LookDue.PATIENT)
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, ReconcilerState
 
 KEPT_REPAIRS: Final = 20
+KEPT_LEFT: Final = 64
+"""A cluster has seven members at most, as a rule: that is the last nine times that all of them were replaced."""
 
 
 def list_doubt(state: ReconcilerState, resources: Sequence[MemberResource], view: ClusterView) -> Doubt | None:
@@ -30,19 +32,48 @@ def list_doubt(state: ReconcilerState, resources: Sequence[MemberResource], view
     return doubts.contradiction(view, Binding(), _departed(state, resources))
 
 
-def cluster_doubt(state: ReconcilerState, resources: Sequence[MemberResource], view: ClusterView) -> Doubt | None:
+def cluster_doubt(
+    state: ReconcilerState, resources: Sequence[MemberResource], view: ClusterView, *, counts_left: bool = True
+) -> Doubt | None:
     """Why the cluster seems to be another one than was known, or an older state of it; a confirmation settles it.
 
     That it was restored lasts, though the restored cluster grows beyond what was known of the old one.
+
+    Args:
+        state: What is known.
+        resources: All EtcdMembers.
+        view: What was seen.
+        counts_left: That a member is listed again which had left is a doubt.
     """
-    return state.restored or doubts.contradiction(view, state.binding, _departed(state, resources))
+    if state.restored is not None:
+        return state.restored
+    removed = {member_id for member_id, look in state.removed.items() if look < state.looks}  # else read before it left
+    found = doubts.contradiction(view, state.binding, _departed(state, resources))
+    return found or (doubts.listed_again(view, {*state.left, *removed}) if counts_left else None)
 
 
 def after_change_of_cluster(state: ReconcilerState, resources: Sequence[MemberResource]) -> ReconcilerState:
     """The state once somebody has confirmed that the cluster has changed or was restored: all standing orders end."""
     orders, annotated = leave_orders.void(resources), annotation_orders.void(resources)
-    update = {"orders": orders, "annotated": annotated, "retries": {}, "removed": {}}
+    update = {"orders": orders, "annotated": annotated, "retries": {}, "removed": {}, "listed": (), "left": ()}
     return state.model_copy(update={"binding": Binding(), "restored": None, **update})
+
+
+def believing(state: ReconcilerState, view: ClusterView, *, installed: bool = True) -> ReconcilerState:
+    """The state after a view that nothing contradicts: which cluster is meant, how far it was, and who has left it.
+
+    Args:
+        state: What is known.
+        view: The view.
+        installed: There are EtcdMembers, which would have contradicted another cluster. Without them a few endpoints
+            bind nothing by themselves.
+    """
+    if view.few_answer and not installed and not state.binding.cluster_id:
+        return state
+    listed = tuple(member.id for member in view.members)
+    left = (*state.left, *(member_id for member_id in state.listed if member_id not in listed))[-KEPT_LEFT:]
+    binding = doubts.bound(state.binding, view)
+    return state.model_copy(update={"binding": binding, "listed": listed, "left": left})
 
 
 def without_withdrawn(state: ReconcilerState, resources: Sequence[MemberResource]) -> ReconcilerState:

@@ -88,8 +88,10 @@ class ReconcilerState(Message):
         annotated: Which member each EtcdMember asks to leave by annotation, by UID.
         retries: Removals that failed, by UID of the EtcdMember.
         running: Removals under way, by UID of the EtcdMember.
-        removed: Members that removals of ours have taken out, as long as an EtcdMember says something else; each with
-            the number of the last look at etcd that had begun then.
+        removed: Members that removals have taken out which it started or joined, as long as an EtcdMember says
+            something else; each with the number of the last look at etcd that had begun then.
+        listed: Members in the last list that was believed.
+        left: Members that were in a list that was believed, and not in a later one; the newest.
         looks: How many looks at etcd have begun.
         repairs: What was corrected lately.
         trouble: What is wrong with the last round; empty when nothing is.
@@ -105,6 +107,8 @@ class ReconcilerState(Message):
     retries: dict[str, RemovalRetry] = Field(default_factory=dict)
     running: dict[str, RunningRemoval] = Field(default_factory=dict)
     removed: dict[str, int] = Field(default_factory=dict)
+    listed: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
     looks: int = 0
     repairs: tuple[str, ...] = ()
     trouble: str = ""

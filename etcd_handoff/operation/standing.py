@@ -96,7 +96,8 @@ def _message(order: LeaveOrder, resource: MemberResource, member: MemberView) ->
     elif refused:
         text = _refusal(resource, member)
     else:
-        text = (old_annotation if order.annotation else old_request)(order.member_id)
+        whom = order.member_id
+        text = old_annotation(whom) if order.annotation else old_request(whom, resource.generation)
     return StandingMessage(
         generation=resource.generation,
         annotation=resource.annotation,

@@ -38,7 +38,7 @@ class OperationState(HandedOn):
         since: When the command that runs now was decided.
         look_due: Whether the cluster is looked at next.
         looked_at: When the last look was ordered.
-        looked_twice: A dry run has looked again at voters that its first look found sick.
+        looked_twice: A look was repeated at once that may have had too little time.
         half_look: A look that waits for what the workers of other nodes see; None when there is none.
         silent_nodes: When a node was asked last, by nodes whose workers took no look.
         entry_committed: The last look has committed an entry before it.

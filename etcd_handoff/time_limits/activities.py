@@ -24,6 +24,9 @@ class StepTiming:
     """How long an election is watched before the loop plans again; two to three randomised election time-outs."""
     claims_seconds: float = 0.5
     """How long the EtcdMembers are waited for, beside the look at etcd."""
+    patient_claims_seconds: float = 4.0
+    """The same where nothing else shows which cluster is meant: rather a look that takes longer than one that blocks
+    because an API server is slow."""
     recent_look_seconds: float = 10.0
     """For so long a view says through whom a removal may begin; whether it may go on, a fresh look decides."""
     stale_look_seconds: float = 1.0

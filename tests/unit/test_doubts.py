@@ -273,6 +273,22 @@ def test_etcdmembers_that_fit_or_say_nothing_are_none(claims: list[ResourceClaim
     assert witness(VIEW, claims) is None
 
 
+@pytest.mark.parametrize(
+    ("endpoints", "answering", "believed"),
+    [(3, 1, False), (2, 1, False), (4, 2, False), (3, 2, True), (1, 1, True), (0, 0, True)],
+)
+def test_without_etcdmembers_most_endpoints_must_answer(endpoints: int, answering: int, *, believed: bool) -> None:
+    """A single address may lead to another cluster; on a node of its own the one endpoint is all of them."""
+    found = witness(VIEW.model_copy(update={"endpoints": endpoints, "answering": answering}), None)
+    assert (found is None) == believed
+    if found is not None:
+        assert found.kind == doubts.WRONG_CLUSTER
+        assert f"answers at {answering} of {endpoints} endpoints" in found.text
+        assert "EtcdMembers could not be read" in found.text
+        assert f'cluster_id = "{CLUSTER}"' in found.remedy
+        assert not found.lasting
+
+
 def test_profile_may_name_its_cluster() -> None:
     """Another one is a contradiction of the look itself, before all others; none named, or the right one, is none."""
     assert expected(VIEW, "") is VIEW

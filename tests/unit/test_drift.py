@@ -103,6 +103,33 @@ def test_confirmation_is_of_the_doubt_that_stands() -> None:
     assert "ListsDiffer ends by itself" in drift.why_not_confirm(passing, "")
 
 
+def test_brake_says_only_what_the_watcher_knows() -> None:
+    """It knows of no removal by the command line, which may have taken them out and not have recorded it yet."""
+    held = drift.hold(only(0), full(3))
+    assert held is not None
+    assert "no removal that this watcher started or joined took them out" in held.doubt.text
+
+
+@pytest.mark.parametrize(
+    ("given", "same"),
+    [
+        ("2 of 3 EtcdMembers with Joined=True are gone though nobody of ours was it, more than 1: node1, node2", True),
+        ("2 of 3 EtcdMembers with Joined=True are gone though nobody of ours was it, more than 1: node0, node2", False),
+        ("2 of 2 EtcdMembers with Joined=True are gone though nobody of ours was it, more than 1: node1, node2", False),
+    ],
+)
+def test_confirmation_outlives_other_words_for_the_same_doubt(given: str, *, same: bool) -> None:
+    """Workers of two versions word it differently; another number or another name is another doubt."""
+    held = drift.hold(only(0), full(3))
+    assert held is not None
+    assert drift.is_confirmed(held.doubt, held.doubt)
+    assert not drift.is_confirmed(held.doubt, None)
+    assert drift.is_confirmed(held.doubt, held.doubt.model_copy(update={"text": given})) == same
+    assert not drift.is_confirmed(held.doubt, held.doubt.model_copy(update={"kind": RESOURCES_DISAGREE}))
+    other = Doubt(kind=RESOURCES_DISAGREE, text="one", remedy="r")
+    assert not drift.is_confirmed(other, other.model_copy(update={"text": "another"}))
+
+
 def test_doubt_that_a_confirmation_settles_says_so_once() -> None:
     """With the command; one that ends by itself names none."""
     held = drift.hold(only(0), full(3))

@@ -63,6 +63,14 @@ def test_foreign_list_never_counts_wherever_it_stands(at: int) -> None:
     assert [(doubt.kind, "endpoint 4" in doubt.text) for doubt in view.doubts] == [("MixedClusters", True)]
 
 
+def test_view_says_at_how_many_endpoints_its_cluster_answers() -> None:
+    """A foreign endpoint and a silent one are no answers of it, and an advertised URL is no endpoint."""
+    view = seen(reply(1), reply(2), silent(3), STRANGER, silent(5, advertised_by="3"))
+    assert (view.answering, view.endpoints, view.few_answer) == (2, 4, True)
+    assert not seen(reply(1), reply(2), silent(3)).few_answer
+    assert seen(silent(1), silent(2), STRANGER).few_answer
+
+
 def test_foreign_list_does_not_count_when_the_true_cluster_gives_none() -> None:
     """While the true members elect, only the foreign one gives a list: that is no list at all."""
     electing = [reply(n, members=None) for n in (1, 2, 3)]

@@ -23,7 +23,7 @@ from etcd_handoff.etcdmember import (
     status_for,
 )
 from etcd_handoff.etcdmember_events import EventSpec, event_for
-from etcd_handoff.etcdmember_messages import MESSAGE_JOINED, MESSAGE_REMOVED, old_request
+from etcd_handoff.etcdmember_messages import MESSAGE_JOINED, MESSAGE_REMOVED, old_generation, old_request
 from etcd_handoff.operation.matching import desired_status
 
 ID = "8211f1d0f64f3269"
@@ -455,9 +455,12 @@ def test_condition_of_another_member_has_a_new_time() -> None:
 
 def test_old_request_names_whom_it_was_for_and_what_to_do() -> None:
     """It begins as the message of every present member does, for scripts that wait for that."""
-    assert old_request("7").startswith(f"{MESSAGE_JOINED}; ")
-    assert "for member 7: take it back, and set it again to remove this member" in old_request("7")
-    assert " for member" not in old_request("")
+    assert old_request("7", 5).startswith(f"{MESSAGE_JOINED}; ")
+    assert "for member 7: take it back, and set it again to remove this member" in old_request("7", 5)
+    assert " for member" not in old_request("", 5)
+    assert (old_generation(old_request("7", 5)), old_generation(old_request("", 12))) == (5, 12)
+    assert old_generation(old_request("7", 5).removesuffix(" (generation 5)")) is None
+    assert old_generation("Not removed: something else (generation 5)") is None
 
 
 @pytest.mark.parametrize(

@@ -235,6 +235,7 @@ class Stored:
         since: Since when.
         called_old: Its message calls the flag an old request.
         called_at: Since when it does.
+        called_generation: The generation that it names.
         by_us: A removal has set the flag, since its member is out.
     """
 
@@ -247,6 +248,7 @@ class Stored:
     since: int = 1
     called_old: bool = False
     called_at: int = 0
+    called_generation: int = 0
     by_us: bool = False
 
 
@@ -294,7 +296,9 @@ class World:
             leave=now.leave,
             leave_since=f"{now.leave_since:04}" if now.leave else "",
             leave_by_us=now.by_us and now.leave,
-            old_request=now.called_old and now.leave and now.leave_since <= now.called_at,
+            old_request=now.called_old
+            and now.leave
+            and (now.called_generation == now.generation or now.leave_since <= now.called_at),
             member_id=now.told_id,
             joined=str(now.joined),
             joined_since=f"{now.since:04}",
@@ -312,7 +316,9 @@ class World:
         stored = [s for s in (self.now, self.backup) if s]
         times = sorted({t for s in stored for t in (s.leave_since, s.since, s.called_at)} | {self.clock})
         orders = self.orders or ()
-        generations = sorted({s.generation for s in stored} | {o.generation for o in orders})
+        generations = sorted(
+            {g for s in stored for g in (s.generation, s.called_generation)} | {o.generation for o in orders}
+        )
         ids = sorted({i for s in stored for i in (s.member_id, s.told_id)} | {o.member_id for o in orders} | self.meant)
 
         def short(s: Stored) -> tuple[object, ...]:
@@ -328,6 +334,7 @@ class World:
                 s.joined,
                 place(s.since),
                 place(s.called_at) if s.called_old else -1,
+                generations.index(s.called_generation) if s.called_old else -1,
             )
 
         known: object = None
@@ -360,6 +367,13 @@ def flag(w: World) -> World:
     must = meant if meant == now.member_id and known and not w.restored else ""
     w = replace(w, meant=frozenset({meant} - {""}), open_ended=not now.joined, must=must)
     return w.set(leave=True, generation=now.generation + 1, leave_since=w.clock, by_us=False)
+
+
+def patch_a_label(w: World) -> World:
+    """Whoever has set the flag writes something else: the flag looks younger, and its message still says what it is."""
+    now = w.now
+    told = now.leave and not now.by_us and now.called_old and now.called_generation == now.generation
+    return w.set(leave_since=w.clock) if told else w
 
 
 def mark(w: World) -> World:
@@ -409,8 +423,8 @@ def look(w: World, *, recorded: bool = True) -> World:
     assert not w.must or target == MemberToRemove(w.must, "node2"), "an order is not carried out"
     w = replace(w, orders=tuple(orders.values()), must="")
     called_old = "node2" in standing_messages(orders, {}, [w.resource], w.view)
-    if called_old and not w.now.called_old:
-        w = w.set(called_at=w.clock)
+    if called_old and (not w.now.called_old or w.now.called_generation != w.now.generation):
+        w = w.set(called_at=w.clock, called_generation=w.now.generation)
     w = w.set(called_old=called_old)
     told = member_of("node2", w.now.told_id, w.view.members)
     if told is None and w.now.joined:
@@ -463,7 +477,8 @@ def confirm(w: World) -> World:
 
 
 EVENTS: Final = (
-    flag, mark, unflag, leave, record, rejoin, look, look_and_lose_the_record, restart, save, restore, confirm,
+    flag, patch_a_label, mark, unflag, leave, record, rejoin,
+    look, look_and_lose_the_record, restart, save, restore, confirm,
 )  # fmt: skip
 
 

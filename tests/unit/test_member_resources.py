@@ -33,10 +33,21 @@ def resource(*writes: tuple[str, str, dict[str, Any]], leave: bool = True, messa
 )
 def test_message_calls_old_only_the_flag_that_was_set_before_it(flagged: str, called: str, old: bool) -> None:  # noqa: FBT001
     """A flag that was taken back and set again while nothing watched is a new request, whatever the message says."""
-    read = resource(("kubectl", flagged, LEAVE), ("etcd-handoff", called, MESSAGE), message=old_request("b2"))
+    before = old_request("b2", 1)
+    read = resource(("kubectl", flagged, LEAVE), ("etcd-handoff", called, MESSAGE), message=before)
     assert to_member_resource(read).old_request is old
     assert not to_member_resource({**read, "spec": {"leave": False}}).old_request
     assert not to_member_resource(resource(("kubectl", flagged, LEAVE), message="Member joined")).old_request
+
+
+def test_flag_stays_old_for_its_generation_whatever_its_manager_writes() -> None:
+    """A label that is patched later moves the time of the flag, and not the generation."""
+    called, label = ("etcd-handoff", NOON, MESSAGE), {**LEAVE, "f:metadata": {"f:labels": {"f:zone": {}}}}
+    read = resource(("kubectl", LATE, label), called, message=old_request("b2", 2))
+    assert to_member_resource(read).leave_since == LATE
+    assert to_member_resource(read).old_request
+    read["metadata"]["generation"] = 4
+    assert not to_member_resource(read).old_request
 
 
 def test_start_of_k0s_is_read() -> None:

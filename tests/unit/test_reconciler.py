@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from etcd_handoff import time_limits
+from etcd_handoff import doubts, time_limits
 from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.doubts import Binding
 from etcd_handoff.operation import drift, reconciler, reconciler_pauses
@@ -106,6 +106,59 @@ def test_confirmed_change_of_the_cluster_voids_what_was_ordered() -> None:
 
 
 # --- confirmations ----------------------------------------------------------------------------------------------------
+
+
+GROWN = cluster(member(A, term=9), member(B, term=9), member(C, term=9))
+"""The cluster of before B left, at a later term."""
+
+
+def after_b_left(**fields: object) -> ReconcilerState:
+    """A watcher that has seen B leave by its order, which still stands."""
+    state = ReconcilerState(orders={"u": ORDER}).model_copy(update=fields)
+    return reconciler.believing(reconciler.believing(state, VIEW), VIEW.only({A, C}))
+
+
+def test_member_that_left_and_is_listed_again_shows_that_the_cluster_was_restored() -> None:
+    """Whatever term and index say, and for as long as nobody confirms it; then the old order is about nobody."""
+    state = after_b_left()
+    assert reconciler.cluster_doubt(state, [flagged()], VIEW.only({A, C})) is None
+    doubt = reconciler.cluster_doubt(state, [flagged()], GROWN)
+    assert doubt is not None
+    assert doubt.kind == doubts.CLUSTER_RESTORED
+    assert doubt.kind in drift.CONFIRMABLE
+    assert f"node1 ({B})" in doubt.text
+    after = reconciler.after_change_of_cluster(state, [flagged()])
+    assert reconciler.cluster_doubt(after, [flagged()], GROWN) is None
+    assert to_start(reconciler.believing(after, GROWN), flagged())[1] == []
+    assert reconciler.cluster_doubt(reconciler.believing(after, GROWN), [flagged()], GROWN) is None
+
+
+def test_member_that_a_removal_took_out_counts_as_left_before_the_next_look() -> None:
+    """The list that was read while its removal ended proves nothing yet."""
+    state = ReconcilerState(removed={B: 5}, looks=5)
+    assert reconciler.cluster_doubt(state, [flagged()], GROWN) is None
+    assert reconciler.cluster_doubt(state.model_copy(update={"looks": 6}), [flagged()], GROWN) is not None
+    late = state.model_copy(update={"looks": 6})
+    assert reconciler.cluster_doubt(late, [flagged()], GROWN, counts_left=False) is None
+
+
+def test_members_that_left_are_remembered_up_to_a_bound_and_by_the_next_run() -> None:
+    """The newest of them; a state of before there was such a memory is read as well."""
+    state = after_b_left(left=tuple(f"{number:x}" for number in range(1, 100)))
+    assert (len(state.left), state.left[-1]) == (reconciler.KEPT_LEFT, B)
+    assert ReconcilerState.model_validate_json(state.model_dump_json()).left == state.left
+    assert ReconcilerState.model_validate_json("{}").left == ()
+
+
+@pytest.mark.parametrize(
+    ("answering", "installed", "known", "binds"),
+    [(1, False, "", False), (2, False, "", True), (1, True, "", True), (1, False, VIEW.cluster_id, True)],
+)
+def test_few_endpoints_alone_bind_nothing(answering: int, known: str, *, installed: bool, binds: bool) -> None:
+    """Without EtcdMembers nothing would contradict another cluster behind a wrong address."""
+    state = ReconcilerState(binding=Binding(cluster_id=known))
+    few = VIEW.model_copy(update={"endpoints": 3, "answering": answering})
+    assert (reconciler.believing(state, few, installed=installed) != state) == binds
 
 
 def held(text: str = "2 of 3", kind: str = drift.TOO_MANY_ABSENT) -> Doubt:

@@ -101,6 +101,8 @@ def test_everything_that_a_watcher_knows_survives_its_next_run() -> None:
         retries={"u": RemovalRetry(uid="u", generation=2, failures=3, at_seconds=17.5)},
         running={"u": removal},
         removed={"a0": 3},
+        listed=("a1",),
+        left=("a0",),
         looks=4,
         repairs=("node0: created",),
         trouble="t",

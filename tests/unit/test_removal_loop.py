@@ -36,7 +36,7 @@ def step(name: str, outcome: StepOutcome, note: str = "") -> Step:
 
 def report(outcome: StepOutcome, view: ClusterView | None, **fields: Any) -> StepResult:
     """What an activity of etcd's answers."""
-    traits = WorkerInfo(search_attributes=True, kubernetes=True, **fields.pop("traits", {}))
+    traits = WorkerInfo(**{"search_attributes": True, "kubernetes": True, **fields.pop("traits", {})})
     return StepResult(step=step("check_leader", outcome), view=view, traits=traits, **fields)
 
 

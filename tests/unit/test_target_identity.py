@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from etcd_handoff.activity_io import FindResourceResult, UpdateStatusResult
 from etcd_handoff.contract import Outcome, StepOutcome
-from etcd_handoff.doubts import ResourceClaim
+from etcd_handoff.doubts import Binding, ResourceClaim
 from etcd_handoff.operation import commands as to
-from tests.unit.builders import A, B, cluster, doubt, member
-from tests.unit.test_removal_loop import WITHOUT_A, Drive, begin, report, step
+from etcd_handoff.planning import Reason
+from tests.unit.builders import CLUSTER, A, B, cluster, doubt, member
+from tests.unit.test_removal_loop import LED_BY_B, WITHOUT_A, Drive, begin, report, step
 
 NEW = "e1"
 JOINED_AGAIN = cluster(member(NEW, B, term=8, name="node0"), *WITHOUT_A.members)
@@ -63,3 +68,48 @@ def test_member_that_joins_while_the_former_one_still_runs_is_not_meant() -> Non
         failure = removal.next(to.Fail).failure
         assert failure.kind == "UnknownMember"
         assert f"member {NEW} has joined under that name since" in failure.text
+
+
+ONE_ENDPOINT = LED_BY_B.model_copy(update={"endpoints": 3, "answering": 1})
+"""What a worker sees that is cut off from all endpoints but one."""
+
+
+def lone_look(**fields: object) -> Any:
+    """A look without a majority of the endpoints; EtcdMembers could not be read, but for `fields`."""
+    return report(StepOutcome.OBSERVED, ONE_ENDPOINT, **fields)
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_nothing_is_pinned_where_only_unread_etcdmembers_could_show_which_cluster_it_is(*, dry_run: bool) -> None:
+    """One look more gives them longer; then it is blocked, as `node0` may be another cluster's."""
+    removal = begin(dry_run=dry_run).do(to.Observe, lone_look())
+    second = removal.next(to.Observe)
+    assert second.ask.patient_claims
+    removal.result(lone_look())
+    if dry_run:
+        assert "WrongCluster" in str(removal.next(to.Finish).result)
+    else:
+        removal.next(to.Wait)
+        assert removal.state.blocked is not None
+        assert removal.state.blocked.reason == Reason.WRONG_CLUSTER
+    assert removal.state.pinned is None
+
+
+def test_slow_api_server_holds_nothing_up_for_longer_than_a_look() -> None:
+    """The second look has the EtcdMembers."""
+    claims = (ResourceClaim(name="node0", member_id=A, joined="True"),)
+    removal = begin().do(to.Observe, lone_look()).do(to.Observe, lone_look(claims=claims))
+    removal.next(to.AskQueue)
+    assert removal.state.target.member_id == A
+
+
+@pytest.mark.parametrize("known", ["endpoints", "profile", "binding", "no kubernetes"])
+def test_unread_etcdmembers_hold_nothing_up_where_the_cluster_is_known_otherwise(known: str) -> None:
+    """Most endpoints answer, the profile or who started it says which cluster, or there are no EtcdMembers."""
+    view = LED_BY_B.model_copy(update={"endpoints": 3, "answering": 2}) if known == "endpoints" else ONE_ENDPOINT
+    traits = {"profile": {"cluster_id": CLUSTER}, "no kubernetes": {"kubernetes": False}}.get(known, {})
+    removal = begin()
+    if known == "binding":
+        removal.state = removal.state.changed(binding=Binding(cluster_id=CLUSTER))
+    removal.do(to.Observe, report(StepOutcome.OBSERVED, view, traits=traits)).next(to.AskQueue)
+    assert removal.state.target.member_id == A
