@@ -24,7 +24,7 @@ class WaitingOrders:
     """Tells them why; between rounds it knows what each was told."""
 
     def __init__(self) -> None:
-        self._told: dict[str, str] = {}
+        self._notes: dict[str, str] = {}
 
     async def tell(self, cluster: str, state: ReconcilerState, resources: Sequence[MemberResource]) -> None:
         """Write why no removal was started, once for each reason; nothing while the rounds are done.
@@ -40,8 +40,8 @@ class WaitingOrders:
         if not patches.is_on(patches.WAITS_TOLD):
             return
         notes = standing.waiting_notes(cluster, state, resources)
-        self._told = {name: text for name, text in self._told.items() if any(n.resource == name for n in notes)}
-        new = [note for note in notes if self._told.get(note.resource) != note.message]
+        self._notes = {name: text for name, text in self._notes.items() if any(n.resource == name for n in notes)}
+        new = [note for note in notes if self._notes.get(note.resource) != note.message]
         limits = time_limits.WORKFLOWS
         written = await asyncio.gather(
             *(
@@ -49,4 +49,4 @@ class WaitingOrders:
                 for note in new
             )
         )
-        self._told.update({note.resource: note.message for note, done in zip(new, written, strict=True) if done})
+        self._notes.update({note.resource: note.message for note, done in zip(new, written, strict=True) if done})

@@ -80,14 +80,14 @@ def view_of(
         )
         for member in chosen.members
     ]
-    asked = [reply for reply in replies if not reply.advertised_by]
+    queried = [reply for reply in replies if not reply.advertised_by]
     return ClusterView(
         cluster_id=chosen.cluster_id,
         members=tuple(sorted(members, key=lambda m: int(m.id, 16))),
         doubts=contradictions(chosen.cluster_id, chosen.ids, answers_of(replies, chosen.cluster_id)),
         alarms=tuple(alarms),
-        endpoints=len(asked),
-        answering=sum(reply.cluster_id == chosen.cluster_id for reply in asked),
+        endpoints=len(queried),
+        answering=sum(reply.cluster_id == chosen.cluster_id for reply in queried),
     )
 
 

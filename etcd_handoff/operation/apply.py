@@ -116,7 +116,7 @@ def _acted(state: OperationState, command: Activity | HandRecordOver, result: An
 
 def _waited(state: OperationState, command: Wait | TellResource, now: float) -> OperationState:
     if isinstance(command, TellResource):
-        return telling.told(state)
+        return telling.delivered(state)
     state = telling.waited(state)
     match command.until:
         case Until.APPROVAL:

@@ -57,8 +57,8 @@ class HandedOn(Message):
         whole: What it is a part of; None for a removal or an addition that somebody has asked for.
         lasting: Where it stands, and since when.
         asked_by: The EtcdMember whose flag or annotation a watcher has started it for; empty where nobody has said so.
-        told: What that EtcdMember was told last.
-        tell_again: It is not known to have arrived.
+        last_note: What that EtcdMember was told last.
+        note_again: It is not known to have arrived.
     """
 
     run_id: str
@@ -100,8 +100,8 @@ class HandedOn(Message):
     noticed: Noticed = Noticed()
     lasting: Lasting = Lasting()
     asked_by: str = ""
-    told: str = ""
-    tell_again: bool = False
+    last_note: str = ""
+    note_again: bool = False
 
     def changed(self, **fields: Any) -> Self:
         """The same state with other values in these fields."""

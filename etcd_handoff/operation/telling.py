@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.commands import Command
     from etcd_handoff.operation.state import OperationState
 
-TOLD: Final = frozenset({Until.RECHECK, Until.WINDOW, Until.RESUME})
+LASTING_WAITS: Final = frozenset({Until.RECHECK, Until.WINDOW, Until.RESUME})
 """Waits that may last, and of which a queue may know nothing."""
 
 
@@ -41,7 +41,7 @@ def first(decided: Decided) -> Decided:
     """The command, or the sentence that the EtcdMember is to carry before it."""
     state, command = decided
     message = _message(state, command) if state.asked_by and not state.queue_knows else ""
-    if message in ("", state.told):
+    if message in ("", state.last_note):
         return decided
     note = NoteProgressInput(
         cluster=state.request.cluster,
@@ -53,17 +53,17 @@ def first(decided: Decided) -> Decided:
     limit = time_limits.WORKFLOWS.queue_note_timeout.total_seconds()
     summary = cut(f"tell EtcdMember {state.asked_by}: {message}", LONGEST_SUMMARY)
     tell = TellResource(ask=note, most_seconds=limit, summary=summary)
-    return Decided(state.changed(told=message, tell_again=True), tell)
+    return Decided(state.changed(last_note=message, note_again=True), tell)
 
 
-def told(state: OperationState) -> OperationState:
+def delivered(state: OperationState) -> OperationState:
     """The state once the EtcdMember was told."""
-    return state.changed(tell_again=False)
+    return state.changed(note_again=False)
 
 
 def waited(state: OperationState) -> OperationState:
     """The state after a wait: what could not be told is tried again."""
-    return state.changed(told="", tell_again=False) if state.tell_again else state
+    return state.changed(last_note="", note_again=False) if state.note_again else state
 
 
 def _message(state: OperationState, command: Command) -> str:
@@ -73,7 +73,7 @@ def _message(state: OperationState, command: Command) -> str:
     has been stopped.
     """
     match command:
-        case Wait() if command.until in TOLD and state.ending is None:
+        case Wait() if command.until in LASTING_WAITS and state.ending is None:
             return sentence(
                 FollowRemovalResult(
                     open=True, state=state.handoff_state, doing=state.doing, waiting_for=state.waiting_for
@@ -81,6 +81,6 @@ def _message(state: OperationState, command: Command) -> str:
             )
         case Fail() if state.pinned is None:
             return f"Not removed: {command.failure.short or command.failure.text}"
-        case Cancel() if state.pinned is None and state.told:
+        case Cancel() if state.pinned is None and state.last_note:
             return f"Ended: {state.doing}"
     return ""

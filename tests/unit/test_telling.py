@@ -105,4 +105,4 @@ def test_what_was_told_is_carried_by_the_next_run() -> None:
     """A removal that waits for days does not repeat itself."""
     state = asked_for().do(to.Observe, UNSEEN).do(TellResource, "").state
     carried = OperationState.model_validate_json(state.model_dump_json())
-    assert (carried.asked_by, carried.told, carried.tell_again) == ("node0", state.told, False)
+    assert (carried.asked_by, carried.last_note, carried.note_again) == ("node0", state.last_note, False)

@@ -32,7 +32,7 @@ FOLDERS: Final = ("workflows", "activities", "etcd_handoff/operation", "etcd_han
 FILES: Final = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 GROUPS: Final = sorted((ROOT / "etcd_handoff/time_limits").glob("*.py"))
 A_TIME: Final = re.compile(r"_?([A-Z]+_)*(SECONDS|TIMEOUT|PAUSE|INTERVAL)")
-UNITS: Final = frozenset({"seconds", "attempts", "timeout", "pause", "delay", "grace", "throttle"})
+UNITS: Final = frozenset({"seconds", "attempts", "answers", "timeout", "pause", "delay", "grace", "throttle"})
 STAYS: Final = {
     "activities/interceptor.py": {"HEARTBEATS_PER_TIMEOUT"},
     "etcd_handoff/cli/change_options.py": {"BLOCKED_TIMEOUT_SECONDS", "PROGRESS_TIMEOUT_SECONDS"},
