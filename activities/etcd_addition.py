@@ -25,6 +25,7 @@ from etcd_handoff.errors import (
     UnreachableError,
 )
 from etcd_handoff.planning import AddLearner, Blocked, MemberPresent, PromoteLearner, plan
+from etcd_handoff.temporal.etcd_errors import counting_etcd_errors
 
 if TYPE_CHECKING:
     from activities.attempts import WhyVoid
@@ -122,12 +123,13 @@ class LearnerStep(MemberChange):
         via, added_id, note, refused, proposed = view.label(step.via_id), "", "", False, True
         self._may_be_pending = True  # a step that is cancelled from here on leaves the lock to whoever comes next
         try:
-            if isinstance(step, AddLearner):
-                added_id = await self._gateway.add_learner(self._goal.peer_urls, step.via_id)
-                await failpoints.reach("add_learner.during")
-            else:
-                await self._gateway.promote_member(step.learner_id, step.via_id)
-                await failpoints.reach("promote_member.during")
+            with counting_etcd_errors(self._looks.cluster):
+                if isinstance(step, AddLearner):
+                    added_id = await self._gateway.add_learner(self._goal.peer_urls, step.via_id)
+                    await failpoints.reach("add_learner.during")
+                else:
+                    await self._gateway.promote_member(step.learner_id, step.via_id)
+                    await failpoints.reach("promote_member.during")
             self._may_be_pending = False
         except REFUSALS as error:
             note, refused, self._may_be_pending, proposed = f"{via} answers: {error}", True, False, False

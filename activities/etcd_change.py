@@ -15,6 +15,7 @@ from etcd_handoff import time_limits
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import CorruptClusterError, EtcdError, EtcdPermissionError, SpaceExceededError
+from etcd_handoff.temporal.etcd_errors import counting_etcd_errors
 
 if TYPE_CHECKING:
     from activities.attempts import WhyVoid
@@ -157,10 +158,12 @@ class MemberChange(ABC):
                 # From the moment that it is sent on it may be ours.
                 self._locked_through = via_id
                 label = change.holder_label or change.holder
-                holder = await self._gateway.acquire_lock(change.holder, label, via_id, self._attempt)
+                with counting_etcd_errors(self._looks.cluster):
+                    holder = await self._gateway.acquire_lock(change.holder, label, via_id, self._attempt)
             except UNWRITABLE:
                 self._locked_through = ""
-                await self._gateway.commit_probe(via_id)
+                with counting_etcd_errors(self._looks.cluster):
+                    await self._gateway.commit_probe(via_id)
                 return Commit()
         except EtcdPermissionError:
             raise

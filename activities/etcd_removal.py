@@ -24,6 +24,7 @@ from etcd_handoff.errors import (
     UnreachableError,
 )
 from etcd_handoff.planning import Done, Remove, plan
+from etcd_handoff.temporal.etcd_errors import counting_etcd_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +105,8 @@ class Removal(MemberChange):
         await failpoints.reach("remove_member.during")
         remaining_ids, note, by_others = None, "", False
         try:
-            remaining_ids = await removing
+            with counting_etcd_errors(self._looks.cluster):
+                remaining_ids = await removing
         except (UnhealthyClusterError, NotEnoughStartedError) as error:
             self._may_be_pending = False
             return StepResult(step=self._clock.step(StepOutcome.REFUSED_BY_ETCD, f"{via} answers: {error}"), view=view)

@@ -18,6 +18,7 @@ from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import BadTransfereeError, EtcdError, EtcdPermissionError, NotLeaderError, UnreachableError
 from etcd_handoff.planning import Transfer, plan
+from etcd_handoff.temporal.etcd_errors import counting_etcd_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +58,8 @@ class LeadershipTransfer:
         # A transferee that only another worker reaches is heard of by the target, which follows it then.
         watched_id = act.target_id if transferee and transferee.through_node else step.transferee_id
         try:
-            leader_id = await self._move(step, watched_id)
+            with counting_etcd_errors(self._looks.cluster):
+                leader_id = await self._move(step, watched_id)
         except NotLeaderError:
             return StepResult(step=clock.step(StepOutcome.REPLAN, "the target does not lead any more"))
         except EtcdPermissionError:
