@@ -1,12 +1,12 @@
 """A leader's removal, done in several ways that take turns on one lab: how long writes stall and how long it takes.
 
-Run as `python -m bench.removals [ROUNDS] [apart|steps]`. In each round the leader is removed once in each way. The
-stall is measured while a writer puts a key every 2 ms through a survivor, whatever became of earlier puts. The time is
-measured without that load, by `kubectl get --watch` through the API server of the other survivor.
+Run as `python -m bench.removals [ROUNDS] [apart|steps|times]`. In each round the leader is removed once in each way.
+The stall is measured while a writer puts a key every 2 ms through a survivor, whatever became of earlier puts. The time
+is measured without that load, by `kubectl get --watch` through the API server of the other survivor.
 
 With `apart` only the stall is measured, and the members that stay share no core with the member that leaves, the API
 servers, Temporal and the workers, most of which stand on other hosts in a real cluster. With `steps` only the time
-inside the steps is measured.
+inside the steps is measured, with `times` only how long it takes until kubectl shows the result.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ TIMES: Final = (RUNBOOK, SCRIPT, OURS, FLAG)
 """Ways that end with an EtcdMember that says so, whose time is measured."""
 STEPS: Final = (RAW, LOOKS, ALONE)
 """Ways that end with the member out, whose time is measured from the first look on."""
-APART, ONLY_STEPS = "apart", "steps"
+APART, ONLY_STEPS, ONLY_TIMES = "apart", "steps", "times"
 """Parts of the measurements, to be run alone."""
 
 
@@ -133,7 +133,7 @@ class Bench:
         lab: It runs, with workers on all nodes.
         client: Of its Temporal server.
         samples: Filled.
-        part: `apart`, where etcd has a core of its own and only the stall is measured, or `steps`; else everything.
+        part: `apart`, where etcd has a core of its own and only the stall is measured, `steps`, `times`; else all.
     """
 
     def __init__(self, lab: Lab, client: Client, samples: Samples, part: str = "") -> None:
@@ -163,13 +163,14 @@ class Bench:
     async def round(self, number: int, folder: Path) -> None:
         """Everything once."""
         turns: list[tuple[str, Callable[[], Awaitable[None]]]] = []
-        if self.part != ONLY_STEPS:
+        if self.part not in (ONLY_STEPS, ONLY_TIMES):
             turns += [(f"stall, {way}", functools.partial(self.stall, way, folder)) for way in STALLS]
         if self.part != APART:
-            ways = TIMES if not self.part else (OURS,)
+            ways = (OURS,) if self.part == ONLY_STEPS else TIMES
             turns += [(f"time, {way}", functools.partial(self.time, way)) for way in ways]
+        if self.part in ("", ONLY_STEPS):
             turns += [(way, functools.partial(self.steps, way)) for way in STEPS]
-        if not self.part:
+        if self.part in ("", ONLY_TIMES):
             turns += [(EMPTY, self.empty)]
         first = number % len(turns)
         for name, turn in turns[first:] + turns[:first]:
@@ -407,11 +408,11 @@ async def run(rounds: int, part: str = "") -> None:
 
 def tell(samples: Samples, part: str) -> None:
     """Store what was measured."""
-    if part != ONLY_STEPS:
+    if part in ("", APART):
         tell_stall(samples, apart=part == APART)
-    if not part:
+    if part in ("", ONLY_TIMES):
         tell_times(samples)
-    if part != APART:
+    if part in ("", ONLY_STEPS):
         tell_steps(samples)
 
 
@@ -476,5 +477,5 @@ def tell_steps(samples: Samples) -> None:
 
 if __name__ == "__main__":
     wanted = [int(word) for word in sys.argv[1:] if word.isdigit()]
-    chosen = next((word for word in sys.argv[1:] if word in (APART, ONLY_STEPS)), "")
+    chosen = next((word for word in sys.argv[1:] if word in (APART, ONLY_STEPS, ONLY_TIMES)), "")
     asyncio.run(run(wanted[0] if wanted else 20, chosen))
