@@ -27,6 +27,8 @@ MEMBERS_URL: Final = "apis/etcd.k0sproject.io/v1beta1/etcdmembers"
 SERVED_SECONDS: Final = 60.0
 REQUEST_SECONDS: Final = 10.0
 TOO_MANY_REQUESTS: Final = 429
+STARTING: Final = "before all known HTTP paths have been installed"
+"""What an API server answers that has just been started (Kubernetes `k8s.io/apiserver/pkg/server/routes`)."""
 
 
 class Kubectl(Protocol):
@@ -78,13 +80,13 @@ async def _ask(node: Node, url: str, body: dict[str, Any] | None = None, **optio
     status, text = 0, ""
 
     async def answers() -> bool:
-        """It does not ask to come again, as one does whose storage of a resource is being set up; kubectl waits too."""
+        """It neither asks to come again, as while it sets a resource's storage up, nor has it just been started."""
         nonlocal status, text
         try:
             status, text = await http.request(f"{node.api_url}/{url}", body, timeout_seconds=REQUEST_SECONDS, **options)
         except http.FAILURES as error:
             status, text = 0, str(error)
-        return status != TOO_MANY_REQUESTS
+        return status != TOO_MANY_REQUESTS and STARTING not in text
 
     await wait_until(answers, f"the API server of {node.name} answers on {url}", SERVED_SECONDS, lambda: text)
     if status not in (200, 201):
