@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Final
 from temporalio.service import RPCError
 
 from activities.attempts import Attempts
+from activities.change_queue import ChangeQueueActivities
 from activities.etcd import EtcdActivities
 from activities.interceptor import ActivityInterceptor
 from activities.node_workers import NodeWorkers
+from activities.record_ahead import RecordAhead
 from activities.registry import all_activities, node_activities
 from activities.worker_info import WorkerActivities
 from etcd_handoff import __version__
@@ -114,20 +116,22 @@ async def _work(config: Config, options: Options, ready: Readiness) -> None:
     search_attributes = await ensure_search_attributes(client)
     own = WorkerActivities(config, search_attributes=search_attributes)
     gateways = KubernetesGateways(config, node, hosts=member_hosts)
+    queue = ChangeQueueActivities(client)
     etcd = EtcdActivities(
         config,
         node,
         EtcdGateway,
-        prefetch=gateways.prefetch,
+        ahead=RecordAhead(gateways),
         traits=own.traits,
         claims=gateways.claims,
         missing_workers=NodeWorkers(client, config.task_queue).missing,
         why_void=Attempts(client).why_void,
+        take_turn=queue.take_turn_soon,
     )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    activities = all_activities(client, config, node, etcd, gateways, own)
+    activities = all_activities(client, config, node, etcd, gateways, own, queue)
     interceptors = _interceptors(options)
     worker = make_worker(client, config.task_queue, WORKFLOWS, activities, interceptors)
     at_node = make_worker(client, node_queue(config.task_queue, node), (), node_activities(activities), interceptors)

@@ -8,6 +8,7 @@ may have been cancelled, and others may have had their turn.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from temporalio import activity
@@ -87,3 +88,9 @@ def was_given_up() -> bool:
     """Whether the attempt that runs was cancelled because Temporal does not know it any more."""
     details = activity.cancellation_details()
     return details is not None and (details.not_found or details.timed_out)
+
+
+def is_cancelling() -> bool:
+    """Whether the running task is to end: its activity was cancelled, or its time is up."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

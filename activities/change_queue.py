@@ -16,7 +16,8 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.workflow_descriptions import describe, why_silent
+from activities.attempts import is_cancelling
+from activities.workflow_descriptions import describe, memo_value, why_silent
 from etcd_handoff import time_limits
 from etcd_handoff.contract import OPERATIONS, QUEUE_TASK_TIMEOUT, FailureType, HandoffState
 from etcd_handoff.operation.change_queue import start_delay
@@ -42,6 +43,8 @@ TYPES: Final = ", ".join(f"'{request.workflow_type}'" for request in OPERATIONS)
 OPEN_REMOVALS: Final = f"WorkflowType IN ({TYPES}) AND CloseTime IS NULL"
 """Not by their status, since one that somebody has paused is open too, and may have the turn."""
 ENQUEUE, STEP_ASIDE, POSITION, REJOIN = "enqueue", "step_aside", "position", "rejoin"
+TURN_MEMO: Final = "etcd-handoff-turn"
+"""Key in a queue's memo: the removal that has started it, and by which request."""
 COMPLETED: Final = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_COMPLETED
 CONCURRENT_REJOINS: Final = 50
 STATES_WITHOUT_TURN: Final = frozenset(
@@ -66,8 +69,9 @@ class ChangeQueueActivities:
         """A removal stands in its cluster's queue, or gives its turn up.
 
         Without a queue it starts one, which gives it the turn, unless the last queue did not end by itself: then others
-        may have the turn from it, and the new queue asks them first. Done again after a lost answer, it finds the queue
-        that it started itself and enters it, which changes nothing but makes the queue answer.
+        may have the turn from it, and the new queue asks them first. Done again after a lost answer, it finds by the
+        queue's memo that it has started it itself, with the same request: then the turn was given by that, and it still
+        is, as only the removal gives it up. No worker has to serve the queue for that.
         """
         entry, queue = turn.entry, self._client.get_workflow_handle(change_queue_id(turn.cluster_id))
         delay = start_delay(self._recent_starts()) if entry.waits else None
@@ -78,6 +82,8 @@ class ChangeQueueActivities:
             # ALLOW_DUPLICATE would start it in any case: how the last one ended has to be asked before.
             last = await describe(self._client, queue.id)
             if last is not None and not last.workflow_execution_info.HasField("close_time"):
+                if entry.waits and memo_value(last, TURN_MEMO) == [entry.chain_id, entry.request]:
+                    return _granted(entry)
                 if (result := await self._enter(queue, turn)) is not None:
                     return result
                 continue  # it ended in between
@@ -89,8 +95,14 @@ class ChangeQueueActivities:
                 continue  # another removal was quicker
             if lost:
                 return TakeTurnResult(turn=_not_granted(entry, LOST_HOLDER))
-            position = QueuePosition(granted=entry.waits, chain_id=entry.chain_id, request=entry.request)
-            return TakeTurnResult(turn=position)
+            return _granted(entry) if entry.waits else TakeTurnResult(turn=_not_granted(entry))
+
+    async def take_turn_soon(self, turn: TakeTurnInput) -> TakeTurnResult | None:
+        """As `take_turn`, beside another step; None where that does not succeed soon."""
+        with contextlib.suppress(TimeoutError, RPCError):
+            async with asyncio.timeout(time_limits.STEPS.turn_seconds):
+                return await self.take_turn(turn)
+        return None
 
     @activity.defn
     async def recall_entries(self, recall: RecallEntriesInput) -> RecallEntriesResult:
@@ -119,6 +131,8 @@ class ChangeQueueActivities:
 
     async def _start(self, queue_id: str, state: ChangeQueueState, delay: timedelta | None) -> bool:
         """Start the queue; False when one runs already."""
+        first = state.entries[0]
+        granted = first.waits and not state.possible_holders
         try:
             await self._client.start_workflow(
                 QUEUE_TYPE,
@@ -129,6 +143,7 @@ class ChangeQueueActivities:
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 task_timeout=QUEUE_TASK_TIMEOUT,
                 start_delay=delay,
+                memo={TURN_MEMO: [first.chain_id, first.request]} if granted else None,
                 static_summary=f"One change at a time to etcd cluster {state.cluster_id}",
             )
         except WorkflowAlreadyStartedError:
@@ -167,7 +182,7 @@ class ChangeQueueActivities:
             except WorkflowUpdateFailedError:  # a worker of another version, where the signal has to do
                 return TakeTurnResult(turn=_not_granted(entry))
             except WorkflowUpdateRPCTimeoutOrCancelledError:
-                if activity.is_cancelled():  # which the SDK calls by the same name
+                if is_cancelling():  # which the SDK calls by the same name
                     raise asyncio.CancelledError from None
             except RPCError as error:
                 if error.status is RPCStatusCode.NOT_FOUND:
@@ -210,6 +225,11 @@ async def _position(queue: WorkflowHandle[Any, Any], entry: QueueEntry, seconds:
         rpc_timeout=timedelta(seconds=seconds),
     )
     return position
+
+
+def _granted(entry: QueueEntry) -> TakeTurnResult:
+    """The removal has the turn."""
+    return TakeTurnResult(turn=QueuePosition(granted=True, chain_id=entry.chain_id, request=entry.request))
 
 
 def _not_granted(entry: QueueEntry, *behind: str) -> QueuePosition:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -36,21 +36,29 @@ from etcd_handoff.contract import StepOutcome
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.errors import EtcdError, EtcdPermissionError
 from etcd_handoff.merged_view import node_of
+from etcd_handoff.operation.queue_state import TransferInTurn, TransferResult
 from etcd_handoff.planning import AddLearner, PromoteLearner
 from etcd_handoff.temporal.etcd_errors import count_etcd_error
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Coroutine
 
     from activities.attempts import WhyVoid
+    from activities.record_ahead import RecordAhead
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.config import Config, EtcdProfile
     from etcd_handoff.doubts import ResourceClaim
     from etcd_handoff.etcd.port import EtcdPort
+    from etcd_handoff.operation.queue_state import TakeTurnInput, TakeTurnResult
 
     MakeEtcd = Callable[[EtcdProfile, str], EtcdPort]
     MissingWorkers = Callable[[Collection[str]], Awaitable[tuple[str, ...]]]
+    TakeTurn = Callable[[TakeTurnInput], Coroutine[Any, Any, TakeTurnResult | None]]
     ReadClaims = Callable[[str], Awaitable[tuple[ResourceClaim, ...] | None]]
+
+
+async def _no_turn(_: TakeTurnInput) -> None:
+    """Nobody asks the queue here, so the operation has to."""
 
 
 class EtcdActivities:
@@ -60,11 +68,12 @@ class EtcdActivities:
         config: Where the clusters are.
         node: The node that this worker runs on.
         gateway: Makes the gateway of a profile; told the cluster ID that the profile names, empty when it names none.
-        prepare: Told the profile and the name of a member when it leaves, since its record is written next.
+        ahead: Begins the record of a member that leaves while the steps before it still run.
         traits: What the worker knows of a profile.
         claims: Reads what the EtcdMembers of a profile say of who is a member; None where there are none.
         missing_workers: Which of some nodes have no worker, as far as Temporal says; None where nobody asks it.
         why_void: Why the running attempt must change nothing any more; None where nobody asks Temporal.
+        take_turn: Takes the turn in a cluster's queue; None where the queue does not answer soon.
     """
 
     def __init__(  # noqa: PLR0913  # all that a worker has for it
@@ -73,20 +82,22 @@ class EtcdActivities:
         node: str,
         gateway: MakeEtcd,
         *,
-        prefetch: Callable[[str, str], None] | None = None,
+        ahead: RecordAhead | None = None,
         traits: Callable[[str], WorkerInfo] | None = None,
         claims: ReadClaims | None = None,
         missing_workers: MissingWorkers | None = None,
         why_void: WhyVoid | None = None,
+        take_turn: TakeTurn = _no_turn,
     ) -> None:
         self._config = config
         self._node = node
-        self._prefetch = prefetch
+        self._ahead = ahead
         self._traits = traits
         self._make = gateway
         self._claims = claims
         self._missing_workers = missing_workers
         self._why_void = why_void
+        self._take_turn = take_turn
         self._clusters: dict[str, Looks] = {}
 
     async def close(self) -> None:
@@ -120,7 +131,7 @@ class EtcdActivities:
         claiming = asyncio.ensure_future(self._read_claims(look)) if look.claims else None
         try:
             if look.probe:
-                acknowledged, write_error = await self._commit_probe(looks)
+                acknowledged, write_error = await looks.commit_probe()
             seeing = asyncio.ensure_future(looks.observe(look.doubtful))
             await failpoints.reach("check_leader.during")
             try:
@@ -151,13 +162,17 @@ class EtcdActivities:
         )
 
     @activity.defn
-    async def move_leader(self, act: StepInput) -> StepResult:
+    async def move_leader(self, act: StepInput | TransferInTurn) -> TransferResult:
         """The leading target has handed leadership to the best transferee, or a fresh view says why not.
 
         MoveLeader's own answer comes with the next 100 ms tick although the transfer takes milliseconds, so the
-        transferee is watched meanwhile, and its word ends the step; `await_election` asks the others.
+        transferee is watched meanwhile, and its word ends the step; `await_election` asks the others. Where the turn is
+        to be taken with it, leadership stays where it is until the queue has granted that.
         """
-        return await LeadershipTransfer(self.looks(act.cluster), act, StepClock(self._node)).run()
+        looks, clock = self.looks(act.cluster), StepClock(self._node)
+        if not isinstance(act, TransferInTurn):
+            return await LeadershipTransfer(looks, act, clock).run()
+        return await LeadershipTransfer(looks, act.transfer, clock, self._take_turn(act.turn)).run()
 
     @activity.defn
     async def await_election(self, ask: AwaitElectionInput) -> StepResult:
@@ -166,10 +181,7 @@ class EtcdActivities:
         It runs beside `move_leader`. Where no worker reaches all voters, `others` are those that this worker is to ask,
         and the operation looks at the whole cluster afterwards.
         """
-        election = Election(
-            self.looks(ask.cluster), ask, StepClock(self._node), lambda view: self._prefetch_record(ask, view)
-        )
-        return await election.run()
+        return await Election(self.looks(ask.cluster), ask, StepClock(self._node), self._ahead).run()
 
     @activity.defn
     async def remove_member(self, act: StepInput) -> StepResult:
@@ -179,7 +191,7 @@ class EtcdActivities:
         anything is said about it: a lost answer is no failure, and `member not found` no success of ours.
         """
         clock, looks = StepClock(self._node), self.looks(act.cluster)
-        removal = Removal(looks, act, clock, lambda view: self._prefetch_record(act, view), self._why_void)
+        removal = Removal(looks, act, clock, self._ahead, self._why_void)
         return await unless_blind(looks, act, await removal.run())
 
     @activity.defn
@@ -216,17 +228,6 @@ class EtcdActivities:
             return ()
         return await self._missing_workers(far)
 
-    async def _commit_probe(self, looks: Looks) -> tuple[bool, str]:
-        """Whether an entry that changes nothing was committed, and what to say when it was not."""
-        try:
-            await looks.gateway.commit_probe()
-        except EtcdPermissionError:
-            raise
-        except EtcdError as error:
-            count_etcd_error(looks.cluster, error)
-            return False, f"; no write is committed: {error}"
-        return True, ""
-
     async def _read_claims(self, look: CheckLeaderInput) -> tuple[ResourceClaim, ...] | None:
         """What EtcdMembers say of who is a member; None when that cannot be had soon."""
         if self._claims is None:
@@ -238,10 +239,3 @@ class EtcdActivities:
                 return await self._claims(look.cluster)
         except Exception:  # noqa: BLE001  # what it means that a second witness is away, `etcd_handoff.doubts` decides
             return None
-
-    def _prefetch_record(self, act: StepInput, view: ClusterView) -> None:
-        """What is written when the member is out is made ready while Temporal and etcd must be waited for anyway."""
-        if act.learner_only:
-            return
-        if self._prefetch is not None and (target := view.member(act.target_id)) is not None:
-            self._prefetch(act.cluster, target.name)

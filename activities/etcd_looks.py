@@ -36,6 +36,9 @@ class Looks:
     Attributes:
         cluster: The profile's name.
         own_member_alone: Whether the profile leads to the member on this node alone.
+        transfer_over: Set while no transfer runs on this worker, and from the moment that the transferee leads.
+        election_over: Set while this worker awaits no election.
+        last: The view that was seen last; None before the first one.
     """
 
     def __init__(self, gateway: EtcdPort, profile: EtcdProfile, cluster: str = "") -> None:
@@ -45,7 +48,10 @@ class Looks:
         self.longest_seconds = 2 * profile.call_timeout_seconds + profile.change_timeout_seconds + 2
         self.usual_seconds = 2 * profile.call_timeout_seconds + 1
         self.write_seconds = profile.change_timeout_seconds + 1
-        self._last: ClusterView | None = None
+        self.transfer_over, self.election_over = asyncio.Event(), asyncio.Event()
+        self.transfer_over.set()
+        self.election_over.set()
+        self.last: ClusterView | None = None
         self._seen_seconds = 0.0
 
     async def observe(self, doubtful: tuple[str, ...] = (), leaving: str = "") -> ClusterView:
@@ -63,7 +69,7 @@ class Looks:
             if not ends.expired():
                 raise
             raise no_answer(self.longest_seconds) from None
-        self._last, self._seen_seconds = view, time.monotonic()
+        self.last, self._seen_seconds = view, time.monotonic()
         return view
 
     async def look(
@@ -107,9 +113,24 @@ class Looks:
         except TimeoutError:
             return ()
 
+    async def commit_probe(self) -> tuple[bool, str]:
+        """Whether an entry that changes nothing was committed, and what to say when it was not.
+
+        Raises:
+            EtcdPermissionError: The user may not do that.
+        """
+        try:
+            await self.gateway.commit_probe()
+        except EtcdPermissionError:
+            raise
+        except EtcdError as error:
+            count_etcd_error(self.cluster, error)
+            return False, f"; no write is committed: {error}"
+        return True, ""
+
     def recent_via(self, act: StepInput) -> tuple[ClusterView | None, str]:
         """The view of a moment ago and whom it would remove the target through; nothing when it is not so clear."""
-        view = self._last
+        view = self.last
         if view is None or time.monotonic() - self._seen_seconds > time_limits.STEPS.recent_look_seconds:
             return None, ""
         step = plan(view, intent(act))

@@ -27,11 +27,10 @@ from etcd_handoff.planning import Done, Remove, plan
 from etcd_handoff.temporal.etcd_errors import counting_etcd_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from activities.attempts import WhyVoid
     from activities.etcd_looks import Looks
     from activities.interceptor import StepClock
+    from activities.record_ahead import RecordAhead
     from etcd_handoff.activity_io import StepInput
     from etcd_handoff.cluster_view import ClusterView
 
@@ -43,7 +42,7 @@ class Removal(MemberChange):
         looks: The cluster.
         act: What is to be removed, and for whom.
         clock: Times the step.
-        prefetch: Called with the view once the removal is about to be proposed.
+        ahead: Begins the record while this still runs; None where nothing is recorded.
         why_void: As for any change.
     """
 
@@ -52,13 +51,13 @@ class Removal(MemberChange):
         looks: Looks,
         act: StepInput,
         clock: StepClock,
-        prefetch: Callable[[ClusterView], None],
+        ahead: RecordAhead | None = None,
         why_void: WhyVoid | None = None,
     ) -> None:
         super().__init__(looks, act, clock, why_void)
         self._act = act
         self._seen = SeenBefore(act)
-        self._prefetch = prefetch
+        self._ahead = ahead
 
     async def _run(self) -> StepResult:
         quick = bool(self._act.holder) and self._act.seen is None
@@ -99,7 +98,7 @@ class Removal(MemberChange):
 
     async def _propose(self, view: ClusterView, via_id: str) -> StepResult:
         via, target_id = view.label(via_id), self._act.target_id
-        self._prefetch(view)
+        self._read_ahead(view)
         removing = asyncio.ensure_future(self._gateway.remove_member(target_id, via_id))
         self._may_be_pending = True
         await failpoints.reach("remove_member.during")
@@ -107,6 +106,7 @@ class Removal(MemberChange):
         try:
             with counting_etcd_errors(self._looks.cluster):
                 remaining_ids = await removing
+            self._write_ahead(view.only(remaining_ids))
         except (UnhealthyClusterError, NotEnoughStartedError) as error:
             self._may_be_pending = False
             return StepResult(step=self._clock.step(StepOutcome.REFUSED_BY_ETCD, f"{via} answers: {error}"), view=view)
@@ -168,6 +168,16 @@ class Removal(MemberChange):
             else:
                 return True, ""
         return False, f"the survivors have acknowledged no write since: {failure}"
+
+    # --- the record ------------------------------------------------------------------------------------------------
+
+    def _read_ahead(self, view: ClusterView) -> None:
+        if self._ahead is not None:
+            self._ahead.read(self._act, view)
+
+    def _write_ahead(self, after: ClusterView) -> None:
+        if self._ahead is not None and after.member(self._act.target_id) is None:
+            self._ahead.write(self._act, after)
 
     # --- small things ---------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from activities.etcd_change import TOO_LATE, is_past
 from activities.etcd_looks import SeenBefore, intent
@@ -17,16 +17,19 @@ from etcd_handoff import failpoints, time_limits
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import BadTransfereeError, EtcdError, EtcdPermissionError, NotLeaderError, UnreachableError
+from etcd_handoff.operation.queue_state import TransferResult
 from etcd_handoff.planning import Transfer, plan
 from etcd_handoff.temporal.etcd_errors import counting_etcd_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Coroutine
 
     from activities.etcd_looks import Looks
     from activities.interceptor import StepClock
+    from activities.record_ahead import RecordAhead
     from etcd_handoff.activity_io import AwaitElectionInput, StepInput
     from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.operation.queue_state import TakeTurnResult
 
 
 class LeadershipTransfer:
@@ -36,24 +39,46 @@ class LeadershipTransfer:
         looks: The cluster.
         act: Who is to lead no more.
         clock: Times the step.
+        turn: What the cluster's queue answers, where the turn is taken with the transfer: a coroutine that gives None
+            where it does not answer soon. None where the operation has the turn.
     """
 
-    def __init__(self, looks: Looks, act: StepInput, clock: StepClock) -> None:
+    def __init__(
+        self,
+        looks: Looks,
+        act: StepInput,
+        clock: StepClock,
+        turn: Coroutine[Any, Any, TakeTurnResult | None] | None = None,
+    ) -> None:
         self._looks = looks
         self._act = act
         self._clock = clock
+        self._taking = asyncio.ensure_future(turn) if turn is not None else None
 
-    async def run(self) -> StepResult:
+    async def run(self) -> TransferResult:
         """See `EtcdActivities.move_leader`."""
-        clock, looks, act = self._clock, self._looks, self._act
+        self._looks.transfer_over.clear()
+        try:
+            return await self._run()
+        finally:
+            self._looks.transfer_over.set()
+            if self._taking is not None:
+                self._taking.cancel()
+                self._taking.add_done_callback(lambda taken: taken.cancelled() or taken.exception())
+
+    async def _run(self) -> TransferResult:
+        looks, act = self._looks, self._act
         if is_past(act):
-            return StepResult(step=clock.step(StepOutcome.REPLAN, TOO_LATE))
+            return await self._result(StepOutcome.REPLAN, TOO_LATE)
         view, note = await looks.look(act.doubtful, seen=SeenBefore(act).view)
         if view is None and act.seen is None:
             await leave_to_another_if_blind(looks, note)
         step = plan(view, intent(act)) if view else None
         if view is None or not isinstance(step, Transfer):
-            return StepResult(step=clock.step(StepOutcome.REPLAN, note or "no transfer is needed any more"), view=view)
+            return await self._result(StepOutcome.REPLAN, note or "no transfer is needed any more", view)
+        if not await self._has_turn():
+            return await self._result(StepOutcome.REPLAN, "it is not its turn", view)
+        await failpoints.reach("move_leader.looked")
         name, transferee = view.label(step.transferee_id), view.member(step.transferee_id)
         # A transferee that only another worker reaches is heard of by the target, which follows it then.
         watched_id = act.target_id if transferee and transferee.through_node else step.transferee_id
@@ -61,7 +86,7 @@ class LeadershipTransfer:
             with counting_etcd_errors(self._looks.cluster):
                 leader_id = await self._move(step, watched_id)
         except NotLeaderError:
-            return StepResult(step=clock.step(StepOutcome.REPLAN, "the target does not lead any more"))
+            return await self._result(StepOutcome.REPLAN, "the target does not lead any more")
         except EtcdPermissionError:
             raise
         except EtcdError as error:
@@ -70,9 +95,35 @@ class LeadershipTransfer:
             outcome = StepOutcome.MOVED if leader_id else StepOutcome.TRANSFER_FAILED
             silent = f"{name} did not take over within {time_limits.STEPS.transfer_seconds:g} s"
             note = f"to {view.label(leader_id)}" if leader_id else silent
-        # `await_election` ends with such a look too: both together cost one decision.
+        if outcome is StepOutcome.MOVED:
+            await self._let_election_end()
+            view = self._seen_since(step)
+            return await self._result(outcome, note, view, step.transferee_id)
         view, _ = await looks.look(act.doubtful)
-        return StepResult(step=clock.step(outcome, note), view=view, transferee_id=step.transferee_id)
+        return await self._result(outcome, note, view, step.transferee_id)
+
+    async def _let_election_end(self) -> None:
+        """`await_election` ends about now: where both end together, the operation decides once and not twice."""
+        self._looks.transfer_over.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(time_limits.STEPS.both_end_seconds):
+                await self._looks.election_over.wait()
+
+    def _seen_since(self, step: Transfer) -> ClusterView | None:
+        """What the election beside it has seen last; None where that ran elsewhere."""
+        view = self._looks.last
+        leadership = view.leadership if view else None
+        return view if leadership and leadership.term > step.term else None
+
+    async def _has_turn(self) -> bool:
+        taken = await self._taking if self._taking is not None else None
+        return self._taking is None or (taken is not None and taken.turn.granted)
+
+    async def _result(
+        self, outcome: StepOutcome, note: str, view: ClusterView | None = None, transferee_id: str = ""
+    ) -> TransferResult:
+        turn = await self._taking if self._taking is not None else None
+        return TransferResult(step=self._clock.step(outcome, note), view=view, transferee_id=transferee_id, turn=turn)
 
     async def _move(self, step: Transfer, watched_id: str) -> str | None:
         """The new leader as the watched member names it, None when it names none in time; refusals are raised."""
@@ -102,31 +153,40 @@ class LeadershipTransfer:
 class Election:
     """One wait for a new leader.
 
-    Until the others have heard of a new leader only they are asked, each for itself: a linearizable list would make the
-    leader confirm itself to a majority while it hands over.
+    Nobody is asked while the transfer beside it runs on this worker, until the transferee leads. Until the others have
+    heard of a new leader only they are asked, each for itself: a linearizable list would make the leader confirm itself
+    to a majority while it hands over.
 
     Args:
         looks: The cluster.
         ask: Who led, and at which term.
         clock: Times the step.
-        elected: Told the first view in which another member leads.
+        ahead: Begins the record of the removal that comes next; None where nothing is recorded.
     """
 
     def __init__(
-        self, looks: Looks, ask: AwaitElectionInput, clock: StepClock, elected: Callable[[ClusterView], None]
+        self, looks: Looks, ask: AwaitElectionInput, clock: StepClock, ahead: RecordAhead | None = None
     ) -> None:
         self._looks = looks
         self._ask = ask
         self._clock = clock
-        self._elected = elected
+        self._ahead = ahead
 
     async def run(self) -> StepResult:
         """See `EtcdActivities.await_election`."""
+        self._looks.election_over.clear()
+        try:
+            return await self._run()
+        finally:
+            self._looks.election_over.set()
+
+    async def _run(self) -> StepResult:
         clock, ask = self._clock, self._ask
         view, note = None, ""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(time_limits.STEPS.election_seconds):
                 while True:
+                    await self._looks.transfer_over.wait()
                     heard = await self._others_follow_another()
                     if heard and ask.seen:
                         await failpoints.reach("await_election.during")
@@ -137,7 +197,10 @@ class Election:
                     await failpoints.reach("await_election.during")
                     leadership = view.leadership if view else None
                     if view and leadership and leadership.id != ask.target_id and leadership.term > ask.term_before:
-                        self._elected(view)
+                        if self._ahead is not None:
+                            self._ahead.read(ask, view)
+                        self._looks.election_over.set()
+                        await asyncio.sleep(time_limits.STEPS.told_after_seconds)
                         leads = f"{view.label(leadership.id)} leads at term {leadership.term}"
                         return StepResult(step=clock.step(StepOutcome.ELECTED, leads), view=view)
                     await asyncio.sleep(time_limits.STEPS.watch_pause_seconds)

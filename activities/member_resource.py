@@ -69,10 +69,8 @@ async def write_status(  # noqa: PLR0913  # what it may do besides, each by its 
     Raises:
         ObjectGoneError: There seems to be none, but not all API servers say so, or the kind is not installed.
     """
-    note, status = _due(known, record) if known is not None and not outdated else ("", {})
-    if known is not None and status and not note:
-        with contextlib.suppress(ConflictError, ObjectGoneError):
-            return "", await _patched(gateway, record, known, status, k0s=k0s)
+    if known is not None and not outdated and (written := await write_known(gateway, record, known, k0s=k0s)):
+        return "", written
     for _ in range(CONFLICT_TRIES):
         resource = await member_resource(gateway, record.member_name, record.member_id)
         if resource is None:
@@ -97,6 +95,20 @@ async def write_status(  # noqa: PLR0913  # what it may do besides, each by its 
                 raise
     msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its status was written"
     raise ConflictError(msg)
+
+
+async def write_known(
+    gateway: KubernetesPort, record: UpdateStatusInput, known: Resource, *, k0s: bool
+) -> Resource | None:
+    """The EtcdMember as it was written, by what is known of it.
+
+    None where there is nothing to write by that, or where it has changed since.
+    """
+    note, status = _due(known, record)
+    if status and not note:
+        with contextlib.suppress(ConflictError, ObjectGoneError):
+            return await _patched(gateway, record, known, status, k0s=k0s)
+    return None
 
 
 async def _patched(

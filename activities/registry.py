@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from activities.attempts import Attempts
-from activities.change_queue import ChangeQueueActivities
 from activities.departed import DepartedActivities
 from activities.etcdmembers import EtcdMemberActivities
 from activities.hash_and_snapshot import HashAndSnapshotActivities
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from temporalio.client import Client
 
+    from activities.change_queue import ChangeQueueActivities
     from activities.etcd import EtcdActivities
     from activities.worker_info import WorkerActivities
     from etcd_handoff.config import Config
@@ -63,6 +63,7 @@ def all_activities(  # noqa: PLR0913, PLR0917  # all that activities stand on
     etcd: EtcdActivities,
     gateways: KubernetesGateways,
     worker: WorkerActivities,
+    queue: ChangeQueueActivities,
 ) -> list[Callable[..., Any]]:
     """Everything that a worker does for workflows; the caller closes `etcd` and `gateways` afterwards."""
     void = Attempts(client).why_void
@@ -73,7 +74,7 @@ def all_activities(  # noqa: PLR0913, PLR0917  # all that activities stand on
     kubernetes, members = KubernetesActivities(gateways, node, listed, void), EtcdMemberActivities(gateways, listed)
     gates = HashAndSnapshotActivities(config, node, etcd.looks)
     processes = MemberProcessActivities(config, node)
-    progress, queue = RemovalProgressActivities(client), ChangeQueueActivities(client)
+    progress = RemovalProgressActivities(client)
     return [
         etcd.check_leader,
         etcd.move_leader,

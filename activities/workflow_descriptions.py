@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import PendingWorkflowTaskState
@@ -28,6 +29,12 @@ async def describe(client: Client, workflow_id: str) -> DescribeWorkflowExecutio
         if error.status is RPCStatusCode.NOT_FOUND:
             return None
         raise
+
+
+def memo_value(described: DescribeWorkflowExecutionResponse, key: str) -> Any:
+    """What a workflow's memo has under this key; None where it has nothing."""
+    fields = described.workflow_execution_info.memo.fields
+    return json.loads(fields[key].data) if key in fields else None
 
 
 def why_silent(described: DescribeWorkflowExecutionResponse | None, ours: str) -> str:

@@ -7,7 +7,9 @@ import sys
 
 from temporalio import activity
 
+from activities.change_queue import ChangeQueueActivities
 from activities.etcd import EtcdActivities
+from activities.record_ahead import RecordAhead
 from activities.registry import all_activities
 from activities.worker_info import WorkerActivities
 from bench import simulated
@@ -37,15 +39,17 @@ async def serve(clusters: int, *, turns: bool) -> None:
     client = await connect()
     traits = WorkerActivities(config, search_attributes=await ensure_search_attributes(client))
     gateways = simulated.simulated_gateways(config)
+    queue = ChangeQueueActivities(client)
     etcd = EtcdActivities(
         config,
         simulated.LEADER,
         simulated.simulated_etcd,
-        prefetch=gateways.prefetch,
+        ahead=RecordAhead(gateways),
         traits=traits.traits,
         claims=gateways.claims,
+        take_turn=queue.take_turn_soon if turns else take_turn,
     )
-    ours = all_activities(client, config, simulated.LEADER, etcd, gateways, traits)
+    ours = all_activities(client, config, simulated.LEADER, etcd, gateways, traits, queue)
     if not turns:
         ours = [take_turn if method.__name__ == take_turn.__name__ else method for method in ours]
     async with our_worker(client, TASK_QUEUE, [*ours, trivial], [Trivial]):

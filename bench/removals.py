@@ -29,6 +29,7 @@ from unittest import mock
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
+from activities.record_ahead import RecordAhead
 from bench import arena, report
 from bench.dev_server import our_worker
 from bench.trivial import Trivial, trivial
@@ -141,7 +142,7 @@ class Bench:
         config = load_config(lab.config_path)
         self._etcd, self._resources = EtcdGateway(config.cluster(lab.cluster).etcd), KubernetesGateways(config, "bench")
         self._kubernetes = self._resources.require(lab.cluster)
-        self._activities = EtcdActivities(config, "bench", EtcdGateway, prefetch=self._resources.prefetch)
+        self._activities = EtcdActivities(config, "bench", EtcdGateway, ahead=RecordAhead(self._resources))
         self._window, self._steps_ms = 0.25, 0.0
         self._electing: asyncio.Future[Any] | None = None
         self.ways: dict[str, Callable[[Roles], Awaitable[None]]] = {
@@ -332,7 +333,8 @@ class Bench:
 
     async def _step(self, command: Activity) -> Any:
         activity = getattr(self._activities, CALLS[type(command)].method.__name__)
-        return await ActivityEnvironment().run(activity, command.ask)
+        ask = command.ask.model_copy(update={"record": None})  # nothing is to be recorded
+        return await ActivityEnvironment().run(activity, ask)
 
     async def ours(self, who: Roles) -> None:
         """The workflow."""

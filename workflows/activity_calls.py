@@ -41,6 +41,7 @@ with workflow.unsafe.imports_passed_through():
         StepFailure,
         TakeSnapshot,
         TransferLeadership,
+        TransferOnceGranted,
         WriteStatus,
     )
     from etcd_handoff.operation.learner import AwaitSync
@@ -111,6 +112,7 @@ CALLS: Final[dict[type[Activity], Call]] = {
         HashAndSnapshotActivities.take_snapshot, LIMITS.snapshot_timeout, takes_minutes=True, retry=RETRY_LONG
     ),
     TransferLeadership: Call(EtcdActivities.move_leader, LIMITS.change_timeout),
+    TransferOnceGranted: Call(EtcdActivities.move_leader, LIMITS.change_timeout),
     AwaitNewLeader: Call(EtcdActivities.await_election, LIMITS.change_timeout),
     AddTarget: Call(EtcdActivities.add_learner, LIMITS.change_timeout),
     AwaitSync: Call(EtcdActivities.await_sync, LIMITS.look_timeout, heartbeat=LIMITS.wait_heartbeat_timeout),
@@ -242,8 +244,3 @@ async def hand_record_over(command: HandRecordOver) -> bool:
         static_summary=command.summary,
     )
     return True
-
-
-def may_be_left(started: asyncio.Task[Any]) -> None:
-    """Mark the task's exception as retrieved, so that asyncio does not log it when nobody awaits the task."""
-    started.add_done_callback(lambda ended: ended.cancelled() or ended.exception())

@@ -1,7 +1,7 @@
 """The workflow `ChangeQueue`: one change at a time per etcd cluster, first come first served.
 
 A removal takes the free turn by *starting* this workflow with its entry: Temporal lets only one run per workflow ID,
-so the start itself is the lock; a local activity does it within the removal's own workflow task. When the queue runs
+so the start itself is the lock; a step or a local activity of the removal does it. When the queue runs
 already, the activity sends the signal `enqueue` and the update `position` instead, and the removal awaits the signal
 `your_turn`. No removal has to give its turn back: the queue follows every removal to its end, however that comes about.
 With the last entry the workflow ends. When it ended otherwise, the next queue first asks all open removals who has the
@@ -40,7 +40,7 @@ with workflow.unsafe.imports_passed_through():
         sentence,
     )
     from etcd_handoff.temporal.converter import invalid_input
-    from workflows import activity_calls
+    from workflows.failures import may_be_left
     from workflows.progress_notes import note_progress
 
 FOLLOW_RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=5))
@@ -164,7 +164,7 @@ class ChangeQueue:
             )
             self._state = queue.with_progress(self._state, known)
             writing = asyncio.create_task(_note(entry, sentences[-1], progress))
-            activity_calls.may_be_left(writing)
+            may_be_left(writing)
         self._change(queue.dequeue(self._state, entry.chain_id))
         await workflow.wait([writing])
         if known.sentences and (last := last_sentence(progress)):

@@ -14,7 +14,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from etcd_handoff.contract import HandoffState, Progress, Recheck, StepOutcome
+    from etcd_handoff.contract import HandoffState, Progress, Recheck
     from etcd_handoff.operation import current_details, ending, noticing
     from etcd_handoff.operation.commands import (
         Activity,
@@ -29,7 +29,6 @@ with workflow.unsafe.imports_passed_through():
         HashThroughNodes,
         LookThroughNodes,
         SeeDeparted,
-        StepFailure,
         TransferLeadership,
         Until,
         Wait,
@@ -40,7 +39,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.approving import Approvable
     from workflows.listing import Listing
     from workflows.pausing import Pausable
-    from workflows.queue_entry import Queued
+    from workflows.transferring import Transferring
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.commands import Effect
 
 
-class Operation(Approvable, Pausable, Queued):
+class Operation(Approvable, Pausable, Transferring):
     """A workflow that drives an operation; the workflow itself says how its state begins."""
 
     def __init__(self, begin: Callable[[], OperationState]) -> None:
@@ -62,7 +61,7 @@ class Operation(Approvable, Pausable, Queued):
         self._refused: ApplicationError | None = None
         self._running = False
         self._listing = Listing()
-        self._election: asyncio.Task[Any] | None = None
+        Transferring.__init__(self)
         try:
             self._state = continuation.taken_over(begin())
         except ApplicationError as error:  # raised here, it would fail the workflow's task for ever
@@ -114,10 +113,12 @@ class Operation(Approvable, Pausable, Queued):
                 self._state = self._state.changed(cancel_requested=True)
                 if not self._state.point_of_no_return:
                     await _cancelled(running)
+                    self._transferred = None
                     self._state = ending.cancelled(self._state)
                     return
             else:
                 self._state = apply(self._state, command, result, workflow.time())
+                self._take_in_transfer()
                 return
 
     async def _result_of(self, command: Effect) -> Any:
@@ -126,7 +127,7 @@ class Operation(Approvable, Pausable, Queued):
             case Wait():
                 await self._wait(command)
             case AskQueue():
-                result = await self._ask_queue(command)
+                result = await self._turn_with_transfer(command) or await self._ask_queue(command)
             case LookThroughNodes():
                 result = await activity_calls.look_through_nodes(command)
             case HashThroughNodes():
@@ -154,33 +155,6 @@ class Operation(Approvable, Pausable, Queued):
             await workflow.wait_condition(
                 lambda: self._state.is_over(command.until), timeout=seconds, timeout_summary=command.summary or None
             )
-
-    async def _transfer(self, command: TransferLeadership) -> Any:
-        """The election is awaited beside the transfer and not after it, which saves a way through Temporal."""
-        electing = asyncio.create_task(activity_calls.activity(command.election))
-        activity_calls.may_be_left(electing)
-        moved = False
-        try:
-            result = await activity_calls.activity(command)
-            moved = not isinstance(result, StepFailure) and result.step.outcome == StepOutcome.MOVED
-        finally:
-            if moved:
-                self._election = electing
-            else:
-                electing.cancel()
-        return result
-
-    async def _await_election(self, command: AwaitNewLeader) -> Any:
-        electing, self._election = self._election, None
-        if electing is None:
-            return await activity_calls.activity(command)
-        try:
-            result = await electing
-        finally:
-            electing.cancel()
-        if isinstance(result, StepFailure) or result.step.outcome == StepOutcome.ELECTED:
-            return result
-        return await activity_calls.activity(command)  # the first one has waited for a transfer that came late
 
     # --- what people say ------------------------------------------------------------------------------------------
 

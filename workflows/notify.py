@@ -19,8 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.temporal.converter import invalid_input
     from etcd_handoff.temporal.failure_converter import NOT_DELIVERED
     from etcd_handoff.webhook_notice import Notice
-    from workflows import activity_calls
-    from workflows.failures import why_it_failed
+    from workflows.failures import may_be_left, why_it_failed
 
 PATIENCE: Final = timedelta(hours=24)
 """After a day the news is none any more; who asks Temporal is told all of it."""
@@ -70,7 +69,7 @@ async def tell(notice: Notice | None, *, at_end: bool) -> None:
     if notice is None:
         return
     beginning = asyncio.create_task(_begin(notice))
-    activity_calls.may_be_left(beginning)
+    may_be_left(beginning)
     if not at_end:
         await asyncio.sleep(0)  # the order to start it stands before anything that ends this run
         return

@@ -12,10 +12,12 @@ from typing import Final
 from temporalio import workflow
 
 AT_START: Final = "patches-at-start"
-"""Name of the patch that stands for all of them up to `EARLY_TURNS`.
+"""Name of the patch that stands for those of `FIRST`.
 
-A run that began without it asks for each by its own name.
+A run that began without it, or without `AT_START_2`, asks for each by its own name.
 """
+AT_START_2: Final = "patches-at-start-2"
+"""Name of the patch that stands for those of `FIRST` and `SECOND`, and for nothing else: no other is added to them."""
 
 NODE_QUEUES: Final = "node-queues"
 """Nodes are asked through their own task queues."""
@@ -45,19 +47,43 @@ FAILED_RECORDS: Final = "failed-records"
 """What a removal that failed after its proposal could not record is handed over too."""
 LISTED_AGAIN: Final = "listed-again"
 """A watcher holds a list back that has a member again which had left."""
-SINCE: Final = (LEFT_LOCKS, APPROVALS_SHOWN, WAITS_TOLD, FAILED_RECORDS, LISTED_AGAIN)
-"""Patches that there were not yet when `AT_START` came: a run asks for each of them, in its first task as well."""
+TURN_WITH_TRANSFER: Final = "turn-with-transfer"
+"""The turn is taken together with the transfer that follows it."""
+FIRST: Final = (
+    NODE_QUEUES,
+    NODE_HASHES,
+    DEPARTED,
+    MEMBER_PROCESSES,
+    MEMBER_ENDS,
+    APPROVALS_LAPSE,
+    ASKED_STILL,
+    REQUESTS_BY_TIME,
+    EARLY_TURNS,
+)
+SINGLE: Final = (LEFT_LOCKS, APPROVALS_SHOWN, WAITS_TOLD, FAILED_RECORDS, LISTED_AGAIN)
+"""Patches that came between the two: a run without `AT_START_2` asks for each of them, in its first task too."""
+SECOND: Final = (*SINGLE, TURN_WITH_TRANSFER)
 
 
 def begin() -> None:
-    """Note that the run knows all patches; to be called before anything else in it."""
+    """Note which patches the run knows; to be called before anything else in it.
+
+    A patch that comes next is asked for here as well, by its own name.
+    """
+    if workflow.patched(AT_START_2):
+        return
     workflow.patched(AT_START)
-    for patch in SINCE:
+    for patch in SINGLE:
         workflow.patched(patch)
 
 
 def is_on(patch: str) -> bool:
     """Whether the run takes part in this change."""
-    if patch in SINCE:
-        return workflow.patched(patch)
-    return workflow.patched(AT_START) or workflow.patched(patch)
+    together = patch in FIRST or patch in SECOND
+    if together and workflow.patched(AT_START_2):
+        return True
+    if patch == TURN_WITH_TRANSFER:
+        return False  # it came with the second name, so no older run takes part in it
+    if patch in FIRST and workflow.patched(AT_START):
+        return True
+    return workflow.patched(patch)

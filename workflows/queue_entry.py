@@ -67,13 +67,12 @@ class Queued:
         """
         if command.news and not patches.is_on(patches.APPROVALS_SHOWN):
             return TakeTurnResult(turn=QueuePosition(granted=False))
-        if patches.is_on(patches.REQUESTS_BY_TIME):
-            self._state = queue_requests.numbered(self._state, workflow.time())
-        state, entry = self._state, _entry(self._state, waits=command.waits)
+        turn = self._numbered(command)
+        entry = turn.entry
         try:
             return await workflow.execute_local_activity_method(
                 ChangeQueueActivities.take_turn,
-                TakeTurnInput(cluster_id=(state.subject or state.target).cluster_id, entry=entry, wakes=command.wakes),
+                turn,
                 start_to_close_timeout=time_limits.WORKFLOWS.take_turn_timeout,
                 retry_policy=TAKE_TURN_RETRY,
             )
@@ -82,6 +81,14 @@ class Queued:
                 raise
             position = QueuePosition(granted=False, chain_id=entry.chain_id, request=entry.request)
             return TakeTurnResult(turn=position, silent=f"the cluster's queue cannot be asked: {error.cause or error}")
+
+    def _numbered(self, command: AskQueue) -> TakeTurnInput:
+        """What the queue is asked, under a number that no request had before."""
+        if patches.is_on(patches.REQUESTS_BY_TIME):
+            self._state = queue_requests.numbered(self._state, workflow.time())
+        state = self._state
+        entry = _entry(state, waits=command.waits)
+        return TakeTurnInput(cluster_id=(state.subject or state.target).cluster_id, entry=entry, wakes=command.wakes)
 
 
 def _entry(state: OperationState, *, waits: bool) -> QueueEntry:

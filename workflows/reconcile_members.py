@@ -23,14 +23,11 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff import doubts, time_limits
     from etcd_handoff.operation import drift, reconciler, reconciler_details, reconciler_pauses
     from etcd_handoff.operation.member_resources import SyncMembersResult, WatchMembersInput, WatchMembersResult
-    from etcd_handoff.operation.reconciler_state import (
-        ReconcileEtcdMembersRequest,
-        ReconcilerStatus,
-        ResyncRequest,
-    )
+    from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, ReconcilerStatus, ResyncRequest
     from etcd_handoff.temporal.converter import invalid_input
-    from workflows import activity_calls, continuation, patches, reread_resources
+    from workflows import continuation, patches, reread_resources
     from workflows.cluster_look import ClusterLook
+    from workflows.failures import may_be_left
     from workflows.requested_removals import THREE_ATTEMPTS, RequestedRemovals, error_text
 
 LONGEST_HISTORY: Final = 4_000
@@ -130,7 +127,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
             retry_policy=THREE_ATTEMPTS,
             summary="wait for a change of an EtcdMember",
         )
-        activity_calls.may_be_left(watching)
+        may_be_left(watching)
         await workflow.wait_condition(lambda: watching.done() or self._resync or self._is_long())
         if not watching.done():
             watching.cancel()

@@ -35,7 +35,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation import reconciler, reconciler_pauses
     from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, ReconcilerState
     from etcd_handoff.operation.removal_progress import FollowRemovalInput, FollowRemovalResult, NoteProgressInput
-    from workflows import activity_calls
+    from workflows.failures import may_be_left
     from workflows.progress_notes import note_progress
     from workflows.remove_member import ASKED_BY_MEMO, BOUND_MEMO, RemoveMember
     from workflows.waiting_orders import WaitingOrders
@@ -112,7 +112,7 @@ class RequestedRemovals:
                 retry_policy=FOLLOW_RETRY,
                 summary=f"the removal of {removal.label}",
             )
-            activity_calls.may_be_left(following)
+            may_be_left(following)
             try:
                 await workflow.wait_condition(
                     lambda: following.done() or not reconciler.is_ordered(self._state, removal)  # noqa: B023
@@ -151,7 +151,7 @@ class RequestedRemovals:
                 static_details=request.reason,
                 memo={BOUND_MEMO: self._state.binding, ASKED_BY_MEMO: removal.resource},
             )
-            activity_calls.may_be_left(started)  # the activity that follows it says how it ended, whoever started it
+            may_be_left(started)  # the activity that follows it says how it ended, whoever started it
         except WorkflowAlreadyStartedError:
             workflow.logger.info("joined the removal of %s that runs", removal.label)
             removal = removal.model_copy(update={"joined": True})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from etcd_handoff.activity_io.etcdmembers import UpdateStatusInput
 from etcd_handoff.cluster_view import ClusterView
 from etcd_handoff.wire import MemberId, Message
 
@@ -82,6 +83,8 @@ class StepInput(ChangeInput):
         leaving_later: Members that leave after it: leadership is handed to none of them.
         successors: Members that are there to stay: while one of them does not work, a target that works stays as well.
         min_voters: The target does not leave where fewer voters would remain.
+        record: What is to be recorded once etcd has confirmed that the target is out, but for the members that it
+            lists then; None where nothing is.
     """
 
     target_id: MemberId
@@ -90,6 +93,7 @@ class StepInput(ChangeInput):
     leaving_later: tuple[MemberId, ...] = ()
     successors: tuple[MemberId, ...] = ()
     min_voters: int = 1
+    record: UpdateStatusInput | None = None
 
 
 class MemberHash(Message):

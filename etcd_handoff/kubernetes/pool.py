@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,26 @@ if TYPE_CHECKING:
 
 
 Resource = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Prefetched:
+    """An EtcdMember that is read ahead.
+
+    Attributes:
+        member_name: Whose it is.
+        resource: What is read; None where that cannot be had.
+        began: When it was begun, by the monotonic clock.
+    """
+
+    member_name: str
+    resource: asyncio.Future[Resource | None]
+    began: float
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it may still be what there is: a removal that nobody has recorded here may have left it behind."""
+        return time.monotonic() - self.began <= time_limits.KUBERNETES.prefetch_counts_seconds
 
 
 class KubernetesGateways:
@@ -46,7 +68,7 @@ class KubernetesGateways:
         self._make = make
         self._hosts = hosts
         self._opened: dict[str, KubernetesPort] = {}
-        self._prefetched: dict[str, tuple[str, asyncio.Future[Resource | None]]] = {}
+        self._prefetched: dict[str, Prefetched] = {}
         self._checking: asyncio.Task[None] | None = None
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -103,14 +125,38 @@ class KubernetesGateways:
 
     def prefetch(self, cluster: str, member_name: str) -> None:
         """The EtcdMember of a member that leaves is being read, through an API server that will take its status."""
-        known = self._prefetched.get(cluster, ("", None))[0] == member_name
+        ahead = self._prefetched.get(cluster)
+        known = ahead is not None and ahead.member_name == member_name and ahead.is_fresh
         if member_name and not known and (gateway := self.get(cluster)) is not None:
-            self._prefetched[cluster] = (member_name, asyncio.ensure_future(_read_if_possible(gateway, member_name)))
+            reading = asyncio.ensure_future(_read_if_possible(gateway, member_name))
+            self._prefetched[cluster] = Prefetched(member_name, reading, time.monotonic())
+
+    def go_on_with_prefetched(
+        self, cluster: str, member_name: str, go_on: Callable[[KubernetesPort, Resource], Awaitable[Resource | None]]
+    ) -> None:
+        """Do something with what `prefetch` reads, as soon as it is there; what comes of that is what is taken.
+
+        Args:
+            cluster: The profile.
+            member_name: Whose EtcdMember was to be read; nothing is done where it was not.
+            go_on: Given the EtcdMember, where it could be read.
+        """
+        ahead = self._prefetched.get(cluster)
+        if ahead is None or ahead.member_name != member_name:
+            return
+
+        async def going_on() -> Resource | None:
+            resource = await ahead.resource
+            return resource and await go_on(self.require(cluster), resource)
+
+        going = asyncio.ensure_future(going_on())
+        going.add_done_callback(lambda gone: gone.cancelled() or gone.exception())  # perhaps nobody takes it
+        self._prefetched[cluster] = Prefetched(member_name, going, ahead.began)
 
     async def take_prefetched(self, cluster: str, member_name: str) -> Resource | None:
-        """What `prefetch` has read, once; None when it was not asked to, or could not."""
-        name, reading = self._prefetched.pop(cluster, ("", None))
-        return await reading if reading is not None and name == member_name else None
+        """What `prefetch` has read, or what has come of that, once; None when it was not asked to, or could not."""
+        ahead = self._prefetched.pop(cluster, None)
+        return await ahead.resource if ahead is not None and ahead.member_name == member_name else None
 
     async def claims(self, cluster: str) -> tuple[ResourceClaim, ...] | None:
         """What EtcdMembers say of who is a member; None when they cannot be read or there is no Kubernetes."""

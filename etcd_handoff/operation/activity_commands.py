@@ -16,6 +16,7 @@ from etcd_handoff.activity_io import (
     StepInput,
     UpdateStatusInput,
 )
+from etcd_handoff.operation.queue_state import TakeTurnInput, TransferInTurn
 from etcd_handoff.wire import Message
 
 
@@ -81,7 +82,7 @@ class AwaitNewLeader(Activity):
 
 
 class TransferLeadership(Activity):
-    """Move leadership away from the target; the result is a `StepResult`.
+    """Move leadership away from the target; the result is a `TransferResult`.
 
     Attributes:
         election: The command that follows when leadership has moved. Whoever drives the operation may begin it
@@ -89,6 +90,24 @@ class TransferLeadership(Activity):
     """
 
     ask: StepInput
+    election: AwaitNewLeader
+
+    def in_turn(self, turn: TakeTurnInput) -> TransferOnceGranted:
+        """The same, once the queue has granted the turn."""
+        ask = TransferInTurn(transfer=self.ask, turn=turn)
+        return TransferOnceGranted(ask=ask, election=self.election, summary=self.summary)
+
+
+class TransferOnceGranted(Activity):
+    """Take the turn, then move leadership away from the target; the result is a `TransferResult`.
+
+    Whoever drives the operation may carry this out in place of two commands, `AskQueue` and `TransferLeadership`.
+
+    Attributes:
+        election: As in `TransferLeadership`.
+    """
+
+    ask: TransferInTurn
     election: AwaitNewLeader
 
 

@@ -26,6 +26,7 @@ from etcd_handoff.operation.activity_commands import (
     SeeDeparted,
     TakeSnapshot,
     TransferLeadership,
+    TransferOnceGranted,
     WriteStatus,
 )
 from etcd_handoff.wire import Message
@@ -58,6 +59,7 @@ __all__ = [
     "StepFailure",
     "TakeSnapshot",
     "TransferLeadership",
+    "TransferOnceGranted",
     "Until",
     "Wait",
     "WriteStatus",

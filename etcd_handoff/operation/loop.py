@@ -59,17 +59,19 @@ from etcd_handoff.operation import (
     texts,
 )
 from etcd_handoff.operation.apply import apply
-from etcd_handoff.operation.commands import DescribeWorker
+from etcd_handoff.operation.commands import DescribeWorker, TransferLeadership
 from etcd_handoff.operation.current_details import lasting_since
 from etcd_handoff.operation.phases import LeaveStep, LookDue
+from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import Decided, OperationState
 from etcd_handoff.planning import Blocked, Done, Refused, plan
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.operation.commands import AskQueue
     from etcd_handoff.planning import Decision
 
-__all__ = ["apply", "decide"]
+__all__ = ["apply", "decide", "transfer_in_turn"]
 
 
 def decide(state: OperationState, now: float) -> Decided:
@@ -87,6 +89,26 @@ def decide(state: OperationState, now: float) -> Decided:
     while isinstance(following, OperationState):
         following = _decide(following, now)
     return telling.first(Decided(lasting_since(following.state, now), following.command))
+
+
+def transfer_in_turn(
+    state: OperationState, command: AskQueue, now: float
+) -> tuple[OperationState, TransferLeadership] | None:
+    """The transfer that any worker may make as soon as the queue grants the turn.
+
+    Args:
+        state: The state in which the queue is asked.
+        command: What it is asked.
+        now: Workflow time in seconds.
+
+    Returns:
+        The state while the turn is taken with the transfer, and the transfer; None when something else is next.
+    """
+    granted = QueuePosition(granted=True, chain_id=state.chain_id, request=state.turn_request)
+    then, following = decide(apply(state, command, TakeTurnResult(turn=granted), now), now)
+    if not isinstance(following, TransferLeadership) or following.node:
+        return None
+    return state.showing(then.handoff_state, f"{then.doing} as soon as it has its turn"), following
 
 
 def _decide(state: OperationState, now: float) -> Decided | OperationState:

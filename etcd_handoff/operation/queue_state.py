@@ -9,6 +9,7 @@ from typing import Final
 
 from pydantic import Field
 
+from etcd_handoff.activity_io import StepInput, StepResult
 from etcd_handoff.wire import MemberId, Message
 
 NO_MEMBER: Final = "0"
@@ -128,6 +129,35 @@ class TakeTurnResult(Message):
 
     turn: QueuePosition
     silent: str = ""
+
+
+class TransferInTurn(Message):
+    """Input of `move_leader` that takes the turn as well, which saves a way through Temporal.
+
+    A worker of a version that does not know it cannot read it, and so hands over no leadership without the turn.
+
+    Attributes:
+        transfer: The transfer, to be made once the turn is granted.
+        turn: What the queue is asked.
+    """
+
+    transfer: StepInput
+    turn: TakeTurnInput
+
+    @property
+    def cluster(self) -> str:
+        """Cluster profile."""
+        return self.transfer.cluster
+
+
+class TransferResult(StepResult):
+    """Answer of `move_leader`.
+
+    Attributes:
+        turn: What the queue has answered; None where it was not asked, or has not answered soon.
+    """
+
+    turn: TakeTurnResult | None = None
 
 
 class RecallEntriesInput(Message):

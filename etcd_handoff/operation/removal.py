@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.activity_io import AwaitElectionInput
 from etcd_handoff.contract import FailureType, HandoffState, Outcome, RemovalResult, StepOutcome
+from etcd_handoff.etcdmember_messages import MESSAGE_REMOVED
 from etcd_handoff.operation import failures, identity, leave, observation, proposal, recording, texts
 from etcd_handoff.operation.commands import AwaitNewLeader, RemoveTarget, TransferLeadership
 from etcd_handoff.operation.observation import act_input, after_step
@@ -60,7 +61,7 @@ def decide(state: OperationState, step: object, now: float) -> Decided | Operati
         return leave.begin(state)
     if observation.wants_entry_first(state):
         return observation.look(state, now, before_change=True)
-    return _remove(state, step)
+    return _remove(state, step, now)
 
 
 def applied(state: OperationState, command: Activity, report: StepResult, now: float) -> OperationState:
@@ -106,11 +107,13 @@ def elected(state: OperationState, report: StepResult) -> OperationState:
     return after_step(state.with_step(report.step).changed(election=None), report.view)
 
 
-def _remove(state: OperationState, step: Remove) -> Decided:
+def _remove(state: OperationState, step: Remove, now: float) -> Decided:
     """The target leaves the membership: the point of no return, unless it turns out that nothing was proposed."""
     whom = f"{state.label} through {state.label_of(step.via_id)}"
     state = state.showing(HandoffState.REMOVING, f"removing {whom}{texts.alarmed(state.view)}")
-    command = RemoveTarget(ask=act_input(state), node=state.node_for(step.via_id), summary=f"remove {whom}")
+    record = recording.record_of(state.changed(steps=()), now, joined=False, message=MESSAGE_REMOVED)
+    ask = act_input(state).model_copy(update={"record": record})
+    command = RemoveTarget(ask=ask, node=state.node_for(step.via_id), summary=f"remove {whom}")
     return Decided(state.changed(in_flight=True), command)
 
 

@@ -22,6 +22,12 @@ class StepTiming:
     """How long only the other voters are asked for their leader, before the whole cluster is looked at."""
     election_seconds: float = 5.0
     """How long an election is watched before the loop plans again; two to three randomised election time-outs."""
+    both_end_seconds: float = 0.5
+    """How long a transfer that has succeeded waits for the election beside it: longer than that takes."""
+    told_after_seconds: float = 0.001
+    """How much later an election ends than the transfer beside it, so that people read of the transfer first."""
+    record_ahead_seconds: float = 1.0
+    """How long the EtcdMember of a member that is out is being written before `update_status` does it by itself."""
     claims_seconds: float = 0.5
     """How long the EtcdMembers are waited for, beside the look at etcd."""
     patient_claims_seconds: float = 4.0
@@ -76,6 +82,8 @@ class StepTiming:
     position_seconds: tuple[float, ...] = (1.0, 3.0, 8.0)
     """How long a queue may take to answer each time that it is asked. Together more than `QUEUE_TASK_TIMEOUT`, after
     which another worker goes on where one was killed."""
+    turn_seconds: float = 1.0
+    """How long a step that takes the turn as well waits for that; then the operation asks for it by itself."""
     wake_seconds: float = 0.5
     """How long a queue that others wait for may take to answer: to be asked is what wakes it."""
     rejoin_seconds: float = 5.0

@@ -65,6 +65,8 @@ class KubernetesTiming:
     """Age from which a folder of a process that has ended is removed."""
     events_seconds: float = 3.0
     """Time for all Events of one removal: they are news, and nobody waits for them."""
+    prefetch_counts_seconds: float = 2.0
+    """For so long an EtcdMember that was read ahead is not read again."""
     prefetch_pause_seconds: float = 0.002
     """Pause before an EtcdMember is read ahead: a TLS handshake would hold up the answer of the step that wants it."""
 

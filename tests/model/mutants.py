@@ -144,12 +144,12 @@ async def trusts_an_old_look(self: ModelEtcd, doubtful: Iterable[str] = (), leav
     return old
 
 
-async def proposes_blindly(self: ModelEtcd, member_id: str, via_id: str) -> None:
+async def proposes_blindly(self: ModelEtcd, member_id: str, via_id: str) -> frozenset[str]:
     """Repeats a removal whose answer was lost, as a client's own retries would."""
     try:
-        await PROPOSE(self, member_id, via_id)
+        return await PROPOSE(self, member_id, via_id)
     except UnknownOutcomeError:
-        await PROPOSE(self, member_id, via_id)
+        return await PROPOSE(self, member_id, via_id)
 
 
 def skips_the_gates(_state: OperationState) -> None:

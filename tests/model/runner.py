@@ -17,6 +17,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
 import worker
+from activities.change_queue import ChangeQueueActivities
 from activities.etcd import EtcdActivities
 from activities.registry import all_activities
 from activities.worker_info import WorkerActivities
@@ -159,9 +160,16 @@ class Runner:
         named = {f"b{batch}-{number}": cluster for number, cluster in enumerate(clusters)}
         config, client = config_of(named, f"model-{batch}", self._folder), await connect()
         traits = WorkerActivities(config, search_attributes=False)
-        etcd = EtcdActivities(config, "model", etcd_of(named), claims=claims_of(named), traits=traits.traits)
-        gateways = gateways_of(config, named)
-        offered = all_activities(client, config, "model", etcd, gateways, traits)
+        gateways, queue = gateways_of(config, named), ChangeQueueActivities(client)
+        etcd = EtcdActivities(
+            config,
+            "model",
+            etcd_of(named),
+            claims=claims_of(named),
+            traits=traits.traits,
+            take_turn=queue.take_turn_soon,
+        )
+        offered = all_activities(client, config, "model", etcd, gateways, traits, queue)
         async with make_worker(client, config.task_queue, WORKFLOWS, offered, worker.INTERCEPTORS):
             yield client, config.task_queue, list(named)
 

@@ -61,7 +61,7 @@ async def removed(
     """One attempt."""
 
     async def run() -> StepResult:
-        return await Removal(looks or looks_at(script), act, StepClock("node1"), lambda _: None, void).run()
+        return await Removal(looks or looks_at(script), act, StepClock("node1"), None, void).run()
 
     report: StepResult = await (environment or ActivityEnvironment()).run(run)
     return report

@@ -9,7 +9,7 @@ import pytest
 
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import ReadLeaveResult, ReleaseLockResult, StepResult, UpdateStatusResult, WorkerInfo
-from etcd_handoff.contract import FailureType, HandoffState, Outcome, RemovalRequest, Step, StepOutcome
+from etcd_handoff.contract import Approval, FailureType, HandoffState, Outcome, RemovalRequest, Step, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import ending
 from etcd_handoff.operation.commands import StepFailure, Until
@@ -223,7 +223,7 @@ def test_next_run_begins_with_a_look_whatever_the_one_before_was_waiting_for() -
     after = Drive(carried.changed(request=removal.state.request, chain_id="chain"))
     after.do(to.Observe, OBSERVED_B)
     assert after.next(to.Wait).until is Until.APPROVAL
-    after.state = after.state.changed(approval={"by": "ann"})
+    after.state = after.state.changed(approval=Approval(by="ann"))
     after.result().do(to.Observe, OBSERVED_B).turn().next(to.RemoveTarget)
 
 

@@ -97,8 +97,13 @@ def _pinned(runs: Iterable[Sequence[HistoryEvent]]) -> str:
 
 def _entries(events: Sequence[HistoryEvent], number: int) -> list[Entry]:
     """The entries of one run."""
-    steps = Steps()
-    return [entry for event in events if (entry := _entry(event, steps, number)) is not None]
+    steps, entries = Steps(), list[Entry]()
+    for event in events:
+        if text := turn_text(event):
+            entries.append(Entry(moment(event.event_time), "turn", text))
+        if (entry := _entry(event, steps, number)) is not None:
+            entries.append(entry)
+    return entries
 
 
 def _entry(event: HistoryEvent, steps: Steps, number: int) -> Entry | None:
@@ -110,10 +115,8 @@ def _entry(event: HistoryEvent, steps: Steps, number: int) -> Entry | None:
 
 
 def _stands(event: HistoryEvent, at: str) -> Entry | None:
-    """Where the operation stands: in the queue, in a pause, in a state that lasts."""
+    """Where the operation stands: in a pause, in a state that lasts."""
     match event.WhichOneof("attributes"):
-        case "marker_recorded_event_attributes":
-            return Entry(at, "turn", text) if (text := turn_text(event)) else None
         case "timer_started_event_attributes":
             text = summary(event)
             return Entry(at, "waits", text) if text.startswith(BLOCKED) else None

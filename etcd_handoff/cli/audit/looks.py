@@ -63,7 +63,10 @@ def seen(view: ClusterView) -> str:
 
 
 def turn_text(event: HistoryEvent) -> str:
-    """What the queue has answered to a request for the turn, in a marker; empty for anything else."""
+    """What the queue has answered to a request for the turn, in a marker or in a step; empty for anything else."""
+    if event.HasField("activity_task_completed_event_attributes"):
+        taken = first(event.activity_task_completed_event_attributes.result).get("turn")
+        return position_text(taken.get("turn") or {}) if isinstance(taken, dict) else ""
     details = event.marker_recorded_event_attributes.details
     data = details["data"].payloads if "data" in details else ()
     about = value(data[0]) if data else None

@@ -1,0 +1,95 @@
+"""The part of an operation that hands leadership over: what belongs together goes to Temporal together."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from etcd_handoff.contract import StepOutcome
+    from etcd_handoff.operation.approvals import used
+    from etcd_handoff.operation.commands import StepFailure, TransferLeadership
+    from etcd_handoff.operation.loop import apply, decide, transfer_in_turn
+    from workflows import activity_calls, patches
+    from workflows.failures import may_be_left
+    from workflows.queue_entry import Queued
+
+if TYPE_CHECKING:
+    from etcd_handoff.operation.commands import AskQueue, AwaitNewLeader, TransferOnceGranted
+    from etcd_handoff.operation.queue_state import TakeTurnResult, TransferResult
+
+
+class Transferring(Queued):
+    """The part of an operation that hands leadership over, with the election after it and the turn before it."""
+
+    def __init__(self) -> None:
+        """Nothing has been handed over yet."""
+        self._election: asyncio.Task[Any] | None = None
+        self._transferred: tuple[TransferLeadership, TransferResult] | None = None
+
+    def _show(self) -> None:
+        """Say where it stands."""
+        raise NotImplementedError
+
+    async def _transfer(self, command: TransferLeadership | TransferOnceGranted) -> Any:
+        """The election is awaited beside the transfer and not after it, which saves a way through Temporal."""
+        electing = asyncio.create_task(activity_calls.activity(command.election))
+        may_be_left(electing)
+        moved = False
+        try:
+            result = await activity_calls.activity(command)
+            moved = not isinstance(result, StepFailure) and result.step.outcome == StepOutcome.MOVED
+        finally:
+            if moved:
+                self._election = electing
+            else:
+                electing.cancel()
+        return result
+
+    async def _turn_with_transfer(self, command: AskQueue) -> TakeTurnResult | None:
+        """The turn is taken by the transfer that follows, where one does: that saves a way through Temporal.
+
+        Returns:
+            What the queue has answered; None where no transfer follows, or the queue has not answered it.
+        """
+        if not command.waits or not patches.is_on(patches.TURN_WITH_TRANSFER):
+            return None
+        turn = self._numbered(command)
+        ahead = transfer_in_turn(self._state, command, workflow.time())
+        if ahead is None:
+            return None
+        self._state, transfer = ahead
+        self._show()
+        result = await self._transfer(transfer.in_turn(turn))
+        # An attempt before the last one may have handed leadership over: what was approved has begun then.
+        self._state = used(self._state, transfer, result)
+        asked_since = self._state.turn_request != turn.entry.request  # by a new queue, which knows nothing of a grant
+        if isinstance(result, StepFailure) or result.turn is None or asked_since:
+            return None
+        if result.turn.turn.granted:
+            self._transferred = transfer, result
+        taken: TakeTurnResult = result.turn
+        return taken
+
+    def _take_in_transfer(self) -> None:
+        """What has become of the transfer that has taken the turn, as if it had been decided since."""
+        if self._transferred is None:
+            return
+        (transfer, result), self._transferred = self._transferred, None
+        decided = decide(self._state, workflow.time())
+        state = decided.state if isinstance(decided.command, TransferLeadership) else self._state
+        self._state = apply(state, transfer, result, workflow.time())
+
+    async def _await_election(self, command: AwaitNewLeader) -> Any:
+        electing, self._election = self._election, None
+        if electing is None:
+            return await activity_calls.activity(command)
+        try:
+            result = await electing
+        finally:
+            electing.cancel()
+        if isinstance(result, StepFailure) or result.step.outcome == StepOutcome.ELECTED:
+            return result
+        return await activity_calls.activity(command)  # the first one has waited for a transfer that came late
