@@ -283,7 +283,7 @@ async def at(lab: Lab) -> Client:
     """A client of the lab's Temporal, when its members let themselves be removed."""
     os.environ.update(lab.environment)
     await lab.wait_for_health_interval()
-    return await connect()
+    return await connect(identity="etcd-handoff-client:ann@desk")
 
 
 async def remove(client: Client, lab: Lab, member: str, **options: Any) -> WorkflowHandle[Any, Any]:
