@@ -38,7 +38,7 @@ async def test_worker_of_the_watcher_killed(front_door: MakeFrontDoor) -> None:
             await door.flag(leader, via=leader)
             await door.out(leader, via=other)
             for point in points:
-                assert (b.folder / f"{point}.hit").exists(), "nobody was killed, so nothing was tested"
+                await b.reached(point)
             assert sum(b.lab.alive(Role.WORKER, name) for name in workers) == 1, points
             await b.judge({leader})
 

@@ -151,12 +151,12 @@ async def stopped_for_good(b: Bench, k0s: K0sStandIn, node: str) -> None:
 
 async def test_annotation_taken_away_in_time_and_set_again(bench: MakeBench) -> None:
     """The member stays and its EtcdMember says so; the next annotation is a new order."""
-    async with k0s_bench(bench, failpoints="move_leader.before=hold") as door:
+    async with k0s_bench(bench, failpoints="move_leader.looked=hold") as door:
         b = door.bench
         leader = await b.lab.leader()
         other = b.lab.others(leader)[0].name
         await annotate(door, leader, other)
-        await b.reached("move_leader.before")
+        await b.reached("move_leader.looked")
         await annotate(door, leader, other, "-")
         await door.says(leader, "Leave was taken back", via=other)
         await b.judge(set())

@@ -197,7 +197,7 @@ async def test_what_was_read_ahead_is_not_believed(relayed: RelayedServers, befo
             if before == "False":  # there is nothing to write, by what is read ahead
                 assert (await ActivityEnvironment().run(update, record)).recorded
             gateways.prefetch("relayed", "node0")
-            await gateways._prefetched["relayed"][1]  # noqa: SLF001  # somebody else comes after this
+            await gateways._prefetched["relayed"].resource  # noqa: SLF001  # somebody else comes after this
             said = await gateway.get("node0")
             joined = [{**condition, "status": "True"} for condition in said["status"]["conditions"]]
             await gateway.patch_status(said, {"conditions": joined, "message": "of somebody else"})

@@ -15,12 +15,13 @@ from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
-from etcd_handoff.contract import RemovalRequest
+from etcd_handoff.contract import HandoffState, RemovalRequest
 from etcd_handoff.lab import Lab, LabOptions, wait_until
 from etcd_handoff.lab.nodes import ROOT
 from etcd_handoff.lab.processes import Process
 from etcd_handoff.lab.waiting import gather_all
 from etcd_handoff.temporal.client import connect, start_removal
+from etcd_handoff.temporal.search_attributes import STATE_KEY
 from etcd_handoff.temporal.updates import execute_update
 
 if TYPE_CHECKING:
@@ -94,9 +95,11 @@ async def approve(removal: Removal) -> None:
     """Approve it as it is shown, and again where the approval has lapsed since others have changed the cluster."""
 
     async def ended() -> bool:
-        with contextlib.suppress(WorkflowUpdateFailedError, RPCError):  # it waits for none now, or has ended
-            await execute_update(removal, "approve", {"by": "ann"})
-        return (await removal.describe()).status != WorkflowExecutionStatus.RUNNING
+        described = await removal.describe()
+        if described.typed_search_attributes.get(STATE_KEY) == HandoffState.AWAITING_APPROVAL:
+            with contextlib.suppress(WorkflowUpdateFailedError, RPCError):  # it waits for none now, or has ended
+                await execute_update(removal, "approve", {"by": "ann"})
+        return described.status != WorkflowExecutionStatus.RUNNING
 
     await wait_until(ended, f"{removal.id} ends", 60)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Bench, FrontDoor, MakeFrontDoor
 
 
-HOLDS = ("move_leader.before", "remove_member.after")
+HOLDS = ("move_leader.looked", "remove_member.after")
 ENOUGH_SECONDS = 10.0
 """For the watcher to see a flag and start a removal, also on a slow machine."""
 
@@ -85,11 +85,11 @@ async def test_somebody_patches_the_same_resource_all_the_time(shared: FrontDoor
 async def test_leave_taken_back_in_time_and_set_again(shared: FrontDoor) -> None:
     """Before the point of no return the member stays and its EtcdMember says so; a later flag is a new order."""
     door, b = shared, shared.bench
-    b.arm("move_leader.before")
+    b.arm("move_leader.looked")
     leader = await b.lab.leader()
     other = b.others(leader)[0]
     await door.flag(leader, via=other)
-    await b.reached("move_leader.before")
+    await b.reached("move_leader.looked")
     await door.says(leader, "Handing leadership", via=other)
     await door.flag(leader, leave=False, via=other)
     await door.says(leader, "Leave was taken back", via=other)
@@ -125,16 +125,16 @@ async def test_leave_taken_back_too_late(shared: FrontDoor) -> None:
 async def test_removal_that_failed_is_tried_again_at_once_when_the_spec_changes(shared: FrontDoor) -> None:
     """Terminated from outside, it rests; the new order starts before the rest is over."""
     door, b = shared, shared.bench
-    b.arm("move_leader.before")
+    b.arm("move_leader.looked")
     leader = await b.lab.leader()
     other = b.others(leader)[0]
     await door.flag(leader, via=other)
-    await b.reached("move_leader.before")
+    await b.reached("move_leader.looked")
     removal = b.client.get_workflow_handle(removal_id(b, leader))
     await removal.terminate("by the test")
     await door.says(leader, "terminated", "tried again in 15 s", via=other)
     (retry,) = (await door.watching())["retries"]
-    b.release("move_leader.before")
+    b.release("move_leader.looked")
     await door.flag(leader, leave=False, via=other)
     await door.flag(leader, via=other)
     flagged = time.time()

@@ -11,10 +11,17 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.testing import ActivityEnvironment
 
+from activities.change_queue import ChangeQueueActivities
 from activities.removal_progress import RemovalProgressActivities
 from etcd_handoff.contract import workflow_id
 from etcd_handoff.lab import Role, http, wait_until
-from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry, change_queue_id
+from etcd_handoff.operation.queue_state import (
+    ChangeQueueState,
+    QueueEntry,
+    TakeTurnInput,
+    TakeTurnResult,
+    change_queue_id,
+)
 from etcd_handoff.operation.removal_progress import FollowRemovalInput
 from etcd_handoff.temporal.updates import execute_update
 from tests.integration.conftest import SHORT_HISTORIES
@@ -89,20 +96,60 @@ async def test_three_members_from_three_front_doors_leave_one_after_another(fron
         await wait_until(over, "the queue ends with its last removal", 60)
 
 
+async def test_leader_leads_until_its_removal_has_the_turn(bench: MakeBench) -> None:
+    """It asks for the turn in the same step that hands leadership over; behind another removal it only waits."""
+    async with bench(failpoints="remove_member.before=hold") as b:
+        leader, term = await b.lab.leader_and_term()
+        follower = b.lab.others(leader)[0].name
+        first = await b.start(follower)
+        await b.reached("remove_member.before")
+        waiting = await b.start(leader)
+        await queued(b, leader)
+        assert await b.lab.leader_and_term() == (leader, term)
+        b.release("remove_member.before")
+        results = [await removal.result() for removal in (first, waiting)]
+        assert [result.outcome for result in results] == ["removed", "removed"]
+        assert changing(results[0])[1] <= changing(results[1])[0]
+        await b.judge({follower, leader})
+
+
+async def test_turn_that_was_taken_is_found_again_without_any_worker(bench: MakeBench) -> None:
+    """Whoever took it may have been killed before it could say so, and the queue's own worker with it."""
+    async with bench(workers=(), kubernetes=False) as b:
+        take_turn = ChangeQueueActivities(b.client).take_turn
+        first = QueueEntry(
+            workflow_id="one", chain_id="chain-1", cluster="lab", member_name="n", member_id="1", request=7
+        )
+        other = first.model_copy(update={"workflow_id": "another", "chain_id": "chain-2"})
+        later = first.model_copy(update={"request": 8})
+
+        async def granted(entry: QueueEntry) -> bool:
+            ask = TakeTurnInput(cluster_id="c1", entry=entry)
+            result: TakeTurnResult = await ActivityEnvironment().run(take_turn, ask)
+            assert (result.turn.chain_id, result.turn.request) == (entry.chain_id, entry.request)
+            return result.turn.granted
+
+        assert [await granted(first), await granted(first)] == [True, True]
+        # What was said since is the queue's to judge, and nobody serves it.
+        assert not await granted(other)
+        assert not await granted(later)
+
+
 async def test_holder_and_then_the_queue_terminated(bench: MakeBench) -> None:
     """A place is freed when its holder is terminated, and who waits in a queue that is terminated ends all the same."""
-    async with bench(failpoints="move_leader.before=hold;remove_member.before=hold") as b:
+    async with bench(failpoints="move_leader.after=hold;remove_member.before=hold") as b:
         leader = await b.lab.leader()
-        follower, last = (node.name for node in b.lab.others(leader))
         holder = await b.start(leader)
-        await b.reached("move_leader.before")
+        await b.reached("move_leader.after")
+        last = await b.lab.leader()
+        follower = next(node.name for node in b.lab.others(leader) if node.name != last)
         waiting = await b.start(follower)
         await queued(b, follower)
         await told(b, leader, "Handing leadership", via=last)
         await holder.terminate("by the test")
         await b.reached("remove_member.before")
         await told(b, leader, "the removal was terminated", via=last)
-        b.release("move_leader.before")
+        b.release("move_leader.after")
         with pytest.raises(WorkflowFailureError):
             await holder.result()
 

@@ -93,21 +93,21 @@ async def test_members_without_a_resource_get_none_where_that_is_not_wanted(benc
 
 async def test_watcher_and_queue_outgrow_their_histories(front_door: MakeFrontDoor) -> None:
     """Both continue as new while one member leaves and another waits to leave, and no order is forgotten."""
-    flags = {"failpoints": "move_leader.before=hold", "temporal_flags": SHORT_HISTORIES}
+    flags = {"failpoints": "move_leader.looked=hold", "temporal_flags": SHORT_HISTORIES}
     async with front_door(resync_seconds=1, **flags) as door:
         b = door.bench
         await another_run(b, door.watch.id, "the watcher")
         leader = await b.lab.leader()
         follower, last = (node.name for node in b.lab.others(leader))
         await door.flag(leader, via=last)
-        await b.reached("move_leader.before")
+        await b.reached("move_leader.looked")
         await door.flag(follower, via=last)
         waiting = b.client.get_workflow_handle(workflow_id(b.lab.cluster, follower))
         await wait_until(lambda: exists(waiting), "the second removal has begun", 60)
         await in_state(waiting, "Queued")
         answer = await http.post(f"{b.lab.node(last).etcd_url}/v3/kv/range", {"key": "Lg=="})
         await another_run(b, change_queue_id(f"{int(answer['header']['cluster_id']):x}"), "the queue")
-        b.release("move_leader.before")
+        b.release("move_leader.looked")
         await door.out(leader, follower, via=last)
         await b.judge({leader, follower})
 

@@ -54,7 +54,7 @@ class Console:
 async def console(shared_path: Path) -> AsyncIterator[Console]:
     """One lab for all tests of this file; each is content with as many members as others have left."""
     require_chromium()
-    hold = "move_leader.before=hold"
+    hold = "move_leader.looked=hold"
     async with open_bench(shared_path, cluster="prod", failpoints=hold) as bench, chromium() as browser:
         bench.arm()
         yield Console(bench, WebUi(browser, bench.lab.ui_url))
@@ -160,15 +160,15 @@ async def test_removal_that_waits_is_approved_in_the_dialog_and_its_timeline_rea
     await (await markdown(phone, "AwaitingApproval")).scroll_into_view_if_needed()
     await picture_of(phone, "web-ui-phone")
     await phone.close()
-    b.arm("move_leader.before")
+    b.arm("move_leader.looked")
     await send_update(page, "approve", '{"by": "ann"}', "web-ui-update")
-    await b.reached("move_leader.before")
+    await b.reached("move_leader.looked")
     second = await b.start(other)
     await says(second, "Queued")
     waiting = await console.ui.workflow(second, "user-metadata")
     await shows(waiting, f"Queue: number 2, behind the removal of {leader}")
     await second.cancel()
-    b.release("move_leader.before")
+    b.release("move_leader.looked")
     result = await removal.result()
     assert (result.outcome, "ann" in str(result.approved_by)) == ("removed", True)
     b.gone.add(leader)
