@@ -77,7 +77,7 @@ class ChangeQueueActivities:
         delay = start_delay(self._recent_starts()) if entry.waits else None
         if not (entry.waits or turn.wakes):
             # Nobody ends the queue's start delay only to give a turn up.
-            return await self._enter(queue, turn) or TakeTurnResult(turn=_not_granted(entry))
+            return await self._enter(queue, turn) or _not_granted(entry)
         while True:
             # ALLOW_DUPLICATE would start it in any case: how the last one ended has to be asked before.
             last = await describe(self._client, queue.id)
@@ -94,8 +94,8 @@ class ChangeQueueActivities:
             if not await self._start(queue.id, state, None if lost else delay):
                 continue  # another removal was quicker
             if lost:
-                return TakeTurnResult(turn=_not_granted(entry, LOST_HOLDER))
-            return _granted(entry) if entry.waits else TakeTurnResult(turn=_not_granted(entry))
+                return _not_granted(entry, LOST_HOLDER)
+            return _granted(entry) if entry.waits else _not_granted(entry)
 
     async def take_turn_soon(self, turn: TakeTurnInput) -> TakeTurnResult | None:
         """As `take_turn`, beside another step; None where that does not succeed soon."""
@@ -168,7 +168,7 @@ class ChangeQueueActivities:
             # A signal alone does not end a start delay (seen on Temporal Server 1.32), an update does.
             with contextlib.suppress(RPCError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError):
                 await _position(queue, entry, time_limits.STEPS.wake_seconds)
-        return TakeTurnResult(turn=_not_granted(entry))
+        return _not_granted(entry)
 
     async def _ask_position(self, queue: WorkflowHandle[Any, Any], entry: QueueEntry) -> TakeTurnResult:
         """What the queue answers, or why it does not.
@@ -180,7 +180,7 @@ class ChangeQueueActivities:
             try:
                 return TakeTurnResult(turn=await _position(queue, entry, seconds))
             except WorkflowUpdateFailedError:  # a worker of another version, where the signal has to do
-                return TakeTurnResult(turn=_not_granted(entry))
+                return _not_granted(entry)
             except WorkflowUpdateRPCTimeoutOrCancelledError:
                 if is_cancelling():  # which the SDK calls by the same name
                     raise asyncio.CancelledError from None
@@ -188,7 +188,7 @@ class ChangeQueueActivities:
                 if error.status is RPCStatusCode.NOT_FOUND:
                     raise
         text = why_silent(await describe(self._client, queue.id), activity.info().task_queue)
-        return TakeTurnResult(turn=_not_granted(entry), silent=f"the queue {queue.id} does not answer: {text}")
+        return _not_granted(entry, silent=f"the queue {queue.id} does not answer: {text}")
 
     async def _rejoin(self, workflow_id: str, recall: RecallEntriesInput) -> QueueEntry | str | None:
         """The entry of a removal; None when it has none for this etcd cluster, its ID when it does not answer."""
@@ -232,9 +232,10 @@ def _granted(entry: QueueEntry) -> TakeTurnResult:
     return TakeTurnResult(turn=QueuePosition(granted=True, chain_id=entry.chain_id, request=entry.request))
 
 
-def _not_granted(entry: QueueEntry, *behind: str) -> QueuePosition:
+def _not_granted(entry: QueueEntry, *behind: str, silent: str = "") -> TakeTurnResult:
     """The removal does not have the turn, and the queue will say when it does."""
-    return QueuePosition(granted=False, behind=behind, chain_id=entry.chain_id, request=entry.request)
+    position = QueuePosition(granted=False, behind=behind, chain_id=entry.chain_id, request=entry.request)
+    return TakeTurnResult(turn=position, silent=silent)
 
 
 def _may_hold(removal: Listed, profiles: tuple[str, ...]) -> bool:

@@ -20,9 +20,10 @@ from etcd_handoff.errors import BadTransfereeError, EtcdError, EtcdPermissionErr
 from etcd_handoff.operation.queue_state import TransferResult
 from etcd_handoff.planning import Transfer, plan
 from etcd_handoff.temporal.etcd_errors import counting_etcd_errors
+from etcd_handoff.unawaited import may_be_left
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterator
 
     from activities.etcd_looks import Looks
     from activities.interceptor import StepClock
@@ -30,6 +31,16 @@ if TYPE_CHECKING:
     from etcd_handoff.activity_io import AwaitElectionInput, StepInput
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.queue_state import TakeTurnResult
+
+
+@contextlib.contextmanager
+def _unset(over: asyncio.Event) -> Iterator[None]:
+    """Something goes on; at its end it is over."""
+    over.clear()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 class LeadershipTransfer:
@@ -54,17 +65,17 @@ class LeadershipTransfer:
         self._act = act
         self._clock = clock
         self._taking = asyncio.ensure_future(turn) if turn is not None else None
+        if self._taking is not None:
+            may_be_left(self._taking)
 
     async def run(self) -> TransferResult:
         """See `EtcdActivities.move_leader`."""
-        self._looks.transfer_over.clear()
         try:
-            return await self._run()
+            with _unset(self._looks.transfer_over):
+                return await self._run()
         finally:
-            self._looks.transfer_over.set()
             if self._taking is not None:
                 self._taking.cancel()
-                self._taking.add_done_callback(lambda taken: taken.cancelled() or taken.exception())
 
     async def _run(self) -> TransferResult:
         looks, act = self._looks, self._act
@@ -98,8 +109,8 @@ class LeadershipTransfer:
         if outcome is StepOutcome.MOVED:
             await self._let_election_end()
             view = self._seen_since(step)
-            return await self._result(outcome, note, view, step.transferee_id)
-        view, _ = await looks.look(act.doubtful)
+        else:
+            view, _ = await looks.look(act.doubtful)
         return await self._result(outcome, note, view, step.transferee_id)
 
     async def _let_election_end(self) -> None:
@@ -115,14 +126,18 @@ class LeadershipTransfer:
         leadership = view.leadership if view else None
         return view if leadership and leadership.term > step.term else None
 
+    async def _turn(self) -> TakeTurnResult | None:
+        """What the queue has answered; None where it was not asked, or does not answer soon."""
+        return await self._taking if self._taking is not None else None
+
     async def _has_turn(self) -> bool:
-        taken = await self._taking if self._taking is not None else None
-        return self._taking is None or (taken is not None and taken.turn.granted)
+        turn = await self._turn()
+        return self._taking is None or (turn is not None and turn.turn.granted)
 
     async def _result(
         self, outcome: StepOutcome, note: str, view: ClusterView | None = None, transferee_id: str = ""
     ) -> TransferResult:
-        turn = await self._taking if self._taking is not None else None
+        turn = await self._turn()
         return TransferResult(step=self._clock.step(outcome, note), view=view, transferee_id=transferee_id, turn=turn)
 
     async def _move(self, step: Transfer, watched_id: str) -> str | None:
@@ -174,11 +189,8 @@ class Election:
 
     async def run(self) -> StepResult:
         """See `EtcdActivities.await_election`."""
-        self._looks.election_over.clear()
-        try:
+        with _unset(self._looks.election_over):
             return await self._run()
-        finally:
-            self._looks.election_over.set()
 
     async def _run(self) -> StepResult:
         clock, ask = self._clock, self._ask

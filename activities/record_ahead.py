@@ -9,19 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from activities.member_resource import write_known
 from etcd_handoff import time_limits
 from etcd_handoff.errors import ConfigError, KubernetesError
 
 if TYPE_CHECKING:
+    from activities.member_resource import Resource
     from etcd_handoff.activity_io import StepInput, UpdateStatusInput
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.kubernetes.pool import KubernetesGateways
     from etcd_handoff.kubernetes.port import KubernetesPort
-
-Resource = dict[str, Any]
 
 
 class RecordAhead:

@@ -17,6 +17,7 @@ from etcd_handoff import time_limits
 from etcd_handoff.contract import PASSING, HandoffState, Progress, RemovalResult
 from etcd_handoff.operation.removal_progress import FollowRemovalInput, FollowRemovalResult
 from etcd_handoff.temporal.search_attributes import STATE_KEY
+from etcd_handoff.unawaited import may_be_left
 
 if TYPE_CHECKING:
     from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
@@ -140,9 +141,9 @@ def _unknown_end(doing: str) -> FollowRemovalResult:
 
 
 def _result(handle: WorkflowHandle[Any, RemovalResult]) -> asyncio.Task[RemovalResult]:
-    """A removal's result when it comes; where it is a failure that nobody asks for, asyncio is not to log it."""
+    """A removal's result when it comes; it may be a failure that nobody asks for."""
     result = asyncio.create_task(handle.result())
-    result.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    may_be_left(result)
     return result
 
 

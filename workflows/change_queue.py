@@ -40,7 +40,7 @@ with workflow.unsafe.imports_passed_through():
         sentence,
     )
     from etcd_handoff.temporal.converter import invalid_input
-    from workflows.failures import may_be_left
+    from etcd_handoff.unawaited import may_be_left
     from workflows.progress_notes import note_progress
 
 FOLLOW_RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=5))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from temporalio import exceptions
 from temporalio.exceptions import ApplicationError, TimeoutType
@@ -10,8 +10,6 @@ from temporalio.exceptions import ApplicationError, TimeoutType
 from etcd_handoff.operation.texts import no_worker
 
 if TYPE_CHECKING:
-    import asyncio
-
     from temporalio.exceptions import ActivityError
 
 TIME_OUTS: Final = {
@@ -62,8 +60,3 @@ def attempts_of(error: ActivityError) -> int:
     cause = error.cause
     attempts = cause.details[0] if isinstance(cause, ApplicationError) and cause.details else 1
     return attempts if isinstance(attempts, int) else 1
-
-
-def may_be_left(started: asyncio.Task[Any]) -> None:
-    """Mark the task's exception as retrieved, so that asyncio does not log it when nobody awaits the task."""
-    started.add_done_callback(lambda ended: ended.cancelled() or ended.exception())

@@ -18,8 +18,9 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff import time_limits
     from etcd_handoff.temporal.converter import invalid_input
     from etcd_handoff.temporal.failure_converter import NOT_DELIVERED
+    from etcd_handoff.unawaited import may_be_left
     from etcd_handoff.webhook_notice import Notice
-    from workflows.failures import may_be_left, why_it_failed
+    from workflows.failures import why_it_failed
 
 PATIENCE: Final = timedelta(hours=24)
 """After a day the news is none any more; who asks Temporal is told all of it."""

@@ -25,9 +25,9 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation.member_resources import SyncMembersResult, WatchMembersInput, WatchMembersResult
     from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, ReconcilerStatus, ResyncRequest
     from etcd_handoff.temporal.converter import invalid_input
+    from etcd_handoff.unawaited import may_be_left
     from workflows import continuation, patches, reread_resources
     from workflows.cluster_look import ClusterLook
-    from workflows.failures import may_be_left
     from workflows.requested_removals import THREE_ATTEMPTS, RequestedRemovals, error_text
 
 LONGEST_HISTORY: Final = 4_000

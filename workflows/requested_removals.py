@@ -35,7 +35,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation import reconciler, reconciler_pauses
     from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, ReconcilerState
     from etcd_handoff.operation.removal_progress import FollowRemovalInput, FollowRemovalResult, NoteProgressInput
-    from workflows.failures import may_be_left
+    from etcd_handoff.unawaited import may_be_left
     from workflows.progress_notes import note_progress
     from workflows.remove_member import ASKED_BY_MEMO, BOUND_MEMO, RemoveMember
     from workflows.waiting_orders import WaitingOrders

@@ -12,8 +12,8 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation.approvals import used
     from etcd_handoff.operation.commands import StepFailure, TransferLeadership
     from etcd_handoff.operation.loop import apply, decide, transfer_in_turn
+    from etcd_handoff.unawaited import may_be_left
     from workflows import activity_calls, patches
-    from workflows.failures import may_be_left
     from workflows.queue_entry import Queued
 
 if TYPE_CHECKING:
@@ -56,11 +56,11 @@ class Transferring(Queued):
         """
         if not command.waits or not patches.is_on(patches.TURN_WITH_TRANSFER):
             return None
-        turn = self._numbered(command)
         ahead = transfer_in_turn(self._state, command, workflow.time())
         if ahead is None:
             return None
         self._state, transfer = ahead
+        turn = self._numbered(command)
         self._show()
         result = await self._transfer(transfer.in_turn(turn))
         # An attempt before the last one may have handed leadership over: what was approved has begun then.

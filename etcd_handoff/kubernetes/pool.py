@@ -14,6 +14,7 @@ from etcd_handoff.errors import ConfigError, KindGoneError, KubernetesError
 from etcd_handoff.etcdmember import resource_name
 from etcd_handoff.kubernetes.gateway import KubernetesGateway
 from etcd_handoff.operation.matching import claim_of
+from etcd_handoff.unawaited import may_be_left
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -150,7 +151,7 @@ class KubernetesGateways:
             return resource and await go_on(self.require(cluster), resource)
 
         going = asyncio.ensure_future(going_on())
-        going.add_done_callback(lambda gone: gone.cancelled() or gone.exception())  # perhaps nobody takes it
+        may_be_left(going)
         self._prefetched[cluster] = Prefetched(member_name, going, ahead.began)
 
     async def take_prefetched(self, cluster: str, member_name: str) -> Resource | None:

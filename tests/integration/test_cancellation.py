@@ -83,6 +83,7 @@ async def test_cancelled_while_it_waits_for_approval(bench: MakeBench) -> None:
         assert await b.lab.leader_and_term() == (leader, term)
         after = await b.lab.etcdmembers(leader)
         assert after[leader]["spec"] == before[leader]["spec"]
+        assert after[leader]["status"]["conditions"] == before[leader]["status"]["conditions"]
         del after[leader], before[leader]
         assert after == before
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from activities.attempts import WhyVoid
+    from activities.record_ahead import RecordAhead
     from etcd_handoff.cluster_view import ClusterView, Doubt
 
 ACT = StepInput(cluster="demo", cluster_id="c", target_id="3", holder="run-1", holder_label="removal of node3")
@@ -51,17 +52,19 @@ def looks_at(script: FakeEtcd) -> Looks:
     return Looks(script, EtcdProfile.model_validate({"endpoints": ["http://etcd:2379"]}))
 
 
-async def removed(
+async def removed(  # noqa: PLR0913  # all that an attempt may have
     script: FakeEtcd,
     act: StepInput = ACT,
     looks: Looks | None = None,
     void: WhyVoid | None = None,
+    *,
     environment: ActivityEnvironment | None = None,
+    ahead: RecordAhead | None = None,
 ) -> StepResult:
     """One attempt."""
 
     async def run() -> StepResult:
-        return await Removal(looks or looks_at(script), act, StepClock("node1"), None, void).run()
+        return await Removal(looks or looks_at(script), act, StepClock("node1"), ahead, void).run()
 
     report: StepResult = await (environment or ActivityEnvironment()).run(run)
     return report

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.etcd_removal import Removal
-from activities.interceptor import StepClock
 from activities.member_status import KubernetesActivities
 from activities.record_ahead import RecordAhead
 from etcd_handoff import time_limits
@@ -22,7 +20,7 @@ from etcd_handoff.errors import (
     UnreachableError,
 )
 from tests.fakes.kubernetes import FakeKubernetes
-from tests.unit.test_etcd_removal import ACT, looks_at, three
+from tests.unit.test_etcd_removal import ACT, removed, three
 from tests.unit.test_update_status import gateways_to, resource
 
 if TYPE_CHECKING:
@@ -42,11 +40,7 @@ def node3(member_id: str = "3") -> FakeKubernetes:
 
 async def left(etcd: FakeEtcd, gateways: FakeGateways, act: StepInput = REMOVAL) -> dict[str, Any] | None:
     """The member is removed; what stands ready for `update_status` then."""
-
-    async def run() -> None:
-        await Removal(looks_at(etcd), act, StepClock("node1"), RecordAhead(gateways)).run()
-
-    await ActivityEnvironment().run(run)
+    await removed(etcd, act, ahead=RecordAhead(gateways))
     return await gateways.take_prefetched("prod", "node3")
 
 
@@ -54,11 +48,7 @@ async def test_it_is_written_as_soon_as_etcd_has_confirmed_the_removal() -> None
     """`update_status` finds it done, and sends the Events."""
     fake = node3()
     gateways = gateways_to(fake)
-
-    async def run() -> None:
-        await Removal(looks_at(three()), REMOVAL, StepClock("node1"), RecordAhead(gateways)).run()
-
-    await ActivityEnvironment().run(run)
+    await removed(three(), REMOVAL, ahead=RecordAhead(gateways))
     update_status = KubernetesActivities(gateways, "node0").update_status
     recorded: UpdateStatusResult = await ActivityEnvironment().run(update_status, RECORD)
     await gateways.close()

@@ -211,24 +211,25 @@ def in_state(state: OperationState, *, granted: bool) -> TakeTurnResult:
     return TakeTurnResult(turn=QueuePosition(granted=granted, chain_id="chain", request=state.turn_request))
 
 
-async def test_what_was_handed_over_in_its_turn_is_followed_by_the_election() -> None:
-    """As if the turn had been asked for first."""
+async def gone_on(outcome: StepOutcome, *, granted: bool) -> OperationState:
+    """The state once the step has come to this, and the queue has answered."""
     driven = Driven(None)
-    driven._result = came_to(StepOutcome.MOVED, turn=in_state(driven.state, granted=True))
+    driven._result = came_to(outcome, turn=in_state(driven.state, granted=granted))
     turn = await driven.asks()
     assert turn is not None
-    state = driven.goes_on(turn)
+    return driven.goes_on(turn)
+
+
+async def test_what_was_handed_over_in_its_turn_is_followed_by_the_election() -> None:
+    """As if the turn had been asked for first."""
+    state = await gone_on(StepOutcome.MOVED, granted=True)
     assert (state.holds_turn, state.leadership_moved, state.election is not None) == (True, True, True)
     assert [s.name for s in state.steps][-1:] == ["move_leader"]
 
 
 async def test_removal_that_is_not_first_waits_and_has_handed_nothing_over() -> None:
     """The step is not told: nothing was done in it."""
-    driven = Driven(None)
-    driven._result = came_to(StepOutcome.REPLAN, turn=in_state(driven.state, granted=False))
-    turn = await driven.asks()
-    assert turn is not None
-    state = driven.goes_on(turn)
+    state = await gone_on(StepOutcome.REPLAN, granted=False)
     assert (state.holds_turn, state.queueing, state.election, len(state.steps)) == (False, True, None, 1)
 
 
