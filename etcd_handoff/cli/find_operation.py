@@ -95,7 +95,7 @@ def found(run: WorkflowExecution) -> FoundOperation | None:
         cluster=values.get(CLUSTER_ATTRIBUTE) or cluster,
         member=values.get(MEMBER_ATTRIBUTE) or member,
         state=values.get(STATE_ATTRIBUTE, ""),
-        started=run.start_time.isoformat(timespec="seconds"),
+        started=run.start_time.isoformat(timespec="milliseconds"),
         ended=run.close_time.isoformat(timespec="seconds") if run.close_time else "",
         status=run.status.name if run.status else "RUNNING",
     )

@@ -105,10 +105,8 @@ async def test_leader_leaves_where_some_workers_reach_some_members(bench: MakeBe
         writer = await b.writer("node1")
         result = await b.remove(leader)
         assert (result.outcome, result.was_leader, result.status_recorded) == (Outcome.REMOVED, True, True)
-        nodes = {step.name: step.node for step in result.steps}
-        if leader == "node2":
-            assert nodes["move_leader"] == "node2"
-        assert nodes["remove_member"] in b.others(leader)
+        if leader == "node2":  # every worker reaches a survivor, and so any of them may do the other steps
+            assert {step.node for step in result.steps if step.name == "move_leader"} == {"node2"}
         await b.judge({leader}, await writer.stop())
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import shlex
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
 from temporalio.api.common.v1 import Payload
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff import cli
 from etcd_handoff.cli import interventions
 from etcd_handoff.cli.errors import CommandError
-from etcd_handoff.cli.find_operation import FoundOperation, is_about, the_one
+from etcd_handoff.cli.find_operation import FoundOperation, found, is_about, the_one
 from etcd_handoff.cli.operation_kinds import KINDS, is_dry_run_id, kind_of, names_of
 from etcd_handoff.cli.past_operations import newest_first, the_last
 from etcd_handoff.cli.replacements import replacements_by
@@ -32,7 +35,7 @@ from etcd_handoff.temporal import identity
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from temporalio.client import Client
+    from temporalio.client import Client, WorkflowExecution
 
 EXAMPLES = {
     RemovalRequest: RemovalRequest(cluster="prod", member="node2"),
@@ -165,6 +168,30 @@ def test_several_are_answered_with_their_ids() -> None:
         the_one([operation(), operation("etcd-add/prod/node2")], "node2", "prod")
     assert several.value.status == 2
     assert str(several.value).splitlines()[1:] == ["  etcd-add/prod/node2", "  etcd-remove/prod/node2"]
+
+
+def test_operations_of_one_second_are_in_the_order_of_their_start() -> None:
+    """People start a dry run and the removal right after it."""
+
+    def run(workflow_id: str, run_id: str, millisecond: int) -> FoundOperation:
+        start = datetime(2026, 1, 1, 12, 0, 0, millisecond * 1000, tzinfo=UTC)
+        execution = SimpleNamespace(
+            id=workflow_id,
+            run_id=run_id,
+            raw_info=SimpleNamespace(first_run_id=run_id),
+            workflow_type="RemoveMember",
+            typed_search_attributes=(),
+            start_time=start,
+            close_time=start,
+            status=WorkflowExecutionStatus.COMPLETED,
+        )
+        listed = found(cast("WorkflowExecution", execution))
+        assert listed is not None
+        return listed
+
+    removal = run("etcd-remove/prod/node2", "a", 900)
+    planned = run("etcd-plan/prod/node2", "b", 100)
+    assert newest_first([planned, removal]) == [removal, planned]
 
 
 def test_last_operation_is_one_that_runs_and_a_change_before_a_dry_run() -> None:
