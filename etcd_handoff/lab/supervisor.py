@@ -13,6 +13,7 @@ from etcd_handoff.lab.forks import AVAILABLE, PROGRAM, ForkedProcess
 from etcd_handoff.lab.isolation import BRIDGE
 from etcd_handoff.lab.layout import Layout
 from etcd_handoff.lab.nodes import (
+    APISERVER_ENVIRONMENT,
     EVERYWHERE,
     HOST,
     ROOT,
@@ -203,7 +204,7 @@ class Supervisor(Layout):
         folder = self.directory / node.name
         flags = self.credentials.apiserver_flags(node)
         command = apiserver_command(self._binaries, node, folder, self._shared, flags)
-        self._add(Role.APISERVER, node.name, command)
+        self._add(Role.APISERVER, node.name, command, APISERVER_ENVIRONMENT)
 
     def _add_worker(self, node: str, env: Mapping[str, str] | None = None) -> None:
         arguments = ["--node", self.node_name(node)]
