@@ -1,8 +1,9 @@
 """A removal of the leader where each worker reaches its own member alone, against one where all reach all.
 
 Run as `python -m bench.isolated [ROUNDS]`, as root: the nodes of the first have network namespaces of their own. Each
-round starts a fresh cluster of either kind, both with TLS everywhere. Timed from the start of the removal until the API
-server of a node that stays shows `Joined=False` to a watch.
+round starts a fresh cluster of either kind, both with TLS everywhere. A third one has workers without the task queue of
+their node, which nothing needs where all reach all. Timed from the start of
+the removal until the API server of a node that stays shows `Joined=False` to a watch.
 """
 
 from __future__ import annotations
@@ -28,10 +29,13 @@ if TYPE_CHECKING:
 
 NODES: Final = ("node0", "node1", "node2")
 ISOLATED, REACHED = "each worker reaches its own member", "all workers reach all members"
+COMMON = f"{REACHED}, no task queues of nodes"
 KINDS: Final = {
     ISOLATED: LabOptions(workers=NODES, isolated=True),
     REACHED: LabOptions(workers=NODES, tls=True),
+    COMMON: LabOptions(tls=True),
 }
+COMMON_WORKER: Final = Path(__file__).parent / "common_queue_worker.py"
 GAP: Final = ", longest write gap"
 
 
@@ -41,7 +45,7 @@ async def run(rounds: int) -> tuple[dict[str, list[float]], int]:
     lost = 0
     for number in range(rounds):
         for kind, options in KINDS.items():
-            recorded, gap, gone = await measure(options)
+            recorded, gap, gone = await measure(options, program=COMMON_WORKER if kind == COMMON else None)
             samples[kind].append(recorded)
             samples[f"{kind}{GAP}"].append(gap)
             lost += gone
@@ -50,18 +54,22 @@ async def run(rounds: int) -> tuple[dict[str, list[float]], int]:
 
 
 async def measure(
-    options: LabOptions, strike: Callable[[Lab], Awaitable[None]] | None = None
+    options: LabOptions, strike: Callable[[Lab], Awaitable[None]] | None = None, program: Path | None = None
 ) -> tuple[float, float, int]:
     """One removal of the leader on a fresh cluster: until it is recorded, longest gap, acknowledged puts lost.
 
     Args:
         options: The cluster.
         strike: What happens to it before the removal starts.
+        program: The worker that runs on each node; None where the options say which nodes have ours.
     """
     with tempfile.TemporaryDirectory(prefix="etcd-handoff-bench-") as folder:
         async with Lab(options) as lab:
             with mock.patch.dict(os.environ, lab.environment):
                 client = await connect()
+            for node in NODES if program else ():
+                lab.process(Role.WORKER, node).command[1] = str(program)
+                await lab.start_worker(node)
             await lab.wait_for_health_interval()
             await arena.settle(lab)
             leader = await lab.leader()
@@ -93,6 +101,7 @@ def tell(samples: dict[str, list[float]], lost: int) -> None:
         ["a fresh cluster of three for each sample, in turns", "TLS everywhere, a worker on each node"],
         figures={
             "own member alone / all members, medians": medians[ISOLATED] / medians[REACHED],
+            "all members / the same without task queues of nodes, medians": medians[REACHED] / medians[COMMON],
             "acknowledged puts lost": lost,
         },
     )
