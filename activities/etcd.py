@@ -144,6 +144,8 @@ class EtcdActivities:
                     leave_to_another(looks, str(error))
                 heard = await looks.heard() if look.for_node else ()
                 return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, str(error)), traits=traits, heard=heard)
+            if look.rights:
+                await looks.check_rights()
             idle = await self._idle_nodes(look, view)
             claims = await claiming if claiming else None
         finally:

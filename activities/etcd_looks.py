@@ -128,6 +128,19 @@ class Looks:
             return False, f"; no write is committed: {error}"
         return True, ""
 
+    async def check_rights(self) -> None:
+        """The worker may change the membership, as far as anybody tells.
+
+        Raises:
+            EtcdPermissionError: It may not.
+        """
+        try:
+            await self.gateway.check_rights()
+        except EtcdPermissionError:
+            raise
+        except EtcdError as error:  # whoever does not answer is seen in the look
+            count_etcd_error(self.cluster, error)
+
     def recent_via(self, act: StepInput) -> tuple[ClusterView | None, str]:
         """The view of a moment ago and whom it would remove the target through; nothing when it is not so clear."""
         view = self.last

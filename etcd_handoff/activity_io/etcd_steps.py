@@ -19,6 +19,7 @@ class CheckLeaderInput(Message):
         patient_claims: They are waited for longer, since the look before could not have them.
         probe: An entry is committed first, so that whatever was proposed before has taken place or never will.
         for_node: It is asked of the worker of one node: no other one is to look in its place.
+        rights: A look that finds that the worker may not change the membership fails, as a change would: for a dry run.
     """
 
     cluster: str
@@ -27,6 +28,7 @@ class CheckLeaderInput(Message):
     patient_claims: bool = False
     probe: bool = False
     for_node: bool = False
+    rights: bool = False
 
 
 class ReleaseLockInput(Message):

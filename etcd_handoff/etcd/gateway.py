@@ -7,11 +7,10 @@ and each call has a deadline. Repeating, failing over and waiting are decisions,
 from __future__ import annotations
 
 from contextlib import aclosing
-from functools import partial
 from typing import TYPE_CHECKING
 
 from etcd_handoff import time_limits
-from etcd_handoff.etcd.connections import Connections, any_answer
+from etcd_handoff.etcd.connections import Connections
 from etcd_handoff.etcd.lock import stale_seconds
 from etcd_handoff.etcd.lock_calls import LockCalls
 from etcd_handoff.etcd.member_calls import MemberCalls
@@ -228,6 +227,15 @@ class EtcdGateway:
         """
         await self._lock.abandon(holder, via_id, attempt)
 
+    async def check_rights(self) -> None:
+        """The user may change the membership, by the question of `EtcdInspection.why_no_change`.
+
+        Raises:
+            EtcdPermissionError: The user may not do it.
+            UnreachableError: Nobody tells, or nobody has looked yet.
+        """
+        await self._calls.commit(lambda c, t: c.auth.auth_status(timeout=t))
+
     async def commit_probe(self, via_id: str = "") -> None:
         """An entry that changes nothing was committed, through `via_id` or through anybody.
 
@@ -239,8 +247,4 @@ class EtcdGateway:
         """
         if not via_id and not self._observer.members:
             await self.observe()
-        members = (via_id,) if via_id else self._observer.members
-        await any_answer([partial(self._probe, member_id) for member_id in members])
-
-    async def _probe(self, member_id: str) -> None:
-        await self._calls.read_at(member_id, lambda c, t: c.maintenance.alarms(timeout=t), self._calls.write_seconds)
+        await self._calls.commit(lambda c, t: c.maintenance.alarms(timeout=t), via_id)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from etcd_handoff import time_limits
 from etcd_handoff.errors import EtcdError, UnknownOutcomeError, UnreachableError
+from etcd_handoff.etcd.connections import any_answer
 from etcd_handoff.etcd.replies import hex_id
 
 if TYPE_CHECKING:
@@ -43,6 +45,16 @@ class MemberCalls:
         timeout = timeout_seconds or self._profile.call_timeout_seconds
         answer = await self._connections.call(route.url, call, timeout, change=False)
         return self._from(member_id, route, answer, UnreachableError)
+
+    async def commit(self, call: Call[Any], via_id: str = "") -> None:
+        """A call that commits an entry which changes nothing, through `via_id` or through any member.
+
+        Raises:
+            UnreachableError: It was not committed in time.
+            EtcdPermissionError: The user may not do that.
+        """
+        members = (via_id,) if via_id else self._observer.members
+        await any_answer([partial(self.read_at, member_id, call, self.write_seconds) for member_id in members])
 
     async def change_at(self, member_id: str, call: Call[Any], timeout_seconds: float) -> Any:
         """The member's answer to a call that changes something.

@@ -70,5 +70,8 @@ class EtcdPort(Protocol):
     async def abandon_lock(self, holder: str, via_id: str, attempt: str = "") -> None:
         """Delete the lock's key where this attempt has created it and nobody else has written it since."""
 
+    async def check_rights(self) -> None:
+        """Fail where the user may not change the membership."""
+
     async def commit_probe(self, via_id: str = "") -> None:
         """Commit an entry that changes nothing."""

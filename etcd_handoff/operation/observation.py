@@ -43,6 +43,7 @@ def look(
         claims=state.pinned is None,
         patient_claims=patient and state.pinned is None and state.view is not None and state.view.few_answer,
         probe=probe or before_change or proposal.wants_probe(state, now),
+        rights=state.request.dry_run,
     )
     if not patient:
         state = state.showing(HandoffState.CHECKING, state.doing, state.waiting_for)

@@ -118,7 +118,7 @@ def next_steps(target: str, *, leave_asked: bool, runs_on: bool | None = None) -
     """
     again = "k0s starts etcd again every 5 s, and etcd exits each time"
     meanwhile = (
-        f"k0s v1.36 has stopped its API server and etcd; with an older k0s, {again}"
+        "k0s v1.36 stops its API server and etcd by itself; an older k0s starts etcd again every 5 s, and etcd exits"
         if leave_asked
         else f"until then {again}"
     )

@@ -147,6 +147,10 @@ class FakeEtcd(EtcdPort):
         """The lock is left to whoever has it."""
         await self._call("abandon_lock", self._latency.write, via_id)
 
+    async def check_rights(self) -> None:
+        """Everybody may do everything."""
+        await self._call("check_rights", self._latency.read)
+
     async def commit_probe(self, via_id: str = "") -> None:
         """An entry is committed."""
         await self._call("commit_probe", self._latency.write, via_id)

@@ -66,8 +66,9 @@ async def test_user_without_rights_is_told_at_once(bench: MakeBench, user: str) 
         status, text = await ends(b.lab, "doctor")
         assert status != 0, text
         for member in (target, leader):
-            status, text = await ends(b.lab, "remove", member)
-            assert (status, "PermissionDenied" in text) == (1, True), text
+            for options in ((), ("--dry-run",)):
+                status, text = await ends(b.lab, "remove", member, *options)
+                assert (status, "PermissionDenied" in text) == (1, True), text
         assert len(await b.lab.members()) == 3
 
 

@@ -254,7 +254,7 @@ async def test_k0s_tells_the_node_to_stop_and_is_not_waited_for(bench: MakeBench
         names = list(dict.fromkeys(changes(result)))
         assert names == ["move_leader", "await_election", "request_leave", "remove_member", "update_status"]
         assert "k0s has told the node to stop" in steps["request_leave"].note
-        assert "v1.36 has stopped its API server and etcd" in result.next_steps[0]
+        assert "v1.36 stops its API server and etcd by itself" in result.next_steps[0]
         await b.judge({leader}, await writer.stop())
 
 

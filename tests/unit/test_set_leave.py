@@ -200,7 +200,7 @@ def test_k0s_is_asked_once_and_the_member_is_removed_next() -> None:
     led.result(step("request_leave", StepOutcome.REQUESTED))
     assert not led.state.point_of_no_return
     led.do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B)).do(to.RemoveTarget, REMOVED)
-    assert "v1.36 has stopped its API server and etcd" in led.next(to.WriteStatus).ask.next_steps[0]
+    assert "v1.36 stops its API server and etcd by itself" in led.next(to.WriteStatus).ask.next_steps[0]
 
 
 @pytest.mark.parametrize(
