@@ -115,7 +115,7 @@ async def _cast(case: Case, lab: Lab) -> tuple[str, str, str]:
     """The node that leaves, a voter that stays, and the one to write through.
 
     Where a follower leaves, one of the two that stay leads: the one that is written through where the fault is of what
-    a voter says, the other one else.
+    a voter says, the other one else. A leader whose disk hangs acknowledges nothing itself.
     """
     leader = await lab.leader()
     target = leader if case.target == "leader" else lab.others(leader)[0].name
@@ -123,7 +123,8 @@ async def _cast(case: Case, lab: Lab) -> tuple[str, str, str]:
         target = (await lab.add_learner()).name
     followers = [name for name in WORKERS if name not in (target, leader)]
     stay = [*followers, leader] if target != leader else followers
-    writer_node = stay[-1] if case.fault in NARROW else stay[0]
+    through_leader = case.fault in NARROW and case.fault != "hang-disk-leader"
+    writer_node = stay[-1] if through_leader else stay[0]
     return target, next(name for name in stay if name != writer_node), writer_node
 
 
