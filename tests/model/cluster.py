@@ -310,7 +310,7 @@ class Cluster(Resources):
     def aim(self, target: str) -> None:
         """The next removal is another one; what is late takes place before, as nobody would mean it then."""
         self.target, self.meant, self.removed, self.restored = target, None, [], False
-        self.judge = Judge(wrong=self.judge.wrong, lock_left=self.judge.lock_left)
+        self.judge = Judge(wrong=self.judge.wrong, lock_left=self.judge.lock_left, early=self.judge.early)
 
     def strike(self, trouble: Trouble) -> None:
         """It happens now, as far as it can."""

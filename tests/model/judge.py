@@ -41,6 +41,7 @@ class Judge:
         led: Whether a look showed a leader: how far the cluster is.
         misled: Whether a look showed another cluster's list alone.
         lock_left: A worker died, or an answer was lost, while the lock was held: it may go stale.
+        early: EtcdMembers that were written by the step that removes the member.
     """
 
     wrong: list[str] = field(default_factory=list)
@@ -57,6 +58,7 @@ class Judge:
     led: bool = False
     misled: bool = False
     lock_left: bool = False
+    early: int = 0
 
     def note_look(self, cluster: Cluster, who: str) -> None:
         """An activity knows who is a member."""
@@ -131,9 +133,12 @@ class Judge:
     def judge_status(self, cluster: Cluster, activity: str, before: dict[str, Any], after: dict[str, Any]) -> None:
         """An EtcdMember that we write speaks of whom it spoke before, and calls nobody out who is in."""
         old_id, new_id = member_id_of(before), member_id_of(after)
-        if activity == "update_status" and old_id not in ("", new_id):
+        if activity == "remove_member":
+            self.early += 1
+        of_removal = activity in ("update_status", "remove_member")
+        if of_removal and old_id not in ("", new_id):
             self.wrong.append(f"status: an EtcdMember that speaks of {old_id} was written for {new_id}")
-        if activity == "update_status" and new_id not in (cluster.meant or ()):
+        if of_removal and new_id not in (cluster.meant or ()):
             self.wrong.append(f"status: an EtcdMember of {new_id} was written, and {cluster.meant} are meant")
         turned = (old_id, joined_condition(before)) != (new_id, joined_condition(after))
         if turned and joined_condition(after) == "False" and new_id in cluster.members:

@@ -19,6 +19,7 @@ from temporalio.service import RPCError
 import worker
 from activities.change_queue import ChangeQueueActivities
 from activities.etcd import EtcdActivities
+from activities.record_ahead import RecordAhead
 from activities.registry import all_activities
 from activities.worker_info import WorkerActivities
 from etcd_handoff.contract import Approval, FailureType, HandoffState, RemovalRequest
@@ -121,18 +122,21 @@ class Found:
         ends: How removals ended.
         calls: Calls of all gateways.
         states: Different states that calls have met.
+        early: EtcdMembers that were written by the step that removes the member.
     """
 
     wrong: list[str] = field(default_factory=list)
     ends: Counter[str] = field(default_factory=Counter)
     calls: int = 0
     states: set[str] = field(default_factory=set)
+    early: int = 0
 
     def count(self, cluster: Cluster, outcome: str) -> None:
         """A removal in this model has ended."""
         self.ends[outcome] += 1
         self.calls += cluster.calls
         self.states |= cluster.states
+        self.early += cluster.judge.early
 
     def tell(self, what: str) -> None:
         """One line in the test's output."""
@@ -154,8 +158,15 @@ class Runner:
         """For clusters: two that share one would share a cluster ID, and so a queue."""
 
     @asynccontextmanager
-    async def working(self, clusters: list[Cluster]) -> AsyncIterator[tuple[Client, str, list[str]]]:
-        """A worker for these models: a client, its task queue, and the models' names as cluster profiles."""
+    async def working(
+        self, clusters: list[Cluster], *, ahead: bool = False
+    ) -> AsyncIterator[tuple[Client, str, list[str]]]:
+        """A worker for these models: a client, its task queue, and the models' names as cluster profiles.
+
+        Args:
+            clusters: The models.
+            ahead: An EtcdMember is written as soon as etcd has confirmed a removal; its calls are calls as any other.
+        """
         batch = next(self._batches)
         named = {f"b{batch}-{number}": cluster for number, cluster in enumerate(clusters)}
         config, client = config_of(named, f"model-{batch}", self._folder), await connect()
@@ -165,6 +176,7 @@ class Runner:
             config,
             "model",
             etcd_of(named),
+            ahead=RecordAhead(gateways) if ahead else None,
             claims=claims_of(named),
             traits=traits.traits,
             take_turn=queue.take_turn_soon,
@@ -173,12 +185,12 @@ class Runner:
         async with make_worker(client, config.task_queue, WORKFLOWS, offered, worker.INTERCEPTORS):
             yield client, config.task_queue, list(named)
 
-    async def run(self, scenarios: Iterable[Scenario]) -> Found:
-        """All of them have ended, or are counted as wrong."""
+    async def run(self, scenarios: Iterable[Scenario], *, ahead: bool = False) -> Found:
+        """All of them have ended, or are counted as wrong; `ahead` as in `working`."""
         wanted = list(scenarios)
         clusters, found = [one.cluster(next(self.numbers)) for one in wanted], Found()
         free = asyncio.Semaphore(AT_ONCE)
-        async with self.working(clusters) as (client, task_queue, names):
+        async with self.working(clusters, ahead=ahead) as (client, task_queue, names):
 
             async def one(scenario: Scenario, cluster: Cluster, name: str) -> None:
                 async with free:

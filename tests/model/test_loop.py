@@ -16,9 +16,11 @@ import pytest
 from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
 
 import activities.change_queue
+from activities.record_ahead import RecordAhead
 from etcd_handoff.contract import FailureType
 from etcd_handoff.operation import queue_requests
 from etcd_handoff.operation.change_queue import start_delay
+from tests.model.judge import OUT
 from tests.model.mutants import ALL_MUTANTS, break_it
 from tests.model.runner import WHOLE, Scenario, starts
 from tests.model.test_pairs import HARD
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
     from temporalio.client import WorkflowHandle
 
+    from etcd_handoff.activity_io import StepInput
+    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.queue_state import QueueEntry, QueuePosition
     from tests.model.runner import Runner
 
@@ -39,13 +43,15 @@ SHARE: Final = 1 if WHOLE else 41
 SHARE_OF_GATES: Final = 3 if WHOLE else 127
 CALLS: Final = 10
 """The first calls, at each of which each trouble happens once; a leader's removal makes some fourteen."""
+CALLS_WITH_RECORD_AHEAD: Final = 14
+"""The EtcdMember is read ahead and written ahead, each by one worker that moves leadership or removes the member."""
 CALLS_WITH_GATES: Final = 16
 """The gates of three voters make ten calls more."""
 
 
-def one_trouble(most_voters: int) -> Iterator[Scenario]:
+def one_trouble(most_voters: int, calls: int = CALLS) -> Iterator[Scenario]:
     """Each trouble at each of the first calls of each small cluster's removal."""
-    for start, call, trouble in itertools.product(starts(most_voters), range(CALLS), TO_REMOVALS):
+    for start, call, trouble in itertools.product(starts(most_voters), range(calls), TO_REMOVALS):
         yield replace(start, script=((call, trouble),))
 
 
@@ -83,6 +89,35 @@ def at_the_gates() -> Iterator[Scenario]:
     """Each trouble at each of the first calls of removals that are to ask, compare and save first."""
     for start, call, trouble in itertools.product(starts(3), range(CALLS_WITH_GATES), TO_GATES):
         yield replace(start, script=((call, trouble),), gates=("approval", "hash", "snapshot"))
+
+
+@pytest.mark.timeout(900 if WHOLE else 240)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_record_that_is_written_ahead_is_true(runner: Runner) -> None:
+    """Every trouble at every call of a worker that writes the EtcdMember as soon as etcd has confirmed the removal."""
+    found = await runner.run(
+        itertools.islice(one_trouble(3, CALLS_WITH_RECORD_AHEAD), SHARE // 2, None, SHARE), ahead=True
+    )
+    found.tell("record ahead")
+    assert found.wrong == [], "\n".join(found.wrong)
+    assert found.early > 0
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_record_that_is_written_before_etcd_confirms_is_caught(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It calls members out whose removal etcd then does not carry out."""
+    scenarios = [Scenario(3, "follower", ((call, Trouble.NO_EFFECT),)) for call in range(CALLS_WITH_RECORD_AHEAD)]
+    assert (await runner.run(scenarios, ahead=True)).wrong == []
+
+    def too_early(ahead: RecordAhead, act: StepInput, view: ClusterView) -> None:
+        read(ahead, act, view)
+        ahead.write(act, view.only({m.id for m in view.members} - {act.target_id}))
+
+    read = RecordAhead.read
+    monkeypatch.setattr(RecordAhead, "read", too_early)
+    assert OUT in " ".join((await runner.run(scenarios, ahead=True)).wrong)
 
 
 @pytest.mark.timeout(900 if WHOLE else 240)
