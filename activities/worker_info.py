@@ -39,6 +39,7 @@ class WorkerActivities:
             kubernetes=profile is not None and profile.kubernetes is not None,
             nodes={member: node for member, node in profile.nodes.items() if member != node} if profile else {},
             sets_leave=profile is not None and profile.sets_leave,
+            k0s=profile is not None and profile.is_k0s,
             **_policies(profile),
             notifies=self._config.notifications.events if self._config.notifications and profile else (),
         )

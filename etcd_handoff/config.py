@@ -115,7 +115,7 @@ class ClusterProfile(Policies):
     @property
     def is_k0s(self) -> bool:
         """Whether k0s's own reconciler works on the EtcdMembers."""
-        return self.remover != "etcd" or self.sets_leave
+        return self.preset == "k0s" or self.remover != "etcd" or self.sets_leave
 
 
 class Config(Section):

@@ -23,6 +23,7 @@ class WorkerInfo(Message):
         kubernetes: The profile has Kubernetes.
         nodes: Name of the node on which a member runs, by the member's name, where it is called otherwise.
         sets_leave: `spec.leave` of a member that is out is to be true, as k0s has it.
+        k0s: k0s runs the members' nodes.
         require_approval: The profile has every change wait for an approval.
         snapshot: The profile has every change store a snapshot first.
         hash_check: The profile has every change compare all voters' data first.
@@ -40,6 +41,7 @@ class WorkerInfo(Message):
     kubernetes: bool = False
     nodes: dict[str, str] = {}  # noqa: RUF012  # pydantic copies a default
     sets_leave: bool = False
+    k0s: bool = False
     require_approval: bool = False
     snapshot: bool = False
     hash_check: bool = False

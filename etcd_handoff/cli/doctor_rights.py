@@ -58,6 +58,7 @@ def check_writes(profile: ClusterProfile, lacking: list[str]) -> CheckResult:
     if "status" in lacking:
         remedies.append("apply deploy/rbac.yaml, or grant `patch` on etcdmembers/status")
     if "spec" in lacking:
-        why = f'remover = "{profile.remover}"' if profile.remover != "etcd" else "sets_leave"
+        why = "sets_leave" if profile.sets_leave else 'preset = "k0s"'
+        why = f'remover = "{profile.remover}"' if profile.remover != "etcd" else why
         remedies.append(f"apply deploy/k0s-remover.yaml, or grant `patch` on etcdmembers, which {why} needs")
     return CheckResult(CHECK, f"may not patch {' and '.join(lacking)} of EtcdMembers", "; ".join(remedies), EXIT_FAILED)

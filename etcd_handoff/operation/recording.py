@@ -119,7 +119,9 @@ def record_of(
 def next_steps(state: OperationState) -> tuple[str, ...]:
     """What is left to do by hand once the member is out; only known of a node of k0s's."""
     traits = state.traits
-    if traits is None or state.request.adds or not (traits.sets_leave or traits.remover != "etcd"):
+    if traits is None or state.request.adds:
+        return ()
+    if not (traits.k0s or traits.sets_leave or traits.remover != "etcd"):  # whose worker does not tell that it is k0s
         return ()
     runs_on = state.ending.runs_on if state.ending else None
     return texts.next_steps(state.label, leave_asked=state.leave_stored, runs_on=runs_on)
@@ -131,7 +133,10 @@ def namesakes(state: OperationState) -> tuple[str, ...]:
     if state.view is None or state.request.adds or not name:
         return ()
     others = (m for m in state.view.members if resource_name(m.name) == name and m.id != state.target.member_id)
-    return tuple(texts.namesake(state.target.member_name, state.target.member_id, other.id) for other in others)
+    return tuple(
+        texts.namesake(state.target.member_name, state.target.member_id, other.id, state.request.cluster)
+        for other in others
+    )
 
 
 def is_late(state: OperationState, now: float) -> bool:

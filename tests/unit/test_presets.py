@@ -136,6 +136,13 @@ def test_k0s_alone_has_a_reconciler_of_its_own(layout: Layout) -> None:
     assert profile.kubernetes.optional is not is_k0s
 
 
+def test_controller_of_k0s_is_one_whatever_else_its_profile_says() -> None:
+    """Its own reconciler makes EtcdMembers and acts on `spec.leave`, also where ours leaves that flag alone."""
+    own = {"preset": "k0s", "kubernetes": {"sets_leave": False}}
+    profile = Config.model_validate({"clusters": {"prod": own}}).cluster("prod")
+    assert (profile.sets_leave, profile.is_k0s, profile.manages_resources) == (False, True, False)
+
+
 def test_files_of_a_controller_pass_the_check(layout: Layout, data_dir: Path) -> None:
     """All files are found below the data directory and hold what they should; k3s has its kubeconfig elsewhere."""
     config = preset_config(layout.preset, "prod", data_dir)
