@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 with workflow.unsafe.imports_passed_through():
     from activities.etcdmembers import EtcdMemberActivities
     from etcd_handoff import doubts, time_limits
+    from etcd_handoff.command_lines import with_cluster
     from etcd_handoff.operation import drift, reconciler, reconciler_details, reconciler_pauses
     from etcd_handoff.operation.member_resources import SyncMembersResult, WatchMembersInput, WatchMembersResult
     from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, ReconcilerStatus, ResyncRequest
@@ -218,7 +219,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         """Nothing is written because of a doubt. A confirmation of another doubt has lapsed."""
         confirmed = self._state.confirmed if self._state.confirmed == doubt else None
         self._update(doubt=doubt, confirmed=confirmed)
-        self._round_failed(drift.in_words(doubt))
+        self._round_failed(with_cluster(drift.in_words(doubt), self._request.cluster))
 
     def _round_failed(self, why: str | ActivityError) -> None:
         """The round could not be done; the next one waits a little longer each time."""

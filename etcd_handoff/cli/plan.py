@@ -39,7 +39,7 @@ def plan_command(args: argparse.Namespace) -> int:
     facts = asyncio.run(_read_facts(profile))
     if profile.etcd.names_own_member_alone:
         facts = dataclasses.replace(facts, dry_run=dry_run_command(args))
-    plan = plan_removal(facts, request)
+    plan = plan_removal(facts, request).with_cluster(name)
     if args.output == "json":
         if plan.status == EXIT_USAGE:
             print_error(plan.text)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from etcd_handoff.cli.etcdmembers import claim_for, doubt_of, name_conflict
 from etcd_handoff.cli.render.members import cluster_warnings
+from etcd_handoff.command_lines import with_cluster
 from etcd_handoff.etcd.classify import permission_remedy
 from etcd_handoff.exit_status import exit_of_decision
 from etcd_handoff.operation.failures import ambiguous, unknown
@@ -103,6 +104,16 @@ class RemovalPlan:
     steps: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     text: str = ""
+
+    def with_cluster(self, cluster: str) -> RemovalPlan:
+        """The same plan, whose commands name the cluster profile."""
+        decision = self.decision
+        match decision:
+            case Blocked():
+                decision = replace(decision, unblocks=with_cluster(decision.unblocks, cluster))
+            case Refused() | Denied() | Unseen():
+                decision = replace(decision, remedy=with_cluster(decision.remedy, cluster))
+        return replace(self, decision=decision)
 
     @property
     def word(self) -> str:

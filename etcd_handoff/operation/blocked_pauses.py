@@ -39,7 +39,7 @@ def decide(state: OperationState, blocked: Blocked) -> Decided | OperationState:
     longest = longest if progresses else min(longest, state.blocked_seconds_left)
     if state.request.adds and (watched := learner.pause(state, blocked, longest)):
         return Decided(state, watched)
-    summary = cut(f"blocked: {blocked.reason}, until {blocked.unblocks}", LONGEST_SUMMARY)
+    summary = cut(f"blocked: {blocked.reason}, until {state.waiting_for}", LONGEST_SUMMARY)
     return Decided(state, Wait(until=Until.RECHECK, seconds=pause_seconds(state), summary=summary))
 
 

@@ -5,11 +5,12 @@ A command for an activity has the activity's input as `ask` and a `summary` for 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
 from etcd_handoff.activity_io import UpdateStatusInput
+from etcd_handoff.command_lines import with_cluster
 from etcd_handoff.contract import OperationResult
 from etcd_handoff.operation.activity_commands import (
     Activity,
@@ -79,6 +80,10 @@ class Failure:
     kind: str
     text: str
     short: str = ""
+
+    def with_cluster(self, cluster: str) -> Failure:
+        """The same failure, whose commands name the cluster profile."""
+        return replace(self, text=with_cluster(self.text, cluster), short=with_cluster(self.short, cluster))
 
 
 class LookThroughNodes(Message):

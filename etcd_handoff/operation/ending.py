@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.activity_io import UpdateStatusResult
+from etcd_handoff.command_lines import with_cluster
 from etcd_handoff.contract import FailureType, HandoffState, Outcome
 from etcd_handoff.operation import (
     departed,
@@ -81,7 +82,9 @@ def planned(state: OperationState, decision: Decision, now: float) -> Decided:
     lines = strategy.of(state).plan_lines(state, decision)
     if lines and (opens := schedule.opens_at(state, now)) > now and not isinstance(decision, Done):
         lines = (f"wait until {schedule.moment_text(state, opens)}: {schedule.why_closed(state, now)}", *lines)
+    lines = tuple(with_cluster(line, state.request.cluster) for line in lines)
     blocked = texts.in_words(decision) if isinstance(decision, Blocked) else ""
+    blocked = with_cluster(blocked, state.request.cluster)
     state = state.showing(HandoffState.DONE, f"dry run: {blocked or '; '.join(lines)}")
     unwritten = UpdateStatusResult(step=state.steps[-1], recorded=False, note="dry run: nothing was written")
     result = (
@@ -149,7 +152,7 @@ def _end_process(state: OperationState, end: Ending, now: float) -> Decided | Op
 def _fail(state: OperationState, failure: Failure) -> Decided:
     if state.traits is None:
         return Decided(state, DescribeWorker(cluster=state.request.cluster))
-    failure = parts.failed(state, failure)
+    failure = parts.failed(state, failure).with_cluster(state.request.cluster)
     refused = failure.kind in (FailureType.REMOVAL_REFUSED, FailureType.CHANGE_REFUSED, FailureType.UNKNOWN_MEMBER)
     state = state.showing(HandoffState.REFUSED if refused else HandoffState.FAILED, failure.text)
     return Decided(state, Fail(failure))

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from etcd_handoff.activity_io import FindResourceResult, Target
 from etcd_handoff.cluster_view import ClusterView
+from etcd_handoff.command_lines import with_cluster
 from etcd_handoff.contract import HandoffState, OperationRequest, RemovalRequest, Step
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation import step_log
@@ -202,6 +203,8 @@ class OperationState(HandedOn):
 
     def showing(self, handoff_state: HandoffState, doing: str, waiting_for: str = "") -> OperationState:
         """People see this from now on."""
+        cluster = self.request.cluster
+        doing, waiting_for = with_cluster(doing, cluster), with_cluster(waiting_for, cluster)
         return self.changed(handoff_state=handoff_state, doing=doing, waiting_for=waiting_for)
 
     def with_step(self, step: Step, *, instead_of_last: bool = False) -> OperationState:
@@ -222,6 +225,7 @@ class OperationState(HandedOn):
 
     def failing(self, failure: Failure) -> OperationState:
         """It ends with this failure, unless it turns out that the member is out."""
+        failure = failure.with_cluster(self.request.cluster)
         return self.changed(ending=Ending(failure=failure), released=False, leave_step=LeaveStep.NONE)
 
     def finishing(self) -> OperationState:

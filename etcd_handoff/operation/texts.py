@@ -37,7 +37,8 @@ def unavailable(steps: Sequence[Step]) -> Blocked:
 
 def no_worker(node: str) -> str:
     """Nobody takes what only the worker of this node can do."""
-    return f"no worker on {node}: start one there with `etcd-handoff worker --node {node}`"
+    how = "with `systemctl start etcd-handoff-worker`, or with `etcd-handoff worker` and its options"
+    return f"no worker on {node}: start it there as on the other nodes, {how}"
 
 
 def step_fails(step: str, text: str) -> Blocked:
@@ -133,11 +134,11 @@ def next_steps(target: str, *, leave_asked: bool, runs_on: bool | None = None) -
     )
 
 
-def namesake(name: str, member_id: str, other_id: str) -> str:
+def namesake(name: str, member_id: str, other_id: str, cluster: str) -> str:
     """What is left to decide where another member has joined under the name of one that is out."""
     return (
         f"member {other_id} has joined under the name {name}, and this removal was of {member_id}:"
-        f" `etcd-handoff remove {other_id}` if it is to leave too"
+        f" `etcd-handoff remove {other_id} -c {cluster}` if it is to leave too"
     )
 
 

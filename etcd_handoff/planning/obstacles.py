@@ -72,11 +72,11 @@ def _corrupt(view: ClusterView, leaving: MemberView | None) -> Blocked | None:
         return None
     whose = ", ".join(view.label(member_id) if member_id else "the whole cluster" for member_id in sorted(corrupt))
     danger = "the copy that would leave may be the good one" if leaving else "the copy that would be made may be bad"
-    return Blocked(
-        Reason.CLUSTER_CORRUPT,
-        f"etcd has raised the alarm CORRUPT for {whose}: {danger}",
-        "find the corrupt member with `etcdctl endpoint hashkv --cluster`, remove that one, then disarm the alarm",
-    )
+    find, disarm = "find the corrupt member with `etcdctl endpoint hashkv --cluster`", "`etcdctl alarm disarm`"
+    named = all(view.member(member_id) for member_id in corrupt)
+    way = f"remove that one, then run {disarm}" if named else f"run {disarm}, then remove or replace that one at once"
+    seen = f"etcd has raised the alarm CORRUPT for {whose}: {danger}"
+    return Blocked(Reason.CLUSTER_CORRUPT, seen, f"{find}, {way}")
 
 
 def _at_risk(view: ClusterView, leaving: MemberView | None) -> Blocked | None:

@@ -96,7 +96,8 @@ async def test_cancelled_addition_takes_out_what_it_has_added_and_nothing_else(b
         await third.cancel()
         with pytest.raises(WorkflowFailureError):
             await third.result()
-        assert f"to take it out: `etcd-handoff remove {kept}`" in (await says(third, "cancelled")).doing
+        takes_out = f"to take it out: `etcd-handoff remove {kept} -c {b.lab.cluster}`"
+        assert takes_out in (await says(third, "cancelled")).doing
         other = await additions.add(b, replace(node, name="node8", peer_port=node.peer_port + 1))
         assert kept in (await says(other, "Blocked", "LearnerInTheWay")).doing
         await other.cancel()

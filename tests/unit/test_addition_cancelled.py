@@ -60,7 +60,7 @@ def test_own_learner_that_cannot_be_taken_out_is_named() -> None:
         if number < TRIES - 1:
             addition.result(after=time_limits.OPERATION.withdrawal_pause_seconds)
     addition.do(to.ReleaseLock, ReleaseLockResult(released=True)).next(to.Cancel)
-    assert f"to take it out: `etcd-handoff remove {D}`" in addition.state.doing
+    assert f"to take it out: `etcd-handoff remove {D} -c prod`" in addition.state.doing
 
 
 @pytest.mark.parametrize(
@@ -145,4 +145,4 @@ def test_cancelled_addition_leaves_what_it_has_not_added(whose: str) -> None:
         addition.next(to.Wait)
     cancelled(addition).next(to.Cancel)
     assert addition.state.doing.startswith("cancelled before node3 had a vote")
-    assert (f"`etcd-handoff remove {D}`" in addition.state.doing) is (whose != "nobody's")
+    assert (f"`etcd-handoff remove {D} -c prod`" in addition.state.doing) is (whose != "nobody's")

@@ -227,7 +227,7 @@ def test_learner_that_nobody_starts_ends_the_addition_with_what_is_left() -> Non
     assert failure.kind == FailureType.BLOCKED_TOO_LONG
     assert "LearnerNotStarted" in failure.text
     assert "ETCD_INITIAL_CLUSTER_STATE=existing" in failure.text
-    assert f"to take it out: `etcd-handoff remove {D}`" in failure.text
+    assert f"to take it out: `etcd-handoff remove {D} -c prod`" in failure.text
 
 
 def test_learner_that_lags_is_waited_for() -> None:
@@ -335,7 +335,7 @@ def test_new_voter_that_does_not_work_is_told_before_anything_is_recorded() -> N
     addition.result(after=2.0).do(to.Observe, observed(silent))
     gives_turn_up(addition)
     assert addition.next(to.Wait).summary.startswith("blocked: NotVerified, until ")
-    assert f"`etcd-handoff remove {D}`" in addition.state.waiting_for
+    assert f"`etcd-handoff remove {D} -c prod`" in addition.state.waiting_for
     addition.result(after=1.0).do(to.Observe, observed(VOTER))
     assert addition.next(to.Wait).seconds == CONNECTED_SECONDS
     addition.result(after=CONNECTED_SECONDS).do(to.Observe, observed(VOTER))

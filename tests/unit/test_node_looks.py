@@ -30,7 +30,10 @@ LED_BY_B = cluster(member(A, B), member(B, B), member(C, B))
 LED_BY_A = cluster(member(A), member(B), member(C))
 WITHOUT_A = cluster(member(B, B), member(C, B))
 NODE = {A: "node0", B: "node1", C: "node2"}
-NO_WORKER = "no worker on node2: start one there with `etcd-handoff worker --node node2`"
+NO_WORKER = (
+    "no worker on node2: start it there as on the other nodes, with `systemctl start etcd-handoff-worker`, or with"
+    " `etcd-handoff worker` and its options"
+)
 
 
 def sees(view: ClusterView | None, own: str, **fields: Any) -> StepResult:

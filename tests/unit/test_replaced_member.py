@@ -59,7 +59,7 @@ def test_name_that_nothing_speaks_of(*, there: bool) -> None:
     if not there:
         failure = change.next(to.Fail).failure
         assert failure.kind == FailureType.UNKNOWN_MEMBER
-        assert f"`etcd-handoff add node3 --peer-url {url(3)}` does what is left" in failure.text
+        assert f"`etcd-handoff add node3 --peer-url {url(3)} -c prod` does what is left" in failure.text
         return
     records(looks(change, view), 3, joined=True)
     looks(change, view)
@@ -73,7 +73,7 @@ def test_member_with_the_name_and_peer_urls_of_the_new_one_is_refused_by_name() 
     failure = looks(replacement(old="node0", new=0), THREE).next(to.Fail).failure
     assert failure.kind == FailureType.CHANGE_REFUSED
     assert failure.text.startswith("SameMember: ")
-    assert f"`etcd-handoff replace {A} --with node0 ...`" in failure.text
+    assert f"`etcd-handoff replace {A} --with node0 ... -c prod`" in failure.text
 
 
 def test_member_is_replaced_by_an_empty_one_at_its_address_by_its_id() -> None:
@@ -102,7 +102,7 @@ def test_id_that_nothing_remembers_is_refused(*, there: bool) -> None:
     failure = looks(replacement(old=mistyped), view).do(to.FindResource, UNKNOWN).next(to.Fail).failure
     assert failure.kind == FailureType.UNKNOWN_MEMBER
     assert mistyped in failure.text
-    assert f"`etcd-handoff add node3 --peer-url {url(3)}` does what is left" in failure.text
+    assert f"`etcd-handoff add node3 --peer-url {url(3)} -c prod` does what is left" in failure.text
 
 
 def test_replacement_whose_old_member_is_out_goes_on_as_an_addition() -> None:

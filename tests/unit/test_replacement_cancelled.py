@@ -90,7 +90,7 @@ def test_learner_that_was_put_off_is_named_when_the_removal_fails() -> None:
     change.state = change.state.failing(to.Failure(FailureType.BLOCKED_TOO_LONG, "it was blocked"))
     change.do(to.WriteStatus, RECORDED)
     failure = change.next(to.Fail).failure
-    assert f"`etcd-handoff remove {D}` takes it out" in failure.text
+    assert f"`etcd-handoff remove {D} -c prod` takes it out" in failure.text
 
 
 def test_cancellation_between_the_parts_ends_there() -> None:

@@ -96,7 +96,7 @@ def test_old_member_stays_while_the_new_one_does_not_work(dies: str) -> None:
         change.result(report(StepOutcome.REPLAN, dead))
     gives_turn_up(change)
     assert "NotVerified" in change.next(to.Wait).summary
-    assert f"`etcd-handoff remove {D}`" in change.state.waiting_for
+    assert f"`etcd-handoff remove {D} -c prod`" in change.state.waiting_for
     looks(change.result(after=1.0), FOUR).turn()
     removes(change, nodes(0, 1, 3), 2)
 

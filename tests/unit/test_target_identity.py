@@ -37,7 +37,7 @@ def test_etcdmember_that_changes_after_the_look_does_not_change_who_is_meant() -
     assert removal.next(to.WriteStatus).ask.member_id == A
     result = removal.result(recorded).next(to.Finish).result
     assert result.outcome == Outcome.ALREADY_ABSENT
-    assert [f"`etcd-handoff remove {NEW}`" in text for text in result.next_steps] == [True]
+    assert [f"`etcd-handoff remove {NEW} -c prod`" in text for text in result.next_steps] == [True]
 
 
 def test_member_that_only_another_clusters_list_lacked_is_the_one_that_is_meant() -> None:

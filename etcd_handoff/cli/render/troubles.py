@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 REMEDY_OF_ALARM: Final[dict[str, str]] = {
     "NOSPACE": f"free space: {FREE_SPACE}",
-    "CORRUPT": "find the corrupt member with `etcdctl endpoint hashkv --cluster`, and replace it",
+    "CORRUPT": (
+        "find the corrupt member with `etcdctl endpoint hashkv --cluster`, and replace it; where the alarm names no"
+        " member, run `etcdctl alarm disarm` before that"
+    ),
 }
 NO_LEADER: Final = "no leader that a majority agrees on"
 NO_LEADER_REMEDY: Final = "read the logs of the members"

@@ -1,0 +1,30 @@
+"""Commands of ours in texts for people. Pure."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Final
+
+COMMAND: Final = re.compile(
+    r"`(etcd-handoff (?:add|apply|approve|cancel|doctor|history|plan|recheck|remove|replace|status|watch)\b[^`]*)`"
+)
+NAMES_CLUSTER: Final = re.compile(r" (-c|--cluster)\b")
+
+
+def with_cluster(text: str, cluster: str) -> str:
+    """The text, in which each command names the cluster profile that it is about.
+
+    Whoever copies a command of this text may have another cluster's profile alone in the configuration, which a command
+    without a name takes. A member of the same name would leave that cluster.
+
+    Args:
+        text: A text with commands in backticks.
+        cluster: The cluster profile; empty where none is known, and the text stays as it is.
+    """
+
+    def named(command: re.Match[str]) -> str:
+        line = command[1]
+        return f"`{line}`" if not cluster or NAMES_CLUSTER.search(line) else f"`{line} -c {shlex.quote(cluster)}`"
+
+    return COMMAND.sub(named, text)
