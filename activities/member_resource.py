@@ -54,7 +54,7 @@ async def write_status(  # noqa: PLR0913  # what it may do besides, each by its 
     creates: bool = False,
     outdated: Callable[[], Awaitable[str]] | None = None,
 ) -> tuple[str, Resource | None]:
-    """Nothing and the resource once that says what is true; otherwise why none was touched.
+    """Make an EtcdMember say what is true: an empty text and the EtcdMember, or why none was touched, and None.
 
     Args:
         gateway: Of the cluster.

@@ -26,7 +26,7 @@ class WorkerActivities:
 
     @activity.defn
     async def describe_worker(self, cluster: str) -> WorkerInfo:
-        """As `traits`, for a removal whose first look did not tell; run as a local activity."""
+        """What this worker knows of `cluster`; a local activity, for an operation whose first look did not tell it."""
         return self.traits(cluster)
 
     def traits(self, cluster: str) -> WorkerInfo:

@@ -100,7 +100,7 @@ def asks_to_leave(resource: dict[str, Any]) -> bool:
 
 
 def labels_of(resource: dict[str, Any]) -> dict[str, Any]:
-    """Its labels."""
+    """The labels of an EtcdMember; empty where it has none, or something that is no map."""
     labels = resource["metadata"].get("labels")
     return labels if isinstance(labels, dict) else {}
 

@@ -210,7 +210,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
             start_to_close_timeout=time_limits.WORKFLOWS.sync_timeout,
             heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
             retry_policy=THREE_ATTEMPTS,
-            summary="make all EtcdMembers agree with it",
+            summary="make all EtcdMembers agree with etcd's member list",
         )
 
     # --- how a round ended ------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ PROGRESS_TIMEOUT_SECONDS: Final = 600.0
 
 
 def add_change_commands(add: Add) -> None:
-    """Add them all."""
+    """Add the commands that change a membership to the parser."""
     _add_remove(add)
     _add_add(add)
     _add_replace(add)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def add_operator_commands(add: Add) -> None:
-    """Add them all."""
+    """Add the commands of operators to the parser."""
     _add_describe(add)
     _add_approve(add)
     _add_cancel(add)

@@ -124,7 +124,7 @@ class RemovalPlan:
 
     @property
     def status(self) -> int:
-        """Exit status."""
+        """The exit status of `plan` (`etcd_handoff.exit_status`)."""
         return exit_of_decision(self.word)
 
 

@@ -90,7 +90,7 @@ class MembershipRequest(CheckedRequest):
         names_and_urls = [member.name for member in members]
         names_and_urls += [peer_url.canonical(url) for member in members for url in member.peer_urls]
         if twice := [each for each in dict.fromkeys(names_and_urls) if names_and_urls.count(each) > 1]:
-            msg = f"{', '.join(twice)} stands there twice; give each name and peer URL once"
+            msg = f"{', '.join(twice)} is given twice; give each name and peer URL once"
             raise ValueError(msg)
         return members
 

@@ -42,7 +42,7 @@ PASSING: Final = frozenset(
         HandoffState.RECORDING,
     }
 )
-"""States that last some milliseconds as a rule, so that nobody could read them."""
+"""States that last some milliseconds as a rule: nobody could read them, so no search attribute shows them."""
 
 
 class FailureType(StrEnum):

@@ -24,10 +24,10 @@ class KubernetesPort(Protocol):
         """Contexts that belong to another Kubernetes cluster, and what shows it."""
 
     async def get(self, name: str, departing: str = "") -> dict[str, Any]:
-        """One EtcdMember."""
+        """The EtcdMember of this name, as the API server that answers first has it."""
 
     async def list(self, departing: str = "") -> builtins.list[dict[str, Any]]:
-        """All EtcdMembers."""
+        """All EtcdMembers, as the API server that answers first has them."""
 
     async def list_at(self, departing: str = "") -> tuple[builtins.list[dict[str, Any]], str]:
         """All EtcdMembers, and the version of the list."""

@@ -196,7 +196,7 @@ def ended(state: OperationState, written: str) -> str:
 
 
 def result(state: OperationState, outcome: Outcome | None, recorded: UpdateStatusResult) -> OperationResult:
-    """The result."""
+    """The result of `ApplyMembership`, put together from those of its parts."""
     whole, view = parts.whole_of(state), state.view
     changed = any(part.outcome in (Outcome.ADDED, Outcome.REMOVED) for part in whole.ended)
     writes = [part.writes_acknowledged for part in whole.ended if part.writes_acknowledged is not None]

@@ -146,7 +146,7 @@ class TransferInTurn(Message):
 
     @property
     def cluster(self) -> str:
-        """Cluster profile."""
+        """The cluster profile of the transfer."""
         return self.transfer.cluster
 
 

@@ -65,7 +65,7 @@ class Strategy(Protocol):
     def result(
         self, state: OperationState, outcome: Outcome | None, recorded: UpdateStatusResult, /
     ) -> OperationResult:
-        """Its result."""
+        """The result of the workflow; without `outcome`, what the state shows is the outcome."""
 
 
 def of(state: OperationState) -> Strategy:

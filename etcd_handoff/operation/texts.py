@@ -60,7 +60,7 @@ def locked(note: str) -> Blocked:
 
 
 def unsettled(steps: Sequence[Step]) -> Blocked:
-    """Steps are done and undone."""
+    """Steps have ended well again and again, and the goal is not reached: somebody undoes them."""
     return Blocked(
         Reason.UNSETTLED,
         f"{STEPS_WITHOUT_PAUSE} steps in a row did not end it, the last one: {steps[-1].note or steps[-1].outcome}",

@@ -56,7 +56,7 @@ def applied(outcome: Outcome | str, **changes: object) -> MembershipResult:
         (["apply", "broken.json"], "the name of a TOML file ends in .toml"),
         (["apply", "empty.json"], "empty.json: has no list members"),
         (["apply", "nobody.json"], "nobody.json: members: is empty; give at least one"),
-        (["apply", "twice.json"], "twice.json: members: n1 stands there twice"),
+        (["apply", "twice.json"], "twice.json: members: n1 is given twice"),
         (["apply", "short.json"], "short.json: members.0.peer_urls: is missing; add it\n"),
         (["apply", "odd.json"], "odd.json: members.0.port: is not known; correct its name"),
         (["apply", "option.json"], "option.json: dry_run, snapshot: a list has members"),

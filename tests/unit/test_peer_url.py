@@ -92,5 +92,5 @@ def test_list_that_gives_one_url_twice_is_bad_input() -> None:
         WantedMember(name="node0", peer_urls=("http://node0:2380",)),
         WantedMember(name="node1", peer_urls=("http://NODE0:2380",)),
     )
-    with pytest.raises(ValidationError, match="stands there twice"):
+    with pytest.raises(ValidationError, match="is given twice"):
         MembershipRequest(cluster="prod", members=members)
