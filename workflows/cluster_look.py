@@ -15,7 +15,6 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.activity_io import CheckLeaderInput
     from etcd_handoff.operation import node_looks
     from workflows import activity_calls
-    from workflows.requested_removals import THREE_ATTEMPTS
 
 
 class ClusterLook:
@@ -39,7 +38,7 @@ class ClusterLook:
             CheckLeaderInput(cluster=cluster),
             start_to_close_timeout=time_limits.WORKFLOWS.look_timeout,
             heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
-            retry_policy=THREE_ATTEMPTS,
+            retry_policy=activity_calls.RETRY,  # workers that see no member leave it to others, as often as they may
             summary="etcd's own member list",
         )
         table = report.traits.nodes if report.traits else {}
