@@ -13,6 +13,7 @@ from etcd_handoff.cli.doctor_checks import CheckResult
 from etcd_handoff.cli.etcdmembers import compare_resources, peer_addresses
 from etcd_handoff.cli.render.doctor import check_lines, check_object
 from etcd_handoff.cli.render.members import alarm_lines
+from etcd_handoff.cli.render.troubles import HANGS
 from etcd_handoff.cluster_view import Alarm, ClusterView, Doubt, MemberView
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.etcd.classify import NO_ANSWER_REMEDY, remedy_for
@@ -108,6 +109,13 @@ def own_urls() -> dict[str, tuple[str, ...]]:
 def results(facts: endpoints.ClusterFacts, *answers_of: endpoints.Endpoint) -> list[CheckResult]:
     """The results of the checks on these endpoints."""
     return endpoints.check_endpoints(answers_of, facts)
+
+
+def test_member_that_hangs_is_not_to_be_started() -> None:
+    """It runs and says who it is; it gives no list, while others do."""
+    hangs = answers(2, error="no answer within 1 s", status=4, advertised=None)
+    for view, remedy in ((cluster(), HANGS), (None, NO_ANSWER_REMEDY)):
+        assert results(endpoints.ClusterFacts(view), answers(1), hangs)[1].remedy == remedy
 
 
 LEFT = endpoints.ClusterFacts(

@@ -154,7 +154,10 @@ def test_fingerprint_is_about_what_decides(changed: dict[str, object], same: boo
             WatcherHealth(runs=True, resync_seconds=300, removing=2),
             "watcher: runs, compares everything every 300 s, 2 removals under way",
         ),
-        (WatcherHealth(runs=True, trouble="etcd is away"), "! the watcher has a problem: etcd is away"),
+        (
+            WatcherHealth(runs=True, trouble="etcd is away"),
+            "! the watcher has a problem: etcd is away; see `etcd-handoff watch status -c a`",
+        ),
     ],
 )
 def test_watcher_in_one_line(health: WatcherHealth, line: str) -> None:

@@ -76,7 +76,7 @@ def test_status_tells_the_watchers_trouble() -> None:
     """Beside the EtcdMembers, for people and as JSON."""
     parts = TemporalParts(None, "etcd-handoff", watcher=WatcherHealth(runs=True, trouble=TROUBLE))
     seen = out.StatusReport("prod", None, None, parts, {})
-    assert f"! the watcher has a problem: {TROUBLE}" in out.status_lines(seen)
+    assert any(line.startswith(f"! the watcher has a problem: {TROUBLE}; see `") for line in out.status_lines(seen))
     assert out.status_object(seen)["watcher"]["trouble"] == TROUBLE
 
 

@@ -79,7 +79,7 @@ class WatcherHealth:
             options: What names cluster and configuration on the command line.
         """
         if self.trouble:
-            return f"! the watcher has a problem: {self.trouble}"
+            return f"! the watcher has a problem: {self.trouble}; see `etcd-handoff watch status {options}`"
         if not self.runs:
             start = f"etcd-handoff watch start {options}"
             return f"watcher: none, so EtcdMembers start no removal; start it with `{start}`"
