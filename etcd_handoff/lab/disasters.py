@@ -212,13 +212,15 @@ async def _alarm(lab: Lab, via: str, action: str, kind: str, member_id: str) -> 
 async def renew_certificates(lab: Lab, group: CertificateGroup) -> None:
     """Replace the authority and the certificates of `clients` or `servers`; the old ones are refused from then on.
 
-    All servers restart at once: who keeps a connection open would not notice.
+    All servers restart at once: who keeps a connection open would not notice. An API server whose etcd has ended,
+    because its member was removed, stays down: it would not start.
     """
     lab.credentials.renew(group)
     for role in (Role.ETCD, Role.APISERVER):
         running = [node for node in lab.nodes_with(role) if lab.alive(role, node)]
         await asyncio.gather(*(lab.kill(role, node) for node in running))
-        await asyncio.gather(*(lab.start(role, node) for node in running))
+        startable = [node for node in running if role is Role.ETCD or lab.alive(Role.ETCD, node)]
+        await asyncio.gather(*(lab.start(role, node) for node in startable))
 
 
 def restart_api_servers(lab: Lab) -> None:
