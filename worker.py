@@ -47,6 +47,7 @@ from etcd_handoff.temporal.process_exit import end_process
 from etcd_handoff.temporal.readiness import Readiness, check_ready_file
 from etcd_handoff.temporal.renewal import keep_identity
 from etcd_handoff.temporal.search_attributes import ensure_search_attributes
+from etcd_handoff.temporal.server_errors import count_kubernetes_error
 from etcd_handoff.temporal.setup import ServerTooOldError, check_namespace, check_server
 from etcd_handoff.temporal.tracing import TRACES, TRACES_VARIABLE, Tracing, chosen_tracing
 from etcd_handoff.temporal.worker import make_worker, skip_validation
@@ -115,7 +116,7 @@ async def _work(config: Config, options: Options, ready: Readiness) -> None:
     described = await check_namespace(client)
     search_attributes = await ensure_search_attributes(client)
     own = WorkerActivities(config, search_attributes=search_attributes)
-    gateways = KubernetesGateways(config, node, hosts=member_hosts)
+    gateways = KubernetesGateways(config, node, hosts=member_hosts, on_error=count_kubernetes_error)
     queue = ChangeQueueActivities(client)
     etcd = EtcdActivities(
         config,

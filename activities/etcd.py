@@ -38,7 +38,7 @@ from etcd_handoff.errors import EtcdError, EtcdPermissionError
 from etcd_handoff.merged_view import node_of
 from etcd_handoff.operation.queue_state import TransferInTurn, TransferResult
 from etcd_handoff.planning import AddLearner, PromoteLearner
-from etcd_handoff.temporal.etcd_errors import count_etcd_error
+from etcd_handoff.temporal.server_errors import count_etcd_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine

@@ -25,7 +25,7 @@ from etcd_handoff.errors import (
     UnreachableError,
 )
 from etcd_handoff.planning import AddLearner, Blocked, MemberPresent, PromoteLearner, plan
-from etcd_handoff.temporal.etcd_errors import counting_etcd_errors
+from etcd_handoff.temporal.server_errors import counting_etcd_errors
 
 if TYPE_CHECKING:
     from activities.attempts import WhyVoid

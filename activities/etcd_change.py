@@ -15,7 +15,7 @@ from etcd_handoff import time_limits
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import CorruptClusterError, EtcdError, EtcdPermissionError, SpaceExceededError
-from etcd_handoff.temporal.etcd_errors import counting_etcd_errors
+from etcd_handoff.temporal.server_errors import counting_etcd_errors
 
 if TYPE_CHECKING:
     from activities.attempts import WhyVoid

@@ -14,7 +14,7 @@ from etcd_handoff.doubts import contradiction
 from etcd_handoff.errors import EtcdError, EtcdPermissionError
 from etcd_handoff.merged_view import completed
 from etcd_handoff.planning import MemberAbsent, Remove, plan
-from etcd_handoff.temporal.etcd_errors import count_etcd_error
+from etcd_handoff.temporal.server_errors import count_etcd_error
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import ChangeInput, StepInput

@@ -19,7 +19,7 @@ from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import BadTransfereeError, EtcdError, EtcdPermissionError, NotLeaderError, UnreachableError
 from etcd_handoff.operation.queue_state import TransferResult
 from etcd_handoff.planning import Transfer, plan
-from etcd_handoff.temporal.etcd_errors import counting_etcd_errors
+from etcd_handoff.temporal.server_errors import counting_etcd_errors
 from etcd_handoff.unawaited import may_be_left
 
 if TYPE_CHECKING:

@@ -45,9 +45,17 @@ class ApiServers:
         profile: Where they are.
         node: The node that this process runs on: the context with that name is tried first.
         hosts: Reads the member list, for a profile whose API servers are the members'.
+        on_error: Told what came of asking one API server, where that is no answer.
     """
 
-    def __init__(self, profile: KubernetesProfile, node: str = "", hosts: Hosts | None = None) -> None:
+    def __init__(
+        self,
+        profile: KubernetesProfile,
+        node: str = "",
+        hosts: Hosts | None = None,
+        on_error: Callable[[KubernetesError], None] = lambda _: None,
+    ) -> None:
+        self._on_error = on_error
         self._named = profile.contexts or (IN_CLUSTER,)
         self._limit = profile.try_timeout_seconds
         self._node = node
@@ -160,6 +168,13 @@ class ApiServers:
             ConfigError: The context cannot be used.
             KubernetesError: Its answer.
         """
+        try:
+            return await self._ask(context, call)
+        except KubernetesError as error:
+            self._on_error(error)
+            raise
+
+    async def _ask(self, context: str, call: Call[T]) -> T:
         try:
             async with asyncio.timeout(self._limit):
                 opened = await self._clients.get(context)

@@ -38,10 +38,17 @@ class KubernetesGateway:
         profile: Where the API servers are.
         node: The node that this process runs on: the context with that name is tried first.
         hosts: Reads the member list, for a profile whose API servers are the members'.
+        on_error: Told what came of asking one API server, where that is no answer.
     """
 
-    def __init__(self, profile: KubernetesProfile, node: str = "", hosts: Hosts | None = None) -> None:
-        self._servers = ApiServers(profile, node, hosts)
+    def __init__(
+        self,
+        profile: KubernetesProfile,
+        node: str = "",
+        hosts: Hosts | None = None,
+        on_error: Callable[[KubernetesError], None] = lambda _: None,
+    ) -> None:
+        self._servers = ApiServers(profile, node, hosts, on_error)
         self._watch = Watch(self._servers, profile.try_timeout_seconds)
 
     async def close(self) -> None:

@@ -55,6 +55,7 @@ class KubernetesGateways:
         node: The node that this worker runs on.
         make: Makes the gateway of a profile, for the member on the node.
         hosts: Reads on which hosts a cluster's members run.
+        on_error: Told of which profile an API server gave no answer, and what came of asking it.
     """
 
     def __init__(
@@ -63,11 +64,13 @@ class KubernetesGateways:
         node: str,
         make: Callable[..., KubernetesPort] = KubernetesGateway,
         hosts: Callable[[EtcdProfile], Awaitable[Mapping[str, str]]] | None = None,
+        on_error: Callable[[str, KubernetesError], None] | None = None,
     ) -> None:
         self._config = config
         self._node = node
         self._make = make
         self._hosts = hosts
+        self._on_error = on_error
         self._opened: dict[str, KubernetesPort] = {}
         self._prefetched: dict[str, Prefetched] = {}
         self._checking: asyncio.Task[None] | None = None
@@ -81,8 +84,10 @@ class KubernetesGateways:
         """
         profile = self._config.cluster(cluster)
         if profile.kubernetes is not None and cluster not in self._opened:
-            found = {"hosts": partial(self._hosts, profile.etcd)} if self._hosts else {}
-            self._opened[cluster] = self._make(profile.kubernetes, profile.member_on(self._node), **found)
+            options: dict[str, Any] = {"hosts": partial(self._hosts, profile.etcd)} if self._hosts else {}
+            if self._on_error:
+                options["on_error"] = partial(self._on_error, cluster)
+            self._opened[cluster] = self._make(profile.kubernetes, profile.member_on(self._node), **options)
         return self._opened.get(cluster)
 
     def require(self, cluster: str) -> KubernetesPort:

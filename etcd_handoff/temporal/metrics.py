@@ -30,9 +30,9 @@ from etcd_handoff import __version__, time_limits
 from etcd_handoff.contract import OPERATIONS, HandoffState
 from etcd_handoff.errors import ConfigError, EtcdError, HandoffError
 from etcd_handoff.temporal.credential_ends import first_ends
-from etcd_handoff.temporal.etcd_errors import count_etcd_error
 from etcd_handoff.temporal.gauges import Gauge, Labels
 from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, STATE_KEY
+from etcd_handoff.temporal.server_errors import count_etcd_error
 from etcd_handoff.temporal.waiting_metrics import WAITS, WaitingMetrics
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -75,10 +76,10 @@ async def test_what_happens_shows_in_metrics_in_the_log_and_at_the_webhook(bench
 
     Each line of the log is an object that says what it is about; the webhook is told once, however often it is asked.
     """
-    ports = Ports("127.0.0.1")
-    (port,) = ports.take(1)
-    address = f"127.0.0.1:{port}"
     async with bench(workers=(), tls=True) as b:
+        ports = b.stack.enter_context(contextlib.closing(Ports("127.0.0.1")))
+        (port,) = ports.take(1)
+        address = f"127.0.0.1:{port}"
         receiver = b.stack.enter_context(Receiver())
         configure_webhook(b, receiver)
         environment = {"ETCD_HANDOFF_METRICS_ADDRESS": address, "ETCD_HANDOFF_LOG_FORMAT": "json"}
@@ -112,7 +113,6 @@ async def test_what_happens_shows_in_metrics_in_the_log_and_at_the_webhook(bench
             assert set(labels_in(expression)) <= labels, expression
         cases_are_about_what_is_exported(shown)
         dashboard_has_something_to_show(shown, b.folder)
-    ports.close()
 
 
 async def after_trouble(b: Bench, address: str, removed: str) -> Exposition:
@@ -131,7 +131,11 @@ async def after_trouble(b: Bench, address: str, removed: str) -> Exposition:
     async def is_blocked() -> bool:
         return ((await page(address)).value("etcd_handoff_blocked_seconds") or 0) > 0
 
+    async def api_servers_are_counted() -> bool:  # they have no quorum under them now
+        return ((await page(address)).value("etcd_handoff_kubernetes_errors_total", cluster=b.lab.cluster) or 0) >= 1
+
     await wait_until(is_blocked, "it is told how long the removal is blocked", 90)
+    await wait_until(api_servers_are_counted, "errors of API servers are counted", 90)
     shown = await page(address)
     assert (shown.value("etcd_handoff_etcd_errors_total", cluster=b.lab.cluster) or 0) >= 1
     assert (shown.value("etcd_handoff_last_comparison_timestamp_seconds") or 0) > time.time() - 600

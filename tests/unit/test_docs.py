@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from pydantic_core import PydanticUndefined
 
 from etcd_handoff.cli import parser
@@ -109,6 +110,15 @@ def test_relative_links_resolve(page: Path) -> None:
         if fragment:
             anchors = [anchor(heading) for heading in headings(path.read_text(encoding="utf-8"))]
             assert fragment in anchors, f"{target}: no such heading"
+
+
+def test_runbook_of_each_alert_is_a_heading_that_exists() -> None:
+    """Somebody woken at night opens it."""
+    groups = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yaml").read_text(encoding="utf-8"))["groups"]
+    for rule in (rule for group in groups for rule in group["rules"]):
+        page, _, fragment = rule["annotations"]["runbook"].partition("#")
+        anchors = [anchor(heading) for heading in headings((ROOT / page).read_text(encoding="utf-8"))]
+        assert fragment in anchors, rule["alert"]
 
 
 @pytest.mark.parametrize("reason", Reason)

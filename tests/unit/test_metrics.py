@@ -14,22 +14,26 @@ from temporalio.testing import ActivityEnvironment
 from activities.etcd_looks import Looks
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.cluster_view import Doubt
-from etcd_handoff.config import EtcdProfile
+from etcd_handoff.config import Config, EtcdProfile
 from etcd_handoff.contract import HandoffState, Progress, Step, StepOutcome
-from etcd_handoff.errors import ConfigError, NotLeaderError, UnreachableError
+from etcd_handoff.errors import ApiUnavailableError, ConfigError, NotLeaderError, ObjectGoneError, UnreachableError
+from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.operation.member_resources import SyncMembersResult
 from etcd_handoff.temporal import metrics, waiting_metrics
-from etcd_handoff.temporal.etcd_errors import ETCD_ERRORS
+from etcd_handoff.temporal.server_errors import ETCD_ERRORS, KUBERNETES_ERRORS, count_kubernetes_error
 from etcd_handoff.temporal.waiting_metrics import WaitingMetrics
 from tests.unit.builders import A, cluster, member
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from temporalio.client import Client, WorkflowExecution
     from temporalio.common import MetricMeter
 
+    from etcd_handoff.errors import KubernetesError
     from etcd_handoff.etcd.port import EtcdPort
+    from etcd_handoff.kubernetes.port import KubernetesPort
 
 LABELS = {"cluster": "prod", "step": "check_leader"}
 
@@ -126,6 +130,26 @@ async def test_error_of_etcd_counts_once_whether_or_not_it_fails_the_step() -> N
         await environment.run(step)
         labels = {"cluster": "prod", "error": error}
         assert meter.seen.get(ETCD_ERRORS) == ((1, labels) if error else None)
+
+
+async def test_each_api_server_that_gives_no_answer_counts(tmp_path: Path) -> None:
+    """Also where another one may; that there is no such object is an answer."""
+    config = Config.model_validate(
+        {"clusters": {"prod": {"etcd": {"endpoints": ["http://e:2379"]}, "kubernetes": {"kubeconfig": tmp_path / "k"}}}}
+    )
+    tell: list[Callable[[KubernetesError], None]] = []
+
+    def make(_: object, __: str, on_error: Callable[[KubernetesError], None]) -> KubernetesPort:
+        tell.append(on_error)
+        return cast("KubernetesPort", object())
+
+    KubernetesGateways(config, "node1", make, on_error=count_kubernetes_error).require("prod")
+    for error, counts in ((ApiUnavailableError("refused"), True), (ObjectGoneError("gone"), False)):
+        environment, meter = ActivityEnvironment(), Meter()
+        environment.metric_meter = cast("MetricMeter", meter)
+        environment.run(tell[0], error)
+        labels = {"cluster": "prod", "error": type(error).__name__}
+        assert meter.seen.get(KUBERNETES_ERRORS) == ((1, labels) if counts else None)
 
 
 class Silent:

@@ -35,7 +35,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def count(_: str, error: EtcdError) -> None:
         classes.append(type(error).__name__)
 
-    monkeypatch.setattr("etcd_handoff.temporal.etcd_errors.count_etcd_error", count)
+    monkeypatch.setattr("etcd_handoff.temporal.server_errors.count_etcd_error", count)
     return classes
 
 

@@ -1,4 +1,4 @@
-"""Counts what etcd answers instead of what it was asked, by the class of the error."""
+"""Counts what etcd and API servers answer instead of what they were asked, by the class of the error."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from temporalio import activity
 
-from etcd_handoff.errors import EtcdError, EtcdPermissionError
+from etcd_handoff.errors import ConflictError, EtcdError, EtcdPermissionError, ObjectGoneError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from etcd_handoff.errors import KubernetesError
+
 ETCD_ERRORS: Final = "etcd_handoff_etcd_errors"
+KUBERNETES_ERRORS: Final = "etcd_handoff_kubernetes_errors"
 
 
 def count_etcd_error(cluster: str, error: EtcdError) -> None:
@@ -24,6 +27,20 @@ def count_etcd_error(cluster: str, error: EtcdError) -> None:
     """
     if activity.in_activity():
         counter = activity.metric_meter().create_counter(ETCD_ERRORS, "Errors of etcd, failed attempts or not")
+        counter.add(1, {"cluster": cluster, "error": type(error).__name__})
+
+
+def count_kubernetes_error(cluster: str, error: KubernetesError) -> None:
+    """Count one API server's error within an activity, though the next one may give the answer.
+
+    A conflict and an object that is not there are answers like others, and are not counted.
+
+    Args:
+        cluster: The cluster profile.
+        error: What came of asking one API server.
+    """
+    if activity.in_activity() and not isinstance(error, ConflictError | ObjectGoneError):
+        counter = activity.metric_meter().create_counter(KUBERNETES_ERRORS, "Errors of API servers, each one's")
         counter.add(1, {"cluster": cluster, "error": type(error).__name__})
 
 
