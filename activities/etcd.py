@@ -36,7 +36,7 @@ from etcd_handoff.contract import StepOutcome
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.errors import EtcdError, EtcdPermissionError
 from etcd_handoff.merged_view import node_of
-from etcd_handoff.operation.queue_state import TransferInTurn, TransferResult
+from etcd_handoff.operation.queue_state import MoveLeaderInTurnInput, MoveLeaderResult
 from etcd_handoff.planning import AddLearner, PromoteLearner
 from etcd_handoff.temporal.server_errors import count_etcd_error
 
@@ -164,7 +164,7 @@ class EtcdActivities:
         )
 
     @activity.defn
-    async def move_leader(self, act: StepInput | TransferInTurn) -> TransferResult:
+    async def move_leader(self, act: StepInput | MoveLeaderInTurnInput) -> MoveLeaderResult:
         """The leading target has handed leadership to the best transferee, or a fresh view says why not.
 
         MoveLeader's own answer comes with the next 100 ms tick although the transfer takes milliseconds, so the
@@ -172,7 +172,7 @@ class EtcdActivities:
         to be taken with it, leadership stays where it is until the queue has granted that.
         """
         looks, clock = self.looks(act.cluster), StepClock(self._node)
-        if not isinstance(act, TransferInTurn):
+        if not isinstance(act, MoveLeaderInTurnInput):
             return await LeadershipTransfer(looks, act, clock).run()
         return await LeadershipTransfer(looks, act.transfer, clock, self._take_turn(act.turn)).run()
 

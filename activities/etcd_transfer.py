@@ -17,7 +17,7 @@ from etcd_handoff import failpoints, time_limits
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import BadTransfereeError, EtcdError, EtcdPermissionError, NotLeaderError, UnreachableError
-from etcd_handoff.operation.queue_state import TransferResult
+from etcd_handoff.operation.queue_state import MoveLeaderResult
 from etcd_handoff.planning import Transfer, plan
 from etcd_handoff.temporal.server_errors import counting_etcd_errors
 from etcd_handoff.unawaited import may_be_left
@@ -68,7 +68,7 @@ class LeadershipTransfer:
         if self._taking is not None:
             may_be_left(self._taking)
 
-    async def run(self) -> TransferResult:
+    async def run(self) -> MoveLeaderResult:
         """See `EtcdActivities.move_leader`."""
         try:
             with _unset(self._looks.transfer_over):
@@ -77,7 +77,7 @@ class LeadershipTransfer:
             if self._taking is not None:
                 self._taking.cancel()
 
-    async def _run(self) -> TransferResult:
+    async def _run(self) -> MoveLeaderResult:
         looks, act = self._looks, self._act
         if is_past(act):
             return await self._result(StepOutcome.REPLAN, TOO_LATE)
@@ -136,9 +136,9 @@ class LeadershipTransfer:
 
     async def _result(
         self, outcome: StepOutcome, note: str, view: ClusterView | None = None, transferee_id: str = ""
-    ) -> TransferResult:
+    ) -> MoveLeaderResult:
         turn = await self._turn()
-        return TransferResult(step=self._clock.step(outcome, note), view=view, transferee_id=transferee_id, turn=turn)
+        return MoveLeaderResult(step=self._clock.step(outcome, note), view=view, transferee_id=transferee_id, turn=turn)
 
     async def _move(self, step: Transfer, watched_id: str) -> str | None:
         """The new leader as the watched member names it, None when it names none in time; refusals are raised."""

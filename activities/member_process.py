@@ -19,7 +19,14 @@ from temporalio import activity
 
 from activities.interceptor import StepClock
 from etcd_handoff import data_directory, failpoints
-from etcd_handoff.activity_io import NodeFacts, PreflightInput, ProcessInput, ProcessResult, StartInput, StopInput
+from etcd_handoff.activity_io import (
+    NodeFacts,
+    PreflightMemberInput,
+    ProcessInput,
+    ProcessResult,
+    StartMemberInput,
+    StopMemberInput,
+)
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.data_directory import DataDirectoryError, Identity
 from etcd_handoff.member_command import LeftAloneError, Member, MemberProcessError
@@ -50,7 +57,7 @@ class MemberProcessActivities:
         self._one_at_a_time: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @activity.defn
-    async def preflight_member(self, ask: PreflightInput) -> ProcessResult:
+    async def preflight_member(self, ask: PreflightMemberInput) -> ProcessResult:
         """What this node is like, on which a member is to be added; changes nothing."""
         clock, profile = StepClock(self._node), self._profile(ask.cluster)
         if profile is None:
@@ -64,7 +71,7 @@ class MemberProcessActivities:
         return ProcessResult(step=clock.step(StepOutcome.OBSERVED, _in_words(facts)), command=True, facts=facts)
 
     @activity.defn
-    async def start_member(self, ask: StartInput) -> ProcessResult:
+    async def start_member(self, ask: StartMemberInput) -> ProcessResult:
         """The etcd process of this node runs, on no data or on the member's own, or the reason why not is known."""
 
         async def start(process: MemberProcess) -> Done:
@@ -75,7 +82,7 @@ class MemberProcessActivities:
         return await self._do(ask, ask.peer_urls, StepOutcome.STARTED, start)
 
     @activity.defn
-    async def stop_member(self, ask: StopInput) -> ProcessResult:
+    async def stop_member(self, ask: StopMemberInput) -> ProcessResult:
         """The etcd process of this node does not run, or the reason why it still does is known.
 
         Only for a member that is out: nothing here asks etcd.

@@ -10,7 +10,7 @@ import subprocess
 import time
 from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
-from etcd_handoff import tied_process
+from etcd_handoff import tied_process, time_limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +19,6 @@ MOST_OUTPUT: Final = 64 << 10
 MOST_ERRORS: Final = 8 << 10
 """Bytes that are kept: the first ones of the output, the last ones of the errors."""
 CHUNK: Final = 64 << 10
-POLL_SECONDS: Final = 0.02
 LEFT_UNREAD: Final = 64
 """How many chunks are still read after its end; what it has left behind may write for ever."""
 
@@ -97,7 +96,7 @@ async def run(command: Sequence[str], environment: Mapping[str, str], seconds: f
                 timed_out = True
                 break
             if not (output.read() | errors.read()):
-                await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(time_limits.STEPS.command_poll_seconds)
             else:
                 await asyncio.sleep(0)
     finally:
@@ -105,7 +104,7 @@ async def run(command: Sequence[str], environment: Mapping[str, str], seconds: f
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
         while process.poll() is None:  # noqa: ASYNC110  # a process sets no event
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(time_limits.STEPS.command_poll_seconds)
         for kept in (output, errors):
             for _ in range(LEFT_UNREAD):
                 if not kept.read():

@@ -24,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff import time_limits
     from etcd_handoff.etcdmember import resource_name
     from etcd_handoff.operation import change_queue as queue
+    from etcd_handoff.operation import unblocking_commands
     from etcd_handoff.operation.queue_state import (
         LOST_HOLDER,
         ChangeQueueState,
@@ -158,7 +159,7 @@ class ChangeQueue:
                 break
             # An older message is of no use any more, and an API server that hangs must not delay the next one.
             writing.cancel()
-            sentences = (*known.sentences, sentence(progress))
+            sentences = (*known.sentences, sentence(progress, _approve(entry)))
             known = KnownProgress(
                 chain_id=entry.chain_id, state=progress.state, doing=progress.doing, sentences=sentences
             )
@@ -202,6 +203,11 @@ class ChangeQueue:
         long = info.is_continue_as_new_suggested() or info.get_current_history_length() > LONGEST_HISTORY
         ending = self._following.keys() - {entry.chain_id for entry in self._state.entries}
         return long and not ending and workflow.all_handlers_finished()
+
+
+def _approve(entry: QueueEntry) -> str:
+    """The command that approves a removal in the queue."""
+    return unblocking_commands.command("approve", entry.cluster, entry.member_name or entry.member_id)
 
 
 async def _note(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from etcd_handoff import time_limits
     from etcd_handoff.contract import PASSING
     from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
 
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from etcd_handoff.operation.state import OperationState
-
-LASTS: Final = timedelta(seconds=1)
-"""An operation that takes longer is listed with each of its states."""
 
 
 class Listing:
@@ -46,7 +43,8 @@ class Listing:
             _upsert(state)
 
     async def _list_what_lasts(self, state: Callable[[], OperationState]) -> None:
-        await workflow.sleep(LASTS, summary="show each state in lists, if it takes longer than this")
+        delay = time_limits.WORKFLOWS.listing_delay
+        await workflow.sleep(delay, summary="show each state in lists, if it takes longer than this")
         self._listed = True
         _upsert(state())
 

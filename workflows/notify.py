@@ -22,8 +22,6 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.webhook_notice import Notice
     from workflows.failures import why_it_failed
 
-PATIENCE: Final = timedelta(hours=24)
-"""After a day the news is none any more; who asks Temporal is told all of it."""
 RETRY: Final = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(minutes=5)
 )
@@ -48,14 +46,14 @@ class Notify:
                 notice,
                 start_to_close_timeout=time_limits.WORKFLOWS.delivery_timeout,
                 heartbeat_timeout=time_limits.WORKFLOWS.delivery_heartbeat_timeout,
-                schedule_to_close_timeout=PATIENCE,
+                schedule_to_close_timeout=time_limits.WORKFLOWS.notice_grace,
                 retry_policy=RETRY,
                 summary=about,
             )
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            hours = PATIENCE.total_seconds() / 3600
+            hours = time_limits.WORKFLOWS.notice_grace.total_seconds() / 3600
             text = f"{about}: not delivered within {hours:g} hours: {why_it_failed(error)[1]}; mend the webhook"
             raise ApplicationError(text, type=NOT_DELIVERED, non_retryable=True) from None
 

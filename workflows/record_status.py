@@ -26,7 +26,6 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.temporal.converter import invalid_input
     from workflows.failures import why_it_failed
 
-PATIENCE: Final = timedelta(days=7)
 RETRY: Final = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(minutes=5)
 )
@@ -53,7 +52,8 @@ class RecordStatus:
             f"### {texts.record_summary(member, record)}\n\n"
             "The pending activity `update_status` tells what the API servers answered last."
         )
-        end, pause = workflow.time() + PATIENCE.total_seconds(), time_limits.WORKFLOWS.record_first_pause
+        grace, pause = time_limits.WORKFLOWS.record_grace, time_limits.WORKFLOWS.record_first_pause
+        end = workflow.time() + grace.total_seconds()
         while (left := end - workflow.time()) > 0:
             try:
                 return await self._write(record, timedelta(seconds=left))
@@ -64,7 +64,7 @@ class RecordStatus:
             # It ended before its time, as it does on a worker whose configuration lacks the profile.
             await workflow.sleep(pause, summary=f"until it is tried again: {self._text[:80]}")
             pause = min(2 * pause, time_limits.WORKFLOWS.record_longest_pause)
-        text = f"the EtcdMember of {member} could not be written within {PATIENCE.days} days: {self._text}; "
+        text = f"the EtcdMember of {member} could not be written within {grace.days} days: {self._text}; "
         text += f"run the removal of {member} again"
         raise ApplicationError(text, type=NOT_RECORDED, non_retryable=True)
 

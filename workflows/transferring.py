@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.commands import AskQueue, AwaitNewLeader, TransferOnceGranted
-    from etcd_handoff.operation.queue_state import TakeTurnResult, TransferResult
+    from etcd_handoff.operation.queue_state import MoveLeaderResult, TakeTurnResult
 
 
 class Transferring(Queued):
@@ -27,7 +27,7 @@ class Transferring(Queued):
     def __init__(self) -> None:
         """Nothing has been handed over yet."""
         self._election: asyncio.Task[Any] | None = None
-        self._transferred: tuple[TransferLeadership, TransferResult] | None = None
+        self._transferred: tuple[TransferLeadership, MoveLeaderResult] | None = None
 
     def _show(self) -> None:
         """Say where it stands."""

@@ -23,11 +23,11 @@ from etcd_handoff.activity_io.etcdmembers import (
 )
 from etcd_handoff.activity_io.member_process import (
     NodeFacts,
-    PreflightInput,
+    PreflightMemberInput,
     ProcessInput,
     ProcessResult,
-    StartInput,
-    StopInput,
+    StartMemberInput,
+    StopMemberInput,
 )
 from etcd_handoff.activity_io.step_result import StepResult
 from etcd_handoff.activity_io.target import Target
@@ -46,7 +46,7 @@ __all__ = [
     "LeaveInput",
     "MemberHash",
     "NodeFacts",
-    "PreflightInput",
+    "PreflightMemberInput",
     "ProcessInput",
     "ProcessResult",
     "ReadLeaveResult",
@@ -54,10 +54,10 @@ __all__ = [
     "ReleaseLockResult",
     "SeeDepartedInput",
     "SeeDepartedResult",
-    "StartInput",
+    "StartMemberInput",
     "StepInput",
     "StepResult",
-    "StopInput",
+    "StopMemberInput",
     "Target",
     "UpdateStatusInput",
     "UpdateStatusResult",

@@ -11,7 +11,7 @@ from etcd_handoff.contract import Step
 from etcd_handoff.wire import ClusterName, MemberId, Message, NewMemberName, PeerUrl
 
 
-class PreflightInput(Message):
+class PreflightMemberInput(Message):
     """Input of `preflight_member`: a member that is to be added.
 
     Attributes:
@@ -43,7 +43,7 @@ class ProcessInput(Message):
     name: str
 
 
-class StopInput(ProcessInput):
+class StopMemberInput(ProcessInput):
     """Input of `stop_member`.
 
     Attributes:
@@ -53,7 +53,7 @@ class StopInput(ProcessInput):
     needs_data: bool = False
 
 
-class StartInput(ProcessInput):
+class StartMemberInput(ProcessInput):
     """Input of `start_member`.
 
     Attributes:

@@ -13,8 +13,8 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from etcd_handoff import time_limits
 from etcd_handoff.client import handoff as in_asyncio
-from etcd_handoff.client.operation import ANSWER, POLL
 from etcd_handoff.contract import TASK_QUEUE
 from etcd_handoff.temporal.client import ResultT
 
@@ -87,7 +87,7 @@ class Operation(Generic[ResultT]):
         """Its result, once it has ended well; raises as the other does."""
         return self._loop.run(self._operation.result())
 
-    def progress(self, every: timedelta = POLL) -> Iterator[Progress]:
+    def progress(self, every: timedelta = time_limits.COMMANDS.script_poll_pause) -> Iterator[Progress]:
         """Where it stands, now and at each change, until it has ended."""
         changes = self._operation.progress(every)
 
@@ -127,7 +127,7 @@ class Operation(Generic[ResultT]):
         """Let it go on that is paused."""
         return self._loop.run(self._operation.resume(by, reason))
 
-    def cancel(self, reason: str = "", within: timedelta = ANSWER) -> str:
+    def cancel(self, reason: str = "", within: timedelta = time_limits.COMMANDS.script_answer_timeout) -> str:
         """Cancel it, and wait until it has ended so."""
         return self._loop.run(self._operation.cancel(reason, within))
 

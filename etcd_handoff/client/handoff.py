@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
+from etcd_handoff import time_limits
 from etcd_handoff.client.errors import (
     InvalidInputError,
     NotTakenError,
@@ -39,11 +39,11 @@ from etcd_handoff.temporal.identity import user_identity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import timedelta
     from typing import Unpack
 
     from temporalio.client import Client
 
-CONNECT: Final = timedelta(seconds=10)
 KINDS: Final[dict[str, tuple[type[OperationRequest], type[OperationResult]]]] = {
     RemovalRequest.workflow_type: (RemovalRequest, RemovalResult),
     AdditionRequest.workflow_type: (AdditionRequest, AdditionResult),
@@ -66,7 +66,11 @@ class Options(TypedDict, total=False):
     dry_run: bool
 
 
-async def connect(identity: str | None = None, task_queue: str = TASK_QUEUE, within: timedelta = CONNECT) -> Handoff:
+async def connect(
+    identity: str | None = None,
+    task_queue: str = TASK_QUEUE,
+    within: timedelta = time_limits.COMMANDS.script_connect_timeout,
+) -> Handoff:
     """A connection by Temporal's environment configuration (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TLS, profiles).
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic
 
 from temporalio.client import (
@@ -14,6 +13,7 @@ from temporalio.client import (
 from temporalio.exceptions import CancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
+from etcd_handoff import time_limits
 from etcd_handoff.client.errors import AWAY, NotTakenError, WorkerSilentError, operation_error, temporal_errors
 from etcd_handoff.client.requests import checked
 from etcd_handoff.contract import Approval, HandoffState, Pause, Progress, Recheck
@@ -22,15 +22,12 @@ from etcd_handoff.temporal.updates import execute_update
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+    from datetime import timedelta
 
     from temporalio.client import WorkflowHandle
 
     from etcd_handoff.wire import Request
 
-POLL: Final = timedelta(milliseconds=250)
-ANSWER: Final = timedelta(seconds=10)
-AGAIN: Final = timedelta(seconds=1)
-"""How long to wait before Temporal is asked again that did not answer."""
 PASSING: Final = (*AWAY, RPCStatusCode.RESOURCE_EXHAUSTED)
 """What says nothing of the operation: Temporal was away, or had too much to do."""
 
@@ -65,7 +62,9 @@ class Operation(Generic[ResultT]):
             except WorkflowFailureError as failure:
                 raise operation_error(failure, self.workflow_id) from None
 
-    async def progress(self, every: timedelta = POLL) -> AsyncGenerator[Progress, None]:
+    async def progress(
+        self, every: timedelta = time_limits.COMMANDS.script_poll_pause
+    ) -> AsyncGenerator[Progress, None]:
         """Where it stands, now and at each change of state, doing, waiting_for or part, until it has ended.
 
         While no worker or no Temporal answers nothing comes, and it goes on once one does. How the operation has
@@ -104,7 +103,7 @@ class Operation(Generic[ResultT]):
                 await self._handle.result()
             except RPCError as error:
                 if error.status in PASSING:
-                    await asyncio.sleep(AGAIN.total_seconds())
+                    await asyncio.sleep(time_limits.COMMANDS.script_again_pause.total_seconds())
                     continue
             except WorkflowFailureError:
                 pass
@@ -141,7 +140,7 @@ class Operation(Generic[ResultT]):
         """Let it go on that is paused; answers and raises as `approve` does."""
         return await self._update("resume", checked(Pause, {"by": by, "reason": reason}))
 
-    async def cancel(self, reason: str = "", within: timedelta = ANSWER) -> str:
+    async def cancel(self, reason: str = "", within: timedelta = time_limits.COMMANDS.script_answer_timeout) -> str:
         """Cancel it, and wait until it has ended so.
 
         Args:
@@ -175,7 +174,7 @@ class Operation(Generic[ResultT]):
     async def _update(self, name: str, argument: Request) -> str:
         with temporal_errors(self.workflow_id):
             try:
-                async with asyncio.timeout(ANSWER.total_seconds()):
+                async with asyncio.timeout(time_limits.COMMANDS.script_answer_timeout.total_seconds()):
                     answer: str = await execute_update(self._handle, name, argument, result_type=str)
             except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
                 text = f"no worker answers for {self.workflow_id}, so it is not known whether `{name}` was taken"

@@ -16,8 +16,6 @@ from etcd_handoff import time_limits
 LOCK_KEY: Final = "/etcd-handoff/change"
 LONGEST_SECONDS: Final = 600.0
 """Longer than the longest time-outs of a profile come to: what a value says beyond that is no time of ours."""
-PAUSES_SECONDS: Final = 6.0
-"""What the holder of the lock may wait between its calls, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ def stale_seconds(call_timeout_seconds: float, change_timeout_seconds: float) ->
         change_timeout_seconds: Deadline of a call that changes something.
     """
     longest = 2 * call_timeout_seconds + 2 * change_timeout_seconds
-    return max(time_limits.ETCD.lock_stale_seconds, longest + PAUSES_SECONDS)
+    return max(time_limits.ETCD.lock_stale_seconds, longest + time_limits.ETCD.lock_pauses_seconds)
 
 
 class LockAge:

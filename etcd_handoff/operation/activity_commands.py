@@ -16,7 +16,7 @@ from etcd_handoff.activity_io import (
     StepInput,
     UpdateStatusInput,
 )
-from etcd_handoff.operation.queue_state import TakeTurnInput, TransferInTurn
+from etcd_handoff.operation.queue_state import MoveLeaderInTurnInput, TakeTurnInput
 from etcd_handoff.wire import Message
 
 
@@ -82,7 +82,7 @@ class AwaitNewLeader(Activity):
 
 
 class TransferLeadership(Activity):
-    """Move leadership away from the target; the result is a `TransferResult`.
+    """Move leadership away from the target; the result is a `MoveLeaderResult`.
 
     Attributes:
         election: The command that follows when leadership has moved. Whoever drives the operation may begin it
@@ -94,12 +94,12 @@ class TransferLeadership(Activity):
 
     def in_turn(self, turn: TakeTurnInput) -> TransferOnceGranted:
         """The same, once the queue has granted the turn."""
-        ask = TransferInTurn(transfer=self.ask, turn=turn)
+        ask = MoveLeaderInTurnInput(transfer=self.ask, turn=turn)
         return TransferOnceGranted(ask=ask, election=self.election, summary=self.summary)
 
 
 class TransferOnceGranted(Activity):
-    """Take the turn, then move leadership away from the target; the result is a `TransferResult`.
+    """Take the turn, then move leadership away from the target; the result is a `MoveLeaderResult`.
 
     Whoever drives the operation may carry this out in place of two commands, `AskQueue` and `TransferLeadership`.
 
@@ -107,7 +107,7 @@ class TransferOnceGranted(Activity):
         election: As in `TransferLeadership`.
     """
 
-    ask: TransferInTurn
+    ask: MoveLeaderInTurnInput
     election: AwaitNewLeader
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import time_limits
-from etcd_handoff.activity_io import PreflightInput, ProcessInput, StartInput, StopInput
+from etcd_handoff.activity_io import PreflightMemberInput, ProcessInput, StartMemberInput, StopMemberInput
 from etcd_handoff.contract import FailureType
 from etcd_handoff.merged_view import node_of
 from etcd_handoff.operation import node_needs
@@ -32,13 +32,13 @@ WITHOUT: Final = frozenset({FailureType.UNKNOWN_CLUSTER, "NotFoundError"})
 class PreflightMember(Activity):
     """Look at the node of a member that is to be added; the result is a `ProcessResult`."""
 
-    ask: PreflightInput
+    ask: PreflightMemberInput
 
 
 class StartMember(Activity):
     """Start the etcd process of a learner that was added; the result is a `ProcessResult`."""
 
-    ask: StartInput
+    ask: StartMemberInput
 
 
 class StopMember(Activity):
@@ -48,7 +48,7 @@ class StopMember(Activity):
         most_seconds: How long it is tried in all.
     """
 
-    ask: StopInput
+    ask: StopMemberInput
     most_seconds: float = time_limits.OPERATION.process_end_seconds
 
 
@@ -75,7 +75,7 @@ def before_adding(state: OperationState, now: float) -> Decided | None:
         return None
     target, node = state.target, _node(state)
     doing = f"looking at {node}, where {state.label} is to run"
-    ask = PreflightInput(
+    ask = PreflightMemberInput(
         cluster=state.request.cluster, cluster_id=target.cluster_id, name=target.member_name, peer_urls=target.peer_urls
     )
     return Decided(_doing(state, doing), PreflightMember(ask=ask, node=node, summary=doing))
@@ -96,7 +96,7 @@ def starting(state: OperationState, settings: Mapping[str, str]) -> Decided | No
     if process.command is False or not rested:
         return None
     doing, node = f"starting the etcd of {state.label} on {_node(state)}", _node(state)
-    ask = StartInput(
+    ask = StartMemberInput(
         **dict(_ask(state.request.cluster, state.target)), peer_urls=state.target.peer_urls, join=dict(settings)
     )
     return Decided(_doing(state, doing), StartMember(ask=ask, node=node, summary=doing))
@@ -114,7 +114,7 @@ def stop(state: OperationState, member: Target, *, started: bool = False) -> Sto
         return None
     node = _node(state, member.member_name)
     summary = f"stop the etcd of {member.member_name} on {node}"
-    ask = StopInput(**dict(_ask(state.request.cluster, member)), needs_data=not started)
+    ask = StopMemberInput(**dict(_ask(state.request.cluster, member)), needs_data=not started)
     return StopMember(ask=ask, node=node, summary=summary)
 
 

@@ -131,7 +131,7 @@ class TakeTurnResult(Message):
     silent: str = ""
 
 
-class TransferInTurn(Message):
+class MoveLeaderInTurnInput(Message):
     """Input of `move_leader` that takes the turn as well, which saves a way through Temporal.
 
     A worker of a version that does not know it cannot read it, and so hands over no leadership without the turn.
@@ -150,7 +150,7 @@ class TransferInTurn(Message):
         return self.transfer.cluster
 
 
-class TransferResult(StepResult):
+class MoveLeaderResult(StepResult):
     """Answer of `move_leader`.
 
     Attributes:

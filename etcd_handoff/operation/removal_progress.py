@@ -77,13 +77,18 @@ class NoteProgressInput(Message):
     yields_to: tuple[str, ...] = ()
 
 
-def sentence(progress: FollowRemovalResult) -> str:
-    """What an EtcdMember says while its removal is under way."""
+def sentence(progress: FollowRemovalResult, approve: str = "etcd-handoff approve") -> str:
+    """What an EtcdMember says while its removal is under way.
+
+    Args:
+        progress: What the removal does.
+        approve: The command that approves it.
+    """
     doing = progress.doing[:1].upper() + progress.doing[1:]
     if progress.state == HandoffState.BLOCKED:
         return f"Blocked: {progress.doing}; what unblocks it: {progress.waiting_for}"
     if progress.state == HandoffState.AWAITING_APPROVAL:
-        return f"Awaiting approval: {progress.doing}; what unblocks it: `etcd-handoff approve`"
+        return f"Awaiting approval: {progress.doing}; what unblocks it: `{approve}`"
     if progress.waiting_for and progress.state != HandoffState.CHECKING:
         return f"{doing}; what unblocks it: {progress.waiting_for}"
     return doing

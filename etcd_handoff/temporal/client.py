@@ -8,7 +8,6 @@ print((await removal.result()).outcome)
 from __future__ import annotations
 
 import atexit
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError
@@ -52,8 +51,6 @@ if TYPE_CHECKING:
 
 WORKFLOW_TYPE: Final = RemovalRequest.workflow_type
 RECONCILER_TYPE: Final = "ReconcileEtcdMembers"
-QUERY: Final = timedelta(seconds=2)
-"""How long one question may take. A worker that has died is missed by then; the next question is a new chance."""
 NO_WORKER: Final = "no worker answers; Temporal keeps the operation, and it goes on once `etcd-handoff worker` runs"
 
 ResultT = TypeVar("ResultT", bound=OperationResult)
@@ -201,7 +198,8 @@ async def progress_of(operation: WorkflowHandle[Any, Any]) -> Progress | None:
 async def progress_or_reason(operation: WorkflowHandle[Any, Any]) -> Progress | str:
     """What an operation answers to `progress`, or why there is no answer, in words."""
     try:
-        progress: Progress = await operation.query("progress", result_type=Progress, rpc_timeout=QUERY)
+        limit = time_limits.COMMANDS.query_timeout
+        progress: Progress = await operation.query("progress", result_type=Progress, rpc_timeout=limit)
     except (WorkflowQueryFailedError, HandoffError) as error:
         return f"progress cannot be shown: {error}"
     except RPCError as error:

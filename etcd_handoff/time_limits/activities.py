@@ -56,6 +56,8 @@ class StepTiming:
     """How long a lock is given back when the step ends for another reason; after that it goes stale by itself."""
     lock_release_pause_seconds: float = 0.3
     """Pause between tries to do so: a connection that has ended is opened anew meanwhile."""
+    command_poll_seconds: float = 0.02
+    """Pause between looks whether a node's command has ended."""
     departed_seconds: float = 1.0
     """How long the etcd of a member that is out may take to end, before it counts as one that runs on."""
     departed_pause_seconds: float = 0.05

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 
@@ -30,6 +31,16 @@ class CommandTiming:
     """How long a watcher may take to answer an update."""
     update_again_seconds: float = 0.2
     """Pause before an update is sent again that Temporal has turned down: the worker was busy for a moment."""
+    query_timeout: timedelta = timedelta(seconds=2)
+    """How long one question may take. A worker that has died is missed by then; the next question is a new chance."""
+    script_connect_timeout: timedelta = timedelta(seconds=10)
+    """How long a script waits for Temporal's first answer, unless it says otherwise."""
+    script_poll_pause: timedelta = timedelta(milliseconds=250)
+    """Pause between a script's questions where an operation stands: nobody watches it live."""
+    script_answer_timeout: timedelta = timedelta(seconds=10)
+    """How long a script waits until an operation takes an approval or ends after it was cancelled."""
+    script_again_pause: timedelta = timedelta(seconds=1)
+    """Pause before a script asks Temporal again that did not answer."""
 
 
 COMMANDS: Final = CommandTiming()

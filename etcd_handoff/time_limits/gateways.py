@@ -23,6 +23,8 @@ class EtcdTiming:
     """After so long without a new revision, at least, the lock counts as left behind: `etcd.lock.stale_seconds` has
     more where a profile's time-outs need it. A removal holds the lock for one look and one change, and takes it anew
     after every pause."""
+    lock_pauses_seconds: float = 6.0
+    """What the holder of the lock may wait between its calls, at most."""
     lock_call_seconds: float = 1.0
     """Deadline, at least, of a write that only shows that writes are committed: more would hold the removal up."""
     snapshot_idle_seconds: float = 30.0

@@ -76,6 +76,14 @@ class WorkflowTiming:
     """First pause between tries to record a status that an operation has left behind; each is twice the last."""
     record_longest_pause: timedelta = timedelta(hours=1)
     """Longest pause between those tries."""
+    record_grace: timedelta = timedelta(days=7)
+    """For so long a status that an operation has left behind is tried to be recorded: an API server that was away for a
+    weekend is back by then."""
+    notice_grace: timedelta = timedelta(hours=24)
+    """For so long a notice is tried to be delivered. After a day the news is none any more, and who asks Temporal is
+    told all of it."""
+    listing_delay: timedelta = timedelta(seconds=1)
+    """An operation that takes longer is listed with each of its states: most end before it, and save the requests."""
 
 
 WORKFLOWS: Final = WorkflowTiming()

@@ -158,7 +158,7 @@ async def test_order_waits_for_approval_where_the_profile_asks_for_it(front_door
             return f"to approve: etcd-handoff approve {member_id} -c {b.lab.cluster}" in shown
 
         await wait_until(waits, "status says how to approve the removal", 60)
-        await door.says(leader, "Awaiting approval", "`etcd-handoff approve`", via=other)
+        await door.says(leader, "Awaiting approval", f"`etcd-handoff approve {leader} -c {b.lab.cluster}`", via=other)
         assert await b.lab.leader() == leader
         assert len(await b.lab.members(other)) == len(b.lab.nodes)
         status, text = await ends(b.lab, "approve", leader, "--by", "ann", "--comment", "change 4711")

@@ -8,19 +8,19 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import pytest
 from temporalio.client import WorkflowFailureError
 
-from etcd_handoff import client
+from etcd_handoff import client, time_limits
 from etcd_handoff.client import blocking
 from etcd_handoff.contract import HandoffState
 from etcd_handoff.lab import Role, wait_until
 from etcd_handoff.lab.nodes import ROOT
 from etcd_handoff.lab.processes import run
-from etcd_handoff.temporal import client as temporal_client
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +60,8 @@ async def _approved_while_workers_were_away(b: Bench, member: str, monkeypatch: 
     for node in b.lab.nodes[:2]:
         await b.lab.kill(Role.WORKER, node.name)
     assert await again.now() is None
-    monkeypatch.setattr(temporal_client, "QUERY", timedelta(minutes=1))  # the last question is not asked again
+    patient = replace(time_limits.COMMANDS, query_timeout=timedelta(minutes=1))
+    monkeypatch.setattr(time_limits, "COMMANDS", patient)  # the last question is not asked again
     await b.lab.start_worker("node0")
     await again.approve("somebody", "change 4711")
     result = await again.result()

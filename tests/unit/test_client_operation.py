@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -20,7 +21,7 @@ from temporalio.exceptions import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from etcd_handoff import client
+from etcd_handoff import client, time_limits
 from etcd_handoff.client import Operation, Progress, RemovalResult, blocking
 from etcd_handoff.client.errors import operation_error
 from etcd_handoff.client.requests import checked
@@ -121,7 +122,7 @@ async def test_only_changes_are_told_and_the_last_one_too() -> None:
 
 async def test_silence_of_workers_and_of_temporal_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is told meanwhile, and what is new afterwards is."""
-    monkeypatch.setattr("etcd_handoff.client.operation.AGAIN", AT_ONCE)
+    monkeypatch.setattr(time_limits, "COMMANDS", replace(time_limits.COMMANDS, script_again_pause=AT_ONCE))
     silent = RPCError("no worker", RPCStatusCode.DEADLINE_EXCEEDED, b"")
     workflow = Workflow([progress("Checking"), silent, AWAY, silent, progress("Checking"), progress("Done")])
     workflow.away = 3
@@ -136,7 +137,7 @@ async def test_temporal_that_has_too_much_to_do_ends_nothing(
     monkeypatch: pytest.MonkeyPatch, status: RPCStatusCode, states: list[str]
 ) -> None:
     """The operation goes on; what cannot pass ends the iterator, and `result` says why."""
-    monkeypatch.setattr("etcd_handoff.client.operation.AGAIN", AT_ONCE)
+    monkeypatch.setattr(time_limits, "COMMANDS", replace(time_limits.COMMANDS, script_again_pause=AT_ONCE))
     workflow = Workflow([progress("Checking"), progress("Checking"), progress("Checking"), progress("Done")])
     workflow.away, workflow.trouble = 1, RPCError("no", status, b"")
     assert [now.state for now in await heard(workflow)] == states

@@ -11,7 +11,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.member_process import MemberProcessActivities, is_busy
 from activities.registry import NODE_ACTIVITIES
-from etcd_handoff.activity_io import PreflightInput, ProcessResult, StartInput, StopInput
+from etcd_handoff.activity_io import PreflightMemberInput, ProcessResult, StartMemberInput, StopMemberInput
 from etcd_handoff.config import Config
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.data_directory import Identity
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 ETCD = {"endpoints": ("http://10.0.0.1:2379",)}
 WHO: dict[str, Any] = {"cluster": "prod", "cluster_id": OURS.cluster_id, "name": "node3"}
-STOP = StopInput(**WHO, member_id=OURS.member_id)
-START = StartInput(**WHO, member_id=OURS.member_id, peer_urls=("http://10.0.0.4:2380",), join=JOIN)
+STOP = StopMemberInput(**WHO, member_id=OURS.member_id)
+START = StartMemberInput(**WHO, member_id=OURS.member_id, peer_urls=("http://10.0.0.4:2380",), join=JOIN)
 
 
 @pytest.fixture
@@ -54,9 +54,9 @@ async def run(method: Any, ask: Any) -> ProcessResult:
     return answer
 
 
-def preflight(*ports: int) -> PreflightInput:
+def preflight(*ports: int) -> PreflightMemberInput:
     """A member with peer URLs on these ports."""
-    return PreflightInput(**WHO, peer_urls=tuple(f"http://127.0.0.1:{port}" for port in ports))
+    return PreflightMemberInput(**WHO, peer_urls=tuple(f"http://127.0.0.1:{port}" for port in ports))
 
 
 async def test_node_without_a_command_says_so() -> None:

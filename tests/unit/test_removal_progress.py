@@ -20,13 +20,14 @@ from etcd_handoff.operation.removal_progress import FollowRemovalResult, last_se
             "AwaitingApproval",
             "everything is ready",
             "the update `approve`",
-            "Awaiting approval: everything is ready; what unblocks it: `etcd-handoff approve`",
+            "Awaiting approval: everything is ready; what unblocks it: `etcd-handoff approve node1 -c prod`",
         ),
     ],
 )
 def test_sentence_for_an_etcdmember(state: str, doing: str, waiting_for: str, text: str) -> None:
     """It says what is done, why it waits, and what would let it go on."""
-    assert sentence(FollowRemovalResult(open=True, state=state, doing=doing, waiting_for=waiting_for)) == text
+    progress = FollowRemovalResult(open=True, state=state, doing=doing, waiting_for=waiting_for)
+    assert sentence(progress, "etcd-handoff approve node1 -c prod") == text
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,12 @@ from etcd_handoff.operation import queue_requests
 from etcd_handoff.operation.loop import apply, transfer_in_turn
 from etcd_handoff.operation.phases import Approved
 from etcd_handoff.operation.queue_state import (
+    MoveLeaderInTurnInput,
+    MoveLeaderResult,
     QueueEntry,
     QueuePosition,
     TakeTurnInput,
     TakeTurnResult,
-    TransferInTurn,
-    TransferResult,
 )
 from etcd_handoff.temporal.converter import VersionMismatchError
 from tests.fakes.etcd import FakeEtcd
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 MEMBERS = {"1": "node1", "2": "node2", "3": "node3"}
 """Node1 leads."""
 ENTRY = QueueEntry(workflow_id="w", chain_id="chain", cluster="demo", member_name="node1", member_id="1", request=7)
-ASK = TransferInTurn(
+ASK = MoveLeaderInTurnInput(
     transfer=StepInput(cluster="demo", cluster_id="c", target_id="1", holder="chain"),
     turn=TakeTurnInput(cluster_id="c", entry=ENTRY),
 )
@@ -49,10 +49,10 @@ def position(*, granted: bool) -> TakeTurnResult:
     return TakeTurnResult(turn=QueuePosition(granted=granted, chain_id="chain", request=7))
 
 
-async def moved(etcd: FakeEtcd, ask: StepInput | TransferInTurn, **worker: Any) -> TransferResult:
+async def moved(etcd: FakeEtcd, ask: StepInput | MoveLeaderInTurnInput, **worker: Any) -> MoveLeaderResult:
     """What `move_leader` answers."""
     activities = EtcdActivities(CONFIG, "node1", lambda *_: etcd, **worker)
-    answer: TransferResult = await ActivityEnvironment().run(activities.move_leader, ask)
+    answer: MoveLeaderResult = await ActivityEnvironment().run(activities.move_leader, ask)
     return answer
 
 
@@ -200,10 +200,10 @@ def outside_of_temporal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patches, "is_on", lambda _: True)
 
 
-def came_to(outcome: StepOutcome, *, attempts: int = 1, turn: TakeTurnResult | None) -> TransferResult:
+def came_to(outcome: StepOutcome, *, attempts: int = 1, turn: TakeTurnResult | None) -> MoveLeaderResult:
     """What the step comes to."""
     done = step("move_leader", outcome).model_copy(update={"attempts": attempts})
-    return TransferResult(step=done, turn=turn)
+    return MoveLeaderResult(step=done, turn=turn)
 
 
 def in_state(state: OperationState, *, granted: bool) -> TakeTurnResult:
@@ -242,7 +242,7 @@ async def test_grant_of_a_queue_that_was_replaced_meanwhile_does_not_count() -> 
 
 
 @pytest.mark.parametrize("result", [came_to(StepOutcome.REPLAN, attempts=2, turn=None), None])
-async def test_approval_of_what_has_begun_does_not_lapse(result: TransferResult | None) -> None:
+async def test_approval_of_what_has_begun_does_not_lapse(result: MoveLeaderResult | None) -> None:
     """An attempt whose answer was lost may have handed leadership over."""
     failed = to.StepFailure("move_leader", "", "its worker was killed", attempts=2, tried=True)
     driven = Driven(result or failed)
