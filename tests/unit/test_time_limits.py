@@ -51,9 +51,9 @@ STAYS: Final = {
     "etcd_handoff/operation/proposal.py": {"SETTLE_SECONDS"},
     "etcd_handoff/operation/texts.py": {"STEPS_WITHOUT_PAUSE"},
 }
-"""What is no time of ours to choose. In their order: a count of heartbeats; the default of a policy; defaults of inputs,
-which the contract has, for `--help`; how many characters of a moment are shown; the scale of a drawing; what other
-clients that start operations have to know; what nobody can have set in a profile; etcd's own interval of health;
+"""What is no time of ours to choose. In their order: a count of heartbeats; the default of a policy; defaults of
+inputs, which the contract has, for `--help`; how many characters of a moment are shown; the scale of a drawing; what
+other clients that start operations have to know; what nobody can have set in a profile; etcd's own interval of health;
 how long restoring a cluster takes anybody; how long etcd goes on with a proposal; a count of steps."""
 
 
