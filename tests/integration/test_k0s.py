@@ -19,6 +19,7 @@ from etcd_handoff.lab.k0s import K0sStandIn, Release
 from etcd_handoff.lab.waiting import ProcessError, wait_until
 from tests.chaos import judges
 from tests.integration.conftest import FrontDoor, ends, start_watch
+from tests.integration.isolation import require_isolation
 from tests.integration.progress import changes, says
 
 if TYPE_CHECKING:
@@ -214,10 +215,15 @@ async def test_policy_refuses_the_flag_and_names_the_annotation(bench: MakeBench
         await b.judge({leader})
 
 
-@pytest.mark.parametrize("release", ["v1.31", "v1.36"])
-async def test_k0s_removes_a_leader_that_has_handed_over(bench: MakeBench, release: Release) -> None:
-    """Asked after the transfer, k0s removes a follower: no write fails, and what k0s cannot write is written."""
-    async with bench(remover="k0s") as b, K0sStandIn(b.lab, release) as k0s:
+@pytest.mark.parametrize(("release", "isolated"), [("v1.31", False), ("v1.36", False), ("v1.36", True)])
+async def test_k0s_removes_a_leader_that_has_handed_over(bench: MakeBench, release: Release, *, isolated: bool) -> None:
+    """Asked after the transfer, k0s removes a follower: no write fails, and what k0s cannot write is written.
+
+    So it does where each worker reaches its own member alone.
+    """
+    if isolated:
+        require_isolation()
+    async with bench(remover="k0s", isolated=isolated) as b, K0sStandIn(b.lab, release) as k0s:
         leader = await b.lab.leader()
         survivor = b.lab.others(leader)[0].name
         writer = await b.writer(survivor)
@@ -258,9 +264,12 @@ async def test_k0s_tells_the_node_to_stop_and_is_not_waited_for(bench: MakeBench
         await b.judge({leader}, await writer.stop())
 
 
-async def test_k0s_stops_the_node_of_a_member_that_both_remove(bench: MakeBench) -> None:
+@pytest.mark.parametrize("isolated", [False, True])
+async def test_k0s_stops_the_node_of_a_member_that_both_remove(bench: MakeBench, *, isolated: bool) -> None:
     """The flag stands while the member is listed, so the removed etcd is not started again."""
-    async with bench(remover="both") as b:
+    if isolated:
+        require_isolation()
+    async with bench(remover="both", isolated=isolated) as b:
         leader = await b.lab.leader()
         survivor = b.lab.others(leader)[0].name
         writer = await b.writer(survivor)

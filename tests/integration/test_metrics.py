@@ -97,7 +97,7 @@ async def test_what_happens_shows_in_metrics_in_the_log_and_at_the_webhook(bench
         await waiting.signal("your_turn", args=[1, 2])  # which the workflow drops, and says so
         await all_is_told(b, receiver, leader, waiting)
         await log_says_what_each_line_is_about(b)
-        shown = await after_trouble(b, address, leader)
+        shown = await after_trouble(b, address, leader, receiver)
         ended = {"cluster": b.lab.cluster, "operation": "RemoveMember", "outcome": "removed"}
         assert shown.value("etcd_handoff_operations_total", **ended) == 1
         assert shown.value("etcd_handoff_steps_total", step="remove_member", outcome="removed") == 1
@@ -115,8 +115,8 @@ async def test_what_happens_shows_in_metrics_in_the_log_and_at_the_webhook(bench
         dashboard_has_something_to_show(shown, b.folder)
 
 
-async def after_trouble(b: Bench, address: str, removed: str) -> Exposition:
-    """What is exported once an EtcdMember was wrong, and a removal is blocked since an etcd is down."""
+async def after_trouble(b: Bench, address: str, removed: str, receiver: Receiver) -> Exposition:
+    """What is exported once an EtcdMember was wrong and a removal is blocked; the webhook is told of that."""
     stays, dies = b.others(removed)
     await start_watch(b)
     await b.lie(stays, {"conditions": [joined_condition("False")]}, via=stays)
@@ -136,6 +136,13 @@ async def after_trouble(b: Bench, address: str, removed: str) -> Exposition:
 
     await wait_until(is_blocked, "it is told how long the removal is blocked", 90)
     await wait_until(api_servers_are_counted, "errors of API servers are counted", 90)
+
+    async def is_delivered() -> bool:
+        return any(
+            event["type"].endswith(".blocked") and event["data"]["member"] == stays for event in receiver.events()
+        )
+
+    await wait_until(is_delivered, "the webhook is told that the removal is blocked", 60)
     shown = await page(address)
     assert (shown.value("etcd_handoff_etcd_errors_total", cluster=b.lab.cluster) or 0) >= 1
     assert (shown.value("etcd_handoff_last_comparison_timestamp_seconds") or 0) > time.time() - 600

@@ -7,11 +7,13 @@ import contextlib
 import itertools
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
 
+from etcd_handoff.change_windows import DAYS
 from etcd_handoff.contract import RemovalResult
 from etcd_handoff.lab import http, wait_until
 from etcd_handoff.lab.nodes import bearer
@@ -167,6 +169,52 @@ async def test_order_waits_for_approval_where_the_profile_asks_for_it(front_door
         removal = b.client.get_workflow_handle(removal_id(b, leader), result_type=RemovalResult)
         assert (await removal.result()).approved_by.startswith("ann (as ")
         await b.judge({leader})
+
+
+async def test_order_passes_the_gates_of_the_profile_and_is_refused_by_its_smallest_number(
+    front_door: MakeFrontDoor,
+) -> None:
+    """`snapshot`, `hash_check` and `min_voters` hold for kubectl as for any other way to start a removal."""
+    policies = (("snapshot", True), ("hash_check", True), ("min_voters", 2))
+    async with front_door(policies=policies) as door:
+        b = door.bench
+        leader = await b.lab.leader()
+        stays, refused = b.others(leader)
+        await door.flag(leader, via=stays)
+        await door.out(leader, via=stays)
+        removal = b.client.get_workflow_handle(removal_id(b, leader), result_type=RemovalResult)
+        result = await removal.result()
+        assert result.snapshot
+        assert {"check_hash", "take_snapshot"} <= {step.name for step in result.steps}
+        await door.flag(refused, via=stays)
+        await door.says(refused, "Not removed", "min_voters", via=stays)
+        await b.judge({leader})
+
+
+async def test_order_waits_for_a_change_window_of_the_profile(front_door: MakeFrontDoor) -> None:
+    """Leadership stays, and the EtcdMember says when the removal goes on, until the flag is taken back."""
+
+    async def one_window(b: Bench) -> None:
+        day = DAYS[(datetime.now(UTC) + timedelta(days=3)).weekday()]
+        window = f'change_windows = [{{ days = ["{day}"], from = "00:00", to = "00:01" }}]'
+        path = b.lab.config_path
+        profile = path.read_text(encoding="utf-8")
+        path.write_text(profile.replace("[clusters.demo]", f"[clusters.demo]\n{window}"), encoding="utf-8")
+        await b.lab.start_worker("node0")
+
+    async with front_door(workers=(), first=one_window) as door:
+        b = door.bench
+        leader = await b.lab.leader()
+        other = b.others(leader)[0]
+        await door.sees_all()
+        await door.flag(leader, via=other)
+        await door.says(leader, "no change window is open", via=other)
+        _, shown = await ends(b.lab, "status")
+        assert "AwaitingWindow" in shown
+        assert await b.lab.leader() == leader
+        await door.flag(leader, via=other, leave=False)
+        await door.says(leader, "Member joined", via=other)
+        await b.judge(set())
 
 
 @contextlib.asynccontextmanager

@@ -230,7 +230,18 @@ async def _servers_and_files(b: Bench, t: Teller, who: Roles) -> None:
         await t.says(*command)
     authority = b.folder / "other-authority.crt"
     trustme.CA().cert_pem.write_to_path(authority)
+    stranger = trustme.CA().issue_cert("product")
+    stranger.private_key_and_cert_chain_pem.write_to_path(certificate := b.folder / "stranger.pem")
+    kubeconfig = b.folder / "kubeconfig-stranger"
+    known = b.lab.kubeconfig_path.read_text(encoding="utf-8")
+    kubeconfig.write_text(re.sub(r"(?m)(\btoken\W+)[\w.-]+", r"\1stranger", known), encoding="utf-8")
     for title, old, new in (
+        (
+            "a client certificate that etcd's authority has not signed",
+            r"^(cert|key)_file = .*",
+            rf'\1_file = "{certificate}"',
+        ),
+        ("a token that API servers do not know", r"^kubeconfig = .*", f'kubeconfig = "{kubeconfig}"'),
         ("no etcd", r"^endpoints = .*", f'endpoints = ["https://{NOBODY}"]'),
         ("an authority that has not signed etcd's certificate", r"^ca_file = .*", f'ca_file = "{authority}"'),
         ("the profile names another cluster", r"^\[clusters\.demo\]$", '\\g<0>\ncluster_id = "1"'),
@@ -299,23 +310,48 @@ async def _sick_members(b: Bench, t: Teller, who: Roles) -> None:
 async def _operation_that_waits(b: Bench, t: Teller, who: Roles) -> None:
     """All that people say to it, until it is cancelled."""
     t.situation("a removal waits for a voter that is down", who.names)
-    for name in ("describe", "approve", "cancel", "recheck"):
+    for name in ("describe", "approve", "cancel", "recheck", "pause", "resume"):
         await t.says(name, "nobody")
+    await t.does("report", "nobody")
     await t.says("watch", "status")
     await t.does("remove", who.follower, "--reason", "new disk", "--detach")
-
-    async def waits() -> bool:
-        _, shown, _ = await b.lab.handoff("describe", who.follower, "-o", "json")
-        return bool(json.loads(shown)["state"] == "Blocked")
-
-    await wait_until(waits, "the removal is blocked", LATE_SECONDS)
+    await wait_until(lambda: _is(b, who.follower, "Blocked"), "the removal is blocked", LATE_SECONDS)
     for command in (("describe", who.follower), ("status",), ("approve", who.follower)):
         await t.says(*command)
     await t.does("recheck", who.follower)
+    await t.does("pause", who.follower, "--reason", "on a call")
+    await wait_until(lambda: _is(b, who.follower, "Paused"), "the removal is paused", LATE_SECONDS)
+    await t.says("describe", who.follower)
+    await t.does("resume", who.follower)
+    await wait_until(lambda: _is(b, who.follower, "Blocked"), "the removal is blocked again", LATE_SECONDS)
     await t.does("cancel", who.follower, "--reason", "not tonight")
     await t.says("history", who.follower, "--limit", "1")
     for command in (("describe", who.follower), ("cancel", who.follower)):
         await t.says(*command)
+
+
+async def _is(b: Bench, member: str, state: str) -> bool:
+    """Whether the removal of a member is in this state."""
+    _, shown, _ = await b.lab.handoff("describe", member, "-o", "json")
+    return bool(json.loads(shown)["state"] == state)
+
+
+async def _watcher(b: Bench, t: Teller, who: Roles) -> None:
+    """A watcher from its start to its end."""
+    t.situation("a watcher", who.names)
+
+    async def has_compared() -> bool:
+        _, shown, _ = await b.lab.handoff("watch", "status", "-o", "json")
+        return len(json.loads(shown)["members"]) == len(b.lab.nodes)
+
+    await t.does("watch", "resync")
+    await t.does("watch", "start")
+    await wait_until(has_compared, "the watcher has seen all members", LATE_SECONDS)
+    await t.does("watch", "start")
+    await t.says("watch", "status")
+    await t.does("watch", "resync")
+    await t.does("watch", "stop")
+    await t.does("watch", "stop")
 
 
 async def _no_permission(b: Bench, t: Teller, who: Roles) -> None:
@@ -390,6 +426,7 @@ async def _of_three(b: Bench) -> str:
     try:
         await _no_worker(b, t, who)
         await _without_trouble(t, who)
+        await _watcher(b, t, who)
         await _servers_and_files(b, t, who)
         await _alarms(b, t, who)
         await _sick_members(b, t, who)
