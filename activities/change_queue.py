@@ -78,7 +78,9 @@ class ChangeQueueActivities:
         if not (entry.waits or turn.wakes):
             # Nobody ends the queue's start delay only to give a turn up.
             return await self._enter(queue, turn) or _not_granted(entry)
+        tries = 0
         while True:
+            tries += 1
             # ALLOW_DUPLICATE would start it in any case: how the last one ended has to be asked before.
             last = await describe(self._client, queue.id)
             if last is not None and not last.workflow_execution_info.HasField("close_time"):
@@ -95,7 +97,7 @@ class ChangeQueueActivities:
                 continue  # another removal was quicker
             if lost:
                 return _not_granted(entry, LOST_HOLDER)
-            return _granted(entry) if entry.waits else _not_granted(entry)
+            return _granted(entry, began_queue=tries == 1) if entry.waits else _not_granted(entry)
 
     async def take_turn_soon(self, turn: TakeTurnInput) -> TakeTurnResult | None:
         """As `take_turn`, beside another step; None where that does not succeed soon."""
@@ -227,9 +229,10 @@ async def _position(queue: WorkflowHandle[Any, Any], entry: QueueEntry, seconds:
     return position
 
 
-def _granted(entry: QueueEntry) -> TakeTurnResult:
+def _granted(entry: QueueEntry, *, began_queue: bool = False) -> TakeTurnResult:
     """The removal has the turn."""
-    return TakeTurnResult(turn=QueuePosition(granted=True, chain_id=entry.chain_id, request=entry.request))
+    position = QueuePosition(granted=True, chain_id=entry.chain_id, request=entry.request)
+    return TakeTurnResult(turn=position, began_queue=began_queue)
 
 
 def _not_granted(entry: QueueEntry, *behind: str, silent: str = "") -> TakeTurnResult:

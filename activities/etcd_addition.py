@@ -142,8 +142,8 @@ class LearnerStep(MemberChange):
             note = f"{via} gave no definite answer: {error}"
         after, unread = await self._look_again()
         member = self._goal.member_in(after) if after else None
-        # A peer URL that etcd refuses as taken: somebody else has added the member, and it is not ours.
-        foreign = refused and self._kind is AddLearner
+        # Etcd was not asked, or refuses the peer URL as taken: somebody else has added the member, and it is not ours.
+        foreign = not proposed and self._kind is AddLearner
         if self._is_done(member) and not foreign:
             outcome = StepOutcome.ADDED if self._kind is AddLearner else StepOutcome.PROMOTED
             self._may_be_pending = False

@@ -81,14 +81,9 @@ class LeadershipTransfer:
         looks, act = self._looks, self._act
         if is_past(act):
             return await self._result(StepOutcome.REPLAN, TOO_LATE)
-        view, note = await looks.look(act.doubtful, seen=SeenBefore(act).view)
-        if view is None and act.seen is None:
-            await leave_to_another_if_blind(looks, note)
-        step = plan(view, intent(act)) if view else None
-        if view is None or not isinstance(step, Transfer):
-            return await self._result(StepOutcome.REPLAN, note or "no transfer is needed any more", view)
-        if not await self._has_turn():
-            return await self._result(StepOutcome.REPLAN, "it is not its turn", view)
+        view, step, note = await self._plan_in_turn()
+        if view is None or step is None:
+            return await self._result(StepOutcome.REPLAN, note, view)
         await failpoints.reach("move_leader.looked")
         name, transferee = view.label(step.transferee_id), view.member(step.transferee_id)
         # A transferee that only another worker reaches is heard of by the target, which follows it then.
@@ -113,6 +108,27 @@ class LeadershipTransfer:
             view, _ = await looks.look(act.doubtful)
         return await self._result(outcome, note, view, step.transferee_id)
 
+    async def _plan_in_turn(self) -> tuple[ClusterView | None, Transfer | None, str]:
+        """The transfer by a look that is no older than the operation's turn, or why there is none."""
+        view, step, note = await self._plan()
+        if view is None and self._act.seen is None:
+            await leave_to_another_if_blind(self._looks, note)
+        if step is None or self._taking is None:
+            return view, step, note
+        turn = await self._taking
+        if turn is None or not turn.turn.granted:
+            return view, None, "it is not its turn"
+        # The operation before it may have changed the cluster since.
+        return (view, step, note) if turn.began_queue else await self._plan()
+
+    async def _plan(self) -> tuple[ClusterView | None, Transfer | None, str]:
+        """A fresh look and the transfer, or why there is none."""
+        view, note = await self._looks.look(self._act.doubtful, seen=SeenBefore(self._act).view)
+        step = plan(view, intent(self._act)) if view else None
+        if isinstance(step, Transfer):
+            return view, step, note
+        return view, None, note or "no transfer is needed any more"
+
     async def _let_election_end(self) -> None:
         """`await_election` ends about now: where both end together, the operation decides once and not twice."""
         self._looks.transfer_over.set()
@@ -129,10 +145,6 @@ class LeadershipTransfer:
     async def _turn(self) -> TakeTurnResult | None:
         """What the queue has answered; None where it was not asked, or does not answer soon."""
         return await self._taking if self._taking is not None else None
-
-    async def _has_turn(self) -> bool:
-        turn = await self._turn()
-        return self._taking is None or (turn is not None and turn.turn.granted)
 
     async def _result(
         self, outcome: StepOutcome, note: str, view: ClusterView | None = None, transferee_id: str = ""

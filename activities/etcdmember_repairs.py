@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from activities.old_leave_orders import clear_leave, would_follow
+from etcd_handoff.command_lines import with_cluster
 from etcd_handoff.errors import ApiUnavailableError, ConflictError, KubernetesError, ObjectGoneError
 from etcd_handoff.etcdmember import (
     JOINED,
@@ -174,7 +175,8 @@ def _has_wrong_message(resource: dict[str, Any], desired: DesiredStatus, standin
 
 async def note_held_back(gateway: KubernetesPort, resource: dict[str, Any], sync: SyncMembersInput, held: Hold) -> None:
     """Write to an EtcdMember why it is not corrected, while its condition stays as it is."""
-    fields = message_fields(resource, held.message, failed=True)
+    message = with_cluster(held.message, sync.cluster)
+    fields = message_fields(resource, message, failed=True)
     known = sync.status_digests.get(resource["metadata"]["name"])
     if not fields or to_member_resource(resource).status_digest != known:
         return
@@ -184,7 +186,7 @@ async def note_held_back(gateway: KubernetesPort, resource: dict[str, Any], sync
         raise
     except KubernetesError:  # what forbids one of them must not stop the others
         return
-    spec = EventSpec("NotCorrected", held.message, warning=True)
+    spec = EventSpec("NotCorrected", message, warning=True)
     await gateway.record_event(event_for(resource, spec, microseconds()))
 
 

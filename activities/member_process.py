@@ -75,7 +75,7 @@ class MemberProcessActivities:
         """The etcd process of this node runs, on no data or on the member's own, or the reason why not is known."""
 
         async def start(process: MemberProcess) -> Done:
-            done = await process.start(ask.join)
+            done = await process.start(ask.join, again=ask.again)
             await failpoints.reach("start_member.during")
             return done
 

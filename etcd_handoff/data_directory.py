@@ -29,6 +29,8 @@ NODE_ID, CLUSTER_ID = 1, 2
 LENGTH_BITS: Final = (1 << 56) - 1
 HEAD_BYTES: Final = 4096
 """Both records lie in the first of a file's pages."""
+LOG_SUFFIX: Final = ".wal"
+"""Etcd begins afresh where no file has it (etcd `server/storage/wal/util.go`, Exist)."""
 LOG_FILE: Final = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}\.wal")
 
 
@@ -51,6 +53,9 @@ class Identity(NamedTuple):
 def identity(data_dir: Path) -> Identity | None:
     """Whose data lies there; None where etcd would begin afresh.
 
+    It would where it has created its database and no log: it does that before it asks other members whether it belongs
+    to them, and may have ended there (etcd `server/etcdserver/bootstrap.go`).
+
     Raises:
         DataDirectoryError: It cannot be read, or is nothing that etcd has written.
     """
@@ -59,9 +64,14 @@ def identity(data_dir: Path) -> Identity | None:
         if not (data_dir / "member").exists():
             list(data_dir.iterdir())  # whoever may not look into it knows nothing
             return None
-        files = sorted(entry for entry in folder.iterdir() if LOG_FILE.fullmatch(entry.name))
+        if not folder.exists() and (data_dir / "member").is_dir():
+            return None
+        logs = [entry for entry in folder.iterdir() if entry.name.endswith(LOG_SUFFIX)]
+        if not logs:
+            return None
+        files = sorted(entry for entry in logs if LOG_FILE.fullmatch(entry.name))
         if not files:
-            msg = f"{data_dir} holds a folder `member` without a log of etcd"
+            msg = f"{data_dir} holds a log that has no name of etcd's"
             raise DataDirectoryError(msg)
         with files[0].open("rb") as log:
             return _identity(log.read(HEAD_BYTES))

@@ -55,20 +55,25 @@ class MemberProcess:
         """
         return await self._command.status()
 
-    async def start(self, join: Mapping[str, str]) -> Done:
+    async def start(self, join: Mapping[str, str], *, again: bool = False) -> Done:
         """It runs, on no data or its own.
 
         Args:
             join: What etcd is to be started with, by environment variable.
+            again: What runs and has not joined yet was started with other settings, and is stopped first. One that has
+                joined has its members from the cluster.
 
         Raises:
             MemberProcessError: It does not run, or other data lies there.
         """
         given = checked(join)
         before = await self.status()
-        await self._require_own(
+        found = await self._require_own(
             before, "is another member's: archive_member puts only this one's away; move it by hand"
         )
+        if before.running and again and found is None:
+            await self.stop()
+            before = await self.status()
         if before.running:
             return Done(f"ran already{_pid(before)}")
         if await _is_open(before):

@@ -159,7 +159,8 @@ class ChangeQueue:
                 break
             # An older message is of no use any more, and an API server that hangs must not delay the next one.
             writing.cancel()
-            sentences = (*known.sentences, sentence(progress, _approve(entry)))
+            # A worker of an older version may have written the one without the names.
+            sentences = (*known.sentences, sentence(progress), sentence(progress, _approve(entry)))
             known = KnownProgress(
                 chain_id=entry.chain_id, state=progress.state, doing=progress.doing, sentences=sentences
             )

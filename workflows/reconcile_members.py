@@ -27,9 +27,9 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, ReconcilerStatus, ResyncRequest
     from etcd_handoff.temporal.converter import invalid_input
     from etcd_handoff.unawaited import may_be_left
-    from workflows import activity_calls, continuation, patches, reread_resources
+    from workflows import continuation, patches, reread_resources
     from workflows.cluster_look import ClusterLook
-    from workflows.requested_removals import THREE_ATTEMPTS, RequestedRemovals, error_text
+    from workflows.requested_removals import SYNC_RETRY, THREE_ATTEMPTS, RequestedRemovals, error_text
 
 LONGEST_HISTORY: Final = 4_000
 """Events after which it continues as new; to replay so many takes about a second of computing."""
@@ -209,7 +209,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
             reconciler.sync_input(self._state, self._request.cluster, seen.resources, view),
             start_to_close_timeout=time_limits.WORKFLOWS.sync_timeout,
             heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
-            retry_policy=activity_calls.RETRY,  # as for the look: some workers see no member
+            retry_policy=SYNC_RETRY,
             summary="make all EtcdMembers agree with etcd's member list",
         )
 

@@ -44,6 +44,8 @@ FOLLOW_RETRY: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=5), maximum_attempts=20
 )
 THREE_ATTEMPTS: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=3)
+SYNC_RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=6)
+"""Workers that see no member cannot read the list again, and leave it to others."""
 
 
 class RequestedRemovals:

@@ -63,10 +63,14 @@ class Transferring(Queued):
         turn = self._numbered(command)
         self._show()
         result = await self._transfer(transfer.in_turn(turn))
-        # An attempt before the last one may have handed leadership over: what was approved has begun then.
-        self._state = used(self._state, transfer, result)
+        if isinstance(result, StepFailure) or result.turn is None or result.turn.turn.granted:
+            # An attempt before the last one may have handed leadership over: what was approved has begun then.
+            self._state = used(self._state, transfer, result)
         asked_since = self._state.turn_request != turn.entry.request  # by a new queue, which knows nothing of a grant
         if isinstance(result, StepFailure) or result.turn is None or asked_since:
+            if not isinstance(result, StepFailure) and result.step.outcome == StepOutcome.MOVED:
+                self._state = self._state.with_step(result.step).changed(leadership_moved=True)
+            self._state = self._state.changed(holds_turn=False, behind=())  # the answer to the next request counts
             return None
         if result.turn.turn.granted:
             self._transferred = transfer, result

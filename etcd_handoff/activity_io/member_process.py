@@ -59,11 +59,14 @@ class StartMemberInput(ProcessInput):
     Attributes:
         peer_urls: All its peer URLs.
         join: What etcd is to be started with, by environment variable.
+        again: This operation has started it with other settings, before the members changed: what runs and has not
+            joined is stopped first.
     """
 
     name: NewMemberName
     peer_urls: tuple[PeerUrl, ...]
     join: dict[str, str] = Field(default_factory=dict)
+    again: bool = False
 
 
 class NodeFacts(Message):

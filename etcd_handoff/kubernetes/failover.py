@@ -208,7 +208,7 @@ class ApiServers:
             return await namespace_uid(api.api_client, IDENTITY_NAMESPACE, limit)
 
         try:
-            return await self.ask(context, call)
+            return await self._ask(context, call)  # who may not read it is in order all the same
         except (KubernetesError, ConfigError) as error:
             log.debug("context %s does not tell its cluster: %s", context, error)
             return ""

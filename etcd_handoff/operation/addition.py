@@ -150,9 +150,11 @@ def _awaited(state: OperationState, report: StepResult, now: float) -> Operation
 def done(state: OperationState, now: float) -> Decided | OperationState:
     """It ends once the new voter has worked for a while: it is in every list, and answers linearizable reads itself."""
     member = learner.member_of(state)
-    if state.target.present or member is None or state.view is None:
+    if member is None or state.view is None:
         return state.finishing()
     problem = unverified(state.view, member)
+    if problem is None and state.target.present:
+        return state.finishing()
     if problem is not None:
         if state.cancel_requested:
             state = state.with_joining(works_since=None)

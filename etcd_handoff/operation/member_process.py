@@ -97,7 +97,10 @@ def starting(state: OperationState, settings: Mapping[str, str]) -> Decided | No
         return None
     doing, node = f"starting the etcd of {state.label} on {_node(state)}", _node(state)
     ask = StartMemberInput(
-        **dict(_ask(state.request.cluster, state.target)), peer_urls=state.target.peer_urls, join=dict(settings)
+        **dict(_ask(state.request.cluster, state.target)),
+        peer_urls=state.target.peer_urls,
+        join=dict(settings),
+        again=process.started and process.join not in ({}, settings),
     )
     return Decided(_doing(state, doing), StartMember(ask=ask, node=node, summary=doing))
 
@@ -136,8 +139,10 @@ def applied(
     """The state after a node has been looked at, or the learner's process has been started there."""
     # A second attempt may come after one that has started it and could not say so.
     starts = isinstance(command, StartMember) and (report.changed or report.step.attempts > 1)
-    started = state.joining.process.started or starts
-    state = state.with_joining(process=NodeProcess(command=report.command, asked_at=now, started=started))
+    started, join = state.joining.process.started or starts, state.joining.process.join
+    if isinstance(command, StartMember) and not report.error:
+        join = command.ask.join
+    state = state.with_joining(process=NodeProcess(command=report.command, asked_at=now, started=started, join=join))
     if not report.command:
         return state
     if isinstance(command, PreflightMember):
@@ -159,7 +164,8 @@ def failed(
 ) -> OperationState:
     """The state after no worker of the node has answered: without one it is a person's to start etcd."""
     known, started = state.joining.process.command, state.joining.process.started
-    state = state.with_joining(process=NodeProcess(command=known, asked_at=now, started=started))
+    process = NodeProcess(command=known, asked_at=now, started=started, join=state.joining.process.join)
+    state = state.with_joining(process=process)
     if not known and (not failure.taken or failure.kind in WITHOUT):
         return state
     text = f"{failure.step} fails: {failure.text}"
@@ -186,7 +192,9 @@ def with_start_result(state: OperationState) -> OperationState:
 
 
 def _not_ready(state: OperationState, command: PreflightMember, why: str) -> OperationState:
-    state = state.with_joining(process=NodeProcess(command=state.joining.process.command))
+    state = state.with_joining(
+        process=NodeProcess(command=state.joining.process.command, join=state.joining.process.join)
+    )
     return state.blocked_by(
         Blocked(
             Reason.NODE_NOT_READY,

@@ -99,6 +99,7 @@ class NodeProcess(Message):
         starts: The last start has come to this; None before the first one.
         error: Why it has failed; empty when it has not.
         started: The node has said that it was started for this operation, or may have been.
+        join: What it was last started with; empty before the first start.
     """
 
     command: bool | None = None
@@ -106,6 +107,7 @@ class NodeProcess(Message):
     starts: bool | None = None
     error: str = ""
     started: bool = False
+    join: dict[str, str] = Field(default_factory=dict)
 
 
 class Joining(Message):

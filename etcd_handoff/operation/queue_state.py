@@ -125,10 +125,13 @@ class TakeTurnResult(Message):
     Attributes:
         turn: Where the removal stands in the queue.
         silent: Why the queue does not answer, in words; empty when it does.
+        began_queue: There was no queue when it was asked for, and this request has started it: nobody else has had the
+            turn since.
     """
 
     turn: QueuePosition
     silent: str = ""
+    began_queue: bool = False
 
 
 class MoveLeaderInTurnInput(Message):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import doubts
+from etcd_handoff.command_lines import with_cluster
 from etcd_handoff.contract import workflow_id
 from etcd_handoff.doubts import Binding, ResourceClaim
 from etcd_handoff.etcdmember import as_listed
@@ -185,7 +186,10 @@ def sync_input(
         status_digests={resource.name: resource.status_digest for resource in resources},
         view=view,
         explained=tuple(state.removed),
-        standing=standing_messages(state.orders, state.annotated, resources, view),
+        standing={
+            name: standing.model_copy(update={"message": with_cluster(standing.message, cluster)})
+            for name, standing in standing_messages(state.orders, state.annotated, resources, view).items()
+        },
         confirmed=state.confirmed,
     )
 

@@ -31,6 +31,18 @@ these releases demand every voter (etcd#21640)."""
 VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})")
 
 
+def misnamed(view: ClusterView, goal: MemberPresent) -> Blocked | None:
+    """The learner with exactly the wanted peer URLs was started under another name, which a restart changes."""
+    for other in view.members:
+        if other.is_learner and other.name and peer_url.same(goal.peer_urls, other.peer_urls):
+            return Blocked(
+                Reason.LEARNER_MISNAMED,
+                f"the learner with the wanted peer URLs ({other.id}) runs under the name {other.name}",
+                f"restart its etcd with ETCD_NAME={goal.name}; or take it out with `etcd-handoff remove {other.id}`",
+            )
+    return None
+
+
 def peer_url_taken(view: ClusterView, goal: MemberPresent) -> Refused | None:
     """Etcd gives no peer URL to two members, and a member that runs does not change into another one."""
     for other in view.members:

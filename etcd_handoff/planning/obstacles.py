@@ -72,11 +72,15 @@ def _corrupt(view: ClusterView, leaving: MemberView | None) -> Blocked | None:
         return None
     whose = ", ".join(view.label(member_id) if member_id else "the whole cluster" for member_id in sorted(corrupt))
     danger = "the copy that would leave may be the good one" if leaving else "the copy that would be made may be bad"
-    find, disarm = "find the corrupt member with `etcdctl endpoint hashkv --cluster`", "`etcdctl alarm disarm`"
-    named = all(view.member(member_id) for member_id in corrupt)
-    way = f"remove that one, then run {disarm}" if named else f"run {disarm}, then remove or replace that one at once"
     seen = f"etcd has raised the alarm CORRUPT for {whose}: {danger}"
-    return Blocked(Reason.CLUSTER_CORRUPT, seen, f"{find}, {way}")
+    compare, disarm = "`etcdctl endpoint hashkv --cluster`", "`etcdctl alarm disarm`"
+    if "" in corrupt:
+        way = f"find the corrupt member with {compare}, run {disarm}, then remove or replace that one at once"
+    elif any(view.member(member_id) for member_id in corrupt):
+        way = f"find the corrupt member with {compare}, remove that one, then run {disarm}"
+    else:
+        way = f"its member has left: compare the others with {compare}; if they agree, run {disarm}"
+    return Blocked(Reason.CLUSTER_CORRUPT, seen, way)
 
 
 def _at_risk(view: ClusterView, leaving: MemberView | None) -> Blocked | None:
@@ -143,7 +147,8 @@ def obstacle_to_joining(view: ClusterView, goal: MemberPresent) -> Blocked | Ref
     connected for the quorum that results are there by then.
     """
     return (
-        joining.peer_url_taken(view, goal)
+        joining.misnamed(view, goal)
+        or joining.peer_url_taken(view, goal)
         or obstacle(view, leaving=None)
         or joining.etcd_bug(view)
         or joining.no_space(view)

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     OLD_ETCD = doubts.OLD_ETCD
     DATA_INCONSISTENT = "DataInconsistent"
     LEARNER_NOT_STARTED = "LearnerNotStarted"
+    LEARNER_MISNAMED = "LearnerMisnamed"
     LEARNER_UNREACHABLE = "LearnerUnreachable"
     LEARNER_LAGS = "LearnerLags"
     NODE_NOT_READY = "NodeNotReady"

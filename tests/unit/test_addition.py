@@ -237,6 +237,14 @@ def test_cluster_without_quorum_or_leader_does_not_grow() -> None:
     blocked(join(hangs(A)), Reason.NO_QUORUM)
 
 
+def test_learner_that_was_started_under_another_name_waits_for_a_restart() -> None:
+    """It may be this addition's own: the name is the only thing wrong. A voter under it is somebody else's."""
+    decision = blocked(join(*THREE, joiner(name="default")), Reason.LEARNER_MISNAMED)
+    assert "ETCD_NAME=node9" in decision.unblocks
+    voter = joiner(name="default", is_learner=False, serves_reads=True)
+    assert refused(join(*THREE, voter), Reason.PEER_URL_TAKEN)
+
+
 # --- alarms, doubts, identity -----------------------------------------------------------------------------------------
 
 
@@ -250,6 +258,20 @@ def test_alarm_blocks(kind: str, reason: Reason, whose: str, learner: tuple[Memb
     alarms = (Alarm(kind=kind, member_id=whose),)
     decision = blocked(join(*THREE, *learner, alarms=alarms), reason)
     assert {"": "the whole cluster", B: "node1", "dead": "dead"}[whose] in decision.seen
+
+
+@pytest.mark.parametrize(
+    ("whose", "way"),
+    [
+        ("", "alarm disarm`, then remove or replace that one at once"),
+        (B, "remove that one, then run `etcdctl alarm disarm`"),
+        ("dead", "its member has left: compare the others"),
+    ],
+)
+def test_alarm_of_corrupt_data_says_in_which_order_to_act(whose: str, way: str) -> None:
+    """Of a member that has left nobody else is to be removed."""
+    decision = blocked(join(*THREE, alarms=(Alarm(kind="CORRUPT", member_id=whose),)), Reason.CLUSTER_CORRUPT)
+    assert way in decision.unblocks
 
 
 @pytest.mark.parametrize(("kind", "reason"), [("NOSPACE", Reason.NO_SPACE), ("CORRUPT", Reason.CLUSTER_CORRUPT)])

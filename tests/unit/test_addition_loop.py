@@ -315,6 +315,15 @@ def test_learner_with_the_peer_url_from_an_earlier_start_is_gone_on_with() -> No
     assert ends_well(works(addition)).outcome == Outcome.ADDED
 
 
+def test_voter_that_does_not_work_is_not_present_already() -> None:
+    """A first start may have promoted it and failed then: the second one ends no better before it works."""
+    dead = with_it(is_learner=False, reachable=False)
+    addition = gives_turn_up(begin().do(to.Observe, observed(dead)))
+    assert "NotVerified" in addition.next(to.Wait).summary
+    addition.result(after=1.0).do(to.Observe, observed(VOTER))
+    assert ends_well(addition).outcome == Outcome.ALREADY_PRESENT
+
+
 def test_name_that_a_member_has_is_refused_before_anything_is_changed() -> None:
     """Two members of one name would share one EtcdMember, and a name would name neither."""
     failure = begin(name="node1").do(to.Observe, observed(THREE)).next(to.Fail).failure

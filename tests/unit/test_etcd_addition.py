@@ -222,6 +222,18 @@ async def test_member_that_cannot_be_asked_was_asked_nothing() -> None:
     assert script.calls[-1] == "release_lock 1"
 
 
+async def test_learner_that_somebody_else_adds_meanwhile_is_not_ours() -> None:
+    """Nothing was sent, so what is there afterwards is another one's."""
+
+    class Raced(Joining):
+        async def add_learner(self, peer_urls: Iterable[str], via_id: str) -> str:
+            self.state = "added"
+            return await super().add_learner(peer_urls, via_id)
+
+    report = await added(Raced(add_learner=[UnreachableError("connection refused")]))
+    assert (report.step.outcome, report.proposed, report.added_id) == ("replan", False, "")
+
+
 async def test_lock_of_somebody_else_is_heeded() -> None:
     """Nothing is proposed, and the lock is not given back."""
     script = Joining(locked_by="a removal")

@@ -315,6 +315,16 @@ async def test_nothing_starts_on_data_of_another(make: Make, tmp_path: Path, who
     assert verbs(tmp_path) == ["status"]
 
 
+async def test_start_with_other_settings_stops_what_has_not_joined(make: Make, tmp_path: Path) -> None:
+    """Once it has data it has joined, and is left as it is."""
+    process = make(OBEDIENT)
+    assert (await process.start(JOIN)).changed
+    assert await process.start(JOIN, again=True) == ("started, process 42", True)
+    assert [verb for verb in verbs(tmp_path) if verb != "status"] == ["start", "stop", "start"]
+    written(tmp_path / "data", OURS)
+    assert await process.start(JOIN, again=True) == ("ran already, process 42", False)
+
+
 async def test_start_goes_on_with_the_members_own_data(make: Make, tmp_path: Path) -> None:
     """It has run before, and was stopped."""
     written(tmp_path / "data", OURS)
@@ -453,6 +463,13 @@ def test_empty_and_missing_directories_are_nobodys(tmp_path: Path) -> None:
     """Etcd would begin afresh there."""
     assert identity(tmp_path) is None
     assert identity(tmp_path / "missing") is None
+
+
+@pytest.mark.parametrize("folder", ["member/snap", "member/wal"])
+def test_database_without_a_log_is_nobodys(tmp_path: Path, folder: str) -> None:
+    """Etcd has ended before it knew whether it belongs to the cluster, and would begin afresh."""
+    (tmp_path / folder).mkdir(parents=True)
+    assert identity(tmp_path) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 4096, b"x" * 4096, b"\x04\0\0\0\0\0\0\0\x08\x04\x10\0"])

@@ -127,6 +127,7 @@ async def test_status_alone_tells_where_the_database_cannot_be_looked_at(
 async def test_data_that_cannot_be_read_is_the_commands_to_tell(tmp_path: Path) -> None:
     """Without either nothing is done."""
     (tmp_path / "data" / "member" / "wal").mkdir()
+    (tmp_path / "data" / "member" / "wal" / f"{'0' * 16}-{'0' * 16}.wal").touch()
     with pytest.raises(MemberProcessError, match="let this worker read it, or let the command's `status` give"):
         await command(tmp_path).stop()
     told = {"member_id": ANOTHER.member_id, "cluster_id": ANOTHER.cluster_id}

@@ -180,6 +180,20 @@ def test_learner_is_started_with_what_it_joins_with() -> None:
     assert not asked.proposes
 
 
+def test_learner_that_was_started_with_former_members_is_started_again() -> None:
+    """Etcd does not join with a list that is not the cluster's; what this operation has not started is left alone."""
+    learner, later = state(D), {**JOIN, "ETCD_INITIAL_CLUSTER": "node3=http://node3:2380"}
+    asked = command(member_process.starting(learner, JOIN))
+    for fields, again in (({"changed": True}, True), ({}, False), ({"error": "no unit"}, False)):
+        after = member_process.applied(learner, asked, answer(**fields), NOW).changed(since=NOW + 3)
+        assert not command(member_process.starting(after, JOIN)).ask.again
+        assert command(member_process.starting(after, later)).ask.again is again
+    failed = member_process.failed(
+        member_process.applied(learner, asked, answer(changed=True), NOW).changed(since=NOW + 3), asked, BROKEN, NOW + 3
+    )
+    assert command(member_process.starting(failed.changed(since=NOW + 6), later)).ask.again, "it is not forgotten"
+
+
 def test_started_learner_is_waited_for_and_a_failed_start_says_why() -> None:
     """Both try again after the pause; that etcd still runs is told once."""
     learner = state(D)

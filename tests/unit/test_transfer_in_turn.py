@@ -32,6 +32,9 @@ from workflows import patches
 from workflows.transferring import Transferring
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.state import OperationState
 
 MEMBERS = {"1": "node1", "2": "node2", "3": "node3"}
@@ -81,6 +84,23 @@ async def test_leadership_stays_without_the_turn(turn: TakeTurnResult | None) ->
     answer = await moved(etcd, ASK, take_turn=answering(turn, []))
     assert (answer.step.outcome, answer.turn) == (StepOutcome.REPLAN, turn)
     assert "move_leader 1" not in etcd.calls
+
+
+@pytest.mark.parametrize(("began_queue", "outcome"), [(True, StepOutcome.MOVED), (False, StepOutcome.REPLAN)])
+async def test_look_before_the_turn_counts_only_where_nobody_had_it(outcome: StepOutcome, *, began_queue: bool) -> None:
+    """The operation that had it may have removed a member since; of two voters none may leave here."""
+
+    class Shrinking(FakeEtcd):
+        async def observe(self, doubtful: Iterable[str] = (), leaving: str = "") -> ClusterView:
+            view = await super().observe(doubtful, leaving)
+            self.members.pop("3", None)
+            return view
+
+    etcd = Shrinking(MEMBERS)
+    turn = position(granted=True).model_copy(update={"began_queue": began_queue})
+    ask = ASK.model_copy(update={"transfer": ASK.transfer.model_copy(update={"min_voters": 2})})
+    answer = await moved(etcd, ask, take_turn=answering(turn, []))
+    assert (answer.step.outcome, "move_leader 1" in etcd.calls) == (outcome, began_queue)
 
 
 async def test_worker_that_cannot_ask_the_queue_moves_nothing() -> None:
@@ -239,6 +259,27 @@ async def test_grant_of_a_queue_that_was_replaced_meanwhile_does_not_count() -> 
     driven._result = came_to(StepOutcome.MOVED, turn=in_state(driven.state, granted=True))
     assert await driven.asks() is None
     assert not driven._state.holds_turn
+    assert driven._state.leadership_moved, "it has moved all the same"
+    assert driven._state.steps[-1].name == "move_leader"
+
+
+async def test_signal_that_came_before_the_queue_is_asked_again_grants_nothing() -> None:
+    """The queue that sent it may have been terminated since."""
+    driven = Driven(None)
+    driven._result = came_to(StepOutcome.REPLAN, turn=None)
+    driven._state = driven._state.changed(holds_turn=True)
+    assert await driven.asks() is None
+    assert not driven._state.holds_turn
+
+
+async def test_approval_of_what_had_no_turn_lapses_as_ever() -> None:
+    """The first attempt met a worker of an older version, and the second the queue, in which others are first."""
+    driven = Driven(None)
+    driven._result = came_to(StepOutcome.REPLAN, attempts=2, turn=in_state(driven.state, granted=False))
+    driven._state = driven._state.changed(approved=Approved(identity="ann@desk"))
+    assert await driven.asks() is not None
+    assert driven._state.approved is not None
+    assert not driven._state.approved.used
 
 
 @pytest.mark.parametrize("result", [came_to(StepOutcome.REPLAN, attempts=2, turn=None), None])

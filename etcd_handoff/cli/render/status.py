@@ -10,6 +10,7 @@ from etcd_handoff.cli.render.members import cluster_line, cluster_object, member
 from etcd_handoff.cli.render.operations import temporal_lines, temporal_object
 from etcd_handoff.cli.render.table import table
 from etcd_handoff.cli.render.troubles import trouble_lines
+from etcd_handoff.command_lines import with_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +61,8 @@ def status_lines(report: StatusReport) -> list[str]:
         doctor = f"etcd-handoff doctor {report.options or f'-c {report.cluster}'}"
         lines += trouble_lines(report.view, doctor, alarms_alone=report.doubt is not None)
     if report.doubt is not None:
-        lines += [f"! {report.doubt.kind}: {report.doubt.text}", f"  remedy: {report.doubt.remedy}"]
+        remedy = with_cluster(report.doubt.remedy, report.cluster)
+        lines += [f"! {report.doubt.kind}: {report.doubt.text}", f"  remedy: {remedy}"]
     health = report.temporal.watcher if report.temporal else None
     watcher = (
         [health.line(report.options or f"-c {report.cluster}")]
