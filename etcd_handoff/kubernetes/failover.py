@@ -35,7 +35,13 @@ TLS_ERRORS: Final = (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLE
 
 Call = Callable[[client.CustomObjectsApi, float], Awaitable[T]]
 """A request to one API server, given its client and a time-out in seconds."""
+OnError = Callable[[KubernetesError], None]
+"""Told what came of asking one API server, where that is no answer."""
 log = logging.getLogger(__name__)
+
+
+def ignored(_: KubernetesError) -> None:
+    """Nobody wants to know of an error beside whoever has asked."""
 
 
 class ApiServers:
@@ -53,7 +59,7 @@ class ApiServers:
         profile: KubernetesProfile,
         node: str = "",
         hosts: Hosts | None = None,
-        on_error: Callable[[KubernetesError], None] = lambda _: None,
+        on_error: OnError = ignored,
     ) -> None:
         self._on_error = on_error
         self._named = profile.contexts or (IN_CLUSTER,)

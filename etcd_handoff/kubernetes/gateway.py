@@ -13,7 +13,7 @@ from kubernetes.aio import client
 
 from etcd_handoff.errors import ConfigError, KubernetesError
 from etcd_handoff.etcdmember import GROUP, VERSION
-from etcd_handoff.kubernetes.failover import ApiServers
+from etcd_handoff.kubernetes.failover import ApiServers, OnError, ignored
 from etcd_handoff.kubernetes.watch import PLURAL, Watch
 
 if TYPE_CHECKING:
@@ -42,11 +42,7 @@ class KubernetesGateway:
     """
 
     def __init__(
-        self,
-        profile: KubernetesProfile,
-        node: str = "",
-        hosts: Hosts | None = None,
-        on_error: Callable[[KubernetesError], None] = lambda _: None,
+        self, profile: KubernetesProfile, node: str = "", hosts: Hosts | None = None, on_error: OnError = ignored
     ) -> None:
         self._servers = ApiServers(profile, node, hosts, on_error)
         self._watch = Watch(self._servers, profile.try_timeout_seconds)
@@ -230,8 +226,7 @@ class KubernetesGateway:
         self, resource: Resource, part: dict[str, Any], departing: str, write: Callable[..., Awaitable[object]]
     ) -> Resource:
         metadata = resource["metadata"]
-        version = {"resourceVersion": metadata["resourceVersion"]}
-        body = {**part, "metadata": {**part.get("metadata", {}), **version}}
+        body = {**part, "metadata": {**part.get("metadata", {}), "resourceVersion": metadata["resourceVersion"]}}
 
         async def call(api: client.CustomObjectsApi, limit: float) -> Resource:
             stored: Any = await write(
