@@ -89,7 +89,7 @@ def sentence(progress: FollowRemovalResult, approve: str = "etcd-handoff approve
         return f"Blocked: {progress.doing}; what unblocks it: {progress.waiting_for}"
     if progress.state == HandoffState.AWAITING_APPROVAL:
         return f"Awaiting approval: {progress.doing}; what unblocks it: `{approve}`"
-    if progress.waiting_for and progress.state != HandoffState.CHECKING:
+    if progress.waiting_for and progress.state not in (HandoffState.CHECKING, HandoffState.AWAITING_WINDOW):
         return f"{doing}; what unblocks it: {progress.waiting_for}"
     return doing
 

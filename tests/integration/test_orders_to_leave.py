@@ -208,12 +208,12 @@ async def test_order_waits_for_a_change_window_of_the_profile(front_door: MakeFr
         other = b.others(leader)[0]
         await door.sees_all()
         await door.flag(leader, via=other)
-        await door.says(leader, "no change window is open", via=other)
+        assert "unblocks" not in await door.says(leader, "No change window is open: it goes on at", via=other)
         _, shown = await ends(b.lab, "status")
         assert "AwaitingWindow" in shown
         assert await b.lab.leader() == leader
         await door.flag(leader, via=other, leave=False)
-        await door.says(leader, "Member joined", via=other)
+        await door.says(leader, "taken back", via=other)
         await b.judge(set())
 
 

@@ -14,6 +14,7 @@ from etcd_handoff.operation.removal_progress import FollowRemovalResult, last_se
         (HandoffState.BLOCKED, "QuorumAtRisk: x", "y", "Blocked: QuorumAtRisk: x; what unblocks it: y"),
         (HandoffState.QUEUED, "waiting for its turn", "y", "Waiting for its turn; what unblocks it: y"),
         (HandoffState.TRANSFERRING, "handing over", "", "Handing over"),
+        (HandoffState.AWAITING_WINDOW, "it goes on at 22:00", "it is 22:00", "It goes on at 22:00"),
         (HandoffState.CHECKING, "looking", "left over", "Looking"),
         (HandoffState.REMOVING, "", "", ""),
         (
