@@ -74,6 +74,11 @@ REMEDIES: Final[tuple[tuple[str, str], ...]] = (
     ("WRONG_VERSION_NUMBER", "the member seems to serve plain http: write http://, and name no certificates"),
     ("ALERT", "the member refuses the client certificate: cert_file must be signed by an authority that it trusts"),
     ("HANDSHAKE", "the member refuses the client certificate: cert_file must be signed by an authority that it trusts"),
+    (
+        "it may refuse the client certificate",
+        "name cert_file and key_file in the profile, signed by an authority that the member trusts (its"
+        " --trusted-ca-file); the member's log says what it misses",
+    ),
     ("TLS handshake failed", "check ca_file, cert_file and key_file, and that the member serves https"),
     ("cannot be read", "correct the path or its permissions"),
     ("no leader", "start enough members for a majority"),
@@ -101,6 +106,8 @@ GRPC_WORDS: Final[tuple[tuple[str, str], ...]] = (
     ("DNS resolution failed", "host name cannot be resolved"),
     ("in peer certificate", "TLS handshake failed (the certificate is for another name)"),
     ("Hostname Verification Check failed", "TLS handshake failed (the certificate is for another name)"),
+    # With TLS 1.3 a server looks at the client's certificate after the handshake, and ends what follows with an alert.
+    ("Unwrap failed", "TLS ended by the server (it may refuse the client certificate)"),
     # The server has no signature algorithm that the client offers: gRPC's TLS takes P-256, P-384 and RSA keys.
     ("ALERT_HANDSHAKE_FAILURE", "TLS handshake failed (the server's key type may not be one of P-256, P-384 and RSA)"),
 )

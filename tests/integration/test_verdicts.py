@@ -124,7 +124,7 @@ class Teller:
             (r"\bterm above \d+", "term above N"),
             (r"differ at revision \d+: [^;]*", "differ at revision N: each with its hash"),
             (r"[\d.]+ m?s ago", "N s ago"),
-            (r"(Blocked for|took +) [\d.]+ m?s\b", r"\1 N s"),
+            (r"(Blocked for|Paused for|took +) [\d.]+ m?s\b", r"\1 N s"),
             (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?Z?", "TIME"),
             (r"[\w.-]+@[\w.-]+", "USER@HOST"),
             *(() if self.nodes_told else ((r"; (the|no) worker on [^;)]*", ""),)),  # only while its node is asked
@@ -140,7 +140,9 @@ def _verdict(command: str, shown: str) -> str:
         case "plan":
             kept = lines[lines.index("") + 1 :] if "" in lines else lines
         case "status":
-            said = re.compile(r"! |  \S|.*: none\b|(cluster|EtcdMembers|Operations)\b.*cannot|\S+: [A-Z]\w+: ")
+            said = re.compile(
+                r"! |  \S|.*: none\b|(cluster|EtcdMembers|Operations)\b.*(cannot|not allow)|\S+: [A-Z]\w+: "
+            )
             kept = [line for line in lines if said.match(line)]
         case "doctor":
             bad = re.compile(r"(FAILED|warning|  +remedy: )")

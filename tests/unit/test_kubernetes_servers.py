@@ -55,7 +55,7 @@ class Servers(ApiServers):
         super().__init__(KubernetesProfile.model_validate(profile), "Node1")
         self.answers, self.uids, self.asked = answers, uids or {}, list[str]()
 
-    async def ask(self, context: str, call: Call[Any]) -> Any:
+    async def _ask(self, context: str, call: Call[Any]) -> Any:
         """One answer; a silent server is one that ends in the time-out."""
         if call is not nothing:
             uid = self.uids.get(context)
