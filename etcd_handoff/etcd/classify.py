@@ -76,8 +76,7 @@ REMEDIES: Final[tuple[tuple[str, str], ...]] = (
     ("HANDSHAKE", "the member refuses the client certificate: cert_file must be signed by an authority that it trusts"),
     (
         "it may refuse the client certificate",
-        "name cert_file and key_file in the profile, signed by an authority that the member trusts (its"
-        " --trusted-ca-file); the member's log says what it misses",
+        "name cert_file and key_file in the profile, signed by the authority in the member's --trusted-ca-file",
     ),
     ("TLS handshake failed", "check ca_file, cert_file and key_file, and that the member serves https"),
     ("cannot be read", "correct the path or its permissions"),

@@ -181,8 +181,7 @@ SAID = [
     ("ipv4:10.0.0.1:2379: Peer handshake aborted", "UNAVAILABLE", "TLS handshake failed"),
     (RESET, "UNAVAILABLE", "connection reset"),
     (
-        "failed to connect to all addresses; last error: UNAVAILABLE: ipv4:10.0.0.1:2379: Unwrap failed "
-        "(TSI_DATA_CORRUPTED)",
+        "last error: UNAVAILABLE: ipv4:10.0.0.1:2379: Unwrap failed (TSI_DATA_CORRUPTED)",
         "UNAVAILABLE",
         "TLS ended by the server (it may refuse the client certificate)",
     ),
