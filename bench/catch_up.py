@@ -16,7 +16,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
-from bench import arena, report
+from bench import lab_rounds, report
 from etcd_handoff.contract import AdditionRequest, AdditionResult, Progress, RemovalRequest
 from etcd_handoff.lab import Lab, LabOptions, http, wait_until
 from etcd_handoff.lab.cluster import HEALTH_INTERVAL_SECONDS
@@ -58,7 +58,7 @@ class Bench:
     async def etcd_alone(self) -> None:
         """A learner that nobody promotes."""
         via = [(await self._leader()).name]
-        await arena.etcdctl(
+        await lab_rounds.etcdctl(
             self.lab, "member", "add", self.spare.name, "--learner", f"--peer-urls={self.spare.peer_url}", endpoints=via
         )
         began = time.monotonic()
@@ -103,8 +103,8 @@ class Bench:
     async def _take_out(self, member_id: str) -> None:
         """The spare node is none again: its member is out, its process has ended, its data are gone."""
         stay = [node.name for node in self.lab.others(self.spare.name)]
-        await arena.etcdctl(self.lab, "member", "remove", member_id, endpoints=stay)
-        await arena.clear(self.lab, self.spare)
+        await lab_rounds.etcdctl(self.lab, "member", "remove", member_id, endpoints=stay)
+        await lab_rounds.clear(self.lab, self.spare)
         await asyncio.sleep(HEALTH_INTERVAL_SECONDS)
 
 
@@ -116,12 +116,12 @@ async def run(rounds: int) -> tuple[dict[str, list[float]], float]:
     async with Lab(options) as lab:
         with mock.patch.dict(os.environ, lab.environment):
             client = await connect()
-        await arena.settle(lab)
+        await lab_rounds.settle(lab)
         spare = lab.others(await lab.leader())[0]
         await (await start_removal(client, RemovalRequest(cluster=lab.cluster, member=spare.name))).result()
-        await arena.clear(lab, spare)
+        await lab_rounds.clear(lab, spare)
         leader = lab.node(await lab.leader())
-        await arena.fill(leader.etcd_url, VALUES, VALUE_BYTES)
+        await lab_rounds.fill(leader.etcd_url, VALUES, VALUE_BYTES)
         size = int((await status(leader.etcd_url))["dbSize"]) / 1e6
         bench = Bench(lab, client, spare)
         for number in range(rounds):

@@ -63,8 +63,8 @@ async def run(rounds: int) -> tuple[dict[str, list[float]], int]:
     samples: dict[str, list[float]] = {f"{case}{what}": [] for what in ("", GAP) for case in CASES}
     lost = 0
     for number in range(rounds):
-        for case, strike in CASES.items():
-            recorded, gap, gone = await measure(OPTIONS, strike)
+        for case, inject in CASES.items():
+            recorded, gap, gone = await measure(OPTIONS, inject)
             samples[case].append(recorded)
             samples[f"{case}{GAP}"].append(gap)
             lost += gone

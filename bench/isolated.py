@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from unittest import mock
 
-from bench import arena, report
+from bench import lab_rounds, report
 from etcd_handoff.contract import RemovalRequest
 from etcd_handoff.lab import Lab, LabOptions, Role
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
@@ -54,13 +54,13 @@ async def run(rounds: int) -> tuple[dict[str, list[float]], int]:
 
 
 async def measure(
-    options: LabOptions, strike: Callable[[Lab], Awaitable[None]] | None = None, program: Path | None = None
+    options: LabOptions, inject: Callable[[Lab], Awaitable[None]] | None = None, program: Path | None = None
 ) -> tuple[float, float, int]:
     """One removal of the leader on a fresh cluster: until it is recorded, longest gap, acknowledged puts lost.
 
     Args:
         options: The cluster.
-        strike: What happens to it before the removal starts.
+        inject: What happens to it before the removal starts.
         program: The worker that runs on each node; None where the options say which nodes have ours.
     """
     with tempfile.TemporaryDirectory(prefix="etcd-handoff-bench-") as folder:
@@ -71,14 +71,14 @@ async def measure(
                 lab.process(Role.WORKER, node).command[1] = str(program)
                 await lab.start_worker(node)
             await lab.wait_for_health_interval()
-            await arena.settle(lab)
+            await lab_rounds.settle(lab)
             leader = await lab.leader()
             survivors = lab.others(leader)
-            if strike is not None:
-                await strike(lab)
+            if inject is not None:
+                await inject(lab)
             async with (
                 OpenLoopWriter(survivors[0].etcd_url, Path(folder)) as writer,
-                arena.watching(lab, leader, survivors[0].name) as watch,
+                lab_rounds.watching(lab, leader, survivors[0].name) as watch,
             ):
                 began = time.perf_counter()
                 removal = await start_removal(client, RemovalRequest(cluster=lab.cluster, member=leader))

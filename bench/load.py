@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from unittest import mock
 
-from bench import arena, report
+from bench import lab_rounds, report
 from etcd_handoff.contract import RemovalRequest
 from etcd_handoff.lab import Lab, LabOptions
 from etcd_handoff.lab.writer import OpenLoopWriter, missing
@@ -37,7 +37,7 @@ BUSY, REMOVAL = "load alone", "load and a leader's removal"
 
 async def measure(lab: Lab, client: Client, way: str, folder: Path) -> tuple[float, float, Counter[str]]:
     """The longest gap in ms, puts acknowledged a second, and how many puts were lost and failed."""
-    who, counted = await arena.roles(lab), Counter[str]()
+    who, counted = await lab_rounds.roles(lab), Counter[str]()
     writers = [OpenLoopWriter(lab.node(who.writer).etcd_url, folder, INTERVAL_MS) for _ in range(WRITERS)]
     await asyncio.gather(*(writer.start() for writer in writers))
     await asyncio.sleep(WARM_SECONDS)
@@ -67,8 +67,8 @@ async def run(rounds: int) -> tuple[dict[str, list[float]], dict[str, float]]:
             async with Lab(LabOptions(kubernetes=False, workers=("node0", "node1", "node2"))) as lab:
                 with mock.patch.dict(os.environ, lab.environment):
                     client = await connect()
-                    await arena.fill(lab.nodes[0].etcd_url, VALUES, VALUE_BYTES)
-                    await arena.settle(lab)
+                    await lab_rounds.fill(lab.nodes[0].etcd_url, VALUES, VALUE_BYTES)
+                    await lab_rounds.settle(lab)
                     for way in (BUSY, REMOVAL):
                         gap, rate, more = await measure(lab, client, way, Path(folder))
                         gaps[way].append(gap)

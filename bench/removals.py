@@ -30,7 +30,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
 from activities.record_ahead import RecordAhead
-from bench import arena, report
+from bench import lab_rounds, report
 from bench.dev_server import our_worker
 from bench.trivial import Trivial, trivial
 from etcd_handoff.activity_io import WorkerInfo
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 
     from temporalio.client import Client
 
-    from bench.arena import Roles
+    from bench.lab_rounds import Roles
     from etcd_handoff.contract import Step
 
 INTERVAL_MS: Final = 2.0
@@ -177,13 +177,13 @@ class Bench:
         for name, turn in turns[first:] + turns[:first]:
             await self.warm()
             if self.part == APART:
-                arena.keep_apart(self.lab, await self.lab.leader())
+                lab_rounds.keep_apart(self.lab, await self.lab.leader())
             await turn()
             print(f"round {number}: {name}", flush=True)
 
     async def stall(self, way: str, folder: Path) -> None:
         """Writes go on while the leader is removed in this way; the member is back when this returns."""
-        who = await arena.roles(self.lab)
+        who = await lab_rounds.roles(self.lab)
         async with OpenLoopWriter(self.lab.node(who.writer).etcd_url, folder, INTERVAL_MS) as writer:
             await asyncio.sleep(WARM_SECONDS)
             since = time.monotonic()
@@ -196,19 +196,19 @@ class Bench:
         self.samples.gap[way].append(written.longest_gap_ms(since, until))
         self.samples.failed[way].append(sum(put.sent >= since for put in written.failed))
         if way in MOVES:
-            began, latest_position = arena.transfer(self.lab, who)
+            began, latest_position = lab_rounds.transfer(self.lab, who)
             self.samples.dropping[way].append((latest_position - began) * 1000)
             self.samples.moving[way].append(written.longest_gap_ms(began, latest_position))
         left = [node.etcd_url for node in self.lab.nodes if way == IDLE or node.name != who.leader]
         self.samples.lost += sum(map(len, (await missing(written, left)).values()))
         if way != IDLE:
-            await arena.bring_back(self.lab, who.leader)
+            await lab_rounds.bring_back(self.lab, who.leader)
 
     async def time(self, way: str) -> None:
         """The leader is removed in this way while somebody looks; the member is back when this returns."""
-        who = await arena.roles(self.lab)
+        who = await lab_rounds.roles(self.lab)
         watcher = await self._watcher() if way == FLAG else None
-        async with arena.watching(self.lab, who.leader, who.other) as watch:
+        async with lab_rounds.watching(self.lab, who.leader, who.other) as watch:
             await asyncio.sleep(WARM_SECONDS)
             shown, began = asyncio.ensure_future(watch.shows("False")), time.perf_counter()
             await self.ways[way](who)
@@ -224,17 +224,17 @@ class Bench:
             await asyncio.sleep(SETTLE_SECONDS)
         if watcher is not None:
             await watcher.cancel()
-        await arena.bring_back(self.lab, who.leader)
+        await lab_rounds.bring_back(self.lab, who.leader)
 
     async def steps(self, way: str) -> None:
         """The leader is removed without Temporal, and nothing is recorded; the member is back when this returns."""
-        who = await arena.roles(self.lab)
+        who = await lab_rounds.roles(self.lab)
         await asyncio.sleep(WARM_SECONDS)
         if way == ALONE:
             await self.alone(who)
         else:
             await self.raw(who, looks=way == LOOKS)
-        await arena.bring_back(self.lab, who.leader)
+        await lab_rounds.bring_back(self.lab, who.leader)
 
     async def empty(self) -> None:
         """What Temporal alone takes for five steps that do nothing, with our worker's settings."""
@@ -253,13 +253,13 @@ class Bench:
     async def runbook(self, who: Roles) -> None:
         """What an operator types, as fast as a script can type it."""
         stay = [who.writer, who.other]
-        statuses = await arena.etcdctl(self.lab, "endpoint", "status", endpoints=[who.leader, *stay])
+        statuses = await lab_rounds.etcdctl(self.lab, "endpoint", "status", endpoints=[who.leader, *stay])
         ids = {s["Endpoint"]: f"{s['Status']['header']['member_id']:x}" for s in statuses}
         target, transferee = (ids[self.lab.node(name).etcd_url] for name in (who.leader, who.writer))
-        await arena.etcdctl(self.lab, "move-leader", transferee, endpoints=[who.leader])
-        await arena.etcdctl(self.lab, "endpoint", "status", endpoints=stay)
-        await arena.etcdctl(self.lab, "member", "remove", target, endpoints=[who.writer])
-        await arena.etcdctl(self.lab, "member", "list", endpoints=[who.writer])
+        await lab_rounds.etcdctl(self.lab, "move-leader", transferee, endpoints=[who.leader])
+        await lab_rounds.etcdctl(self.lab, "endpoint", "status", endpoints=stay)
+        await lab_rounds.etcdctl(self.lab, "member", "remove", target, endpoints=[who.writer])
+        await lab_rounds.etcdctl(self.lab, "member", "list", endpoints=[who.writer])
         patch = ["--subresource=status", "--type", "merge", "-p", json.dumps({"status": _joined_false()})]
         await self.lab.kubectl("patch", "etcdmember", who.leader, *patch, context=who.writer)
 
@@ -398,7 +398,7 @@ async def run(rounds: int, part: str = "") -> None:
                 client = await connect()
                 bench = Bench(lab, client, Samples(), part)
                 async with our_worker(client, EMPTY, [trivial], [Trivial]):
-                    await arena.settle(lab)
+                    await lab_rounds.settle(lab)
                     for number in range(-WARMING_ROUNDS, rounds):
                         if number == 0:
                             bench.samples = Samples()

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
-from bench import arena, report
+from bench import lab_rounds, report
 from etcd_handoff.contract import Progress, RemovalRequest, ReplacementRequest
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.cluster import HEALTH_INTERVAL_SECONDS
@@ -108,7 +108,7 @@ class Bench:
 
     async def free(self, node: Node) -> None:
         """The node of a member that has left is the spare one: its process has ended, and its data are gone."""
-        await arena.clear(self.lab, node)
+        await lab_rounds.clear(self.lab, node)
         self.spare = node
 
     async def idle(self, _: Cast) -> None:
@@ -175,7 +175,7 @@ class Bench:
         await self.lab.ready(Role.ETCD, cast.new.name)
 
     async def _etcdctl(self, *arguments: str, via: list[str]) -> Any:
-        return await arena.etcdctl(self.lab, *arguments, endpoints=via)
+        return await lab_rounds.etcdctl(self.lab, *arguments, endpoints=via)
 
 
 async def run(rounds: int) -> Samples:
@@ -185,7 +185,7 @@ async def run(rounds: int) -> Samples:
         async with Lab(options) as lab:
             with mock.patch.dict(os.environ, lab.environment):
                 client = await connect()
-            await arena.settle(lab)
+            await lab_rounds.settle(lab)
             spare = lab.others(await lab.leader())[0]
             await (await start_removal(client, RemovalRequest(cluster=lab.cluster, member=spare.name))).result()
             bench = Bench(lab, client, spare)

@@ -14,7 +14,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 from unittest import mock
 
-from bench import arena, report
+from bench import lab_rounds, report
 from etcd_handoff.config import load_config
 from etcd_handoff.contract import RemovalRequest
 from etcd_handoff.etcd.gateway import EtcdGateway
@@ -51,7 +51,7 @@ async def remove(lab: Lab, client: Client, removals: Samples, label: str) -> Non
     removals[f"{label} members"].append((time.perf_counter() - began) * 1000)
     for node in lab.nodes:
         lab.resume(Role.ETCD, node.name)
-    await arena.bring_back(lab, leader)
+    await lab_rounds.bring_back(lab, leader)
 
 
 async def run(rounds: int) -> tuple[Samples, Samples, float]:
@@ -63,7 +63,7 @@ async def run(rounds: int) -> tuple[Samples, Samples, float]:
                 client = await connect()
                 profile = load_config(lab.config_path).cluster(lab.cluster).etcd
                 gateway, limit = EtcdGateway(profile), profile.call_timeout_seconds * 1000
-                await arena.settle(lab)
+                await lab_rounds.settle(lab)
                 for number in range(rounds):
                     await look(lab, gateway, looks, str(size))
                     await remove(lab, client, removals, str(size))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
-from bench import arena, report
+from bench import lab_rounds, report
 from etcd_handoff.contract import RemovalRequest
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, Role
@@ -61,7 +61,7 @@ async def bench(folder: str, temporal_flags: tuple[str, ...] = ()) -> AsyncItera
     async with Lab(LabOptions(kubernetes=False, worker_env=env, temporal_flags=temporal_flags)) as lab:
         with mock.patch.dict(os.environ, lab.environment):
             client = await connect()
-        await arena.settle(lab)
+        await lab_rounds.settle(lab)
         yield lab, client
 
 
@@ -79,7 +79,7 @@ async def measure(lab: Lab, client: Client, kind: str, step: str, folder: Path) 
     killed = datetime.fromtimestamp((folder / f"{step}.before.hit").stat().st_mtime, UTC)
     started = await start_of(removal, step)
     await asyncio.gather(*(lab.kill(Role.WORKER, name) for name in NODES))
-    await arena.bring_back(lab, leader)
+    await lab_rounds.bring_back(lab, leader)
     return (started - killed).total_seconds() * 1000
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-ENDS: Final = ("well", "after mending", "refused safely")
+ENDS: Final = ("well", "after healing", "refused safely")
 """How a case may end: the removal went through with the fault in place; it went through once the fault was undone; it
 was refused, and rightly so."""
 
@@ -119,7 +119,7 @@ WAITED_FOR: Final = (
 """Faults with which a removal must not go through that has not been proposed when they strike."""
 REFUSED_FOR: Final = ("rights-taken",)
 """Faults for which etcd refuses a removal that has not been proposed when they strike: it fails, and the member stays,
-or it goes through after mending."""
+or it goes through after healing."""
 TAKES_WRITES: Final = ("corrupt-alarm", "nospace-alarm")
 """Faults with which etcd acknowledges no write whatever a removal does."""
 TAKES_VOTER: Final = (
@@ -212,8 +212,8 @@ class Case:
     def right_ends(self) -> tuple[str, ...]:
         """Those of `ENDS` that are right for it."""
         if self.refused:
-            return ("refused safely", "after mending")
-        return ("after mending",) if self.waits else ENDS
+            return ("refused safely", "after healing")
+        return ("after healing",) if self.waits else ENDS
 
     @property
     def name(self) -> str:

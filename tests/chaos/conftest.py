@@ -38,7 +38,7 @@ class Finding:
 
     Attributes:
         name: The case.
-        ended: `well`, `after mending` (the removal waited until the fault was undone), `refused safely`, or `broken`.
+        ended: `well`, `after healing` (the removal waited until the fault was undone), `refused safely`, or `broken`.
         seconds: From the strike until the operation had ended.
         gap_ms: Longest time between two acknowledged writes.
         failed_writes: Puts that were not acknowledged.
@@ -165,14 +165,14 @@ def table(found: list[Finding]) -> str:
         f"{len(found)} of {len(all_names())} cases; by hash of the product's source: "
         + ", ".join(f"{source} {count}" for source, count in sources.most_common()),
         "",
-        "| fault | cases | ended well | after mending | refused safely | broken | longest write gap, ms | median, ms |",
+        "| fault | cases | ended well | after healing | refused safely | broken | longest write gap, ms | median, ms |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for fault in dict.fromkeys(_row(finding) for finding in found):
         of_it = [finding for finding in found if _row(finding) == fault]
         ends, gaps = Counter(finding.ended for finding in of_it), sorted(finding.gap_ms for finding in of_it)
         lines.append(
-            f"| {fault} | {len(of_it)} | {ends['well']} | {ends['after mending']} | {ends['refused safely']} "
+            f"| {fault} | {len(of_it)} | {ends['well']} | {ends['after healing']} | {ends['refused safely']} "
             f"| {ends['broken']} "
             f"| {gaps[-1]:.0f} | {gaps[len(gaps) // 2]:.0f} |"
         )

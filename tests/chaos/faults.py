@@ -1,4 +1,4 @@
-"""What strikes, and how it is mended again where a removal may need that to end."""
+"""What strikes, and how it is healed again where a removal may need that to end."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Scene:
         other: A voter that stays, and that no client of ours writes through.
         writer: The node that the writer writes through.
         worker: The node whose worker is held in the step.
-        going_on: What keeps striking until it is mended.
+        going_on: What keeps striking until it is healed.
     """
 
     lab: Lab
@@ -55,29 +55,29 @@ class Fault:
     """One fault.
 
     Attributes:
-        strike: Make it happen.
-        mend: Undo it, as an operator would, when the removal waits for that.
+        inject: Make it happen.
+        heal: Undo it, as an operator would, when the removal waits for that.
         options: What the lab must be able to do for it.
     """
 
-    strike: Callable[[Scene], Awaitable[None]]
-    mend: Callable[[Scene], Awaitable[None]]
+    inject: Callable[[Scene], Awaitable[None]]
+    heal: Callable[[Scene], Awaitable[None]]
     options: dict[str, Any] = field(default_factory=dict)
 
 
 async def _nothing(_: Scene) -> None:
-    """It needs no mending."""
+    """It needs no healing."""
 
 
 def _kill(role: Role, who: str) -> Fault:
-    async def strike(scene: Scene) -> None:
+    async def inject(scene: Scene) -> None:
         await scene.lab.kill(role, getattr(scene, who) if who else "")
 
-    async def mend(scene: Scene) -> None:
+    async def heal(scene: Scene) -> None:
         with contextlib.suppress(ProcessError):  # an etcd that is out does not come back
             await scene.lab.start(role, getattr(scene, who) if who else "")
 
-    return Fault(strike, mend if role in (Role.TEMPORAL, Role.ETCD) and who != "target" else _nothing)
+    return Fault(inject, heal if role in (Role.TEMPORAL, Role.ETCD) and who != "target" else _nothing)
 
 
 async def _start_worker_that_is_missed(scene: Scene) -> None:
@@ -93,23 +93,23 @@ async def _kill_worker(scene: Scene) -> None:
 def _kill_worker_of(who: str) -> Fault:
     """The worker of a node dies, whichever step it has, and is missed where nobody else can do what it does."""
 
-    async def strike(scene: Scene) -> None:
+    async def inject(scene: Scene) -> None:
         await scene.lab.kill(Role.WORKER, getattr(scene, who))
 
-    async def mend(scene: Scene) -> None:
+    async def heal(scene: Scene) -> None:
         await scene.lab.start_worker(getattr(scene, who))
 
-    return Fault(strike, mend)
+    return Fault(inject, heal)
 
 
 def _stop(role: Role, who: str) -> Fault:
-    async def strike(scene: Scene) -> None:
+    async def inject(scene: Scene) -> None:
         scene.lab.stop(role, getattr(scene, who) if who else "")
 
-    async def mend(scene: Scene) -> None:
+    async def heal(scene: Scene) -> None:
         scene.lab.resume(role, getattr(scene, who) if who else "")
 
-    return Fault(strike, mend)
+    return Fault(inject, heal)
 
 
 async def _kill_all_workers(scene: Scene) -> None:
@@ -161,16 +161,16 @@ def _slow_disk(who: str) -> Fault:
     the whole process waits, which is harder: its clients and peers see the same delays.
     """
 
-    async def strike(scene: Scene) -> None:
+    async def inject(scene: Scene) -> None:
         node = await scene.lab.leader() if who == "leader" else getattr(scene, who)
         scene.going_on.append(asyncio.create_task(_halting(scene.lab, node)))
 
-    async def mend(scene: Scene) -> None:
+    async def heal(scene: Scene) -> None:
         for task in scene.going_on:
             task.cancel()
         await asyncio.gather(*scene.going_on, return_exceptions=True)
 
-    return Fault(strike, mend)
+    return Fault(inject, heal)
 
 
 async def _halting(lab: Lab, node: str) -> None:
@@ -183,23 +183,23 @@ async def _halting(lab: Lab, node: str) -> None:
         await asyncio.sleep(HALT_SECONDS / 9)
 
 
-def _link(strike: Callable[[Scene], Awaitable[None]]) -> Fault:
-    async def mend(scene: Scene) -> None:
+def _link(inject: Callable[[Scene], Awaitable[None]]) -> Fault:
+    async def heal(scene: Scene) -> None:
         await scene.lab.network.heal()
 
-    return Fault(strike, mend, {"network": True})
+    return Fault(inject, heal, {"network": True})
 
 
 def _hang_disk(who: str) -> Fault:
-    async def strike(scene: Scene) -> None:
+    async def inject(scene: Scene) -> None:
         node = await scene.lab.leader() if who == "leader" else getattr(scene, who)
         disasters.hang_disk(scene.lab, node)
 
-    async def mend(scene: Scene) -> None:
+    async def heal(scene: Scene) -> None:
         for node in scene.lab.nodes:
             disasters.heal_disk(scene.lab, node.name)
 
-    return Fault(strike, mend, {"hanging_disks": True})
+    return Fault(inject, heal, {"hanging_disks": True})
 
 
 async def _lag(scene: Scene) -> None:
@@ -231,10 +231,10 @@ async def _renew_token(scene: Scene) -> None:
 
 
 def _renew_certificates(whose: CertificateGroup) -> Fault:
-    async def strike(scene: Scene) -> None:
+    async def inject(scene: Scene) -> None:
         await disasters.renew_certificates(scene.lab, whose)
 
-    return Fault(strike, _nothing, {"tls": True})
+    return Fault(inject, _nothing, {"tls": True})
 
 
 async def _change_password(scene: Scene) -> None:
@@ -251,14 +251,14 @@ async def _give_rights(scene: Scene) -> None:
 
 
 def _alarm(kind: str, who: str = "") -> Fault:
-    async def strike(scene: Scene) -> None:
+    async def inject(scene: Scene) -> None:
         member_id = await scene.lab.member_id(getattr(scene, who)) if who else disasters.WHOLE_CLUSTER
         await disasters.raise_alarm(scene.lab, scene.writer, kind, member_id)
 
-    async def mend(scene: Scene) -> None:
+    async def heal(scene: Scene) -> None:
         await disasters.disarm(scene.lab, scene.writer)
 
-    return Fault(strike, mend)
+    return Fault(inject, heal)
 
 
 def _runs(lab: Lab, role: Role, node: str) -> bool:

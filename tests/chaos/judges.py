@@ -259,14 +259,14 @@ async def no_lock_is_left(url: str, seconds: float = LOCK_SECONDS) -> None:
 
 async def writes_are_acknowledged(url: str, seconds: float = QUORUM_SECONDS) -> None:
     """The cluster takes a write as it is, with whatever strikes still in place."""
-    body = {"key": base64.b64encode(b"handoff-lab/unmended").decode(), "value": ""}
+    body = {"key": base64.b64encode(b"handoff-lab/unhealed").decode(), "value": ""}
 
     async def acknowledged() -> bool:
         with contextlib.suppress(*http.FAILURES):
             return bool(await http.post(f"{url}/v3/kv/put", body, timeout_seconds=seconds))
         return False
 
-    await _becomes(acknowledged, "a write is acknowledged before anything is mended", seconds)
+    await _becomes(acknowledged, "a write is acknowledged before anything is healed", seconds)
 
 
 def ended_rightly(ended: str, right: Iterable[str]) -> None:

@@ -159,7 +159,7 @@ async def learner_dies_at_its_start(point: str, folder: Path, finding: Finding) 
         await says(s.addition, "Blocked", "LearnerNotStarted")
         await s.look()
         await s.b.lab.start(Role.ETCD, s.node.name)
-        await s.ends_well("after mending")
+        await s.ends_well("after healing")
 
 
 async def learner_dies(point: str, folder: Path, finding: Finding) -> None:
@@ -175,7 +175,7 @@ async def learner_dies(point: str, folder: Path, finding: Finding) -> None:
             await says(s.addition, "Blocked", "LearnerUnreachable")
             await s.look()
         await s.b.lab.start(Role.ETCD, s.node.name)
-        await s.ends_well("after mending")
+        await s.ends_well("after healing")
 
 
 async def voter_dies(point: str, folder: Path, finding: Finding) -> None:
@@ -195,7 +195,7 @@ async def voter_dies(point: str, folder: Path, finding: Finding) -> None:
         await execute_update(s.addition, "recheck")
         if not s.started:
             await s.start()
-        await s.ends_well("after mending")
+        await s.ends_well("after healing")
 
 
 async def leader_moves(point: str, folder: Path, finding: Finding) -> None:
@@ -227,7 +227,7 @@ async def foreign_learner_added(point: str, folder: Path, finding: Finding) -> N
         await by_hand.remove(s.b.lab, learner)
         await execute_update(s.addition, "recheck")
         await s.start()
-        assert (await s.ends_well("after mending")).member_id != learner
+        assert (await s.ends_well("after healing")).member_id != learner
 
 
 async def promoted_by_hand(point: str, folder: Path, finding: Finding) -> None:

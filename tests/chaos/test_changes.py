@@ -77,7 +77,7 @@ async def replaced(change: Change, finding: Finding, folder: Path, monkeypatch: 
             if fault == "learner-dies" and not started:  # it is held while it waits for the start
                 started = await _start_and_see(lab, spare, writes)
             if held:
-                await _strike(lab, fault, spare.name, leader, other.name)
+                await _inject(lab, fault, spare.name, leader, other.name)
                 release.touch()
                 if not started:
                     await _start_when_it_is_awaited(lab, replacement, spare, None)
@@ -94,10 +94,10 @@ async def replaced(change: Change, finding: Finding, folder: Path, monkeypatch: 
         voters = {*before.values(), result.new_member_id} - {before[leader]}
         assert {m.name for m in await lab.members(writes.name)} == {*before, spare.name} - {leader}
         await judges.change_is_right(lab, client, voters=voters, reports=[report])
-        finding.ended = "after mending" if (point, fault) == WAITED_FOR else "well"
+        finding.ended = "after healing" if (point, fault) == WAITED_FOR else "well"
 
 
-async def _strike(lab: Lab, fault: str, spare: str, leader: str, other: str) -> None:
+async def _inject(lab: Lab, fault: str, spare: str, leader: str, other: str) -> None:
     """What the fault is; a leader that moves goes to another voter, or back to the one that is to leave."""
     if fault == "leader-moves":
         await by_hand.move_leader(lab, other if await lab.leader() == leader else leader)

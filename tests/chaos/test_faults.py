@@ -88,18 +88,18 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
             if case.proposed:  # what strikes afterwards may take the quorum itself
                 await judges.quorum_is_kept(writer_url, target)
             struck = time.monotonic()
-            await fault.strike(scene)
+            await fault.inject(scene)
             (folder / f"{case.point}.release").touch()
             ending = asyncio.ensure_future(_result(removal))
             done = await _left_alone(case, removal, ending)
             await judges.nothing_is_stopped(case, writer_url, target, done=done)
-            await fault.mend(scene)
+            await fault.heal(scene)
             result = await asyncio.wait_for(ending, MENDED_SECONDS)
             finding.seconds = round(time.monotonic() - struck, 2)
             report = await writer.stop()
         finding.counts(report)
         refused = isinstance(result, ApplicationError)
-        ended = "refused safely" if refused else "well" if done else "after mending"
+        ended = "refused safely" if refused else "well" if done else "after healing"
         judges.ended_rightly(ended, case.right_ends)
         await _judge(case, scene, before, result, report)
         await judges.writes_go_on(writer_url, folder)
@@ -198,7 +198,7 @@ async def _judge(
             resources = await lab.etcdmembers(scene.writer)
     judges.resources_agree(members, resources)
     left = [lab.node(name).etcd_url for name in listed if lab.alive(Role.ETCD, name)]
-    assert len(left) == len(listed), "a member that stays was not mended"
+    assert len(left) == len(listed), "a member that stays was not healed"
     await judges.writes_are_there(report, left)
     judges.revisions_go_forward(report)
     await judges.revisions_are_kept(report, left)

@@ -98,8 +98,8 @@ def test_results_of_cases_that_exist_no_more_go(tmp_path: Path, monkeypatch: pyt
     kept, again = all_names()[:2]
     older = [Finding("leader/renamed/kill-worker", "broken"), Finding(again, "broken"), Finding(kept, "well")]
     results.results_path().write_text(json.dumps([asdict(row) for row in older]))
-    results.store(Finding(again, "after mending"))
-    assert [(row.name, row.ended) for row in results.stored()] == [(kept, "well"), (again, "after mending")]
+    results.store(Finding(again, "after healing"))
+    assert [(row.name, row.ended) for row in results.stored()] == [(kept, "well"), (again, "after healing")]
     assert "Broken" not in results.results_path().with_suffix(".md").read_text()
 
 
@@ -116,9 +116,9 @@ def test_a_removal_that_goes_through_where_it_must_wait_is_caught() -> None:
     def right(name: str) -> tuple[str, ...]:
         return case_of(name).right_ends
 
-    judges.ended_rightly("after mending", right("follower/remove_member.before/hang-disk-other"))
+    judges.ended_rightly("after healing", right("follower/remove_member.before/hang-disk-other"))
     for unsafe in ("well", "refused safely"):
-        with pytest.raises(AssertionError, match=f"it ended {unsafe}, and after mending would be right"):
+        with pytest.raises(AssertionError, match=f"it ended {unsafe}, and after healing would be right"):
             judges.ended_rightly(unsafe, right("follower/remove_member.before/hang-disk-other"))
     judges.ended_rightly("well", right("follower/update_status.before/hang-disk-other"))
     judges.ended_rightly("well", right("learner/remove_member.before/hang-disk-other"))
@@ -223,13 +223,13 @@ async def test_a_lie_that_stays_is_caught_and_one_that_is_mended_is_not() -> Non
     async def members() -> list[ListedMember]:
         return listed(a="1")
 
-    async def mended() -> dict[str, dict[str, object]]:
+    async def healed() -> dict[str, dict[str, object]]:
         return {"b": answers[0] if len(answers) == 1 else answers.pop(0)}
 
     async def lies() -> dict[str, dict[str, object]]:
         return {"b": says("True", "2")}
 
-    await judges.resources_come_to_agree(members, mended, seconds=5)
+    await judges.resources_come_to_agree(members, healed, seconds=5)
     with pytest.raises(AssertionError, match=r"what is so.*EtcdMembers say"):
         await judges.resources_come_to_agree(members, lies, seconds=0.2)
 
@@ -301,7 +301,7 @@ async def test_lost_writes_and_a_dead_cluster_are_caught(tmp_path: Path) -> None
         with pytest.raises(AssertionError, match=r"is gone.*me"):
             await judges.no_lock_is_left(url, seconds=1)
         await disasters.raise_alarm(lab, "node0", "NOSPACE", await lab.member_id("node0"))
-        with pytest.raises(AssertionError, match="before anything is mended"):
+        with pytest.raises(AssertionError, match="before anything is healed"):
             await judges.writes_are_acknowledged(url, seconds=1)
     with pytest.raises(AssertionError, match="no further write"):
         await judges.writes_go_on(url, tmp_path)
@@ -319,9 +319,9 @@ def test_refusal_of_a_known_member_is_no_safe_one() -> None:
 def test_removal_without_rights_must_not_go_through_and_say_why() -> None:
     """Not before it has them again, and with no other failure; once proposed, it needs the rights no more."""
     before = case_of("leader/check_leader.before/rights-taken")
-    for right in ("refused safely", "after mending"):
+    for right in ("refused safely", "after healing"):
         judges.ended_rightly(right, before.right_ends)
-    with pytest.raises(AssertionError, match="refused safely or after mending would be right"):
+    with pytest.raises(AssertionError, match="refused safely or after healing would be right"):
         judges.ended_rightly("well", before.right_ends)
     judges.ended_rightly("well", case_of("leader/update_status.before/rights-taken").right_ends)
     judges.refused_for_rights("PermissionDenied", "give the profile a user with the root role")
@@ -362,7 +362,7 @@ async def test_quorum_that_a_removal_takes_is_caught(tmp_path: Path) -> None:
             await stopped(case_of("follower/remove_member.before/kill-worker"), done=True)
         for case in proposed:
             for done in (True, False):
-                with pytest.raises(AssertionError, match="a write is acknowledged before anything is mended"):
+                with pytest.raises(AssertionError, match="a write is acknowledged before anything is healed"):
                     await stopped(case, done=done, seconds=1)
         await stopped(case_of("follower/update_status.before/kill-other-etcd"), done=True)
         await lab.start(Role.ETCD, dead)

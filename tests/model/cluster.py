@@ -2,7 +2,7 @@
 
 Real are the workflows, the activities, the planner and Temporal; a model stands for what lies behind the gateways. It
 counts every call, and at some of them something happens, as its script says (`tests.model.faults`). After the script's
-last entry everything is mended, so that progress is possible wherever etcd allows any. Each change is judged at the
+last entry everything is healed, so that progress is possible wherever etcd allows any. Each change is judged at the
 moment of its effect (`tests.model.judge`).
 """
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from etcd_handoff.doubts import ResourceClaim
 
 CALMS_AFTER: Final = 4
-"""Calls after the script's last entry until everything is mended."""
+"""Calls after the script's last entry until everything is healed."""
 LATE_CALLS: Final = 3
 """Calls until a removal takes place that gave no answer."""
 LAST_CALL: Final = 400
@@ -81,7 +81,7 @@ class Cluster(Resources):
         script: What happens, by the number of the call.
         resources: EtcdMembers by name.
         meant: IDs that may be removed; None until the first look pins the target.
-        mends: Whether everything is mended once the script is over.
+        heals: Whether everything is healed once the script is over.
         gates: What must have happened before anything is changed: `approval`, `hash`, `snapshot`.
         passed: Those of them that have.
         term: Raft term.
@@ -105,7 +105,7 @@ class Cluster(Resources):
     script: Mapping[int, Trouble]
     resources: dict[str, dict[str, Any]] = field(default_factory=dict)
     meant: frozenset[str] | None = None
-    mends: bool = True
+    heals: bool = True
     gates: frozenset[str] = frozenset()
     passed: set[str] = field(default_factory=set)
     term: int = FIRST_TERM
@@ -147,7 +147,7 @@ class Cluster(Resources):
 
     @property
     def calm(self) -> bool:
-        """Whether the script is over, for long enough that the last call has found everything mended."""
+        """Whether the script is over, for long enough that the last call has found everything healed."""
         return self.calls - 1 > max(self.script, default=-1) + CALMS_AFTER
 
     @property
@@ -312,27 +312,27 @@ class Cluster(Resources):
         self.target, self.meant, self.removed, self.restored = target, None, [], False
         self.judge = Judge(wrong=self.judge.wrong, lock_left=self.judge.lock_left, early=self.judge.early)
 
-    def strike(self, trouble: Trouble) -> None:
+    def inject(self, trouble: Trouble) -> None:
         """It happens now, as far as it can."""
-        faults.strike(self, trouble)
+        faults.inject(self, trouble)
 
-    def mend(self) -> None:
+    def heal(self) -> None:
         """Everybody is well, and somebody leads."""
-        faults.mend(self)
+        faults.heal(self)
 
     def call(self) -> Trouble | None:
         """One more call; what happens at it has happened."""
         number, self.calls = self.calls, self.calls + 1
         if number > LAST_CALL:
             self.wrong.append("the loop goes round in circles")
-        if self.mends and self.calm:
-            self.mend()
+        if self.heals and self.calm:
+            self.heal()
         if self._late and number >= self._late[1] and most(self.members.values(), "writes"):
             self._take_out(self._late[0])
             self._late = None
         trouble = self.script.get(number)
         if trouble is not None:
-            self.strike(trouble)
+            self.inject(trouble)
         who = self.members[self.leader].name if self.leader in self.members else ""
         members = sorted((m.name, m.voter, m.alive, m.well, m.writes, m.doomed) for m in self.members.values())
         lock = self.lock and self.lock.ours
@@ -384,7 +384,7 @@ class Cluster(Resources):
         self.restored = self.restored or self.judge.led
         for member in self.members.values():
             if member.alive:
-                member.mend()
+                member.heal()
         self.judge.fresh.clear()
 
     def take_lock_for_another(self) -> None:

@@ -1,4 +1,4 @@
-"""What happens to a cluster of the model when trouble strikes, and how it is mended."""
+"""What happens to a cluster of the model when trouble strikes, and how it is healed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RESTORED_INDEX: Final = 10
 """Where the log of a restored cluster begins anew."""
 
 
-def strike(cluster: Cluster, trouble: Trouble) -> None:
+def inject(cluster: Cluster, trouble: Trouble) -> None:
     """It happens now, as far as it can; what only a call runs into does not."""
     if trouble in (*TO_CALLS, *TO_API_CALLS, *TO_NODES):
         return
@@ -35,9 +35,9 @@ def strike(cluster: Cluster, trouble: Trouble) -> None:
         cluster.judge.fresh.clear()
 
 
-def mend(cluster: Cluster) -> None:
+def heal(cluster: Cluster) -> None:
     """Everybody is well, somebody leads, and whoever interfered is gone."""
-    sick = [member.mend() for member in cluster.members.values()]
+    sick = [member.heal() for member in cluster.members.values()]
     if any(sick):
         cluster.judge.fresh.clear()
     _be_known(cluster)

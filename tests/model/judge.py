@@ -179,7 +179,7 @@ class Judge:
             yield f"it says {text}, and the member is known"
 
     def lasts(self, cluster: Cluster, text: str) -> bool:
-        """Whether what a refusal says is so, and no wait could mend it.
+        """Whether what a refusal says is so, and no wait could heal it.
 
         Another cluster that alone answers, if only once, is refused for good: nobody knows whether the members that
         are meant come back behind these endpoints, and nothing was changed.

@@ -62,7 +62,7 @@ class Member:
         """Whether it also will acknowledge the next one."""
         return self.writes and not self.doomed
 
-    def mend(self) -> bool:
+    def heal(self) -> bool:
         """It is well again; whether it was not."""
         sick = not self.works or not self.name
         self.alive, self.memory, self.doomed, self.lag = True, None, False, 0

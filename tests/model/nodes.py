@@ -160,10 +160,10 @@ class NodeCluster(Cluster):
                 self.wrong.append(f"identity: {member_id} was pinned, and {sorted(known)} have had the name")
             self.meant = frozenset({member_id})
 
-    def strike(self, trouble: Trouble) -> None:
+    def inject(self, trouble: Trouble) -> None:
         """It happens now, as far as it can."""
         victims = self.others
-        super().strike(trouble)
+        super().inject(trouble)
         match trouble:
             case Trouble.NODE_IDLE if victims:
                 self.idle.add(victims[-1].name)
@@ -179,9 +179,9 @@ class NodeCluster(Cluster):
                 self.foreign_on = set(self.names)
         self._note_names()
 
-    def mend(self) -> None:
+    def heal(self) -> None:
         """Everybody is well, and each node has a worker."""
-        super().mend()
+        super().heal()
         self.idle.clear()
         self.foreign_on.clear()
         self.late = False

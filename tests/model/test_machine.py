@@ -71,7 +71,7 @@ class Removals(RuleBasedStateMachine):
             target=target,
             script={},
             resources={m.name: resource(m.name, m.id) for m in members},
-            mends=False,
+            heals=False,
         )
         self.removal = type(self).loop(self.cluster)
 
@@ -93,12 +93,12 @@ class Removals(RuleBasedStateMachine):
     @precondition(lambda self: self.troubles)
     def happens(self, data: st.DataObject) -> None:
         """Something happens between two steps."""
-        self.cluster.strike(data.draw(st.sampled_from(self.troubles)))
+        self.cluster.inject(data.draw(st.sampled_from(self.troubles)))
 
     @rule()
-    def mended(self) -> None:
+    def healed(self) -> None:
         """Everybody is well again."""
-        self.cluster.mend()
+        self.cluster.heal()
 
     @rule(data=st.data())
     @precondition(lambda self: self.removal.outcome)
@@ -124,7 +124,7 @@ class Removals(RuleBasedStateMachine):
             self._runner.close()
 
     def _end(self) -> None:
-        self.cluster.mends = True
+        self.cluster.heals = True
         for _ in range(self.steps_to_end):
             if self.removal.outcome:
                 return

@@ -147,7 +147,7 @@ def test_endpoints_that_answer_are_well() -> None:
     ],
 )
 def test_remedy_fits_the_cause(error: str, remedy: str) -> None:
-    """A wrong password is not mended by starting a member."""
+    """A wrong password is not healed by starting a member."""
     (_, _, found) = results(endpoints.ClusterFacts(cluster()), answers(1), answers(2), nobody(3, error=error))
     assert found.status == 4
     assert remedy in found.remedy
@@ -311,12 +311,12 @@ def test_results_are_lines_with_the_remedy_below() -> None:
     lines = check_lines(
         [
             CheckResult("leader", "n1"),
-            CheckResult("files", "a\nb", "mend", 2),
+            CheckResult("files", "a\nb", "heal", 2),
             CheckResult("endpoint 3", "gone", "take it out"),
         ]
     )
     assert lines[0] == f"ok      leader{'':<16}n1"
     assert lines[1] == f"FAILED  files{'':<17}a"
-    assert lines[2:4] == [f"{'':<30}b", f"{'':<30}remedy: mend"]
+    assert lines[2:4] == [f"{'':<30}b", f"{'':<30}remedy: heal"]
     assert lines[4:] == [f"hint    endpoint 3{'':<12}gone", f"{'':<30}hint: take it out"]
     assert check_object(CheckResult("endpoint 3", "gone", "take it out"))["ok"]

@@ -118,7 +118,7 @@ async def test_stale_token_is_renewed_once(words: str, profile: dict[str, Any]) 
 
 @pytest.mark.parametrize("words", STALE)
 async def test_stale_token_is_not_renewed_twice(words: str, profile: dict[str, Any]) -> None:
-    """What a fresh token does not mend is told."""
+    """What a fresh token does not heal is told."""
     server = Server(words, words)
     with pytest.raises(EtcdError, match=words):
         await ask(connected(profile, server))

@@ -49,7 +49,7 @@ async def test_what_a_server_answered_has_no_trace_either() -> None:
 
 
 async def test_what_nobody_foresaw_keeps_its_trace() -> None:
-    """Whoever mends it needs to know where it came from."""
+    """Whoever heals it needs to know where it came from."""
     failure = await converted(ValueError("a bug"))
     assert "test_failure_converter.py" in failure.stack_trace
     assert failure.application_failure_info.type == "ValueError"

@@ -101,7 +101,7 @@ def test_node_that_is_not_ready_blocks_before_anything_is_changed(facts: Any, wo
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
-    """One round on the node mends it."""
+    """One round on the node heals it."""
     blocked = looked({"running": True, "busy_ports": (2379, 2380), "free_bytes": 0}).blocked
     assert blocked is not None
     assert blocked.seen.count("; ") == 3

@@ -105,7 +105,7 @@ def test_other_trouble_is_news() -> None:
 
 
 def test_trouble_that_comes_back_after_the_removal_has_gone_on_is_news() -> None:
-    """Whoever has mended it has to know that it was not enough."""
+    """Whoever has healed it has to know that it was not enough."""
     told = Told()
     for _ in range(2):
         told.until(to.RemoveTarget, LED_BY_B).result(report(StepOutcome.REFUSED_BY_ETCD, LED_BY_B))

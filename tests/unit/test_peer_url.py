@@ -45,7 +45,7 @@ def test_spellings_of_one_url_are_the_same(urls: tuple[str, ...]) -> None:
 
 
 def test_urls_that_may_mean_something_else_differ() -> None:
-    """No name is looked up, and nothing that is no plain URL is mended."""
+    """No name is looked up, and nothing that is no plain URL is healed."""
     assert len({*map(peer_url.canonical, OTHERS)}) == len(OTHERS)
 
 
