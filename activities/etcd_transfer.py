@@ -109,7 +109,10 @@ class LeadershipTransfer:
         return await self._result(outcome, note, view, step.transferee_id)
 
     async def _plan_in_turn(self) -> tuple[ClusterView | None, Transfer | None, str]:
-        """The transfer by a look that is no older than the operation's turn, or why there is none."""
+        """The transfer by a look in the operation's turn, or why there is none.
+
+        Where nobody had the turn, the look that was taken beside it counts.
+        """
         view, step, note = await self._plan()
         if view is None and self._act.seen is None:
             await leave_to_another_if_blind(self._looks, note)

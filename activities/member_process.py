@@ -75,7 +75,8 @@ class MemberProcessActivities:
         """The etcd process of this node runs, on no data or on the member's own, or the reason why not is known."""
 
         async def start(process: MemberProcess) -> Done:
-            done = await process.start(ask.join, again=ask.again)
+            begun = ask.begun or activity.info().attempt > 1
+            done = await process.start(ask.join, begun=begun, again=ask.again)
             await failpoints.reach("start_member.during")
             return done
 
@@ -131,7 +132,9 @@ def _without(clock: StepClock) -> ProcessResult:
 
 def _failed(clock: StepClock, error: HandoffError) -> ProcessResult:
     text, left_alone = str(error), isinstance(error, LeftAloneError)
-    return ProcessResult(step=clock.step(StepOutcome.FAILED, text), command=True, error=text, left_alone=left_alone)
+    changed = isinstance(error, MemberProcessError) and error.started
+    step = clock.step(StepOutcome.FAILED, text)
+    return ProcessResult(step=step, command=True, changed=changed, error=text, left_alone=left_alone)
 
 
 async def _facts(process: MemberProcess, profile: MemberProfile, peer_urls: Iterable[str]) -> NodeFacts:

@@ -30,12 +30,20 @@ LENGTH_BITS: Final = (1 << 56) - 1
 HEAD_BYTES: Final = 4096
 """Both records lie in the first of a file's pages."""
 LOG_SUFFIX: Final = ".wal"
-"""Etcd begins afresh where no file has it (etcd `server/storage/wal/util.go`, Exist)."""
+"""Where no file has it there is no log (etcd `server/storage/wal/util.go`, Exist)."""
 LOG_FILE: Final = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}\.wal")
 
 
 class DataDirectoryError(HandoffError):
     """The data directory cannot be read, or what lies there is nothing that etcd has written."""
+
+
+class NoLogError(DataDirectoryError):
+    """There is a folder `member`, and no log in it: whose it is nothing says.
+
+    Etcd leaves that behind where it ends before it has joined: it creates its database first (etcd
+    `server/etcdserver/bootstrap.go`). A member with a log elsewhere (`--wal-dir`) has it too.
+    """
 
 
 class Identity(NamedTuple):
@@ -53,10 +61,8 @@ class Identity(NamedTuple):
 def identity(data_dir: Path) -> Identity | None:
     """Whose data lies there; None where etcd would begin afresh.
 
-    It would where it has created its database and no log: it does that before it asks other members whether it belongs
-    to them, and may have ended there (etcd `server/etcdserver/bootstrap.go`).
-
     Raises:
+        NoLogError: There is no log.
         DataDirectoryError: It cannot be read, or is nothing that etcd has written.
     """
     folder = data_dir / "member" / "wal"
@@ -64,12 +70,11 @@ def identity(data_dir: Path) -> Identity | None:
         if not (data_dir / "member").exists():
             list(data_dir.iterdir())  # whoever may not look into it knows nothing
             return None
-        if not folder.exists() and (data_dir / "member").is_dir():
-            return None
-        logs = [entry for entry in folder.iterdir() if entry.name.endswith(LOG_SUFFIX)]
-        if not logs:
-            return None
-        files = sorted(entry for entry in logs if LOG_FILE.fullmatch(entry.name))
+        logs = [entry for entry in folder.iterdir() if entry.name.endswith(LOG_SUFFIX)] if folder.exists() else []
+        if not logs and (data_dir / "member").is_dir():
+            msg = f"{data_dir} holds a folder `member` without a log of etcd"
+            raise NoLogError(msg)
+        files = sorted(entry for entry in folder.iterdir() if LOG_FILE.fullmatch(entry.name))
         if not files:
             msg = f"{data_dir} holds a log that has no name of etcd's"
             raise DataDirectoryError(msg)

@@ -43,7 +43,13 @@ SECRET_NAME: Final = re.compile(r"(?i)password|passwd|secret|token|key")
 
 
 class MemberProcessError(HandoffError):
-    """The command failed, or what it was asked for would not be right; the message says why and what to do."""
+    """The command failed, or what it was asked for would not be right; the message says why and what to do.
+
+    Attributes:
+        started: Etcd may have been started all the same.
+    """
+
+    started = False
 
 
 class LeftAloneError(MemberProcessError):

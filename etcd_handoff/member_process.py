@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from etcd_handoff import data_directory, time_limits
-from etcd_handoff.data_directory import DataDirectoryError, Identity
+from etcd_handoff.data_directory import DataDirectoryError, Identity, NoLogError
 from etcd_handoff.member_command import LeftAloneError, MemberCommand, MemberProcessError, checked
 
 if TYPE_CHECKING:
@@ -55,11 +55,12 @@ class MemberProcess:
         """
         return await self._command.status()
 
-    async def start(self, join: Mapping[str, str], *, again: bool = False) -> Done:
+    async def start(self, join: Mapping[str, str], *, begun: bool = False, again: bool = False) -> Done:
         """It runs, on no data or its own.
 
         Args:
             join: What etcd is to be started with, by environment variable.
+            begun: It may have been started before, for this member: what lies there without a log is its own.
             again: What runs and has not joined yet was started with other settings, and is stopped first. One that has
                 joined has its members from the cluster.
 
@@ -69,7 +70,7 @@ class MemberProcess:
         given = checked(join)
         before = await self.status()
         found = await self._require_own(
-            before, "is another member's: archive_member puts only this one's away; move it by hand"
+            before, "is another member's: archive_member puts only this one's away; move it by hand", begun=begun
         )
         if before.running and again and found is None:
             await self.stop()
@@ -79,13 +80,11 @@ class MemberProcess:
         if await _is_open(before):
             msg = f"`status` says 7, not running, while a process has the database in {before.data_dir} open: end it"
             raise MemberProcessError(msg)
-        ends = time.monotonic() + self._profile.start_timeout_seconds
-        await self._command.do("start", self._profile.start_timeout_seconds, given)
-        after = await self._until("start", ends, running=True)
-        await asyncio.sleep(time_limits.STEPS.process_settles_seconds)
-        if not (await self.status()).running:
-            msg = "etcd ended right after its start; its log on the node says why"
-            raise MemberProcessError(msg)
+        try:
+            after = await self._begin(given)
+        except MemberProcessError as error:
+            error.started = True
+            raise
         return Done(f"started{_pid(after)}", changed=True)
 
     async def stop(self, *, needs_data: bool = False) -> Done:
@@ -100,7 +99,8 @@ class MemberProcess:
         before = await self.status()
         if not before.running and not await _is_open(before):
             return Done("did not run")
-        found = await self._require_own(before, "is another member's, and so is what runs: it is left alone")
+        otherwise = "is another member's, and so is what runs: it is left alone"
+        found = await self._require_own(before, otherwise, begun=not needs_data)
         if found is None and needs_data:
             msg = (
                 f"etcd runs{_pid(before)}, and {before.data_dir} holds no data: it may be another member's; left alone"
@@ -152,23 +152,36 @@ class MemberProcess:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    async def _whose(self, answer: Answer) -> Identity | None:
+    async def _begin(self, given: Mapping[str, str]) -> Answer:
+        """Run `start`: what `status` says once etcd runs, and goes on running."""
+        ends = time.monotonic() + self._profile.start_timeout_seconds
+        await self._command.do("start", self._profile.start_timeout_seconds, given)
+        after = await self._until("start", ends, running=True)
+        await asyncio.sleep(time_limits.STEPS.process_settles_seconds)
+        if not (await self.status()).running:
+            msg = "etcd ended right after its start; its log on the node says why"
+            raise MemberProcessError(msg)
+        return after
+
+    async def _whose(self, answer: Answer, *, begun: bool = False) -> Identity | None:
         try:
             # A disk that hangs is not to stop the whole worker.
             return await asyncio.to_thread(data_directory.identity, _data_dir(answer))
         except DataDirectoryError as error:
             if answer.member_id and answer.cluster_id:
                 return Identity(answer.cluster_id, answer.member_id)
+            if begun and isinstance(error, NoLogError):
+                return None
             msg = f"{error}; let this worker read it, or let the command's `status` give member_id and cluster_id"
             raise MemberProcessError(msg) from None
 
-    async def _require_own(self, answer: Answer, otherwise: str) -> Identity | None:
-        """Whose data lies there: nobody's, or this member's.
+    async def _require_own(self, answer: Answer, otherwise: str, *, begun: bool = False) -> Identity | None:
+        """Whose data lies there: nobody's, or this member's. If it has begun, a database without a log is nobody's.
 
         Raises:
             LeftAloneError: It is another member's.
         """
-        found = await self._whose(answer)
+        found = await self._whose(answer, begun=begun)
         if found is not None and found != self._member.identity:
             expected = self._member.identity
             expected_text = f", not of {expected.member_id} of cluster {expected.cluster_id}" if expected else ""

@@ -160,7 +160,8 @@ class ChangeQueue:
             # An older message is of no use any more, and an API server that hangs must not delay the next one.
             writing.cancel()
             # A worker of an older version may have written the one without the names.
-            sentences = (*known.sentences, sentence(progress), sentence(progress, _approve(entry)))
+            written = dict.fromkeys((sentence(progress), sentence(progress, _approve(entry))))
+            sentences = (*known.sentences, *written)
             known = KnownProgress(
                 chain_id=entry.chain_id, state=progress.state, doing=progress.doing, sentences=sentences
             )

@@ -59,6 +59,7 @@ class StartMemberInput(ProcessInput):
     Attributes:
         peer_urls: All its peer URLs.
         join: What etcd is to be started with, by environment variable.
+        begun: This operation may have started it before.
         again: This operation has started it with other settings, before the members changed: what runs and has not
             joined is stopped first.
     """
@@ -66,6 +67,7 @@ class StartMemberInput(ProcessInput):
     name: NewMemberName
     peer_urls: tuple[PeerUrl, ...]
     join: dict[str, str] = Field(default_factory=dict)
+    begun: bool = False
     again: bool = False
 
 

@@ -187,16 +187,19 @@ def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
 
 def is_reached(state: OperationState) -> bool:
     """The last view, which nothing contradicts, shows the member with a vote, and it has been seen to work."""
-    member = learner.member_of(state) if observation.undoubted(state) else None
-    votes = member is not None and bool(member.name) and not member.is_learner
-    return votes and (state.joining.works_since is not None or state.target.present)
+    view = observation.undoubted(state)
+    member = learner.member_of(state) if view else None
+    if view is None or member is None or not member.name or member.is_learner:
+        return False
+    works_already = state.target.present and unverified(view, member) is None
+    return state.joining.works_since is not None or works_already
 
 
 def remains(state: OperationState) -> str:
     """What an addition leaves behind that ends without its goal, in words; empty when that is nothing."""
     if state.pending_since is not None:
         return "a change was proposed before that and may have taken place: `etcd-handoff status` shows the members"
-    member_id = state.pinned.member_id if state.pinned else ""
+    member_id = state.pinned.member_id if state.pinned and not state.pinned.present else ""
     if not member_id or (state.view is not None and state.view.member(member_id) is None):
         return ""
     takes_out = f"to take it out: `etcd-handoff remove {member_id}`; to go on with it: start the same addition again"
@@ -207,6 +210,8 @@ def remains(state: OperationState) -> str:
 
 def cancelled(state: OperationState) -> str:
     """What is true of an addition that was cancelled, in words."""
+    if state.pinned is not None and state.pinned.present:
+        return f"cancelled: {state.label} had a vote before, and nothing was changed"
     left, end = remains(state), state.ending
     if end is not None and end.taken_out:
         left = f"its learner {state.target.member_id} is out again{f'; {end.process}' * bool(end.process)}"

@@ -100,6 +100,7 @@ def starting(state: OperationState, settings: Mapping[str, str]) -> Decided | No
         **dict(_ask(state.request.cluster, state.target)),
         peer_urls=state.target.peer_urls,
         join=dict(settings),
+        begun=process.started,
         again=process.started and process.join not in ({}, settings),
     )
     return Decided(_doing(state, doing), StartMember(ask=ask, node=node, summary=doing))

@@ -63,7 +63,7 @@ def _take_out(state: OperationState) -> Decided | OperationState:
     if learner is None:
         return _over(state, taken_out=True)
     if not learner.is_learner:
-        goes_on = state.joining.sent  # else it is not this part that has added it
+        goes_on = state.joining.sent and not state.target.present  # else it is not this part that has added it
         return state.changed(ending=None, blocked=None) if goes_on else _over(state, tries=TRIES)
     ask = act_input(state).model_copy(update={"target_id": learner.id, "learner_only": True})
     node = next((m.through_node for m in view.healthy_voters), "")

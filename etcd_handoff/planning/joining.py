@@ -38,7 +38,8 @@ def misnamed(view: ClusterView, goal: MemberPresent) -> Blocked | None:
             return Blocked(
                 Reason.LEARNER_MISNAMED,
                 f"the learner with the wanted peer URLs ({other.id}) runs under the name {other.name}",
-                f"restart its etcd with ETCD_NAME={goal.name}; or take it out with `etcd-handoff remove {other.id}`",
+                f"if it is the one that you mean, restart its etcd with ETCD_NAME={goal.name}; else cancel, and give"
+                f" {goal.name} other peer URLs",
             )
     return None
 

@@ -324,6 +324,21 @@ def test_voter_that_does_not_work_is_not_present_already() -> None:
     assert ends_well(addition).outcome == Outcome.ALREADY_PRESENT
 
 
+def test_voter_that_never_works_is_no_success_of_a_second_start() -> None:
+    """It fails, and says nothing of a learner: nothing was changed. Nor does a cancellation."""
+    dead = with_it(is_learner=False, reachable=False)
+    addition = gives_turn_up(begin().do(to.Observe, observed(dead)))
+    addition.next(to.Wait)
+    addition.result(after=3600.0).do(to.Observe, observed(dead))
+    failure = addition.next(to.Fail).failure
+    assert failure.kind == FailureType.BLOCKED_TOO_LONG
+    assert "learner" not in failure.text
+    other = gives_turn_up(begin().do(to.Observe, observed(dead)))
+    other.next(to.Wait)
+    cancelled(other).next(to.Cancel)
+    assert other.state.doing == "cancelled: node3 had a vote before, and nothing was changed"
+
+
 def test_name_that_a_member_has_is_refused_before_anything_is_changed() -> None:
     """Two members of one name would share one EtcdMember, and a name would name neither."""
     failure = begin(name="node1").do(to.Observe, observed(THREE)).next(to.Fail).failure

@@ -20,7 +20,7 @@ import pytest
 
 from etcd_handoff import command_run, member_process, time_limits
 from etcd_handoff.config_member import MemberProfile
-from etcd_handoff.data_directory import DataDirectoryError, Identity, archive_paths, identity
+from etcd_handoff.data_directory import DataDirectoryError, Identity, NoLogError, archive_paths, identity
 from etcd_handoff.lab.waiting import wait_until
 from etcd_handoff.member_command import LeftAloneError, Member, MemberProcessError
 from etcd_handoff.member_process import MemberProcess
@@ -466,10 +466,35 @@ def test_empty_and_missing_directories_are_nobodys(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["member/snap", "member/wal"])
-def test_database_without_a_log_is_nobodys(tmp_path: Path, folder: str) -> None:
-    """Etcd has ended before it knew whether it belongs to the cluster, and would begin afresh."""
-    (tmp_path / folder).mkdir(parents=True)
-    assert identity(tmp_path) is None
+async def test_database_without_a_log_is_of_whoever_has_started_etcd_there(
+    make: Make, tmp_path: Path, folder: str
+) -> None:
+    """Etcd leaves it where it ends before it has joined. Else a member may have its log elsewhere."""
+    (tmp_path / "data" / folder).mkdir(parents=True)
+    with pytest.raises(NoLogError):
+        identity(tmp_path / "data")
+    with pytest.raises(MemberProcessError, match="without a log"):
+        await make(OBEDIENT).start(JOIN)
+    assert "start" not in verbs(tmp_path)
+    assert (await make(OBEDIENT).start(JOIN, begun=True)).changed
+    assert (await make(OBEDIENT).start({**JOIN, "ETCD_NAME": "node4"}, begun=True, again=True)).changed
+    with pytest.raises(MemberProcessError, match="without a log"):
+        await make(OBEDIENT).stop(needs_data=True)
+    assert (await make(OBEDIENT).stop()).changed
+
+
+async def test_start_that_fails_may_have_started_etcd(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies there afterwards is its own."""
+    clock_of(monkeypatch, member_process, ticking(25.0))
+    with pytest.raises(MemberProcessError, match="until its time was up") as failed:
+        await make(OBEDIENT.replace("start) touch runs ;;", "start) mkdir -p data/member/snap ;;")).start(JOIN)
+    assert failed.value.started
+    with pytest.raises(MemberProcessError, match="without a log") as refused:
+        await make(OBEDIENT).start(JOIN)
+    assert not refused.value.started
+    assert verbs(tmp_path).count("start") == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 4096, b"x" * 4096, b"\x04\0\0\0\0\0\0\0\x08\x04\x10\0"])
