@@ -89,6 +89,9 @@ def _check_endpoint(endpoint: Endpoint, endpoints: Sequence[Endpoint], facts: Cl
         (member,) = endpoint.members
         detail = f"{url} answers for member {member}, which is no member any more"
         return CheckResult(check, detail, f"stop that etcd, and take {check} out of the profile")
+    if view is not None and endpoint.cluster_id not in ("", view.cluster_id):  # its answer came too late for the look
+        detail = f"{url} answers for cluster {endpoint.cluster_id}, and the other endpoints for {view.cluster_id}"
+        return CheckResult(check, detail, f"take {check} out of the profile, or stop what runs there", EXIT_FAILED)
     if endpoint.error and (why := _why_unused(endpoint, endpoints, facts)):
         return CheckResult(check, f"{url}: {endpoint.error}; {why}", f"take {check} out of the profile")
     if endpoint.error:

@@ -118,6 +118,16 @@ def test_member_that_hangs_is_not_to_be_started() -> None:
         assert results(endpoints.ClusterFacts(view), answers(1), hangs)[1].remedy == remedy
 
 
+def test_endpoint_of_another_cluster_is_named_though_the_look_has_missed_it() -> None:
+    """Its answer may come later than those of all members, for which the look waits."""
+    foreign = answers(2, by=9, cluster_id="beef")
+    (_, found) = results(endpoints.ClusterFacts(cluster()), answers(1), foreign)
+    assert (found.status, f"answers for cluster beef, and the other endpoints for {CLUSTER}" in found.detail) == (
+        1,
+        True,
+    )
+
+
 LEFT = endpoints.ClusterFacts(
     cluster(member(1), member(2)), (ResourceClaim(name="n3", member_id="3", joined="False"),), {"n3": "10.0.0.3"}
 )
