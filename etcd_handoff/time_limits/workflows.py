@@ -46,8 +46,9 @@ class WorkflowTiming:
     operation."""
     describe_timeout: timedelta = timedelta(seconds=5)
     """What a worker tells of its profile: it has that in memory."""
-    take_turn_timeout: timedelta = timedelta(seconds=20)
-    """Longer than the activity goes on asking a queue that does not answer."""
+    take_turn_timeout: timedelta = timedelta(seconds=40)
+    """Much longer than the activity goes on asking a queue that does not answer, which a busy Temporal draws out: it is
+    to end with the reason. A killed worker is not waited for, since this is a local activity."""
     recall_timeout: timedelta = timedelta(minutes=1)
     """Which operations run, as a queue asks that has been started anew."""
     queue_follow_timeout: timedelta = timedelta(hours=1)
