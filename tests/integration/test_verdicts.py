@@ -149,6 +149,8 @@ def _verdict(command: str, shown: str) -> str:
             kept = [line for line in lines if bad.match(line)]
         case "describe":
             kept = lines[: lines.index("")] if "" in lines else lines
+        case "watch":
+            kept = [line for line in lines if not re.match(r"ETCDMEMBER|\S+ +[0-9a-f]{13,16} ", line)]
         case "history":
             kept = [line for line in lines if not re.match(r"    \d\d:|  \d{4}-.*UTC$", line)]
         case _:
