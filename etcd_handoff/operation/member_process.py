@@ -164,10 +164,9 @@ def failed(
     state: OperationState, command: PreflightMember | StartMember, failure: StepFailure, now: float
 ) -> OperationState:
     """The state after no worker of the node has answered: without one it is a person's to start etcd."""
-    known, started = state.joining.process.command, state.joining.process.started
-    process = NodeProcess(command=known, asked_at=now, started=started, join=state.joining.process.join)
-    state = state.with_joining(process=process)
-    if not known and (not failure.taken or failure.kind in WITHOUT):
+    before = state.joining.process
+    state = state.with_joining(process=before.model_copy(update={"asked_at": now, "starts": None, "error": ""}))
+    if not before.command and (not failure.taken or failure.kind in WITHOUT):
         return state
     text = f"{failure.step} fails: {failure.text}"
     if isinstance(command, PreflightMember):
@@ -193,9 +192,7 @@ def with_start_result(state: OperationState) -> OperationState:
 
 
 def _not_ready(state: OperationState, command: PreflightMember, why: str) -> OperationState:
-    state = state.with_joining(
-        process=NodeProcess(command=state.joining.process.command, join=state.joining.process.join)
-    )
+    state = state.with_joining(process=NodeProcess(command=state.joining.process.command))
     return state.blocked_by(
         Blocked(
             Reason.NODE_NOT_READY,
