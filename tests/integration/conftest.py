@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,8 +26,6 @@ from etcd_handoff.temporal.search_attributes import STATE_KEY
 from tests.integration.etcd_gateways import Cluster
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from temporalio.client import Client, WorkflowHandle
 
 WRITE_INTERVAL_MS = 10.0
@@ -232,6 +231,15 @@ async def open_bench(
 def bench(tmp_path: Path) -> MakeBench:
     """What sets a bench up for one test: `async with` it, with what `open_bench` takes."""
     return partial(open_bench, tmp_path)
+
+
+async def start_workers_of_k0s(b: Bench) -> None:
+    """Workers on all nodes, with `sets_leave = true` in their profile, as k0s's preset has it."""
+    own = {b.lab.environment_on(node.name).get("ETCD_HANDOFF_CONFIG", b.lab.config_path) for node in b.lab.nodes}
+    for path in map(Path, own):
+        path.write_text(f"{path.read_text()}sets_leave = true\n")
+    for node in b.lab.nodes:
+        await b.lab.start_worker(node.name)
 
 
 @dataclass

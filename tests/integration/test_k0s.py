@@ -18,7 +18,7 @@ from etcd_handoff.lab import Role, disasters
 from etcd_handoff.lab.k0s import K0sStandIn, Release
 from etcd_handoff.lab.waiting import ProcessError, wait_until
 from tests.chaos import judges
-from tests.integration.conftest import FrontDoor, ends, start_watch
+from tests.integration.conftest import FrontDoor, ends, start_watch, start_workers_of_k0s
 from tests.integration.isolation import require_isolation
 from tests.integration.progress import changes, says
 
@@ -36,10 +36,7 @@ POLICY: Final = Path(__file__).parents[2] / "deploy" / "k0s-leave-policy.yaml"
 async def k0s_bench(bench: MakeBench, **options: Any) -> AsyncIterator[FrontDoor]:
     """A bench with the usual profile of k0s, `sets_leave = true`, and a watcher."""
     async with bench(workers=(), **options) as b:
-        with b.lab.config_path.open("a") as config:
-            config.write("sets_leave = true\n")
-        for node in b.lab.nodes:
-            await b.lab.start_worker(node.name)
+        await start_workers_of_k0s(b)
         door = FrontDoor(b, await start_watch(b))
         await door.sees_all()
         yield door
@@ -219,11 +216,13 @@ async def test_policy_refuses_the_flag_and_names_the_annotation(bench: MakeBench
 async def test_k0s_removes_a_leader_that_has_handed_over(bench: MakeBench, release: Release, *, isolated: bool) -> None:
     """Asked after the transfer, k0s removes a follower: no write fails, and what k0s cannot write is written.
 
-    So it does where each worker reaches its own member alone.
+    So it does where each worker reaches its own member alone. The flag is true in the end, also where a look while k0s
+    was at work had it taken back.
     """
     if isolated:
         require_isolation()
-    async with bench(remover="k0s", isolated=isolated) as b, K0sStandIn(b.lab, release) as k0s:
+    async with bench(remover="k0s", isolated=isolated, workers=()) as b, K0sStandIn(b.lab, release) as k0s:
+        await start_workers_of_k0s(b)
         leader = await b.lab.leader()
         survivor = b.lab.others(leader)[0].name
         writer = await b.writer(survivor)

@@ -7,7 +7,6 @@ import json
 import sys
 from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -16,7 +15,7 @@ from etcd_handoff.contract import TASK_QUEUE, Outcome
 from etcd_handoff.lab import Role, wait_until
 from etcd_handoff.temporal.updates import execute_update
 from tests.integration import additions
-from tests.integration.conftest import removal_id
+from tests.integration.conftest import removal_id, start_workers_of_k0s
 from tests.integration.isolation import require_isolation
 from tests.integration.progress import says
 
@@ -222,20 +221,13 @@ async def test_leaving_node_dies_as_a_whole_once_its_member_is_out(bench: MakeBe
         await b.judge({leader})
 
 
-def sets_leave(path: Path) -> None:
-    """The profile in this configuration is one of k0s."""
-    path.write_text(f"{path.read_text()}sets_leave = true\n")
-
-
 @pytest.mark.parametrize(("runs_on", "words"), [(False, "its etcd has ended"), (True, "its etcd still runs")])
 async def test_operator_is_told_whether_the_etcd_that_left_still_runs(
     bench: MakeBench, words: str, *, runs_on: bool
 ) -> None:
     """By the worker on its node, on a profile of k0s; who listens at its port counts as its etcd."""
     async with bench(isolated=True, workers=(), failpoints="update_status.before=hold") as b, AsyncExitStack() as stack:
-        for node in b.lab.nodes:
-            sets_leave(Path(b.lab.environment_on(node.name)["ETCD_HANDOFF_CONFIG"]))
-            await b.lab.start_worker(node.name)
+        await start_workers_of_k0s(b)
         leader = await b.lab.leader()
         target = b.lab.others(leader)[0].name
         removal = await b.start(target)

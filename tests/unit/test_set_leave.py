@@ -12,7 +12,7 @@ from activities.etcdmembers import EtcdMemberActivities
 from activities.member_status import KubernetesActivities
 from activities.worker_info import WorkerActivities
 from etcd_handoff import time_limits
-from etcd_handoff.activity_io import LeaveInput, UpdateStatusInput, UpdateStatusResult
+from etcd_handoff.activity_io import LeaveInput, ReadLeaveResult, UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.config import Config
 from etcd_handoff.contract import Step, StepOutcome
 from etcd_handoff.errors import ConflictError, KubernetesError, RejectedError
@@ -221,6 +221,20 @@ def test_order_is_revoked_when_the_removal_is_not_safe_any_more() -> None:
     removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B, traits={"remover": "both"})).turn()
     removal.do(to.RequestLeave, step("request_leave", StepOutcome.REQUESTED))
     removal.do(to.Observe, report(StepOutcome.OBSERVED, RISKY)).next(to.ReadLeave)
+
+
+def test_flag_is_set_where_k0s_had_begun_before_its_order_was_revoked() -> None:
+    """What k0s leaves behind is the same, whether or not a look meanwhile found the removal unsafe."""
+    traits = {"remover": "k0s", "sets_leave": True}
+    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B, traits=traits)).turn()
+    removal.do(to.RequestLeave, step("request_leave", StepOutcome.REQUESTED)).do(to.Wait, after=0.25)
+    removal.do(to.Observe, report(StepOutcome.OBSERVED, RISKY))
+    stands = step("read_leave", StepOutcome.OBSERVED)
+    removal.do(to.ReadLeave, ReadLeaveResult(step=stands, present=True, leave=True, manager="etcd-handoff"))
+    assert removal.next(to.RequestLeave).ask.leave is False
+    removal.result(step("request_leave", StepOutcome.REQUESTED)).do(to.Wait, after=1.0)
+    removal.do(to.Observe, report(StepOutcome.OBSERVED, REMOVED.view))
+    assert removal.next(to.WriteStatus).ask.leave
 
 
 class Marking(FakeKubernetes):
