@@ -26,7 +26,7 @@ def add_command(args: argparse.Namespace) -> int:
     from etcd_handoff.contract import TASK_QUEUE
 
     config = read_config(args)
-    news = environment_file(args.env_file)
+    news = environment_file(args)
     request = _request(args, cluster_name(args, config))
     return run_operation(args, request, config.task_queue if config else TASK_QUEUE, _ends(news))
 

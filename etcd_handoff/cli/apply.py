@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.cli.configuration import cluster_name, read_config
+from etcd_handoff.cli.environment_file import environment_folder
 from etcd_handoff.cli.errors import CommandError
 from etcd_handoff.cli.operations import Ends, run_operation
 from etcd_handoff.cli.replace import common_options
@@ -20,6 +21,7 @@ from etcd_handoff.exit_status import EXIT_USAGE
 if TYPE_CHECKING:
     import argparse
 
+    from etcd_handoff.cli.environment_file import EnvironmentFile
     from etcd_handoff.contract import MembershipRequest
 
 STANDARD_INPUT: Final = Path("-")
@@ -38,9 +40,10 @@ def apply_command(args: argparse.Namespace) -> int:
     from etcd_handoff.contract import TASK_QUEUE
 
     config = read_config(args)
+    news = environment_folder(args)
     given = read_members(args.file)
     request = membership_request(args, given, args.cluster or given.get("cluster") or cluster_name(args, config))
-    return run_operation(args, request, config.task_queue if config else TASK_QUEUE, _ends())
+    return run_operation(args, request, config.task_queue if config else TASK_QUEUE, _ends(news))
 
 
 def read_members(path: Path) -> dict[str, Any]:
@@ -96,8 +99,8 @@ def membership_request(args: argparse.Namespace, given: dict[str, Any], cluster:
         raise CommandError(EXIT_USAGE, "\n".join(f"{args.file}: {line}" for line in lines)) from None
 
 
-def _ends() -> Ends:
-    """Return how the ends of a change are told."""
+def _ends(news: EnvironmentFile | None) -> Ends:
+    """Return how the ends of a change are told, and what writes what to start new members' etcd with."""
     from etcd_handoff.cli.render.changes import change_exit, membership_lines
     from etcd_handoff.cli.shapes.operations import ApplyOutput
     from etcd_handoff.contract import MembershipResult
@@ -111,4 +114,5 @@ def _ends() -> Ends:
         cancelled=f"the change was cancelled; {there}",
         terminated=f"the change was terminated; {there}",
         timed_out=f"the change timed out; {there}",
+        news=news,
     )

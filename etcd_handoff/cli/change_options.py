@@ -94,6 +94,8 @@ def _add_apply(add: Add) -> None:
     )
     text = "TOML or JSON with the wanted members, names and peer URLs; - reads JSON from standard input"
     apply.add_argument("file", type=Path, metavar="FILE", help=text)
+    text = "write what to start each new member's etcd with to NAME.env in this folder, whenever it changes"
+    apply.add_argument("--env-dir", type=Path, metavar="DIR", help=text)
     _add_options(apply, "change")
 
 

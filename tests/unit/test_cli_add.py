@@ -36,6 +36,8 @@ def ended(outcome: Outcome | str, **changes: object) -> AdditionResult:
         (["n4", "--peer-url", URL, "--peer-url", "x"], "--peer-url number 2: give http:// or https://"),
         (["n=4", "--peer-url", URL], "name: give letters, digits"),
         (["n4", "--peer-url", URL, "--env-file", "missing/member.env"], "--env-file: missing is no folder"),
+        (["n4", "--peer-url", URL, "--env-file", "m.env", "--detach"], "--env-file: with --detach nobody is there"),
+        (["n4", "--peer-url", URL, "--env-file", "m.env", "--dry-run"], "--env-file: a dry run adds no member"),
         (["n4", "--peer-url", URL, "--progress-timeout", "0"], "--progress-timeout: "),
     ],
 )
@@ -72,7 +74,7 @@ def test_result_is_told_in_words(result: AdditionResult, status: int, says: str)
 def test_what_to_start_etcd_with_is_written_to_a_file_whenever_it_changes(tmp_path: Path) -> None:
     """As systemd's EnvironmentFile takes it; nothing is written twice, and a folder that is not there is an error."""
     file = tmp_path / "member.env"
-    write = EnvironmentFile(file)
+    write = EnvironmentFile(file, "--env-file")
     waits = Progress(state="Blocked", cluster="prod", member="node4")
     assert write(waits) == []
     assert not file.exists()
@@ -84,8 +86,27 @@ def test_what_to_start_etcd_with_is_written_to_a_file_whenever_it_changes(tmp_pa
     assert "members have changed" in next(iter(write(changed)))
     assert file.read_text(encoding="utf-8") == "ETCD_NAME=node4\n"
     assert [one.name for one in tmp_path.iterdir()] == [file.name]
-    unwritable = EnvironmentFile(tmp_path / "missing" / "member.env")
+    unwritable = EnvironmentFile(tmp_path / "missing" / "member.env", "--env-file")
     assert "cannot be written" in next(iter(unwritable(first)))
+
+
+def test_each_new_member_has_a_file_of_its_own_in_a_folder(tmp_path: Path) -> None:
+    """Named after the member; one that is written again says why, and the others stay."""
+    write = EnvironmentFile(tmp_path, "--env-dir")
+
+    def settings(**given: str) -> list[str]:
+        told = Progress(state="Blocked", cluster="prod", member="members", join_configuration=given)
+        return list(write(told))
+
+    assert settings(ETCD_NAME="node4") == [f"  wrote {tmp_path / 'node4.env'} (what to start etcd with)"]
+    assert settings(ETCD_NAME="node5") == [f"  wrote {tmp_path / 'node5.env'} (what to start etcd with)"]
+    assert settings(ETCD_NAME="node5") == []
+    assert "node5.env (again: the members" in settings(ETCD_NAME="node5", ETCD_INITIAL_CLUSTER="a=b")[0]
+    files = {file.name: file.read_text(encoding="utf-8") for file in tmp_path.iterdir()}
+    assert files == {
+        "node4.env": "ETCD_NAME=node4\n",
+        "node5.env": "ETCD_NAME=node5\nETCD_INITIAL_CLUSTER=a=b\n",
+    }
 
 
 @pytest.mark.parametrize(("state", "says"), [("Failed", "its learner 4 is out again"), ("Blocked", "can be removed")])
