@@ -8,10 +8,9 @@ import pytest
 
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import ReleaseLockResult, StepResult, UpdateStatusResult
-from etcd_handoff.contract import AdditionRequest, Approval, FailureType, HandoffState, Outcome, Pause, StepOutcome
+from etcd_handoff.contract import AdditionRequest, Approval, FailureType, HandoffState, Outcome, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, ending, schedule
-from etcd_handoff.operation.addition import CONNECTED_SECONDS
 from etcd_handoff.operation.commands import AddTarget, PromoteTarget, StepFailure, Until
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.proposal import SETTLE_SECONDS
@@ -315,30 +314,6 @@ def test_learner_with_the_peer_url_from_an_earlier_start_is_gone_on_with() -> No
     assert ends_well(works(addition)).outcome == Outcome.ADDED
 
 
-def test_voter_that_does_not_work_is_not_present_already() -> None:
-    """A first start may have promoted it and failed then: the second one ends no better before it works."""
-    dead = with_it(is_learner=False, reachable=False)
-    addition = gives_turn_up(begin().do(to.Observe, observed(dead)))
-    assert "NotVerified" in addition.next(to.Wait).summary
-    addition.result(after=1.0).do(to.Observe, observed(VOTER))
-    assert ends_well(addition).outcome == Outcome.ALREADY_PRESENT
-
-
-def test_voter_that_never_works_is_no_success_of_a_second_start() -> None:
-    """It fails, and says nothing of a learner: nothing was changed. Nor does a cancellation."""
-    dead = with_it(is_learner=False, reachable=False)
-    addition = gives_turn_up(begin().do(to.Observe, observed(dead)))
-    addition.next(to.Wait)
-    addition.result(after=3600.0).do(to.Observe, observed(dead))
-    failure = addition.next(to.Fail).failure
-    assert failure.kind == FailureType.BLOCKED_TOO_LONG
-    assert "learner" not in failure.text
-    other = gives_turn_up(begin().do(to.Observe, observed(dead)))
-    other.next(to.Wait)
-    cancelled(other).next(to.Cancel)
-    assert other.state.doing == "cancelled: node3 had a vote before, and nothing was changed"
-
-
 def test_name_that_a_member_has_is_refused_before_anything_is_changed() -> None:
     """Two members of one name would share one EtcdMember, and a name would name neither."""
     failure = begin(name="node1").do(to.Observe, observed(THREE)).next(to.Fail).failure
@@ -349,70 +324,6 @@ def test_name_that_a_member_has_is_refused_before_anything_is_changed() -> None:
 def test_somebody_else_promotes_it() -> None:
     """The goal is reached, once it works."""
     assert ends_well(works(looks_again(added(), VOTER))).outcome == Outcome.ADDED
-
-
-def test_new_voter_that_does_not_work_is_told_before_anything_is_recorded() -> None:
-    """It counts for the quorum; its time begins anew once it works."""
-    addition = promoted()
-    addition.next(to.Wait)
-    silent = with_it(is_learner=False, serves_reads=False, note="connection refused", reachable=False)
-    addition.result(after=2.0).do(to.Observe, observed(silent))
-    gives_turn_up(addition)
-    assert addition.next(to.Wait).summary.startswith("blocked: NotVerified, until ")
-    assert f"`etcd-handoff remove {D} -c prod`" in addition.state.waiting_for
-    addition.result(after=1.0).do(to.Observe, observed(VOTER))
-    assert addition.next(to.Wait).seconds == CONNECTED_SECONDS
-    addition.result(after=CONNECTED_SECONDS).do(to.Observe, observed(VOTER))
-    assert ends_well(addition).outcome == Outcome.ADDED
-
-
-def test_new_voter_that_never_works_ends_the_addition_unrecorded() -> None:
-    """The failure says what it is and how to take it out."""
-    addition = promoted()
-    addition.next(to.Wait)
-    silent = with_it(is_learner=False, serves_reads=False, reachable=False)
-    addition.result(after=2.0).do(to.Observe, observed(silent))
-    gives_turn_up(addition).next(to.Wait)
-    addition.result(after=3600.0).do(to.Observe, observed(silent))
-    failure = addition.next(to.Fail).failure
-    assert failure.kind == FailureType.BLOCKED_TOO_LONG
-    assert "has a vote, and was not seen to work with it" in failure.text
-
-
-def test_new_voter_works_without_a_break_before_the_addition_ends() -> None:
-    """A look that shows nothing is one: it may have been down all the time since the look before."""
-    addition = promoted()
-    wait = addition.next(to.Wait)
-    gives_turn_up(addition.result(after=wait.seconds).do(to.Observe, observed(None)))
-    addition.next(to.Wait)
-    addition.result(after=wait.seconds).do(to.Observe, observed(VOTER))
-    assert addition.next(to.Wait).seconds == wait.seconds
-
-
-def test_new_voter_is_watched_anew_after_a_pause() -> None:
-    """Nobody has looked at it meanwhile."""
-    addition = promoted()
-    wait = addition.next(to.Wait)
-    addition.state = addition.state.changed(paused=Pause(by="ann"))
-    addition.result(after=wait.seconds)
-    gives_turn_up(addition).next(to.Wait)
-    addition.state = addition.state.changed(paused=None)
-    addition.result(after=1.0).do(to.Observe, observed(VOTER))
-    assert addition.next(to.Wait).seconds == wait.seconds
-
-
-def test_cancelled_after_the_promotion_it_rolls_forward() -> None:
-    """What has a vote is not taken out by a cancellation; one that does not work ends it at once."""
-    addition = promoted()
-    addition.next(to.Wait)
-    addition.state = addition.state.changed(cancel_requested=True)
-    addition.result(after=CONNECTED_SECONDS).do(to.Observe, observed(VOTER))
-    assert ends_well(addition).outcome == Outcome.ADDED
-    addition = promoted()
-    addition.next(to.Wait)
-    addition.state = addition.state.changed(cancel_requested=True)
-    addition.result(after=1.0).do(to.Observe, observed(with_it(is_learner=False, serves_reads=False)))
-    assert "has a vote" in addition.next(to.Fail).failure.text
 
 
 def test_somebody_else_removes_it() -> None:
