@@ -10,10 +10,16 @@ import pytest
 import pytest_asyncio
 from temporalio.client import WorkflowFailureError
 
-from etcd_handoff.contract import AdditionRequest, AdditionResult
+from etcd_handoff.contract import (
+    AdditionRequest,
+    AdditionResult,
+    MembershipRequest,
+    ReplacementRequest,
+    WantedMember,
+)
 from etcd_handoff.lab import Role
 from etcd_handoff.lab.nodes import ROOT
-from etcd_handoff.temporal.client import start_operation
+from etcd_handoff.temporal.client import apply_membership, start_operation, start_replacement
 from tests.integration.additions import seen
 from tests.integration.conftest import Bench, in_state, open_bench
 from tests.integration.progress import says
@@ -124,6 +130,45 @@ async def test_addition_that_waits_for_its_member_says_what_to_start_it_with(con
     with pytest.raises(WorkflowFailureError):
         await addition.result()
     assert {m.id for m in (await seen(b.lab)).members} == before
+
+
+@pytest.mark.parametrize("kind", ["replace", "apply"])
+async def test_change_of_several_members_says_which_part_waits_and_what_follows(console: Console, kind: str) -> None:
+    """On the list of what needs a person; its page says what to start the new member with, at both widths."""
+    b = console.bench
+    listed = (await seen(b.lab)).members
+    new = WantedMember(name="node9", peer_urls=("http://127.0.0.1:9",))
+    leaves = b.others(await b.lab.leader())[0]
+    stay = tuple(WantedMember(name=m.name, peer_urls=m.peer_urls) for m in listed if kind == "apply")
+    change = (
+        await apply_membership(b.client, MembershipRequest(cluster="prod", members=(*stay, new), reason="more room"))
+        if kind == "apply"
+        else await start_replacement(
+            b.client,
+            ReplacementRequest(
+                cluster="prod", member=leaves, name=new.name, peer_urls=new.peer_urls, reason="more room"
+            ),
+        )
+    )
+    await says(change, "Blocked", "LearnerNotStarted", so=lambda shown: bool(shown.join_configuration))
+    await in_state(change, "Blocked")
+    page = await console.ui.open(views()["what needs a person"])
+    await shows(page, change.id)
+    subject = leaves if kind == "replace" else change.id
+    for window in (DESK, PHONE):
+        page = await console.ui.workflow(change, "user-metadata", window=window)
+        text = await shows(page, "Blocked, since 20", "has been added and has not started", "Start etcd with")
+        assert "What unblocks it: start etcd with ETCD_NAME=node9 " in text
+        assert "Why: more room" in text
+        assert f"etcd-handoff recheck {subject}" in text
+        assert await fits(page)
+        await page.close()
+    page = await console.ui.workflow(change, "timeline")
+    await shows(page, "adding node9 as a learner through", "wait: LearnerNotStarted, until start etcd with")
+    await change.cancel()
+    with pytest.raises(WorkflowFailureError):
+        await change.result()
+    assert {m.id for m in (await seen(b.lab)).members} == {m.id for m in listed}
 
 
 async def test_removal_that_waits_is_approved_in_the_dialog_and_its_timeline_reads_as_a_story(console: Console) -> None:
