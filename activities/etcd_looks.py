@@ -10,7 +10,7 @@ from temporalio import activity
 
 from activities.interceptor import no_answer
 from etcd_handoff import time_limits
-from etcd_handoff.doubts import contradiction
+from etcd_handoff.doubts import Binding, contradiction
 from etcd_handoff.errors import EtcdError, EtcdPermissionError
 from etcd_handoff.merged_view import completed
 from etcd_handoff.planning import MemberAbsent, Remove, plan
@@ -91,18 +91,23 @@ class Looks:
             count_etcd_error(self.cluster, error)
             return None, str(error)
 
-    async def listed(self) -> tuple[frozenset[str] | None, str]:
+    async def listed(self, cluster_id: str) -> tuple[frozenset[str] | None, str]:
         """IDs of all members; None with the reason where nobody gives a list, or other lists contradict it.
 
         A member that has left and still runs claims no list of its own.
+
+        Args:
+            cluster_id: The cluster that is meant; empty when that is not known.
 
         Raises:
             EtcdPermissionError: The user may not list members.
         """
         view, note = await self.look()
-        against = [doubt.text for doubt in view.doubts if not doubt.by_status_alone] if view else [note]
-        if view is None or against:
-            return None, against[0]
+        if view is None:
+            return None, note
+        departed = [doubt.member_id for doubt in view.doubts if doubt.by_status_alone]
+        if against := contradiction(view, Binding(cluster_id=cluster_id), departed):
+            return None, against.text
         return frozenset(m.id for m in view.members), ""
 
     async def heard(self) -> tuple[HeardMember, ...]:

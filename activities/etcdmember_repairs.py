@@ -136,7 +136,9 @@ async def correct(
         if not wrong and not _has_wrong_message(resource, desired, standing):
             return []
         try:
-            if k0s and desired.joined and would_follow(resource, desired.member_id, sync.view.members):
+            # A flag that we have set once a member was out says nothing of one that is in again, after a restore.
+            ours = seen.leave_by_us and seen.joined == "False"
+            if k0s and desired.joined and (ours or would_follow(resource, desired.member_id, sync.view.members)):
                 resource = await clear_leave(gateway, resource)
                 continue
             await gateway.patch_status(resource, status_for(resource, desired, _seconds()))

@@ -115,7 +115,7 @@ class EtcdMemberActivities:
         """
         if self._listed is None:
             return False
-        members, note = await self._listed(sync.cluster)
+        members, note = await self._listed(sync.cluster, sync.view.cluster_id)
         if members is None:
             raise ApplicationError(f"the member list could not be read again: {note}", type=STEP_FAILS)
         return members != {member.id for member in sync.view.members}

@@ -1,4 +1,4 @@
-"""`spec.leave` that is still set on the EtcdMember of a node that has joined again, where k0s would follow it."""
+"""`spec.leave` that still stands where the EtcdMember comes to say Joined=True, and that k0s would follow."""
 
 from __future__ import annotations
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from etcd_handoff.activity_io import UpdateStatusInput
 
-    Listed = Callable[[str], Awaitable[tuple[frozenset[str] | None, str]]]
-    """Gives IDs of all members of the cluster of a profile; None in their place, with the reason, when nobody knows."""
+    Listed = Callable[[str, str], Awaitable[tuple[frozenset[str] | None, str]]]
+    """Takes a profile and the ID of its etcd cluster, empty when not known; gives the IDs of all members. It gives None
+    in their place, with the reason, when nobody knows or another cluster answers."""
 
 
 async def as_known_by_now(listed: Listed, record: UpdateStatusInput) -> UpdateStatusInput:
@@ -25,7 +26,7 @@ async def as_known_by_now(listed: Listed, record: UpdateStatusInput) -> UpdateSt
     """
     if record.joined is not None or not record.late:
         return record
-    members, _ = await listed(record.cluster)
+    members, _ = await _members(listed, record)
     if members is None or record.member_id in members:
         return record if members is None else record.model_copy(update={"joined": True})
     return record.model_copy(update={"joined": False, "failed": False, "message": MESSAGE_REMOVED})
@@ -45,7 +46,7 @@ async def why_outdated(listed: Listed, record: UpdateStatusInput) -> str:
     Raises:
         ApplicationError: That is not known now.
     """
-    members, note = await listed(record.cluster)
+    members, note = await _members(listed, record)
     if members is None:
         raise ApplicationError(f"whether it is a member is not known: {note}", type=NOT_RECORDED)
     is_member, who = record.member_id in members, f"{record.member_name or 'member'} ({record.member_id})"
@@ -54,3 +55,19 @@ async def why_outdated(listed: Listed, record: UpdateStatusInput) -> str:
     if is_member:
         return f"{who} is in the cluster again, which may have been restored; its EtcdMember was left alone"
     return f"{who} has left the cluster since; its EtcdMember was left alone"
+
+
+async def _members(listed: Listed, record: UpdateStatusInput) -> tuple[frozenset[str] | None, str]:
+    """IDs of all members by now; None with the reason where that list may be another one than that of the record.
+
+    That a member is out was seen before, and only its own cluster can list it again. Whatever else is to be concluded
+    needs that cluster's list. A node started with --force-new-cluster has the cluster's ID, and no other member.
+    """
+    if record.joined is False:
+        return await listed(record.cluster, "")
+    members, note = await listed(record.cluster, record.cluster_id)
+    known = set(record.members) - {record.member_id}
+    if members is not None and known and 2 * len(known & members) <= len(known):
+        text = f"of the members {', '.join(sorted(known))} too few are listed: this may be another cluster's list"
+        return None, text
+    return members, note

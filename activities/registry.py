@@ -68,8 +68,8 @@ def all_activities(  # noqa: PLR0913, PLR0917  # all that activities stand on
     """Everything that a worker does for workflows; the caller closes `etcd` and `gateways` afterwards."""
     void = Attempts(client).why_void
 
-    def listed(cluster: str) -> Awaitable[tuple[frozenset[str] | None, str]]:
-        return etcd.looks(cluster).listed()
+    def listed(cluster: str, cluster_id: str) -> Awaitable[tuple[frozenset[str] | None, str]]:
+        return etcd.looks(cluster).listed(cluster_id)
 
     kubernetes, members = KubernetesActivities(gateways, node, listed, void), EtcdMemberActivities(gateways, listed)
     gates = HashAndSnapshotActivities(config, node, etcd.looks)

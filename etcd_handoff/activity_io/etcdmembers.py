@@ -85,6 +85,7 @@ class UpdateStatusInput(Message):
 
     Attributes:
         cluster: Cluster profile.
+        cluster_id: The etcd cluster of the member, 16 hex digits; empty when not known.
         member_name: Name that the member had.
         member_id: The pinned member ID.
         peer_urls: Its peer URLs.
@@ -109,6 +110,7 @@ class UpdateStatusInput(Message):
     """
 
     cluster: str
+    cluster_id: str = ""
     member_name: str
     member_id: MemberId
     peer_urls: tuple[str, ...] = ()

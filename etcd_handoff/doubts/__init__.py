@@ -17,7 +17,7 @@ from etcd_handoff.doubts.kinds import (
 )
 from etcd_handoff.doubts.known_before import Binding, bound, contradiction, expected, listed_again
 from etcd_handoff.doubts.one_look import Answer, contradictions, silent_outsiders
-from etcd_handoff.doubts.second_witness import ResourceClaim, witness
+from etcd_handoff.doubts.second_witness import ResourceClaim, found_elsewhere, witness
 
 __all__ = [
     "CLUSTER_CHANGED",
@@ -35,6 +35,7 @@ __all__ = [
     "contradiction",
     "contradictions",
     "expected",
+    "found_elsewhere",
     "listed_again",
     "silent_outsiders",
     "witness",

@@ -53,6 +53,27 @@ def witness(view: ClusterView, claims: Iterable[ResourceClaim] | None) -> Doubt 
     )
 
 
+def found_elsewhere(name: str, claims: Iterable[ResourceClaim] | None) -> Doubt | None:
+    """A doubt when an EtcdMember that was read alone is not among those that were read beside the member list.
+
+    Another worker may have read it, of another Kubernetes: on a node that has become a cluster of its own, etcd's list
+    and the EtcdMembers agree with each other, and with nobody else.
+
+    Args:
+        name: Name of the EtcdMember.
+        claims: What EtcdMembers said beside the list; None where they were not read.
+    """
+    if claims is None or any(claim.name == name for claim in claims):
+        return None
+    return Doubt(
+        kind=RESOURCES_DISAGREE,
+        text=f"EtcdMember {name} exists, and was not among those that were read with the member list: one worker may"
+        " reach another cluster than the others",
+        remedy="wait for the next look if the EtcdMember is new; else stop the worker on the node that has become a"
+        " cluster of its own",
+    )
+
+
 def _unread(view: ClusterView) -> Doubt | None:
     """Without the second witness most endpoints must speak of this cluster: a single one may lead to another."""
     if not view.few_answer:

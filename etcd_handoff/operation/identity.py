@@ -42,6 +42,7 @@ def decide(state: OperationState, view: ClusterView) -> Decided | OperationState
     """
     fit = resolve(view, state.request.subject)
     departed: Sequence[str] = ()
+    elsewhere = None
     target: Target | Failure
     if isinstance(fit, MemberView):
         target = pinned(view, fit)
@@ -54,8 +55,11 @@ def decide(state: OperationState, view: ClusterView) -> Decided | OperationState
         target = remembered(state, state.resource, view, fit)
         if isinstance(target, Target) and not target.present:
             departed = (target.member_id,)
+            elsewhere = doubts.found_elsewhere(state.resource.name, state.claims)
     if found := doubt(state, view, departed):
         return found
+    if elsewhere is not None:
+        return doubted(elsewhere)
     if isinstance(fit, MemberView) and has_joined_since(state, view):
         target = failures.joined_since(state.request, fit.id)
     return state.failing(target) if isinstance(target, Failure) else pin(state, view, target)

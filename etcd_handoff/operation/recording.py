@@ -95,6 +95,7 @@ def record_of(
     out = joined is False and not state.request.adds
     return UpdateStatusInput(
         cluster=state.request.cluster,
+        cluster_id=target.cluster_id,
         member_name=target.member_name,
         member_id=target.member_id,
         peer_urls=target.peer_urls,

@@ -214,7 +214,7 @@ async def test_removal_that_may_still_take_place_is_written_as_unknown(relayed: 
     """The schema allows it. Later, what somebody has written since stays, unless etcd says that the member is out."""
     listed: frozenset[str] | None = None
 
-    async def members(_: str) -> tuple[frozenset[str] | None, str]:
+    async def members(*_: str) -> tuple[frozenset[str] | None, str]:
         return listed, "no quorum"
 
     async with relayed.gateway() as gateway:

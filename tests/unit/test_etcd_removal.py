@@ -103,13 +103,20 @@ async def test_list_that_other_lists_contradict_says_nothing(
         return view
 
     monkeypatch.setattr(script, "observe", observe)
-    members, note = await looks_at(script).listed()
+    members, note = await looks_at(script).listed("")
     assert (members == frozenset(THREE), note == "") == (known, known)
+
+
+async def test_list_of_another_cluster_says_nothing() -> None:
+    """Its members are others, so whoever is looked for is missing there."""
+    members, note = await looks_at(three()).listed("beef")
+    assert members is None
+    assert note.endswith("cluster beef is meant")
 
 
 async def test_silence_is_no_list() -> None:
     """The reason is told."""
-    assert await looks_at(three(observe=[UnreachableError("no quorum")])).listed() == (None, "no quorum")
+    assert await looks_at(three(observe=[UnreachableError("no quorum")])).listed("") == (None, "no quorum")
 
 
 async def test_without_a_holder_there_is_no_lock() -> None:

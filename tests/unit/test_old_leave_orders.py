@@ -15,6 +15,7 @@ from etcd_handoff.config import Config
 from etcd_handoff.errors import ConflictError, KubernetesPermissionError
 from etcd_handoff.etcdmember import asks_to_leave, joined_condition, member_id_of
 from etcd_handoff.etcdmember_messages import MESSAGE_JOINED
+from etcd_handoff.managed_fields import FIELD_MANAGER
 from etcd_handoff.operation.member_resources import SyncMembersInput, SyncMembersResult
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
 from tests.unit.builders import A, B, C, D, cluster, member
@@ -101,6 +102,19 @@ async def test_flag_that_may_not_be_cleared_leaves_the_etcdmember_as_it_is() -> 
     synced = await sync(fake)
     assert (fake.removed, said(fake)) == ([], (C, "False", True))
     assert synced.note == "EtcdMember node2 could not be corrected: 403: x"
+
+
+@pytest.mark.parametrize("ours", [True, False])
+async def test_flag_that_was_set_once_the_member_was_out_is_cleared_where_it_is_in_again(*, ours: bool) -> None:
+    """A restore has brought it back, or the record was wrong. What somebody else has ordered is theirs to clear."""
+    one = node2(D)
+    manager = FIELD_MANAGER if ours else "kubectl-patch"
+    written = {"manager": manager, "time": "2026-01-01T00:00:00Z", "fieldsV1": {"f:spec": {"f:leave": {}}}}
+    one["metadata"]["managedFields"] = [written]
+    fake = K0s(one)
+    await sync(fake)
+    assert said(fake) == (D, "True", not ours)
+    assert bool(fake.removed) is not ours
 
 
 async def test_order_about_the_member_itself_stands() -> None:

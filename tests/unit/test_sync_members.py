@@ -87,7 +87,7 @@ async def test_list_that_has_waited_for_a_worker_is_read_again(
     """All workers may have been away, and the cluster may have been restored meanwhile: the next round comes soon."""
     fake = all_wrong(KubernetesPermissionError("403: x"))
 
-    async def listed(_: str) -> tuple[frozenset[str] | None, str]:
+    async def listed(*_: str) -> tuple[frozenset[str] | None, str]:
         return members, "no quorum"
 
     run = ActivityEnvironment().run(EtcdMemberActivities(gateways_to(fake), listed).sync_members, asked(fake))

@@ -49,6 +49,19 @@ def test_member_that_only_another_clusters_list_lacked_is_the_one_that_is_meant(
     assert removal.state.target.member_id == NEW
 
 
+def test_etcdmember_that_was_not_read_with_the_list_is_of_nobody_in_it() -> None:
+    """A node that has become its own cluster lists itself, and its EtcdMembers agree; ours is of another worker."""
+    ours = step("find_resource", StepOutcome.OBSERVED)
+    found = FindResourceResult(step=ours, name="node0", member_id=A, peer_address="10.0.0.1", joined="True")
+    foreign = ResourceClaim(name="node1", member_id=B, joined="True")
+    removal = looks_without_it(foreign, cluster_id="beef").do(to.FindResource, found).do(to.Wait)
+    assert removal.state.pinned is None
+    assert "ResourcesDisagree: EtcdMember node0 exists" in removal.state.doing
+    removal.do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B, claims=(foreign,)))
+    removal.next(to.AskQueue)
+    assert removal.state.target.present
+
+
 def test_etcdmember_that_is_deleted_after_the_look_is_remembered() -> None:
     """What it said beside the look says who has left."""
     nobody = FindResourceResult(step=step("find_resource", StepOutcome.OBSERVED, "there is no such EtcdMember"))

@@ -140,7 +140,7 @@ async def update_where(
 ) -> UpdateStatusResult:
     """What `update_status` answers while etcd has these members; the EtcdMember may have been read ahead."""
 
-    async def members(_: str) -> tuple[frozenset[str] | None, str]:
+    async def members(*_: str) -> tuple[frozenset[str] | None, str]:
         return listed, "" if listed else "no quorum"
 
     gateways = gateways_to(fake)
@@ -198,7 +198,7 @@ async def test_removal_that_ends_after_the_list_was_read_has_the_last_word() -> 
     """The EtcdMember is read before the list: what is written in between makes this write a conflict."""
     fake, listed = FakeKubernetes(resource(member_id="c0")), frozenset({"a1", OURS})
 
-    async def members(_: str) -> tuple[frozenset[str] | None, str]:
+    async def members(*_: str) -> tuple[frozenset[str] | None, str]:
         nonlocal listed
         before, listed = listed, frozenset({"a1"})
         if before != listed:
@@ -240,6 +240,30 @@ async def test_what_was_not_known_is_asked_again_when_it_can_be_written(
     status = fake.resources["node2"]["status"]
     assert (recorded.recorded, status["conditions"][0]["status"], status["message"]) == (True, joined, message)
     assert status["reconcileStatus"] == ("Success" if joined == "False" else "Failed")
+
+
+@pytest.mark.parametrize("joined", [None, True])
+async def test_list_that_may_be_another_clusters_says_nothing_of_a_late_record(*, joined: bool | None) -> None:
+    """A node that was wiped, or forced to be a cluster of its own, lists itself; and the list has to be of the ID."""
+    record = UNSURE.model_copy(
+        update={"late": True, "joined": joined, "cluster_id": "c1", "members": ("a1", "b1", OURS)}
+    )
+    asked = list[tuple[str, str]]()
+
+    async def members(cluster: str, cluster_id: str) -> tuple[frozenset[str] | None, str]:
+        asked.append((cluster, cluster_id))
+        return frozenset({"a1"}), ""
+
+    fake = FakeKubernetes(resource())
+    activities = KubernetesActivities(gateways_to(fake), "node0", members)
+    run = ActivityEnvironment().run(activities.update_status, record)
+    if joined:
+        with pytest.raises(ApplicationError, match="this may be another cluster's list"):
+            await run
+    else:
+        assert (await run).recorded
+        assert fake.resources["node2"]["status"]["conditions"][0]["status"] == "Unknown"
+    assert set(asked) == {("prod", "c1")}
 
 
 @pytest.mark.parametrize("late", [False, True])
