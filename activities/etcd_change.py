@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from activities.etcd_looks import Looks
     from activities.interceptor import StepClock
     from etcd_handoff.activity_io import ChangeInput, ReleaseLockInput
+    from etcd_handoff.cluster_view import ClusterView
 
 LOOKS: Final = 3
 """Looks before the proposal, each after a committed entry; then the workflow plans again."""
@@ -51,16 +52,26 @@ async def release_left_lock(looks: Looks, ask: ReleaseLockInput) -> bool:
         return False
     if view.cluster_id != ask.cluster_id:
         return False
-    leader_id = view.leadership.id if view.leadership else ""
-    for member in sorted(view.healthy_voters, key=lambda m: m.id != leader_id):
+    for member_id in committing(view):
         try:
-            await looks.gateway.release_lock(ask.holder, member.id)
+            await looks.gateway.release_lock(ask.holder, member_id)
         except UNWRITABLE:
             return False
         except EtcdError:
             continue
         return True
     return False
+
+
+def committing(view: ClusterView) -> list[str]:
+    """IDs of the voters through which an entry may be committed, the leader first.
+
+    A worker that reaches too few voters to know who leads asks those that answer linearizable reads: any of them
+    forwards the entry to the leader.
+    """
+    leader_id = view.leadership.id if view.leadership else ""
+    voters = view.healthy_voters or [m for m in view.voters if m.reachable and m.serves_reads]
+    return sorted((m.id for m in voters), key=lambda member_id: member_id != leader_id)
 
 
 @dataclass(frozen=True, slots=True)

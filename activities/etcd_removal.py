@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from activities.etcd_change import LOOKS, UNWRITABLE, Commit, MemberChange
+from activities.etcd_change import LOOKS, UNWRITABLE, Commit, MemberChange, committing
 from activities.etcd_looks import SeenBefore, intent
 from etcd_handoff import failpoints
 from etcd_handoff.activity_io import StepResult
@@ -150,14 +150,16 @@ class Removal(MemberChange):
     async def _acknowledge(self, after: ClusterView, via_id: str) -> tuple[bool | None, str]:
         """Whether those that remain have committed a write since, and what to say when they have not.
 
-        It is the write that gives the lock back, also one that an earlier attempt of this step left behind.
+        It is the write that gives the lock back, also one that an earlier attempt of this step left behind. Nothing is
+        known where this worker reaches nobody to ask.
         """
         if not self._act.holder:
             return None, ""
         self._locked_through = ""
-        others = [m.id for m in after.healthy_voters if m.id != via_id]
-        failure = "nobody could be asked"
-        for member_id in [m for m in (via_id, *others[:1]) if after.member(m)]:
+        others = [m for m in committing(after) if m != via_id]
+        voters = [m for m in (via_id, *others[:1]) if after.member(m)]
+        failure = ""
+        for member_id in voters:
             try:
                 try:
                     await self._gateway.release_lock(self._act.holder, member_id)
@@ -167,7 +169,7 @@ class Removal(MemberChange):
                 failure = str(error)
             else:
                 return True, ""
-        return False, f"the survivors have acknowledged no write since: {failure}"
+        return (False, f"the survivors have acknowledged no write since: {failure}") if voters else (None, "")
 
     # --- the record ------------------------------------------------------------------------------------------------
 

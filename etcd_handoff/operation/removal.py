@@ -125,8 +125,11 @@ def removed(state: OperationState, report: StepResult, now: float) -> OperationS
     state = after_step(state, report.view, removed=report.step.outcome == StepOutcome.REMOVED)
     if report.writes_acknowledged is not None:
         state = state.changed(writes_acknowledged=report.writes_acknowledged)
-    if report.step.outcome in (StepOutcome.REMOVED, StepOutcome.ALREADY_ABSENT):
-        state = state.changed(lock_left=report.writes_acknowledged is False)
+    absent = report.step.outcome == StepOutcome.ALREADY_ABSENT
+    if absent or report.step.outcome == StepOutcome.REMOVED:
+        # Where nobody could be asked to give it back, it may be that of an attempt before.
+        unasked = absent and report.writes_acknowledged is None and state.lock_left
+        state = state.changed(lock_left=report.writes_acknowledged is False or unasked)
     if report.step.outcome == StepOutcome.REFUSED_BY_ETCD:
         return state.blocked_by(texts.refused_by_etcd(report.step.note))
     if report.step.outcome == StepOutcome.LOCKED:

@@ -18,6 +18,7 @@ from etcd_handoff.operation.commands import Activity, Until, Wait
 from etcd_handoff.operation.observation import act_input
 from etcd_handoff.operation.phases import EndPhase
 from etcd_handoff.operation.state import Decided
+from etcd_handoff.planning import via
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import StepResult
@@ -66,7 +67,8 @@ def _take_out(state: OperationState) -> Decided | OperationState:
         goes_on = state.joining.sent and not state.target.present  # else it is not this part that has added it
         return state.changed(ending=None, blocked=None) if goes_on else _over(state, tries=TRIES)
     ask = act_input(state).model_copy(update={"target_id": learner.id, "learner_only": True})
-    node = next((m.through_node for m in view.healthy_voters), "")
+    # It is removed through the member that the step itself will choose, which only the worker of its node may reach.
+    node = state.node_for(via(view, learner.id)) if view.healthy_voters else ""
     return Decided(state, TakeLearnerOut(ask=ask, node=node, summary=f"take learner {learner.id} out again"))
 
 
@@ -75,7 +77,8 @@ def tried(state: OperationState, report: StepResult) -> OperationState:
     step = report.step
     state = observation.seen(state.with_step(step), report.view)
     if step.outcome in (StepOutcome.REMOVED, StepOutcome.ALREADY_ABSENT):
-        return _over(_with_lock(state, left=report.writes_acknowledged is False), taken_out=True)
+        unasked = report.writes_acknowledged is None and step.attempts > 1
+        return _over(_with_lock(state, left=report.writes_acknowledged is False or unasked), taken_out=True)
     # A second attempt may come after one that has proposed it and could not say so.
     return _again(_with_lock(state, left=report.proposed or step.attempts > 1))
 

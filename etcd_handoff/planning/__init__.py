@@ -54,6 +54,7 @@ from etcd_handoff.planning.goals import Goal, Joiner, MemberAbsent, MemberPresen
 from etcd_handoff.planning.identity import Ambiguous, NotFound, canonical_id, is_member_id, resolve
 from etcd_handoff.planning.joining import name_taken, unverified
 from etcd_handoff.planning.lagging import CAUGHT_UP_ENTRIES, lag
+from etcd_handoff.planning.leadership import via
 from etcd_handoff.planning.reasons import Reason
 from etcd_handoff.planning.removal import warnings
 from etcd_handoff.planning.wording import FREE_SPACE
@@ -93,6 +94,7 @@ __all__ = [
     "plan",
     "resolve",
     "unverified",
+    "via",
     "warnings",
 ]
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cluster_view import ClusterView, MemberView
+from etcd_handoff.errors import UnreachableError
 from etcd_handoff.etcd.port import EtcdPort, KeyspaceHash
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class FakeEtcd(EtcdPort):
         calls: Names of the calls so far, each with the member that it went through.
         members: Names by ID, as they are now.
         hanging: IDs of members that serve no linearizable read.
+        reached: IDs of the only members that answer this worker; None where all do.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class FakeEtcd(EtcdPort):
         self.calls: list[str] = []
         self.members = dict(members)
         self.hanging: set[str] = set()
+        self.reached: set[str] | None = None
         self._cluster_id = cluster_id
         self._leader_id, self._term = next(iter(self.members)), 2
         self._latency = latency
@@ -91,6 +94,8 @@ class FakeEtcd(EtcdPort):
                 version="3.6.16",
                 db_size_bytes=1_000_000,
             )
+            if self.reached is None or member_id in self.reached
+            else MemberView(id=member_id, name=name)
             for member_id, name in self.members.items()
         )
         return ClusterView(cluster_id=self._cluster_id, members=members)
@@ -159,5 +164,8 @@ class FakeEtcd(EtcdPort):
         """Note the call, take time, and fail where a failure is due."""
         self.calls.append(f"{name} {via_id}".strip())
         await asyncio.sleep(seconds)
+        if via_id and self.reached is not None and via_id not in self.reached:
+            msg = f"member {via_id} is out of reach"
+            raise UnreachableError(msg)
         if (due := self._failures.get(name)) and (error := due.pop(0)) is not None:
             raise error

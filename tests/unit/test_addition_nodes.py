@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
 from etcd_handoff.activity_io import CheckLeaderInput, StepResult
-from etcd_handoff.cluster_view import ClusterView, HeardMember
+from etcd_handoff.cluster_view import ClusterView, HeardMember, MemberView
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import UnreachableError
 from etcd_handoff.operation import commands as to
@@ -35,6 +36,11 @@ def sees(view: ClusterView, own: str, **fields: Any) -> StepResult:
     """What the worker on this member's node sees of the cluster."""
     found = report(StepOutcome.OBSERVED, seen_by(view, {own}), alone=True, **fields)
     return found.model_copy(update={"step": found.step.model_copy(update={"node": NODE[own]})})
+
+
+def led_by(one: MemberView, leader: str) -> MemberView:
+    """The member, of whom this one leads at the next term; one that names no leader is as it was."""
+    return one.model_copy(update={"leader_id": leader, "term": one.term + 1}) if one.leader_id else one
 
 
 def looks(addition: Drive, view: ClusterView, *further: StepResult) -> Drive:
@@ -77,14 +83,16 @@ def test_learner_that_its_node_does_not_hear_is_waited_for() -> None:
     assert addition.next(to.Wait).summary.startswith("blocked: LearnerUnreachable, until ")
 
 
-def test_own_learner_is_taken_out_through_a_voters_node() -> None:
-    """After a look through all nodes that has committed an entry."""
+@pytest.mark.parametrize(("leader", "node"), [(A, "node0"), (B, "node1"), (C, "node2")])
+def test_own_learner_is_taken_out_at_the_leaders_node(leader: str, node: str) -> None:
+    """After a look through all nodes that has committed an entry: the step goes through the leader, as changes do."""
+    now = UNSTARTED.model_copy(update={"members": tuple(led_by(m, leader) for m in UNSTARTED.members)})
     addition = added()
     addition.next(to.Wait)
     cancelled(addition)
     assert addition.next(to.Observe).before_change
-    addition.result(sees(UNSTARTED, A)).do(to.LookThroughNodes, (sees(UNSTARTED, B), sees(UNSTARTED, C)))
-    assert addition.next(TakeLearnerOut).node in ("node0", "node1", "node2")
+    addition.result(sees(now, A)).do(to.LookThroughNodes, (sees(now, B), sees(now, C)))
+    assert addition.next(TakeLearnerOut).node == node
 
 
 class Learner(FakeEtcd):

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from activities.etcd_change import release_left_lock
+from etcd_handoff.activity_io import ReleaseLockInput
 from etcd_handoff.errors import MemberNotFoundError, UnknownOutcomeError
 from tests.fakes.etcd import FakeEtcd
-from tests.unit.test_etcd_removal import ACT, THREE, removed
+from tests.unit.test_etcd_removal import ACT, THREE, looks_at, removed
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import StepResult
@@ -47,6 +49,33 @@ async def test_list_without_the_target_alone_shows_the_removal(error: EtcdError,
     report = await attempt(script)
     assert (report.step.outcome, report.writes_acknowledged) == (outcome, True)
     assert script.calls[-1] == "release_lock 1"
+
+
+@pytest.mark.parametrize("leader", ["1", "2"])
+async def test_worker_that_sees_its_own_member_alone_asks_that_one_for_the_last_write(leader: str) -> None:
+    """It does not know who leads, and its member forwards the write; that it sees little is no fault of the others."""
+    script = FakeEtcd({leader: "leader", "2" if leader == "1" else "1": "other"})
+    script.reached = {"2"}
+    report = await removed(script, ACT)
+    assert (report.step.outcome, report.writes_acknowledged) == ("already-absent", True)
+    assert script.calls[-1] == "release_lock 2"
+
+
+async def test_worker_that_reaches_nobody_who_has_a_vote_says_nothing_of_writes() -> None:
+    """Whoever looks next can tell."""
+    script = FakeEtcd({"1": "node1", "2": "node2"})
+    script.hanging, script.reached = {"2"}, {"2"}
+    report = await removed(script, ACT)
+    assert (report.step.outcome, report.writes_acknowledged) == ("already-absent", None)
+
+
+async def test_lock_that_was_left_is_given_back_through_the_own_member() -> None:
+    """No single worker knows who leads there."""
+    script = FakeEtcd(THREE)
+    script.reached = {"3"}
+    ask = ReleaseLockInput(cluster="demo", cluster_id="c", holder="run-1")
+    assert await release_left_lock(looks_at(script), ask)
+    assert script.calls == ["observe", "release_lock 3"]
 
 
 @pytest.mark.parametrize(("error", "pending"), [(LOST, True), (NOT_FOUND, False)])
