@@ -30,7 +30,7 @@ from etcd_handoff.activity_io import (
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.data_directory import DataDirectoryError, Identity
 from etcd_handoff.member_command import LeftAloneError, Member, MemberProcessError
-from etcd_handoff.member_process import MemberProcess
+from etcd_handoff.member_process import MemberProcess, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -139,11 +139,14 @@ def _failed(clock: StepClock, error: HandoffError) -> ProcessResult:
 
 async def _facts(process: MemberProcess, profile: MemberProfile, peer_urls: Iterable[str]) -> NodeFacts:
     answer = await process.status()
+    found = await process.whose(answer)
     ports = sorted({profile.client_port, *(port for url in peer_urls if (port := urlsplit(url).port))})
     return NodeFacts(
         running=answer.running,
         data_dir=answer.data_dir,
-        data_of=await process.whose(answer),
+        data_of=in_words(found) if found else "",
+        member_id=found.member_id if found else "",
+        cluster_id=found.cluster_id if found else "",
         version=answer.version,
         busy_ports=() if answer.running else tuple(port for port in ports if is_busy(port)),
         free_bytes=await asyncio.to_thread(data_directory.free_bytes, Path(answer.data_dir)),

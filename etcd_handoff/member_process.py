@@ -141,14 +141,13 @@ class MemberProcess:
             raise MemberProcessError(msg)
         return Done(f"{old} is {new} now", changed=True)
 
-    async def whose(self, answer: Answer) -> str:
-        """Whose data lies there, in words; empty where etcd would begin afresh.
+    async def whose(self, answer: Answer) -> Identity | None:
+        """Whose data lies there; None where etcd would begin afresh.
 
         Raises:
             MemberProcessError: That is not known.
         """
-        found = await self._whose(answer)
-        return _in_words(found) if found else ""
+        return await self._whose(answer)
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
@@ -170,8 +169,11 @@ class MemberProcess:
         except DataDirectoryError as error:
             if answer.member_id and answer.cluster_id:
                 return Identity(answer.cluster_id, answer.member_id)
-            if begun and isinstance(error, NoLogError):
-                return None
+            if isinstance(error, NoLogError):
+                if begun:
+                    return None
+                msg = f"{error}; move it away, or let the command's `status` give member_id and cluster_id"
+                raise MemberProcessError(msg) from None
             msg = f"{error}; let this worker read it, or let the command's `status` give member_id and cluster_id"
             raise MemberProcessError(msg) from None
 
@@ -185,7 +187,7 @@ class MemberProcess:
         if found is not None and found != self._member.identity:
             expected = self._member.identity
             expected_text = f", not of {expected.member_id} of cluster {expected.cluster_id}" if expected else ""
-            msg = f"{answer.data_dir} holds data of {_in_words(found)}{expected_text}; it {otherwise}"
+            msg = f"{answer.data_dir} holds data of {in_words(found)}{expected_text}; it {otherwise}"
             raise LeftAloneError(msg)
         return found
 
@@ -236,7 +238,8 @@ def _data_dir(answer: Answer) -> Path:
     return Path(answer.data_dir)
 
 
-def _in_words(found: Identity) -> str:
+def in_words(found: Identity) -> str:
+    """`member 8211f1d0f64f3269 of cluster cdf818194e3a8c32`."""
     return f"member {found.member_id} of cluster {found.cluster_id}"
 
 

@@ -45,7 +45,13 @@ with workflow.unsafe.imports_passed_through():
         WriteStatus,
     )
     from etcd_handoff.operation.learner import AwaitSync
-    from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
+    from etcd_handoff.operation.member_process import (
+        ArchiveMember,
+        PreflightMember,
+        StartMember,
+        StopMember,
+        StopPutOffMember,
+    )
     from etcd_handoff.operation.telling import TellResource
     from etcd_handoff.operation.withdrawal import TakeLearnerOut
     from workflows import patches
@@ -63,6 +69,7 @@ NODE_LOOK_RETRY: Final = RetryPolicy(maximum_attempts=2)
 LATER: Final[dict[type[Activity], str]] = {
     **dict.fromkeys((PreflightMember, StartMember), patches.MEMBER_PROCESSES),
     **dict.fromkeys((StopMember, ArchiveMember), patches.MEMBER_ENDS),
+    StopPutOffMember: patches.PUT_OFF_ENDS,
     ReleaseLock: patches.LEFT_LOCKS,
     TellResource: patches.WAITS_TOLD,
 }
@@ -129,7 +136,10 @@ CALLS: Final[dict[type[Activity], Call]] = {
     StartMember: Call(
         MemberProcessActivities.start_member, LIMITS.process_timeout, takes_minutes=True, retry=RETRY_LONG
     ),
-    StopMember: Call(MemberProcessActivities.stop_member, LIMITS.process_timeout, takes_minutes=True, retry=RETRY_LONG),
+    **dict.fromkeys(
+        (StopMember, StopPutOffMember),
+        Call(MemberProcessActivities.stop_member, LIMITS.process_timeout, takes_minutes=True, retry=RETRY_LONG),
+    ),
     ArchiveMember: Call(
         MemberProcessActivities.archive_member, LIMITS.process_timeout, takes_minutes=True, retry=RETRY_LONG
     ),

@@ -49,6 +49,8 @@ LISTED_AGAIN: Final = "listed-again"
 """A watcher holds a list back that has a member again which had left."""
 TURN_WITH_TRANSFER: Final = "turn-with-transfer"
 """The turn is taken together with the transfer that follows it."""
+PUT_OFF_ENDS: Final = "put-off-ends"
+"""Nodes are asked about the etcd of a learner whose part was put off, once it is out."""
 FIRST: Final = (
     NODE_QUEUES,
     NODE_HASHES,
@@ -70,6 +72,7 @@ def begin() -> None:
 
     A patch that comes next is asked for here as well, by its own name.
     """
+    workflow.patched(PUT_OFF_ENDS)
     if workflow.patched(AT_START_2):
         return
     workflow.patched(AT_START)

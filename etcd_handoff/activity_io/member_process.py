@@ -78,6 +78,8 @@ class NodeFacts(Message):
         running: Its etcd process runs, or something will start it.
         data_dir: Its data directory.
         data_of: Whose data lies there, in words; empty where etcd would begin afresh.
+        member_id: ID of the member whose data lies there; empty where none does.
+        cluster_id: ID of its cluster.
         version: Version of its etcd; empty where the command does not tell.
         busy_ports: Ports that etcd needs and others have.
         free_bytes: How much can be written where the data directory is.
@@ -86,6 +88,8 @@ class NodeFacts(Message):
     running: bool
     data_dir: str
     data_of: str = ""
+    member_id: str = ""
+    cluster_id: str = ""
     version: str = ""
     busy_ports: tuple[int, ...] = ()
     free_bytes: int = 0

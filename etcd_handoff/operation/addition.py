@@ -55,7 +55,8 @@ def resolve(state: OperationState, view: ClusterView) -> OperationState | Blocke
         present = member is not None and bool(member.name) and not member.is_learner
         target = identity.pinned_as(view, member.id if member else "", request.name, request.peer_urls, present=present)
         own = state.whole is not None and target.member_id in state.whole.own
-        return identity.pin(state, view, target).with_joining(sent=own)
+        process = member_process.known_of(state.whole, target.member_id)
+        return identity.pin(state, view, target).with_joining(sent=own, process=process)
     member_id = state.pinned.member_id
     believed = observation.undoubted(state) is not None
     if not member_id and believed and not state.proposed:
@@ -213,7 +214,7 @@ def cancelled(state: OperationState) -> str:
     if state.pinned is not None and state.pinned.present:
         return f"cancelled: {state.label} had a vote before, and nothing was changed"
     left, end = remains(state), state.ending
-    if end is not None and end.taken_out:
+    if end is not None and end.taken_out and state.target.member_id:
         left = f"its learner {state.target.member_id} is out again{f'; {end.process}' * bool(end.process)}"
     return f"cancelled before {state.label} had a vote" + (f"; {left}" if left else "")
 

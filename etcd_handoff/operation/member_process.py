@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from etcd_handoff.activity_io import ProcessResult, Target
     from etcd_handoff.operation.commands import StepFailure
     from etcd_handoff.operation.state import OperationState
+    from etcd_handoff.operation.whole import Whole
 
 WITHOUT: Final = frozenset({FailureType.UNKNOWN_CLUSTER, "NotFoundError"})
 """A worker that does not know the profile, or is older than these activities (Temporal's type of that failure)."""
@@ -50,6 +51,10 @@ class StopMember(Activity):
 
     ask: StopMemberInput
     most_seconds: float = time_limits.OPERATION.process_end_seconds
+
+
+class StopPutOffMember(StopMember):
+    """The same for a learner of a part that was put off."""
 
 
 class ArchiveMember(Activity):
@@ -106,29 +111,34 @@ def starting(state: OperationState, settings: Mapping[str, str]) -> Decided | No
     return Decided(_doing(state, doing), StartMember(ask=ask, node=node, summary=doing))
 
 
-def stop(state: OperationState, member: Target, *, started: bool = False) -> StopMember | None:
-    """Stop the process of a member that an undoubted list has been seen without; None where nobody knows its node.
+def stop(
+    state: OperationState, member: Target, *, started: bool = False, kind: type[StopMember] = StopMember
+) -> StopMember:
+    """Stop the process of a member that an undoubted list has been seen without.
 
     Args:
         state: The state.
-        member: The member.
+        member: The member, whose name is known.
         started: This operation has started it: it may run on no data yet.
+        kind: The command.
     """
-    if not member.member_name:
-        return None
     node = _node(state, member.member_name)
     summary = f"stop the etcd of {member.member_name} on {node}"
     ask = StopMemberInput(**dict(_ask(state.request.cluster, member)), needs_data=not started)
-    return StopMember(ask=ask, node=node, summary=summary)
+    return kind(ask=ask, node=node, summary=summary)
 
 
-def archive(state: OperationState, member: Target) -> ArchiveMember | None:
-    """Put the data directory of such a member away, once its process has stopped; None where nobody knows its node."""
-    if not member.member_name:
-        return None
+def archive(state: OperationState, member: Target) -> ArchiveMember:
+    """Put the data directory of such a member away, once its process has stopped."""
     node = _node(state, member.member_name)
     summary = f"put the data of {member.member_name} on {node} away"
     return ArchiveMember(ask=_ask(state.request.cluster, member), node=node, summary=summary)
+
+
+def known_of(whole: Whole | None, member_id: str) -> NodeProcess:
+    """What a part knows of the process of a learner that an earlier part has added and left."""
+    learner = whole.learners.get(member_id) if whole else None
+    return NodeProcess(started=learner.started, join=learner.join) if learner else NodeProcess()
 
 
 # --- what they come to ------------------------------------------------------------------------------------------------
@@ -165,7 +175,10 @@ def failed(
 ) -> OperationState:
     """The state after no worker of the node has answered: without one it is a person's to start etcd."""
     before = state.joining.process
-    state = state.with_joining(process=before.model_copy(update={"asked_at": now, "starts": None, "error": ""}))
+    # An attempt that could not tell may have started it.
+    started = before.started or (isinstance(command, StartMember) and failure.tried)
+    update = {"asked_at": now, "starts": None, "error": "", "started": started}
+    state = state.with_joining(process=before.model_copy(update=update))
     if not before.command and (not failure.taken or failure.kind in WITHOUT):
         return state
     text = f"{failure.step} fails: {failure.text}"
@@ -193,11 +206,12 @@ def with_start_result(state: OperationState) -> OperationState:
 
 def _not_ready(state: OperationState, command: PreflightMember, why: str) -> OperationState:
     state = state.with_joining(process=NodeProcess(command=state.joining.process.command))
+    untouched = "" if state.whole and state.whole.ended else "nothing has been changed, and "
     return state.blocked_by(
         Blocked(
             Reason.NODE_NOT_READY,
             f"{state.label} cannot run on {command.node} as it is: {why}",
-            f"fix this on {command.node}; nothing has been changed, and the node is looked at again by itself",
+            f"fix this on {command.node}; {untouched}the node is looked at again by itself",
         )
     )
 

@@ -18,7 +18,18 @@ VERSION: Final = re.compile(r"(\d+)\.(\d+)\..*")
 
 
 def obstacles(facts: NodeFacts, node: str, view: ClusterView | None) -> Iterator[str]:
-    """What keeps a member from running on a node, one sentence each."""
+    """What keeps a member from running on a node, one sentence each.
+
+    The node of a member of the cluster is not to be cleared for another one: etcd counts on that member's vote and log
+    until it is removed.
+    """
+    resident = view.member(facts.member_id) if view and facts.cluster_id == view.cluster_id else None
+    if resident is not None:
+        yield (
+            f"{resident.label} ({resident.id}) is a member of this cluster and has its data there: leave it as it is,"
+            " and give the new member another node, or remove that one first"
+        )
+        return
     if facts.running:
         yield f"etcd runs there already, or something will start it: stop it on {node}"
     if facts.data_of:

@@ -19,6 +19,7 @@ from etcd_handoff.contract import (
 from etcd_handoff.operation.commands import Failure
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import OperationState
+from etcd_handoff.operation.whole import OwnLearner
 
 if TYPE_CHECKING:
     from etcd_handoff.contract import OperationResult
@@ -104,6 +105,10 @@ def deferred(state: OperationState) -> OperationState:
     whole = whole_of(state)
     if state.joining.sent and state.target.member_id:
         whole = whole.changed(own=(*whole.own, state.target.member_id))
+        process = state.joining.process
+        if process.command is True:
+            known = OwnLearner(name=state.target.member_name, started=process.started, join=process.join)
+            whole = whole.changed(learners={**whole.learners, state.target.member_id: known})
     return _between(state, whole).changed(view=state.view, look_due=LookDue.NO)
 
 
@@ -115,7 +120,7 @@ def put_off(state: OperationState) -> str:
         return ""
     learner = f"; learner {member_id}, which was added before,"
     if state.ending is not None and state.ending.taken_out:
-        return f"{learner} is out again"
+        return f"{learner} is out again{f'; {state.ending.process}' * bool(state.ending.process)}"
     member = state.view.member(member_id) if state.view else None
     if state.view is not None and (member is None or not member.is_learner):
         return ""

@@ -15,45 +15,43 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.contract import ReplacementRequest
 from etcd_handoff.operation import member_process
-from etcd_handoff.operation.member_process import StopMember
+from etcd_handoff.operation.member_process import StopMember, StopPutOffMember
 from etcd_handoff.operation.phases import EndPhase
 from etcd_handoff.operation.state import Decided
 
 if TYPE_CHECKING:
-    from etcd_handoff.activity_io import ProcessResult
+    from etcd_handoff.activity_io import ProcessResult, Target
     from etcd_handoff.operation.commands import StepFailure
     from etcd_handoff.operation.member_process import ArchiveMember
     from etcd_handoff.operation.state import OperationState
+    from etcd_handoff.operation.whole import OwnLearner
 
 
 def is_due(state: OperationState) -> bool:
     """Whether the node of a member that is out is to be asked now."""
     end = state.end
-    if end.process_asked or end.failure is not None or state.pinned is None or not state.pinned.member_name:
-        return False
-    if state.request.adds:
-        return end.taken_out and state.joining.process.command is True
-    whole = state.whole
-    return whole is not None and isinstance(whole.request, ReplacementRequest) and _has_left(state)
+    return not end.process_asked and end.failure is None and _member(state) is not None
 
 
 def decide(state: OperationState) -> Decided | OperationState:
     """Stop it, then put its data away."""
+    member = _member(state)
+    if member is None:
+        return _over(state, "")
     if state.end.phase is EndPhase.STOP:
         # Where it ran already and has no data, nothing says that it is this member's.
-        started = state.joining.process.started
-        command: StopMember | ArchiveMember | None = member_process.stop(state, state.target, started=started)
+        learner = _put_off(state)
+        started = learner.started if learner else state.joining.process.started
+        kind = StopPutOffMember if learner else StopMember
+        command: StopMember | ArchiveMember = member_process.stop(state, member, started=started, kind=kind)
     else:
-        command = member_process.archive(state, state.target)
-    if command is None:
-        return _over(state, "")
+        command = member_process.archive(state, member)
     return Decided(state.changed(doing=command.summary, waiting_for=""), command)
 
 
 def skipped(state: OperationState) -> OperationState:
     """Nothing is done on the node: its member may be in the cluster again, which was restored since."""
-    who = f"{state.label} ({state.target.member_id})"
-    return _over(state, f"nothing was touched on its node: {who} is not seen to be out any more")
+    return _over(state, f"nothing was touched on its node: {_who(state)} is not seen to be out any more")
 
 
 def applied(state: OperationState, command: StopMember | ArchiveMember, report: ProcessResult) -> OperationState:
@@ -72,10 +70,38 @@ def applied(state: OperationState, command: StopMember | ArchiveMember, report: 
 
 def failed(state: OperationState, command: StopMember | ArchiveMember, failure: StepFailure) -> OperationState:
     """The state after no worker of the node has answered: without one, nobody knows of a command."""
-    known = isinstance(command, StopMember) and state.joining.process.command is not True
-    if known and (not failure.taken or failure.kind in member_process.WITHOUT):
+    has_command = state.joining.process.command is True or _put_off(state) is not None
+    without = not failure.taken or failure.kind in member_process.WITHOUT
+    if isinstance(command, StopMember) and without and not has_command:
         return _over(state, "")
     return _over(state, _left(state, command, failure.text))
+
+
+def _member(state: OperationState) -> Target | None:
+    """The member that is out and whose node is to be asked; None where nobody's is."""
+    target, learner = state.target if state.pinned else None, _put_off(state)
+    if state.end.taken_out and learner is not None and target is not None:
+        own = state.whole.put_off if state.whole else ""
+        return target.model_copy(update={"member_id": own, "member_name": learner.name, "present": False})
+    if target is None or not (target.member_name and target.member_id):
+        return None
+    if state.request.adds:
+        return target if state.end.taken_out and state.joining.process.command is True else None
+    replaced = state.whole is not None and isinstance(state.whole.request, ReplacementRequest)
+    return target if replaced and _has_left(state) else None
+
+
+def _put_off(state: OperationState) -> OwnLearner | None:
+    """The learner of a part that was put off, whose node has a command; None for the learner of this part."""
+    whole = state.whole
+    own = whole.put_off if whole else ""
+    is_this_part = state.request.adds and state.pinned is not None and state.pinned.member_id == own
+    return whole.learners.get(own) if whole and state.end.taken_out and not is_this_part else None
+
+
+def _who(state: OperationState) -> str:
+    member = _member(state) or state.target
+    return f"{member.member_name or member.member_id} ({member.member_id})"
 
 
 def _has_left(state: OperationState) -> bool:
@@ -94,8 +120,7 @@ def _left_alone(state: OperationState, command: StopMember | ArchiveMember, why:
     """Why nothing was touched: it is another member's, which nobody is to stop because of this one."""
     stops = isinstance(command, StopMember)
     what = f"on {command.node}: nothing was touched" if stops else f"{state.end.process}; no data was moved"
-    who = f"{state.label} ({state.target.member_id})"
-    return f"{what}: {why}. If the etcd of {who} still runs somewhere, stop that one"
+    return f"{what}: {why}. If the etcd of {_who(state)} still runs somewhere, stop that one"
 
 
 def _over(state: OperationState, note: str) -> OperationState:

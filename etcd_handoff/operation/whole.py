@@ -62,6 +62,20 @@ class Part(Message):
         )
 
 
+class OwnLearner(Message):
+    """A learner whose part was put off, on a node that has a command for its etcd.
+
+    Attributes:
+        name: Name of the member.
+        started: Its etcd was started for this operation, or may have been.
+        join: What it was last started with.
+    """
+
+    name: str
+    started: bool = False
+    join: dict[str, str] = Field(default_factory=dict)
+
+
 class Whole(Message):
     """What an operation knows besides its part's own state.
 
@@ -73,6 +87,7 @@ class Whole(Message):
         begun: A part has begun: something may be half done.
         ended: The parts that have ended.
         own: IDs of learners that parts of it have added.
+        learners: Those of them whose nodes have a command for their etcd, by ID.
         was_leader: A member that left led at any look.
         request: What was asked for; each run has it from its own input.
     """
@@ -84,6 +99,7 @@ class Whole(Message):
     begun: bool = False
     ended: tuple[PartResult, ...] = ()
     own: tuple[str, ...] = ()
+    learners: dict[str, OwnLearner] = Field(default_factory=dict)
     was_leader: bool = False
     request: OperationRequest = Field(default=RemovalRequest.model_construct(cluster="", member=""), exclude=True)
 

@@ -76,7 +76,7 @@ async def test_member_joins_stops_and_is_put_away(voter: Lab, tmp_path: Path, ki
         assert said.version.startswith("3.")
         assert said.pid is not None
         os.kill(said.pid, 0)
-        assert await process.whose(said) == f"member {whose.member_id} of cluster {whose.cluster_id}"
+        assert await process.whose(said) == whose
         assert not (await process.start(joining(lab, node))).changed
         for verb in (other.stop, other.archive, lambda: other.start(joining(lab, node))):
             with pytest.raises(MemberProcessError):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from etcd_handoff.activity_io import NodeFacts, ProcessResult
 from etcd_handoff.contract import HandoffState, Outcome, StepOutcome
 from etcd_handoff.operation import commands as to
+from etcd_handoff.operation import node_needs
 from etcd_handoff.operation.commands import AddTarget, PromoteTarget
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.member_process import PreflightMember, StartMember
-from tests.unit.builders import D
+from tests.unit.builders import A, D, E
 from tests.unit.test_addition_loop import (
     THREE,
     UNSTARTED,
@@ -64,6 +67,29 @@ def test_node_that_is_not_ready_keeps_the_member_from_being_added() -> None:
     drive.result(after=1.0).do(to.Observe, observed(THREE)).turn()
     drive.do(PreflightMember, told(facts=True))
     drive.next(AddTarget)
+
+
+@pytest.mark.parametrize(("member_id", "cluster_id"), [(A, "cdf818194e3a8c32"), (A, "beef"), (E, "cdf818194e3a8c32")])
+def test_node_of_a_member_is_not_to_be_cleared_for_another_one(member_id: str, cluster_id: str) -> None:
+    """Its etcd has a vote, and its data is the log that etcd counts on; other data is only in the way."""
+    assert THREE.cluster_id == "cdf818194e3a8c32"
+    found = {"member_id": member_id, "cluster_id": cluster_id, "data_of": f"member {member_id}", "running": True}
+    facts = NodeFacts.model_validate({"data_dir": "/var/lib/etcd", "free_bytes": 1 << 40, **found})
+    (first, *others) = node_needs.obstacles(facts, "node0", THREE)
+    is_resident = (member_id, cluster_id) == (A, THREE.cluster_id)
+    assert ("stop it on node0" in first, "leave it as it is" in first) == (not is_resident, is_resident)
+    assert any("move it away" in text for text in others) is not is_resident
+
+
+def test_start_whose_worker_died_counts_as_one() -> None:
+    """Its next attempt may come too late to say so; a worker that has not begun has started nothing."""
+    for tried in (True, False):
+        drive = adding().do(PreflightMember, told(facts=True))
+        drive.do(AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
+        died = to.StepFailure("start_member", "", "its worker did not say that it is alive", tried=tried)
+        gives_turn_up(drive.do(StartMember, died))
+        looks_again(looks_again(drive, UNSTARTED), UNSTARTED)
+        assert drive.next(StartMember).ask.begun is tried
 
 
 def test_nothing_is_started_before_somebody_has_approved() -> None:

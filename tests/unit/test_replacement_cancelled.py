@@ -9,6 +9,7 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import ending
 from etcd_handoff.operation.commands import AddTarget
 from etcd_handoff.operation.learner import AwaitSync
+from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopPutOffMember
 from etcd_handoff.operation.withdrawal import TakeLearnerOut
 from tests.unit.builders import A, B, D, cluster
 from tests.unit.changes import (
@@ -25,6 +26,8 @@ from tests.unit.changes import (
     replacement,
     unstarted,
 )
+from tests.unit.test_addition_process import told
+from tests.unit.test_process_end import did
 from tests.unit.test_removal_loop import Drive, report
 from tests.unit.test_replacement_loop import DEAD, FOUR, THREE, WITHOUT_IT, ends
 
@@ -66,6 +69,59 @@ def test_learner_that_was_put_off_leaves_when_the_removal_is_cancelled() -> None
     assert (ask.target_id, ask.learner_only) == (D, True)
     change.result(report(StepOutcome.REMOVED, DEAD, proposed=True)).next(to.Cancel)
     assert f"learner {D}, which was added before, is out again" in change.state.doing
+
+
+def put_off_on_a_node_with_a_command() -> tuple[Drive, ClusterView]:
+    """The same; the new member's etcd was started by its node, and has not joined yet."""
+    change = looks(replacement(), THREE).turn().do(PreflightMember, told(facts=True))
+    waiting = cluster(*THREE.members, unstarted(3))
+    change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
+    gives_turn_up(change.do(StartMember, told(changed=True)))
+    view = cluster(*DEAD.members, unstarted(3))
+    looks_again(change, view)
+    return change, view
+
+
+def test_etcd_of_a_learner_that_was_put_off_is_stopped_once_it_is_out() -> None:
+    """The removal that runs by then did not start it; nothing else would ever stop it."""
+    change, view = put_off_on_a_node_with_a_command()
+    change.next(to.AskQueue)
+    change.state = ending.cancelled(change.state)
+    looks(change, view).do(TakeLearnerOut, report(StepOutcome.REMOVED, DEAD, proposed=True))
+    stop = change.next(StopPutOffMember)
+    assert (stop.node, stop.ask.member_id, stop.ask.name, stop.ask.needs_data) == ("node3", D, "node3", False)
+    change.result(did(StepOutcome.STOPPED, "stopped", changed=True))
+    assert change.next(ArchiveMember).ask.member_id == D
+    change.result(did(StepOutcome.ARCHIVED, "its data is elsewhere now")).next(to.Cancel)
+    assert f"learner {D}, which was added before, is out again; on node3: etcd stopped" in change.state.doing
+
+
+def test_etcd_that_was_started_before_its_part_was_put_off_is_started_again_with_the_members_of_now() -> None:
+    """It has the settings of then, and looks for a member that has left since."""
+    change, _ = put_off_on_a_node_with_a_command()
+    change.turn()
+    after = cluster(*WITHOUT_IT.members, unstarted(3))
+    removes(change, after, 0)
+    records(change, 0, joined=False)
+    ask = looks(change, after).next(StartMember).ask
+    assert (ask.begun, ask.again, ask.join["ETCD_INITIAL_CLUSTER"].count("=http://")) == (True, True, 3)
+
+
+def test_addition_of_a_learner_that_somebody_has_removed_can_be_cancelled() -> None:
+    """It is put off, taken out by hand, and its etcd still runs where the new addition would begin."""
+    change, _ = put_off_on_a_node_with_a_command()
+    change.turn()
+    removes(change, WITHOUT_IT, 0)
+    records(change, 0, joined=False)
+    looks(change, WITHOUT_IT).do(PreflightMember, told(error="etcd runs there already"))
+    gives_turn_up(change).next(to.Wait)
+    change.state = ending.cancelled(change.state)
+    looks(change, WITHOUT_IT)
+    assert change.next(StopPutOffMember).ask.member_id == D
+    change.result(did(StepOutcome.STOPPED, "stopped")).do(ArchiveMember, did(StepOutcome.ARCHIVED, "archived"))
+    change.next(to.Cancel)
+    assert f"learner {D}, which was added before, is out again; on node3" in change.state.doing
+    assert "learner  " not in change.state.doing
 
 
 def test_order_to_k0s_is_revoked_as_well_when_a_learner_was_put_off() -> None:
