@@ -136,18 +136,32 @@ class MemberProcess:
             raise MemberProcessError(msg)
         where = {"HANDOFF_ARCHIVE_FROM": str(old), "HANDOFF_ARCHIVE_TO": str(new)}
         await self._command.do("archive", self._profile.stop_timeout_seconds, where)
-        if await self._whose(await self.status()) is not None:
+        if await self.whose(await self.status()) is not None:
             msg = f"`archive` ended with status 0, and data still lies in {data_dir}; correct the command"
             raise MemberProcessError(msg)
         return Done(f"{old} is {new} now", changed=True)
 
-    async def whose(self, answer: Answer) -> Identity | None:
+    async def whose(self, answer: Answer, *, begun: bool = False) -> Identity | None:
         """Whose data lies there; None where etcd would begin afresh.
+
+        Args:
+            answer: Of `status`.
+            begun: A database without a log is this member's, which has been started before.
 
         Raises:
             MemberProcessError: That is not known.
         """
-        return await self._whose(answer)
+        try:
+            # A disk that hangs is not to stop the whole worker.
+            return await asyncio.to_thread(data_directory.identity, _data_dir(answer))
+        except DataDirectoryError as error:
+            if answer.member_id and answer.cluster_id:
+                return Identity(answer.cluster_id, answer.member_id)
+            if begun and isinstance(error, NoLogError):
+                return None
+            fix = "move it away" if isinstance(error, NoLogError) else "let this worker read it"
+            msg = f"{error}; {fix}, or let the command's `status` give member_id and cluster_id"
+            raise MemberProcessError(msg) from None
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
@@ -162,28 +176,13 @@ class MemberProcess:
             raise MemberProcessError(msg)
         return after
 
-    async def _whose(self, answer: Answer, *, begun: bool = False) -> Identity | None:
-        try:
-            # A disk that hangs is not to stop the whole worker.
-            return await asyncio.to_thread(data_directory.identity, _data_dir(answer))
-        except DataDirectoryError as error:
-            if answer.member_id and answer.cluster_id:
-                return Identity(answer.cluster_id, answer.member_id)
-            if isinstance(error, NoLogError):
-                if begun:
-                    return None
-                msg = f"{error}; move it away, or let the command's `status` give member_id and cluster_id"
-                raise MemberProcessError(msg) from None
-            msg = f"{error}; let this worker read it, or let the command's `status` give member_id and cluster_id"
-            raise MemberProcessError(msg) from None
-
     async def _require_own(self, answer: Answer, otherwise: str, *, begun: bool = False) -> Identity | None:
         """Whose data lies there: nobody's, or this member's. If it has begun, a database without a log is nobody's.
 
         Raises:
             LeftAloneError: It is another member's.
         """
-        found = await self._whose(answer, begun=begun)
+        found = await self.whose(answer, begun=begun)
         if found is not None and found != self._member.identity:
             expected = self._member.identity
             expected_text = f", not of {expected.member_id} of cluster {expected.cluster_id}" if expected else ""

@@ -49,8 +49,8 @@ with workflow.unsafe.imports_passed_through():
         ArchiveMember,
         PreflightMember,
         StartMember,
+        StopLearner,
         StopMember,
-        StopPutOffMember,
     )
     from etcd_handoff.operation.telling import TellResource
     from etcd_handoff.operation.withdrawal import TakeLearnerOut
@@ -69,7 +69,7 @@ NODE_LOOK_RETRY: Final = RetryPolicy(maximum_attempts=2)
 LATER: Final[dict[type[Activity], str]] = {
     **dict.fromkeys((PreflightMember, StartMember), patches.MEMBER_PROCESSES),
     **dict.fromkeys((StopMember, ArchiveMember), patches.MEMBER_ENDS),
-    StopPutOffMember: patches.PUT_OFF_ENDS,
+    StopLearner: patches.PUT_OFF_ENDS,
     ReleaseLock: patches.LEFT_LOCKS,
     TellResource: patches.WAITS_TOLD,
 }
@@ -112,14 +112,17 @@ class Call(NamedTuple):
     start: timedelta = LIMITS.node_start_timeout
 
 
+def _on_node(method: Callable[..., Any]) -> Call:
+    return Call(method, LIMITS.process_timeout, takes_minutes=True, retry=RETRY_LONG)
+
+
 CALLS: Final[dict[type[Activity], Call]] = {
     Observe: Call(EtcdActivities.check_leader, LIMITS.look_timeout),
     CheckHash: Call(HashAndSnapshotActivities.check_hash, LIMITS.hash_timeout, takes_minutes=True, retry=RETRY_LONG),
     TakeSnapshot: Call(
         HashAndSnapshotActivities.take_snapshot, LIMITS.snapshot_timeout, takes_minutes=True, retry=RETRY_LONG
     ),
-    TransferLeadership: Call(EtcdActivities.move_leader, LIMITS.change_timeout),
-    TransferOnceGranted: Call(EtcdActivities.move_leader, LIMITS.change_timeout),
+    **dict.fromkeys((TransferLeadership, TransferOnceGranted), Call(EtcdActivities.move_leader, LIMITS.change_timeout)),
     AwaitNewLeader: Call(EtcdActivities.await_election, LIMITS.change_timeout),
     AddTarget: Call(EtcdActivities.add_learner, LIMITS.change_timeout),
     AwaitSync: Call(EtcdActivities.await_sync, LIMITS.look_timeout, heartbeat=LIMITS.wait_heartbeat_timeout),
@@ -130,19 +133,10 @@ CALLS: Final[dict[type[Activity], Call]] = {
     FindResource: Call(KubernetesActivities.find_resource, LIMITS.record_timeout),
     ReadLeave: Call(KubernetesActivities.read_leave, LIMITS.record_timeout),
     RequestLeave: Call(KubernetesActivities.request_leave, LIMITS.record_timeout),
-    PreflightMember: Call(
-        MemberProcessActivities.preflight_member, LIMITS.process_timeout, takes_minutes=True, retry=RETRY_LONG
-    ),
-    StartMember: Call(
-        MemberProcessActivities.start_member, LIMITS.process_timeout, takes_minutes=True, retry=RETRY_LONG
-    ),
-    **dict.fromkeys(
-        (StopMember, StopPutOffMember),
-        Call(MemberProcessActivities.stop_member, LIMITS.process_timeout, takes_minutes=True, retry=RETRY_LONG),
-    ),
-    ArchiveMember: Call(
-        MemberProcessActivities.archive_member, LIMITS.process_timeout, takes_minutes=True, retry=RETRY_LONG
-    ),
+    PreflightMember: _on_node(MemberProcessActivities.preflight_member),
+    StartMember: _on_node(MemberProcessActivities.start_member),
+    **dict.fromkeys((StopMember, StopLearner), _on_node(MemberProcessActivities.stop_member)),
+    ArchiveMember: _on_node(MemberProcessActivities.archive_member),
     SeeDeparted: Call(
         DepartedActivities.see_departed, LIMITS.departed_timeout, retry=ONCE, start=LIMITS.node_look_start_timeout
     ),

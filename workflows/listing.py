@@ -31,7 +31,7 @@ class Listing:
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, state: Callable[[], OperationState]) -> None:
-        """From some time on lists have each state, whatever it is."""
+        """Lists get every state once the operation has taken `listing_delay`."""
         self._task = asyncio.create_task(
             self._list_what_lasts(state)
         )  # goes with the run: to cancel it is an event more
@@ -44,7 +44,7 @@ class Listing:
 
     async def _list_what_lasts(self, state: Callable[[], OperationState]) -> None:
         delay = time_limits.WORKFLOWS.listing_delay
-        await workflow.sleep(delay, summary="show each state in lists, if it takes longer than this")
+        await workflow.sleep(delay, summary="wait a moment before lists show each state")
         self._listed = True
         _upsert(state())
 

@@ -114,6 +114,7 @@ def _classify_end(state: OperationState, end: Ending, now: float) -> Decided | O
     if failure is None:
         remaining_text = parts.half_done(state.whole) if state.whole and state.whole.part else ""
         text = f"{strategy.of(state).cancelled(state)}{parts.put_off(state)}{remaining_text}"
+        text = with_cluster(text, state.request.cluster)
         return Decided(state.showing(HandoffState.FAILED, text), Cancel())
     waited = failure.kind == FailureType.BLOCKED_TOO_LONG and state.view is not None and not state.request.dry_run
     # It is told alone: nobody reads the EtcdMember of a member that has not joined; between two parts all is written.

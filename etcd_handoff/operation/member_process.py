@@ -53,7 +53,7 @@ class StopMember(Activity):
     most_seconds: float = time_limits.OPERATION.process_end_seconds
 
 
-class StopPutOffMember(StopMember):
+class StopLearner(StopMember):
     """The same for a learner of a part that was put off."""
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.contract import ReplacementRequest
 from etcd_handoff.operation import member_process
-from etcd_handoff.operation.member_process import StopMember, StopPutOffMember
+from etcd_handoff.operation.member_process import StopLearner, StopMember
 from etcd_handoff.operation.phases import EndPhase
 from etcd_handoff.operation.state import Decided
 
@@ -42,7 +42,7 @@ def decide(state: OperationState) -> Decided | OperationState:
         # Where it ran already and has no data, nothing says that it is this member's.
         learner = _put_off(state)
         started = learner.started if learner else state.joining.process.started
-        kind = StopPutOffMember if learner else StopMember
+        kind = StopLearner if learner else StopMember
         command: StopMember | ArchiveMember = member_process.stop(state, member, started=started, kind=kind)
     else:
         command = member_process.archive(state, member)

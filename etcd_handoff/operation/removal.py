@@ -164,6 +164,9 @@ def remains(state: OperationState) -> str:  # noqa: ARG001  # the EtcdMember say
 
 def cancelled(state: OperationState) -> str:
     """What is true of a removal that was cancelled, in words."""
+    if state.pending_since is not None:
+        shown = "`etcd-handoff status` shows the members"
+        return f"cancelled; {state.label} may have been removed before that: {shown}{leave.standing(state)}"
     return f"cancelled before anything was removed{leave.standing(state)}"
 
 

@@ -70,7 +70,7 @@ class OperationState(HandedOn):
     chain_id: Own[str] = ""
     namespace: Own[str] = ""
     handoff_state: Own[HandoffState] = HandoffState.CHECKING
-    doing: Own[str] = "taking the removal up"
+    doing: Own[str] = "starting"
     waiting_for: Own[str] = ""
     since: Own[float] = 0.0
     look_due: Own[LookDue] = LookDue.QUICK

@@ -31,6 +31,7 @@ REMEDIES: Final[dict[str, tuple[Remedy, ...]]] = {
     HandoffState.AWAITING_WINDOW: (RECHECK, CANCEL),
     HandoffState.BLOCKED: (RECHECK, CANCEL),
     HandoffState.QUEUED: (CANCEL,),
+    HandoffState.SYNCING: (CANCEL,),
     HandoffState.PAUSED: (RESUME, CANCEL),
 }
 """What a person can do in each state that waits for something."""

@@ -237,10 +237,3 @@ def test_old_member_is_stopped_and_put_away_by_its_own_ids() -> None:
     ):
         assert isinstance(made, kind)
         assert (made.node, made.ask.member_id, made.ask.cluster_id) == ("node2", C, CLUSTER)
-
-
-def test_member_that_never_had_a_name_has_no_known_node() -> None:
-    """A command without a node would go to any worker."""
-    old = Target(cluster_id=CLUSTER, member_id=C, member_name="")
-    assert member_process.stop(state(), old) is None
-    assert member_process.archive(state(), old) is None

@@ -9,6 +9,7 @@ import pytest
 from etcd_handoff.activity_io import ProcessResult
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.operation import commands as to
+from etcd_handoff.operation import process_end
 from etcd_handoff.operation.commands import AddTarget
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
@@ -137,6 +138,15 @@ def test_old_member_is_stopped_and_put_away_once_it_is_out() -> None:
     looks(records(change, 3, joined=True), nodes(0, 1, 3))
     part = ends(change).parts[0]
     assert part.process == "on node2: etcd stopped (pid 7); /var/lib/etcd is /var/lib/etcd.member now"
+
+
+def test_node_of_a_member_that_never_had_a_name_is_not_asked() -> None:
+    """Nobody knows which it is."""
+    change = removed()
+    change.next(StopMember)
+    target = change.state.target
+    assert process_end.is_due(change.state)
+    assert not process_end.is_due(change.state.changed(pinned=target.model_copy(update={"member_name": ""})))
 
 
 RESTORED = cluster(*(node(number, term=2, raft_index=50) for number in (0, 1, 2)))

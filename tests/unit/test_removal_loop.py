@@ -279,6 +279,19 @@ def test_cancelled_removal_revokes_its_order_and_waits_for_what_may_still_happen
     assert removal.next(to.WriteStatus).ask.joined is False
 
 
+def test_cancelled_removal_that_no_look_could_tell_the_end_of_says_so() -> None:
+    """K0s may have followed the order that was revoked."""
+    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B, traits={"remover": "k0s"})).turn()
+    removal.do(to.RequestLeave, ORDER)
+    removal.state = ending.cancelled(removal.state)
+    stands = step("read_leave", StepOutcome.OBSERVED)
+    removal.do(to.ReadLeave, ReadLeaveResult(step=stands, present=True, leave=True, manager="etcd-handoff"))
+    removal.do(to.RequestLeave, ORDER).do(to.Wait, after=SETTLE_SECONDS)
+    removal.do(to.Observe, report(StepOutcome.UNAVAILABLE, None)).next(to.Cancel)
+    assert removal.state.doing.startswith("cancelled; node0 may have been removed before that")
+    assert "`etcd-handoff status -c prod`" in removal.state.doing
+
+
 BY_K0S = report(StepOutcome.OBSERVED, LED_BY_B, traits={"remover": "k0s"})
 NO_ANSWER = StepFailure("read_leave", "NotRecorded", "503")
 

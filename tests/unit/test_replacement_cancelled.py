@@ -9,7 +9,7 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import ending
 from etcd_handoff.operation.commands import AddTarget
 from etcd_handoff.operation.learner import AwaitSync
-from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopPutOffMember
+from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopLearner
 from etcd_handoff.operation.withdrawal import TakeLearnerOut
 from tests.unit.builders import A, B, D, cluster
 from tests.unit.changes import (
@@ -88,7 +88,7 @@ def test_etcd_of_a_learner_that_was_put_off_is_stopped_once_it_is_out() -> None:
     change.next(to.AskQueue)
     change.state = ending.cancelled(change.state)
     looks(change, view).do(TakeLearnerOut, report(StepOutcome.REMOVED, DEAD, proposed=True))
-    stop = change.next(StopPutOffMember)
+    stop = change.next(StopLearner)
     assert (stop.node, stop.ask.member_id, stop.ask.name, stop.ask.needs_data) == ("node3", D, "node3", False)
     change.result(did(StepOutcome.STOPPED, "stopped", changed=True))
     assert change.next(ArchiveMember).ask.member_id == D
@@ -117,7 +117,7 @@ def test_addition_of_a_learner_that_somebody_has_removed_can_be_cancelled() -> N
     gives_turn_up(change).next(to.Wait)
     change.state = ending.cancelled(change.state)
     looks(change, WITHOUT_IT)
-    assert change.next(StopPutOffMember).ask.member_id == D
+    assert change.next(StopLearner).ask.member_id == D
     change.result(did(StepOutcome.STOPPED, "stopped")).do(ArchiveMember, did(StepOutcome.ARCHIVED, "archived"))
     change.next(to.Cancel)
     assert f"learner {D}, which was added before, is out again; on node3" in change.state.doing
