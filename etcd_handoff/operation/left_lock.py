@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.activity_io import ReleaseLockInput
+from etcd_handoff.contract import StepOutcome
 from etcd_handoff.operation import observation
 from etcd_handoff.operation.commands import ReleaseLock
 from etcd_handoff.operation.phases import EndPhase
@@ -38,8 +39,19 @@ def release(state: OperationState, end: Ending) -> Decided:
         holder=state.chain_id,
         doubtful=observation.doubtful(state),
     )
-    command = ReleaseLock(ask=ask, node=observation.staying_node(state), summary="give the lock in etcd back")
+    command = ReleaseLock(ask=ask, node=_node(state), summary="give the lock in etcd back")
     return Decided(state.at_end(lock_tries=end.lock_tries + 1), command)
+
+
+def _node(state: OperationState) -> str:
+    """The node whose worker reaches a member that stays; empty where any worker does.
+
+    Where too little was seen to know who leads, the worker that looked last has reached its own member at least.
+    """
+    if (node := observation.staying_node(state)) or state.view is None or state.view.healthy_voters:
+        return node
+    looks = (step for step in reversed(state.steps) if step.name == "check_leader")
+    return next((step.node for step in looks if step.outcome == StepOutcome.OBSERVED), "")
 
 
 def tried(state: OperationState, result: ReleaseLockResult) -> OperationState:

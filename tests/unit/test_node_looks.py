@@ -301,3 +301,12 @@ def test_status_is_written_through_a_survivors_node() -> None:
     removed = removed.model_copy(update={"step": removed.step.model_copy(update={"node": "node1"})})
     removal = entry_first(looked().turn()).do(to.RemoveTarget, removed)
     assert removal.next(to.WriteStatus).node == "node1"
+
+
+def test_lock_is_given_back_at_the_node_that_looked_last_where_nobody_knows_who_leads() -> None:
+    """The worker that removed the member was killed, and so nobody sees its node; the departed one has no etcd."""
+    left = cluster(member(B, B), member(C, B))
+    removal = entry_first(looked().turn()).do(to.RemoveTarget, StepFailure("remove_member", "", "killed"))
+    removal.do(to.Wait, after=1.0).do(to.Observe, sees(left, C))
+    removal.do(to.LookThroughNodes, (silent(), sees(None, A)))
+    assert removal.next(to.ReleaseLock).node == "node2"
