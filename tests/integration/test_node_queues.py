@@ -10,9 +10,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from temporalio.client import WorkflowFailureError
 
-from etcd_handoff.contract import TASK_QUEUE, Outcome
-from etcd_handoff.lab import Role, wait_until
+from etcd_handoff.contract import TASK_QUEUE, AdditionRequest, AdditionResult, Outcome, Progress
+from etcd_handoff.lab import Role, http, wait_until
+from etcd_handoff.temporal.client import start_operation
 from etcd_handoff.temporal.updates import execute_update
 from tests.integration import additions
 from tests.integration.conftest import removal_id, start_workers_of_k0s
@@ -152,6 +154,7 @@ async def test_worker_of_a_survivor_is_killed(bench: MakeBench, point: str) -> N
             await b.lab.start_worker(node)
         result = await removal.result()
         assert (result.outcome, result.status_recorded) == (Outcome.REMOVED, True)
+        assert result.writes_acknowledged is not False
         await b.judge({leader}, await writer.stop())
 
 
@@ -285,4 +288,24 @@ async def test_member_joins_that_its_own_node_alone_reaches(bench: MakeBench) ->
         nodes = {step.name: step.node for step in result.steps}
         assert (nodes["await_sync"], nodes["promote_member"]) == (name, nodes["add_learner"])
         assert nodes["promote_member"] != name
+        await b.judge(set())
+
+
+async def test_cancelled_addition_takes_its_learner_out_at_the_leaders_node(bench: MakeBench) -> None:
+    """Only the worker there reaches the member through which it leaves, whichever of the voters that is."""
+    async with bench(isolated=True) as b:
+        ids = {await b.lab.member_id(node.name): node.name for node in b.lab.nodes}
+        last = max(ids, key=lambda member_id: int(member_id, 16))
+        if (leader := await b.lab.leader()) != ids[last]:
+            url = f"{b.lab.node(leader).etcd_url}/v3/maintenance/transfer-leadership"
+            await http.post(url, {"targetID": str(int(last, 16))})
+        request = AdditionRequest(cluster=b.lab.cluster, name="node9", peer_urls=("https://10.255.255.9:2380",))
+        addition = await start_operation(b.client, request, AdditionResult)
+        await says(addition, "Blocked", "LearnerNotStarted")
+        await addition.cancel()
+        with pytest.raises(WorkflowFailureError):
+            await addition.result()
+        ended: Progress = await addition.query("progress", result_type=Progress)
+        assert "is out again" in ended.doing
+        assert {m.id for m in await b.lab.members()} == set(ids)
         await b.judge(set())
