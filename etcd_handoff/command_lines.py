@@ -6,9 +6,10 @@ import re
 import shlex
 from typing import Final
 
-COMMAND: Final = re.compile(
-    r"`(etcd-handoff (?:add|apply|approve|cancel|doctor|history|plan|recheck|remove|replace|status|watch)\b[^`]*)`"
+COMMANDS: Final = (
+    "add|apply|approve|cancel|describe|doctor|history|pause|plan|recheck|remove|replace|report|resume|status|watch"
 )
+COMMAND: Final = re.compile(rf"`(etcd-handoff (?:{COMMANDS})\b[^`]*)`")
 NAMES_CLUSTER: Final = re.compile(r" (-c|--cluster)\b")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cluster_view import MIXED_CLUSTERS, ClusterView, Doubt, HeardMember, MemberView
-from etcd_handoff.doubts import LISTS_DIFFER
+from etcd_handoff.doubts import LISTS_DIFFER, TWO_LISTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -197,7 +197,6 @@ def _against(first: ClusterView, first_node: str, view: ClusterView, node: str) 
         Doubt(
             kind=LISTS_DIFFER,
             text=f"workers see different member lists: {first_node} {_listed(first)}; {node} {_listed(view)}",
-            remedy="another membership change may just be going on; when it stays, one side was started with"
-            " --force-new-cluster or restored: stop the wrong one",
+            remedy=TWO_LISTS,
         )
     ]

@@ -54,7 +54,7 @@ class Notify:
             if is_cancelled_exception(error):
                 raise
             hours = time_limits.WORKFLOWS.notice_grace.total_seconds() / 3600
-            text = f"{about}: not delivered within {hours:g} hours: {why_it_failed(error)[1]}; mend the webhook"
+            text = f"{about}: not delivered within {hours:g} hours: {why_it_failed(error)[1]}; repair the webhook"
             raise ApplicationError(text, type=NOT_DELIVERED, non_retryable=True) from None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cluster_view import MIXED_CLUSTERS, Doubt
 from etcd_handoff.doubts.kinds import LISTS_DIFFER, UNLISTED_MEMBER, ZERO_ID
@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from etcd_handoff.cluster_view import ClusterView
+
+TWO_LISTS: Final = (
+    "wait, as a membership change may be under way; if this lasts, one side was started with --force-new-cluster or"
+    " restored: stop the side that clients do not use"
+)
+"""What to do about member lists that differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +112,7 @@ def _differ(givers: dict[frozenset[str], list[str]]) -> Doubt:
     return Doubt(
         kind=LISTS_DIFFER,
         text=f"members give different linearizable member lists: {sides}",
-        remedy="another membership change may just be going on; when it stays, one side was started with"
-        " --force-new-cluster or restored: stop the wrong one",
+        remedy=TWO_LISTS,
     )
 
 

@@ -23,6 +23,7 @@ from etcd_handoff.operation.commands import (
 from etcd_handoff.operation.phases import Approved, ApprovedChange
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.operation.step_log import cut
+from etcd_handoff.operation.unblocking_commands import command
 from etcd_handoff.planning import StartAddition
 from etcd_handoff.planning.outline import outline
 
@@ -74,7 +75,9 @@ def wait(state: OperationState, step: object, now: float) -> Decided:
         doing = f"{doing} again, and {state.approval_lapsed}"
     if (opens := schedule.opens_at(state, now)) > now:
         doing = f"{doing}; once it is approved, it goes on at {schedule.moment_text(state, opens)}"
-    state = state.showing(HandoffState.AWAITING_APPROVAL, doing, "the update `approve`")
+    request = state.original_request
+    approve = command("approve", request.cluster, request.subject, request.start_id)
+    state = state.showing(HandoffState.AWAITING_APPROVAL, doing, f"an approval: `{approve}`")
     state = state.changed(to_approve=change_of(state, step), queueing=False)
     if state.holds_turn or state.wants_turn:
         return queue_requests.ask(state, waits=False)

@@ -134,7 +134,9 @@ def _member(view: ClusterView, member: MemberView, moves: str) -> str:
     leader = view.leadership
     role = "learner" if member.is_learner else ("leader" if leader and leader.id == member.id else "voter")
     works = member in view.healthy_voters
-    health = "healthy" if works else (member.note or ("answers" if member.reachable else "no answer"))
+    hangs = member.reachable and not (member.serves_reads or member.is_learner)
+    answers = "answers, but no linearizable read" if hangs else "answers"
+    health = "healthy" if works else (member.note or (answers if member.reachable else "no answer"))
     index = f"raft index {member.raft_index}, " if member.raft_index else ""
     return f"**{member.label}**{f' ({moves})' if moves else ''}: {role}, {_line(health)}; {index}ID `{member.id}`"
 

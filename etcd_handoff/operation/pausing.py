@@ -9,6 +9,7 @@ from etcd_handoff.operation import queue_requests, schedule
 from etcd_handoff.operation.commands import Until, Wait
 from etcd_handoff.operation.phases import LeaveStep, LookDue
 from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.unblocking_commands import command
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
@@ -18,7 +19,9 @@ def decide(state: OperationState) -> Decided:
     """Wait until somebody lets it go on, with the turn given to others; the time for waiting does not pass."""
     by = f" by {state.paused.by}" if state.paused and state.paused.by else ""
     why = f": {state.paused.reason}" if state.paused and state.paused.reason else ""
-    state = state.showing(HandoffState.PAUSED, f"paused{by}{why}", "the update `resume`").changed(queueing=False)
+    request = state.original_request
+    resume = command("resume", request.cluster, request.subject, request.start_id)
+    state = state.showing(HandoffState.PAUSED, f"paused{by}{why}", f"`{resume}`").changed(queueing=False)
     queue_informed = state.queue_knows or state.released
     if state.subject is not None and (state.holds_turn or state.wants_turn or not queue_informed):
         return queue_requests.ask(state, waits=False)

@@ -203,7 +203,7 @@ def plan_lines(
         successor = label(decision.transferee_id)
         lines += [
             f"hand leadership from {target} to {successor}",
-            f"await that a majority follows {successor} at a term above {decision.term}",
+            f"wait until a majority of voters names {successor} as leader, at a term above {decision.term}",
             f"remove {target} through {successor}{remaining_text}",
         ]
     if isinstance(decision, Remove):

@@ -52,7 +52,10 @@ def held(drive: Drive) -> Drive:
     wait = drive.next(to.Wait)
     assert (wait.until, wait.seconds) == (Until.RESUME, None)
     assert drive.state.handoff_state is HandoffState.PAUSED
-    assert (drive.state.doing, drive.state.waiting_for) == ("paused by ann: on a call", "the update `resume`")
+    assert (drive.state.doing, drive.state.waiting_for) == (
+        "paused by ann: on a call",
+        "`etcd-handoff resume node0 -c prod`",
+    )
     assert (drive.state.holds_turn, drive.state.wants_turn) == (False, False)
     return drive
 
