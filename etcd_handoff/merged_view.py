@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cluster_view import MIXED_CLUSTERS, ClusterView, Doubt, HeardMember, MemberView
-from etcd_handoff.doubts import LISTS_DIFFER, TWO_LISTS
+from etcd_handoff.doubts import LISTS_DIFFER
+from etcd_handoff.doubts.one_look import TWO_LISTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

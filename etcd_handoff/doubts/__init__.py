@@ -16,7 +16,7 @@ from etcd_handoff.doubts.kinds import (
     ZERO_ID,
 )
 from etcd_handoff.doubts.known_before import Binding, bound, contradiction, expected, listed_again
-from etcd_handoff.doubts.one_look import TWO_LISTS, Answer, contradictions, silent_outsiders
+from etcd_handoff.doubts.one_look import Answer, contradictions, silent_outsiders
 from etcd_handoff.doubts.second_witness import ResourceClaim, found_elsewhere, witness
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "LISTS_DIFFER",
     "OLD_ETCD",
     "RESOURCES_DISAGREE",
-    "TWO_LISTS",
     "UNLISTED_MEMBER",
     "WRONG_CLUSTER",
     "ZERO_ID",

@@ -63,10 +63,8 @@ def test_pause_ends_the_word_that_it_is_blocked() -> None:
     """What the EtcdMember says stays true."""
     removal = asked_for().do(to.Observe, UNSEEN).do(TellResource, "").do(to.Wait)
     removal.state = removal.state.changed(paused=Pause(by="ann", reason="lunch"))
-    assert (
-        removal.next(TellResource).ask.message
-        == "Paused by ann: lunch; what unblocks it: `etcd-handoff resume node0 -c prod`"
-    )
+    resume = f"`etcd-handoff resume {A} -c prod`"
+    assert removal.next(TellResource).ask.message == f"Paused by ann: lunch; what unblocks it: {resume}"
 
 
 def test_queue_tells_once_it_knows_the_removal() -> None:
