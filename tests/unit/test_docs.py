@@ -8,6 +8,7 @@ import importlib
 import json
 import re
 import shlex
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -302,6 +303,15 @@ def test_checklists_name_files_that_there_are() -> None:
     page = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
     named = re.findall(r"`((?:etcd_handoff|activities|workflows|tests|docs)/[\w./-]*|worker\.py)`", page)
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("folder", ["etcd_handoff", "activities", "workflows"])
+def test_architecture_says_what_each_file_is_for(folder: str) -> None:
+    """Whoever looks for a file by its purpose finds it there; `*` stands for the rest of a name."""
+    tables = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = {word for row in tables.splitlines() if row.startswith("|") for word in re.findall(r"[\w*]+\.py", row)}
+    files = {path.name for path in (ROOT / folder).glob("*.py")} - {"__init__.py"}
+    assert [file for file in sorted(files) if not any(fnmatch(file, pattern) for pattern in named)] == []
 
 
 def test_every_variable_of_ours_is_named() -> None:
