@@ -65,8 +65,8 @@ def _run(args: argparse.Namespace, command: Callable[[Client], Awaitable[dict[st
     try:
         answer = asyncio.run(run())
     except UnknownOperationError:
-        text = f"the operation has ended meanwhile; `etcd-handoff describe {args.operation}` shows how"
-        raise CommandError(EXIT_FAILED, text) from None
+        describe = shlex.join(["etcd-handoff", "describe", args.operation, *common_options(args)])
+        raise CommandError(EXIT_FAILED, f"the operation has ended meanwhile; `{describe}` shows how") from None
     except NotTakenError as error:
         describe = shlex.join(["etcd-handoff", "describe", args.operation, *common_options(args)])
         raise CommandError(error.exit_status, f"{error}; `{describe}` shows where it stands") from None

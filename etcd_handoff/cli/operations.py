@@ -12,6 +12,7 @@ from etcd_handoff.cli.connections import connect_temporal
 from etcd_handoff.cli.errors import CommandError, client_error, temporal_error
 from etcd_handoff.cli.live_line import LiveLine
 from etcd_handoff.cli.terminal import print_error, print_json
+from etcd_handoff.command_lines import with_cluster
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_INTERRUPTED, EXIT_REFUSED, EXIT_UNREACHABLE, exit_of_failure
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ async def _run(
             return EXIT_DONE
         result = await follow(operation, ProgressLines(operation.id), print_progress, show=output.show, heard=heard)
     except OperationError as failure:
-        return print_failure(args, failure, ends, last[0] if last else None)
+        return print_failure(args, failure, ends, last[0] if last else None, request.cluster)
     except RunsAlreadyError as error:
         raise CommandError(EXIT_REFUSED, str(error)) from None
     except (ClientError, RPCError) as error:
@@ -115,7 +116,8 @@ async def _run(
     if args.output == "json":
         print_json(ends.shape, result.model_dump(mode="json"))
     if args.output != "json" or status:
-        print_progress(ends.lines(result, dry_run=request.dry_run))
+        lines = ends.lines(result, dry_run=request.dry_run)
+        print_progress(with_cluster(line, request.cluster) for line in lines)
     return status
 
 
@@ -137,7 +139,9 @@ async def _start(
     return operation, operation.first_execution_run_id in known
 
 
-def print_failure(args: argparse.Namespace, failure: OperationError, ends: Ends, last: Progress | None = None) -> int:
+def print_failure(
+    args: argparse.Namespace, failure: OperationError, ends: Ends, last: Progress | None = None, cluster: str = ""
+) -> int:
     """Print how the operation failed; return the exit status."""
     from etcd_handoff.client import OperationCancelledError, OperationTerminatedError, OperationTimedOutError
     from etcd_handoff.contract import HandoffState
@@ -150,6 +154,7 @@ def print_failure(args: argparse.Namespace, failure: OperationError, ends: Ends,
         text = ends.terminated
     elif isinstance(failure, OperationTimedOutError):
         text = ends.timed_out
+    text = with_cluster(text, cluster)
     if args.output == "json":
         settings = last.join_configuration if last is not None else {}
         from etcd_handoff.cli.shapes.operations import FailureOutput

@@ -79,6 +79,7 @@ async def _open(client: Client, run: FoundOperation) -> OpenOperation:
         asked_by=people.asked_by,
         reason=people.reason,
         approved_by="" if state == HandoffState.AWAITING_APPROVAL else people.approved_by,
+        dry_run=people.dry_run,
     )
 
 

@@ -116,7 +116,8 @@ async def _running(cluster: str, resync_seconds: float | None) -> tuple[Watcher,
         return watcher, f"cluster {cluster} is watched already: workflow {watcher.id}; {NOBODY_ANSWERS}"
     note = f"cluster {cluster} is watched already, every {seconds:g} s: workflow {watcher.id}"
     if resync_seconds not in (None, seconds):
-        remedy = f"to change that, run `etcd-handoff watch stop`, then `watch start --resync {resync_seconds:g}` again"
+        start = f"etcd-handoff watch start -c {cluster} --resync {resync_seconds:g}"
+        remedy = f"to change that, run `etcd-handoff watch stop -c {cluster}`, then `{start}` again"
         raise CommandError(EXIT_FAILED, f"{note}; {remedy}")
     return watcher, note
 
@@ -165,9 +166,8 @@ async def _resync(args: argparse.Namespace, cluster: str, _: Config | None) -> i
     watcher = await _watcher(cluster)
     doubt = (await _status_of(watcher)).doubt if args.confirm else None
     if args.confirm and doubt is None:
-        raise CommandError(
-            EXIT_FAILED, "nothing is held back, so there is nothing to confirm; see `etcd-handoff watch status`"
-        )
+        see = f"etcd-handoff watch status -c {cluster}"
+        raise CommandError(EXIT_FAILED, f"nothing is held back, so there is nothing to confirm; see `{see}`")
     kind = doubt.kind if doubt is not None else ""
     request = ResyncRequest(confirm=args.confirm, doubt=kind, reason="command line")
     try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from temporalio.api.common.v1 import Payloads
 
-from etcd_handoff.cli.audit.behind import CARRIED, behind
+from etcd_handoff.cli.audit.behind import CARRIED, Behind, behind
 from etcd_handoff.cli.audit.history import trail_of
 from etcd_handoff.cli.audit.trail import Entry
 from etcd_handoff.cli.render.history import overview_lines, trail_lines
@@ -153,9 +153,11 @@ def test_who_is_behind_an_operation_that_was_continued() -> None:
     carried = {"approval": {"by": "bob"}, "approved": {"identity": "etcd-handoff:bob@laptop"}}
     memo = {"fields": {CARRIED: payload(carried).payloads[0]}}
     goes_on = started(identity="", memo=memo)
-    assert behind(start, [start]) == ("ann@laptop", "new disk", "")
-    assert behind(start, [goes_on]) == ("ann@laptop", "new disk", "bob@laptop")
+    assert behind(start, [start]) == Behind("ann@laptop", "new disk")
+    assert behind(start, [goes_on]) == Behind("ann@laptop", "new disk", "bob@laptop")
     assert behind(start, [goes_on, approval(1, "eve")]).approved_by == "eve@laptop"
+    dry = started(input=payload({**REQUEST, "dry_run": True}))
+    assert behind(dry, [dry]).dry_run
     assert CARRIED == CARRIED_MEMO
 
 

@@ -60,6 +60,13 @@ CONFIG: Final = Config.model_validate({"clusters": {"prod": PROFILE}})
 PARTS: Final = TemporalParts(None, "etcd-handoff", (QUEUED, BLOCKED), (LAST,), WORKERS)
 
 
+def test_dry_run_under_the_id_of_a_change_is_told_as_one() -> None:
+    """Temporal's own command line starts such; whoever sees it is not to wait for a removal."""
+    row = temporal_lines(replace(PARTS, operations=(replace(BLOCKED, dry_run=True),)))[1]
+    assert row.startswith("dry run (removal)  node2")
+    assert temporal_object(PARTS)["operations"][0]["dry_run"] is False
+
+
 def test_each_part_in_words() -> None:
     """Open ones with what unblocks them, the last ones, and who does the work."""
     assert temporal_lines(PARTS) == [

@@ -123,7 +123,7 @@ def test_watcher_on_k0s_says_how_to_ask_with_kubectl(
         (None, ("start",), (EXIT_DONE, "every 300 s")),
         (60.0, ("start",), (EXIT_DONE, "is watched already, every 60 s")),
         (60.0, ("start", "--resync", "60"), (EXIT_DONE, "is watched already, every 60 s")),
-        (60.0, ("start", "--resync", "30"), (EXIT_FAILED, "`watch start --resync 30` again")),
+        (60.0, ("start", "--resync", "30"), (EXIT_FAILED, "`etcd-handoff watch start -c prod --resync 30` again")),
         (60.0, ("status", "--resync", "30"), (EXIT_USAGE, "belongs to `watch start`")),
         (None, ("start", "--resync", "0"), (EXIT_USAGE, "--resync: ")),
     ],

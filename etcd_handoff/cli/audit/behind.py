@@ -25,11 +25,13 @@ class Behind(NamedTuple):
         asked_by: Who asked for it; empty when no record tells.
         reason: Why.
         approved_by: Who has approved it last; empty when nobody has.
+        dry_run: It is to change nothing, whatever its workflow ID.
     """
 
     asked_by: str = ""
     reason: str = ""
     approved_by: str = ""
+    dry_run: bool = False
 
 
 async def people_of(client: Client, run: FoundOperation) -> Behind:
@@ -75,7 +77,7 @@ def behind(start: HistoryEvent, last: Sequence[HistoryEvent]) -> Behind:
     from etcd_handoff.cli.audit.trail import approver
 
     first, now = trail_of("", [[start]]), trail_of("", [last])
-    return Behind(first.asked_by, first.reason, approver(now.entries, _handed_on(last[0])))
+    return Behind(first.asked_by, first.reason, approver(now.entries, _handed_on(last[0])), first.dry_run)
 
 
 def _handed_on(start: HistoryEvent) -> str:

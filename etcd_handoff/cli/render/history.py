@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from etcd_handoff.cli.audit.trail import Entry, Trail
+    from etcd_handoff.cli.render.operations import OpenOperation
 
 HEADINGS: Final = ("ASKED FOR (UTC)", "OPERATION", "MEMBER", "BY", "THROUGH", "OUTCOME", "WORKFLOW")
 INDENT: Final = "  "
@@ -42,9 +43,9 @@ def history_object(trails: Iterable[Trail]) -> dict[str, Any]:
     return {"operations": [trail.as_object() for trail in trails]}
 
 
-def operation_name(trail: Trail) -> str:
+def operation_name(run: Trail | OpenOperation) -> str:
     """Return what it is; a dry run is never told as a change."""
-    return f"dry run ({trail.operation})" if trail.dry_run else trail.operation
+    return f"dry run ({run.operation})" if run.dry_run else run.operation
 
 
 def heading(trail: Trail) -> str:

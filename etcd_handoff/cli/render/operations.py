@@ -39,6 +39,7 @@ class OpenOperation:
         asked_by: Who asked for it; empty when nobody is known.
         reason: Why.
         approved_by: Whose approval lets it go on; empty when there is none.
+        dry_run: It is to change nothing.
     """
 
     workflow_id: str
@@ -54,6 +55,7 @@ class OpenOperation:
     asked_by: str = ""
     reason: str = ""
     approved_by: str = ""
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,9 @@ def temporal_object(parts: TemporalParts) -> dict[str, Any]:
 def _open_lines(parts: TemporalParts) -> list[str]:
     if not parts.operations:
         return ["Operations: none is running"]
-    rows = [[o.operation, o.member, o.state, readable(o.started[:SECONDS]), o.queue or "-"] for o in parts.operations]
+    rows = [
+        [operation_name(o), o.member, o.state, readable(o.started[:SECONDS]), o.queue or "-"] for o in parts.operations
+    ]
     lines = table(OPEN_HEADINGS, rows)
     for o in parts.operations:
         lines.append(f"{o.member or o.workflow_id}: {o.doing or o.state}")

@@ -44,6 +44,7 @@ class ShownOperation(Shape):
     Attributes:
         workflow_id: Its workflow ID.
         operation: What it is.
+        dry_run: It is to change nothing.
         member: Its member.
         state: Its state.
         started: When its run began.
@@ -59,6 +60,7 @@ class ShownOperation(Shape):
 
     workflow_id: str
     operation: str
+    dry_run: bool
     member: str
     state: str
     started: str
