@@ -13,7 +13,7 @@ from etcd_handoff.cli.doctor_checks import CheckResult
 from etcd_handoff.cli.etcdmembers import compare_resources, peer_addresses
 from etcd_handoff.cli.render.doctor import check_lines, check_object
 from etcd_handoff.cli.render.members import alarm_lines
-from etcd_handoff.cli.render.troubles import HANGS
+from etcd_handoff.cli.render.troubles import HANGS, member_remedy
 from etcd_handoff.cluster_view import Alarm, ClusterView, Doubt, MemberView
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.etcd.classify import NO_ANSWER_REMEDY, remedy_for
@@ -68,6 +68,13 @@ def test_alarm_is_told_with_whose_it_is() -> None:
         alarms=(Alarm(kind="NOSPACE", member_id="3"), Alarm(kind="CORRUPT"), Alarm(kind="NOSPACE", member_id="99")),
     )
     assert alarm_lines(both) == ["n3: NOSPACE", "the whole cluster: CORRUPT", "99, which has left: NOSPACE"]
+
+
+@pytest.mark.parametrize("note", ["its advertised URL leads to another cluster (beef)", "connection refused"])
+def test_member_whose_url_leads_elsewhere_is_not_to_be_started(note: str) -> None:
+    """Nor replaced: another cluster answers in its place."""
+    remedy = member_remedy([down(3, note=note)])
+    assert ("stop what runs there" in remedy) == ("start the unhealthy voters" not in remedy) == ("beef" in note)
 
 
 def test_no_remedy_takes_a_member_out_that_may_live() -> None:

@@ -23,6 +23,9 @@ REMEDY_OF_ALARM: Final[dict[str, str]] = {
 NO_LEADER: Final = "no leader that a majority agrees on"
 NO_LEADER_REMEDY: Final = "read the logs of the members"
 START: Final = "start the unhealthy voters, or make them reachable from here; replace one that is lost for good"
+ASTRAY: Final = "another cluster answers at a member's URL: stop what runs there, or correct that URL"
+FOREIGN: Final = "URL leads to another cluster"
+"""In the note of a member at whose URL a member of another cluster answers (`etcd_handoff.etcd.look`)."""
 START_LEARNER: Final = "start the learner, or make it reachable from here; remove one that is lost for good"
 HANGS: Final = "look at disk and load of a voter that answers no linearizable read"
 APART: Final = "let a voter that does not follow the leader reach the others at their peer URLs"
@@ -45,7 +48,9 @@ def member_remedy(members: Sequence[MemberView]) -> str:
     voters = [m for m in joined if not m.is_learner]
     corrupt = [m for m in voters if CORRUPT in m.alarms]
     answer = [m for m in voters if m.reachable and m not in corrupt]
-    remedies += [START] if any(not m.reachable for m in voters) else []
+    silent = [m for m in voters if not m.reachable]
+    remedies += [START] if any(FOREIGN not in m.note for m in silent) else []
+    remedies += [ASTRAY] if any(FOREIGN in m.note for m in silent) else []
     remedies += [START_LEARNER] if len(voters) < len(joined) else []
     remedies += [HANGS] if any(not m.serves_reads for m in answer) else []
     remedies += [APART] if any(m.serves_reads for m in answer) else []
