@@ -145,6 +145,7 @@ SAMPLE: Final = (
     "leader/remove_member.during/kill-target-node",
     "learner/remove_member.after/kill-worker",
     "leader/move_leader.before/cut-target",
+    "isolated/leader/remove_member.during/kill-worker",
     "follower/remove_member.before/hang-disk-other",
     "leader/check_leader.during/foreign-on-other",
     "follower/remove_member.before/rights-taken",
